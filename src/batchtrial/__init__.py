@@ -1,0 +1,3 @@
+"""Controlled prompt trials over LLM batch APIs, that pay once."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,127 @@
+"""Every exception that batchtrial raises on purpose.
+
+RunnerError
+  ConfigError     exit 2   a flag, a config key or an input file is wrong
+    DataError     exit 2   a question set or an array given to us is wrong
+    MissingExtra  exit 2   an optional package is needed and not installed
+  StateError      exit 3   what is on disk refuses: drift, a lock, a missing or corrupt file
+    ConfigDrift
+    RunLocked
+    RunStateMissing
+    ManifestCorrupt
+    IllegalTransition
+  ProviderError   exit 1   the provider refused or failed; `retryable` says whether asking again can help
+    AuthFailed
+    RateLimited
+    NotFound
+    TooLarge
+    Ambiguous     the call may have been carried out: settle it with `find` before anything is sent again
+    Unsure        `find` can neither prove presence nor absence yet
+  PhaseFailed     exit 1   a phase could not finish
+  Stopped         exit 130 a stop was requested; state on disk is complete
+
+Nothing here imports another module of the package.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RunnerError(Exception):
+    """What happened, where, and what to type next; shown to the user without a traceback."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.hint = what, where, hint
+
+    def __str__(self) -> str:
+        lines = (self.what, self.where and f"  at   {self.where}", self.hint and f"  hint {self.hint}")
+        return "\n".join(line for line in lines if line)
+
+
+class ConfigError(RunnerError):
+    """A flag, a config key or an input file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(ConfigError):
+    """A question set, or arrays given to a statistic, cannot be used."""
+
+
+class MissingExtra(ConfigError):
+    """An optional package is needed here and is not installed."""
+
+
+class StateError(RunnerError):
+    """The run directory refuses what was asked."""
+
+    exit_code = 3
+
+
+class ConfigDrift(StateError):
+    """The config given now differs from the one the run was started with."""
+
+
+class RunLocked(StateError):
+    """Another live process is writing to this run."""
+
+
+class RunStateMissing(StateError):
+    """A file that the step needs is not there."""
+
+
+class ManifestCorrupt(StateError):
+    """A state file cannot be read as what it claims to be."""
+
+
+class IllegalTransition(StateError):
+    """An event that the part's state does not allow."""
+
+
+class ProviderError(RunnerError):
+    """The provider refused or failed."""
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.retryable = retryable
+        self.retry_after = retry_after  # seconds, when the provider said so
+
+
+class AuthFailed(ProviderError):
+    """The key is missing, wrong or not allowed to do this."""
+
+
+class RateLimited(ProviderError):
+    """Asked to slow down (`retryable`), or a spend cap that waiting will not lift (not `retryable`)."""
+
+
+class NotFound(ProviderError):
+    """The provider does not know this id."""
+
+
+class TooLarge(ProviderError):
+    """The request body is over the provider's limit."""
+
+
+class Ambiguous(ProviderError):
+    """The call may or may not have been carried out."""
+
+
+class Unsure(ProviderError):
+    """Neither presence nor absence of the batch can be proved yet; ask again later."""
+
+
+class PhaseFailed(RunnerError):
+    """A phase could not finish; what it did finish is on disk."""
+
+
+class Stopped(RunnerError):
+    """A stop was requested and has taken effect."""
+
+    exit_code = 130
