@@ -1,0 +1,104 @@
+"""Run ids, trial slugs, arm and part names, custom_ids: the one place that builds or splits them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchtrial.errors import ConfigError
+from batchtrial.records import Condition
+
+CUSTOM_ID = re.compile(r"^(?P<condition>[ct])-t(?P<temp>[0-9]+)-(?P<arm>[0-9a-f]{8})-(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$")
+"""Ours; at most 45 characters, so that a provider's nonce of 16 still fits into the 64 that all of them accept."""
+
+IDENTITY_PATTERN = r"(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$"
+"""What the emulator is told to look for in a custom_id."""
+
+RUN_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+
+
+@dataclass(frozen=True, slots=True)
+class CustomId:
+    """A custom_id taken apart; item is the hash that the index file maps to (dataset, item_id)."""
+
+    condition: Condition
+    temp_label: str
+    arm: str
+    item: str
+    sample_index: int
+
+
+def new_run_id(now: datetime) -> str:
+    """`rYYYYMMDDHHMMSS` of `now`."""
+    return now.strftime("r%Y%m%d%H%M%S")
+
+
+def check_run_id(run_id: str) -> str:
+    """The same run id, or ConfigError when it could name anything but a plain folder."""
+    if not RUN_ID.fullmatch(run_id) or ".." in run_id:
+        raise ConfigError(
+            f"run id {run_id[:80]!r} is not usable as a folder name",
+            where="--run_id",
+            hint="use letters, digits, '_', '-' and '.', at most 64, beginning with a letter or digit",
+        )
+    return run_id
+
+
+def temp_label(temp: float) -> str:
+    """The temperature without its dot: 0.0 -> '0', 0.7 -> '07', 1.0 -> '10', 0.25 -> '025'."""
+    text = f"{temp:.1f}" if round(temp, 1) == temp else f"{temp:g}"
+    return "0" if text == "0.0" else text.replace(".", "")
+
+
+def short_model(model_id: str, aliases: dict[str, str] | None = None) -> str:
+    """The model's alias, or the last segment of its path with odd characters made hyphens."""
+    if aliases and model_id in aliases:
+        return aliases[model_id]
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", model_id.rsplit("/", 1)[-1]) or "model"
+
+
+def number_label(value: float) -> str:
+    """A decoding value inside a slug: 1.0 -> '1', 0.95 -> '095'."""
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return text.replace(".", "") or "0"
+
+
+def digest(parts: Iterable[str], length: int) -> str:
+    """Hex sha256 of the parts, each ended by a separator that cannot occur in them, cut to `length`."""
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part.encode("utf-8", "surrogatepass"))
+        state.update(b"\x1f")
+    return state.hexdigest()[:length]
+
+
+def item_hash(dataset: str, item_id: str) -> str:
+    """16 hex digits standing for (dataset, item_id) in custom_ids."""
+    return digest((dataset, item_id), 16)
+
+
+def custom_id(condition: Condition, temp: float, arm_key: str, item: str, sample_index: int) -> str:
+    """The request's id: valid for every provider, unique per run; `arm_key` and `item` are hex digests."""
+    return f"{condition[0]}-t{temp_label(temp)}-{arm_key[:8]}-{item}-s{sample_index}"
+
+
+def split_custom_id(text: str) -> CustomId | None:
+    """A custom_id of ours taken apart; None when it is not ours."""
+    match = CUSTOM_ID.fullmatch(text)
+    if match is None:
+        return None
+    condition: Condition = "control" if match["condition"] == "c" else "treatment"
+    return CustomId(condition, match["temp"], match["arm"], match["item"], int(match["sample"]))
+
+
+def part_name(arm_name: str, part_index: int) -> str:
+    """`<arm>_p01` for part index 1."""
+    return f"{arm_name}_p{part_index:02d}"
+
+
+def token(run_nonce: str, part: str, attempt: int) -> str:
+    """16 hex digits that mark one attempt at one part at the provider; never equal for two runs with different nonces."""
+    return digest((run_nonce, part, str(attempt)), 16)

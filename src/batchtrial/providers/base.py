@@ -1,0 +1,110 @@
+"""What every provider adapter is: four verbs on the wire, two pure codecs, and its limits as data.
+
+Retries, splitting, ordering, money and state live above the adapter. An adapter knows one wire and nothing of files on our side, the ledger,
+budgets or other adapters. Foreign exceptions become ours at its edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from batchtrial.records import RawResult, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one batch may hold, and how fast batches may be made."""
+
+    max_requests: int
+    max_bytes: int
+    creates_per_hour: int | None = None
+    max_enqueued_tokens: int | None = None
+    find_rounds: int = 3  # listings that must all be without our token before an absence is believed
+    find_wait_seconds: float = 5.0  # waited before the second listing, doubled each time
+    has_labels: bool = True  # False: a batch cannot carry our token, so `find` may answer Unsure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One attempt at one part, as the ledger recorded it before the call.
+
+    token: 16 hex digits, the same whenever this attempt is sent or looked for.
+    file_id: set once the input has been uploaded. n_requests: lines of the payload. created_at: when the intent was written (UTC).
+    """
+
+    part: str
+    attempt: int
+    token: str
+    payload_sha256: str
+    n_requests: int
+    created_at: datetime
+    model: str
+    file_id: str | None = None
+    label: str = ""  # readable name for the provider's console, never used for matching
+
+
+class BatchState(StrEnum):
+    """What a batch is to us; providers' own words are mapped to these, unknown ones to RUNNING."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"  # refused as a whole: no rows were executed
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self is not BatchState.RUNNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStatus:
+    """One look at a batch. `wire_state` is the provider's own word; `reason` says why a batch failed; `ids` go to the manifest."""
+
+    state: BatchState
+    wire_state: str
+    n_total: int | None = None
+    n_done: int | None = None
+    n_failed: int | None = None
+    reason: str | None = None
+    retryable: bool = True  # False: sending the same bytes again cannot help
+    ids: Mapping[str, str] = field(default_factory=dict)  # output_file_id, error_file_id, results_uri ...
+
+
+class Provider(Protocol):
+    """One wire. Every method but the codecs may raise ProviderError; `submit` raises Ambiguous when the create call may have been carried out."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def encode(self, request: Request) -> bytes:
+        """Pure: the request's line in the part file, ended by one newline; the same request gives the same bytes."""
+
+    def decode(self, line: bytes) -> RawResult:
+        """Pure: one result line, judged by its content. Raises BadLine."""
+
+    def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
+        """Upload the payload (unless intent.file_id is set; `uploaded` is called with the id at once), create the batch ONCE, return its id."""
+
+    def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
+        """Ids of batches that carry this intent's token, oldest first; () proves absence; raises Unsure when it cannot tell yet.
+
+        owned: batch ids that the ledger already ties to other attempts.
+        """
+
+    def check(self, batch_id: str) -> BatchStatus:
+        """One look at the batch. Raises NotFound when the provider does not know it."""
+
+    def fetch(self, batch_id: str) -> Iterator[bytes]:
+        """Result lines as received, success and error lines alike, in any order, each ended by one newline; streamed."""
+
+    def cancel(self, batch_id: str) -> None:
+        """Ask the provider to stop the batch; used for duplicates only."""

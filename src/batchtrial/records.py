@@ -1,0 +1,129 @@
+"""Frozen records that cross module borders.
+
+Items come from sources, requests go to a provider, raw results come back, predictions and scores are what phases write.
+Nothing here knows about files, clocks or providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Kind = Literal["open", "closed"]
+Condition = Literal["control", "treatment"]
+CONDITIONS: tuple[Condition, ...] = ("control", "treatment")
+
+
+class Outcome(StrEnum):
+    """How a request ended: every request ends as exactly one of these."""
+
+    SUCCEEDED = "succeeded"
+    ERRORED = "errored"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One dataset question.
+
+    kind: "open" has a context to answer from, "closed" has none.
+    answers: accepted answers; empty exactly when is_unanswerable.
+    cluster: what makes items dependent (passage, document, template); None when every item stands alone.
+    distractors: plausible wrong answers, used by the simulated model only.
+    """
+
+    dataset: str
+    item_id: str
+    kind: Kind
+    question: str
+    answers: tuple[str, ...]
+    context: str | None = None
+    is_unanswerable: bool = False
+    cluster: str | None = None
+    distractors: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """`dataset|item_id`, the item's name in tables."""
+        return f"{self.dataset}|{self.item_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One completion asked for: what every provider's line is encoded from.
+
+    extra: further body fields passed through as given.
+    """
+
+    custom_id: str
+    model: str
+    system: str
+    user: str
+    max_tokens: int
+    temperature: float
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one answer in the normal form of every provider.
+
+    input_tokens counts all of the prompt, cached parts included; output_tokens counts reasoning too.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawResult:
+    """One decoded result line.
+
+    text: the answer; None unless outcome is succeeded. error: `code: message` otherwise.
+    retryable: False when sending the same row again cannot help (the request itself is invalid).
+    """
+
+    custom_id: str
+    outcome: Outcome
+    text: str | None = None
+    finish_reason: str | None = None
+    request_id: str | None = None
+    usage: Usage | None = None
+    error: str | None = None
+    retryable: bool = True
+
+
+class BadLine(ValueError):
+    """A result line that cannot be decoded; callers count it, keep a sample, and go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a phase has to run, and why."""
+
+    status: Literal["done", "stale", "missing", "blocked", "off"]
+    reason: str
+    needs: str = ""  # the step to run first, when blocked
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in ("done", "off")
