@@ -31,7 +31,8 @@ class Estimate:
     value, ci_low, ci_high: same unit; ci_low <= value <= ci_high whenever all three are defined.
     level: nominal coverage of the interval, 0 < level < 1.
     method: short name of the method that made the interval.
-    n: independent units behind the number (pairs, items or clusters); dropped: units left out because of missing values.
+    n: independent units behind the number (pairs, items or clusters).
+    dropped: units left out because of missing values.
     se: standard error in the unit of `value`, where the method has one.
     seed: what the random generator was started from; None when nothing random was done.
     reason: why `value` or the interval is None.
