@@ -6,9 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from batchtrial.stats.clusters import clustered_mean
+from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.evalues import paired_evalue
+from batchtrial.stats.meta import Tau2Method, meta_analysis
+from batchtrial.stats.results import Estimate
 
 Case = dict[str, Any]
+
+
+def interval(estimate: Estimate) -> list[float | None]:
+    return [estimate.ci_low, estimate.ci_high]
 
 
 def clustered_se(case: Case) -> object:
@@ -16,8 +23,6 @@ def clustered_se(case: Case) -> object:
     estimate = got.estimate
     assert estimate.value is not None
     assert got.se_cr1 is not None
-    from batchtrial.stats.distributions import t_two_sided
-
     half_cr1 = t_two_sided(0.95, got.n_clusters - 1) * got.se_cr1
     return {
         "mean": estimate.value,
@@ -28,7 +33,7 @@ def clustered_se(case: Case) -> object:
         "se_cr2": got.se_cr2,
         "df_satterthwaite": got.df,
         "ci95_cr1_t": [estimate.value - half_cr1, estimate.value + half_cr1],
-        "ci95_cr2_satt": [estimate.ci_low, estimate.ci_high],
+        "ci95_cr2_satt": interval(estimate),
         "p_cr2": got.test.p_value,
     }
 
@@ -38,7 +43,38 @@ def evalue_paired_binary(case: Case) -> object:
     return {"e_value": got.e_value, "log_e": got.log_e, "anytime_p": got.anytime_p}
 
 
+def meta(case: Case) -> object:
+    def answers(method: Tau2Method) -> dict[str, object]:
+        got = meta_analysis(case["y"], case["v"], tau2_method=method)
+        return {
+            "tau2": got.tau2,
+            "mu": got.random_z.value,
+            "se": got.random_z.se,
+            "ci": interval(got.random_z),
+            "I2_tau2_based": got.i2_tau2,
+            "pi95_z": interval(got.prediction_z),
+            "se_hk": got.random_hk.se,
+            "ci_hk": interval(got.random_hk),
+        }
+
+    plain = meta_analysis(case["y"], case["v"], tau2_method="dl")
+    return {
+        "fixed": {
+            "mu": plain.fixed.value,
+            "se": plain.fixed.se,
+            "ci": interval(plain.fixed),
+            "Q": plain.heterogeneity.statistic if plain.n_datasets > 1 else 0.0,
+            "p_Q": plain.heterogeneity.p_value,
+        },
+        "DL": answers("dl"),
+        "PM": answers("pm"),
+        "REML": answers("reml"),
+        "I2_Q": plain.i2_q,
+    }
+
+
 ADAPTERS: dict[str, Callable[[Case], object]] = {
     "clustered_se": clustered_se,
     "evalue_paired_binary": evalue_paired_binary,
+    "meta_analysis": meta,
 }
