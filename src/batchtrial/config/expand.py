@@ -1,0 +1,222 @@
+"""From a config to trials and arms: pure, deterministic, with readable unique names.
+
+A trial is one (model, prompt set, decoding) cell; an arm is one (trial, condition, temperature) group of requests. Trials whose control arms ask
+exactly the same of the same model share one arm, produced once.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from batchtrial.config.model import Config, Instructions, MaxTokens, Prompt, Sweep, TrialSpec
+from batchtrial.errors import ConfigError
+from batchtrial.keys import digest, number_label, part_name, short_model, temp_label
+from batchtrial.records import Condition, Item, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """The requests of one condition at one temperature.
+
+    key: 16 hex digits over everything that the answers depend on. name: unique in the run, prefix of its part names.
+    folder: where its results lie, relative to the run; a control's is shared by every trial with the same key.
+    """
+
+    key: str
+    name: str
+    folder: PurePosixPath
+    condition: Condition
+    temp: float
+    model: str
+    prompt: Prompt
+    instructions: Instructions
+    samples: int
+    max_tokens: MaxTokens
+    top_p: float | None
+    top_k: int | None
+    stop: tuple[str, ...]
+    extra: str  # canonical JSON of further body fields
+
+    @property
+    def stem(self) -> str:
+        """`t07_treatment`: the arm inside its trial, and the key of `jobs` in the manifest."""
+        return f"t{temp_label(self.temp)}_{self.condition}"
+
+    def part(self, index: int) -> str:
+        """Name of part `index` (from 1), unique in the run."""
+        return part_name(self.name, index)
+
+    def part_folder(self, index: int) -> PurePosixPath:
+        """Where the results of part `index` lie, relative to the run."""
+        return self.folder / part_name(self.stem, index)
+
+    def request(self, item: Item, custom_id: str) -> Request:
+        """The request for one sample of `item`."""
+        return Request(
+            custom_id=custom_id,
+            model=self.model,
+            system=self.prompt.system.text,
+            user=user_turn(item, self.instructions),
+            max_tokens=self.max_tokens.open_book if item.kind == "open" else self.max_tokens.closed_book,
+            temperature=self.temp,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            stop=self.stop,
+            extra=json.loads(self.extra),
+        )
+
+
+def user_turn(item: Item, instructions: Instructions) -> str:
+    """Instruction, passage when there is one, question."""
+    if item.kind == "open":
+        return f"{instructions.open_book.text.strip()}\n\nCONTEXT:\n{item.context}\n\nQUESTION:\n{item.question}"
+    return f"{instructions.closed_book.text.strip()}\n\nQUESTION:\n{item.question}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One cell of the comparison, with its arms by (condition, temperature)."""
+
+    slug: str
+    model: str
+    prompt_set: str
+    temps: tuple[float, ...]
+    arms: tuple[Arm, ...]
+
+    def arm(self, condition: Condition, temp: float) -> Arm | None:
+        """The arm, or None when this condition is not part of the run."""
+        return next((a for a in self.arms if a.condition == condition and a.temp == temp), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cell:
+    model: str
+    prompt_set: str
+    temps: tuple[float, ...]
+    top_p: float | None
+    top_k: int | None
+    max_tokens: MaxTokens
+    id: str | None = None
+
+
+def expand(config: Config, input_sha256: str) -> tuple[Trial, ...]:
+    """Every trial of the run, in order. input_sha256: fingerprint of the prepared items, part of each arm's key.
+
+    Raises ConfigError when two trials would have one slug, or the filter leaves none.
+    """
+    trials = []
+    for cell in _cells(config):
+        trial = _trial(config, cell, input_sha256)
+        if config.trial_filter is None or fnmatch.fnmatchcase(trial.slug, config.trial_filter):
+            trials.append(trial)
+    if not trials:
+        raise ConfigError(f"no trial matches {config.trial_filter!r}", where="trial_filter", hint="`--plan_only` lists the slugs")
+    seen: dict[str, Trial] = {}
+    for trial in trials:
+        if trial.slug in seen:
+            raise ConfigError(f"two trials have the slug {trial.slug!r}", where="trials", hint="give one of them an `id` of its own")
+        seen[trial.slug] = trial
+    return tuple(trials)
+
+
+def arms_of(trials: tuple[Trial, ...]) -> tuple[Arm, ...]:
+    """Every arm once, in trial order; a shared control comes with the first trial that needs it."""
+    return tuple({arm.name: arm for trial in trials for arm in trial.arms}.values())
+
+
+def _cells(config: Config) -> Iterator[_Cell]:
+    default_set = config.default_prompt_set or min(config.prompt_sets)
+    if config.trials:
+        for spec in config.trials:
+            yield _spelled_out(config, spec, default_set)
+        return
+    sweep = config.sweep or Sweep()
+    for model, name, top_p, top_k, length in itertools.product(
+        sweep.models or (config.model_id,),
+        sweep.prompt_sets or (default_set,),
+        sweep.top_p or (config.top_p,),
+        sweep.top_k or (config.top_k,),
+        sweep.max_new_tokens or (config.max_new_tokens,),
+    ):
+        temps = sweep.temps or config.temps
+        yield _Cell(model=model, prompt_set=name, temps=temps, top_p=top_p, top_k=top_k, max_tokens=length)
+
+
+def _spelled_out(config: Config, spec: TrialSpec, default_set: str) -> _Cell:
+    return _Cell(
+        id=spec.id,
+        model=spec.model_id or config.model_id,
+        prompt_set=spec.prompt_set or default_set,
+        temps=spec.temps or config.temps,
+        top_p=config.top_p if spec.top_p is None else spec.top_p,
+        top_k=config.top_k if spec.top_k is None else spec.top_k,
+        max_tokens=spec.max_new_tokens or config.max_new_tokens,
+    )
+
+
+def _slug(config: Config, cell: _Cell) -> str:
+    if cell.id is not None:
+        return cell.id
+    text = f"{short_model(cell.model, config.model_aliases)}-{cell.prompt_set}"
+    if cell.top_p is not None:
+        text += f"-tp{number_label(cell.top_p)}"
+    if cell.top_k is not None:
+        text += f"-tk{cell.top_k}"
+    if config.sweep is not None and config.sweep.max_new_tokens is not None:
+        text += f"-mx{cell.max_tokens.closed_book}-{cell.max_tokens.open_book}"
+    return text
+
+
+def _trial(config: Config, cell: _Cell, input_sha256: str) -> Trial:
+    slug = _slug(config, cell)
+    prompts = config.prompt_sets[cell.prompt_set]
+    extra = json.dumps(config.provider.request_overrides, sort_keys=True, separators=(",", ":"))
+    arms = []
+    for temp in cell.temps:
+        for condition in config.conditions:
+            prompt = prompts.control if condition == "control" else prompts.treatment
+            instructions = prompt.instruction or config.task_instructions
+            key = digest(
+                (
+                    config.mode,
+                    config.backend,
+                    config.provider.base_url or "",
+                    cell.model,
+                    prompt.system.sha256,
+                    instructions.open_book.sha256,
+                    instructions.closed_book.sha256,
+                    input_sha256,
+                    condition,
+                    repr(temp),
+                    str(config.samples_for(temp)),
+                    cell.max_tokens.model_dump_json(),
+                    repr((cell.top_p, cell.top_k, config.stop)),
+                    extra,
+                ),
+                16,
+            )
+            is_shared = condition == "control"
+            arms.append(
+                Arm(
+                    key=key,
+                    name=f"shared-{key}_t{temp_label(temp)}_control" if is_shared else f"{slug}_t{temp_label(temp)}_treatment",
+                    folder=PurePosixPath("shared_controls", key) if is_shared else PurePosixPath(slug, "results"),
+                    condition=condition,
+                    temp=temp,
+                    model=cell.model,
+                    prompt=prompt,
+                    instructions=instructions,
+                    samples=config.samples_for(temp),
+                    max_tokens=cell.max_tokens,
+                    top_p=cell.top_p,
+                    top_k=cell.top_k,
+                    stop=config.stop,
+                    extra=extra,
+                )
+            )
+    return Trial(slug=slug, model=cell.model, prompt_set=cell.prompt_set, temps=cell.temps, arms=tuple(arms))

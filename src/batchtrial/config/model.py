@@ -1,0 +1,265 @@
+"""The config: one model, one home per setting. `load.py` reads it, `expand.py` turns it into trials and arms.
+
+A prompt or instruction is written as a path in the YAML that people edit and carried as its text from then on, so that a run needs no file
+outside its folder and its hash covers what was really sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from batchtrial.records import Condition
+from batchtrial.sources.spec import SourceSpec
+
+Backend = Literal["fireworks", "openai", "anthropic", "local"]
+Mode = Literal["live", "dry_run", "replay"]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Model(BaseModel):
+    """Base of all settings: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Text(Model):
+    """A prompt file: the path as it was given and the text that it held."""
+
+    path: str = Field(description="Where the text came from, as written in the config.")
+    text: str = Field(description="The text itself, read once when the run starts.")
+
+    @property
+    def sha256(self) -> str:
+        """Hex sha256 of the UTF-8 text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class Instructions(Model):
+    """The task instruction at the head of the user turn, per kind of question."""
+
+    open_book: Text = Field(description="Instruction for questions that come with a passage.")
+    closed_book: Text = Field(description="Instruction for questions without a passage.")
+
+
+class Prompt(Model):
+    """One condition: a system prompt, and instructions of its own when the user turn is treated too."""
+
+    system: Text = Field(description="The system prompt.")
+    instruction: Instructions | None = Field(None, description="Task instructions of this condition; unset: the run's.")
+
+
+class PromptSet(Model):
+    """A control and a treatment to compare."""
+
+    control: Prompt = Field(description="The condition compared against.")
+    treatment: Prompt = Field(description="The condition whose effect is asked for.")
+
+
+class MaxTokens(Model):
+    """Longest answer, in tokens."""
+
+    open_book: int = Field(1024, ge=1, description="For questions with a passage.")
+    closed_book: int = Field(1024, ge=1, description="For questions without a passage.")
+
+
+class Sweep(Model):
+    """Lists whose cross product becomes trials; a list left out takes the run's own single value."""
+
+    models: tuple[str, ...] | None = Field(None, min_length=1, description="Model ids.")
+    prompt_sets: tuple[str, ...] | None = Field(None, min_length=1, description="Names from `prompt_sets`.")
+    temps: tuple[Temperature, ...] | None = Field(None, min_length=1, description="Temperatures; one arm each.")
+    top_p: tuple[float, ...] | None = Field(None, min_length=1, description="Nucleus sampling values.")
+    top_k: tuple[int, ...] | None = Field(None, min_length=1, description="Top-k values.")
+    max_new_tokens: tuple[MaxTokens, ...] | None = Field(None, min_length=1, description="Answer lengths.")
+
+
+class TrialSpec(Model):
+    """One trial written out; what is left out takes the run's own value."""
+
+    id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,60}$", description="Slug of the trial; unset: made from it.")
+    model_id: str | None = Field(None, min_length=1, description="Model id.")
+    prompt_set: str | None = Field(None, description="Name from `prompt_sets`.")
+    temps: tuple[Temperature, ...] | None = Field(None, min_length=1, description="Temperatures; one arm each.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling value.")
+    top_k: int | None = Field(None, ge=1, description="Top-k value.")
+    max_new_tokens: MaxTokens | None = Field(None, description="Answer length.")
+
+
+class Submission(Model):
+    """How batches are cut, sent and waited for. Only the first two shape the requests; the rest may change on resume."""
+
+    lines_per_part: int | None = Field(None, ge=1, description="Requests per part at most; beats parts_per_dataset.")
+    parts_per_dataset: int | None = Field(None, ge=1, description="Parts to cut each arm into.")
+    max_concurrent_jobs: int = Field(4, ge=1, description="Batches in flight at one time.")
+    max_attempts: int = Field(3, ge=1, description="Deliberate attempts at a row before it is given up.")
+    poll_seconds: float = Field(30.0, gt=0, description="Wait between two looks at the running batches.")
+    give_up_hours: float = Field(80.0, gt=0, description="Wait for one batch at most this long before stopping the run.")
+    stop_policy: Literal["leave", "drain"] = Field("leave", description="On a stop: leave running batches at the provider, or wait for them first.")
+    budget_usd: float | None = Field(None, gt=0, description="Refuse to submit past this sum, counting what is in flight.")
+
+
+class PromptCache(Model):
+    """Prompt caching marker, for providers that take one."""
+
+    enabled: bool = Field(False, description="Mark the system prompt as cacheable.")
+    ttl: Literal["5m", "1h"] = Field("1h", description="How long the provider should keep it.")
+
+
+class ProviderConfig(Model):
+    """Where the provider is and what else goes into each request. Keys are read from the environment only."""
+
+    base_url: str | None = Field(None, description="Another host that speaks the backend's wire.")
+    account_id: str | None = Field(None, description="Fireworks account; unset: FIREWORKS_ACCOUNT_ID.")
+    endpoint: Literal["/v1/responses", "/v1/chat/completions"] | None = Field(
+        None, description="OpenAI wire: what the batch calls; unset: /v1/responses, or chat completions for `local`."
+    )
+    api_version: Literal["2023-06-01", "2026-10-21"] | None = Field(
+        None, description="Anthropic API version; unset: 2023-06-01, which still takes sampling parameters."
+    )
+    quirks: str = Field("openai", description="Name in the table of OpenAI-compatible batch hosts.")
+    pricing_key: str | None = Field(None, description="Name in the price table when it is not the model id.")
+    request_overrides: dict[str, Any] = Field(
+        default_factory=dict, description="Further body fields for each request; must not name a field batchtrial sets."
+    )
+    prompt_cache: PromptCache = Field(PromptCache(), description="Prompt caching.")
+    connect_seconds: float = Field(5.0, gt=0, description="Time-out for opening a connection.")
+    read_seconds: float = Field(120.0, gt=0, description="Time-out for each read.")
+    max_concurrent_requests: int = Field(2, ge=1, description="`local` only: rows in flight at one time.")
+
+
+class Price(Model):
+    """USD per million tokens at batch rate."""
+
+    input_per_mtok: float = Field(ge=0, description="Prompt tokens.")
+    output_per_mtok: float = Field(ge=0, description="Answer tokens.")
+    cached_per_mtok: float | None = Field(None, ge=0, description="Prompt tokens read from a cache; unset: as input.")
+    cache_write_per_mtok: float | None = Field(None, ge=0, description="Prompt tokens written to a cache; unset: as input.")
+
+
+class Pricing(Model):
+    """Prices that override the dated table shipped with the package."""
+
+    overrides: dict[str, Price] = Field(default_factory=dict, description="Model id (or pricing_key) to price.")
+
+
+class Unsupported(Model):
+    """Lexical heuristic for answers without support in the passage."""
+
+    threshold: float = Field(0.5, ge=0, le=1, description="Flag an answer with less than this share of its words in the passage.")
+    min_token_overlap: float = Field(0.6, ge=0, le=1, description="Word similarity that counts as present.")
+
+
+class Endpoint(Model):
+    """One declared comparison."""
+
+    metric: str = Field(description="Metric name, such as em, f1, abstained, false_answer, unsupported.")
+    kind: Literal["open", "closed", "all"] = Field("all", description="Which questions.")
+    margin: float | None = Field(None, gt=0, lt=1, description="Non-inferiority and equivalence margin, absolute.")
+
+
+class StatsConfig(Model):
+    """The analysis plan and the numbers behind it; hashed into the run before any result exists."""
+
+    alpha: Probability = Field(0.05, description="Two-sided level; intervals cover 1 - alpha.")
+    primary: Endpoint = Field(Endpoint(metric="em", kind="all", margin=0.02), description="The one primary endpoint.")
+    confirmatory: tuple[Endpoint, ...] = Field((), description="Further declared comparisons, corrected by Holm.")
+    exploratory: Literal["bh", "none"] = Field("bh", description="Correction of everything not declared.")
+    clusters: Literal["auto", "off"] = Field("auto", description="Respect the items' clusters when they have any.")
+    bootstrap_samples: int = Field(10_000, ge=999, description="Replicates where a bootstrap is used.")
+    permutation_samples: int = Field(9_999, ge=999, description="Replicates where a permutation test is sampled.")
+    random_seed: int = Field(1337, ge=0, description="Seed of every random statistic.")
+
+
+class OptionalAnalyses(Model):
+    """Analyses beyond the plan; each is a phase of its own that can be switched off."""
+
+    unsupported_sensitivity: bool = Field(False, description="Effect on `unsupported` over a range of thresholds.")
+    mixed_effects: bool = Field(False, description="Random-intercept logistic model.")
+    power_analysis: bool = Field(False, description="Detectable effect and items needed, from this run's variance.")
+    cost_effectiveness: bool = Field(False, description="Cost per additional correct answer.")
+
+
+class SimulatedArm(Model):
+    """Planted behaviour of the simulated model under one condition, as probabilities for a question of middling difficulty."""
+
+    right: Probability = Field(description="An answer that contains the truth.")
+    verbose: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Of the right answers, the share wrapped in a sentence.")
+    abstain: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Of the other answers, the share that abstains.")
+    unanswerable_abstain: Probability = Field(0.5, description="Abstention when the passage holds no answer.")
+
+
+class Simulation(Model):
+    """What the emulator's model does in a dry run."""
+
+    seed: int = Field(7, ge=0, description="Seed of every simulated answer.")
+    difficulty_sd: float = Field(1.0, ge=0, description="Spread of the items' difficulty on the logit scale.")
+    control: SimulatedArm = Field(
+        SimulatedArm(right=0.62, verbose=0.12, abstain=0.25, unanswerable_abstain=0.45),
+        description="Under the control.",
+    )
+    treatment: SimulatedArm = Field(
+        SimulatedArm(right=0.68, verbose=0.08, abstain=0.45, unanswerable_abstain=0.62),
+        description="Under a treatment.",
+    )
+
+
+class Config(Model):
+    """Everything that decides what a run asks, sends and computes."""
+
+    mode: Mode = Field("live", description="Set by --dry_run and --replay_dir; part of the run's identity.")
+    backend: Backend = Field("fireworks", description="Which provider runs the batches.")
+    model_id: str = Field(min_length=1, description="The model, in the provider's own spelling.")
+    model_aliases: dict[str, str] = Field(default_factory=dict, description="Short names for trial slugs.")
+    temps: tuple[Temperature, ...] = Field((0.0,), min_length=1, description="Sampling temperatures; one arm each.")
+    samples_per_item: int | dict[str, int] = Field(
+        1, description="Completions per item and arm; a number, or one per temperature such as {'0.7': 5}."
+    )
+    max_new_tokens: MaxTokens = Field(MaxTokens(), description="Longest answer.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling; unset: the provider's default.")
+    top_k: int | None = Field(None, ge=1, description="Top-k sampling; unset: the provider's default.")
+    stop: tuple[str, ...] = Field((), description="Stop sequences.")
+    seed: int = Field(1337, ge=0, description="Seed of the item order.")
+    datasets: tuple[SourceSpec, ...] = Field(min_length=1, description="Question sets.")
+    limit_items: int | None = Field(None, ge=1, description="Use only this many items of all sets together.")
+    skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
+    conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")
+    task_instructions: Instructions = Field(description="Head of the user turn, for both conditions.")
+    prompt_sets: dict[str, PromptSet] = Field(min_length=1, description="Named comparisons.")
+    default_prompt_set: str | None = Field(None, description="Used when nothing asks for others; unset: the first by name.")
+    sweep: Sweep | None = Field(None, description="Trials as a cross product.")
+    trials: tuple[TrialSpec, ...] = Field((), description="Trials written out; they replace the sweep.")
+    trial_filter: str | None = Field(None, description="Only trials whose slug matches this shell pattern.")
+    submission: Submission = Field(Submission(), description="Cutting, sending and waiting.")
+    provider: ProviderConfig = Field(ProviderConfig(), description="The provider's address and extras.")
+    pricing: Pricing = Field(Pricing(), description="Price overrides.")
+    unsupported: Unsupported = Field(Unsupported(), description="The unsupported-answer heuristic.")
+    metrics: tuple[str, ...] = Field((), description="Further metrics, as `package.module:function`.")
+    stats: StatsConfig = Field(StatsConfig(), description="The analysis plan.")
+    optional: OptionalAnalyses = Field(OptionalAnalyses(), description="Optional analyses.")
+    simulation: Simulation = Field(Simulation(), description="Behaviour of the simulated model in a dry run.")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        known = set(self.prompt_sets)
+        asked = [
+            self.default_prompt_set,
+            *((self.sweep and self.sweep.prompt_sets) or ()),
+            *(t.prompt_set for t in self.trials),
+        ]
+        unknown = sorted({name for name in asked if name is not None and name not in known})
+        if unknown:
+            raise ValueError(f"prompt set {unknown[0]!r} is not defined; prompt_sets has {', '.join(sorted(known))}")
+        return self
+
+    def samples_for(self, temp: float) -> int:
+        """Completions per item and arm at this temperature."""
+        if isinstance(self.samples_per_item, int):
+            return self.samples_per_item
+        for key, count in self.samples_per_item.items():
+            if float(key) == temp:
+                return count
+        return 1

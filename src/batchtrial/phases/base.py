@@ -1,0 +1,181 @@
+"""What a phase is, what it may look at, and what it may do.
+
+A phase is a module with a `name`, a pure `verdict(view)` that says whether it has to run and why, and a `run(work)` that does it. Phases meet
+through files, never through imports, and each writes only its own artifacts. Clock, sleep and stop are handed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.model import Config
+from batchtrial.providers.base import Provider
+from batchtrial.records import Verdict
+from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
+from batchtrial.state.layout import RunLayout, TrialLayout, result_file
+from batchtrial.state.ledger import Hook, Ledger, PartRecord, no_hook
+from batchtrial.state.store import Stamps
+
+STAGE_OF_PHASE = {"poll": "downloaded", "parse": "parsed", "score": "scored", "stats": "stats", "costs": "costs", "report": "report"}
+"""Phase name -> stage key in trial_manifest.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is true on disk when the plan is made: enough for every verdict, and nothing that could change it.
+
+    trials: expanded against the prepared items, empty while there are none. parts: folded from the ledger.
+    stages: (trial slug, stage) -> record from the trial's manifest.
+    """
+
+    layout: RunLayout
+    config: Config
+    trials: tuple[Trial, ...]
+    prepared: PreparedManifest | None
+    build: BuildManifest | None
+    parts: Mapping[str, PartRecord]
+    stages: Mapping[tuple[str, str], StageRecord]
+    stamps: Stamps
+
+    def trial_layout(self, trial: Trial) -> TrialLayout:
+        return self.layout.trial(trial.slug)
+
+    def shards(self, arm: Arm) -> tuple[Shard, ...]:
+        """The arm's parts in order."""
+        return () if self.build is None else tuple(s for s in self.build.shards.values() if s.arm == arm.name)
+
+    def stage_verdict(self, trial: Trial, stage: str, inputs: str | None, *, needs: str) -> Verdict:
+        """Done when the recorded artifacts are on disk as recorded and were made from `inputs`.
+
+        inputs: digest of what the stage would be made from now; None when that is not there yet, and `needs` names the step to run first.
+        """
+        if inputs is None:
+            return Verdict(status="blocked", reason=f"{trial.slug}: waits for {needs}", needs=needs)
+        record = self.stages.get((trial.slug, stage))
+        if record is None or record.status != "completed":
+            return Verdict(status="missing", reason=f"{trial.slug}: not done yet")
+        if record.inputs != inputs:
+            return Verdict(status="stale", reason=f"{trial.slug}: its inputs have changed since")
+        problem = same(record.artifacts, self.layout.root, self.stamps)
+        if problem is not None:
+            return Verdict(status="stale", reason=f"{trial.slug}: {problem}")
+        return Verdict(status="done", reason=f"{len(record.artifacts)} artifacts as published")
+
+    def stage_artifacts_digest(self, trial: Trial, stage: str) -> str | None:
+        """Digest of a finished stage's artifacts; None while the stage is not completed. What later stages take as their input."""
+        record = self.stages.get((trial.slug, stage))
+        if record is None or record.status != "completed":
+            return None
+        return digest_of({name: one.sha256 for name, one in record.artifacts.items()})
+
+
+def digest_of(value: object) -> str:
+    """Hex sha256 of the value as canonical JSON; for `inputs` of stages."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str, separators=(",", ":")).encode()).hexdigest()
+
+
+class StopSignal(Protocol):
+    """How a loop learns that it should end."""
+
+    def check(self) -> None:
+        """Raises Stopped when a stop was requested."""
+
+    def is_requested(self) -> bool:
+        """Whether one was, without raising."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or raise Stopped as soon as a stop is requested."""
+
+
+class Progress(Protocol):
+    """Where a phase says how far it is; bars on a terminal, plain lines elsewhere."""
+
+    def task(self, label: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        """A task; call the yielded function with the number of steps done since the last call."""
+
+    def note(self, text: str) -> None:
+        """One line for the person watching."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What `run` gets: the view, and the only ways to change anything.
+
+    now: the clock, UTC. publish: record a finished stage in the trial's manifest, durably. hook: called at every durable write.
+    """
+
+    view: View
+    ledger: Ledger
+    provider: Callable[[], Provider]
+    now: Callable[[], datetime]
+    stop: StopSignal
+    progress: Progress
+    publish: Callable[[Trial, str, str, Sequence[Path]], None]
+    refresh: Callable[[], None]  # parts or batches have changed: the manifests may be brought up to date
+    hook: Hook = no_hook
+
+    @property
+    def config(self) -> Config:
+        return self.view.config
+
+    @property
+    def layout(self) -> RunLayout:
+        return self.view.layout
+
+    def due(self, phase: PhaseByTrial) -> Iterator[tuple[Trial, str]]:
+        """Trials that the phase has to work on, each with the digest of its inputs; looks for a stop between them."""
+        for trial in self.view.trials:
+            self.stop.check()
+            verdict = phase.trial_verdict(self.view, trial)
+            inputs = phase.inputs(self.view, trial)
+            if not verdict.is_done and inputs is not None:
+                yield trial, inputs
+
+
+class Phase(Protocol):
+    """A step of the pipeline."""
+
+    @property
+    def name(self) -> str: ...
+
+    def verdict(self, view: View) -> Verdict: ...
+
+    def run(self, work: Work) -> None: ...
+
+
+class PhaseByTrial(Phase, Protocol):
+    """A phase that works trial by trial."""
+
+    def inputs(self, view: View, trial: Trial) -> str | None: ...
+
+    def trial_verdict(self, view: View, trial: Trial) -> Verdict: ...
+
+
+def over_trials(phase: PhaseByTrial, view: View) -> Verdict:
+    """The phase's verdict for the whole run: done when every trial is, else the first trial that is not and how many there are."""
+    if not view.trials:
+        return Verdict(status="blocked", reason="waits for build", needs="build")
+    verdicts = [phase.trial_verdict(view, trial) for trial in view.trials]
+    open_ones = [v for v in verdicts if not v.is_done]
+    if not open_ones:
+        return Verdict(status="done", reason=f"{len(verdicts)} trial{'s' * (len(verdicts) > 1)}: {verdicts[0].reason}")
+    first = open_ones[0]
+    count = f"{len(open_ones)} of {len(verdicts)} trials: " if len(verdicts) > 1 else ""
+    return Verdict(status=first.status, reason=count + first.reason, needs=first.needs)
+
+
+def attempt_files(view: View, arm: Arm, shard: Shard) -> tuple[Path, ...]:
+    """The part's result files on disk by the ledger, first attempt first."""
+    record = view.parts.get(shard.part)
+    if record is None:
+        return ()
+    folder = view.layout.root / arm.part_folder(shard.part_index)
+    return tuple(result_file(folder, a.number) for a in record.attempts if a.is_saved)

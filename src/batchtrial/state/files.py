@@ -1,0 +1,235 @@
+"""The state files of a run as models: what has a file here is frozen, refuses unknown keys, and documents itself.
+
+`run_state.json` and the manifests are snapshots: each can be rebuilt from the ledger and the artifacts. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from batchtrial.errors import ManifestCorrupt
+from batchtrial.state.ledger import Counts, Hook, no_hook
+from batchtrial.state.store import Fingerprint, Stamps, encode_json, write_bytes
+
+Status = Literal["not_started", "in_progress", "completed", "failed"]
+STAGES = ("downloaded", "parsed", "scored", "stats", "costs", "report", "archived")
+
+
+class File(BaseModel):
+    """Base of every file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class PhaseRecord(File):
+    """One phase of the run."""
+
+    status: Status = Field("not_started", description="Where the phase stands.")
+    started_at: datetime | None = Field(None, description="When it was last begun.")
+    updated_at: datetime | None = Field(None, description="When this record last changed.")
+    last_error: str | None = Field(None, description="What stopped it last time.")
+
+
+class Checkpoint(File):
+    """The last thing that was durably finished."""
+
+    phase: str = Field(description="Phase name.")
+    trial_slug: str | None = Field(None, description="Trial, when the phase works trial by trial.")
+    resume_key: str | None = Field(None, description="Part or arm, when there is one.")
+    timestamp: datetime = Field(description="When.")
+
+
+class Drift(File):
+    """A change of config that was accepted with --force."""
+
+    at: datetime = Field(description="When it was accepted.")
+    keys: dict[str, str] = Field(description="Changed keys, each as `old -> new`.")
+    config_hash: str = Field(description="Hash of the config from then on.")
+
+
+class RunState(File):
+    """run_state.json, schema_version 1."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
+    run_id: str = Field(description="The run's name.")
+    config_hash: str = Field(description="sha256 of effective_config.yaml.")
+    mode: Literal["live", "dry_run", "replay"] = Field("live", description="Where the answers come from.")
+    overrides: dict[str, Any] = Field(default_factory=dict, description="Settings given by flag when the run was started.")
+    phases: dict[str, PhaseRecord] = Field(default_factory=dict, description="Every phase by name.")
+    last_checkpoint: Checkpoint | None = Field(None, description="The last thing durably finished.")
+    stop_requested: bool = Field(False, description="The last process left because it was asked to.")
+    migrated: bool = Field(False, description="Synthesised or upgraded from an older form.")
+    notes: tuple[str, ...] = Field((), description="What could not be known when the state was synthesised.")
+    drift: tuple[Drift, ...] = Field((), description="Changes of config accepted with --force.")
+
+
+class Artifact(Fingerprint):
+    """A published file."""
+
+    path: str = Field(description="Relative to the run.")
+
+
+class StageRecord(File):
+    """One stage of a trial."""
+
+    status: Status = Field("not_started", description="Where the stage stands.")
+    updated_at: datetime | None = Field(None, description="When this record last changed.")
+    inputs: str | None = Field(None, description="Digest of everything the artifacts were made from.")
+    artifacts: dict[str, Artifact] = Field(default_factory=dict, description="Published files by name.")
+
+
+class PromptRecord(File):
+    """What a condition was asked with."""
+
+    path: str = Field(description="As written in the config.")
+    sha256: str = Field(description="Of the text.")
+    instructions_sha256: str = Field(description="Of the two task instructions together.")
+
+
+class BatchRecord(File):
+    """The provider's side of one attempt."""
+
+    part: str = Field(description="Part name.")
+    attempt: int = Field(description="Which try at the part.")
+    batch_id: str | None = Field(None, description="The provider's id.")
+    wire_state: str | None = Field(None, description="The provider's word for the final state.")
+    ids: dict[str, str] = Field(default_factory=dict, description="output_file_id, results_uri and the like.")
+
+
+class TrialManifest(File):
+    """trial_manifest.json, schema_version 2."""
+
+    schema_version: Literal[2] = Field(2, description="Version of this file's form.")
+    timestamps: dict[str, datetime] = Field(default_factory=dict, description="created_at and updated_at.")
+    run_id: str = Field(description="The run's name.")
+    trial: dict[str, Any] = Field(description="slug, model_id, prompt_set and decoding.")
+    temps: tuple[float, ...] = Field(description="Temperatures.")
+    samples_per_item: dict[str, int] = Field(description="By temperature.")
+    prompts: dict[str, PromptRecord] = Field(description="By condition.")
+    backend: str = Field("fireworks", description="Which provider ran the batches.")
+    mode: Literal["live", "dry_run", "replay"] = Field("live", description="Where the answers come from.")
+    pricing_key: str | None = Field(None, description="Name in the price table.")
+    datasets: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's input ids per arm.")
+    jobs: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's batch ids per arm.")
+    job_status: dict[str, str] = Field(default_factory=dict, description="State per part.")
+    job_counts: dict[str, Counts] = Field(default_factory=dict, description="Final outcomes per part.")
+    batches: tuple[BatchRecord, ...] = Field((), description="Every attempt that reached the provider.")
+    control_registry: dict[str, str] = Field(default_factory=dict, description="Shared control key per temperature.")
+    stage_status: dict[str, StageRecord] = Field(default_factory=dict, description="Every stage by name.")
+
+
+class PreparedFile(Artifact):
+    """One prepared file."""
+
+    items: int = Field(ge=0, description="Rows.")
+
+
+class PreparedManifest(File):
+    """prepared_manifest.json, schema_version 1."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
+    inputs: str = Field(description="Digest of the settings and source files it was made from.")
+    datasets: dict[Literal["open_book", "closed_book"], PreparedFile] = Field(description="The prepared files.")
+    sources: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Per dataset: rows read, used, bad.")
+
+    @property
+    def sha256(self) -> str:
+        """What arms are keyed by: both files' sha256 together."""
+        return "-".join(self.datasets[name].sha256 for name in sorted(self.datasets))
+
+
+class Shard(Artifact):
+    """One part's input file."""
+
+    part: str = Field(description="Part name.")
+    arm: str = Field(description="Arm name.")
+    condition: str = Field(description="control or treatment.")
+    temp: float = Field(description="Temperature.")
+    part_index: int = Field(ge=1, description="From 1.")
+    first_item: int = Field(ge=0, description="Place of its first item in the index.")
+    n_items: int = Field(ge=1, description="Items, in index order, each with all its samples.")
+    lines: int = Field(ge=0, description="Requests: items times samples.")
+    input_tokens: int = Field(ge=0, description="Estimated prompt tokens.")
+    max_output_tokens: int = Field(ge=0, description="Answer tokens at most.")
+
+
+class BuildManifest(File):
+    """build_manifest.json, schema_version 1."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
+    inputs: str = Field(description="Digest of everything the parts were made from.")
+    index: Artifact = Field(description="The index file.")
+    shards: dict[str, Shard] = Field(description="By part name, in the order they are sent.")
+    temps: tuple[float, ...] = Field(description="Temperatures.")
+    prompt_sets: tuple[str, ...] = Field(description="Prompt sets in use.")
+
+
+class ControlEntry(File):
+    """One shared control arm."""
+
+    status: Literal["pending", "in_progress", "completed"] = Field(description="Where it stands.")
+    shared_rel: str = Field(description="Folder, relative to the run.")
+    producer_trial: str = Field(description="The first trial that needs it.")
+    trials: tuple[str, ...] = Field(description="Every trial that uses it.")
+    backend: str = Field(description="Provider.")
+    model_id: str = Field(description="Model.")
+    prompt_sha: str = Field(description="sha256 of the system prompt.")
+    input_sha: str = Field(description="Fingerprint of the prepared items.")
+    temp: float = Field(description="Temperature.")
+    samples_per_item: int = Field(description="Completions per item.")
+    counts: Counts | None = Field(None, description="Final outcomes.")
+    imported_from: str | None = Field(None, description="The finished run it was taken from.")
+
+
+class ControlRegistry(File):
+    """control_registry.json, schema_version 1."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
+    controls: dict[str, ControlEntry] = Field(default_factory=dict, description="By arm key.")
+
+
+F = TypeVar("F", bound=File)
+
+
+def load(model: type[F], path: Path) -> F | None:
+    """The file's content; None when there is none. Raises ManifestCorrupt when it is not what it claims to be."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(step) for step in first["loc"]) or "the file"
+        raise ManifestCorrupt(
+            f"{path.name} is damaged: {key}: {first['msg']}",
+            where=str(path),
+            hint="run `batchtrial repair --run_id RUN`; the original is kept beside as *.corrupt.<time>",
+        ) from None
+
+
+def save(path: Path, value: File, *, hook: Hook = no_hook) -> None:
+    """Durably replace the file."""
+    write_bytes(path, encode_json(value.model_dump(mode="json", exclude_none=True)), hook=hook)
+
+
+def artifact(root: Path, path: Path, got: Fingerprint) -> Artifact:
+    """`got` under its path relative to the run."""
+    return Artifact(path=path.relative_to(root).as_posix(), size=got.size, sha256=got.sha256)
+
+
+def same(record: Mapping[str, Artifact], root: Path, stamps: Stamps) -> str | None:
+    """Why the artifacts on disk are not the recorded ones; None when all are."""
+    for name, want in record.items():
+        got = stamps.of(root / want.path)
+        if got is None:
+            return f"{name} is gone"
+        if got.sha256 != want.sha256:
+            return f"{name} has {got.size} bytes and another checksum than the {want.size} bytes that were published"
+    return None

@@ -1,0 +1,177 @@
+"""Where everything lies inside a run directory: the one place that spells file names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLayout:
+    """Files of one trial."""
+
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def manifest(self) -> Path:
+        return self.results / "trial_manifest.json"
+
+    @property
+    def combined(self) -> Path:
+        return self.results / "results_combined.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        return self.results / "predictions.csv"
+
+    @property
+    def predictions_parquet(self) -> Path:
+        return self.results / "predictions.parquet"
+
+    @property
+    def account(self) -> Path:
+        """Outcome counts per arm and samples of what was odd in the results."""
+        return self.results / "account.json"
+
+    @property
+    def scores(self) -> Path:
+        return self.results / "per_item_scores.csv"
+
+    @property
+    def significance(self) -> Path:
+        return self.results / "significance.json"
+
+    @property
+    def costs(self) -> Path:
+        return self.results / "costs.json"
+
+    @property
+    def report_md(self) -> Path:
+        return self.reports / "report.md"
+
+    @property
+    def report_html(self) -> Path:
+        return self.reports / "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """Files of one run."""
+
+    root: Path
+
+    @property
+    def effective_config(self) -> Path:
+        return self.root / "effective_config.yaml"
+
+    @property
+    def run_state(self) -> Path:
+        return self.root / "run_state.json"
+
+    @property
+    def lock_info(self) -> Path:
+        """Who is writing: pid, host, start time."""
+        return self.root / "run.lock"
+
+    @property
+    def guard(self) -> Path:
+        """What the kernel locks; empty. Apart from run.lock, which a second process must be able to read and never truncate."""
+        return self.root / ".guard"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.jsonl"
+
+    @property
+    def stamps(self) -> Path:
+        """Cache of (size, mtime, sha256) per file; may be deleted at any time."""
+        return self.root / ".stamps.json"
+
+    @property
+    def control_registry(self) -> Path:
+        return self.root / "control_registry.json"
+
+    @property
+    def stop_requested(self) -> Path:
+        return self.root / "STOP_REQUESTED"
+
+    @property
+    def stop_now(self) -> Path:
+        return self.root / "STOP_NOW"
+
+    @property
+    def prepared(self) -> Path:
+        return self.root / "prepared"
+
+    @property
+    def open_book(self) -> Path:
+        return self.prepared / "open_book.jsonl"
+
+    @property
+    def closed_book(self) -> Path:
+        return self.prepared / "closed_book.jsonl"
+
+    @property
+    def prepared_manifest(self) -> Path:
+        return self.prepared / "prepared_manifest.json"
+
+    @property
+    def batch_inputs(self) -> Path:
+        return self.root / "batch_inputs"
+
+    @property
+    def build_manifest(self) -> Path:
+        return self.batch_inputs / "build_manifest.json"
+
+    @property
+    def index(self) -> Path:
+        """custom_id halves to items: item hash, dataset, item_id, kind, place in the order."""
+        return self.batch_inputs / "index.csv"
+
+    def part_input(self, part: str) -> Path:
+        return self.batch_inputs / f"{part}.jsonl"
+
+    def retry_input(self, part: str, attempt: int) -> Path:
+        """Rows sent again by attempt 2 and later."""
+        return self.batch_inputs / "retries" / f"{part}_a{attempt}.jsonl"
+
+    @property
+    def shared_controls(self) -> Path:
+        return self.root / "shared_controls"
+
+    @property
+    def multi_trial_manifest(self) -> Path:
+        return self.root / "multi_trial_manifest.json"
+
+    @property
+    def aggregate_report(self) -> Path:
+        return self.root / "aggregate_report.md"
+
+    @property
+    def archive_manifest(self) -> Path:
+        return self.root / "archive_manifest.json"
+
+    @property
+    def emulator(self) -> Path:
+        """World of the dry run's emulator."""
+        return self.root / "emulator"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "run.log"
+
+    def trial(self, slug: str) -> TrialLayout:
+        return TrialLayout(self.root / slug)
+
+
+def result_file(part_folder: Path, attempt: int) -> Path:
+    """Result lines of one attempt as received: results.jsonl for the first, results_a2.jsonl and so on for later ones."""
+    return part_folder / ("results.jsonl" if attempt == 1 else f"results_a{attempt}.jsonl")

@@ -1,0 +1,335 @@
+"""The ledger: one fsynced line per event, appended and never rewritten; what was paid for is what it says.
+
+A line is JSON with `seq`, `at`, `event` and the event's own fields. The last line may be torn by a crash: it is dropped when read and cut off
+before the next append. A foreign or damaged line in the middle is counted and skipped when reading, and refused by `repair --check`.
+Folding the lines gives the state of every part (`PartRecord`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from batchtrial.errors import StateError
+from batchtrial.state.machine import IN_FLIGHT, Event, PartState, step
+
+Hook = Callable[[str], None]
+
+
+def no_hook(point: str) -> None:
+    """Called at every durable write; tests put something that kills here."""
+
+
+class Counts(BaseModel):
+    """How many requests ended in each of the five outcomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    succeeded: int = Field(0, ge=0)
+    errored: int = Field(0, ge=0)
+    expired: int = Field(0, ge=0)
+    cancelled: int = Field(0, ge=0)
+    missing: int = Field(0, ge=0)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
+
+    @property
+    def total(self) -> int:
+        return self.succeeded + self.errored + self.expired + self.cancelled + self.missing
+
+
+class Entry(BaseModel):
+    """One line. Which fields are set depends on the event; `docs/files.md` has the table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    seq: int = Field(ge=1, description="Line number, from 1.")
+    at: datetime = Field(description="When the line was written, UTC.")
+    event: str = Field(description="An event of the part's life cycle, or a note about the run.")
+    part: str | None = Field(None, description="The part the event happened to.")
+    attempt: int | None = Field(None, ge=1, description="Which try at the part.")
+    token: str | None = Field(None, description="intent: what marks this attempt at the provider.")
+    payload: str | None = Field(None, description="intent: the file that is sent, relative to the run.")
+    payload_sha256: str | None = Field(None, description="intent: sha256 of its bytes.")
+    n_requests: int | None = Field(None, ge=0, description="intent: lines of the payload.")
+    reserved_usd: Decimal | None = Field(None, description="intent: estimate kept free in the budget until the bill is known.")
+    file_id: str | None = Field(None, description="uploaded: the provider's id of the input.")
+    batch_id: str | None = Field(None, description="receipt: the provider's id of the batch.")
+    adopted: bool | None = Field(None, description="receipt: found again after the answer to the call was lost.")
+    wire_state: str | None = Field(None, description="done, rejected: the provider's word for the final state.")
+    ids: dict[str, str] | None = Field(None, description="done: further ids, such as output_file_id.")
+    reason: str | None = Field(None, description="rejected, gone, lost, note: why.")
+    path: str | None = Field(None, description="saved: the result file, relative to the run.")
+    sha256: str | None = Field(None, description="saved: its sha256.")
+    size: int | None = Field(None, ge=0, description="saved: its bytes.")
+    counts: Counts | None = Field(None, description="saved: outcomes in this attempt; settled: final outcomes of the part.")
+    odd: dict[str, int] | None = Field(None, description="saved: lines that were malformed, unknown or repeated.")
+    usage: dict[str, int] | None = Field(None, description="saved: tokens billed for this attempt.")
+    cost_usd: Decimal | None = Field(None, description="saved: their price; absent when the model has no known price.")
+    run_nonce: str | None = Field(None, description="opened: random digits that keep this run's tokens apart from any other's.")
+    config_hash: str | None = Field(None, description="opened, drift: sha256 of effective_config.yaml.")
+    detail: dict[str, Any] | None = Field(None, description="Anything else worth keeping about the event.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a part, folded from its lines."""
+
+    number: int
+    token: str
+    payload: str
+    payload_sha256: str
+    n_requests: int
+    reserved_usd: Decimal
+    created_at: datetime
+    file_id: str | None = None
+    batch_id: str | None = None
+    batch_at: datetime | None = None
+    wire_state: str | None = None
+    ids: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    counts: Counts | None = None
+    odd: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
+    cost_usd: Decimal | None = None
+    is_saved: bool = False
+    is_lost: bool = False  # proved never to have reached the provider
+    is_rejected: bool = False  # refused as a whole: nothing was executed, nothing billed
+    is_gone: bool = False  # the provider lost it: whatever it billed will never be known exactly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRecord:
+    """A part as the ledger tells it. `counts` is set once the part is settled."""
+
+    part: str
+    state: PartState = PartState.PENDING
+    attempts: tuple[Attempt, ...] = ()
+    counts: Counts | None = None
+
+    @property
+    def current(self) -> Attempt | None:
+        """The attempt under way, or the last one."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def next_attempt(self) -> int:
+        """The number that the next intent carries: a call that never arrived is repeated under its own number."""
+        last = self.current
+        if last is None:
+            return 1
+        return last.number if last.is_lost else last.number + 1
+
+    def with_entry(self, entry: Entry) -> PartRecord:
+        """This part after `entry`. Raises IllegalTransition."""
+        event = Event(entry.event)
+        state = step(self.state, event)
+        if event is Event.INTENT:
+            return replace(self, state=state, attempts=(*self._kept(entry), _attempt(entry)))
+        if event is Event.SETTLED:
+            return replace(self, state=state, counts=entry.counts)
+        if not self.attempts:
+            return replace(self, state=state)
+        return replace(self, state=state, attempts=(*self.attempts[:-1], _updated(self.attempts[-1], event, entry)))
+
+    def _kept(self, entry: Entry) -> tuple[Attempt, ...]:
+        return tuple(a for a in self.attempts if a.number != entry.attempt)
+
+
+def _attempt(entry: Entry) -> Attempt:
+    return Attempt(
+        number=entry.attempt or 1,
+        token=entry.token or "",
+        payload=entry.payload or "",
+        payload_sha256=entry.payload_sha256 or "",
+        n_requests=entry.n_requests or 0,
+        reserved_usd=entry.reserved_usd or Decimal(0),
+        created_at=entry.at,
+    )
+
+
+def _updated(attempt: Attempt, event: Event, entry: Entry) -> Attempt:
+    if event is Event.UPLOADED:
+        return replace(attempt, file_id=entry.file_id)
+    if event is Event.RECEIPT:
+        return replace(attempt, batch_id=entry.batch_id, batch_at=entry.at)
+    if event is Event.LOST:
+        return replace(attempt, is_lost=True, reason=entry.reason)
+    if event is Event.REJECTED:
+        return replace(attempt, is_rejected=True, reason=entry.reason, wire_state=entry.wire_state)
+    if event is Event.GONE:
+        return replace(attempt, is_gone=True, reason=entry.reason)
+    if event is Event.DONE:
+        return replace(attempt, wire_state=entry.wire_state, ids=entry.ids or {})
+    if event is Event.SAVED:
+        return replace(
+            attempt,
+            is_saved=True,
+            path=entry.path,
+            sha256=entry.sha256,
+            size=entry.size,
+            counts=entry.counts,
+            odd=entry.odd or {},
+            usage=entry.usage or {},
+            cost_usd=entry.cost_usd,
+        )
+    return attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """What the run has cost and what may still come. `unpriced`: saved attempts whose model has no known price."""
+
+    spent_usd: Decimal
+    in_flight_usd: Decimal
+    unpriced: int = 0
+
+    @property
+    def committed_usd(self) -> Decimal:
+        return self.spent_usd + self.in_flight_usd
+
+
+def money(parts: Iterable[PartRecord]) -> Money:
+    """Spent: the bill of every saved attempt, and the reserve of one that the provider lost. In flight: the reserve of what is, or may be, sent."""
+    spent = in_flight = Decimal(0)
+    unpriced = 0
+    for part in parts:
+        for attempt in part.attempts:
+            if attempt.is_saved:
+                spent += attempt.cost_usd or Decimal(0)
+                unpriced += attempt.cost_usd is None
+            elif attempt.is_gone:
+                spent += attempt.reserved_usd
+            elif attempt is part.current and part.state in IN_FLIGHT:
+                in_flight += attempt.reserved_usd
+    return Money(spent_usd=spent, in_flight_usd=in_flight, unpriced=unpriced)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRead:
+    """What a ledger file holds. `torn`: bytes after the last whole line; `foreign`: line numbers that are not ours."""
+
+    entries: tuple[Entry, ...]
+    whole_bytes: int
+    torn: int
+    foreign: tuple[int, ...]
+
+
+def read(path: Path) -> LedgerRead:
+    """All entries of the file; an absent file is an empty ledger. Never raises for a damaged one."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    cut = data.rfind(b"\n") + 1
+    entries, foreign = [], []
+    for number, line in enumerate(data[:cut].splitlines(), 1):
+        try:
+            entries.append(Entry.model_validate_json(line))
+        except ValidationError:
+            foreign.append(number)
+    return LedgerRead(entries=tuple(entries), whole_bytes=cut, torn=len(data) - cut, foreign=tuple(foreign))
+
+
+PART_EVENTS = frozenset(Event)
+
+
+def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
+    """State of every part that the ledger names. Raises IllegalTransition when the lines contradict the table."""
+    parts: dict[str, PartRecord] = {}
+    for entry in entries:
+        if entry.part is not None and entry.event in PART_EVENTS:
+            parts[entry.part] = parts.get(entry.part, PartRecord(part=entry.part)).with_entry(entry)
+    return parts
+
+
+class Ledger:
+    """The ledger of a run that this process owns: appends, and keeps the fold up to date.
+
+    clock: gives the time of each line, UTC. hook: called before and after each durable write.
+    Raises StateError when the file has foreign lines: appending to what cannot be understood could pay twice.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], datetime], hook: Hook = no_hook) -> None:
+        self._path, self._clock, self._hook = path, clock, hook
+        got = read(path)
+        if got.foreign:
+            raise StateError(
+                f"line {got.foreign[0]} of the ledger is not readable ({len(got.foreign)} such lines)",
+                where=path.name,
+                hint="run `batchtrial repair --run_id RUN` to set the damaged file aside and rebuild what can be rebuilt",
+            )
+        self.dropped_bytes = got.torn
+        self.n_lines = got.entries[-1].seq if got.entries else 0
+        self.parts = fold(got.entries)
+        self.run_nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None)
+        self.notes = [e for e in got.entries if e.part is None]
+        self._file = path.open("ab", buffering=0)
+        if got.torn:
+            self._file.truncate(got.whole_bytes)
+            os.fsync(self._file.fileno())
+        fsync_folder(path.parent)
+
+    def part(self, name: str) -> PartRecord:
+        """The part's record; a part that the ledger has not met is pending."""
+        return self.parts.get(name) or PartRecord(part=name)
+
+    def append(self, event: str, part: str | None = None, **fields: Any) -> Entry:
+        """Write one line and fsync it; the fold changes only after that. Raises IllegalTransition before anything is written."""
+        entry = Entry(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
+        after = self.part(part).with_entry(entry) if part is not None and event in PART_EVENTS else None
+        line = json.dumps(entry.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(",", ":"))
+        self._hook(f"ledger:{event}:before")
+        start = self._file.seek(0, os.SEEK_END)
+        try:
+            rest = memoryview(line.encode() + b"\n")
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # A half-written line must not be glued to the next one by a process that survives a full disk.
+            self._file.truncate(start)
+            raise
+        self.n_lines = entry.seq
+        if after is not None:
+            self.parts[after.part] = after
+        else:
+            self.notes.append(entry)
+            self.run_nonce = self.run_nonce or entry.run_nonce
+        self._hook(f"ledger:{event}:after")
+        return entry
+
+    def owned_batches(self) -> frozenset[str]:
+        """Every batch id that some attempt of this run has a receipt for."""
+        return frozenset(a.batch_id for p in self.parts.values() for a in p.attempts if a.batch_id)
+
+    def money(self) -> Money:
+        """See `money`."""
+        return money(self.parts.values())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the folder's entries durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def iter_notes(entries: Iterable[Entry], event: str) -> Iterator[Entry]:
+    """The run-level entries of one kind."""
+    return (e for e in entries if e.part is None and e.event == event)

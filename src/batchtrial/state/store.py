@@ -1,0 +1,184 @@
+"""Durable files: atomic replacement, fingerprints with a cache, and the lock that keeps one writer.
+
+Nothing here knows what the files mean. Every write is temp file, fsync, replace, fsync of the folder, so that a reader sees the old bytes or the
+new ones and a crash leaves at most a temp file behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from batchtrial.errors import RunLocked
+from batchtrial.state.ledger import Hook, fsync_folder, no_hook
+
+TEMP_SUFFIX = ".part~"
+
+
+class Fingerprint(BaseModel):
+    """A file's size in bytes and hex sha256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    size: int = Field(ge=0)
+    sha256: str
+
+
+@contextmanager
+def replacing(path: Path, *, hook: Hook = no_hook) -> Iterator[IO[bytes]]:
+    """Open a temp file beside `path`; on a clean exit it durably becomes `path`, on an exception it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}{TEMP_SUFFIX}")
+    hook(f"write:{path.name}:before")
+    try:
+        with temp.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        hook(f"write:{path.name}:written")
+        temp.replace(path)
+    except Exception:
+        temp.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+    hook(f"write:{path.name}:after")
+
+
+def write_bytes(path: Path, data: bytes, *, hook: Hook = no_hook) -> None:
+    """Durably replace the file with `data`."""
+    with replacing(path, hook=hook) as file:
+        file.write(data)
+
+
+def encode_json(value: object) -> bytes:
+    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError."""
+    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False).encode() + b"\n"
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Read the file once. Raises FileNotFoundError."""
+    state = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+            size += len(block)
+    return Fingerprint(size=size, sha256=state.hexdigest())
+
+
+_STAMPS = TypeAdapter(dict[str, tuple[int, int, str]])
+
+
+class Stamps:
+    """Fingerprints of files under `root`, remembered by (size, mtime) so that a finished run is recognised without reading it.
+
+    The cache is only ever a saving: a file whose size or mtime differs is read again, and a damaged cache is an empty one.
+    """
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        self._root, self._cache = root, cache
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._is_dirty = False
+        try:
+            self._known = _STAMPS.validate_json(cache.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            self._is_dirty = True
+
+    def of(self, path: Path) -> Fingerprint | None:
+        """The file's fingerprint; None when there is no such file."""
+        try:
+            stat = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        name = path.relative_to(self._root).as_posix()
+        known = self._known.get(name)
+        if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
+            return Fingerprint(size=known[0], sha256=known[2])
+        got = fingerprint(path)
+        self._known[name] = (stat.st_size, stat.st_mtime_ns, got.sha256)
+        self._is_dirty = True
+        return got
+
+    def learn(self, path: Path, got: Fingerprint) -> None:
+        """Remember a fingerprint computed while the file was written."""
+        stat = path.stat()
+        self._known[path.relative_to(self._root).as_posix()] = (stat.st_size, stat.st_mtime_ns, got.sha256)
+        self._is_dirty = True
+
+    def save(self) -> None:
+        """Write the cache when it has changed."""
+        if self._is_dirty:
+            write_bytes(self._cache, json.dumps(self._known, separators=(",", ":")).encode())
+            self._is_dirty = False
+
+
+class LockInfo(BaseModel):
+    """Who is writing to a run; content of run.lock."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    pid: int
+    host: str
+    started_at: datetime
+    released_at: datetime | None = None
+
+
+def read_lock(path: Path) -> LockInfo | None:
+    """The last writer's details, or None."""
+    try:
+        return LockInfo.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+@dataclass(slots=True)
+class RunLock:
+    """One writer per run.
+
+    The kernel's lock on `guard` is held for the whole life of the process, stopped or not, and falls with it; `info` tells a second process whom to look for.
+    """
+
+    guard: Path
+    info: Path
+    _lock: FileLock | None = None
+    previous: LockInfo | None = None  # an owner that died without releasing
+
+    def acquire(self, clock: Callable[[], datetime]) -> None:
+        """Raises RunLocked naming the owner's pid when another process has it."""
+        lock = FileLock(self.guard, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            owner = read_lock(self.info)
+            since = f"(since {owner.started_at:%Y-%m-%d %H:%M:%S} UTC)" if owner else ""
+            who = f"process {owner.pid} on {owner.host} {since}" if owner else "another process"
+            raise RunLocked(
+                f"this run is being written by {who}",
+                where=str(self.info.name),
+                hint="wait for it, or stop it with `batchtrial stop --run_id RUN`; `batchtrial status` shows it",
+            ) from None
+        before = read_lock(self.info)
+        self.previous = before if before is not None and before.released_at is None else None
+        self._lock = lock
+        self._write(LockInfo(pid=os.getpid(), host=socket.gethostname(), started_at=clock()))
+
+    def release(self, clock: Callable[[], datetime]) -> None:
+        """Say that the run was left in order, then let go."""
+        if self._lock is not None:
+            owner = read_lock(self.info)
+            if owner is not None:
+                self._write(owner.model_copy(update={"released_at": clock()}))
+            self._lock.release()
+            self._lock = None
+
+    def _write(self, info: LockInfo) -> None:
+        write_bytes(self.info, info.model_dump_json(exclude_none=True).encode() + b"\n")
