@@ -10,6 +10,7 @@ from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.evalues import paired_evalue
 from batchtrial.stats.meta import Tau2Method, meta_analysis
 from batchtrial.stats.results import Estimate
+from batchtrial.stats.sequential import group_sequential_bounds
 
 Case = dict[str, Any]
 
@@ -73,8 +74,14 @@ def meta(case: Case) -> object:
     }
 
 
+def group_sequential(case: Case) -> object:
+    got = group_sequential_bounds(case["looks"], alpha=case["alpha_two_sided"], shape=case["shape"])
+    return {"constant": got.constant, "z_bounds": list(got.z_bounds)}
+
+
 ADAPTERS: dict[str, Callable[[Case], object]] = {
     "clustered_se": clustered_se,
     "evalue_paired_binary": evalue_paired_binary,
+    "group_sequential_boundary": group_sequential,
     "meta_analysis": meta,
 }
