@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
-from batchtrial.stats.distributions import t_sf, t_two_sided, z_two_sided
+from batchtrial.stats.distributions import t_sf, t_two_sided
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,7 @@ class ClusteredMean:
     estimate: mean, CR2 interval with Satterthwaite degrees of freedom; test: two-sided t-test against `null`.
     se_cr0: Miller 2024 (no small-sample factor); se_cr1: times sqrt(G / (G - 1)); se_cr2: bias-reduced.
     df: Satterthwaite degrees of freedom of the CR2 variance; None where the estimate is undefined.
+    se_cr2 squared and df are what `intervals.effective_tango` takes for clustered right/wrong answers.
     """
 
     estimate: Estimate
@@ -41,21 +42,6 @@ class ClusteredMean:
     se_cr1: float | None
     se_cr2: float | None
     df: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesignEffect:
-    """How many times larger the variance is than that of as many independent items; 1 / value scales the effective n.
-
-    value: at least 1 / K for K samples for each item, at least 1 for clusters; clusters and samples multiply in
-    neither case, since the variance of cluster sums already holds both. `reason` says why a value of 1 was assumed.
-    """
-
-    value: float
-    n: int
-    method: str
-    warnings: tuple[str, ...] = ()
-    reason: str | None = None
 
 
 def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0, level: float = 0.95) -> ClusteredMean:
@@ -81,9 +67,7 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0,
     se_cr2 = math.sqrt(float((sums**2 / (1.0 - share)).sum()) / n**2)
     df = satterthwaite_df(sizes)
     warnings = (f"only {n_clusters} clusters",) if n_clusters < FEW_CLUSTERS else ()
-    test, estimate = _inferred(
-        mean, se_cr2, df, null=null, level=level, n=n_clusters, dropped=dropped, warnings=warnings
-    )
+    test, estimate = _inferred(mean, se_cr2, df, null=null, level=level, n=n_clusters, dropped=dropped, warnings=warnings)
     return ClusteredMean(
         estimate=estimate,
         test=test,
@@ -110,49 +94,6 @@ def satterthwaite_df(sizes: ArrayLike) -> float:
     return float(1.0 / ((share**2).sum() + u.sum() ** 2 - (u**2).sum()))
 
 
-def cluster_design_effect(differences: ArrayLike, clusters: ArrayLike, *, level: float = 0.95) -> DesignEffect:
-    """Variance inflation by clusters for an effective-n interval on the same differences, never below 1.
-
-    CR2 variance over the variance of independent items, times (t / z)^2 so that a score interval, which uses z, is
-    as wide as few clusters demand. Source: the effective sample size of Kish 1965; small-sample factor from Bell &
-    McCaffrey 2002.
-    """
-    check_level(level)
-    x, codes, _ = _kept(differences, clusters)
-    clustered = clustered_mean(x, codes, level=level)
-    if clustered.se_cr2 is None or clustered.df is None:
-        return DesignEffect(value=1.0, n=x.size, method="clusters_cr2", reason="fewer than two clusters")
-    naive = float(x.var()) / x.size
-    if naive <= 0.0:
-        return DesignEffect(value=1.0, n=x.size, method="clusters_cr2", reason="all differences are equal")
-    widen = (t_two_sided(level, clustered.df) / z_two_sided(level)) ** 2
-    ratio = max(1.0, clustered.se_cr2**2 / naive * widen)
-    return DesignEffect(value=ratio, n=x.size, method="clusters_cr2", warnings=clustered.estimate.warnings)
-
-
-def sample_design_effect(treatment: ArrayLike, control: ArrayLike, *, n_samples: int) -> DesignEffect:
-    """Variance of the mean difference over that of one 0/1 answer for each item and arm, in [1 / K, 1].
-
-    treatment, control: shape (n,), share of right answers among the K samples of each item, NaN where missing.
-    The single-answer variance is b + c - (b - c)^2 with b = mean p_T (1 - p_C), c = mean p_C (1 - p_T): what the
-    same items would show with independent single answers. Raises DataError when shapes differ or K < 1.
-    """
-    p_t, p_c = (np.asarray(arm, dtype=np.float64).ravel() for arm in (treatment, control))
-    if p_t.shape != p_c.shape or n_samples < 1:
-        raise DataError("the two arms need one share for each item, and at least one sample")
-    kept = np.isfinite(p_t) & np.isfinite(p_c)
-    p_t, p_c = p_t[kept], p_c[kept]
-    n = p_t.size
-    if n < 2:
-        return DesignEffect(value=1.0, n=n, method="samples", reason="fewer than two items")
-    b, c = float((p_t * (1 - p_c)).mean()), float((p_c * (1 - p_t)).mean())
-    single = b + c - (b - c) ** 2
-    if single <= 0.0:
-        return DesignEffect(value=1.0, n=n, method="samples", reason="no item changed between the arms")
-    ratio = float((p_t - p_c).var(ddof=1)) / single
-    return DesignEffect(value=min(1.0, max(1.0 / n_samples, ratio)), n=n, method="samples")
-
-
 def _kept(values: ArrayLike, clusters: ArrayLike) -> tuple[Floats, NDArray[np.intp], int]:
     x = np.asarray(values, dtype=np.float64).ravel()
     labels = np.asarray(clusters).ravel()
@@ -167,9 +108,7 @@ def _too_few(x: Floats, n_clusters: int, *, level: float, dropped: int) -> Clust
     reason = "no items" if x.size == 0 else "one cluster only: its spread cannot be seen"
     value = float(x.mean()) if x.size else None
     return ClusteredMean(
-        estimate=undefined_estimate(
-            reason, level=level, method="cr2_satterthwaite", n=n_clusters, dropped=dropped, value=value
-        ),
+        estimate=undefined_estimate(reason, level=level, method="cr2_satterthwaite", n=n_clusters, dropped=dropped, value=value),
         test=undefined_test(reason, method="cr2_satterthwaite", n=n_clusters, dropped=dropped),
         n_items=x.size,
         n_clusters=n_clusters,
@@ -186,9 +125,7 @@ def _inferred(
     method = "cr2_satterthwaite"
     if se <= 1e-12 * max(1.0, abs(mean)):
         reason = "all clusters have the same mean: no spread to judge by"
-        estimate = undefined_estimate(
-            reason, level=level, method=method, n=n, dropped=dropped, value=mean, warnings=warnings
-        )
+        estimate = undefined_estimate(reason, level=level, method=method, n=n, dropped=dropped, value=mean, warnings=warnings)
         if math.isclose(mean, null, abs_tol=1e-12):
             return Test(statistic=0.0, p_value=1.0, method=method, n=n, dropped=dropped, warnings=warnings), estimate
         return undefined_test(reason, method=method, n=n, dropped=dropped, warnings=warnings), estimate

@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from batchtrial.errors import DataError
-from batchtrial.stats.clusters import (
-    cluster_design_effect,
-    clustered_mean,
-    sample_design_effect,
-    satterthwaite_df,
-)
+from batchtrial.stats.clusters import clustered_mean, satterthwaite_df
 
 Floats = NDArray[np.float64]
 
@@ -105,28 +100,6 @@ def test_shapes_must_agree() -> None:
         clustered_mean([1.0], [1, 2])
 
 
-def test_design_effect_grows_with_copies_inside_clusters() -> None:
-    rng = np.random.default_rng(3)
-    base = rng.choice([-1.0, 0.0, 1.0], size=60)
-    alone = cluster_design_effect(base, np.arange(60)).value
-    copied = cluster_design_effect(np.repeat(base, 4), np.repeat(np.arange(60), 4)).value
-    assert alone == pytest.approx(1.06, abs=0.05)
-    assert copied == pytest.approx(4 * alone, rel=0.02)
-
-
-def test_design_effect_of_identical_samples_is_one_and_of_noise_is_one_over_k() -> None:
-    rng = np.random.default_rng(4)
-    truth_t, truth_c = rng.integers(0, 2, 4000), rng.integers(0, 2, 4000)
-    assert sample_design_effect(truth_t, truth_c, n_samples=5).value == pytest.approx(1.0, abs=0.01)
-    noise_t, noise_c = rng.binomial(5, 0.5, 4000) / 5, rng.binomial(5, 0.5, 4000) / 5
-    assert sample_design_effect(noise_t, noise_c, n_samples=5).value == pytest.approx(0.2, abs=0.02)
-
-
-def test_design_effect_without_change_is_one_with_a_reason() -> None:
-    got = sample_design_effect([1.0, 1.0], [1.0, 1.0], n_samples=5)
-    assert (got.value, got.reason) == (1.0, "no item changed between the arms")
-
-
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.nan]), st.integers(0, 4)), max_size=40))
 def test_any_data_give_an_interval_that_holds_its_estimate_or_a_reason(rows: list[tuple[float, int]]) -> None:
     got = clustered_mean([v for v, _ in rows], [g for _, g in rows])
@@ -136,6 +109,3 @@ def test_any_data_give_an_interval_that_holds_its_estimate_or_a_reason(rows: lis
     if got.estimate.ci_low is not None:
         assert swapped.estimate.ci_high == pytest.approx(-got.estimate.ci_low)
         assert swapped.test.p_value == pytest.approx(got.test.p_value)
-    effect = cluster_design_effect([v for v, _ in rows], [g for _, g in rows])
-    assert math.isfinite(effect.value)
-    assert effect.value >= 1.0
