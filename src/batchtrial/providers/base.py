@@ -6,7 +6,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -76,6 +76,29 @@ class BatchStatus:
     ids: Mapping[str, str] = field(default_factory=dict)  # output_file_id, error_file_id, results_uri ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Decoded result lines by column: the same facts as as many RawResults, at half the cost of making them.
+
+    All columns but `bad` have one entry per decoded line, in line order. Token columns are 0 where the provider said nothing, and input_tokens and
+    output_tokens are both None where there is no usage at all. bad: (line number from 0, reason) of each line that cannot be decoded.
+    """
+
+    custom_id: list[str]
+    outcome: list[str]
+    text: list[str | None]
+    finish_reason: list[str | None]
+    request_id: list[str | None]
+    input_tokens: list[int | None]
+    output_tokens: list[int | None]
+    cached_tokens: list[int]
+    cache_write_tokens: list[int]
+    reasoning_tokens: list[int]
+    error: list[str | None]
+    retryable: list[bool]
+    bad: list[tuple[int, str]]
+
+
 class Provider(Protocol):
     """One wire. Every method but the codecs may raise ProviderError; `submit` raises Ambiguous when the create call may have been carried out."""
 
@@ -90,6 +113,9 @@ class Provider(Protocol):
 
     def decode(self, line: bytes) -> RawResult:
         """Pure: one result line, judged by its content. Raises BadLine."""
+
+    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
+        """Pure: what `decode` says of each line, as columns; bad lines are listed, not raised. Hand it some thousand lines at a time."""
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Upload the payload (unless intent.file_id is set; `uploaded` is called with the id at once), create the batch ONCE, return its id."""
@@ -108,3 +134,6 @@ class Provider(Protocol):
 
     def cancel(self, batch_id: str) -> None:
         """Ask the provider to stop the batch; used for duplicates only."""
+
+    def close(self) -> None:
+        """Close open connections; the provider may be used again afterwards."""
