@@ -144,7 +144,8 @@ def read_lock(path: Path) -> LockInfo | None:
 class RunLock:
     """One writer per run.
 
-    The kernel's lock on `guard` is held for the whole life of the process, stopped or not, and falls with it; `info` tells a second process whom to look for.
+    The kernel's lock on `guard` is held for the whole life of the process, stopped or not, and falls with it; `info` tells a
+    second process whom to look for.
     """
 
     guard: Path
