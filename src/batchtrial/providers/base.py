@@ -7,7 +7,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -97,6 +97,11 @@ class Rows:
     error: list[str | None]
     retryable: list[bool]
     bad: list[tuple[int, str]]
+
+    @classmethod
+    def empty(cls) -> Rows:
+        """Columns without a row."""
+        return cls(**{column.name: [] for column in fields(cls)})
 
 
 class Provider(Protocol):

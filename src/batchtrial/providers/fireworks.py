@@ -21,6 +21,7 @@ from batchtrial.providers import results
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
 from batchtrial.providers.edge import Edge, Timeouts, check_extra, checked_key, import_sdk
 from batchtrial.providers.lines import split_lines, watched
+from batchtrial.providers.rows import chat_rows
 from batchtrial.records import RawResult, Request
 
 TITLE = "Fireworks"
@@ -99,12 +100,11 @@ class FireworksProvider:
 
     def decode(self, line: bytes) -> RawResult:
         """A flat success line, an `error-data` line, or either in OpenAI's wrapper."""
-        seen = results.fast_flat(line)
-        return results.slow(line) if seen is None else results.record(seen)
+        return results.decode_line(line)
 
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """`decode` by columns."""
-        return results.rows(lines, results.fast_flat, results.slow)
+        return chat_rows(lines, results.decode_line, wrapped=False)
 
     # --- verbs
 

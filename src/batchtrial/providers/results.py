@@ -1,28 +1,20 @@
-"""Result lines of OpenAI's shape and its relatives, decoded; nothing here touches a wire or a file.
+"""Result lines of OpenAI's shape and its relatives, decoded one by one; nothing here touches a wire or a file.
 
-Two readers for one meaning. `slow` takes any JSON a vendor may send and judges it by content: it is the reference. `fast` knows only the plain
-success line, into typed structs, and answers None for everything else; over a million lines it costs a third of `json.loads`. Tests hold the two
-to the same answers.
+`decode_line` takes any JSON that a vendor may send and judges it by content. It is the reference that the column readers of `rows.py`, which know
+only plain success lines, are held to and hand every other line to.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from batchtrial.providers.base import Rows
 from batchtrial.providers.lines import MAX_LINE_BYTES
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
-Fast = tuple[str, str, str | None, str | None, int | None, int | None, int, int, int]
-"""custom_id, text, finish_reason, request_id, then input, output, cached, cache write and reasoning tokens (input None: no usage)."""
-
 MAX_ID_CHARS = 128
 MAX_ERROR_CHARS = 2000
-ANSWERED = Outcome.SUCCEEDED.value
 
 # Codes that name a fault of the request itself: the same row again gives the same answer.
 HOPELESS_CODES = frozenset(
@@ -60,180 +52,6 @@ EXPIRED_CODES = frozenset({"batch_expired", "expired"})
 CANCELLED_CODES = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
 
 
-class _InputDetails(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
-
-
-class _ChatUsage(msgspec.Struct, gc=False):
-    prompt_tokens: int
-    completion_tokens: int
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: str
-
-
-class _Choice(msgspec.Struct, gc=False):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _ChatBody(msgspec.Struct, gc=False):
-    choices: list[_Choice]
-    usage: _ChatUsage
-    id: str | None = None
-    error: None = None
-
-
-class _FlatLine(msgspec.Struct, gc=False):
-    custom_id: str
-    response: _ChatBody
-    error: None = None
-
-
-class _ChatReply(msgspec.Struct, gc=False):
-    body: _ChatBody
-    status_code: int
-    request_id: str | None = None
-
-
-class _ChatLine(msgspec.Struct, gc=False):
-    custom_id: str
-    response: _ChatReply
-    error: None = None
-
-
-_decode_flat = msgspec.json.Decoder(_FlatLine).decode
-_decode_chat = msgspec.json.Decoder(_ChatLine).decode
-
-
-def fast_flat(line: bytes) -> Fast | None:
-    """A plain success line of the flat shape (Fireworks), or None."""
-    try:
-        seen = _decode_flat(line)
-    except ValueError:
-        return None
-    body = seen.response
-    return _chat(seen.custom_id, body, body.id)
-
-
-def fast_chat(line: bytes) -> Fast | None:
-    """A plain success line of `/v1/chat/completions` in OpenAI's wrapper, or None."""
-    try:
-        seen = _decode_chat(line)
-    except ValueError:
-        return None
-    reply = seen.response
-    return _chat(seen.custom_id, reply.body, reply.request_id) if reply.status_code == 200 else None
-
-
-def _chat(custom_id: str, body: _ChatBody, request_id: str | None) -> Fast | None:
-    if not body.choices:
-        return None
-    choice = body.choices[0]
-    text = choice.message.content
-    usage = body.usage
-    before, after = usage.prompt_tokens_details, usage.completion_tokens_details
-    if "\x00" in text or not 0 < len(custom_id) <= MAX_ID_CHARS or usage.prompt_tokens < 0 or usage.completion_tokens < 0:
-        return None
-    return (
-        custom_id,
-        text,
-        choice.finish_reason,
-        request_id,
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        (before.cached_tokens or 0) if before else 0,
-        (before.cache_write_tokens or 0) if before else 0,
-        (after.reasoning_tokens or 0) if after else 0,
-    )
-
-
-def record(seen: Fast) -> RawResult:
-    """The record of a plain success line."""
-    custom_id, text, finish_reason, request_id, n_in, n_out, cached, written, reasoning = seen
-    usage = None
-    if n_in is not None and n_out is not None:
-        usage = Usage(
-            input_tokens=n_in,
-            output_tokens=n_out,
-            cached_tokens=cached,
-            cache_write_tokens=written,
-            reasoning_tokens=reasoning,
-        )
-    return RawResult(
-        custom_id=custom_id,
-        outcome=Outcome.SUCCEEDED,
-        text=text,
-        finish_reason=finish_reason,
-        request_id=request_id,
-        usage=usage,
-    )
-
-
-def flattened(result: RawResult) -> tuple[Any, ...]:
-    """A record in the column order of `Rows`."""
-    used = result.usage
-    return (
-        result.custom_id,
-        result.text,
-        result.finish_reason,
-        result.request_id,
-        used.input_tokens if used else None,
-        used.output_tokens if used else None,
-        used.cached_tokens if used else 0,
-        used.cache_write_tokens if used else 0,
-        used.reasoning_tokens if used else 0,
-    )
-
-
-def rows(lines: Iterable[bytes], fast: Callable[[bytes], Fast | None], slow: Callable[[bytes], RawResult]) -> Rows:
-    """Columns of all lines that can be decoded, in their order, and the others by line number."""
-    seen: list[tuple[Any, ...]] = []
-    odd: list[tuple[int, RawResult]] = []
-    bad: list[tuple[int, str]] = []
-    for number, line in enumerate(lines):
-        row = fast(line)
-        if row is not None:
-            seen.append(row)
-            continue
-        try:
-            result = slow(line)
-        except BadLine as error:
-            bad.append((number, str(error)))
-            continue
-        odd.append((len(seen), result))
-        seen.append(flattened(result))
-    outcomes: list[str] = [ANSWERED] * len(seen)
-    errors: list[str | None] = [None] * len(seen)
-    retryables: list[bool] = [True] * len(seen)
-    for index, result in odd:
-        outcomes[index], errors[index], retryables[index] = result.outcome.value, result.error, result.retryable
-    columns = [list(column) for column in zip(*seen, strict=True)] if seen else [[] for _ in range(9)]
-    return Rows(
-        custom_id=columns[0],
-        text=columns[1],
-        finish_reason=columns[2],
-        request_id=columns[3],
-        input_tokens=columns[4],
-        output_tokens=columns[5],
-        cached_tokens=columns[6],
-        cache_write_tokens=columns[7],
-        reasoning_tokens=columns[8],
-        outcome=outcomes,
-        error=errors,
-        retryable=retryables,
-        bad=bad,
-    )
-
-
 def load_object(line: bytes) -> tuple[str, dict[str, Any]]:
     """(custom_id, the line's object). Raises BadLine when the line is not one JSON object with a custom_id in valid UTF-8."""
     if len(line) > MAX_LINE_BYTES:
@@ -258,7 +76,7 @@ def load_object(line: bytes) -> tuple[str, dict[str, Any]]:
     return custom_id, value
 
 
-def slow(line: bytes) -> RawResult:
+def decode_line(line: bytes) -> RawResult:
     """Any result line of OpenAI's family, flat or wrapped, success or error. Raises BadLine."""
     custom_id, value = load_object(line)
     response = value.get("response")
