@@ -17,7 +17,7 @@ from typing import Protocol
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.model import Config
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
 from batchtrial.state.layout import RunLayout, TrialLayout, result_file
@@ -33,7 +33,7 @@ class View:
     """What is true on disk when the plan is made: enough for every verdict, and nothing that could change it.
 
     trials: expanded against the prepared items, empty while there are none. parts: folded from the ledger.
-    stages: (trial slug, stage) -> record from the trial's manifest.
+    stages: (trial slug, stage) -> record from the trial's manifest. limits: the provider's, which decide how requests are cut.
     """
 
     layout: RunLayout
@@ -44,6 +44,7 @@ class View:
     parts: Mapping[str, PartRecord]
     stages: Mapping[tuple[str, str], StageRecord]
     stamps: Stamps
+    limits: Limits
 
     def trial_layout(self, trial: Trial) -> TrialLayout:
         return self.layout.trial(trial.slug)
@@ -91,8 +92,14 @@ class StopSignal(Protocol):
     def is_requested(self) -> bool:
         """Whether one was, without raising."""
 
+    def is_immediate(self) -> bool:
+        """Whether it is to leave at once, after the durable write in hand."""
+
     def sleep(self, seconds: float) -> None:
         """Wait, or raise Stopped as soon as a stop is requested."""
+
+    def sleep_draining(self, seconds: float) -> None:
+        """Wait although a stop was requested; raise Stopped only when it is immediate."""
 
 
 class Progress(Protocol):

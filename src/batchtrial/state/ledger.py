@@ -66,6 +66,7 @@ class Entry(BaseModel):
     wire_state: str | None = Field(None, description="done, rejected: the provider's word for the final state.")
     ids: dict[str, str] | None = Field(None, description="done: further ids, such as output_file_id.")
     reason: str | None = Field(None, description="rejected, gone, lost, note: why.")
+    retryable: bool | None = Field(None, description="rejected: whether sending the same rows again can help.")
     path: str | None = Field(None, description="saved: the result file, relative to the run.")
     sha256: str | None = Field(None, description="saved: its sha256.")
     size: int | None = Field(None, ge=0, description="saved: its bytes.")
@@ -105,6 +106,7 @@ class Attempt:
     is_saved: bool = False
     is_lost: bool = False  # proved never to have reached the provider
     is_rejected: bool = False  # refused as a whole: nothing was executed, nothing billed
+    is_hopeless: bool = False  # rejected for a reason that the same rows will always meet
     is_gone: bool = False  # the provider lost it: whatever it billed will never be known exactly
 
 
@@ -132,6 +134,9 @@ class PartRecord:
 
     def with_entry(self, entry: Entry) -> PartRecord:
         """This part after `entry`. Raises IllegalTransition."""
+        if entry.event == REFETCHED:
+            fresh = (replace(a, sha256=entry.sha256, size=entry.size) if a.number == entry.attempt else a for a in self.attempts)
+            return replace(self, attempts=tuple(fresh))
         event = Event(entry.event)
         state = step(self.state, event)
         if event is Event.INTENT:
@@ -166,7 +171,8 @@ def _updated(attempt: Attempt, event: Event, entry: Entry) -> Attempt:
     if event is Event.LOST:
         return replace(attempt, is_lost=True, reason=entry.reason)
     if event is Event.REJECTED:
-        return replace(attempt, is_rejected=True, reason=entry.reason, wire_state=entry.wire_state)
+        hopeless = entry.retryable is False
+        return replace(attempt, is_rejected=True, is_hopeless=hopeless, reason=entry.reason, wire_state=entry.wire_state)
     if event is Event.GONE:
         return replace(attempt, is_gone=True, reason=entry.reason)
     if event is Event.DONE:
@@ -242,13 +248,15 @@ def read(path: Path) -> LedgerRead:
 
 
 PART_EVENTS = frozenset(Event)
+REFETCHED = "refetched"
+"""A result file was lost here and fetched again with other bytes; no step in the part's life, only a new fingerprint."""
 
 
 def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
     """State of every part that the ledger names. Raises IllegalTransition when the lines contradict the table."""
     parts: dict[str, PartRecord] = {}
     for entry in entries:
-        if entry.part is not None and entry.event in PART_EVENTS:
+        if entry.part is not None and (entry.event in PART_EVENTS or entry.event == REFETCHED):
             parts[entry.part] = parts.get(entry.part, PartRecord(part=entry.part)).with_entry(entry)
     return parts
 
@@ -287,7 +295,7 @@ class Ledger:
     def append(self, event: str, part: str | None = None, **fields: Any) -> Entry:
         """Write one line and fsync it; the fold changes only after that. Raises IllegalTransition before anything is written."""
         entry = Entry(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
-        after = self.part(part).with_entry(entry) if part is not None and event in PART_EVENTS else None
+        after = self.part(part).with_entry(entry) if part is not None and (event in PART_EVENTS or event == REFETCHED) else None
         line = json.dumps(entry.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(",", ":"))
         self._hook(f"ledger:{event}:before")
         start = self._file.seek(0, os.SEEK_END)

@@ -1,0 +1,141 @@
+"""What the attempts at a part brought: outcomes per request, the rows worth sending again, the bill of one attempt.
+
+Pure but for reading result files; `queue.py` decides what to do with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchtrial.records import BadLine, Outcome, RawResult, Usage
+from batchtrial.state.ledger import Attempt, Counts
+
+Decode = Callable[[bytes], RawResult]
+
+
+@dataclass(slots=True)
+class Tally:
+    """One attempt's results: counted by request, odd lines counted apart, usage of what was answered added up once per row.
+
+    expected: custom_ids that the attempt asked for.
+    """
+
+    expected: frozenset[str]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)  # errored in a way that sending again cannot mend
+    odd: dict[str, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
+    usage: list[Usage] = field(default_factory=list)
+
+    def add(self, line: bytes, decode: Decode) -> None:
+        """Count one line; never raises for what a line holds."""
+        try:
+            result = decode(line)
+        except BadLine:
+            self.odd["malformed"] += 1
+            return
+        if result.custom_id not in self.expected:
+            self.odd["unknown"] += 1
+            return
+        before = self.outcomes.get(result.custom_id)
+        if before is not None:
+            self.odd["duplicate"] += 1
+            if before is Outcome.SUCCEEDED or result.outcome is not Outcome.SUCCEEDED:
+                return
+        self.outcomes[result.custom_id] = result.outcome
+        self.dead.discard(result.custom_id)
+        if result.outcome is Outcome.ERRORED and not result.retryable:
+            self.dead.add(result.custom_id)
+        if result.usage is not None and result.outcome is Outcome.SUCCEEDED:
+            self.usage.append(result.usage)
+
+    @property
+    def counts(self) -> Counts:
+        """The five counts of this attempt; a row without a line is missing."""
+        return count(self.outcomes.values(), len(self.expected))
+
+    @property
+    def total_usage(self) -> Usage:
+        """All tokens together."""
+        total = Usage()
+        for one in self.usage:
+            total = total + one
+        return total
+
+
+def count(outcomes: Iterable[Outcome], n_requests: int) -> Counts:
+    """The five counts; whatever has no outcome is missing."""
+    found = {outcome: 0 for outcome in Outcome}
+    for outcome in outcomes:
+        found[outcome] += 1
+    found[Outcome.MISSING] += n_requests - sum(found.values())
+    return Counts(**{outcome.value: n for outcome, n in found.items()})
+
+
+def custom_ids(payload: Iterable[bytes]) -> Iterator[str]:
+    """The id of every request line, in order."""
+    for line in payload:
+        yield json.loads(line)["custom_id"]
+
+
+def tally(payload: Path, results: Path, decode: Decode) -> Tally:
+    """Read one attempt's payload and results."""
+    with payload.open("rb") as sent:
+        counted = Tally(frozenset(custom_ids(sent)))
+    with results.open("rb") as lines:
+        for line in lines:
+            if line.strip():
+                counted.add(line, decode)
+    return counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """Where every request of a part stands after its attempts so far. again: ids worth a new attempt, in request order."""
+
+    outcomes: dict[str, Outcome]
+    again: tuple[str, ...]
+    counts: Counts
+
+
+RETRIED = frozenset({Outcome.ERRORED, Outcome.EXPIRED, Outcome.CANCELLED})
+"""Outcomes that a deliberate new attempt exists for. A missing row may have been billed: it is reported, not bought again."""
+
+
+def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file: Callable[[int], Path], decode: Decode) -> Fate:
+    """Join all attempts: the first success wins, else the last thing known about the row.
+
+    part_input: the part's full payload. root: what attempts' payload paths are relative to. folder_file: attempt number -> result file.
+    """
+    with part_input.open("rb") as sent:
+        order = tuple(custom_ids(sent))
+    outcomes: dict[str, Outcome] = {}
+    dead: set[str] = set()
+    for attempt in attempts:
+        if attempt.is_lost:
+            continue
+        if attempt.is_saved:
+            got = tally(root / attempt.payload, folder_file(attempt.number), decode)
+            found, hopeless = {i: got.outcomes.get(i, Outcome.MISSING) for i in got.expected}, got.dead
+        else:
+            with (root / attempt.payload).open("rb") as sent:
+                asked = tuple(custom_ids(sent))
+            whole = Outcome.ERRORED if attempt.is_rejected else Outcome.MISSING
+            found, hopeless = dict.fromkeys(asked, whole), set(asked) if attempt.is_hopeless else set()
+        for one, outcome in found.items():
+            if outcomes.get(one) is not Outcome.SUCCEEDED:
+                outcomes[one] = outcome
+        dead |= hopeless
+    again = tuple(i for i in order if outcomes.get(i) in RETRIED and i not in dead)
+    return Fate(outcomes=outcomes, again=again, counts=count(outcomes.values(), len(order)))
+
+
+def rows(part_input: Path, wanted: Iterable[str]) -> Iterator[bytes]:
+    """The request lines of the wanted ids, as first sent, in their order."""
+    chosen = set(wanted)
+    with part_input.open("rb") as lines:
+        for line in lines:
+            if json.loads(line)["custom_id"] in chosen:
+                yield line

@@ -1,0 +1,53 @@
+"""Prepared items on disk and their seeded order: what prepare writes and later phases read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from batchtrial.keys import digest, item_hash
+from batchtrial.records import Item
+from batchtrial.state.layout import RunLayout
+
+
+def encode_item(item: Item) -> bytes:
+    """One prepared row."""
+    row: dict[str, Any] = {"dataset": item.dataset, "id": item.item_id, "question": item.question}
+    if item.kind == "open":
+        row |= {"context": item.context, "answers": list(item.answers), "is_unanswerable": item.is_unanswerable}
+    else:
+        row["answers"] = list(item.answers)
+    if item.cluster is not None:
+        row["cluster"] = item.cluster
+    if item.distractors:
+        row["distractors"] = list(item.distractors)
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def decode_items(lines: Iterable[bytes], kind: Literal["open", "closed"]) -> Iterator[Item]:
+    """Items of a prepared file."""
+    for line in lines:
+        row = json.loads(line)
+        yield Item(
+            dataset=row["dataset"],
+            item_id=row["id"],
+            kind=kind,
+            question=row["question"],
+            context=row.get("context"),
+            answers=tuple(row["answers"]),
+            is_unanswerable=row.get("is_unanswerable", False),
+            cluster=row.get("cluster"),
+            distractors=tuple(row.get("distractors", ())),
+        )
+
+
+def load_prepared(layout: RunLayout) -> tuple[Item, ...]:
+    """All items of a prepared run, open book first."""
+    with layout.open_book.open("rb") as opened, layout.closed_book.open("rb") as closed:
+        return (*decode_items(opened, "open"), *decode_items(closed, "closed"))
+
+
+def place(item: Item, seed: int) -> str:
+    """Sort key of the seeded order: depends on the item alone, so a limit keeps a prefix of the same order."""
+    return digest((str(seed), item_hash(item.dataset, item.item_id)), 32)

@@ -1,0 +1,131 @@
+"""prepare: question sets in, checked and normalised items out.
+
+Writes prepared/open_book.jsonl, prepared/closed_book.jsonl and prepared/prepared_manifest.json; touches nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from batchtrial.config.model import Config
+from batchtrial.errors import DataError
+from batchtrial.keys import item_hash
+from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.items import encode_item, place
+from batchtrial.records import Item, Verdict
+from batchtrial.sources import LoadReport, load_items
+from batchtrial.state.files import PreparedFile, PreparedManifest, save
+from batchtrial.state.store import Fingerprint, Stamps, write_bytes
+
+name = "prepare"
+FORM = 1
+BOOKS: tuple[Literal["open_book", "closed_book"], ...] = ("open_book", "closed_book")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Items chosen for the run, in source order, and what was read to get them."""
+
+    items: tuple[Item, ...]
+    sources: dict[str, dict[str, Any]]
+
+    def book(self, book: Literal["open_book", "closed_book"]) -> bytes:
+        """The prepared file's bytes."""
+        kind = "open" if book == "open_book" else "closed"
+        return b"".join(encode_item(item) for item in self.items if item.kind == kind)
+
+    @property
+    def sha256(self) -> str:
+        """As PreparedManifest.sha256 will be, without writing anything."""
+        return "-".join(hashlib.sha256(self.book(book)).hexdigest() for book in sorted(BOOKS))
+
+
+def choose(config: Config) -> Prepared:
+    """Read every source and keep the items of the run. Raises DataError; reads files, writes none."""
+    items: list[Item] = []
+    sources: dict[str, dict[str, Any]] = {}
+    for spec in config.datasets:
+        report = load_items(spec, skip_bad_rows=config.skip_bad_rows)
+        sources[spec.name] = _source_record(spec.path, report)
+        items += report.items
+    seen: dict[str, str] = {}
+    for item in items:
+        mark = item_hash(item.dataset, item.item_id)
+        if mark in seen:
+            raise DataError(
+                f"the id {item.item_id!r} occurs twice in the dataset {item.dataset!r}",
+                where="datasets",
+                hint="give each dataset of the config a `name` of its own",
+            )
+        seen[mark] = item.item_id
+    if not items:
+        raise DataError("the question sets hold no items", where="datasets")
+    if config.limit_items is not None and config.limit_items < len(items):
+        kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed))[: config.limit_items]}
+        items = [i for i in items if i.key in kept]
+    return Prepared(items=tuple(items), sources=sources)
+
+
+def _source_record(path: str | None, report: LoadReport) -> dict[str, Any]:
+    record: dict[str, Any] = {"rows_read": report.n_read, "items": len(report.items), "bad_rows": len(report.bad_rows)}
+    if report.bad_rows:
+        record["bad_row_samples"] = [f"line {bad.line}: {bad.field}: {bad.problem}" for bad in report.bad_rows[:5]]
+    if path is not None:
+        record["file"] = Path(path).name
+    return record
+
+
+def inputs(config: Config, stamps: Stamps) -> str | None:
+    """Digest of the settings and source files that the prepared items come from; None when a source file is no longer there."""
+    files = {}
+    for spec in config.datasets:
+        if spec.path is not None:
+            got = stamps.of(Path(spec.path))
+            if got is None:
+                return None
+            files[spec.name] = got.sha256
+    specs = [spec.model_dump(mode="json", exclude={"path"}) for spec in config.datasets]
+    return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None])
+
+
+def verdict(view: View) -> Verdict:
+    """Done when both files are as published and neither the settings nor the source files have changed."""
+    if view.prepared is None:
+        return Verdict(status="missing", reason="no prepared items yet")
+    for book, file in view.prepared.datasets.items():
+        got = view.stamps.of(view.layout.root / file.path)
+        if got is None or got.sha256 != file.sha256:
+            return Verdict(status="stale", reason=f"{book}.jsonl is {'gone' if got is None else 'not as published'}")
+    now = inputs(view.config, view.stamps)
+    n = sum(file.items for file in view.prepared.datasets.values())
+    if now is None:
+        return Verdict(status="done", reason=f"{n} items as published; a source file is no longer there, and not needed")
+    if now != view.prepared.inputs:
+        return Verdict(status="stale", reason="the question sets or their settings have changed since")
+    return Verdict(status="done", reason=f"{n} items as published")
+
+
+def run(work: Work) -> None:
+    """Read, check, write. Raises DataError."""
+    with work.progress.task("prepare", None) as step:
+        chosen = choose(work.config)
+        step(len(chosen.items))
+    work.stop.check()
+    made_from = inputs(work.config, work.view.stamps)
+    files = {book: _publish(work, book, chosen) for book in BOOKS}
+    manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)
+    save(work.layout.prepared_manifest, manifest, hook=work.hook)
+    bad = sum(int(record["bad_rows"]) for record in chosen.sources.values())
+    work.progress.note(f"prepared {len(chosen.items)} items" + (f", skipped {bad} bad rows (see prepared_manifest.json)" if bad else ""))
+
+
+def _publish(work: Work, book: Literal["open_book", "closed_book"], chosen: Prepared) -> PreparedFile:
+    path = work.layout.open_book if book == "open_book" else work.layout.closed_book
+    data = chosen.book(book)
+    write_bytes(path, data, hook=work.hook)
+    got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    work.view.stamps.learn(path, got)
+    return PreparedFile(path=path.relative_to(work.layout.root).as_posix(), items=data.count(b"\n"), size=got.size, sha256=got.sha256)
