@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from batchtrial.stats.clusters import clustered_mean
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.evalues import paired_evalue
 from batchtrial.stats.meta import Tau2Method, meta_analysis
+from batchtrial.stats.power import mcnemar_items, mcnemar_power, normal_items, paired_t_items
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.sequential import group_sequential_bounds
 
@@ -79,9 +80,36 @@ def group_sequential(case: Case) -> object:
     return {"constant": got.constant, "z_bounds": list(got.z_bounds)}
 
 
+def power_paired_t(case: Case) -> object:
+    got = paired_t_items(case["effect_dz"], alpha=case["alpha"], power=case["power"], sided=case["sided"])
+    return {"n": got.n, "n_ceil": got.n_items}
+
+
+def power_miller(case: Case) -> object:
+    variance = case["omega2"] + case["sigma2_a"] / case["K_a"] + case["sigma2_b"] / case["K_b"]
+    got = normal_items(case["delta"], variance, alpha=case["alpha"], power=case["power"])
+    return {"n": got.n, "n_ceil": got.n_items}
+
+
+def power_mcnemar_asymptotic(case: Case) -> object:
+    got = mcnemar_items(case["p10"], case["p01"], alpha=case["alpha"], power=case["power"], sided=case["sided"])
+    return {"n": got.n, "n_ceil": got.n_items}
+
+
+def power_mcnemar_exact(case: Case) -> object:
+    def power(test: Literal["midp", "exact"]) -> float:
+        return mcnemar_power(case["n"], case["p10"], case["p01"], alpha=case["alpha"], sided=case["sided"], test=test)
+
+    return {"power_exact_test": power("exact"), "power_midp_test": power("midp")}
+
+
 ADAPTERS: dict[str, Callable[[Case], object]] = {
     "clustered_se": clustered_se,
     "evalue_paired_binary": evalue_paired_binary,
     "group_sequential_boundary": group_sequential,
     "meta_analysis": meta,
+    "power_mcnemar_asymptotic": power_mcnemar_asymptotic,
+    "power_mcnemar_exact": power_mcnemar_exact,
+    "power_miller": power_miller,
+    "power_paired_t": power_paired_t,
 }
