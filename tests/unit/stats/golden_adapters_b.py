@@ -9,6 +9,7 @@ from batchtrial.stats.clusters import clustered_mean
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.evalues import paired_evalue
 from batchtrial.stats.meta import Tau2Method, meta_analysis
+from batchtrial.stats.passk import pass_at_k
 from batchtrial.stats.power import mcnemar_items, mcnemar_power, normal_items, paired_t_items
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.sequential import group_sequential_bounds
@@ -103,11 +104,16 @@ def power_mcnemar_exact(case: Case) -> object:
     return {"power_exact_test": power("exact"), "power_midp_test": power("midp")}
 
 
+def passk(case: Case) -> object:
+    return {"value": pass_at_k(case["n"], case["c"], case["k"])}
+
+
 ADAPTERS: dict[str, Callable[[Case], object]] = {
     "clustered_se": clustered_se,
     "evalue_paired_binary": evalue_paired_binary,
     "group_sequential_boundary": group_sequential,
     "meta_analysis": meta,
+    "pass_at_k": passk,
     "power_mcnemar_asymptotic": power_mcnemar_asymptotic,
     "power_mcnemar_exact": power_mcnemar_exact,
     "power_miller": power_miller,
