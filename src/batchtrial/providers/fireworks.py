@@ -21,7 +21,7 @@ from batchtrial.providers import results
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
 from batchtrial.providers.edge import Edge, Timeouts, check_extra, checked_key, import_sdk
 from batchtrial.providers.lines import split_lines, watched
-from batchtrial.providers.rows import chat_rows
+from batchtrial.providers.rows import many, one, pick_flat
 from batchtrial.records import RawResult, Request
 
 TITLE = "Fireworks"
@@ -100,11 +100,11 @@ class FireworksProvider:
 
     def decode(self, line: bytes) -> RawResult:
         """A flat success line, an `error-data` line, or either in OpenAI's wrapper."""
-        return results.decode_line(line)
+        return one(line, pick_flat, results.decode_line)
 
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """`decode` by columns."""
-        return chat_rows(lines, results.decode_line, wrapped=False)
+        return many(lines, pick_flat, results.decode_line)
 
     # --- verbs
 
