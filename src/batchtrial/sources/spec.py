@@ -1,0 +1,77 @@
+"""Settings of one question set; the config embeds them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Format = Literal["jsonl", "json", "csv", "parquet", "squad_v2", "nq_open", "triviaqa"]
+FORMATS: tuple[Format, ...] = ("jsonl", "json", "csv", "parquet", "squad_v2", "nq_open", "triviaqa")
+
+BUNDLED = ("bundled_open", "bundled_closed")
+"""Question sets that ship with the package."""
+
+
+class FieldMap(BaseModel):
+    """Names of a row's fields where they differ from the usual ones; `a.b` reaches into a nested object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str | None = Field(None, description="Item id; unset: id, example_id, qid, uuid or index, else made from the row number.")
+    question: str | None = Field(None, description="Question; unset: question, query or prompt.")
+    context: str | None = Field(None, description="Passage of an open-book question; unset: context or passage.")
+    answers: str | None = Field(None, description="Accepted answer or list of them; unset: answers, answer, aliases or gold.")
+    is_unanswerable: str | None = Field(None, description="True or false; unset: is_unanswerable or is_impossible.")
+    cluster: str | None = Field(None, description="What makes items dependent (passage, document); unset: cluster, else title and passage.")
+    dataset: str | None = Field(
+        None,
+        description="Set name per row, for files that mix several; `auto` tries dataset, source and collection. Unset: every row belongs to `name`.",
+    )
+
+
+class SourceSpec(BaseModel):
+    """One question set: where it comes from, what its rows look like, how it is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Name of the question set in tables, reports and item keys.")
+    source: Literal["bundled", "file", "hub"] = Field(
+        description="bundled: shipped with the package; file: a local file; hub: Hugging Face `datasets` (extra `hub`)."
+    )
+    path: str | None = Field(
+        None,
+        min_length=1,
+        description="file: the file, .gz too; hub: the repository such as rajpurkar/squad_v2 (unset: known from `name`); bundled: not used.",
+    )
+    format: Format | None = Field(None, description="file: how the file is laid out; unset: guessed from its content, and said.")
+    kind: Literal["open", "closed"] | None = Field(
+        None, description="open: answered from a passage; closed: from memory; unset: open when the first row has a passage."
+    )
+    metric: str | None = Field(
+        None,
+        min_length=1,
+        description="squad_v2, triviaqa, nq_open or `package.module:function`; unset: by name and format, else squad_v2 for open "
+        "and triviaqa for closed.",
+    )
+    split: str | None = Field(None, min_length=1, description="hub: split; unset: validation.")
+    subset: str | None = Field(None, min_length=1, description="hub: configuration name such as rc.nocontext.")
+    max_items: int | None = Field(
+        None, ge=1, description="Use at most this many items, chosen by a hash of their ids, so that file order does not matter."
+    )
+    answer_separator: str | None = Field(
+        None, min_length=1, description="Text between accepted answers where one field holds several, such as `|` in a CSV."
+    )
+    fields: FieldMap = Field(FieldMap(), description="Names of the row's fields where they differ from the usual ones.")
+
+    @model_validator(mode="after")
+    def _fits_its_source(self) -> SourceSpec:
+        if self.source == "file" and self.path is None:
+            raise ValueError("`source: file` needs a `path`")
+        if self.source == "bundled" and self.name not in BUNDLED:
+            raise ValueError(f"there is no bundled question set {self.name!r}; the names are {' and '.join(BUNDLED)}")
+        allowed = {"bundled": (), "file": ("path", "format"), "hub": ("path", "split", "subset")}[self.source]
+        for key in ("path", "format", "split", "subset"):
+            if key not in allowed and getattr(self, key) is not None:
+                raise ValueError(f"`{key}` has no meaning with `source: {self.source}`")
+        return self
