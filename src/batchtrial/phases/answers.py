@@ -67,7 +67,7 @@ class Tally:
 
 def count(outcomes: Iterable[Outcome], n_requests: int) -> Counts:
     """The five counts; whatever has no outcome is missing."""
-    found = {outcome: 0 for outcome in Outcome}
+    found = dict.fromkeys(Outcome, 0)
     for outcome in outcomes:
         found[outcome] += 1
     found[Outcome.MISSING] += n_requests - sum(found.values())

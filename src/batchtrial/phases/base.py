@@ -116,17 +116,20 @@ class Progress(Protocol):
 class Work:
     """What `run` gets: the view, and the only ways to change anything.
 
+    codec: the adapter for its pure half (encode, decode, limits); nothing is sent. provider: the same, ready to call; made at first use.
     now: the clock, UTC. publish: record a finished stage in the trial's manifest, durably. hook: called at every durable write.
     """
 
     view: View
     ledger: Ledger
+    codec: Provider
     provider: Callable[[], Provider]
     now: Callable[[], datetime]
     stop: StopSignal
     progress: Progress
     publish: Callable[[Trial, str, str, Sequence[Path]], None]
     refresh: Callable[[], None]  # parts or batches have changed: the manifests may be brought up to date
+    is_forced: bool = False  # make finished artifacts again; never anything that costs
     hook: Hook = no_hook
 
     @property
@@ -143,7 +146,7 @@ class Work:
             self.stop.check()
             verdict = phase.trial_verdict(self.view, trial)
             inputs = phase.inputs(self.view, trial)
-            if not verdict.is_done and inputs is not None:
+            if inputs is not None and (self.is_forced or not verdict.is_done):
                 yield trial, inputs
 
 

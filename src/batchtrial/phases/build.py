@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from batchtrial.config.expand import Arm, arms_of, user_turn
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError
+from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import custom_id, item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.items import load_prepared, place
@@ -150,7 +150,7 @@ def _is_intact(view: View, want: Fingerprint) -> bool:
 def run(work: Work) -> None:
     """Write the index and every part that is missing or stale."""
     items = order(load_prepared(work.layout), work.config.seed)
-    provider = work.provider()
+    provider = work.codec
     arms = arms_of(work.view.trials)
     slices = cut(items, arms, work.config, provider.limits, provider)
     made_from = inputs(work.view, provider.limits)
@@ -163,6 +163,7 @@ def run(work: Work) -> None:
             kept = old.get(part)
             if kept is None or not _is_intact(work.view, kept):
                 kept = _write_part(work, provider, arm, index, piece, items)
+                _check_sent(work, kept)
             shards[part] = kept
             step(1)
     manifest = BuildManifest(
@@ -174,6 +175,18 @@ def run(work: Work) -> None:
     )
     save(work.layout.build_manifest, manifest, hook=work.hook)
     work.progress.note(f"built {sum(s.lines for s in shards.values())} requests in {len(shards)} parts")
+
+
+def _check_sent(work: Work, shard: Shard) -> None:
+    """A part that was sent must not change under its results."""
+    record = work.view.parts.get(shard.part)
+    first = next((a for a in record.attempts if a.number == 1 and not a.is_lost), None) if record is not None else None
+    if first is not None and first.payload_sha256 != shard.sha256:
+        raise StateError(
+            f"{shard.part} was sent with other requests than the config and data give now",
+            where=shard.path,
+            hint="restore the config and question sets that the run was started with, or start a new run",
+        )
 
 
 def _write_part(work: Work, provider: Provider, arm: Arm, index: int, piece: Slice, items: Sequence[Item]) -> Shard:

@@ -136,7 +136,8 @@ class Queue:
         """`stop_policy: drain`: send nothing more, wait for what is in flight, fetch it."""
         waiting = {PartState.SUBMITTED, PartState.COMPLETED}
         while any(self.state(job) in waiting for job in self.jobs):
-            if not any([self._look(job) or self._fetch(job) for job in self.jobs]):
+            moved = [self._look(job) or self._fetch(job) for job in self.jobs]  # every job, not only up to the first that moved
+            if not any(moved):
                 self.work.stop.sleep_draining(self.work.config.submission.poll_seconds)
 
     def round(self) -> bool:

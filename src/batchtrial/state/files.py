@@ -193,6 +193,28 @@ class ControlRegistry(File):
     controls: dict[str, ControlEntry] = Field(default_factory=dict, description="By arm key.")
 
 
+class TrialEntry(File):
+    """One line in the list of trials."""
+
+    slug: str = Field(description="Folder of the trial.")
+    model_id: str = Field(description="Model.")
+    prompt_set: str = Field(description="Prompt set.")
+    temps: tuple[float, ...] = Field(description="Temperatures.")
+    results_dir: str = Field(description="Relative to the run.")
+    reports_dir: str = Field(description="Relative to the run.")
+
+
+class MultiTrialManifest(File):
+    """multi_trial_manifest.json, schema_version 2."""
+
+    schema_version: Literal[2] = Field(2, description="Version of this file's form.")
+    created_utc: datetime = Field(description="When it was first written.")
+    updated_utc: datetime = Field(description="When the list last changed.")
+    run_id: str = Field(description="The run's name.")
+    num_trials: int = Field(ge=1, description="Trials.")
+    trials: tuple[TrialEntry, ...] = Field(description="Every trial, in order.")
+
+
 F = TypeVar("F", bound=File)
 
 

@@ -1,0 +1,136 @@
+"""The one loop: ask each phase for its verdict, run those that need it, record what happened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchtrial.errors import PhaseFailed, RunnerError, Stopped
+from batchtrial.phases.base import Phase, Progress, StopSignal, View, Work
+from batchtrial.phases.queue import Queue
+from batchtrial.providers.base import Provider
+from batchtrial.run.options import Options, window
+from batchtrial.run.plan import NAMES, PHASES, check_startable, needs_run
+from batchtrial.run.session import Session
+from batchtrial.state.ledger import Counts, Hook, no_hook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the outside gives a run. now: the time that batches live in (the emulator's in a dry run), UTC."""
+
+    codec: Provider
+    provider: Callable[[], Provider]
+    now: Callable[[], datetime]
+    stop: StopSignal
+    progress: Progress
+    hook: Hook = no_hook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How the run stands when the loop ends. is_complete: every phase is done."""
+
+    is_complete: bool
+    ran: tuple[str, ...]
+    counts: Counts
+
+
+def execute(session: Session, options: Options, services: Services) -> Finished:
+    """Run what needs running. Raises Stopped, RunnerError; the run can go on from what is on disk then."""
+    chosen = window(options, NAMES)
+    ran: list[str] = []
+    session.snapshots.save_state(stop_requested=False)
+    for phase in PHASES:
+        if phase.name not in chosen or phase.name in options.skip:
+            log.info("skip %s reason=not asked for", phase.name)
+            continue
+        view = session.look()
+        verdict = phase.verdict(view)
+        if not needs_run(options, phase, verdict):
+            log.info("skip %s reason=%s", phase.name, verdict.reason)
+            _note_done(session, phase)
+            continue
+        check_startable(phase, verdict)
+        log.info("run %s reason=%s", phase.name, verdict.reason)
+        _run_phase(session, phase, view, options, services)
+        ran.append(phase.name)
+    view = session.look()
+    session.snapshots.refresh(view, is_final=True)
+    is_complete = all(phase.verdict(view).is_done for phase in PHASES)
+    return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
+
+
+def _run_phase(session: Session, phase: Phase, view: View, options: Options, services: Services) -> None:
+    session.snapshots.phase(phase.name, "in_progress")
+    if view.trials:
+        session.snapshots.write_trials(view)
+    work = _work(session, view, options, services)
+    try:
+        services.stop.check()
+        phase.run(work)
+    except Stopped as error:
+        _leave(session, phase, work, error)
+        raise
+    except (RunnerError, OSError) as error:
+        session.snapshots.refresh(view, is_final=True)
+        session.snapshots.phase(phase.name, "failed", error=error.what if isinstance(error, RunnerError) else str(error))
+        raise
+    after = session.look()
+    if after.trials:
+        session.snapshots.write_trials(after)
+    session.snapshots.refresh(after, is_final=True)
+    verdict = phase.verdict(after)
+    if not verdict.is_done:
+        session.snapshots.phase(phase.name, "failed", error=verdict.reason)
+        raise PhaseFailed(
+            f"{phase.name} ran, but is not done: {verdict.reason}", hint="run again with --resume; if it stays so, `batchtrial repair --check`"
+        )
+    session.snapshots.phase(phase.name, "completed")
+
+
+def _work(session: Session, view: View, options: Options, services: Services) -> Work:
+    return Work(
+        view=view,
+        ledger=session.ledger,
+        codec=services.codec,
+        provider=services.provider,
+        now=services.now,
+        stop=services.stop,
+        progress=services.progress,
+        publish=lambda trial, stage, inputs, paths: session.snapshots.publish(view, trial, stage, inputs, paths),
+        refresh=lambda: session.snapshots.refresh(view),
+        is_forced=options.force,
+        hook=services.hook,
+    )
+
+
+def _leave(session: Session, phase: Phase, work: Work, error: Stopped) -> None:
+    """A stop: drain if the config says so, then write down where everything stands."""
+    is_drained = session.config.submission.stop_policy == "drain" and phase.name in ("submit", "poll")
+    if is_drained and not work.stop.is_immediate() and work.view.build is not None:
+        try:
+            Queue(work).drain()
+        except Stopped as second:
+            log.warning("%s", second.what)
+    session.snapshots.refresh(work.view, is_final=True)
+    session.snapshots.phase(phase.name, "in_progress", error=error.what)
+    session.snapshots.save_state(stop_requested=True)
+
+
+def _note_done(session: Session, phase: Phase) -> None:
+    """A phase that is done but not on record (its record was lost, or it was done elsewhere) is put on record."""
+    record = session.snapshots.state.phases.get(phase.name)
+    if record is None or record.status != "completed":
+        session.snapshots.phase(phase.name, "completed")
+
+
+def outcome_counts(view: View) -> Counts:
+    """Final outcomes of every settled request of the run."""
+    shards = view.build.shards if view.build is not None else {}
+    counts = (view.parts[part].counts for part in shards if part in view.parts)
+    return sum((one for one in counts if one is not None), Counts())

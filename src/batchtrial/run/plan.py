@@ -1,0 +1,63 @@
+"""From flags and verdicts to a plan: pure. `--plan_only` prints exactly what `--resume` obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from batchtrial.errors import RunStateMissing
+from batchtrial.phases import build, costs, parse, poll, prepare, report, score, stats, submit
+from batchtrial.phases.base import Phase, View
+from batchtrial.records import Verdict
+from batchtrial.run.options import Options, window
+
+PHASES: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase, stats.phase, costs.phase, report.phase)
+NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
+PAYING = frozenset({"submit", "poll"})
+"""Phases that --force never repeats: what was bought stays bought."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of the plan."""
+
+    phase: Phase
+    action: Literal["run", "skip", "wait", "off"]
+    verdict: Verdict
+
+
+def plan(options: Options, view: View) -> tuple[Step, ...]:
+    """What would happen, phase by phase. Pure; raises ConfigError for impossible flags."""
+    chosen = window(options, NAMES)
+    steps, is_running = [], False
+    for phase in PHASES:
+        verdict = phase.verdict(view)
+        if phase.name not in chosen:
+            steps.append(Step(phase=phase, action="off", verdict=Verdict(status="off", reason="outside the steps asked for")))
+        elif phase.name in options.skip:
+            steps.append(Step(phase=phase, action="off", verdict=Verdict(status="off", reason=f"--skip_{phase.name}")))
+        elif is_running and verdict.status == "blocked":
+            steps.append(
+                Step(phase=phase, action="wait", verdict=Verdict(status="blocked", reason=f"runs after {verdict.needs}", needs=verdict.needs))
+            )
+        elif needs_run(options, phase, verdict):
+            steps.append(Step(phase=phase, action="run", verdict=verdict))
+            is_running = True
+        else:
+            steps.append(Step(phase=phase, action="skip", verdict=verdict))
+    return tuple(steps)
+
+
+def needs_run(options: Options, phase: Phase, verdict: Verdict) -> bool:
+    """Whether the phase runs now: not when it is done, unless --force asks for its artifacts to be made again."""
+    return not verdict.is_done or (options.force and phase.name not in PAYING)
+
+
+def check_startable(phase: Phase, verdict: Verdict) -> None:
+    """Raises RunStateMissing naming the step to run first when the phase's inputs are not there."""
+    if verdict.status == "blocked":
+        raise RunStateMissing(
+            f"{phase.name} cannot start: {verdict.reason}",
+            where=f"--from_step/--only_step {phase.name}",
+            hint=f"run the step {verdict.needs!r} first, for example with --from_step {verdict.needs}",
+        )

@@ -1,0 +1,218 @@
+"""A session: this process owns the run directory from `open_run` to `close`.
+
+Opening takes the lock, heals what a crash may have left (temp files, a torn ledger line, a damaged snapshot), refuses config drift, and only then
+lets anything be written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from batchtrial.config.load import config_hash, decode, drift, encode
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing, StateError
+from batchtrial.phases.base import View
+from batchtrial.providers.base import Limits
+from batchtrial.run.look import look
+from batchtrial.run.snapshots import Snapshots
+from batchtrial.state.files import BuildManifest, Drift, File, PreparedManifest, RunState, TrialManifest, load
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import Hook, Ledger, no_hook
+from batchtrial.state.store import TEMP_SUFFIX, RunLock, Stamps, write_bytes
+
+log = logging.getLogger(__name__)
+F = TypeVar("F", bound=File)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What is opened and how. nonce: fresh random digits, used only when the run is new. overrides: settings given by flag, for the record."""
+
+    run_id: str
+    config: Config
+    is_resume: bool
+    force: bool
+    overrides: Mapping[str, Any]
+    nonce: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """An open run. `look` gives a fresh view whenever something may have changed."""
+
+    layout: RunLayout
+    config: Config
+    lock: RunLock
+    ledger: Ledger
+    snapshots: Snapshots
+    stamps: Stamps
+    limits: Limits
+    clock: Callable[[], datetime]
+    healed: list[str] = field(default_factory=list)
+
+    def look(self) -> View:
+        """The view now; a damaged snapshot is set aside first, since everything in it can be made again."""
+        for path, model in self._snapshot_files():
+            self.healed += set_aside_if_damaged(path, model, self.clock())
+        return look(self.layout, self.config, self.ledger.parts, self.stamps, self.limits)
+
+    def _snapshot_files(self) -> list[tuple[Path, type[File]]]:
+        files: list[tuple[Path, type[File]]] = [
+            (self.layout.prepared_manifest, PreparedManifest),
+            (self.layout.build_manifest, BuildManifest),
+        ]
+        return files + [(path, TrialManifest) for path in self.layout.root.glob("*/results/trial_manifest.json")]
+
+    def close(self) -> None:
+        """Save the cache, let go of the ledger and the lock."""
+        self.stamps.save()
+        self.ledger.close()
+        self.lock.release(self.clock)
+
+
+def set_aside_if_damaged(path: Path, model: type[File], now: datetime) -> list[str]:
+    """Rename a file that is not what it claims to be to *.corrupt.<time>; what was done, for the person watching."""
+    try:
+        load(model, path)
+    except ManifestCorrupt as error:
+        aside = path.with_name(f"{path.name}.corrupt.{now:%Y%m%dT%H%M%S%f}")
+        path.rename(aside)
+        log.warning("set aside %s as %s: %s", path.name, aside.name, error.what)
+        return [f"{error.what}; it is kept as {aside.name} and made again"]
+    return []
+
+
+def read_saved_config(layout: RunLayout) -> Config:
+    """The config that the run was started with. Raises RunStateMissing, ConfigError."""
+    try:
+        text = layout.effective_config.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RunStateMissing(
+            f"{layout.root.name} has no effective_config.yaml",
+            where=str(layout.root),
+            hint="give the --config and flags that the run was started with; `batchtrial status` lists the runs there are",
+        ) from None
+    return decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={}).config
+
+
+def open_run(
+    layout: RunLayout,
+    opening: Opening,
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    ledger_clock: Callable[[], datetime],
+    hook: Hook = no_hook,
+) -> Session:
+    """Take the run. Raises RunLocked, ConfigDrift, StateError, RunStateMissing; nothing but the lock is touched before those are settled."""
+    _make_folder(layout, opening)
+    lock = RunLock(layout.guard, layout.lock_info)
+    lock.acquire(clock)
+    try:
+        return _open_locked(layout, opening, limits, lock, clock, ledger_clock, hook)
+    except BaseException:
+        lock.release(clock)
+        raise
+
+
+def _make_folder(layout: RunLayout, opening: Opening) -> None:
+    if opening.is_resume and not layout.root.is_dir():
+        raise RunStateMissing(f"there is no run {opening.run_id}", where=str(layout.root.parent), hint="`batchtrial status` lists the runs there are")
+    if not opening.is_resume and layout.effective_config.exists():
+        raise StateError(
+            f"the run {opening.run_id} exists already", where=str(layout.root), hint="add --resume to go on with it, or use another --run_id"
+        )
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"cannot make the run's folder: {error.strerror}", where=str(layout.root), hint="choose another --experiments_dir") from None
+
+
+def _open_locked(
+    layout: RunLayout,
+    opening: Opening,
+    limits: Limits,
+    lock: RunLock,
+    clock: Callable[[], datetime],
+    ledger_clock: Callable[[], datetime],
+    hook: Hook,
+) -> Session:
+    if not opening.is_resume and layout.effective_config.exists():
+        raise StateError(f"the run {opening.run_id} exists already", where=str(layout.root), hint="add --resume to go on with it")
+    healed = [f"process {lock.previous.pid} died without leaving in order; its run is taken over"] if lock.previous is not None else []
+    if lock.previous is not None:
+        _sweep_temp_files(layout.root)
+    changed = _check_drift(layout, opening)
+    healed += set_aside_if_damaged(layout.run_state, RunState, clock())
+    state = load(RunState, layout.run_state)
+    ledger = Ledger(layout.ledger, clock=ledger_clock, hook=hook)
+    if ledger.dropped_bytes:
+        healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
+    digest = config_hash(opening.config)
+    if ledger.run_nonce is None:
+        _refuse_orphans(layout, ledger)
+        ledger.append("opened", run_nonce=opening.nonce, config_hash=digest)
+    if state is None:
+        lost = ledger.n_lines > 1
+        notes = ("run_state.json was lost; phases are recognised by their artifacts",) if lost else ()
+        state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides), notes=notes)
+    snapshots = Snapshots(layout, state, ledger, clock=clock, hook=hook)
+    stamps = Stamps(layout.root, layout.stamps)
+    if changed:
+        ledger.append("drift", config_hash=digest, detail=dict(changed))
+        drifts = (*state.drift, Drift(at=clock(), keys=changed, config_hash=digest))
+        snapshots.save_state(drift=drifts, config_hash=digest)
+    if changed or not layout.effective_config.exists():
+        write_bytes(layout.effective_config, encode(opening.config), hook=hook)
+    return Session(
+        layout=layout,
+        config=opening.config,
+        lock=lock,
+        ledger=ledger,
+        snapshots=snapshots,
+        stamps=stamps,
+        limits=limits,
+        clock=clock,
+        healed=healed,
+    )
+
+
+def _refuse_orphans(layout: RunLayout, ledger: Ledger) -> None:
+    """A run whose results exist but whose ledger does not must not be started over: it would buy everything again."""
+    if ledger.n_lines == 0 and any(layout.root.glob("*/**/results*.jsonl")):
+        ledger.close()
+        raise StateError(
+            "there are results here but no ledger says what was paid for",
+            where=str(layout.ledger),
+            hint="run `batchtrial repair --run_id RUN` to rebuild the ledger from the files",
+        )
+
+
+def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:
+    """Changed keys that --force accepts. Raises ConfigDrift."""
+    if not layout.effective_config.exists():
+        return {}
+    changed = drift(read_saved_config(layout), opening.config)
+    if changed and not opening.force:
+        raise ConfigDrift(
+            f"the config has changed since run {opening.run_id} started",
+            where="; ".join(f"{key}: {change}" for key, change in changed.items()),
+            hint="use the old values, or add --force to record the change and go on, or start a new run",
+        )
+    return changed
+
+
+def _sweep_temp_files(root: Path) -> None:
+    for temp in root.rglob(f".*{TEMP_SUFFIX}"):
+        temp.unlink(missing_ok=True)
+
+
+def with_operational(saved: Config, given: Config) -> Config:
+    """The saved config with this invocation's operational settings (how fast, how long, how much), which may change on resume."""
+    shaping = {"lines_per_part": saved.submission.lines_per_part, "parts_per_dataset": saved.submission.parts_per_dataset}
+    return saved.model_copy(update={"submission": given.submission.model_copy(update=shaping)})
