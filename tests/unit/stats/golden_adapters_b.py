@@ -12,6 +12,7 @@ from batchtrial.stats.meta import Tau2Method, meta_analysis
 from batchtrial.stats.passk import pass_at_k
 from batchtrial.stats.power import mcnemar_items, mcnemar_power, normal_items, paired_t_items
 from batchtrial.stats.results import Estimate
+from batchtrial.stats.selective import risk_coverage, selective_risk
 from batchtrial.stats.sequential import group_sequential_bounds
 
 Case = dict[str, Any]
@@ -108,7 +109,29 @@ def passk(case: Case) -> object:
     return {"value": pass_at_k(case["n"], case["c"], case["k"])}
 
 
+def aurc(case: Case) -> object:
+    got = risk_coverage(case["confidence"], case["loss"])
+    return {
+        "risk_at_k": got.risk_at_k.tolist(),
+        "aurc": got.aurc,
+        "e_aurc": got.e_aurc,
+        "optimal_aurc": got.optimal_aurc,
+        "augrc": got.augrc,
+    }
+
+
+def selective_accuracy(case: Case) -> object:
+    wrong = [a - r for a, r in zip(case["answered"], case["correct"], strict=True)]
+    got = selective_risk(case["answered"], wrong)
+    return {
+        "coverage": got.coverage.value,
+        "selective_accuracy": got.accuracy.value,
+        "selective_risk": got.risk.value,
+    }
+
+
 ADAPTERS: dict[str, Callable[[Case], object]] = {
+    "aurc": aurc,
     "clustered_se": clustered_se,
     "evalue_paired_binary": evalue_paired_binary,
     "group_sequential_boundary": group_sequential,
@@ -118,4 +141,5 @@ ADAPTERS: dict[str, Callable[[Case], object]] = {
     "power_mcnemar_exact": power_mcnemar_exact,
     "power_miller": power_miller,
     "power_paired_t": power_paired_t,
+    "selective_accuracy": selective_accuracy,
 }
