@@ -1,0 +1,147 @@
+"""Answers in the three shapes that endpoints give them: chat completion, response, message.
+
+Times inside are the epoch of the manual clock: a body depends on its request alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from batchtrial.emulator.asked import Asked
+from batchtrial.emulator.clock import EPOCH
+from batchtrial.emulator.draws import token
+from batchtrial.emulator.simulation import Answer
+
+CREATED: Final = int(EPOCH)
+
+
+def usage_of(answers: tuple[Answer, ...]) -> tuple[int, int]:
+    """Input and output tokens of a request with all its choices."""
+    return answers[0].input_tokens, sum(answer.output_tokens for answer in answers)
+
+
+def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """Body of `/v1/chat/completions`."""
+    n_input, n_output = usage_of(answers)
+    return {
+        "id": token("chatcmpl-", seed, "chat", key, length=29),
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": asked.model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []},
+                "logprobs": None,
+                "finish_reason": "length" if answer.is_truncated else "stop",
+            }
+            for index, answer in enumerate(answers)
+        ],
+        "usage": {
+            "prompt_tokens": n_input,
+            "completion_tokens": n_output,
+            "total_tokens": n_input + n_output,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+        "service_tier": "default",
+        "system_fingerprint": token("fp_", seed, "fingerprint", asked.model, length=10),
+    }
+
+
+def fireworks_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """The `response` of a Fireworks output line: a chat completion with fewer fields."""
+    n_input, n_output = usage_of(answers)
+    return {
+        "id": token("", seed, "fireworks", key, length=32),
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": asked.model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": answer.text},
+                "finish_reason": "length" if answer.is_truncated else "stop",
+            }
+            for index, answer in enumerate(answers)
+        ],
+        "usage": {
+            "prompt_tokens": n_input,
+            "completion_tokens": n_output,
+            "total_tokens": n_input + n_output,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        },
+    }
+
+
+def response(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """Body of `/v1/responses`."""
+    answer = answers[0]
+    n_input, n_output = answer.input_tokens, answer.output_tokens
+    return {
+        "id": token("resp_", seed, "response", key, length=48),
+        "object": "response",
+        "created_at": CREATED,
+        "status": "incomplete" if answer.is_truncated else "completed",
+        "background": False,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if answer.is_truncated else None,
+        "instructions": asked.system or None,
+        "max_output_tokens": asked.max_tokens,
+        "metadata": {},
+        "model": asked.model,
+        "output": [
+            {
+                "id": token("msg_", seed, "response-message", key, length=48),
+                "type": "message",
+                "status": "incomplete" if answer.is_truncated else "completed",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}],
+            }
+        ],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": True,
+        "temperature": 1.0 if asked.temperature is None else asked.temperature,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0 if asked.top_p is None else asked.top_p,
+        "truncation": "disabled",
+        "usage": {
+            "input_tokens": n_input,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": n_output,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": n_input + n_output,
+        },
+        "user": None,
+    }
+
+
+def message(seed: int, key: str, model: str, text: str, stop_reason: str, n_input: int, n_output: int, tier: str = "batch") -> dict[str, Any]:
+    """Body of an Anthropic message."""
+    return {
+        "id": token("msg_01", seed, "message", key, length=22),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": n_input,
+            "output_tokens": n_output,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "service_tier": tier,
+        },
+    }

@@ -1,0 +1,152 @@
+"""`batchtrial emulate`: the emulator as a server for any program."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from batchtrial.emulator.app import make_app
+from batchtrial.emulator.faults import FaultFileError, Rule, load_rules
+from batchtrial.emulator.modelfile import ModelFile, ModelFileError, load_model
+from batchtrial.emulator.server import Server, listen, publish, ready_record, url_of
+from batchtrial.emulator.service import Service
+from batchtrial.emulator.world import World, WorldError
+
+EXAMPLES = """examples:
+  # a world in ./world on a free port, time moving 100 times as fast as outside
+  batchtrial emulate --port 0 --state world --seed 7 --clock real --speed 100
+
+  # for a test: time stands still until POST /_emulator/clock {"advance_seconds": 30}
+  batchtrial emulate --port 0 --state world --seed 7 --clock manual --ready_file ready.json --parent_pid $$
+
+  # the second batch is lost on its way back to the client
+  echo '[{"match": {"op": "create"}, "on": [2], "do": {"close_after_commit": true}}]' > faults.json
+  batchtrial emulate --port 8123 --state world --seed 7 --faults faults.json
+
+  # a llama.cpp, Ollama or vLLM server becomes a batch provider
+  batchtrial emulate --port 8123 --state world --upstream http://127.0.0.1:8080
+
+The three providers are served on one port. Bill: GET /_emulator/ledger. All faults and fields: docs/emulator.md.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
+    found = argparse.ArgumentParser(
+        prog="batchtrial emulate",
+        description="Serve the batch APIs of Fireworks, OpenAI and Anthropic on this machine, with simulated answers.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = found.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
+    add("--state", type=Path, required=True, metavar="DIR", help="folder of the world; used again, it is continued")
+    add("--seed", type=int, default=None, metavar="N", help="seed of ids and answers (default: the world's own, or 0)")
+    add("--faults", type=Path, metavar="FILE", help="fault rules, JSON or YAML")
+    add("--model", type=Path, metavar="FILE", help="simulated model: answer key, arms, planted effect (JSON)")
+    add("--ready_file", type=Path, metavar="PATH", help="written with url and pid as JSON once the server answers")
+    add("--clock", choices=("manual", "real"), default="real", help="real follows the wall clock (default)")
+    add("--speed", type=float, default=1.0, metavar="X", help="virtual seconds per real second (default 1)")
+    add("--batch_seconds", type=float, default=None, metavar="S", help="usual life of a batch, virtual seconds (default 30)")
+    add("--upstream", metavar="URL", help="OpenAI-compatible server that answers the requests instead of the simulated model")
+    add("--upstream_concurrency", type=int, default=2, metavar="N", help="requests under way at that server (default 2)")
+    add("--parent_pid", type=int, metavar="PID", help="stop when that process is gone")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    return found
+
+
+def underscored(argv: Sequence[str]) -> list[str]:
+    """`--ready-file` is read as `--ready_file`; values stay as they are."""
+    found = []
+    for token in argv:
+        name, equals, value = token.partition("=")
+        found.append(f"--{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else token)
+    return found
+
+
+class _Usage(Exception):
+    """A flag or a file that cannot be used."""
+
+
+def _load(options: argparse.Namespace) -> tuple[ModelFile, tuple[Rule, ...]]:
+    if options.speed <= 0:
+        raise _Usage("--speed must be above 0")
+    if not 0 <= options.port <= 65535:
+        raise _Usage("--port must be from 0 to 65535")
+    try:
+        model = load_model(options.model)
+        rules = load_rules(options.faults) if options.faults else ()
+    except (ModelFileError, FaultFileError) as err:
+        raise _Usage(str(err)) from None
+    if options.batch_seconds is not None:
+        if options.batch_seconds <= 0:
+            raise _Usage("--batch_seconds must be above 0")
+        model = model.model_copy(update={"batch_seconds": options.batch_seconds})
+    return model, rules
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server until it is told to stop.
+
+    Returns 0 after a clean stop, 1 when it cannot listen, 2 for a bad flag or file, 3 when the world's folder refuses.
+    """
+    options = parser().parse_args(underscored(sys.argv[1:] if argv is None else argv))
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        model, rules = _load(options)
+        world = World(options.state, seed=options.seed, mode=options.clock, speed=options.speed, wall=time.time)
+    except _Usage as err:
+        sys.stderr.write(f"batchtrial emulate: {err}\n")
+        return 2
+    except WorldError as err:
+        sys.stderr.write(f"batchtrial emulate: {err}\n")
+        return 3
+    try:
+        return _serve(options, world, model, rules)
+    finally:
+        world.close()
+
+
+def _serve(options: argparse.Namespace, world: World, model: ModelFile, rules: tuple[Rule, ...]) -> int:
+    try:
+        sock = listen(options.host, options.port)
+    except OSError as err:
+        sys.stderr.write(f"batchtrial emulate: cannot listen on {options.host}:{options.port}: {err.strerror}\n")
+        return 1
+
+    def app() -> tuple[ASGIApp, Service]:
+        service = Service(world, model, is_upstream=options.upstream is not None)
+        service.set_rules("file", rules)
+        return make_app(service), service
+
+    record = ready_record(url_of(sock, options.host))
+
+    def when_ready() -> None:
+        if options.ready_file is not None:
+            publish(options.ready_file, record)
+        if not options.quiet:
+            sys.stdout.write(greeting(record))
+            sys.stdout.flush()
+
+    Server(app, sock).run(when_ready, options.parent_pid)
+    return 0
+
+
+def greeting(record: dict[str, object]) -> str:
+    """What the terminal shows: where the server is, and how to point each SDK at it."""
+    return (
+        f"emulator listening on {record['url']}\n"
+        "point an SDK at it with these variables; any key is accepted unless it contains 'invalid':\n"
+        f"  export FIREWORKS_BASE_URL={record['fireworks_base_url']} FIREWORKS_API_KEY=any FIREWORKS_ACCOUNT_ID=test\n"
+        f"  export OPENAI_BASE_URL={record['openai_base_url']} OPENAI_API_KEY=any\n"
+        f"  export ANTHROPIC_BASE_URL={record['anthropic_base_url']} ANTHROPIC_API_KEY=any\n"
+        f"bill: {record['url']}/_emulator/ledger\n"
+    )
