@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 from batchtrial.stats.clusters import clustered_mean
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.evalues import paired_evalue
+from batchtrial.stats.judge import corrected_rate, ppi_mean
 from batchtrial.stats.meta import Tau2Method, meta_analysis
 from batchtrial.stats.passk import pass_at_k
 from batchtrial.stats.power import mcnemar_items, mcnemar_power, normal_items, paired_t_items
@@ -125,9 +127,24 @@ def selective_accuracy(case: Case) -> object:
     got = selective_risk(case["answered"], wrong)
     return {
         "coverage": got.coverage.value,
+        "ppi_mean": ppi,
         "selective_accuracy": got.accuracy.value,
         "selective_risk": got.risk.value,
     }
+
+
+def judge_correction(case: Case) -> object:
+    rate = corrected_rate(case["judged_positive_rate"], sensitivity=case["sensitivity"], specificity=case["specificity"])
+    return {"theta": rate}
+
+
+def ppi(case: Case) -> object:
+    truth = [*case["y_labeled"], *[math.nan] * len(case["f_unlabeled"])]
+    judged = [*case["f_labeled"], *case["f_unlabeled"]]
+    level = 1.0 - case.get("alpha", 0.05)
+    got = ppi_mean(truth, judged, weight=1.0, level=level, is_small_sample=False)  # as the reference computes it
+    classical = ppi_mean(truth, judged, weight=0.0, level=level, is_small_sample=False)
+    return {"classical_mean": classical.value, "ppi_lam1_est": got.value, "ppi_lam1_ci95": interval(got)}
 
 
 ADAPTERS: dict[str, Callable[[Case], object]] = {
@@ -135,11 +152,13 @@ ADAPTERS: dict[str, Callable[[Case], object]] = {
     "clustered_se": clustered_se,
     "evalue_paired_binary": evalue_paired_binary,
     "group_sequential_boundary": group_sequential,
+    "judge_correction_rogan_gladen": judge_correction,
     "meta_analysis": meta,
     "pass_at_k": passk,
     "power_mcnemar_asymptotic": power_mcnemar_asymptotic,
     "power_mcnemar_exact": power_mcnemar_exact,
     "power_miller": power_miller,
     "power_paired_t": power_paired_t,
+    "ppi_mean": ppi,
     "selective_accuracy": selective_accuracy,
 }

@@ -1,0 +1,172 @@
+"""Rates and differences scored by a fallible judge, corrected with a small set that people labelled.
+
+Two designs. With human labels on some of the items (`ppi_mean`), the judge fills in the rest and the labelled items
+measure its bias. With only the judge's hit rates on separate labelled sets (`judged_rate`), the rate is unmixed from
+them. For paired arms pass differences treatment - control to `ppi_mean`: one rectifier for each item.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchtrial.errors import DataError
+from batchtrial.stats.distributions import t_two_sided, z_two_sided
+from batchtrial.stats.pairing import as_scores
+from batchtrial.stats.results import Estimate, check_level, undefined_estimate
+
+Floats = NDArray[np.float64]
+
+FEW_LABELS = 30
+FEW_RARE = 10
+
+
+def ppi_mean(
+    truth: ArrayLike,
+    judged: ArrayLike,
+    *,
+    weight: float | None = None,
+    level: float = 0.95,
+    is_small_sample: bool = True,
+) -> Estimate:
+    """Mean of the truth: weight * mean(judged, unlabelled) + mean(truth - weight * judged, labelled).
+
+    truth: shape (n,), human scores (or differences of scores), NaN where not labelled; judged: shape (n,), the
+    judge's score of every item, NaN drops the item and is counted. weight None: the one of least variance,
+    cov(truth, judged) / ((1 + n_labelled / n_unlabelled) var(judged)) in [0, 1], so a useless judge costs nothing
+    (PPI++). is_small_sample: variances with n - 1 and Student's quantile with n_labelled - 1 degrees of freedom;
+    False: normal quantile and variances with n, as the reference implementation ppi_py, which covers too little
+    below 100 labels. Fewer than 30 labels warn, as do fewer than 10 that differ from the most common one (a rate of
+    .05 is covered .75 to .90 by 30 to 100 labels); fewer than 2 or no spread leave no interval. Raises DataError on
+    a weight outside [0, 1]. Source: Angelopoulos et al. 2023, Science 382:669; Angelopoulos, Duchi & Zrnic 2023,
+    arXiv:2311.01453.
+    """
+    check_level(level)
+    y, f = as_scores(truth, "truth"), as_scores(judged, "judged")
+    if y.shape != f.shape:
+        raise DataError("every item needs a truth (or NaN) and a judged score", where=f"{y.size} and {f.size}")
+    if weight is not None and not 0.0 <= weight <= 1.0:
+        raise DataError("the judge's weight lies between 0 and 1", where=f"{weight:g}")
+    has_judge, has_label = ~np.isnan(f), ~np.isnan(y)
+    dropped = int((~has_judge).sum())
+    y, f_labelled, f_rest = y[has_judge & has_label], f[has_judge & has_label], f[has_judge & ~has_label]
+    n = y.size
+    if n < 2:
+        why = "no item has both a label and a judged score" if n == 0 else "an interval needs at least two labels"
+        value = float(y[0] - (weight or 0.0) * f_labelled[0] + (weight or 0.0) * _mean(f_rest)) if n else None
+        return undefined_estimate(why, level=level, method="ppi", n=n, dropped=dropped, value=value)
+    used = _best_weight(y, f_labelled, f_rest) if weight is None else weight
+    if f_rest.size == 0:
+        used = 0.0  # nothing to fill in
+    rectifier = y - used * f_labelled
+    value = float(rectifier.mean()) + used * _mean(f_rest)
+    ddof = 1 if is_small_sample else 0
+    variance = float(rectifier.var(ddof=ddof)) / n
+    if used and f_rest.size > ddof:
+        variance += used**2 * float(f_rest.var(ddof=ddof)) / f_rest.size
+    warnings = _label_warnings(y)
+    method = f"ppi(weight={used:.3g})"
+    if variance <= 1e-28 * max(1.0, value * value):
+        why = "no spread among the labelled items"
+        return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
+    quantile = t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)
+    half = quantile * math.sqrt(variance)
+    return Estimate(
+        value=value,
+        ci_low=value - half,
+        ci_high=value + half,
+        level=level,
+        method=method,
+        n=n,
+        dropped=dropped,
+        se=math.sqrt(variance),
+        warnings=warnings,
+    )
+
+
+def corrected_rate(judged_rate: float, *, sensitivity: float, specificity: float) -> float:
+    """True rate behind a judged one, (p + specificity - 1) / (sensitivity + specificity - 1), kept in [0, 1].
+
+    Raises DataError for a judge no better than chance (sensitivity + specificity <= 1) and for numbers outside [0,
+    1]. Source: Rogan & Gladen 1978, Am J Epidemiol 107:71.
+    """
+    if not all(0.0 <= rate <= 1.0 for rate in (judged_rate, sensitivity, specificity)):
+        raise DataError("rates lie between 0 and 1")
+    skill = sensitivity + specificity - 1.0
+    if skill <= 0.0:
+        raise DataError("the judge is no better than chance: sensitivity + specificity is at most 1")
+    return min(1.0, max(0.0, (judged_rate + specificity - 1.0) / skill))
+
+
+def judged_rate(
+    n_judged_positive: int,
+    n_judged: int,
+    *,
+    n_positive_found: int,
+    n_positive: int,
+    n_negative_passed: int,
+    n_negative: int,
+    level: float = 0.95,
+) -> Estimate:
+    """True rate with an interval that holds the judge's own uncertainty.
+
+    n_judged_positive of n_judged items were called positive; on labelled sets the judge found n_positive_found of
+    n_positive and passed n_negative_passed of n_negative. A judge that looks no better than chance: None with the
+    reason. Adjusted interval of Lang & Reiczigel 2014, Prev Vet Med 113:13 (pseudo-counts, then the delta method);
+    its coverage in simulations stays above .95 where the plain delta method falls to .79. Raises DataError on
+    impossible counts.
+    """
+    z = z_two_sided(check_level(level))
+    counts = ((n_judged_positive, n_judged), (n_positive_found, n_positive), (n_negative_passed, n_negative))
+    if any(not 0 <= x <= n for x, n in counts):
+        raise DataError("a count lies between 0 and its total", where=str(counts))
+    warnings = (f"fewer than {FEW_LABELS} labelled items of a kind",) if min(n_positive, n_negative) < FEW_LABELS else ()
+
+    def without(reason: str) -> Estimate:
+        return undefined_estimate(reason, level=level, method="rogan_gladen", n=n_judged, warnings=warnings)
+
+    if min(n_judged, n_positive, n_negative) == 0:
+        return without("judged items and labelled items of both kinds are needed")
+    if n_positive_found * n_negative + n_negative_passed * n_positive <= n_positive * n_negative:
+        return without("the judge is no better than chance on the labelled items")
+    value = corrected_rate(n_judged_positive / n_judged, sensitivity=n_positive_found / n_positive, specificity=n_negative_passed / n_negative)
+    p = (n_judged_positive + z * z / 2.0) / (n_judged + z * z)
+    sensitivity, specificity = (n_positive_found + 1) / (n_positive + 2), (n_negative_passed + 1) / (n_negative + 2)
+    skill = sensitivity + specificity - 1.0
+    rate = (p + specificity - 1.0) / skill
+    var_found = sensitivity * (1.0 - sensitivity) / (n_positive + 2)
+    var_passed = specificity * (1.0 - specificity) / (n_negative + 2)
+    centre = rate + 2.0 * z * z * (rate * var_found - (1.0 - rate) * var_passed)
+    variance = p * (1.0 - p) / (n_judged + z * z) + rate**2 * var_found + (1.0 - rate) ** 2 * var_passed
+    half = z * math.sqrt(variance) / skill
+    return Estimate(
+        value=value,
+        ci_low=max(0.0, min(centre - half, value)),
+        ci_high=min(1.0, max(centre + half, value)),
+        level=level,
+        method="rogan_gladen",
+        n=n_judged,
+        warnings=warnings,
+    )
+
+
+def _label_warnings(y: Floats) -> tuple[str, ...]:
+    few = (f"only {y.size} labelled items",) if y.size < FEW_LABELS else ()
+    rare = y.size - int(np.unique(y, return_counts=True)[1].max())
+    alike = (f"only {rare} labelled items differ from the most common label: read with care",) if rare < FEW_RARE else ()
+    return (*few, *alike)
+
+
+def _best_weight(y: Floats, f_labelled: Floats, f_rest: Floats) -> float:
+    judged = np.concatenate([f_labelled, f_rest])
+    spread = float(judged.var(ddof=1))
+    if f_rest.size == 0 or spread <= 0.0:
+        return 0.0
+    together = float(np.cov(y, f_labelled)[0, 1])
+    return min(1.0, max(0.0, together / ((1.0 + y.size / f_rest.size) * spread)))
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if values.size else 0.0
