@@ -11,17 +11,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 from batchtrial.config.expand import Arm, arms_of
-from batchtrial.errors import Ambiguous, ConfigError, NotFound, PhaseFailed, ProviderError, RunStateMissing, Stopped, Unsure
+from batchtrial.errors import Ambiguous, NotFound, PhaseFailed, ProviderError, RunStateMissing, Stopped, Unsure
 from batchtrial.keys import token
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
-from batchtrial.prices import Price, cost_usd, price_of
+from batchtrial.phases.money import Purse
 from batchtrial.providers.base import BatchState, BatchStatus, Intent
-from batchtrial.records import Usage
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt, PartRecord
@@ -77,8 +75,7 @@ class Queue:
         self.provider = work.provider()
         arms = {arm.name: arm for arm in arms_of(work.view.trials)}
         self.jobs = [Job(shard, arms[shard.arm]) for shard in work.view.build.shards.values() if shard.arm in arms]
-        self._prices: dict[str, Price | None] = {}
-        self._over_budget: str | None = None
+        self.purse = Purse(work.config, work.ledger)
 
     # What is true of a part
 
@@ -127,8 +124,8 @@ class Queue:
                 self.work.refresh()
                 if until():
                     return
-                if self._over_budget is not None and self.in_flight() == 0:
-                    raise PhaseFailed(self._over_budget, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
+                if self.purse.refusal is not None and self.in_flight() == 0:
+                    raise PhaseFailed(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
                 if not is_busy:
                     self.work.stop.sleep(self.work.config.submission.poll_seconds)
 
@@ -167,8 +164,8 @@ class Queue:
             return False
         attempt = record.next_attempt
         payload, made, n_requests = self._payload(job, attempt)
-        reserve = self._reserve(job, n_requests)
-        if not self._is_affordable(job, reserve):
+        reserve = self.purse.reserve(job.shard, job.arm.model, n_requests)
+        if not self.purse.covers(job.shard.part, job.arm.model, reserve):
             return False
         entry = self.work.ledger.append(
             Event.INTENT,
@@ -368,7 +365,7 @@ class Queue:
             counts=counted.counts,
             odd=counted.odd,
             usage={name: getattr(usage, name) for name in usage.__dataclass_fields__},
-            cost_usd=self._bill(job, counted.usage),
+            cost_usd=self.purse.bill(job.arm.model, counted.usage),
         )
         return True
 
@@ -426,45 +423,3 @@ class Queue:
             raise PhaseFailed(f"{what}: {error.what}", where=error.where, hint=error.hint or "run again with --resume when it is back") from None
         log.warning("%s: %s (try %s)", what, error.what, patience.failures + 1)
         patience.wait(self.work.now(), 2.0, error.retry_after)
-
-    # Money
-
-    def _price(self, model: str) -> Price | None:
-        if model not in self._prices:
-            config = self.work.config
-            key = config.provider.pricing_key or model
-            overrides = {name: price.model_dump(exclude_none=True) for name, price in config.pricing.overrides.items()}
-            self._prices[model] = price_of(config.backend, key, overrides)
-        return self._prices[model]
-
-    def _reserve(self, job: Job, n_requests: int) -> Decimal | None:
-        """The most that these rows can cost by the estimate; None when the model has no known price."""
-        price = self._price(job.arm.model)
-        if price is None:
-            return None
-        share = Decimal(n_requests) / Decimal(job.shard.lines)
-        whole = cost_usd(price, Usage(input_tokens=job.shard.input_tokens, output_tokens=job.shard.max_output_tokens))
-        return round(whole * share, 9)
-
-    def _bill(self, job: Job, usage: list[Usage]) -> Decimal | None:
-        price = self._price(job.arm.model)
-        return None if price is None else sum((cost_usd(price, one) for one in usage), Decimal(0))
-
-    def _is_affordable(self, job: Job, reserve: Decimal | None) -> bool:
-        budget = self.work.config.submission.budget_usd
-        if budget is None:
-            return True
-        if reserve is None:
-            raise ConfigError(
-                f"a budget is set, but {job.arm.model!r} has no known price",
-                where="submission.budget_usd",
-                hint="add the model under pricing.overrides, or leave the budget out",
-            )
-        committed = self.work.ledger.money().committed_usd
-        if committed + reserve <= Decimal(str(budget)):
-            self._over_budget = None
-            return True
-        self._over_budget = (
-            f"the budget of ${budget:g} does not cover {job.shard.part}: ${committed:.4f} is spent or in flight, it may cost ${reserve:.4f} more"
-        )
-        return False

@@ -23,7 +23,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopToken:
     """Read in every loop. wait: sleeps at most so many seconds; given by the caller so that tests and dry runs need no real time.
 
-    requested, now: the two files. ignored: content of a stale request that --ignore_stop told us to overlook.
+    requested, now: the two files.
     """
 
     requested: Path
@@ -33,7 +33,7 @@ class StopToken:
     _signals: int = 0
     _why: str = ""
     _previous: dict[int, object] = field(default_factory=dict)
-    _is_file_ignored: bool = False
+    _is_shielded: bool = False
 
     def listen(self) -> None:
         """Take over SIGINT and SIGTERM; only the main thread may."""
@@ -50,8 +50,15 @@ class StopToken:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
         self._why = self._why or signal.Signals(number).name
-        if self._signals > 1:
+        if self._signals > 1 and not self._is_shielded:
             raise Stopped(f"stopped at once by a second signal ({signal.Signals(number).name})")
+
+    def shield(self, point: str) -> None:
+        """A hook for durable writes: a second signal takes effect after the ledger line in hand, not inside it."""
+        if point.startswith("ledger:"):
+            self._is_shielded = point.endswith(":before")
+            if not self._is_shielded and self._signals > 1:
+                raise Stopped("stopped at once by a second signal")
 
     def accept_files(self, now: datetime, *, stale_minutes: float, ignore: bool) -> str | None:
         """Look at requests left over from before this process. Returns a note when one is overlooked.
@@ -64,8 +71,8 @@ class StopToken:
             return None
         age = now - made
         if ignore:
-            self._is_file_ignored = True
             self.requested.unlink(missing_ok=True)
+            self.now.unlink(missing_ok=True)
             return f"{self.requested.name} from {age.total_seconds() / 60:.0f} minutes ago is removed and ignored"
         if age > timedelta(minutes=stale_minutes):
             raise StateError(
@@ -74,6 +81,11 @@ class StopToken:
                 hint="add --ignore_stop to go on, or delete the file",
             )
         return None
+
+    def acknowledge(self) -> None:
+        """The request has taken effect and is on record: the files that asked for it go, so that a resume is not stopped by them."""
+        self.requested.unlink(missing_ok=True)
+        self.now.unlink(missing_ok=True)
 
     def is_requested(self) -> bool:
         return self._signals > 0 or self.requested.exists() or self.now.exists()

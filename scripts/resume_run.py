@@ -1,0 +1,8 @@
+"""Go on with a run that stopped."""
+
+import sys
+
+from batchtrial.cli.resume import main
+
+if __name__ == "__main__":
+    sys.exit(main())

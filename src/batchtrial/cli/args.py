@@ -1,0 +1,89 @@
+"""Flags: one parser class, shared flags declared once.
+
+Flags are snake_case; hyphens are read as underscores, so that each is declared and shown in one spelling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from batchtrial.errors import ConfigError
+
+EXPERIMENTS_VARIABLE = "BATCHTRIAL_EXPERIMENTS_DIR"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that reads both spellings of a flag, never guesses abbreviations, and raises ConfigError instead of leaving."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        return super().parse_known_args(list(underscored(sys.argv[1:] if args is None else args)), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message, where=self.prog, hint=f"`{self.prog} --help` lists the flags, with examples")
+
+
+def underscored(argv: Iterable[str]) -> Iterator[str]:
+    """Hyphens become underscores in flag names only: never in values, never after a bare `--`."""
+    in_flags = True
+    for token in argv:
+        in_flags = in_flags and token != "--"
+        name, eq, value = token.partition("=")
+        is_flag = in_flags and name.startswith("--")
+        yield f"--{name[2:].replace('-', '_')}{eq}{value}" if is_flag else token
+
+
+def words(text: str) -> list[str]:
+    """A list given with commas, spaces or both."""
+    return [word for word in text.replace(",", " ").split() if word]
+
+
+class Words(argparse.Action):
+    """Collects `--flag a b`, `--flag a,b` and repeated flags into one list."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        before = getattr(namespace, self.dest) or []
+        setattr(namespace, self.dest, [*before, *(word for value in values for word in words(value))])
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return number
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Where the runs are."""
+    parser.add_argument(
+        "--experiments_dir", type=Path, default=None, metavar="DIR", help=f"folder of all runs (default: ${EXPERIMENTS_VARIABLE} or ./experiments)"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say every decision on standard error")
+
+
+def add_steps(parser: argparse.ArgumentParser) -> None:
+    """Which phases."""
+    group = parser.add_argument_group("steps", "prepare, build, submit, poll, parse, score, stats, costs, report")
+    group.add_argument("--only_step", metavar="STEP", help="this step and no other")
+    group.add_argument("--from_step", metavar="STEP", help="this step and what follows")
+    group.add_argument("--to_step", metavar="STEP", help="stop after this step")
+    group.add_argument("--force", action="store_true", help="accept config drift; make finished artifacts again (never buys anything twice)")
+
+
+def add_stopping(parser: argparse.ArgumentParser) -> None:
+    """What to do about a stop request that is lying there."""
+    group = parser.add_argument_group("stopping")
+    group.add_argument("--ignore_stop", action="store_true", help="remove a STOP_REQUESTED file that is lying there and go on")
+    group.add_argument("--stop_stale_minutes", type=float, default=60.0, metavar="MIN", help="older requests are refused as stale (default: 60)")

@@ -1,0 +1,198 @@
+"""The dry run's provider: an emulator of its own in a child process, or one that is running, and the clock that batches live by.
+
+The emulator's world lies in the run's folder, so a resumed run meets the same provider at the same simulated time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.model import Config, SimulatedArm
+from batchtrial.errors import ProviderError, StateError
+from batchtrial.keys import IDENTITY_PATTERN, item_hash
+from batchtrial.phases.items import load_prepared
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import encode_json, write_bytes
+
+KEY = "dry-run-key"
+ACCOUNT = "dry-run"
+READY_SECONDS = 30.0
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""Simulated time before the emulator has said what time it is."""
+
+
+def model_file(config: Config, trials: tuple[Trial, ...]) -> dict[str, Any]:
+    """What the simulated model is to do, told by what stands in the requests, so that swapped prompts would show in its answers."""
+    arms: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        for arm in trial.arms:
+            planted = config.simulation.control
+            if arm.condition == "treatment":
+                planted = config.simulation.by_prompt_set.get(trial.prompt_set, config.simulation.treatment)
+            for kind in ("open_book", "closed_book"):
+                match = _match(config, arm, kind)
+                name = arm.condition if arm.condition == "control" else trial.prompt_set
+                arms.setdefault(json.dumps(match, sort_keys=True), {"name": name, "match": match, "rates": _rates(planted)})
+    return {
+        "identity_pattern": IDENTITY_PATTERN,
+        "items_file": "items.jsonl",
+        "sigma": config.simulation.difficulty_sd,
+        "arms": list(arms.values()),
+    }
+
+
+def _match(config: Config, arm: Arm, kind: str) -> dict[str, str]:
+    match = {"system_sha256": arm.prompt.system.sha256}
+    if arm.prompt.instruction is not None:
+        match["user_contains"] = getattr(arm.instructions, kind).text.strip()
+    return match
+
+
+def _rates(planted: SimulatedArm) -> dict[str, Any]:
+    right = {"right": planted.right, "verbose": planted.verbose, "abstain": planted.abstain}
+    return {"open_answerable": right, "open_unanswerable": {"right": planted.unanswerable_abstain}, "closed": right}
+
+
+def write_world(layout: RunLayout, config: Config, trials: tuple[Trial, ...]) -> Path:
+    """Write the emulator's model file and answer key from the prepared items; returns the model file."""
+    items = [
+        json.dumps(
+            {
+                "item": item_hash(item.dataset, item.item_id),
+                "answers": item.answers,
+                "is_unanswerable": item.is_unanswerable,
+                "distractors": item.distractors,
+                "kind": item.kind,
+                "dataset": item.dataset,
+            },
+            ensure_ascii=False,
+        )
+        for item in load_prepared(layout)
+    ]
+    write_bytes(layout.emulator / "items.jsonl", "".join(f"{line}\n" for line in items).encode())
+    path = layout.emulator / "model.json"
+    write_bytes(path, encode_json(model_file(config, trials)))
+    return path
+
+
+@dataclass(slots=True)
+class Emulator:
+    """The emulator as a run sees it. start: gives the base URL, starting a child process when the run brings its own."""
+
+    start: Callable[[], tuple[str, subprocess.Popen[bytes] | None]]
+    _url: str | None = None
+    _child: subprocess.Popen[bytes] | None = None
+    _time: float | None = None
+    _reported: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The root of the three wires; started at first use."""
+        if self._url is None:
+            self._url, self._child = self.start()
+            self._time = float(self._ask("GET", "/_emulator/clock")["now"])
+        return self._url
+
+    def now(self) -> datetime:
+        """Simulated time, as of the last call to the clock."""
+        return EPOCH if self._time is None else datetime.fromtimestamp(self._time, UTC)
+
+    def wait(self, seconds: float) -> None:
+        """Let simulated time pass; no real time does."""
+        if self._url is not None:
+            self._time = float(self._ask("POST", "/_emulator/clock", {"advance_seconds": seconds})["now"])
+
+    def ledger(self) -> dict[str, Any]:
+        """What the provider counted."""
+        return self._ask("GET", "/_emulator/ledger")
+
+    def truth(self) -> dict[str, Any]:
+        """The planted effect."""
+        return self._ask("GET", "/_emulator/truth")
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._url}{path}", data=data, method=method, headers={"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return dict(json.load(answer))
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            raise ProviderError(f"the emulator does not answer: {error}", where=str(self._url), retryable=True) from None
+
+    def close(self) -> None:
+        """End the child that this process started."""
+        if self._child is not None:
+            self._child.terminate()
+            try:
+                self._child.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+            self._child = None
+
+
+def own(layout: RunLayout, config: Config, trials: Callable[[], tuple[Trial, ...]]) -> Emulator:
+    """An emulator of this run alone, its world in the run's folder."""
+
+    def start() -> tuple[str, subprocess.Popen[bytes]]:
+        model = write_world(layout, config, trials())
+        return spawn(layout.emulator, seed=config.simulation.seed, model=model)
+
+    return Emulator(start)
+
+
+def spawn(state: Path, *, seed: int, model: Path | None = None, arguments: tuple[str, ...] = ()) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start an emulator process on a free port; returns its URL once it listens. Raises StateError with what it said when it does not."""
+    state.mkdir(parents=True, exist_ok=True)
+    ready = state / "ready.json"
+    _outwait(ready)
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "batchtrial.emulator", "--port", "0", "--state", str(state), "--seed", str(seed)]
+    command += ["--clock", "manual", "--ready_file", str(ready), "--parent_pid", str(os.getpid()), *arguments]
+    if model is not None:
+        command += ["--model", str(model)]
+    log = state / "emulator.log"
+    with log.open("ab") as sink:
+        # A session of its own: Ctrl-C in the terminal is for the run, which then ends the emulator in order.
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True)
+    deadline = time.monotonic() + READY_SECONDS
+    while not ready.exists():
+        if child.poll() is not None or time.monotonic() > deadline:
+            child.kill()
+            child.wait()
+            tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise StateError(f"the emulator did not start: {tail[0]}", where=str(log))
+        time.sleep(0.02)
+    return str(json.loads(ready.read_text())["url"]), child
+
+
+def _outwait(ready: Path) -> None:
+    """The emulator of a killed run ends by itself within moments; two must not serve one world."""
+    try:
+        url = json.loads(ready.read_text())["url"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/_emulator", timeout=1):
+                time.sleep(0.05)
+        except OSError:
+            return
+
+
+def running(url: str) -> Emulator:
+    """An emulator that someone else started."""
+    return Emulator(lambda: (url.rstrip("/"), None))

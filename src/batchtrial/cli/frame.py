@@ -1,0 +1,90 @@
+"""The outermost frame of every command: errors become a message and an exit code, logging is set up once."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from batchtrial.errors import RunnerError
+
+log = logging.getLogger("batchtrial")
+INTERRUPTED = 130
+
+
+def say(text: str = "") -> None:
+    """A line of the result, on standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """A line for the person, on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def framed(command: Callable[[Sequence[str] | None], int]) -> Callable[[Sequence[str] | None], int]:
+    """The command with its errors told in one clear message: what, where, what to type next."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        try:
+            return command(argv)
+        except RunnerError as error:
+            complain(f"{'stopped' if error.exit_code == INTERRUPTED else 'error'}: {error}")
+            return error.exit_code
+        except KeyboardInterrupt:
+            complain("stopped: interrupted before anything was begun")
+            return INTERRUPTED
+        except BrokenPipeError:
+            return 0
+        except OSError as error:
+            complain(f"error: {explain(error)}")
+            return 1
+        except Exception as error:
+            log.exception("unexpected %s", type(error).__name__)
+            complain(
+                f"error: unexpected {type(error).__name__}: {error}\n  hint this is a defect; what was finished is on disk and --resume goes on from it"
+            )
+            return 1
+
+    main.__doc__ = command.__doc__
+    return main
+
+
+def explain(error: OSError) -> str:
+    """A disk's complaint with its fix."""
+    hints = {
+        errno.ENOSPC: "the disk is full: free some space, then run again with --resume",
+        errno.EDQUOT: "the quota is used up: free some space, then run again with --resume",
+        errno.EACCES: "give write access to the folder, or choose another --experiments_dir",
+        errno.EROFS: "the file system is read-only: choose another --experiments_dir",
+        errno.EIO: "the disk reports an error: check it, then run again with --resume",
+    }
+    where = f"\n  at   {error.filename}" if error.filename else ""
+    hint = hints.get(error.errno or 0)
+    return f"{error.strerror or error}{where}" + (f"\n  hint {hint}" if hint else "")
+
+
+def set_up_logging(*, is_verbose: bool) -> None:
+    """Warnings (or everything) to standard error."""
+    root = logging.getLogger("batchtrial")
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO if is_verbose else logging.ERROR)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    root.propagate = False
+
+
+def log_to(path: Path) -> logging.Handler:
+    """One line per decision into the run's own log; remove the handler when the run ends."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger("batchtrial").addHandler(handler)
+    return handler

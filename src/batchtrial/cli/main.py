@@ -1,0 +1,41 @@
+"""The console command: names the subcommands, imports only the one that is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from batchtrial import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("batchtrial.cli.run", "the pipeline, from config to report; --plan_only shows it, --dry_run simulates it"),
+    "resume": ("batchtrial.cli.resume", "go on with a run that stopped"),
+    "demo": ("batchtrial.cli.demo", "the whole pipeline on the bundled questions, in one command"),
+    "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
+}
+HELP = """usage: batchtrial COMMAND [flags]
+
+Controlled prompt trials over LLM batch APIs, that pay once.
+
+commands:
+{commands}
+
+`batchtrial COMMAND --help` shows flags and examples. Start with `batchtrial demo`.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        sys.stdout.write(HELP.format(commands="\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())))
+        return 0
+    if args[0] in ("-V", "--version"):
+        sys.stdout.write(f"batchtrial {__version__}\n")
+        return 0
+    if args[0] not in COMMANDS:
+        sys.stderr.write(f"error: there is no command {args[0]!r}\n  hint commands are: {', '.join(COMMANDS)}\n")
+        return 2
+    command = importlib.import_module(COMMANDS[args[0]][0])
+    return int(command.main(args[1:]))

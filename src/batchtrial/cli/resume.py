@@ -1,0 +1,62 @@
+"""`batchtrial resume`: go on with a run from what its folder says, without repeating the flags of its start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import framed, set_up_logging
+from batchtrial.cli.run import Asked, carry_out, experiments_dir
+from batchtrial.keys import check_run_id
+from batchtrial.run.options import Options
+
+EXAMPLES = """examples:
+  batchtrial resume --run_id r20261122103000
+  batchtrial resume --run_id r20261122103000 --from_step score --to_step report
+  batchtrial resume --run_id r20261122103000 --budget_usd 40        what may still be bought, counting what was
+"""
+
+
+def parser() -> flags.Parser:
+    """Flags of `resume`."""
+    p = flags.Parser(prog="batchtrial resume", description="Go on with a run that stopped.", epilog=EXAMPLES)
+    p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
+    p.add_argument("--config", type=Path, default=None, metavar="FILE", help="compare this config with the run's, and refuse when they differ")
+    flags.add_place(p)
+    p.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what was spent")
+    p.add_argument("--max_concurrent_jobs", type=flags.positive, metavar="N", help="batches in flight at one time")
+    p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
+    p.add_argument("--replay_dir", type=Path, metavar="DIR", help="the recording that the run replays")
+    flags.add_steps(p)
+    flags.add_stopping(p)
+    return p
+
+
+def _command(argv: Sequence[str] | None = None) -> int:
+    """Go on with a run that stopped."""
+    given = parser().parse_args(argv)
+    set_up_logging(is_verbose=given.verbose)
+    changes = {"submission.budget_usd": given.budget_usd, "submission.max_concurrent_jobs": given.max_concurrent_jobs}
+    ask = Asked(
+        run_id=check_run_id(given.run_id),
+        is_resume=True,
+        config=given.config,
+        changes={key: value for key, value in changes.items() if value is not None},
+        options=Options(
+            only_step=given.only_step,
+            from_step=given.from_step,
+            to_step=given.to_step,
+            force=given.force,
+            ignore_stop=given.ignore_stop,
+            stop_stale_minutes=given.stop_stale_minutes,
+        ),
+        experiments=experiments_dir(given.experiments_dir, os.environ),
+        emulator_url=given.emulator_url,
+        replay_dir=given.replay_dir,
+    )
+    return carry_out(ask, is_plan_only=False, env=os.environ)
+
+
+main = framed(_command)

@@ -1,0 +1,184 @@
+"""`batchtrial run`: the pipeline. The doors `scripts.run_all` and `scripts.alt_run_all` lead here too."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import framed, set_up_logging
+from batchtrial.errors import ConfigError
+from batchtrial.keys import check_run_id, new_run_id
+from batchtrial.run.options import Options
+
+DEFAULT_CONFIG = Path("config/eval_config.yaml")
+EXAMPLES = """examples:
+  batchtrial run --config config/eval_config.yaml --plan_only          what would happen, and what it would cost
+  batchtrial run --config config/eval_config.yaml --dry_run            the whole pipeline against the emulator: no key, no network
+  batchtrial run --config config/eval_config.yaml --budget_usd 20      for real, never past 20 dollars
+  batchtrial run --resume --run_id r20261122103000                     go on where it stopped
+  batchtrial run --config config/eval_config.yaml --dry_run --prompt_sets operational_only --limit_items 200
+
+exit codes: 0 done, 1 a phase failed, 2 bad flag or config, 3 the run's state refuses, 4 finished but some requests never succeeded, 130 stopped
+"""
+INCOMPLETE = 4
+
+
+def parser(prog: str, backends: Sequence[str], *, needs_backend: bool) -> flags.Parser:
+    """Flags of a run."""
+    p = flags.Parser(prog=prog, description="Run a prompt trial from config to report, or go on with one.", epilog=EXAMPLES)
+    p.add_argument("--config", type=Path, default=None, metavar="FILE", help=f"the config (default: {DEFAULT_CONFIG}; on --resume the run's own)")
+    p.add_argument("--run_id", metavar="ID", help="name of the run (default: rYYYYMMDDHHMMSS)")
+    p.add_argument("--resume", action="store_true", help="go on with the run --run_id")
+    p.add_argument("--backend", choices=backends, required=needs_backend, default=None, help="provider, over the config's")
+    p.add_argument("--plan_only", action="store_true", help="print phases with reasons, parts, tokens and dollars; touch neither network nor disk")
+    flags.add_place(p)
+    what = p.add_argument_group("what to ask")
+    what.add_argument("--models", nargs="+", action=flags.Words, metavar="MODEL", help="only these models")
+    what.add_argument("--prompt_sets", nargs="+", action=flags.Words, metavar="NAME", help="only these prompt sets")
+    what.add_argument("--temps", nargs="+", action=flags.Words, metavar="T", help="only these temperatures")
+    what.add_argument("--no_sweep", action="store_true", help="ignore the config's sweep and trials: one trial with the default prompt set")
+    what.add_argument("--trial_filter", metavar="PATTERN", help="only trials whose slug matches, such as '*-operational_only'")
+    what.add_argument("--condition", choices=("control", "treatment", "both"), default=None, help="only one of the two arms")
+    what.add_argument("--limit_items", type=flags.positive, metavar="N", help="only N items of all question sets together (a seeded sample)")
+    what.add_argument("--skip_bad_rows", action="store_true", help="count and report unusable rows instead of failing")
+    how = p.add_argument_group("how to send")
+    how.add_argument("--parts_per_dataset", type=flags.positive, metavar="N", help="cut each arm into N parts")
+    how.add_argument("--lines_per_part", type=flags.positive, metavar="N", help="requests per part at most (beats --parts_per_dataset)")
+    how.add_argument("--max_concurrent_jobs", type=flags.positive, metavar="N", help="batches in flight at one time")
+    how.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what is in flight")
+    how.add_argument("--account_id", metavar="ID", help="Fireworks account")
+    how.add_argument("--base_url", metavar="URL", help="another host that speaks the backend's wire")
+    offline = p.add_argument_group("without the provider")
+    offline.add_argument("--dry_run", action="store_true", help="against an emulator on this machine, with simulated answers")
+    offline.add_argument("--emulator_url", metavar="URL", help="with --dry_run: an emulator that is running already")
+    offline.add_argument("--replay_dir", type=Path, metavar="DIR", help="answer from a recording")
+    offline.add_argument("--record_dir", type=Path, metavar="DIR", help="record requests and results into a cassette")
+    flags.add_steps(p)
+    p.add_argument("--skip_prepare", action="store_true", help="use the prepared items as they are")
+    p.add_argument("--skip_build", action="store_true", help="use the built requests as they are")
+    p.add_argument("--skip_batch", action="store_true", help="neither submit nor poll")
+    flags.add_stopping(p)
+    return p
+
+
+def overrides(given: argparse.Namespace) -> dict[str, Any]:
+    """Flags that say what the run is, as dotted config keys."""
+    changes: dict[str, Any] = {}
+    plain = {
+        "backend": "backend",
+        "trial_filter": "trial_filter",
+        "limit_items": "limit_items",
+        "parts_per_dataset": "submission.parts_per_dataset",
+        "lines_per_part": "submission.lines_per_part",
+        "max_concurrent_jobs": "submission.max_concurrent_jobs",
+        "budget_usd": "submission.budget_usd",
+        "account_id": "provider.account_id",
+        "base_url": "provider.base_url",
+    }
+    for name, key in plain.items():
+        value = getattr(given, name)
+        if value is not None:
+            changes[key] = value
+    if given.skip_bad_rows:
+        changes["skip_bad_rows"] = True
+    if given.condition is not None:
+        changes["conditions"] = ["control", "treatment"] if given.condition == "both" else [given.condition]
+    if given.no_sweep:
+        changes |= {"sweep": None, "trials": []}
+    if given.temps:
+        changes["temps"] = changes["sweep.temps"] = [_number(text, "--temps") for text in given.temps]
+    if given.models:
+        changes |= {"model_id": given.models[0], "sweep.models": given.models, "trials": []}
+    if given.prompt_sets:
+        changes |= {"sweep.prompt_sets": given.prompt_sets, "trials": []}
+    if given.dry_run and given.replay_dir:
+        raise ConfigError("--dry_run and --replay_dir exclude each other", hint="give one of them")
+    if given.emulator_url and not given.dry_run and not given.resume:
+        raise ConfigError("--emulator_url needs --dry_run")
+    if given.dry_run or given.replay_dir:
+        changes["mode"] = "dry_run" if given.dry_run else "replay"
+    return changes
+
+
+def _number(text: str, flag: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a number", where=flag) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One invocation, read from its flags."""
+
+    run_id: str | None
+    is_resume: bool
+    config: Path | None
+    changes: Mapping[str, Any]
+    options: Options
+    experiments: Path
+    emulator_url: str | None = None
+    replay_dir: Path | None = None
+    record_dir: Path | None = None
+
+
+def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
+    """The invocation. Raises ConfigError."""
+    if given.resume and given.run_id is None:
+        raise ConfigError("--resume needs --run_id", hint="`batchtrial status` lists the runs there are")
+    skipped = {"prepare": given.skip_prepare, "build": given.skip_build, "submit": given.skip_batch, "poll": given.skip_batch}
+    options = Options(
+        only_step=given.only_step,
+        from_step=given.from_step,
+        to_step=given.to_step,
+        skip=frozenset(name for name, is_skipped in skipped.items() if is_skipped),
+        force=given.force,
+        ignore_stop=given.ignore_stop,
+        stop_stale_minutes=given.stop_stale_minutes,
+    )
+    return Asked(
+        run_id=check_run_id(given.run_id) if given.run_id is not None else None,
+        is_resume=given.resume,
+        config=given.config,
+        changes=overrides(given),
+        options=options,
+        experiments=experiments_dir(given.experiments_dir, env),
+        emulator_url=given.emulator_url,
+        replay_dir=given.replay_dir,
+        record_dir=given.record_dir,
+    )
+
+
+def experiments_dir(given: Path | None, env: Mapping[str, str]) -> Path:
+    """Flag, then environment, then ./experiments."""
+    return given or Path(env.get(flags.EXPERIMENTS_VARIABLE) or "experiments")
+
+
+def carry_out(ask: Asked, *, is_plan_only: bool, env: Mapping[str, str]) -> int:
+    """Plan or run. Raises RunnerError."""
+    from batchtrial.cli import session as live
+
+    if is_plan_only:
+        return live.show_plan(ask, env)
+    run_id = ask.run_id or new_run_id(live.real_now())
+    return live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
+
+
+def _command(prog: str, backends: Sequence[str], *, needs_backend: bool) -> Callable[[Sequence[str] | None], int]:
+    def command(argv: Sequence[str] | None = None) -> int:
+        given = parser(prog, backends, needs_backend=needs_backend).parse_args(argv)
+        set_up_logging(is_verbose=given.verbose)
+        return carry_out(asked(given, os.environ), is_plan_only=given.plan_only, env=os.environ)
+
+    command.__doc__ = "Run a prompt trial from config to report, or go on with one."
+    return command
+
+
+main = framed(_command("batchtrial run", ("fireworks", "openai", "anthropic", "local"), needs_backend=False))
+alt_main = framed(_command("alt_run_all", ("openai", "anthropic"), needs_backend=True))

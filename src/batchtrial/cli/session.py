@@ -1,0 +1,146 @@
+"""What `run` and `resume` do once their flags are read: plan, open, execute, sum up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from batchtrial.cli import planview, summary
+from batchtrial.cli.frame import INTERRUPTED, complain, log_to, say
+from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked
+from batchtrial.cli.terminal import progress
+from batchtrial.cli.wiring import Place, Wiring, real_now
+from batchtrial.config.load import Loaded, decode, load
+from batchtrial.errors import RunnerError, RunStateMissing, Stopped
+from batchtrial.run.loop import Finished, Services, execute
+from batchtrial.run.session import Opening, Session, open_run, read_saved_config, with_operational
+from batchtrial.run.stop import StopToken
+from batchtrial.state.files import RunState
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import Hook, no_hook
+
+log = logging.getLogger(__name__)
+
+__all__ = ["real_now", "run", "show_plan"]
+
+
+def layout_of(ask: Asked, run_id: str) -> RunLayout:
+    """The run's folder."""
+    return RunLayout(ask.experiments / f"run_{run_id}")
+
+
+def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
+    """The config of this invocation. On resume the run's own is the base, and a --config is compared with it under the flags of its start."""
+    if not ask.is_resume:
+        return load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env)
+    if ask.config is not None:
+        return load(ask.config, flags={**_first_flags(layout), **ask.changes}, env=env)
+    if not layout.effective_config.exists():
+        read_saved_config(layout)  # raises with the fix
+    text = layout.effective_config.read_text(encoding="utf-8")
+    return decode(text, where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={})
+
+
+def _first_flags(layout: RunLayout) -> Mapping[str, object]:
+    """Flags of the run's first start, so that a resume with --config need not repeat them; none when the state file is lost."""
+    try:
+        return RunState.model_validate_json(layout.run_state.read_bytes()).overrides
+    except (OSError, ValueError):
+        return {}
+
+
+def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
+    """Print the plan; nothing is written or sent."""
+    run_id = ask.run_id or "NEW"
+    layout = layout_of(ask, run_id)
+    if ask.is_resume and not layout.root.is_dir():
+        raise RunStateMissing(f"there is no run {run_id}", where=str(layout.root.parent), hint="`batchtrial status` lists the runs there are")
+    got = loaded(ask, layout, env)
+    wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
+    for line in planview.lines(got, ask.options, layout, wiring.codec):
+        say(line)
+    return 0
+
+
+def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
+    """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
+    layout = layout_of(ask, run_id)
+    got = loaded(ask, layout, env)
+    config = got.config
+    if ask.is_resume and ask.config is None:
+        config = with_operational(config, got.config)
+    holder: list[Session] = []
+    place = Place(
+        layout=layout,
+        trials=lambda: holder[0].look().trials,
+        emulator_url=ask.emulator_url,
+        replay_dir=ask.replay_dir,
+        record_dir=ask.record_dir,
+    )
+    wiring = Wiring(config, place, env)
+    stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
+    opening = Opening(run_id=run_id, config=config, is_resume=ask.is_resume, force=ask.options.force, overrides=ask.changes, nonce=nonce)
+    hooks = chained(stop.shield, hook)
+    session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
+    holder.append(session)
+    handler = log_to(layout.log)
+    bars = progress()
+    services = Services(codec=wiring.codec, provider=wiring.provider, now=wiring.now, stop=stop, progress=bars, hook=hooks)
+    try:
+        bars.note(f"run {run_id} in {layout.root}" + (" (dry run: simulated answers)" if config.mode == "dry_run" else ""))
+        for line in session.healed:
+            bars.note(f"note: {line}")
+        finished = _execute(session, ask, services, stop)
+    except Stopped as error:
+        complain(f"stopped: {error}")
+        complain(f"  go on with: {resume_command(ask, run_id)}")
+        return INTERRUPTED
+    except (RunnerError, OSError) as error:
+        log.error("%s", error)
+        raise
+    finally:
+        wiring.close()
+        session.close()
+        logging.getLogger("batchtrial").removeHandler(handler)
+        handler.close()
+    return _sum_up(session, finished)
+
+
+def chained(*hooks: Hook) -> Hook:
+    """All hooks, one after the other."""
+
+    def call(point: str) -> None:
+        for hook in hooks:
+            hook(point)
+
+    return call
+
+
+def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
+    note = stop.accept_files(real_now(), stale_minutes=ask.options.stop_stale_minutes, ignore=ask.options.ignore_stop)
+    if note:
+        complain(f"note: {note}")
+    stop.listen()
+    try:
+        return execute(session, ask.options, services)
+    except Stopped:
+        stop.acknowledge()
+        raise
+    finally:
+        stop.unlisten()
+
+
+def resume_command(ask: Asked, run_id: str) -> str:
+    """What to type to go on."""
+    where = "" if ask.experiments == Path("experiments") else f" --experiments_dir {ask.experiments}"
+    extra = f" --emulator_url {ask.emulator_url}" if ask.emulator_url else ""
+    extra += f" --replay_dir {ask.replay_dir}" if ask.replay_dir else ""
+    return f"batchtrial run --resume --run_id {run_id}{where}{extra}"
+
+
+def _sum_up(session: Session, finished: Finished) -> int:
+    for line in summary.lines(session.look(), finished, session.ledger.money()):
+        say(line)
+    counts = finished.counts
+    return INCOMPLETE if finished.is_complete and counts.total > counts.succeeded else 0

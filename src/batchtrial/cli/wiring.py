@@ -1,0 +1,124 @@
+"""Picks the adapter: the one file that names concrete providers and the emulator."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from batchtrial.cli import dryrun
+from batchtrial.config.expand import Trial
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError
+from batchtrial.providers.base import Provider
+from batchtrial.state.layout import RunLayout
+
+KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": ""}
+
+
+def real_now() -> datetime:
+    """Wall clock, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the provider comes from, besides the config. trials: known once the items are prepared."""
+
+    layout: RunLayout
+    trials: Callable[[], tuple[Trial, ...]]
+    emulator_url: str | None = None
+    replay_dir: Path | None = None
+    record_dir: Path | None = None
+
+
+class Wiring:
+    """The provider of one invocation, and the clock that its batches live by."""
+
+    def __init__(self, config: Config, place: Place, env: Mapping[str, str] = os.environ) -> None:
+        self._config, self._place, self._env = config, place, env
+
+    @cached_property
+    def emulator(self) -> dryrun.Emulator | None:
+        """The dry run's emulator, not started yet; None when the run is not dry."""
+        if self._config.mode != "dry_run":
+            return None
+        if self._place.emulator_url is not None:
+            return dryrun.running(self._place.emulator_url)
+        return dryrun.own(self._place.layout, self._config, self._place.trials)
+
+    @cached_property
+    def codec(self) -> Provider:
+        """The adapter without an address or key: only its pure half is used."""
+        return self._adapter(None, None)
+
+    def provider(self) -> Provider:
+        """The adapter, ready to call."""
+        return self._live
+
+    @cached_property
+    def _live(self) -> Provider:
+        if self.emulator is not None:
+            return self._recorded(self._adapter(self.emulator.url + WIRE_PATHS[self._config.backend], dryrun.KEY))
+        return self._recorded(self._adapter(self._config.provider.base_url, self._env.get(KEY_VARIABLES[self._config.backend])))
+
+    def _recorded(self, provider: Provider) -> Provider:
+        if self._place.record_dir is None:
+            return provider
+        from batchtrial.providers.cassette import Recorder
+
+        return Recorder(provider, self._place.record_dir)
+
+    def _adapter(self, base_url: str | None, key: str | None) -> Provider:
+        config = self._config
+        if config.mode == "replay":
+            return self._replay()
+        if config.backend == "fireworks":
+            return _fireworks(config, base_url, key, self._account())
+        raise ConfigError(f"the backend {config.backend!r} is not wired yet", where="backend", hint="use fireworks")
+
+    def _replay(self) -> Provider:
+        from batchtrial.providers.cassette import Replay
+
+        if self._place.replay_dir is None:
+            raise ConfigError("this run replays a recording", where="mode", hint="say which with --replay_dir DIR")
+        return Replay(self._place.replay_dir)
+
+    def _account(self) -> str:
+        if self._config.mode == "dry_run":
+            return dryrun.ACCOUNT
+        return self._config.provider.account_id or self._env.get("FIREWORKS_ACCOUNT_ID", "")
+
+    def now(self) -> datetime:
+        """The time that batches live in: simulated in a dry run, real otherwise. UTC."""
+        return self.emulator.now() if self.emulator is not None else real_now()
+
+    def wait(self, seconds: float) -> None:
+        """Let that time pass."""
+        if self.emulator is not None:
+            self.emulator.wait(seconds)
+        elif self._config.mode == "live":
+            time.sleep(seconds)
+
+    @property
+    def slice_seconds(self) -> float:
+        """Longest single wait: a second of real time, any of simulated time."""
+        return 1.0 if self._config.mode == "live" else float("inf")
+
+    def close(self) -> None:
+        """End what was started."""
+        if self.emulator is not None:
+            self.emulator.close()
+
+
+def _fireworks(config: Config, base_url: str | None, key: str | None, account: str) -> Provider:
+    from batchtrial.providers.edge import Timeouts
+    from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
+
+    timeouts = Timeouts(connect=config.provider.connect_seconds, read=config.provider.read_seconds)
+    return FireworksProvider(FireworksSettings(account_id=account, base_url=base_url, timeouts=timeouts), key)
