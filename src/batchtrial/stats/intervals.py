@@ -167,12 +167,13 @@ def effective_tango(
     )
 
 
-def newcombe(a: int, b: int, c: int, d: int, level: float = 0.95, *, correction: bool = False) -> Estimate:
+def newcombe(a: int, b: int, c: int, d: int, level: float = 0.95, *, correction: bool = True) -> Estimate:
     """Newcombe's method 10 for delta: Wilson intervals of both arms, squared and added with their correlation.
 
     a: both right, d: both wrong. low = delta - sqrt(l_t^2 - 2 phi l_t u_c + u_c^2), where l_t is how far the treatment's
     Wilson interval reaches down and u_c how far the control's reaches up; high likewise. phi is the correlation of the two
-    answers, 0 when a margin is zero; correction: n/2 is taken from a d - b c before phi, not past zero, as Newcombe did.
+    answers, 0 when a margin is zero. correction: n/2 is taken from a positive a d - b c before phi, not past zero; that is
+    method 10, without it method 8.
     Source: Newcombe 1998, Statistics in Medicine 17:2635. Reference: R contingencytables.
     """
     _check_pairs(b, c, a + b + c + d)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.unit.stats import golden_adapters_a, golden_adapters_b
 
 GOLDENS = Path(__file__).parents[3].parent / "shared" / "goldens" / "statistics.json"
@@ -64,4 +63,4 @@ def _equal(want: Any, got: Any, tolerance: Mapping[str, Any]) -> bool:
         return bool(want == got)
     if got is None or math.isnan(got):
         return False
-    return abs(want - got) <= tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * abs(want)
+    return abs(float(want) - float(got)) <= float(tolerance.get("atol", 0.0)) + float(tolerance.get("rtol", 0.0)) * abs(float(want))
