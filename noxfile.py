@@ -1,0 +1,100 @@
+"""Developer tasks. `nox` runs the default set, `nox -l` lists all, `nox -s unit-noscipy` runs one, `nox -t gen` rewrites generated docs.
+
+Each session has an environment of its own; uv makes it when uv is there, virtualenv otherwise. Interpreters that are not found are skipped.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "smoke", "alt_smoke", "plan", "docs_lint"]
+
+SDKS = ("fireworks", "openai", "anthropic")
+WORKERS = ("-n", "auto", "--dist", "worksteal")
+
+
+def install(session: nox.Session, *what: str, groups: tuple[str, ...] = ()) -> None:
+    """Install into the session's environment; `nox --no-venv` uses the current one as it is."""
+    if session.venv_backend == "none":
+        return
+    wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
+    session.install(*what, *wanted)
+
+
+def package(*extras: str) -> str:
+    """This project with some extras."""
+    return f".[{','.join(extras)}]" if extras else "."
+
+
+@nox.session(tags=["check"])
+def lint(session: nox.Session) -> None:
+    """ruff over everything, formatting included."""
+    install(session, groups=("lint",))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(tags=["check"])
+def types(session: nox.Session) -> None:
+    """mypy strict over src, scripts, tests and this file."""
+    install(session, "-e", package(*SDKS, "stats"), groups=("types", "test", "nox"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(tags=["check"])
+def unit(session: nox.Session) -> None:
+    """Unit, contract and documentation tests with every optional package; branch coverage of src has a floor of 90 %."""
+    install(session, "-e", package(*SDKS, "stats"), groups=("test",))
+    session.run("coverage", "erase")
+    tests = session.posargs or ("tests/unit", "tests/contract", "tests/wire", "tests/docs", "tests/golden", *WORKERS)
+    session.run("coverage", "run", "-m", "pytest", *tests)
+    session.run("coverage", "combine", "--quiet")
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session(name="unit-noscipy", tags=["check"])
+def unit_noscipy(session: nox.Session) -> None:
+    """The unit tests without SciPy and statsmodels: the same numbers, and skips that name what is missing."""
+    install(session, "-e", package(*SDKS), groups=("test",))
+    session.run("python", "-m", "pytest", *(session.posargs or ("tests/unit", *WORKERS)))
+
+
+@nox.session(tags=["check"])
+def smoke(session: nox.Session) -> None:
+    """A dry run interrupted four times in real processes and resumed: the same bytes, the same bill."""
+    install(session, "-e", package("fireworks"))
+    session.run("python", "-m", "scripts.smoke_orchestration", *(session.posargs or ("--n", "3", "--prompt_set", "operational_only", "--dry_run")))
+
+
+@nox.session(tags=["check"])
+def plan(session: nox.Session) -> None:
+    """`--plan_only` of the shipped configs: reasons, parts, tokens, dollars; nothing is written."""
+    install(session, "-e", package("fireworks"))
+    config = ("--config", "config/eval_config.yaml") if not session.posargs else ()
+    session.run("python", "-m", "scripts.run_all", *config, "--plan_only", *session.posargs)
+
+
+@nox.session(tags=["check"])
+def docs_lint(session: nox.Session) -> None:
+    """pymarkdown over every Markdown file; links, flags and commands named in them."""
+    install(session, "-e", ".", groups=("docs", "test"))
+    session.run("pymarkdown", "scan", "--recurse", ".", "--respect-gitignore")
+    session.run("python", "-m", "pytest", "tests/docs", *session.posargs)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """The main job on the bundled questions, to a finished report."""
+    install(session, "-e", package("fireworks"))
+    session.run("batchtrial", "demo", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Time, CPU and memory of the phases at 10k, 100k and 1M rows, each beside a yardstick of the same run."""
+    install(session, "-e", package("fireworks", "stats"))
+    session.run("python", "-m", "batchtrial.bench", *session.posargs)
