@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
+
 from batchtrial.stats.clusters import clustered_mean
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.evalues import paired_evalue
+from batchtrial.stats.glmm import fit_random_intercept
 from batchtrial.stats.judge import corrected_rate, ppi_mean
 from batchtrial.stats.meta import Tau2Method, meta_analysis
 from batchtrial.stats.passk import pass_at_k
@@ -107,6 +110,15 @@ def power_mcnemar_exact(case: Case) -> object:
     return {"power_exact_test": power("exact"), "power_midp_test": power("midp")}
 
 
+def mixed_logit(case: Case) -> object:
+    rows = np.asarray(case["herd_incidence_size_period"])
+    periods = sorted(set(rows[:, 3].tolist()))[1:]
+    design = np.column_stack([np.ones(len(rows)), *(rows[:, 3] == period for period in periods)])
+    names = ["b0", *(f"b_period{period}" for period in periods)]
+    got = fit_random_intercept(rows[:, 1], rows[:, 2], design, rows[:, 0], names=names, n_nodes=25)
+    return {**{c.name: c.log_odds.value for c in got.coefficients}, "sd_herd": got.sd}
+
+
 def passk(case: Case) -> object:
     return {"value": pass_at_k(case["n"], case["c"], case["k"])}
 
@@ -154,6 +166,7 @@ ADAPTERS: dict[str, Callable[[Case], object]] = {
     "group_sequential_boundary": group_sequential,
     "judge_correction_rogan_gladen": judge_correction,
     "meta_analysis": meta,
+    "mixed_logit": mixed_logit,
     "pass_at_k": passk,
     "power_mcnemar_asymptotic": power_mcnemar_asymptotic,
     "power_mcnemar_exact": power_mcnemar_exact,
