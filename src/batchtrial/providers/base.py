@@ -6,7 +6,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -112,6 +112,9 @@ class Provider(Protocol):
 
     @property
     def limits(self) -> Limits: ...
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        """Pure: why this wire cannot honour these sampling values, so that nothing is sent under a false label; None when it can."""
 
     def encode(self, request: Request) -> bytes:
         """Pure: the request's line in the part file, ended by one newline; the same request gives the same bytes."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ from batchtrial.errors import (
 )
 
 MESSAGE_CHARS = 500
+CLOCK_SKEW = timedelta(minutes=10)
 SPENT_CODES = frozenset(
     {
         "insufficient_quota",
@@ -183,6 +184,19 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
             continue
         return max(0.0, (_aware(then) - _aware(sent)).total_seconds())
     return None
+
+
+def oldest_possible(created_at: datetime, headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """The time before which the provider cannot have stamped a batch whose intent is of `created_at`; None when that cannot be said.
+
+    headers: of a fresh answer. A clock that differs from the provider's by minutes would make a batch of ours look too old to be ours, and an absence
+    believed for that reason is paid twice: then no bound is better than a wrong one.
+    """
+    try:
+        theirs = _aware(parsedate_to_datetime(headers.get("date") or ""))
+    except (TypeError, ValueError):
+        return None
+    return created_at - CLOCK_SKEW if abs(theirs - now) <= CLOCK_SKEW / 2 else None
 
 
 def _aware(when: datetime) -> datetime:

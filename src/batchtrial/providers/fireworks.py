@@ -7,9 +7,8 @@ plain GET, is all that `find` needs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +18,15 @@ import msgspec
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
 from batchtrial.providers import results
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
-from batchtrial.providers.edge import Edge, Timeouts, check_extra, checked_key, import_sdk
+from batchtrial.providers.connection import Connection, Sdk
+from batchtrial.providers.edge import Timeouts, check_extra
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.rows import many, one, pick_flat
+from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
-TITLE = "Fireworks"
-KEY_VARIABLE = "FIREWORKS_API_KEY"
+SDK = Sdk(module="fireworks", extra="fireworks", title="Fireworks", key_variable="FIREWORKS_API_KEY")
+TITLE = SDK.title
 UPLOAD_BYTES = 150 * 10**6
 """Above this size the multipart endpoint refuses, and a signed URL is asked for."""
 
@@ -79,14 +80,16 @@ class FireworksProvider:
         """Nothing is imported or sent yet. Raises nothing: a missing key is told at the first call, so that codecs work without one."""
         self.settings = settings
         self.limits = settings.limits
-        self._api_key = api_key
         self._sleep, self._clock = sleep, clock
+        self._honoured = Honoured()
+        self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
 
     # --- codecs
 
     def encode(self, request: Request) -> bytes:
         """`{"custom_id", "body"}`; model and endpoint belong to the job. Raises ConfigError when an extra field clashes with ours."""
-        body: dict[str, Any] = {"messages": messages(request), "max_tokens": request.max_tokens, "temperature": request.temperature}
+        self._honoured.check(self, request)
+        body: dict[str, Any] = {"messages": results.messages(request), "max_tokens": request.max_tokens, "temperature": request.temperature}
         if request.top_p is not None:
             body["top_p"] = request.top_p
         if request.top_k is not None:
@@ -105,6 +108,10 @@ class FireworksProvider:
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """`decode` by columns."""
         return many(lines, pick_flat, results.decode_line)
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        """Why these sampling values cannot be honoured, or None when they can."""
+        return None if all(0 <= temp <= 2 for temp in temps) else f"temperatures {sorted(set(temps))} leave the range 0 to 2"
 
     # --- verbs
 
@@ -152,16 +159,20 @@ class FireworksProvider:
     def cancel(self, batch_id: str) -> None:
         """Delete the job, which is how this provider stops one; a job that is gone already is fine."""
         try:
-            with self._edge.calling(f"delete job {batch_id}"):
-                self._client.batch_inference_jobs.delete(batch_id)
+            with self._to.edge.calling(f"delete job {batch_id}"):
+                self._to.client.batch_inference_jobs.delete(batch_id)
         except NotFound:
             return
 
     def close(self) -> None:
         """Close the connections that were opened."""
-        for made in ("_client", "_plain"):
-            if made in self.__dict__:
-                self.__dict__.pop(made).close()
+        self._to.close()
+
+    def _client(self, sdk: Any, key: str, timeout: Any) -> Any:
+        settings = self.settings
+        if not settings.account_id:
+            raise ConfigError(f"no account id for {TITLE}", where="account_id", hint="set it in the config or in FIREWORKS_ACCOUNT_ID")
+        return sdk.Fireworks(api_key=key, account_id=settings.account_id, base_url=settings.base_url, max_retries=0, timeout=timeout)
 
     # --- the input dataset
 
@@ -176,8 +187,8 @@ class FireworksProvider:
             self._upload_big(dataset_id, payload)
             state = ""
         if state != "READY":
-            with self._edge.calling(f"validate upload of {dataset_id}"):
-                self._client.datasets.validate_upload(dataset_id, body={})
+            with self._to.edge.calling(f"validate upload of {dataset_id}"):
+                self._to.client.datasets.validate_upload(dataset_id, body={})
             self._await_ready(dataset_id)
         return dataset_id
 
@@ -188,14 +199,14 @@ class FireworksProvider:
             "user_uploaded": {},
             "example_count": str(intent.n_requests),
         }
-        with self._edge.calling(f"create dataset {dataset_id}"):
+        with self._to.edge.calling(f"create dataset {dataset_id}"):
             try:
-                self._client.datasets.create(dataset_id=dataset_id, dataset=dataset)
+                self._to.client.datasets.create(dataset_id=dataset_id, dataset=dataset)
                 return "UPLOADING"
-            except self._sdk.ConflictError:
+            except self._to.sdk.ConflictError:
                 pass
-        with self._edge.calling(f"get dataset {dataset_id}"):
-            there = self._client.datasets.get(dataset_id)
+        with self._to.edge.calling(f"get dataset {dataset_id}"):
+            there = self._to.client.datasets.get(dataset_id)
         state = str(getattr(there, "state", None) or "")
         same_count = results.count(getattr(there, "example_count", None)) == intent.n_requests
         if not same_count or getattr(there, "display_name", None) not in (None, "", fingerprint(intent)):
@@ -207,15 +218,15 @@ class FireworksProvider:
         return state
 
     def _upload_small(self, dataset_id: str, payload: Path) -> None:
-        with payload.open("rb") as file, self._edge.calling(f"upload {dataset_id}"):
-            self._client.datasets.upload(
-                dataset_id, file=(f"{dataset_id}.jsonl", file, "application/octet-stream"), timeout=self._timeout(answer=True)
+        with payload.open("rb") as file, self._to.edge.calling(f"upload {dataset_id}"):
+            self._to.client.datasets.upload(
+                dataset_id, file=(f"{dataset_id}.jsonl", file, "application/octet-stream"), timeout=self._to.timeout(answer=True)
             )
 
     def _upload_big(self, dataset_id: str, payload: Path) -> None:
         name, size = f"{dataset_id}.jsonl", payload.stat().st_size
-        with self._edge.calling(f"get upload endpoint of {dataset_id}"):
-            reply = self._client.datasets.get_upload_endpoint(dataset_id, filename_to_size={name: str(size)})
+        with self._to.edge.calling(f"get upload endpoint of {dataset_id}"):
+            reply = self._to.client.datasets.get_upload_endpoint(dataset_id, filename_to_size={name: str(size)})
         url = (getattr(reply, "filename_to_signed_urls", None) or {}).get(name)
         if not url:
             raise ProviderError(f"{TITLE} gave no upload URL", where=f"dataset {dataset_id}", retryable=True)
@@ -226,14 +237,14 @@ class FireworksProvider:
             "content-length": str(size),
         }
         doing = f"upload {dataset_id} to its signed URL"
-        with payload.open("rb") as file, self._edge.calling(doing):
-            answer = self._plain.put(checked_url(url), content=file, headers=headers, timeout=self._timeout(answer=True))
+        with payload.open("rb") as file, self._to.edge.calling(doing):
+            answer = self._to.plain.put(checked_url(url), content=file, headers=headers, timeout=self._to.timeout(answer=True))
         if not answer.is_success:
             raise self._signed_url_error(answer.status_code, answer.text, answer.headers, doing)
 
     def _dataset_state(self, dataset_id: str) -> str:
-        with self._edge.calling(f"get dataset {dataset_id}"):
-            return str(getattr(self._client.datasets.get(dataset_id), "state", None) or "")
+        with self._to.edge.calling(f"get dataset {dataset_id}"):
+            return str(getattr(self._to.client.datasets.get(dataset_id), "state", None) or "")
 
     def _await_ready(self, dataset_id: str) -> None:
         for _ in range(READY_ROUNDS):
@@ -247,9 +258,9 @@ class FireworksProvider:
     def _create(self, intent: Intent, dataset_id: str) -> str:
         wanted = job_id(intent)
         account = f"accounts/{self.settings.account_id}"
-        with self._edge.calling(f"create job {wanted}", creating=True):
+        with self._to.edge.calling(f"create job {wanted}", creating=True):
             try:
-                job = self._client.batch_inference_jobs.create(
+                job = self._to.client.batch_inference_jobs.create(
                     batch_inference_job_id=wanted,
                     display_name=(intent.label or wanted)[:63],
                     model=intent.model,
@@ -257,7 +268,7 @@ class FireworksProvider:
                     output_dataset_id=f"{account}/datasets/{wanted}-out",
                     extra_body={"maxJobDuration": self.settings.window} if self.settings.window else None,
                 )
-            except self._sdk.ConflictError:
+            except self._to.sdk.ConflictError:
                 job = None
         if job is None:
             self._adopt(intent)
@@ -274,8 +285,8 @@ class FireworksProvider:
         self._check_ours(job, intent)
 
     def _get_job(self, batch_id: str) -> Any:
-        with self._edge.calling(f"get job {batch_id}"):
-            job = self._client.batch_inference_jobs.get(batch_id)
+        with self._to.edge.calling(f"get job {batch_id}"):
+            job = self._to.client.batch_inference_jobs.get(batch_id)
             if last_segment(getattr(job, "name", None)) != batch_id:
                 raise ProviderError(f"the answer is no job {batch_id}", where=TITLE, hint="does base_url lead to Fireworks?", retryable=True)
             return job
@@ -292,12 +303,12 @@ class FireworksProvider:
     # --- downloads
 
     def _download_urls(self, dataset_id: str) -> Mapping[str, str]:
-        with self._edge.calling(f"get download endpoint of {dataset_id}"):
-            reply = self._client.datasets.get_download_endpoint(dataset_id)
+        with self._to.edge.calling(f"get download endpoint of {dataset_id}"):
+            reply = self._to.client.datasets.get_download_endpoint(dataset_id)
         return getattr(reply, "filename_to_signed_urls", None) or {}
 
     def _download(self, url: str, doing: str) -> Iterator[bytes]:
-        with self._edge.calling(doing), self._plain.stream("GET", checked_url(url)) as answer:
+        with self._to.edge.calling(doing), self._to.plain.stream("GET", checked_url(url)) as answer:
             if not answer.is_success:
                 answer.read()
                 raise self._signed_url_error(answer.status_code, answer.text, answer.headers, doing)
@@ -307,45 +318,7 @@ class FireworksProvider:
         if status in (400, 401, 403):
             # The storage refuses an old signature; the key has no part in it, and asking again brings a new URL.
             return ProviderError(f"the signed URL was refused (HTTP {status})", where=f"{TITLE}: {doing}", retryable=True)
-        return self._edge.from_status_code(status, text, headers, f"{TITLE}: {doing}")
-
-    # --- made at first use
-
-    @cached_property
-    def _sdk(self) -> Any:
-        return import_sdk("fireworks", "fireworks")
-
-    @cached_property
-    def _edge(self) -> Edge:
-        key = checked_key(self._api_key, title=TITLE, variable=KEY_VARIABLE)
-        return Edge(self._sdk, title=TITLE, variable=KEY_VARIABLE, api_key=key, retry_after_cap=self.settings.retry_after_cap)
-
-    @cached_property
-    def _client(self) -> Any:
-        if not self.settings.account_id:
-            raise ConfigError(f"no account id for {TITLE}", where="account_id", hint="set it in the config or in FIREWORKS_ACCOUNT_ID")
-        return self._sdk.Fireworks(
-            api_key=self._api_key,
-            account_id=self.settings.account_id,
-            base_url=self.settings.base_url,
-            max_retries=0,
-            timeout=self._timeout(),
-        )
-
-    @cached_property
-    def _plain(self) -> Any:
-        """The SDK's own HTTP library without the SDK's credentials."""
-        return self._edge.http.Client(timeout=self._timeout())
-
-    def _timeout(self, *, answer: bool = False) -> Any:
-        bounds = self.settings.timeouts
-        return self._edge.http.Timeout(bounds.answer if answer else bounds.read, connect=bounds.connect)
-
-
-def messages(request: Request) -> list[dict[str, str]]:
-    """Chat messages; an empty system prompt is left out, since some hosts refuse empty content."""
-    system = [{"role": "system", "content": request.system}] if request.system else []
-    return [*system, {"role": "user", "content": request.user}]
+        return self._to.edge.from_status_code(status, text, headers, f"{TITLE}: {doing}")
 
 
 def job_id(intent: Intent) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchtrial.providers.lines import MAX_LINE_BYTES
-from batchtrial.records import BadLine, Outcome, RawResult, Usage
+from batchtrial.records import BadLine, Outcome, RawResult, Request, Usage
 
 MAX_ID_CHARS = 128
 MAX_ERROR_CHARS = 2000
@@ -50,6 +50,12 @@ HOPELESS_GRPC = frozenset({3, 5, 6, 7, 11, 12, 16})
 PASSING_STATUS = frozenset({408, 409, 425, 429})
 EXPIRED_CODES = frozenset({"batch_expired", "expired"})
 CANCELLED_CODES = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
+
+
+def messages(request: Request) -> list[dict[str, str]]:
+    """Chat messages; an empty system prompt is left out, since some hosts refuse empty content."""
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": request.user}]
 
 
 def load_object(line: bytes) -> tuple[str, dict[str, Any]]:

@@ -72,6 +72,43 @@ class _ChatLine(msgspec.Struct, gc=False):
     error: None = None
 
 
+class _Part(msgspec.Struct, gc=False):
+    type: str
+    text: str = ""
+
+
+class _Output(msgspec.Struct, gc=False):
+    type: str
+    content: list[_Part] | None = None
+
+
+class _ResponsesUsage(msgspec.Struct, gc=False):
+    input_tokens: int
+    output_tokens: int
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _ResponsesBody(msgspec.Struct, gc=False):
+    output: list[_Output]
+    usage: _ResponsesUsage
+    status: str
+    error: None = None
+
+
+class _ResponsesReply(msgspec.Struct, gc=False):
+    body: _ResponsesBody
+    status_code: int
+    request_id: str | None = None
+
+
+class _ResponsesLine(msgspec.Struct, gc=False):
+    custom_id: str
+    response: _ResponsesReply
+    error: None = None
+
+
+_responses = msgspec.json.Decoder(_ResponsesLine).decode
 _flat = msgspec.json.Decoder(_FlatLine).decode
 _chat = msgspec.json.Decoder(_ChatLine).decode
 
@@ -108,6 +145,36 @@ def _chat_plain(custom_id: str, body: _ChatBody, request_id: str | None) -> Plai
         text,
         choice.finish_reason or None,
         request_id or None,
+        n_in,
+        n_out,
+        (before.cached_tokens or 0) if before else 0,
+        (before.cache_write_tokens or 0) if before else 0,
+        (after.reasoning_tokens or 0) if after else 0,
+    )
+
+
+def pick_responses(line: bytes) -> Plain | None:
+    """A plain success line of `/v1/responses`, or None: one message of one text, completed."""
+    try:
+        seen = _responses(line)
+    except ValueError:
+        return None
+    custom_id, reply, body = seen.custom_id, seen.response, seen.response.body
+    messages = [item for item in body.output if item.type == "message"]
+    if reply.status_code != 200 or body.status != "completed" or len(messages) != 1:
+        return None
+    parts, usage = messages[0].content, body.usage
+    if parts is None or len(parts) != 1 or parts[0].type != "output_text":
+        return None
+    text, n_in, n_out = parts[0].text, usage.input_tokens, usage.output_tokens
+    before, after = usage.input_tokens_details, usage.output_tokens_details
+    if not text or "\x00" in text or not 0 < len(custom_id) <= MAX_ID_CHARS or n_in < 0 or n_out < 0:
+        return None
+    return (
+        custom_id,
+        text,
+        "stop",
+        reply.request_id or None,
         n_in,
         n_out,
         (before.cached_tokens or 0) if before else 0,
