@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, U
 from batchtrial.providers import messages
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible
+from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.results import count
 from batchtrial.providers.rows import many, one
@@ -71,7 +70,7 @@ class AnthropicProvider:
         api_key: str | None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = partial(datetime.now, UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         """Nothing is imported or sent yet: a missing key or package is told at the first call, so that codecs work without."""
         self.settings = settings

@@ -199,6 +199,11 @@ def oldest_possible(created_at: datetime, headers: Mapping[str, str], now: datet
     return created_at - CLOCK_SKEW if abs(theirs - now) <= CLOCK_SKEW / 2 else None
 
 
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
 def _aware(when: datetime) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 

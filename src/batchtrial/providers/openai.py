@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers import results
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import CLOCK_SKEW, Timeouts, check_extra, oldest_possible
+from batchtrial.providers.edge import CLOCK_SKEW, Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
 from batchtrial.providers.rows import Pick, many, one, pick_chat, pick_flat, pick_responses
@@ -75,7 +74,7 @@ class OpenAIProvider:
         api_key: str | None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = partial(datetime.now, UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         """Nothing is imported or sent yet: a missing key or package is told at the first call, so that codecs work without."""
         self.settings = settings
