@@ -15,6 +15,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.providers.base import Provider
+from batchtrial.providers.edge import Timeouts
 from batchtrial.state.layout import RunLayout
 
 KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
@@ -80,6 +81,10 @@ class Wiring:
             return self._replay()
         if config.backend == "fireworks":
             return _fireworks(config, base_url, key, self._account())
+        if config.backend == "openai":
+            return _openai(config, base_url, key, self.now)
+        if config.backend == "anthropic":
+            return _anthropic(config, base_url, key, self.now)
         raise ConfigError(f"the backend {config.backend!r} is not wired yet", where="backend", hint="use fireworks")
 
     def _replay(self) -> Provider:
@@ -116,9 +121,38 @@ class Wiring:
             self.emulator.close()
 
 
+def _timeouts(config: Config) -> Timeouts:
+    return Timeouts(connect=config.provider.connect_seconds, read=config.provider.read_seconds)
+
+
 def _fireworks(config: Config, base_url: str | None, key: str | None, account: str) -> Provider:
-    from batchtrial.providers.edge import Timeouts
     from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
 
-    timeouts = Timeouts(connect=config.provider.connect_seconds, read=config.provider.read_seconds)
-    return FireworksProvider(FireworksSettings(account_id=account, base_url=base_url, timeouts=timeouts), key)
+    return FireworksProvider(FireworksSettings(account_id=account, base_url=base_url, timeouts=_timeouts(config)), key)
+
+
+def _openai(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:
+    from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+    from batchtrial.providers.quirks import quirks_of
+
+    settings = OpenAISettings(
+        base_url=base_url,
+        endpoint=config.provider.endpoint or "/v1/responses",
+        quirks=quirks_of(config.provider.quirks),
+        sampling=config.provider.sampling,
+        timeouts=_timeouts(config),
+    )
+    return OpenAIProvider(settings, key, now=now)
+
+
+def _anthropic(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:
+    from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+
+    settings = AnthropicSettings(
+        base_url=base_url,
+        api_version=config.provider.api_version or "2023-06-01",
+        sampling=config.provider.sampling,
+        cache=config.provider.prompt_cache.ttl if config.provider.prompt_cache.enabled else None,
+        timeouts=_timeouts(config),
+    )
+    return AnthropicProvider(settings, key, now=now)

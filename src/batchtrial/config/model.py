@@ -120,6 +120,9 @@ class ProviderConfig(Model):
     api_version: Literal["2023-06-01", "2026-10-21"] | None = Field(
         None, description="Anthropic API version; unset: 2023-06-01, which still takes sampling parameters."
     )
+    sampling: Literal["send", "omit"] = Field(
+        "send", description="`omit` leaves sampling parameters out, for models that refuse them; then only one temperature can be asked for."
+    )
     quirks: str = Field("openai", description="Name in the table of OpenAI-compatible batch hosts.")
     pricing_key: str | None = Field(None, description="Name in the price table when it is not the model id.")
     request_overrides: dict[str, Any] = Field(
@@ -205,6 +208,7 @@ class Simulation(Model):
         SimulatedArm(right=0.68, verbose=0.08, abstain=0.45, unanswerable_abstain=0.62),
         description="Under a treatment.",
     )
+    by_prompt_set: dict[str, SimulatedArm] = Field(default_factory=dict, description="Treatments that behave in a way of their own.")
 
 
 class Config(Model):
