@@ -11,6 +11,7 @@ from batchtrial import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("batchtrial.cli.run", "the pipeline, from config to report; --plan_only shows it, --dry_run simulates it"),
     "resume": ("batchtrial.cli.resume", "go on with a run that stopped"),
+    "init": ("batchtrial.cli.init", "write a commented config and prompts to start from"),
     "demo": ("batchtrial.cli.demo", "the whole pipeline on the bundled questions, in one command"),
     "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
 }

@@ -44,6 +44,7 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
     prepared = prepare.Prepared(items=chosen, sources={})
     trials = expand(config, prepared.sha256)
     arms = arms_of(trials)
+    build.check_sampling(arms, codec)
     slices = build.cut(build.order(chosen, config.seed), arms, config, codec.limits, codec)
     kinds = {kind: sum(item.kind == kind for item in chosen) for kind in ("open", "closed")}
     yield f"  items    {len(chosen)} ({kinds['open']} open book, {kinds['closed']} closed book)"

@@ -69,6 +69,16 @@ def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limi
     return (*slices, Slice(first, len(items) - first))
 
 
+def check_sampling(arms: Sequence[Arm], provider: Provider) -> None:
+    """Before anything is sent: temperatures and other sampling values must reach the model as asked. Raises ConfigError."""
+    for model in {arm.model: None for arm in arms}:
+        mine = [arm for arm in arms if arm.model == model]
+        for arm in mine:
+            reason = provider.refuses(sorted({a.temp for a in mine}), arm.top_p, arm.top_k, arm.stop)
+            if reason is not None:
+                raise ConfigError(f"{provider.name}: {reason}", where="temps, top_p, top_k, stop", hint="ask for what the provider can honour")
+
+
 def _blanks() -> tuple[Item, Item]:
     blank = Item(dataset="", item_id="", kind="closed", question="", answers=())
     return blank, Item(dataset="", item_id="", kind="open", question="", context="", answers=())
@@ -152,6 +162,7 @@ def run(work: Work) -> None:
     items = order(load_prepared(work.layout), work.config.seed)
     provider = work.codec
     arms = arms_of(work.view.trials)
+    check_sampling(arms, provider)
     slices = cut(items, arms, work.config, provider.limits, provider)
     made_from = inputs(work.view, provider.limits)
     old = work.view.build.shards if work.view.build is not None and work.view.build.inputs == made_from else {}
