@@ -23,7 +23,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_cdf, norm_ppf, z_two_sided
 from batchtrial.stats.intervals import NO_PAIRS
 from batchtrial.stats.lattice import MOST_VALUES, Law, grid_of, resampling_law
-from batchtrial.stats.pairing import complete
+from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, check_level
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW
 from batchtrial.stats.special import Floats
@@ -64,7 +64,7 @@ def bootstrap_delta(b: int, c: int, n: int, *, seed: int, level: float = 0.95, r
 
 
 def bootstrap_mean(
-    differences: ArrayLike,
+    differences: Scores,
     *,
     seed: int,
     level: float = 0.95,

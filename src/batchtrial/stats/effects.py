@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from batchtrial.stats.distributions import noncentral_t_cdf, noncentral_t_sf, z_two_sided
-from batchtrial.stats.pairing import complete, paired_scores
+from batchtrial.stats.pairing import Scores, complete, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
 from batchtrial.stats.special import Floats
@@ -21,7 +20,7 @@ NO_INTERVAL = "no interval is computed for this effect size"
 NO_SPREAD = "the differences do not vary, so there is nothing to divide by"
 
 
-def cohen_dz(differences: ArrayLike, level: float = 0.95) -> Estimate:
+def cohen_dz(differences: Scores, level: float = 0.95) -> Estimate:
     """dz = mean / sd of the differences, with the exact interval for normal differences.
 
     differences: shape (n,); None and NaN are dropped and counted. The interval inverts the noncentral t law of sqrt(n) dz.
@@ -31,13 +30,13 @@ def cohen_dz(differences: ArrayLike, level: float = 0.95) -> Estimate:
     return _standardised(moments(differences), level, "cohen_dz", 1.0)
 
 
-def hedges_gz(differences: ArrayLike, level: float = 0.95) -> Estimate:
+def hedges_gz(differences: Scores, level: float = 0.95) -> Estimate:
     """dz times the exact small-sample factor J(n - 1) (`hedges_correction`), interval likewise. Source: Hedges 1981."""
     m = moments(differences)
     return _standardised(m, level, "hedges_gz", hedges_correction(m.n - 1.0) if m.n > 2 else 1.0)
 
 
-def cohen_dav(treatment: ArrayLike, control: ArrayLike, level: float = 0.95) -> Estimate:
+def cohen_dav(treatment: Scores, control: Scores, level: float = 0.95) -> Estimate:
     """d_av = mean difference / sqrt((s_t^2 + s_c^2) / 2), comparable with effect sizes of unpaired studies. No interval.
 
     treatment, control: shape (n,), same order; incomplete pairs are dropped and counted. No spread in either arm: 0 when the
@@ -64,7 +63,7 @@ def hedges_correction(df: float) -> float:
     return math.exp(math.lgamma(df / 2.0) - math.lgamma((df - 1.0) / 2.0)) / math.sqrt(df / 2.0)
 
 
-def cliffs_delta(treatment: ArrayLike, control: ArrayLike, level: float = 0.95) -> Estimate:
+def cliffs_delta(treatment: Scores, control: Scores, level: float = 0.95) -> Estimate:
     """Cliff's delta of two independent groups: P(T > C) - P(T < C) over all m n pairs; ties count as neither.
 
     treatment: shape (m,), control: shape (n,), of any lengths; None and NaN are dropped and counted. This ignores pairing: for

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import beta_ppf, t_two_sided, z_two_sided
-from batchtrial.stats.pairing import paired_scores
+from batchtrial.stats.pairing import Scores, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.special import Floats
 
@@ -101,8 +101,8 @@ def tango_z_many(b: ArrayLike, c: ArrayLike, n: ArrayLike, delta: ArrayLike) -> 
 
 
 def effective_tango(
-    treatment: ArrayLike,
-    control: ArrayLike,
+    treatment: Scores,
+    control: Scores,
     *,
     samples_treatment: int = 1,
     samples_control: int = 1,

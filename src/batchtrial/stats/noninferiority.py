@@ -11,11 +11,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from numpy.typing import ArrayLike
-
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, t_sf, t_two_sided
 from batchtrial.stats.intervals import NO_PAIRS, tango, tango_z
+from batchtrial.stats.pairing import Scores
 from batchtrial.stats.results import Estimate, Test, check_alpha, undefined_estimate, undefined_test
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
 
@@ -64,7 +63,7 @@ def equivalence_binary(b: float, c: float, n: float, margin: float, alpha: float
     return _binary(b, c, n, -_margin(margin, 1.0), margin, alpha)
 
 
-def noninferiority_scores(differences: ArrayLike, margin: float, alpha: float = 0.05) -> MarginTest:
+def noninferiority_scores(differences: Scores, margin: float, alpha: float = 0.05) -> MarginTest:
     """Is the mean difference above -margin? One-sided paired t-test; None and NaN are dropped and counted.
 
     All differences zero: decided as `noninferiority_binary` without a changed item, because a t-test would give p = 0 from
@@ -73,7 +72,7 @@ def noninferiority_scores(differences: ArrayLike, margin: float, alpha: float = 
     return _scores(moments(differences), -_margin(margin, math.inf), None, alpha)
 
 
-def equivalence_scores(differences: ArrayLike, low: float, high: float, alpha: float = 0.05) -> MarginTest:
+def equivalence_scores(differences: Scores, low: float, high: float, alpha: float = 0.05) -> MarginTest:
     """Does the mean difference lie between low < 0 and high > 0? Two one-sided paired t-tests (TOST).
 
     Degenerate cases as in `noninferiority_scores`. Source: Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15:657.

@@ -6,8 +6,9 @@ null) is a request that never succeeded. It is not a wrong answer: the pair is l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,9 @@ from batchtrial.stats.results import Test
 from batchtrial.stats.special import Floats
 
 _Array = TypeVar("_Array", bound=NDArray[Any])
+
+Scores: TypeAlias = ArrayLike | Sequence[float | None]
+"""One score per item, shape (n,); None or NaN is missing."""
 
 LARGEST_SCORE = 1e100
 """Scores beyond this are refused: their squares and sums would leave the range of a double."""
@@ -96,7 +100,7 @@ class MissingPairs:
         return self.only_treatment_missing + self.only_control_missing + self.both_missing
 
 
-def as_scores(values: ArrayLike, name: str = "scores") -> Floats:
+def as_scores(values: Scores, name: str = "scores") -> Floats:
     """One score per item as float64, shape (n,); None becomes NaN. Raises DataError on other shapes, on infinity."""
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -109,7 +113,7 @@ def as_scores(values: ArrayLike, name: str = "scores") -> Floats:
     return array
 
 
-def paired_scores(treatment: ArrayLike, control: ArrayLike) -> PairedScores:
+def paired_scores(treatment: Scores, control: Scores) -> PairedScores:
     """Keep the pairs that have both scores.
 
     treatment, control: shape (n_items,), same item order; None or NaN is missing. Raises DataError when lengths differ.
@@ -120,7 +124,7 @@ def paired_scores(treatment: ArrayLike, control: ArrayLike) -> PairedScores:
     return PairedScores(treatment=t[keep], control=c[keep], dropped=dropped) if dropped else PairedScores(treatment=t, control=c, dropped=0)
 
 
-def complete(values: ArrayLike, name: str = "differences") -> tuple[Floats, int]:
+def complete(values: Scores, name: str = "differences") -> tuple[Floats, int]:
     """The scores that are there, and how many were missing."""
     array = as_scores(values, name)
     keep = ~np.isnan(array)
@@ -128,7 +132,7 @@ def complete(values: ArrayLike, name: str = "differences") -> tuple[Floats, int]
     return (array[keep] if dropped else array), dropped
 
 
-def discordant(treatment: ArrayLike, control: ArrayLike) -> PairedCounts:
+def discordant(treatment: Scores, control: Scores) -> PairedCounts:
     """Count pairs of right (1, True) and wrong (0, False) answers.
 
     treatment, control: shape (n_items,), same item order; None or NaN is missing and drops the pair.
@@ -150,7 +154,7 @@ def discordant(treatment: ArrayLike, control: ArrayLike) -> PairedCounts:
     return _count(right_t, right_c, dropped=pairs.dropped)
 
 
-def missing_pairs(treatment: ArrayLike, control: ArrayLike) -> MissingPairs:
+def missing_pairs(treatment: Scores, control: Scores) -> MissingPairs:
     """Count the pairs lost in each arm and test whether the loss depends on the arm (McNemar mid-p on missingness)."""
     t, c = _same_length(as_scores(treatment, "treatment scores"), as_scores(control, "control scores"))
     lost_t, lost_c = np.isnan(t), np.isnan(c)

@@ -17,7 +17,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.binary import FEW_CHANGED
 from batchtrial.stats.distributions import norm_pdf, norm_sf
 from batchtrial.stats.lattice import MOST_VALUES, flip_tail, grid_of, log_cosh
-from batchtrial.stats.pairing import as_scores
+from batchtrial.stats.pairing import Scores, as_scores
 from batchtrial.stats.results import Test, undefined_test
 from batchtrial.stats.special import Floats
 
@@ -33,7 +33,7 @@ _GROUP = 8  # signs that one random byte decides
 _FAR = 4.0  # standard deviations beyond which the Edgeworth series gives way to the saddle point
 
 
-def sign_flip(differences: ArrayLike, *, seed: int, clusters: ArrayLike | None = None, flips: int = DEFAULT_FLIPS) -> Test:
+def sign_flip(differences: Scores, *, seed: int, clusters: ArrayLike | None = None, flips: int = DEFAULT_FLIPS) -> Test:
     """Two-sided sign-flip test, p = P(|sum +-d| >= |sum d|).
 
     differences: treatment minus control per item, shape (n,); None and NaN are dropped and counted, zeros do not matter.

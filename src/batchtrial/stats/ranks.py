@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, z_two_sided
 from batchtrial.stats.lattice import flip_tail
-from batchtrial.stats.pairing import complete
+from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.special import Floats
 
@@ -47,7 +47,7 @@ class SignedRanks(Test):
 
 
 def wilcoxon(
-    differences: ArrayLike,
+    differences: Scores,
     *,
     zero_method: ZeroMethod = "wilcox",
     alternative: Alternative = "two-sided",
@@ -93,7 +93,7 @@ def wilcoxon(
     )
 
 
-def rank_biserial(differences: ArrayLike, *, zero_method: ZeroMethod = "wilcox") -> float | None:
+def rank_biserial(differences: Scores, *, zero_method: ZeroMethod = "wilcox") -> float | None:
     """Matched-pairs rank-biserial correlation (W+ - W-) / (W+ + W-), in [-1, 1]; 0 when no difference is non-zero.
 
     None without a complete pair. Source: Kerby 2014, Comprehensive Psychology 3:1.
@@ -106,7 +106,7 @@ def rank_biserial(differences: ArrayLike, *, zero_method: ZeroMethod = "wilcox")
     return float(ranks @ signs) / total if total else 0.0
 
 
-def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> Estimate:
+def hodges_lehmann(differences: Scores, level: float = 0.95) -> Estimate:
     """Median of the n (n + 1) / 2 Walsh averages (d_i + d_j) / 2, i <= j, with the interval that inverts Wilcoxon's test.
 
     The ends are the k-th smallest and k-th largest Walsh average, k from the exact signed-rank law for n <= 50, from its

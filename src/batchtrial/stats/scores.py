@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_sf, t_two_sided
-from batchtrial.stats.pairing import complete
+from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.special import Floats
 
@@ -49,7 +48,7 @@ class Moments:
         return None if self.sd is None else self.sd / math.sqrt(self.n)
 
 
-def moments(differences: ArrayLike) -> Moments:
+def moments(differences: Scores) -> Moments:
     """Mean and standard deviation of the differences that are there (None and NaN are dropped and counted).
 
     A spread below the rounding error of the values counts as zero: 0.1 + 0.2 - 0.3 is not a difference.
@@ -61,7 +60,7 @@ def moments(differences: ArrayLike) -> Moments:
     return Moments(n=d.size, dropped=dropped, mean=mean, sd=sd)
 
 
-def paired_t(differences: ArrayLike, level: float = 0.95) -> MeanComparison:
+def paired_t(differences: Scores, level: float = 0.95) -> MeanComparison:
     """Mean difference with Student's interval mean +- t s / sqrt(n) and the paired t-test, n - 1 degrees of freedom.
 
     differences: treatment minus control per item, shape (n,); None and NaN are dropped and counted.
@@ -84,7 +83,7 @@ def paired_t(differences: ArrayLike, level: float = 0.95) -> MeanComparison:
     )
 
 
-def logit_t(differences: ArrayLike, level: float = 0.95, bound: float = 1.0) -> MeanComparison:
+def logit_t(differences: Scores, level: float = 0.95, bound: float = 1.0) -> MeanComparison:
     """t interval for a bounded mean difference, made on the logit scale so that it cannot leave [-bound, bound].
 
     differences: shape (n,), each in [-bound, bound]. With m = (mean / bound + 1) / 2 and its standard error e: logit(m) +-

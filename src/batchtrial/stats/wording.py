@@ -1,0 +1,144 @@
+"""A judgement in one plain sentence, which never says more than the plan allows.
+
+Declared goals that were reached are stated; findings outside the plan, or behind a primary endpoint that reached nothing, point
+somewhere at most; "inconclusive" names the range that is still possible and never claims that there is no difference.
+"""
+
+from __future__ import annotations
+
+from batchtrial.stats.plan import AnalysisPlan, Judgement, PlanCheck
+from batchtrial.stats.results import Estimate
+
+
+def sentence(judgement: Judgement) -> str:
+    """The verdict in words, with difference, interval, p-value and how it was corrected."""
+    if judgement.verdict == "undefined":
+        return f"{_opening(judgement)}{_label(judgement)} could not be judged: {_reason(judgement)}."
+    return f"{_opening(judgement)}{_statement(judgement)}{_numbers(judgement)}.{_limits(judgement)}"
+
+
+def followed(check: PlanCheck, plan: AnalysisPlan) -> str:
+    """Whether the analysis followed the plan, in words."""
+    if not plan.declared and not plan.exploratory:
+        return "No endpoint was declared before the run: every result here is exploratory."
+    faults = []
+    if check.missing:
+        faults.append("declared but not analysed: " + ", ".join(check.missing))
+    if check.cluster_differs:
+        faults.append(f"the declared clusters ({plan.cluster or 'none'}) were not the ones used")
+    extra = f" Analysed beyond the plan, as exploratory: {', '.join(check.undeclared)}." if check.undeclared else ""
+    if faults:
+        return f"The analysis did not follow the declared plan: {'; '.join(faults)}.{extra}"
+    return f"The analysis followed the plan declared before the run.{extra}"
+
+
+def difference(value: float, *, is_share: bool) -> str:
+    """A signed difference: +5.5 pp for shares, +0.055 for scores."""
+    if is_share:
+        return f"{_signed(100.0 * value, 1)} pp"
+    return _signed(value, 3)
+
+
+def p_value(p: float) -> str:
+    """'= 0.012', or '< 0.001' below that."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.9995 else "= 1"
+
+
+def _opening(judgement: Judgement) -> str:
+    return {
+        "primary": "Primary endpoint: ",
+        "confirmatory": "Confirmatory: ",
+        "exploratory": "Exploratory: ",
+        "undeclared": "Exploratory, not declared before the run: ",
+    }[judgement.standing]
+
+
+def _statement(judgement: Judgement) -> str:
+    label, goal = _label(judgement), judgement.endpoint.goal
+    margin = _margin(judgement)
+    if judgement.verdict == "inconclusive":
+        wanted = {
+            "superiority": "whether the arms differ",
+            "noninferiority": f"whether the treatment is non-inferior at the margin of {margin}",
+            "equivalence": f"whether the arms are equivalent at the margin of {margin}",
+        }[goal]
+        return f"the data do not settle {wanted} on {label}"
+    if not judgement.is_claim:
+        side = {
+            "superior": "points to the treatment being better",
+            "inferior": "points to the treatment being worse",
+            "non-inferior": f"points to non-inferiority at the margin of {margin}",
+            "equivalent": f"points to equivalence at the margin of {margin}",
+        }[judgement.verdict]
+        return f"{label} {side}"
+    return {
+        "superior": f"the treatment is superior to the control on {label}",
+        "inferior": f"the treatment is inferior to the control on {label}",
+        "non-inferior": f"the treatment is non-inferior to the control on {label} at the declared margin of {margin}",
+        "equivalent": f"treatment and control are equivalent on {label} within the declared margin of {margin}",
+    }[judgement.verdict]
+
+
+def _numbers(judgement: Judgement) -> str:
+    estimate, is_share = judgement.finding.estimate, judgement.endpoint.is_share
+    if estimate.value is None:
+        return ""
+    parts = [f"difference {difference(estimate.value, is_share=is_share)}"]
+    parts.append(_interval(estimate, is_share=is_share))
+    parts.append(_tested(judgement))
+    return f" ({', '.join(part for part in parts if part)})"
+
+
+def _interval(estimate: Estimate, *, is_share: bool) -> str:
+    if estimate.ci_low is None or estimate.ci_high is None:
+        return "no interval"
+    low, high = (difference(end, is_share=is_share) for end in (estimate.ci_low, estimate.ci_high))
+    return f"{100.0 * estimate.level:g} % CI {low} to {high}"
+
+
+def _tested(judgement: Judgement) -> str:
+    """The p-value that the verdict rests on, by its name: a margin's p says nothing about the difference and vice versa."""
+    by_margin = judgement.endpoint.goal != "superiority"
+    if by_margin and judgement.verdict in ("superior", "inferior"):
+        p = judgement.finding.test.p_value
+        return "" if p is None else f"p {p_value(p)}"
+    if judgement.p_adjusted is None:
+        return ""
+    name = {"none": "p", "holm": "Holm-adjusted p", "bh": "q"}[judgement.correction]
+    name = f"{name} of the margin test" if by_margin else name
+    family = f" among {judgement.m} tests" if judgement.correction != "none" else ""
+    return f"{name} {p_value(judgement.p_adjusted)}{family}"
+
+
+def _limits(judgement: Judgement) -> str:
+    if judgement.verdict == "inconclusive":
+        known = judgement.finding.estimate.ci_low is not None
+        return " Every difference inside the interval remains possible." if known else ""
+    if judgement.standing in ("exploratory", "undeclared"):
+        return " A new run would have to confirm this."
+    if not judgement.is_claim:
+        return " The primary endpoint reached none of its goals, so this supports no claim by itself."
+    if judgement.verdict == "non-inferior":
+        return " This does not show that it is better."
+    return ""
+
+
+def _label(judgement: Judgement) -> str:
+    return judgement.endpoint.label or judgement.endpoint.name
+
+
+def _margin(judgement: Judgement) -> str:
+    margin = judgement.endpoint.margin
+    if margin is None:
+        return "none"
+    return f"{100.0 * margin:g} pp" if judgement.endpoint.is_share else f"{margin:g}"
+
+
+def _reason(judgement: Judgement) -> str:
+    finding = judgement.finding
+    return finding.estimate.reason or finding.test.reason or "the declared test was not made"
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text if float(text) != 0.0 else f"{0.0:.{digits}f}"  # no "+0.0" and no "-0.0"
