@@ -45,9 +45,8 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Callable[[Sequence
             return 1
         except Exception as error:
             log.exception("unexpected %s", type(error).__name__)
-            complain(
-                f"error: unexpected {type(error).__name__}: {error}\n  hint this is a defect; what was finished is on disk and --resume goes on from it"
-            )
+            complain(f"error: unexpected {type(error).__name__}: {error}")
+            complain("  hint this is a defect; what was finished is on disk, and --resume goes on from it")
             return 1
 
     main.__doc__ = command.__doc__
