@@ -20,7 +20,7 @@ from typing import Any
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.model import Config, SimulatedArm
-from batchtrial.errors import ProviderError, StateError
+from batchtrial.errors import ConfigError, ProviderError, StateError
 from batchtrial.keys import IDENTITY_PATTERN, item_hash
 from batchtrial.phases.items import load_prepared
 from batchtrial.state.layout import RunLayout
@@ -148,21 +148,56 @@ def own(layout: RunLayout, config: Config, trials: Callable[[], tuple[Trial, ...
 
     def start() -> tuple[str, subprocess.Popen[bytes]]:
         model = write_world(layout, config, trials())
-        return spawn(layout.emulator, seed=config.simulation.seed, model=model)
+        return spawn(layout.emulator, seed=config.simulation.seed, arguments=("--clock", "manual", "--model", str(model)))
 
     return Emulator(start)
 
 
-def spawn(state: Path, *, seed: int, model: Path | None = None, arguments: tuple[str, ...] = ()) -> tuple[str, subprocess.Popen[bytes]]:
+def local(layout: RunLayout, config: Config) -> Emulator:
+    """Batches executed row by row against the config's own server: the emulator with that server as its upstream, in real time.
+
+    Each answered row is durable before the next, so a kill loses at most the rows in flight. Raises ConfigError, ProviderError.
+    """
+    url = config.provider.base_url
+    if url is None:
+        raise ConfigError("the backend `local` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
+    root = url.rstrip("/").removesuffix("/v1")
+    concurrency = str(config.provider.max_concurrent_requests)
+
+    def start() -> tuple[str, subprocess.Popen[bytes]]:
+        write_bytes(layout.server, encode_json(identity(root, config.model_id)))
+        arguments = ("--clock", "real", "--upstream", root, "--upstream_concurrency", concurrency)
+        return spawn(layout.emulator, seed=config.simulation.seed, arguments=arguments)
+
+    return Emulator(start)
+
+
+def identity(root: str, model: str) -> dict[str, Any]:
+    """What the server says it is: its models, and llama.cpp's build and context length where it tells them. Raises ProviderError."""
+    told: dict[str, Any] = {"asked_model": model, "models": _get(f"{root}/v1/models").get("data", [])}
+    try:
+        props = _get(f"{root}/props")
+    except ProviderError:
+        return told
+    return told | {"build": props.get("build_info"), "context_length": props.get("default_generation_settings", {}).get("n_ctx")}
+
+
+def _get(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return dict(json.load(answer))
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+        raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or mend provider.base_url") from None
+
+
+def spawn(state: Path, *, seed: int, arguments: tuple[str, ...] = ()) -> tuple[str, subprocess.Popen[bytes]]:
     """Start an emulator process on a free port; returns its URL once it listens. Raises StateError with what it said when it does not."""
     state.mkdir(parents=True, exist_ok=True)
     ready = state / "ready.json"
     _outwait(ready)
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "batchtrial.emulator", "--port", "0", "--state", str(state), "--seed", str(seed)]
-    command += ["--clock", "manual", "--ready_file", str(ready), "--parent_pid", str(os.getpid()), *arguments]
-    if model is not None:
-        command += ["--model", str(model)]
+    command += ["--ready_file", str(ready), "--parent_pid", str(os.getpid()), *arguments]
     log = state / "emulator.log"
     with log.open("ab") as sink:
         # A session of its own: Ctrl-C in the terminal is for the run, which then ends the emulator in order.

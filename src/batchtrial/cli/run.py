@@ -40,6 +40,7 @@ def parser(prog: str, backends: Sequence[str], *, needs_backend: bool) -> flags.
     flags.add_place(p)
     what = p.add_argument_group("what to ask")
     what.add_argument("--models", nargs="+", action=flags.Words, metavar="MODEL", help="only these models")
+    what.add_argument("--model", metavar="MODEL", help="this model, over the config's")
     what.add_argument("--prompt_sets", nargs="+", action=flags.Words, metavar="NAME", help="only these prompt sets")
     what.add_argument("--temps", nargs="+", action=flags.Words, metavar="T", help="only these temperatures")
     what.add_argument("--no_sweep", action="store_true", help="ignore the config's sweep and trials: one trial with the default prompt set")
@@ -72,6 +73,7 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     plain = {
         "backend": "backend",
+        "model": "model_id",
         "trial_filter": "trial_filter",
         "limit_items": "limit_items",
         "parts_per_dataset": "submission.parts_per_dataset",

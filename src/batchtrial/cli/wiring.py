@@ -19,7 +19,7 @@ from batchtrial.providers.edge import Timeouts
 from batchtrial.state.layout import RunLayout
 
 KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": ""}
+WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
 
 
 def real_now() -> datetime:
@@ -54,6 +54,12 @@ class Wiring:
         return dryrun.own(self._place.layout, self._config, self._place.trials)
 
     @cached_property
+    def rows(self) -> dryrun.Emulator | None:
+        """What turns the config's own server into a batch provider; None for other backends."""
+        is_local = self._config.backend == "local" and self._config.mode == "live"
+        return dryrun.local(self._place.layout, self._config) if is_local else None
+
+    @cached_property
     def codec(self) -> Provider:
         """The adapter without an address or key: only its pure half is used."""
         return self._adapter(None, None)
@@ -64,8 +70,9 @@ class Wiring:
 
     @cached_property
     def _live(self) -> Provider:
-        if self.emulator is not None:
-            return self._recorded(self._adapter(self.emulator.url + WIRE_PATHS[self._config.backend], dryrun.KEY))
+        server = self.emulator or self.rows
+        if server is not None:
+            return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], dryrun.KEY))
         return self._recorded(self._adapter(self._config.provider.base_url, self._env.get(KEY_VARIABLES[self._config.backend])))
 
     def _recorded(self, provider: Provider) -> Provider:
@@ -85,7 +92,7 @@ class Wiring:
             return _openai(config, base_url, key, self.now)
         if config.backend == "anthropic":
             return _anthropic(config, base_url, key, self.now)
-        raise ConfigError(f"the backend {config.backend!r} is not wired yet", where="backend", hint="use fireworks")
+        return _local(config, base_url, key)
 
     def _replay(self) -> Provider:
         from batchtrial.providers.cassette import Replay
@@ -117,8 +124,9 @@ class Wiring:
 
     def close(self) -> None:
         """End what was started."""
-        if self.emulator is not None:
-            self.emulator.close()
+        for server in (self.emulator, self.rows):
+            if server is not None:
+                server.close()
 
 
 def _timeouts(config: Config) -> Timeouts:
@@ -143,6 +151,19 @@ def _openai(config: Config, base_url: str | None, key: str | None, now: Callable
         timeouts=_timeouts(config),
     )
     return OpenAIProvider(settings, key, now=now)
+
+
+def _local(config: Config, base_url: str | None, key: str | None) -> Provider:
+    from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+    from batchtrial.providers.quirks import Quirks
+
+    settings = OpenAISettings(
+        base_url=base_url,
+        endpoint=config.provider.endpoint or "/v1/chat/completions",
+        quirks=Quirks(chat_tokens_field="max_tokens", takes_top_k=True),
+        timeouts=_timeouts(config),
+    )
+    return OpenAIProvider(settings, key)
 
 
 def _anthropic(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:

@@ -6,10 +6,11 @@ coalesced: a snapshot follows when enough parts have changed, so that bytes writ
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import ManifestCorrupt
@@ -132,6 +133,7 @@ class Snapshots:
             backend=config.backend,
             mode=config.mode,
             pricing_key=config.provider.pricing_key or trial.model,
+            server=_server(self._layout.server),
             datasets={arm.stem: self._ids(view, arm, "file_id") for arm in trial.arms},
             jobs={arm.stem: self._ids(view, arm, "batch_id") for arm in trial.arms},
             job_status={f"{arm.stem}_p{s.part_index:02d}": JOB_STATUS[records[s.part].state] for arm in trial.arms for s in view.shards(arm)},
@@ -210,6 +212,13 @@ class Snapshots:
 def _prompt(arm: Arm) -> PromptRecord:
     both = f"{arm.instructions.open_book.sha256}-{arm.instructions.closed_book.sha256}"
     return PromptRecord(path=arm.prompt.system.path, sha256=arm.prompt.system.sha256, instructions_sha256=both)
+
+
+def _server(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return None
 
 
 def load_or_none(model: type[F], path: Path) -> F | None:

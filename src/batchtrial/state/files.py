@@ -114,6 +114,7 @@ class TrialManifest(File):
     backend: str = Field("fireworks", description="Which provider ran the batches.")
     mode: Literal["live", "dry_run", "replay"] = Field("live", description="Where the answers come from.")
     pricing_key: str | None = Field(None, description="Name in the price table.")
+    server: dict[str, Any] | None = Field(None, description="`local` only: what the server said it is.")
     datasets: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's input ids per arm.")
     jobs: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's batch ids per arm.")
     job_status: dict[str, str] = Field(default_factory=dict, description="State per part.")

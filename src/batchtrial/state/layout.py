@@ -165,6 +165,11 @@ class RunLayout:
         return self.root / "emulator"
 
     @property
+    def server(self) -> Path:
+        """What a `local` run's server said it is."""
+        return self.root / "server.json"
+
+    @property
     def log(self) -> Path:
         return self.root / "run.log"
 
