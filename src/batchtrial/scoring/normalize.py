@@ -32,8 +32,9 @@ _PUNCTUATION = string.punctuation.encode("ascii")
 
 
 def _blanking(spaced: bytes) -> bytes:
-    """Byte to byte: `spaced` blanked, all else kept."""
-    return bytes.maketrans(spaced, b" " * len(spaced))
+    """Byte to byte: `spaced` and white space blanked, all else kept."""
+    blank = spaced + bytes(code for code in range(128) if chr(code).isspace())
+    return bytes.maketrans(blank, b" " * len(blank))
 
 
 def _folding(spaced: bytes) -> bytes:

@@ -1,0 +1,109 @@
+"""Is this answer an abstention: "I don't know.", "The passage does not say.", "Unanswerable"?
+
+Rules for English, read clause by clause. An answer abstains when at least one clause abstains and no clause is left that could be
+an answer: what remains may only be politeness, talk about what the passage does contain, or an offer to look again. So "I don't
+know, but I think it is Paris" answers, and so does "The Tomb of the Unknown Soldier".
+
+Text and phrases meet in one form: lower case, apostrophes of every shape dropped ("don't", "don’t" and "dont" are the same), other
+signs blanked. An answer without a letter, digit or symbol abstains too.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from batchtrial.scoring import phrases
+
+# Characters in which an abstention shows itself: the first sentence, unless it is short or talks about the passage.
+_SHORT_HEAD, _HEAD = 40, 240
+
+# Each abstaining clause has one of these in it, before apostrophes are dropped.
+_CUES = (
+    "not", "n't", "no ", "dont", "doesnt", "cant", "never", "unk", "una", "unc", "unsp", "unsu", "undet", "insuff", "n/a",
+    "idk", "dunno", "imposs", "fail", "neither",
+)  # fmt: skip
+# First words of an abstention, before apostrophes are dropped. Sentences about the passage or the answer may begin with any word, and
+# have one of the subjects in them: "the", the commonest first word of answers, alone says nothing.
+_OPENING = re.compile(
+    r"\W*(?:i|im|ive|this|that|there|theres|it|its|no|not|nothing|nowhere|neither|un\w+|can\w*|could\w*|do|don|dont|doesnt|does"
+    r"|never|insufficient|information|idk|dunno|my|final|short|correct|answer|a|n|sorry|apologies|based|according|from|given|in|with"
+    r"|using|as|since|because|and|so|thus|hence|therefore|well|hmm+|honestly|to|ok|okay|absolutely|explanation|reason|reasoning|note"
+    r"|however|but|although|though|while|would|your|any|such|only|please|provided|supplied|source|above|really|simply"
+    r"|they|which|nor|or|thank|thanks)\b"
+)
+_SUBJECTS = (
+    "passage", "text", "context", "article", "document", "paragraph", "excerpt", "source", "information", "story", "snippet", "answer",
+    "question", "mention", "stated", "specif", "indicat", "detail",
+)  # fmt: skip
+_NEGATIONS = ("not", "n't", "no ", "never", "unclear", "unknown", "unanswer", "imposs", "cant", "fail", "neither")
+_APOSTROPHES = ("'", "’", "‘", "ʼ", "`", "´")
+_CUES_BEYOND_ASCII = _CUES + tuple(f"n{sign}t" for sign in _APOSTROPHES)
+
+# A full stop after an initial or a title ends no sentence. The stop comes first in the pattern: the search can jump to it.
+_ABBREVIATION = re.compile(r"\.(?:(?<=\b[a-z]\.)|(?<=\b(?:dr|mr|ms|st|jr|sr|vs|no)\.)|(?<=\bmrs\.)|(?<=\bprof\.))(?=\w|\s+\w)")
+_SENTENCE_END = re.compile(r"[.!?…;:]+(?=[^\w,]|$)|[\n—–]+| -+ ")
+_SIGNS = re.compile(r"[^\w, ]+")
+_COMMA = re.compile(r"[ ,]*,[ ,]*")
+_CONTRAST = re.compile(r"(?:^|,? )(?:but|however|though|although|yet|while|whereas)(?:,? |$)")
+
+
+def is_abstention(text: str) -> bool:
+    """Whether the text declines to answer; True for a text that says nothing at all."""
+    end = text.find(". ", _SHORT_HEAD, _HEAD)
+    head = text[: end if end > 0 else _HEAD].lower()
+    if "passage" in head or "text" in head:
+        head = text[:_HEAD].lower()
+    if _OPENING.match(head) is not None:
+        for cue in _CUES if head.isascii() else _CUES_BEYOND_ASCII:
+            if cue in head:
+                return _abstains(text)
+    elif _has_a_negated_subject(head):
+        return _abstains(text)
+    # A letter or digit says something, and settles nearly all texts; so do symbols ("+", "🐸"), punctuation does not.
+    return not text[:1].isalnum() and all(unicodedata.category(sign)[0] in "PZC" for sign in text)
+
+
+def _has_a_negated_subject(head: str) -> bool:
+    """Whether a sentence that begins with any word may deny something of the passage or the answer."""
+    for cue in _NEGATIONS if head.isascii() else _CUES_BEYOND_ASCII:
+        if cue in head:
+            return any(subject in head for subject in _SUBJECTS)
+    return False
+
+
+def _abstains(text: str) -> bool:
+    is_declined = False
+    for sentence in _sentences(text.lower()):
+        for clause in _clauses(sentence):
+            kind = phrases.kind_of(clause)
+            if kind == "answer":
+                return False
+            is_declined = is_declined or kind == "abstain"
+    return is_declined
+
+
+def _sentences(lowered: str) -> Iterator[str]:
+    """Lazy, since the first sentence of nearly any text settles the matter."""
+    plain = _plain(lowered)
+    start = 0
+    for end in _SENTENCE_END.finditer(plain):
+        yield plain[start : end.start()]
+        start = end.end()
+    yield plain[start:]
+
+
+def _plain(lowered: str) -> str:
+    for sign in _APOSTROPHES:
+        lowered = lowered.replace(sign, "")
+    return _ABBREVIATION.sub("", lowered)
+
+
+def _clauses(sentence: str) -> Iterator[str]:
+    """Clauses in the form that the phrases are written in: words with one space, or a comma and a space, between them."""
+    words = " ".join(_SIGNS.sub(" ", sentence).split()).strip(" ,_")
+    if "," in words:
+        words = _COMMA.sub(", ", words)
+    if words:
+        yield from (clause.strip(" ,") for clause in _CONTRAST.split(words))

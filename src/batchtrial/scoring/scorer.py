@@ -1,0 +1,138 @@
+"""One answer in, its scores out.
+
+The rules that hold for every metric: on an unanswerable question abstaining is right and anything else is a false answer; on
+an answerable one abstaining is wrong, unless the abstaining words are themselves an accepted answer ("unknown" may be one).
+Only answers come here: a provider's error is no answer and is never scored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from batchtrial.errors import ConfigError
+from batchtrial.records import Item
+from batchtrial.scoring.abstention import is_abstention
+from batchtrial.scoring.match import HIT, MISS, EmF1, Golds, Metric
+from batchtrial.scoring.unsupported import OverlapRule, overlap
+
+CustomMetric = Callable[[Item, str], Mapping[str, float] | float]
+"""A user's metric: item and answer in, one number or named numbers out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScore:
+    """Scores of one answer.
+
+    em: 0 or 1. f1: in [0, 1]. abstained: declined to answer, or said nothing.
+    false_answer: answered although unanswerable; None when the question is answerable.
+    unsupported, overlap: the word heuristic of open-book answers; None for closed book. overlap is also None when there is no
+    word to look for, and then the answer is not flagged.
+    custom: a user's numbers by name.
+    """
+
+    em: int
+    f1: float
+    abstained: bool
+    false_answer: bool | None = None
+    unsupported: bool | None = None
+    overlap: float | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gold:
+    """What an answer is compared with, normalised once per item.
+
+    golds: accepted answers, None when the question is unanswerable. context: open book only.
+    item: kept only where a user's metric needs it.
+    """
+
+    golds: Golds | None
+    context: str | None
+    item: Item | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorer:
+    """Scores answers by one metric, and by a user's further ones.
+
+    main: a user's metric that decides em and f1 in place of `metric`; further: others, whose numbers only go to `custom`.
+    Both by name, with their function.
+    """
+
+    metric: Metric
+    rule: OverlapRule = field(default_factory=OverlapRule)
+    main: tuple[str, CustomMetric] | None = None
+    further: tuple[tuple[str, CustomMetric], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The metric's name, as the config has it."""
+        return self.main[0] if self.main else self.metric.name
+
+    def prepare_gold(self, item: Item) -> Gold:
+        """Once per item; answers of any number can be scored against it."""
+        return Gold(
+            golds=None if item.is_unanswerable else self.metric.golds(item.answers),
+            context=item.context if item.kind == "open" else None,
+            item=item if self.main or self.further else None,
+        )
+
+    def score(self, gold: Gold, text: str) -> ItemScore:
+        """Raises ConfigError when a user's metric returns what is no number."""
+        custom: dict[str, float] = {}
+        if gold.item is not None:
+            em, f1 = self._by_user(gold, gold.item, text, custom)
+        else:
+            em, f1 = MISS if gold.golds is None else self.metric.match(gold.golds, text)
+        abstained = (em == 0 or gold.golds is None) and is_abstention(text)
+        if abstained:
+            em, f1 = HIT if gold.golds is None else MISS
+        elif gold.golds is None:
+            em, f1 = MISS
+        share = unsupported = None
+        if gold.context is not None:
+            share = None if abstained else overlap(gold.context, text, min_token_overlap=self.rule.min_token_overlap)
+            unsupported = share is not None and share < self.rule.threshold
+        return ItemScore(
+            em=em,
+            f1=f1,
+            abstained=abstained,
+            false_answer=None if gold.golds is not None else not abstained,
+            unsupported=unsupported,
+            overlap=share,
+            custom=custom,
+        )
+
+    def _by_user(self, gold: Gold, item: Item, text: str, custom: dict[str, float]) -> EmF1:
+        """EM and F1 before the rules on abstaining; fills `custom`."""
+        for name, function in self.further:
+            custom.update(_numbers(name, function(item, text)))
+        if self.main is None:
+            return MISS if gold.golds is None else self.metric.match(gold.golds, text)
+        name, function = self.main
+        numbers = _numbers(name, function(item, text))
+        em = numbers.pop("em", None)
+        f1 = numbers.pop("f1", em)
+        custom.update(numbers)
+        if em not in (0, 1) or f1 is None or not 0 <= f1 <= 1:
+            raise ConfigError(
+                f"the metric {name} returned em = {em!r} and f1 = {f1!r}",
+                where=f"item {item.key}",
+                hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1',
+            )
+        return int(em), float(f1)
+
+
+def _numbers(name: str, returned: Mapping[str, float] | float) -> dict[str, float]:
+    """Named finite numbers; a single one takes the function's name."""
+    named = dict(returned) if isinstance(returned, Mapping) else {name.rpartition(":")[2]: returned}
+    for key, value in named.items():
+        if not isinstance(value, bool | int | float) or not math.isfinite(value):
+            raise ConfigError(
+                f"the metric {name} returned {value!r} for {key!r}",
+                hint="return a finite number, or a mapping of names to finite numbers",
+            )
+    return {str(key): float(value) for key, value in named.items()}
