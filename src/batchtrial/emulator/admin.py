@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from batchtrial.emulator.bill import Bill, ReaderOf, calls_by_provider
+from batchtrial.emulator.bill import Bill, calls_by_provider
 from batchtrial.emulator.clock import rfc3339
+from batchtrial.emulator.closing import Closing
 from batchtrial.emulator.effects import Effects, merged
 from batchtrial.emulator.faults import FaultFileError, decode_rules
 from batchtrial.emulator.jsontext import BadJson, decode, decode_object
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.rowfile import RowFile
-from batchtrial.emulator.service import Service
 from batchtrial.emulator.truth import truth
 
 PAGE: Final = 1000
@@ -29,9 +29,9 @@ PAGE: Final = 1000
 class Admin:
     """Handlers of the emulator's own routes."""
 
-    def __init__(self, service: Service, readers: dict[str, ReaderOf]) -> None:
-        self.service, self.world, self.readers = service, service.world, readers
-        self.bill = Bill(service, readers)
+    def __init__(self, closing: Closing) -> None:
+        self.service, self.world, self.formats = closing.service, closing.world, closing.formats
+        self.bill = Bill(closing)
 
     def routes(self) -> list[Route]:
         return [
@@ -104,6 +104,8 @@ class Admin:
             return _refused(str(err), 404)
         except (BadJson, ValidationError) as err:
             return _refused(str(err))
+        if self.service.status(batch).outcome is not None:
+            return _refused("the batch is over", 409)
         return JSONResponse(self._shown(self.service.batches.disturb(batch, merged([batch.effects, do]))))
 
     async def requests(self, request: Request) -> Response:
@@ -125,7 +127,7 @@ class Admin:
         for batch in self.service.batches.all():
             if (seq is not None and batch.seq != seq) or batch.n_rows == 0:
                 continue
-            read = None if batch.problems else self.readers[batch.provider](batch)
+            read = None if batch.problems else self.formats[batch.provider].reader_of(batch)
             with RowFile(self.world.blob(batch.blob)) as rows:
                 for row in range(len(rows)):
                     line = rows.line(row)

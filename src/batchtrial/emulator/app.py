@@ -8,36 +8,57 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from batchtrial.emulator import fireworks
+from batchtrial.emulator import anthropic, fireworks, openai
 from batchtrial.emulator.admin import Admin
+from batchtrial.emulator.anthropic_batches import MessageBatches
+from batchtrial.emulator.closing import Closing
 from batchtrial.emulator.fireworks_datasets import Datasets, StorageWire
 from batchtrial.emulator.fireworks_jobs import Jobs
+from batchtrial.emulator.openai_batches import OpenAIBatches
+from batchtrial.emulator.openai_files import Files
 from batchtrial.emulator.service import Service
 from batchtrial.emulator.wire import Wire, WireError
 
 
+def make_closing(service: Service) -> Closing:
+    """What closes the batches of all three wires."""
+    seed = service.world.seed
+    formats = {
+        "fireworks": fireworks.format_of(seed),
+        "openai": openai.format_of(seed),
+        "anthropic": anthropic.format_of(seed, service.model.file.knows),
+    }
+    return Closing(service, formats)
+
+
 def make_app(service: Service) -> Starlette:
     """The application; its state is the service's world."""
-    fireworks_wire = fireworks.FireworksWire()
+    fireworks_wire, openai_wire, anthropic_wire = fireworks.FireworksWire(), openai.OpenAIWire(), anthropic.AnthropicWire()
+    closing = make_closing(service)
     datasets = Datasets(service)
-    jobs = Jobs(service, datasets)
-    signed = datasets.signed_routes(StorageWire())
-    signed[0].name = signed[1].name = "_signed"
+    jobs = Jobs(service, datasets, closing)
+    files = Files(service)
     routes: list[Route] = [
-        *Admin(service, {"fireworks": fireworks.reader_of}).routes(),
-        *signed,
+        *Admin(closing).routes(),
+        *datasets.signed_routes(StorageWire()),
         *jobs.routes(fireworks_wire),
         *datasets.routes(fireworks_wire),
+        *OpenAIBatches(service, files, closing).routes(openai_wire),
+        *files.routes(openai_wire),
+        *MessageBatches(service, closing).routes(anthropic_wire),
     ]
 
     def wire_of(request: Request) -> Wire:
-        return fireworks_wire
+        if request.url.path.startswith("/v1/messages") or "anthropic-version" in request.headers:
+            return anthropic_wire
+        return fireworks_wire if request.url.path.startswith("/v1/accounts") else openai_wire
 
     async def no_route(request: Request, err: Exception) -> Response:
         assert isinstance(err, HTTPException)
-        text = "The requested resource was not found." if err.status_code == 404 else str(err.detail)
-        found = WireError(err.status_code, text, headers=dict(err.headers or {}))
-        return wire_of(request).error(found, service.next_request_id())
+        text = f"No route for {request.method} {request.url.path}" if err.status_code in (404, 405) else str(err.detail)
+        wire, request_id = wire_of(request), service.next_request_id()
+        headers = {**wire.headers(request_id), **(err.headers or {})}
+        return wire.error(WireError(err.status_code, text, headers=headers), request_id)
 
     app = Starlette(routes=routes, exception_handlers={HTTPException: no_route})
     app.router.redirect_slashes = False

@@ -7,55 +7,33 @@ expired, were cancelled or deleted.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from batchtrial.emulator.bodies import usage_of
-from batchtrial.emulator.jsontext import decode_object
-from batchtrial.emulator.lifecycle import Status, status
+from batchtrial.emulator.closing import Closing
+from batchtrial.emulator.lifecycle import status
 from batchtrial.emulator.records import Batch
-from batchtrial.emulator.rows import Fate, Reader
-from batchtrial.emulator.service import Service
+from batchtrial.emulator.rowfile import RowFile
 
 SHOWN_AT_MOST: Final = 100
-ReaderOf = Callable[[Batch], Reader]
 _FAR_FUTURE: Final = 400 * 86_400.0
 
 
 class Bill:
-    """Puts ended batches on the bill and adds it up."""
+    """Adds up what is on the bill, after closing every batch that is over."""
 
-    def __init__(self, service: Service, readers: dict[str, ReaderOf]) -> None:
-        self.service, self.world, self.readers = service, service.world, readers
+    def __init__(self, closing: Closing) -> None:
+        self.closing, self.service, self.world = closing, closing.service, closing.world
 
-    def settle(self) -> None:
-        """Put every batch that has ended and is not on the bill yet there."""
-        for batch in self._unbilled():
-            at = self.service.status(batch)
-            if at.outcome is not None:
-                self._settle(batch, at)
-
-    def _unbilled(self) -> list[Batch]:
-        rows = self.world.rows("SELECT seq FROM batches WHERE n_billed IS NULL ORDER BY seq")
+    def _open(self) -> list[Batch]:
+        rows = self.world.rows("SELECT seq FROM batches WHERE closed IS NULL ORDER BY seq")
         return [self.service.batches.by_seq(row["seq"]) for row in rows]
 
-    def _settle(self, batch: Batch, at: Status) -> None:
-        lines = list(self._billed(batch, at))
-        with self.world.commit() as db:
-            # Two askers may have worked the same batch out: the rows are the same, so the second changes nothing.
-            db.executemany("INSERT OR IGNORE INTO paid VALUES(?, ?, ?, ?, ?, ?)", lines)
-            db.execute("UPDATE batches SET n_billed = ? WHERE seq = ?", (len(lines), batch.seq))
-
-    def _billed(self, batch: Batch, at: Status) -> Iterator[tuple[int, int, str, int, int, int]]:
-        """(batch, row, custom_id, identity, input tokens, output tokens) of each row to be paid for."""
-        if at.outcome == "failed":
-            return
-        with self.service.fates(batch, at, self.readers[batch.provider](batch)) as fates:
-            for row in range(fates.n):
-                fate = fates.fate(row)
-                if fate.is_billed and fate.asked is not None and fate.who is not None:
-                    identity = self.service.model.billing_identity(batch.provider, fate.asked, fate.who)
-                    yield batch.seq, row, fate.custom_id, identity, *_tokens(fate)
+    def settle(self) -> None:
+        """Put every batch that is over and not on the bill yet there."""
+        for batch in self._open():
+            at = self.service.status(batch)
+            if at.outcome is not None:
+                self.closing.closed(batch, at)
 
     def ledger(self, *, at_end: bool = False) -> dict[str, Any]:
         """The bill as JSON. With `at_end` it is the bill as it will be once every live batch has run its course."""
@@ -64,10 +42,10 @@ class Bill:
             if not at_end:
                 return self._added_up()
             with self.world.rehearsal() as db:
-                for batch in self._unbilled():
+                for batch in self._open():
                     end = status(batch, self.world.clock.now() + _FAR_FUTURE, self.service.usual_seconds)
                     if end.outcome is not None:
-                        db.executemany("INSERT OR IGNORE INTO paid VALUES(?, ?, ?, ?, ?, ?)", list(self._billed(batch, end)))
+                        db.executemany("INSERT OR IGNORE INTO paid VALUES(?, ?, ?, ?, ?, ?)", list(self.closing.paid_rows(batch, end)))
                 return self._added_up()
 
     def _added_up(self) -> dict[str, Any]:
@@ -126,8 +104,8 @@ class Bill:
             (row["identity"], SHOWN_AT_MOST),
         )
         batch = self.service.batches.by_seq(paid[0]["batch"])
-        with self.service.fates(batch, self.service.status(batch), self.readers[batch.provider](batch)) as fates:
-            read = fates.reader(fates.rows.line(paid[0]["row"]))
+        with RowFile(self.world.blob(batch.blob)) as rows:
+            read = self.closing.formats[batch.provider].reader_of(batch)(rows.line(paid[0]["row"]))
         assert read.asked is not None
         who = self.service.model.identity(read.asked)
         return {
@@ -141,16 +119,6 @@ class Bill:
             "custom_ids": [each["custom_id"] for each in paid],
             "batches": [each["id"] for each in paid],
         }
-
-
-def _tokens(fate: Fate) -> tuple[int, int]:
-    if fate.upstream is None:
-        return usage_of(fate.answers)
-    usage = decode_object(fate.upstream).get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    n_input = usage.get("prompt_tokens", usage.get("input_tokens", 0))
-    n_output = usage.get("completion_tokens", usage.get("output_tokens", 0))
-    return (n_input if isinstance(n_input, int) else 0), (n_output if isinstance(n_output, int) else 0)
 
 
 def calls_by_provider(rows: list[sqlite3.Row]) -> dict[str, dict[str, dict[str, int]]]:

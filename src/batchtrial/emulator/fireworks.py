@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from batchtrial.emulator import bodies
 from batchtrial.emulator.asked import Asked, BadRequest, from_chat
+from batchtrial.emulator.closing import Format, Renderer
 from batchtrial.emulator.jsontext import BadJson, decode_object, encode_line
 from batchtrial.emulator.records import Batch
-from batchtrial.emulator.results import Renderer
 from batchtrial.emulator.rows import Fate, Problem, Read, Reader
 from batchtrial.emulator.wire import WireError
 
@@ -113,7 +113,12 @@ def line_problem(line: bytes, seen: set[int]) -> str | None:
     return None
 
 
-def renderer_of(seed: int) -> Renderer:
+def format_of(seed: int) -> Format:
+    """How jobs read and write."""
+    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed), file_names=(OUTPUT, ERRORS))
+
+
+def _renderer(seed: int) -> Renderer:
     """Lines of the two result files: flat answers, and errors."""
 
     def render(fate: Fate) -> tuple[str, bytes] | None:

@@ -24,6 +24,7 @@ UPLOAD_LIMIT_BYTES: Final = 150_000_000  # of the one-request upload
 UPLOAD_URL_SECONDS: Final = 3600
 DOWNLOAD_URL_SECONDS: Final = 599
 BASE: Final = "/v1/accounts/{account}/datasets"
+SIGNED: Final = "/_signed/{action}/{account}/{dataset}/{key:path}"
 FILENAME: Final = re.compile(r"[^/\x00-\x1f]{1,255}")
 
 DerivedDataset = Callable[[str], dict[str, Any] | None]  # full name -> dataset that a job has written, or None
@@ -57,7 +58,7 @@ class Datasets:
 
     def signed_routes(self, storage: StorageWire) -> list[Route]:
         def route(method: str, op: str, handler: Callable[[Call], Any]) -> Route:
-            return Route("/_signed/{action}/{account}/{dataset}/{key:path}", Endpoint(self.service, storage, op, handler), methods=[method])
+            return Route(SIGNED, Endpoint(self.service, storage, op, handler), methods=[method], name="signed")
 
         return [route("PUT", "put_signed", self.put_signed), route("GET", "download", self.download_signed)]
 
@@ -201,7 +202,7 @@ class Datasets:
         """URL on this server's own host that is good for `seconds` of the virtual clock."""
         _, account, _, dataset = name.split("/")
         expires = int(self.world.clock.now()) + seconds
-        url = call.request.url_for("_signed", action=action, account=account, dataset=dataset, key=key)
+        url = call.request.url_for("signed", action=action, account=account, dataset=dataset, key=key)
         signature = self.signature(action, name, key, expires)
         return str(url.include_query_params(**{"X-Goog-Expires": expires, "X-Goog-Signature": signature}))
 

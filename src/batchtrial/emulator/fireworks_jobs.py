@@ -18,23 +18,20 @@ from starlette.routing import Route
 
 from batchtrial.emulator.batches import NewBatch
 from batchtrial.emulator.clock import rfc3339
+from batchtrial.emulator.closing import Closing
 from batchtrial.emulator.effects import Effects
 from batchtrial.emulator.fireworks import (
-    ERRORS,
-    OUTPUT,
     FireworksWire,
     check_id,
     last_segment,
     line_problem,
     reader_of,
-    renderer_of,
 )
 from batchtrial.emulator.fireworks_datasets import Datasets
 from batchtrial.emulator.fireworks_paging import page
 from batchtrial.emulator.jsontext import BadJson, decode_object
 from batchtrial.emulator.lifecycle import CANCEL_SHARE, Status
 from batchtrial.emulator.records import Batch
-from batchtrial.emulator.results import Results
 from batchtrial.emulator.rowfile import save_index, scan
 from batchtrial.emulator.service import Service
 from batchtrial.emulator.wire import Call, Endpoint, WireError
@@ -80,9 +77,8 @@ class TakenIn:
 class Jobs:
     """Handlers of the job routes."""
 
-    def __init__(self, service: Service, datasets: Datasets) -> None:
-        self.service, self.world, self.datasets = service, service.world, datasets
-        self.results = Results(service, reader_of, lambda batch: renderer_of(service.world.seed))
+    def __init__(self, service: Service, datasets: Datasets, closing: Closing) -> None:
+        self.service, self.world, self.datasets, self.closing = service, service.world, datasets, closing
         datasets.derived = self.output_dataset
         datasets.derived_files = self.output_files
 
@@ -227,14 +223,15 @@ class Jobs:
         state = None
         if unknown is not None and self.service.batches.count_poll(batch) <= unknown.polls:
             state = unknown.state
-        return JSONResponse(self.shown(batch, state))
+        return JSONResponse(await asyncio.to_thread(lambda: self.shown(batch, state)))
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
         prefix = f"accounts/{call.request.path_params['account']}/"
         is_first_page = not call.request.query_params.get("pageToken")
         batches = self.service.batches.listed("fireworks", is_first_page=is_first_page)
-        shown = [self.shown(batch) for batch in reversed(batches) if batch.id.startswith(prefix)]
+        mine = [batch for batch in reversed(batches) if batch.id.startswith(prefix)]
+        shown = await asyncio.to_thread(lambda: [self.shown(batch) for batch in mine])
         return JSONResponse(page(call.request, "batchInferenceJobs", shown))
 
     async def delete(self, call: Call) -> Response:
@@ -278,13 +275,21 @@ class Jobs:
     def _progress(self, batch: Batch, at: Status) -> dict[str, Any] | None:
         if "JOB_STATE_RUNNING" not in at.since:
             return None
+        n_failed = n_input = n_output = 0
+        if at.outcome is not None:
+            closed = self.closing.closed(batch, at)
+            n_failed, n_input, n_output = closed.n("errored"), closed.input_tokens, closed.output_tokens
         return {
             "percent": 100 * at.n_finished // max(1, batch.n_rows),
             "epoch": 0,
             "totalInputRequests": batch.n_rows,
             "totalProcessedRequests": at.n_finished,
-            "successfullyProcessedRequests": 0 if batch.effects.all_failed else at.n_finished,
-            "failedRequests": at.n_finished if batch.effects.all_failed else 0,
+            "successfullyProcessedRequests": at.n_finished - n_failed,
+            "failedRequests": n_failed,
+            "outputRows": at.n_finished - n_failed,
+            "inputTokens": n_input,
+            "outputTokens": n_output,
+            "cachedInputTokenCount": 0,
         }
 
     # Output datasets: they follow from their job and are not stored.
@@ -319,7 +324,7 @@ class Jobs:
         batch = self._job_writing(name)
         while batch is not None:
             dataset = last_segment(batch.wire["outputDatasetId"])
-            files = self.results.files(batch, self.service.status(batch), (OUTPUT, ERRORS))
+            files = self.closing.closed(batch, self.service.status(batch)).files
             found.update({f"dataset/{dataset}/{file}": path for file, path in files.items()})
             earlier = batch.wire.get("continuedFromJobName") if lineage else None
             batch = self.service.batches.get("fireworks", earlier) if earlier else None

@@ -159,11 +159,15 @@ class Call:
         world = self.service.world
         name, draft = world.new_blob()
         n_bytes = 0
-        with draft.open("wb") as target:
-            async for piece in self.request.stream():
-                n_bytes += len(piece)
-                if n_bytes <= limit:
-                    target.write(piece)
+        try:
+            with draft.open("wb") as target:
+                async for piece in self.request.stream():
+                    n_bytes += len(piece)
+                    if n_bytes <= limit:
+                        target.write(piece)
+        except ClientDisconnect:
+            draft.unlink()
+            raise
         if n_bytes > limit:
             draft.unlink()
             raise WireError(413, "Request exceeds the maximum allowed number of bytes.")

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS batches(
   seq INTEGER PRIMARY KEY, provider TEXT NOT NULL, id TEXT NOT NULL, created_at REAL NOT NULL, n_rows INTEGER NOT NULL,
   blob TEXT NOT NULL, wire TEXT NOT NULL, effects TEXT NOT NULL, problems TEXT NOT NULL, is_upstream INTEGER NOT NULL,
   finished_at REAL, cancelled_at REAL, deleted_at REAL,
-  polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER);
+  polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER, closed TEXT);
 CREATE INDEX IF NOT EXISTS batches_by_id ON batches(provider, id);
 CREATE TABLE IF NOT EXISTS paid(
   batch INTEGER NOT NULL, row INTEGER NOT NULL, custom_id TEXT NOT NULL, identity INTEGER NOT NULL,
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS datasets(
 CREATE TABLE IF NOT EXISTS files(
   id TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_at REAL NOT NULL, filename TEXT NOT NULL, purpose TEXT NOT NULL,
   n_bytes INTEGER NOT NULL, blob TEXT NOT NULL, expires_at REAL, deleted_at REAL);
+CREATE TABLE IF NOT EXISTS result_files(id TEXT PRIMARY KEY, batch INTEGER NOT NULL, name TEXT NOT NULL, deleted_at REAL);
 CREATE TABLE IF NOT EXISTS uploads(
   id TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_at REAL NOT NULL, wire TEXT NOT NULL, status TEXT NOT NULL, file TEXT);
 CREATE TABLE IF NOT EXISTS upload_parts(
