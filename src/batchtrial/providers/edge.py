@@ -40,6 +40,8 @@ SPENT_CODES = frozenset(
 )
 # The connection was never made, so nothing can have been accepted. Names, since two generations of SDK bring two HTTP libraries.
 NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
+# Fireworks has no code of its own for a spent budget: a failed precondition, and words.
+SPENT_WORDS = re.compile(r"spend(ing)? (limit|cap)|out of credit|account is suspended", re.IGNORECASE)
 KEY_SHAPED = re.compile(r"\b(?:sk|fw|gsk|pk)[-_][A-Za-z0-9*_-]{6,}|(?<=Bearer )\S+|\S*\*{4,}\S*")
 
 
@@ -123,17 +125,18 @@ class Edge:
         """The error for an HTTP answer; the table of every adapter."""
         code, text = provider_message(body)
         what = self.redact(f"HTTP {status}{f' ({code})' if code else ''}: {text or 'no message'}")
+        is_spent = status == 402 or (status in (403, 412, 429) and (code in SPENT_CODES or SPENT_WORDS.search(text) is not None))
+        if is_spent:
+            return RateLimited(
+                f"{self.title} says that the money is spent: {what}",
+                where=where,
+                hint="raise the spending limit at the provider, then resume",
+            )
         if status in (401, 403):
             return AuthFailed(
                 f"{self.title} refused the API key: {what}",
                 where=where,
                 hint=f"check {self.variable} and what its account may do",
-            )
-        if status == 402 or (status == 429 and code in SPENT_CODES):
-            return RateLimited(
-                f"{self.title} says that the money is spent: {what}",
-                where=where,
-                hint="raise the spending limit at the provider, then resume",
             )
         if status == 404:
             return NotFound(f"{self.title} does not know it: {what}", where=where)

@@ -1,0 +1,170 @@
+"""What the contract tests need of each wire: an adapter at an emulator, requests, intents, and the few things that really differ."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.emulator_process import Emulator
+
+from batchtrial.errors import Unsure
+from batchtrial.keys import custom_id, item_hash
+from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.base import Intent, Provider
+from batchtrial.providers.edge import Timeouts
+from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
+from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+from batchtrial.records import Request
+
+KEY = "fw-contract-key-0123456789"
+BATCH_LIFE_SECONDS = 40.0
+TIMEOUTS = Timeouts(connect=2.0, read=5.0, answer=20.0, slow=5.0)
+
+Make = Callable[[Emulator, str, Mapping[str, Any]], Provider]
+
+
+def _fireworks(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
+    given: dict[str, Any] = {"account_id": "acct", "base_url": emu.fireworks_base_url, "timeouts": TIMEOUTS} | dict(settings)
+    return FireworksProvider(FireworksSettings(**given), key, sleep=lambda seconds: None)
+
+
+def _openai(endpoint: str) -> Make:
+    def make(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
+        given: dict[str, Any] = {"base_url": emu.openai_base_url, "endpoint": endpoint, "timeouts": TIMEOUTS} | dict(settings)
+        return OpenAIProvider(OpenAISettings(**given), key)
+
+    return make
+
+
+def _anthropic(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
+    given: dict[str, Any] = {"base_url": emu.anthropic_base_url, "timeouts": TIMEOUTS} | dict(settings)
+    return AnthropicProvider(AnthropicSettings(**given), key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """One adapter in one setting. model: a name the price table and the wire know."""
+
+    name: str
+    provider: str
+    model: str
+    make: Make
+    download_ops: tuple[str, ...] = ("download", "results")
+    expired_is_told: bool = True  # rows that ran out of time have lines of their own
+    refuses_twins: bool = False  # a second create of one attempt is answered 409
+
+
+WIRES: Mapping[str, Wire] = {
+    wire.name: wire
+    for wire in (
+        Wire(
+            name="fireworks",
+            provider="fireworks",
+            model="accounts/fireworks/models/gpt-oss-20b",
+            make=_fireworks,
+            expired_is_told=False,
+            refuses_twins=True,
+        ),
+        Wire(name="openai-responses", provider="openai", model="gpt-6-luna", make=_openai("/v1/responses")),
+        Wire(name="openai-chat", provider="openai", model="gpt-6-luna", make=_openai("/v1/chat/completions")),
+        Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic),
+    )
+}
+
+
+@dataclass(slots=True)
+class World:
+    """An adapter at a running emulator, and the attempts made through it."""
+
+    wire: Wire
+    emu: Emulator
+    provider: Provider
+    folder: Path
+    tokens: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    n_before: int = 0  # batches of earlier tests
+
+    def __post_init__(self) -> None:
+        # Far enough on that whatever earlier tests left has ended, and is too old to be taken for a batch of this one.
+        self.emu.advance(6 * 3600.0)
+        self.n_before = len(self.batches())
+
+    def now(self) -> datetime:
+        """The emulator's clock."""
+        return datetime.fromtimestamp(self.emu.call("GET", "/_emulator/clock")["now"], UTC)
+
+    def requests(self, n: int, **changed: Any) -> list[Request]:
+        """Requests with the ids that the pipeline gives them."""
+        return [
+            replace(
+                Request(
+                    custom_id=custom_id("control", 0.7, "0123456789abcdef", item_hash("sample", f"q{number}"), 0),
+                    model=self.wire.model,
+                    system="Answer in one word.",
+                    user=f"What is number {number}?",
+                    max_tokens=64,
+                    temperature=0.7,
+                ),
+                **changed,
+            )
+            for number in range(n)
+        ]
+
+    def payload(self, requests: Sequence[Request], name: str = "part.jsonl") -> Path:
+        """The part file of the requests."""
+        path = self.folder / name
+        path.write_bytes(b"".join(map(self.provider.encode, requests)))
+        return path
+
+    def intent(self, payload: Path, *, part: str = "t07_control_p01", attempt: int = 1) -> Intent:
+        """A new attempt, recorded at the emulator's time."""
+        body = payload.read_bytes()
+        return Intent(
+            part=part,
+            attempt=attempt,
+            token=f"{hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]}{next(self.tokens):04x}",
+            payload_sha256=hashlib.sha256(body).hexdigest(),
+            n_requests=body.count(b"\n"),
+            created_at=self.now(),
+            model=self.wire.model,
+            label="run r1, part 1",
+        )
+
+    def submit(self, n: int = 5, **changed: Any) -> str:
+        """A new batch of n requests; its id."""
+        payload = self.payload(self.requests(n, **changed))
+        return self.provider.submit(self.intent(payload), payload, lambda file_id: None)
+
+    def finish(self) -> None:
+        """Let every batch run its course."""
+        self.emu.advance(BATCH_LIFE_SECONDS)
+
+    def batches(self) -> list[dict[str, Any]]:
+        """What the emulator accepted on this wire in this test, oldest first."""
+        return [batch for batch in self.emu.batches() if batch["provider"] == self.wire.provider][self.n_before :]
+
+    def n_calls(self, op: str | None = None) -> int:
+        """How often an operation, or any, was asked for on this wire."""
+        found = self.emu.calls().get(self.wire.provider, {})
+        return sum(counts["received"] for name, counts in found.items() if op in (None, name))
+
+    def fault(self, op: str, do: Mapping[str, Any], on: Any = "every") -> None:
+        """A fault rule for this wire."""
+        self.emu.add_faults([{"match": {"provider": self.wire.provider, "op": op}, "on": on, "do": dict(do)}])
+
+    def fault_downloads(self, do: Mapping[str, Any], on: Any = "every") -> None:
+        """The same fault for whatever operation brings this wire's results."""
+        for op in self.wire.download_ops:
+            self.fault(op, do, on)
+
+    def settle(self, intent: Intent, owned: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """What `find` says once it can say something: while it is Unsure, time goes by."""
+        try:
+            return self.provider.find(intent, owned)
+        except Unsure:
+            self.finish()
+            return self.provider.find(intent, owned)
