@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.results import MAX_ID_CHARS, clean, count, failure, load_object, parts_text, text_of
-from batchtrial.providers.rows import Plain
+from batchtrial.providers.results import clean, count, failure, load_object, parts_text, text_of
+from batchtrial.providers.rows import Count, Plain, is_odd
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {
@@ -27,15 +27,15 @@ TOKEN = re.compile(r"[0-9a-f]{16}-(?P<rest>.+)")
 
 
 class _CacheUsage(msgspec.Struct, gc=False):
-    input_tokens: int
-    output_tokens: int
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
+    input_tokens: Count
+    output_tokens: Count
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
     output_tokens_details: _Details | None = None
 
 
 class _Details(msgspec.Struct, gc=False):
-    thinking_tokens: int | None = None
+    thinking_tokens: Count | None = None
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -76,13 +76,13 @@ def pick(line: bytes) -> Plain | None:
     text, usage = texts[0], message.usage
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     n_in, n_out, details = usage.input_tokens + read + written, usage.output_tokens, usage.output_tokens_details
-    if not text or "\x00" in text or not 0 < len(custom_id) <= MAX_ID_CHARS or custom_id[16:17] == "-" or min(n_in, n_out, read, written) < 0:
+    if is_odd(text, custom_id, message.id, message.stop_reason) or custom_id[16:17] == "-":
         return None
     return (
         custom_id,
         text,
         FINISH.get(message.stop_reason, message.stop_reason) or None,
-        message.id or None,
+        message.id,
         n_in,
         n_out,
         read,

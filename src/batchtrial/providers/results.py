@@ -15,6 +15,8 @@ from batchtrial.records import BadLine, Outcome, RawResult, Request, Usage
 
 MAX_ID_CHARS = 128
 MAX_ERROR_CHARS = 2000
+MAX_COUNT = 10**12
+"""A token count beyond this is nonsense, and would not fit into a table's integers when added up."""
 
 # Codes that name a fault of the request itself: the same row again gives the same answer.
 HOPELESS_CODES = frozenset(
@@ -154,7 +156,7 @@ def failure(custom_id: str, fault: object, status: int | None, request_id: str |
     elif word in CANCELLED_CODES:
         outcome = Outcome.CANCELLED
     kind = fault.get("type") if isinstance(fault, dict) else None
-    shown = str(code) if code is not None else (f"HTTP {status}" if status else "no_code")
+    shown = str(code) if code is not None else (f"HTTP {status}" if status and status >= 400 else "no_code")
     return RawResult(
         custom_id=custom_id,
         outcome=outcome,
@@ -195,16 +197,12 @@ def usage_of(usage: object) -> Usage | None:
 
 
 def count(value: object) -> int | None:
-    """A whole number of at least 0, also when it came as a float or as digits; else None."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if value >= 0 else None
-    if isinstance(value, float):
-        return int(value) if value >= 0 and value.is_integer() else None
+    """A whole number from 0 to 10**12, also when it came as a float or as digits; else None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        return int(value)
-    return None
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
 
 
 def text_of(value: object) -> str | None:

@@ -7,11 +7,12 @@ of `json.loads`. Whatever is not exactly a plain success line (an odd type, a NU
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Annotated
 
 import msgspec
 
 from batchtrial.providers.base import Rows
-from batchtrial.providers.results import MAX_ID_CHARS
+from batchtrial.providers.results import MAX_COUNT, MAX_ID_CHARS
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 Plain = tuple[str, str, str | None, str | None, int, int, int, int, int]
@@ -22,18 +23,21 @@ Pick = Callable[[bytes], Plain | None]
 Careful = Callable[[bytes], RawResult]
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+
+
 class _InputDetails(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class _ChatUsage(msgspec.Struct, gc=False):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Count
+    completion_tokens: Count
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
 
@@ -83,8 +87,8 @@ class _Output(msgspec.Struct, gc=False):
 
 
 class _ResponsesUsage(msgspec.Struct, gc=False):
-    input_tokens: int
-    output_tokens: int
+    input_tokens: Count
+    output_tokens: Count
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
 
@@ -113,6 +117,19 @@ _flat = msgspec.json.Decoder(_FlatLine).decode
 _chat = msgspec.json.Decoder(_ChatLine).decode
 
 
+def is_odd(text: str, custom_id: str, request_id: str | None, finish_reason: str | None) -> bool:
+    """Whether a success needs the careful reader: something is empty or too long, or holds a NUL."""
+    return (
+        not text
+        or not request_id
+        or "\x00" in text
+        or "\x00" in custom_id
+        or "\x00" in request_id
+        or (finish_reason is not None and "\x00" in finish_reason)
+        or not 0 < len(custom_id) <= MAX_ID_CHARS
+    )
+
+
 def pick_flat(line: bytes) -> Plain | None:
     """A plain success line of the flat shape (Fireworks), or None."""
     try:
@@ -138,13 +155,13 @@ def _chat_plain(custom_id: str, body: _ChatBody, request_id: str | None) -> Plai
     choice, usage = body.choices[0], body.usage
     text, n_in, n_out = choice.message.content, usage.prompt_tokens, usage.completion_tokens
     before, after = usage.prompt_tokens_details, usage.completion_tokens_details
-    if not text or "\x00" in text or not 0 < len(custom_id) <= MAX_ID_CHARS or n_in < 0 or n_out < 0:
+    if is_odd(text, custom_id, request_id, choice.finish_reason):
         return None
     return (
         custom_id,
         text,
         choice.finish_reason or None,
-        request_id or None,
+        request_id,
         n_in,
         n_out,
         (before.cached_tokens or 0) if before else 0,
@@ -168,13 +185,13 @@ def pick_responses(line: bytes) -> Plain | None:
         return None
     text, n_in, n_out = parts[0].text, usage.input_tokens, usage.output_tokens
     before, after = usage.input_tokens_details, usage.output_tokens_details
-    if not text or "\x00" in text or not 0 < len(custom_id) <= MAX_ID_CHARS or n_in < 0 or n_out < 0:
+    if is_odd(text, custom_id, reply.request_id, None):
         return None
     return (
         custom_id,
         text,
         "stop",
-        reply.request_id or None,
+        reply.request_id,
         n_in,
         n_out,
         (before.cached_tokens or 0) if before else 0,
