@@ -189,14 +189,14 @@ def _mean_percentile(
     law = resampling_law(grid) if grid is not None else None
     used: int | None = None
     if law is not None:
-        low, high = law.quantile(tail), law.quantile(1.0 - tail)
+        low, high = law.interval(tail, tail)
     elif (ends := _expanded_ends(values, counts, mean, se, n, tail)) is not None:
         low, high = ends
     else:
         used = replicates or DEFAULT_REPLICATES
         shifts = np.sort(np.concatenate([shift for shift, _ in _mean_draws(values - mean, counts, seed, used)]))
         simulated = Law(values=mean + shifts, probabilities=np.full(used, 1.0 / used))
-        low, high = simulated.quantile(tail), simulated.quantile(1.0 - tail)
+        low, high = simulated.interval(tail, tail)
     return _interval(
         mean,
         low,
@@ -247,7 +247,7 @@ def _mean_t(values: Floats, counts: NDArray[np.int64], level: float, seed: int, 
         # A resample of one single value has no spread: its ratio is as extreme as the side it falls on.
         ratios.append(np.where(spread > 1e-12 * se, ratio, np.copysign(np.inf, shift)))
     t = np.sort(np.concatenate(ratios))
-    low_t, high_t = (float(t[min(int(p * t.size), t.size - 1)]) for p in (tail, 1.0 - tail))
+    low_t, high_t = Law(values=t, probabilities=np.full(t.size, 1.0 / t.size)).interval(tail, tail)
     if not (math.isfinite(low_t) and math.isfinite(high_t)):
         return _without(mean, "too many resamples have no spread", level, "bootstrap_t", n, dropped)
     return _interval(mean, mean - high_t * se, mean - low_t * se, level, "bootstrap_t", n, dropped, se, (), seed=seed, replicates=replicates)

@@ -44,6 +44,15 @@ class Law:
         reached = np.cumsum(self.probabilities) >= p - 1e-12
         return float(self.values[int(np.argmax(reached))] if reached.any() else self.values[-1])
 
+    def interval(self, low_tail: float, high_tail: float) -> tuple[float, float]:
+        """Lower and upper quantile with these tail probabilities; mirrors exactly when the law is mirrored.
+
+        The upper one is the largest value v with P(X >= v) >= high_tail.
+        """
+        reached = np.cumsum(self.probabilities[::-1]) >= high_tail - 1e-12
+        high = self.values[::-1][int(np.argmax(reached))] if reached.any() else self.values[0]
+        return self.quantile(low_tail), float(high)
+
     def share_below(self, x: float, tolerance: float) -> float:
         """P(X < x) + P(X = x) / 2, values within `tolerance` of x counting as equal."""
         below = self.values < x - tolerance
@@ -96,7 +105,8 @@ def resampling_law(grid: Grid) -> Law | None:
     if size * k.size > _MOST_WORK:
         return None
     theta = 2.0 * math.pi / size * np.arange(size // 2 + 1)
-    start = round(n * mean) - size // 2
+    # A window that holds everything starts at the smallest sum; another one is laid around the mean.
+    start = n * int(k.min()) if size > n * spread else round(n * mean) - size // 2
     phi = np.zeros(theta.size, dtype=np.complex128)
     for step, share in zip(k.tolist(), p.tolist(), strict=True):
         phi += share * np.exp(-1j * step * theta)

@@ -60,7 +60,8 @@ def wilcoxon(
     out before ranking, "pratt" ranks them and then leaves them out. Ties get mid-ranks.
     method "exact": the conditional law given the ranks, ties included; "normal": variance sum r^2 / 4, with a continuity
     correction of one half unless correction is False; "auto": exact up to 50 non-zero differences.
-    All zero: W = 0, p = 1. Nothing left: undefined. Raises DataError on unknown options.
+    All zero: W = 0, p = 1. Nothing left: undefined. Raises DataError on unknown options and where an exact law would be too
+    large (thousands of differences).
     Source: Wilcoxon 1945, Biometrics Bulletin 1:80; Pratt 1959, JASA 54:655. Reference: R coin wilcoxsign_test.
     """
     if zero_method not in ("wilcox", "pratt") or alternative not in ("two-sided", "greater", "less"):
@@ -76,9 +77,7 @@ def wilcoxon(
     n_zero = int(d.size - ranks.size)
     plus, minus = float(ranks[signs > 0].sum()), float(ranks[signs < 0].sum())
     exact = ranks.size <= EXACT_RANKS if method == "auto" else method == "exact"
-    p = _exact_p(ranks, plus - minus, alternative) if exact else None
-    if p is None:
-        exact, p = False, _normal_p(ranks, plus - minus, alternative, correction)
+    p = _exact_p(ranks, plus - minus, alternative) if exact else _normal_p(ranks, plus - minus, alternative, correction)
     return SignedRanks(
         statistic=plus,
         p_value=p,
@@ -171,7 +170,7 @@ def _signed_ranks(d: Floats, zero_method: ZeroMethod) -> tuple[Floats, Floats, b
     return kept, np.sign(d[nonzero]), tied
 
 
-def _exact_p(ranks: Floats, signed_sum: float, alternative: Alternative) -> float | None:
+def _exact_p(ranks: Floats, signed_sum: float, alternative: Alternative) -> float:
     if ranks.size == 0:
         return 1.0
     doubled = np.rint(2.0 * ranks).astype(np.int64)  # mid-ranks are halves

@@ -237,7 +237,7 @@ def bootstrap_ideal_binary(case: Case) -> object:
         "mean": got.value,
         "se_bootstrap": got.se,
         "percentile": ends(got),
-        "bca": [law.quantile(tails[0]), law.quantile(tails[1])],
+        "bca": list(law.interval(tails[0], 1.0 - tails[1])),
     }
 
 

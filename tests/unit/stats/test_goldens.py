@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.stats import golden_adapters_a, golden_adapters_b
+from . import golden_adapters_a, golden_adapters_b, golden_adapters_scoring
 
 GOLDENS = Path(__file__).parents[3].parent / "shared" / "goldens" / "statistics.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDENS.read_text(encoding="utf-8")) if GOLDENS.is_file() else []
-ADAPTERS = {**golden_adapters_a.ADAPTERS, **golden_adapters_b.ADAPTERS}
+PARTS = (golden_adapters_a.ADAPTERS, golden_adapters_b.ADAPTERS, golden_adapters_scoring.ADAPTERS)
+ADAPTERS = {name: adapter for part in PARTS for name, adapter in part.items()}
 
 
 @pytest.mark.skipif(not CASES, reason="shared/ is not beside the checkout")
@@ -27,7 +28,7 @@ def test_golden(case: dict[str, Any]) -> None:
 
 
 def test_no_statistic_has_two_adapters() -> None:
-    assert not set(golden_adapters_a.ADAPTERS) & set(golden_adapters_b.ADAPTERS)
+    assert len(ADAPTERS) == sum(len(part) for part in PARTS)
 
 
 def test_a_wrong_number_is_noticed() -> None:
