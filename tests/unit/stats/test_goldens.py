@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from . import golden_adapters_a, golden_adapters_b, golden_adapters_scoring
 
 GOLDENS = Path(__file__).parents[3].parent / "shared" / "goldens" / "statistics.json"
