@@ -45,6 +45,7 @@ def parser(prog: str, backends: Sequence[str], *, needs_backend: bool) -> flags.
     what.add_argument("--temps", nargs="+", action=flags.Words, metavar="T", help="only these temperatures")
     what.add_argument("--no_sweep", action="store_true", help="ignore the config's sweep and trials: one trial with the default prompt set")
     what.add_argument("--trial_filter", metavar="PATTERN", help="only trials whose slug matches, such as '*-operational_only'")
+    what.add_argument("--control_from", metavar="RUN_ID", help="take the control arms over from this finished run; refused when anything differs")
     what.add_argument("--condition", choices=("control", "treatment", "both"), default=None, help="only one of the two arms")
     what.add_argument("--limit_items", type=flags.positive, metavar="N", help="only N items of all question sets together (a seeded sample)")
     what.add_argument("--skip_bad_rows", action="store_true", help="count and report unusable rows instead of failing")
@@ -75,6 +76,7 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
         "backend": "backend",
         "model": "model_id",
         "trial_filter": "trial_filter",
+        "control_from": "control_from",
         "limit_items": "limit_items",
         "parts_per_dataset": "submission.parts_per_dataset",
         "lines_per_part": "submission.lines_per_part",

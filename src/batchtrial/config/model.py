@@ -236,6 +236,7 @@ class Config(Model):
     default_prompt_set: str | None = Field(None, description="Used when nothing asks for others; unset: the first by name.")
     sweep: Sweep | None = Field(None, description="Trials as a cross product.")
     trials: tuple[TrialSpec, ...] = Field((), description="Trials written out; they replace the sweep.")
+    control_from: str | None = Field(None, description="Finished run beside this one whose control arms are taken over instead of bought again.")
     trial_filter: str | None = Field(None, description="Only trials whose slug matches this shell pattern.")
     submission: Submission = Field(Submission(), description="Cutting, sending and waiting.")
     provider: ProviderConfig = Field(ProviderConfig(), description="The provider's address and extras.")

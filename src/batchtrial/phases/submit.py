@@ -6,6 +6,7 @@ When more parts wait than batches may be in flight, places are made by watching 
 from __future__ import annotations
 
 from batchtrial.phases.base import View, Work
+from batchtrial.phases.controls import import_controls
 from batchtrial.phases.queue import Queue
 from batchtrial.records import Verdict
 from batchtrial.state.machine import PartState
@@ -34,5 +35,6 @@ def _was_sent(view: View, part: str) -> bool:
 
 def run(work: Work) -> None:
     """Send. Raises Stopped, ProviderError, PhaseFailed."""
+    import_controls(work)
     queue = Queue(work)
     queue.run("submit", queue.is_submitted, lambda: sum(queue.was_sent(job) for job in queue.jobs))

@@ -205,6 +205,7 @@ class Snapshots:
             input_sha=input_sha,
             temp=arm.temp,
             samples_per_item=arm.samples,
+            imported_from=view.config.control_from,
             counts=sum((r.counts for r in records if r.counts is not None), Counts()) if is_done else None,
         )
 

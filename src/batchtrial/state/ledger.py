@@ -141,6 +141,9 @@ class PartRecord:
         state = step(self.state, event)
         if event is Event.INTENT:
             return replace(self, state=state, attempts=(*self._kept(entry), _attempt(entry)))
+        if event is Event.IMPORTED:
+            taken = replace(_attempt(entry), batch_id=entry.batch_id, batch_at=entry.at, **_saved(entry))
+            return replace(self, state=state, attempts=(*self._kept(entry), taken))
         if event is Event.SETTLED:
             return replace(self, state=state, counts=entry.counts)
         if not self.attempts:
@@ -163,6 +166,19 @@ def _attempt(entry: Entry) -> Attempt:
     )
 
 
+def _saved(entry: Entry) -> dict[str, Any]:
+    return {
+        "is_saved": True,
+        "path": entry.path,
+        "sha256": entry.sha256,
+        "size": entry.size,
+        "counts": entry.counts,
+        "odd": entry.odd or {},
+        "usage": entry.usage or {},
+        "cost_usd": entry.cost_usd,
+    }
+
+
 def _updated(attempt: Attempt, event: Event, entry: Entry) -> Attempt:
     if event is Event.UPLOADED:
         return replace(attempt, file_id=entry.file_id)
@@ -178,17 +194,7 @@ def _updated(attempt: Attempt, event: Event, entry: Entry) -> Attempt:
     if event is Event.DONE:
         return replace(attempt, wire_state=entry.wire_state, ids=entry.ids or {})
     if event is Event.SAVED:
-        return replace(
-            attempt,
-            is_saved=True,
-            path=entry.path,
-            sha256=entry.sha256,
-            size=entry.size,
-            counts=entry.counts,
-            odd=entry.odd or {},
-            usage=entry.usage or {},
-            cost_usd=entry.cost_usd,
-        )
+        return replace(attempt, **_saved(entry))
     return attempt
 
 

@@ -32,6 +32,7 @@ class Event(StrEnum):
     GONE = "gone"  # the provider no longer has the batch or its files
     SAVED = "saved"
     RETRY = "retry"  # some rows go into a new attempt
+    IMPORTED = "imported"  # taken over from a finished run: paid for there
     SETTLED = "settled"
 
 
@@ -48,6 +49,8 @@ NEXT: Mapping[tuple[PartState, Event], PartState] = {
     (S.SUBMITTED, E.GONE): S.FAILED,
     (S.COMPLETED, E.SAVED): S.DOWNLOADED,
     (S.COMPLETED, E.GONE): S.FAILED,
+    (S.PENDING, E.IMPORTED): S.DOWNLOADED,
+    (S.DOWNLOADED, E.IMPORTED): S.DOWNLOADED,
     (S.DOWNLOADED, E.RETRY): S.PENDING,
     (S.FAILED, E.RETRY): S.PENDING,
     (S.DOWNLOADED, E.SETTLED): S.SETTLED,

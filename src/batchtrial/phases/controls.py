@@ -1,0 +1,113 @@
+"""Taking control arms over from a finished run, so that the same answers are not bought twice.
+
+A control is the same when its parts are the same bytes: arm key (model, prompts, decoding, items) and requests included. Anything else is refused.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from batchtrial.config.expand import Arm, arms_of
+from batchtrial.errors import ConfigError
+from batchtrial.keys import check_run_id
+from batchtrial.phases.base import Work
+from batchtrial.state.files import BuildManifest, ControlRegistry, Shard, load
+from batchtrial.state.layout import RunLayout, result_file
+from batchtrial.state.ledger import Attempt, PartRecord, fold, read
+from batchtrial.state.machine import Event, PartState
+from batchtrial.state.store import fingerprint, replacing
+
+
+def import_controls(work: Work) -> None:
+    """Copy every control part that has no attempt yet from the run named by `control_from`. Raises ConfigError when it is not the same."""
+    if work.config.control_from is None or work.view.build is None:
+        return
+    theirs = RunLayout(work.layout.root.parent / f"run_{check_run_id(work.config.control_from)}")
+    build = load(BuildManifest, theirs.build_manifest)
+    if build is None:
+        raise ConfigError(
+            f"there is no finished run {work.config.control_from}", where="control_from", hint="`batchtrial status` lists the runs there are"
+        )
+    parts = fold(read(theirs.ledger).entries)
+    for arm in arms_of(work.view.trials):
+        for shard in work.view.shards(arm) if arm.condition == "control" else ():
+            if not work.ledger.part(shard.part).attempts:
+                record = _same_part(work, theirs, build, parts, arm, shard)
+                _take_over(work, theirs, arm, shard, record)
+
+
+def _same_part(work: Work, theirs: RunLayout, build: BuildManifest, parts: dict[str, PartRecord], arm: Arm, shard: Shard) -> PartRecord:
+    other = build.shards.get(shard.part)
+    if other is None or other.sha256 != shard.sha256:
+        raise ConfigError(
+            f"the control of {work.config.control_from} is not this run's: {_difference(work, theirs, arm)}",
+            where="control_from",
+            hint="leave control_from out to buy the control for this run",
+        )
+    record = parts.get(shard.part)
+    if record is None or record.state is not PartState.SETTLED:
+        raise ConfigError(f"{shard.part} is not finished in run {work.config.control_from}", where="control_from", hint="finish that run first")
+    return record
+
+
+def _difference(work: Work, theirs: RunLayout, arm: Arm) -> str:
+    """In words, from the other run's registry."""
+    registry = load(ControlRegistry, theirs.control_registry)
+    mine = {
+        "backend": work.config.backend,
+        "model_id": arm.model,
+        "prompt_sha": arm.prompt.system.sha256,
+        "input_sha": work.view.prepared.sha256 if work.view.prepared is not None else "",
+        "temp": arm.temp,
+        "samples_per_item": arm.samples,
+    }
+    names = {"prompt_sha": "control prompt", "input_sha": "items", "model_id": "model", "samples_per_item": "samples per item", "temp": "temperature"}
+    others = registry.controls.values() if registry is not None else ()
+    differences = [[names.get(key, key) for key, value in mine.items() if getattr(one, key) != value] for one in others]
+    closest = min(differences, key=len, default=[])
+    return f"different {', '.join(closest)}" if closest else "different instructions, decoding, order or cutting of the requests"
+
+
+def _take_over(work: Work, theirs: RunLayout, arm: Arm, shard: Shard, record: PartRecord) -> None:
+    folder = arm.part_folder(shard.part_index)
+    for attempt in record.attempts:
+        if not attempt.is_saved:
+            continue
+        _copy(work, theirs.root / attempt.payload, work.layout.root / attempt.payload, attempt.payload_sha256)
+        target = result_file(work.layout.root / folder, attempt.number)
+        _copy(work, result_file(theirs.root / folder, attempt.number), target, attempt.sha256 or "")
+        _record(work, shard, attempt, target)
+    work.ledger.append(Event.SETTLED, shard.part, counts=record.counts)
+    work.progress.note(f"took {shard.part} over from run {work.config.control_from}")
+
+
+def _copy(work: Work, source: Path, target: Path, sha256: str) -> None:
+    if not source.exists() or fingerprint(source).sha256 != sha256:
+        raise ConfigError(
+            f"{source.name} of run {work.config.control_from} is not as recorded there", where=str(source), hint="repair that run first"
+        )
+    if target.exists() and fingerprint(target).sha256 == sha256:
+        return
+    with source.open("rb") as taken, replacing(target, hook=work.hook) as file:
+        shutil.copyfileobj(taken, file)
+
+
+def _record(work: Work, shard: Shard, attempt: Attempt, target: Path) -> None:
+    work.ledger.append(
+        Event.IMPORTED,
+        shard.part,
+        attempt=attempt.number,
+        payload=attempt.payload,
+        payload_sha256=attempt.payload_sha256,
+        n_requests=attempt.n_requests,
+        batch_id=attempt.batch_id,
+        path=target.relative_to(work.layout.root).as_posix(),
+        sha256=attempt.sha256,
+        size=attempt.size,
+        counts=attempt.counts,
+        odd=dict(attempt.odd),
+        usage=dict(attempt.usage),
+        cost_usd="0",
+        reason=f"taken over from run {work.config.control_from}, where it was paid for",
+    )
