@@ -1,4 +1,4 @@
-"""Logistic regression with a random intercept for each item, by adaptive Gauss-Hermite quadrature; NumPy alone.
+"""Logistic regression with a random intercept for each item, by quadrature; NumPy alone.
 
 A secondary analysis: its odds ratio is conditional on the item and answers another question than the difference of
 accuracies, which stays the headline. Items with the same design and the same counts are fitted once and weighted, so
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,8 +27,10 @@ BOUNDARY_SD = 1e-3
 
 _LARGEST_LOGIT = 20.0  # beyond it a probability is 0 or 1 to nine digits: the likelihood has no maximum there
 _LARGEST_SD = 30.0
+_WIDE_SD = 2.0  # wider intercepts bend the integrand into plateaus, on which few nodes go wrong
 _ITERATIONS = 100
-_ROWS_PER_CHUNK = 20_000
+_ROWS_PER_CHUNK = 4_000
+_REACH = 8.5  # standard deviations of the intercept that are integrated over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,40 @@ class _Block:
     weight: Floats
 
 
+class _Rule(Protocol):
+    def place(self, sd: float, block: _Block, fixed: Floats) -> tuple[Floats, Floats]:
+        """Nodes u of the standard normal intercept and their log weights, both broadcastable to (groups, nodes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hermite:
+    """Adaptive Gauss-Hermite: few nodes, centred on and scaled to each group's posterior."""
+
+    nodes: Floats
+    log_weights: Floats
+
+    @classmethod
+    def of(cls, n_nodes: int) -> _Hermite:
+        nodes, weights = np.polynomial.hermite.hermgauss(n_nodes)
+        return cls(nodes, np.log(weights) + nodes**2)
+
+    def place(self, sd: float, block: _Block, fixed: Floats) -> tuple[Floats, Floats]:
+        mode, spread = _posterior_mode(fixed, sd, block)
+        u = mode[:, None] + math.sqrt(2.0) * spread[:, None] * self.nodes
+        return u, self.log_weights + np.log(spread)[:, None] - 0.5 * math.log(math.pi)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trapezoid:
+    """Equal steps over the whole normal: exponentially accurate once a step is finer than posterior and logistic curve."""
+
+    def place(self, sd: float, block: _Block, fixed: Floats) -> tuple[Floats, Floats]:
+        narrowest = 1.0 / math.sqrt(1.0 + sd**2 * float(block.n.sum(axis=1).max()) / 4.0)
+        step = min(0.5 * narrowest, 0.6 / max(abs(sd), 1.0))
+        u = np.linspace(-_REACH, _REACH, math.ceil(2.0 * _REACH / step) + 1)[None, :]
+        return u, np.full_like(u, math.log(u[0, 1] - u[0, 0]) - 0.5 * math.log(2.0 * math.pi))
+
+
 @dataclass(frozen=True, slots=True)
 class _Surface:
     value: float
@@ -92,9 +129,11 @@ def fit_random_intercept(
 
     successes, trials: shape (n,), right answers among the samples of one item in one arm; rows with missing values
     or without trials are dropped and counted. design: shape (n, p), a column of ones included; names: p names.
-    groups: shape (n,), the item of each row. Wald intervals with normal quantiles. Raises DataError on shapes that
-    do not fit, counts that do not add up, or a design without full rank. Source: Pinheiro & Bates 1995, JCGS 4:12;
-    information by Louis 1982, JRSS-B 44:226. Reference: R lme4 glmer(nAGQ = 25).
+    groups: shape (n,), the item of each row. Wald intervals with normal quantiles. n_nodes: quadrature nodes for
+    each item; above a standard deviation of 2, where they lose their digits, a fine grid over the whole normal takes
+    over. Raises DataError on shapes that do not fit, counts that do not add up, or a design without full rank.
+    Source: Pinheiro & Bates 1995, JCGS 4:12; information by Louis 1982, JRSS-B 44:226. Reference: R lme4 glmer(nAGQ
+    = 25).
     """
     check_level(level)
     if n_nodes < FEWEST_NODES:
@@ -107,9 +146,10 @@ def fit_random_intercept(
     if why is not None:
         return _without(names, why, level, y.size, n_groups, dropped, is_separated=y.size > 0)
     blocks = list(_patterns(y, n, x, codes))
-    nodes, weights = np.polynomial.hermite.hermgauss(n_nodes)
-    rule = (nodes, np.log(weights) + nodes**2)
-    theta, surface, is_converged = _climb(blocks, x.shape[1], rule)
+    start = np.concatenate([np.zeros(x.shape[1]), [1.0]])
+    theta, surface, is_converged = _climb(start, blocks, _Hermite.of(n_nodes), widest=_WIDE_SD)
+    if not is_converged:
+        theta, surface, is_converged = _climb(theta, blocks, _Trapezoid(), widest=2.0 * _LARGEST_SD)
     beta, sd = theta[:-1], abs(float(theta[-1]))
     if not is_converged or sd > _LARGEST_SD or float(np.abs(x @ beta).max()) > _LARGEST_LOGIT:
         why = "an arm or every item is right or wrong throughout: the likelihood has no finite maximum"
@@ -172,33 +212,39 @@ def _patterns(y: Floats, n: Floats, x: Floats, codes: NDArray[np.intp]) -> Itera
             yield _Block(part[:, :, 0], part[:, :, 1], part[:, :, 2:], weight)
 
 
-def _climb(blocks: Sequence[_Block], p: int, rule: tuple[Floats, Floats]) -> tuple[Floats, _Surface, bool]:
-    """Newton's method with step halving from beta = 0, sd = 1; the sign of sd does not matter to the likelihood."""
-    theta = np.concatenate([np.zeros(p), [1.0]])
+def _climb(theta: Floats, blocks: Sequence[_Block], rule: _Rule, *, widest: float) -> tuple[Floats, _Surface, bool]:
+    """Newton's method with step halving; the sign of sd does not matter to the likelihood.
+
+    Gives up, unconverged, where sd passes `widest` or a fixed effect leaves the range of logits.
+    """
     surface = _evaluate(theta, blocks, rule)
     for _ in range(_ITERATIONS):
-        information, ridge = surface.information, 1e-10
-        # Away from the maximum the information may have negative directions; a ridge turns them uphill.
-        while np.linalg.eigvalsh(information)[0] <= 1e-12:
-            information = surface.information + ridge * np.eye(p + 1)
-            ridge *= 10.0
-        step = np.linalg.solve(information, surface.gradient)
-        step *= min(1.0, 5.0 / float(np.abs(step).max() or 1.0))
-        decrement = float(surface.gradient @ step)
-        if decrement < 1e-11:
+        step = np.linalg.solve(_positive(surface.information), surface.gradient)
+        step *= min(1.0, 3.0 / float(np.abs(step).max() or 1.0))
+        if float(surface.gradient @ step) < 1e-11:
             return theta, surface, True
-        for _ in range(40):
+        for _ in range(20):
             candidate = _evaluate(theta + step, blocks, rule)
             if candidate.value > surface.value - 1e-11 * abs(surface.value):
                 break
             step /= 2.0
+        else:
+            return theta, surface, False
         theta, surface = theta + step, candidate
-        if float(np.abs(theta).max()) > 10.0 * _LARGEST_LOGIT:
+        logit = max(float(np.abs(block.x @ theta[:-1]).max()) for block in blocks)
+        if abs(float(theta[-1])) > widest or logit > 2.0 * _LARGEST_LOGIT:
             break
     return theta, surface, False
 
 
-def _evaluate(theta: Floats, blocks: Sequence[_Block], rule: tuple[Floats, Floats]) -> _Surface:
+def _positive(information: Floats) -> Floats:
+    """Away from the maximum the information may have negative directions; a ridge turns them uphill."""
+    lowest = float(np.linalg.eigvalsh(information)[0])
+    scale = float(np.abs(information).max()) or 1.0
+    return information if lowest > 1e-10 * scale else information + (1e-6 * scale - 1.1 * lowest) * np.eye(len(information))
+
+
+def _evaluate(theta: Floats, blocks: Sequence[_Block], rule: _Rule) -> _Surface:
     size = theta.size
     value, gradient, information = 0.0, np.zeros(size), np.zeros((size, size))
     for block in blocks:
@@ -207,12 +253,10 @@ def _evaluate(theta: Floats, blocks: Sequence[_Block], rule: tuple[Floats, Float
     return _Surface(value, gradient, information)
 
 
-def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: tuple[Floats, Floats]) -> _Surface:
+def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: _Rule) -> _Surface:
     """Log-likelihood, its gradient (posterior mean of the score) and the observed information (Louis) of one block."""
     fixed = block.x @ beta  # (groups, rows)
-    mode, spread = _posterior_mode(fixed, sd, block)
-    nodes, log_weights = rule
-    u = mode[:, None] + math.sqrt(2.0) * spread[:, None] * nodes  # (groups, nodes)
+    u, log_weights = rule.place(sd, block, fixed)  # (groups or 1, nodes)
     logits = fixed[:, :, None] + sd * u[:, None, :]  # (groups, rows, nodes)
     log_joint = (block.y[:, :, None] * logits - block.n[:, :, None] * np.logaddexp(0.0, logits)).sum(axis=1)
     log_terms = log_joint - u**2 / 2.0 + log_weights
@@ -220,7 +264,7 @@ def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: tuple[Floats, 
     posterior = np.exp(log_terms - top)
     total = posterior.sum(axis=1, keepdims=True)
     posterior /= total
-    value = float(block.weight @ (top[:, 0] + np.log(total[:, 0]) + np.log(spread) - 0.5 * math.log(math.pi)))
+    value = float(block.weight @ (top[:, 0] + np.log(total[:, 0])))
 
     chance = _expit(logits)
     residual = block.y[:, :, None] - block.n[:, :, None] * chance

@@ -81,6 +81,20 @@ def test_planted_effect_is_found() -> None:
     assert effect.test.p_value < 1e-10
 
 
+def test_wide_intercepts_agree_with_brute_force_integration() -> None:
+    # Mostly agreeing single answers, as at temperature 0: the posterior has a plateau where few nodes fail.
+    y = np.concatenate([np.repeat([1.0, 0.0, 1.0, 0.0], [40, 40, 3, 7]), np.repeat([1.0, 0.0, 0.0, 1.0], [40, 40, 3, 7])])
+    design, items = arms(90)
+    got = fit_random_intercept(y, np.ones(180), design, items, names=NAMES)
+    b0, b1 = (c.log_odds.value for c in got.coefficients)
+    assert b0 is not None
+    assert b1 is not None
+    assert got.sd is not None
+    assert got.sd > 4.0
+    assert got.log_likelihood == pytest.approx(brute_force_loglik(y, 1, (b0, b1), got.sd), abs=1e-6)
+    assert b1 == pytest.approx(math.log(7 / 3), rel=0.15)  # near the conditional estimate, log(b / c)
+
+
 def test_items_that_do_not_differ_give_the_ordinary_regression_at_the_boundary() -> None:
     design, items = arms(300)
     y = np.tile([1.0, 2.0, 2.0], 200)  # less spread than chance alone would give
