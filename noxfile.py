@@ -98,3 +98,10 @@ def bench(session: nox.Session) -> None:
     """Time, CPU and memory of the phases at 10k, 100k and 1M rows, each beside a yardstick of the same run."""
     install(session, "-e", package("fireworks", "stats"))
     session.run("python", "-m", "batchtrial.bench", *session.posargs)
+
+
+@nox.session(default=False, tags=["gen"])
+def gen(session: nox.Session) -> None:
+    """Rewrite the documentation pages that are made from the code."""
+    install(session, "-e", ".")
+    session.run("python", "docs/generate.py", *session.posargs)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from batchtrial import __version__
+from batchtrial.cli.args import underscored
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("batchtrial.cli.run", "the pipeline, from config to report; --plan_only shows it, --dry_run simulates it"),
@@ -39,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: there is no command {args[0]!r}\n  hint commands are: {', '.join(COMMANDS)}\n")
         return 2
     command = importlib.import_module(COMMANDS[args[0]][0])
-    return int(command.main(args[1:]))
+    return int(command.main(list(underscored(args[1:]))))

@@ -29,7 +29,10 @@ exit codes: 0 done, 1 a phase failed, 2 bad flag or config, 3 the run's state re
 INCOMPLETE = 4
 
 
-def parser(prog: str, backends: Sequence[str], *, needs_backend: bool) -> flags.Parser:
+BACKENDS = ("fireworks", "openai", "anthropic", "local")
+
+
+def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, needs_backend: bool = False) -> flags.Parser:
     """Flags of a run."""
     p = flags.Parser(prog=prog, description="Run a prompt trial from config to report, or go on with one.", epilog=EXAMPLES)
     p.add_argument("--config", type=Path, default=None, metavar="FILE", help=f"the config (default: {DEFAULT_CONFIG}; on --resume the run's own)")
@@ -184,5 +187,5 @@ def _command(prog: str, backends: Sequence[str], *, needs_backend: bool) -> Call
     return command
 
 
-main = framed(_command("batchtrial run", ("fireworks", "openai", "anthropic", "local"), needs_backend=False))
+main = framed(_command("batchtrial run", BACKENDS, needs_backend=False))
 alt_main = framed(_command("alt_run_all", ("openai", "anthropic"), needs_backend=True))

@@ -1,0 +1,307 @@
+"""Writes the pages that are made from the code: `nox -t gen` runs it, and a test compares what it would write with what is there.
+
+Each page has one function that returns its whole text; nothing in them depends on the time, the machine or the width of a terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from batchtrial.config import model as config_model
+from batchtrial.config.load import ENVIRONMENT
+from batchtrial.state import files, ledger, machine, store
+
+HERE = Path(__file__).resolve().parent
+NOTICE = "<!-- Made from the code by docs/generate.py; change the code and run `nox -t gen`. -->\n"
+
+
+def type_name(annotation: Any) -> str:
+    """A type in words that a reader of YAML or JSON knows."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is type(None):
+        return "null"
+    if origin is typing.Annotated:
+        return type_name(args[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in args)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_name(arg) for arg in args)
+    if origin in (tuple, list):
+        return f"list of {type_name(args[0])}" if args else "list"
+    if origin in (dict, Mapping):
+        return f"mapping of {type_name(args[1])}" if args else "mapping"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{one.value}`" for one in annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    plain = {
+        "str": "text",
+        "int": "whole number",
+        "float": "number",
+        "bool": "true or false",
+        "datetime": "time",
+        "Decimal": "decimal",
+        "Any": "anything",
+    }
+    return plain.get(getattr(annotation, "__name__", ""), str(getattr(annotation, "__name__", annotation)))
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as it would be written; empty for a required key."""
+    if field.is_required():
+        return "required"
+    value = field.default if field.default is not PydanticUndefined else field.default_factory() if field.default_factory else None  # type: ignore[call-arg]
+    if isinstance(value, BaseModel):
+        return "see there"
+    if value is None:
+        return "unset"
+    if value in ((), {}, []):
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    return f"`{value}`"
+
+
+def table(model: type[BaseModel]) -> Iterator[str]:
+    """Rows of one model."""
+    yield "| key | type | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for name, field in model.model_fields.items():
+        yield f"| `{name}` | {type_name(field.annotation)} | {default_of(field)} | {cell(field.description or '')} |"
+
+
+def cell(text: str) -> str:
+    """Text that is safe inside a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def reachable(model: type[BaseModel], seen: dict[str, type[BaseModel]]) -> None:
+    """The model and every model that its fields lead to, in the order of first mention."""
+    if model.__name__ in seen:
+        return
+    seen[model.__name__] = model
+    for field in model.model_fields.values():
+        for inner in models_in(field.annotation):
+            reachable(inner, seen)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from models_in(inner)
+
+
+def sections(model: type[BaseModel], *, level: int = 2) -> Iterator[str]:
+    """A heading, the docstring and a table for each model."""
+    seen: dict[str, type[BaseModel]] = {}
+    reachable(model, seen)
+    for name, one in seen.items():
+        yield f"{'#' * level} {name}"
+        yield ""
+        yield " ".join((one.__doc__ or "").split())
+        yield ""
+        yield from table(one)
+        yield ""
+
+
+def config_page() -> str:
+    """docs/config.md."""
+    lines = [
+        "# Config",
+        "",
+        NOTICE,
+        "One YAML file describes a trial. A key that is not listed here is an error that names the nearest valid one.",
+        "A value given by flag wins over the environment, the environment over the file, the file over the default;",
+        "`--plan_only` shows which values came from where. `batchtrial init` writes a commented file to start from.",
+        "",
+        "Prompts and instructions are given as paths, relative to the config file or to the working directory. A condition may",
+        "be a path (the system prompt), or `{system: path, instruction: {open_book: path, closed_book: path}}` to treat the user turn as well.",
+        "",
+        "## Environment",
+        "",
+        "| variable | key |",
+        "| --- | --- |",
+        *(f"| `{variable}` | `{key}` |" for variable, key in ENVIRONMENT.items()),
+        "",
+        "Keys of providers are read from `FIREWORKS_API_KEY`, `OPENAI_API_KEY` and `ANTHROPIC_API_KEY` and written nowhere.",
+        "",
+        *sections(config_model.Config),
+    ]
+    return finish(lines)
+
+
+def state_page() -> str:
+    """docs/state.md."""
+    lines = [
+        "# The life of a part",
+        "",
+        NOTICE,
+        "A part is the unit of submit and resume. Its state changes by the events of this table and by nothing else; each event is",
+        "one fsynced line of `ledger.jsonl`, written before anything that depends on it.",
+        "",
+        "```mermaid",
+        machine.diagram().rstrip(),
+        "```",
+        "",
+        "| state | event | next state |",
+        "| --- | --- | --- |",
+        *(f"| {before} | {event} | {after} |" for (before, event), after in machine.NEXT.items()),
+        "",
+        "`submitting` is the only state that may owe money without a batch id. A run that finds a part in it asks the provider",
+        "(`find`) before it sends anything for that part again.",
+        "",
+    ]
+    return finish(lines)
+
+
+FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
+    ("run_state.json", "every phase", files.RunState),
+    ("ledger.jsonl", "submit, poll (one Entry a line)", ledger.Entry),
+    ("run.lock", "the process that owns the run", store.LockInfo),
+    ("control_registry.json", "submit, poll", files.ControlRegistry),
+    ("prepared/prepared_manifest.json", "prepare", files.PreparedManifest),
+    ("batch_inputs/build_manifest.json", "build", files.BuildManifest),
+    ("TRIAL/results/trial_manifest.json", "every phase from submit on", files.TrialManifest),
+    ("multi_trial_manifest.json", "build", files.MultiTrialManifest),
+)
+
+
+def files_page() -> str:
+    """docs/files.md."""
+    lines = [
+        "# Files of a run",
+        "",
+        NOTICE,
+        "Everything lies in `experiments/run_<RUN_ID>/`. Two kinds are kept apart: artifacts, whose bytes depend on the config, the questions",
+        "and the answers alone, and state files, which hold times, process ids and the provider's ids. An interrupted run and one that was",
+        "never stopped have the same artifacts.",
+        "",
+        "| state file | written by |",
+        "| --- | --- |",
+        *(f"| `{name}` | {owner} |" for name, owner, _ in FILES),
+        "",
+        "| artifact | written by | holds |",
+        "| --- | --- | --- |",
+        *(f"| `{name}` | {owner} | {what} |" for name, owner, what in ARTIFACTS),
+        "",
+    ]
+    told: set[str] = set()
+    for name, owner, model in FILES:
+        lines += [f"## {name}", "", f"Written by: {owner}.", ""]
+        seen: dict[str, type[BaseModel]] = {}
+        reachable(model, seen)
+        for one_name, one in seen.items():
+            if one_name not in told:
+                told.add(one_name)
+                lines += [f"### {one_name}", "", " ".join((one.__doc__ or "").split()), "", *table(one), ""]
+    return finish(lines)
+
+
+ARTIFACTS: tuple[tuple[str, str, str], ...] = (
+    ("effective_config.yaml", "run", "canonical YAML of the merged config, prompts included; its sha256 is `config_hash`"),
+    ("prepared/open_book.jsonl", "prepare", "`{dataset, id, question, context, answers, is_unanswerable, cluster?, distractors?}`"),
+    ("prepared/closed_book.jsonl", "prepare", "`{dataset, id, question, answers, cluster?, distractors?}`"),
+    ("batch_inputs/index.csv", "build", "`item_hash, dataset, item_id, kind, cluster` in the order of the requests"),
+    ("batch_inputs/PART.jsonl", "build", "requests in the provider's own form"),
+    ("batch_inputs/retries/PART_aN.jsonl", "submit, poll", "the rows that attempt N sends again"),
+    ("TRIAL/results/ARM_pNN/results.jsonl", "poll", "result lines as received; `results_a2.jsonl` for a second attempt"),
+    ("shared_controls/KEY/ARM_pNN/results.jsonl", "poll", "the same for a control arm, bought once for every trial with the same key"),
+    ("TRIAL/results/results_combined.jsonl", "parse", "one line per request, in request order"),
+    ("TRIAL/results/predictions.csv", "parse", "one row per request: answer, tokens, outcome; `predictions.parquet` holds the same"),
+    ("TRIAL/results/account.json", "parse", "the five outcome counts, and samples of lines that were odd"),
+    ("TRIAL/results/per_item_scores.csv", "score", "one row per item, condition and temperature"),
+    ("TRIAL/results/significance.json", "stats", "every test with family, raw and adjusted p, interval, method, warnings"),
+    ("TRIAL/results/costs.json", "costs", "tokens and dollars per arm, with source and date of the prices"),
+    ("TRIAL/reports/report.md", "report", "the report; `report.html` is the same as one self-contained page"),
+    ("aggregate_report.md", "report", "all trials of the run side by side"),
+)
+
+
+def cli_page() -> str:
+    """docs/cli.md."""
+    from batchtrial.cli.main import COMMANDS, HELP
+
+    commands = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
+    lines = [
+        "# Commands",
+        "",
+        NOTICE,
+        "Flags are read in both spellings, `--dry_run` and `--dry-run`.",
+        "",
+        "```text",
+        HELP.format(commands=commands).rstrip(),
+        "```",
+        "",
+    ]
+    for name, (module, _) in COMMANDS.items():
+        lines += list(command_section(name, parser_of(importlib.import_module(module))))
+    return finish(lines)
+
+
+def parser_of(module: types.ModuleType) -> argparse.ArgumentParser:
+    """The command's own parser."""
+    made: argparse.ArgumentParser = module.parser()
+    return made
+
+
+def command_section(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Heading, purpose, flags and examples, read from the parser; argparse's own layout differs between versions of Python."""
+    yield from (f"## batchtrial {name}", "", parser.description or "", "", "| flag | meaning |", "| --- | --- |")
+    for action in parser._actions:
+        if not isinstance(action, argparse._HelpAction):
+            yield f"| {flag_of(action)} | {cell((action.help or '').replace('%(default)s', str(action.default)))} |"
+    yield from ("", "```text", (parser.epilog or "").strip(), "```", "")
+
+
+def flag_of(action: argparse.Action) -> str:
+    """`--flag VALUE`."""
+    names = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.dest}`"
+    if action.choices is not None:
+        return f"{names} {' or '.join(f'`{one}`' for one in action.choices)}"
+    takes_value = action.nargs != 0
+    return f"{names} {action.metavar}" if takes_value and isinstance(action.metavar, str) and action.option_strings else names
+
+
+def finish(lines: list[str]) -> str:
+    """Lines to a page with single blank lines and one newline at its end."""
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"config.md": config_page, "state.md": state_page, "files.md": files_page, "cli.md": cli_page}
+
+
+def stale() -> list[str]:
+    """Pages whose text is not what the code gives."""
+    return [name for name, page in PAGES.items() if not (HERE / name).exists() or (HERE / name).read_text(encoding="utf-8") != page()]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Rewrite the pages, or with --check only say which are stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is stale")
+    given = parser.parse_args(argv)
+    old = stale()
+    for name in old if not given.check else ():
+        (HERE / name).write_text(PAGES[name](), encoding="utf-8")
+    sys.stdout.write(f"{'stale' if given.check else 'rewritten'}: {', '.join(old) or 'nothing'}\n")
+    return 1 if given.check and old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
