@@ -1,0 +1,179 @@
+"""A question set's items, from wherever its settings say, with every row checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from batchtrial.errors import DataError
+from batchtrial.records import Item
+from batchtrial.sources.hub import read_hub
+from batchtrial.sources.readers import HAS_LINES, READERS, Rows
+from batchtrial.sources.rows import BadRow, Row, RowProblem, RowReader
+from batchtrial.sources.sniff import guess_format
+from batchtrial.sources.spec import BUNDLED, Format, SourceSpec
+
+_SHOWN_ROWS = 3  # bad rows spelled out in an error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What a question set held.
+
+    items: usable rows in source order, at most `max_items`. n_read: rows read, bad ones included.
+    bad_rows: rows left out; empty unless skip_bad_rows. kind, metric: as set, or as found out.
+    format: of a file, None for the hub. notes: what was guessed, in words.
+    """
+
+    items: tuple[Item, ...]
+    n_read: int
+    bad_rows: tuple[BadRow, ...]
+    kind: Literal["open", "closed"]
+    metric: str
+    format: Format | None
+    notes: tuple[str, ...] = ()
+
+
+def load_items(source: SourceSpec, *, skip_bad_rows: bool) -> LoadReport:
+    """Read and check a whole question set.
+
+    Raises DataError naming file, line, field, value and fix when a row cannot be used and skip_bad_rows is false, and always when
+    there is no usable row; MissingExtra when the hub's package is not installed.
+    """
+    notes: list[str] = []
+    with _rows(source, notes) as (where, layout, rows):
+        first, rows = _peek(rows)
+        kind = _kind(source, layout, first, notes)
+        reader = RowReader(name=source.name, kind=kind, names=source.fields, answer_separator=source.answer_separator)
+        items, bad_rows = _collect(rows, reader)
+    n_read = len(items) + len(bad_rows)
+    unit = "line" if layout is None or layout in HAS_LINES else "row"
+    if bad_rows and not (skip_bad_rows and items):
+        raise _refusal(source, where, unit, bad_rows, n_read, can_skip=bool(items))
+    if not items:
+        raise DataError("the question set is empty", where=where, hint="a question set needs at least one row")
+    if source.max_items is not None and source.max_items < len(items):
+        items = _subset(items, source.max_items)
+    return LoadReport(
+        items=tuple(items),
+        n_read=n_read,
+        bad_rows=tuple(bad_rows),
+        kind=kind,
+        metric=source.metric or default_metric(source.name, layout, kind),
+        format=layout,
+        notes=tuple(notes),
+    )
+
+
+def default_metric(name: str, layout: Format | None, kind: Literal["open", "closed"]) -> str:
+    """The metric of a set that names none: by the file's layout or the set's name, else by kind."""
+    plain = name.lower().replace("-", "_")
+    for metric, beginning in (("squad_v2", "squad"), ("triviaqa", "trivia"), ("nq_open", "nq_open")):
+        if layout == metric or plain.startswith(beginning):
+            return metric
+    return "squad_v2" if kind == "open" else "triviaqa"
+
+
+@contextmanager
+def _rows(source: SourceSpec, notes: list[str]) -> Iterator[tuple[str, Format | None, Rows]]:
+    """Where the rows come from, their layout and the rows themselves."""
+    if source.source == "hub":
+        yield source.path or source.name, None, read_hub(source)
+        return
+    if source.source == "bundled":
+        packed = resources.files("batchtrial.sources") / "bundled" / f"{source.name.removeprefix('bundled_')}_book.jsonl"
+        with resources.as_file(packed) as path:
+            yield f"bundled {path.name}", "jsonl", READERS["jsonl"](path)
+        return
+    path = Path(source.path or "")
+    _check_readable(path, source.name)
+    layout = source.format
+    if layout is None:
+        layout = guess_format(path)
+        notes.append(f"format guessed from the content: {layout}")
+    yield str(path), layout, READERS[layout](path)
+
+
+def _check_readable(path: Path, name: str) -> None:
+    try:
+        with path.open("rb"):
+            return
+    except FileNotFoundError:
+        hint = "paths are taken from the working directory"
+    except IsADirectoryError:
+        hint = "name one file"
+    except OSError as error:
+        hint = error.strerror or type(error).__name__
+    raise DataError(f"the question set {name} cannot be read", where=str(path), hint=hint)
+
+
+def _peek(rows: Rows) -> tuple[Row | None, Rows]:
+    """The first usable row, and all rows again."""
+    seen: list[Row | BadRow] = []
+    for row in rows:
+        seen.append(row)
+        if isinstance(row, Row):
+            return row, chain(seen, rows)
+    return None, iter(seen)
+
+
+def _kind(source: SourceSpec, layout: Format | None, first: Row | None, notes: list[str]) -> Literal["open", "closed"]:
+    if source.kind is not None:
+        return source.kind
+    if source.source == "bundled":
+        return "open" if source.name == BUNDLED[0] else "closed"
+    if layout in ("nq_open", "triviaqa", "squad_v2"):
+        return "open" if layout == "squad_v2" else "closed"
+    reader = RowReader(name=source.name, kind="open", names=source.fields)
+    kind: Literal["open", "closed"] = "closed"
+    if first is not None and reader.has_context(first):
+        kind = "open"
+    notes.append(f"kind guessed from the first row: {kind}, which {'has a' if kind == 'open' else 'has no'} passage")
+    return kind
+
+
+def _collect(rows: Rows, reader: RowReader) -> tuple[list[Item], list[BadRow]]:
+    items: list[Item] = []
+    bad_rows: list[BadRow] = []
+    line_by_key: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row, BadRow):
+            bad_rows.append(row)
+            continue
+        try:
+            item = reader.item(row)
+            first = line_by_key.setdefault(item.key, row.line)
+            if first != row.line:
+                raise RowProblem("id", f"is the id of line {first} too", item.item_id, "give each row an id of its own")
+        except RowProblem as problem:
+            bad_rows.append(problem.at(row.line))
+            continue
+        items.append(item)
+    return items, bad_rows
+
+
+def _refusal(source: SourceSpec, where: str, unit: str, bad_rows: list[BadRow], n_read: int, *, can_skip: bool) -> DataError:
+    first = bad_rows[0]
+    lines = [f"{len(bad_rows)} of {n_read} rows of {source.name} cannot be used"]
+    lines += [f"  {str(bad).replace('line', unit, 1)}" for bad in bad_rows[:_SHOWN_ROWS]]
+    if len(bad_rows) > _SHOWN_ROWS:
+        lines.append(f"  and {len(bad_rows) - _SHOWN_ROWS} more")
+    field = f", field {first.field}" if first.field else ""
+    skip = "--skip_bad_rows counts and leaves out such rows" if can_skip else "no row is left"
+    return DataError("\n".join(lines), where=f"{where} {unit} {first.line}{field}", hint="; ".join(filter(None, (first.fix, skip))))
+
+
+def _subset(items: list[Item], size: int) -> list[Item]:
+    """The items with the smallest hashes, in source order: the same ones whatever the order, and a larger subset holds a smaller."""
+    kept = {item.key for item in sorted(items, key=_hash)[:size]}
+    return [item for item in items if item.key in kept]
+
+
+def _hash(item: Item) -> str:
+    return hashlib.sha256(item.key.encode()).hexdigest()
