@@ -10,7 +10,7 @@ import msgspec
 
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.results import clean, count, failure, load_object, parts_text, text_of
-from batchtrial.providers.rows import Count, Plain, is_odd
+from batchtrial.providers.rows import Count, Plain, checked, is_odd
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {
@@ -66,7 +66,7 @@ _line = msgspec.json.Decoder(_Line).decode
 def pick(line: bytes) -> Plain | None:
     """A plain success line, or None."""
     try:
-        seen = _line(line)
+        seen = _line(checked(line))
     except ValueError:
         return None
     custom_id, message = seen.custom_id, seen.result.message

@@ -117,6 +117,13 @@ _flat = msgspec.json.Decoder(_FlatLine).decode
 _chat = msgspec.json.Decoder(_ChatLine).decode
 
 
+def checked(line: bytes) -> bytes:
+    """The same line. Raises UnicodeDecodeError when it is not UTF-8: msgspec looks only at the texts that it keeps."""
+    if not line.isascii():
+        line.decode()
+    return line
+
+
 def is_odd(text: str, custom_id: str, request_id: str | None, finish_reason: str | None) -> bool:
     """Whether a success needs the careful reader: something is empty or too long, or holds a NUL."""
     return (
@@ -133,7 +140,7 @@ def is_odd(text: str, custom_id: str, request_id: str | None, finish_reason: str
 def pick_flat(line: bytes) -> Plain | None:
     """A plain success line of the flat shape (Fireworks), or None."""
     try:
-        seen = _flat(line)
+        seen = _flat(checked(line))
     except ValueError:
         return None
     return _chat_plain(seen.custom_id, seen.response, seen.response.id)
@@ -142,7 +149,7 @@ def pick_flat(line: bytes) -> Plain | None:
 def pick_chat(line: bytes) -> Plain | None:
     """A plain success line of `/v1/chat/completions` in OpenAI's wrapper, or None."""
     try:
-        seen = _chat(line)
+        seen = _chat(checked(line))
     except ValueError:
         return None
     reply = seen.response
@@ -173,7 +180,7 @@ def _chat_plain(custom_id: str, body: _ChatBody, request_id: str | None) -> Plai
 def pick_responses(line: bytes) -> Plain | None:
     """A plain success line of `/v1/responses`, or None: one message of one text, completed."""
     try:
-        seen = _responses(line)
+        seen = _responses(checked(line))
     except ValueError:
         return None
     custom_id, reply, body = seen.custom_id, seen.response, seen.response.body

@@ -155,6 +155,17 @@ def test_both_readers_agree_on_any_text(name: str, text: str, finish: str | None
     both(replaced.encode(), pick, careful)
 
 
+@pytest.mark.parametrize("name", READERS)
+@given(st.data())
+def test_both_readers_agree_on_broken_bytes(name: str, data: st.DataObject) -> None:
+    pick, careful, value, _ = READERS[name]
+    raw = bytearray(line(value))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3) | st.sampled_from([b"\xff", b"\x00", b"\\", b'"', b"{"]))
+    both(bytes(raw), pick, careful)
+
+
 @pytest.mark.parametrize(
     "raw",
     [
