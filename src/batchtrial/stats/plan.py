@@ -157,7 +157,7 @@ class PlanCheck:
         return not self.missing and not self.cluster_differs
 
 
-def judge(plan: AnalysisPlan, findings: Sequence[Finding]) -> tuple[Judgement, ...]:
+def judge_findings(plan: AnalysisPlan, findings: Sequence[Finding]) -> tuple[Judgement, ...]:
     """Adjust the p-values family by family and give each finding its verdict, in the order of the findings.
 
     Raises ConfigError when two findings carry the name of the same declared endpoint.
