@@ -136,9 +136,7 @@ def undefined_estimate(
 
 def undefined_test(reason: str, *, method: str, n: int, dropped: int = 0, warnings: Iterable[str] = ()) -> Test:
     """A test that could not be made."""
-    return Test(
-        statistic=None, p_value=None, method=method, n=n, dropped=dropped, warnings=tuple(warnings), reason=reason
-    )
+    return Test(statistic=None, p_value=None, method=method, n=n, dropped=dropped, warnings=tuple(warnings), reason=reason)
 
 
 def check_level(level: float) -> float:

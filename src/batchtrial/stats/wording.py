@@ -93,7 +93,7 @@ def _interval(estimate: Estimate, *, is_share: bool) -> str:
     if estimate.ci_low is None or estimate.ci_high is None:
         return "no interval"
     low, high = (difference(end, is_share=is_share) for end in (estimate.ci_low, estimate.ci_high))
-    return f"{100.0 * estimate.level:g} % CI {low} to {high}"
+    return f"{100.0 * estimate.level:g} % CI {low.removesuffix(' pp')} to {high}"
 
 
 def _tested(judgement: Judgement) -> str:
@@ -106,7 +106,7 @@ def _tested(judgement: Judgement) -> str:
         return ""
     name = {"none": "p", "holm": "Holm-adjusted p", "bh": "q"}[judgement.correction]
     name = f"{name} of the margin test" if by_margin else name
-    family = f" among {judgement.m} tests" if judgement.correction != "none" else ""
+    family = f" among {judgement.m} tests" if judgement.correction != "none" and judgement.m > 1 else ""
     return f"{name} {p_value(judgement.p_adjusted)}{family}"
 
 

@@ -56,9 +56,7 @@ def test_beta_quantile_inverts_scipys_beta() -> None:
         for p in (1e-8, 0.025, 0.3, 0.5, 0.975, 0.99999):
             x = dist.beta_ppf(p, a, b)
             # one last digit of x moves p by this much
-            step = (
-                math.exp(a * math.log(x) + (b - 1) * math.log1p(-x) - special.betaln(a, b)) * 2e-16 if x < 1 else 1e-15
-            )
+            step = math.exp(a * math.log(x) + (b - 1) * math.log1p(-x) - special.betaln(a, b)) * 2e-16 if x < 1 else 1e-15
             assert abs(special.betainc(a, b, x) - p) <= RELATIVE * min(p, 1 - p) + step, (p, a, b)
 
 
@@ -99,9 +97,7 @@ def test_gamma_agrees_with_scipy() -> None:
 
 def test_noncentral_t_agrees_with_scipy() -> None:
     nct = pytest.importorskip("scipy.stats").nct
-    for t, df, shift in product(
-        (-5.0, -1.0, 0.0, 0.5, 2.0, 5.0, 30.0), (1.0, 2.5, 9.0, 33.4, 200.0, 1e4), (0.0, 0.5, 2.8)
-    ):
+    for t, df, shift in product((-5.0, -1.0, 0.0, 0.5, 2.0, 5.0, 30.0), (1.0, 2.5, 9.0, 33.4, 200.0, 1e4), (0.0, 0.5, 2.8)):
         for ours, theirs in ((dist.noncentral_t_cdf, nct.cdf), (dist.noncentral_t_sf, nct.sf)):
             want = theirs(t, df, shift)
             if want > 1e-5:  # further out SciPy's series loses relative accuracy itself

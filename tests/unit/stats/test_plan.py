@@ -1,0 +1,297 @@
+"""Verdicts on constructed outcomes: each is right, and none says more than the plan allows."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchtrial.errors import ConfigError, DataError
+from batchtrial.stats.binary import mcnemar_midp
+from batchtrial.stats.intervals import tango
+from batchtrial.stats.multiplicity import benjamini_hochberg, holm
+from batchtrial.stats.noninferiority import equivalence_binary, noninferiority_binary
+from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, check_followed, judge_findings
+from batchtrial.stats.results import Estimate, Test
+from batchtrial.stats.wording import difference, followed, p_value, sentence
+
+EM = Endpoint(name="em", label="exact match")
+EM_NI = Endpoint(name="em", label="exact match", goal="noninferiority", margin=0.03)
+EM_EQ = Endpoint(name="em", label="exact match", goal="equivalence", margin=0.03)
+FORBIDDEN_OUTSIDE_THE_PLAN = ("superior to the control", "inferior to the control", "control are equivalent", "significant", "proves")
+
+
+def finding(b: int, c: int, n: int = 1000, name: str = "em", margin: str = "", family: str | None = None) -> Finding:
+    """A right/wrong comparison as the statistics would hand it over; margin names the test: ni or eq, at 3 pp."""
+    tests = {"ni": noninferiority_binary, "eq": equivalence_binary}
+    p = tests[margin](b, c, n, 0.03).p_value if margin else None
+    return Finding(name=name, estimate=tango(b, c, n), test=mcnemar_midp(b, c), margin_test_p=p, family=family)
+
+
+def judged(plan: AnalysisPlan, *findings: Finding) -> Judgement:
+    return judge_findings(plan, findings)[0]
+
+
+def test_superior() -> None:
+    got = judged(AnalysisPlan(primary=EM), finding(120, 60))
+    assert (got.verdict, got.standing, got.is_claim, got.correction) == ("superior", "primary", True, "none")
+    text = sentence(got)
+    assert text.startswith("Primary endpoint: the treatment is superior to the control on exact match (difference +6.0 pp, 95 % CI +3.4 to +8.6")
+    assert "p < 0.001" in text
+
+
+def test_inferior() -> None:
+    got = judged(AnalysisPlan(primary=EM), finding(60, 120))
+    assert (got.verdict, got.is_claim) == ("inferior", True)
+    assert "the treatment is inferior to the control on exact match (difference -6.0 pp" in sentence(got)
+
+
+def test_lower_is_better_turns_the_verdict_round() -> None:
+    wrong = Endpoint(name="hallucinated", label="hallucination rate", higher_is_better=False)
+    fewer = judged(AnalysisPlan(primary=wrong), finding(20, 70, name="hallucinated"))
+    assert fewer.verdict == "superior"
+    assert "superior to the control on hallucination rate (difference -5.0 pp" in sentence(fewer)
+    assert judged(AnalysisPlan(primary=wrong), finding(70, 20, name="hallucinated")).verdict == "inferior"
+
+
+def test_non_inferior() -> None:
+    got = judged(AnalysisPlan(primary=EM_NI), finding(60, 62, margin="ni"))
+    assert (got.verdict, got.is_claim) == ("non-inferior", True)
+    text = sentence(got)
+    assert "is non-inferior to the control on exact match at the declared margin of 3 pp" in text
+    assert "p of the margin test" in text
+    assert text.endswith("This does not show that it is better.")
+
+
+def test_non_inferiority_reached_by_being_better_is_superiority() -> None:
+    got = judged(AnalysisPlan(primary=EM_NI), finding(120, 60, margin="ni"))
+    assert got.verdict == "superior"
+    assert "margin test" not in sentence(got)
+
+
+def test_worse_than_the_margin_is_inferior_and_worse_within_it_carries_a_warning() -> None:
+    assert judged(AnalysisPlan(primary=EM_NI), finding(60, 120, margin="ni")).verdict == "inferior"
+    within = judged(AnalysisPlan(primary=EM_NI), finding(200, 260, n=20_000, margin="ni"))
+    assert within.verdict == "non-inferior"
+    assert "the treatment is significantly worse than the control, margin or not" in within.warnings
+
+
+def test_equivalent() -> None:
+    got = judged(AnalysisPlan(primary=EM_EQ), finding(40, 42, margin="eq"))
+    assert (got.verdict, got.is_claim) == ("equivalent", True)
+    assert "treatment and control are equivalent on exact match within the declared margin of 3 pp" in sentence(got)
+
+
+def test_not_equivalent_but_different() -> None:
+    assert judged(AnalysisPlan(primary=EM_EQ), finding(120, 60, margin="eq")).verdict == "superior"
+    assert judged(AnalysisPlan(primary=EM_EQ), finding(60, 120, margin="eq")).verdict == "inferior"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "margin", "words"),
+    [
+        (EM, "", "do not settle whether the arms differ on exact match"),
+        (EM_NI, "ni", "do not settle whether the treatment is non-inferior at the margin of 3 pp on exact match"),
+        (EM_EQ, "eq", "do not settle whether the arms are equivalent at the margin of 3 pp on exact match"),
+    ],
+)
+def test_inconclusive_names_what_remains_possible_and_never_claims_no_difference(endpoint: Endpoint, margin: str, words: str) -> None:
+    got = judged(AnalysisPlan(primary=endpoint), finding(60, 70, n=300, margin=margin))
+    assert (got.verdict, got.is_claim) == ("inconclusive", False)
+    text = sentence(got)
+    assert words in text
+    assert text.endswith("Every difference inside the interval remains possible.")
+    assert "no difference" not in text
+
+
+def test_a_margin_that_was_not_declared_is_never_used() -> None:
+    # the margin test is there and passes; the plan asked for superiority only
+    got = judged(AnalysisPlan(primary=EM), finding(40, 42, margin="eq"))
+    assert got.verdict == "inconclusive"
+    undeclared = judged(AnalysisPlan(), finding(40, 42, margin="eq"))
+    assert (undeclared.standing, undeclared.verdict) == ("undeclared", "inconclusive")
+
+
+def test_undeclared_endpoint_gets_exploratory_wording_only() -> None:
+    got = judged(AnalysisPlan(primary=EM), finding(120, 60, name="f1", margin="ni"), finding(50, 50))
+    assert (got.standing, got.verdict, got.is_claim, got.correction) == ("undeclared", "superior", False, "bh")
+    text = sentence(got)
+    assert text.startswith("Exploratory, not declared before the run: f1 points to the treatment being better")
+    assert text.endswith("A new run would have to confirm this.")
+    assert not any(word in text for word in FORBIDDEN_OUTSIDE_THE_PLAN)
+
+
+def test_exploratory_families_are_corrected_apart_with_q_and_m() -> None:
+    plan = AnalysisPlan(primary=EM, exploratory=("subgroup", "temperature"))
+    findings = [finding(120, 60)]
+    findings += [finding(30 + i, 20, name=f"topic{i}", family="subgroup") for i in range(5)]
+    findings += [finding(25, 40, name="t0.7", family="temperature"), finding(9, 4, name="stray")]
+    got = judge_findings(plan, findings)
+    assert [j.family for j in got] == ["primary", *["subgroup"] * 5, "temperature", "undeclared"]
+    assert [j.m for j in got] == [1, *[5] * 5, 1, 1]
+    raw = [f.test.p_value for f in findings[1:6]]
+    assert [j.p_adjusted for j in got[1:6]] == list(benjamini_hochberg(raw))
+    assert "q = " in sentence(got[1])
+    assert "among 5 tests" in sentence(got[1])
+
+
+def confirmatory_plan(*, gated: bool = True) -> AnalysisPlan:
+    return AnalysisPlan(primary=EM, confirmatory=tuple(Endpoint(name=f"s{i}") for i in range(3)), gated=gated)
+
+
+def test_confirmatory_family_uses_holm() -> None:
+    findings = [finding(120, 60), finding(60, 36, name="s0"), finding(58, 40, name="s1"), finding(50, 49, name="s2")]
+    got = judge_findings(confirmatory_plan(), findings)
+    assert [j.p_adjusted for j in got[1:]] == list(holm([f.test.p_value for f in findings[1:]]))
+    assert [j.verdict for j in got] == ["superior", "superior", "inconclusive", "inconclusive"]
+    assert got[2].p_raw is not None
+    assert got[2].p_raw < 0.08
+    assert "Holm-adjusted p = " in sentence(got[1])
+    assert "Confirmatory: the treatment is superior to the control on s0" in sentence(got[1])
+
+
+def test_confirmatory_claims_wait_for_the_primary_endpoint() -> None:
+    findings = [finding(60, 58), finding(120, 60, name="s0"), finding(60, 60, name="s1"), finding(60, 60, name="s2")]
+    closed = judge_findings(confirmatory_plan(), findings)[1]
+    assert (closed.verdict, closed.is_claim) == ("superior", False)
+    text = sentence(closed)
+    assert "s0 points to the treatment being better" in text
+    assert "supports no claim by itself" in text
+    assert not any(word in text for word in FORBIDDEN_OUTSIDE_THE_PLAN)
+    assert judge_findings(confirmatory_plan(gated=False), findings)[1].is_claim
+    assert not judge_findings(confirmatory_plan(), findings[1:])[0].is_claim  # the primary was never analysed
+    no_primary = AnalysisPlan(confirmatory=(Endpoint(name="s0"),))
+    assert judged(no_primary, finding(120, 60, name="s0")).is_claim
+
+
+def test_confirmatory_margin_endpoints_claim_their_goal_alone() -> None:
+    plan = AnalysisPlan(primary=EM, confirmatory=(dataclasses.replace(EM_NI, name="cost"), dataclasses.replace(EM_EQ, name="len")))
+    better = finding(120, 60, name="cost", margin="ni")
+    got = judge_findings(plan, [finding(120, 60), better, finding(120, 60, name="len", margin="eq")])
+    assert [j.verdict for j in got] == ["superior", "non-inferior", "inconclusive"]
+    assert got[1].p_adjusted == holm([better.margin_test_p, got[2].p_raw])[0]
+
+
+def test_undefined_numbers_are_said_to_be_undefined() -> None:
+    nothing = Finding(name="em", estimate=tango(0, 0, 0), test=Test(statistic=None, p_value=None, method="m", n=0, reason="no pairs"))
+    got = judged(AnalysisPlan(primary=EM), nothing)
+    assert (got.verdict, got.is_claim, got.p_adjusted) == ("undefined", False, None)
+    assert sentence(got) == "Primary endpoint: exact match could not be judged: there are no complete pairs."
+    untested = judged(AnalysisPlan(primary=EM_NI), finding(60, 60))
+    assert untested.verdict == "undefined"
+    assert "the declared test was not made" in sentence(untested)
+
+
+def test_undefined_p_values_do_not_count_in_their_family() -> None:
+    missing = Finding(name="s1", estimate=tango(0, 0, 0), test=Test(statistic=None, p_value=None, method="m", n=0, reason="none"))
+    got = judge_findings(confirmatory_plan(), [finding(60, 36, name="s0"), missing])
+    assert (got[0].m, got[0].p_adjusted) == (1, got[0].p_raw)
+
+
+def test_borderline_results_say_so() -> None:
+    estimate = Estimate(value=0.02, ci_low=-0.0001, ci_high=0.0401, level=0.95, method="t", n=100)
+    test = Test(statistic=2.0, p_value=0.049, method="sign_flip", n=100)
+    got = judged(AnalysisPlan(primary=EM), Finding(name="em", estimate=estimate, test=test))
+    assert any("borderline" in warning for warning in got.warnings)
+    other_level = dataclasses.replace(estimate, level=0.9)
+    assert judged(AnalysisPlan(primary=EM), Finding(name="em", estimate=other_level, test=test)).warnings == ()
+
+
+def test_score_endpoints_print_in_their_unit() -> None:
+    f1 = Endpoint(name="f1", label="F1", is_share=False)
+    estimate = Estimate(value=0.0123, ci_low=0.004, ci_high=0.0206, level=0.95, method="t", n=500)
+    got = judged(AnalysisPlan(primary=f1), Finding(name="f1", estimate=estimate, test=Test(statistic=2.9, p_value=0.004, method="sign_flip", n=480)))
+    assert "(difference +0.012, 95 % CI +0.004 to +0.021, p = 0.004)" in sentence(got)
+    assert (difference(-0.00001, is_share=True), difference(0.0004, is_share=False)) == ("0.0 pp", "0.000")
+    assert (p_value(0.0005), p_value(0.05), p_value(1.0)) == ("< 0.001", "= 0.050", "= 1")
+
+
+def test_a_result_without_interval_does_not_speak_of_one() -> None:
+    bare = Estimate(value=0.0, ci_low=None, ci_high=None, level=0.95, method="t", n=5, reason="no spread")
+    got = judged(AnalysisPlan(primary=EM), Finding(name="em", estimate=bare, test=Test(statistic=0.0, p_value=1.0, method="t", n=5)))
+    assert sentence(got).endswith("(difference 0.0 pp, no interval, p = 1).")
+
+
+def test_whether_the_plan_was_followed() -> None:
+    plan = AnalysisPlan(primary=EM, confirmatory=(Endpoint(name="f1"),), cluster="passage")
+    done = check_followed(plan, [finding(9, 4), finding(9, 4, name="f1")], "passage")
+    assert done.followed
+    assert followed(done, plan) == "The analysis followed the plan declared before the run."
+    partial = check_followed(plan, [finding(9, 4), finding(9, 4, name="recall")], None)
+    assert (partial.missing, partial.undeclared, partial.cluster_differs, partial.followed) == (("f1",), ("recall",), True, False)
+    text = followed(partial, plan)
+    assert "did not follow the declared plan: declared but not analysed: f1; the declared clusters (passage)" in text
+    assert "beyond the plan, as exploratory: recall" in text
+    nothing = AnalysisPlan()
+    assert "No endpoint was declared" in followed(check_followed(nothing, [finding(9, 4)], None), nothing)
+
+
+def test_fingerprint_changes_with_every_declared_field_and_with_nothing_else() -> None:
+    plan = AnalysisPlan(primary=EM, exploratory=("subgroup",))
+    assert plan.fingerprint() == AnalysisPlan(primary=EM, exploratory=("subgroup",)).fingerprint()
+    assert len(plan.fingerprint()) == 64
+    changed = [
+        dataclasses.replace(plan, alpha=0.01),
+        dataclasses.replace(plan, margin_alpha=0.025),
+        dataclasses.replace(plan, cluster="passage"),
+        dataclasses.replace(plan, gated=False),
+        dataclasses.replace(plan, exploratory=("temperature",)),
+        dataclasses.replace(plan, primary=EM_NI),
+        dataclasses.replace(plan, confirmatory=(Endpoint(name="f1"),)),
+    ]
+    assert len({plan.fingerprint(), *(p.fingerprint() for p in changed)}) == 8
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: Endpoint(name=""), "no name"),
+        (lambda: Endpoint(name="em", goal="victory"), "unknown goal"),  # type: ignore[arg-type]
+        (lambda: Endpoint(name="em", goal="noninferiority"), "needs a margin"),
+        (lambda: Endpoint(name="em", margin=0.03), "does not use one"),
+        (lambda: Endpoint(name="em", goal="equivalence", margin=3.0), "not possible"),
+        (lambda: AnalysisPlan(primary=EM, confirmatory=(EM,)), "declared twice"),
+        (lambda: AnalysisPlan(exploratory=("primary",)), "names of their own"),
+        (lambda: AnalysisPlan(exploratory=("a", "a")), "names of their own"),
+        (lambda: judge_findings(AnalysisPlan(primary=EM), [finding(3, 4), finding(3, 4)]), "more than once"),
+    ],
+)
+def test_plans_that_contradict_themselves_are_refused(make: object, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        make()  # type: ignore[operator]
+
+
+def test_impossible_levels_are_refused() -> None:
+    with pytest.raises(DataError, match="significance level"):
+        AnalysisPlan(alpha=5.0)
+    with pytest.raises(DataError, match="significance level"):
+        AnalysisPlan(margin_alpha=0.5)
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(
+    st.integers(0, 150),
+    st.integers(0, 150),
+    st.sampled_from([EM, EM_NI, EM_EQ]),
+    st.sampled_from(["primary", "confirmatory", "exploratory", "undeclared"]),
+)
+def test_no_sentence_says_more_than_the_plan(b: int, c: int, endpoint: Endpoint, standing: str) -> None:
+    plan = {
+        "primary": AnalysisPlan(primary=endpoint),
+        "confirmatory": AnalysisPlan(primary=Endpoint(name="other"), confirmatory=(endpoint,)),
+        "exploratory": AnalysisPlan(exploratory=("subgroup",)),
+        "undeclared": AnalysisPlan(),
+    }[standing]
+    got = judged(plan, finding(b, c, margin="ni" if endpoint is EM_NI else "eq" if endpoint is EM_EQ else "", family="subgroup"))
+    text = sentence(got)
+    assert got.standing == standing
+    if standing != "primary":  # the confirmatory one waits for a primary endpoint that was never analysed
+        assert not got.is_claim
+        assert not any(word in text for word in FORBIDDEN_OUTSIDE_THE_PLAN)
+    if endpoint.goal != "equivalence" or standing in ("exploratory", "undeclared"):
+        assert got.verdict != "equivalent"
+    if endpoint.goal != "noninferiority" or standing in ("exploratory", "undeclared"):
+        assert got.verdict != "non-inferior"
+    better_side = got.finding.estimate.value or 0.0
+    assert got.verdict != "superior" or better_side > 0
+    assert got.verdict != "inferior" or better_side < 0
