@@ -190,6 +190,13 @@ def _get(url: str) -> dict[str, Any]:
         raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or mend provider.base_url") from None
 
 
+def environment() -> dict[str, str]:
+    """This process's environment for children that import the package: a bare checkout has it on sys.path only."""
+    here = str(Path(__file__).resolve().parents[2])
+    rest = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != here]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*rest, here])}
+
+
 def spawn(state: Path, *, seed: int, arguments: tuple[str, ...] = ()) -> tuple[str, subprocess.Popen[bytes]]:
     """Start an emulator process on a free port; returns its URL once it listens. Raises StateError with what it said when it does not."""
     state.mkdir(parents=True, exist_ok=True)
@@ -201,7 +208,7 @@ def spawn(state: Path, *, seed: int, arguments: tuple[str, ...] = ()) -> tuple[s
     log = state / "emulator.log"
     with log.open("ab") as sink:
         # A session of its own: Ctrl-C in the terminal is for the run, which then ends the emulator in order.
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True)
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=environment())
     deadline = time.monotonic() + READY_SECONDS
     while not ready.exists():
         if child.poll() is not None or time.monotonic() > deadline:

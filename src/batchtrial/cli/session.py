@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from batchtrial.cli import planview, summary
 from batchtrial.cli.frame import INTERRUPTED, complain, log_to, say
+from batchtrial.cli.pause import pausing
 from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked
 from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.errors import RunnerError, RunStateMissing, Stopped
 from batchtrial.run.loop import Finished, Services, execute
-from batchtrial.run.session import Opening, Session, open_run, read_saved_config, with_operational
+from batchtrial.run.session import Opening, Session, open_run, read_saved_config
 from batchtrial.run.stop import StopToken
 from batchtrial.state.files import RunState
 from batchtrial.state.layout import RunLayout
@@ -68,8 +70,6 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
     layout = layout_of(ask, run_id)
     got = loaded(ask, layout, env)
     config = got.config
-    if ask.is_resume and ask.config is None:
-        config = with_operational(config, got.config)
     holder: list[Session] = []
     place = Place(
         layout=layout,
@@ -81,7 +81,8 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
     opening = Opening(run_id=run_id, config=config, is_resume=ask.is_resume, force=ask.options.force, overrides=ask.changes, nonce=nonce)
-    hooks = chained(stop.shield, hook)
+    pause = pausing(env, is_let_go=stop.is_requested, say=complain, wait=time.sleep)
+    hooks = chained(stop.shield, hook, pause or no_hook)
     session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
     holder.append(session)
     handler = log_to(layout.log)

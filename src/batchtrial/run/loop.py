@@ -70,6 +70,7 @@ def _run_phase(session: Session, phase: Phase, view: View, options: Options, ser
     if view.trials:
         session.snapshots.write_trials(view)
     work = _work(session, view, options, services)
+    services.hook(f"phase:{phase.name}:before")
     try:
         services.stop.check()
         phase.run(work)

@@ -210,9 +210,3 @@ def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:
 def _sweep_temp_files(root: Path) -> None:
     for temp in root.rglob(f".*{TEMP_SUFFIX}"):
         temp.unlink(missing_ok=True)
-
-
-def with_operational(saved: Config, given: Config) -> Config:
-    """The saved config with this invocation's operational settings (how fast, how long, how much), which may change on resume."""
-    shaping = {"lines_per_part": saved.submission.lines_per_part, "parts_per_dataset": saved.submission.parts_per_dataset}
-    return saved.model_copy(update={"submission": given.submission.model_copy(update=shaping)})

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+STATE_FILES = frozenset(
+    {
+        "run_state.json",
+        "run.lock",
+        "ledger.jsonl",
+        "run.log",
+        "trial_manifest.json",
+        "multi_trial_manifest.json",
+        "control_registry.json",
+        "archive_manifest.json",
+        "server.json",
+        "STOP_REQUESTED",
+        "STOP_NOW",
+    }
+)
+"""Files that hold times, pids or a provider's ids; every other file of a run is the same however often the run was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +190,14 @@ class RunLayout:
     @property
     def log(self) -> Path:
         return self.root / "run.log"
+
+    def artifacts(self) -> Iterator[Path]:
+        """Every published file: no state, no hidden file, nothing of the emulator's world, nothing that was set aside."""
+        for path in sorted(self.root.rglob("*")):
+            steps = path.relative_to(self.root).parts
+            is_ours = steps[0] != self.emulator.name and not any(step.startswith(".") for step in steps)
+            if is_ours and path.name not in STATE_FILES and not {".corrupt", ".backup"} & set(path.suffixes) and path.is_file():
+                yield path
 
     def trial(self, slug: str) -> TrialLayout:
         return TrialLayout(self.root / slug)
