@@ -1,13 +1,11 @@
 """The ledger: one fsynced line per event, appended and never rewritten; what was paid for is what it says.
 
-A line is JSON with `seq`, `at`, `event` and the event's own fields. The last line may be torn by a crash: it is dropped when read and cut off
-before the next append. A foreign or damaged line in the middle is counted and skipped when reading, and refused by `repair --check`.
-Folding the lines gives the state of every part (`PartRecord`).
+The last line may be torn by a crash: it is cut off before the next append. A damaged or absent line in the middle is skipped when reading, and
+refused when writing. Folding the lines (`entries.py` has their form) gives the state of every part (`PartRecord`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,67 +14,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from batchtrial.errors import StateError
+from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, read
 from batchtrial.state.machine import IN_FLIGHT, Event, PartState, step
+
+__all__ = ["Counts", "Entry", "LedgerRead", "read"]
 
 Hook = Callable[[str], None]
 
 
 def no_hook(point: str) -> None:
     """Called at every durable write; tests put something that kills here."""
-
-
-class Counts(BaseModel):
-    """How many requests ended in each of the five outcomes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    succeeded: int = Field(0, ge=0)
-    errored: int = Field(0, ge=0)
-    expired: int = Field(0, ge=0)
-    cancelled: int = Field(0, ge=0)
-    missing: int = Field(0, ge=0)
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
-
-    @property
-    def total(self) -> int:
-        return self.succeeded + self.errored + self.expired + self.cancelled + self.missing
-
-
-class Entry(BaseModel):
-    """One line. Which fields are set depends on the event; `docs/files.md` has the table."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    seq: int = Field(ge=1, description="Line number, from 1.")
-    at: datetime = Field(description="When the line was written, UTC.")
-    event: str = Field(description="An event of the part's life cycle, or a note about the run.")
-    part: str | None = Field(None, description="The part the event happened to.")
-    attempt: int | None = Field(None, ge=1, description="Which try at the part.")
-    token: str | None = Field(None, description="intent: what marks this attempt at the provider.")
-    payload: str | None = Field(None, description="intent: the file that is sent, relative to the run.")
-    payload_sha256: str | None = Field(None, description="intent: sha256 of its bytes.")
-    n_requests: int | None = Field(None, ge=0, description="intent: lines of the payload.")
-    reserved_usd: Decimal | None = Field(None, description="intent: estimate kept free in the budget until the bill is known.")
-    file_id: str | None = Field(None, description="uploaded: the provider's id of the input.")
-    batch_id: str | None = Field(None, description="receipt: the provider's id of the batch.")
-    adopted: bool | None = Field(None, description="receipt: found again after the answer to the call was lost.")
-    wire_state: str | None = Field(None, description="done, rejected: the provider's word for the final state.")
-    ids: dict[str, str] | None = Field(None, description="done: further ids, such as output_file_id.")
-    reason: str | None = Field(None, description="rejected, gone, lost, note: why.")
-    retryable: bool | None = Field(None, description="rejected: whether sending the same rows again can help.")
-    path: str | None = Field(None, description="saved: the result file, relative to the run.")
-    sha256: str | None = Field(None, description="saved: its sha256.")
-    size: int | None = Field(None, ge=0, description="saved: its bytes.")
-    counts: Counts | None = Field(None, description="saved: outcomes in this attempt; settled: final outcomes of the part.")
-    odd: dict[str, int] | None = Field(None, description="saved: lines that were malformed, unknown or repeated.")
-    usage: dict[str, int] | None = Field(None, description="saved: tokens billed for this attempt.")
-    cost_usd: Decimal | None = Field(None, description="saved: their price; absent when the model has no known price.")
-    run_nonce: str | None = Field(None, description="opened: random digits that keep this run's tokens apart from any other's.")
-    config_hash: str | None = Field(None, description="opened, drift: sha256 of effective_config.yaml.")
-    detail: dict[str, Any] | None = Field(None, description="Anything else worth keeping about the event.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,32 +175,6 @@ def money(parts: Iterable[PartRecord]) -> Money:
     return Money(spent_usd=spent, in_flight_usd=in_flight, unpriced=unpriced)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerRead:
-    """What a ledger file holds. `torn`: bytes after the last whole line; `foreign`: line numbers that are not ours."""
-
-    entries: tuple[Entry, ...]
-    whole_bytes: int
-    torn: int
-    foreign: tuple[int, ...]
-
-
-def read(path: Path) -> LedgerRead:
-    """All entries of the file; an absent file is an empty ledger. Never raises for a damaged one."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        data = b""
-    cut = data.rfind(b"\n") + 1
-    entries, foreign = [], []
-    for number, line in enumerate(data[:cut].splitlines(), 1):
-        try:
-            entries.append(Entry.model_validate_json(line))
-        except ValidationError:
-            foreign.append(number)
-    return LedgerRead(entries=tuple(entries), whole_bytes=cut, torn=len(data) - cut, foreign=tuple(foreign))
-
-
 PART_EVENTS = frozenset(Event)
 REFETCHED = "refetched"
 """A result file was lost here and fetched again with other bytes; no step in the part's life, only a new fingerprint."""
@@ -277,9 +199,10 @@ class Ledger:
     def __init__(self, path: Path, *, clock: Callable[[], datetime], hook: Hook = no_hook) -> None:
         self._path, self._clock, self._hook = path, clock, hook
         got = read(path)
-        if got.foreign:
+        if not got.is_sound:
+            bad = f"line {got.foreign[0]} of the ledger is not as it was written" if got.foreign else f"line {got.absent[0]} of the ledger is gone"
             raise StateError(
-                f"line {got.foreign[0]} of the ledger is not readable ({len(got.foreign)} such lines)",
+                f"{bad} ({len(got.foreign) + len(got.absent)} such lines)",
                 where=path.name,
                 hint="run `batchtrial repair --run_id RUN` to set the damaged file aside and rebuild what can be rebuilt",
             )
@@ -302,11 +225,11 @@ class Ledger:
         """Write one line and fsync it; the fold changes only after that. Raises IllegalTransition before anything is written."""
         entry = Entry(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
         after = self.part(part).with_entry(entry) if part is not None and (event in PART_EVENTS or event == REFETCHED) else None
-        line = json.dumps(entry.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(",", ":"))
+        line = encode(entry)
         self._hook(f"ledger:{event}:before")
         start = self._file.seek(0, os.SEEK_END)
         try:
-            rest = memoryview(line.encode() + b"\n")
+            rest = memoryview(line)
             while rest:
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())

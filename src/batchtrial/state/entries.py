@@ -1,0 +1,155 @@
+"""The ledger's lines: their form, their checksum, and reading them whether or not the file is damaged.
+
+A line is JSON with `seq`, `at`, `event`, the event's own fields and, at its end, a checksum of itself, so that a flipped bit cannot pass for another
+batch id. Nothing here knows what the events mean.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MOST_ABSENT = 1000
+"""Gaps are listed up to this length: a number that was never counted up to must not fill the memory."""
+_HEAD, _TAIL = b',"check":"', b'"}'
+_CHECK_BYTES = len(_HEAD) + 8 + len(_TAIL)
+
+
+class Counts(BaseModel):
+    """How many requests ended in each of the five outcomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    succeeded: int = Field(0, ge=0)
+    errored: int = Field(0, ge=0)
+    expired: int = Field(0, ge=0)
+    cancelled: int = Field(0, ge=0)
+    missing: int = Field(0, ge=0)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
+
+    @property
+    def total(self) -> int:
+        return self.succeeded + self.errored + self.expired + self.cancelled + self.missing
+
+
+class Entry(BaseModel):
+    """One line. Which fields are set depends on the event; `docs/files.md` has the table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    seq: int = Field(ge=1, description="Line number, from 1.")
+    at: datetime = Field(description="When the line was written, UTC.")
+    event: str = Field(description="An event of the part's life cycle, or a note about the run.")
+    part: str | None = Field(None, description="The part the event happened to.")
+    attempt: int | None = Field(None, ge=1, description="Which try at the part.")
+    token: str | None = Field(None, description="intent: what marks this attempt at the provider.")
+    payload: str | None = Field(None, description="intent: the file that is sent, relative to the run.")
+    payload_sha256: str | None = Field(None, description="intent: sha256 of its bytes.")
+    n_requests: int | None = Field(None, ge=0, description="intent: lines of the payload.")
+    reserved_usd: Decimal | None = Field(None, description="intent: estimate kept free in the budget until the bill is known.")
+    file_id: str | None = Field(None, description="uploaded: the provider's id of the input.")
+    batch_id: str | None = Field(None, description="receipt: the provider's id of the batch.")
+    adopted: bool | None = Field(None, description="receipt: found again after the answer to the call was lost.")
+    wire_state: str | None = Field(None, description="done, rejected: the provider's word for the final state.")
+    ids: dict[str, str] | None = Field(None, description="done: further ids, such as output_file_id.")
+    reason: str | None = Field(None, description="rejected, gone, lost, note: why.")
+    retryable: bool | None = Field(None, description="rejected: whether sending the same rows again can help.")
+    path: str | None = Field(None, description="saved: the result file, relative to the run.")
+    sha256: str | None = Field(None, description="saved: its sha256.")
+    size: int | None = Field(None, ge=0, description="saved: its bytes.")
+    counts: Counts | None = Field(None, description="saved: outcomes in this attempt; settled: final outcomes of the part.")
+    odd: dict[str, int] | None = Field(None, description="saved: lines that were malformed, unknown or repeated.")
+    usage: dict[str, int] | None = Field(None, description="saved: tokens billed for this attempt.")
+    cost_usd: Decimal | None = Field(None, description="saved: their price; absent when the model has no known price.")
+    run_nonce: str | None = Field(None, description="opened: random digits that keep this run's tokens apart from any other's.")
+    config_hash: str | None = Field(None, description="opened, drift: sha256 of effective_config.yaml.")
+    detail: dict[str, Any] | None = Field(None, description="opened, drift: the whole config from then on; else what is worth keeping.")
+    check: str | None = Field(None, description="CRC-32 of the line without this field, 8 hex digits.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRead:
+    """What a ledger file holds.
+
+    torn: bytes after the last whole line. foreign: numbers of lines that are not ours or not as they were written. absent: sequence numbers that no
+    line has, before the last one.
+    """
+
+    entries: tuple[Entry, ...]
+    whole_bytes: int
+    torn: int
+    foreign: tuple[int, ...]
+    absent: tuple[int, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing is known to be missing. A torn end is sound: what it would have allowed never happened."""
+        return not self.foreign and not self.absent
+
+
+def read(path: Path) -> LedgerRead:
+    """All entries of the file; an absent file is an empty ledger. Never raises for a damaged one."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    cut = data.rfind(b"\n") + 1
+    entries: list[Entry] = []
+    foreign: list[int] = []
+    absent: list[int] = []
+    last = 0
+    for number, line in enumerate(data[:cut].split(b"\n")[:-1], 1):
+        entry = decode(line)
+        if entry is None or entry.seq <= last:
+            foreign.append(number)
+            continue
+        if entry.seq > last + 1:
+            absent += range(last + 1, min(entry.seq, last + MOST_ABSENT))
+        entries.append(entry)
+        last = entry.seq
+    lost = tuple(seq for seq in absent if seq not in foreign)
+    return LedgerRead(entries=tuple(entries), whole_bytes=cut, torn=len(data) - cut, foreign=tuple(foreign), absent=lost)
+
+
+def encode(entry: Entry) -> bytes:
+    """The entry's line, sealed with its checksum."""
+    fields = entry.model_dump(mode="json", exclude_none=True, exclude={"check"})
+    line = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return line[:-1] + _HEAD + b"%08x" % zlib.crc32(line) + _TAIL + b"\n"
+
+
+def decode(line: bytes) -> Entry | None:
+    """The entry of a line; None when it is not one of ours, or not as it was written."""
+    try:
+        return Entry.model_validate_json(line) if is_intact(line) else None
+    except ValidationError:
+        return None
+
+
+def is_intact(line: bytes) -> bool:
+    """Whether the line's checksum is right. A line without one was written by hand, and is taken as it is."""
+    tail = line[-_CHECK_BYTES:]
+    if not (tail.startswith(_HEAD) and tail.endswith(_TAIL)):
+        return True
+    return tail[len(_HEAD) : -len(_TAIL)] == b"%08x" % zlib.crc32(line[:-_CHECK_BYTES] + b"}")
+
+
+def latest_config(path: Path) -> tuple[dict[str, Any], str] | None:
+    """The config that the run's last `opened` or `drift` line carries, and its hash; None when no line does. Looks at no other lines."""
+    found = None
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    for line in data.split(b"\n"):
+        entry = decode(line) if b'"config":' in line else None
+        if entry is not None and entry.detail and isinstance(entry.detail.get("config"), dict) and entry.config_hash:
+            found = dict(entry.detail["config"]), entry.config_hash
+    return found
