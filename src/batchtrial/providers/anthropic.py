@@ -19,12 +19,12 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers import messages
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.results import count
-from batchtrial.providers.rows import many, one
+from batchtrial.providers.rows import block_of, many, one
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -130,6 +130,10 @@ class AnthropicProvider:
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """`decode` by columns."""
         return many(lines, messages.pick, messages.decode_line)
+
+    def decode_plain(self, block: bytes) -> list[Plain] | None:
+        """`decode` of a block of plain successes, else None."""
+        return block_of(block, messages.pick)
 
     # --- verbs
 

@@ -76,6 +76,10 @@ class BatchStatus:
     ids: Mapping[str, str] = field(default_factory=dict)  # output_file_id, error_file_id, results_uri ...
 
 
+Plain = tuple[str, str, str | None, str | None, int, int, int, int, int]
+"""A success with nothing odd about it: custom_id, text, finish_reason, request_id; input, output, cached, cache write and reasoning tokens."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Decoded result lines by column: the same facts as as many RawResults, at half the cost of making them.
@@ -124,6 +128,9 @@ class Provider(Protocol):
 
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """Pure: what `decode` says of each line, as columns; bad lines are listed, not raised. Hand it some thousand lines at a time."""
+
+    def decode_plain(self, block: bytes) -> list[Plain] | None:
+        """Pure: what `decode` says of each line of a block of whole lines, when every one is a plain success; None when any is not."""
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Upload the payload (unless intent.file_id is set; `uploaded` is called with the id at once), create the batch ONCE, return its id."""

@@ -17,11 +17,11 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
 from batchtrial.providers import results
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra
 from batchtrial.providers.lines import split_lines, watched
-from batchtrial.providers.rows import many, one, pick_flat
+from batchtrial.providers.rows import block_flat, many, one, pick_flat
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -108,6 +108,10 @@ class FireworksProvider:
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """`decode` by columns."""
         return many(lines, pick_flat, results.decode_line)
+
+    def decode_plain(self, block: bytes) -> list[Plain] | None:
+        """`decode` of a block of plain successes, else None."""
+        return block_flat(block)
 
     def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
         """Why these sampling values cannot be honoured, or None when they can."""

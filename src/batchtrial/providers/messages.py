@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from batchtrial.keys import split_custom_id
+from batchtrial.providers.base import Plain
 from batchtrial.providers.results import clean, count, failure, load_object, parts_text, text_of
-from batchtrial.providers.rows import Count, Plain, checked, is_odd
+from batchtrial.providers.rows import Count, checked, is_odd
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {

@@ -17,12 +17,12 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers import results
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import CLOCK_SKEW, Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
-from batchtrial.providers.rows import Pick, many, one, pick_chat, pick_flat, pick_responses
+from batchtrial.providers.rows import Pick, block_of, many, one, pick_chat, pick_flat, pick_responses
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -135,6 +135,10 @@ class OpenAIProvider:
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """`decode` by columns."""
         return many(lines, self._pick, results.decode_line)
+
+    def decode_plain(self, block: bytes) -> list[Plain] | None:
+        """`decode` of a block of plain successes, else None."""
+        return block_of(block, self._pick)
 
     # --- verbs
 

@@ -11,12 +11,10 @@ from typing import Annotated
 
 import msgspec
 
-from batchtrial.providers.base import Rows
+from batchtrial.providers.base import Plain, Rows
 from batchtrial.providers.results import MAX_COUNT, MAX_ID_CHARS
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
-Plain = tuple[str, str, str | None, str | None, int, int, int, int, int]
-"""custom_id, text, finish_reason, request_id, then input, output, cached, cache write and reasoning tokens."""
 Flattened = tuple[str, str | None, str | None, str | None, int | None, int | None, int, int, int]
 """The same of any row: no text when it did not succeed, no token counts when the provider gave none."""
 Pick = Callable[[bytes], Plain | None]
@@ -114,6 +112,7 @@ class _ResponsesLine(msgspec.Struct, gc=False):
 
 _responses = msgspec.json.Decoder(_ResponsesLine).decode
 _flat = msgspec.json.Decoder(_FlatLine).decode
+_flat_lines = msgspec.json.Decoder(_FlatLine).decode_lines
 _chat = msgspec.json.Decoder(_ChatLine).decode
 
 
@@ -205,6 +204,50 @@ def pick_responses(line: bytes) -> Plain | None:
         (before.cache_write_tokens or 0) if before else 0,
         (after.reasoning_tokens or 0) if after else 0,
     )
+
+
+def block_flat(block: bytes) -> list[Plain] | None:
+    """`pick_flat` of every line at once, or None: the checks that can be are made for the whole block, which halves the cost of a line."""
+    if b"\\u0000" in block or b"\x00" in block:
+        return None
+    try:
+        seen = _flat_lines(checked(block))
+    except ValueError:
+        return None
+    plain: list[Plain] = []
+    for line in seen:
+        custom_id, body = line.custom_id, line.response
+        if not body.choices or not body.id or not 0 < len(custom_id) <= MAX_ID_CHARS:
+            return None
+        choice, usage = body.choices[0], body.usage
+        before, after, text = usage.prompt_tokens_details, usage.completion_tokens_details, choice.message.content
+        if not text:
+            return None
+        plain.append(
+            (
+                custom_id,
+                text,
+                choice.finish_reason or None,
+                body.id,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                (before.cached_tokens or 0) if before else 0,
+                (before.cache_write_tokens or 0) if before else 0,
+                (after.reasoning_tokens or 0) if after else 0,
+            )
+        )
+    return plain
+
+
+def block_of(lines: bytes, pick: Pick) -> list[Plain] | None:
+    """`pick` of every line, or None when it is None for any."""
+    plain = []
+    for line in lines.rstrip(b"\n").split(b"\n"):
+        one_plain = pick(line)
+        if one_plain is None:
+            return None
+        plain.append(one_plain)
+    return plain
 
 
 def one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
