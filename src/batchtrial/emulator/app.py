@@ -12,11 +12,13 @@ from batchtrial.emulator import anthropic, fireworks, openai
 from batchtrial.emulator.admin import Admin
 from batchtrial.emulator.anthropic_batches import MessageBatches
 from batchtrial.emulator.closing import Closing
+from batchtrial.emulator.direct import Direct
 from batchtrial.emulator.fireworks_datasets import Datasets, StorageWire
 from batchtrial.emulator.fireworks_jobs import Jobs
 from batchtrial.emulator.openai_batches import OpenAIBatches
 from batchtrial.emulator.openai_files import Files
 from batchtrial.emulator.service import Service
+from batchtrial.emulator.upstream import Upstream
 from batchtrial.emulator.wire import Wire, WireError
 
 
@@ -31,7 +33,7 @@ def make_closing(service: Service) -> Closing:
     return Closing(service, formats)
 
 
-def make_app(service: Service) -> Starlette:
+def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
     """The application; its state is the service's world."""
     fireworks_wire, openai_wire, anthropic_wire = fireworks.FireworksWire(), openai.OpenAIWire(), anthropic.AnthropicWire()
     closing = make_closing(service)
@@ -46,12 +48,13 @@ def make_app(service: Service) -> Starlette:
         *OpenAIBatches(service, files, closing).routes(openai_wire),
         *files.routes(openai_wire),
         *MessageBatches(service, closing).routes(anthropic_wire),
+        *Direct(service, upstream).routes(openai.LocalWire(), fireworks_wire, anthropic_wire),
     ]
 
     def wire_of(request: Request) -> Wire:
         if request.url.path.startswith("/v1/messages") or "anthropic-version" in request.headers:
             return anthropic_wire
-        return fireworks_wire if request.url.path.startswith("/v1/accounts") else openai_wire
+        return fireworks_wire if request.url.path.startswith(("/v1/accounts", "/inference")) else openai_wire
 
     async def no_route(request: Request, err: Exception) -> Response:
         assert isinstance(err, HTTPException)

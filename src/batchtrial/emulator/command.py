@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -16,6 +18,7 @@ from batchtrial.emulator.faults import FaultFileError, Rule, load_rules
 from batchtrial.emulator.modelfile import ModelFile, ModelFileError, load_model
 from batchtrial.emulator.server import Server, listen, publish, ready_record, url_of
 from batchtrial.emulator.service import Service
+from batchtrial.emulator.upstream import Address, Upstream, UpstreamUrlError, address_of
 from batchtrial.emulator.world import World, WorldError
 
 EXAMPLES = """examples:
@@ -58,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     add("--batch_seconds", type=float, default=None, metavar="S", help="usual life of a batch, virtual seconds (default 30)")
     add("--upstream", metavar="URL", help="OpenAI-compatible server that answers the requests instead of the simulated model")
     add("--upstream_concurrency", type=int, default=2, metavar="N", help="requests under way at that server (default 2)")
+    add("--upstream_timeout", type=float, default=600.0, metavar="S", help="patience with one request there, seconds (default 600)")
     add("--parent_pid", type=int, metavar="PID", help="stop when that process is gone")
     add("--quiet", action="store_true", help="print nothing but errors")
     return found
@@ -76,7 +80,16 @@ class _Usage(Exception):
     """A flag or a file that cannot be used."""
 
 
-def _load(options: argparse.Namespace) -> tuple[ModelFile, tuple[Rule, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the flags and the files they name amount to."""
+
+    model: ModelFile
+    rules: tuple[Rule, ...]
+    address: Address | None
+
+
+def _load(options: argparse.Namespace) -> Setup:
     if options.speed <= 0:
         raise _Usage("--speed must be above 0")
     if not 0 <= options.port <= 65535:
@@ -84,13 +97,16 @@ def _load(options: argparse.Namespace) -> tuple[ModelFile, tuple[Rule, ...]]:
     try:
         model = load_model(options.model)
         rules = load_rules(options.faults) if options.faults else ()
-    except (ModelFileError, FaultFileError) as err:
+        address = address_of(options.upstream) if options.upstream else None
+    except (ModelFileError, FaultFileError, UpstreamUrlError) as err:
         raise _Usage(str(err)) from None
     if options.batch_seconds is not None:
         if options.batch_seconds <= 0:
             raise _Usage("--batch_seconds must be above 0")
         model = model.model_copy(update={"batch_seconds": options.batch_seconds})
-    return model, rules
+    if options.upstream_concurrency < 1 or options.upstream_timeout <= 0:
+        raise _Usage("--upstream_concurrency and --upstream_timeout must be above 0")
+    return Setup(model=model, rules=rules, address=address)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(underscored(sys.argv[1:] if argv is None else argv))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        model, rules = _load(options)
+        setup = _load(options)
         world = World(options.state, seed=options.seed, mode=options.clock, speed=options.speed, wall=time.time)
     except _Usage as err:
         sys.stderr.write(f"batchtrial emulate: {err}\n")
@@ -110,22 +126,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"batchtrial emulate: {err}\n")
         return 3
     try:
-        return _serve(options, world, model, rules)
+        return _serve(options, world, setup)
     finally:
         world.close()
 
 
-def _serve(options: argparse.Namespace, world: World, model: ModelFile, rules: tuple[Rule, ...]) -> int:
+def _serve(options: argparse.Namespace, world: World, setup: Setup) -> int:
+    model, rules, address = setup.model, setup.rules, setup.address
     try:
         sock = listen(options.host, options.port)
     except OSError as err:
         sys.stderr.write(f"batchtrial emulate: cannot listen on {options.host}:{options.port}: {err.strerror}\n")
         return 1
 
+    upstreams: list[Upstream] = []
+
     def app() -> tuple[ASGIApp, Service]:
-        service = Service(world, model, is_upstream=options.upstream is not None)
+        service = Service(world, model, is_upstream=address is not None)
         service.set_rules("file", rules)
-        return make_app(service), service
+        if address is not None:
+            upstreams.append(
+                Upstream(
+                    service,
+                    address,
+                    concurrency=options.upstream_concurrency,
+                    timeout_seconds=options.upstream_timeout,
+                    api_key=os.environ.get("UPSTREAM_API_KEY"),
+                )
+            )
+            upstreams[0].start()
+        return make_app(service, upstreams[0] if upstreams else None), service
 
     record = ready_record(url_of(sock, options.host))
 
@@ -136,7 +166,11 @@ def _serve(options: argparse.Namespace, world: World, model: ModelFile, rules: t
             sys.stdout.write(greeting(record))
             sys.stdout.flush()
 
-    Server(app, sock).run(when_ready, options.parent_pid)
+    try:
+        Server(app, sock).run(when_ready, options.parent_pid)
+    finally:
+        for upstream in upstreams:
+            upstream.stop()
     return 0
 
 

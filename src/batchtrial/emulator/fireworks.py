@@ -18,6 +18,7 @@ from batchtrial.emulator.wire import WireError
 
 OUTPUT: Final = "BIJOutputSet.jsonl"
 ERRORS: Final = "error-data"
+JOB_PARAMETERS: Final = (("maxTokens", "max_tokens"), ("temperature", "temperature"), ("topP", "top_p"), ("topK", "top_k"), ("n", "n"))
 RESOURCE_ID: Final = re.compile(r"[a-z0-9-]{1,63}")
 GRPC_CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 412: 9, 413: 11, 429: 8, 500: 13, 501: 12, 503: 14, 504: 4}
 
@@ -62,22 +63,18 @@ def last_segment(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def reader_of(batch: Batch) -> Reader:
-    """Reads the lines of a job's input dataset with the job's own parameters as defaults."""
+def job_defaults(batch: Batch) -> dict[str, Any]:
+    """Body fields that a job sets for all its rows."""
     parameters = batch.wire.get("inferenceParameters") or {}
-    defaults: dict[str, Any] = {
-        ours: parameters[theirs]
-        for theirs, ours in (
-            ("maxTokens", "max_tokens"),
-            ("temperature", "temperature"),
-            ("topP", "top_p"),
-            ("topK", "top_k"),
-            ("n", "n"),
-        )
-        if parameters.get(theirs) is not None
-    }
+    defaults: dict[str, Any] = {ours: parameters[theirs] for theirs, ours in JOB_PARAMETERS if parameters.get(theirs) is not None}
     if parameters.get("extraBody"):
         defaults.update(decode_object(parameters["extraBody"]))
+    return defaults
+
+
+def reader_of(batch: Batch) -> Reader:
+    """Reads the lines of a job's input dataset with the job's own parameters as defaults."""
+    defaults = job_defaults(batch)
     model, system = str(batch.wire.get("model") or ""), str(batch.wire.get("systemPrompt") or "")
 
     def read(line: bytes) -> Read:

@@ -136,22 +136,33 @@ def take_in(source: Path, target: Path) -> int:
 
     Only the shape, the custom_ids and the count are checked: parameters are looked at later, per request. Raises BadBatch.
     """
-    offsets, seen = array("Q"), set[int]()
-    with source.open("rb") as file, target.with_name(target.name + ".tmp").open("wb") as out:
-        for position, (element, raw) in enumerate(elements(file)):
-            if position >= MAX_REQUESTS:
-                raise BadBatch(f"requests: List should have at most {MAX_REQUESTS} items")
-            _check(position, element, seen)
-            offsets.append(out.tell())
-            is_plain = "\n" not in raw and "\r" not in raw and "\\u" not in raw
-            try:
-                out.write((raw if is_plain else encode(element)).encode("utf-8") + b"\n")
-            except UnicodeEncodeError:
-                raise BadBatch(f"requests.{position}: contains a lone surrogate") from None
-    if not offsets:
-        raise BadBatch("requests: List should have at least 1 item")
+    draft = target.with_name(target.name + ".tmp")
+    try:
+        with source.open("rb") as file, draft.open("wb") as out:
+            offsets = _copy(file, out)
+    except BadBatch:
+        draft.unlink()
+        raise
     save_index(target, offsets)
     return len(offsets)
+
+
+def _copy(file: BinaryIO, out: BinaryIO) -> array[int]:
+    """Write each request as one line; returns their offsets."""
+    offsets, seen = array("Q"), set[int]()
+    for position, (element, raw) in enumerate(elements(file)):
+        if position >= MAX_REQUESTS:
+            raise BadBatch(f"requests: List should have at most {MAX_REQUESTS} items")
+        _check(position, element, seen)
+        offsets.append(out.tell())
+        is_plain = "\n" not in raw and "\r" not in raw and "\\u" not in raw
+        try:
+            out.write((raw if is_plain else encode(element)).encode("utf-8") + b"\n")
+        except UnicodeEncodeError:
+            raise BadBatch(f"requests.{position}: contains a lone surrogate") from None
+    if not offsets:
+        raise BadBatch("requests: List should have at least 1 item")
+    return offsets
 
 
 def _check(position: int, element: Any, seen: set[int]) -> None:

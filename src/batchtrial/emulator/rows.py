@@ -121,7 +121,7 @@ class Fates:
         errored = self._chosen_error(row, read.custom_id)
         if errored is not None:
             return replace(fate, kind="errored", problem=_problem(errored))
-        if read.asked is None:
+        if read.asked is None:  # refused whatever a real server made of it
             return replace(fate, kind="errored")
         if answer is not None:
             return self._from_upstream(fate, read.asked, answer)

@@ -77,6 +77,8 @@ class World:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise WorldError(f"{root} is in use by another emulator; stop it or choose another --state") from None
+        for draft in (root / "blobs").glob("*.tmp"):  # a kill left them; nothing that was acknowledged is in them
+            draft.unlink()
         try:
             self._db = sqlite3.connect(root / "world.sqlite", isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row

@@ -1,0 +1,229 @@
+"""A real server behind the batch APIs: rows are asked one by one at any OpenAI-compatible endpoint, each answer is stored at once.
+
+A restart goes on with the rows that have no answer yet; what is lost by a kill is at most the requests under way.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from batchtrial.emulator.fireworks import job_defaults
+from batchtrial.emulator.jsontext import BadJson, decode_object, encode
+from batchtrial.emulator.openai import CHAT
+from batchtrial.emulator.records import Batch
+from batchtrial.emulator.rowfile import RowFile
+from batchtrial.emulator.rows import UpstreamAnswer
+from batchtrial.emulator.service import Service
+
+log = logging.getLogger(__name__)
+
+TRIES: Final = 3
+RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+MAX_WAIT_SECONDS: Final = 30.0
+MAX_ANSWER_BYTES: Final = 32_000_000
+IDLE_SECONDS: Final = 0.1
+_MESSAGES_ONLY: Final = frozenset({"system", "stop_sequences", "thinking", "metadata", "service_tier", "cache_control", "container", "output_config"})
+
+
+class UpstreamUrlError(ValueError):
+    """An address that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the server is."""
+
+    is_tls: bool
+    host: str
+    port: int
+    prefix: str  # path before /chat/completions
+
+
+def address_of(url: str) -> Address:
+    """Read `http://host:port` or `http://host:port/v1`. Raises UpstreamUrlError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as err:
+        raise UpstreamUrlError(f"--upstream {url!r}: {err}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UpstreamUrlError(f"--upstream {url!r}: expected http://HOST:PORT")
+    prefix = parts.path.rstrip("/")
+    is_tls = parts.scheme == "https"
+    return Address(is_tls=is_tls, host=parts.hostname, port=port or (443 if is_tls else 80), prefix=prefix or "/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row to ask for."""
+
+    batch: int
+    row: int
+    path: str
+    body: dict[str, Any]
+
+
+class Upstream:
+    """Asks the server; its threads feed on the batches of the world until `stop`."""
+
+    def __init__(self, service: Service, address: Address, *, concurrency: int, timeout_seconds: float, api_key: str | None) -> None:
+        self.service, self.world, self.address = service, service.world, address
+        self.timeout_seconds, self._api_key = timeout_seconds, api_key
+        self._stop = threading.Event()
+        self._jobs: queue.Queue[Job] = queue.Queue(maxsize=concurrency)
+        self._all_asked: set[int] = set()  # batches whose every row is answered or under way
+        # Daemons: a server that hangs must not keep this process alive.
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(concurrency)]
+        self._threads.append(threading.Thread(target=self._feed, daemon=True))
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask for nothing more and store nothing more."""
+        with self.world.lock:
+            self._stop.set()
+
+    # One request
+
+    def ask(self, path: str, body: dict[str, Any]) -> UpstreamAnswer:
+        """Answer of the server, after retries; status 502 when there is none or when it is not an answer."""
+        found = UpstreamAnswer(502, "not asked")
+        for attempt in range(TRIES):
+            found, wait = self._ask_once(path, body)
+            if found.status not in RETRIED:
+                break
+            if attempt + 1 < TRIES and self._stop.wait(min(MAX_WAIT_SECONDS, wait if wait is not None else 0.5 * 2**attempt)):
+                break
+        return found
+
+    def _ask_once(self, path: str, body: dict[str, Any]) -> tuple[UpstreamAnswer, float | None]:
+        kind = http.client.HTTPSConnection if self.address.is_tls else http.client.HTTPConnection
+        connection = kind(self.address.host, self.address.port, timeout=self.timeout_seconds)
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        if self._api_key:
+            headers["authorization"] = f"Bearer {self._api_key}"
+        try:
+            connection.request("POST", self.address.prefix + path, encode(body).encode("utf-8"), headers)
+            response = connection.getresponse()
+            raw = response.read(MAX_ANSWER_BYTES + 1)
+        except (OSError, http.client.HTTPException) as err:
+            return UpstreamAnswer(502, f"the upstream server gave no answer: {err or type(err).__name__}"), None
+        finally:
+            connection.close()
+        return _checked(response.status, raw), _retry_after(response.getheader("retry-after"))
+
+    # The rows of batches
+
+    def _feed(self) -> None:
+        while not self._stop.is_set():
+            for batch in self._live():
+                self._feed_batch(batch)
+            self._stop.wait(IDLE_SECONDS)
+
+    def _live(self) -> list[Batch]:
+        rows = self.world.rows("SELECT seq FROM batches WHERE is_upstream AND finished_at IS NULL AND closed IS NULL ORDER BY seq")
+        batches = [self.service.batches.by_seq(row["seq"]) for row in rows]
+        return [batch for batch in batches if self._wants_answers(batch)]
+
+    def _wants_answers(self, batch: Batch) -> bool:
+        return not batch.problems and batch.cancelled_at is None and self.service.status(batch).outcome is None
+
+    def _feed_batch(self, batch: Batch) -> None:
+        if batch.n_answered == batch.n_rows:
+            with self.world.commit() as db:
+                db.execute("UPDATE batches SET finished_at = ? WHERE seq = ?", (self.world.clock.now(), batch.seq))
+            return
+        if batch.seq in self._all_asked:
+            return
+        done = {row["row"] for row in self.world.rows("SELECT row FROM answered WHERE batch = ?", (batch.seq,))}
+        for job in self._open_rows(batch, done):
+            while not self._stop.is_set():
+                if not self._wants_answers(self.service.batches.by_seq(batch.seq)):
+                    return  # cancelled or expired meanwhile
+                try:
+                    self._jobs.put(job, timeout=0.5)
+                except queue.Full:
+                    continue
+                break
+        if not self._stop.is_set():
+            self._all_asked.add(batch.seq)
+
+    def _open_rows(self, batch: Batch, done: set[int]) -> Iterator[Job]:
+        with RowFile(self.world.blob(batch.blob)) as rows:
+            for row in range(len(rows)):
+                if row not in done:
+                    path, body = _request(batch, rows.line(row))
+                    yield Job(batch.seq, row, path, body)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                job = self._jobs.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            self._store(job, self.ask(job.path, job.body))
+
+    def _store(self, job: Job, answer: UpstreamAnswer) -> None:
+        with self.world.lock:
+            if self._stop.is_set():
+                return
+            with self.world.commit() as db:
+                db.execute("INSERT OR IGNORE INTO answered VALUES(?, ?, ?, ?)", (job.batch, job.row, answer.status, answer.body))
+
+
+def _checked(status: int, raw: bytes) -> UpstreamAnswer:
+    """What is stored of an answer; one that is not JSON or has no text is an error, whatever its status said."""
+    if len(raw) > MAX_ANSWER_BYTES:
+        return UpstreamAnswer(502, f"the upstream server sent more than {MAX_ANSWER_BYTES} bytes")
+    try:
+        body = decode_object(raw)
+    except BadJson as err:
+        return UpstreamAnswer(status if status >= 400 else 502, f"the upstream server sent no JSON object: {err}")
+    if status == 200 and not (body.get("choices") or body.get("output")):
+        return UpstreamAnswer(502, "the upstream server sent an answer without choices")
+    if status != 200:
+        error = body.get("error")
+        message = error.get("message") if isinstance(error, dict) else error
+        return UpstreamAnswer(status if status >= 400 else 502, str(message or body)[:2000])
+    return UpstreamAnswer(200, json.dumps(body, ensure_ascii=False, separators=(",", ":")))
+
+
+def _retry_after(text: str | None) -> float | None:
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _request(batch: Batch, line: bytes) -> tuple[str, dict[str, Any]]:
+    """Path under the prefix, and body, of a row; fields that we do not know pass through."""
+    row = decode_object(line)
+    if batch.provider == "openai":
+        return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), row["body"]
+    if batch.provider == "fireworks":
+        system = batch.wire.get("systemPrompt")
+        body = {**job_defaults(batch), **row["body"], "model": batch.wire.get("model") or ""}
+        if system:
+            body["messages"] = [{"role": "system", "content": system}, *body["messages"]]
+        return "/chat/completions", body
+    return "/chat/completions", _chat_of(row["params"])
+
+
+def _chat_of(params: dict[str, Any]) -> dict[str, Any]:
+    """An Anthropic request as a chat request."""
+    body = {key: value for key, value in params.items() if key not in _MESSAGES_ONLY}
+    if params.get("system"):
+        body["messages"] = [{"role": "system", "content": params["system"]}, *(params.get("messages") or [])]
+    if params.get("stop_sequences"):
+        body["stop"] = params["stop_sequences"]
+    return body
