@@ -16,9 +16,9 @@ from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.errors import RunnerError, RunStateMissing, Stopped
 from batchtrial.run.loop import Finished, Services, execute
-from batchtrial.run.session import Opening, Session, open_run, read_saved_config
+from batchtrial.run.saved import first_flags, saved_config, saved_text
+from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
-from batchtrial.state.files import RunState
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Hook, no_hook
 
@@ -37,19 +37,9 @@ def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     if not ask.is_resume:
         return load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env)
     if ask.config is not None:
-        return load(ask.config, flags={**_first_flags(layout), **ask.changes}, env=env)
-    if not layout.effective_config.exists():
-        read_saved_config(layout)  # raises with the fix
-    text = layout.effective_config.read_text(encoding="utf-8")
-    return decode(text, where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={})
-
-
-def _first_flags(layout: RunLayout) -> Mapping[str, object]:
-    """Flags of the run's first start, so that a resume with --config need not repeat them; none when the state file is lost."""
-    try:
-        return RunState.model_validate_json(layout.run_state.read_bytes()).overrides
-    except (OSError, ValueError):
-        return {}
+        return load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env)
+    saved_config(layout)  # raises with the fix when the file is no config any more
+    return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={})
 
 
 def show_plan(ask: Asked, env: Mapping[str, str]) -> int:

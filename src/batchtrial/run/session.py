@@ -13,13 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from batchtrial.config.load import config_hash, decode, drift, encode
+from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing, StateError
 from batchtrial.phases.base import View
 from batchtrial.providers.base import Limits
 from batchtrial.run.look import look
-from batchtrial.run.snapshots import Snapshots
+from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
+from batchtrial.run.snapshots import Snapshots, load_or_none
 from batchtrial.state.files import BuildManifest, Drift, File, PreparedManifest, RunState, TrialManifest, load
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Hook, Ledger, no_hook
@@ -87,19 +88,6 @@ def set_aside_if_damaged(path: Path, model: type[File], now: datetime) -> list[s
     return []
 
 
-def read_saved_config(layout: RunLayout) -> Config:
-    """The config that the run was started with. Raises RunStateMissing, ConfigError."""
-    try:
-        text = layout.effective_config.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunStateMissing(
-            f"{layout.root.name} has no effective_config.yaml",
-            where=str(layout.root),
-            hint="give the --config and flags that the run was started with; `batchtrial status` lists the runs there are",
-        ) from None
-    return decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={}).config
-
-
 def open_run(
     layout: RunLayout,
     opening: Opening,
@@ -154,17 +142,19 @@ def _open_locked(
     if ledger.dropped_bytes:
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     digest = config_hash(opening.config)
-    if ledger.run_nonce is None:
-        _refuse_orphans(layout, ledger)
-        ledger.append("opened", run_nonce=opening.nonce, config_hash=digest)
+    _refuse_orphans(layout, ledger, state)
+    is_new = ledger.run_nonce is None
+    if is_new:
+        detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides)}
+        ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=detail)
     if state is None:
-        lost = ledger.n_lines > 1
-        notes = ("run_state.json was lost; phases are recognised by their artifacts",) if lost else ()
-        state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides), notes=notes)
+        state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
+        state = state if is_new or ledger.n_lines == 1 else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, clock=clock, hook=hook)
     stamps = Stamps(layout.root, layout.stamps)
     if changed:
-        ledger.append("drift", config_hash=digest, detail=dict(changed))
+        detail = {"config": opening.config.model_dump(mode="json"), "changed": dict(changed)}
+        ledger.append("drift", config_hash=digest, detail=detail)
         drifts = (*state.drift, Drift(at=clock(), keys=changed, config_hash=digest))
         snapshots.save_state(drift=drifts, config_hash=digest)
     if changed or not layout.effective_config.exists():
@@ -182,27 +172,43 @@ def _open_locked(
     )
 
 
-def _refuse_orphans(layout: RunLayout, ledger: Ledger) -> None:
-    """A run whose results exist but whose ledger does not must not be started over: it would buy everything again."""
-    if ledger.n_lines == 0 and any(layout.root.glob("*/**/results*.jsonl")):
+def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None) -> None:
+    """A run whose ledger has lost lines must not go on: what they said was sent would be bought again."""
+    why = ""
+    if ledger.run_nonce is None and _was_begun(layout, state):
+        why = "this run has been worked on, but no ledger says what was paid for"
+    elif state is not None and state.ledger_lines > ledger.n_lines:
+        why = f"the ledger has {ledger.n_lines} lines, and had {state.ledger_lines} when run_state.json was written"
+    else:
+        manifests = (load_or_none(TrialManifest, path) for path in layout.root.glob("*/results/trial_manifest.json"))
+        batches = {one.batch_id for manifest in manifests if manifest is not None for one in manifest.batches}
+        unknown = sorted(filter(None, batches - ledger.owned_batches()))
+        if unknown:
+            why = f"the ledger does not know the batch {unknown[0]} that a manifest names ({len(unknown)} such batches)"
+    if why:
         ledger.close()
-        raise StateError(
-            "there are results here but no ledger says what was paid for",
-            where=str(layout.ledger),
-            hint="run `batchtrial repair --run_id RUN` to rebuild the ledger from the files",
-        )
+        raise StateError(why, where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` to rebuild the ledger from the files")
+
+
+def _was_begun(layout: RunLayout, state: RunState | None) -> bool:
+    """Every file named here is written after the ledger's first line."""
+    return state is not None or layout.effective_config.exists() or any(layout.root.glob("*/**/results*.jsonl"))
 
 
 def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:
-    """Changed keys that --force accepts. Raises ConfigDrift."""
-    if not layout.effective_config.exists():
-        return {}
-    changed = drift(read_saved_config(layout), opening.config)
+    """Changed keys that --force accepts: this invocation's config against the one on record. Raises ConfigDrift."""
+    base = recorded_config(layout)
+    if base is None:
+        if not layout.effective_config.exists():
+            return {}
+        base = saved_config(layout)
+    changed = drift(base, opening.config)
     if changed and not opening.force:
         raise ConfigDrift(
             f"the config has changed since run {opening.run_id} started",
             where="; ".join(f"{key}: {change}" for key, change in changed.items()),
-            hint="use the old values, or add --force to record the change and go on, or start a new run",
+            hint="use the old values, or add --force to record the change and go on, or start a new run; "
+            "if nobody edited effective_config.yaml, `batchtrial repair --run_id RUN` restores it",
         )
     return changed
 

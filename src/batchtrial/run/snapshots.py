@@ -64,6 +64,7 @@ class Snapshots:
         """Durably replace run_state.json with the given fields changed; nothing is written when nothing changes."""
         changed = self.state.model_copy(update=changes)
         if changed != self.state or not self._layout.run_state.exists():
+            changed = changed.model_copy(update={"run_nonce": self._ledger.run_nonce, "ledger_lines": self._ledger.n_lines})
             self.state = changed
             save(self._layout.run_state, changed, hook=self._hook)
 

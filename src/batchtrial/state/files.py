@@ -1,10 +1,13 @@
 """The state files of a run as models: what has a file here is frozen, refuses unknown keys, and documents itself.
 
-`run_state.json` and the manifests are snapshots: each can be rebuilt from the ledger and the artifacts. Nothing here decides anything.
+`run_state.json` and the manifests are snapshots: each can be rebuilt from the ledger and the artifacts. Each carries a checksum of what it says, so
+that a flipped bit cannot pass for another part or count; a file edited by hand has to leave `check` out. Nothing here decides anything.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +27,12 @@ class File(BaseModel):
     """Base of every file: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Snapshot(File):
+    """Base of the files themselves, as against the records inside them."""
+
+    check: str | None = Field(None, description="First 16 hex digits of the sha256 of everything else in the file, as canonical JSON.")
 
 
 class PhaseRecord(File):
@@ -52,12 +61,14 @@ class Drift(File):
     config_hash: str = Field(description="Hash of the config from then on.")
 
 
-class RunState(File):
+class RunState(Snapshot):
     """run_state.json, schema_version 1."""
 
     schema_version: Literal[1] = Field(1, description="Version of this file's form.")
     run_id: str = Field(description="The run's name.")
     config_hash: str = Field(description="sha256 of effective_config.yaml.")
+    run_nonce: str | None = Field(None, description="The ledger's random digits once more: without them no batch could be recognised as ours.")
+    ledger_lines: int = Field(0, ge=0, description="Lines that the ledger had when this was written; fewer means that some are lost.")
     mode: Literal["live", "dry_run", "replay"] = Field("live", description="Where the answers come from.")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Settings given by flag when the run was started.")
     phases: dict[str, PhaseRecord] = Field(default_factory=dict, description="Every phase by name.")
@@ -101,7 +112,7 @@ class BatchRecord(File):
     ids: dict[str, str] = Field(default_factory=dict, description="output_file_id, results_uri and the like.")
 
 
-class TrialManifest(File):
+class TrialManifest(Snapshot):
     """trial_manifest.json, schema_version 2."""
 
     schema_version: Literal[2] = Field(2, description="Version of this file's form.")
@@ -130,7 +141,7 @@ class PreparedFile(Artifact):
     items: int = Field(ge=0, description="Rows.")
 
 
-class PreparedManifest(File):
+class PreparedManifest(Snapshot):
     """prepared_manifest.json, schema_version 1."""
 
     schema_version: Literal[1] = Field(1, description="Version of this file's form.")
@@ -159,7 +170,7 @@ class Shard(Artifact):
     max_output_tokens: int = Field(ge=0, description="Answer tokens at most.")
 
 
-class BuildManifest(File):
+class BuildManifest(Snapshot):
     """build_manifest.json, schema_version 1."""
 
     schema_version: Literal[1] = Field(1, description="Version of this file's form.")
@@ -187,7 +198,7 @@ class ControlEntry(File):
     imported_from: str | None = Field(None, description="The finished run it was taken from.")
 
 
-class ControlRegistry(File):
+class ControlRegistry(Snapshot):
     """control_registry.json, schema_version 1."""
 
     schema_version: Literal[1] = Field(1, description="Version of this file's form.")
@@ -205,7 +216,7 @@ class TrialEntry(File):
     reports_dir: str = Field(description="Relative to the run.")
 
 
-class MultiTrialManifest(File):
+class MultiTrialManifest(Snapshot):
     """multi_trial_manifest.json, schema_version 2."""
 
     schema_version: Literal[2] = Field(2, description="Version of this file's form.")
@@ -226,20 +237,39 @@ def load(model: type[F], path: Path) -> F | None:
     except FileNotFoundError:
         return None
     try:
-        return model.model_validate_json(data)
+        tree = json.loads(data)
+    except ValueError as error:
+        raise _corrupt(path, f"not JSON: {error}") from None
+    if isinstance(tree, dict) and "check" in tree and tree.pop("check") != seal(tree):
+        raise _corrupt(path, "its checksum does not fit what it says")
+    try:
+        return model.model_validate(tree)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(step) for step in first["loc"]) or "the file"
-        raise ManifestCorrupt(
-            f"{path.name} is damaged: {key}: {first['msg']}",
-            where=str(path),
-            hint="run `batchtrial repair --run_id RUN`; the original is kept beside as *.corrupt.<time>",
-        ) from None
+        raise _corrupt(path, f"{key}: {first['msg']}") from None
+
+
+def _corrupt(path: Path, why: str) -> ManifestCorrupt:
+    return ManifestCorrupt(
+        f"{path.name} is damaged: {why}",
+        where=str(path),
+        hint="run `batchtrial repair --run_id RUN`; the original is kept beside as *.corrupt.<time>",
+    )
+
+
+def seal(tree: Mapping[str, Any]) -> str:
+    """The checksum of a snapshot's content, whatever its key order and spacing."""
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def save(path: Path, value: File, *, hook: Hook = no_hook) -> None:
     """Durably replace the file."""
-    write_bytes(path, encode_json(value.model_dump(mode="json", exclude_none=True)), hook=hook)
+    tree = value.model_dump(mode="json", exclude_none=True, exclude={"check"})
+    if isinstance(value, Snapshot):
+        tree["check"] = seal(tree)
+    write_bytes(path, encode_json(tree), hook=hook)
 
 
 def artifact(root: Path, path: Path, got: Fingerprint) -> Artifact:

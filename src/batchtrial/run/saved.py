@@ -1,0 +1,96 @@
+"""What a run was started with, wherever it still stands: effective_config.yaml, run_state.json, or the copy that the ledger carries.
+
+Reads only. The ledger is believed over the files: a bit flipped in a prompt would otherwise become the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from batchtrial.config.load import decode, encode
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError, ManifestCorrupt, RunStateMissing
+from batchtrial.state.entries import Entry, latest_config, read
+from batchtrial.state.files import Drift, RunState, load
+from batchtrial.state.layout import RunLayout
+
+
+def recorded_config(layout: RunLayout) -> Config | None:
+    """The config as the ledger has it; None when the ledger is lost or carries none."""
+    found = latest_config(layout.ledger)
+    if found is None:
+        return None
+    try:
+        return Config.model_validate(found[0])
+    except ValidationError:
+        return None
+
+
+def saved_text(layout: RunLayout) -> str:
+    """effective_config.yaml, or what it would hold when it is gone. Raises RunStateMissing when neither it nor the ledger has the config."""
+    try:
+        return layout.effective_config.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        recorded = recorded_config(layout)
+    except UnicodeDecodeError as error:
+        raise _damaged(layout, f"not UTF-8 text: {error.reason} at byte {error.start}") from None
+    if recorded is None:
+        raise RunStateMissing(
+            f"{layout.root.name} has no effective_config.yaml",
+            where=str(layout.root),
+            hint="give the --config and flags that the run was started with; `batchtrial status` lists the runs there are",
+        )
+    return encode(recorded).decode()
+
+
+def saved_config(layout: RunLayout) -> Config:
+    """The config that the run was started with. Raises RunStateMissing, ManifestCorrupt for a file that is no config any more."""
+    text = saved_text(layout)
+    try:
+        return decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={}).config
+    except ConfigError as error:
+        raise _damaged(layout, error.what) from None
+
+
+def _damaged(layout: RunLayout, why: str) -> ManifestCorrupt:
+    return ManifestCorrupt(
+        f"effective_config.yaml is damaged: {why}",
+        where=str(layout.effective_config),
+        hint="`batchtrial repair --run_id RUN` restores it from the ledger; the damaged one is kept as *.corrupt.<time>",
+    )
+
+
+def first_flags(layout: RunLayout) -> Mapping[str, Any]:
+    """Settings given by flag when the run was started; none when neither run_state.json nor the ledger knows them."""
+    try:
+        state = load(RunState, layout.run_state)
+    except ManifestCorrupt:
+        state = None
+    if state is not None:
+        return state.overrides
+    return _overrides(read(layout.ledger).entries)
+
+
+def _overrides(entries: Sequence[Entry]) -> dict[str, Any]:
+    for entry in entries:
+        if entry.event == "opened" and entry.detail is not None:
+            return dict(entry.detail.get("overrides") or {})
+    return {}
+
+
+def synthesised_state(fresh: RunState, entries: Sequence[Entry]) -> RunState:
+    """What can be known of a lost run_state.json. fresh: the state of a new run with the same config."""
+    drifts = tuple(
+        Drift(at=e.at, keys=dict((e.detail or {}).get("changed") or {}), config_hash=e.config_hash or "") for e in entries if e.event == "drift"
+    )
+    notes = [
+        "run_state.json was lost: this one is put together from the ledger, the manifests and the files",
+        "phases are recognised by their artifacts; when they ran, and what stopped them, is not known",
+    ]
+    flags = _overrides(entries)
+    if not any(e.event == "opened" and e.detail is not None for e in entries):
+        notes.append("the flags that the run was started with are not known; its config is")
+    return fresh.model_copy(update={"overrides": flags or fresh.overrides, "migrated": True, "notes": tuple(notes), "drift": drifts})
