@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from batchtrial.config.expand import Arm, arms_of
+from batchtrial.config.load import decode
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import Work
@@ -29,12 +30,23 @@ def import_controls(work: Work) -> None:
         raise ConfigError(
             f"there is no finished run {work.config.control_from}", where="control_from", hint="`batchtrial status` lists the runs there are"
         )
+    _check_source(work, theirs)
     parts = fold(read(theirs.ledger).entries)
     for arm in arms_of(work.view.trials):
         for shard in work.view.shards(arm) if arm.condition == "control" else ():
             if not work.ledger.part(shard.part).attempts:
                 record = _same_part(work, theirs, build, parts, arm, shard)
                 _take_over(work, theirs, arm, shard, record)
+
+
+def _check_source(work: Work, theirs: RunLayout) -> None:
+    """Who answered must be the same: live answers are no match for simulated ones, nor one host's for another's."""
+    text = theirs.effective_config.read_text(encoding="utf-8")
+    other = decode(text, where=str(theirs.effective_config), folder=theirs.root, flags={}, env={}).config
+    mine = work.config
+    for name, a, b in (("mode", mine.mode, other.mode), ("provider.base_url", mine.provider.base_url, other.provider.base_url)):
+        if a != b:
+            raise ConfigError(f"run {mine.control_from} was made with {name} {b or 'unset'}, this one with {a or 'unset'}", where="control_from")
 
 
 def _same_part(work: Work, theirs: RunLayout, build: BuildManifest, parts: dict[str, PartRecord], arm: Arm, shard: Shard) -> PartRecord:
