@@ -23,7 +23,8 @@ from batchtrial.records import Condition, Item, Request
 class Arm:
     """The requests of one condition at one temperature.
 
-    key: 16 hex digits over everything that is asked; not over who answers, so that a recording has the requests of the run that made it. name: unique in the run, prefix of its part names.
+    key: 16 hex digits over everything that is asked; not over who answers, so that a recording has the requests of the run that made it.
+    name: unique in the run, prefix of its part names.
     folder: where its results lie, relative to the run; a control's is shared by every trial with the same key.
     """
 
