@@ -1,0 +1,91 @@
+"""Subgroups: each line is the plain analysis of its items, corrected together, and independent of the other lines."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchtrial.errors import DataError
+from batchtrial.stats.binary import mcnemar_midp
+from batchtrial.stats.intervals import tango
+from batchtrial.stats.multiplicity import benjamini_hochberg
+from batchtrial.stats.scores import paired_t
+from batchtrial.stats.subgroups import subgroup_table
+
+RNG = np.random.default_rng(6)
+RIGHT_T, RIGHT_C = RNG.integers(0, 2, 90).astype(float), RNG.integers(0, 2, 90).astype(float)
+LABELS = np.repeat(["squad", "nq", "trivia"], 30)
+
+
+def test_binary_lines_are_tango_and_midp_of_their_items() -> None:
+    got = subgroup_table(RIGHT_T, RIGHT_C, LABELS, seed=1)
+    assert [row.label for row in got.rows] == ["nq", "squad", "trivia"]
+    d = (RIGHT_T - RIGHT_C)[LABELS == "squad"]
+    b, c = int((d > 0).sum()), int((d < 0).sum())
+    assert got.rows[1].difference == tango(b, c, 30)
+    assert got.rows[1].test == mcnemar_midp(b, c)
+    assert got.rows[1].treatment == pytest.approx(RIGHT_T[LABELS == "squad"].mean())
+
+
+def test_q_values_are_corrected_over_this_table() -> None:
+    got = subgroup_table(RIGHT_T, RIGHT_C, LABELS, seed=1)
+    assert got.m == 3
+    assert tuple(row.q_value for row in got.rows) == benjamini_hochberg([row.test.p_value for row in got.rows])
+
+
+def test_scores_get_student_and_sign_flips_from_their_own_stream() -> None:
+    t, c = RNG.normal(size=90), RNG.normal(size=90)
+    whole = subgroup_table(t, c, LABELS, seed=4)
+    without = subgroup_table(t[:60], c[:60], LABELS[:60], seed=4)
+    assert whole.rows[1].difference == paired_t((t - c)[:30]).estimate
+    assert whole.rows[1].test == without.rows[1].test
+    assert whole.rows[1].test.method.startswith("sign_flip")
+
+
+def test_opposite_effects_are_heterogeneous_and_equal_ones_are_not() -> None:
+    gain, loss = np.tile([1.0, 1.0, 0.0], 20), np.zeros(60)
+    opposite = subgroup_table(np.concatenate([gain, loss]), np.concatenate([loss, gain]), [0] * 60 + [1] * 60, seed=1)
+    assert opposite.heterogeneity.p_value is not None
+    assert opposite.heterogeneity.p_value < 1e-9
+    same = subgroup_table(np.tile(gain, 2), np.tile(loss, 2), [0] * 60 + [1] * 60, seed=1)
+    assert same.heterogeneity.p_value == pytest.approx(1.0)
+
+
+def test_subgroups_without_change_or_pairs_stay_in_the_table() -> None:
+    got = subgroup_table([1.0, 1.0, math.nan], [1.0, 1.0, 0.0], ["a", "a", "b"], seed=1)
+    same, lost = got.rows
+    assert (same.test.p_value, same.difference.value) == (1.0, 0.0)
+    assert (lost.n, lost.dropped, lost.difference.value, lost.q_value) == (0, 1, None, None)
+    assert got.heterogeneity.reason
+
+
+def test_clusters_are_respected_inside_subgroups() -> None:
+    t, c = np.repeat(RIGHT_T[:30], 3), np.repeat(RIGHT_C[:30], 3)
+    units = np.repeat(np.arange(30), 3)
+    got = subgroup_table(t, c, np.repeat("a", 90), seed=1, clusters=units)
+    plain = paired_t(RIGHT_T[:30] - RIGHT_C[:30]).estimate
+    assert got.rows[0].difference.se == pytest.approx(plain.se)
+    assert got.rows[0].test.method == "cr2_satterthwaite"
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(DataError):
+        subgroup_table([1.0], [1.0], ["a", "b"], seed=1)
+    with pytest.raises(DataError):
+        subgroup_table([1.0], [1.0], ["a"], seed=1, clusters=[1, 2])
+
+
+VALUE = st.sampled_from([0.0, 1.0, 0.25, math.nan])
+
+
+@given(st.lists(st.tuples(VALUE, VALUE, st.sampled_from("abc"), st.integers(0, 3)), max_size=25), st.booleans())
+def test_any_table_has_numbers_or_reasons(rows: list[tuple[float, float, str, int]], is_clustered: bool) -> None:
+    clusters = [row[3] for row in rows] if is_clustered else None
+    got = subgroup_table([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], seed=2, clusters=clusters)
+    for row in got.rows:
+        assert row.difference.is_defined or row.difference.reason
+        assert row.q_value is None or row.test.p_value is None or row.q_value >= row.test.p_value - 1e-12
