@@ -6,6 +6,7 @@ Writes prepared/open_book.jsonl, prepared/closed_book.jsonl and prepared/prepare
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +71,9 @@ def choose(config: Config) -> Prepared:
 
 
 def _source_record(path: str | None, report: LoadReport) -> dict[str, Any]:
-    record: dict[str, Any] = {"rows_read": report.n_read, "items": len(report.items), "bad_rows": len(report.bad_rows)}
+    """What the manifest says of a source. sets: items per set name, which a file of several sets gives row by row; metric: how they are scored."""
+    record: dict[str, Any] = {"rows_read": report.n_read, "items": len(report.items), "bad_rows": len(report.bad_rows), "metric": report.metric}
+    record["sets"] = dict(sorted(Counter(item.dataset for item in report.items).items()))
     if report.bad_rows:
         record["bad_row_samples"] = [f"line {bad.line}: {bad.field}: {bad.problem}" for bad in report.bad_rows[:5]]
     if path is not None:
