@@ -100,7 +100,7 @@ class Stamps:
             stat = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        name = path.relative_to(self._root).as_posix()
+        name = self._name(path)
         known = self._known.get(name)
         if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
             return Fingerprint(size=known[0], sha256=known[2])
@@ -112,8 +112,12 @@ class Stamps:
     def learn(self, path: Path, got: Fingerprint) -> None:
         """Remember a fingerprint computed while the file was written."""
         stat = path.stat()
-        self._known[path.relative_to(self._root).as_posix()] = (stat.st_size, stat.st_mtime_ns, got.sha256)
+        self._known[self._name(path)] = (stat.st_size, stat.st_mtime_ns, got.sha256)
         self._is_dirty = True
+
+    def _name(self, path: Path) -> str:
+        """Relative to the run; a question set's own file lies elsewhere and keeps its path."""
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.resolve().as_posix()
 
     def save(self) -> None:
         """Write the cache when it has changed."""
