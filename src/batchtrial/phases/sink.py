@@ -1,0 +1,49 @@
+"""Large artifacts written once and fingerprinted on the way, so that publishing them does not read them again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from batchtrial.phases.base import Work
+from batchtrial.state.store import Fingerprint, replacing
+
+
+class Sink:
+    """A file being written from its beginning; knows its size and sha256 so far, and can go back to an earlier mark."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._state, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        self._state.update(data)
+        self._file.write(data)
+        self.size += len(data)
+
+    def mark(self) -> tuple[int, Any]:
+        """Where the file stands now, for `rewind`."""
+        return self.size, self._state.copy()
+
+    def rewind(self, mark: tuple[int, Any]) -> None:
+        """Forget what was written since the mark."""
+        self.size, self._state = mark[0], mark[1].copy()
+        self._file.seek(self.size)
+        self._file.truncate()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of what was written so far."""
+        return Fingerprint(size=self.size, sha256=self._state.hexdigest())
+
+
+@contextmanager
+def publishing(work: Work, path: Path) -> Iterator[Sink]:
+    """A sink whose content durably becomes `path` on a clean exit, with its fingerprint known from then on."""
+    with replacing(path, hook=work.hook) as file:
+        sink = Sink(file)
+        yield sink
+    work.view.stamps.learn(path, sink.fingerprint)
