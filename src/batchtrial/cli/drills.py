@@ -20,7 +20,7 @@ from batchtrial.cli import dryrun
 from batchtrial.cli.frame import INTERRUPTED
 from batchtrial.cli.pause import SAID, VARIABLE
 from batchtrial.errors import ManifestCorrupt, PhaseFailed, RunnerError
-from batchtrial.run.session import read_saved_config
+from batchtrial.run.saved import saved_config
 from batchtrial.state.files import STAGES, BuildManifest, MultiTrialManifest, TrialManifest, load
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold, read
@@ -188,7 +188,7 @@ def facts(layout: RunLayout) -> Facts:
 
 def bill(layout: RunLayout) -> dict[str, Any]:
     """What the provider counted: the emulator is started once more on the run's world and asked."""
-    seed = read_saved_config(layout).simulation.seed
+    seed = saved_config(layout).simulation.seed
     url, child = dryrun.spawn(layout.emulator, seed=seed, arguments=("--clock", "manual", "--model", str(layout.emulator / "model.json")))
     try:
         with urllib.request.urlopen(f"{url}/_emulator/ledger?at=end", timeout=60) as answer:
