@@ -195,7 +195,16 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise FaultFileError(f"cannot read faults from {path}: {err}") from None
-    return decode_rules(data)
+    return decode_rules(_with_on(data))
+
+
+def _with_on(data: Any) -> Any:
+    """YAML 1.1 reads the key `on` as the truth value; here it is a word."""
+    if isinstance(data, list):
+        return [_with_on(each) for each in data]
+    if isinstance(data, dict) and True in data:
+        return {"on" if key is True else key: value for key, value in data.items()}
+    return data
 
 
 def rule_id(origin: str, position: int, rule: Rule) -> str:

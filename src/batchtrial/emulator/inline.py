@@ -19,6 +19,7 @@ from batchtrial.emulator.rowfile import save_index
 MAX_REQUESTS: Final = 100_000
 WINDOW: Final = 1 << 20  # characters
 CUSTOM_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_OF_NUMBERS: Final = "0123456789.eE+-"
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -81,8 +82,8 @@ class _Text:
                 if not self.more(max(WINDOW, len(self.text))):
                     raise BadBatch(f"The request body is not valid JSON: {err}.") from None
                 continue
-            if end == len(self.text) and not self.is_end:
-                self.more()  # a number may go on
+            if isinstance(value, int | float) and not self.is_end and not self.text[end:].strip(_OF_NUMBERS):
+                self.more()  # a number may go on behind the window
                 continue
             raw = self.text[self.at : end]
             self.at = end

@@ -7,8 +7,10 @@ the time. So answers are never stored, and asking again gives the same bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from math import exp, log
 from pathlib import Path
 from statistics import NormalDist
@@ -28,6 +30,10 @@ _STOCK_ANSWERS: Final = (
     "Vienna", "the eastern bank", "1887", "Maria Keller", "about forty", "copper", "the second council", "in early spring",
     "Lake Orsa", "a wooden bridge", "the night watch", "three years later", "Jonas Reed", "the northern valley", "seven", "salt",
 )  # fmt: skip
+# Capitals that only begin a sentence.
+_NO_SPANS: Final = frozenset("The This That These Those There Its His Her Their They And But For From".split())  # noqa: SIM905
+_QUESTION_WORDS: Final = frozenset("What When Where Which Who Whom Whose Why How".split())  # noqa: SIM905
+TRIES: Final = 20
 _PASSAGE_MARKS: Final = ("context:", "passage:", "context\n", "passage\n", "paragraph:", "document:", "<context>", "<passage>")
 
 
@@ -158,7 +164,7 @@ class SimulatedModel:
             return phrases[pick(raw, 2, len(phrases))]
         if kind == "wrong":
             return self._wrong(item, asked.user, raw)
-        golds = item.answers if item and item.answers else (_spans(asked.user) or _STOCK_ANSWERS)[:1]
+        golds = item.answers if item and item.answers else (next(_spans(asked.user), _STOCK_ANSWERS[0]),)
         # The first alias is what people mostly say; now and then it is another one.
         gold = golds[0] if uniform(raw, 2) < 0.75 else golds[pick(raw, 3, len(golds))]
         if kind == "exact":
@@ -168,22 +174,27 @@ class SimulatedModel:
 
     def _wrong(self, item: Item | None, user: str, raw: bytes) -> str:
         golds = {plain(gold) for gold in item.answers} if item else set()
-        spans = _spans(user)
-        pools: list[tuple[str, ...] | list[str]] = []
-        if item and item.distractors:
-            pools.append(item.distractors)
-        if spans and (item is None or item.kind == "open"):
-            pools.append(spans)
-        if item:
-            pools.append(self._others.get(item.dataset, []))
-        pools.append(_STOCK_ANSWERS)
         start = pick(raw, 2, 1 << 30)
-        for pool in pools:
-            for step in range(min(len(pool), 20)):
-                guess = pool[(start + step) % len(pool)]
-                if plain(guess) and not any(plain(guess) == gold for gold in golds):
-                    return guess
+        for guess in self._guesses(item, user, start):
+            words = plain(guess)
+            if words and words not in golds:
+                return guess
         return "something else entirely"
+
+    def _guesses(self, item: Item | None, user: str, start: int) -> Iterator[str]:
+        """Wrong answers to try, plausible ones first; `start` says where in each list to begin."""
+        if item and item.distractors:
+            yield from _around(item.distractors, start)
+        if item is None or item.kind == "open":
+            yield from islice(_spans(user, start % max(1, len(user))), TRIES)
+        if item:
+            yield from _around(self._others.get(item.dataset, ()), start)
+        yield from _around(_STOCK_ANSWERS, start)
+
+
+def _around(pool: Sequence[str], start: int) -> Iterator[str]:
+    for step in range(min(len(pool), TRIES)):
+        yield pool[(start + step) % len(pool)]
 
 
 def plain(text: str) -> str:
@@ -196,8 +207,12 @@ def _guess_class(user: str) -> QuestionClass:
     return "open_answerable" if any(mark in lowered for mark in _PASSAGE_MARKS) else "closed"
 
 
-@lru_cache(maxsize=256)
-def _spans(user: str) -> tuple[str, ...]:
-    """Names and numbers in a text: what a wrong answer from a passage looks like."""
-    found = (match.group().strip() for match in _SPAN.finditer(user[:8_000]))
-    return tuple(dict.fromkeys(span for span in found if len(span) > 2 and not span.isupper()))[:60]
+def _spans(user: str, start: int = 0) -> Iterator[str]:
+    """Names and numbers in a text from a position on, then from its beginning: what an answer from a passage looks like."""
+    for begin, end in ((start, len(user)), (0, start)):
+        # A start inside a word would cut a name in two.
+        space = user.find(" ", begin, end) if begin else begin
+        for match in _SPAN.finditer(user, max(space, begin), end):
+            span = match.group().strip()
+            if len(span) > 2 and span not in _NO_SPANS and span not in _QUESTION_WORDS and not span.isupper():
+                yield span

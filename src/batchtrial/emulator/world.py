@@ -76,21 +76,29 @@ class World:
         try:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._guard.close()
             raise WorldError(f"{root} is in use by another emulator; stop it or choose another --state") from None
         for draft in (root / "blobs").glob("*.tmp"):  # a kill left them; nothing that was acknowledged is in them
             draft.unlink()
+        self._db = sqlite3.connect(root / "world.sqlite", isolation_level=None, check_same_thread=False)
         try:
-            self._db = sqlite3.connect(root / "world.sqlite", isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            # NORMAL survives a kill of the process at any moment; only a power cut could lose the last commits.
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(SCHEMA)
-            with self.commit():
-                self.seed = self._agree_on_seed(seed)
-                self.clock = Clock(self._agree_on_clock(mode, speed, wall()), wall)
+            self._open(seed, mode, speed, wall)
         except sqlite3.DatabaseError as err:
+            self.close()
             raise WorldError(f"{root / 'world.sqlite'} is not a usable world: {err}; move it away to start afresh") from None
+        except WorldError:
+            self.close()
+            raise
+
+    def _open(self, seed: int | None, mode: ClockMode, speed: float, wall: Callable[[], float]) -> None:
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        # NORMAL survives a kill of the process at any moment; only a power cut could lose the last commits.
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(SCHEMA)
+        with self.commit():
+            self.seed = self._agree_on_seed(seed)
+            self.clock = Clock(self._agree_on_clock(mode, speed, wall()), wall)
 
     def _agree_on_seed(self, seed: int | None) -> int:
         known = self.meta("seed")
