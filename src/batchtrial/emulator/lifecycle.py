@@ -137,10 +137,13 @@ def _natural_end(batch: Batch, usual: float) -> tuple[float, Outcome]:
 
 def _cancel_at(batch: Batch, usual: float) -> float | None:
     """The first of: the client cancels, somebody else cancels."""
+    return min((at for at in (batch.cancelled_at, _their_cancel_at(batch, usual)) if at is not None), default=None)
+
+
+def _their_cancel_at(batch: Batch, usual: float) -> float | None:
     run_from, run_to = CYCLES[batch.provider].run
     share = batch.effects.cancelled_fraction
-    theirs = None if share is None else batch.created_at + (run_from + (run_to - run_from) * share) * usual
-    return min((at for at in (batch.cancelled_at, theirs) if at is not None), default=None)
+    return None if share is None else batch.created_at + (run_from + (run_to - run_from) * share) * usual
 
 
 def _n_finished(batch: Batch, at: float, usual: float, outcome: Outcome | None) -> int:
@@ -159,9 +162,9 @@ def _n_finished(batch: Batch, at: float, usual: float, outcome: Outcome | None) 
         share = expiry.fraction * (at - batch.created_at) / window
     elif batch.effects.stuck:
         share = 0.0
-    theirs = batch.effects.cancelled_fraction
-    if outcome == "cancelled" and theirs is not None and batch.cancelled_at is None:
-        share = theirs  # exact, whatever floating point makes of the times
+    theirs, their_at = batch.effects.cancelled_fraction, _their_cancel_at(batch, usual)
+    if theirs is not None and their_at is not None:
+        share = theirs if at >= their_at else min(share, theirs)  # exact, whatever floating point makes of the times
     return max(0, min(batch.n_rows, int(share * batch.n_rows + 1e-9)))
 
 
