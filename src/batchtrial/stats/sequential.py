@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 Shape = Literal["obrien_fleming", "pocock"]
 
 MAX_LOOKS = 100
+MAX_SPENDING_LOOKS = 500
 MIN_STEP = 1e-4  # share of full information below which two looks are one
 _REACH = 9.0  # standard deviations beyond which no probability is kept
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -88,7 +89,8 @@ def group_sequential_bounds(looks: int | Sequence[float], *, alpha: float = 0.05
     def crossing(constant: float) -> float:
         return float(sum(_exits(fractions, [constant * s for s in scale], 0.0)))
 
-    constant = _falling_root(crossing, alpha, 0.0, 12.0)
+    # Between one look and Bonferroni over all of them.
+    constant = _falling_root(crossing, alpha, norm_isf(alpha / 2.0), norm_isf(alpha / 2.0 / len(fractions)))
     bounds = [constant * s for s in scale]
     spent = np.cumsum(_exits(fractions, bounds, 0.0))
     return _bounds(shape, alpha, fractions, bounds, [float(s) for s in spent], constant)
@@ -111,8 +113,8 @@ def spending_bounds(
     1983.
     """
     check_alpha(alpha)
-    if not max_information > 0 or len(information) > MAX_LOOKS:
-        raise DataError(f"a planned maximum above 0 and at most {MAX_LOOKS} looks are needed")
+    if not max_information > 0 or len(information) > MAX_SPENDING_LOOKS:
+        raise DataError(f"a planned maximum above 0 and at most {MAX_SPENDING_LOOKS} looks are needed")
     fractions = [float(i) / max_information for i in information]
     if any(later < sooner for sooner, later in zip([0.0, *fractions], fractions, strict=False)):
         raise DataError("information starts at 0 or above and never falls")
@@ -126,7 +128,7 @@ def spending_bounds(
             spent.append(used)
             continue
         gaps = [later - t for later in fractions[look + 1 :] if later - t >= MIN_STEP]
-        bound = _falling_root(lambda z, to=t: corridor.exit_probability(to, z), target - used, 0.0, 40.0)  # type: ignore[misc]
+        bound = _falling_root(lambda z, to=t: corridor.exit_probability(to, z), target - used, 0.0, 37.0)  # type: ignore[misc]
         corridor.stay(t, bound, next_gap=gaps[0] if gaps else 1.0)
         used = target
         z_bounds.append(bound)
@@ -155,7 +157,7 @@ def drift_for_power(bounds: Bounds, *, power: float = 0.8) -> float:
     """The drift at which the design has the wanted power; (drift / fixed-sample drift)^2 is its inflation of the size."""
     if not bounds.alpha < power < 1.0:
         raise DataError("power lies between alpha and 1", where=f"power {power:g}")
-    return _falling_root(lambda d: -characteristics(bounds, drift=d).power, -power, 0.0, 20.0)
+    return _falling_root(lambda d: 1.0 - characteristics(bounds, drift=d).power, 1.0 - power, 0.0, 20.0)
 
 
 def stagewise_test(bounds: Bounds, *, look: int, z: float) -> Test:
@@ -251,13 +253,27 @@ def _spent(t: float, alpha: float, shape: Shape) -> float:
 
 
 def _falling_root(function: Callable[[float], float], target: float, low: float, high: float) -> float:
-    """Where a falling function meets the target, to 1e-12, by bisection on at most 60 halvings."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if function(middle) > target else (low, middle)
-        if high - low < 1e-12:
+    """Where a falling positive function meets the target, to 1e-12: false position on the log scale (Illinois variant)."""
+
+    def gap(x: float) -> float:
+        return math.log(max(function(x), 1e-300)) - math.log(target)
+
+    gap_low, gap_high = gap(low), gap(high)
+    side = 0
+    for _ in range(200):
+        if high - low < 1e-12 or gap_low <= 0.0 or gap_high >= 0.0:
             break
-    return (low + high) / 2
+        x = min(max((low * gap_high - high * gap_low) / (gap_high - gap_low), low), high)
+        at = gap(x)
+        if abs(at) < 1e-13:
+            return x
+        if at > 0.0:
+            low, gap_low = x, at
+            gap_high, side = (gap_high / 2 if side == 1 else gap_high), 1
+        else:
+            high, gap_high = x, at
+            gap_low, side = (gap_low / 2 if side == -1 else gap_low), -1
+    return low if gap_low <= 0.0 else high if gap_high >= 0.0 else (low + high) / 2
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
