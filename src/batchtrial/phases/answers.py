@@ -20,10 +20,11 @@ Decode = Callable[[bytes], RawResult]
 class Tally:
     """One attempt's results: counted by request, odd lines counted apart, usage of what was answered added up once per row.
 
-    expected: custom_ids that the attempt asked for.
+    expected: custom_ids that the attempt asked for. absent: what became of those without a line.
     """
 
     expected: frozenset[str]
+    absent: Outcome = Outcome.MISSING
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)  # errored in a way that sending again cannot mend
     odd: dict[str, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
@@ -31,6 +32,8 @@ class Tally:
 
     def add(self, line: bytes, decode: Decode) -> None:
         """Count one line; never raises for what a line holds."""
+        if not line.strip():
+            return
         try:
             result = decode(line)
         except BadLine:
@@ -53,8 +56,8 @@ class Tally:
 
     @property
     def counts(self) -> Counts:
-        """The five counts of this attempt; a row without a line is missing."""
-        return count(self.outcomes.values(), len(self.expected))
+        """The five counts of this attempt."""
+        return count(self.outcomes.get(one, self.absent) for one in self.expected)
 
     @property
     def total_usage(self) -> Usage:
@@ -65,13 +68,18 @@ class Tally:
         return total
 
 
-def count(outcomes: Iterable[Outcome], n_requests: int) -> Counts:
-    """The five counts; whatever has no outcome is missing."""
+def count(outcomes: Iterable[Outcome]) -> Counts:
+    """The five counts."""
     found = dict.fromkeys(Outcome, 0)
     for outcome in outcomes:
         found[outcome] += 1
-    found[Outcome.MISSING] += n_requests - sum(found.values())
     return Counts(**{outcome.value: n for outcome, n in found.items()})
+
+
+def absent_outcome(wire_state: str | None) -> Outcome:
+    """What became of rows without a line, by the word in which their batch ended: some providers give no line to a row that they never ran."""
+    word = (wire_state or "").lower()
+    return Outcome.EXPIRED if "expired" in word else Outcome.CANCELLED if "cancel" in word else Outcome.MISSING
 
 
 def custom_ids(payload: Iterable[bytes]) -> Iterator[str]:
@@ -80,14 +88,18 @@ def custom_ids(payload: Iterable[bytes]) -> Iterator[str]:
         yield json.loads(line)["custom_id"]
 
 
-def tally(payload: Path, results: Path, decode: Decode) -> Tally:
-    """Read one attempt's payload and results."""
+def new_tally(payload: Path, wire_state: str | None) -> Tally:
+    """Of an attempt that sent `payload` and ended in `wire_state`; nothing counted yet."""
     with payload.open("rb") as sent:
-        counted = Tally(frozenset(custom_ids(sent)))
+        return Tally(frozenset(custom_ids(sent)), absent_outcome(wire_state))
+
+
+def tally(payload: Path, results: Path, wire_state: str | None, decode: Decode) -> Tally:
+    """Read one attempt's payload and results."""
+    counted = new_tally(payload, wire_state)
     with results.open("rb") as lines:
         for line in lines:
-            if line.strip():
-                counted.add(line, decode)
+            counted.add(line, decode)
     return counted
 
 
@@ -117,8 +129,8 @@ def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file:
         if attempt.is_lost:
             continue
         if attempt.is_saved:
-            got = tally(root / attempt.payload, folder_file(attempt.number), decode)
-            found, hopeless = {i: got.outcomes.get(i, Outcome.MISSING) for i in got.expected}, got.dead
+            got = tally(root / attempt.payload, folder_file(attempt.number), attempt.wire_state, decode)
+            found, hopeless = {i: got.outcomes.get(i, got.absent) for i in got.expected}, got.dead
         else:
             with (root / attempt.payload).open("rb") as sent:
                 asked = tuple(custom_ids(sent))
@@ -129,7 +141,7 @@ def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file:
                 outcomes[one] = outcome
         dead |= hopeless
     again = tuple(i for i in order if outcomes.get(i) in RETRIED and i not in dead)
-    return Fate(outcomes=outcomes, again=again, counts=count(outcomes.values(), len(order)))
+    return Fate(outcomes=outcomes, again=again, counts=count(outcomes.get(i, Outcome.MISSING) for i in order))
 
 
 def rows(part_input: Path, wanted: Iterable[str]) -> Iterator[bytes]:

@@ -372,8 +372,7 @@ class Queue:
     def download(self, job: Job, attempt: Attempt) -> tuple[answers.Tally, Fingerprint, Path]:
         """Fetch one attempt's lines into its result file and count them on the way. Raises ProviderError."""
         path = self.folder_file(job)(attempt.number)
-        with (self.work.layout.root / attempt.payload).open("rb") as sent:
-            counted = answers.Tally(frozenset(answers.custom_ids(sent)))
+        counted = answers.new_tally(self.work.layout.root / attempt.payload, attempt.wire_state)
         state, size = hashlib.sha256(), 0
         self.work.hook("call:fetch:before")
         with self.work.progress.task(f"fetch {job.shard.part}", attempt.n_requests) as tick, replacing(path, hook=self.work.hook) as file:
