@@ -14,7 +14,7 @@ from batchtrial.cli.main import COMMANDS
 
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z_-]+[a-z])")
 DOOR = re.compile(r"python -m scripts\.(\w+)")
-COMMAND = re.compile(r"(?<![\w./-])batchtrial ([a-z]+)(?=[ `\n])")
+COMMAND = re.compile(r"`batchtrial ([a-z]+)(?=[ `])")
 PATH = re.compile(r"`((?:src|tests|docs|config|scripts|codex)/[\w./-]+)`")
 OTHERS = {
     # Flags of programs that are not ours, where a page says how to use them.
