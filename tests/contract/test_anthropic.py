@@ -1,0 +1,109 @@
+"""What only Anthropic has: everything inside one call, a token in every custom_id, and API versions that disagree about sampling."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.contract.wires import KEY, WIRES, World
+from tests.emulator_process import Emulator
+
+from batchtrial.errors import ConfigError
+from batchtrial.providers.anthropic import wire_body, wire_size
+from batchtrial.records import Outcome
+
+TOKEN = "0123456789abcdef"
+MEGABYTES = 400
+
+BIG_SUBMIT = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.base import Intent
+from batchtrial.records import Request
+url, payload, n = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+provider = AnthropicProvider(AnthropicSettings(base_url=url), "key")
+with payload.open("wb") as file:
+    for i in range(n):
+        custom_id = f"c-t0-01234567-{i:016x}-s0"
+        request = Request(custom_id=custom_id, model="claude-haiku-4-5", system="", user="word " * 200, max_tokens=8, temperature=0)
+        file.write(provider.encode(request))
+intent = Intent(part="p", attempt=1, token="a" * 16, payload_sha256="", n_requests=n, created_at=datetime.now(UTC), model="m")
+print(provider.submit(intent, payload, print), payload.stat().st_size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.fixture
+def world(emulator: Emulator, tmp_path: Path) -> Iterator[World]:
+    wire = WIRES["anthropic"]
+    provider = wire.make(emulator, KEY, {})
+    emulator.remove_faults()
+    yield World(wire, emulator, provider, tmp_path)
+    emulator.remove_faults()
+    provider.close()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3000])
+def test_the_body_is_one_json_object_of_the_announced_length(world: World, n: int) -> None:
+    requests = world.requests(n, user="Où ? \U0001f600")
+    payload = world.payload(requests)
+    pieces = list(wire_body(payload, TOKEN))
+    body = b"".join(pieces)
+    assert len(body) == wire_size(payload)
+    found = json.loads(body)["requests"]
+    assert [each["custom_id"] for each in found] == [f"{TOKEN}-{request.custom_id}" for request in requests]
+    assert [each["params"]["messages"][0]["content"] for each in found] == ["Où ? \U0001f600"] * n
+    assert max(map(len, pieces)) < 1_000_000
+
+
+@pytest.mark.parametrize("line", [b'{"params":{},"custom_id":"a"}\n', b'{"custom_id":"' + b"a" * 48 + b'"}\n', b'{"custom_id":"a b"}\n', b"\n"])
+def test_a_line_that_cannot_carry_the_token_is_refused(tmp_path: Path, line: bytes) -> None:
+    payload = tmp_path / "part.jsonl"
+    payload.write_bytes(b'{"custom_id":"fine"}\n' + line)
+    with pytest.raises(ConfigError) as caught:
+        list(wire_body(payload, TOKEN))
+    assert "line 2" in caught.value.where
+
+
+def test_the_wire_sees_the_token_and_the_results_do_not(world: World) -> None:
+    payload = world.payload(world.requests(3))
+    intent = world.intent(payload)
+    batch_id = world.provider.submit(intent, payload, lambda file_id: None)
+    seq = world.batches()[-1]["seq"]
+    received = world.emu.call("GET", f"/_emulator/requests?batch={seq}")["requests"]
+    assert {each["custom_id"] for each in received} == {f"{intent.token}-{request.custom_id}" for request in world.requests(3)}
+    world.finish()
+    assert all(intent.token.encode() not in line for line in world.provider.fetch(batch_id))
+
+
+@pytest.mark.parametrize(("version", "outcome"), [("2023-06-01", Outcome.SUCCEEDED), ("2026-10-21", Outcome.ERRORED)])
+def test_the_api_version_is_ours_and_not_the_sdks(world: World, version: str, outcome: Outcome) -> None:
+    payload = world.payload(world.requests(2))  # with a temperature, as version 2023-06-01 takes it
+    chosen = world.wire.make(world.emu, KEY, {"api_version": version})
+    batch_id = chosen.submit(world.intent(payload), payload, lambda file_id: None)
+    world.finish()
+    assert {chosen.decode(line).outcome for line in chosen.fetch(batch_id)} == {outcome}
+    chosen.close()
+
+
+def test_what_the_newer_version_can_honour_succeeds_there(world: World) -> None:
+    world.provider = world.wire.make(world.emu, KEY, {"api_version": "2026-10-21", "cache": "1h"})
+    batch_id = world.submit(2, temperature=1.0)
+    world.finish()
+    assert {world.provider.decode(line).outcome for line in world.provider.fetch(batch_id)} == {Outcome.SUCCEEDED}
+    world.provider.close()
+
+
+@pytest.mark.slow
+def test_a_batch_of_100000_requests_is_sent_in_little_memory(world: World) -> None:
+    command = [sys.executable, "-c", BIG_SUBMIT, world.emu.anthropic_base_url, str(world.folder / "big.jsonl"), "100000"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    _, n_bytes, peak_bytes = run.stdout.split()
+    assert int(n_bytes) > 100_000_000
+    assert int(peak_bytes) < MEGABYTES * 10**6 / 2
+    assert world.batches()[-1]["n_requests"] == 100_000
