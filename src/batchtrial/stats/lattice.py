@@ -110,8 +110,9 @@ def resampling_law(grid: Grid) -> Law | None:
     phi = np.zeros(theta.size, dtype=np.complex128)
     for step, share in zip(k.tolist(), p.tolist(), strict=True):
         phi += share * np.exp(-1j * step * theta)
-    with np.errstate(divide="ignore"):
-        law = np.fft.irfft(np.exp(n * np.log(phi) + 1j * start * theta), size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.where(phi == 0.0, 0.0, np.exp(n * np.log(phi) + 1j * start * theta))
+    law = np.fft.irfft(powers, size)
     sums = start + np.arange(size, dtype=np.float64)
     kept = law > 1e-18
     probabilities = law[kept] / law[kept].sum()

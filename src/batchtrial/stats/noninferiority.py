@@ -2,7 +2,8 @@
 
 A margin is a difference that the plan calls too small to matter, in the unit of the difference (0.03 is three percentage
 points). Not significant is not equivalent: only these tests can say "no relevant difference". For right/wrong answers they
-use Tango's score statistic, whose size holds at the ceiling, where the t-test's is .134 at a nominal .05.
+use Tango's score statistic, whose size holds at the ceiling, where the t-test's is .134 at a nominal .05; up to 5,000 pairs
+the claim must also pass the exact test, so that its size is at most the nominal one whatever the truth (tests/calibration).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from batchtrial.stats.intervals import NO_PAIRS, tango, tango_z
 from batchtrial.stats.pairing import Scores
 from batchtrial.stats.results import Estimate, Test, check_alpha, undefined_estimate, undefined_test
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
+from batchtrial.stats.unconditional import MOST_PAIRS, exact_margin_p
 
 _NO_SCORE_CHANGED = "no item changed: tested as right/wrong answers without a changed item"
 
@@ -26,8 +28,9 @@ class MarginTest:
     """A test against margins, with the interval that decides the same question.
 
     low, high: the margins; high is None for non-inferiority. above_low tests "the difference is low or less", below_high
-    "high or more"; both are one-sided. p_value is the larger of the two. estimate has level 1 - 2 alpha: the claim holds at
-    alpha when that interval lies inside the margins. is_met is None when the p-value is.
+    "high or more"; both are one-sided. exact_p: the larger of their exact unconditional p-values, computed for whole counts up
+    to 5,000 pairs when the score tests pass, else None. p_value is the largest of the three. estimate has level 1 - 2 alpha:
+    where the claim holds, that interval lies inside the margins. is_met is None when the p-value is.
     """
 
     low: float
@@ -36,12 +39,14 @@ class MarginTest:
     above_low: Test
     below_high: Test | None
     estimate: Estimate
+    exact_p: float | None = None
 
     @property
     def p_value(self) -> float | None:
-        """The larger of the one-sided p-values; None when one of them is undefined."""
+        """The largest of the one-sided p-values; None when one of the two tests is undefined."""
         ps = [test.p_value for test in (self.above_low, self.below_high) if test is not None]
-        return None if any(p is None for p in ps) else max(p for p in ps if p is not None)
+        known = [p for p in (*ps, self.exact_p) if p is not None]
+        return None if any(p is None for p in ps) else max(known)
 
     @property
     def is_met(self) -> bool | None:
@@ -53,7 +58,8 @@ def noninferiority_binary(b: float, c: float, n: float, margin: float, alpha: fl
     """Is the treatment's accuracy more than control's minus `margin`? One-sided test of Tango's Z at -margin.
 
     b, c: items right in the treatment only and in the control only; n: pairs. Counts need not be whole (effective sizes).
-    Raises DataError unless 0 < margin < 1. Source: Tango 1998, Statistics in Medicine 17:891, section 3.
+    Raises DataError unless 0 < margin < 1. Source: Tango 1998, Statistics in Medicine 17:891, section 3; for the exact p
+    `unconditional.exact_margin_p`.
     """
     return _binary(b, c, n, -_margin(margin, 1.0), None, alpha)
 
@@ -115,7 +121,13 @@ def _binary(
         z = tango_z(b, c, n, margin)
         return _one_sided(z, norm_sf, upper=margin < 0.0, method=method, n=round(n), dropped=dropped)
 
-    return _margin_test(low, high, alpha, tail, replace(estimate, dropped=dropped, warnings=warnings))
+    tested = _margin_test(low, high, alpha, tail, replace(estimate, dropped=dropped, warnings=warnings))
+    if not (tested.is_met and n <= MOST_PAIRS and b == int(b) and c == int(c) and n == int(n)):
+        return tested
+    exact = [exact_margin_p(int(b), int(c), int(n), -low)]
+    if high is not None:
+        exact.append(exact_margin_p(int(c), int(b), int(n), high))
+    return replace(tested, exact_p=max(exact))
 
 
 def _scores(m: Moments, low: float, high: float | None, alpha: float) -> MarginTest:

@@ -52,10 +52,8 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
     d = 0.0
     for term in range(1, _MAX_TERMS):
         m, odd = divmod(term, 2)
-        if odd:
-            step = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        else:
-            step = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        k = a + 2 * m
+        step = -(a + m) * (a + b + m) * x / (k * (k + 1)) if odd else m * (b - m) * x / ((k - 1) * k)
         d = 1.0 / (1.0 + step * d or _TINY)
         c = 1.0 + step / c or _TINY
         change = c * d

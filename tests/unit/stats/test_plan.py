@@ -268,7 +268,7 @@ def test_impossible_levels_are_refused() -> None:
         AnalysisPlan(margin_alpha=0.5)
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     st.integers(0, 150),
     st.integers(0, 150),

@@ -1,0 +1,1 @@
+"""Coverage, size and error rates of the statistics, against gates."""
