@@ -65,11 +65,27 @@ def positive(text: str) -> int:
     return number
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
+def positive_seconds(text: str) -> float:
+    """A number of seconds above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
     """Where the runs are."""
     parser.add_argument(
         "--experiments_dir", type=Path, default=None, metavar="DIR", help=f"folder of all runs (default: ${EXPERIMENTS_VARIABLE} or ./experiments)"
     )
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Where the runs are, and how much is said."""
+    add_folder(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say every decision on standard error")
 
 

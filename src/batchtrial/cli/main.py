@@ -13,6 +13,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("batchtrial.cli.run", "the pipeline, from config to report; --plan_only shows it, --dry_run simulates it"),
     "resume": ("batchtrial.cli.resume", "go on with a run that stopped"),
     "init": ("batchtrial.cli.init", "write a commented config and prompts to start from"),
+    "stop": ("batchtrial.cli.stop", "ask a run to stop; it can be resumed"),
+    "status": ("batchtrial.cli.status", "where runs stand and what they have cost; --watch redraws"),
     "demo": ("batchtrial.cli.demo", "the whole pipeline on the bundled questions, in one command"),
     "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
 }

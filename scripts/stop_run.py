@@ -1,0 +1,8 @@
+"""Ask a run to stop."""
+
+import sys
+
+from batchtrial.cli.stop import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Whether the process that a run's lock names is still there; told from the outside, without touching the lock."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from batchtrial.state.store import LockInfo
+
+SLACK = timedelta(seconds=10)
+"""Process start times are counted in ticks since a boot time that is known to the second."""
+
+
+def is_alive(owner: LockInfo | None) -> bool | None:
+    """True or False; None when the owner is on another host and has not said that it left.
+
+    A process that was started after the lock was taken has only inherited the number.
+    """
+    if owner is None or owner.released_at is not None:
+        return False
+    if owner.host != socket.gethostname():
+        return None
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    state, born = _process(owner.pid)
+    return state != "Z" and (born is None or born <= owner.started_at + SLACK)
+
+
+def _process(pid: int, proc: Path = Path("/proc")) -> tuple[str, datetime | None]:
+    """(state letter, start time) as the kernel tells them; ("", None) where it does not."""
+    try:
+        fields = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        boot = next(int(line.split()[1]) for line in (proc / "stat").read_text().splitlines() if line.startswith("btime"))
+        return fields[0], datetime.fromtimestamp(boot + int(fields[19]) / os.sysconf("SC_CLK_TCK"), UTC)
+    except (OSError, ValueError, IndexError, StopIteration):
+        return "", None

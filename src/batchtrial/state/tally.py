@@ -1,0 +1,180 @@
+"""What people ask of a ledger (parts by state, requests by outcome, money), at a tenth of the cost of folding it whole, and while it grows.
+
+A `LedgerTail` reads only what was appended since it last looked, takes no lock, and leaves a line that is still being written for the next look.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from batchtrial.errors import IllegalTransition
+from batchtrial.state.entries import Counts
+from batchtrial.state.ledger import Money
+from batchtrial.state.machine import IN_FLIGHT, Event, PartState, step
+
+EVENTS = frozenset(Event)
+ZERO = Decimal(0)
+HEAD_BYTES = 96
+
+
+class Asked(msgspec.Struct, gc=False):
+    """What a run's config says it is."""
+
+    backend: str = ""
+    model_id: str = ""
+    mode: str = ""
+
+
+class Detail(msgspec.Struct, gc=False):
+    """Of an opened or drift line."""
+
+    config: Asked | None = None
+
+
+class Line(msgspec.Struct, gc=False):
+    """The fields of an entry that count here."""
+
+    event: str
+    part: str | None = None
+    attempt: int | None = None
+    reserved_usd: Decimal | None = None
+    cost_usd: Decimal | None = None
+    counts: dict[str, int] | None = None
+    n_requests: int | None = None
+    detail: Detail | None = None
+
+
+_DECODER = msgspec.json.Decoder(Line)
+
+
+@dataclass(slots=True)
+class Sent:
+    """One attempt: its reserve, and once it is known, its bill. is_billed: saved, whether or not its price is known."""
+
+    reserved: Decimal
+    n_requests: int = 0
+    is_billed: bool = False
+    is_gone: bool = False
+    cost: Decimal | None = None
+
+
+@dataclass(slots=True)
+class PartTally:
+    """One part."""
+
+    state: PartState = PartState.PENDING
+    attempts: dict[int, Sent] = field(default_factory=dict)
+    last: int = 0
+    counts: dict[str, int] | None = None
+
+    def take(self, line: Line) -> None:
+        """The part after the line. Raises IllegalTransition."""
+        event = Event(line.event)
+        self.state = step(self.state, event)
+        if event in (Event.INTENT, Event.IMPORTED):
+            self.last = line.attempt or 1
+            sent = Sent(line.reserved_usd or ZERO, line.n_requests or 0)
+            if event is Event.IMPORTED:
+                sent.is_billed, sent.cost = True, line.cost_usd
+            self.attempts[self.last] = sent
+        elif event is Event.SAVED and self.last:
+            self.attempts[self.last].is_billed, self.attempts[self.last].cost = True, line.cost_usd
+        elif event is Event.GONE and self.last:
+            self.attempts[self.last].is_gone = True
+        elif event is Event.SETTLED:
+            self.counts = line.counts
+
+
+@dataclass(slots=True)
+class LedgerTail:
+    """The tally of a ledger file, brought up to date by `update`.
+
+    n_damaged: lines that are not ours, or that contradict what stands before them.
+    """
+
+    path: Path
+    parts: dict[str, PartTally] = field(default_factory=dict)
+    n_lines: int = 0
+    n_damaged: int = 0
+    asked: Asked | None = None
+    _inode: int = 0
+    _head: bytes = b""
+    _read: int = 0
+
+    def update(self) -> bool:
+        """Read what is new; False when there is no file. A file that was replaced or cut short is read from its start."""
+        try:
+            with self.path.open("rb") as file:
+                stat = os.fstat(file.fileno())
+                head = file.read(HEAD_BYTES)
+                # A new file may get the old one's number; it will not begin with the same run's random digits.
+                if stat.st_ino != self._inode or stat.st_size < self._read or not head.startswith(self._head):
+                    self._start_over(stat.st_ino)
+                self._head = head
+                file.seek(self._read)
+                fresh = file.read()
+        except OSError:
+            self._start_over(0)
+            return False
+        cut = fresh.rfind(b"\n") + 1
+        self._read += cut
+        for line in fresh[:cut].split(b"\n")[:-1]:
+            self._take(line)
+        return True
+
+    def _start_over(self, inode: int) -> None:
+        self.parts, self.n_lines, self.n_damaged, self.asked, self._inode, self._head, self._read = {}, 0, 0, None, inode, b"", 0
+
+    def _take(self, text: bytes) -> None:
+        self.n_lines += 1
+        try:
+            line = _DECODER.decode(text)
+            if line.part is None:
+                self.asked = (line.detail and line.detail.config) or self.asked
+            elif line.event in EVENTS:
+                self.parts.setdefault(line.part, PartTally()).take(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, IllegalTransition):
+            self.n_damaged += 1
+
+    @property
+    def money(self) -> Money:
+        """As `ledger.money` of the folded parts."""
+        spent = in_flight = ZERO
+        unpriced = 0
+        for part in self.parts.values():
+            for number, sent in part.attempts.items():
+                if sent.is_billed:
+                    spent += sent.cost or ZERO
+                    unpriced += sent.cost is None
+                elif sent.is_gone:
+                    spent += sent.reserved
+                elif number == part.last and part.state in IN_FLIGHT:
+                    in_flight += sent.reserved
+        return Money(spent_usd=spent, in_flight_usd=in_flight, unpriced=unpriced)
+
+    @property
+    def states(self) -> dict[PartState, int]:
+        """Number of parts that the ledger names, by state."""
+        found = dict.fromkeys(PartState, 0)
+        for part in self.parts.values():
+            found[part.state] += 1
+        return found
+
+    @property
+    def counts(self) -> Counts:
+        """Final outcomes of settled parts."""
+        total: dict[str, int] = {}
+        for part in self.parts.values():
+            for name, n in (part.counts or {}).items():
+                total[name] = total.get(name, 0) + n
+        return Counts(**{name: total.get(name, 0) for name in Counts.model_fields})
+
+    @property
+    def in_flight_requests(self) -> int:
+        """Requests of the attempts that the provider has, or may have, under way."""
+        return sum(part.attempts[part.last].n_requests for part in self.parts.values() if part.state in IN_FLIGHT and part.last)
