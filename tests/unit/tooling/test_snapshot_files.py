@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,20 +29,21 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     assert load(RunState, tmp_path / "s.json") == STATE
 
 
-def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_any_byte_is_refused_or_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     save(path, STATE)
     whole = path.read_bytes()
     n_harmless = 0
+    random_bit = random.Random(3)
     for place in range(len(whole)):
-        for bit in range(8):
-            damaged = bytearray(whole)
-            damaged[place] ^= 1 << bit
-            path.write_bytes(damaged)
-            with suppress(ManifestCorrupt):
-                assert load(RunState, path) == STATE, f"bit {bit} of byte {place} reads as something else"
-                n_harmless += 1
-    assert n_harmless < len(whole)  # spaces that became other white space
+        bit = random_bit.randrange(8)
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        with suppress(ManifestCorrupt):
+            assert load(RunState, path) == STATE, f"bit {bit} of byte {place} reads as something else"
+            n_harmless += 1
+    assert n_harmless < len(whole) / 2  # spaces that became other white space
 
 
 def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
