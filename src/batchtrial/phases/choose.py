@@ -1,6 +1,6 @@
 """Which line answers which request of a part: the join by custom_id, whatever order the lines came in.
 
-`Quick` is for the ordinary part: one attempt, every line names its request in the same place, none twice. It reads nothing but those names.
+`Quick` is for the ordinary part: one attempt, every line names its request in the same place, none twice. It looks at nothing but those names.
 `Careful` decodes every line of every attempt, and counts what is odd; it is right for any content, and costs more. Both leave the lines in their
 files and hand them out by request, so that a part is never held in memory.
 """
@@ -71,57 +71,60 @@ class Source:
 
 
 class Quick(AbstractContextManager["Quick"]):
-    """The ordinary part. `lines` answers; `open` says None when the part is not of this kind, `is_clean` whether every line was used.
+    """The ordinary part: one attempt, every line names its request where the first line does, each request at most once, and no other.
 
-    The names are looked for where the first line has its own. What is found there is only believed because the caller decodes each line and
-    compares: a difference means that this part needs `Careful`.
+    Names found there are only believed because the caller decodes each line and compares: a difference means that this part needs `Careful`.
     """
 
-    def __init__(self, view: mmap.mmap, where: dict[bytes, int], lead: bytes, width: int) -> None:
-        self._view, self._where, self._lead, self._width = view, where, lead, width
-        self._n_used = 0
+    def __init__(self, view: mmap.mmap, starts: list[int | None]) -> None:
+        self._view, self._starts = view, starts
 
     @classmethod
-    def open(cls, source: Source, id_lead: str, shortest_id: int) -> Self | None:
-        """id_lead: what all ids of the part begin with; shortest_id: characters of the shortest one."""
+    def open(cls, source: Source, ids: Sequence[str]) -> Self | None:
+        """None when the part is not of this kind. ids: every request of the part, in order."""
         if not source.attempt.is_saved or source.asked is not None or source.path.stat().st_size == 0:
             return None
         with source.path.open("rb") as file:
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        found = cls._scan(view, id_lead.encode(), shortest_id)
-        if found is None:
+        starts = cls._starts_of(view, ids)
+        if starts is None:
             view.close()
-        return found
+            return None
+        return cls(view, starts)
 
-    @classmethod
-    def _scan(cls, view: mmap.mmap, id_lead: bytes, shortest_id: int) -> Self | None:
+    @staticmethod
+    def _starts_of(view: mmap.mmap, ids: Sequence[str]) -> list[int | None] | None:
         head = view[:4096]
         name = _NAME.match(head)
-        if name is None or not head.startswith(id_lead, name.end()):
+        if name is None:
             return None
+        lead = name[0]
         # One more than the shortest id: its closing quote keeps sample 1 apart from sample 12.
-        width = name.end() + shortest_id + 1
+        width = len(lead) + min(map(len, ids)) + 1
         where: dict[bytes, int] = {}
-        find, at, n_lines, size = view.find, 0, 0, len(view)
-        while at < size:
-            where[view[at : at + width]] = at
-            at = find(b"\n", at) + 1
+        at, n_lines = 0, 0
+        # `readline` because `find` of a mapped file goes byte by byte.
+        for line in iter(view.readline, b""):
+            where[line[:width]] = at
+            at += len(line)
             n_lines += 1
-            if at == 0:
-                return None
-        return cls(view, where, name[0], width) if len(where) == n_lines else None
+        if view[at - 1 :] != b"\n" or len(where) < n_lines:
+            return None
+        # All at once: between the reading of lines each look-up would find the processor's cache cold.
+        starts = [where.get((lead + one.encode() + b'"')[:width]) for one in ids]
+        return starts if len(ids) - starts.count(None) == n_lines else None
 
-    def lines(self, ids: Sequence[str]) -> list[bytes | None]:
-        """The line of each request, or None."""
-        where, view, find, width, lead = self._where.get, self._view, self._view.find, self._width, self._lead
-        starts = [where((lead + one.encode() + b'"')[:width]) for one in ids]
-        self._n_used += len(ids) - starts.count(None)
-        return [None if at is None else view[at : find(b"\n", at) + 1] for at in starts]
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether every line of the file answered a request."""
-        return self._n_used == len(self._where)
+    def lines(self, begin: int, end: int) -> list[bytes | None]:
+        """The lines of requests begin .. end of the part, in request order; None for one without."""
+        seek, readline = self._view.seek, self._view.readline
+        lines: list[bytes | None] = []
+        for at in self._starts[begin:end]:
+            if at is None:
+                lines.append(None)
+            else:
+                seek(at)
+                lines.append(readline())
+        return lines
 
     def __exit__(self, *exc: object) -> None:
         self._view.close()
@@ -143,11 +146,14 @@ class Careful(AbstractContextManager["Careful"]):
     Over attempts the first success wins, else the last attempt's word, which is "no line" for a request that it was asked and did not answer.
     """
 
-    def __init__(self, sources: Sequence[Source], expected: frozenset[str], decode: Decode) -> None:
+    def __init__(self, sources: Sequence[Source], ids: Sequence[str], decode: Decode) -> None:
+        """ids: every request of the part, in order."""
         self.odd = Odd()
+        self._ids = ids
         self._files = ExitStack()
         self._views: list[mmap.mmap | None] = []
         self._picks: dict[str, _Pick] = {}
+        expected = frozenset(ids)
         for number, source in enumerate(sources):
             self._views.append(self._open(source))
             self._read(number, source, expected if source.asked is None else source.asked, decode)
@@ -187,9 +193,9 @@ class Careful(AbstractContextManager["Careful"]):
             else:
                 self._picks.pop(one, None)
 
-    def lines(self, ids: Sequence[str]) -> list[bytes | None]:
-        """The line of each request, or None."""
-        picks = (self._picks.get(one) for one in ids)
+    def lines(self, begin: int, end: int) -> list[bytes | None]:
+        """The lines of requests begin .. end of the part, in request order; None for one without."""
+        picks = (self._picks.get(one) for one in self._ids[begin:end])
         return [None if pick is None else self._bytes(pick) for pick in picks]
 
     def _bytes(self, pick: _Pick) -> bytes:
@@ -203,11 +209,10 @@ class Careful(AbstractContextManager["Careful"]):
 
 def _lines(view: mmap.mmap | None) -> Iterator[tuple[int, bytes]]:
     """Every line with the place where it begins."""
-    at, size = 0, 0 if view is None else len(view)
-    while view is not None and at < size:
-        end = view.find(b"\n", at) + 1 or size
-        yield at, view[at:end]
-        at = end
+    at = 0
+    for line in iter(view.readline, b"") if view is not None else ():
+        yield at, line
+        at += len(line)
 
 
 def fate(custom_id: str, sources: Sequence[Source]) -> RawResult:

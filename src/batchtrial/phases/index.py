@@ -30,14 +30,15 @@ class Index:
 def load_index(path: Path) -> Index:
     """Read the file."""
     columns: tuple[list[str], ...] = ([], [], [], [], [])
-    adds = [column.append for column in columns]
+    add_mark, add_dataset, add_item_id, add_kind, add_cluster = (column.append for column in columns)
+    intern = sys.intern
     with path.open(encoding="utf-8", newline="") as file:
         for mark, dataset, item_id, kind, cluster in islice(csv.reader(file), 1, None):
-            adds[0](mark)
-            adds[1](sys.intern(dataset))
-            adds[2](item_id)
-            adds[3](sys.intern(kind))
-            adds[4](sys.intern(cluster))
+            add_mark(mark)
+            add_dataset(intern(dataset))
+            add_item_id(item_id)
+            add_kind(intern(kind))
+            add_cluster(intern(cluster))
     return Index(*columns)
 
 

@@ -18,7 +18,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.choose import Careful, Odd, Quick, Source, fate, stand_in
 from batchtrial.phases.index import Ids, Index, load_index
-from batchtrial.phases.predictions import HEADER, Rows, arms_in_order
+from batchtrial.phases.predictions import HEADER, ItemFields, Rows, arms_in_order
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.providers.base import Plain, Provider
 from batchtrial.records import BadLine, Outcome, RawResult, Verdict
@@ -125,48 +125,46 @@ class Reader:
 
     def read(self, part: Part) -> tuple[Account, Odd]:
         """Write the part's rows. Raises Stopped."""
+        ids = part.ids.of_part(self.index, part.shard)
         if len(part.sources) == 1:
-            account = self._read_quickly(part)
+            account = self._read_quickly(part, ids)
             if account is not None:
                 return account, Odd()
-        with Careful(part.sources, frozenset(part.ids.of_part(self.index, part.shard)), self.codec.decode) as careful:
-            return self._write(part, careful), careful.odd
+        with Careful(part.sources, ids, self.codec.decode) as careful:
+            return self._write(part, ids, careful), careful.odd
 
-    def _read_quickly(self, part: Part) -> Account | None:
+    def _read_quickly(self, part: Part, ids: list[str]) -> Account | None:
         """None, with nothing written, when the part needs a closer look."""
-        mark = self.out.mark()
-        shortest = min(map(len, part.ids.of_items(self.index.item_hash[:1])))
-        quick = Quick.open(part.sources[0], part.ids.lead, shortest)
+        quick = Quick.open(part.sources[0], ids)
         if quick is None:
             return None
+        mark = self.out.mark()
         with quick:
             try:
-                account = self._write(part, quick)
-                if quick.is_clean:
-                    return account
-                log.info("read part=%s line by line: some of its lines answer no request", part.shard.part)
+                return self._write(part, ids, quick)
             except Unfit as reason:
                 log.info("read part=%s line by line: %s", part.shard.part, reason)
         self.out.rewind(mark)
         return None
 
-    def _write(self, part: Part, source: Quick | Careful) -> Account:
+    def _write(self, part: Part, ids: list[str], source: Quick | Careful) -> Account:
         account = Account()
-        n_items = max(1, ANSWERS_AT_ONCE // part.arm.samples)
-        end = part.shard.first_item + part.shard.n_items
-        for turn, first in enumerate(range(part.shard.first_item, end, n_items)):
+        samples = part.arm.samples
+        n_items = max(1, ANSWERS_AT_ONCE // samples)
+        for turn, item in enumerate(range(0, part.shard.n_items, n_items)):
             if turn % TURNS_BETWEEN_CHECKS == 0:
                 self.check()
-                self.step(0 if turn == 0 else TURNS_BETWEEN_CHECKS * n_items * part.arm.samples)
-            here = min(n_items, end - first)
-            ids = part.ids.of_items(self.index.item_hash[first : first + here])
-            lines = source.lines(ids)
-            raw, answers = _all_plain(lines, ids, self.codec)
+            here = min(n_items, part.shard.n_items - item)
+            begin, end = item * samples, (item + here) * samples
+            lines, wanted = source.lines(begin, end), ids[begin:end]
+            raw, answers = _all_plain(lines, wanted, self.codec)
             if answers is not None:
-                self.out.write(part.rows.plain(first, here, answers), raw)
-                account.outcomes[Outcome.SUCCEEDED] += len(ids)
+                self.out.write(part.rows.plain(part.shard.first_item + item, here, answers), raw)
+                account.outcomes[Outcome.SUCCEEDED] += len(wanted)
             else:
-                self._write_mixed(part, first, here, ids, lines, account)
+                self._write_mixed(part, part.shard.first_item + item, here, wanted, lines, account)
+            if turn % TURNS_BETWEEN_CHECKS == TURNS_BETWEEN_CHECKS - 1:
+                self.step(TURNS_BETWEEN_CHECKS * n_items * samples)
         return account
 
     def _write_mixed(self, part: Part, first: int, n_items: int, ids: list[str], lines: list[bytes | None], account: Account) -> None:
@@ -190,11 +188,10 @@ def _all_plain(lines: list[bytes | None], ids: list[str], codec: Provider) -> tu
     whole = [line for line in lines if line is not None]
     if len(whole) < len(ids):
         return b"", None
-    raw = b"".join(whole)
-    answers = codec.decode_plain(raw)
+    answers = codec.decode_plain(whole)
     if answers is None or [answer[0] for answer in answers] != ids:
         return b"", None
-    return raw, answers
+    return b"".join(whole), answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +237,15 @@ class Parse:
 
     def run(self, work: Work) -> None:
         """Parse every trial that is due. Raises Stopped, RunStateMissing."""
-        index: Index | None = None
+        items: tuple[Index, ItemFields] | None = None
         for trial, inputs in work.due(self):
-            index = index or load_index(work.layout.index)
-            _run_trial(work, trial, inputs, index)
+            if items is None:
+                index = load_index(work.layout.index)
+                items = index, ItemFields.of(index)
+            _run_trial(work, trial, inputs, *items)
 
 
-def _run_trial(work: Work, trial: Trial, inputs: str, index: Index) -> None:
+def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, items: ItemFields) -> None:
     layout = work.view.trial_layout(trial)
     accounts: dict[str, Account] = {}
     odd = Odd()
@@ -261,7 +260,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: Index) -> None:
         reader = Reader(index, work.codec, out, work.stop.check, step)
         for arm in arms_in_order(trial):
             account = accounts.setdefault(arm.stem, Account())
-            ids, rows = Ids.of(arm), Rows(index, arm)
+            ids, rows = Ids.of(arm), Rows(items, arm)
             for shard in work.view.shards(arm):
                 part = Part(arm, shard, sources(work.view, arm, shard), ids, rows)
                 counted, found = reader.read(part)

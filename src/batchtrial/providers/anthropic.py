@@ -24,7 +24,7 @@ from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.results import count
-from batchtrial.providers.rows import block_of, many, one
+from batchtrial.providers.rows import many, one, plain_lines
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -131,9 +131,9 @@ class AnthropicProvider:
         """`decode` by columns."""
         return many(lines, messages.pick, messages.decode_line)
 
-    def decode_plain(self, block: bytes) -> list[Plain] | None:
-        """`decode` of a block of plain successes, else None."""
-        return block_of(block, messages.pick)
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        """`decode` of some lines that are all plain successes, else None."""
+        return plain_lines(lines, messages.pick)
 
     # --- verbs
 

@@ -129,8 +129,8 @@ class Provider(Protocol):
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         """Pure: what `decode` says of each line, as columns; bad lines are listed, not raised. Hand it some thousand lines at a time."""
 
-    def decode_plain(self, block: bytes) -> list[Plain] | None:
-        """Pure: what `decode` says of each line of a block of whole lines, when every one is a plain success; None when any is not."""
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        """Pure: what `decode` says of each line, when every one is a plain success; None when any is not. Hand it some dozen lines at a time."""
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Upload the payload (unless intent.file_id is set; `uploaded` is called with the id at once), create the batch ONCE, return its id."""

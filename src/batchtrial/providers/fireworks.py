@@ -21,7 +21,7 @@ from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, P
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra
 from batchtrial.providers.lines import split_lines, watched
-from batchtrial.providers.rows import block_flat, many, one, pick_flat
+from batchtrial.providers.rows import many, one, pick_flat, plain_flat
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -109,9 +109,9 @@ class FireworksProvider:
         """`decode` by columns."""
         return many(lines, pick_flat, results.decode_line)
 
-    def decode_plain(self, block: bytes) -> list[Plain] | None:
-        """`decode` of a block of plain successes, else None."""
-        return block_flat(block)
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        """`decode` of some lines that are all plain successes, else None."""
+        return plain_flat(lines)
 
     def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
         """Why these sampling values cannot be honoured, or None when they can."""

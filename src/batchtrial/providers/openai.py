@@ -22,7 +22,7 @@ from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import CLOCK_SKEW, Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
-from batchtrial.providers.rows import Pick, block_of, many, one, pick_chat, pick_flat, pick_responses
+from batchtrial.providers.rows import Pick, many, one, pick_chat, pick_flat, pick_responses, plain_lines
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -136,9 +136,9 @@ class OpenAIProvider:
         """`decode` by columns."""
         return many(lines, self._pick, results.decode_line)
 
-    def decode_plain(self, block: bytes) -> list[Plain] | None:
-        """`decode` of a block of plain successes, else None."""
-        return block_of(block, self._pick)
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        """`decode` of some lines that are all plain successes, else None."""
+        return plain_lines(lines, self._pick)
 
     # --- verbs
 

@@ -112,7 +112,6 @@ class _ResponsesLine(msgspec.Struct, gc=False):
 
 _responses = msgspec.json.Decoder(_ResponsesLine).decode
 _flat = msgspec.json.Decoder(_FlatLine).decode
-_flat_lines = msgspec.json.Decoder(_FlatLine).decode_lines
 _chat = msgspec.json.Decoder(_ChatLine).decode
 
 
@@ -206,47 +205,48 @@ def pick_responses(line: bytes) -> Plain | None:
     )
 
 
-def block_flat(block: bytes) -> list[Plain] | None:
-    """`pick_flat` of every line at once, or None: the checks that can be are made for the whole block, which halves the cost of a line."""
-    if b"\\u0000" in block or b"\x00" in block:
-        return None
-    try:
-        seen = _flat_lines(checked(block))
-    except ValueError:
-        return None
+def plain_flat(lines: Iterable[bytes]) -> list[Plain] | None:
+    """`pick_flat` of every line, or None when it is None for any: some checks are made for all lines together, which halves their cost."""
     plain: list[Plain] = []
-    for line in seen:
-        custom_id, body = line.custom_id, line.response
-        if not body.choices or not body.id or not 0 < len(custom_id) <= MAX_ID_CHARS:
-            return None
-        choice, usage = body.choices[0], body.usage
-        before, after, text = usage.prompt_tokens_details, usage.completion_tokens_details, choice.message.content
-        if not text:
-            return None
-        plain.append(
-            (
-                custom_id,
-                text,
-                choice.finish_reason or None,
-                body.id,
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                (before.cached_tokens or 0) if before else 0,
-                (before.cache_write_tokens or 0) if before else 0,
-                (after.reasoning_tokens or 0) if after else 0,
+    add, decode = plain.append, _flat
+    try:
+        for line in lines:
+            if not line.isascii():
+                line.decode()
+            seen = decode(line)
+            body = seen.response
+            choice, usage, request_id = body.choices[0], body.usage, body.id
+            before, after, text = usage.prompt_tokens_details, usage.completion_tokens_details, choice.message.content
+            if not text or not request_id or "\x00" in text:
+                return None
+            add(
+                (
+                    seen.custom_id,
+                    text,
+                    choice.finish_reason or None,
+                    request_id,
+                    usage.prompt_tokens,
+                    usage.completion_tokens,
+                    (before.cached_tokens or 0) if before else 0,
+                    (before.cache_write_tokens or 0) if before else 0,
+                    (after.reasoning_tokens or 0) if after else 0,
+                )
             )
-        )
-    return plain
+    except (ValueError, IndexError):
+        return None
+    names = "".join([name for row in plain for name in (row[0], row[2], row[3]) if name is not None])
+    is_odd_id = any(not 0 < len(row[0]) <= MAX_ID_CHARS for row in plain)
+    return None if is_odd_id or "\x00" in names else plain
 
 
-def block_of(lines: bytes, pick: Pick) -> list[Plain] | None:
+def plain_lines(lines: Iterable[bytes], pick: Pick) -> list[Plain] | None:
     """`pick` of every line, or None when it is None for any."""
     plain = []
-    for line in lines.rstrip(b"\n").split(b"\n"):
-        one_plain = pick(line)
-        if one_plain is None:
+    for line in lines:
+        row = pick(line)
+        if row is None:
             return None
-        plain.append(one_plain)
+        plain.append(row)
     return plain
 
 
