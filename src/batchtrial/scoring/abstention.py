@@ -18,24 +18,26 @@ from batchtrial.scoring import phrases
 
 # Characters in which an abstention shows itself: the first sentence, unless it is short or talks about the passage.
 _SHORT_HEAD, _HEAD = 40, 240
+_LONG = 500  # characters; a longer text that abstains opens in one of the usual ways
 
 # Each abstaining clause has one of these in it, before apostrophes are dropped.
 _CUES = (
     "not", "n't", "no ", "dont", "doesnt", "cant", "never", "unk", "una", "unc", "unsp", "unsu", "undet", "insuff", "n/a",
     "idk", "dunno", "imposs", "fail", "neither",
 )  # fmt: skip
-# First words of an abstention, before apostrophes are dropped. Sentences about the passage or the answer may begin with any word, and
-# have one of the subjects in them: "the", the commonest first word of answers, alone says nothing.
+# First words of an abstention, before apostrophes are dropped. "The" and the connecting words are the commonest first words of answers, so
+# that they say nothing alone: such a sentence has to speak of the passage, of the answer or of knowing.
 _OPENING = re.compile(
-    r"\W*(?:i|im|ive|this|that|there|theres|it|its|no|not|nothing|nowhere|neither|un\w+|can\w*|could\w*|do|don|dont|doesnt|does"
-    r"|never|insufficient|information|idk|dunno|my|final|short|correct|answer|a|n|sorry|apologies|based|according|from|given|in|with"
-    r"|using|as|since|because|and|so|thus|hence|therefore|well|hmm+|honestly|to|ok|okay|absolutely|explanation|reason|reasoning|note"
-    r"|however|but|although|though|while|would|your|any|such|only|please|provided|supplied|source|above|really|simply"
-    r"|they|which|nor|or|thank|thanks)\b"
+    r"\W*(?:(?P<open>i|im|ive|it|its|there|theres|no|not|nothing|nowhere|neither|un\w+|can\w*|could\w*|do|don|dont|doesnt|does|never"
+    r"|insufficient|information|idk|dunno|sorry|apologies|well|hmm+|honestly|ok|okay|absolutely|answer|final|short|correct|explanation"
+    r"|reason|reasoning|note|please|a(?=[^\w ])|n(?=/)"
+    r"|the (?:given |provided |above )*(?:passage|text|context|article|document|paragraph|excerpt|source|information|answer|question))"
+    r"|this|that|my|based|according|from|given|in|with|using|as|since|because|and|so|thus|hence|therefore|to|however|but|although|though"
+    r"|while|would|your|any|such|only|provided|supplied|source|above|really|simply|they|which|nor|or|thank|thanks)\b"
 )
 _SUBJECTS = (
     "passage", "text", "context", "article", "document", "paragraph", "excerpt", "source", "information", "story", "snippet", "answer",
-    "question", "mention", "stated", "specif", "indicat", "detail",
+    "question", "mention", "stated", "specif", "indicat", "detail", "know", "determin", "sure", "i can", "i do", "i'm", "i am",
 )  # fmt: skip
 _NEGATIONS = ("not", "n't", "no ", "never", "unclear", "unknown", "unanswer", "imposs", "cant", "fail", "neither")
 _APOSTROPHES = ("'", "’", "‘", "ʼ", "`", "´")
@@ -51,18 +53,21 @@ _CONTRAST = re.compile(r"(?:^|,? )(?:but|however|though|although|yet|while|where
 
 def is_abstention(text: str) -> bool:
     """Whether the text declines to answer; True for a text that says nothing at all."""
-    end = text.find(". ", _SHORT_HEAD, _HEAD)
-    head = text[: end if end > 0 else _HEAD].lower()
-    if "passage" in head or "text" in head:
-        head = text[:_HEAD].lower()
-    if _OPENING.match(head) is not None:
-        for cue in _CUES if head.isascii() else _CUES_BEYOND_ASCII:
-            if cue in head:
-                return _abstains(text)
-    elif _has_a_negated_subject(head):
-        return _abstains(text)
+    opening = _OPENING.match(text[:_SHORT_HEAD].lower())
+    if opening is not None or len(text) <= _LONG:
+        end = text.find(". ", _SHORT_HEAD, _HEAD)
+        head = text[: end if end > 0 else _HEAD].lower()
+        if "passage" in head or "text" in head:
+            head = text[:_HEAD].lower()
+        may_abstain = _has_a_cue(head) if opening is not None and opening["open"] else _has_a_negated_subject(head)
+        if may_abstain and _abstains(text):
+            return True
     # A letter or digit says something, and settles nearly all texts; so do symbols ("+", "🐸"), punctuation does not.
     return not text[:1].isalnum() and all(unicodedata.category(sign)[0] in "PZC" for sign in text)
+
+
+def _has_a_cue(head: str) -> bool:
+    return any(cue in head for cue in (_CUES if head.isascii() else _CUES_BEYOND_ASCII))
 
 
 def _has_a_negated_subject(head: str) -> bool:

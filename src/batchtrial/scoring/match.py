@@ -3,9 +3,8 @@
 A metric is a normaliser and two decisions about emptiness. Both scores are the best over all accepted answers, on the raw
 answer text: nothing is extracted from a verbose answer, so a right answer inside a long sentence has a low F1 and no EM.
 
-How it is fast: with a space at either end of the answer, `" word " in answer` says whether the word is a token, whatever the runs
-of spaces, and an answer without any of the words is done with. Tokens are counted
-only after a hit, and as lists only where an accepted answer repeats a word.
+How it is fast: with a space at either end of both, `" word " in answer` says whether the word is a token, and a word that is no
+substring is none; most wrong answers are done with there. Tokens are counted after a hit only, and mostly without being split.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ HIT: EmF1 = (1, 1.0)
 
 _EMPTY = " "  # an accepted answer that normalises to nothing
 _ARTICLE_TOKEN = re.compile(r" (?:the|an?)(?= )")
+_FEW_WORDS = 6  # accepted answers with more distinct words are looked up in one pass over the tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,12 @@ class Golds:
     """Accepted answers, normalised, each once, with a space at either end; and their distinct words.
 
     plain: those in which no word occurs twice, so that seeing each word is counting it. repeating: the few others.
+    words: a set where they are many.
     """
 
     plain: tuple[str, ...]
     repeating: tuple[str, ...]
-    words: tuple[str, ...]
+    words: tuple[str, ...] | frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,11 @@ class Metric:
         if self.drops_empty_golds:
             golds = [gold for gold in golds if gold]
         split = {f" {gold} " if gold else _EMPTY: gold.split() for gold in golds or [""]}
+        words = dict.fromkeys(token for tokens in split.values() for token in tokens)
         return Golds(
             plain=tuple(gold for gold, tokens in split.items() if len(set(tokens)) == len(tokens)),
             repeating=tuple(gold for gold, tokens in split.items() if len(set(tokens)) < len(tokens)),
-            words=tuple(dict.fromkeys(token for tokens in split.values() for token in tokens)),
+            words=tuple(words) if len(words) <= _FEW_WORDS else frozenset(words),
         )
 
     def match(self, golds: Golds, text: str) -> EmF1:
@@ -68,8 +70,12 @@ class Metric:
         if not blanked.isascii():
             blanked = " ".join(blanked.split())  # Unicode has more spaces than one
         spaced = f" {blanked} "
-        # The bare word first: a pattern that begins and ends with the commonest sign of all is slow to search for.
-        hits = [f" {word} " for word in golds.words if word in spaced and f" {word} " in spaced]
+        words = golds.words
+        if isinstance(words, tuple):
+            # The bare word first: a pattern that begins and ends with the commonest sign of all is slow to search for.
+            hits = [found for word in words if word in blanked and (found := f" {word} ") in spaced]
+        else:
+            hits = [f" {word} " for word in words.intersection(blanked.split())]
         if not hits and _EMPTY not in golds.plain:
             return MISS
         n_tokens = _n_tokens(spaced)
@@ -95,14 +101,14 @@ class Metric:
 
 def _n_tokens(spaced: str) -> int:
     """Tokens that are no articles."""
-    # With runs of two spaces at most, each run but the last begins one token.
-    n_runs = spaced.count(" ") - spaced.count("  ") if "   " not in spaced else len(spaced.split()) + 1
-    return n_runs - 1 - len(_ARTICLE_TOKEN.findall(spaced))
+    # Without runs of spaces, each space but the last begins a token.
+    n_all = len(spaced.split()) if "  " in spaced else spaced.count(" ") - 1
+    return n_all - len(_ARTICLE_TOKEN.findall(spaced))
 
 
 def _respaced(spaced: str) -> str:
-    tokens = [token for token in spaced.split() if token not in ARTICLES]
-    return f" {' '.join(tokens)} " if tokens else _EMPTY
+    """The normalised answer in the form that accepted answers are kept in."""
+    return f" {' '.join([token for token in spaced.split() if token not in ARTICLES])} "
 
 
 def _f1(n_same: int, n_tokens: int, n_gold: int) -> float:
