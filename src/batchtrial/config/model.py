@@ -157,11 +157,23 @@ class Unsupported(Model):
 
 
 class Endpoint(Model):
-    """One declared comparison."""
+    """One declared comparison, at the first temperature of the trial."""
 
-    metric: str = Field(description="Metric name, such as em, f1, abstained, false_answer, unsupported.")
+    metric: str = Field(min_length=1, description="em, f1, abstained, false_answer, unsupported, or a metric of your own.")
     kind: Literal["open", "closed", "all"] = Field("all", description="Which questions.")
-    margin: float | None = Field(None, gt=0, lt=1, description="Non-inferiority and equivalence margin, absolute.")
+    goal: Literal["superiority", "noninferiority", "equivalence"] | None = Field(
+        None, description="What the trial sets out to show; unset: noninferiority with a margin, superiority without one."
+    )
+    margin: float | None = Field(None, gt=0, lt=1, description="Non-inferiority or equivalence margin, absolute: 0.02 is two percentage points.")
+    higher_is_better: bool | None = Field(None, description="Unset: true for em and f1, false for abstained, false_answer and unsupported.")
+
+    @model_validator(mode="after")
+    def _margin_fits(self) -> Endpoint:
+        if (self.goal in ("noninferiority", "equivalence")) and self.margin is None:
+            raise ValueError(f"the goal {self.goal} needs a margin")
+        if self.goal == "superiority" and self.margin is not None:
+            raise ValueError("the goal superiority uses no margin")
+        return self
 
 
 class StatsConfig(Model):

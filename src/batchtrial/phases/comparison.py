@@ -1,0 +1,243 @@
+"""One comparison of two arms on one metric: which interval and test fit the data, and what stands beside them. Pure: arrays in, records out.
+
+Right-or-wrong metrics with one sample per item and items that stand alone: Tango's interval and the mid-p McNemar test. Several samples or
+clustered items: Tango on effective counts, and the sign-flip test that flips clusters together. Scores: Student's interval (CR2 with clusters)
+and the sign-flip test.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchtrial.stats import (
+    clustered_mean,
+    discordant,
+    effective_tango,
+    equivalence_binary,
+    equivalence_from_summary,
+    mcnemar_exact,
+    mcnemar_midp,
+    missing_pairs,
+    noninferiority_binary,
+    noninferiority_from_summary,
+    odds_ratio,
+    paired_t,
+    sign_flip,
+    tango,
+    wilson,
+)
+from batchtrial.stats.clusters import ClusteredMean
+from batchtrial.stats.noninferiority import MarginTest
+from batchtrial.stats.pairing import MissingPairs
+from batchtrial.stats.plan import Endpoint
+from batchtrial.stats.results import Estimate, Test
+
+Floats = NDArray[np.float64]
+FEW_ITEMS: Final = 30
+FEW_CLUSTERS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """Scores of the same items in both arms, NaN where an arm has none; clusters: one label per item, None when items stand alone.
+
+    samples: completions behind each score, per arm.
+    """
+
+    treatment: Floats
+    control: Floats
+    clusters: NDArray[np.int64] | None = None
+    samples_treatment: int = 1
+    samples_control: int = 1
+
+    @property
+    def is_share(self) -> bool:
+        """Every score is a share of right samples: 0 or 1 with one sample."""
+        seen = np.concatenate([self.treatment, self.control])
+        seen = seen[~np.isnan(seen)]
+        k = max(self.samples_treatment, self.samples_control)
+        if k == 1:
+            return bool(np.isin(seen, (0.0, 1.0)).all())
+        scaled = seen * k
+        return bool(np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-9)
+
+    def kept(self) -> Paired:
+        """Only the complete pairs."""
+        keep = ~(np.isnan(self.treatment) | np.isnan(self.control))
+        clusters = None if self.clusters is None else self.clusters[keep]
+        return Paired(
+            treatment=self.treatment[keep],
+            control=self.control[keep],
+            clusters=clusters,
+            samples_treatment=self.samples_treatment,
+            samples_control=self.samples_control,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Everything about one metric in one group of items. counts: (both right, treatment only, control only, both wrong) for single answers."""
+
+    estimate: Estimate
+    test: Test
+    missing: MissingPairs
+    arms: dict[str, Estimate]
+    counts: tuple[int, int, int, int] | None
+    exact: Test | None
+    odds: Estimate | None
+    margin: MarginTest | None
+    n_clusters: int | None
+    design_effect: float | None
+    warnings: tuple[str, ...]
+
+
+def seed_of(seed: int, name: str) -> int:
+    """A stream of its own for each comparison, so that adding one never changes another's number."""
+    return zlib.crc32(f"{seed}|{name}".encode())
+
+
+def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: Endpoint | None = None) -> Comparison:
+    """The comparison. endpoint: decides whether and in which direction a margin is tested."""
+    missing = missing_pairs(paired.treatment, paired.control)
+    both = paired.kept()
+    clustered = None if both.clusters is None else clustered_mean(both.treatment - both.control, both.clusters, level=level)
+    warnings = [*missing.warnings]
+    if 0 < both.treatment.size < FEW_ITEMS:
+        warnings.append(f"only {both.treatment.size} pairs")
+    if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
+        warnings.append(f"only {clustered.n_clusters} clusters")
+    if both.is_share:
+        return _shares(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+    return _scores(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+
+
+def _shares(
+    both: Paired,
+    clustered: ClusteredMean | None,
+    missing: MissingPairs,
+    *,
+    level: float,
+    seed: int,
+    flips: int,
+    endpoint: Endpoint | None,
+    warnings: tuple[str, ...],
+) -> Comparison:
+    t, c = both.treatment, both.control
+    is_single = max(both.samples_treatment, both.samples_control) == 1
+    counts = discordant(t, c) if is_single else None
+    b, less = float(np.sum(t * (1 - c))), float(np.sum(c * (1 - t)))
+    deff = 1.0
+    if clustered is None and counts is not None:
+        estimate = tango(counts.treatment_only, counts.control_only, counts.n, level)
+        test = mcnemar_midp(counts.treatment_only, counts.control_only)
+    else:
+        variance = None if clustered is None or clustered.se_cr2 is None else clustered.se_cr2**2
+        effective = effective_tango(
+            t,
+            c,
+            samples_treatment=both.samples_treatment,
+            samples_control=both.samples_control,
+            level=level,
+            cluster_variance=variance,
+            cluster_df=None if clustered is None or variance is None else clustered.df,
+        )
+        estimate, deff = effective, effective.design_effect
+        test = sign_flip(t - c, seed=seed, clusters=both.clusters, flips=flips)
+    return Comparison(
+        estimate=estimate,
+        test=test,
+        missing=missing,
+        arms={"control": _arm(c, both.samples_control, level), "treatment": _arm(t, both.samples_treatment, level)},
+        counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
+        exact=None if counts is None else mcnemar_exact(counts.treatment_only, counts.control_only),
+        odds=None if counts is None else odds_ratio(counts.treatment_only, counts.control_only, level),
+        margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint),
+        n_clusters=None if clustered is None else clustered.n_clusters,
+        design_effect=None if deff == 1.0 else deff,
+        warnings=warnings,
+    )
+
+
+def _scores(
+    both: Paired,
+    clustered: ClusteredMean | None,
+    missing: MissingPairs,
+    *,
+    level: float,
+    seed: int,
+    flips: int,
+    endpoint: Endpoint | None,
+    warnings: tuple[str, ...],
+) -> Comparison:
+    differences = both.treatment - both.control
+    plain = paired_t(differences, level)
+    estimate = plain.estimate if clustered is None else clustered.estimate
+    se, df = (None if plain.sd is None else plain.sd / plain.estimate.n**0.5, plain.df) if clustered is None else (clustered.se_cr2, clustered.df)
+    return Comparison(
+        estimate=estimate,
+        test=sign_flip(differences, seed=seed, clusters=both.clusters, flips=flips),
+        missing=missing,
+        arms={"control": paired_t(both.control, level).estimate, "treatment": paired_t(both.treatment, level).estimate},
+        counts=None,
+        exact=None,
+        odds=None,
+        margin=_score_margin(estimate, se, df, endpoint),
+        n_clusters=None if clustered is None else clustered.n_clusters,
+        design_effect=None,
+        warnings=warnings,
+    )
+
+
+def _arm(shares: Floats, samples: int, level: float) -> Estimate:
+    """Wilson's interval for one arm; with several samples an item counts as one observation, which errs on the wide side."""
+    return wilson(float(shares.sum()), float(shares.size), level)
+
+
+def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None) -> MarginTest | None:
+    if endpoint is None or endpoint.margin is None or n == 0:
+        return None
+    gained, lost = (b, c) if endpoint.higher_is_better else (c, b)
+    if endpoint.goal == "equivalence":
+        return equivalence_binary(gained, lost, n, endpoint.margin)
+    return noninferiority_binary(gained, lost, n, endpoint.margin)
+
+
+def _score_margin(estimate: Estimate, se: float | None, df: float | None, endpoint: Endpoint | None) -> MarginTest | None:
+    if endpoint is None or endpoint.margin is None or estimate.value is None or not se or df is None:
+        return None
+    mean = estimate.value if endpoint.higher_is_better else -estimate.value
+    if endpoint.goal == "equivalence":
+        return equivalence_from_summary(mean, se, df, -endpoint.margin, endpoint.margin, n=estimate.n)
+    return noninferiority_from_summary(mean, se, df, endpoint.margin, n=estimate.n)
+
+
+def estimate_json(one: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as JSON; infinities (odds ratios) become null with a reason."""
+    if one is None:
+        return None
+    record: dict[str, Any] = {name: _finite(getattr(one, name)) for name in ("value", "ci_low", "ci_high")}
+    record |= {"level": one.level, "method": one.method, "n": one.n}
+    reason = one.reason or ("unbounded" if any(_is_infinite(getattr(one, name)) for name in ("value", "ci_low", "ci_high")) else None)
+    return record | ({"reason": reason} if reason else {}) | ({"warnings": list(one.warnings)} if one.warnings else {})
+
+
+def test_json(one: Test | None) -> dict[str, Any] | None:
+    """A test as JSON."""
+    if one is None:
+        return None
+    record: dict[str, Any] = {"statistic": _finite(one.statistic), "p_value": one.p_value, "method": one.method, "n": one.n}
+    extras = {"seed": one.seed, "reason": one.reason, "warnings": list(one.warnings) or None}
+    return record | {name: value for name, value in extras.items() if value is not None}
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or _is_infinite(value) else value
+
+
+def _is_infinite(value: float | None) -> bool:
+    return value is not None and not np.isfinite(value)
