@@ -52,8 +52,8 @@ def read_hub(spec: SourceSpec) -> Rows:
         ) from None
     try:
         table = datasets.load_dataset(repository, subset, split=split)
-    # Unreachable host, unknown repository, subset or split: the package raises these families, or classes derived from them.
-    except (OSError, ValueError, KeyError) as error:
+    # Unreachable host, unknown repository, subset or split, damaged files: the package raises these families and its own.
+    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
             f"{repository} (subset {subset or 'default'}, split {split}) cannot be loaded: {str(error).strip() or type(error).__name__}",
             where=f"datasets.{spec.name}",

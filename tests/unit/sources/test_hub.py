@@ -12,7 +12,10 @@ from batchtrial.errors import DataError, MissingExtra
 from batchtrial.sources import SourceSpec, load_items
 
 STAND_IN = """
-asked = []
+class exceptions:
+    class DatasetsError(Exception):
+        pass
+
 
 SETS = {
     ("rajpurkar/squad_v2", None, "validation"): [
@@ -27,6 +30,8 @@ SETS = {
 
 
 def load_dataset(path, name=None, *, split=None):
+    if path == "owner/damaged":
+        raise exceptions.DatasetsError("an error occurred while generating the dataset")
     if (path, name, split) not in SETS:
         raise FileNotFoundError(f"no dataset {path}")
     return SETS[path, name, split]
@@ -59,9 +64,10 @@ def test_any_set_can_be_named() -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_a_set_that_cannot_be_had_says_so() -> None:
-    with pytest.raises(DataError, match="no dataset owner/none"):
-        load_items(SourceSpec(name="x", source="hub", path="owner/none"), skip_bad_rows=False)
+@pytest.mark.parametrize(("path", "reason"), [("owner/none", "no dataset owner/none"), ("owner/damaged", "while generating")])
+def test_a_set_that_cannot_be_had_says_so(path: str, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        load_items(SourceSpec(name="x", source="hub", path=path), skip_bad_rows=False)
 
 
 def test_a_set_without_a_repository_is_refused() -> None:
