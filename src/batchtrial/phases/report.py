@@ -1,0 +1,300 @@
+"""report: what was found, in plain words first, then in numbers, with what it cost and where it came from.
+
+Writes report.md and report.html of each trial, and aggregate_report.md of the run. No times, process ids or names of runs stand in them: the same
+config and answers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from batchtrial import __version__
+from batchtrial.config.expand import Trial
+from batchtrial.config.load import config_hash
+from batchtrial.keys import digest
+from batchtrial.phases.base import View, Work, digest_of, over_trials
+from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
+from batchtrial.phases.forest import Line, forest
+from batchtrial.records import Verdict
+from batchtrial.state.store import write_bytes
+
+FORM: Final = 1
+STAGE: Final = "report"
+EXAMPLES_EACH_WAY: Final = 3
+MOST_CHARS: Final = 400
+BANNERS: Final = {
+    "dry_run": "SIMULATED ANSWERS: this was a dry run; no model was asked and the effect was planted",
+    "replay": "RECORDED ANSWERS: this run replays a recording; no model was asked now",
+}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One of the trial's own artifacts."""
+    return dict(json.loads(path.read_bytes()))
+
+
+def points(value: float | None) -> str:
+    """A share as percentage points with its sign."""
+    return "-" if value is None else f"{100 * value:+.1f}"
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def p_text(value: float | None) -> str:
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def usd(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:,.4f}" if abs(value) < 100 else f"${value:,.2f}"
+
+
+def blocks(view: View, trial: Trial) -> list[Block]:
+    """The whole report."""
+    layout = view.trial_layout(trial)
+    tests, account, costs = (read_json(path) for path in (layout.significance, layout.account, layout.costs))
+    found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against its control")]
+    found += _verdict(tests)
+    found += _results(tests)
+    found += _account(account)
+    found += _examples(view, trial)
+    found += _costs(costs, view)
+    found += _provenance(view, trial, tests, costs)
+    return found
+
+
+def _verdict(tests: dict[str, Any]) -> list[Block]:
+    found: list[Block] = [Heading(2, "Verdict")]
+    if tests.get("headline") is None:
+        return [*found, Paragraph(tests.get("reason") or "The declared primary endpoint could not be analysed.", strong=True)]
+    found.append(Paragraph(tests["headline"]["sentence"], strong=True))
+    more = [one["sentence"] for one in tests["tests"] if one["standing"] == "confirmatory"]
+    if more:
+        found.append(Bullets(tuple(more)))
+    return [*found, Paragraph(tests["plan"]["statement"])]
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    estimate, arms, counts = one["estimate"], one["arms"], one.get("counts")
+    interval = "-" if estimate["ci_low"] is None else f"{points(estimate['ci_low'])} to {points(estimate['ci_high'])}"
+    changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
+    adjusted = p_text(one["p_adjusted"]) + {"none": "", "holm": " (Holm)", "bh": " (BH)"}[one["correction"]]
+    control, treatment = (percent(arms[name]["value"]) for name in ("control", "treatment"))
+    where = one["label"] + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
+    lost = str(one["pairs"]["dropped"])
+    return (where, control, treatment, points(estimate["value"]), interval, p_text(one["p_raw"]), adjusted, changed, str(one["pairs"]["n"]), lost)
+
+
+HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
+
+
+def _results(tests: dict[str, Any]) -> list[Block]:
+    if not tests["tests"]:
+        return []
+    declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
+    found: list[Block] = [Heading(2, "Results"), Grid(HEADER, tuple(_row(one) for one in declared))]
+    lines = [
+        Line(one["label"], 100 * e["value"], 100 * e["ci_low"], 100 * e["ci_high"])
+        for one in tests["tests"]
+        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures"
+    ]
+    found.append(Picture(forest(lines), "Differences with their intervals, treatment minus control, in percentage points"))
+    level = tests["stats_config"]["alpha"]
+    found.append(
+        Paragraph(
+            f"Differences are treatment minus control, with {100 * (1 - level):g} % intervals. b / c: items that only the treatment, only the control "
+            "got right (or did). Lost: pairs left out because an answer never came."
+        )
+    )
+    for family, title in (
+        ("datasets", "By dataset"),
+        ("metrics", "Other comparisons (exploratory)"),
+        ("temperatures", "Other temperatures (exploratory)"),
+    ):
+        rows = tuple(_row(one) for one in tests["tests"] if one["family"] == family)
+        if rows:
+            found += [Heading(3, title), Grid(HEADER, rows)]
+    warnings = [f"{one['label']}: {text}" for one in declared for text in one["warnings"]]
+    methods = sorted({f"{one['estimate']['method']}, {one['test']['method']}" for one in tests["tests"]})
+    found.append(Paragraph(f"Methods (interval, test): {'; '.join(methods)}. See docs/statistics.md."))
+    return [*found, Heading(3, "Read with care"), Bullets(tuple(warnings))] if warnings else found
+
+
+OUTCOMES: Final = ("requests", "succeeded", "errored", "expired", "cancelled", "missing")
+
+
+def _account(account: dict[str, Any]) -> list[Block]:
+    arms = {**account["arms"], "all": account["all"]}
+    rows = tuple((stem, *(str(one[name]) for name in OUTCOMES)) for stem, one in arms.items())
+    found: list[Block] = [Heading(2, "What became of the requests"), Grid(("arm", *OUTCOMES), rows)]
+    odd = {kind: one for kind, one in account["odd_lines"].items() if one["count"]}
+    if odd:
+        found.append(Paragraph("Result lines that were odd: " + ", ".join(f"{one['count']} {kind}" for kind, one in odd.items()) + "."))
+        samples = [json.dumps({"kind": kind, **sample}, ensure_ascii=False) for kind, one in odd.items() for sample in one["samples"]]
+        found.append(Quote("\n".join(text[:MOST_CHARS] for text in samples)))
+    return found
+
+
+def _examples(view: View, trial: Trial) -> list[Block]:
+    """Items that changed, the same number each way, chosen by the seed and not by what they say."""
+    layout, temp = view.trial_layout(trial), trial.temps[0]
+    scores = pl.read_csv(layout.scores, columns=["item_key", "condition", "temp", "em"], schema_overrides={"item_key": pl.String, "em": pl.Float64})
+    wide = scores.filter(pl.col("temp") == temp).pivot(on="condition", index="item_key", values="em")
+    if not {"control", "treatment"} <= set(wide.columns):
+        return []
+    ways = (
+        ("Only the treatment was right", wide.filter((pl.col("treatment") >= 0.5) & (pl.col("control") < 0.5))),
+        ("Only the control was right", wide.filter((pl.col("treatment") < 0.5) & (pl.col("control") >= 0.5))),
+    )
+    chosen = {title: _pick(frame["item_key"].to_list(), view.config.stats.random_seed) for title, frame in ways}
+    keys = [key for some in chosen.values() for key in some]
+    answers, questions = _answers(layout.predictions, keys, temp), _questions(view, keys)
+    found: list[Block] = [Heading(2, "Items that changed")]
+    for (title, frame), keys_here in zip(ways, chosen.values(), strict=True):
+        found.append(Heading(3, f"{title} ({frame.height} items)"))
+        if not keys_here:
+            found.append(Paragraph("None."))
+        found += [Quote(_example(key, questions.get(key, {}), answers)) for key in keys_here]
+    return found
+
+
+def _pick(keys: list[str], seed: int) -> list[str]:
+    return sorted(keys, key=lambda key: digest((str(seed), key), 16))[:EXAMPLES_EACH_WAY]
+
+
+def _example(key: str, row: dict[str, Any], answers: dict[tuple[str, str], str]) -> str:
+    accepted = "; ".join(row.get("answers", ())) or "(cannot be answered from the passage)"
+    lines = (
+        f"item      {key}",
+        f"question  {_short(row.get('question', ''))}",
+        f"accepted  {_short(accepted)}",
+        f"control   {_short(answers.get((key, 'control'), ''))}",
+        f"treatment {_short(answers.get((key, 'treatment'), ''))}",
+    )
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= MOST_CHARS else f"{flat[:MOST_CHARS]} ... ({len(flat)} characters)"
+
+
+def _answers(predictions: Path, keys: list[str], temp: float) -> dict[tuple[str, str], str]:
+    names = ("dataset", "item_id", "condition", "response_text")
+    frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
+    key = pl.concat_str("dataset", pl.lit("|"), "item_id")
+    wanted = frame.filter((pl.col("temp") == temp) & (pl.col("sample_index") == 0)).select(*names, key.alias("key")).filter(pl.col("key").is_in(keys))
+    return {(row["key"], row["condition"]): row["response_text"] or "" for row in wanted.collect().iter_rows(named=True)}
+
+
+def _questions(view: View, keys: list[str]) -> dict[str, dict[str, Any]]:
+    wanted, found = set(keys), {}
+    for path in (view.layout.open_book, view.layout.closed_book):
+        with path.open("rb") as lines:
+            for line in lines:
+                row = json.loads(line)
+                key = f"{row['dataset']}|{row['id']}"
+                if key in wanted:
+                    found[key] = row
+    return found
+
+
+def _costs(costs: dict[str, Any], view: View) -> list[Block]:
+    rows = []
+    for stem, one in costs["arms"].items():
+        shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
+        rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", usd(one["usd"]), usd(one["estimate_usd"]), shared))
+    pricing = costs["pricing"]
+    table = pricing["table"]
+    source = pricing.get("provenance") or f"no price in {table['source']} {table['version']} of {table['newest_entry']}"
+    found: list[Block] = [
+        Heading(2, "Cost" + (" (simulated: nothing was paid)" if view.config.mode != "live" else "")),
+        Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
+        Paragraph(f"Together {usd(costs['usd'])}, at batch rate. Prices: {source}." + (f" {costs['reason']}." if costs["reason"] else "")),
+    ]
+    for temp, one in (costs["effectiveness"] or {}).items():
+        each = one["usd_per_correct"]
+        extra = one["usd_per_additional_correct"]
+        price = usd(extra["usd"]) if extra["usd"] is not None else f"not defined ({extra.get('reason', 'no effect')})"
+        bounds = f", {usd(extra['ci'][0])} to {usd(extra['ci'][1])}" if extra["usd"] is not None and None not in extra["ci"] else ""
+        found.append(
+            Paragraph(
+                f"At temperature {temp}: {usd(each['control']['usd'])} per right answer under the control, {usd(each['treatment']['usd'])} under the "
+                f"treatment; per additional right answer: {price}{bounds}."
+            )
+        )
+    return found
+
+
+def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
+    config = view.config
+    rows = [("model", trial.model), ("backend", config.backend), ("config hash", config_hash(config)), ("batchtrial", __version__)]
+    if "plan" in tests:
+        rows.append(("analysis plan", tests["plan"]["hash"]))
+    rows += [(f"{arm.stem} prompt", arm.prompt.system.sha256) for arm in trial.arms]
+    rows += [("item order seed", str(config.seed)), ("statistics seed", str(config.stats.random_seed))]
+    if config.mode == "dry_run":
+        rows.append(("simulation seed", str(config.simulation.seed)))
+    if view.prepared is not None:
+        rows += [(f"{book} items", f"{file.items}, sha256 {file.sha256}") for book, file in sorted(view.prepared.datasets.items())]
+    rows.append(("prices", f"{costs['pricing']['table']['source']} {costs['pricing']['table']['version']}"))
+    live = "A live model is not promised to repeat itself: a second run may differ in every answer."
+    return [Heading(2, "Where this comes from"), Grid(("what", "value"), tuple(rows)), Paragraph(live)]
+
+
+def aggregate(view: View) -> str:
+    """All trials of the run side by side."""
+    rows = []
+    for trial in view.trials:
+        tests = read_json(view.trial_layout(trial).significance)
+        head = next((one for one in tests["tests"] if one["standing"] == "primary"), None)
+        verdict = tests["headline"]["verdict"] if tests.get("headline") else "-"
+        rows.append((trial.slug, trial.model, trial.prompt_set, verdict, *(_row(head)[1:6] if head else ("-",) * 5)))
+    header = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
+    found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
+    if len(rows) > 1:
+        shared = "Trials with the same control share its answers, so their differences are correlated; p-values are not corrected across trials."
+        found.append(Paragraph(shared))
+    return markdown(found, BANNERS.get(view.config.mode))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The phase."""
+
+    name: str = "report"
+
+    def inputs(self, view: View, trial: Trial) -> str | None:
+        """Digest of everything shown; None while a step before is not done."""
+        parts = [view.stage_artifacts_digest(trial, stage) for stage in ("parsed", "scored", "stats", "costs")]
+        if None in parts:
+            return None
+        return digest_of([FORM, __version__, parts, config_hash(view.config), [one.slug for one in view.trials]])
+
+    def trial_verdict(self, view: View, trial: Trial) -> Verdict:
+        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="costs")
+
+    def verdict(self, view: View) -> Verdict:
+        found = over_trials(self, view)
+        if found.is_done and not view.layout.aggregate_report.exists():
+            return Verdict(status="missing", reason="aggregate_report.md is gone")
+        return found
+
+    def run(self, work: Work) -> None:
+        view = work.view
+        banner = BANNERS.get(view.config.mode)
+        for trial, inputs in work.due(self):
+            layout, content = view.trial_layout(trial), blocks(view, trial)
+            write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)
+            write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
+            work.publish(trial, STAGE, inputs, [layout.report_md, layout.report_html])
+        write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)
+
+
+phase = Report()
