@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from batchtrial.stats.distributions import noncentral_t_cdf, noncentral_t_sf, z_two_sided
+from batchtrial.stats.distributions import noncentral_t_cdf, noncentral_t_sf, norm_isf, z_two_sided
 from batchtrial.stats.pairing import Scores, complete, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
@@ -121,15 +121,36 @@ def _standardised(m: Moments, level: float, method: str, factor: float) -> Estim
     tail = (1.0 - level) / 2.0
     low = _shift(dz * root, df, tail, upper=True) / root * factor
     high = _shift(dz * root, df, tail, upper=False) / root * factor
+    # At levels of a few percent the interval closes up beside dz, which is a biased estimate of its parameter.
+    low, high = min(low, dz * factor), max(high, dz * factor)
     return Estimate(value=dz * factor, ci_low=low, ci_high=high, level=level, method=method, n=m.n, dropped=m.dropped)
 
 
 def _shift(t: float, df: float, tail: float, *, upper: bool) -> float:
-    """The noncentrality at which P(T >= t) (upper) or P(T <= t) is `tail`, by bisection."""
-    reach = 10.0 + abs(t)
+    """The noncentrality at which P(T >= t) (upper) or P(T <= t) is `tail`.
+
+    On the normal scale the tail is almost a straight line in the noncentrality, so a secant gets there in a few steps; halving
+    takes over where the tail is 0 or 1.
+    """
+    target = norm_isf(tail)
+
+    def gap(shift: float) -> float:
+        p = noncentral_t_sf(t, df, shift) if upper else noncentral_t_cdf(t, df, shift)
+        return (target - norm_isf(p)) if upper else (norm_isf(p) - target)  # grows with the noncentrality
+
+    width = math.sqrt(1.0 + t * t / (2.0 * df))
+    reach = 12.0 * width + 2.0 * abs(t)
     low, high = t - reach, t + reach
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        above = noncentral_t_sf(t, df, middle) > tail if upper else noncentral_t_cdf(t, df, middle) < tail
-        low, high = (low, middle) if above else (middle, high)
-    return 0.5 * (low + high)
+    here = t - target * width if upper else t + target * width
+    there = here + 0.1 * width
+    found_there = gap(there)
+    for _ in range(80):
+        found = gap(here)
+        low, high = (here, high) if found < 0.0 else (low, here)
+        slope = (found - found_there) / (here - there) if math.isfinite(found - found_there) and here != there else 0.0
+        guess = here - found / slope if slope > 0.0 else math.inf
+        if abs(guess - here) <= 1e-12 * (width + abs(here)):
+            return guess
+        there, found_there = here, found
+        here = guess if low < guess < high else 0.5 * (low + high)
+    return here
