@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.index import Index
@@ -38,6 +38,14 @@ COLUMNS: Final = (
     "cluster",
 )
 HEADER: Final = (",".join(COLUMNS) + "\r\n").encode()
+
+
+def schema() -> dict[str, Any]:
+    """Column types for polars."""
+    import polars as pl  # only readers need it; parse is done without
+
+    whole = {"sample_index", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"}
+    return {name: pl.Int64 if name in whole else pl.Float64 if name == "temp" else pl.String for name in COLUMNS}
 
 
 def arms_in_order(trial: Trial) -> tuple[Arm, ...]:

@@ -1,0 +1,241 @@
+"""score: predictions in, scores per item and arm out.
+
+Writes per_item_scores.csv, one row per (item, condition, temperature) with the items in the run's order, and predictions.parquet, the same table as
+predictions.csv for programs (made here because scoring is its first reader). Only answers are scored: a request that never succeeded is counted as
+lost and is no wrong answer. The samples of an item are averaged inside the item and condition.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.phases.base import View, Work, digest_of, over_trials
+from batchtrial.phases.index import Index, load_index
+from batchtrial.phases.measures import BUILT_IN, RATES, SCORE_COLUMNS
+from batchtrial.phases.predictions import arms_in_order, schema
+from batchtrial.phases.questions import Questions
+from batchtrial.phases.sink import Sink, publishing
+from batchtrial.records import Outcome, Verdict
+from batchtrial.scoring import Gold, ItemScore, OverlapRule, Scorer, scorer_for
+from batchtrial.sources import default_metric
+from batchtrial.state.files import PreparedManifest
+from batchtrial.state.store import fingerprint, replacing
+
+FORM: Final = 1
+STAGE: Final = "scored"
+ITEMS_AT_ONCE: Final = 4096
+ROW_GROUP: Final = 8192
+"""Rows that a reader of predictions.parquet can skip or take at once."""
+
+
+def metric_names(config: Config, prepared: PreparedManifest | None) -> dict[str, str]:
+    """Metric by set name, as the prepared manifest recorded it, else by the set's name in the config."""
+    names: dict[str, str] = {}
+    for spec in config.datasets:
+        record = prepared.sources.get(spec.name, {}) if prepared is not None else {}
+        metric = spec.metric or record.get("metric") or default_metric(spec.name, spec.format, spec.kind or "open")
+        for name in record.get("sets", {spec.name: None}):
+            names[name] = metric
+    return names
+
+
+def scorers(config: Config, prepared: PreparedManifest | None) -> dict[str, Scorer]:
+    """Scorer by set name. Raises ConfigError for a metric that is not there."""
+    rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
+    made: dict[str, Scorer] = {}
+    found = {}
+    for name, metric in metric_names(config, prepared).items():
+        if metric not in made:
+            made[metric] = scorer_for(metric, further=config.metrics, rule=rule, folders=(".",))
+        found[name] = made[metric]
+    return found
+
+
+def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions, predictions: pl.LazyFrame) -> tuple[str, ...]:
+    """Names of the numbers that the user's metrics give, found out by scoring one answer of each set. Raises ConfigError."""
+    names: set[str] = set()
+    for name, scorer in by_set.items():
+        if not scorer.main and not scorer.further:
+            continue
+        one = predictions.filter(pl.col("dataset") == name, pl.col("outcome") == Outcome.SUCCEEDED.value).head(1).collect()
+        if one.height:
+            item_id, text = one["item_id"][0], one["response_text"][0]
+            place = next(p for p, key in enumerate(zip(index.dataset, index.item_id, strict=True)) if key == (name, item_id))
+            item = questions.read(place, place + 1)[0]
+            names |= set(scorer.score(scorer.prepare_gold(item), text or "").custom)
+    clash = sorted(names & {*SCORE_COLUMNS, *BUILT_IN})
+    if clash:
+        raise ConfigError(
+            f"a metric of yours returns {clash[0]!r}, which is a name of batchtrial's own", where="metrics", hint="give it another name"
+        )
+    return tuple(sorted(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What is needed to score any stretch of items."""
+
+    index: Index
+    questions: Questions
+    scorer_by_set: Mapping[str, Scorer]
+    user: tuple[str, ...]
+    predictions: pl.LazyFrame
+    arms: tuple[tuple[Arm, int], ...]  # with the row of predictions at which each begins
+
+    def rows(self, begin: int, end: int) -> pl.DataFrame:
+        """per_item_scores rows of items begin .. end: item by item, each with its arms in order."""
+        golds = [(self.scorer_by_set[item.dataset], self.scorer_by_set[item.dataset].prepare_gold(item)) for item in self.questions.read(begin, end)]
+        frames = [self._arm_rows(number, begin, end, golds) for number in range(len(self.arms))]
+        return pl.concat(frames).sort("place", "arm").select(*SCORE_COLUMNS, *self.user)
+
+    def _arm_rows(self, number: int, begin: int, end: int, golds: Sequence[tuple[Scorer, Gold]]) -> pl.DataFrame:
+        arm, first = self.arms[number]
+        k = arm.samples
+        answers = self.predictions.slice(first + begin * k, (end - begin) * k).select("item_id", "outcome", "response_text").collect()
+        if answers["item_id"].gather_every(k).to_list() != self.index.item_id[begin:end]:
+            raise RunStateMissing("predictions.parquet is not in the order of the index", where=arm.name, hint="run with --from_step parse")
+        texts = zip(answers["outcome"].to_list(), answers["response_text"].to_list(), strict=True)
+        scores = [
+            scorer.score(gold, text) if outcome == Outcome.SUCCEEDED and text is not None else None
+            for (scorer, gold), (outcome, text) in zip((one for one in golds for _ in range(k)), texts, strict=True)
+        ]
+        means = averaged(scores, k, self.user)
+        return means.with_columns(
+            pl.Series("place", range(begin, end)),
+            pl.lit(number).alias("arm"),
+            pl.lit(arm.condition).alias("condition"),
+            pl.lit(arm.temp, dtype=pl.Float64).alias("temp"),
+            pl.Series("item_key", [f"{d}|{i}" for d, i in zip(self.index.dataset[begin:end], self.index.item_id[begin:end], strict=True)]),
+            pl.Series("type", self.index.kind[begin:end]),
+            pl.Series("dataset", self.index.dataset[begin:end]),
+            pl.Series("cluster", [name or None for name in self.index.cluster[begin:end]], dtype=pl.String),
+        )
+
+
+def averaged(scores: Sequence[ItemScore | None], k: int, user: Sequence[str]) -> pl.DataFrame:
+    """One row per item from k samples each: means over the samples that were answered, their standard deviation (k - 1 below), and counts.
+
+    Raises ConfigError when a user's metric gives a name that it did not give for an empty answer.
+    """
+    columns: dict[str, list[float | None]] = {
+        "em": [None if s is None else s.em for s in scores],
+        "f1": [None if s is None else s.f1 for s in scores],
+        "abstain_rate": [None if s is None else s.abstained for s in scores],
+        "false_answer_rate": [None if s is None else s.false_answer for s in scores],
+        "unsupported_rate": [None if s is None else s.unsupported for s in scores],
+        "overlap": [None if s is None else s.overlap for s in scores],
+    }
+    for name in user:
+        columns[name] = [None if s is None else s.custom.get(name) for s in scores]
+    for one in scores if user else ():
+        if one is not None and not one.custom.keys() <= set(user):
+            extra = sorted(one.custom.keys() - set(user))[0]
+            raise ConfigError(
+                f"a metric of yours returns {extra!r} for some answers only", where="metrics", hint="return the same names for every answer"
+            )
+    flat = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64), strict=False)
+    answered = pl.Series("answered", [s is not None for s in scores])
+    if k == 1:
+        counts = pl.DataFrame({"n_samples": answered.cast(pl.Int64), "n_lost": (~answered).cast(pl.Int64)})
+        stds = [pl.lit(None, dtype=pl.Float64).alias(f"{name}_std") for name in RATES]
+        return flat.hstack(counts).with_columns(stds)
+    item = pl.Series("item", [place for place in range(len(scores) // k) for _ in range(k)])
+    return (
+        flat.with_columns(item, answered)
+        .group_by("item", maintain_order=True)
+        .agg(
+            *(pl.col(name).mean() for name in columns),
+            *(pl.col(name).std().alias(f"{name}_std") for name in RATES),
+            pl.col("answered").sum().cast(pl.Int64).alias("n_samples"),
+            (~pl.col("answered")).sum().cast(pl.Int64).alias("n_lost"),
+        )
+        .drop("item")
+    )
+
+
+def write_parquet(work: Work, source: Path, target: Path) -> None:
+    """predictions.csv as a table with types, in row groups that can be read one by one."""
+    with replacing(target, hook=work.hook) as file:
+        pl.scan_csv(source, schema=schema()).sink_parquet(
+            file, compression="lz4", statistics=False, row_group_size=ROW_GROUP, maintain_order=True, engine="streaming"
+        )
+    work.view.stamps.learn(target, fingerprint(target))
+
+
+def as_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
+    """Rows in the form of every table that we write: absent values empty, line ends as in predictions.csv."""
+    out = io.BytesIO()
+    frame.write_csv(out, include_header=header, line_terminator="\r\n")
+    return out.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The phase."""
+
+    name: str = "score"
+
+    def inputs(self, view: View, trial: Trial) -> str | None:
+        """Digest of the predictions, the items and the settings of scoring; None while nothing is parsed."""
+        parsed = view.stage_artifacts_digest(trial, "parsed")
+        if parsed is None or view.prepared is None or view.build is None:
+            return None
+        config = view.config
+        names = metric_names(config, view.prepared)
+        return digest_of([FORM, parsed, view.prepared.sha256, view.build.index.sha256, names, config.metrics, config.unsupported.model_dump()])
+
+    def trial_verdict(self, view: View, trial: Trial) -> Verdict:
+        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="parse")
+
+    def verdict(self, view: View) -> Verdict:
+        return over_trials(self, view)
+
+    def run(self, work: Work) -> None:
+        """Score every trial that is due. Raises Stopped, ConfigError, RunStateMissing."""
+        index: Index | None = None
+        for trial, inputs in work.due(self):
+            index = index or load_index(work.layout.index)
+            with Questions.load(work.layout, index) as questions:
+                _run_trial(work, trial, inputs, index, questions)
+
+
+def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, questions: Questions) -> None:
+    layout = work.view.trial_layout(trial)
+    write_parquet(work, layout.predictions, layout.predictions_parquet)
+    arms, first = [], 0
+    for arm in arms_in_order(trial):
+        arms.append((arm, first))
+        first += len(index) * arm.samples
+    by_set = scorers(work.config, work.view.prepared)
+    predictions = pl.scan_parquet(layout.predictions_parquet)
+    desk = Desk(
+        index=index,
+        questions=questions,
+        scorer_by_set=by_set,
+        user=user_names(by_set, index, questions, predictions),
+        predictions=predictions,
+        arms=tuple(arms),
+    )
+    with work.progress.task(f"score {trial.slug}", len(index)) as step, publishing(work, layout.scores) as out:
+        _write(desk, out, work, step)
+    work.publish(trial, STAGE, inputs, [layout.scores, layout.predictions_parquet])
+
+
+def _write(desk: Desk, out: Sink, work: Work, step: Callable[[int], None]) -> None:
+    for begin in range(0, len(desk.index), ITEMS_AT_ONCE):
+        work.stop.check()
+        end = min(begin + ITEMS_AT_ONCE, len(desk.index))
+        out.write(as_csv(desk.rows(begin, end), header=begin == 0))
+        step(end - begin)
+
+
+phase = Score()
