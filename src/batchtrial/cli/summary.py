@@ -1,8 +1,14 @@
-"""The last lines of a run: outcomes, headline, money, where the report is."""
+"""The last lines of a run: outcomes, verdicts, the declared comparisons as a table, money, where the report is."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from batchtrial.phases.base import View
 from batchtrial.run.loop import Finished
@@ -17,24 +23,43 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
     paid = f"${money.spent_usd:.4f} spent" if not money.unpriced else f"${money.spent_usd:.4f} spent, {money.unpriced} attempts without a known price"
     in_flight = f", ${money.in_flight_usd:.4f} in flight" if money.in_flight_usd else ""
-    yield f"cost      {paid}{in_flight}" + (" (simulated)" if view.config.mode != "live" else "")
+    yield f"cost      {paid}{in_flight}" + (" (nothing was paid)" if view.config.mode != "live" else "")
     if not finished.is_complete:
         yield "not all steps were asked for; `--resume` goes on with the rest"
         return
     for trial in view.trials:
         layout = view.trial_layout(trial)
-        if layout.report_md.exists():
-            yield from headline(layout.report_md.read_text(encoding="utf-8"), trial.slug)
-            yield f"report    {layout.report_md}"
+        tests = json.loads(layout.significance.read_bytes())
+        yield ""
+        yield f"{trial.slug}"
+        if tests.get("headline"):
+            yield f"  {tests['headline']['sentence']}"
+        yield from table(tests)
+        yield f"report    {layout.report_md}"
+        yield f"          {layout.report_html}"
 
 
-def headline(report: str, slug: str) -> Iterator[str]:
-    """The verdict and the main table of a report."""
-    is_inside = False
-    for line in report.splitlines():
-        if line.startswith("## "):
-            is_inside = line[3:].strip().lower() in ("verdict", "results")
-            if is_inside:
-                yield f"{slug}: {line[3:].strip()}"
-        elif is_inside and line.strip():
-            yield f"  {line}"
+def table(tests: dict[str, Any]) -> Iterator[str]:
+    """The declared comparisons."""
+    declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
+    if not declared:
+        return
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for name in ("comparison", "control", "treatment", "difference", "interval", "adjusted p", "pairs", "lost"):
+        drawn.add_column(name, justify="left" if name == "comparison" else "right")
+    for one in declared:
+        e, arms = one["estimate"], one["arms"]
+        interval = "-" if e["ci_low"] is None else f"{100 * e['ci_low']:+.1f} to {100 * e['ci_high']:+.1f} pp"
+        p = one["p_adjusted"]
+        cells = [one["label"]]
+        cells += ["-" if arms[name]["value"] is None else f"{100 * arms[name]['value']:.1f} %" for name in ("control", "treatment")]
+        cells += [
+            "-" if e["value"] is None else f"{100 * e['value']:+.1f} pp",
+            interval,
+            "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        ]
+        drawn.add_row(*cells, str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
+    console = Console(file=sys.stdout, width=max(100, Console().width), highlight=False)
+    with console.capture() as captured:
+        console.print(drawn)
+    yield from captured.get().rstrip("\n").splitlines()

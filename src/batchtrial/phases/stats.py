@@ -29,16 +29,15 @@ from batchtrial.stats import (
     cohen_dav,
     cohen_dz,
     dataset_effect,
-    followed,
     hodges_lehmann,
     judge_findings,
     meta_analysis,
     rank_biserial,
     selective_difference,
     selective_risk,
-    sentence,
     wilcoxon,
 )
+from batchtrial.stats.wording import followed, sentence
 
 FORM: Final = 1
 STAGE: Final = "stats"
@@ -60,7 +59,7 @@ LABELS: Final[dict[str, str]] = {
 }
 KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
 FAMILIES: Final = ("metrics", "datasets", "temperatures")
-NOT_METRICS: Final = frozenset({"item_key", "type", "condition", "temp", "dataset", "cluster", "n_samples", "n_lost", "unsupported_overlap"})
+NOT_METRICS: Final = frozenset({"item_key", "type", "condition", "temp", "dataset", "cluster", "n_samples", "n_lost", "overlap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +126,13 @@ class Table:
         found = set(self.frame["type"].unique().to_list())
         return ("all", "open", "closed") if {"open", "closed"} <= found else ("all",)
 
+    def kinds_of(self, metric: str) -> tuple[Kind, ...]:
+        """The same without `all` when only one kind of question has the metric: it would be the same comparison under two names."""
+        column = COLUMNS.get(metric, metric)
+        has_it = self.frame.filter(pl.col(f"{column}_control").is_not_null() | pl.col(f"{column}_treatment").is_not_null())
+        found = set(has_it["type"].unique().to_list())
+        return self.kinds() if len(found) > 1 or len(self.kinds()) == 1 else tuple(kind for kind in self.kinds() if kind in found)
+
     def datasets(self) -> list[str]:
         return sorted(self.frame["dataset"].unique().to_list())
 
@@ -190,7 +196,7 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
         yield cell, None
     for place, (temp, table) in enumerate(tables.items()):
         for metric in table.metrics:
-            for kind in table.kinds():
+            for kind in table.kinds_of(metric):
                 cell = Cell(metric=metric, kind=kind, temp=temp)
                 if cell.name not in seen:
                     yield cell, "metrics" if place == 0 else "temperatures"
