@@ -46,7 +46,7 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
         return
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
     for name in ("comparison", "control", "treatment", "difference", "interval", "adjusted p", "pairs", "lost"):
-        drawn.add_column(name, justify="left" if name == "comparison" else "right")
+        drawn.add_column(name, justify="left" if name == "comparison" else "right", no_wrap=True)
     for one in declared:
         e, arms = one["estimate"], one["arms"]
         interval = "-" if e["ci_low"] is None else f"{100 * e['ci_low']:+.1f} to {100 * e['ci_high']:+.1f} pp"
@@ -59,7 +59,7 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
             "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]
         drawn.add_row(*cells, str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
-    console = Console(file=sys.stdout, width=max(100, Console().width), highlight=False)
+    console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False)
     with console.capture() as captured:
         console.print(drawn)
-    yield from captured.get().rstrip("\n").splitlines()
+    yield from (line.rstrip() for line in captured.get().rstrip("\n").splitlines())

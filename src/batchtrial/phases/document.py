@@ -78,12 +78,13 @@ def visible(text: str) -> str:
 def markdown(blocks: Sequence[Block], banner: str | None) -> str:
     """The report as Markdown; the banner stands before every second-level heading too, so that no page of it goes without."""
     parts: list[str] = []
+    ribbon = None if banner is None else f"> **{banner}**"
     for block in blocks:
-        if isinstance(block, Heading) and banner is not None and block.level == 2:
-            parts.append(f"> **{banner}**")
+        if isinstance(block, Heading) and block.level == 2 and ribbon is not None and parts[-1:] != [ribbon]:
+            parts.append(ribbon)
         parts.append(_markdown(block))
-        if isinstance(block, Heading) and banner is not None and block.level == 1:
-            parts.append(f"> **{banner}**")
+        if isinstance(block, Heading) and block.level == 1 and ribbon is not None:
+            parts.append(ribbon)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -107,7 +108,7 @@ def _markdown(block: Block) -> str:
 def _inline(text: str) -> str:
     """Our own sentences may carry names from a config or a dataset: what Markdown or HTML would act on is escaped."""
     flat = visible(text).replace("\n", " ")
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", flat) if re.search(r"[\\`*\[\]<>|#]", flat) else flat
+    return re.sub(r"([\\`*\[\]|]|<(?=[a-zA-Z/!?])|^[#>])", r"\\\1", flat)
 
 
 def _cell(text: str) -> str:

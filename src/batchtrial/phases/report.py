@@ -52,7 +52,10 @@ def p_text(value: float | None) -> str:
 
 
 def usd(value: float | None) -> str:
-    return "unknown" if value is None else f"${value:,.4f}" if abs(value) < 100 else f"${value:,.2f}"
+    """Dollars: cents where they matter, three digits that count where they do not."""
+    if value is None:
+        return "unknown"
+    return f"${value:,.2f}" if abs(value) >= 100 else f"${value:,.4f}" if abs(value) >= 0.01 or value == 0 else f"${value:.3g}"
 
 
 def blocks(view: View, trial: Trial) -> list[Block]:
