@@ -129,10 +129,12 @@ def hodges_lehmann(differences: Scores, level: float = 0.95) -> Estimate:
         warnings.append(f"{n} pairs cannot give an interval of level {level:g}; the widest one is shown")
     if values.size < n or bool((d == 0.0).any()):
         warnings.append("tied or zero differences: the interval is wider than its level")
+    middle = 0.5 * (left + right)
     return Estimate(
-        value=0.5 * (left + right),
-        ci_low=low,
-        ci_high=high,
+        value=middle,
+        # Among tied averages each place is found to within rounding, so that neighbours may come out in the wrong order.
+        ci_low=min(low, middle),
+        ci_high=max(high, middle),
         level=level,
         method="hodges_lehmann",
         n=n,
