@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-WORDS: Final = (
-    "river stone the old house near a small lake and people of that time were not sure about their harvest when winter came early so they built "
-    "roads bridges mills schools from timber which was brought down by boat each spring before heavy rain began to fall over valleys where "
-    "farmers kept sheep goats cattle while others worked in mines for copper tin or silver until prices fell after war had ended"
-).split()
+_WORDS: Final = """
+    river stone the old house near a small lake and people of that time were not sure about their harvest when winter came early so they built
+    roads bridges mills schools from timber which was brought down by boat each spring before heavy rain began to fall over valleys where
+    farmers kept sheep goats cattle while others worked in mines for copper tin or silver until prices fell after war had ended
+"""
+WORDS: Final = tuple(_WORDS.split())
 PASSAGES_PER_QUESTION: Final = 6
 ANSWER_CHARS: Final = 790
 """About 200 tokens."""

@@ -172,7 +172,13 @@ def _settle(rig: Rig, arm: Arm, shard: Shard, lines: list[bytes]) -> None:
 
 def _record(ledger: Ledger, shard: Shard, got: Fingerprint, path: str) -> None:
     counts = Counts(succeeded=shard.lines)
-    usage = {"input_tokens": 200 * shard.lines, "output_tokens": 200 * shard.lines, "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0}
+    usage = {
+        "input_tokens": 200 * shard.lines,
+        "output_tokens": 200 * shard.lines,
+        "cached_tokens": 0,
+        "cache_write_tokens": 0,
+        "reasoning_tokens": 0,
+    }
     intent = {"token": "0" * 16, "payload": shard.path, "payload_sha256": shard.sha256, "n_requests": shard.lines, "reserved_usd": Decimal(1)}
     ledger.append("intent", shard.part, attempt=1, **intent)
     ledger.append("receipt", shard.part, batch_id=f"b-{shard.part}", adopted=False)
