@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ OPERATIONAL = ("submission.",)
 """Keys that shape how a run is carried out, not what it asks; they may change on resume without being drift ..."""
 SHAPING = ("submission.lines_per_part", "submission.parts_per_dataset")
 """... except these, which decide how requests are cut into parts."""
+PLACES = re.compile(r"datasets\.\d+\.path")
+"""Where a question file lies: what it holds is compared by its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +126,11 @@ def config_hash(config: Config) -> str:
 
 
 def drift(old: Config, new: Config) -> dict[str, str]:
-    """Changed keys, each as `old -> new`; operational ones are left out."""
+    """Changed keys, each as `old -> new`; operational ones, and the places of question files, are left out."""
     before, after = dict(flatten(old.model_dump(mode="json"))), dict(flatten(new.model_dump(mode="json")))
     changed = {}
     for key in sorted(before.keys() | after.keys()):
-        if key.startswith(OPERATIONAL) and key not in SHAPING:
+        if (key.startswith(OPERATIONAL) and key not in SHAPING) or PLACES.fullmatch(key):
             continue
         if before.get(key) != after.get(key):
             changed[key] = f"{_short(before.get(key))} -> {_short(after.get(key))}"

@@ -1,0 +1,8 @@
+"""Archive a run, verify an archive, restore a run from one."""
+
+import sys
+
+from batchtrial.cli.archive import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""`batchtrial archive`: put a finished run away with proof that nothing is lost, look whether that still holds, and bring it back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import complain, framed, say
+from batchtrial.cli.run import experiments_dir
+from batchtrial.cli.status import utc_now
+from batchtrial.errors import ConfigError, RunStateMissing, StateError
+from batchtrial.keys import check_run_id
+from batchtrial.run.portable import make
+from batchtrial.state import archive as archives
+from batchtrial.state import restore as restores
+from batchtrial.state.inventory import PREFIX, RunReader, RunSummary
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import RunLock
+
+EXAMPLES = """examples:
+  batchtrial archive --run_id r20261122103000                    into experiments/archives/run_r20261122103000.zip
+  batchtrial archive --run_id r20261122103000 --dry_run          what would go in
+  batchtrial archive --verify experiments/archives/run_r20261122103000.zip
+  batchtrial archive --restore run_r20261122103000.zip --experiments_dir /data/experiments
+
+A run that is not finished needs --allow_incomplete. The same run gives the same bytes. Keys, locks, logs and the machine's paths stay out.
+exit codes: 0 done, 1 --verify found something wrong, 2 bad flag, 3 the run or the archive refuses.
+"""
+KEY_VARIABLES = ("FIREWORKS_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
+
+def parser() -> flags.Parser:
+    """Flags of `archive`."""
+    p = flags.Parser(prog="batchtrial archive", description="Archive a run, verify an archive, restore a run from one.", epilog=EXAMPLES)
+    what = p.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run_id", metavar="ID", help="the run to archive")
+    what.add_argument("--verify", type=Path, metavar="FILE", help="check an archive, or a run's folder against what was archived of it")
+    what.add_argument("--restore", type=Path, metavar="FILE", help="put the run of this archive back")
+    flags.add_folder(p)
+    p.add_argument("--output", type=Path, default=None, metavar="FILE", help="where to (default: archives/run_ID.zip beside the runs)")
+    p.add_argument("--description", default="", metavar="TEXT", help="a few words to keep with it")
+    p.add_argument("--allow_incomplete", action="store_true", help="also a run that is not finished")
+    p.add_argument("--dry_run", action="store_true", help="list what would go in; write nothing")
+    p.add_argument("--json", action="store_true", help="with --verify: as JSON")
+    return p
+
+
+def _command(argv: Sequence[str] | None = None) -> int:
+    """Archive, verify or restore."""
+    given = parser().parse_args(argv)
+    folder = experiments_dir(given.experiments_dir, os.environ)
+    if given.verify is not None:
+        return verify(given.verify, is_json=given.json)
+    if given.restore is not None:
+        return restore(given.restore, folder)
+    layout = RunLayout(folder / f"{PREFIX}{check_run_id(given.run_id)}")
+    if given.output is not None and given.output.is_dir():
+        raise ConfigError(f"{given.output} is a folder", where="--output", hint="name the file, such as archives/x.zip")
+    if given.dry_run:
+        return preview(layout, allow_incomplete=given.allow_incomplete)
+    archive_run(layout, given.output or default_target(layout), os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
+    return 0
+
+
+def default_target(layout: RunLayout) -> Path:
+    """`archives/run_ID.zip` beside the runs."""
+    return layout.root.parent / "archives" / f"{layout.root.name}.zip"
+
+
+def _archivable(layout: RunLayout, *, allow_incomplete: bool) -> RunSummary:
+    """Raises RunStateMissing, StateError."""
+    if not layout.root.is_dir():
+        raise RunStateMissing(
+            f"there is no run {layout.root.name.removeprefix(PREFIX)}",
+            where=str(layout.root.parent),
+            hint="`batchtrial status` lists the runs there are",
+        )
+    run = RunReader(layout).look()
+    if run.standing == "earlier":
+        raise StateError(f"{run.run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run.run_id}` takes it over first")
+    if run.phase and not allow_incomplete:
+        raise StateError(
+            f"{run.run_id} is not finished: {run.phase} is still to do",
+            where=str(layout.root),
+            hint=f"`batchtrial resume --run_id {run.run_id}` goes on; --allow_incomplete archives it as it is",
+        )
+    return run
+
+
+def preview(layout: RunLayout, *, allow_incomplete: bool) -> int:
+    """List what would go in."""
+    run = _archivable(layout, allow_incomplete=allow_incomplete)
+    files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.is_simulated)
+    for name, path in files.items():
+        say(f"{path.stat().st_size:>14,}  {name}")
+    say(f"{sum(path.stat().st_size for path in files.values()):>14,}  bytes in {len(files)} files" + _left(left))
+    return 0
+
+
+def _left(left: Mapping[str, int]) -> str:
+    return f"; left out: {', '.join(f'{n} {reason}' for reason, n in sorted(left.items()))}" if left else ""
+
+
+def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allow_incomplete: bool, description: str = "") -> Path:
+    """Archive the run under its lock. Raises RunLocked, StateError."""
+    _archivable(layout, allow_incomplete=allow_incomplete)
+    lock = RunLock(layout.guard, layout.lock_info)
+    lock.acquire(utc_now)
+    try:
+        run = _archivable(layout, allow_incomplete=allow_incomplete)
+        keys = tuple(env[name] for name in KEY_VARIABLES if env.get(name))
+        _, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.is_simulated)
+        manifest, rewritten = make(layout, run, target, description=description, keys=keys)
+    finally:
+        lock.release(utc_now)
+    size = sum(one.size for one in manifest.files.values())
+    say(f"archived {run.run_id}: {len(manifest.files)} files, {size:,} bytes, in {target} ({target.stat().st_size:,} bytes)" + _left(left))
+    if rewritten:
+        say(f"paths of this machine were taken out of {', '.join(rewritten)}")
+    say(f"check it at any time with: batchtrial archive --verify {target}")
+    return target
+
+
+def verify(path: Path, *, is_json: bool) -> int:
+    """Say whether everything is as it was archived; 1 when it is not."""
+    if not path.exists():
+        raise RunStateMissing(f"there is no {path}", where="--verify")
+    if path.is_dir():
+        faults = restores.verify_folder(path)
+    else:
+        _, faults = restores.verify(path)
+    if is_json:
+        say(json.dumps({"sound": not faults, "faults": [{"member": fault.member, "problem": fault.problem} for fault in faults]}, indent=2))
+        return 1 if faults else 0
+    for fault in faults:
+        complain(f"damaged: {fault}")
+    say(f"{path}: {len(faults)} of its parts are not as they were archived" if faults else f"{path}: everything is as it was archived")
+    return 1 if faults else 0
+
+
+def restore(path: Path, folder: Path) -> int:
+    """Put the run back."""
+    if not path.is_file():
+        raise RunStateMissing(f"there is no archive {path}", where="--restore")
+    root, manifest = restores.restore(path, folder)
+    where = "" if folder == Path("experiments") else f" --experiments_dir {folder}"
+    say(f"restored {manifest.run_id}: {len(manifest.files)} files in {root}")
+    say(f"look at it with: batchtrial status --run_id {manifest.run_id}{where}")
+    if not manifest.is_complete:
+        say(f"go on with: batchtrial resume --run_id {manifest.run_id}{where}")
+    return 0
+
+
+main = framed(_command)

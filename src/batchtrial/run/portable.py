@@ -1,0 +1,173 @@
+"""Making an archive of a run: what goes in, what is said about it, and how paths of the machine are kept out.
+
+Where a question file lay is needed on no other machine: its content is in the prepared items. So an absolute path becomes a file name, in the
+config and in the ledger's copy of it alike, and both keep fitting each other's checksums. Nothing is changed in the run itself but its record of
+having been archived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from batchtrial.config.load import config_hash, encode
+from batchtrial.config.model import Config
+from batchtrial.errors import StateError
+from batchtrial.run.saved import saved_config
+from batchtrial.state import archive, entries
+from batchtrial.state.files import RunState, StageRecord, TrialManifest, load, save, seal
+from batchtrial.state.inventory import RunSummary
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import encode_json
+
+LINKS = {"report": "report_md", "report_html": "report_html", "significance": "significance", "costs": "costs", "predictions": "predictions"}
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:[^\s'\"/:]+/)+")
+"""An absolute path up to its last step; URLs have a colon and two slashes before theirs."""
+SETTINGS = frozenset({"effective_config.yaml", "ledger.jsonl", "run_state.json", "trial_manifest.json"})
+"""Where nothing should look like a key. In an answer it may: only keys that are known are looked for there."""
+SECRET = re.compile(rb"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{20,}|fw_[A-Za-z0-9]{20,}|sk-ant-[A-Za-z0-9_-]{20,})")
+
+
+def make(
+    layout: RunLayout, run: RunSummary, target: Path, *, description: str, keys: tuple[str, ...]
+) -> tuple[archive.ArchiveManifest, tuple[str, ...]]:
+    """Write the archive and leave archive_manifest.json in the run; the caller holds the run's lock.
+
+    Returns the manifest and the names of files that went in without the machine's paths. keys: secrets that no file may hold. Raises StateError,
+    before anything is written, when one does.
+    """
+    is_complete = not run.phase
+    with_world = not is_complete and run.is_simulated
+    files, _ = archive.chosen_files(layout, with_world=with_world)
+    check_no_secret(files, keys)
+    state = load(RunState, layout.run_state)
+    finished = max((r.updated_at for r in run.phases.values() if r.updated_at is not None), default=None)
+    if is_complete:
+        _mark_archived(layout, run, finished)
+    instead = rewritten(layout, state)
+    manifest = archive.ArchiveManifest(
+        run_id=run.run_id,
+        description=description,
+        is_complete=is_complete,
+        mode=run.mode,
+        config_hash=_hash_of(layout, instead),
+        migrated=run.is_migrated,
+        phases={name: record.status for name, record in run.phases.items()},
+        finished_at=finished,
+        requests=run.outcomes,
+        spent_usd=str(run.money.spent_usd.normalize()),
+        files={},
+        trials={slug: _links(layout, slug) for slug in run.trials},
+    )
+    written, where = archive.write(target, manifest, files, instead)
+    save(layout.archive_manifest, written.model_copy(update={"archive": where, "rewritten": tuple(sorted(instead))}))
+    return written, tuple(sorted(instead))
+
+
+def _mark_archived(layout: RunLayout, run: RunSummary, at: datetime | None) -> None:
+    """The stage in every trial's manifest; its time is the run's, so that archiving twice gives the same bytes."""
+    for slug in run.trials:
+        path = layout.trial(slug).manifest
+        manifest = load(TrialManifest, path)
+        record = StageRecord(status="completed", updated_at=at)
+        if manifest is not None and manifest.stage_status.get("archived") != record:
+            save(path, manifest.model_copy(update={"stage_status": {**manifest.stage_status, "archived": record}}))
+
+
+def _links(layout: RunLayout, slug: str) -> dict[str, str]:
+    trial = layout.trial(slug)
+    paths = {name: getattr(trial, attribute) for name, attribute in LINKS.items()}
+    return {name: path.relative_to(layout.root).as_posix() for name, path in paths.items() if path.exists()}
+
+
+def _hash_of(layout: RunLayout, instead: Mapping[str, bytes]) -> str:
+    data = instead.get(layout.effective_config.name)
+    return hashlib.sha256(layout.effective_config.read_bytes() if data is None else data).hexdigest()
+
+
+def rewritten(layout: RunLayout, state: RunState | None) -> dict[str, bytes]:
+    """Files that name paths of this machine, as they read without them; files that name none are not listed."""
+    found: dict[str, bytes] = {}
+    config = saved_config(layout)
+    bare = without_paths(config)
+    is_bare = bare == config
+    ledger = _bare_ledger(layout)
+    if ledger is not None:
+        found[layout.ledger.name] = ledger
+    if not is_bare:
+        found[layout.effective_config.name] = encode(bare)
+    if state is not None:
+        tree = state.model_dump(mode="json", exclude_none=True, exclude={"check"})
+        clean = {**tree, "phases": _clean(tree["phases"]), "notes": _clean(tree["notes"])}
+        if not is_bare:
+            clean["config_hash"] = config_hash(bare)
+        if clean != tree:
+            found[layout.run_state.name] = encode_json({**clean, "check": seal(clean)})
+    return found
+
+
+def without_paths(config: Config) -> Config:
+    """The config with absolute data paths cut down to file names."""
+    specs = tuple(spec.model_copy(update={"path": bare_name(spec.path)}) if spec.path else spec for spec in config.datasets)
+    return config.model_copy(update={"datasets": specs})
+
+
+def bare_name(path: str) -> str:
+    """The last step of an absolute path; a relative path as it is."""
+    if PureWindowsPath(path).is_absolute():
+        return PureWindowsPath(path).name
+    return PurePosixPath(path).name if PurePosixPath(path).is_absolute() else path
+
+
+def _bare_ledger(layout: RunLayout) -> bytes | None:
+    """The ledger's bytes without machine paths; None when it names none. Raises StateError for a damaged one."""
+    got = entries.read(layout.ledger)
+    if not got.is_sound:
+        raise StateError("the ledger is damaged", where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` first")
+    lines, is_changed = [], got.torn > 0
+    for entry in got.entries:
+        clean = _bare_entry(entry)
+        is_changed |= clean is not entry
+        lines.append(entries.encode(clean))
+    return b"".join(lines) if is_changed else None
+
+
+def _bare_entry(entry: entries.Entry) -> entries.Entry:
+    changes: dict[str, Any] = {}
+    if entry.reason and MACHINE_PATH.search(entry.reason):
+        changes["reason"] = MACHINE_PATH.sub("", entry.reason)
+    tree = (entry.detail or {}).get("config")
+    if isinstance(tree, dict):
+        config = Config.model_validate(tree)
+        bare = without_paths(config)
+        if bare != config:
+            changes["detail"] = {**(entry.detail or {}), "config": bare.model_dump(mode="json")}
+            changes["config_hash"] = config_hash(bare)
+    return entry.model_copy(update=changes) if changes else entry
+
+
+def _clean(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _clean(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_clean(value) for value in tree]
+    return MACHINE_PATH.sub("", tree) if isinstance(tree, str) else tree
+
+
+def check_no_secret(files: Mapping[str, Path], keys: tuple[str, ...]) -> None:
+    """Raises StateError naming the first file that holds one of the keys, or something that looks like one."""
+    known = [key.encode() for key in keys if len(key) >= 8]
+    longest = max([200, *(len(key) for key in known)])
+    for name, path in files.items():
+        held = b""
+        with path.open("rb") as file:
+            while block := file.read(archive.BLOCK):
+                window = held + block
+                if any(key in window for key in known) or (path.name in SETTINGS and SECRET.search(window)):
+                    hint = "take the key out of the config, change it at the provider, and start again"
+                    raise StateError(f"{name} holds something that looks like an API key; nothing is archived", where=str(path), hint=hint)
+                held = window[-longest:]

@@ -1,0 +1,193 @@
+"""An archive: one ZIP file that holds a run, the list of its files with their sha256, and a checksum of itself.
+
+The same run gives the same bytes: members in name order, fixed times and modes, one compression level. The last member lists the sha256 of each
+other member as it lies in the archive, header and compression included, and the file ends with the sha256 of everything before it: a changed byte is
+noticed wherever it stands, and the member that it stands in can be named. `restore.py` reads archives; nothing here knows what the files mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import Field
+
+from batchtrial.errors import StateError
+from batchtrial.state.entries import Counts
+from batchtrial.state.files import File, Snapshot, seal
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import TEMP_SUFFIX, Fingerprint, encode_json, replacing
+
+MANIFEST = "archive_manifest.json"
+SEAL = "archive_seal.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+MODE = (stat.S_IFREG | 0o644) << 16
+COMMENT = b"batchtrial archive sha256:"
+DIGITS = 64
+VERSION = 20
+BLOCK = 1 << 20
+
+NEVER = frozenset({"run.lock", ".guard", ".stamps.json", "run.log", "STOP_REQUESTED", "STOP_NOW", MANIFEST})
+"""Who was writing, caches, the log for people, requests of the moment: they belong to a machine, not to the run."""
+WORLD = ("world.sqlite", "world.sqlite-wal", "items.jsonl", "model.json", "blobs")
+"""What the emulator needs to go on; the rest of its folder is about a process."""
+
+
+class ArchiveFile(File):
+    """Where the run's archive went."""
+
+    name: str = Field(description="File name.")
+    size: int = Field(ge=0, description="Bytes.")
+    sha256: str = Field(description="Of the whole file.")
+
+
+class ArchiveManifest(Snapshot):
+    """archive_manifest.json, schema_version 1: first member of an archive, and left in the run that was archived."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
+    status: Literal["archived"] = Field("archived", description="Always the same; older tools look for it.")
+    run_id: str = Field(description="The run's name.")
+    description: str = Field("", description="Words of whoever archived it.")
+    is_complete: bool = Field(description="Every phase was completed.")
+    mode: str = Field(description="live, dry_run or replay.")
+    config_hash: str = Field(description="sha256 of effective_config.yaml.")
+    migrated: bool = Field(False, description="The run was taken over from an older form.")
+    phases: dict[str, str] = Field(default_factory=dict, description="Status by phase.")
+    finished_at: datetime | None = Field(None, description="When the run's last phase changed.")
+    requests: Counts = Field(Counts(), description="Final outcomes of settled requests.")
+    spent_usd: str = Field("0", description="Billed so far, USD.")
+    files: dict[str, Fingerprint] = Field(description="Size and sha256 of every file, by path in the run.")
+    trials: dict[str, dict[str, str]] = Field(default_factory=dict, description="Per trial: what is worth opening first, by path in the run.")
+    rewritten: tuple[str, ...] = Field((), description="In the run only: files that read otherwise there, since they name paths of the machine.")
+    archive: ArchiveFile | None = Field(None, description="In the run only: the file that holds it.")
+
+
+def chosen_files(layout: RunLayout, *, with_world: bool) -> tuple[dict[str, Path], dict[str, int]]:
+    """(files to archive by path in the run, number left out by reason). Raises StateError for anything that is not a plain file.
+
+    with_world: take the dry run's emulator along, which an unfinished dry run needs to go on.
+    """
+    found: dict[str, Path] = {}
+    left: dict[str, int] = {}
+    for path in sorted(layout.root.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        name = path.relative_to(layout.root).as_posix()
+        reason = _left_out(name, with_world=with_world)
+        if reason is not None:
+            left[reason] = left.get(reason, 0) + 1
+        elif path.is_symlink() or not path.is_file():
+            raise StateError(f"{name} is a link or no plain file", where=str(layout.root), hint="put the file itself there, or take the link away")
+        else:
+            found[name] = path
+    return found, left
+
+
+def _left_out(name: str, *, with_world: bool) -> str | None:
+    top, _, rest = name.partition("/")
+    base = name.rsplit("/", 1)[-1]
+    if name in NEVER:
+        return "machine"
+    if base.startswith(".") or base.endswith(TEMP_SUFFIX):
+        return "temporary"
+    if ".corrupt." in base:
+        return "damaged originals"
+    if top == "emulator":
+        return None if with_world and rest.split("/")[0] in WORLD else "simulated provider"
+    return None
+
+
+def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, Path], instead: Mapping[str, bytes]) -> tuple[ArchiveManifest, ArchiveFile]:
+    """Durably write the archive; returns its manifest, complete with every file's fingerprint, and what the archive itself is.
+
+    manifest: `files` is filled in here. instead: contents that take the place of a file's own.
+    """
+    prints = {name: _fingerprint(files[name], instead.get(name)) for name in sorted(files)}
+    manifest = manifest.model_copy(update={"files": prints, "archive": None, "check": None})
+    with replacing(target) as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            _add(archive, MANIFEST, [encode_manifest(manifest)])
+            for name in prints:
+                _add(archive, name, [instead[name]] if name in instead else _blocks(files[name]), size=prints[name].size)
+            file.flush()
+            _add(archive, SEAL, [encode_json(raw_digests(Path(file.name), archive))])
+            archive.comment = COMMENT + b"0" * DIGITS
+        whole = _seal(file)
+    return manifest, ArchiveFile(name=target.name, size=target.stat().st_size, sha256=whole)
+
+
+def raw_digests(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
+    """sha256 of each member's stretch of the file, from its header to the next one's."""
+    infos = sorted((info for info in archive.infolist() if info.filename != SEAL), key=lambda info: info.header_offset)
+    seal_starts = [info.header_offset for info in archive.infolist() if info.filename == SEAL]
+    ends = [*(info.header_offset for info in infos[1:]), *(seal_starts or [archive.start_dir])]
+    found = {}
+    with path.open("rb") as file:
+        for info, end in zip(infos, ends, strict=False):
+            file.seek(info.header_offset)
+            found[info.filename] = body_digest(file, end - info.header_offset).hexdigest()
+    return found
+
+
+def encode_manifest(manifest: ArchiveManifest) -> bytes:
+    """The manifest's bytes, sealed."""
+    tree = manifest.model_dump(mode="json", exclude_none=True, exclude={"check"})
+    return encode_json({**tree, "check": seal(tree)})
+
+
+def _fingerprint(path: Path, instead: bytes | None) -> Fingerprint:
+    state, size = hashlib.sha256(), 0
+    for block in _blocks(path) if instead is None else [instead]:
+        state.update(block)
+        size += len(block)
+    return Fingerprint(size=size, sha256=state.hexdigest())
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+def member(name: str) -> zipfile.ZipInfo:
+    """A member's record with every free field fixed."""
+    info = zipfile.ZipInfo(name, EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.create_system, info.create_version, info.extract_version = 3, VERSION, VERSION
+    info.external_attr = MODE
+    return info
+
+
+def _add(archive: zipfile.ZipFile, name: str, blocks: Iterable[bytes], *, size: int = 0) -> None:
+    info = member(name)
+    info.file_size = size  # decides whether the header has room for a size over 4 GB
+    with archive.open(info, "w") as into:
+        for block in blocks:
+            into.write(block)
+
+
+def _seal(file: IO[bytes]) -> str:
+    """Put the sha256 of everything before it at the file's end; returns the sha256 of the whole."""
+    end = file.seek(0, 2) - DIGITS
+    file.flush()
+    with Path(file.name).open("rb") as again:
+        state = body_digest(again, end)
+    digits = state.hexdigest().encode()
+    file.seek(end)
+    file.write(digits)
+    state.update(digits)
+    return state.hexdigest()
+
+
+def body_digest(file: IO[bytes], end: int) -> hashlib._Hash:
+    """sha256 of the next `end` bytes."""
+    state = hashlib.sha256()
+    while end > 0 and (block := file.read(min(BLOCK, end))):
+        state.update(block)
+        end -= len(block)
+    return state
