@@ -139,9 +139,9 @@ def discordant(treatment: Scores, control: Scores) -> PairedCounts:
     Raises DataError when lengths differ or a value is neither 0, 1 nor missing.
     """
     t, c = np.asarray(treatment), np.asarray(control)
-    if t.dtype == np.bool_ and c.dtype == np.bool_ and t.ndim == 1:
+    if t.ndim == c.ndim == 1 and _are_flags(t) and _are_flags(c):  # no float copies of what cannot be missing
         _same_length(t, c)
-        return _count(t, c, dropped=0)
+        return _count(t.astype(np.bool_, copy=False), c.astype(np.bool_, copy=False), dropped=0)
     pairs = paired_scores(treatment, control)
     right_t, right_c = pairs.treatment == 1.0, pairs.control == 1.0
     for name, right, scores in (("treatment", right_t, pairs.treatment), ("control", right_c, pairs.control)):
@@ -191,6 +191,13 @@ def sign_midp(wins: int, losses: int) -> float:
     k, m = min(wins, losses), wins + losses
     # Summed from below, not subtracted: exact - pmf would lose digits when the next lower count is far less likely.
     return 2.0 * binom_cdf(k - 1, m, 0.5) + float(binom_pmf(k, m, 0.5))
+
+
+def _are_flags(answers: NDArray[Any]) -> bool:
+    """Whether these are booleans, or integers that are all 0 or 1."""
+    if answers.dtype.kind in "iu":
+        return answers.size > 0 and bool(answers.min() >= 0) and bool(answers.max() <= 1)
+    return answers.dtype.kind == "b"
 
 
 def _count(t: NDArray[np.bool_], c: NDArray[np.bool_], *, dropped: int) -> PairedCounts:
