@@ -55,7 +55,7 @@ def usd(value: float | None) -> str:
     """Dollars: cents where they matter, three digits that count where they do not."""
     if value is None:
         return "unknown"
-    return f"${value:,.2f}" if abs(value) >= 100 else f"${value:,.4f}" if abs(value) >= 0.01 or value == 0 else f"${value:.3g}"
+    return f"${value:,.2f}" if abs(value) >= 100 else f"${value:,.4f}" if abs(value) >= 0.01 or value == 0 else f"${value:.7f}".rstrip("0")
 
 
 def blocks(view: View, trial: Trial) -> list[Block]:
