@@ -52,7 +52,8 @@ class Estimate:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a record that contradicts itself; heal differences of rounding."""
+        """Refuse a record that contradicts itself; heal differences of rounding; keep plain Python numbers."""
+        _plain(self, floats=("value", "ci_low", "ci_high", "level", "se"), whole=("n", "dropped"))
         value, low, high = self.value, self.ci_low, self.ci_high
         _no_nan(value=value, ci_low=low, ci_high=high, level=self.level, se=self.se)
         if self.reason is None and (value is None or low is None or high is None):
@@ -96,9 +97,11 @@ class Test:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a record that contradicts itself; raise an underflown p-value to the bound."""
+        """Refuse a record that contradicts itself; raise an underflown p-value to the bound; keep plain Python numbers."""
+        _plain(self, floats=("statistic", "p_value"), whole=("n", "dropped"))
         p = self.p_value
         _no_nan(statistic=self.statistic, p_value=p)
+        _require(self.statistic is None or math.isfinite(self.statistic), f"{self.method}: statistic {self.statistic!r} is infinite")
         if p is None:
             _require(self.reason is not None, f"{self.method}: an undefined p-value needs a reason")
             return
@@ -151,6 +154,15 @@ def check_alpha(alpha: float) -> float:
     if not 0.0 < alpha < 1.0:
         raise DataError(f"a significance level lies between 0 and 1, not {alpha!r}", hint="5 % is written 0.05")
     return float(alpha)
+
+
+def _plain(record: object, *, floats: tuple[str, ...], whole: tuple[str, ...]) -> None:
+    """Turn NumPy scalars into Python's: a record is compared, printed and written to JSON."""
+    for names, kind in ((floats, float), (whole, int)):
+        for name in names:
+            number = getattr(record, name)
+            if number is not None and type(number) is not kind:
+                object.__setattr__(record, name, kind(number))
 
 
 def _no_nan(**numbers: float | None) -> None:

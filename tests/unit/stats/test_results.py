@@ -1,8 +1,11 @@
 """A record cannot hold a number that would mislead."""
 
+import json
 import math
 import sys
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from batchtrial.errors import DataError
@@ -80,3 +83,15 @@ def test_levels_are_fractions() -> None:
             check_level(wrong)
         with pytest.raises(DataError, match=r"0\.05"):
             check_alpha(wrong)
+
+
+def test_numpy_scalars_become_python_numbers() -> None:
+    record = Estimate(value=np.float32(0.5), ci_low=np.float64(0), ci_high=1, level=0.95, method="m", n=np.int64(3))  # type: ignore[arg-type]
+    assert (type(record.value), type(record.ci_high), type(record.n)) == (float, float, int)
+    test = Test(statistic=np.float64(2), p_value=np.float64(0.5), method="m", n=np.int32(4))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(asdict(test)))["n"] == 4
+
+
+def test_an_infinite_statistic_is_refused() -> None:
+    with pytest.raises(ValueError, match="infinite"):
+        Test(statistic=math.inf, p_value=0.5, method="m", n=3)
