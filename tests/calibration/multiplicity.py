@@ -84,8 +84,8 @@ def max_t_error(n_nulls: int, replicates: int) -> tuple[float, float]:
 
 
 def measure(effort: float = 1.0) -> Outcome:
-    """18 nulls of 24, and the complete null; effort scales the replicates."""
-    replicates, flipped = max(200, int(REPLICATES * effort)), max(100, int(MAX_T_REPLICATES * effort))
+    """18 nulls of 24, and the complete null; effort scales the replicates, but not those of max-T."""
+    replicates, flipped = max(200, int(REPLICATES * effort)), MAX_T_REPLICATES
     limit, tables, gates = three_errors(0.05, replicates), [], []
     for n_nulls in (N_NULLS, N_TESTS):
         what = f"{n_nulls} of {N_TESTS} tests without a difference"
