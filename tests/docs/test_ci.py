@@ -32,28 +32,28 @@ def all_sessions() -> set[str]:
     return found
 
 
-def test_the_matrix_has_every_default_session():
+def test_the_matrix_has_every_default_session() -> None:
     assert sorted(workflow()["jobs"]["check"]["strategy"]["matrix"]["session"]) == sorted(default_sessions())
 
 
-def test_the_matrix_has_every_python_of_the_package():
+def test_the_matrix_has_every_python_of_the_package() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         lowest = tomllib.load(file)["project"]["requires-python"].removeprefix(">=")
     assert workflow()["jobs"]["check"]["strategy"]["matrix"]["python"][0] == lowest
 
 
-def test_each_job_has_steps_and_a_bound():
+def test_each_job_has_steps_and_a_bound() -> None:
     for name, job in workflow()["jobs"].items():
         assert job["steps"], name
         assert job["timeout-minutes"] <= 60, name
 
 
-def test_make_forwards_every_session():
+def test_make_forwards_every_session() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     forwarded = {name.replace("_", "-") for name in re.findall(r"[\w-]+", text)} | set(re.findall(r"[\w-]+", text))
     assert all_sessions() - {"gen", "golden"} <= forwarded | {"gen"}
 
 
-def test_contributing_tells_every_session():
+def test_contributing_tells_every_session() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert [name for name in sorted(all_sessions()) if f"`{name}`" not in page] == []

@@ -15,7 +15,7 @@ RUNNABLE = [block for block in blocks() if "runnable" in block.info.split()]
 
 
 @pytest.mark.parametrize("block", RUNNABLE, ids=lambda b: f"{b.page.name}-{b.body.split(chr(10))[0][:50]}")
-def test_the_command_does_what_the_page_says(block: Block, tmp_path: Path):
+def test_the_command_does_what_the_page_says(block: Block, tmp_path: Path) -> None:
     for line in block.body.replace("\\\n", " ").strip().splitlines():
         words = shlex.split(line.replace("{tmp}", str(tmp_path)), comments=True)
         if words[0] == "python":
@@ -27,5 +27,5 @@ def test_the_command_does_what_the_page_says(block: Block, tmp_path: Path):
         assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_some_commands_are_run():
+def test_some_commands_are_run() -> None:
     assert len(RUNNABLE) >= 2

@@ -17,5 +17,5 @@ def generator() -> ModuleType:
     return module
 
 
-def test_generated_pages_equal_what_the_code_gives():
+def test_generated_pages_equal_what_the_code_gives() -> None:
     assert generator().stale() == [], "run `nox -t gen` and commit what it rewrites"

@@ -9,7 +9,7 @@ from tests.docs.pages import LINK, ROOT, anchors, pages, prose
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_every_link_of_the_page_leads_somewhere(page: Path):
+def test_every_link_of_the_page_leads_somewhere(page: Path) -> None:
     broken = []
     for match in LINK.finditer(prose(page)):
         target = match["target"] or match["image"]

@@ -33,7 +33,7 @@ def flags() -> set[str]:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_what_the_page_names_exists(page: Path):
+def test_what_the_page_names_exists(page: Path) -> None:
     text = text_of(page)
     missing = [f"scripts.{name}" for name in DOOR.findall(text) if not (ROOT / "scripts" / f"{name}.py").exists()]
     missing += [f"batchtrial {name}" for name in COMMAND.findall(text) if name not in COMMANDS]
@@ -41,7 +41,7 @@ def test_what_the_page_names_exists(page: Path):
     assert not missing
 
 
-def test_every_flag_in_the_documentation_exists():
+def test_every_flag_in_the_documentation_exists() -> None:
     known = flags()
     doors = {p.stem for p in (ROOT / "scripts").glob("*.py")}
     unknown = {}
@@ -54,6 +54,6 @@ def test_every_flag_in_the_documentation_exists():
     assert not unknown
 
 
-def test_every_flag_is_documented():
+def test_every_flag_is_documented() -> None:
     page = text_of(ROOT / "docs" / "cli.md")
     assert [flag for flag in sorted(flags() - {"help", "h"}) if f"-{flag}" not in page] == []

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from batchtrial.errors import RunnerError
 
@@ -26,7 +27,13 @@ def complain(text: str) -> None:
     sys.stderr.flush()
 
 
-def framed(command: Callable[[Sequence[str] | None], int]) -> Callable[[Sequence[str] | None], int]:
+class Main(Protocol):
+    """A command's entry: arguments (those of the process when not given) to exit code."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
+
+
+def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
     """The command with its errors told in one clear message: what, where, what to type next."""
 
     def main(argv: Sequence[str] | None = None) -> int:
