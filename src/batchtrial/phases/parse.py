@@ -115,13 +115,12 @@ def _asked(payload: Path) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads parts into an output. check: raises Stopped; step: told how many requests are done."""
+    """Reads parts into an output. check: raises Stopped."""
 
     index: Index
     codec: Provider
     out: Output
     check: Callable[[], None]
-    step: Callable[[int], None]
 
     def read(self, part: Part) -> tuple[Account, Odd]:
         """Write the part's rows. Raises Stopped."""
@@ -163,8 +162,6 @@ class Reader:
                 account.outcomes[Outcome.SUCCEEDED] += len(wanted)
             else:
                 self._write_mixed(part, part.shard.first_item + item, here, wanted, lines, account)
-            if turn % TURNS_BETWEEN_CHECKS == TURNS_BETWEEN_CHECKS - 1:
-                self.step(TURNS_BETWEEN_CHECKS * n_items * samples)
         return account
 
     def _write_mixed(self, part: Part, first: int, n_items: int, ids: list[str], lines: list[bytes | None], account: Account) -> None:
@@ -257,7 +254,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, items: ItemF
     ):
         predictions.write(HEADER)
         out = Output(predictions, combined)
-        reader = Reader(index, work.codec, out, work.stop.check, step)
+        reader = Reader(index, work.codec, out, work.stop.check)
         for arm in arms_in_order(trial):
             account = accounts.setdefault(arm.stem, Account())
             ids, rows = Ids.of(arm), Rows(items, arm)
@@ -267,6 +264,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, items: ItemF
                 _compare(work.view, shard, counted)
                 account += counted
                 odd.extend(found)
+                step(shard.lines)
     write_bytes(layout.account, encode_json(_account_file(accounts, odd, out.combined_size)), hook=work.hook)
     work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
 

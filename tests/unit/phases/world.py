@@ -182,7 +182,9 @@ class World:
             made.append(error_line(one) if text is None else success_line(one, text))
         return made
 
-    def save(self, arm: Arm, shard: Shard, lines: Iterable[bytes], *, attempt: int = 1, wire_state: str = "COMPLETED", asked: Sequence[str] = ()) -> None:
+    def save(
+        self, arm: Arm, shard: Shard, lines: Iterable[bytes], *, attempt: int = 1, wire_state: str = "COMPLETED", asked: Sequence[str] = ()
+    ) -> None:
         """Record an attempt that brought these lines."""
         self._intend(shard, attempt, asked)
         data = b"".join(lines)
@@ -250,7 +252,7 @@ class World:
 def _usage(line: bytes) -> tuple[int, int]:
     try:
         used = json.loads(line)["response"]["usage"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 0, 0
     return used["prompt_tokens"], used["completion_tokens"]
 

@@ -1,0 +1,394 @@
+"""parse: every request gets exactly one row, whatever the provider sent and in whatever order."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.phases.world import Stop, World, closed_items, error_line, open_items, success_line, world
+
+from batchtrial.config.expand import Arm
+from batchtrial.errors import Stopped
+from batchtrial.phases import parse
+from batchtrial.phases.predictions import COLUMNS, schema
+from batchtrial.records import Outcome
+from batchtrial.state.layout import TrialLayout
+
+NASTY = (
+    'He said "no", then "yes".',
+    "back\\slash \\n not a newline, \\\\ two",
+    "line one\nline two\r\nline three\rend",
+    "=cmd|' /C calc'!A0",
+    "+1-555 @SUM(A1)",
+    "comma, semicolon; tab\t end ",
+    "  spaces around  ",
+    "naïve café 漢字 🐸 ﷽ \u202e right-to-left",
+    "',\"';--",
+    '"',
+    '""',
+    "nan",
+    "null",
+    "<script>alert(1)</script> `code` | table |",
+)
+
+
+def layout(w: World) -> TrialLayout:
+    return w.layout.trial(w.trial.slug)
+
+
+def table(w: World) -> pl.DataFrame:
+    return pl.read_csv(layout(w).predictions, schema=schema())
+
+
+def account(w: World) -> dict[str, Any]:
+    return dict(json.loads(layout(w).account.read_bytes()))
+
+
+def published(w: World) -> dict[str, bytes]:
+    found = layout(w)
+    return {path.name: path.read_bytes() for path in (found.predictions, found.combined, found.account)}
+
+
+def plain(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    return f"{item_id} by {arm.condition} #{sample}"
+
+
+def shuffled(seed: int) -> Callable[[list[bytes]], list[bytes]]:
+    def order(lines: list[bytes]) -> list[bytes]:
+        mixed = list(lines)
+        random.Random(seed).shuffle(mixed)
+        return mixed
+
+    return order
+
+
+def test_the_order_of_lines_changes_no_byte(tmp_path: Path) -> None:
+    seen = []
+    for seed in range(3):
+        with world(tmp_path / str(seed), opened=open_items(70), closed=closed_items(80), run_id=f"r{seed}") as w:
+            w.answer_all(plain, order=shuffled(seed))
+            w.run(parse.phase)
+            seen.append(published(w))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_rows_are_in_request_order_control_first_then_temperatures_then_samples(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(5), temps=[0.0, 0.7], samples_per_item={"0.0": 1, "0.7": 12}) as w:
+        w.answer_all(plain, order=shuffled(1))
+        w.run(parse.phase)
+        got = table(w)
+        want = []
+        for condition in ("control", "treatment"):
+            for temp in (0.0, 0.7):
+                arm = w.trial.arm(condition, temp)
+                assert arm is not None
+                for shard in w.view.shards(arm):
+                    want += [one for one, *_ in w.requests(arm, shard)]
+        assert got["custom_id"].to_list() == want
+        assert got["sample_index"].to_list()[:5] == [0] * 5
+        assert got.filter(pl.col("temp") == 0.7)["sample_index"].to_list()[:12] == list(range(12))
+        assert got["response_text"].to_list()[-1].endswith("by treatment #11")
+        combined = [json.loads(line)["custom_id"] for line in layout(w).combined.read_bytes().splitlines()]
+        assert combined == want
+
+
+@pytest.mark.parametrize("reader", ["polars", "csv"])
+def test_every_text_comes_back_to_the_letter(tmp_path: Path, reader: str) -> None:
+    with world(tmp_path, closed=closed_items(len(NASTY))) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: NASTY[int(item_id[1:])])
+        w.run(parse.phase)
+        if reader == "polars":
+            got = {row["item_id"]: row["response_text"] for row in table(w).to_dicts()}
+        else:
+            with layout(w).predictions.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            assert list(rows[0]) == list(COLUMNS)
+            got = {row["item_id"]: row["response_text"] for row in rows}
+        assert got == {f"c{i}": text for i, text in enumerate(NASTY)}
+
+
+def test_an_escaped_nul_and_a_lone_surrogate_become_replacement_characters(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            lines[0] = lines[0].replace(b" by ", b" \\u0000 ")
+            lines[1] = lines[1].replace(b" by ", b" \\ud800 ")
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        texts = table(w)["response_text"].to_list()
+        assert [text.split()[1] for text in texts] == ["\ufffd", "\ufffd", "by"] * 2
+
+
+def test_the_five_outcomes_are_counted_and_add_up(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(5)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            w.save(
+                arm,
+                shard,
+                [
+                    success_line(ids[0], "fine"),
+                    error_line(ids[1], "internal_error", 'it "broke", twice\nhere'),
+                    error_line(ids[2], "batch_expired", "too late"),
+                    error_line(ids[3], "batch_cancelled", "stopped"),
+                ],
+            )
+            w.settle(shard)
+        w.run(parse.phase)
+        got, counts = table(w), account(w)
+    assert got["outcome"].to_list() == [outcome.value for outcome in Outcome] * 2
+    assert counts["all"] == {"requests": 10, "succeeded": 2, "errored": 2, "expired": 2, "cancelled": 2, "missing": 2}
+    assert counts["arms"]["t0_control"] == counts["arms"]["t0_treatment"]
+    assert got["error"].to_list()[1] == 'internal_error: it "broke", twice\nhere'
+    assert got["error"].to_list()[4].startswith("missing: ")
+    assert got["response_text"].to_list()[1:5] == [None] * 4
+    assert got["prompt_tokens"].to_list()[:2] == [40, None]
+
+
+def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        w.answer_all(lambda *_: "")
+        w.run(parse.phase)
+        assert table(w)["response_text"].to_list() == [""] * 4
+        assert set(table(w)["outcome"].to_list()) == {"succeeded"}
+
+
+def test_a_request_without_a_line_gets_one_that_says_so(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            w.save(arm, shard, w.lines(arm, shard, plain)[:-1])
+            w.settle(shard)
+        w.run(parse.phase)
+        lines = [json.loads(line) for line in layout(w).combined.read_bytes().splitlines()]
+    assert len(lines) == 6
+    assert lines[2]["response"] is None
+    assert lines[2]["error"]["code"] == "missing"
+
+
+def odd_lines(w: World, ids: list[str]) -> list[bytes]:
+    return [
+        b"{not json\n",
+        b"\n",
+        b'{"custom_id": 7}\n',
+        b'{"custom_id":"' + ids[0].encode() + b'","response":{"choices":[{"message":{"content":"\xff"}}]}}\n',
+        success_line("somebody-else", "hello"),
+        success_line(ids[1], "a second answer"),
+        b"[" * 5000 + b"\n",
+    ]
+
+
+def test_odd_lines_are_counted_with_samples_and_change_nothing_else(tmp_path: Path) -> None:
+    with world(tmp_path / "clean", closed=closed_items(90)) as clean:
+        clean.answer_all(plain)
+        clean.run(parse.phase)
+        want = published(clean)
+    with world(tmp_path / "odd", closed=closed_items(90)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            lines[40:40] = [line for line in odd_lines(w, ids) if b"a second answer" not in line]
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        got, counts = published(w), account(w)["odd_lines"]
+    assert got["predictions.csv"] == want["predictions.csv"]
+    assert got["results_combined.jsonl"] == want["results_combined.jsonl"]
+    assert {kind: one["count"] for kind, one in counts.items()} == {"malformed": 8, "unknown": 2, "duplicate": 0}
+    first = counts["malformed"]["samples"][0]
+    assert first["line"] == 41
+    assert first["file"].endswith("t0_control_p01/results.jsonl")
+    assert first["excerpt"] == "{not json"
+    assert len(counts["malformed"]["samples"]) == 5
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_two_lines_for_one_request_the_success_wins_in_any_order(tmp_path: Path, reverse: bool) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            lines = [error_line(ids[0]), success_line(ids[0], "b"), success_line(ids[0], "a"), success_line(ids[1], "c")]
+            w.save(arm, shard, lines[::-1] if reverse else lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["response_text"].to_list() == ["a", "c"] * 2
+        assert account(w)["odd_lines"]["duplicate"]["count"] == 4
+
+
+def test_a_later_attempt_counts_for_the_rows_that_it_asked(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(5)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            first = [success_line(ids[0], "kept"), *(error_line(one) for one in ids[1:4]), error_line(ids[4], "batch_expired")]
+            w.save(arm, shard, first)
+            w.retry(shard, 4)
+            # The second attempt answers one row, fails one, and loses two; it also answers a row that it was not asked for.
+            second = [success_line(ids[1], "mended"), error_line(ids[2], "still_broken", "again"), success_line(ids[0], "not asked for")]
+            w.save(arm, shard, second, attempt=2, asked=ids[1:])
+            w.settle(shard)
+        w.run(parse.phase)
+        got = table(w)
+        counts = account(w)
+    assert got["response_text"].to_list()[:2] == ["kept", "mended"]
+    assert got["outcome"].to_list()[:5] == ["succeeded", "succeeded", "errored", "missing", "missing"]
+    assert got["error"].to_list()[2] == "still_broken: again"
+    assert counts["odd_lines"]["unknown"]["count"] == 2
+
+
+def test_a_refused_batch_leaves_errors_with_its_reason(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        for _, shard in w.parts():
+            w.reject(shard, reason="INVALID_ARGUMENT: row 2 is not valid")
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["outcome"].to_list() == ["errored"] * 4
+        assert table(w)["error"].to_list()[0] == "batch_rejected: INVALID_ARGUMENT: row 2 is not valid"
+
+
+@pytest.mark.parametrize(("word", "outcome"), [("JOB_STATE_EXPIRED", "expired"), ("cancelled", "cancelled"), ("COMPLETED", "missing")])
+def test_rows_that_a_batch_never_ran_end_as_the_batch_did(tmp_path: Path, word: str, outcome: str) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            w.save(arm, shard, w.lines(arm, shard, plain)[:1], wire_state=word)
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["outcome"].to_list() == ["succeeded", outcome, outcome] * 2
+
+
+def test_a_part_whose_results_are_empty_is_all_missing(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        for arm, shard in w.parts():
+            w.save(arm, shard, [])
+            w.settle(shard)
+        w.run(parse.phase)
+        assert account(w)["all"]["missing"] == 4
+
+
+def test_a_name_in_another_place_sends_the_part_to_the_careful_reader(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(80)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            true_id = json.loads(lines[70])["custom_id"]
+            # A nested object carries another request's name where the quick reader would not look, and the line ends with its own.
+            value = json.loads(lines[70])
+            lines[70] = json.dumps({"response": value["response"], "custom_id": true_id}).encode() + b"\n"
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        assert account(w)["all"]["succeeded"] == 160
+        assert account(w)["odd_lines"]["malformed"]["count"] == 0
+
+
+def test_a_repeated_key_cannot_pass_one_answer_off_as_another(tmp_path: Path) -> None:
+    """The quick reader sees the first custom_id of a line, JSON readers the last: the row must go to the one that decoding says."""
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            lines[1] = lines[1][:-2] + b',"custom_id":"' + ids[2].encode() + b'"}\n'
+            w.save(arm, shard, lines[:2])
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["outcome"].to_list()[:3] == ["succeeded", "missing", "succeeded"]
+
+
+def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(4)) as w:
+        assert parse.phase.verdict(w.view).status == "blocked"
+        assert parse.phase.verdict(w.view).needs == "poll"
+        w.answer_all(plain)
+        assert parse.phase.verdict(w.view).status == "missing"
+        w.run(parse.phase)
+        assert parse.phase.verdict(w.view).is_done
+        whole = layout(w).combined.read_bytes()
+        layout(w).combined.write_bytes(whole[:-5])
+        assert "results_combined.jsonl" in parse.phase.verdict(w.view).reason
+        layout(w).combined.unlink()
+        assert parse.phase.verdict(w.view).status == "stale"
+        w.run(parse.phase)
+        assert layout(w).combined.read_bytes() == whole
+        layout(w).predictions.write_bytes(b"custom_id\n")
+        assert "predictions.csv" in parse.phase.verdict(w.view).reason
+
+
+def test_a_stop_leaves_nothing_half_done_and_the_next_run_ends_the_same(tmp_path: Path) -> None:
+    with world(tmp_path / "whole", closed=closed_items(300)) as whole:
+        whole.answer_all(plain)
+        whole.run(parse.phase)
+        want = published(whole)
+    with world(tmp_path / "stopped", closed=closed_items(300)) as w:
+        w.answer_all(plain)
+        for after in range(3):
+            with pytest.raises(Stopped):
+                w.run(parse.phase, stop=Stop(after=after))
+            assert sorted(path.name for path in layout(w).results.glob("*") if path.is_file()) in ([], ["trial_manifest.json"])
+        w.run(parse.phase)
+        assert published(w) == want
+
+
+def test_trials_that_share_a_control_each_get_its_rows(tmp_path: Path) -> None:
+    def text(content: str) -> dict[str, Any]:
+        return {"system": {"path": "p.txt", "text": content}}
+
+    sets = {name: {"control": text("Answer."), "treatment": text(name)} for name in ("one", "two")}
+    with world(tmp_path, closed=closed_items(6), prompt_sets=sets, sweep={"prompt_sets": ["one", "two"]}) as w:
+        w.answer_all(plain)
+        w.run(parse.phase)
+        first, second = (pl.read_csv(w.layout.trial(trial.slug).predictions, schema=schema()) for trial in w.view.trials)
+    assert first.filter(condition="control").equals(second.filter(condition="control"))
+    assert first.height == second.height == 12
+    assert set(first["custom_id"]) & set(second["custom_id"]) == set(first.filter(condition="control")["custom_id"])
+
+
+def test_progress_counts_every_request(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(150)) as w:
+        w.answer_all(plain)
+        w.run(parse.phase)
+        label = f"parse {w.trial.slug}"
+        assert w.progress.steps[label] == 300
+
+
+@st.composite
+def wire(draw: st.DrawFn) -> list[tuple[int, str]]:
+    """Lines as (item, kind), in any order, with repeats and gaps."""
+    kinds = st.sampled_from(["success", "error", "junk", "foreign"])
+    return draw(st.lists(st.tuples(st.integers(0, 6), kinds), max_size=14))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=wire())
+def test_any_mix_of_lines_gives_each_request_one_true_outcome(tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, str]]) -> None:
+    with world(tmp_path_factory.mktemp("mix"), closed=closed_items(7)) as w:
+        arm, shard = w.parts()[0]
+        ids = [one for one, *_ in w.requests(arm, shard)]
+        made = {
+            "success": lambda i: success_line(ids[i], f"answer {i}"),
+            "error": lambda i: error_line(ids[i]),
+            "junk": lambda i: b"junk %d\n" % i,
+            "foreign": lambda i: success_line(f"foreign-{i}", "x"),
+        }
+        w.save(arm, shard, [made[kind](item) for item, kind in lines])
+        w.settle(shard)
+        other_arm, other = w.parts()[1]
+        w.save(other_arm, other, w.lines(other_arm, other, plain))
+        w.settle(other)
+        w.run(parse.phase)
+        rows = table(w).filter(condition="control").to_dicts()
+        counts = account(w)
+    kinds = {item: {kind for one, kind in lines if one == item} for item in range(7)}
+    want = ["succeeded" if "success" in kinds[i] else "errored" if "error" in kinds[i] else "missing" for i in range(7)]
+    assert [row["outcome"] for row in rows] == want
+    assert [row["response_text"] for row in rows] == [f"answer {i}" if want[i] == "succeeded" else None for i in range(7)]
+    assert counts["arms"]["t0_control"] | {"requests": 7} == {"requests": 7, **{o.value: Counter(want)[o.value] for o in Outcome}}
+    n_own = sum(kind in ("success", "error") for _, kind in lines)
+    assert counts["odd_lines"]["duplicate"]["count"] == n_own - sum(bool(kinds[i] & {"success", "error"}) for i in range(7))
+    assert counts["odd_lines"]["malformed"]["count"] == sum(kind == "junk" for _, kind in lines)
