@@ -20,6 +20,17 @@ def price_for(config: Config, model: str) -> Price | None:
     return price_of(config.backend, config.provider.pricing_key or model, overrides)
 
 
+def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:
+    """The most that so many of the part's rows can cost, by estimated prompt and longest answers."""
+    whole = cost_usd(price, Usage(input_tokens=shard.input_tokens, output_tokens=shard.max_output_tokens))
+    return round(whole * n_requests / shard.lines, 9)
+
+
+def bill_usd(price: Price, usage: Iterable[Usage]) -> Decimal:
+    """What rows of this usage cost, row by row, since the price may depend on a prompt's length."""
+    return sum((cost_usd(price.for_prompt(one.input_tokens), one) for one in usage), Decimal(0))
+
+
 @dataclass(slots=True)
 class Purse:
     """The run's money as the ledger has it. refusal: why the last part asked about was not affordable."""
@@ -35,19 +46,14 @@ class Purse:
         return self._prices[model]
 
     def reserve(self, shard: Shard, model: str, n_requests: int) -> Decimal | None:
-        """The most that so many of the part's rows can cost, by estimated prompt and longest answers; None without a price."""
+        """See `reserve_usd`; None without a price."""
         price = self.price(model)
-        if price is None:
-            return None
-        whole = cost_usd(price, Usage(input_tokens=shard.input_tokens, output_tokens=shard.max_output_tokens))
-        return round(whole * n_requests / shard.lines, 9)
+        return None if price is None else reserve_usd(price, shard, n_requests)
 
     def bill(self, model: str, usage: Iterable[Usage]) -> Decimal | None:
-        """What rows of this usage cost, row by row, since the price may depend on a prompt's length; None without a price."""
+        """See `bill_usd`; None without a price."""
         price = self.price(model)
-        if price is None:
-            return None
-        return sum((cost_usd(price.for_prompt(one.input_tokens), one) for one in usage), Decimal(0))
+        return None if price is None else bill_usd(price, usage)
 
     def covers(self, part: str, model: str, reserve: Decimal | None) -> bool:
         """Whether the budget covers the reserve beside all that is spent or in flight. Raises ConfigError when the price is unknown."""
