@@ -13,11 +13,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from batchtrial.scoring import phrases
 
 # Characters in which an abstention shows itself: the first sentence, unless it is short or talks about the passage.
 _SHORT_HEAD, _HEAD = 40, 240
+_HEAD_OF_A_FACT = 160  # characters within which a sentence about some fact names the passage, the answer or knowing
 _LONG = 500  # characters; a longer text that abstains opens in one of the usual ways
 
 # Each abstaining clause has one of these in it, before apostrophes are dropped.
@@ -45,7 +47,7 @@ _CUES_BEYOND_ASCII = _CUES + tuple(f"n{sign}t" for sign in _APOSTROPHES)
 
 # A full stop after an initial or a title ends no sentence. The stop comes first in the pattern: the search can jump to it.
 _ABBREVIATION = re.compile(r"\.(?:(?<=\b[a-z]\.)|(?<=\b(?:dr|mr|ms|st|jr|sr|vs|no)\.)|(?<=\bmrs\.)|(?<=\bprof\.))(?=\w|\s+\w)")
-_SENTENCE_END = re.compile(r"[.!?…;:]+(?=[^\w,]|$)|[\n—–]+| -+ ")
+_SENTENCE_END = re.compile(r"[.!?…;:]+(?=[^\w,]|$)|[\n—–]+")
 _SIGNS = re.compile(r"[^\w, ]+")
 _COMMA = re.compile(r"[ ,]*,[ ,]*")
 _CONTRAST = re.compile(r"(?:^|,? )(?:but|however|though|although|yet|while|whereas)(?:,? |$)")
@@ -53,17 +55,26 @@ _CONTRAST = re.compile(r"(?:^|,? )(?:but|however|though|although|yet|while|where
 
 def is_abstention(text: str) -> bool:
     """Whether the text declines to answer; True for a text that says nothing at all."""
+    return _is_short_abstention(text) if len(text) <= _SHORT_HEAD else _is_abstention(text)
+
+
+def _is_abstention(text: str) -> bool:
     opening = _OPENING.match(text[:_SHORT_HEAD].lower())
     if opening is not None or len(text) <= _LONG:
         end = text.find(". ", _SHORT_HEAD, _HEAD)
         head = text[: end if end > 0 else _HEAD].lower()
         if "passage" in head or "text" in head:
             head = text[:_HEAD].lower()
-        may_abstain = _has_a_cue(head) if opening is not None and opening["open"] else _has_a_negated_subject(head)
-        if may_abstain and _abstains(text):
+        is_usual = opening is not None and opening["open"] is not None
+        if (_has_a_cue(head) if is_usual else _has_a_negated_subject(head[:_HEAD_OF_A_FACT])) and _abstains(text):
             return True
     # A letter or digit says something, and settles nearly all texts; so do symbols ("+", "🐸"), punctuation does not.
     return not text[:1].isalnum() and all(unicodedata.category(sign)[0] in "PZC" for sign in text)
+
+
+# A run's abstentions are a few sentences over and over, and so are its short answers.
+_is_short_abstention = lru_cache(maxsize=8192)(_is_abstention)
+_kind_of = lru_cache(maxsize=2048)(phrases.kind_of)
 
 
 def _has_a_cue(head: str) -> bool:
@@ -82,7 +93,7 @@ def _abstains(text: str) -> bool:
     is_declined = False
     for sentence in _sentences(text.lower()):
         for clause in _clauses(sentence):
-            kind = phrases.kind_of(clause)
+            kind = _kind_of(clause)
             if kind == "answer":
                 return False
             is_declined = is_declined or kind == "abstain"
@@ -91,7 +102,9 @@ def _abstains(text: str) -> bool:
 
 def _sentences(lowered: str) -> Iterator[str]:
     """Lazy, since the first sentence of nearly any text settles the matter."""
-    plain = _plain(lowered)
+    for sign in _APOSTROPHES:
+        lowered = lowered.replace(sign, "")
+    plain = _ABBREVIATION.sub("", lowered.replace(" - ", ". "))
     start = 0
     for end in _SENTENCE_END.finditer(plain):
         yield plain[start : end.start()]
@@ -99,14 +112,11 @@ def _sentences(lowered: str) -> Iterator[str]:
     yield plain[start:]
 
 
-def _plain(lowered: str) -> str:
-    for sign in _APOSTROPHES:
-        lowered = lowered.replace(sign, "")
-    return _ABBREVIATION.sub("", lowered)
-
-
 def _clauses(sentence: str) -> Iterator[str]:
     """Clauses in the form that the phrases are written in: words with one space, or a comma and a space, between them."""
+    if len(sentence) > phrases.LONGEST_SENTENCE:
+        yield sentence
+        return
     words = " ".join(_SIGNS.sub(" ", sentence).split()).strip(" ,_")
     if "," in words:
         words = _COMMA.sub(", ", words)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchtrial.scoring.normalize import ARTICLES, Normalizer
+from batchtrial.scoring.tokens import count_tokens
 
 EmF1 = tuple[int, float]
 """Exact match, 0 or 1, and F1 in [0, 1]."""
@@ -66,6 +67,23 @@ class Metric:
 
     def match(self, golds: Golds, text: str) -> EmF1:
         """EM and F1 of the answer `text`, the best over `golds`."""
+        spaced, hits = self._hits(golds, text)
+        if not hits and _EMPTY not in golds.plain:
+            return MISS
+        return self._scored(golds, spaced, hits, _n_tokens(spaced))
+
+    def match_all(self, pairs: Sequence[tuple[Golds, str]]) -> list[EmF1]:
+        """As `match` for each pair. Cheaper for some dozens of pairs, since their tokens are counted at once."""
+        cases = [(golds, *self._hits(golds, text)) for golds, text in pairs]
+        to_count = [bool(hits) or _EMPTY in golds.plain for golds, _, hits in cases]
+        counts = iter(count_tokens([spaced for (_, spaced, _), is_open in zip(cases, to_count, strict=True) if is_open]))
+        return [
+            self._scored(golds, spaced, hits, next(counts)) if is_open else MISS
+            for (golds, spaced, hits), is_open in zip(cases, to_count, strict=True)
+        ]
+
+    def _hits(self, golds: Golds, text: str) -> tuple[str, list[str]]:
+        """The normalised answer, articles still in it, and the words that it shares with the accepted answers; all spaced."""
         blanked = self.normalizer.blanked(text)
         if not blanked.isascii():
             blanked = " ".join(blanked.split())  # Unicode has more spaces than one
@@ -73,12 +91,10 @@ class Metric:
         words = golds.words
         if isinstance(words, tuple):
             # The bare word first: a pattern that begins and ends with the commonest sign of all is slow to search for.
-            hits = [found for word in words if word in blanked and (found := f" {word} ") in spaced]
-        else:
-            hits = [f" {word} " for word in words.intersection(blanked.split())]
-        if not hits and _EMPTY not in golds.plain:
-            return MISS
-        n_tokens = _n_tokens(spaced)
+            return spaced, [found for word in words if word in blanked and (found := f" {word} ") in spaced]
+        return spaced, [f" {word} " for word in words.intersection(blanked.split())]
+
+    def _scored(self, golds: Golds, spaced: str, hits: Sequence[str], n_tokens: int) -> EmF1:
         if n_tokens == 0:
             return (1, float(self.is_empty_pair_right)) if _EMPTY in golds.plain else MISS
         best = 0.0
@@ -101,8 +117,8 @@ class Metric:
 
 def _n_tokens(spaced: str) -> int:
     """Tokens that are no articles."""
-    # Without runs of spaces, each space but the last begins a token.
-    n_all = len(spaced.split()) if "  " in spaced else spaced.count(" ") - 1
+    # Where no run of spaces is longer than two, each run but the last begins one token.
+    n_all = len(spaced.split()) if "   " in spaced else spaced.count(" ") - spaced.count("  ") - 1
     return n_all - len(_ARTICLE_TOKEN.findall(spaced))
 
 

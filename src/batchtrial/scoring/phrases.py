@@ -12,7 +12,7 @@ from typing import Literal
 
 ClauseKind = Literal["abstain", "filler", "explain", "answer"]
 
-_LONGEST_CLAUSE = 400  # characters; a longer one says something
+LONGEST_SENTENCE = 400  # characters; a longer one says something
 
 
 def _either(*phrases: str) -> str:
@@ -157,7 +157,7 @@ _LEAD = re.compile(
 
 def kind_of(clause: str) -> ClauseKind:
     """What a clause does; "answer" for all that no phrase knows."""
-    if len(clause) > _LONGEST_CLAUSE:
+    if len(clause) > LONGEST_SENTENCE:
         return "answer"
     known = _known(clause)
     if known != "answer" or "," not in clause:

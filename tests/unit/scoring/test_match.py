@@ -41,6 +41,21 @@ def test_fast_equals_the_official_definition(metric: Metric, answers: list[str],
 
 
 @EACH_METRIC
+@given(
+    cases=st.lists(
+        st.tuples(
+            st.lists(st.one_of(PHRASE.map(" ".join), TEXT), min_size=1, max_size=3),
+            st.one_of(PHRASE.map(" ".join), LONG.map(" ".join), TEXT),
+        ),
+        max_size=6,
+    )
+)
+def test_many_at_once_equal_one_by_one(metric: Metric, cases: list[tuple[list[str], str]]) -> None:
+    pairs = [(metric.golds(answers), text) for answers, text in cases]
+    assert metric.match_all(pairs) == [metric.match(golds, text) for golds, text in pairs]
+
+
+@EACH_METRIC
 def test_fast_equals_the_official_definition_with_many_aliases_and_long_answers(metric: Metric) -> None:
     rng = random.Random(5)
     vocabulary = [f"w{n}" for n in range(120)] + ["the", "a", "an"] * 5

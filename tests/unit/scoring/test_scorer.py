@@ -78,6 +78,16 @@ def test_scores_are_official_unless_the_answer_abstains(metric: str, answers: li
     assert 0 <= got.f1 <= 1
 
 
+@pytest.mark.parametrize("metric", ["squad_v2", "triviaqa", "nq_open"])
+def test_many_at_once_equal_one_by_one(metric: str) -> None:
+    scorer = scorer_for(metric)
+    texts = ["Samuel Greg", "I don't know.", "", "It was Samuel Greg who built the mill for cotton.", "Paris", "a the an"]
+    pairs = [(scorer.prepare_gold(item), text) for item in (OPEN, UNANSWERABLE, CLOSED) for text in texts]
+    golds, answers = [gold for gold, _ in pairs], [text for _, text in pairs]
+    assert scorer.score_all(golds, answers) == [scorer.score(gold, text) for gold, text in pairs]
+    assert scorer.score_all([], []) == []
+
+
 def test_scorers_and_scores_can_be_sent_to_another_process() -> None:
     scorer: Scorer = pickle.loads(pickle.dumps(scorer_for("triviaqa")))
     score = scorer.score(pickle.loads(pickle.dumps(scorer.prepare_gold(CLOSED))), "Paris")
@@ -120,7 +130,9 @@ def test_a_metric_of_ones_own_decides_em_under_the_same_rules(tolerant: str) -> 
 
 def test_a_further_metric_adds_its_number_and_changes_nothing_else(tolerant: str) -> None:
     scorer = scorer_for("triviaqa", further=["tolerant:length"], folders=[tolerant])
-    assert scorer.score(scorer.prepare_gold(CLOSED), "Paris") == ItemScore(em=1, f1=1.0, abstained=False, custom={"length": 5.0})
+    want = ItemScore(em=1, f1=1.0, abstained=False, custom={"length": 5.0})
+    assert scorer.score(scorer.prepare_gold(CLOSED), "Paris") == want
+    assert scorer.score_all([scorer.prepare_gold(CLOSED)], ["Paris"]) == [want]
 
 
 @pytest.mark.parametrize(
