@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.contract.wires import KEY, WIRES, World
-from tests.emulator_process import Emulator
+from tests.emulator_process import Emulator, running
 
 from batchtrial.errors import ConfigError
-from batchtrial.providers.anthropic import wire_body, wire_size
+from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings, wire_body, wire_size
 from batchtrial.records import Outcome
 
 TOKEN = "0123456789abcdef"
@@ -100,10 +102,24 @@ def test_what_the_newer_version_can_honour_succeeds_there(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_of_100000_requests_is_sent_in_little_memory(world: World) -> None:
-    command = [sys.executable, "-c", BIG_SUBMIT, world.emu.anthropic_base_url, str(world.folder / "big.jsonl"), "100000"]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
-    _, n_bytes, peak_bytes = run.stdout.split()
-    assert int(n_bytes) > 100_000_000
-    assert int(peak_bytes) < MEGABYTES * 10**6 / 2
-    assert world.batches()[-1]["n_requests"] == 100_000
+def test_a_batch_of_100000_requests_is_sent_in_little_memory(tmp_path: Path) -> None:
+    with running(tmp_path / "emulator") as emu:
+        command = [sys.executable, "-c", BIG_SUBMIT, emu.anthropic_base_url, str(tmp_path / "big.jsonl"), "100000"]
+        run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+        _, n_bytes, peak_bytes = run.stdout.split()
+        assert int(n_bytes) > 100_000_000
+        assert int(peak_bytes) < MEGABYTES * 10**6 / 2
+        assert emu.batches()[-1]["n_requests"] == 100_000
+
+
+def test_batches_whose_results_are_gone_leave_no_doubt_about_a_young_intent(world: World) -> None:
+    new = world.submit(5)
+    world.finish()
+    world.emu.advance(40 * 86_400.0)
+    payload = world.payload(world.requests(5))
+    silent = AnthropicProvider(AnthropicSettings(base_url=world.emu.anthropic_base_url), KEY)  # its clock is not the emulator's
+    assert world.provider.find(world.intent(payload), frozenset()) == ()
+    young = replace(world.intent(payload), created_at=datetime.now(UTC))
+    assert silent.find(young, frozenset()) == ()
+    assert new
+    silent.close()

@@ -28,6 +28,11 @@ TIMEOUTS = Timeouts(connect=2.0, read=5.0, answer=20.0, slow=5.0)
 Make = Callable[[Emulator, str, Mapping[str, Any]], Provider]
 
 
+def clock_of(emu: Emulator) -> Callable[[], datetime]:
+    """The emulator's clock, which is the time that everything in these tests happens at."""
+    return lambda: datetime.fromtimestamp(emu.call("GET", "/_emulator/clock")["now"], UTC)
+
+
 def _fireworks(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
     given: dict[str, Any] = {"account_id": "acct", "base_url": emu.fireworks_base_url, "timeouts": TIMEOUTS} | dict(settings)
     return FireworksProvider(FireworksSettings(**given), key, sleep=lambda seconds: None)
@@ -36,14 +41,14 @@ def _fireworks(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider
 def _openai(endpoint: str) -> Make:
     def make(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
         given: dict[str, Any] = {"base_url": emu.openai_base_url, "endpoint": endpoint, "timeouts": TIMEOUTS} | dict(settings)
-        return OpenAIProvider(OpenAISettings(**given), key)
+        return OpenAIProvider(OpenAISettings(**given), key, now=clock_of(emu))
 
     return make
 
 
 def _anthropic(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
     given: dict[str, Any] = {"base_url": emu.anthropic_base_url, "timeouts": TIMEOUTS} | dict(settings)
-    return AnthropicProvider(AnthropicSettings(**given), key)
+    return AnthropicProvider(AnthropicSettings(**given), key, now=clock_of(emu))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +100,7 @@ class World:
 
     def now(self) -> datetime:
         """The emulator's clock."""
-        return datetime.fromtimestamp(self.emu.call("GET", "/_emulator/clock")["now"], UTC)
+        return clock_of(self.emu)()
 
     def requests(self, n: int, **changed: Any) -> list[Request]:
         """Requests with the ids that the pipeline gives them."""

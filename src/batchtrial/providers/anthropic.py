@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ CUSTOM_ID = re.compile(rb'[A-Za-z0-9_-]{1,47}"')
 TOKEN_CHARS = 16
 SEND_BYTES = 256 * 1024
 PAGE_SIZE = 1000
+KEPT = timedelta(days=28)
+"""Results are kept for 29 days: a batch without them is older than any intent that is younger than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,8 @@ class AnthropicProvider:
                 continue
             first = self._first_id(batch)
             if first is None:
-                unread.append(batch.id)
+                if not (is_archived(batch) and self._now() - intent.created_at < KEPT):
+                    unread.append(batch.id)
             elif first.startswith(f"{intent.token}-"):
                 ours.append((stamp(batch).isoformat(), batch.id))
         if not ours and unread:
@@ -309,6 +312,11 @@ def total_of(batch: Any) -> int:
     """Requests of a batch: its five counts always add up to them."""
     counts = batch.request_counts
     return sum(count(getattr(counts, name, None)) or 0 for name in ("processing", "succeeded", "errored", "canceled", "expired"))
+
+
+def is_archived(batch: Any) -> bool:
+    """Whether it ended so long ago that its results are no longer kept."""
+    return batch.processing_status == "ended" and not getattr(batch, "results_url", None)
 
 
 def stamp(batch: Any) -> datetime:

@@ -28,7 +28,7 @@ from batchtrial.errors import (
 )
 
 MESSAGE_CHARS = 500
-CLOCK_SKEW = timedelta(minutes=10)
+CLOCK_STEP = timedelta(days=1)
 SPENT_CODES = frozenset(
     {
         "insufficient_quota",
@@ -190,16 +190,16 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def oldest_possible(created_at: datetime, headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """The time before which the provider cannot have stamped a batch whose intent is of `created_at`; None when that cannot be said.
+    """The time, on the provider's clock, before which it cannot have stamped a batch whose intent is of `created_at`; None when it tells no time.
 
-    headers: of a fresh answer. A clock that differs from the provider's by minutes would make a batch of ours look too old to be ours, and an absence
-    believed for that reason is paid twice: then no bound is better than a wrong one.
+    headers: of a fresh answer. Only differences of our own clock are used, so a clock that is wrong does not matter; CLOCK_STEP is room for one
+    that was put right in between. The bound errs towards the past: what is too early costs a look, what is too late is paid twice.
     """
     try:
         theirs = _aware(parsedate_to_datetime(headers.get("date") or ""))
     except (TypeError, ValueError):
         return None
-    return created_at - CLOCK_SKEW if abs(theirs - now) <= CLOCK_SKEW / 2 else None
+    return theirs - max(now - created_at, timedelta(0)) - CLOCK_STEP
 
 
 def utc_now() -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers import results
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import CLOCK_SKEW, Timeouts, check_extra, oldest_possible, utc_now
+from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
 from batchtrial.providers.rows import Pick, many, one, pick_chat, pick_flat, pick_responses, plain_lines
@@ -44,6 +44,8 @@ PASSING_CODES = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "inter
 """Why a whole batch may be refused today and accepted later; any other reason lies in the file."""
 
 METADATA_CHARS = 512
+FILE_SLACK = timedelta(minutes=10)
+"""A batch that reads a file is younger than the file, as one provider tells time; the slack is for two of its machines that disagree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +239,7 @@ class OpenAIProvider:
                 stamp = results.count(getattr(self._to.client.files.retrieve(file_id), "created_at", None))
         except NotFound:
             return None
-        return datetime.fromtimestamp(stamp, UTC) if stamp else None
+        return datetime.fromtimestamp(stamp, UTC) - FILE_SLACK if stamp else None
 
     def _batches(self, intent: Intent) -> Iterator[Any]:
         """Every batch in the list, until a whole page is too old to hold the intent's: the order inside a page is not promised."""
@@ -257,7 +259,7 @@ class OpenAIProvider:
             seen.update(batch.id for batch in data)
             if not data or quirks.paging == "none" or getattr(page, "has_more", None) is False:
                 return
-            if since is not None and all((batch.created_at or 0) < (since - CLOCK_SKEW).timestamp() for batch in data):
+            if since is not None and all((batch.created_at or 0) < since.timestamp() for batch in data):
                 return
             after = data[-1].id if quirks.paging == "after_id" else str(len(seen))
 

@@ -113,10 +113,22 @@ def test_error_envelopes(body: object, found: tuple[str, str]) -> None:
     assert provider_message(body) == found
 
 
-def test_the_time_bound_is_used_only_where_the_clocks_agree() -> None:
-    made = NOW - timedelta(hours=1)
-    agreed = {"date": format_datetime(NOW + timedelta(minutes=1), usegmt=True)}
-    assert oldest_possible(made, agreed, NOW) == made - timedelta(minutes=10)
-    for date in (format_datetime(NOW + timedelta(hours=2), usegmt=True), format_datetime(NOW - timedelta(minutes=6), usegmt=True), "x", ""):
-        assert oldest_possible(made, {"date": date}, NOW) is None
-    assert oldest_possible(made, {}, NOW) is None
+@pytest.mark.parametrize("offset", [timedelta(0), timedelta(hours=5), timedelta(days=-400)])
+def test_the_time_bound_does_not_depend_on_our_clock_being_right(offset: timedelta) -> None:
+    date = {"date": format_datetime(NOW, usegmt=True)}
+    made, now = NOW - timedelta(hours=3) + offset, NOW + offset
+    assert oldest_possible(made, date, now) == NOW - timedelta(hours=3) - timedelta(days=1)
+
+
+def test_the_time_bound_errs_towards_the_past_when_our_clock_was_put_right() -> None:
+    date = {"date": format_datetime(NOW, usegmt=True)}
+    accepted = NOW - timedelta(minutes=1)
+    for wrong in (timedelta(hours=20), timedelta(hours=-20), timedelta(days=-500)):
+        bound = oldest_possible(accepted + wrong, date, NOW)
+        assert bound is not None
+        assert bound < accepted
+
+
+@pytest.mark.parametrize("date", ["x", "", None])
+def test_without_a_date_there_is_no_bound(date: str | None) -> None:
+    assert oldest_possible(NOW, {} if date is None else {"date": date}, NOW) is None
