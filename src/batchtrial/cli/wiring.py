@@ -43,6 +43,7 @@ class Wiring:
 
     def __init__(self, config: Config, place: Place, env: Mapping[str, str] = os.environ) -> None:
         self._config, self._place, self._env = config, place, env
+        self._closing: list[Callable[[], None]] = []
 
     @cached_property
     def emulator(self) -> dryrun.Emulator | None:
@@ -80,7 +81,9 @@ class Wiring:
             return provider
         from batchtrial.providers.cassette import Recorder
 
-        return Recorder(provider, self._place.record_dir)
+        recorder = Recorder(provider, self._place.record_dir)
+        self._closing.append(recorder.close)
+        return recorder
 
     def _adapter(self, base_url: str | None, key: str | None) -> Provider:
         config = self._config
@@ -124,6 +127,8 @@ class Wiring:
 
     def close(self) -> None:
         """End what was started."""
+        for end in self._closing:
+            end()
         for server in (self.emulator, self.rows):
             if server is not None:
                 server.close()

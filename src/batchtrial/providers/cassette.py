@@ -13,7 +13,7 @@ from typing import Any
 
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Provider, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Provider, Rows
 from batchtrial.providers.recording import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
 from batchtrial.records import RawResult, Request
 
@@ -62,6 +62,9 @@ class Recorder:
 
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         return self._inner.decode_rows(lines)
+
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        return self._inner.decode_plain(lines)
 
     def cancel(self, batch_id: str) -> None:
         self._inner.cancel(batch_id)
@@ -186,6 +189,9 @@ class Replay:
 
     def decode_rows(self, lines: Iterable[bytes]) -> Rows:
         return self._codec.decode_rows(lines)
+
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        return self._codec.decode_plain(lines)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """The id of the recorded batch with exactly these requests.
