@@ -54,16 +54,21 @@ class Metric:
 
     def golds(self, answers: Sequence[str]) -> Golds:
         """Prepared once per item. Without any answer an empty one is right."""
-        golds = list(dict.fromkeys(map(self.normalizer, answers)))
-        if self.drops_empty_golds:
-            golds = [gold for gold in golds if gold]
-        split = {f" {gold} " if gold else _EMPTY: gold.split() for gold in golds or [""]}
-        words = dict.fromkeys(token for tokens in split.values() for token in tokens)
-        return Golds(
-            plain=tuple(gold for gold, tokens in split.items() if len(set(tokens)) == len(tokens)),
-            repeating=tuple(gold for gold, tokens in split.items() if len(set(tokens)) < len(tokens)),
-            words=tuple(words) if len(words) <= _FEW_WORDS else frozenset(words),
-        )
+        plain: dict[str, None] = {}
+        repeating: dict[str, None] = {}
+        words: dict[str, None] = {}
+        for answer in dict.fromkeys(answers):
+            tokens = self.normalizer.tokens(answer)
+            if tokens:
+                is_plain = len(tokens) == 1 or len(set(tokens)) == len(tokens)
+                (plain if is_plain else repeating)[f" {' '.join(tokens)} "] = None
+                words |= dict.fromkeys(tokens)
+            elif not self.drops_empty_golds:
+                plain[_EMPTY] = None
+        if not plain and not repeating:
+            plain[_EMPTY] = None
+        few = len(words) <= _FEW_WORDS
+        return Golds(plain=tuple(plain), repeating=tuple(repeating), words=tuple(words) if few else frozenset(words))
 
     def match(self, golds: Golds, text: str) -> EmF1:
         """EM and F1 of the answer `text`, the best over `golds`."""
