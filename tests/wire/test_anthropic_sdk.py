@@ -16,10 +16,15 @@ anthropic = pytest.importorskip("anthropic")
 OLD, NEW = "2023-06-01", "2026-10-21"
 
 
-@pytest.fixture
-def emu(tmp_path: Path) -> Iterator[Emulator]:
-    with running(tmp_path, seed=5) as emulator:
+@pytest.fixture(scope="module")
+def emu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One emulator for the tests of this file; they look at their own batches only."""
+    with running(tmp_path_factory.mktemp("sdk"), seed=5) as emulator:
         yield emulator
+
+
+def n_billed(emu: Emulator, batch: Any) -> int:
+    return int(next(each["n_answered"] for each in emu.ledger()["batches"] if each["id"] == batch.id))
 
 
 def make_client(emu: Emulator, key: str = "any", **more: Any) -> Any:
@@ -72,8 +77,8 @@ def test_life_of_a_batch(emu: Emulator, client: Any) -> None:
         assert each.message.content[0].text
         assert each.message.usage.input_tokens > 0
         assert each.message.usage.service_tier == "batch"
-    assert emu.ledger()["answered_requests"] == 5
-    assert emu.batches()[0]["wire"]["anthropic_version"] in (OLD, NEW)
+    assert n_billed(emu, batch) == 5
+    assert emu.batches()[-1]["wire"]["anthropic_version"] in (OLD, NEW)
 
 
 @pytest.mark.parametrize(("version", "kind"), [(OLD, "succeeded"), (NEW, "errored")])
@@ -87,7 +92,7 @@ def test_sampling_parameters_by_version(emu: Emulator, version: str, kind: str) 
         assert found["warm"].error.error.type == "invalid_request_error"
         assert found["warm"].error.request_id
     else:
-        assert emu.requests("warm")[0]["parameters"]["temperature"] == 1.0
+        assert emu.requests("warm")[-1]["parameters"]["temperature"] == 1.0
 
 
 def test_parameters_are_only_looked_at_later(emu: Emulator, client: Any) -> None:
@@ -99,7 +104,7 @@ def test_parameters_are_only_looked_at_later(emu: Emulator, client: Any) -> None
     assert found["good"].type == "succeeded"
     kinds = {name: found[name].error.error.type for name in ("empty", "streamed", "unknown")}
     assert kinds == {"empty": "invalid_request_error", "streamed": "invalid_request_error", "unknown": "not_found_error"}
-    assert emu.ledger()["answered_requests"] == 1
+    assert n_billed(emu, batch) == 1
 
 
 @pytest.mark.parametrize(
@@ -114,11 +119,12 @@ def test_parameters_are_only_looked_at_later(emu: Emulator, client: Any) -> None
     ],
 )
 def test_shape_is_checked_at_once(emu: Emulator, client: Any, asked: list[dict[str, Any]], why: str) -> None:
+    n_batches = len(emu.batches())
     with pytest.raises(anthropic.BadRequestError, match=why) as refused:
         create(client, asked)
     assert refused.value.body["error"]["type"] == "invalid_request_error"
     assert refused.value.request_id == refused.value.body["request_id"]
-    assert emu.ledger()["batches"] == []
+    assert len(emu.batches()) == n_batches
 
 
 def test_cancel_then_delete(emu: Emulator, client: Any) -> None:
@@ -136,7 +142,7 @@ def test_cancel_then_delete(emu: Emulator, client: Any) -> None:
     assert client.messages.batches.delete(batch.id).type == "message_batch_deleted"
     with pytest.raises(anthropic.NotFoundError):
         client.messages.batches.retrieve(batch.id)
-    assert emu.ledger()["answered_requests"] == 5
+    assert n_billed(emu, batch) == 5
 
 
 def test_expiry_mixes_succeeded_and_expired(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_list_is_newest_first_and_pages_both_ways(emu: Emulator, client: Any) ->
     for i in range(5):
         ids.append(create(client, requests(1 + i)).id)
         emu.advance(1)
-    assert [batch.id for batch in client.messages.batches.list(limit=2)] == ids[::-1]
+    assert [batch.id for batch in client.messages.batches.list(limit=2)][:5] == ids[::-1]
     newer = client.messages.batches.list(limit=2, before_id=ids[0])
     assert [batch.id for batch in newer.data] == [ids[2], ids[1]]
     assert newer.has_more
@@ -180,7 +186,7 @@ def test_wrong_key(emu: Emulator, key: str) -> None:
 def test_both_headers_and_both_versions_are_good(emu: Emulator, header: dict[str, str], version: str) -> None:
     asked = urllib.request.Request(f"{emu.url}/v1/messages/batches", headers={**header, "anthropic-version": version})
     with urllib.request.urlopen(asked, timeout=30) as response:
-        assert json.load(response)["data"] == []
+        assert isinstance(json.load(response)["data"], list)
         assert response.headers["request-id"]
 
 

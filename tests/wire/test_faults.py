@@ -88,6 +88,9 @@ def test_the_orphan_the_answer_is_lost_but_the_batch_is_there(client: Plain, do:
         with pytest.raises(LOST):
             client.create(uploaded, label())
     assert n_accepted(client.emu) == before + 2
+    n_creates = client.emu.ledger()["creates"]
+    client.create(uploaded, label())
+    assert client.emu.ledger()["creates"] == n_creates + 1
 
 
 def test_delay_and_hang_are_bounded(client: Plain) -> None:

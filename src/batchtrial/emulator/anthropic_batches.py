@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from batchtrial.emulator.anthropic import RESULTS, AnthropicWire
-from batchtrial.emulator.batches import NewBatch
+from batchtrial.emulator.batches import Listed, NewBatch
 from batchtrial.emulator.clock import rfc3339
 from batchtrial.emulator.closing import Closing
 from batchtrial.emulator.effects import Effects, ErroredRows, RowFaults, merged
@@ -106,7 +106,7 @@ class MessageBatches:
             raise WireError(400, "after_id and before_id cannot be used together")
         batches = self.service.batches.listed("anthropic", is_first_page=not (after or before))
         found, has_more = _page(batches, after, before, limit)
-        shown = await asyncio.to_thread(lambda: [self.shown(call, batch) for batch in found])
+        shown = await asyncio.to_thread(lambda: [self.shown(call, self.service.batches.by_seq(each.seq)) for each in found])
         ends = {"first_id": found[0].id if found else None, "last_id": found[-1].id if found else None}
         return JSONResponse({"data": shown, "has_more": has_more, **ends})
 
@@ -195,7 +195,7 @@ def _per_row(effects: Effects) -> Effects:
     return merged([effects, Effects(rows=rows)]).model_copy(update={"validation_failure": False})
 
 
-def _page(batches: list[Batch], after: str | None, before: str | None, limit: int) -> tuple[list[Batch], bool]:
+def _page(batches: list[Listed], after: str | None, before: str | None, limit: int) -> tuple[list[Listed], bool]:
     """One page of a list, newest first, and whether there is more in the direction asked for. Raises WireError 400."""
     ids = [batch.id for batch in batches]
     cursor = after or before

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, cast
 
-from batchtrial.emulator.effects import Effects
+from batchtrial.emulator.effects import Effects, ListLag, decoded, encoded
 from batchtrial.emulator.records import Batch, Provider
 from batchtrial.emulator.world import World
 
@@ -26,6 +26,14 @@ class NewBatch:
     is_upstream: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A batch in a list: enough to cut pages before the batches of a page are read."""
+
+    seq: int
+    id: str
+
+
 COLUMNS = """b.*, CASE WHEN is_upstream THEN (SELECT count(*) FROM answered a WHERE a.batch = b.seq) ELSE 0 END AS n_answered"""
 
 
@@ -38,7 +46,7 @@ def _batch(row: sqlite3.Row) -> Batch:
         n_rows=row["n_rows"],
         blob=row["blob"],
         wire=json.loads(row["wire"]),
-        effects=Effects.model_validate_json(row["effects"]),
+        effects=decoded(row["effects"]),
         problems=tuple(json.loads(row["problems"])),
         is_upstream=bool(row["is_upstream"]),
         n_answered=row["n_answered"],
@@ -66,7 +74,7 @@ class Batches:
                     new.n_rows,
                     new.blob,
                     json.dumps(new.wire),
-                    new.effects.model_dump_json(exclude_unset=True),
+                    encoded(new.effects),
                     json.dumps(new.problems),
                     int(new.is_upstream),
                 ),
@@ -83,11 +91,6 @@ class Batches:
         """The newest batch of that id, deleted or not."""
         row = self.world.row(f"SELECT {COLUMNS} FROM batches b WHERE provider = ? AND id = ? ORDER BY seq DESC LIMIT 1", (provider, batch_id))
         return None if row is None else _batch(row)
-
-    def newest_first(self, provider: Provider) -> list[Batch]:
-        """All batches of a provider that were not deleted."""
-        rows = self.world.rows(f"SELECT {COLUMNS} FROM batches b WHERE provider = ? AND deleted_at IS NULL ORDER BY seq DESC", (provider,))
-        return [_batch(row) for row in rows]
 
     def all(self) -> list[Batch]:
         """Every batch ever accepted, oldest first."""
@@ -110,7 +113,7 @@ class Batches:
     def disturb(self, batch: Batch, effects: Effects) -> Batch:
         """Give a batch that exists other effects."""
         with self.world.commit() as db:
-            db.execute("UPDATE batches SET effects = ? WHERE seq = ?", (effects.model_dump_json(exclude_unset=True), batch.seq))
+            db.execute("UPDATE batches SET effects = ? WHERE seq = ?", (encoded(effects), batch.seq))
         return self.by_seq(batch.seq)
 
     def count_poll(self, batch: Batch) -> int:
@@ -119,18 +122,23 @@ class Batches:
             db.execute("UPDATE batches SET polls = polls + 1 WHERE seq = ?", (batch.seq,))
             return int(db.execute("SELECT polls FROM batches WHERE seq = ?", (batch.seq,)).fetchone()["polls"])
 
-    def listed(self, provider: Provider, *, is_first_page: bool) -> list[Batch]:
-        """Newest first, without those that a lagging list does not show yet."""
-        if not any(batch.effects.list_lag for batch in self.newest_first(provider)):
-            return self.newest_first(provider)
+    def listed(self, provider: Provider, *, is_first_page: bool) -> list[Listed]:
+        """Newest first, without those that were deleted and those that a lagging list does not show yet."""
         with self.world.commit() as db:
-            if is_first_page:
-                db.execute("UPDATE batches SET list_calls = list_calls + 1 WHERE provider = ?", (provider,))
-            calls = {row["seq"]: row["list_calls"] for row in db.execute("SELECT seq, list_calls FROM batches").fetchall()}
-            now = self.world.clock.now()
-            return [batch for batch in self.newest_first(provider) if not _is_hidden(batch, calls[batch.seq], now)]
+            rows = db.execute(
+                "SELECT seq, id, created_at, list_calls, json_extract(effects, '$.list_lag') AS lag FROM batches "
+                "WHERE provider = ? AND deleted_at IS NULL ORDER BY seq DESC",
+                (provider,),
+            ).fetchall()
+            lagging = [row["seq"] for row in rows if row["lag"] is not None]
+            if lagging and is_first_page:
+                db.executemany("UPDATE batches SET list_calls = list_calls + 1 WHERE seq = ?", [(seq,) for seq in lagging])
+        now, this_call = self.world.clock.now(), int(is_first_page)
+        return [Listed(row["seq"], row["id"]) for row in rows if not _is_hidden(row, row["list_calls"] + this_call, now)]
 
 
-def _is_hidden(batch: Batch, list_calls: int, now: float) -> bool:
-    lag = batch.effects.list_lag
-    return lag is not None and (list_calls <= lag.calls or now < batch.created_at + lag.seconds)
+def _is_hidden(row: sqlite3.Row, list_calls: int, now: float) -> bool:
+    if row["lag"] is None:
+        return False
+    lag = ListLag.model_validate_json(row["lag"])
+    return list_calls <= lag.calls or now < row["created_at"] + lag.seconds

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from batchtrial.emulator.draws import token
@@ -123,7 +122,7 @@ DOWNLOAD_OPS: Final = frozenset({"download", "download_error", "results"})
 class Rule(Strict):
     """One fault rule."""
 
-    match: Match = Match()
+    match: Match = Match.model_construct()
     on: tuple[int, ...] | Literal["every"] | First = Field((1,), description="Occurrences, counted from 1 per rule.")
     do: Do
 
@@ -176,13 +175,10 @@ class Rule(Strict):
         return occurrence in self.on
 
 
-RULES: Final = TypeAdapter(tuple[Rule, ...])
-
-
 def decode_rules(data: Any) -> tuple[Rule, ...]:
     """Rules from decoded JSON or YAML: a list, or one mapping. Raises FaultFileError."""
     try:
-        return RULES.validate_python([data] if isinstance(data, dict) else data or [])
+        return TypeAdapter(tuple[Rule, ...]).validate_python([data] if isinstance(data, dict) else data or [])
     except ValidationError as err:
         first = err.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
@@ -191,6 +187,8 @@ def decode_rules(data: Any) -> tuple[Rule, ...]:
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
     """Rules from a JSON or YAML file. Raises FaultFileError."""
+    import yaml  # most servers start without a fault file
+
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:

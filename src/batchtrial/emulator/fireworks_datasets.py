@@ -124,7 +124,7 @@ class Datasets:
         await call.gate()
         account = call.request.path_params["account"]
         rows = self.world.rows("SELECT * FROM datasets WHERE account = ? ORDER BY seq", (account,))
-        return JSONResponse(page(call.request, "datasets", [self.shown(row) for row in rows]))
+        return JSONResponse(page(call.request, "datasets", rows, self.shown))
 
     async def delete(self, call: Call) -> Response:
         name = dataset_name(call)

@@ -42,7 +42,7 @@ BASE: Final = "/v1/accounts/{account}/batchInferenceJobs"
 class Parameters(BaseModel):
     """`inferenceParameters` of a job."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
     maxTokens: int | None = None
     temperature: float | None = Field(None, ge=0.0, le=2.0)
     topP: float | None = Field(None, ge=0.0, le=1.0)
@@ -54,7 +54,7 @@ class Parameters(BaseModel):
 class CreateJob(BaseModel):
     """Body of a create call; fields that the SDK's types do not have are kept too."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
     displayName: str | None = None
     model: str | None = None
     inputDatasetId: str | None = None
@@ -231,8 +231,11 @@ class Jobs:
         is_first_page = not call.request.query_params.get("pageToken")
         batches = self.service.batches.listed("fireworks", is_first_page=is_first_page)
         mine = [batch for batch in reversed(batches) if batch.id.startswith(prefix)]
-        shown = await asyncio.to_thread(lambda: [self.shown(batch) for batch in mine])
-        return JSONResponse(page(call.request, "batchInferenceJobs", shown))
+
+        def collect() -> dict[str, Any]:
+            return page(call.request, "batchInferenceJobs", mine, lambda each: self.shown(self.service.batches.by_seq(each.seq)))
+
+        return JSONResponse(await asyncio.to_thread(collect))
 
     async def delete(self, call: Call) -> Response:
         await call.gate(part=call.request.path_params["job"])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
 from batchtrial.emulator.wire import WireError
 
+T = TypeVar("T")
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 _TERM: Final = re.compile(r"""\s*([A-Za-z_.]+)\s*(!=|>=|<=|=|>|<|:)\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^\s"']+)\s*""")
+_BY_CREATION: Final = re.compile(r"(?:createTime|create_time|created_time|createdTime)(?: asc| desc)?")
 _COMPARE: Final[dict[str, Callable[[str, str], bool]]] = {
     "=": lambda have, want: have == want,
     "!=": lambda have, want: have != want,
@@ -91,15 +93,17 @@ def masked(request: Request, shown: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in shown.items() if key in wanted}
 
 
-def page(request: Request, key: str, shown: list[dict[str, Any]]) -> dict[str, Any]:
-    """One page of a list, oldest first by default."""
-    fits = filter_of(request.query_params.get("filter", ""))
-    found = ordered(request, [each for each in shown if fits(each)])
+def page(request: Request, key: str, found: Sequence[T], show: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """One page of a list given oldest first; only what is on the page is shown, unless a filter or an order asks for all."""
+    fits, order = filter_of(request.query_params.get("filter", "")), request.query_params.get("orderBy", "").split()
     start, size = _start(request), _page_size(request)
     end = start + size
-    following = base64.urlsafe_b64encode(f"from:{end}".encode()).decode() if end < len(found) else ""
-    return {
-        key: [masked(request, each) for each in found[start:end]],
-        "nextPageToken": following,
-        "totalSize": len(found),
-    }
+    if not request.query_params.get("filter") and (not order or _BY_CREATION.fullmatch(" ".join(order))):
+        n_found = len(found)
+        in_order = found[::-1] if order[-1:] == ["desc"] else found
+        shown = [show(each) for each in in_order[start:end]]
+    else:
+        everything = ordered(request, [each for each in map(show, found) if fits(each)])
+        n_found, shown = len(everything), everything[start:end]
+    following = base64.urlsafe_b64encode(f"from:{end}".encode()).decode() if end < n_found else ""
+    return {key: [masked(request, each) for each in shown], "nextPageToken": following, "totalSize": n_found}

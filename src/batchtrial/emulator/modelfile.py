@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from batchtrial.emulator.asked import Asked
 from batchtrial.emulator.draws import digest
@@ -61,9 +61,9 @@ class Rates(Strict):
 class ArmRates(Strict):
     """Rates by class of question."""
 
-    open_answerable: Rates = Rates(right=0.7, verbose=0.1, abstain=0.2)
-    open_unanswerable: Rates = Rates(right=0.5)
-    closed: Rates = Rates(right=0.5, verbose=0.1, abstain=0.2)
+    open_answerable: Rates = Rates.model_construct(right=0.7, verbose=0.1, abstain=0.2)
+    open_unanswerable: Rates = Rates.model_construct(right=0.5)
+    closed: Rates = Rates.model_construct(right=0.5, verbose=0.1, abstain=0.2)
 
     def of(self, question: QuestionClass) -> Rates:
         found: Rates = getattr(self, question)
@@ -96,7 +96,7 @@ class Arm(Strict):
 
     name: str = Field(min_length=1)
     match: ArmMatch
-    rates: ArmRates = ArmRates()
+    rates: ArmRates = ArmRates.model_construct()
 
 
 class ModelFile(Strict):
@@ -106,7 +106,7 @@ class ModelFile(Strict):
     items_file: str | None = Field(None, description="Answer key, JSONL; relative to this file.")
     sigma: float = Field(1.5, ge=0.0, le=10.0, description="Standard deviation of item difficulty on the logit scale.")
     arms: tuple[Arm, ...] = ()
-    default_rates: ArmRates = Field(ArmRates(), description="Rates when no arm fits.")
+    default_rates: ArmRates = Field(ArmRates.model_construct(), description="Rates when no arm fits.")
     abstentions: tuple[str, ...] = Field(ABSTENTIONS, min_length=1, description="Abstentions with a passage at hand.")
     closed_abstentions: tuple[str, ...] = Field(CLOSED_ABSTENTIONS, min_length=1, description="Abstentions without one.")
     wrappers: tuple[str, ...] = Field(WRAPPERS, min_length=1, description="Sentences for verbose answers, with {answer}.")
@@ -148,9 +148,6 @@ class Item(Strict):
         return "open_unanswerable" if self.is_unanswerable else "open_answerable"
 
 
-_ITEM: Final = TypeAdapter(Item)
-
-
 def sha256_text(text: str) -> str:
     """sha256 of a text, hexadecimal."""
     return digest(text).hex()
@@ -186,7 +183,7 @@ def load_items(path: Path) -> dict[str, Item]:
             if not line.strip():
                 continue
             try:
-                item = _ITEM.validate_json(line)
+                item = Item.model_validate_json(line)
             except ValidationError as err:
                 first = err.errors()[0]
                 raise ModelFileError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -30,6 +30,7 @@ TIMES: Final = ("in_progress", "finalizing", "completed", "failed", "expired", "
 class Lifetime(BaseModel):
     """`output_expires_after`."""
 
+    model_config = ConfigDict(defer_build=True)
     anchor: Literal["created_at"]
     seconds: int = Field(ge=3600, le=2_592_000)
 
@@ -37,7 +38,7 @@ class Lifetime(BaseModel):
 class CreateBatch(BaseModel):
     """Body of a create call."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     input_file_id: str
     endpoint: str
     completion_window: Literal["24h"]
@@ -138,8 +139,9 @@ class OpenAIBatches:
         limit = whole_number(query.get("limit"), 20, 1, 100, "limit")
         after = query.get("after")
         batches = self.service.batches.listed("openai", is_first_page=not after)
-        found = envelope([{"id": batch.id, "batch": batch} for batch in batches], after, limit)
-        found["data"] = await asyncio.to_thread(lambda: [self.shown(each["batch"]) for each in found["data"]])
+        found = envelope([{"id": each.id, "seq": each.seq} for each in batches], after, limit)
+        by_seq = self.service.batches.by_seq
+        found["data"] = await asyncio.to_thread(lambda: [self.shown(by_seq(each["seq"])) for each in found["data"]])
         return PrettyJson(found)
 
     async def cancel(self, call: Call) -> Response:

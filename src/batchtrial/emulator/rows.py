@@ -19,8 +19,8 @@ from batchtrial.emulator.simulation import Answer, Identity, SimulatedModel
 
 RowKind = Literal["succeeded", "errored", "expired", "cancelled", "missing"]
 Reader = Callable[[bytes], "Read"]
-_NO_FAULTS: Final = RowFaults()
-_ALL_FAILED: Final = ErroredRows(status=500, message="The server had an error while processing your request.")
+_NO_FAULTS: Final = RowFaults.model_construct()
+_ALL_FAILED: Final = ErroredRows.model_construct(status=500, message="The server had an error while processing your request.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

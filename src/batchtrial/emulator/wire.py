@@ -215,6 +215,7 @@ class Endpoint:
             self.wire.authenticate(call.request)
             self.service.world.count_call(self.wire.name, self.op, carried_out=False)
             response = await self.handler(call)
+            self.service.world.count_call(self.wire.name, self.op, carried_out=True)
             for do in call.fired:
                 if do.status is not None and do.after_commit:
                     raise status_error(do)
@@ -222,7 +223,6 @@ class Endpoint:
             return self.wire.error(err, call.request_id)
         except HTTPException as err:
             return self.wire.error(WireError(err.status_code, str(err.detail)), call.request_id)
-        self.service.world.count_call(self.wire.name, self.op, carried_out=True)
         return response
 
     async def _send(self, call: Call, response: Response, scope: Scope, receive: Receive, send: Send) -> None:

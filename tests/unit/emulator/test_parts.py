@@ -121,7 +121,7 @@ def test_a_fault_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def listed(query: str) -> dict[str, Any]:
     scope = {"type": "http", "query_string": query.encode(), "headers": [], "method": "GET", "path": "/"}
     jobs = [{"name": f"j{i}", "state": "A" if i % 2 else "B", "createTime": f"2026-01-0{1 + i // 2}"} for i in range(6)]
-    return page(Request(scope), "jobs", jobs)
+    return page(Request(scope), "jobs", jobs, dict)
 
 
 @pytest.mark.parametrize(
