@@ -18,7 +18,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.choose import Careful, Odd, Quick, Source, fate, stand_in
 from batchtrial.phases.index import Ids, Index, load_index
-from batchtrial.phases.predictions import HEADER, ItemFields, Rows, arms_in_order
+from batchtrial.phases.predictions import HEADER, STRETCH, ItemFields, Rows, arms_in_order
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.providers.base import Plain, Provider
 from batchtrial.records import BadLine, Outcome, RawResult, Verdict
@@ -77,17 +77,26 @@ class Output:
     predictions: Sink
     combined: IO[bytes]
     combined_size: int = 0
+    begins: dict[str, list[int]] = field(default_factory=dict)  # arm -> byte of predictions.csv at which each stretch of items begins
 
-    def write(self, rows: bytes, lines: bytes) -> None:
+    def write(self, arm: str, place: int, rows: bytes, lines: bytes) -> None:
+        """Rows of some items, the first of them at this place of the order, and the lines that they come from."""
+        if place % STRETCH == 0:
+            self.begins.setdefault(arm, []).append(self.predictions.size)
         self.predictions.write(rows)
         self.combined.write(lines)
         self.combined_size += len(lines)
 
     def mark(self) -> tuple[Any, int]:
+        """Where everything stands now, for `rewind`."""
         return self.predictions.mark(), self.combined_size
 
     def rewind(self, mark: tuple[Any, int]) -> None:
+        """Forget what was written since the mark."""
         self.predictions.rewind(mark[0])
+        for begins in self.begins.values():
+            while begins and begins[-1] >= self.predictions.size:
+                begins.pop()
         self.combined.seek(mark[1])
         self.combined.truncate()
         self.combined_size = mark[1]
@@ -150,24 +159,28 @@ class Reader:
         account = Account()
         samples = part.arm.samples
         n_items = max(1, ANSWERS_AT_ONCE // samples)
-        for turn, item in enumerate(range(0, part.shard.n_items, n_items)):
+        first, end = part.shard.first_item, part.shard.first_item + part.shard.n_items
+        place, turn = first, 0
+        while place < end:
             if turn % TURNS_BETWEEN_CHECKS == 0:
                 self.check()
-            here = min(n_items, part.shard.n_items - item)
-            begin, end = item * samples, (item + here) * samples
-            lines, wanted = source.lines(begin, end), ids[begin:end]
+            turn += 1
+            here = min(n_items, end - place, STRETCH - place % STRETCH)
+            begin = (place - first) * samples
+            lines, wanted = source.lines(begin, begin + here * samples), ids[begin : begin + here * samples]
             raw, answers = _all_plain(lines, wanted, self.codec)
             if answers is not None:
-                self.out.write(part.rows.plain(part.shard.first_item + item, here, answers), raw)
+                self.out.write(part.arm.stem, place, part.rows.plain(place, here, answers), raw)
                 account.outcomes[Outcome.SUCCEEDED] += len(wanted)
             else:
-                self._write_mixed(part, part.shard.first_item + item, here, wanted, lines, account)
+                self._write_mixed(part, place, here, wanted, lines, account)
+            place += here
         return account
 
-    def _write_mixed(self, part: Part, first: int, n_items: int, ids: list[str], lines: list[bytes | None], account: Account) -> None:
+    def _write_mixed(self, part: Part, place: int, n_items: int, ids: list[str], lines: list[bytes | None], account: Account) -> None:
         results = [fate(one, part.sources) if line is None else self._decoded(line, one) for one, line in zip(ids, lines, strict=True)]
         kept = (stand_in(result) if line is None else line for result, line in zip(results, lines, strict=True))
-        self.out.write(part.rows.mixed(first, n_items, results), b"".join(kept))
+        self.out.write(part.arm.stem, place, part.rows.mixed(place, n_items, results), b"".join(kept))
         account.add(result.outcome for result in results)
 
     def _decoded(self, line: bytes, custom_id: str) -> RawResult:
@@ -265,7 +278,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, items: ItemF
                 account += counted
                 odd.extend(found)
                 step(shard.lines)
-    write_bytes(layout.account, encode_json(_account_file(accounts, odd, out.combined_size)), hook=work.hook)
+    write_bytes(layout.account, encode_json(_account_file(accounts, odd, out)), hook=work.hook)
     work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
 
 
@@ -284,7 +297,7 @@ def _compare(view: View, shard: Shard, counted: Account) -> None:
         )
 
 
-def _account_file(accounts: dict[str, Account], odd: Odd, combined_size: int) -> dict[str, Any]:
+def _account_file(accounts: dict[str, Account], odd: Odd, out: Output) -> dict[str, Any]:
     total = Account()
     for one in accounts.values():
         total += one
@@ -297,7 +310,8 @@ def _account_file(accounts: dict[str, Account], odd: Odd, combined_size: int) ->
             kind: {"count": count, "samples": [{k: v for k, v in s.items() if k != "kind"} for s in samples if s["kind"] == kind]}
             for kind, count in odd.counts.items()
         },
-        "results_combined": {"lines": sum(total.outcomes.values()), "bytes": combined_size},
+        "results_combined": {"lines": sum(total.outcomes.values()), "bytes": out.combined_size},
+        "predictions": {"bytes": out.predictions.size, "items_per_stretch": STRETCH, "stretches_begin": out.begins},
     }
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.index import Index
@@ -40,12 +41,26 @@ COLUMNS: Final = (
 HEADER: Final = (",".join(COLUMNS) + "\r\n").encode()
 
 
+STRETCH: Final = 4096
+"""Items whose rows of one arm are read together. account.json says at which byte each such stretch begins: rows hold line ends, so that no reader
+could find one of them from the middle of the file."""
+
+
 def schema() -> dict[str, Any]:
     """Column types for polars."""
     import polars as pl  # only readers need it; parse is done without
 
     whole = {"sample_index", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"}
     return {name: pl.Int64 if name in whole else pl.Float64 if name == "temp" else pl.String for name in COLUMNS}
+
+
+def read_stretch(path: Path, begin: int, end: int) -> Any:
+    """The rows between two bytes of the file as a polars frame."""
+    import polars as pl
+
+    with path.open("rb") as file:
+        file.seek(begin)
+        return pl.read_csv(file.read(end - begin), has_header=False, schema=schema())
 
 
 def arms_in_order(trial: Trial) -> tuple[Arm, ...]:
@@ -139,3 +154,15 @@ class Rows:
                 f"{tokens},{result.outcome},{field(result.error)},{details},{close}"
             )
         return "".join(made).encode()
+
+
+ROW_GROUP: Final = 8192
+"""Rows that a reader of predictions.parquet can skip or take at once."""
+
+
+def write_parquet(source: Path, target: IO[bytes]) -> None:
+    """predictions.csv as a table with types, in row groups that can be read one by one; streamed, so that memory does not grow with it."""
+    import polars as pl
+
+    lazy = pl.scan_csv(source, schema=schema())
+    lazy.sink_parquet(target, compression="lz4", statistics=False, row_group_size=ROW_GROUP, maintain_order=True, engine="streaming")

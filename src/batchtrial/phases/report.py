@@ -1,7 +1,7 @@
 """report: what was found, in plain words first, then in numbers, with what it cost and where it came from.
 
-Writes report.md and report.html of each trial, and aggregate_report.md of the run. No times, process ids or names of runs stand in them: the same
-config and answers give the same bytes.
+Writes report.md and report.html of each trial, predictions.parquet beside its CSV for analyses of your own, and aggregate_report.md of the run. No
+times, process ids or names of runs stand in them: the same config and answers give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from batchtrial.keys import digest
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
 from batchtrial.phases.forest import Line, forest
+from batchtrial.phases.predictions import write_parquet
 from batchtrial.records import Verdict
-from batchtrial.state.store import write_bytes
+from batchtrial.state.store import replacing, write_bytes
 
 FORM: Final = 1
 STAGE: Final = "report"
@@ -29,6 +30,7 @@ EXAMPLES_EACH_WAY: Final = 3
 MOST_CHARS: Final = 400
 BANNERS: Final = {
     "dry_run": "SIMULATED ANSWERS: this was a dry run; no model was asked and the effect was planted",
+    "simulated_replay": "SIMULATED ANSWERS: this replays the recording of a dry run; no model was ever asked",
     "replay": "RECORDED ANSWERS: this run replays a recording; no model was asked now",
 }
 
@@ -296,7 +298,9 @@ class Report:
             layout, content = view.trial_layout(trial), blocks(view, trial)
             write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)
             write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
-            work.publish(trial, STAGE, inputs, [layout.report_md, layout.report_html])
+            with replacing(layout.predictions_parquet, hook=work.hook) as table:
+                write_parquet(layout.predictions, table)
+            work.publish(trial, STAGE, inputs, [layout.report_md, layout.report_html, layout.predictions_parquet])
         write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)
 
 

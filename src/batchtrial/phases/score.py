@@ -1,17 +1,17 @@
 """score: predictions in, scores per item and arm out.
 
-Writes per_item_scores.csv, one row per (item, condition, temperature) with the items in the run's order, and predictions.parquet, the same table as
-predictions.csv for programs (made here because scoring is its first reader). Only answers are scored: a request that never succeeded is counted as
-lost and is no wrong answer. The samples of an item are averaged inside the item and condition.
+Writes per_item_scores.csv, one row per (item, condition, temperature) with the items in the run's order. Only answers are scored: a request that
+never succeeded is counted as lost and is no wrong answer. The samples of an item are averaged inside the item and condition.
 """
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -21,20 +21,16 @@ from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.index import Index, load_index
 from batchtrial.phases.measures import BUILT_IN, RATES, SCORE_COLUMNS
-from batchtrial.phases.predictions import arms_in_order, schema
+from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.records import Outcome, Verdict
 from batchtrial.scoring import Gold, ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.sources import default_metric
 from batchtrial.state.files import PreparedManifest
-from batchtrial.state.store import fingerprint, replacing
 
 FORM: Final = 1
 STAGE: Final = "scored"
-ITEMS_AT_ONCE: Final = 4096
-ROW_GROUP: Final = 8192
-"""Rows that a reader of predictions.parquet can skip or take at once."""
 
 
 def metric_names(config: Config, prepared: PreparedManifest | None) -> dict[str, str]:
@@ -60,13 +56,18 @@ def scorers(config: Config, prepared: PreparedManifest | None) -> dict[str, Scor
     return found
 
 
-def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions, predictions: pl.LazyFrame) -> tuple[str, ...]:
+def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions, predictions: Path) -> tuple[str, ...]:
     """Names of the numbers that the user's metrics give, found out by scoring one answer of each set. Raises ConfigError."""
     names: set[str] = set()
     for name, scorer in by_set.items():
         if not scorer.main and not scorer.further:
             continue
-        one = predictions.filter(pl.col("dataset") == name, pl.col("outcome") == Outcome.SUCCEEDED.value).head(1).collect()
+        one = (
+            pl.scan_csv(predictions, schema=schema())
+            .filter(pl.col("dataset") == name, pl.col("outcome") == Outcome.SUCCEEDED.value)
+            .head(1)
+            .collect()
+        )
         if one.height:
             item_id, text = one["item_id"][0], one["response_text"][0]
             place = next(p for p, key in enumerate(zip(index.dataset, index.item_id, strict=True)) if key == (name, item_id))
@@ -88,21 +89,23 @@ class Desk:
     questions: Questions
     scorer_by_set: Mapping[str, Scorer]
     user: tuple[str, ...]
-    predictions: pl.LazyFrame
-    arms: tuple[tuple[Arm, int], ...]  # with the row of predictions at which each begins
+    predictions: Path
+    arms: tuple[tuple[Arm, tuple[int, ...]], ...]  # with the bytes of predictions.csv between which the rows of each stretch of items stand
 
-    def rows(self, begin: int, end: int) -> pl.DataFrame:
-        """per_item_scores rows of items begin .. end: item by item, each with its arms in order."""
+    def rows(self, stretch: int) -> pl.DataFrame:
+        """per_item_scores rows of a stretch of items: item by item, each with its arms in order."""
+        begin = stretch * STRETCH
+        end = min(begin + STRETCH, len(self.index))
         golds = [(self.scorer_by_set[item.dataset], self.scorer_by_set[item.dataset].prepare_gold(item)) for item in self.questions.read(begin, end)]
-        frames = [self._arm_rows(number, begin, end, golds) for number in range(len(self.arms))]
+        frames = [self._arm_rows(number, stretch, begin, end, golds) for number in range(len(self.arms))]
         return pl.concat(frames).sort("place", "arm").select(*SCORE_COLUMNS, *self.user)
 
-    def _arm_rows(self, number: int, begin: int, end: int, golds: Sequence[tuple[Scorer, Gold]]) -> pl.DataFrame:
-        arm, first = self.arms[number]
+    def _arm_rows(self, number: int, stretch: int, begin: int, end: int, golds: Sequence[tuple[Scorer, Gold]]) -> pl.DataFrame:
+        arm, bounds = self.arms[number]
         k = arm.samples
-        answers = self.predictions.slice(first + begin * k, (end - begin) * k).select("item_id", "outcome", "response_text").collect()
+        answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1])
         if answers["item_id"].gather_every(k).to_list() != self.index.item_id[begin:end]:
-            raise RunStateMissing("predictions.parquet is not in the order of the index", where=arm.name, hint="run with --from_step parse")
+            raise RunStateMissing("predictions.csv is not in the order of the index", where=arm.name, hint="run with --from_step parse")
         texts = zip(answers["outcome"].to_list(), answers["response_text"].to_list(), strict=True)
         scores = [
             scorer.score(gold, text) if outcome == Outcome.SUCCEEDED and text is not None else None
@@ -162,15 +165,6 @@ def averaged(scores: Sequence[ItemScore | None], k: int, user: Sequence[str]) ->
     )
 
 
-def write_parquet(work: Work, source: Path, target: Path) -> None:
-    """predictions.csv as a table with types, in row groups that can be read one by one."""
-    with replacing(target, hook=work.hook) as file:
-        pl.scan_csv(source, schema=schema()).sink_parquet(
-            file, compression="lz4", statistics=False, row_group_size=ROW_GROUP, maintain_order=True, engine="streaming"
-        )
-    work.view.stamps.learn(target, fingerprint(target))
-
-
 def as_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
     """Rows in the form of every table that we write: absent values empty, line ends as in predictions.csv."""
     out = io.BytesIO()
@@ -210,32 +204,34 @@ class Score:
 
 def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, questions: Questions) -> None:
     layout = work.view.trial_layout(trial)
-    write_parquet(work, layout.predictions, layout.predictions_parquet)
-    arms, first = [], 0
-    for arm in arms_in_order(trial):
-        arms.append((arm, first))
-        first += len(index) * arm.samples
     by_set = scorers(work.config, work.view.prepared)
-    predictions = pl.scan_parquet(layout.predictions_parquet)
     desk = Desk(
         index=index,
         questions=questions,
         scorer_by_set=by_set,
-        user=user_names(by_set, index, questions, predictions),
-        predictions=predictions,
-        arms=tuple(arms),
+        user=user_names(by_set, index, questions, layout.predictions),
+        predictions=layout.predictions,
+        arms=stretches(trial, json.loads(layout.account.read_bytes())["predictions"]),
     )
     with work.progress.task(f"score {trial.slug}", len(index)) as step, publishing(work, layout.scores) as out:
         _write(desk, out, work, step)
-    work.publish(trial, STAGE, inputs, [layout.scores, layout.predictions_parquet])
+    work.publish(trial, STAGE, inputs, [layout.scores])
+
+
+def stretches(trial: Trial, record: Mapping[str, Any]) -> tuple[tuple[Arm, tuple[int, ...]], ...]:
+    """Each arm with the bytes between which its stretches stand; the last one of an arm ends where the next arm begins."""
+    arms = arms_in_order(trial)
+    begins = [record["stretches_begin"][arm.stem] for arm in arms]
+    ends = [*(each[0] for each in begins[1:]), record["bytes"]]
+    return tuple((arm, (*each, end)) for arm, each, end in zip(arms, begins, ends, strict=True))
 
 
 def _write(desk: Desk, out: Sink, work: Work, step: Callable[[int], None]) -> None:
-    for begin in range(0, len(desk.index), ITEMS_AT_ONCE):
+    for stretch in range(-(-len(desk.index) // STRETCH)):
         work.stop.check()
-        end = min(begin + ITEMS_AT_ONCE, len(desk.index))
-        out.write(as_csv(desk.rows(begin, end), header=begin == 0))
-        step(end - begin)
+        rows = desk.rows(stretch)
+        out.write(as_csv(rows, header=stretch == 0))
+        step(rows.height // len(desk.arms))
 
 
 phase = Score()

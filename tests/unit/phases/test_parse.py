@@ -19,7 +19,7 @@ from tests.unit.phases.world import Stop, World, closed_items, error_line, open_
 from batchtrial.config.expand import Arm
 from batchtrial.errors import Stopped
 from batchtrial.phases import parse
-from batchtrial.phases.predictions import COLUMNS, schema
+from batchtrial.phases.predictions import COLUMNS, read_stretch, schema, write_parquet
 from batchtrial.records import Outcome
 from batchtrial.state.layout import TrialLayout
 
@@ -299,6 +299,31 @@ def test_a_repeated_key_cannot_pass_one_answer_off_as_another(tmp_path: Path) ->
             w.settle(shard)
         w.run(parse.phase)
         assert table(w)["outcome"].to_list()[:3] == ["succeeded", "missing", "succeeded"]
+
+
+def test_the_typed_table_says_what_the_csv_says(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(40)) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c7" else NASTY[int(item_id[1:]) % len(NASTY)])
+        w.run(parse.phase)
+        with (tmp_path / "table.parquet").open("wb") as file:
+            write_parquet(layout(w).predictions, file)
+        assert pl.read_parquet(tmp_path / "table.parquet").equals(table(w))
+
+
+def test_the_account_says_where_each_stretch_of_items_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "STRETCH", 7)
+    with world(tmp_path, closed=closed_items(30), samples_per_item=3, submission={"lines_per_part": 36}) as w:
+        for arm, shard in w.parts():
+            # Every second part goes to the careful reader after the quick one has begun to write.
+            lines = w.lines(arm, shard, plain)
+            w.save(arm, shard, [*lines, b"junk\n"] if shard.part_index % 2 else lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        record = account(w)["predictions"]
+        for arm in w.trial.arms:
+            want = table(w).filter(condition=arm.condition)["item_id"].to_list()[:: 7 * 3]
+            begins = record["stretches_begin"][arm.stem]
+            assert [read_stretch(layout(w).predictions, begin, record["bytes"])["item_id"][0] for begin in begins] == want
 
 
 def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> None:

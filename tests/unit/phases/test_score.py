@@ -14,7 +14,6 @@ from batchtrial.config.expand import Arm
 from batchtrial.errors import ConfigError, Stopped
 from batchtrial.phases import parse, score
 from batchtrial.phases.measures import SCORE_COLUMNS
-from batchtrial.phases.predictions import schema
 
 
 def scored(w: World) -> pl.DataFrame:
@@ -115,14 +114,6 @@ def test_clusters_are_carried_along(tmp_path: Path) -> None:
     assert got["cluster"].null_count() == 0
 
 
-def test_the_typed_table_says_what_the_csv_says(tmp_path: Path) -> None:
-    with world(tmp_path, closed=closed_items(40)) as w:
-        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c7" else f'"{item_id}"\n, \\ =1+1')
-        scored(w)
-        layout = w.layout.trial(w.trial.slug)
-        assert pl.read_parquet(layout.predictions_parquet).equals(pl.read_csv(layout.predictions, schema=schema()))
-
-
 def length(item: object, text: str) -> float:
     return float(len(text))
 
@@ -186,7 +177,8 @@ def test_a_stop_leaves_no_scores(tmp_path: Path) -> None:
 def test_stretches_of_items_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for size in (2, 4096):
-        monkeypatch.setattr(score, "ITEMS_AT_ONCE", size)
+        for module in (parse, score):
+            monkeypatch.setattr(module, "STRETCH", size)
         with world(tmp_path / str(size), opened=open_items(5, unanswerable_every=3), closed=closed_items(6), samples_per_item=2) as w:
             w.answer_all(right)
             scored(w)
