@@ -5,6 +5,7 @@ The emulator's world lies in the run's folder, so a resumed run meets the same p
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -128,7 +129,7 @@ class Emulator:
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return dict(json.load(answer))
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise ProviderError(f"the emulator does not answer: {error}", where=str(self._url), retryable=True) from None
 
     def close(self) -> None:

@@ -109,8 +109,15 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
     if given.emulator_url and not given.dry_run and not given.resume:
         raise ConfigError("--emulator_url needs --dry_run")
     if given.dry_run or given.replay_dir:
-        changes["mode"] = "dry_run" if given.dry_run else "replay"
+        changes["mode"] = "dry_run" if given.dry_run else replay_mode(given.replay_dir)
     return changes
+
+
+def replay_mode(recording: Path) -> str:
+    """Whether a recording's answers are a real model's. Raises RunStateMissing, ManifestCorrupt."""
+    from batchtrial.providers.recording import load_metadata, source_of
+
+    return "simulated_replay" if load_metadata(source_of(recording)).simulated else "replay"
 
 
 def _number(text: str, flag: str) -> float:

@@ -15,6 +15,7 @@ from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.errors import RunnerError, RunStateMissing, Stopped
+from batchtrial.providers.base import Provider
 from batchtrial.run.loop import Finished, Services, execute
 from batchtrial.run.saved import first_flags, saved_config, saved_text
 from batchtrial.run.session import Opening, Session, open_run
@@ -77,7 +78,13 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
     holder.append(session)
     handler = log_to(layout.log)
     bars = progress()
-    services = Services(codec=wiring.codec, provider=wiring.provider, now=wiring.now, stop=stop, progress=bars, hook=hooks)
+    opened: list[Provider] = []
+
+    def provider() -> Provider:
+        opened[:] = [wiring.provider()]
+        return opened[0]
+
+    services = Services(codec=wiring.codec, provider=provider, now=wiring.now, stop=stop, progress=bars, hook=hooks)
     try:
         bars.note(f"run {run_id} in {layout.root}" + (" (dry run: simulated answers)" if config.mode == "dry_run" else ""))
         for line in session.healed:
@@ -91,6 +98,8 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
         log.error("%s", error)
         raise
     finally:
+        for one in opened:
+            one.close()
         wiring.close()
         session.close()
         logging.getLogger("batchtrial").removeHandler(handler)

@@ -18,8 +18,11 @@ from batchtrial.state.ledger import Money
 def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     """For standard output."""
     c = finished.counts
-    if view.config.mode == "dry_run":
-        yield "SIMULATED ANSWERS: this was a dry run against the emulator"
+    if view.config.is_simulated:
+        how = "dry run against the emulator" if view.config.mode == "dry_run" else "recording of a dry run"
+        yield f"SIMULATED ANSWERS: no model was asked ({how})"
+    elif view.config.is_replay:
+        yield "RECORDED ANSWERS: a real model gave them when the recording was made"
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
     paid = f"${money.spent_usd:.4f} spent" if not money.unpriced else f"${money.spent_usd:.4f} spent, {money.unpriced} attempts without a known price"
     in_flight = f", ${money.in_flight_usd:.4f} in flight" if money.in_flight_usd else ""

@@ -71,6 +71,8 @@ class Wiring:
 
     @cached_property
     def _live(self) -> Provider:
+        if self._config.is_replay:
+            return self._replay()
         server = self.emulator or self.rows
         if server is not None:
             return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], dryrun.KEY))
@@ -81,14 +83,12 @@ class Wiring:
             return provider
         from batchtrial.providers.cassette import Recorder
 
-        recorder = Recorder(provider, self._place.record_dir)
+        recorder = Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated)
         self._closing.append(recorder.close)
         return recorder
 
     def _adapter(self, base_url: str | None, key: str | None) -> Provider:
         config = self._config
-        if config.mode == "replay":
-            return self._replay()
         if config.backend == "fireworks":
             return _fireworks(config, base_url, key, self._account())
         if config.backend == "openai":
@@ -102,10 +102,10 @@ class Wiring:
 
         if self._place.replay_dir is None:
             raise ConfigError("this run replays a recording", where="mode", hint="say which with --replay_dir DIR")
-        return Replay(self._place.replay_dir)
+        return Replay(self._place.replay_dir, self.codec)
 
     def _account(self) -> str:
-        if self._config.mode == "dry_run":
+        if self._config.mode != "live":
             return dryrun.ACCOUNT
         return self._config.provider.account_id or self._env.get("FIREWORKS_ACCOUNT_ID", "")
 

@@ -15,7 +15,7 @@ from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
 
 Backend = Literal["fireworks", "openai", "anthropic", "local"]
-Mode = Literal["live", "dry_run", "replay"]
+Mode = Literal["live", "dry_run", "replay", "simulated_replay"]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -271,6 +271,16 @@ class Config(Model):
         if unknown:
             raise ValueError(f"prompt set {unknown[0]!r} is not defined; prompt_sets has {', '.join(sorted(known))}")
         return self
+
+    @property
+    def is_simulated(self) -> bool:
+        """No real model answered, now or when the recording was made."""
+        return self.mode in ("dry_run", "simulated_replay")
+
+    @property
+    def is_replay(self) -> bool:
+        """Answers come from a recording."""
+        return self.mode in ("replay", "simulated_replay")
 
     def samples_for(self, temp: float) -> int:
         """Completions per item and arm at this temperature."""

@@ -133,7 +133,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
     )
     return {
         "schema_version": 2,
-        "simulated": config.mode == "dry_run",
+        "simulated": config.is_simulated,
         "prompt_tokens": total.input_tokens,
         "completion_tokens": total.output_tokens,
         "total_tokens": total.input_tokens + total.output_tokens,

@@ -208,7 +208,7 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
 def significance(view: View, trial: Trial) -> dict[str, Any]:
     """The content of significance.json."""
     config, tables = view.config, load_tables(view, trial)
-    record: dict[str, Any] = {"schema_version": 2, "simulated": config.mode == "dry_run", "temps": list(trial.temps)}
+    record: dict[str, Any] = {"schema_version": 2, "simulated": config.is_simulated, "temps": list(trial.temps)}
     record["stats_config"] = config.stats.model_dump(mode="json")
     if not tables:
         return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}

@@ -13,7 +13,7 @@ from typing import Any
 
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Provider, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Provider
 from batchtrial.providers.recording import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
 from batchtrial.records import RawResult, Request
 
@@ -24,9 +24,9 @@ CODEC_SETTINGS = ("endpoint", "quirks", "sampling", "api_version", "cache")
 class Recorder:
     """An adapter that writes down what goes through it. A run that is resumed goes on with the same recording."""
 
-    def __init__(self, provider: Provider, folder: Path) -> None:
-        """Raises ConfigError when the folder holds the recording of another provider."""
-        self._inner, self._folder = provider, folder
+    def __init__(self, provider: Provider, folder: Path, *, simulated: bool = False) -> None:
+        """simulated: no real model answers. Raises ConfigError when the folder holds the recording of another provider."""
+        self._inner, self._folder, self._simulated = provider, folder, simulated
         self._lock = threading.Lock()
         self._batches: dict[str, RecordedBatch] = {}
         for name in ("batches", "requests", "results"):
@@ -59,9 +59,6 @@ class Recorder:
 
     def decode(self, line: bytes) -> RawResult:
         return self._inner.decode(line)
-
-    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
-        return self._inner.decode_rows(lines)
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         return self._inner.decode_plain(lines)
@@ -141,6 +138,7 @@ class Recorder:
         batches = self._batches.values()
         metadata = Metadata(
             provider=self._inner.name,
+            simulated=self._simulated,
             settings=codec_settings(self._inner),
             failure_mode=failure_mode(batches),
             expected_records=sum(batch.n_requests for batch in batches if batch.attempt == 1),
@@ -186,9 +184,6 @@ class Replay:
 
     def decode(self, line: bytes) -> RawResult:
         return self._codec.decode(line)
-
-    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
-        return self._codec.decode_rows(lines)
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         return self._codec.decode_plain(lines)

@@ -42,10 +42,14 @@ class _File(BaseModel):
 
 
 class Metadata(_File):
-    """`metadata.json`. expected_records: requests of all first attempts; expected_results: result lines of all attempts."""
+    """`metadata.json`. expected_records: requests of all first attempts; expected_results: result lines of all attempts.
+
+    simulated: the answers came from the emulator's model, not from a real one; a replay of them says so.
+    """
 
     schema_version: Literal[1] = 1
     provider: str
+    simulated: bool = False
     settings: dict[str, Any] = {}
     failure_mode: FailureMode = "none"
     expected_records: int | None = None

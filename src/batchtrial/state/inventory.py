@@ -81,7 +81,7 @@ class RunSummary:
 
     @property
     def is_simulated(self) -> bool:
-        return self.mode == "dry_run"
+        return self.mode in ("dry_run", "simulated_replay")
 
     @property
     def n_parts(self) -> int:
