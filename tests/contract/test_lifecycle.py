@@ -48,29 +48,14 @@ def test_a_batch_from_submit_to_results(world: World) -> None:
         assert result.usage.output_tokens > 0
 
 
-def test_columns_and_records_say_the_same_of_real_results(world: World) -> None:
-    world.fault("create", {"rows": {"errored": 2, "malformed": 1, "missing": 1}})
+def test_plain_answers_read_fast_are_those_read_one_by_one(world: World) -> None:
     batch_id = world.submit(12)
     world.finish()
     lines = list(world.provider.fetch(batch_id))
-    rows = world.provider.decode_rows(lines)
-    records = []
-    for number, line in enumerate(lines):
-        try:
-            records.append(world.provider.decode(line))
-        except BadLine:
-            assert number in {at for at, _ in rows.bad}
-    assert len(rows.bad) == 1
-    assert len(records) == len(rows.custom_id) == 10
-    for index, record in enumerate(records):
-        assert rows.custom_id[index] == record.custom_id
-        assert rows.outcome[index] == record.outcome
-        assert rows.text[index] == record.text
-        assert rows.error[index] == record.error
-        assert rows.retryable[index] == record.retryable
-        assert (rows.input_tokens[index], rows.output_tokens[index]) == (
-            (record.usage.input_tokens, record.usage.output_tokens) if record.usage else (None, None)
-        )
+    plain = world.provider.decode_plain(lines)
+    assert plain is not None
+    assert [row[:4] for row in plain] == [(r.custom_id, r.text, r.finish_reason, r.request_id) for r in map(world.provider.decode, lines)]
+    assert world.provider.decode_plain([*lines, b"{}\n"]) is None
 
 
 def test_what_was_asked_is_what_arrived(world: World) -> None:

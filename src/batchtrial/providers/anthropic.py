@@ -19,12 +19,12 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers import messages
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.results import count
-from batchtrial.providers.rows import many, one, plain_lines
+from batchtrial.providers.rows import one, plain_lines
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -128,10 +128,6 @@ class AnthropicProvider:
     def decode(self, line: bytes) -> RawResult:
         """One line of the results stream, with or without the token before its custom_id."""
         return one(line, messages.pick, messages.decode_line)
-
-    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
-        """`decode` by columns."""
-        return many(lines, messages.pick, messages.decode_line)
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         """`decode` of some lines that are all plain successes, else None."""

@@ -7,7 +7,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -80,34 +80,6 @@ Plain = tuple[str, str, str | None, str | None, int, int, int, int, int]
 """A success with nothing odd about it: custom_id, text, finish_reason, request_id; input, output, cached, cache write and reasoning tokens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """Decoded result lines by column: the same facts as as many RawResults, at half the cost of making them.
-
-    All columns but `bad` have one entry per decoded line, in line order. Token columns are 0 where the provider said nothing, and input_tokens and
-    output_tokens are both None where there is no usage at all. bad: (line number from 0, reason) of each line that cannot be decoded.
-    """
-
-    custom_id: list[str]
-    outcome: list[str]
-    text: list[str | None]
-    finish_reason: list[str | None]
-    request_id: list[str | None]
-    input_tokens: list[int | None]
-    output_tokens: list[int | None]
-    cached_tokens: list[int]
-    cache_write_tokens: list[int]
-    reasoning_tokens: list[int]
-    error: list[str | None]
-    retryable: list[bool]
-    bad: list[tuple[int, str]]
-
-    @classmethod
-    def empty(cls) -> Rows:
-        """Columns without a row."""
-        return cls(**{column.name: [] for column in fields(cls)})
-
-
 class Provider(Protocol):
     """One wire. Every method but the codecs may raise ProviderError; `submit` raises Ambiguous when the create call may have been carried out."""
 
@@ -125,9 +97,6 @@ class Provider(Protocol):
 
     def decode(self, line: bytes) -> RawResult:
         """Pure: one result line, judged by its content. Raises BadLine."""
-
-    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
-        """Pure: what `decode` says of each line, as columns; bad lines are listed, not raised. Hand it some thousand lines at a time."""
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         """Pure: what `decode` says of each line, when every one is a plain success; None when any is not. Hand it some dozen lines at a time."""

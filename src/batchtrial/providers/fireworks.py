@@ -17,11 +17,11 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
 from batchtrial.providers import results
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra
 from batchtrial.providers.lines import split_lines, watched
-from batchtrial.providers.rows import many, one, pick_flat, plain_flat
+from batchtrial.providers.rows import one, pick_flat, plain_flat
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -104,10 +104,6 @@ class FireworksProvider:
     def decode(self, line: bytes) -> RawResult:
         """A flat success line, an `error-data` line, or either in OpenAI's wrapper."""
         return one(line, pick_flat, results.decode_line)
-
-    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
-        """`decode` by columns."""
-        return many(lines, pick_flat, results.decode_line)
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         """`decode` of some lines that are all plain successes, else None."""

@@ -17,12 +17,12 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers import results
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Rows
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
-from batchtrial.providers.rows import Pick, many, one, pick_chat, pick_flat, pick_responses, plain_lines
+from batchtrial.providers.rows import Pick, one, pick_chat, pick_flat, pick_responses, plain_lines
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
@@ -133,10 +133,6 @@ class OpenAIProvider:
     def decode(self, line: bytes) -> RawResult:
         """A success or error line of either endpoint, from whichever file it came."""
         return one(line, self._pick, results.decode_line)
-
-    def decode_rows(self, lines: Iterable[bytes]) -> Rows:
-        """`decode` by columns."""
-        return many(lines, self._pick, results.decode_line)
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         """`decode` of some lines that are all plain successes, else None."""

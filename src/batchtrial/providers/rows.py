@@ -1,7 +1,8 @@
-"""Result lines decoded fast: plain success lines through typed structs, every other line by the careful reader.
+"""Plain success lines read fast, through typed structs.
 
-Making a frozen record costs more than reading a line of 1 kB, so `many` keeps a million lines as columns from the start, at well under half the cost
-of `json.loads`. Whatever is not exactly a plain success line (an odd type, a NUL, a null content, an error) is left to `results.decode_line`.
+Whatever is not exactly a plain success line (an odd type, a NUL, a null content, an error) is left to the careful readers of `results.py` and
+`messages.py`, whose meaning these readers share. A line costs well under half of what `json.loads` alone would; making a frozen record of it costs as
+much again, so a million lines are handed on as plain tuples.
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-from batchtrial.providers.base import Plain, Rows
+from batchtrial.providers.base import Plain
 from batchtrial.providers.results import MAX_COUNT, MAX_ID_CHARS
-from batchtrial.records import BadLine, Outcome, RawResult, Usage
+from batchtrial.records import Outcome, RawResult, Usage
 
-Flattened = tuple[str, str | None, str | None, str | None, int | None, int | None, int, int, int]
-"""The same of any row: no text when it did not succeed, no token counts when the provider gave none."""
 Pick = Callable[[bytes], Plain | None]
 Careful = Callable[[bytes], RawResult]
 
@@ -264,49 +263,3 @@ def one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
         request_id=request_id,
         usage=Usage(input_tokens=n_in, output_tokens=n_out, cached_tokens=cached, cache_write_tokens=written, reasoning_tokens=reasoning),
     )
-
-
-def many(lines: Iterable[bytes], pick: Pick, careful: Careful) -> Rows:
-    """All lines as columns; bad ones are listed by number."""
-    rows = Rows.empty()
-    odd: list[tuple[int, RawResult]] = []
-    # Looked up once: at a million lines the look-ups themselves would show.
-    ids, texts, ends, requests = rows.custom_id.append, rows.text.append, rows.finish_reason.append, rows.request_id.append
-    n_ins, n_outs = rows.input_tokens.append, rows.output_tokens.append
-    cacheds, writtens, reasonings = rows.cached_tokens.append, rows.cache_write_tokens.append, rows.reasoning_tokens.append
-    for number, line in enumerate(lines):
-        plain: Flattened | None = pick(line)
-        if plain is None:
-            try:
-                result = careful(line)
-            except BadLine as error:
-                rows.bad.append((number, str(error)))
-                continue
-            odd.append((len(rows.custom_id), result))
-            plain = flattened(result)
-        custom_id, text, finish_reason, request_id, n_in, n_out, cached, written, reasoning = plain
-        ids(custom_id)
-        texts(text)
-        ends(finish_reason)
-        requests(request_id)
-        n_ins(n_in)
-        n_outs(n_out)
-        cacheds(cached)
-        writtens(written)
-        reasonings(reasoning)
-    n = len(rows.custom_id)
-    rows.outcome.extend([Outcome.SUCCEEDED.value] * n)
-    rows.error.extend([None] * n)
-    rows.retryable.extend([True] * n)
-    for index, result in odd:
-        rows.outcome[index], rows.error[index], rows.retryable[index] = result.outcome.value, result.error, result.retryable
-    return rows
-
-
-def flattened(result: RawResult) -> Flattened:
-    """A record in the column order of a plain line."""
-    used = result.usage
-    head = (result.custom_id, result.text, result.finish_reason, result.request_id)
-    if used is None:
-        return (*head, None, None, 0, 0, 0)
-    return (*head, used.input_tokens, used.output_tokens, used.cached_tokens, used.cache_write_tokens, used.reasoning_tokens)

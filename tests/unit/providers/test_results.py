@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtrial.providers import messages, results
-from batchtrial.providers.rows import Careful, Pick, many, one, pick_chat, pick_flat, pick_responses
+from batchtrial.providers.rows import Careful, Pick, one, pick_chat, pick_flat, pick_responses, plain_flat, plain_lines
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 CHAT = {
@@ -114,26 +114,19 @@ ODD = [None, True, 0, -1, 2, 2.0, 2.5, "", "x", "a\x00b", "\ud800", "ü\u2028é"
 
 
 def both(raw: bytes, pick: Pick, careful: Careful) -> None:
-    """The fast and the careful reader agree about the line."""
-    rows = many([raw], pick, careful)
-    if rows.bad:
-        with pytest.raises(BadLine) as caught:
-            careful(raw)
-        assert rows.bad == [(0, str(caught.value))]
-        with pytest.raises(BadLine):
-            one(raw, pick, careful)
-        return
-    want = careful(raw)
-    assert one(raw, pick, careful) == want
-    assert rows.bad == []
-    used = want.usage
-    got = (rows.custom_id, rows.outcome, rows.text, rows.finish_reason, rows.request_id, rows.error, rows.retryable)
-    assert got == ([want.custom_id], [want.outcome], [want.text], [want.finish_reason], [want.request_id], [want.error], [want.retryable])
-    tokens = (rows.input_tokens, rows.output_tokens, rows.cached_tokens, rows.cache_write_tokens, rows.reasoning_tokens)
-    if used is None:
-        assert tokens == ([None], [None], [0], [0], [0])
-    else:
-        assert tokens == ([used.input_tokens], [used.output_tokens], [used.cached_tokens], [used.cache_write_tokens], [used.reasoning_tokens])
+    """The fast readers say of the line what the careful one says, or leave it to that."""
+    plain = pick(raw)
+    assert plain_lines([raw, raw], pick) == (None if plain is None else [plain, plain])
+    if pick is pick_flat:
+        assert plain_flat([raw, raw]) == (None if plain is None else [plain, plain])
+    if plain is not None:
+        want = careful(raw)
+        used = want.usage
+        assert used is not None
+        assert (want.outcome, want.error, want.retryable) == (Outcome.SUCCEEDED, None, True)
+        tokens = (used.input_tokens, used.output_tokens, used.cached_tokens, used.cache_write_tokens, used.reasoning_tokens)
+        assert plain == (want.custom_id, want.text, want.finish_reason, want.request_id, *tokens)
+        assert one(raw, pick, careful) == want
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -196,7 +189,7 @@ def test_what_is_no_result_line_is_a_bad_line(name: str, raw: bytes) -> None:
     pick, careful, _, _ = READERS[name]
     with pytest.raises(BadLine) as caught:
         one(raw, pick, careful)
-    assert many([raw, raw], pick, careful).bad == [(0, str(caught.value)), (1, str(caught.value))]
+    assert plain_lines([raw], pick) is None
     assert len(str(caught.value)) < 300
 
 
@@ -252,9 +245,10 @@ def test_rows_that_did_not_succeed(value: dict[str, Any], outcome: Outcome, retr
 
 def test_an_error_in_the_output_file_and_a_success_in_the_error_file_are_judged_by_content() -> None:
     lines = [line(wrapped({"error": {"message": "m"}}, 422)), line(wrapped(CHAT))]
-    rows = many(lines, pick_chat, results.decode_line)
-    assert rows.outcome == ["errored", "succeeded"]
-    assert rows.retryable == [False, True]
+    found = [one(raw, pick_chat, results.decode_line) for raw in lines]
+    assert [result.outcome for result in found] == ["errored", "succeeded"]
+    assert [result.retryable for result in found] == [False, True]
+    assert plain_lines(lines, pick_chat) is None
 
 
 @pytest.mark.parametrize(
@@ -277,7 +271,7 @@ def test_answers_in_unusual_clothes(body: dict[str, Any], text: str, finish: str
 def test_a_line_without_usage_has_no_usage_rather_than_zeros() -> None:
     raw = line({"custom_id": "a", "response": {**CHAT, "usage": None}})
     assert one(raw, pick_flat, results.decode_line).usage is None
-    assert many([raw], pick_flat, results.decode_line).input_tokens == [None]
+    assert pick_flat(raw) is None
 
 
 def test_a_flat_line_in_openais_wrapper_and_the_other_way_round_are_read() -> None:
@@ -303,7 +297,7 @@ class TestAnthropic:
         ):
             raw = line({**ANSWER, "custom_id": wire})
             assert one(raw, messages.pick, messages.decode_line).custom_id == want
-            assert many([raw], messages.pick, messages.decode_line).custom_id == [want]
+            assert messages.decode_line(raw).custom_id == want
 
     def test_the_token_is_taken_off_the_line_itself_once(self) -> None:
         raw = line({"custom_id": f"0123456789abcdef-{OURS}", "result": {"type": "expired"}})
