@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 from batchtrial.cli import planview, summary
@@ -74,37 +76,43 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
     opening = Opening(run_id=run_id, config=config, is_resume=ask.is_resume, force=ask.options.force, overrides=ask.changes, nonce=nonce)
     pause = pausing(env, is_let_go=stop.is_requested, say=complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)
-    session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
-    holder.append(session)
-    handler = log_to(layout.log)
-    bars = progress()
-    opened: list[Provider] = []
+    with ExitStack() as closing:
+        stop.listen()
+        closing.callback(stop.unlisten)
+        session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
+        closing.callback(session.close)
+        closing.enter_context(logged(layout.log))
+        closing.callback(wiring.close)
+        holder.append(session)
 
-    def provider() -> Provider:
-        opened[:] = [wiring.provider()]
-        return opened[0]
+        @cache
+        def provider() -> Provider:
+            made = wiring.provider()
+            closing.callback(made.close)
+            return made
 
-    services = Services(codec=wiring.codec, provider=provider, now=wiring.now, stop=stop, progress=bars, hook=hooks)
+        services = Services(codec=wiring.codec, provider=provider, now=wiring.now, stop=stop, progress=progress(), hook=hooks)
+        try:
+            finished = _execute(session, ask, services, stop)
+        except Stopped as error:
+            complain(f"stopped: {error}")
+            complain(f"  go on with: {resume_command(ask, run_id)}")
+            return INTERRUPTED
+        except (RunnerError, OSError) as error:
+            log.error("%s", error)
+            raise
+    return _sum_up(session, finished)
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """The run's own log takes every decision until the end of the block."""
+    handler = log_to(path)
     try:
-        bars.note(f"run {run_id} in {layout.root}" + (" (dry run: simulated answers)" if config.mode == "dry_run" else ""))
-        for line in session.healed:
-            bars.note(f"note: {line}")
-        finished = _execute(session, ask, services, stop)
-    except Stopped as error:
-        complain(f"stopped: {error}")
-        complain(f"  go on with: {resume_command(ask, run_id)}")
-        return INTERRUPTED
-    except (RunnerError, OSError) as error:
-        log.error("%s", error)
-        raise
+        yield
     finally:
-        for one in opened:
-            one.close()
-        wiring.close()
-        session.close()
         logging.getLogger("batchtrial").removeHandler(handler)
         handler.close()
-    return _sum_up(session, finished)
 
 
 def chained(*hooks: Hook) -> Hook:
@@ -118,17 +126,18 @@ def chained(*hooks: Hook) -> Hook:
 
 
 def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
+    run_id, is_dry = session.snapshots.state.run_id, session.config.mode == "dry_run"
+    services.progress.note(f"run {run_id} in {session.layout.root}" + (" (dry run: simulated answers)" if is_dry else ""))
+    for line in session.healed:
+        services.progress.note(f"note: {line}")
     note = stop.accept_files(real_now(), stale_minutes=ask.options.stop_stale_minutes, ignore=ask.options.ignore_stop)
     if note:
         complain(f"note: {note}")
-    stop.listen()
     try:
         return execute(session, ask.options, services)
     except Stopped:
         stop.acknowledge()
         raise
-    finally:
-        stop.unlisten()
 
 
 def resume_command(ask: Asked, run_id: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -70,10 +71,12 @@ class Session:
         return files + [(path, TrialManifest) for path in self.layout.root.glob("*/results/trial_manifest.json")]
 
     def close(self) -> None:
-        """Save the cache, let go of the ledger and the lock."""
-        self.stamps.save()
-        self.ledger.close()
-        self.lock.release(self.clock)
+        """Save the cache, let go of the ledger and the lock. A full disk keeps neither: the cache is only a saving."""
+        with ExitStack() as closing:
+            closing.callback(self.lock.release, self.clock)
+            closing.callback(self.ledger.close)
+            with suppress(OSError):
+                self.stamps.save()
 
 
 def set_aside_if_damaged(path: Path, model: type[File], now: datetime) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from batchtrial.errors import RunLocked
 from batchtrial.state.ledger import Hook, fsync_folder, no_hook
 
+log = logging.getLogger(__name__)
 TEMP_SUFFIX = ".part~"
 
 
@@ -173,15 +175,24 @@ class RunLock:
             ) from None
         before = read_lock(self.info)
         self.previous = before if before is not None and before.released_at is None else None
+        try:
+            self._write(LockInfo(pid=os.getpid(), host=socket.gethostname(), started_at=clock()))
+        except OSError:
+            lock.release()
+            raise
         self._lock = lock
-        self._write(LockInfo(pid=os.getpid(), host=socket.gethostname(), started_at=clock()))
 
     def release(self, clock: Callable[[], datetime]) -> None:
-        """Say that the run was left in order, then let go."""
-        if self._lock is not None:
+        """Say that the run was left in order, then let go; a full disk prevents only the former."""
+        if self._lock is None:
+            return
+        try:
             owner = read_lock(self.info)
             if owner is not None:
                 self._write(owner.model_copy(update={"released_at": clock()}))
+        except OSError as error:
+            log.warning("%s keeps the look of a run that died: %s", self.info.name, error)
+        finally:
             self._lock.release()
             self._lock = None
 
