@@ -1,0 +1,98 @@
+"""Runs in processes of their own, that kill themselves with SIGKILL at the n-th system call of a kind, or are killed from outside.
+
+A child is forked from a process that has everything imported, and then is what the console command would be: same entry, same exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from tests.crash.providers import forks
+
+NONCE = "0123456789abcdef"
+Call = Literal["fsync", "rename", "send", "recv"]
+CALLS: tuple[Call, ...] = ("fsync", "rename", "send", "recv")
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL at the n-th call of a kind: `before` it is carried out, or right after."""
+
+    call: Call
+    n: int
+    before: bool
+
+    def __str__(self) -> str:
+        return f"{'before' if self.before else 'after'} {self.call} #{self.n}"
+
+
+def _counting(plain: Callable[..., Any], kill: Kill, counter: list[int]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        counter[0] += 1
+        is_hit = counter[0] == kill.n
+        if is_hit and kill.before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = plain(*args, **kwargs)
+        if is_hit:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return call
+
+
+def _arm(kill: Kill) -> None:
+    """Put the counter before every way that Python code reaches the system call."""
+    counter = [0]
+    if kill.call == "fsync":
+        os.fsync = _counting(os.fsync, kill, counter)
+    elif kill.call == "rename":
+        os.replace = _counting(os.replace, kill, counter)
+        os.rename = _counting(os.rename, kill, counter)
+    else:
+        names = ("send", "sendall", "sendmsg") if kill.call == "send" else ("recv", "recv_into")
+        for name in names:
+            setattr(socket.socket, name, _counting(getattr(socket.socket, name), kill, counter))
+
+
+def _run(argv: list[str], log: str, kill: Kill | None) -> None:
+    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    import secrets
+
+    from batchtrial.cli.run import main
+
+    # The provider's bad day is told by tokens, so every run of a sweep has the same ones.
+    secrets.token_hex = lambda nbytes=None: NONCE
+    if kill is not None:
+        _arm(kill)
+    code = main(argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def spawn(argv: Sequence[str], log: Path, kill: Kill | None = None) -> BaseProcess:
+    """Start `batchtrial run ARGV`; its output goes to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    child = forks.Process(target=_run, args=(list(argv), str(log), kill))
+    child.start()
+    return child
+
+
+def finish(child: BaseProcess, seconds: float = 120.0) -> int:
+    """Its exit code, negative for a signal; AssertionError when it does not end in time."""
+    child.join(seconds)
+    if child.exitcode is None:
+        child.kill()
+        child.join()
+        raise AssertionError(f"the run did not end within {seconds:g} seconds")
+    return child.exitcode

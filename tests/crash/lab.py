@@ -1,0 +1,310 @@
+"""A small run to be killed: its config and questions, its uninterrupted twin, and worlds in which it is started, killed and resumed.
+
+Everything is fixed (questions, seeds, the run's nonce), so that kill number n falls at the same place every time and the twin's artifacts are the
+bytes that every survivor must end with.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tests.crash.children import NONCE
+from tests.crash.providers import Emulator
+
+from batchtrial.cli import dryrun, session
+from batchtrial.cli.run import Asked
+from batchtrial.config.expand import arms_of, expand
+from batchtrial.errors import RunStateMissing
+from batchtrial.keys import token
+from batchtrial.phases.items import load_prepared
+from batchtrial.run.options import Options
+from batchtrial.run.saved import saved_config
+from batchtrial.state.entries import LedgerRead, read
+from batchtrial.state.files import BuildManifest, PreparedManifest, load
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import fold, money
+from batchtrial.state.machine import PartState
+from batchtrial.state.store import fingerprint
+
+RUN_ID = "r1"
+MODELS: Mapping[str, str] = {
+    "fireworks": "accounts/fireworks/models/gpt-oss-20b",
+    "openai": "gpt-6-luna",
+    "anthropic": "claude-haiku-4-5",
+}
+FINISHED = (0, 4)
+"""Exit codes of a run that reached its end, with and without requests that never succeeded."""
+Rule = Mapping[str, Any]
+Hook = Callable[[str], None]
+
+
+def no_hook(point: str) -> None:
+    """Kill nothing."""
+
+
+def questions(n: int) -> list[dict[str, Any]]:
+    """Open-book rows, every third without an answer in its passage."""
+    return [
+        {
+            "id": f"q{k}",
+            "question": f"How many boats lay in harbour {k}?",
+            "context": f"The harbour master of quay {k} counted {k + 2} boats at noon and {k + 5} carts beside them.",
+            "answers": [] if k % 3 == 2 else [f"{k + 2} boats", str(k + 2)],
+            "is_unanswerable": k % 3 == 2,
+        }
+        for k in range(n)
+    ]
+
+
+def config_text(provider: str, settings: Mapping[str, Any]) -> str:
+    """A config as JSON, which is YAML too."""
+    tree: dict[str, Any] = {
+        "backend": provider,
+        "model_id": MODELS[provider],
+        "datasets": [{"name": "harbours", "source": "file", "path": "questions.jsonl"}],
+        "max_new_tokens": {"open_book": 32, "closed_book": 32},
+        "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
+        "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
+        "submission": {"lines_per_part": 2, "max_concurrent_jobs": 2, "poll_seconds": 20.0},
+        "stats": {"bootstrap_samples": 999, "permutation_samples": 999},
+    }
+    tree["submission"] |= settings.get("submission", {})
+    tree |= {key: value for key, value in settings.items() if key != "submission"}
+    return json.dumps(tree, indent=1)
+
+
+@dataclass(slots=True)
+class Lab:
+    """One config and its twin. faults: what the provider does wrong in every world of this lab, twin included."""
+
+    root: Path
+    provider: str = "fireworks"
+    n_items: int = 5
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    faults: Callable[[Lab], Sequence[Rule]] = lambda lab: ()
+    want: dict[str, str] = field(default_factory=dict)
+    want_bill: dict[str, Any] = field(default_factory=dict)
+    want_rows: int = 0
+    parts: tuple[str, ...] = ()
+    points: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Write the inputs, learn the parts, and run the twin."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(self.n_items)))
+        texts = {"open.txt": "Answer from the passage.", "closed.txt": "Answer.", "control.txt": "Be brief.", "treatment.txt": "Be careful."}
+        for name, text in texts.items():
+            (self.root / name).write_text(text)
+        (self.root / "config.yaml").write_text(config_text(self.provider, self.settings))
+        self._learn()
+        twin = self.world("twin")
+        assert twin.start(self.points.append) in (0, 4)
+        self.want, self.want_bill, self.want_rows = twin.outputs(), twin.bill(), twin.n_rows()
+        assert self.want_bill["n_paid_more_than_once"] == 0
+        twin.close()
+
+    def _learn(self) -> None:
+        ask = self.asked(self.root / "learn", "", is_resume=False, options=Options(to_step="build"))
+        assert session.run(ask, RUN_ID, nonce=NONCE, env={}) == 0
+        layout = RunLayout(self.root / "learn" / f"run_{RUN_ID}")
+        config = saved_config(layout)
+        prepared, build = load(PreparedManifest, layout.prepared_manifest), load(BuildManifest, layout.build_manifest)
+        assert prepared is not None
+        assert build is not None
+        trials = expand(config, prepared.sha256)
+        assert arms_of(trials)
+        assert len(load_prepared(layout)) == self.n_items
+        self.parts = tuple(build.shards)
+        dryrun.write_world(layout, config, trials)
+        shutil.copytree(layout.emulator, self.root / "model")
+
+    def asked(self, experiments: Path, url: str, *, is_resume: bool, options: Options | None = None) -> Asked:
+        """What the command line would ask for."""
+        return Asked(
+            run_id=RUN_ID,
+            is_resume=is_resume,
+            config=None if is_resume else self.root / "config.yaml",
+            changes={} if is_resume else {"mode": "dry_run"},
+            options=options or Options(),
+            experiments=experiments,
+            emulator_url=url or None,
+        )
+
+    def mark(self, part: int, attempt: int = 1) -> str:
+        """What the provider sees of an attempt at a part (from 0), whichever wire it is."""
+        return token(NONCE, self.parts[part], attempt)
+
+    @property
+    def n_requests(self) -> int:
+        """Rows that a run asks for."""
+        return 2 * self.n_items
+
+    def world(self, name: str) -> World:
+        """A fresh provider and an empty folder of runs."""
+        return World(self, self.root / "worlds" / name)
+
+
+class World:
+    """A provider with no past, and one run against it."""
+
+    def __init__(self, lab: Lab, root: Path) -> None:
+        self.lab, self.root = lab, root
+        self.experiments = root / "experiments"
+        self.layout = RunLayout(self.experiments / f"run_{RUN_ID}")
+        self.emulator = Emulator(root / "provider", model=lab.root / "model" / "model.json", faults=lab.faults(lab))
+
+    def start(self, hook: Hook = no_hook, options: Options | None = None) -> int:
+        """Run in this process; returns the exit code."""
+        return session.run(self._asked(is_resume=False, options=options), RUN_ID, nonce=NONCE, env={}, hook=hook)
+
+    def resume(self, hook: Hook = no_hook, options: Options | None = None) -> int:
+        """Go on in this process, as the person would: with `--resume`, or from the start when that says that nothing was begun."""
+        try:
+            return session.run(self._asked(is_resume=True, options=options), RUN_ID, nonce=NONCE, env={}, hook=hook)
+        except RunStateMissing:
+            assert not self.ledger().entries
+            return self.start(hook, options)
+
+    def _asked(self, *, is_resume: bool, options: Options | None) -> Asked:
+        return self.lab.asked(self.experiments, self.emulator.url, is_resume=is_resume, options=options)
+
+    @property
+    def log(self) -> Path:
+        """What runs in processes of their own have said."""
+        return self.root / "run.log"
+
+    def is_begun(self) -> bool:
+        """Whether there is a run to resume."""
+        return bool(self.ledger().entries)
+
+    def argv(self, *, is_resume: bool) -> list[str]:
+        """The flags for a process of its own; its nonce is random, as ever."""
+        place = ["--run_id", RUN_ID, "--experiments_dir", str(self.experiments), "--emulator_url", self.emulator.url]
+        return [*place, "--resume"] if is_resume else [*place, "--config", str(self.lab.root / "config.yaml"), "--dry_run"]
+
+    def n_rows(self) -> int:
+        """Result lines on disk."""
+        return sum(path.read_bytes().count(b"\n") for path in self.layout.artifacts() if path.name.startswith("results") and "_p" in path.parent.name)
+
+    def outputs(self) -> dict[str, str]:
+        """sha256 of every artifact by its path inside the run."""
+        return {path.relative_to(self.layout.root).as_posix(): fingerprint(path).sha256 for path in self.layout.artifacts()}
+
+    def bill(self) -> dict[str, Any]:
+        """The provider's own count."""
+        return self.emulator.bill()
+
+    def ledger(self) -> LedgerRead:
+        """Our count."""
+        return read(self.layout.ledger)
+
+    def problems(self) -> list[str]:
+        """What a survivor has that it should not, or lacks; empty when it is as good as its twin."""
+        bill, want = self.bill(), self.lab.want_bill
+        found = [
+            f"{key} is {bill[key]}, not {want[key]}"
+            for key in ("n_paid_more_than_once", "answered_requests", "in_flight_requests")
+            if bill[key] != want[key]
+        ]
+        ours = self.outputs()
+        found += [f"{name} differs" for name in sorted(ours.keys() | self.lab.want.keys()) if ours.get(name) != self.lab.want.get(name)]
+        got = self.ledger()
+        found += ["the ledger is damaged"] * (not got.is_sound or got.torn > 0)
+        parts = fold(got.entries)
+        found += [f"{name} is {part.state}" for name, part in parts.items() if part.state is not PartState.SETTLED]
+        found += ["the ledger does not know every part"] * (set(parts) != set(self.lab.parts))
+        found += ["money is still reserved"] * (money(parts.values()).in_flight_usd != 0)
+        owned = [attempt.batch_id for part in parts.values() for attempt in part.attempts]
+        found += ["two attempts claim one batch"] * (len(owned) != len(set(owned)))
+        return found
+
+    def close(self) -> None:
+        """End the provider and remove the files."""
+        self.emulator.kill()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+@dataclass
+class KillAt:
+    """A hook that dies at the n-th point it is shown, keeping the folder as it was at that moment.
+
+    Whatever the dying process still writes on its way out (a real one would write nothing) is undone by `bury`. tear: the ledger line being written
+    at that moment reaches the disk by half.
+    """
+
+    n: int
+    run: Path
+    tear: bool = False
+    seen: int = 0
+    point: str = ""
+
+    @cached_property
+    def _frozen(self) -> Path:
+        return self.run.with_name(f"{self.run.name}.frozen")
+
+    def __call__(self, point: str) -> None:
+        if self.point:
+            raise Killed(self.point)
+        self.seen += 1
+        if self.seen == self.n:
+            self.point = point
+            shutil.copytree(self.run, self._frozen)
+            if self.tear and point.startswith("ledger:"):
+                self._tear(point)
+            raise Killed(point)
+
+    def _tear(self, point: str) -> None:
+        path = self._frozen / "ledger.jsonl"
+        data = path.read_bytes()
+        last = data.splitlines(keepends=True)[-1:] or [b""]
+        if point.endswith(":after"):
+            path.write_bytes(data[: len(data) - len(last[0]) // 2 - 1])
+        else:
+            path.write_bytes(data + b'{"seq":9999,"at":"20')
+
+    def bury(self) -> None:
+        """Put the folder back to the moment of death."""
+        if self.point:
+            shutil.rmtree(self.run)
+            self._frozen.rename(self.run)
+
+
+def killed_at(world: World, n: int, *, first: bool, tear: bool = False) -> str:
+    """Start (or resume) the world's run and kill it at its n-th point; the point's name, "" when the run ended before."""
+    hook = KillAt(n, world.layout.root, tear=tear)
+    try:
+        code = world.start(hook) if first else world.resume(hook)
+    except Killed:
+        hook.bury()
+        return hook.point
+    assert code in FINISHED
+    return ""
+
+
+def rough(lab: Lab) -> list[Rule]:
+    """A provider on a bad day, the same bad day in every world: what happens hangs on the part and the attempt, never on the order of calls."""
+
+    def on_create(part: int, do: Mapping[str, Any], attempt: int = 1, on: Any = "every") -> Rule:
+        return {"match": {"op": "create", "part": lab.mark(part, attempt)}, "on": on, "do": do}
+
+    return [
+        on_create(0, {"expire_after": 0.5}),
+        on_create(1, {"close_after_commit": True}, on=1),
+        on_create(2, {"status": 503, "after_commit": True}, on=1),
+        on_create(2, {"unknown_state": "JOB_STATE_REBALANCING"}),
+        on_create(3, {"rows": {"errored": {"count": 1, "status": 500}}}),
+        on_create(3, {"rows": {"errored": {"count": 1, "status": 500}}}, attempt=2),
+        on_create(4, {"status": 503}, on=1),
+        on_create(4, {"rows": {"missing": 1, "unknown_id": 1}}),
+        on_create(5, {"validation_failure": "a row is too long"}),
+    ]

@@ -1,0 +1,65 @@
+"""Killed anywhere, resumed, and as good as never stopped: the same bytes, the same bill. `python -m tests.crash.sweeps` is the unbounded form.
+
+Kill numbers are spread evenly over the run, so that every phase and every kind of write has its turn.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.crash.conftest import Labs
+from tests.crash.lab import Lab
+from tests.crash.sweeps import Tally, at_every_point, at_random_times, in_processes, plans, several_times, system_calls, with_the_provider
+
+PROVIDERS = ("fireworks", "openai", "anthropic")
+N_POINTS = {"fireworks": 24, "openai": 10, "anthropic": 10}
+
+
+def spread(lab: Lab, n: int, kind: str = "") -> list[int]:
+    """n of the run's points of a kind, evenly spread, the last one included."""
+    found = [number for number, point in enumerate(lab.points, 1) if point.startswith(kind)]
+    return sorted({found[(len(found) - 1) * place // (n - 1)] for place in range(n)})
+
+
+def holds(tally: Tally, n: int) -> None:
+    """Every one of at least n survivors is as good as its twin."""
+    assert tally.bad == []
+    assert (tally.duplicates, tally.lost, tally.unequal) == (0, 0, 0)
+    assert tally.kills >= n
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_kill_at_any_durable_write_or_call_loses_nothing_and_pays_once(labs: Labs, provider: str) -> None:
+    lab = labs(provider)
+    holds(at_every_point(lab, spread(lab, N_POINTS[provider])), N_POINTS[provider] - 2)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_kill_around_the_create_call_pays_once(labs: Labs, provider: str) -> None:
+    lab = labs(provider)
+    window = ("ledger:intent:after", "call:submit:before", "call:submit:after", "ledger:receipt:before")
+    firsts = sorted(lab.points.index(point) + 1 for point in window)
+    holds(at_every_point(lab, firsts), len(window))
+
+
+def test_a_ledger_line_that_reached_the_disk_by_half_is_as_good_as_none(labs: Labs) -> None:
+    lab = labs("fireworks")
+    holds(at_every_point(lab, spread(lab, 5, "ledger:"), tear=True), 5)
+
+
+def test_two_and_three_kills_in_one_run(labs: Labs) -> None:
+    lab = labs("fireworks")
+    holds(several_times(lab, plans(lab, 4, seed=1)), 4)
+
+
+def test_a_provider_that_dies_too_and_comes_back(labs: Labs) -> None:
+    lab = labs("fireworks")
+    holds(with_the_provider(lab, spread(lab, 4, "call:")), 3)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_sigkill_at_a_system_call(labs: Labs, provider: str) -> None:
+    holds(in_processes(labs(provider), system_calls(every=60, most=120)), 6)
+
+
+def test_sigkill_at_random_times(labs: Labs) -> None:
+    holds(at_random_times(labs("fireworks"), 4, seed=2), 2)
