@@ -1,8 +1,8 @@
 """Coverage and size of the methods for right/wrong answers, by enumerating every outcome: no simulation, no noise.
 
 Each method is asked about every table of n items; the answers are weighted with the trinomial probability of the table under a
-truth (rate of changed items psi, difference delta = f psi). `report()` gives the table that docs/statistics.md prints, `GATES` what it
-must satisfy, `REFERENCE` numbers found by independent code. `python -m tests.calibration.exact_binary` prints it all.
+truth (rate of changed items psi, difference delta = f psi). `REFERENCE` holds numbers found by independent code on the same truths.
+`python -m tests.calibration.exact_binary` prints table and gates in about half a minute.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from batchtrial.stats.noninferiority import noninferiority_binary
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.scores import paired_t
 
+from .gates import Gate, Outcome, finish, table
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Ends = tuple[Floats, Floats]
@@ -37,6 +39,7 @@ CEILING: Final = 0.067
 """Rate of changed items where both arms are right on about 95 % of the items."""
 
 ROUNDING: Final = 1e-9
+SAME: Final = 1e-3
 
 REFERENCE: Final[dict[tuple[str, int], tuple[float, float]]] = {
     ("tango", 20): (0.941, 0.966),
@@ -220,36 +223,29 @@ def report(sizes: tuple[int, ...] = (20, 50, 100, 200)) -> Iterator[Row]:
         yield Row(method="noninferiority_0.05_ceiling", n=n, highest=margin_size(n, 0.05, rates=(CEILING,)))
 
 
-def failures(row: Row) -> list[str]:
-    """What a line breaks: the gates of the methods that the product uses, and every reference number, to 1e-3."""
-    name, found = f"{row.method} at n = {row.n}", []
-    if row.method in ("tango", "bonett_price"):
-        lowest, mean = row.lowest or 0.0, row.mean or 1.0
+def gates(row: Row) -> Iterator[Gate]:
+    """What a line must satisfy: the limits of the methods that the product uses, and every reference number, to 1e-3."""
+    name = f"{row.method} at n = {row.n}"
+    if row.method in ("tango", "bonett_price") and row.lowest is not None and row.mean is not None:
         needed = 0.925 if row.method == "bonett_price" and row.n == 20 else 0.930
-        found += [f"{name}: lowest coverage {lowest:.4f} < {needed}"] if lowest < needed else []
-        found += [f"{name}: mean coverage {mean:.4f} > 0.97"] if mean > 0.97 else []
-    if row.method == "mcnemar_midp" or row.method.startswith("noninferiority"):
-        found += [f"{name}: size {row.highest:.4f} > 0.0505"] if (row.highest or 1.0) > 0.0505 else []
-    wanted = REFERENCE.get((row.method, row.n))
-    if wanted is not None and max(abs((row.lowest or 0) - wanted[0]), abs((row.mean or 0) - wanted[1])) > 1e-3:
-        found.append(f"{name}: coverage {row.lowest:.4f}, {row.mean:.4f} is not the reference {wanted}")
-    size_wanted = REFERENCE_SIZE.get((row.method, row.n))
-    if size_wanted is not None and abs((row.highest or 0.0) - size_wanted) > 1e-3:
-        found.append(f"{name}: size {row.highest:.4f} is not the reference {size_wanted}")
-    return found
+        yield Gate(name=f"{name}, lowest coverage", measured=row.lowest, at_least=needed)
+        yield Gate(name=f"{name}, mean coverage", measured=row.mean, at_most=0.97)
+    if row.highest is not None and (row.method == "mcnemar_midp" or row.method.startswith("noninferiority")):
+        yield Gate(name=f"{name}, size", measured=row.highest, at_most=0.0505)
+    wanted = (*REFERENCE.get((row.method, row.n), (None, None)), REFERENCE_SIZE.get((row.method, row.n)))
+    for what, reference, measured in zip(("lowest coverage", "mean coverage", "size"), wanted, (row.lowest, row.mean, row.highest), strict=True):
+        if reference is not None and measured is not None:
+            yield Gate(name=f"{name}, {what} of independent code", measured=measured, at_least=reference - SAME, at_most=reference + SAME)
 
 
-def main() -> int:
-    """Print the report; 1 when a gate is broken."""
-    broken: list[str] = []
-    sys.stdout.write(f"{'method':<30}{'n':>5}{'lowest':>9}{'mean':>9}{'size':>9}\n")
-    for row in report():
-        cells = ("" if x is None else f"{x:.4f}" for x in (row.lowest, row.mean, row.highest))
-        sys.stdout.write(f"{row.method:<30}{row.n:>5}" + "".join(f"{cell:>9}" for cell in cells) + "\n")
-        broken += failures(row)
-    sys.stdout.writelines(f"GATE {line}\n" for line in broken)
-    return 1 if broken else 0
+def measure(scale: float = 1.0) -> Outcome:
+    """All sizes, or the two smaller ones when scale is below 1. Nothing here is random."""
+    rows = list(report() if scale >= 1.0 else report((20, 50)))
+    cells = [[row.method, row.n, *("" if x is None else x for x in (row.lowest, row.mean, row.highest))] for row in rows]
+    header = ("method", "n", "lowest coverage", "mean coverage", "largest size")
+    title = "Right/wrong answers, every outcome enumerated (95 % intervals, 5 % tests)"
+    return Outcome(tables=(table(title, header, cells),), gates=tuple(gate for row in rows for gate in gates(row)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(measure()))

@@ -8,6 +8,7 @@
 | not worse, or the same | `noninferiority_binary`, `equivalence_binary`, `noninferiority_scores`, `equivalence_scores` |
 | many tests | `holm`, `benjamini_hochberg`, `max_t`, `dunnett`; with a declared plan: `AnalysisPlan`, `judge_findings`, `sentence` |
 | abstaining, judges, several datasets | `selective_difference`, `utility_curve`, `ppi_mean`, `meta_analysis` |
+| what it costs, subgroups, lost answers | `cost_effectiveness`, `subgroup_table`, `missing_pairs`, `difference_bounds` |
 | how many items, when to stop | `mcnemar_power`, `design_table`, `group_sequential_bounds`, `paired_evalue` |
 
 Treatment comes before control everywhere and differences are treatment minus control. NumPy is all that is needed: results are
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from batchtrial.stats.binary import cochran_q, mcnemar_chi2, mcnemar_exact, mcnemar_midp, probability_better
     from batchtrial.stats.bootstrap import BootstrapEstimate, bootstrap_cells, bootstrap_delta, bootstrap_mean, median_of
     from batchtrial.stats.clusters import ClusteredMean, clustered_mean
+    from batchtrial.stats.costs import CostEffectiveness, cost_effectiveness
+    from batchtrial.stats.crossed import CrossedMean, crossed_mean
     from batchtrial.stats.designs import Design, VarianceShares, cheapest_design, design_table, variance_shares
     from batchtrial.stats.effects import cliffs_delta, cohen_dav, cohen_dz, hedges_gz
     from batchtrial.stats.evalues import EValue, anytime_evalue, betting_evalue, betting_interval, betting_path, paired_evalue, paired_evalue_path
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from batchtrial.stats.judge import corrected_rate, judged_rate, ppi_mean
     from batchtrial.stats.maxt import MaxT, dunnett, max_t
     from batchtrial.stats.meta import MetaAnalysis, between_variance, dataset_effect, laplace_variance, meta_analysis, stratified_mean
+    from batchtrial.stats.missing import DifferenceBounds, LossByDifficulty, difference_bounds, loss_by_difficulty
     from batchtrial.stats.multiplicity import adjust, benjamini_hochberg, benjamini_yekutieli, hochberg, holm
     from batchtrial.stats.noninferiority import (
         MarginTest,
@@ -71,8 +75,10 @@ if TYPE_CHECKING:
     from batchtrial.stats.ranks import SignedRanks, hodges_lehmann, rank_biserial, wilcoxon
     from batchtrial.stats.ratios import fieller_ratio
     from batchtrial.stats.results import Estimate, Test
+    from batchtrial.stats.reuse import ControlReuse, difference_with_reuse
     from batchtrial.stats.scores import MeanComparison, logit_t, paired_t
     from batchtrial.stats.selective import RiskCoverage, SelectiveDifference, SelectiveRisk, risk_coverage, selective_difference, selective_risk
+    from batchtrial.stats.sensitivity import ThresholdPoint, ThresholdSensitivity, threshold_sensitivity
     from batchtrial.stats.sequential import (
         Bounds,
         Characteristics,
@@ -84,8 +90,10 @@ if TYPE_CHECKING:
         spending_bounds,
         stagewise_test,
     )
+    from batchtrial.stats.subgroups import Subgroup, SubgroupTable, subgroup_table
+    from batchtrial.stats.unconditional import exact_margin_p
     from batchtrial.stats.utility import UtilityPoint, break_even_penalty, penalty_for_confidence, utility_curve, utility_scores
-    from batchtrial.stats.wording import sentence
+    from batchtrial.stats.wording import followed, sentence
 
 __all__ = [
     "AnalysisPlan",
@@ -93,14 +101,19 @@ __all__ = [
     "Bounds",
     "Characteristics",
     "ClusteredMean",
+    "ControlReuse",
+    "CostEffectiveness",
+    "CrossedMean",
     "Design",
     "DetectableEffect",
+    "DifferenceBounds",
     "EValue",
     "EffectiveTango",
     "Endpoint",
     "Estimate",
     "Finding",
     "Judgement",
+    "LossByDifficulty",
     "MarginTest",
     "MaxT",
     "MeanComparison",
@@ -115,7 +128,11 @@ __all__ = [
     "SelectiveDifference",
     "SelectiveRisk",
     "SignedRanks",
+    "Subgroup",
+    "SubgroupTable",
     "Test",
+    "ThresholdPoint",
+    "ThresholdSensitivity",
     "UtilityPoint",
     "VarianceShares",
     "adjust",
@@ -141,8 +158,12 @@ __all__ = [
     "cohen_dav",
     "cohen_dz",
     "corrected_rate",
+    "cost_effectiveness",
+    "crossed_mean",
     "dataset_effect",
     "design_table",
+    "difference_bounds",
+    "difference_with_reuse",
     "discordant",
     "discordant_z",
     "drift_for_power",
@@ -151,8 +172,10 @@ __all__ = [
     "equivalence_binary",
     "equivalence_from_summary",
     "equivalence_scores",
+    "exact_margin_p",
     "fieller_ratio",
     "fit_random_intercept",
+    "followed",
     "group_sequential_bounds",
     "hedges_gz",
     "hochberg",
@@ -164,6 +187,7 @@ __all__ = [
     "laplace_variance",
     "log_odds_ratio",
     "logit_t",
+    "loss_by_difficulty",
     "max_t",
     "mcnemar_chi2",
     "mcnemar_exact",
@@ -204,8 +228,10 @@ __all__ = [
     "spending_bounds",
     "stagewise_test",
     "stratified_mean",
+    "subgroup_table",
     "tango",
     "tango_many",
+    "threshold_sensitivity",
     "utility_curve",
     "utility_scores",
     "variance_shares",
@@ -218,6 +244,8 @@ _NAMES_BY_MODULE = {
     "binary": "cochran_q mcnemar_chi2 mcnemar_exact mcnemar_midp probability_better",
     "bootstrap": "BootstrapEstimate bootstrap_cells bootstrap_delta bootstrap_mean median_of",
     "clusters": "ClusteredMean clustered_mean",
+    "costs": "CostEffectiveness cost_effectiveness",
+    "crossed": "CrossedMean crossed_mean",
     "designs": "Design VarianceShares cheapest_design design_table variance_shares",
     "effects": "cliffs_delta cohen_dav cohen_dz hedges_gz",
     "evalues": "EValue anytime_evalue betting_evalue betting_interval betting_path paired_evalue paired_evalue_path",
@@ -226,6 +254,7 @@ _NAMES_BY_MODULE = {
     "judge": "corrected_rate judged_rate ppi_mean",
     "maxt": "MaxT dunnett max_t",
     "meta": "MetaAnalysis between_variance dataset_effect laplace_variance meta_analysis stratified_mean",
+    "missing": "DifferenceBounds LossByDifficulty difference_bounds loss_by_difficulty",
     "multiplicity": "adjust benjamini_hochberg benjamini_yekutieli hochberg holm",
     "noninferiority": "MarginTest equivalence_binary equivalence_from_summary "
     "equivalence_scores noninferiority_binary noninferiority_from_summary noninferiority_scores",
@@ -239,12 +268,16 @@ _NAMES_BY_MODULE = {
     "ranks": "SignedRanks hodges_lehmann rank_biserial wilcoxon",
     "ratios": "fieller_ratio",
     "results": "Estimate Test",
+    "reuse": "ControlReuse difference_with_reuse",
     "scores": "MeanComparison logit_t paired_t",
     "selective": "RiskCoverage SelectiveDifference SelectiveRisk risk_coverage selective_difference selective_risk",
+    "sensitivity": "ThresholdPoint ThresholdSensitivity threshold_sensitivity",
     "sequential": "Bounds Characteristics characteristics discordant_z "
     "drift_for_power group_sequential_bounds repeated_interval spending_bounds stagewise_test",
+    "subgroups": "Subgroup SubgroupTable subgroup_table",
+    "unconditional": "exact_margin_p",
     "utility": "UtilityPoint break_even_penalty penalty_for_confidence utility_curve utility_scores",
-    "wording": "sentence",
+    "wording": "followed sentence",
 }
 _HOME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 
