@@ -17,11 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_sf, t_two_sided
+from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 
 Floats = NDArray[np.float64]
 
 FEW_CLUSTERS = 10
+_ROUNDING = 1e-14  # spreads below this share of the largest score are rounding, not data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +62,14 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0,
     n, n_clusters = x.size, sizes.size
     if n_clusters < 2:
         return _too_few(x, n_clusters, level=level, dropped=dropped)
-    mean = float(x.mean())
-    sums = np.bincount(codes, weights=x - mean)
+    unit = float(np.abs(x).max()) or 1.0  # squares of tiny scores must not vanish
+    mean = float((x / unit).mean()) * unit
+    sums = np.bincount(codes, weights=(x - mean) / unit)
     share = sizes / n
-    var_cr0 = float((sums**2).sum()) / n**2
-    se_cr2 = math.sqrt(float((sums**2 / (1.0 - share)).sum()) / n**2)
+    se_cr0 = unit * math.sqrt(float((sums**2).sum())) / n
+    se_cr2 = unit * math.sqrt(float((sums**2 / (1.0 - share)).sum())) / n
+    if se_cr2 <= _ROUNDING * unit:
+        se_cr0 = se_cr2 = 0.0
     df = satterthwaite_df(sizes)
     warnings = (f"only {n_clusters} clusters",) if n_clusters < FEW_CLUSTERS else ()
     test, estimate = _inferred(mean, se_cr2, df, null=null, level=level, n=n_clusters, dropped=dropped, warnings=warnings)
@@ -73,8 +78,8 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0,
         test=test,
         n_items=n,
         n_clusters=n_clusters,
-        se_cr0=math.sqrt(var_cr0),
-        se_cr1=math.sqrt(var_cr0 * n_clusters / (n_clusters - 1)),
+        se_cr0=se_cr0,
+        se_cr1=se_cr0 * math.sqrt(n_clusters / (n_clusters - 1)),
         se_cr2=se_cr2,
         df=df,
     )
@@ -95,11 +100,10 @@ def satterthwaite_df(sizes: ArrayLike) -> float:
 
 
 def _kept(values: ArrayLike, clusters: ArrayLike) -> tuple[Floats, NDArray[np.intp], int]:
-    x = np.asarray(values, dtype=np.float64).ravel()
-    labels = np.asarray(clusters).ravel()
+    x, labels = as_scores(values, "values"), np.asarray(clusters).ravel()
     if x.shape != labels.shape:
         raise DataError("every value needs one cluster label", where=f"{x.size} values, {labels.size} labels")
-    kept = np.isfinite(x)
+    kept = ~np.isnan(x)
     codes = np.unique(labels[kept], return_inverse=True)[1]
     return x[kept], codes, int(x.size - kept.sum())
 
@@ -123,10 +127,10 @@ def _inferred(
     mean: float, se: float, df: float, *, null: float, level: float, n: int, dropped: int, warnings: tuple[str, ...]
 ) -> tuple[Test, Estimate]:
     method = "cr2_satterthwaite"
-    if se <= 1e-12 * max(1.0, abs(mean)):
+    if se == 0.0:
         reason = "all clusters have the same mean: no spread to judge by"
         estimate = undefined_estimate(reason, level=level, method=method, n=n, dropped=dropped, value=mean, warnings=warnings)
-        if math.isclose(mean, null, abs_tol=1e-12):
+        if mean == null:
             return Test(statistic=0.0, p_value=1.0, method=method, n=n, dropped=dropped, warnings=warnings), estimate
         return undefined_test(reason, method=method, n=n, dropped=dropped, warnings=warnings), estimate
     t = (mean - null) / se

@@ -23,6 +23,7 @@ from batchtrial.stats.results import Estimate, undefined_estimate
 from batchtrial.stats.scores import paired_t
 
 Floats = NDArray[np.float64]
+LARGEST_WORTH_USD = 1e12
 Trade = Literal["pays_for_gain", "saves_and_gains", "saves_for_loss", "pays_and_loses", "no_effect", "unknown"]
 
 
@@ -68,8 +69,8 @@ def cost_effectiveness(
     Mullahy 1998 (net benefit).
     """
     columns = [as_scores(x, "costs and answers") for x in (cost_treatment, cost_control, right_treatment, right_control)]
-    if len({column.shape for column in columns}) > 1 or min(worth_usd, default=0.0) < 0.0:
-        raise DataError("costs and answers of the same items are needed, and a worth of at least 0")
+    if len({column.shape for column in columns}) > 1 or not all(0.0 <= worth <= LARGEST_WORTH_USD for worth in worth_usd):
+        raise DataError("costs and answers of the same items are needed, and a worth of 0 to a trillion dollars")
     kept: NDArray[np.bool_] = np.asarray(~np.isnan(np.stack(columns)).any(axis=0))
     dropped = int((~kept).sum())
     cost_t, cost_c, right_t, right_c = (column[kept] for column in columns)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided
+from batchtrial.stats.pairing import LARGEST_SCORE
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.scores import paired_t, two_sided_t
 
@@ -53,7 +54,9 @@ def crossed_mean(differences: ArrayLike, *, level: float = 0.95) -> CrossedMean:
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 2:
         raise DataError("differences are one row for each item, one column for each paraphrase", where=str(d.shape))
-    kept = np.isfinite(d).all(axis=1)
+    if d.size and float(np.fmax.reduce(np.abs(d), axis=None)) > LARGEST_SCORE:
+        raise DataError(f"a difference is beyond {LARGEST_SCORE:g}", hint="a missing difference is NaN")
+    kept = ~np.isnan(d).any(axis=1)
     d, dropped = d[kept], int((~kept).sum())
     n, p = d.shape
     if n < 2 or p < 2:
@@ -70,6 +73,8 @@ def crossed_mean(differences: ArrayLike, *, level: float = 0.95) -> CrossedMean:
             sd_rest=None,
             df=None,
         )
+    unit = float(np.abs(d).max()) or 1.0
+    d = d / unit  # fourth powers of tiny or large scores must neither vanish nor overflow
     mean = float(d.mean())
     rows, columns = d.mean(axis=1), d.mean(axis=0)
     ms_items = p * float(rows.var(ddof=1))
@@ -79,27 +84,27 @@ def crossed_mean(differences: ArrayLike, *, level: float = 0.95) -> CrossedMean:
     variance = max(ms_items + ms_wordings - ms_rest, ms_items, ms_wordings) / (n * p)
     parts = ms_items**2 / (n - 1) + ms_wordings**2 / (p - 1) + ms_rest**2 / ((n - 1) * (p - 1))
     df = max((variance * n * p) ** 2 / parts, min(n, p) - 1.0) if parts > 0.0 else None
-    strategy, test = _inferred(mean, variance, df, min(n, p), level, dropped)
+    se = math.sqrt(variance) if variance > 1e-28 else 0.0
+    strategy, test = _inferred(mean * unit, se * unit, df, min(n, p), level, dropped)
     return CrossedMean(
         strategy=strategy,
         test=test,
-        these_wordings=paired_t(rows, level).estimate,
-        sd_items=math.sqrt(max(0.0, (ms_items - ms_rest) / p)),
-        sd_paraphrases=math.sqrt(max(0.0, (ms_wordings - ms_rest) / n)),
-        sd_rest=math.sqrt(ms_rest),
+        these_wordings=paired_t(rows * unit, level).estimate,
+        sd_items=unit * math.sqrt(max(0.0, (ms_items - ms_rest) / p)),
+        sd_paraphrases=unit * math.sqrt(max(0.0, (ms_wordings - ms_rest) / n)),
+        sd_rest=unit * math.sqrt(ms_rest),
         df=df,
     )
 
 
-def _inferred(mean: float, variance: float, df: float | None, n: int, level: float, dropped: int) -> tuple[Estimate, Test]:
+def _inferred(mean: float, se: float, df: float | None, n: int, level: float, dropped: int) -> tuple[Estimate, Test]:
     warnings = (f"only {n} paraphrases or items: the smaller sample decides",) if n < FEW_PARAPHRASES else ()
-    if df is None or variance <= 1e-28 * max(1.0, mean * mean):
+    if df is None or se == 0.0:
         why = "all differences are equal, so their spread is unknown"
         estimate = undefined_estimate(why, level=level, method="crossed", n=n, dropped=dropped, value=mean)
         if mean == 0.0:
             return estimate, Test(statistic=0.0, p_value=1.0, method="crossed", n=n, dropped=dropped)
         return estimate, undefined_test(why, method="crossed", n=n, dropped=dropped)
-    se = math.sqrt(variance)
     half = t_two_sided(level, df) * se
     estimate = Estimate(
         value=mean,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
+from batchtrial.stats.pairing import LARGEST_SCORE
 from batchtrial.stats.power import check_design, paired_t_mde, paired_t_power
 
 Floats = NDArray[np.float64]
@@ -72,6 +73,8 @@ def variance_shares(treatment: ArrayLike, control: ArrayLike) -> VarianceShares:
     arms = [arm[:, None] if arm.ndim == 1 else arm for arm in arms]
     if arms[0].ndim != 2 or arms[1].ndim != 2 or arms[0].shape[0] != arms[1].shape[0]:
         raise DataError("a pilot is one row of samples for each item, the same items in both arms")
+    if any(arm.size and float(np.fmax.reduce(np.abs(arm), axis=None)) > LARGEST_SCORE for arm in arms):
+        raise DataError(f"a score is beyond {LARGEST_SCORE:g}", hint="a missing score is NaN")
     usable = np.isfinite(arms[0]).any(axis=1) & np.isfinite(arms[1]).any(axis=1)
     n, dropped = int(usable.sum()), int((~usable).sum())
     if n < 2:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
+from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import SMALLEST_P, Estimate, check_level, undefined_estimate
 
 Floats = NDArray[np.float64]
@@ -88,9 +89,7 @@ def betting_evalue(differences: ArrayLike, *, bound: float = 1.0, null: float = 
     return anytime_evalue(betting_path(differences, bound=bound, null=null), method="betting", dropped=dropped)
 
 
-def betting_interval(
-    differences: ArrayLike, *, bound: float = 1.0, level: float = 0.95, grid_size: int = 801
-) -> Estimate:
+def betting_interval(differences: ArrayLike, *, bound: float = 1.0, level: float = 0.95, grid_size: int = 801) -> Estimate:
     """Anytime-valid interval for the mean difference: the nulls that no bet has ruled out at any time so far.
 
     Nulls are tried on a grid of `grid_size` points over [-bound, bound]; the ends are moved out by one step, so the
@@ -124,12 +123,9 @@ def _log_mixture(wins: NDArray[np.int64], losses: NDArray[np.int64], concentrati
     top = int(max(wins.max(initial=0), losses.max(initial=0)))
     total = wins + losses
     rising = _log_rising(concentration, top)
-    return np.asarray(
-        total * math.log(2.0)
-        + rising[wins]
-        + rising[losses]
-        - _log_rising(2 * concentration, int(total.max(initial=0)))[total]
-    )
+    both = _log_rising(2 * concentration, int(total.max(initial=0)))[total]
+    # Wins and losses are added first, so that swapping the arms gives the same bits.
+    return np.asarray((rising[wins] + rising[losses]) + (total * math.log(2.0) - both))
 
 
 def _log_rising(start: float, count: int) -> Floats:
@@ -156,8 +152,8 @@ def _hedged(values: Floats, nulls: Floats) -> Floats:
 
 
 def _clean(differences: ArrayLike) -> tuple[Floats, int]:
-    values = np.asarray(differences, dtype=np.float64).ravel()
-    kept = values[np.isfinite(values)]
+    values = as_scores(differences, "differences")
+    kept = values[~np.isnan(values)]
     return kept, values.size - kept.size
 
 
@@ -168,9 +164,7 @@ def _bounded(differences: ArrayLike, bound: float) -> tuple[Floats, int]:
     return np.clip(values / bound, -1.0, 1.0), dropped
 
 
-def _evalue(
-    log_e: float, highest: float, *, n: int, method: str, dropped: int = 0, reason: str | None = None
-) -> EValue:
+def _evalue(log_e: float, highest: float, *, n: int, method: str, dropped: int = 0, reason: str | None = None) -> EValue:
     return EValue(
         log_e=log_e,
         e_value=math.exp(log_e) if log_e < MAX_LOG else None,

@@ -30,6 +30,7 @@ _LARGEST_SD = 30.0
 _WIDE_SD = 2.0  # wider intercepts bend the integrand into plateaus, on which few nodes go wrong
 _ITERATIONS = 100
 _ROWS_PER_CHUNK = 4_000
+_LARGEST_COVARIATE = 1e4
 _REACH = 8.5  # standard deviations of the intercept that are integrated over
 
 
@@ -180,6 +181,8 @@ def _rows(
     if x.ndim != 2 or not y.size == n.size == labels.size == x.shape[0] or len(names) != x.shape[1]:
         raise DataError("rows of successes, trials, design and groups must match, and every column needs a name")
     kept = np.isfinite(y) & np.isfinite(n) & (n > 0) & np.isfinite(x).all(axis=1)
+    if kept.any() and float(np.abs(x[kept]).max()) > _LARGEST_COVARIATE:
+        raise DataError("a column of the design is too large for a logit", hint="rescale it to a few units")
     if ((y[kept] < 0) | (y[kept] > n[kept])).any():
         raise DataError("right answers lie between 0 and the number of samples")
     codes = np.unique(labels[kept], return_inverse=True)[1]

@@ -68,7 +68,8 @@ def ppi_mean(
         variance += used**2 * float(f_rest.var(ddof=ddof)) / f_rest.size
     warnings = _label_warnings(y)
     method = f"ppi(weight={used:.3g})"
-    if variance <= 1e-28 * max(1.0, value * value):
+    largest = max(float(np.abs(y).max()), float(np.abs(f[has_judge]).max()))
+    if variance <= (1e-14 * largest) ** 2:
         why = "no spread among the labelled items"
         return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
     quantile = t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)
@@ -124,8 +125,8 @@ def judged_rate(
         raise DataError("a count lies between 0 and its total", where=str(counts))
     warnings = (f"fewer than {FEW_LABELS} labelled items of a kind",) if min(n_positive, n_negative) < FEW_LABELS else ()
 
-    def without(reason: str) -> Estimate:
-        return undefined_estimate(reason, level=level, method="rogan_gladen", n=n_judged, warnings=warnings)
+    def without(reason: str, value: float | None = None) -> Estimate:
+        return undefined_estimate(reason, level=level, method="rogan_gladen", n=n_judged, value=value, warnings=warnings)
 
     if min(n_judged, n_positive, n_negative) == 0:
         return without("judged items and labelled items of both kinds are needed")
@@ -135,6 +136,8 @@ def judged_rate(
     p = (n_judged_positive + z * z / 2.0) / (n_judged + z * z)
     sensitivity, specificity = (n_positive_found + 1) / (n_positive + 2), (n_negative_passed + 1) / (n_negative + 2)
     skill = sensitivity + specificity - 1.0
+    if skill <= 1e-9:
+        return without("too few labels to tell the judge from chance", value)
     rate = (p + specificity - 1.0) / skill
     var_found = sensitivity * (1.0 - sensitivity) / (n_positive + 2)
     var_passed = specificity * (1.0 - specificity) / (n_negative + 2)

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import chi2_sf, t_sf, t_two_sided, z_two_sided
+from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 
 Floats = NDArray[np.float64]
@@ -55,9 +56,7 @@ class MetaAnalysis:
     n_datasets: int
 
 
-def meta_analysis(
-    effects: ArrayLike, variances: ArrayLike, *, tau2_method: Tau2Method = "pm", level: float = 0.95
-) -> MetaAnalysis:
+def meta_analysis(effects: ArrayLike, variances: ArrayLike, *, tau2_method: Tau2Method = "pm", level: float = 0.95) -> MetaAnalysis:
     """Fixed-effect and random-effects mean of k datasets.
 
     effects: shape (k,), one difference for each dataset; variances: shape (k,), squared standard errors, above 0.
@@ -77,9 +76,7 @@ def meta_analysis(
     mean = float((weights * y).sum() / weights.sum())
     se = math.sqrt(1.0 / float(weights.sum()))
     q, i2_q, i2_tau2 = _spread(y, v, tau2)
-    fixed = _normal(
-        float((y / v).sum() / (1.0 / v).sum()), float((1.0 / v).sum()) ** -0.5, y.size, level, dropped, "fixed"
-    )
+    fixed = _normal(float((y / v).sum() / (1.0 / v).sum()), float((1.0 / v).sum()) ** -0.5, y.size, level, dropped, "fixed")
     random_z = _normal(mean, se, y.size, level, dropped, f"{tau2_method}_z")
     random_hk, random, test = _hartung_knapp(y, weights, random_z, tau2_method)
     heterogeneity = (
@@ -116,9 +113,7 @@ def between_variance(effects: ArrayLike, variances: ArrayLike, *, method: Tau2Me
     return _paule_mandel(y, v) if method == "pm" else _restricted_ml(y, v)
 
 
-def stratified_mean(
-    effects: ArrayLike, variances: ArrayLike, *, weights: ArrayLike | None = None, level: float = 0.95
-) -> Estimate:
+def stratified_mean(effects: ArrayLike, variances: ArrayLike, *, weights: ArrayLike | None = None, level: float = 0.95) -> Estimate:
     """Mean over these datasets and no others, with weights fixed beforehand (default: all the same); z interval.
 
     weights: shape (k,), for instance item counts. Raises DataError as `meta_analysis`, and for weights that are not
@@ -130,15 +125,11 @@ def stratified_mean(
         return undefined_estimate("no datasets", level=level, method="stratified", n=0, dropped=dropped)
     shares = np.ones(y.size) if weights is None else np.asarray(weights, dtype=np.float64).ravel()
     if weights is not None and dropped:
-        shares = shares[
-            np.isfinite(np.asarray(effects, float).ravel()) & np.isfinite(np.asarray(variances, float).ravel())
-        ]
+        shares = shares[~(np.isnan(as_scores(effects)) | np.isnan(as_scores(variances)))]
     if shares.shape != y.shape or not (shares > 0).all():
         raise DataError("every dataset needs one weight above 0")
     shares = shares / shares.sum()
-    return _normal(
-        float((shares * y).sum()), math.sqrt(float((shares**2 * v).sum())), y.size, level, dropped, "stratified"
-    )
+    return _normal(float((shares * y).sum()), math.sqrt(float((shares**2 * v).sum())), y.size, level, dropped, "stratified")
 
 
 def laplace_variance(b: int, c: int, n: int, *, bound: float = 1.0) -> float:
@@ -158,8 +149,8 @@ def dataset_effect(differences: ArrayLike, *, bound: float = 1.0) -> tuple[float
 
     differences: shape (n,), NaN dropped. Raises DataError when nothing is left.
     """
-    d = np.asarray(differences, dtype=np.float64).ravel()
-    d = d[np.isfinite(d)]
+    d = as_scores(differences, "differences")
+    d = d[~np.isnan(d)]
     if d.size == 0:
         raise DataError("a dataset without a single pair has no effect")
     spread = float(d.var(ddof=1)) / d.size if d.size > 1 else 0.0
@@ -169,12 +160,11 @@ def dataset_effect(differences: ArrayLike, *, bound: float = 1.0) -> tuple[float
 
 
 def _kept(effects: ArrayLike, variances: ArrayLike) -> tuple[Floats, Floats, int]:
-    y = np.asarray(effects, dtype=np.float64).ravel()
-    v = np.asarray(variances, dtype=np.float64).ravel()
+    y, v = as_scores(effects, "effects"), as_scores(variances, "variances")
     if y.shape != v.shape:
         raise DataError("every effect needs one variance", where=f"{y.size} effects, {v.size} variances")
-    kept = np.isfinite(y) & np.isfinite(v)
-    if not (v[kept] > 0).all():
+    kept = ~(np.isnan(y) | np.isnan(v))
+    if kept.any() and not v[kept].min() > max(0.0, (1e-60 * float(np.abs(y[kept]).max())) ** 2):
         raise DataError("a dataset has a variance of zero or less", hint="use laplace_variance for it; never drop it")
     return y[kept], v[kept], int(y.size - kept.sum())
 
@@ -208,10 +198,7 @@ def _restricted_ml(y: Floats, v: Floats) -> float:
         score = 0.5 * float((w**2 * (y - mean) ** 2).sum() - w.sum() + ratio)
         information = 0.5 * float((w**2).sum() - 2 * (w**3).sum() / w.sum() + ratio**2)
         step = score / information
-        while (
-            _restricted_loglik(y, v, max(0.0, tau2 + step)) < _restricted_loglik(y, v, tau2)
-            and abs(step) > 1e-15 * spread
-        ):
+        while _restricted_loglik(y, v, max(0.0, tau2 + step)) < _restricted_loglik(y, v, tau2) and abs(step) > 1e-15 * spread:
             step /= 2
         change = max(0.0, tau2 + step) - tau2
         tau2 += change
@@ -237,9 +224,7 @@ def _spread(y: Floats, v: Floats, tau2: float) -> tuple[float, float | None, flo
 
 def _normal(mean: float, se: float, k: int, level: float, dropped: int, method: str) -> Estimate:
     half = z_two_sided(level) * se
-    return Estimate(
-        value=mean, ci_low=mean - half, ci_high=mean + half, level=level, method=method, n=k, dropped=dropped, se=se
-    )
+    return Estimate(value=mean, ci_low=mean - half, ci_high=mean + half, level=level, method=method, n=k, dropped=dropped, se=se)
 
 
 def _hartung_knapp(y: Floats, weights: Floats, plain: Estimate, name: str) -> tuple[Estimate, Estimate, Test]:

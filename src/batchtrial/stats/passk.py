@@ -26,18 +26,21 @@ def pass_at_k(n_samples: int, n_right: int, k: int) -> float:
 
 
 def pass_at_k_scores(n_samples: ArrayLike, n_right: ArrayLike, k: int) -> Floats:
-    """pass@k of every item, shape (n_items,); NaN (missing) where an item has fewer than k samples.
+    """pass@k of every item, shape (n_items,); NaN (missing) where an item has fewer than k samples or no counts.
 
     The scores go on to `paired_t`, `sign_flip` or `clustered_mean` like any other score. Raises DataError as
     `pass_at_k`.
     """
-    samples, right = np.broadcast_arrays(np.asarray(n_samples), np.asarray(n_right))
+    samples, right = np.broadcast_arrays(np.asarray(n_samples, dtype=np.float64), np.asarray(n_right, dtype=np.float64))
     pairs = zip(samples.ravel().tolist(), right.ravel().tolist(), strict=True)
-    known: dict[tuple[int, int], float] = {}
+    known: dict[tuple[float, float], float] = {}
     scores = []
     for n, c in pairs:
         if (n, c) not in known:
-            known[n, c] = math.nan if 0 <= c <= n < k else pass_at_k(int(n), int(c), k)
+            is_missing = math.isnan(n) or math.isnan(c) or 0 <= c <= n < k
+            if not is_missing and (n % 1.0 or c % 1.0):
+                raise DataError("counts of samples are whole numbers", where=f"n={n:g}, c={c:g}")
+            known[n, c] = math.nan if is_missing else pass_at_k(int(n), int(c), k)
         scores.append(known[n, c])
     return np.asarray(scores, dtype=np.float64)
 

@@ -54,8 +54,7 @@ def normal_items(delta: float, variance: float, *, alpha: float = 0.05, power: f
     check_design(alpha, power)
     if delta == 0.0:
         return SampleSize(n=None, n_items=None, method="normal", reason="no number of items finds a difference of 0")
-    n = (norm_isf(alpha / sided) + norm_isf(1.0 - power)) ** 2 * variance / delta**2
-    return SampleSize(n=n, n_items=_ceil(n), method="normal")
+    return _sized((norm_isf(alpha / sided) + norm_isf(1.0 - power)) * math.sqrt(variance), delta, "normal")
 
 
 def paired_t_power(n: float, effect_dz: float, *, alpha: float = 0.05, sided: Sided = 2) -> float:
@@ -112,8 +111,7 @@ def mcnemar_items(p_treatment_only: float, p_control_only: float, *, alpha: floa
     if delta == 0.0:
         return SampleSize(n=None, n_items=None, method="connor", reason="no number of items finds a difference of 0")
     spread = math.sqrt(max(0.0, psi - delta**2))
-    n = ((norm_isf(alpha / sided) * math.sqrt(psi) + norm_isf(1.0 - power) * spread) / delta) ** 2
-    return SampleSize(n=n, n_items=_ceil(n), method="connor")
+    return _sized(norm_isf(alpha / sided) * math.sqrt(psi) + norm_isf(1.0 - power) * spread, delta, "connor")
 
 
 def mcnemar_power(
@@ -133,7 +131,7 @@ def mcnemar_power(
     """
     check_alpha(alpha)
     psi, delta = _discordance(p_treatment_only, p_control_only)
-    if n < 1 or psi == 0.0:
+    if n < 1 or psi < 1e-200:
         return 0.0
     if n > MAX_EXACT_ITEMS:
         shift, spread = math.sqrt(n) * delta, math.sqrt(max(psi - delta**2, 1e-300))
@@ -203,7 +201,7 @@ def mcnemar_mde(
         return _power_over(counts, limits, n, discordance, 0.5 + delta / discordance / 2, 2)
 
     method = f"trinomial_{test}"
-    if n < 1 or discordance == 0.0 or reached(discordance) < power:
+    if n < 1 or discordance < 1e-200 or reached(discordance) < power:
         why = "too few changing items: not even changes in one direction only would be found"
         return DetectableEffect(effect=None, method=method, reason=why)
     return DetectableEffect(effect=_rising_root(reached, power, 0.0, discordance), method=method)
@@ -256,6 +254,14 @@ def _rising_root(function: Callable[[float], float], target: float, low: float, 
         middle = (low + top) / 2
         low, top = (middle, top) if function(middle) < target else (low, middle)
     return top
+
+
+def _sized(needed: float, delta: float, method: str) -> SampleSize:
+    """n = (needed / delta)^2, where that is a number of items that anyone could have."""
+    ratio = abs(needed / delta) if abs(delta) > 1e-150 else math.inf
+    if ratio > math.sqrt(MAX_ITEMS):
+        return SampleSize(n=None, n_items=None, method=method, reason=f"more than {MAX_ITEMS} items")
+    return SampleSize(n=ratio**2, n_items=_ceil(ratio**2), method=method)
 
 
 def _ceil(n: float) -> int:

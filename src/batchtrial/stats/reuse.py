@@ -82,6 +82,9 @@ def difference_with_reuse(
         return ControlReuse(estimate=estimate, test=test, weight=None, n_treated=n, n_control=n_control, variance_ratio=None)
     used = 1.0 if rest.size < 2 else _slope(t, c) if weight is None else weight
     value, variance = _combined(t, c, rest, used)
+    largest = max(float(np.abs(t).max()), float(np.abs(y_c[has_control]).max()))
+    if variance <= (1e-14 * largest) ** 2:
+        variance, value = 0.0, 0.0 if abs(value) <= 1e-14 * largest else value
     plain = float((t - c).var(ddof=1)) / n
     estimate, test = _inferred(value, variance, n, level, dropped)
     return ControlReuse(
@@ -111,10 +114,10 @@ def _slope(t: Floats, c: Floats) -> float:
 
 
 def _inferred(value: float, variance: float, n: int, level: float, dropped: int) -> tuple[Estimate, Test]:
-    if variance <= 1e-28 * max(1.0, value * value):
+    if variance == 0.0:
         why = "no spread: every item changed alike"
         estimate = undefined_estimate(why, level=level, method="control_reuse", n=n, dropped=dropped, value=value)
-        if math.isclose(value, 0.0, abs_tol=1e-12):
+        if value == 0.0:
             return estimate, Test(statistic=0.0, p_value=1.0, method="control_reuse", n=n, dropped=dropped)
         return estimate, undefined_test(why, method="control_reuse", n=n, dropped=dropped)
     se = math.sqrt(variance)

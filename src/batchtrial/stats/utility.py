@@ -23,6 +23,7 @@ from batchtrial.stats.scores import paired_t
 
 Floats = NDArray[np.float64]
 
+LARGEST_PENALTY = 1e6
 PENALTIES = (0.0, 1.0, 3.0, 9.0)
 """Penalties of the default curve: answering pays above a confidence of 0, 1/2, 3/4 and 9/10."""
 
@@ -57,8 +58,8 @@ def utility_scores(answered: ArrayLike, wrong: ArrayLike, penalty: float) -> Flo
     4.
     """
     a, w = as_scores(answered, "answered"), as_scores(wrong, "wrong")
-    if not 0.0 <= penalty < np.inf:
-        raise DataError("a penalty is 0 or more", where=f"{penalty:g}")
+    if not 0.0 <= penalty <= LARGEST_PENALTY:
+        raise DataError(f"a penalty lies between 0 and {LARGEST_PENALTY:g}", where=f"{penalty:g}")
     if a.shape != w.shape:
         raise DataError("answered and wrong need one value for each item", where=f"{a.size} and {w.size}")
     if ((w < 0.0) | (w > a) | (a > 1.0)).any():

@@ -100,6 +100,19 @@ def test_shapes_must_agree() -> None:
         clustered_mean([1.0], [1, 2])
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e99])
+def test_the_unit_of_the_score_does_not_matter(unit: float) -> None:
+    x, labels = np.array([1.0, 0.25, 0.5, -1.0, 0.25, 0.5]), [1, 1, 2, 2, 3, 3]
+    plain, scaled = clustered_mean(x, labels), clustered_mean(unit * x, labels)
+    assert scaled.test.p_value == pytest.approx(plain.test.p_value)
+    assert (scaled.se_cr2 or 0.0) / unit == pytest.approx(plain.se_cr2)
+
+
+def test_infinite_scores_are_refused() -> None:
+    with pytest.raises(DataError):
+        clustered_mean([math.inf, 0.0], [1, 2])
+
+
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.nan]), st.integers(0, 4)), max_size=40))
 def test_any_data_give_an_interval_that_holds_its_estimate_or_a_reason(rows: list[tuple[float, int]]) -> None:
     got = clustered_mean([v for v, _ in rows], [g for _, g in rows])

@@ -63,6 +63,15 @@ def test_a_flat_list_is_refused() -> None:
         crossed_mean([0.1, 0.2])
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e99])
+def test_the_unit_of_the_score_does_not_matter(unit: float) -> None:
+    d = np.random.default_rng(6).normal(size=(6, 5))
+    plain, scaled = crossed_mean(d), crossed_mean(unit * d)
+    assert scaled.test.p_value == pytest.approx(plain.test.p_value)
+    with pytest.raises(DataError):
+        crossed_mean(np.full((3, 3), math.inf))
+
+
 @given(st.integers(2, 5), st.integers(2, 5), st.data())
 def test_any_table_gives_an_interval_or_a_reason(n: int, p: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.nan]), min_size=n * p, max_size=n * p))

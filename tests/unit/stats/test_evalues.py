@@ -35,9 +35,7 @@ def test_uniform_prior_matches_exact_fractions(b: int, c: int) -> None:
 @pytest.mark.parametrize("concentration", [1.0, 5.0])
 def test_expectation_under_the_null_is_one_after_every_item(concentration: float) -> None:
     for n in range(1, 9):
-        paths = [
-            paired_evalue_path(signs, concentration=concentration)[-1] for signs in itertools.product((-1, 1), repeat=n)
-        ]
+        paths = [paired_evalue_path(signs, concentration=concentration)[-1] for signs in itertools.product((-1, 1), repeat=n)]
         assert np.mean(np.exp(paths)) == pytest.approx(1.0, rel=1e-12)
 
 
@@ -119,4 +117,4 @@ def test_any_bounded_scores_give_numbers(values: list[float]) -> None:
 
 @given(st.integers(0, 3000), st.integers(0, 3000))
 def test_swapping_the_arms_keeps_the_evidence(b: int, c: int) -> None:
-    assert paired_evalue(b, c).log_e == pytest.approx(paired_evalue(c, b).log_e, rel=1e-12, abs=1e-12)
+    assert paired_evalue(b, c).log_e == paired_evalue(c, b).log_e

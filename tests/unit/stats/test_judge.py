@@ -120,6 +120,12 @@ def test_a_judge_at_chance_has_no_rate() -> None:
     assert "chance" in (got.reason or "")
 
 
+def test_labels_too_few_to_tell_the_judge_from_chance_leave_no_interval() -> None:
+    got = judged_rate(0, 1, n_positive_found=1, n_positive=1, n_negative_passed=15, n_negative=46)
+    assert (got.value, got.ci_low) == (0.0, None)
+    assert "chance" in (got.reason or "")
+
+
 counts = st.integers(0, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
@@ -134,10 +140,9 @@ def test_any_counts_give_an_interval_that_holds_its_rate_or_a_reason(
         n_negative_passed=negative[0],
         n_negative=negative[1],
     )
-    if got.value is None:
+    if got.value is None or got.ci_low is None:
         assert got.reason
     else:
-        assert got.ci_low is not None
         assert got.ci_high is not None
         assert 0.0 <= got.ci_low <= got.value <= got.ci_high <= 1.0
 

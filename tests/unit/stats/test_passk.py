@@ -39,6 +39,12 @@ def test_items_with_too_few_samples_are_missing_and_counted() -> None:
     got = mean_pass_at_k([5, 2, 5, 5], [1, 2, 0, 5], 3)
     assert (got.n, got.dropped) == (3, 1)
     assert math.isnan(pass_at_k_scores([2], [1], 3)[0])
+    assert math.isnan(pass_at_k_scores([5], [math.nan], 3)[0])
+
+
+def test_half_samples_are_refused() -> None:
+    with pytest.raises(DataError):
+        pass_at_k_scores([5], [2.5], 3)
 
 
 def test_interval_stays_a_probability() -> None:

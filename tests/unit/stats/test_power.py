@@ -86,6 +86,12 @@ def test_no_number_of_items_finds_nothing(size: object) -> None:
     assert getattr(size, "reason")  # noqa: B009
 
 
+def test_an_effect_that_nobody_could_afford_has_a_reason() -> None:
+    for size in (normal_items(1e-200, 0.1), mcnemar_items(0.1, 0.1 + 1e-15), paired_t_items(1e-9)):
+        assert size.n_items is None
+        assert "more than" in (size.reason or "")
+
+
 def test_effect_too_large_for_the_smallest_test_needs_two_items() -> None:
     assert paired_t_items(1e3).n_items == 2
 
