@@ -5,18 +5,14 @@ Leaves, per part, the lines as received in results.jsonl (results_a2.jsonl for a
 
 from __future__ import annotations
 
-import logging
-
 from batchtrial.config.expand import arms_of
-from batchtrial.errors import NotFound, ProviderError, RunStateMissing
 from batchtrial.phases.base import View, Work
-from batchtrial.phases.queue import Job, Queue
+from batchtrial.phases.queue import Queue
+from batchtrial.phases.refetch import fetch_again
 from batchtrial.records import Verdict
 from batchtrial.state.layout import result_file
-from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import PartState
 
-log = logging.getLogger(__name__)
 name = "poll"
 
 
@@ -58,33 +54,5 @@ def damaged_files(view: View) -> list[str]:
 def run(work: Work) -> None:
     """Watch, fetch, settle. Raises Stopped, ProviderError, PhaseFailed, RunStateMissing."""
     queue = Queue(work)
-    for job in queue.jobs:
-        for attempt in queue.record(job).attempts:
-            if attempt.is_saved:
-                _restore(work, queue, job, attempt)
+    fetch_again(work, queue)
     queue.run("poll", queue.is_settled, lambda: sum(queue.state(job) is PartState.SETTLED for job in queue.jobs))
-
-
-def _restore(work: Work, queue: Queue, job: Job, attempt: Attempt) -> None:
-    """Fetch an attempt's results once more when the local copy is gone or damaged; the damaged copy is kept aside. Costs nothing."""
-    path = queue.folder_file(job)(attempt.number)
-    got = work.view.stamps.of(path)
-    if got is not None and got.sha256 == attempt.sha256:
-        return
-    where = path.relative_to(work.layout.root).as_posix()
-    log.warning("fetch again part=%s attempt=%s reason=%s", job.shard.part, attempt.number, "gone" if got is None else "damaged")
-    if got is not None:
-        path.rename(path.with_name(f"{path.name}.corrupt.{work.now():%Y%m%d%H%M%S}"))
-    try:
-        _, fresh, _ = queue.download(job, attempt)
-    except NotFound as error:
-        raise RunStateMissing(
-            f"the results of {job.shard.part} are gone here and at the provider: {error.what}",
-            where=where,
-            hint="put the file back from a copy or an archive of the run; its rows were paid for and are not bought again",
-        ) from None
-    except ProviderError as error:
-        raise ProviderError(f"cannot fetch {where} again: {error.what}", where=error.where, hint=error.hint) from None
-    if fresh.sha256 != attempt.sha256:
-        work.ledger.append("refetched", job.shard.part, attempt=attempt.number, sha256=fresh.sha256, size=fresh.size, path=where)
-    work.progress.note(f"fetched {where} again")

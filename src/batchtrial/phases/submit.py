@@ -8,6 +8,7 @@ from __future__ import annotations
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.controls import import_controls
 from batchtrial.phases.queue import Queue
+from batchtrial.phases.refetch import fetch_again
 from batchtrial.records import Verdict
 from batchtrial.state.machine import PartState
 
@@ -37,4 +38,5 @@ def run(work: Work) -> None:
     """Send. Raises Stopped, ProviderError, PhaseFailed."""
     import_controls(work)
     queue = Queue(work)
+    fetch_again(work, queue)
     queue.run("submit", queue.is_submitted, lambda: sum(queue.was_sent(job) for job in queue.jobs))
