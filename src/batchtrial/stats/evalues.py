@@ -21,6 +21,8 @@ from batchtrial.stats.results import SMALLEST_P, Estimate, check_level, undefine
 
 Floats = NDArray[np.float64]
 
+_COARSE = 0.02  # distance of the nulls that are tried first
+_CELLS_PER_CHUNK = 2_000_000
 MAX_LOG = math.log(np.finfo(np.float64).max)
 
 
@@ -89,31 +91,39 @@ def betting_evalue(differences: ArrayLike, *, bound: float = 1.0, null: float = 
     return anytime_evalue(betting_path(differences, bound=bound, null=null), method="betting", dropped=dropped)
 
 
-def betting_interval(differences: ArrayLike, *, bound: float = 1.0, level: float = 0.95, grid_size: int = 801) -> Estimate:
+def betting_interval(differences: ArrayLike, *, bound: float = 1.0, level: float = 0.95) -> Estimate:
     """Anytime-valid interval for the mean difference: the nulls that no bet has ruled out at any time so far.
 
-    Nulls are tried on a grid of `grid_size` points over [-bound, bound]; the ends are moved out by one step, so the
-    interval is never narrower than the exact one. n = 0 gives None.
+    Nulls are tried 0.02 bound apart and, at the ends, 0.00125 bound apart; the ends are moved out by one such step. Costs
+    about 150 passes over the data. No items: None.
     """
     check_level(level)
     values, dropped = _bounded(differences, bound)
     if values.size == 0:
         return undefined_estimate("no items", level=level, method="betting", n=0, dropped=dropped)
-    grid = np.linspace(-1.0, 1.0, grid_size)
-    highest = np.concatenate([_hedged(values, part).max(axis=0) for part in np.array_split(grid, 16)])
-    kept = grid[highest < -math.log1p(-level)]
-    mean = float(values.mean())
-    step = grid[1] - grid[0]
-    low, high = (kept[0], kept[-1]) if kept.size else (mean, mean)
+    mean, limit = float(values.mean()), -math.log1p(-level)
+    coarse = np.linspace(-1.0, 1.0, 101)
+    kept = coarse[_stands(values, coarse, limit)]
+    low, high = (float(kept[0]), float(kept[-1])) if kept.size else (mean, mean)
+    below, above = np.linspace(low - _COARSE, low, 17), np.linspace(high, high + _COARSE, 17)
+    fine = np.clip(np.concatenate([below, above]), -1.0, 1.0)
+    kept = fine[_stands(values, fine, limit)]
+    low, high = (min(low, float(kept[0])), max(high, float(kept[-1]))) if kept.size else (low, high)
     return Estimate(
         value=mean * bound,
-        ci_low=max(-1.0, min(float(low) - step, mean)) * bound,
-        ci_high=min(1.0, max(float(high) + step, mean)) * bound,
+        ci_low=max(-1.0, min(low - _COARSE / 16, mean)) * bound,
+        ci_high=min(1.0, max(high + _COARSE / 16, mean)) * bound,
         level=level,
         method="betting",
         n=values.size,
         dropped=dropped,
     )
+
+
+def _stands(values: Floats, nulls: Floats, limit: float) -> NDArray[np.bool_]:
+    """Which nulls were never ruled out, in chunks that bound the memory."""
+    parts = np.array_split(nulls, max(1, math.ceil(values.size * nulls.size / _CELLS_PER_CHUNK)))
+    return np.concatenate([_hedged(values, part).max(axis=0) < limit for part in parts if part.size])
 
 
 def _log_mixture(wins: NDArray[np.int64], losses: NDArray[np.int64], concentration: float) -> Floats:

@@ -105,10 +105,21 @@ def test_interval_agrees_with_the_evalue_at_zero() -> None:
     assert interval.ci_low <= values.mean() <= interval.ci_high
 
 
+def test_every_null_outside_the_interval_was_ruled_out_and_the_ends_are_close_to_it() -> None:
+    rng = np.random.default_rng(8)
+    values = rng.choice([-1.0, 0.0, 1.0], size=3000, p=[0.1, 0.6, 0.3])
+    got = betting_interval(values)
+    assert got.ci_low is not None
+    assert got.ci_high is not None
+    for end, outward in ((got.ci_low, -1), (got.ci_high, 1)):
+        assert betting_path(values, null=end + outward * 1e-9).max() > math.log(20.0)
+        assert betting_path(values, null=end - outward * 0.003).max() < math.log(20.0)
+
+
 @given(st.lists(st.floats(-1, 1) | st.just(math.nan), max_size=30))
 def test_any_bounded_scores_give_numbers(values: list[float]) -> None:
     evidence = betting_evalue(values)
-    interval = betting_interval(values, grid_size=101)
+    interval = betting_interval(values)
     assert math.isfinite(evidence.log_e)
     assert 0.0 < evidence.anytime_p <= 1.0
     if interval.value is not None and interval.ci_low is not None and interval.ci_high is not None:
