@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.contract.wires import KEY, World
+from tests.contract.wires import KEY, World, only
 
 from batchtrial.errors import Ambiguous, ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
 from batchtrial.providers.base import BatchState, BatchStatus, Intent
@@ -57,17 +57,23 @@ def test_a_replay_answers_what_the_provider_answered(world: World, tmp_path: Pat
         ({"expire_after": 0.5}, "expired"),
         ({"rows": {"missing": 1}}, "partial"),
         ({"cancelled_half_way": 0.5}, "partial"),
-        ({"validation_failure": "line 1 is wrong"}, "validation"),
     ],
 )
 def test_how_a_batch_ended_is_part_of_the_recording(world: World, tmp_path: Path, do: dict[str, object], mode: str) -> None:
-    if mode == "validation" and world.wire.provider == "anthropic":
-        pytest.skip("Anthropic validates row by row: no batch fails as a whole")
     if do:
         world.fault("create", do)
     intent, payload, batch_id = record(world, tmp_path / "tape")
     assert f'"failure_mode": "{mode}"' in (tmp_path / "tape" / "metadata.json").read_text()
     assert play(Replay(tmp_path / "tape"), intent, payload) == (world.provider.check(batch_id), list(world.provider.fetch(batch_id)))
+
+
+@only("fireworks", "openai")
+def test_a_refusal_of_the_whole_batch_is_part_of_the_recording(world: World, tmp_path: Path) -> None:
+    """Anthropic validates row by row: no batch fails as a whole."""
+    world.fault("create", {"validation_failure": "line 1 is wrong"})
+    intent, payload, batch_id = record(world, tmp_path / "tape")
+    assert '"failure_mode": "validation"' in (tmp_path / "tape" / "metadata.json").read_text()
+    assert play(Replay(tmp_path / "tape"), intent, payload) == (world.provider.check(batch_id), [])
 
 
 def test_a_recording_from_a_zip_is_the_same(world: World, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import socket
 from dataclasses import replace
 
 import pytest
-from tests.contract.wires import KEY, WIRES, World
+from tests.contract.wires import KEY, WIRES, World, only
 
 from batchtrial.errors import Ambiguous, AuthFailed, NotFound, ProviderError, RateLimited, TooLarge
 from batchtrial.providers.edge import Timeouts
@@ -163,9 +163,9 @@ def test_a_host_that_does_not_exist_is_told_with_a_hint(world: World) -> None:
     assert "base_url" in error.hint
 
 
+@only("fireworks", "openai")
 def test_an_upload_that_fails_costs_nothing_and_is_simply_repeated(world: World) -> None:
-    if world.wire.provider == "anthropic":
-        pytest.skip("requests travel inside the create call")
+    """Requests travel inside the create call."""
     world.fault("upload", {"close_after_commit": True}, on=[1])
     payload = world.payload(world.requests(3))
     intent = world.intent(payload)

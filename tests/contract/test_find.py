@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.wires import World
+from tests.contract.wires import KEY, World, only
 
 from batchtrial.errors import Ambiguous, ProviderError, Unsure
 from batchtrial.providers.base import Intent
+from batchtrial.providers.edge import Timeouts
+from batchtrial.providers.quirks import Quirks
 
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "closed before commit": {"close_before_commit": True},
@@ -102,11 +104,7 @@ def test_an_answer_that_leaves_it_open_is_ambiguous(world: World, status: int) -
         new_sender(world).submit()
 
 
-def test_no_answer_in_time_is_ambiguous(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.contract.wires import KEY
-
-    from batchtrial.providers.edge import Timeouts
-
+def test_no_answer_in_time_is_ambiguous(world: World) -> None:
     impatient = world.wire.make(world.emu, KEY, {"timeouts": Timeouts(connect=2.0, read=0.5, answer=0.5)})
     sender = new_sender(replace(world, provider=impatient))
     world.fault("create", {"hang": 2.0})
@@ -131,9 +129,9 @@ def test_other_parts_and_other_attempts_are_not_taken_for_it(world: World) -> No
     assert world.settle(first.intent) == (batch_id,)
 
 
+@only("openai", "anthropic")
 def test_submitting_one_attempt_twice_shows_as_two_batches_oldest_first(world: World) -> None:
-    if world.wire.refuses_twins:
-        pytest.skip("the second create of one attempt is answered 409 and adopted")
+    """The second create of one attempt is answered 409 and adopted."""
     sender = new_sender(world)
     first = sender.submit()
     world.emu.advance(2.0)
@@ -142,26 +140,26 @@ def test_submitting_one_attempt_twice_shows_as_two_batches_oldest_first(world: W
     assert world.settle(sender.intent) == (first, second)
 
 
+@only("fireworks")
 def test_submitting_one_attempt_twice_adopts_where_ids_are_ours(world: World) -> None:
-    if not world.wire.refuses_twins:
-        pytest.skip("the server names the batches")
+    """The server names the batches."""
     sender = new_sender(world)
     assert sender.submit() == sender.submit()
     assert len(world.batches()) == 1
 
 
+@only("openai", "anthropic")
 def test_a_batch_that_the_ledger_owns_is_not_found_again(world: World) -> None:
-    if world.wire.refuses_twins:
-        pytest.skip("the id says whose it is")
+    """The id says whose it is."""
     sender = new_sender(world)
     batch_id = sender.submit()
     world.finish()
     assert world.provider.find(sender.intent, frozenset({batch_id})) == ()
 
 
+@only("openai", "anthropic")
 def test_a_lagging_list_hides_a_batch_only_for_a_while(world: World) -> None:
-    if world.wire.provider == "fireworks":
-        pytest.skip("found by its id, not in a list")
+    """Found by its id, not in a list."""
     world.fault("create", {"list_lag": {"calls": world.provider.limits.find_rounds - 1}})
     sender = new_sender(world)
     batch_id = sender.submit()
@@ -170,15 +168,20 @@ def test_a_lagging_list_hides_a_batch_only_for_a_while(world: World) -> None:
     assert looks == [()] * (len(looks) - 1) + [(batch_id,)]
 
 
+@only("openai", "anthropic")
 def test_a_batch_is_found_behind_pages_of_others(world: World) -> None:
-    if world.wire.provider == "fireworks":
-        pytest.skip("found by its id, not in a list")
+    """Found by its id, not in a list."""
+    settings = {"page_size": 5} if world.wire.provider == "anthropic" else {"quirks": Quirks(page_size=5)}
+    reader = world.wire.make(world.emu, KEY, settings)
     sender = new_sender(world, n=3)
     batch_id = sender.submit()
-    for _ in range(105 if world.wire.provider == "openai" else 12):
+    for _ in range(12):
         new_sender(world, n=1).submit()
     world.finish()
-    assert world.provider.find(sender.intent, frozenset()) == (batch_id,)
+    before = world.n_calls("list")
+    assert reader.find(sender.intent, frozenset()) == (batch_id,)
+    assert world.n_calls("list") >= before + 3
+    reader.close()
 
 
 def test_find_does_not_hide_that_the_provider_is_down(world: World) -> None:
@@ -200,28 +203,21 @@ def test_a_machine_whose_clock_is_wrong_finds_its_batch_all_the_same(world: Worl
         assert world.settle(wrong) == (batch_id,)
 
 
+@only("anthropic")
 class TestAnthropicTwins:
     """A foreign batch of the same size in the same window: the one case where nothing on the batch tells them apart."""
 
-    def world_of(self, world: World) -> World:
-        if world.wire.name != "anthropic":
-            pytest.skip("only where a batch carries no label")
-        return world
-
     def test_a_running_twin_leaves_it_unsure(self, world: World) -> None:
-        world = self.world_of(world)
         new_sender(world).submit()  # foreign: some other token
         with pytest.raises(Unsure):
             world.provider.find(new_sender(world).intent, frozenset())
 
     def test_an_ended_twin_is_never_adopted(self, world: World) -> None:
-        world = self.world_of(world)
         new_sender(world).submit()
         world.finish()
         assert world.provider.find(new_sender(world).intent, frozenset()) == ()
 
     def test_ours_is_told_from_the_twin_once_both_have_ended(self, world: World) -> None:
-        world = self.world_of(world)
         new_sender(world).submit()
         ours = new_sender(world)
         batch_id = ours.submit()
@@ -232,11 +228,9 @@ class TestAnthropicTwins:
         assert world.provider.find(ours.intent, frozenset()) == (batch_id,)
 
     def test_a_running_batch_of_another_size_does_not_matter(self, world: World) -> None:
-        world = self.world_of(world)
         new_sender(world, n=6).submit()
         assert world.provider.find(new_sender(world, n=5).intent, frozenset()) == ()
 
     def test_a_running_batch_that_the_ledger_owns_does_not_matter(self, world: World) -> None:
-        world = self.world_of(world)
         owned = new_sender(world).submit()
         assert world.provider.find(new_sender(world).intent, frozenset({owned})) == ()

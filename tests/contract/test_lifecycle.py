@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.contract.wires import World
+from tests.contract.wires import World, only
 
 from batchtrial.errors import NotFound, ProviderError
 from batchtrial.providers.base import BatchState
@@ -138,9 +138,9 @@ def test_a_batch_that_somebody_else_cancelled_keeps_the_rows_it_finished(world: 
     assert outcomes.count(Outcome.CANCELLED) == (3 if world.wire.expired_is_told else 0)
 
 
+@only("fireworks", "openai")
 def test_a_batch_that_fails_validation_says_why(world: World) -> None:
-    if world.wire.provider == "anthropic":
-        pytest.skip("Anthropic validates row by row: no batch fails as a whole")
+    """Anthropic validates row by row: no batch fails as a whole."""
     world.fault("create", {"validation_failure": "row 2 is not what it should be"})
     batch_id = world.submit(4)
     world.finish()
@@ -150,9 +150,9 @@ def test_a_batch_that_fails_validation_says_why(world: World) -> None:
     assert list(world.provider.fetch(batch_id)) == []
 
 
+@only("fireworks", "openai")
 def test_a_state_that_nobody_documented_is_a_running_batch(world: World) -> None:
-    if world.wire.provider == "anthropic":
-        pytest.skip("the emulator shows unknown states where the wire has many")
+    """The emulator shows unknown states where the wire has many."""
     world.fault("create", {"unknown_state": {"state": "JOB_STATE_PONDERING", "polls": 1}})
     batch_id = world.submit(2)
     status = world.provider.check(batch_id)
@@ -173,9 +173,9 @@ def test_cancelling_ends_a_batch_and_does_no_harm_twice(world: World) -> None:
         assert world.wire.provider == "fireworks"  # cancelling is deleting there
 
 
+@only("openai", "anthropic")
 def test_results_of_a_running_batch_are_refused_for_now(world: World) -> None:
-    if world.wire.provider == "fireworks":
-        pytest.skip("an output dataset may be looked at while its job runs; the queue asks only after the end")
+    """An output dataset may be looked at while its job runs; the queue asks only after the end."""
     batch_id = world.submit(2)
     with pytest.raises(ProviderError) as caught:
         list(world.provider.fetch(batch_id))

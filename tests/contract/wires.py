@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.emulator_process import Emulator
 
 from batchtrial.errors import Unsure
@@ -80,6 +81,13 @@ WIRES: Mapping[str, Wire] = {
         Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic),
     )
 }
+
+
+def only(*providers: str) -> pytest.MarkDecorator:
+    """The test is about these providers alone; the reason stands in its docstring."""
+    names = sorted(wire.name for wire in WIRES.values() if wire.provider in providers)
+    assert names
+    return pytest.mark.parametrize("world", names, indirect=True)
 
 
 @dataclass(slots=True)

@@ -39,7 +39,6 @@ HEAD = b'{"custom_id":"'
 CUSTOM_ID = re.compile(rb'[A-Za-z0-9_-]{1,47}"')
 TOKEN_CHARS = 16
 SEND_BYTES = 256 * 1024
-PAGE_SIZE = 1000
 KEPT = timedelta(days=28)
 """Results are kept for 29 days: a batch without them is older than any intent that is younger than this."""
 
@@ -58,6 +57,7 @@ class AnthropicSettings:
     cache: Literal["5m", "1h"] | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_after_cap: float = 120.0
+    page_size: int = 1000
     limits: Limits = LIMITS
 
 
@@ -234,7 +234,7 @@ class AnthropicProvider:
         seen: set[str] = set()
         after: str | None = None
         while True:
-            asked: dict[str, Any] = {"limit": PAGE_SIZE} | ({"after_id": after} if after is not None else {})
+            asked: dict[str, Any] = {"limit": self.settings.page_size} | ({"after_id": after} if after is not None else {})
             with self._to.edge.calling("list batches"):
                 answer = self._to.client.messages.batches.with_raw_response.list(**asked)
                 page = answer.parse()
