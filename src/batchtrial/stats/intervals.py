@@ -119,7 +119,7 @@ def effective_tango(
     b = sum p_t (1 - p_c) and c = sum p_c (1 - p_t) are the changed items to expect from one answer each. The design effect
     is the variance of the mean difference over the variance that n such single answers would have, and lies between
     (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; clusters can raise it: cluster_variance (t_df / z)^2 over the
-    same denominator. Then Tango's interval of (b, c, n), each divided by the design effect.
+    same denominator, n at most. Then Tango's interval of (b, c, n), each divided by the design effect.
     One sample, no clusters: exactly `tango`. Raises DataError on shares outside [0, 1] and on a negative variance.
     Source: effective sample sizes as of Eliasziw & Donner 1991, Statistics in Medicine 10:1981, on the score interval.
     """
@@ -129,39 +129,23 @@ def effective_tango(
         raise DataError(f"an item has at least one sample per arm, not {samples_treatment} and {samples_control}")
     if t.size and (min(t.min(), c.min()) < 0.0 or max(t.max(), c.max()) > 1.0):
         raise DataError("a share of right samples lies between 0 and 1")
-    if cluster_variance is not None and not 0.0 <= cluster_variance < math.inf:
-        raise DataError(f"a variance is not negative, unlike {cluster_variance!r}")
     n, z = t.size, z_two_sided(check_level(level))
     b_sum, c_sum = float(np.sum(t * (1.0 - c))), float(np.sum(c * (1.0 - t)))
-    effect = _design_effect(t - c, b_sum, c_sum, 0.5 / samples_treatment + 0.5 / samples_control)
-    if cluster_variance is not None and n:
-        stretch = 1.0 if cluster_df is None else (t_two_sided(level, cluster_df) / z) ** 2
-        naive = _single_answer_variance(b_sum, c_sum, n)
-        effect = max(effect, cluster_variance * stretch / naive) if naive > 0.0 else effect
-    if n == 0:
-        return EffectiveTango(
-            value=None,
-            ci_low=None,
-            ci_high=None,
-            level=level,
-            method="effective_tango",
-            n=0,
-            dropped=pairs.dropped,
-            reason=NO_PAIRS,
-            design_effect=1.0,
-            effective_n=0.0,
-        )
-    delta = float(np.mean(t - c))
-    low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z)
+    naive = max((b_sum + c_sum) / n - ((b_sum - c_sum) / n) ** 2, 0.0) / n if n else 0.0
+    effect = _design_effect(t - c, naive, 0.5 / samples_treatment + 0.5 / samples_control)
+    if cluster_variance is not None:
+        stretched = cluster_variance * _stretch(cluster_variance, cluster_df, level)
+        effect = max(effect, min(stretched / naive, float(n))) if naive > 0.0 else effect
+    low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z) if n else (None, None)
     return EffectiveTango(
-        value=delta,
+        value=float(np.mean(t - c)) if n else None,
         ci_low=low,
         ci_high=high,
         level=level,
         method="effective_tango",
         n=n,
         dropped=pairs.dropped,
-        se=None,
+        reason=None if n else NO_PAIRS,
         design_effect=effect,
         effective_n=n / effect,
     )
@@ -295,17 +279,23 @@ def _adjusted_wald(b: float, c: float, n: float, level: float, *, method: str, a
     return _estimate(delta, min(low, delta), max(high, delta), level, method, n, se=se)
 
 
-def _single_answer_variance(b: float, c: float, n: int) -> float:
-    """Variance of the mean difference if every item had one answer per arm: ((b + c) / n - delta^2) / n."""
-    return max((b + c) / n - ((b - c) / n) ** 2, 0.0) / n
-
-
-def _design_effect(differences: Floats, b: float, c: float, floor: float) -> float:
-    n = differences.size
-    naive = _single_answer_variance(b, c, n) if n else 0.0
-    if n < 2 or naive == 0.0:
+def _design_effect(differences: Floats, naive: float, floor: float) -> float:
+    """Variance of the mean difference over `naive`, what one answer per item and arm would give, kept in [floor, 1]."""
+    if differences.size < 2 or naive == 0.0:
         return 1.0
-    return float(np.clip(np.var(differences, ddof=1) / n / naive, floor, 1.0))
+    return float(np.clip(np.var(differences, ddof=1) / differences.size / naive, floor, 1.0))
+
+
+def _stretch(cluster_variance: float, cluster_df: float | None, level: float) -> float:
+    """(t_df / z)^2: what few clusters add to the width of an interval, folded into the variance."""
+    if not 0.0 <= cluster_variance < math.inf:
+        raise DataError(f"a variance is not negative, unlike {cluster_variance!r}")
+    if cluster_df is None:
+        return 1.0
+    if not cluster_df > 0.0:
+        raise DataError(f"degrees of freedom are positive, not {cluster_df!r}")
+    ratio = t_two_sided(level, cluster_df) / z_two_sided(level)
+    return min(ratio, 1e6) ** 2
 
 
 def _root_of_squares(x: float, y: float, phi: float) -> float:

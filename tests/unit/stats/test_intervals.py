@@ -145,6 +145,11 @@ def test_dependent_items_widen_the_interval() -> None:
     assert ends(stretched)[0] < ends(doubled)[0] < ends(plain)[0]
 
 
+def test_items_are_never_worth_less_than_one_of_them() -> None:
+    got = effective_tango([0.0, 1e-300], [1e-300, 0.0], cluster_variance=0.25, cluster_df=0.01)
+    assert (got.design_effect, got.effective_n) == (2.0, 1.0)
+
+
 def test_shares_outside_zero_and_one_and_bad_variances_are_refused() -> None:
     with pytest.raises(DataError, match="share"):
         effective_tango([1.2], [0.0])
@@ -152,6 +157,8 @@ def test_shares_outside_zero_and_one_and_bad_variances_are_refused() -> None:
         effective_tango([1.0], [0.0], samples_treatment=0)
     with pytest.raises(DataError, match="variance"):
         effective_tango([1.0], [0.0], cluster_variance=-1.0)
+    with pytest.raises(DataError, match="degrees of freedom"):
+        effective_tango([1.0], [0.0], cluster_variance=0.1, cluster_df=0.0)
     assert effective_tango([None], [0.0]).reason == "there are no complete pairs"
 
 
