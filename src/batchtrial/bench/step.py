@@ -17,7 +17,7 @@ def yardstick(folder: Path) -> int:
     """The bare loop that every phase is compared with: lines of all result files through `json.loads`."""
     n = 0
     for path in sorted(folder.rglob("results.jsonl")):
-        with path.open() as file:
+        with path.open("rb") as file:
             for line in file:
                 json.loads(line)
                 n += 1

@@ -18,7 +18,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.choose import Careful, Odd, Quick, Source, fate, stand_in
 from batchtrial.phases.index import Ids, Index, load_index
-from batchtrial.phases.predictions import HEADER, STRETCH, ItemFields, Rows, arms_in_order
+from batchtrial.phases.predictions import HEADER, STRETCH, Rows, arms_in_order
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.providers.base import Plain, Provider
 from batchtrial.records import BadLine, Outcome, RawResult, Verdict
@@ -247,15 +247,13 @@ class Parse:
 
     def run(self, work: Work) -> None:
         """Parse every trial that is due. Raises Stopped, RunStateMissing."""
-        items: tuple[Index, ItemFields] | None = None
+        index: Index | None = None
         for trial, inputs in work.due(self):
-            if items is None:
-                index = load_index(work.layout.index)
-                items = index, ItemFields.of(index)
-            _run_trial(work, trial, inputs, *items)
+            index = index or load_index(work.layout.index)
+            _run_trial(work, trial, inputs, index)
 
 
-def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, items: ItemFields) -> None:
+def _run_trial(work: Work, trial: Trial, inputs: str, index: Index) -> None:
     layout = work.view.trial_layout(trial)
     accounts: dict[str, Account] = {}
     odd = Odd()
@@ -270,7 +268,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, items: ItemF
         reader = Reader(index, work.codec, out, work.stop.check)
         for arm in arms_in_order(trial):
             account = accounts.setdefault(arm.stem, Account())
-            ids, rows = Ids.of(arm), Rows(items, arm)
+            ids, rows = Ids.of(arm), Rows(index, arm)
             for shard in work.view.shards(arm):
                 part = Part(arm, shard, sources(work.view, arm, shard), ids, rows)
                 counted, found = reader.read(part)

@@ -7,8 +7,7 @@ shows it as it is, one that guesses may take an answer for a formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -84,74 +83,55 @@ def field(text: str | None) -> str:
     return "" if text is None else quoted(text)
 
 
-@dataclass(frozen=True, slots=True)
-class ItemFields:
-    """The fields of every item as they stand in its rows, one entry per item in the run's order; made once for all arms."""
-
-    begins: list[str]
-    kinds: list[str]
-    closes: list[str]
-
-    @classmethod
-    def of(cls, index: Index) -> ItemFields:
-        """From the index."""
-        sets = {name: quoted(name) for name in set(index.dataset)}
-        ends = {name: f"{quoted(name)}\r\n" if name else "\r\n" for name in set(index.cluster)}
-        return cls(
-            begins=[f"{sets[dataset]},{quoted(item_id)}" for dataset, item_id in zip(index.dataset, index.item_id, strict=True)],
-            kinds=index.kind,
-            closes=[ends[cluster] for cluster in index.cluster],
-        )
-
-
 class Rows:
     """Writes the rows of one arm."""
 
-    def __init__(self, items: ItemFields, arm: Arm) -> None:
-        self._items = items
+    def __init__(self, index: Index, arm: Arm) -> None:
+        self._index = index
         # What stands between an item's own fields and the answer, by kind and sample.
-        self._middles = {
-            kind: tuple(f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)) for kind in ("open", "closed")
-        }
-        self._samples = range(arm.samples)
+        self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
+        self._samples = arm.samples
 
-    def _frames(self, first: int, n_items: int) -> list[tuple[str, str, str]]:
-        """What stands around the answer in the rows of items first .. first + n_items, once per request."""
-        items, end = self._items, first + n_items
-        columns = zip(items.begins[first:end], items.kinds[first:end], items.closes[first:end], strict=True)
-        if len(self._samples) == 1:
-            only = {kind: middles[0] for kind, middles in self._middles.items()}
-            return [(begin, only[kind], close) for begin, kind, close in columns]
-        return [(begin, self._middles[kind][sample], close) for begin, kind, close in columns for sample in self._samples]
+    def _frames(self, first: int, n_items: int) -> Iterator[tuple[str, str, str, str]]:
+        """Fields around the answer in the rows of items first .. first + n_items: dataset, item_id, what follows up to the answer, cluster."""
+        index, end = self._index, first + n_items
+        names = [index.dataset[first:end], index.item_id[first:end], index.cluster[first:end]]
+        # One look at all names together: they hardly ever need quotes.
+        if needs_quotes("".join([name for column in names for name in column])):
+            names = [[quoted(name) if name else "" for name in column] for column in names]
+        middles = [middle for kind in index.kind[first:end] for middle in self._middles[kind]]
+        if self._samples > 1:
+            names = [[name for name in column for _ in range(self._samples)] for column in names]
+        return zip(names[0], names[1], middles, names[2], strict=True)
 
     def plain(self, first: int, n_items: int, answers: Sequence[Plain]) -> bytes:
         """Rows of requests that all succeeded, in request order."""
-        # One look at all short fields together: they hardly ever need quotes.
         if needs_quotes("".join([name for answer in answers for name in answer[2:4] if name is not None])):
             answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
         made = []
-        for (begin, middle, close), answer in zip(self._frames(first, n_items), answers, strict=True):
+        for (dataset, item_id, middle, cluster), answer in zip(self._frames(first, n_items), answers, strict=True):
             custom_id, text, finish, request_id, n_in, n_out, cached, written, reasoning = answer
             if '"' in text:
                 text = text.replace('"', '""')
+            details = f"{cached},{written},{reasoning}" if cached or written or reasoning else "0,0,0"
             # Encoded row by row: a single wide character would otherwise widen the whole block.
             made.append(
-                f'{custom_id},{begin}{middle}{request_id or ""},{finish or ""},"{text}",'
-                f"{n_in},{n_out},{n_in + n_out},succeeded,,{cached},{written},{reasoning},{close}".encode()
+                f'{custom_id},{dataset},{item_id}{middle}{request_id or ""},{finish or ""},"{text}",'
+                f"{n_in},{n_out},{n_in + n_out},succeeded,,{details},{cluster}\r\n".encode()
             )
         return b"".join(made)
 
     def mixed(self, first: int, n_items: int, results: Iterable[RawResult]) -> bytes:
         """Rows of requests that ended in any way, in request order."""
         made = []
-        for (begin, middle, close), result in zip(self._frames(first, n_items), results, strict=True):
+        for (dataset, item_id, middle, cluster), result in zip(self._frames(first, n_items), results, strict=True):
             used = result.usage
             tokens = f"{used.input_tokens},{used.output_tokens},{used.input_tokens + used.output_tokens}" if used else ",,"
             details = f"{used.cached_tokens},{used.cache_write_tokens},{used.reasoning_tokens}" if used else ",,"
             text = "" if result.text is None else f'"{result.text.replace(chr(34), chr(34) * 2)}"'
             made.append(
-                f"{result.custom_id},{begin}{middle}{field(result.request_id)},{field(result.finish_reason)},{text},"
-                f"{tokens},{result.outcome},{field(result.error)},{details},{close}"
+                f"{result.custom_id},{dataset},{item_id}{middle}{field(result.request_id)},{field(result.finish_reason)},{text},"
+                f"{tokens},{result.outcome},{field(result.error)},{details},{cluster}\r\n"
             )
         return "".join(made).encode()
 
