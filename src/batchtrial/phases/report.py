@@ -269,6 +269,14 @@ def aggregate(view: View) -> str:
     return markdown(found, BANNERS.get(view.config.mode))
 
 
+def aggregate_problem(view: View) -> str | None:
+    """Why aggregate_report.md is not what the trials' results make it; None when it is. No trial's manifest speaks for it."""
+    try:
+        return None if view.layout.aggregate_report.read_bytes() == aggregate(view).encode() else "is not what the trials' results make it"
+    except FileNotFoundError:
+        return "is gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The phase."""
@@ -287,9 +295,8 @@ class Report:
 
     def verdict(self, view: View) -> Verdict:
         found = over_trials(self, view)
-        if found.is_done and not view.layout.aggregate_report.exists():
-            return Verdict(status="missing", reason="aggregate_report.md is gone")
-        return found
+        problem = aggregate_problem(view) if found.is_done else None
+        return found if problem is None else Verdict(status="stale", reason=f"aggregate_report.md {problem}")
 
     def run(self, work: Work) -> None:
         view = work.view
