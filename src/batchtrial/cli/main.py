@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("batchtrial.cli.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.status", "where runs stand and what they have cost; --watch redraws"),
     "archive": ("batchtrial.cli.archive", "put a finished run away, verify an archive, restore a run from one"),
+    "repair": ("batchtrial.cli.repair", "say what is wrong with a run's files, and rebuild what can be rebuilt"),
     "demo": ("batchtrial.cli.demo", "the whole pipeline on the bundled questions, in one command"),
     "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
 }

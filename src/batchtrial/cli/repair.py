@@ -1,0 +1,128 @@
+"""`batchtrial repair`: say what is wrong with a run's files and mend what can be mended, without spending anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import complain, framed, say, set_up_logging
+from batchtrial.cli.run import experiments_dir
+from batchtrial.cli.wiring import Place, Wiring, real_now
+from batchtrial.config.model import Config
+from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.keys import check_run_id
+from batchtrial.providers.base import Provider
+from batchtrial.run.diagnose import Diagnosis, Examiner
+from batchtrial.run.mend import mend
+from batchtrial.state.inventory import PREFIX, RunReader, Standing
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import RunLock
+
+EXAMPLES = """examples:
+  batchtrial repair --run_id r20261122103000 --check      what is wrong, and what could be done; writes nothing
+  batchtrial repair --run_id r20261122103000              do it; damaged originals stay as *.corrupt.<time>
+  batchtrial resume --run_id r20261122103000              then go on: lost results are downloaded again, which costs nothing
+
+Trust runs from artifacts over the ledger and the manifests to run_state.json. Nothing is guessed about money: a part of which nothing is known is
+looked for at the provider before anything is sent. exit codes: 0 nothing wrong or all mended, 2 bad flag, 3 --check found something, or something
+cannot be rebuilt.
+"""
+
+
+def parser() -> flags.Parser:
+    """Flags of `repair`."""
+    p = flags.Parser(prog="batchtrial repair", description="Diagnose a run's files and rebuild what can be rebuilt.", epilog=EXAMPLES)
+    p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
+    flags.add_place(p)
+    p.add_argument("--check", action="store_true", help="diagnose only; exit 3 when something is wrong")
+    p.add_argument("--json", action="store_true", help="with --check: as JSON")
+    p.add_argument("--replay_dir", type=Path, metavar="DIR", help="the recording that the run replays")
+    p.add_argument(
+        "--assume_unsent",
+        action="store_true",
+        help="when ledger and run_state.json are both lost: parts without a trace were never sent (you have looked at the provider's console)",
+    )
+    return p
+
+
+def _command(argv: Sequence[str] | None = None) -> int:
+    """Diagnose or mend a run."""
+    given = parser().parse_args(argv)
+    set_up_logging(is_verbose=given.verbose)
+    folder = experiments_dir(given.experiments_dir, os.environ)
+    layout = RunLayout(folder / f"{PREFIX}{check_run_id(given.run_id)}")
+    if not layout.root.is_dir():
+        raise RunStateMissing(f"there is no run {given.run_id}", where=str(folder), hint="`batchtrial status` lists the runs there are")
+    run = RunReader(layout).look()
+    if run.standing is Standing.EARLIER:
+        raise StateError(f"{run.run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run.run_id}` takes it over first")
+    examiner = examiner_of(layout, replay_dir=given.replay_dir, assume_unsent=given.assume_unsent, is_live=run.standing.is_live)
+    if given.check:
+        return check(examiner, is_json=given.json)
+    return repair(examiner, clock=real_now)
+
+
+def examiner_of(layout: RunLayout, *, replay_dir: Path | None = None, assume_unsent: bool = False, is_live: bool = False) -> Examiner:
+    """An examiner wired to the run's own adapter, of which only the pure half is used."""
+
+    def wiring(config: Config) -> Wiring:
+        return Wiring(config, Place(layout=layout, trials=lambda: (), replay_dir=replay_dir), os.environ)
+
+    def codec_of(config: Config) -> Provider:
+        return wiring(config).codec
+
+    return Examiner(layout=layout, codec_of=codec_of, now=real_now, nonce=secrets.token_hex(8), assume_unsent=assume_unsent, is_live=is_live)
+
+
+def check(examiner: Examiner, *, is_json: bool) -> int:
+    """Print what is wrong."""
+    found = examiner.examine()
+    if is_json:
+        say(json.dumps({"sound": found.is_sound, "findings": [asdict(finding) for finding in found.findings]}, indent=2))
+    elif found.is_sound:
+        say(f"{examiner.layout.root.name}: every file is as it should be")
+    else:
+        for finding in found.findings:
+            say(str(finding))
+        say(f"{len(found.findings)} files need attention" + ("; the run is live, so some may just be being written" if examiner.is_live else ""))
+    return 0 if found.is_sound else StateError.exit_code
+
+
+def repair(examiner: Examiner, *, clock: Callable[[], datetime]) -> int:
+    """Mend what can be mended, under the run's lock."""
+    lock = RunLock(examiner.layout.guard, examiner.layout.lock_info)
+    lock.acquire(clock)
+    try:
+        found = examiner.examine()
+        done = mend(found, clock=clock) if not found.is_sound else []
+    finally:
+        lock.release(clock)
+    for line in done:
+        say(line)
+    return _sum_up(found)
+
+
+def _sum_up(found: Diagnosis) -> int:
+    run_id = found.layout.root.name.removeprefix(PREFIX)
+    if found.is_sound:
+        say(f"{found.layout.root.name}: every file is as it should be; nothing to repair")
+        return 0
+    later = [finding for finding in found.findings if finding.cure in ("remake", "refetch")]
+    for finding in later:
+        say(f"still to do: {finding}")
+    for finding in found.hopeless:
+        complain(f"error: {finding}")
+    if found.hopeless:
+        return StateError.exit_code
+    where = "" if found.layout.root.parent == Path("experiments") else f" --experiments_dir {found.layout.root.parent}"
+    say(f"go on with: batchtrial resume --run_id {run_id}{where}")
+    return 0
+
+
+main = framed(_command)

@@ -1,0 +1,252 @@
+"""Rebuilding a damaged or lost ledger from what is left of it, the manifests and the result files. Pure but for what it is handed.
+
+Nothing is guessed about money. A batch that anything names is taken as sent. A part of which nothing is known to have been sent is put in doubt: it
+gets an intent with the token that it had or would have had, so that the next resume asks the provider (`find`) before it sends anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from batchtrial.errors import IllegalTransition
+from batchtrial.keys import token
+from batchtrial.state.entries import Entry, LedgerRead
+from batchtrial.state.files import BatchRecord, RunState
+from batchtrial.state.ledger import PART_EVENTS, REFETCHED, PartRecord, fold
+from batchtrial.state.machine import NEXT, Event, PartState
+
+PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>.+))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""Time of an intent whose own is lost: no listing is then cut off before the batch it may have led to."""
+FORWARD: Mapping[PartState, Event] = {
+    PartState.PENDING: Event.INTENT,
+    PartState.SUBMITTING: Event.RECEIPT,
+    PartState.SUBMITTED: Event.DONE,
+    PartState.COMPLETED: Event.SAVED,
+    PartState.DOWNLOADED: Event.RETRY,
+    PartState.FAILED: Event.RETRY,
+}
+"""The way from an attempt to the next one when all goes well: what a lost line most likely said."""
+
+
+def folder_of(part: str) -> PurePosixPath:
+    """Where the part's results lie, relative to the run, told from its name alone. Raises ValueError for a name that is none of ours."""
+    match = PART.fullmatch(part)
+    if match is None:
+        raise ValueError(part)
+    if match["key"] is not None:
+        return PurePosixPath("shared_controls", match["key"], match["leaf"])
+    return PurePosixPath(match["slug"], "results", match["leaf"])
+
+
+def symptoms(got: LedgerRead, state: RunState | None, batches: Iterable[BatchRecord]) -> tuple[str, ...]:
+    """Everything that shows that lines are lost or damaged; empty for a sound ledger."""
+    found = []
+    if not got.entries:
+        return ("it is gone or holds no line that can be read",)
+    if got.foreign:
+        found.append(f"{len(got.foreign)} lines are not as they were written (line {got.foreign[0]})")
+    if got.absent:
+        found.append(f"{len(got.absent)} lines are gone (line {got.absent[0]})")
+    if not any(entry.run_nonce for entry in got.entries):
+        found.append("its first line, with the run's random digits, is gone")
+    if state is not None and state.ledger_lines > got.entries[-1].seq:
+        found.append(f"it has {got.entries[-1].seq} lines and had {state.ledger_lines} when run_state.json was written")
+    known = {entry.batch_id for entry in got.entries if entry.batch_id}
+    unknown = sorted({one.batch_id for one in batches if one.batch_id} - known)
+    if unknown:
+        found.append(f"it does not know the batch {unknown[0]} that a manifest names ({len(unknown)} such batches)")
+    try:
+        fold(got.entries)
+    except IllegalTransition as error:
+        found.append(f"its lines contradict each other: {error.what}")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What there is besides the ledger's own lines.
+
+    parts: every part of the run that anything names. batches: by (part, attempt), from the manifests. results: (part, attempt) pairs whose result
+    file is on disk. payloads: (part, attempt) pairs whose request file is. imported: parts that are taken over from another run, never bought.
+    """
+
+    parts: tuple[str, ...]
+    batches: Mapping[tuple[str, int], BatchRecord] = field(default_factory=dict)
+    results: frozenset[tuple[str, int]] = frozenset()
+    payloads: frozenset[tuple[str, int]] = frozenset()
+    imported: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """How a lost line's content is found again.
+
+    intent: of (part, attempt): payload, payload_sha256, n_requests, reserved_usd. saved: of (part, attempt, how its batch ended): path, sha256, size,
+    counts, odd, usage, cost_usd, from the result file.
+    """
+
+    nonce: str
+    intent: Callable[[str, int], dict[str, Any]]
+    saved: Callable[[str, int, str | None], dict[str, Any]]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """A ledger that can be folded. in_doubt: parts that the provider is asked about. filled: number of lines made anew."""
+
+    entries: tuple[Entry, ...]
+    in_doubt: tuple[str, ...]
+    filled: int
+
+
+def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, source: Source, *, is_cut: bool) -> Rebuilt:
+    """The ledger anew: surviving lines kept, lost ones filled in, parts put in doubt where nothing else is known.
+
+    opened: fields of a first line to write when the old one is lost. is_cut: lines may be missing at the end, so that their number is not known.
+    """
+    survivors: dict[str, list[Entry]] = {part: [] for part in evidence.parts}
+    heads: list[Entry] = []
+    for entry in got.entries:
+        (survivors.setdefault(entry.part, []) if entry.part is not None else heads).append(entry)
+    filled = 0
+    if not any(entry.run_nonce for entry in heads):
+        since = min((entry.at for entry in got.entries), default=LONG_AGO)
+        heads.insert(0, Entry(seq=1, at=since, event="opened", **opened))
+        filled = 1
+    menders = [_Mender(part, evidence, source, since=heads[0].at) for part in survivors]
+    for mender in menders:
+        mender.replay(survivors[mender.part.part])
+    filled += sum(mender.filled for mender in menders)
+    in_doubt = []
+    if is_cut or filled < _missing(got):
+        in_doubt = [mender.part.part for mender in menders if mender.put_in_doubt()]
+    lines = [*heads, *(entry for mender in menders for entry in mender.out)]
+    detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt}
+    lines.append(Entry(seq=1, at=source.now, event="repaired", reason="rebuilt from surviving lines, manifests and files", detail=detail))
+    numbered = tuple(entry.model_copy(update={"seq": number, "check": None}) for number, entry in enumerate(lines, 1))
+    return Rebuilt(entries=numbered, in_doubt=tuple(in_doubt), filled=filled)
+
+
+def _missing(got: LedgerRead) -> int:
+    """How many lines are lost before the last one that is left."""
+    return got.entries[-1].seq - len(got.entries) if got.entries else 0
+
+
+class _Mender:
+    """One part: replays what is left, fills what the table shows to be missing, then adds what only the files and manifests know."""
+
+    def __init__(self, part: str, evidence: Evidence, source: Source, *, since: datetime) -> None:
+        self.part = PartRecord(part=part)
+        self.out: list[Entry] = []
+        self.filled = 0
+        self._evidence, self._source, self._since = evidence, source, since
+
+    def replay(self, survivors: Sequence[Entry]) -> None:
+        for entry in survivors:
+            if entry.event not in PART_EVENTS and entry.event != REFETCHED:
+                self.out.append(entry)  # a note about the part
+            elif self._bridge_to(entry):
+                self._take(entry)
+        self._extend()
+
+    def _take(self, entry: Entry) -> None:
+        self.part = self.part.with_entry(entry)
+        self.out.append(entry)
+
+    def _bridge_to(self, entry: Entry) -> bool:
+        """Fill what must have stood before `entry`; False when no history leads to it."""
+        if entry.event == REFETCHED:
+            return any(attempt.number == entry.attempt for attempt in self.part.attempts)
+        event = Event(entry.event)
+        start = len(self.out)
+        for _ in range(2 * len(FORWARD)):
+            if (self.part.state, event) in NEXT and not self._is_too_early(event, entry):
+                self.filled += len(self.out) - start
+                return True
+            if event is Event.INTENT and self.part.state is PartState.SUBMITTING and self._current() == entry.attempt:
+                self._fill(Event.LOST)
+            elif self.part.state in FORWARD:
+                self._fill(self._next_event())
+            else:
+                return False
+        return False
+
+    def _is_too_early(self, event: Event, entry: Entry) -> bool:
+        """An intent of a later attempt than the next: the attempt between is lost."""
+        return event is Event.INTENT and entry.attempt is not None and entry.attempt > self.part.next_attempt
+
+    def _extend(self) -> None:
+        """Go on as far as files and manifests show that the part went."""
+        start = len(self.out)
+        while self.part.state in FORWARD:
+            number = self._working_on()
+            key, later = (self.part.part, number), (self.part.part, number + 1)
+            if self.part.state in (PartState.PENDING, PartState.SUBMITTING):
+                goes_on = self._was_begun(key)
+            elif self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
+                goes_on = key in self._evidence.results or self._was_begun(later)
+            else:
+                goes_on = self._was_begun(later)
+            if not goes_on:
+                break
+            self._fill(self._next_event())
+        self.filled += len(self.out) - start
+
+    def _was_begun(self, key: tuple[str, int]) -> bool:
+        return key in self._evidence.batches or key in self._evidence.results
+
+    def put_in_doubt(self) -> bool:
+        """Whether the part was pending and may have been sent: it now has an intent, and resume asks the provider."""
+        number = self.part.next_attempt
+        if self.part.state in (PartState.DOWNLOADED, PartState.FAILED) and (self.part.part, number) in self._evidence.payloads:
+            self._fill(Event.RETRY)  # its rows were written out, so it may have been sent
+        if self.part.state is not PartState.PENDING or self.part.part in self._evidence.imported:
+            return False
+        if (self.part.part, number) not in self._evidence.payloads:
+            return False
+        self._fill(Event.INTENT)
+        return True
+
+    def _current(self) -> int:
+        return self.part.current.number if self.part.current is not None else 0
+
+    def _working_on(self) -> int:
+        """The attempt that the next lines are about."""
+        return self.part.next_attempt if self.part.state is PartState.PENDING else self._current()
+
+    def _next_event(self) -> Event:
+        """What a lost line most likely said: an attempt that was followed by another and left no results was refused as a whole."""
+        key = (self.part.part, self._current())
+        if self.part.state is PartState.PENDING and self.part.part in self._evidence.imported:
+            return Event.IMPORTED
+        if key not in self._evidence.results and self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
+            return Event.REJECTED if self.part.state is PartState.SUBMITTED else Event.GONE
+        return FORWARD[self.part.state]
+
+    def _fill(self, event: Event) -> None:
+        """Append a line made anew."""
+        name, number = self.part.part, self._working_on()
+        batch = self._evidence.batches.get((name, number))
+        mark = token(self._source.nonce, name, number)
+        at, fields = self._source.now, dict[str, Any]()
+        if event is Event.INTENT:
+            at, fields = self._since, {"attempt": number, "token": mark, **self._source.intent(name, number)}
+        elif event is Event.IMPORTED:
+            fields = {"attempt": number, **self._source.intent(name, number), **self._source.saved(name, number, None), "cost_usd": "0"}
+            fields.pop("reserved_usd", None)
+        elif event is Event.RECEIPT:
+            fields = {"batch_id": (batch.batch_id if batch is not None else None) or f"unknown-{mark}", "adopted": True}
+        elif event is Event.DONE and batch is not None:
+            fields = {"wire_state": batch.wire_state, "ids": batch.ids}
+        elif event is Event.SAVED:
+            fields = self._source.saved(name, number, self.part.current.wire_state if self.part.current is not None else None)
+        elif event in (Event.REJECTED, Event.LOST, Event.GONE):
+            fields = {"reason": "the line that said so was lost", **({"retryable": True} if event is Event.REJECTED else {})}
+        self._take(Entry(seq=1, at=at, event=event, part=name, **fields))
