@@ -117,15 +117,15 @@ class Emulator:
 
     def ledger(self) -> dict[str, Any]:
         """What the provider counted."""
-        return self._ask("GET", "/_emulator/ledger")
+        return self._ask("GET", "/_emulator/ledger", at=self.url)
 
     def truth(self) -> dict[str, Any]:
         """The planted effect."""
-        return self._ask("GET", "/_emulator/truth")
+        return self._ask("GET", "/_emulator/truth", at=self.url)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, at: str | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self._url}{path}", data=data, method=method, headers={"content-type": "application/json"})
+        request = urllib.request.Request(f"{at or self._url}{path}", data=data, method=method, headers={"content-type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return dict(json.load(answer))

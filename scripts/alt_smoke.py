@@ -1,0 +1,8 @@
+"""Smoke runs of OpenAI and Anthropic: dry runs and replays, without keys or network."""
+
+import sys
+
+from batchtrial.cli.alt_smoke import main
+
+if __name__ == "__main__":
+    sys.exit(main())
