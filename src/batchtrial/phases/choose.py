@@ -98,20 +98,22 @@ class Quick(AbstractContextManager["Quick"]):
         name = _NAME.match(head)
         if name is None:
             return None
-        lead = name[0]
-        # One more than the shortest id: its closing quote keeps sample 1 apart from sample 12.
-        width = len(lead) + min(map(len, ids)) + 1
+        lengths = set(map(len, ids))
+        # Where ids differ in length, the closing quote keeps sample 1 apart from sample 12.
+        close = b'"' if len(lengths) > 1 else b""
+        begin, end = name.end(), name.end() + min(lengths) + len(close)
         where: dict[bytes, int] = {}
-        at, n_lines = 0, 0
+        at = n_lines = 0
         # `readline` because `find` of a mapped file goes byte by byte.
         for line in iter(view.readline, b""):
-            where[line[:width]] = at
+            where[line[begin:end]] = at
             at += len(line)
             n_lines += 1
         if view[at - 1 :] != b"\n" or len(where) < n_lines:
             return None
         # All at once: between the reading of lines each look-up would find the processor's cache cold.
-        starts = [where.get((lead + one.encode() + b'"')[:width]) for one in ids]
+        keys = [(one.encode() + close)[: end - begin] for one in ids] if close else map(str.encode, ids)
+        starts = list(map(where.get, keys))
         return starts if len(ids) - starts.count(None) == n_lines else None
 
     def lines(self, begin: int, end: int) -> list[bytes | None]:
