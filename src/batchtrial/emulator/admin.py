@@ -123,7 +123,7 @@ class Admin:
 
     def _requests(self, custom_id: str | None, seq: int | None) -> Iterator[dict[str, Any]]:
         # A cheap look at the bytes first: most lines of a large world are not the one asked for.
-        mark = json.dumps(custom_id, ensure_ascii=False).encode() if custom_id is not None else b""
+        marks = [json.dumps(custom_id, ensure_ascii=ascii_only).encode() for ascii_only in (True, False)] if custom_id is not None else [b""]
         for batch in self.service.batches.all():
             if (seq is not None and batch.seq != seq) or batch.n_rows == 0:
                 continue
@@ -131,7 +131,7 @@ class Admin:
             with RowFile(self.world.blob(batch.blob)) as rows:
                 for row in range(len(rows)):
                     line = rows.line(row)
-                    if mark not in line:
+                    if not any(mark in line for mark in marks):
                         continue
                     shown = {"batch": batch.id, "batch_seq": batch.seq, "provider": batch.provider, "row": row}
                     if read is None:

@@ -96,7 +96,7 @@ class SimulatedModel:
         return Identity(item=item, sample=sample, arm=arm, condition=condition)
 
     def _item_by_text(self, user: str) -> str:
-        for line in (*user.splitlines()[::-1], user):
+        for line in (*user.splitlines()[::-1], user) if self._item_by_question else ():
             known = self._item_by_question.get(line.strip()) or self._item_by_question.get(line.partition(":")[2].strip())
             if known is not None:
                 return known
@@ -203,7 +203,7 @@ def plain(text: str) -> str:
 
 
 def _guess_class(user: str) -> QuestionClass:
-    lowered = user[:20_000].lower()
+    lowered = user[:2_000].lower()
     return "open_answerable" if any(mark in lowered for mark in _PASSAGE_MARKS) else "closed"
 
 
