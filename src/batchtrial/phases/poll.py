@@ -55,4 +55,4 @@ def run(work: Work) -> None:
     """Watch, fetch, settle. Raises Stopped, ProviderError, PhaseFailed, RunStateMissing."""
     queue = Queue(work)
     fetch_again(work, queue)
-    queue.run("poll", queue.is_settled, lambda: sum(queue.state(job) is PartState.SETTLED for job in queue.jobs))
+    queue.run("poll", queue.is_settled, lambda: queue.n_settled)

@@ -6,7 +6,8 @@ import logging
 
 from batchtrial.errors import NotFound, ProviderError, RunStateMissing
 from batchtrial.phases.base import Work
-from batchtrial.phases.queue import Job, Queue
+from batchtrial.phases.parts import Job
+from batchtrial.phases.queue import Queue
 from batchtrial.state.ledger import Attempt
 
 log = logging.getLogger(__name__)

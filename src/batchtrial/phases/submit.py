@@ -39,4 +39,4 @@ def run(work: Work) -> None:
     import_controls(work)
     queue = Queue(work)
     fetch_again(work, queue)
-    queue.run("submit", queue.is_submitted, lambda: sum(queue.was_sent(job) for job in queue.jobs))
+    queue.run("submit", queue.is_submitted, lambda: queue.n_sent)

@@ -158,6 +158,14 @@ class Money:
     def committed_usd(self) -> Decimal:
         return self.spent_usd + self.in_flight_usd
 
+    def changed(self, before: Money, after: Money) -> Money:
+        """This sum with one of its terms replaced."""
+        return Money(
+            spent_usd=self.spent_usd - before.spent_usd + after.spent_usd,
+            in_flight_usd=self.in_flight_usd - before.in_flight_usd + after.in_flight_usd,
+            unpriced=self.unpriced - before.unpriced + after.unpriced,
+        )
+
 
 def money(parts: Iterable[PartRecord]) -> Money:
     """Spent: the bill of every saved attempt, and the reserve of one that the provider lost. In flight: the reserve of what is, or may be, sent."""
@@ -209,6 +217,7 @@ class Ledger:
         self.dropped_bytes = got.torn
         self.n_lines = got.entries[-1].seq if got.entries else 0
         self.parts = fold(got.entries)
+        self._money = money(self.parts.values())
         self.run_nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None)
         self.notes = [e for e in got.entries if e.part is None]
         self._file = path.open("ab", buffering=0)
@@ -239,6 +248,7 @@ class Ledger:
             raise
         self.n_lines = entry.seq
         if after is not None:
+            self._money = self._money.changed(money([self.part(after.part)]), money([after]))
             self.parts[after.part] = after
         else:
             self.notes.append(entry)
@@ -251,8 +261,8 @@ class Ledger:
         return frozenset(a.batch_id for p in self.parts.values() for a in p.attempts if a.batch_id)
 
     def money(self) -> Money:
-        """See `money`."""
-        return money(self.parts.values())
+        """See `money`; kept up to date line by line, since a budget is asked before every part."""
+        return self._money
 
     def close(self) -> None:
         self._file.close()

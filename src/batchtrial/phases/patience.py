@@ -1,0 +1,40 @@
+"""Waiting longer each time for a thing that keeps failing, and giving up in the end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from batchtrial.errors import PhaseFailed, ProviderError
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS = 2.0
+MOST_FAILURES = 12
+"""Failures in a row, each after a longer wait, before the run stops and says so."""
+LONGEST_WAIT_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """Back-off for one thing that keeps failing. not_before: when it may be tried again."""
+
+    failures: int = 0
+    not_before: datetime | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        return self.not_before is None or now >= self.not_before
+
+    def wait(self, now: datetime, first_seconds: float, asked: float | None = None) -> None:
+        """Twice as long as last time, or as long as the provider asked, never longer than LONGEST_WAIT_SECONDS."""
+        seconds = asked if asked is not None else first_seconds * 2**self.failures
+        self.failures += 1
+        self.not_before = now + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS))
+
+    def after(self, error: ProviderError, what: str, now: datetime) -> None:
+        """Note a failure. Raises PhaseFailed after MOST_FAILURES in a row: stopping with a reason beats hanging."""
+        if self.failures >= MOST_FAILURES:
+            raise PhaseFailed(f"{what}: {error.what}", where=error.where, hint=error.hint or "run again with --resume when it is back") from None
+        log.warning("%s: %s (try %s)", what, error.what, self.failures + 1)
+        self.wait(now, FIRST_WAIT_SECONDS, error.retry_after)

@@ -1,0 +1,162 @@
+"""Sending one attempt at a part, and settling what became of a call whose answer was lost.
+
+The order of writes is the promise: intent (fsynced), upload, create once, receipt (fsynced). An intent without a receipt is in doubt and is settled
+by `find` before anything is sent for that part again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
+from batchtrial.keys import token
+from batchtrial.phases import answers
+from batchtrial.phases.base import Work
+from batchtrial.phases.money import Purse
+from batchtrial.phases.parts import Job, Parts
+from batchtrial.phases.patience import Patience
+from batchtrial.providers.base import Intent, Provider
+from batchtrial.state.machine import Event, PartState
+from batchtrial.state.store import Fingerprint, replacing
+
+log = logging.getLogger(__name__)
+
+
+class Sending:
+    """The paying half of the queue."""
+
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
+        self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
+
+    def send(self, job: Job) -> bool:
+        """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
+        attempt = self._parts.record(job).next_attempt
+        payload, made, n_requests = self._payload(job, attempt)
+        reserve = self._purse.reserve(job.shard, job.arm.model, n_requests)
+        if not self._purse.covers(job.shard.part, job.arm.model, reserve):
+            return False
+        entry = self._work.ledger.append(
+            Event.INTENT,
+            job.shard.part,
+            attempt=attempt,
+            token=token(self._nonce(), job.shard.part, attempt),
+            payload=payload.relative_to(self._work.layout.root).as_posix(),
+            payload_sha256=made.sha256,
+            n_requests=n_requests,
+            reserved_usd=reserve,
+        )
+        log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
+        return self._create(job, payload)
+
+    def _create(self, job: Job, payload: Path) -> bool:
+        part, ledger = job.shard.part, self._work.ledger
+        intent = self._intent(job)
+        try:
+            self._work.hook("call:submit:before")
+            batch_id = self._provider.submit(intent, payload, lambda file_id: self._note_upload(part, file_id))
+            self._work.hook("call:submit:after")
+        except Ambiguous as error:
+            log.warning("in doubt part=%s attempt=%s reason=%s", part, intent.attempt, error.what)
+            job.doubt, job.refusal = Patience(), error
+            return True
+        except ProviderError as error:
+            # Refused before anything was created: the part is free again, whatever else is wrong.
+            ledger.append(Event.LOST, part, reason=error.what)
+            if not error.retryable:
+                raise
+            job.sending.after(error, f"cannot submit {part}", self._work.now())
+            return False
+        ledger.append(Event.RECEIPT, part, batch_id=batch_id, adopted=False)
+        job.sending = Patience()
+        return True
+
+    def _note_upload(self, part: str, file_id: str) -> None:
+        self._work.ledger.append(Event.UPLOADED, part, file_id=file_id)
+
+    def _intent(self, job: Job) -> Intent:
+        current = self._parts.current(job)
+        return Intent(
+            part=job.shard.part,
+            attempt=current.number,
+            token=current.token,
+            payload_sha256=current.payload_sha256,
+            n_requests=current.n_requests,
+            created_at=current.created_at,
+            model=job.arm.model,
+            file_id=current.file_id,
+            label=job.shard.part,
+        )
+
+    def _payload(self, job: Job, attempt: int) -> tuple[Path, Fingerprint, int]:
+        """The file to send: the whole part first, later only the rows worth sending again."""
+        whole = self._work.layout.part_input(job.shard.part)
+        if attempt == 1:
+            got = self._work.view.stamps.of(whole)
+            if got is None or got.sha256 != job.shard.sha256:
+                raise RunStateMissing(f"the requests of {job.shard.part} are not as built", where=str(whole.name), hint="run with --from_step build")
+            return whole, got, job.shard.lines
+        path = self._work.layout.retry_input(job.shard.part, attempt)
+        state, size, n = hashlib.sha256(), 0, 0
+        with replacing(path, hook=self._work.hook) as file:
+            for line in answers.rows(whole, self._parts.fate(job).again):
+                file.write(line)
+                state.update(line)
+                size, n = size + len(line), n + 1
+        return path, Fingerprint(size=size, sha256=state.hexdigest()), n
+
+    def _nonce(self) -> str:
+        if self._work.ledger.run_nonce is None:
+            raise RunStateMissing("the ledger does not say which run it belongs to", where="ledger.jsonl", hint="run `batchtrial repair`")
+        return self._work.ledger.run_nonce
+
+    def clear_doubt(self, job: Job) -> bool:
+        """Settle an intent without a receipt. Absence is believed only after `find_rounds` listings with growing waits between."""
+        if self._parts.state(job) is not PartState.SUBMITTING or not job.doubt.is_due(self._work.now()):
+            return False
+        limits, part = self._provider.limits, job.shard.part
+        try:
+            self._work.hook("call:find:before")
+            found = self._provider.find(self._intent(job), self._work.ledger.owned_batches())
+        except Unsure as error:
+            log.warning("unsure part=%s reason=%s", part, error.what)
+            job.doubt.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
+            return False
+        except ProviderError as error:
+            return self._doubt_longer(job, error)
+        job.looking = Patience()
+        if found:
+            return self._adopt(job, found)
+        if job.doubt.failures + 1 < limits.find_rounds:
+            job.doubt.wait(self._work.now(), limits.find_wait_seconds)
+            return False
+        log.info("lost part=%s: no listing of %s knows its token, it is sent again", part, limits.find_rounds)
+        self._work.ledger.append(Event.LOST, part, reason=f"{limits.find_rounds} listings without its token")
+        job.doubt = Patience()
+        if job.refusal is not None:
+            job.sending.after(job.refusal, f"cannot submit {part}", self._work.now())
+        return True
+
+    def _doubt_longer(self, job: Job, error: ProviderError) -> bool:
+        if not error.retryable:
+            raise error
+        job.looking.after(error, f"cannot find out about {job.shard.part}", self._work.now())
+        job.doubt.not_before = job.looking.not_before
+        return False
+
+    def _adopt(self, job: Job, found: tuple[str, ...]) -> bool:
+        keep, *younger = found
+        for batch_id in younger:
+            log.error("two batches for one token: part=%s keeps %s, cancels %s", job.shard.part, keep, batch_id)
+            self._work.progress.note(f"WARNING: {job.shard.part} was found twice at the provider; {keep} is kept, {batch_id} cancelled")
+            self._work.ledger.append("duplicate", job.shard.part, batch_id=batch_id, reason=f"{keep} is older and is kept")
+            try:
+                self._provider.cancel(batch_id)
+            except ProviderError as error:
+                return self._doubt_longer(job, error)  # found again then, both of them
+        log.info("adopt part=%s batch=%s", job.shard.part, keep)
+        self._work.ledger.append(Event.RECEIPT, job.shard.part, batch_id=keep, adopted=True)
+        job.doubt, job.sending = Patience(), Patience()
+        return True
