@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
+from zlib import crc32
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
@@ -77,6 +78,7 @@ class Output:
     predictions: Sink
     combined: IO[bytes]
     combined_size: int = 0
+    combined_crc: int = 0
     begins: dict[str, list[int]] = field(default_factory=dict)  # arm -> byte of predictions.csv at which each stretch of items begins
 
     def write(self, arm: str, place: int, rows: bytes, lines: bytes) -> None:
@@ -86,12 +88,13 @@ class Output:
         self.predictions.write(rows)
         self.combined.write(lines)
         self.combined_size += len(lines)
+        self.combined_crc = crc32(lines, self.combined_crc)
 
-    def mark(self) -> tuple[Any, int]:
+    def mark(self) -> tuple[Any, int, int]:
         """Where everything stands now, for `rewind`."""
-        return self.predictions.mark(), self.combined_size
+        return self.predictions.mark(), self.combined_size, self.combined_crc
 
-    def rewind(self, mark: tuple[Any, int]) -> None:
+    def rewind(self, mark: tuple[Any, int, int]) -> None:
         """Forget what was written since the mark."""
         self.predictions.rewind(mark[0])
         for begins in self.begins.values():
@@ -99,7 +102,7 @@ class Output:
                 begins.pop()
         self.combined.seek(mark[1])
         self.combined.truncate()
-        self.combined_size = mark[1]
+        self.combined_size, self.combined_crc = mark[1:]
 
 
 def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
@@ -308,7 +311,7 @@ def _account_file(accounts: dict[str, Account], odd: Odd, out: Output) -> dict[s
             kind: {"count": count, "samples": [{k: v for k, v in s.items() if k != "kind"} for s in samples if s["kind"] == kind]}
             for kind, count in odd.counts.items()
         },
-        "results_combined": {"lines": sum(total.outcomes.values()), "bytes": out.combined_size},
+        "results_combined": {"lines": sum(total.outcomes.values()), "bytes": out.combined_size, "crc32": f"{out.combined_crc:08x}"},
         "predictions": {"bytes": out.predictions.size, "items_per_stretch": STRETCH, "stretches_begin": out.begins},
     }
 
