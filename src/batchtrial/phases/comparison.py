@@ -62,13 +62,15 @@ class Paired:
         seen = seen[~np.isnan(seen)]
         k = max(self.samples_treatment, self.samples_control)
         if k == 1:
-            return bool(np.isin(seen, (0.0, 1.0)).all())
+            return bool(((seen == 0.0) | (seen == 1.0)).all())
         scaled = seen * k
         return bool(np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-9)
 
     def kept(self) -> Paired:
         """Only the complete pairs."""
         keep = ~(np.isnan(self.treatment) | np.isnan(self.control))
+        if keep.all():
+            return self
         clusters = None if self.clusters is None else self.clusters[keep]
         return Paired(
             treatment=self.treatment[keep],

@@ -1,0 +1,194 @@
+"""per_item_scores.csv as arrays: what is compared, and the pairs of each comparison.
+
+Rows are put in the order of their items' keys, so that the order of the file never shows in a number. A score that an arm lacks is NaN here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from batchtrial.config.expand import Trial
+from batchtrial.phases.base import View
+from batchtrial.phases.comparison import Floats, Paired
+
+Kind = Literal["open", "closed", "all"]
+COLUMNS: Final[dict[str, str]] = {
+    "em": "em",
+    "f1": "f1",
+    "abstained": "abstain_rate",
+    "false_answer": "false_answer_rate",
+    "unsupported": "unsupported_rate",
+}
+"""Metric -> column of per_item_scores.csv; a metric of the user's own is its own column."""
+LABELS: Final[dict[str, str]] = {
+    "em": "exact match",
+    "f1": "token F1",
+    "abstained": "abstention",
+    "false_answer": "answering the unanswerable",
+    "unsupported": "answers without lexical support (a heuristic)",
+}
+KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
+EVERY_ITEM_HAS: Final = frozenset({"em", "f1", "abstain_rate"})
+"""Columns that are defined for every question; the others exist only where an arm shows them."""
+KEYS: Final[dict[str, type[pl.DataType]]] = {
+    "item_key": pl.String,
+    "condition": pl.String,
+    "temp": pl.Float64,
+    "type": pl.String,
+    "dataset": pl.String,
+    "cluster": pl.String,
+}
+NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "overlap"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What is compared: a metric, on some questions, at one temperature."""
+
+    metric: str
+    kind: Kind
+    temp: float
+    dataset: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric}/{self.kind}/t{self.temp:g}" + (f"/{self.dataset}" if self.dataset else "")
+
+    @property
+    def label(self) -> str:
+        where = f"dataset {self.dataset}" if self.dataset else KINDS[self.kind]
+        return f"{LABELS.get(self.metric, self.metric)} ({where})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Scores of one temperature, one place per item in the order of the items' keys.
+
+    scores: column -> (control, treatment), each shape (n_items,), NaN where an arm has none. datasets: place in `dataset_names` per item.
+    clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
+    """
+
+    keys: pl.Series
+    scores: Mapping[str, tuple[Floats, Floats]]
+    is_open: NDArray[np.bool_]
+    datasets: NDArray[np.int64]
+    dataset_names: tuple[str, ...]
+    clusters: NDArray[np.int64] | None
+    samples: int
+    metrics: tuple[str, ...]
+
+    @property
+    def n_items(self) -> int:
+        return int(self.is_open.size)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Which questions there are; `all` when there are both, and alone when there is one."""
+        return ("all", "open", "closed") if self.is_open.any() and not self.is_open.all() else ("all",)
+
+    def kinds_of(self, metric: str) -> tuple[Kind, ...]:
+        """The same without `all` when only one kind of question has the metric: it would be the same comparison under two names."""
+        control, treatment = self.scores[COLUMNS.get(metric, metric)]
+        has_it = self.is_open[~(np.isnan(control) & np.isnan(treatment))]
+        found = [kind for kind, is_there in (("open", has_it.any()), ("closed", not has_it.all())) if is_there]
+        return self.kinds() if len(found) > 1 or len(self.kinds()) == 1 else tuple(kind for kind in self.kinds() if kind in found)
+
+    def members(self, kind: Kind, dataset: str | None = None) -> NDArray[np.bool_] | None:
+        """Which items these are, shape (n_items,); None for all of them."""
+        mask = None if kind == "all" else self.is_open if kind == "open" else ~self.is_open
+        if dataset is None:
+            return mask
+        if dataset not in self.dataset_names:
+            return np.zeros(self.n_items, dtype=np.bool_)
+        own: NDArray[np.bool_] = self.datasets == self.dataset_names.index(dataset)
+        return own if mask is None else own & mask
+
+    def pick(self, cell: Cell) -> Paired | None:
+        """The cell's pairs; None when no item has the metric. An item has it when it is defined for such a question, answered or not."""
+        column = COLUMNS.get(cell.metric, cell.metric)
+        if column not in self.scores:
+            return None
+        control, treatment = self.scores[column]
+        mask = self.members(cell.kind, cell.dataset)
+        if column not in EVERY_ITEM_HAS:
+            defined = ~(np.isnan(control) & np.isnan(treatment))
+            mask = defined if mask is None else mask & defined
+        clusters = self.clusters
+        if mask is not None:
+            control, treatment = control[mask], treatment[mask]
+            clusters = None if clusters is None else clusters[mask]
+        if control.size == 0:
+            return None
+        if clusters is not None and int(np.bincount(clusters).max()) == 1:
+            clusters = None
+        return Paired(treatment=treatment, control=control, clusters=clusters, samples_treatment=self.samples, samples_control=self.samples)
+
+
+def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> dict[float, Table]:
+    """per_item_scores.csv as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
+    path = view.trial_layout(trial).scores
+    metrics = metric_columns(path)
+    columns = [*metrics, *further]
+    frame = pl.read_csv(path, columns=[*KEYS, *columns], schema_overrides={**KEYS, **dict.fromkeys(columns, pl.Float64)})
+    arms = {name: frame.filter(pl.col("condition") == name) for name in ("control", "treatment")}
+    del frame
+    if any(arm.height == 0 for arm in arms.values()):
+        return {}
+    return {temp: _table(view, temp, {name: arm.filter(pl.col("temp") == temp) for name, arm in arms.items()}, columns) for temp in trial.temps}
+
+
+def metric_columns(path: Path) -> list[str]:
+    """Names of the columns that hold metrics."""
+    header = pl.read_csv(path, n_rows=0, schema_overrides=KEYS).columns
+    return [name for name in header if name not in NOT_METRICS and not name.endswith("_std")]
+
+
+def _table(view: View, temp: float, arms: dict[str, pl.DataFrame], columns: list[str]) -> Table:
+    control, treatment = (arms[name] for name in ("control", "treatment"))
+    if not control["item_key"].equals(treatment["item_key"]):
+        control, treatment = _aligned(control, treatment)
+    order = control["item_key"].arg_sort()
+    facts = control.select("item_key", "type", "dataset", "cluster")[order]
+    scores = {name: (_scores(control[name], order), _scores(treatment[name], order)) for name in columns}
+    names = {column: metric for metric, column in COLUMNS.items()}
+    defined = [c for c in columns if c not in NOT_METRICS and not c.endswith("_std") and not all(np.isnan(arm).all() for arm in scores[c])]
+    dataset = facts["dataset"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    return Table(
+        keys=facts["item_key"],
+        scores=scores,
+        is_open=(facts["type"] == "open").to_numpy(),
+        datasets=dataset,
+        dataset_names=tuple(facts["dataset"].unique().sort().to_list()),
+        clusters=_clusters(facts) if view.config.stats.clusters == "auto" else None,
+        samples=view.config.samples_for(temp),
+        metrics=tuple(names.get(column, column) for column in defined),
+    )
+
+
+def _aligned(control: pl.DataFrame, treatment: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both arms on the union of their items; an arm that lacks an item has no scores for it."""
+    facts = pl.concat([arm.select("item_key", "type", "dataset", "cluster") for arm in (control, treatment)])
+    facts = facts.unique(subset="item_key", keep="first", maintain_order=True)
+    own = [arm.drop("type", "dataset", "cluster") for arm in (control, treatment)]
+    joined = [facts.join(arm, on="item_key", how="left", maintain_order="left") for arm in own]
+    return joined[0], joined[1]
+
+
+def _scores(column: pl.Series, order: pl.Series) -> Floats:
+    return np.asarray(column.fill_null(float("nan")).gather(order).to_numpy(), dtype=np.float64)
+
+
+def _clusters(facts: pl.DataFrame) -> NDArray[np.int64] | None:
+    """A number per item by first appearance in the order of the keys; items without a cluster stand alone. None when all do."""
+    named = facts["cluster"].fill_null("")
+    is_alone = (named == "").to_numpy()
+    first = pl.DataFrame({"name": named}).with_row_index("place").select(pl.col("place").min().over("name"))["place"]
+    codes = np.where(is_alone, np.arange(len(named)), first.to_numpy()).astype(np.int64)
+    return codes if codes.size and int(np.bincount(codes).max()) > 1 else None
