@@ -5,6 +5,8 @@ Each session has an environment of its own; uv makes it when uv is there, virtua
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -71,6 +73,14 @@ def smoke(session: nox.Session) -> None:
 
 
 @nox.session(tags=["check"])
+def alt_smoke(session: nox.Session) -> None:
+    """OpenAI and Anthropic as dry runs and as replays of recordings; golden artifacts and failure drills."""
+    install(session, "-e", package("openai", "anthropic"), groups=("test",))
+    session.run("python", "-m", "scripts.alt_smoke", *(session.posargs or ("--mode", "both")))
+    session.run("python", "-m", "pytest", "tests/smoke", *WORKERS)
+
+
+@nox.session(tags=["check"])
 def plan(session: nox.Session) -> None:
     """`--plan_only` of the shipped configs: reasons, parts, tokens, dollars; nothing is written."""
     install(session, "-e", package("fireworks"))
@@ -81,9 +91,17 @@ def plan(session: nox.Session) -> None:
 @nox.session(tags=["check"])
 def docs_lint(session: nox.Session) -> None:
     """pymarkdown over every Markdown file; links, flags and commands named in them."""
-    install(session, "-e", ".", groups=("docs", "test"))
-    session.run("pymarkdown", "scan", "--recurse", ".", "--respect-gitignore")
-    session.run("python", "-m", "pytest", "tests/docs", *session.posargs)
+    install(session, "-e", package(*SDKS), groups=("docs", "test"))
+    listed = session.run("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", external=True, silent=True) or ""
+    session.run("pymarkdown", "scan", *(page for page in listed.splitlines() if Path(page).exists()))
+    session.run("python", "-m", "pytest", "tests/docs", *(session.posargs or WORKERS))
+
+
+@nox.session(default=False)
+def tickets(session: nox.Session) -> None:
+    """Every command that a ticket under codex/ names as the proof of an acceptance line, each once."""
+    install(session, "-e", package(*SDKS, "stats"), groups=("docs", "lint", "nox", "test", "types"))
+    session.run("python", "-m", "pytest", "tests/tickets", *session.posargs)
 
 
 @nox.session(default=False)
