@@ -25,6 +25,8 @@ from batchtrial.state.files import Shard
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.ledger import Counts
 
+NO_PRICE = "of-nobody"
+"""A model whose name ends so has no price in the ledger either."""
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -208,7 +210,7 @@ class World:
             counts=Counts(),
             odd={},
             usage=usage,
-            cost_usd=Decimal(usage["input_tokens"] * 35 + usage["output_tokens"] * 150).scaleb(-9),
+            cost_usd=None if arm.model.endswith(NO_PRICE) else Decimal(usage["input_tokens"] * 35 + usage["output_tokens"] * 150).scaleb(-9),
         )
 
     def reject(self, shard: Shard, *, attempt: int = 1, reason: str, asked: Sequence[str] = ()) -> None:
