@@ -1,0 +1,59 @@
+"""A test may be skipped only for a reason on this list; any other skip is a failure of the test that skipped."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+
+import pytest
+
+OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic")
+"""Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""
+
+ALLOWED_SKIPS: tuple[str, ...] = (
+    rf"could not import '(?:{'|'.join(OPTIONAL)})[\w.]*'",
+    r"genai-prices \S+ is installed, the table was built from \S+",
+    r"shared/ is not beside the checkout",
+    r"the shared question sets are not here",
+    r"talks to a real provider; set BATCHTRIAL_LIVE=1",
+)
+"""Patterns that a whole reason, or its beginning, has to match."""
+
+
+def is_allowed(reason: str) -> bool:
+    """Whether a test may be skipped for this reason, given as pytest prints it."""
+    plain = reason.removeprefix("Skipped: ")
+    return any(re.match(pattern, plain) for pattern in ALLOWED_SKIPS)
+
+
+def refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip without an allowed reason into a failure."""
+    if not report.skipped or hasattr(report, "wasxfail") or not isinstance(report.longrepr, tuple):
+        return
+    path, line, reason = report.longrepr
+    if not is_allowed(reason):
+        report.outcome = "failed"
+        report.longrepr = f"{path}:{line}: {reason!r} is no allowed reason to skip; they are listed in tests/conftest.py"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse(report)
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `live` need the variable; nothing else does."""
+    if os.environ.get("BATCHTRIAL_LIVE") != "1":
+        for item in items:
+            if item.get_closest_marker("live"):
+                item.add_marker(pytest.mark.skip(reason="talks to a real provider; set BATCHTRIAL_LIVE=1"))
