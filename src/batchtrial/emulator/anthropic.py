@@ -111,7 +111,7 @@ def reader_of(knows: Callable[[str], bool]) -> Callable[[Batch], Reader]:
 
 def format_of(seed: int, knows: Callable[[str], bool]) -> Format:
     """How batches read and write."""
-    return Format(reader_of=reader_of(knows), renderer_of=lambda batch: _renderer(seed), file_names=(RESULTS,))
+    return Format(reader_of=reader_of(knows), renderer_of=lambda batch: _renderer(seed))
 
 
 def _renderer(seed: int) -> Renderer:

@@ -31,7 +31,6 @@ class Format:
 
     reader_of: Callable[[Batch], Reader]
     renderer_of: Callable[[Batch], Renderer]
-    file_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ def line_problem(line: bytes, seen: set[int]) -> str | None:
 
 def format_of(seed: int) -> Format:
     """How jobs read and write."""
-    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed), file_names=(OUTPUT, ERRORS))
+    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed))
 
 
 def _renderer(seed: int) -> Renderer:

@@ -145,7 +145,7 @@ class Validation:
 
 def format_of(seed: int) -> Format:
     """How batches read and write."""
-    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed, batch), file_names=(OUTPUT, ERRORS))
+    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed, batch))
 
 
 def _renderer(seed: int, batch: Batch) -> Renderer:

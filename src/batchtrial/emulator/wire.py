@@ -209,6 +209,8 @@ class Endpoint:
             log.info("%s %s: the client went away", self.wire.name, self.op)
         except Dropped:
             await self.service.drop(scope, receive)
+        finally:
+            await request.close()  # the files of a form
 
     async def _answer(self, call: Call) -> Response:
         try:
