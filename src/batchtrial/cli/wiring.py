@@ -71,6 +71,11 @@ class Wiring:
 
     @cached_property
     def _live(self) -> Provider:
+        provider = self._made()
+        self._closing.append(provider.close)
+        return provider
+
+    def _made(self) -> Provider:
         if self._config.is_replay:
             return self._replay()
         server = self.emulator or self.rows
@@ -83,9 +88,7 @@ class Wiring:
             return provider
         from batchtrial.providers.cassette import Recorder
 
-        recorder = Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated)
-        self._closing.append(recorder.close)
-        return recorder
+        return Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated)
 
     def _adapter(self, base_url: str | None, key: str | None) -> Provider:
         config = self._config
