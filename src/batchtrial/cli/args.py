@@ -91,7 +91,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 def add_steps(parser: argparse.ArgumentParser) -> None:
     """Which phases."""
-    group = parser.add_argument_group("steps", "prepare, build, submit, poll, parse, score, stats, costs, report")
+    group = parser.add_argument_group("steps", "prepare, build, submit, poll, parse, score, stats, costs, optional, report")
     group.add_argument("--only_step", metavar="STEP", help="this step and no other")
     group.add_argument("--from_step", metavar="STEP", help="this step and what follows")
     group.add_argument("--to_step", metavar="STEP", help="stop after this step")

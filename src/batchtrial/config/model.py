@@ -190,12 +190,13 @@ class StatsConfig(Model):
 
 
 class OptionalAnalyses(Model):
-    """Analyses beyond the plan; each is a phase of its own that can be switched off."""
+    """Analyses beyond the plan; each writes a file of its own in the `optional` phase."""
 
     unsupported_sensitivity: bool = Field(False, description="Effect on `unsupported` over a range of thresholds.")
     mixed_effects: bool = Field(False, description="Random-intercept logistic model.")
     power_analysis: bool = Field(False, description="Detectable effect and items needed, from this run's variance.")
-    cost_effectiveness: bool = Field(False, description="Cost per additional correct answer.")
+    cost_effectiveness: bool = Field(False, description="Cost per percentage point gained; costs.json has cost per right answer in any case.")
+    subgroups: bool = Field(False, description="Effect by dataset, kind of question and answerability, with a test that they differ.")
 
 
 class SimulatedArm(Model):

@@ -24,7 +24,15 @@ from batchtrial.state.layout import RunLayout, TrialLayout, result_file
 from batchtrial.state.ledger import Hook, Ledger, PartRecord, no_hook
 from batchtrial.state.store import Stamps
 
-STAGE_OF_PHASE = {"poll": "downloaded", "parse": "parsed", "score": "scored", "stats": "stats", "costs": "costs", "report": "report"}
+STAGE_OF_PHASE = {
+    "poll": "downloaded",
+    "parse": "parsed",
+    "score": "scored",
+    "stats": "stats",
+    "costs": "costs",
+    "optional": "optional",
+    "report": "report",
+}
 """Phase name -> stage key in trial_manifest.json."""
 
 

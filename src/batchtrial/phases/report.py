@@ -17,8 +17,11 @@ from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import config_hash
 from batchtrial.keys import digest
+from batchtrial.phases.analyses import switched_on
+from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
+from batchtrial.phases.figures import p_text, percent, points, read_json, usd
 from batchtrial.phases.forest import Line, forest
 from batchtrial.phases.predictions import write_parquet
 from batchtrial.records import Verdict
@@ -35,31 +38,6 @@ BANNERS: Final = {
 }
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """One of the trial's own artifacts."""
-    return dict(json.loads(path.read_bytes()))
-
-
-def points(value: float | None) -> str:
-    """A share as percentage points with its sign."""
-    return "-" if value is None else f"{100 * value:+.1f}"
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def p_text(value: float | None) -> str:
-    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def usd(value: float | None) -> str:
-    """Dollars: cents where they matter, three digits that count where they do not."""
-    if value is None:
-        return "unknown"
-    return f"${value:,.2f}" if abs(value) >= 100 else f"${value:,.4f}" if abs(value) >= 0.01 or value == 0 else f"${value:.7f}".rstrip("0")
-
-
 def blocks(view: View, trial: Trial) -> list[Block]:
     """The whole report."""
     layout = view.trial_layout(trial)
@@ -67,6 +45,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against its control")]
     found += _verdict(tests)
     found += _results(tests)
+    found += appendix({name: read_json(layout.analysis(name)) for name in switched_on(view.config)})
     found += _account(account)
     found += _examples(view, trial)
     found += _costs(costs, view)
@@ -285,13 +264,14 @@ class Report:
 
     def inputs(self, view: View, trial: Trial) -> str | None:
         """Digest of everything shown; None while a step before is not done."""
-        parts = [view.stage_artifacts_digest(trial, stage) for stage in ("parsed", "scored", "stats", "costs")]
+        stages = ["parsed", "scored", "stats", "costs", *(["optional"] if switched_on(view.config) else [])]
+        parts = [view.stage_artifacts_digest(trial, stage) for stage in stages]
         if None in parts:
             return None
         return digest_of([FORM, __version__, parts, config_hash(view.config), [one.slug for one in view.trials]])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
-        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="costs")
+        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="optional" if switched_on(view.config) else "costs")
 
     def verdict(self, view: View) -> Verdict:
         found = over_trials(self, view)

@@ -15,6 +15,7 @@ import numpy as np
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
+from batchtrial.phases.analyses import dataset_meta
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
 from batchtrial.phases.tables import Cell, Kind, Table, load_tables
@@ -28,10 +29,8 @@ from batchtrial.stats import (
     check_followed,
     cohen_dav,
     cohen_dz,
-    dataset_effect,
     hodges_lehmann,
     judge_findings,
-    meta_analysis,
     selective_difference,
     selective_risk,
     wilcoxon,
@@ -222,7 +221,7 @@ def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compar
         block["selective_risk"] = _selective(table, kind, temp, config)
         blocks[kind] = block
     if len(table.dataset_names) > 1:
-        blocks["meta"] = _meta(table, temp, config)
+        blocks["meta"] = dataset_meta(table, temp, 1 - config.stats.alpha)
     return blocks
 
 
@@ -270,26 +269,6 @@ def _selective(table: Table, kind: Kind, temp: float, config: Config) -> dict[st
         for name, one in each.items()
     }
     return record | {"difference": {"risk": estimate_json(both.risk), "test": test_json(both.test), "coverage": estimate_json(both.coverage)}}
-
-
-def _meta(table: Table, temp: float, config: Config) -> dict[str, Any]:
-    """Exact match over the datasets as a sample of datasets, beside the analysis of these items."""
-    effects = []
-    for dataset in table.dataset_names:
-        paired = table.pick(Cell(metric="em", kind="all", temp=temp, dataset=dataset))
-        both = paired.kept() if paired is not None else None
-        if both is not None and both.treatment.size:
-            effects.append(dataset_effect(both.treatment - both.control))
-    got = meta_analysis([e for e, _ in effects], [v for _, v in effects], level=1 - config.stats.alpha)
-    return {
-        "em": {
-            "k": len(effects),
-            "fixed": estimate_json(got.fixed),
-            "random": estimate_json(got.random),
-            "prediction": estimate_json(got.prediction),
-            "heterogeneity": {**(test_json(got.heterogeneity) or {}), "tau2": got.tau2, "tau2_method": got.tau2_method, "I2": got.i2_q},
-        }
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases import build, costs, parse, poll, prepare, report, score, stats, submit
+from batchtrial.phases import build, costs, optional, parse, poll, prepare, report, score, stats, submit
 from batchtrial.phases.base import Phase, View
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 
-PHASES: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase, stats.phase, costs.phase, report.phase)
+PHASES: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase, stats.phase, costs.phase, optional.phase, report.phase)
 NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
 PAYING = frozenset({"submit", "poll"})
 """Phases that --force never repeats: what was bought stays bought."""
@@ -36,6 +36,8 @@ def plan(options: Options, view: View) -> tuple[Step, ...]:
             steps.append(Step(phase=phase, action="off", verdict=Verdict(status="off", reason="outside the steps asked for")))
         elif phase.name in options.skip:
             steps.append(Step(phase=phase, action="off", verdict=Verdict(status="off", reason=f"--skip_{phase.name}")))
+        elif verdict.status == "off":
+            steps.append(Step(phase=phase, action="off", verdict=verdict))
         elif is_running and verdict.status == "blocked":
             steps.append(
                 Step(phase=phase, action="wait", verdict=Verdict(status="blocked", reason=f"runs after {verdict.needs}", needs=verdict.needs))
@@ -50,7 +52,7 @@ def plan(options: Options, view: View) -> tuple[Step, ...]:
 
 def needs_run(options: Options, phase: Phase, verdict: Verdict) -> bool:
     """Whether the phase runs now: not when it is done, unless --force asks for its artifacts to be made again."""
-    return not verdict.is_done or (options.force and phase.name not in PAYING)
+    return not verdict.is_done or (options.force and phase.name not in PAYING and verdict.status != "off")
 
 
 def check_startable(phase: Phase, verdict: Verdict) -> None:

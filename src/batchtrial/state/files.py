@@ -20,7 +20,7 @@ from batchtrial.state.ledger import Counts, Hook, no_hook
 from batchtrial.state.store import Fingerprint, Stamps, encode_json, write_bytes
 
 Status = Literal["not_started", "in_progress", "completed", "failed"]
-STAGES = ("downloaded", "parsed", "scored", "stats", "costs", "report", "archived")
+STAGES = ("downloaded", "parsed", "scored", "stats", "costs", "optional", "report", "archived")
 
 
 class File(BaseModel):

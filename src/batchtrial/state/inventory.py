@@ -25,7 +25,7 @@ from batchtrial.state.store import LockInfo, read_lock
 from batchtrial.state.tally import LedgerTail
 
 PREFIX = "run_"
-PHASES = ("prepare", "build", "submit", "poll", "parse", "score", "stats", "costs", "report")
+PHASES = ("prepare", "build", "submit", "poll", "parse", "score", "stats", "costs", "optional", "report")
 """Names of the phases in order; the phases themselves are not loaded to list runs."""
 PAYING = ("submit", "poll")
 NONE_YET = Counts()

@@ -71,6 +71,10 @@ class TrialLayout:
     def costs(self) -> Path:
         return self.results / "costs.json"
 
+    def analysis(self, name: str) -> Path:
+        """File of an optional analysis."""
+        return self.results / f"{'mixed_models' if name == 'mixed_effects' else name}.json"
+
     @property
     def report_md(self) -> Path:
         return self.reports / "report.md"
