@@ -75,14 +75,14 @@ def explain(error: OSError) -> str:
 
 
 def set_up_logging(*, is_verbose: bool) -> None:
-    """Warnings (or everything) to standard error."""
+    """Every decision to standard error when asked for; what a person must see is told by progress and errors, the rest is in run.log."""
     root = logging.getLogger("batchtrial")
     for old in list(root.handlers):
         root.removeHandler(old)
         old.close()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.INFO if is_verbose else logging.ERROR)
+    handler.setLevel(logging.INFO if is_verbose else logging.CRITICAL)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,9 +33,11 @@ class Patience:
         self.failures += 1
         self.not_before = now + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS))
 
-    def after(self, error: ProviderError, what: str, now: datetime) -> None:
-        """Note a failure. Raises PhaseFailed after MOST_FAILURES in a row: stopping with a reason beats hanging."""
+    def after(self, error: ProviderError, what: str, now: datetime, tell: Callable[[str], None]) -> None:
+        """Note a failure; the person watching is told of the first. Raises PhaseFailed after MOST_FAILURES in a row: stopping beats hanging."""
         if self.failures >= MOST_FAILURES:
             raise PhaseFailed(f"{what}: {error.what}", where=error.where, hint=error.hint or "run again with --resume when it is back") from None
         log.warning("%s: %s (try %s)", what, error.what, self.failures + 1)
+        if self.failures == 0:
+            tell(f"{what}: {error.what}; it is tried again for three quarters of an hour; Ctrl-C stops it and loses nothing")
         self.wait(now, FIRST_WAIT_SECONDS, error.retry_after)

@@ -67,7 +67,7 @@ class Sending:
             ledger.append(Event.LOST, part, reason=error.what)
             if not error.retryable:
                 raise
-            job.sending.after(error, f"cannot submit {part}", self._work.now())
+            job.sending.after(error, f"cannot submit {part}", self._work.now(), self._work.progress.note)
             return False
         ledger.append(Event.RECEIPT, part, batch_id=batch_id, adopted=False)
         job.sending = Patience()
@@ -136,13 +136,13 @@ class Sending:
         self._work.ledger.append(Event.LOST, part, reason=f"{limits.find_rounds} listings without its token")
         job.doubt = Patience()
         if job.refusal is not None:
-            job.sending.after(job.refusal, f"cannot submit {part}", self._work.now())
+            job.sending.after(job.refusal, f"cannot submit {part}", self._work.now(), self._work.progress.note)
         return True
 
     def _doubt_longer(self, job: Job, error: ProviderError) -> bool:
         if not error.retryable:
             raise error
-        job.looking.after(error, f"cannot find out about {job.shard.part}", self._work.now())
+        job.looking.after(error, f"cannot find out about {job.shard.part}", self._work.now(), self._work.progress.note)
         job.doubt.not_before = job.looking.not_before
         return False
 

@@ -43,7 +43,7 @@ class Watching:
         except ProviderError as error:
             if not error.retryable:
                 raise
-            job.looking.after(error, f"cannot look at {job.shard.part}", self._work.now())
+            job.looking.after(error, f"cannot look at {job.shard.part}", self._work.now(), self._work.progress.note)
             return False
         job.absent = 0
         # The next look is one poll away, however often the loop goes round for other parts.
@@ -98,7 +98,7 @@ class Watching:
         except ProviderError as error:
             if not error.retryable:
                 raise
-            job.fetching.after(error, f"cannot fetch the results of {job.shard.part}", self._work.now())
+            job.fetching.after(error, f"cannot fetch the results of {job.shard.part}", self._work.now(), self._work.progress.note)
             return False
         job.fetching, job.absent = Patience(), 0
         usage = counted.total_usage
