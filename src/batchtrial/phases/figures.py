@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+BANNERS: Final = {
+    "dry_run": "SIMULATED ANSWERS: this was a dry run; no model was asked and the effect was planted",
+    "simulated_replay": "SIMULATED ANSWERS: this replays the recording of a dry run; no model was ever asked",
+    "replay": "RECORDED ANSWERS: this run replays a recording; no model was asked now",
+}
+HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -30,3 +37,15 @@ def usd(value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"${value:,.2f}" if abs(value) >= 100 else f"${value:,.4f}" if abs(value) >= 0.01 or value == 0 else f"${value:.7f}".rstrip("0")
+
+
+def row_of(one: dict[str, Any]) -> tuple[str, ...]:
+    """A comparison of significance.json under HEADER."""
+    estimate, arms, counts = one["estimate"], one["arms"], one.get("counts")
+    interval = "-" if estimate["ci_low"] is None else f"{points(estimate['ci_low'])} to {points(estimate['ci_high'])}"
+    changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
+    adjusted = p_text(one["p_adjusted"]) + {"none": "", "holm": " (Holm)", "bh": " (BH)"}[one["correction"]]
+    control, treatment = (percent(arms[name]["value"]) for name in ("control", "treatment"))
+    where = one["label"] + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
+    lost = str(one["pairs"]["dropped"])
+    return (where, control, treatment, points(estimate["value"]), interval, p_text(one["p_raw"]), adjusted, changed, str(one["pairs"]["n"]), lost)

@@ -17,25 +17,21 @@ from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import config_hash
 from batchtrial.keys import digest
+from batchtrial.phases.aggregate import aggregate, aggregate_file, aggregate_problem
 from batchtrial.phases.analyses import switched_on
 from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
-from batchtrial.phases.figures import p_text, percent, points, read_json, usd
+from batchtrial.phases.figures import BANNERS, HEADER, read_json, row_of, usd
 from batchtrial.phases.forest import Line, forest
 from batchtrial.phases.predictions import write_parquet
 from batchtrial.records import Verdict
-from batchtrial.state.store import replacing, write_bytes
+from batchtrial.state.store import encode_json, replacing, write_bytes
 
 FORM: Final = 1
 STAGE: Final = "report"
 EXAMPLES_EACH_WAY: Final = 3
 MOST_CHARS: Final = 400
-BANNERS: Final = {
-    "dry_run": "SIMULATED ANSWERS: this was a dry run; no model was asked and the effect was planted",
-    "simulated_replay": "SIMULATED ANSWERS: this replays the recording of a dry run; no model was ever asked",
-    "replay": "RECORDED ANSWERS: this run replays a recording; no model was asked now",
-}
 
 
 def blocks(view: View, trial: Trial) -> list[Block]:
@@ -64,25 +60,11 @@ def _verdict(tests: dict[str, Any]) -> list[Block]:
     return [*found, Paragraph(tests["plan"]["statement"])]
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    estimate, arms, counts = one["estimate"], one["arms"], one.get("counts")
-    interval = "-" if estimate["ci_low"] is None else f"{points(estimate['ci_low'])} to {points(estimate['ci_high'])}"
-    changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
-    adjusted = p_text(one["p_adjusted"]) + {"none": "", "holm": " (Holm)", "bh": " (BH)"}[one["correction"]]
-    control, treatment = (percent(arms[name]["value"]) for name in ("control", "treatment"))
-    where = one["label"] + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
-    lost = str(one["pairs"]["dropped"])
-    return (where, control, treatment, points(estimate["value"]), interval, p_text(one["p_raw"]), adjusted, changed, str(one["pairs"]["n"]), lost)
-
-
-HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
-
-
 def _results(tests: dict[str, Any]) -> list[Block]:
     if not tests["tests"]:
         return []
     declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
-    found: list[Block] = [Heading(2, "Results"), Grid(HEADER, tuple(_row(one) for one in declared))]
+    found: list[Block] = [Heading(2, "Results"), Grid(HEADER, tuple(row_of(one) for one in declared))]
     lines = [
         Line(one["label"], 100 * e["value"], 100 * e["ci_low"], 100 * e["ci_high"])
         for one in tests["tests"]
@@ -101,7 +83,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
         ("metrics", "Other comparisons (exploratory)"),
         ("temperatures", "Other temperatures (exploratory)"),
     ):
-        rows = tuple(_row(one) for one in tests["tests"] if one["family"] == family)
+        rows = tuple(row_of(one) for one in tests["tests"] if one["family"] == family)
         if rows:
             found += [Heading(3, title), Grid(HEADER, rows)]
     warnings = [f"{one['label']}: {text}" for one in declared for text in one["warnings"]]
@@ -232,30 +214,6 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
     return [Heading(2, "Where this comes from"), Grid(("what", "value"), tuple(rows)), Paragraph(live)]
 
 
-def aggregate(view: View) -> str:
-    """All trials of the run side by side."""
-    rows = []
-    for trial in view.trials:
-        tests = read_json(view.trial_layout(trial).significance)
-        head = next((one for one in tests["tests"] if one["standing"] == "primary"), None)
-        verdict = tests["headline"]["verdict"] if tests.get("headline") else "-"
-        rows.append((trial.slug, trial.model, trial.prompt_set, verdict, *(_row(head)[1:6] if head else ("-",) * 5)))
-    header = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
-    found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
-    if len(rows) > 1:
-        shared = "Trials with the same control share its answers, so their differences are correlated; p-values are not corrected across trials."
-        found.append(Paragraph(shared))
-    return markdown(found, BANNERS.get(view.config.mode))
-
-
-def aggregate_problem(view: View) -> str | None:
-    """Why aggregate_report.md is not what the trials' results make it; None when it is. No trial's manifest speaks for it."""
-    try:
-        return None if view.layout.aggregate_report.read_bytes() == aggregate(view).encode() else "is not what the trials' results make it"
-    except FileNotFoundError:
-        return "is gone"
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """The phase."""
@@ -288,6 +246,7 @@ class Report:
             with replacing(layout.predictions_parquet, hook=work.hook) as table:
                 write_parquet(layout.predictions, table)
             work.publish(trial, STAGE, inputs, [layout.report_md, layout.report_html, layout.predictions_parquet])
+        write_bytes(view.layout.aggregate_json, encode_json(aggregate_file(view)), hook=work.hook)
         write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)
 
 

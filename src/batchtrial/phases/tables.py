@@ -100,6 +100,10 @@ class Table:
         found = [kind for kind, is_there in (("open", has_it.any()), ("closed", not has_it.all())) if is_there]
         return self.kinds() if len(found) > 1 or len(self.kinds()) == 1 else tuple(kind for kind in self.kinds() if kind in found)
 
+    def column(self, metric: str) -> tuple[Floats, Floats] | None:
+        """(control, treatment) of a metric for every item; None when there is no such metric."""
+        return self.scores.get(COLUMNS.get(metric, metric))
+
     def members(self, kind: Kind, dataset: str | None = None) -> NDArray[np.bool_] | None:
         """Which items these are, shape (n_items,); None for all of them."""
         mask = None if kind == "all" else self.is_open if kind == "open" else ~self.is_open

@@ -178,6 +178,11 @@ class RunLayout:
         return self.root / "aggregate_report.md"
 
     @property
+    def aggregate_json(self) -> Path:
+        """The correction across trials behind aggregate_report.md."""
+        return self.root / "aggregate.json"
+
+    @property
     def archive_manifest(self) -> Path:
         return self.root / "archive_manifest.json"
 
