@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from batchtrial.state.ledger import Hook, fsync_folder, no_hook
 
 log = logging.getLogger(__name__)
 TEMP_SUFFIX = ".part~"
+OWNER_LOOKS, OWNER_LOOK_SECONDS = 40, 0.05
 
 
 class Fingerprint(BaseModel):
@@ -137,6 +139,18 @@ class LockInfo(BaseModel):
     started_at: datetime
     released_at: datetime | None = None
 
+    def is_there(self) -> bool:
+        """Whether the owner may be alive: not released, and not a process of this host that is gone."""
+        if self.released_at is not None or self.host != socket.gethostname():
+            return self.released_at is None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
 
 def read_lock(path: Path) -> LockInfo | None:
     """The last writer's details, or None."""
@@ -159,13 +173,13 @@ class RunLock:
     _lock: FileLock | None = None
     previous: LockInfo | None = None  # an owner that died without releasing
 
-    def acquire(self, clock: Callable[[], datetime]) -> None:
-        """Raises RunLocked naming the owner's pid when another process has it."""
+    def acquire(self, clock: Callable[[], datetime], wait: Callable[[float], None] = time.sleep) -> None:
+        """Raises RunLocked naming the owner's pid when another process has it. wait: real seconds."""
         lock = FileLock(self.guard, timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            owner = read_lock(self.info)
+            owner = self._owner(wait)
             since = f"(since {owner.started_at:%Y-%m-%d %H:%M:%S} UTC)" if owner else ""
             who = f"process {owner.pid} on {owner.host} {since}" if owner else "another process"
             raise RunLocked(
@@ -181,6 +195,15 @@ class RunLock:
             lock.release()
             raise
         self._lock = lock
+
+    def _owner(self, wait: Callable[[float], None]) -> LockInfo | None:
+        """Who has the lock. Its name is written a moment after the lock is taken: until then the file names the owner before."""
+        for _ in range(OWNER_LOOKS):
+            owner = read_lock(self.info)
+            if owner is not None and owner.is_there():
+                return owner
+            wait(OWNER_LOOK_SECONDS)
+        return None
 
     def release(self, clock: Callable[[], datetime]) -> None:
         """Say that the run was left in order, then let go; a full disk prevents only the former."""

@@ -1,0 +1,328 @@
+"""The ledger: what it says after any history, any crash and any full disk is what happened."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from batchtrial.errors import IllegalTransition
+from batchtrial.state.entries import Counts, Entry, read
+from batchtrial.state.ledger import REFETCHED, Ledger, fold, iter_notes, money
+from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState
+
+PART = "model-set_t0_treatment_p01"
+E = Event
+
+
+def clock() -> Callable[[], datetime]:
+    seconds = count()
+    return lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(seconds))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.jsonl"
+
+
+def intent(ledger: Ledger, part: str = PART, attempt: int = 1, reserve: str | None = "0.5") -> Entry:
+    fields: dict[str, Any] = {"token": f"{attempt:016x}", "payload": "batch_inputs/x.jsonl", "payload_sha256": "ab", "n_requests": 4}
+    return ledger.append(E.INTENT, part, attempt=attempt, reserved_usd=reserve, **fields)
+
+
+def saved(ledger: Ledger, part: str = PART, cost: str | None = "0.1") -> None:
+    ledger.append(E.SAVED, part, path="r.jsonl", sha256="cd", size=9, counts=Counts(succeeded=4), odd={}, usage={}, cost_usd=cost)
+
+
+def lived(ledger: Ledger, part: str = PART) -> None:
+    """A whole life without trouble."""
+    intent(ledger, part)
+    ledger.append(E.UPLOADED, part, file_id="file-1")
+    ledger.append(E.RECEIPT, part, batch_id="batch-1", adopted=False)
+    ledger.append(E.DONE, part, wire_state="completed", ids={"output_file_id": "file-2"})
+    saved(ledger, part)
+    ledger.append(E.SETTLED, part, counts=Counts(succeeded=4))
+
+
+def test_a_part_after_a_whole_life_is_told_in_full(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    lived(ledger)
+    record = ledger.part(PART)
+    assert (record.state, record.counts, len(record.attempts)) == (PartState.SETTLED, Counts(succeeded=4), 1)
+    attempt = record.attempts[0]
+    assert (attempt.batch_id, attempt.file_id, attempt.is_saved, attempt.wire_state) == ("batch-1", "file-1", True, "completed")
+    assert attempt.created_at < (attempt.batch_at or attempt.created_at)
+    assert ledger.owned_batches() == {"batch-1"}
+    assert ledger.part("another").state is PartState.PENDING
+    ledger.close()
+
+
+def test_what_is_read_back_is_what_was_there(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    ledger.append("opened", run_nonce="00ff")
+    lived(ledger)
+    intent(ledger, "other")
+    parts, owed = ledger.parts, ledger.money()
+    ledger.close()
+    again = Ledger(path, clock=clock())
+    assert (again.parts, again.money(), again.run_nonce, again.n_lines) == (parts, owed, "00ff", 8)
+    assert [note.event for note in iter_notes(again.notes, "opened")] == ["opened"]
+    again.close()
+
+
+def test_an_event_that_cannot_be_writes_nothing(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    before = path.read_bytes()
+    with pytest.raises(IllegalTransition):
+        intent(ledger)
+    assert path.read_bytes() == before
+    assert ledger.part(PART).state is PartState.SUBMITTING
+    ledger.close()
+
+
+def test_a_call_that_never_arrived_is_repeated_under_its_own_number_and_a_retry_under_the_next(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    assert ledger.part(PART).next_attempt == 1
+    intent(ledger)
+    ledger.append(E.LOST, PART, reason="connection refused")
+    assert ledger.part(PART).next_attempt == 1
+    intent(ledger)
+    ledger.append(E.RECEIPT, PART, batch_id="b1")
+    ledger.append(E.REJECTED, PART, reason="quota")
+    ledger.append(E.RETRY, PART)
+    assert ledger.part(PART).next_attempt == 2
+    intent(ledger, attempt=2)
+    assert [a.number for a in ledger.part(PART).attempts] == [1, 2]
+    ledger.close()
+
+
+def test_a_refetched_file_changes_the_fingerprint_and_nothing_else(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    lived(ledger)
+    before = ledger.part(PART)
+    ledger.append(REFETCHED, PART, attempt=1, sha256="ef", size=11)
+    after = ledger.part(PART)
+    assert (after.attempts[0].sha256, after.attempts[0].size) == ("ef", 11)
+    assert (after.state, after.counts) == (before.state, before.counts)
+    ledger.close()
+
+
+def test_money_is_reserved_at_the_intent_and_replaced_by_the_bill(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    seen = []
+    intent(ledger)
+    seen.append(ledger.money())
+    ledger.append(E.RECEIPT, PART, batch_id="b1")
+    ledger.append(E.DONE, PART)
+    seen.append(ledger.money())
+    saved(ledger)
+    seen.append(ledger.money())
+    assert [f"{m.spent_usd} {m.in_flight_usd}" for m in seen] == ["0 0.5", "0 0.5", "0.1 0.0"]
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("events", "spent", "in_flight"),
+    [
+        ([(E.LOST, {})], "0", "0"),
+        ([(E.RECEIPT, {"batch_id": "b"}), (E.REJECTED, {})], "0", "0"),
+        # A batch that the provider lost may have been billed: its reserve counts as spent.
+        ([(E.RECEIPT, {"batch_id": "b"}), (E.GONE, {})], "0.5", "0"),
+        ([(E.RECEIPT, {"batch_id": "b"}), (E.DONE, {}), (E.GONE, {})], "0.5", "0"),
+    ],
+)
+def test_what_never_ran_costs_nothing_and_what_is_gone_is_taken_as_paid(
+    path: Path, events: list[tuple[Event, dict[str, Any]]], spent: str, in_flight: str
+) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    for event, fields in events:
+        ledger.append(event, PART, **fields)
+    assert (ledger.money().spent_usd, ledger.money().in_flight_usd) == (Decimal(spent), Decimal(in_flight))
+    ledger.close()
+
+
+def test_an_attempt_without_a_price_is_counted_as_such(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger, reserve=None)
+    ledger.append(E.RECEIPT, PART, batch_id="b")
+    ledger.append(E.DONE, PART)
+    saved(ledger, cost=None)
+    assert (ledger.money().spent_usd, ledger.money().unpriced) == (Decimal(0), 1)
+    ledger.close()
+
+
+def test_a_torn_last_line_is_dropped_and_the_next_one_stands_alone(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    ledger.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:40])
+    again = Ledger(path, clock=clock())
+    assert again.dropped_bytes == 40
+    again.append(E.RECEIPT, PART, batch_id="b1")
+    again.close()
+    got = read(path)
+    assert got.is_sound
+    assert [e.event for e in got.entries] == ["intent", "receipt"]
+    assert got.entries[1].seq == 2
+
+
+def test_hooks_stand_around_the_write(path: Path) -> None:
+    lines_at: list[tuple[str, int]] = []
+
+    def hook(point: str) -> None:
+        lines_at.append((point, path.read_bytes().count(b"\n")))
+
+    ledger = Ledger(path, clock=clock(), hook=hook)
+    intent(ledger)
+    ledger.close()
+    assert lines_at == [("ledger:intent:before", 0), ("ledger:intent:after", 1)]
+
+
+@contextmanager
+def room_for(n_bytes: int) -> Iterator[None]:
+    """No file of this process can grow past that size: the kernel writes what fits and refuses the rest, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 1, 30, 150])
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_no_half_line(path: Path, room: int) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    before = path.read_bytes()
+    with room_for(len(before) + room), pytest.raises(OSError, match="File too large"):
+        ledger.append(E.RECEIPT, PART, batch_id="b" * 200)
+    assert path.read_bytes() == before
+    assert ledger.part(PART).state is PartState.SUBMITTING
+    ledger.append(E.RECEIPT, PART, batch_id="b" * 200)
+    assert read(path).is_sound
+    ledger.close()
+
+
+def test_a_line_that_may_not_be_durable_did_not_happen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    before = path.read_bytes()
+
+    def failing(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing)
+        with pytest.raises(OSError, match="Input/output error"):
+            ledger.append(E.RECEIPT, PART, batch_id="b1")
+    assert path.read_bytes() == before
+    assert (ledger.part(PART).state, ledger.n_lines) == (PartState.SUBMITTING, 1)
+    ledger.append(E.RECEIPT, PART, batch_id="b1")
+    assert [e.seq for e in read(path).entries] == [1, 2]
+    ledger.close()
+
+
+class Histories(RuleBasedStateMachine):
+    """Random histories of events, crashes and torn lines, against a plain dict of what must be true."""
+
+    parts = ("p1", "p2", "p3")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: dict[str, dict[str, Any]] = {}
+        self.clock = clock()
+        self.n_lines = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="histories-")
+        self.path = Path(self.folder.name) / "ledger.jsonl"
+        self.ledger = Ledger(self.path, clock=self.clock)
+
+    @rule(part=st.sampled_from(parts), event=st.sampled_from([*Event]), cents=st.integers(0, 99), n=st.integers(0, 5))
+    def happen(self, part: str, event: Event, cents: int, n: int) -> None:
+        known = self.model.get(part, {"state": PartState.PENDING, "attempts": []})
+        number = len(known["attempts"]) + 1
+        if known["attempts"] and known["attempts"][-1].get("lost"):
+            number -= 1
+        fields: dict[str, Any] = {"attempt": number}
+        if event is E.INTENT:
+            fields |= {"token": f"{number:x}", "payload": "x", "payload_sha256": "y", "n_requests": n, "reserved_usd": f"0.{cents:02d}"}
+        if event is E.RECEIPT:
+            fields = {"batch_id": f"{part}-{number}"}
+        if event in (E.SAVED, E.IMPORTED):
+            fields |= {"cost_usd": f"0.{cents:02d}", "counts": Counts(succeeded=n), "path": "r", "sha256": "s", "size": n}
+        if event is E.SETTLED:
+            fields = {"counts": Counts(succeeded=n)}
+        if (known["state"], event) not in NEXT:
+            with pytest.raises(IllegalTransition):
+                self.ledger.append(event, part, **fields)
+            return
+        self.ledger.append(event, part, **fields)
+        self.n_lines += 1
+        self._note(part, known, event, number, cents)
+
+    def _note(self, part: str, known: dict[str, Any], event: Event, number: int, cents: int) -> None:
+        attempts = [dict(one) for one in known["attempts"]]
+        if event in (E.INTENT, E.IMPORTED):
+            attempts = [one for one in attempts if one["number"] != number]
+            attempts.append({"number": number, "reserve": cents, "imported": event is E.IMPORTED})
+        current = attempts[-1] if attempts else {}
+        if event in (E.SAVED, E.IMPORTED):
+            current["cost"] = cents
+        current |= {"lost": event is E.LOST} if event in (E.LOST, E.INTENT) else {}
+        current |= {"gone": True} if event is E.GONE else {}
+        self.model[part] = {"state": NEXT[known["state"], event], "attempts": attempts}
+
+    @rule(torn=st.binary(max_size=30).filter(lambda torn: b"\n" not in torn))
+    def crash(self, torn: bytes) -> None:
+        self.ledger.close()
+        with self.path.open("ab") as file:
+            file.write(torn)
+        self.ledger = Ledger(self.path, clock=self.clock)
+        assert self.ledger.dropped_bytes == len(torn)
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        spent = in_flight = 0
+        for part, known in self.model.items():
+            record = self.ledger.part(part)
+            assert record.state is known["state"]
+            assert [a.number for a in record.attempts] == [a["number"] for a in known["attempts"]]
+            for one in known["attempts"]:
+                if "cost" in one:
+                    spent += one["cost"]
+                elif one.get("gone"):
+                    spent += one["reserve"]
+                elif one is known["attempts"][-1] and known["state"] in IN_FLIGHT:
+                    in_flight += one["reserve"]
+        assert (self.ledger.money().spent_usd, self.ledger.money().in_flight_usd) == (Decimal(spent) / 100, Decimal(in_flight) / 100)
+        assert self.ledger.money() == money(self.ledger.parts.values())
+        assert self.ledger.n_lines == self.n_lines
+        assert fold(read(self.path).entries) == self.ledger.parts
+
+    def teardown(self) -> None:
+        with suppress(AttributeError):
+            self.ledger.close()
+            self.folder.cleanup()
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True)

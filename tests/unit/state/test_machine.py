@@ -1,0 +1,63 @@
+"""The life of a part: the table is the law, and the law keeps money safe."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from batchtrial.errors import IllegalTransition
+from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState, diagram, step
+
+S, E = PartState, Event
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(PartState, Event)))
+def test_every_pair_is_in_the_table_or_refused_by_name(state: PartState, event: Event) -> None:
+    if (state, event) in NEXT:
+        assert step(state, event) is NEXT[state, event]
+        return
+    with pytest.raises(IllegalTransition) as caught:
+        step(state, event)
+    legal = {e for s, e in NEXT if s is state}
+    assert f"a part that is {state} cannot take the event {event}" in caught.value.what
+    assert all(e in caught.value.what for e in legal)
+
+
+def reachable(start: PartState) -> set[PartState]:
+    found, ahead = {start}, [start]
+    while ahead:
+        here = ahead.pop()
+        for (state, _), after in NEXT.items():
+            if state is here and after not in found:
+                found.add(after)
+                ahead.append(after)
+    return found
+
+
+def test_every_state_is_reached_and_every_state_can_end() -> None:
+    assert reachable(S.PENDING) == set(PartState)
+    assert all(S.SETTLED in reachable(state) for state in PartState)
+
+
+def test_a_settled_part_stays_settled() -> None:
+    assert [event for state, event in NEXT if state is S.SETTLED] == []
+
+
+def test_an_intent_is_written_only_when_nothing_is_owed() -> None:
+    """Two intents without something in between that ends the first would be two batches for one part."""
+    assert [state for state, event in NEXT if event is E.INTENT] == [S.PENDING]
+    into_pending = {(state, event) for (state, event), after in NEXT.items() if after is S.PENDING}
+    assert into_pending == {(S.SUBMITTING, E.LOST), (S.DOWNLOADED, E.RETRY), (S.FAILED, E.RETRY)}
+
+
+def test_what_may_be_billed_is_in_flight() -> None:
+    unbilled = {S.PENDING, S.DOWNLOADED, S.FAILED, S.SETTLED}
+    assert set(PartState) - unbilled == IN_FLIGHT
+
+
+def test_the_diagram_is_the_table() -> None:
+    drawn = [line.strip() for line in diagram().splitlines()]
+    assert drawn[0] == "stateDiagram-v2"
+    assert {f"{before} --> {after}: {event}" for (before, event), after in NEXT.items()} <= set(drawn)
+    assert len(drawn) == len(NEXT) + 3
