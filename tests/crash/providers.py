@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 import urllib.request
@@ -28,15 +27,6 @@ def _serve(arguments: list[str], log: str) -> None:
     os.dup2(sink, 2)
     from batchtrial.emulator.command import main
 
-    # Headers and body leave as two packets; with Nagle's algorithm on, the second waits 40 ms for an acknowledgement, each time. Connections
-    # inherit the setting from the socket that listens.
-    plain = socket.socket.listen
-
-    def listen(self: socket.socket, *backlog: int) -> None:
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain(self, *backlog)
-
-    socket.socket.listen = listen  # type: ignore[method-assign, assignment]
     sys.exit(main(arguments))
 
 
