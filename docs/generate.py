@@ -22,7 +22,9 @@ from pydantic_core import PydanticUndefined
 
 from batchtrial.config import model as config_model
 from batchtrial.config.load import ENVIRONMENT
-from batchtrial.state import files, ledger, machine, store
+from batchtrial.phases.analyses import ANALYSES
+from batchtrial.state import archive, files, ledger, machine, store
+from batchtrial.state.layout import TrialLayout
 
 HERE = Path(__file__).resolve().parent
 NOTICE = "<!-- Made from the code by docs/generate.py; change the code and run `nox -t gen`. -->\n"
@@ -82,7 +84,24 @@ def table(model: type[BaseModel]) -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
     for name, field in model.model_fields.items():
-        yield f"| `{name}` | {type_name(field.annotation)} | {default_of(field)} | {cell(field.description or '')} |"
+        yield f"| `{name}` | {type_name(field.annotation)} | {default_of(field)} | {cell(meaning(name, field))} |"
+
+
+COMMON: Mapping[str, str] = {
+    "size": "Bytes.",
+    "sha256": "Of the file's bytes.",
+    "pid": "Process id.",
+    "host": "Name of the machine.",
+    "started_at": "When.",
+    "released_at": "When it left; unset while it is there.",
+    **dict.fromkeys(("succeeded", "errored", "expired", "cancelled", "missing"), "Requests that ended so."),
+}
+"""What a key means wherever it stands, where its model does not say more."""
+
+
+def meaning(name: str, field: FieldInfo) -> str:
+    """What the field is for. Raises KeyError for a field that nobody explains."""
+    return field.description or COMMON[name]
 
 
 def cell(text: str) -> str:
@@ -179,7 +198,25 @@ FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("batch_inputs/build_manifest.json", "build", files.BuildManifest),
     ("TRIAL/results/trial_manifest.json", "every phase from submit on", files.TrialManifest),
     ("multi_trial_manifest.json", "build", files.MultiTrialManifest),
+    ("archive_manifest.json", "`batchtrial archive`", archive.ArchiveManifest),
 )
+
+OTHERS: tuple[tuple[str, str, str], ...] = (
+    (".guard", "the process that owns the run", "empty; the kernel's lock is on it"),
+    (".stamps.json", "every phase", "cache of size, time and sha256 per file; may be deleted at any time"),
+    ("run.log", "every phase", "one line per decision, for people"),
+    ("STOP_REQUESTED", "`batchtrial stop`, or anybody", "its presence asks the run to stop"),
+    ("STOP_NOW", "`batchtrial stop --now`, or anybody", "its presence asks the run to leave after the durable write in hand"),
+    (
+        "emulator/",
+        "a dry run",
+        "the emulator's world, so that a stopped dry run can go on: `world.sqlite`, `blobs/`, `items.jsonl`, `model.json`, "
+        "`ready.json`, `emulator.log`, `lock`",
+    ),
+    ("NAME.corrupt.TIME", "resume, repair", "a damaged file, set aside as it was"),
+    ("NAME.backup.TIME.json", "resume", "a manifest of the earlier form, as it was before the upgrade"),
+)
+"""Files of a machine, not of a run: neither artifacts nor needed to go on, the emulator's world apart."""
 
 
 def files_page() -> str:
@@ -201,6 +238,7 @@ def files_page() -> str:
         *(f"| `{name}` | {owner} | {what} |" for name, owner, what in ARTIFACTS),
         "",
     ]
+    lines += ["| other file | written by | is |", "| --- | --- | --- |", *(f"| `{name}` | {owner} | {what} |" for name, owner, what in OTHERS), ""]
     told: set[str] = set()
     for name, owner, model in FILES:
         lines += [f"## {name}", "", f"Written by: {owner}.", ""]
@@ -228,6 +266,10 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
     ("TRIAL/results/per_item_scores.csv", "score", "one row per item, condition and temperature"),
     ("TRIAL/results/significance.json", "stats", "every test with family, raw and adjusted p, interval, method, warnings"),
     ("TRIAL/results/costs.json", "costs", "tokens and dollars per arm, with source and date of the prices"),
+    *(
+        (f"TRIAL/results/{TrialLayout(HERE).analysis(name).name}", "optional", f"an analysis beyond the plan, when `optional.{name}` is switched on")
+        for name in ANALYSES
+    ),
     ("TRIAL/reports/report.md", "report", "the report; `report.html` is the same as one self-contained page"),
     ("aggregate_report.md", "report", "all trials of the run side by side"),
 )
@@ -250,8 +292,38 @@ def cli_page() -> str:
         "",
     ]
     for name, (module, _) in COMMANDS.items():
+        lines += list(command_section(f"batchtrial {name}", parser_of(importlib.import_module(module))))
+    lines += [
+        "## Doors",
+        "",
+        "From a checkout, each of these is called with `python -m` and does what a command does:",
+        "",
+        "| door | is |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `scripts.{door}` | {what} |" for door, what in DOORS.items() if (HERE.parent / "scripts" / f"{door}.py").exists()]
+    lines.append("")
+    for name, module in ONLY_DOORS.items():
         lines += list(command_section(name, parser_of(importlib.import_module(module))))
     return finish(lines)
+
+
+DOORS: Mapping[str, str] = {
+    "run_all": "`batchtrial run`",
+    "alt_run_all": "`batchtrial run` with `--backend openai` or `--backend anthropic`, which has to be given",
+    "resume_run": "`batchtrial resume`",
+    "stop_run": "`batchtrial stop`",
+    "list_runs": "`batchtrial status`",
+    "compare_runs": "`batchtrial compare`",
+    "archive_run": "`batchtrial archive`",
+    "repair_run": "`batchtrial repair`",
+    "emulate": "`batchtrial emulate`",
+    "smoke_orchestration": "the interruption drills",
+    "alt_smoke": "dry runs and replays of OpenAI and Anthropic",
+    "update_prices": "the price table, made again from the installed release of genai-prices",
+}
+ONLY_DOORS: Mapping[str, str] = {"scripts.smoke_orchestration": "batchtrial.cli.smoke", "scripts.alt_smoke": "batchtrial.cli.alt_smoke"}
+"""Doors with flags of their own."""
 
 
 def parser_of(module: types.ModuleType) -> argparse.ArgumentParser:
@@ -260,9 +332,9 @@ def parser_of(module: types.ModuleType) -> argparse.ArgumentParser:
     return made
 
 
-def command_section(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+def command_section(title: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     """Heading, purpose, flags and examples, read from the parser; argparse's own layout differs between versions of Python."""
-    yield from (f"## batchtrial {name}", "", parser.description or "", "", "| flag | meaning |", "| --- | --- |")
+    yield from (f"## {title}", "", parser.description or "", "", "| flag | meaning |", "| --- | --- |")
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
             yield f"| {flag_of(action)} | {cell((action.help or '').replace('%(default)s', str(action.default)))} |"

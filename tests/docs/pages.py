@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```", re.M | re.S)
+CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<image>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.M)
-SKIPPED = {".nox", ".make", ".venv", "node_modules", "experiments", ".git", ".pytest_cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,13 @@ class Block:
     body: str
 
 
-def pages() -> list[Path]:
-    """Every Markdown file of the project."""
-    return sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(ROOT).parts) and "fixtures" not in p.parts)
+@cache
+def pages() -> tuple[Path, ...]:
+    """Every Markdown file of the project: what git has or would take."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "*.md"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = (ROOT / name for name in listed.split("\0") if name)
+    return tuple(sorted(page for page in found if page.exists() and "fixtures" not in page.parts))
 
 
 def text_of(page: Path) -> str:
@@ -44,14 +50,19 @@ def prose(page: Path) -> str:
     return FENCE.sub("", text_of(page))
 
 
+def words(page: Path) -> str:
+    """The page without code of any kind, without links' targets and without quoted words."""
+    return re.sub(r'"[^"\n]*"', "", re.sub(r"\]\([^)]*\)", "]", CODE.sub("", prose(page))))
+
+
 def anchors(page: Path) -> set[str]:
     """Ids of headings, as the usual renderers make them."""
     found: set[str] = set()
     for match in HEADING.finditer(prose(page)):
-        words = re.sub(r"[^\w\- ]", "", match["text"].lower()).strip().replace(" ", "-")
-        name, n = words, 0
+        heading = re.sub(r"[^\w\- ]", "", match["text"].lower()).strip().replace(" ", "-")
+        name, n = heading, 0
         while name in found:
             n += 1
-            name = f"{words}-{n}"
+            name = f"{heading}-{n}"
         found.add(name)
     return found
