@@ -243,3 +243,80 @@ def test_expired_job_is_continued_for_the_rest(tmp_path: Path) -> None:
         chain = client.datasets.get_download_endpoint("job-2-out", download_lineage=True).filename_to_signed_urls
         assert len(chain) == 2
         assert emu.ledger()["answered_by_custom_id_max"] == 1
+
+
+def test_datasets_are_listed_deleted_and_downloaded(emu: Emulator, client: Any) -> None:
+    for name in ("in-1", "in-2"):
+        upload(client, name, lines(2))
+    assert [dataset.name.rpartition("/")[2] for dataset in client.datasets.list(page_size=1)] == ["in-1", "in-2"]
+    (url,) = client.datasets.get_download_endpoint("in-1").filename_to_signed_urls.values()
+    assert fetch(url) == lines(2)
+    client.datasets.delete("in-1")
+    with pytest.raises(fireworks.NotFoundError):
+        client.datasets.get("in-1")
+    with pytest.raises(fireworks.NotFoundError):
+        client.datasets.delete("in-1")
+    upload(client, "in-1", lines(1))  # a deleted id is free again
+
+
+def test_a_dataset_of_several_files_is_one_input(emu: Emulator, client: Any) -> None:
+    pieces = {"a.jsonl": lines(2), "b.jsonl": lines(5).split(b"\n", 2)[2]}
+    client.datasets.create(dataset_id="in-1", dataset={"user_uploaded": {}, "example_count": "5"})
+    asked = {name: str(len(data)) for name, data in pieces.items()}
+    stale = client.datasets.get_upload_endpoint("in-1", filename_to_size={"old.jsonl": "3"}).filename_to_signed_urls["old.jsonl"]
+    urls = client.datasets.get_upload_endpoint("in-1", filename_to_size=asked).filename_to_signed_urls
+    with pytest.raises(urllib.error.HTTPError) as replaced:
+        put(stale, b"old")
+    assert replaced.value.code == 404
+    replaced.value.close()
+    for name, data in pieces.items():
+        put(urls[name], data)
+    client.datasets.validate_upload("in-1", body={})
+    create_job(client, "job-1", "in-1")
+    emu.advance(30)
+    assert sorted(results(client, "job-1")) == [f"r{i}" for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda url: url[:-1], lambda url: url.replace("/upload/", "/download/"), lambda url: url.replace("in.jsonl", "on.jsonl")]
+)
+def test_a_signed_url_is_good_for_what_was_signed_only(emu: Emulator, client: Any, change: Callable[[str], str]) -> None:
+    client.datasets.create(dataset_id="in-1", dataset={"user_uploaded": {}, "example_count": "1"})
+    url = client.datasets.get_upload_endpoint("in-1", filename_to_size={"in.jsonl": "4"}).filename_to_signed_urls["in.jsonl"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        put(url.replace(part, other), b"abcd")
+    assert refused.value.code in (403, 404)
+    refused.value.close()
+
+
+def test_a_job_needs_a_ready_dataset_and_a_free_output(emu: Emulator, client: Any) -> None:
+    client.datasets.create(dataset_id="in-1", dataset={"user_uploaded": {}, "example_count": "1"})
+    with pytest.raises(fireworks.BadRequestError):
+        create_job(client, "job-1", "in-1")
+    with pytest.raises(fireworks.NotFoundError):
+        create_job(client, "job-1", "in-none")
+    upload(client, "in-2", lines(1))
+    upload(client, "job-2-out", lines(1))
+    with pytest.raises(fireworks.ConflictError):
+        create_job(client, "job-2", "in-2")
+    job = client.batch_inference_jobs.create(model=MODEL, input_dataset_id=f"accounts/{client.account_id}/datasets/in-2")
+    emu.advance(30)
+    assert client.batch_inference_jobs.get(job.name.rpartition("/")[2]).state == "JOB_STATE_COMPLETED"
+    assert client.datasets.get(job.output_dataset_id.rpartition("/")[2]).source_job_name == job.name
+
+
+def test_job_parameters_are_defaults_for_every_line(emu: Emulator, client: Any) -> None:
+    upload(client, "in-1", lines(1).replace(b'"r0"', b'"solo"').replace(b', "max_tokens": 64', b""))
+    parameters = {"max_tokens": 7, "temperature": 0.2, "top_p": 0.9, "top_k": 3, "extra_body": '{"stop": ["!"]}'}
+    create_job(client, "job-1", "in-1", inference_parameters=parameters, extra_body={"systemPrompt": "Be kind.", "maxJobDuration": "24h"})
+    received = emu.requests("solo")[0]["parameters"]
+    assert {key: received[key] for key in ("max_tokens", "temperature", "top_p", "top_k", "stop")} == {
+        "max_tokens": 7,
+        "temperature": 0.2,
+        "top_p": 0.9,
+        "top_k": 3,
+        "stop": ["!"],
+    }
+    assert emu.batches()[-1]["wire"]["systemPrompt"] == "Be kind."
+    with pytest.raises(fireworks.BadRequestError):
+        create_job(client, "job-2", "in-1", inference_parameters={"extra_body": "{"})

@@ -60,7 +60,7 @@ def _part_text(part: Any, param: str) -> str:
         raise BadRequest(f"{param}: a content part must be an object", param)
     text = part.get("text", "")
     if not isinstance(text, str):
-        raise BadRequest(f"{param}.text: expected a string", param)
+        raise BadRequest(f"{param}.text: expected a string", f"{param}.text")
     return text
 
 

@@ -72,15 +72,14 @@ def ordered(request: Request, shown: list[dict[str, Any]]) -> list[dict[str, Any
     """Ascending by creation unless `orderBy` says otherwise. Raises WireError for a field that is not there."""
     text = request.query_params.get("orderBy", "")
     for clause in reversed([each.split() for each in text.split(",") if each.strip()]):
-        field = _camel(clause[0])
         if len(clause) > 2 or clause[1:] not in ([], ["asc"], ["desc"]):
             raise WireError(400, f"invalid orderBy: {text!r}")
-        if field == "createdTime":
+        field, is_descending = _camel(clause[0]), clause[1:] == ["desc"]
+        if field in ("createTime", "createdTime"):
             field = "createTime"
-        # Equal times keep their order of creation, turned round for a descending list.
-        descending = clause[1:] == ["desc"]
-        source = shown[::-1] if descending else shown
-        shown = sorted(source, key=partial(_field, field), reverse=descending)
+            # Jobs of the same moment still have an order of creation.
+            shown = shown[::-1] if is_descending else shown
+        shown = sorted(shown, key=partial(_field, field), reverse=is_descending)
     return shown
 
 

@@ -134,6 +134,8 @@ def listed(query: str) -> dict[str, Any]:
         ("filter=state%3D%22A%22", ["j1", "j3", "j5"]),
         ("filter=state%3DA+AND+createTime%3E%3D2026-01-02", ["j3", "j5"]),
         ("filter=state!%3DA&pageSize=2", ["j0", "j2"]),
+        ("orderBy=state+desc,name", ["j0", "j2", "j4", "j1", "j3", "j5"]),
+        ("filter=name:5&orderBy=create_time+desc", ["j5"]),
     ],
 )
 def test_fireworks_lists(query: str, names: list[str]) -> None:
