@@ -94,14 +94,28 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
+def planted(n: int) -> None:
+    """Print how many of so many seeded dry runs report an interval that holds the planted effect."""
+    from batchtrial.bench.planted import dry_runs
+
+    trials = list(dry_runs(n))
+    inside = sum(trial.is_inside for trial in trials)
+    sys.stdout.write(
+        f"planted effect inside the 95 % interval: {inside} of {n} dry runs (missed by seeds {[t.seed for t in trials if not t.is_inside]})\n"
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the flags, run the bench, print the tables; exit code 0 unless a step failed."""
     parser = argparse.ArgumentParser(prog="python -m batchtrial.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=list(SIZES), metavar="N", help="result rows per round (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make the data here and leave it")
+    parser.add_argument("--dry_runs", type=int, default=0, metavar="N", help="also N whole dry runs: how often the interval holds the planted effect")
     given = parser.parse_args(argv)
     try:
         run(given.rows, given.keep)
+        if given.dry_runs:
+            planted(given.dry_runs)
     except PhaseFailed as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -68,6 +68,7 @@ class Lines:
         self._stream.flush()
 
 
-def progress(stream: TextIO = sys.stderr) -> Bars | Lines:
-    """What fits the stream."""
+def progress(stream: TextIO | None = None) -> Bars | Lines:
+    """What fits the stream; standard error as it is now, unless another is given."""
+    stream = stream or sys.stderr
     return Bars(stream) if stream.isatty() else Lines(stream)
