@@ -65,25 +65,23 @@ class StopToken:
 
         Raises StateError for a stale request without `ignore`, Stopped is left to `check` for a fresh one.
         """
-        try:
-            made = datetime.fromtimestamp(self.requested.stat().st_mtime, tz=now.tzinfo)
-        except FileNotFoundError:
+        there = {path: path.stat().st_mtime for path in (self.requested, self.now) if path.exists()}
+        if not there:
             return None
-        age = now - made
+        newest = max(there, key=lambda path: there[path])
+        age = now - datetime.fromtimestamp(there[newest], tz=now.tzinfo)
+        minutes = f"{age.total_seconds() / 60:.0f} minutes ago"
         if ignore:
-            self.requested.unlink(missing_ok=True)
-            self.now.unlink(missing_ok=True)
-            return f"{self.requested.name} from {age.total_seconds() / 60:.0f} minutes ago is removed and ignored"
+            self.acknowledge()
+            return f"{newest.name} from {minutes} is removed and ignored"
         if age > timedelta(minutes=stale_minutes):
             raise StateError(
-                f"a stop was requested {age.total_seconds() / 60:.0f} minutes ago and never taken back",
-                where=self.requested.name,
-                hint="add --ignore_stop to go on, or delete the file",
+                f"a stop was requested {minutes} and never taken back", where=newest.name, hint="add --ignore_stop to go on, or delete the file"
             )
         return None
 
     def acknowledge(self) -> None:
-        """The request has taken effect and is on record: the files that asked for it go, so that a resume is not stopped by them."""
+        """The process is about to end, as was asked: the files that asked for it go, so that a resume is not stopped by them."""
         self.requested.unlink(missing_ok=True)
         self.now.unlink(missing_ok=True)
 
