@@ -12,7 +12,7 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "smoke", "alt_smoke", "plan", "docs_lint"]
+nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "smoke", "alt_smoke", "plan", "docs_lint"]
 
 SDKS = ("fireworks", "openai", "anthropic")
 WORKERS = ("-n", "auto", "--dist", "worksteal")
@@ -115,7 +115,7 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time, CPU and memory of the phases at 10k, 100k and 1M rows, each beside a yardstick of the same run."""
     install(session, "-e", package("fireworks", "stats"))
-    session.run("python", "-m", "batchtrial.bench", *session.posargs)
+    session.run("python", "-m", "batchtrial.bench", *(session.posargs or ("--dry_runs", "100")))
 
 
 @nox.session(default=False, tags=["gen"])
@@ -123,3 +123,34 @@ def gen(session: nox.Session) -> None:
     """Rewrite the documentation pages that are made from the code."""
     install(session, "-e", ".")
     session.run("python", "docs/generate.py", *session.posargs)
+
+
+@nox.session(tags=["check"])
+def crash(session: nox.Session) -> None:
+    """Kills at durable writes, calls and system calls, each followed by a resume: bill, bytes and ledger. `-- --full` tries them all."""
+    install(session, "-e", package(*SDKS), groups=("test",))
+    session.run("python", "-m", "pytest", "tests/crash", *(session.posargs or WORKERS))
+
+
+@nox.session(default=False)
+@nox.parametrize("generation", ["new", "old"])
+def wire(session: nox.Session, generation: str) -> None:
+    """The official SDKs, two generations of each, against the emulator alone and through our adapters."""
+    old = ("openai==1.109.1", "anthropic==0.125.0") if generation == "old" else ()
+    install(session, "-e", package(*SDKS), *old, groups=("test",))
+    session.run("python", "-m", "pytest", "tests/wire", "tests/contract", *(session.posargs or WORKERS))
+
+
+@nox.session(default=False)
+def calibrate(session: nox.Session) -> None:
+    """Coverage and size of every interval and test, by enumeration and simulation, against the gates; minutes."""
+    install(session, "-e", ".", groups=("test",))
+    for module in ("exact_binary", "simulations", "clusters", "multiplicity", "sequential", "planning", "meta"):
+        session.run("python", "-m", f"tests.calibration.{module}")
+
+
+@nox.session(default=False)
+def golden(session: nox.Session) -> None:
+    """Rewrite the recordings and their golden artifacts: `nox -s golden -- --update`, and nothing without it."""
+    install(session, "-e", package(*SDKS), groups=("test",))
+    session.run("python", "-m", "tests.golden.alt_backends", *session.posargs)
