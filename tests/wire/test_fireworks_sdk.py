@@ -277,10 +277,8 @@ def test_a_dataset_of_several_files_is_one_input(emu: Emulator, client: Any) -> 
     assert sorted(results(client, "job-1")) == [f"r{i}" for i in range(5)]
 
 
-@pytest.mark.parametrize(
-    "change", [lambda url: url[:-1], lambda url: url.replace("/upload/", "/download/"), lambda url: url.replace("in.jsonl", "on.jsonl")]
-)
-def test_a_signed_url_is_good_for_what_was_signed_only(emu: Emulator, client: Any, change: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(("part", "other"), [("Signature=", "Signature=0"), ("/upload/", "/download/"), ("in.jsonl", "on.jsonl")])
+def test_a_signed_url_is_good_for_what_was_signed_only(emu: Emulator, client: Any, part: str, other: str) -> None:
     client.datasets.create(dataset_id="in-1", dataset={"user_uploaded": {}, "example_count": "1"})
     url = client.datasets.get_upload_endpoint("in-1", filename_to_size={"in.jsonl": "4"}).filename_to_signed_urls["in.jsonl"]
     with pytest.raises(urllib.error.HTTPError) as refused:
