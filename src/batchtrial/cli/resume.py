@@ -29,6 +29,7 @@ def parser() -> flags.Parser:
     p.add_argument("--max_concurrent_jobs", type=flags.positive, metavar="N", help="batches in flight at one time")
     p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
     p.add_argument("--replay_dir", type=Path, metavar="DIR", help="the recording that the run replays")
+    p.add_argument("--prepared_dir", type=Path, metavar="DIR", help="a run of the earlier system: where its prepared questions are")
     flags.add_steps(p)
     flags.add_stopping(p)
     return p
@@ -55,6 +56,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         experiments=experiments_dir(given.experiments_dir, os.environ),
         emulator_url=given.emulator_url,
         replay_dir=given.replay_dir,
+        prepared_dir=given.prepared_dir,
     )
     return carry_out(ask, is_plan_only=False, env=os.environ)
 

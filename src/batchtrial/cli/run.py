@@ -140,6 +140,7 @@ class Asked:
     emulator_url: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
+    prepared_dir: Path | None = None
 
 
 def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +17,18 @@ from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked
 from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.load import Loaded, decode, load
-from batchtrial.errors import RunnerError, RunStateMissing, Stopped
+from batchtrial.config.model import Config
+from batchtrial.errors import RunnerError, RunStateMissing, StateError, Stopped
 from batchtrial.providers.base import Provider
 from batchtrial.run.loop import Finished, Services, execute
+from batchtrial.run.migration import Migration
 from batchtrial.run.saved import first_flags, saved_config, saved_text
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Hook, no_hook
+from batchtrial.state.store import RunLock
+from batchtrial.state.upgrade import is_of_earlier_system
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +50,34 @@ def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={})
 
 
+def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared_dir: Path | None, is_forced: bool) -> None:
+    """Bring a run of the earlier system into today's form, under its lock, and say what became of it. Raises RunLocked, StateError, ConfigError."""
+
+    def codec_of(config: Config) -> Provider:
+        return Wiring(config, Place(layout=layout, trials=lambda: ()), env).codec
+
+    lock = RunLock(layout.guard, layout.lock_info)
+    lock.acquire(real_now)
+    try:
+        report = Migration(layout, codec_of, real_now, nonce, prepared_dir, is_forced).carry_out()
+    finally:
+        lock.release(real_now)
+    c = report.counts
+    complain(f"taken over from the earlier system: {report.n_trials} trials, {c.succeeded} answers, {c.total - c.succeeded} requests without one")
+    for note in report.notes:
+        complain(f"  {note}")
+
+
 def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
     """Print the plan; nothing is written or sent."""
     run_id = ask.run_id or "NEW"
     layout = layout_of(ask, run_id)
     if ask.is_resume and not layout.root.is_dir():
         raise RunStateMissing(f"there is no run {run_id}", where=str(layout.root.parent), hint="`batchtrial status` lists the runs there are")
+    if ask.is_resume and is_of_earlier_system(layout):
+        raise StateError(
+            f"{run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run_id}` takes it over; it sends nothing"
+        )
     got = loaded(ask, layout, env)
     wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
     for line in planview.lines(got, ask.options, layout, wiring.codec):
@@ -61,6 +88,9 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
 def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
     """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
     layout = layout_of(ask, run_id)
+    if ask.is_resume and is_of_earlier_system(layout):
+        take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, is_forced=ask.options.force)
+        ask = replace(ask, options=replace(ask.options, force=False))  # it was about taking over, not about making artifacts again
     got = loaded(ask, layout, env)
     config = got.config
     holder: list[Session] = []

@@ -278,9 +278,10 @@ class Examiner:
         if found.findings or not found.trials:
             return
         view = look(self.layout, found.config, found.parts, Stamps(self.layout.root, self.layout.stamps), found.codec.limits)
-        if over_trials(report.phase, view).is_done and (problem := report.aggregate_problem(view)) is not None:
+        verdict = report.phase.verdict(view)
+        if not verdict.is_done and over_trials(report.phase, view).is_done:
             is_there = self.layout.aggregate_report.exists()
-            found.findings.append(Finding(path=self.layout.aggregate_report.name, problem=f"it {problem}", cure="remake", is_there=is_there))
+            found.findings.append(Finding(path=self.layout.aggregate_report.name, problem=verdict.reason, cure="remake", is_there=is_there))
 
     def _combined(self, found: Diagnosis, trial: TrialLayout) -> None:
         """results_combined.jsonl against what account.json says of it: too large to be fingerprinted each time."""

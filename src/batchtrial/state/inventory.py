@@ -23,6 +23,7 @@ from batchtrial.state.machine import IN_FLIGHT, PartState
 from batchtrial.state.owner import is_alive
 from batchtrial.state.store import LockInfo, read_lock
 from batchtrial.state.tally import LedgerTail
+from batchtrial.state.upgrade import is_of_earlier_system
 
 PREFIX = "run_"
 PHASES = ("prepare", "build", "submit", "poll", "parse", "score", "stats", "costs", "optional", "report")
@@ -94,7 +95,9 @@ class RunSummary:
 
     @property
     def phase(self) -> str:
-        """The first phase that is not completed; empty when all are."""
+        """The first phase that is not completed; empty when all are, and for a run of the earlier system, whose phases are not ours."""
+        if self.standing is Standing.EARLIER:
+            return ""
         return next((name for name in PHASES if name not in self.phases or self.phases[name].status != "completed"), "")
 
 
@@ -131,6 +134,8 @@ class RunReader:
         asked = self.tail.asked
         parts, n_requests = self._parts()
         standing = Standing.EARLIER if is_earlier else _standing(owner, state, is_asked=is_asked, has_ledger=has_ledger)
+        if is_earlier:
+            problems.append("of the earlier system: `batchtrial resume` takes it over, which sends nothing")
         if is_asked and not standing.is_live:
             problems.append("a stop request is lying there: the next start obeys it, or give --ignore_stop")
         return RunSummary(
@@ -206,13 +211,6 @@ class RunReader:
             except OSError:
                 continue
         return datetime.fromtimestamp(max(times), UTC) if times else None
-
-
-def is_of_earlier_system(layout: RunLayout) -> bool:
-    """A run directory of the system before this one: its own lock file, or trial manifests and no ledger that ever was."""
-    if layout.ledger.exists() or layout.guard.exists():
-        return False
-    return (layout.root / ".state.lock").exists() or any(layout.root.glob("*/results/trial_manifest.json"))
 
 
 def _standing(owner: LockInfo | None, state: RunState | None, *, is_asked: bool, has_ledger: bool) -> Standing:
