@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("batchtrial.cli.status", "where runs stand and what they have cost; --watch redraws"),
     "archive": ("batchtrial.cli.archive", "put a finished run away, verify an archive, restore a run from one"),
     "repair": ("batchtrial.cli.repair", "say what is wrong with a run's files, and rebuild what can be rebuilt"),
+    "analyze": ("batchtrial.cli.analyze", "one optional analysis of a run that is there: subgroups, power, mixed effects ..."),
+    "plan_trial": ("batchtrial.cli.plan_trial", "how many items and samples, what it costs, what effect it can see"),
     "demo": ("batchtrial.cli.demo", "the whole pipeline on the bundled questions, in one command"),
     "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
 }
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
-        sys.stdout.write(HELP.format(commands="\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())))
+        sys.stdout.write(HELP.format(commands="\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())))
         return 0
     if args[0] in ("-V", "--version"):
         sys.stdout.write(f"batchtrial {__version__}\n")

@@ -202,10 +202,7 @@ def _binary_power(treatment: Floats, control: Floats, _clusters: object, alpha: 
 def _score_power(treatment: Floats, control: Floats, clusters: Any, alpha: float) -> dict[str, Any]:
     d = treatment - control
     variance = float(d.var(ddof=1))
-    inflation = 1.0
-    if clusters is not None and variance > 0.0:
-        se = clustered_mean(d, clusters).se_cr2
-        inflation = max(1.0, se**2 * d.size / variance) if se is not None else 1.0
+    inflation = design_effect_of(d, clusters)
     sd = float(np.sqrt(variance * inflation))
     detectable = paired_t_mde(int(d.size), sd, alpha=alpha, power=POWER)
     return {
@@ -219,6 +216,14 @@ def _score_power(treatment: Floats, control: Floats, clusters: Any, alpha: float
         "reason": detectable.reason,
         "required_n_for_target": {f"{t:.3f}": normal_items(t, variance * inflation, alpha=alpha, power=POWER).n_items for t in TARGETS},
     }
+
+
+def design_effect_of(differences: Floats, clusters: Any) -> float:
+    """How much wider clusters make the variance of the mean difference, at least 1; 1 without clusters. No NaN among the differences."""
+    if clusters is None or differences.size < 2:
+        return 1.0
+    variance, se = float(differences.var(ddof=1)), clustered_mean(differences, clusters).se_cr2
+    return 1.0 if se is None or variance == 0.0 else max(1.0, se**2 * differences.size / variance)
 
 
 def shares_of(table: Table, metric: str = "em") -> VarianceShares | None:

@@ -1,0 +1,49 @@
+"""Reading a run that is there, without its lock: for commands that only compute."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from batchtrial.cli.wiring import Place, Wiring
+from batchtrial.config.expand import Trial
+from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.keys import check_run_id
+from batchtrial.phases.analyses import Material
+from batchtrial.phases.base import View
+from batchtrial.phases.optional import material
+from batchtrial.run.look import look
+from batchtrial.run.saved import saved_config
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import fold, read
+from batchtrial.state.store import Stamps
+
+
+def view_of(experiments: Path, run_id: str) -> View:
+    """The run as it is on disk; nothing is written. Raises RunStateMissing."""
+    layout = RunLayout(experiments / f"run_{check_run_id(run_id)}")
+    if not layout.root.is_dir():
+        raise RunStateMissing(f"there is no run {run_id}", where=str(experiments), hint="`batchtrial status` lists the runs there are")
+    config = saved_config(layout)
+    limits = Wiring(config, Place(layout=layout, trials=lambda: ()), os.environ).codec.limits
+    return look(layout, config, fold(read(layout.ledger).entries), Stamps(layout.root, layout.stamps), limits)
+
+
+def trial_of(view: View, slug: str | None) -> Trial:
+    """The trial named, or the only one. Raises ConfigError naming those there are."""
+    slugs = [trial.slug for trial in view.trials]
+    if slug is None and len(slugs) == 1:
+        return view.trials[0]
+    if slug not in slugs:
+        what = "the run has several trials" if slug is None else f"there is no trial {slug!r}"
+        raise ConfigError(what, where="--trial", hint=f"trials are: {', '.join(slugs) or 'none yet'}")
+    return view.trials[slugs.index(slug)]
+
+
+def material_of(view: View, trial: Trial) -> Material:
+    """What analyses are made from. Raises RunStateMissing when the run has not come that far."""
+    try:
+        return material(view, trial)
+    except FileNotFoundError as error:
+        what = f"{trial.slug} has no {Path(error.filename or '').name} yet"
+        raise RunStateMissing(what, where=str(view.layout.root), hint="`batchtrial resume` goes on with the run") from None
