@@ -35,7 +35,7 @@ def test_a_signal_ends_it_cleanly_and_fast(tmp_path: Path, number: signal.Signal
         start = time.monotonic()
         emu.process.send_signal(number)
         assert emu.process.wait(10) == 0
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 6  # busy machines included
         assert emu.log() == ""
 
 
