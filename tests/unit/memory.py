@@ -1,0 +1,194 @@
+"""A provider in memory that behaves: it accepts, names, runs, bills, forgets and loses answers as it is told to, and counts what it was paid for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from batchtrial.errors import Ambiguous, NotFound, ProviderError, RateLimited, Unsure
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
+from batchtrial.records import BadLine, Outcome, RawResult, Request, Usage
+
+Trouble = Literal["lost before", "lost after", "refused", "busy", "down"]
+Answer = Callable[[str, int], str]
+"""(custom_id, which batch, from 1) -> the word on its result line, or "" for no line."""
+
+
+def succeeded(custom_id: str, batch: int) -> str:
+    """Every row succeeds."""
+    return "succeeded"
+
+
+class Clock:
+    """Time that moves when somebody waits."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.waited: list[float] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the provider keeps of a batch."""
+
+    id: str
+    token: str
+    rows: tuple[str, ...]
+    made_at: datetime
+    lines: tuple[bytes, ...]
+    ends_as: BatchState
+    is_gone: bool = False
+    is_cancelled: bool = False
+    hidden_for: int = 0  # listings that do not show it yet
+
+
+@dataclass(slots=True)
+class Memory:
+    """The provider. on_submit: troubles of the next create calls, in order; ends: how the next batches end."""
+
+    clock: Clock
+    answer: Answer = succeeded
+    limits: Limits = field(default_factory=lambda: Limits(max_requests=1000, max_bytes=10**6, find_rounds=2, find_wait_seconds=1.0))
+    on_submit: deque[Trouble | None] = field(default_factory=deque)
+    on_find: deque[Literal["unsure", "down"]] = field(default_factory=deque)
+    on_check: deque[Literal["down", "not found"]] = field(default_factory=deque)
+    on_fetch: deque[Literal["down", "cut", "not found"]] = field(default_factory=deque)
+    ends: deque[BatchState] = field(default_factory=deque)
+    hide_new_for: int = 0
+    is_hopeless: bool = False
+    life_seconds: float = 60.0
+    at_create: Callable[[Intent], None] = lambda intent: None
+    at_line: Callable[[], None] = lambda: None
+    name: str = "memory"
+    batches: dict[str, Batch] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    owned_seen: list[Set[str]] = field(default_factory=list)
+    most_open: int = 0
+
+    # Codecs
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        return None
+
+    def encode(self, request: Request) -> bytes:
+        return json.dumps({"custom_id": request.custom_id, "system": request.system, "user": request.user}).encode() + b"\n"
+
+    def decode(self, line: bytes) -> RawResult:
+        try:
+            row = json.loads(line)
+            outcome = Outcome(row["is"].rstrip("!"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadLine(str(error)) from None
+        usage = Usage(input_tokens=1000, output_tokens=100) if outcome is Outcome.SUCCEEDED else None
+        return RawResult(custom_id=row["custom_id"], outcome=outcome, text="x" if usage else None, usage=usage, retryable="!" not in row["is"])
+
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        return None
+
+    # Verbs
+
+    def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
+        self.calls.append(f"submit {intent.part} {intent.attempt}")
+        self.at_create(intent)
+        trouble = self.on_submit.popleft() if self.on_submit else None
+        if trouble == "refused":
+            raise ProviderError("no such model", where="memory")
+        if trouble == "busy":
+            raise RateLimited("slow down", retryable=True, retry_after=7.0)
+        if trouble == "down":
+            raise ProviderError("cannot be reached", retryable=True)
+        if intent.file_id is None:
+            uploaded(f"file-{intent.token}")
+        if trouble == "lost before":
+            raise Ambiguous("no answer", retryable=True)
+        batch = self.accept(intent, payload)
+        if trouble == "lost after":
+            raise Ambiguous("no answer", retryable=True)
+        return batch.id
+
+    def accept(self, intent: Intent, payload: Path) -> Batch:
+        """Make the batch: from here on it is owed."""
+        number = len(self.batches) + 1
+        rows = tuple(json.loads(line)["custom_id"] for line in payload.read_bytes().splitlines())
+        words = [(one, self.answer(one, number)) for one in rows]
+        lines = tuple(json.dumps({"custom_id": one, "is": word}).encode() + b"\n" for one, word in words if word)
+        ends_as = self.ends.popleft() if self.ends else BatchState.COMPLETED
+        batch = Batch(f"batch-{number}", intent.token, rows, self.clock.now(), lines, ends_as, hidden_for=self.hide_new_for)
+        self.batches[batch.id] = batch
+        self.most_open = max(self.most_open, sum(not self._has_ended(one) for one in self.batches.values()))
+        return batch
+
+    def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
+        self.calls.append(f"find {intent.part} {intent.attempt}")
+        self.owned_seen.append(owned)
+        trouble = self.on_find.popleft() if self.on_find else None
+        if trouble == "unsure":
+            raise Unsure("a batch of the right size still runs", retryable=True)
+        if trouble == "down":
+            raise ProviderError("cannot be reached", retryable=True)
+        found = []
+        for batch in self.batches.values():
+            if batch.hidden_for > 0:
+                batch.hidden_for -= 1
+            elif batch.token == intent.token and batch.id not in owned:
+                found.append(batch.id)
+        return tuple(found)
+
+    def check(self, batch_id: str) -> BatchStatus:
+        self.calls.append(f"check {batch_id}")
+        trouble = self.on_check.popleft() if self.on_check else None
+        if trouble == "down":
+            raise ProviderError("cannot be reached", retryable=True)
+        batch = self.batches.get(batch_id)
+        if batch is None or batch.is_gone or trouble == "not found":
+            raise NotFound("no such batch")
+        if not self._has_ended(batch):
+            return BatchStatus(state=BatchState.RUNNING, wire_state="rebalancing")
+        reason = "the queue is full" if batch.ends_as is BatchState.FAILED else None
+        return BatchStatus(state=batch.ends_as, wire_state=batch.ends_as.value, reason=reason, retryable=not self.is_hopeless)
+
+    def fetch(self, batch_id: str) -> Iterator[bytes]:
+        self.calls.append(f"fetch {batch_id}")
+        trouble = self.on_fetch.popleft() if self.on_fetch else None
+        if trouble == "down":
+            raise ProviderError("cannot be reached", retryable=True)
+        if trouble == "not found":
+            raise NotFound("no such file")
+        for number, line in enumerate(self.batches[batch_id].lines):
+            if trouble == "cut" and number == 1:
+                raise ProviderError("the connection was lost", retryable=True)
+            self.at_line()
+            yield line
+
+    def cancel(self, batch_id: str) -> None:
+        self.calls.append(f"cancel {batch_id}")
+        self.batches[batch_id].is_cancelled = True
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _has_ended(self, batch: Batch) -> bool:
+        return self.clock.now() >= batch.made_at + timedelta(seconds=self.life_seconds)
+
+    # The bill
+
+    def paid(self) -> Counter[str]:
+        """How often each row was answered in a batch that ran."""
+        ran = [batch for batch in self.batches.values() if batch.ends_as is not BatchState.FAILED and not batch.is_cancelled]
+        return Counter(json.loads(line)["custom_id"] for batch in ran for line in batch.lines if b"succeeded" in line)
+
+    def n_calls(self, verb: str) -> int:
+        """Calls of one verb."""
+        return sum(call.split()[0] == verb for call in self.calls)
