@@ -142,6 +142,25 @@ def _open_locked(
     healed += set_aside_if_damaged(layout.run_state, RunState, clock())
     state = load(RunState, layout.run_state)
     ledger = Ledger(layout.ledger, clock=ledger_clock, hook=hook)
+    try:
+        return _assembled(layout, opening, limits, lock, clock, hook, ledger, state, changed, healed)
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def _assembled(
+    layout: RunLayout,
+    opening: Opening,
+    limits: Limits,
+    lock: RunLock,
+    clock: Callable[[], datetime],
+    hook: Hook,
+    ledger: Ledger,
+    state: RunState | None,
+    changed: Mapping[str, str],
+    healed: list[str],
+) -> Session:
     if ledger.dropped_bytes:
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     digest = config_hash(opening.config)
@@ -158,7 +177,7 @@ def _open_locked(
     if changed:
         detail = {"config": opening.config.model_dump(mode="json"), "changed": dict(changed)}
         ledger.append("drift", config_hash=digest, detail=detail)
-        drifts = (*state.drift, Drift(at=clock(), keys=changed, config_hash=digest))
+        drifts = (*state.drift, Drift(at=clock(), keys=dict(changed), config_hash=digest))
         snapshots.save_state(drift=drifts, config_hash=digest)
     if changed or not layout.effective_config.exists():
         write_bytes(layout.effective_config, encode(opening.config), hook=hook)
@@ -189,7 +208,6 @@ def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None) -
         if unknown:
             why = f"the ledger does not know the batch {unknown[0]} that a manifest names ({len(unknown)} such batches)"
     if why:
-        ledger.close()
         raise StateError(why, where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` to rebuild the ledger from the files")
 
 
