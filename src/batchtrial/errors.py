@@ -85,9 +85,7 @@ class IllegalTransition(StateError):
 class ProviderError(RunnerError):
     """The provider refused or failed."""
 
-    def __init__(
-        self, what: str, *, where: str = "", hint: str = "", retryable: bool = False, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", retryable: bool = False, retry_after: float | None = None) -> None:
         super().__init__(what, where=where, hint=hint)
         self.retryable = retryable
         self.retry_after = retry_after  # seconds, when the provider said so

@@ -45,7 +45,7 @@ def imports(path: Path) -> Iterator[str]:
         yield from (name.removeprefix("batchtrial.") for name in names if name.startswith("batchtrial."))
 
 
-FILES = sorted(set(path.relative_to(SRC).as_posix() for path in SRC.rglob("*.py")) - {"__init__.py", "__main__.py"})
+FILES = sorted({path.relative_to(SRC).as_posix() for path in SRC.rglob("*.py")} - {"__init__.py", "__main__.py"})
 
 
 @pytest.mark.parametrize("name", FILES)
