@@ -216,7 +216,9 @@ def shape_problems(layout: RunLayout, n_requests: int) -> list[str]:
     for trial, manifest in zip(listed.trials, manifests, strict=True):
         assert manifest is not None
         here = layout.trial(trial.slug)
-        stages = {stage: manifest.stage_status[stage].status if stage in manifest.stage_status else "absent" for stage in STAGES[:-1]}
+        # `optional` is recorded only when the config switches an analysis on.
+        wanted = [stage for stage in STAGES[:-1] if stage != "optional" or stage in manifest.stage_status]
+        stages = {stage: manifest.stage_status[stage].status if stage in manifest.stage_status else "absent" for stage in wanted}
         found += [f"stage {stage} is {status}" for stage, status in stages.items() if status != "completed"]
         found += [f"{part} is {status}" for part, status in manifest.job_status.items() if status != "completed"]
         n_succeeded = sum(counts.succeeded for counts in manifest.job_counts.values())
