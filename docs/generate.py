@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
 import sys
 import types
@@ -248,6 +249,9 @@ def files_page() -> str:
             if one_name not in told:
                 told.add(one_name)
                 lines += [f"### {one_name}", "", " ".join((one.__doc__ or "").split()), "", *table(one), ""]
+    lines += ["## Examples", "", "From a dry run of ten items; long texts, lists and mappings are cut, and a row of CSV is shown by its columns.", ""]
+    for name, text in json.loads((HERE / "file_examples.json").read_text(encoding="utf-8")).items():
+        lines += [f"### Example of {name}", "", "```json", text, "```", ""]
     return finish(lines)
 
 
@@ -271,6 +275,7 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
         for name in ANALYSES
     ),
     ("TRIAL/reports/report.md", "report", "the report; `report.html` is the same as one self-contained page"),
+    ("aggregate.json", "report", "the same for programs"),
     ("aggregate_report.md", "report", "all trials of the run side by side"),
 )
 
