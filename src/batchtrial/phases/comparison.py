@@ -35,11 +35,13 @@ from batchtrial.stats.clusters import ClusteredMean
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.pairing import MissingPairs
 from batchtrial.stats.plan import Endpoint
-from batchtrial.stats.results import Estimate, Test
+from batchtrial.stats.results import Estimate, Test, undefined_test
 
 Floats = NDArray[np.float64]
 FEW_ITEMS: Final = 30
 FEW_CLUSTERS: Final = 10
+FEW_CHANGED: Final = 10
+NO_PAIRS: Final = "no complete pairs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,9 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
     warnings = [*missing.warnings]
     if 0 < both.treatment.size < FEW_ITEMS:
         warnings.append(f"only {both.treatment.size} pairs")
+    changed = int(np.count_nonzero(both.treatment != both.control))
+    if both.treatment.size >= FEW_ITEMS and changed < FEW_CHANGED:
+        warnings.append(f"only {changed} items changed")
     if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
         warnings.append(f"only {clustered.n_clusters} clusters")
     if both.is_share:
@@ -136,7 +141,7 @@ def _shares(
     deff = 1.0
     if clustered is None and counts is not None:
         estimate = tango(counts.treatment_only, counts.control_only, counts.n, level)
-        test = mcnemar_midp(counts.treatment_only, counts.control_only)
+        test = mcnemar_midp(counts.treatment_only, counts.control_only) if counts.n else undefined_test(NO_PAIRS, method="mcnemar_midp", n=0)
     else:
         variance = None if clustered is None or clustered.se_cr2 is None else clustered.se_cr2**2
         effective = effective_tango(
@@ -156,7 +161,7 @@ def _shares(
         missing=missing,
         arms={"control": _arm(c, both.samples_control, level), "treatment": _arm(t, both.samples_treatment, level)},
         counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
-        exact=None if counts is None else mcnemar_exact(counts.treatment_only, counts.control_only),
+        exact=None if counts is None or not counts.n else mcnemar_exact(counts.treatment_only, counts.control_only),
         odds=None if counts is None else odds_ratio(counts.treatment_only, counts.control_only, level),
         margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint),
         n_clusters=None if clustered is None else clustered.n_clusters,
