@@ -40,9 +40,9 @@ EVERY_ITEM_HAS: Final = frozenset({"em", "f1", "abstain_rate"})
 """Columns that are defined for every question; the others exist only where an arm shows them."""
 KEYS: Final[dict[str, type[pl.DataType]]] = {
     "item_key": pl.String,
-    "condition": pl.String,
+    "condition": pl.Categorical,
     "temp": pl.Float64,
-    "type": pl.String,
+    "type": pl.Categorical,
     "dataset": pl.String,
     "cluster": pl.String,
 }
@@ -145,7 +145,13 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
     del frame
     if any(arm.height == 0 for arm in arms.values()):
         return {}
-    return {temp: _table(view, temp, {name: arm.filter(pl.col("temp") == temp) for name, arm in arms.items()}, columns) for temp in trial.temps}
+    return {temp: _table(view, temp, {name: _at(arm, temp) for name, arm in arms.items()}, columns) for temp in trial.temps}
+
+
+def _at(arm: pl.DataFrame, temp: float) -> pl.DataFrame:
+    """The arm's rows at one temperature; not copied when it is the only one."""
+    is_here = arm["temp"] == temp
+    return arm if is_here.all() else arm.filter(is_here)
 
 
 def metric_columns(path: Path) -> list[str]:
