@@ -15,10 +15,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("batchtrial.cli.init", "write a commented config and prompts to start from"),
     "stop": ("batchtrial.cli.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.status", "where runs stand and what they have cost; --watch redraws"),
+    "compare": ("batchtrial.cli.compare", "two finished runs side by side, after a look at whether they can be compared"),
     "archive": ("batchtrial.cli.archive", "put a finished run away, verify an archive, restore a run from one"),
     "repair": ("batchtrial.cli.repair", "say what is wrong with a run's files, and rebuild what can be rebuilt"),
     "analyze": ("batchtrial.cli.analyze", "one optional analysis of a run that is there: subgroups, power, mixed effects ..."),
     "plan_trial": ("batchtrial.cli.plan_trial", "how many items and samples, what it costs, what effect it can see"),
+    "clean": ("batchtrial.cli.clean", "show what can be deleted safely, and delete it when told to"),
     "demo": ("batchtrial.cli.demo", "the whole pipeline on the bundled questions, in one command"),
     "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
 }

@@ -1,0 +1,8 @@
+"""Delete what is safe to delete; shows it first."""
+
+import sys
+
+from batchtrial.cli.clean import main
+
+if __name__ == "__main__":
+    sys.exit(main())

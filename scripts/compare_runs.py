@@ -1,0 +1,8 @@
+"""Set two finished runs side by side."""
+
+import sys
+
+from batchtrial.cli.compare import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Two runs side by side: first whether they can be compared at all, then what they found, what it cost, and which items came out differently.
+
+Reads published artifacts only, takes no lock. No statistic is computed here: intervals are those of each run's significance.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from batchtrial.config.load import config_hash, drift
+from batchtrial.config.model import Config
+from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.run.saved import recorded_config, saved_config
+from batchtrial.run.snapshots import load_or_none
+from batchtrial.state.files import MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest
+from batchtrial.state.inventory import PREFIX
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.upgrade import is_of_earlier_system
+
+Standing = Literal["same", "differs", "forbids"]
+KEY = ["item_key", "condition", "temp"]
+CONFIG_KEYS_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that two runs may have in common. forbids: numbers of the two do not mean the same."""
+
+    what: str
+    a: str
+    b: str
+    standing: Standing
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TrialSide:
+    """One trial of one run, as published."""
+
+    layout: RunLayout
+    entry: TrialEntry
+
+    @cached_property
+    def tests(self) -> dict[str, Any]:
+        """significance.json. Raises RunStateMissing, StateError."""
+        return _json(self.layout.trial(self.entry.slug).significance)
+
+    @cached_property
+    def costs(self) -> dict[str, Any]:
+        return _json(self.layout.trial(self.entry.slug).costs)
+
+    @cached_property
+    def account(self) -> dict[str, Any]:
+        return _json(self.layout.trial(self.entry.slug).account)
+
+    @cached_property
+    def manifest(self) -> TrialManifest | None:
+        return load_or_none(TrialManifest, self.layout.trial(self.entry.slug).manifest)
+
+    def scores(self) -> pl.DataFrame:
+        """Exact match per item, condition and temperature. Raises RunStateMissing."""
+        path = self.layout.trial(self.entry.slug).scores
+        if not path.exists():
+            raise _missing(path)
+        columns = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, "em": pl.Float64}
+        return pl.read_csv(path, columns=list(columns), schema_overrides=columns)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run."""
+
+    layout: RunLayout
+
+    @property
+    def run_id(self) -> str:
+        return self.layout.root.name.removeprefix(PREFIX)
+
+    @cached_property
+    def config(self) -> Config:
+        return recorded_config(self.layout) or saved_config(self.layout)
+
+    @cached_property
+    def prepared(self) -> PreparedManifest | None:
+        return load_or_none(PreparedManifest, self.layout.prepared_manifest)
+
+    @cached_property
+    def trials(self) -> tuple[TrialSide, ...]:
+        """Raises RunStateMissing when the run has no list of trials."""
+        listed = load_or_none(MultiTrialManifest, self.layout.multi_trial_manifest)
+        if listed is None:
+            raise _missing(self.layout.multi_trial_manifest)
+        return tuple(TrialSide(self.layout, entry) for entry in listed.trials)
+
+    @cached_property
+    def items(self) -> frozenset[str]:
+        """`dataset|item_id` of every item; from the index."""
+        if not self.layout.index.exists():
+            raise _missing(self.layout.index)
+        table = pl.read_csv(self.layout.index, columns=["dataset", "item_id"], schema_overrides={"dataset": pl.String, "item_id": pl.String})
+        return frozenset(table.select(pl.concat_str("dataset", pl.lit("|"), "item_id")).to_series().to_list())
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """How each question set is scored."""
+        return {name: str(record.get("metric")) for name, record in sorted(self.prepared.sources.items())} if self.prepared is not None else {}
+
+
+def side(experiments: Path, name: str) -> Side:
+    """The run of this id, or the run folder of this path. Raises RunStateMissing, StateError."""
+    folder = Path(name) if "/" in name else experiments / f"{PREFIX}{name}"
+    if not folder.is_dir():
+        raise RunStateMissing(f"there is no run {name}", where=str(folder), hint="`batchtrial status` lists the runs there are")
+    layout = RunLayout(folder)
+    if is_of_earlier_system(layout):
+        run_id = folder.name.removeprefix(PREFIX)
+        raise StateError(f"{run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run_id}` takes it over first")
+    return Side(layout)
+
+
+def _missing(path: Path) -> RunStateMissing:
+    return RunStateMissing(f"{path.name} is not there", where=str(path), hint="finish the run with `batchtrial resume`, then compare")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (ValueError, TypeError) as error:
+        raise StateError(f"{path.name} cannot be read: {error}", where=str(path), hint="`batchtrial repair --run_id RUN --check`") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A trial of each run that stand for the same comparison."""
+
+    a: TrialSide
+    b: TrialSide
+
+
+def pairs(a: Side, b: Side) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """(matched trials, slugs that have no counterpart): by slug, else by prompt set, else the last one left on each side."""
+    left, right, found = list(a.trials), list(b.trials), []
+    for same in (lambda x, y: x.entry.slug == y.entry.slug, lambda x, y: x.entry.prompt_set == y.entry.prompt_set, lambda x, y: True):
+        for one in list(left):
+            matches = [other for other in right if same(one, other)]
+            if len(matches) == 1 and sum(same(other, matches[0]) for other in left) == 1:
+                found.append(Pair(one, matches[0]))
+                left.remove(one)
+                right.remove(matches[0])
+    alone = [f"{one.layout.root.name.removeprefix(PREFIX)}/{one.entry.slug}" for one in (*left, *right)]
+    return tuple(found), tuple(alone)
+
+
+# Whether they can be compared
+
+
+def checks(a: Side, b: Side) -> Iterator[Check]:
+    """Everything that makes two runs alike or not. Raises RunStateMissing, StateError for a run without results."""
+    yield _check("answers", a.config.mode, b.config.mode, forbids="simulated, recorded and real answers say nothing about each other")
+    forms = [{f"version {one.tests.get('schema_version')}" + ("" if "tests" in one.tests else ", no tests") for one in s.trials} for s in (a, b)]
+    yield _check("results schema", *(_words(form) for form in forms), forbids="their numbers are not the same things")
+    yield _items(a, b)
+    yield _check("scoring", *(_words(s.metrics.items()) for s in (a, b)), forbids="right means something else in each")
+    yield _check("model", *(_words({one.entry.model_id for one in s.trials}) for s in (a, b)))
+    for condition in ("control", "treatment"):
+        prompts = [_words({_prompt(one, condition) for one in s.trials}) for s in (a, b)]
+        yield _check(f"{condition} prompt", *prompts)
+    yield _check("decoding", _decoding(a.config), _decoding(b.config))
+    yield _check("samples per item", str(a.config.samples_per_item), str(b.config.samples_per_item))
+    plans = [_words({str(one.tests.get("plan", {}).get("hash", "-"))[:12] for one in s.trials}) for s in (a, b)]
+    yield _check("analysis plan", *plans)
+    changed = drift(a.config, b.config)
+    shown = "; ".join(f"{key}: {change}" for key, change in list(changed.items())[:CONFIG_KEYS_SHOWN])
+    more = f"; and {len(changed) - CONFIG_KEYS_SHOWN} more" if len(changed) > CONFIG_KEYS_SHOWN else ""
+    yield _check("config hash", *(config_hash(s.config)[:12] for s in (a, b)), note=shown + more)
+
+
+def _check(what: str, a: str, b: str, *, forbids: str = "", note: str = "") -> Check:
+    if a == b:
+        return Check(what=what, a=a, b=b, standing="same")
+    return Check(what=what, a=a, b=b, standing="forbids" if forbids else "differs", note=forbids or note)
+
+
+def _items(a: Side, b: Side) -> Check:
+    hashes = [s.prepared.sha256 if s.prepared is not None else "lost" for s in (a, b)]
+    counts = [f"{len(s.items):,} ({h[:8]})" for s, h in zip((a, b), hashes, strict=True)]
+    if hashes[0] == hashes[1] and hashes[0] != "lost":
+        return Check(what="items", a=counts[0], b=counts[1], standing="same")
+    common = len(a.items & b.items)
+    note = f"different questions: {common:,} of {len(a.items | b.items):,} are in both"
+    if a.items == b.items:
+        note = "the same ids, but other texts or answers behind some of them"
+    return Check(what="items", a=counts[0], b=counts[1], standing="forbids", note=note)
+
+
+def _prompt(trial: TrialSide, condition: str) -> str:
+    record = trial.manifest.prompts.get(condition) if trial.manifest is not None else None
+    return f"sha256 {record.sha256[:12]}" if record is not None else "unknown"
+
+
+def _decoding(config: Config) -> str:
+    given = {"temps": list(config.temps), "top_p": config.top_p, "top_k": config.top_k, "max_tokens": config.max_new_tokens.model_dump()}
+    return json.dumps({key: value for key, value in given.items() if value is not None})
+
+
+def _words(values: Any) -> str:
+    return ", ".join(sorted(": ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in values)) or "-"
+
+
+# What they found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison of each run; None where a run has none of that name."""
+
+    name: str
+    label: str
+    standing: str
+    a: Mapping[str, Any] | None
+    b: Mapping[str, Any] | None
+
+    @property
+    def shift(self) -> float | None:
+        """How much larger the difference is in B than in A."""
+        values = [one["estimate"]["value"] if one is not None else None for one in (self.a, self.b)]
+        return None if values[0] is None or values[1] is None else float(values[1] - values[0])
+
+
+def rows(pair: Pair) -> list[Row]:
+    """Every test of either run, in A's order, then B's own."""
+    a, b = ({one["name"]: one for one in s.tests.get("tests", [])} for s in (pair.a, pair.b))
+    names = dict.fromkeys((*a, *b))
+    return [Row(name=n, label=(a.get(n) or b[n])["label"], standing=(a.get(n) or b[n])["standing"], a=a.get(n), b=b.get(n)) for n in names]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """Items that came out differently, by condition and temperature. better, worse: in B, of those that both runs have."""
+
+    condition: str
+    temp: float
+    n_common: int
+    better: tuple[str, ...] = field(repr=False)
+    worse: tuple[str, ...] = field(repr=False)
+
+
+def changed_items(pair: Pair) -> list[Changed]:
+    """By exact match, averaged over samples. Raises RunStateMissing."""
+    joined = pair.a.scores().join(pair.b.scores(), on=KEY, how="inner", suffix="_b").drop_nulls(["em", "em_b"]).sort("item_key")
+    found = []
+    for (condition, temp), group in sorted(joined.group_by(["condition", "temp"], maintain_order=True), key=lambda one: (one[0][1], one[0][0])):
+        up = group.filter(pl.col("em_b") > pl.col("em") + 1e-9)["item_key"].to_list()
+        down = group.filter(pl.col("em_b") < pl.col("em") - 1e-9)["item_key"].to_list()
+        found.append(Changed(condition=str(condition), temp=float(temp), n_common=group.height, better=tuple(up), worse=tuple(down)))
+    return found
