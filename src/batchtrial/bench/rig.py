@@ -16,7 +16,7 @@ from batchtrial.bench.data import Texts, answer, result_line, write_questions
 from batchtrial.config.expand import Arm, arms_of
 from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
-from batchtrial.phases.index import Ids, load_index
+from batchtrial.phases.index import Ids, fields, load_lines
 from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.state.files import Shard
@@ -140,19 +140,19 @@ def make_answers(rig: Rig) -> None:
     view = rig.session.look()
     if view.build is None:
         raise ValueError("the bench's requests are not built")
-    index, texts = load_index(view.layout.index), Texts.of(SEED)
+    lines, texts = load_lines(view.layout.index), Texts.of(SEED)
     arms = {arm.name: arm for arm in arms_of(view.trials)}
     for serial, shard in enumerate(view.build.shards.values()):
         arm = arms[shard.arm]
         draw = random.Random(f"{SEED} {arm.condition} {shard.part_index}")
-        numbers = [int(one) for one in index.item_id[shard.first_item : shard.first_item + shard.n_items]]
-        ids = Ids.of(arm).of_part(index, shard)
-        lines = [
+        numbers = [int(fields(line)[2]) for line in lines[shard.first_item : shard.first_item + shard.n_items]]
+        ids = Ids.of(arm).of_part(lines, shard)
+        results = [
             result_line(one, answer(number, arm.condition, draw, texts), serial * 1_000_000 + place)
             for place, (one, number) in enumerate(zip(ids, numbers, strict=True))
         ]
-        draw.shuffle(lines)
-        _settle(rig, arm, shard, lines)
+        draw.shuffle(results)
+        _settle(rig, arm, shard, results)
 
 
 def _settle(rig: Rig, arm: Arm, shard: Shard, lines: list[bytes]) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+import re
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from batchtrial.config.expand import Arm
 from batchtrial.keys import custom_id
 from batchtrial.state.files import Shard
+
+HASH_CHARS: Final = 16
+"""Characters of an item's hash, with which its line begins."""
+_FIELD: Final = re.compile(r'(?:^|(?<=,))(?:"((?:[^"]|"")*)"|([^",]*))(?=,|$)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +32,43 @@ class Index:
         return len(self.item_hash)
 
 
+def load_lines(path: Path) -> list[str]:
+    """The index as its lines, one per item, without their ends: enough to name requests and items, at half the time and memory of `load_index`."""
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read()
+    lines = text.split("\n")[1:-1]
+    return list(_whole(lines)) if '"' in text else lines
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """Lines put together again where a quoted name holds a line end."""
+    held = ""
+    for line in lines:
+        held = f"{held}\n{line}" if held else line
+        if held.count('"') % 2 == 0:
+            yield held
+            held = ""
+
+
+def fields(line: str) -> list[str]:
+    """item_hash, dataset, item_id, kind and cluster of a line."""
+    if '"' not in line:
+        return line.split(",")
+    return [quoted.replace('""', '"') if quoted or not plain else plain for quoted, plain in _FIELD.findall(line)]
+
+
 def load_index(path: Path) -> Index:
-    """Read the file."""
+    """Read the file into columns."""
     columns: tuple[list[str], ...] = ([], [], [], [], [])
     add_mark, add_dataset, add_item_id, add_kind, add_cluster = (column.append for column in columns)
     intern = sys.intern
-    with path.open(encoding="utf-8", newline="") as file:
-        for mark, dataset, item_id, kind, cluster in islice(csv.reader(file), 1, None):
-            add_mark(mark)
-            add_dataset(intern(dataset))
-            add_item_id(item_id)
-            add_kind(intern(kind))
-            add_cluster(intern(cluster))
+    for line in load_lines(path):
+        mark, dataset, item_id, kind, cluster = fields(line)
+        add_mark(mark)
+        add_dataset(intern(dataset))
+        add_item_id(item_id)
+        add_kind(intern(kind))
+        add_cluster(intern(cluster))
     return Index(*columns)
 
 
@@ -63,6 +93,6 @@ class Ids:
             return [f"{lead}{mark}{tail}" for mark in item_hashes]
         return [f"{lead}{mark}{tail}" for mark in item_hashes for tail in self.tails]
 
-    def of_part(self, index: Index, shard: Shard) -> list[str]:
-        """Every request of a part."""
-        return self.of_items(index.item_hash[shard.first_item : shard.first_item + shard.n_items])
+    def of_part(self, lines: Sequence[str], shard: Shard) -> list[str]:
+        """Every request of a part. lines: of the index."""
+        return self.of_items([line[:HASH_CHARS] for line in lines[shard.first_item : shard.first_item + shard.n_items]])

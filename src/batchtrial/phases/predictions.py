@@ -7,12 +7,13 @@ shows it as it is, one that guesses may take an answer for a formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.index import Index
+from batchtrial.phases.index import HASH_CHARS, fields
 from batchtrial.providers.base import Plain
 from batchtrial.records import CONDITIONS, RawResult
 
@@ -83,57 +84,57 @@ def field(text: str | None) -> str:
     return "" if text is None else quoted(text)
 
 
-class Rows:
-    """Writes the rows of one arm."""
+def plain_fields(answers: Sequence[Plain]) -> list[bytes]:
+    """Fields from request_id to reasoning_tokens of successes, each ended by a comma."""
+    if needs_quotes("".join([name for answer in answers for name in answer[2:4] if name is not None])):
+        answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
+    made = []
+    for _, text, finish, request_id, n_in, n_out, cached, written, reasoning in answers:
+        if '"' in text:
+            text = text.replace('"', '""')
+        details = f"{cached},{written},{reasoning}" if cached or written or reasoning else "0,0,0"
+        made.append(f'{request_id or ""},{finish or ""},"{text}",{n_in},{n_out},{n_in + n_out},succeeded,,{details},'.encode())
+    return made
 
-    def __init__(self, index: Index, arm: Arm) -> None:
-        self._index = index
+
+def answer_fields(result: RawResult) -> bytes:
+    """The same of a request that ended in any way."""
+    used = result.usage
+    tokens = f"{used.input_tokens},{used.output_tokens},{used.input_tokens + used.output_tokens}" if used else ",,"
+    details = f"{used.cached_tokens},{used.cache_write_tokens},{used.reasoning_tokens}" if used else ",,"
+    text = "" if result.text is None else f'"{result.text.replace(chr(34), chr(34) * 2)}"'
+    names = f"{field(result.request_id)},{field(result.finish_reason)}"
+    return f"{names},{text},{tokens},{result.outcome},{field(result.error)},{details},".encode()
+
+
+class Rows:
+    """Puts the rows of one arm together. lines: of the index, one per item in the run's order."""
+
+    def __init__(self, lines: Sequence[str], arm: Arm) -> None:
+        self._lines = lines
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
-        self._samples = arm.samples
 
-    def _frames(self, first: int, n_items: int) -> Iterator[tuple[str, str, str, str]]:
-        """Fields around the answer in the rows of items first .. first + n_items: dataset, item_id, what follows up to the answer, cluster."""
-        index, end = self._index, first + n_items
-        names = [index.dataset[first:end], index.item_id[first:end], index.cluster[first:end]]
-        # One look at all names together: they hardly ever need quotes.
-        if needs_quotes("".join([name for column in names for name in column])):
-            names = [[quoted(name) if name else "" for name in column] for column in names]
-        middles = [middle for kind in index.kind[first:end] for middle in self._middles[kind]]
-        if self._samples > 1:
-            names = [[name for name in column for _ in range(self._samples)] for column in names]
-        return zip(names[0], names[1], middles, names[2], strict=True)
+    def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes]) -> bytes:
+        """The rows of items first .. first + n_items. ids, answers: of their requests, in request order."""
+        heads: list[bytes] = []
+        request, end = 0, ""
+        for line in self._lines[first : first + n_items]:
+            # Unquoted fields of the index can stand as they are.
+            is_plain = '"' not in line and "\r" not in line
+            item, kind, cluster = line[HASH_CHARS + 1 :].rsplit(",", 2) if is_plain else _quoted_fields(line)
+            for middle in self._middles[kind]:
+                # The end of the row before comes with the head of the next: one piece to encode instead of two.
+                heads.append(f"{end}{ids[request]},{item}{middle}".encode())
+                request += 1
+                end = f"{cluster}\r\n"
+        return b"".join([*chain.from_iterable(zip(heads, answers, strict=True)), end.encode()])
 
-    def plain(self, first: int, n_items: int, answers: Sequence[Plain]) -> bytes:
-        """Rows of requests that all succeeded, in request order."""
-        if needs_quotes("".join([name for answer in answers for name in answer[2:4] if name is not None])):
-            answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
-        made = []
-        for (dataset, item_id, middle, cluster), answer in zip(self._frames(first, n_items), answers, strict=True):
-            custom_id, text, finish, request_id, n_in, n_out, cached, written, reasoning = answer
-            if '"' in text:
-                text = text.replace('"', '""')
-            details = f"{cached},{written},{reasoning}" if cached or written or reasoning else "0,0,0"
-            # Encoded row by row: a single wide character would otherwise widen the whole block.
-            made.append(
-                f'{custom_id},{dataset},{item_id}{middle}{request_id or ""},{finish or ""},"{text}",'
-                f"{n_in},{n_out},{n_in + n_out},succeeded,,{details},{cluster}\r\n".encode()
-            )
-        return b"".join(made)
 
-    def mixed(self, first: int, n_items: int, results: Iterable[RawResult]) -> bytes:
-        """Rows of requests that ended in any way, in request order."""
-        made = []
-        for (dataset, item_id, middle, cluster), result in zip(self._frames(first, n_items), results, strict=True):
-            used = result.usage
-            tokens = f"{used.input_tokens},{used.output_tokens},{used.input_tokens + used.output_tokens}" if used else ",,"
-            details = f"{used.cached_tokens},{used.cache_write_tokens},{used.reasoning_tokens}" if used else ",,"
-            text = "" if result.text is None else f'"{result.text.replace(chr(34), chr(34) * 2)}"'
-            made.append(
-                f"{result.custom_id},{dataset},{item_id}{middle}{field(result.request_id)},{field(result.finish_reason)},{text},"
-                f"{tokens},{result.outcome},{field(result.error)},{details},{cluster}\r\n"
-            )
-        return "".join(made).encode()
+def _quoted_fields(line: str) -> tuple[str, str, str]:
+    """(dataset and item_id, kind, cluster) of a line of the index with a name that needs quotes."""
+    _, dataset, item_id, kind, cluster = fields(line)
+    return f"{quoted(dataset)},{quoted(item_id)}", kind, quoted(cluster) if cluster else ""
 
 
 ROW_GROUP: Final = 8192

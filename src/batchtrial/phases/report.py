@@ -1,7 +1,7 @@
 """report: what was found, in plain words first, then in numbers, with what it cost and where it came from.
 
-Writes report.md and report.html of each trial, predictions.parquet beside its CSV for analyses of your own, and aggregate_report.md of the run. No
-times, process ids or names of runs stand in them: the same config and answers give the same bytes.
+Writes report.md and report.html of each trial and the aggregate report of the run; beside them, for work of your own and read by nothing here,
+predictions.parquet and results_combined.jsonl. No times, process ids or names of runs stand in them: the same config and answers give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from batchtrial.phases.aggregate import aggregate, aggregate_file, aggregate_pro
 from batchtrial.phases.analyses import switched_on
 from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
+from batchtrial.phases.combined import write_combined
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
 from batchtrial.phases.figures import BANNERS, HEADER, read_json, row_of, usd
 from batchtrial.phases.forest import Line, forest
 from batchtrial.phases.predictions import write_parquet
+from batchtrial.phases.sink import publishing
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, replacing, write_bytes
 
@@ -224,9 +226,11 @@ class Report:
         """Digest of everything shown; None while a step before is not done."""
         stages = ["parsed", "scored", "stats", "costs", *(["optional"] if switched_on(view.config) else [])]
         parts = [view.stage_artifacts_digest(trial, stage) for stage in stages]
-        if None in parts:
+        parsed = view.stages.get((trial.slug, "parsed"))
+        if None in parts or parsed is None:
             return None
-        return digest_of([FORM, __version__, parts, config_hash(view.config), [one.slug for one in view.trials]])
+        # What parse was made from is what results_combined.jsonl is made from.
+        return digest_of([FORM, __version__, parts, parsed.inputs, config_hash(view.config), [one.slug for one in view.trials]])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="optional" if switched_on(view.config) else "costs")
@@ -245,7 +249,10 @@ class Report:
             write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
             with replacing(layout.predictions_parquet, hook=work.hook) as table:
                 write_parquet(layout.predictions, table)
-            work.publish(trial, STAGE, inputs, [layout.report_md, layout.report_html, layout.predictions_parquet])
+            with publishing(work, layout.combined) as lines:
+                write_combined(work, trial, lines)
+            paths = [layout.report_md, layout.report_html, layout.predictions_parquet, layout.combined]
+            work.publish(trial, STAGE, inputs, paths)
         write_bytes(view.layout.aggregate_json, encode_json(aggregate_file(view)), hook=work.hook)
         write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)
 

@@ -233,8 +233,10 @@ def plain_flat(lines: Iterable[bytes]) -> list[Plain] | None:
             )
     except (ValueError, IndexError):
         return None
-    names = "".join([name for row in plain for name in (row[0], row[2], row[3]) if name is not None])
-    is_odd_id = any(not 0 < len(row[0]) <= MAX_ID_CHARS for row in plain)
+    ids = [row[0] for row in plain]
+    names = "".join([*ids, *[row[3] or "" for row in plain], *{row[2] or "" for row in plain}])
+    lengths = set(map(len, ids))
+    is_odd_id = lengths and not 0 < min(lengths) <= max(lengths) <= MAX_ID_CHARS
     return None if is_odd_id or "\x00" in names else plain
 
 

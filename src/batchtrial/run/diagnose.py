@@ -5,13 +5,11 @@ Trust runs from the artifacts over the ledger and the manifests to run_state.jso
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
-from zlib import crc32
 
 from batchtrial.config.expand import Trial, arms_of, expand
 from batchtrial.config.load import config_hash, decode, drift
@@ -35,7 +33,7 @@ from batchtrial.state.files import (
     TrialManifest,
     load,
 )
-from batchtrial.state.layout import RunLayout, TrialLayout
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import PartRecord, fold
 from batchtrial.state.machine import PartState
 from batchtrial.state.repair import Rebuilt, Source, rebuild, symptoms
@@ -273,8 +271,6 @@ class Examiner:
                     if artifact.path not in seen:
                         seen.add(artifact.path)
                         _compare(found.findings, self.layout, artifact.path, artifact, cure="remake")
-        for trial in found.trials:
-            self._combined(found, self.layout.trial(trial.slug))
         if found.findings or not found.trials:
             return
         view = look(self.layout, found.config, found.parts, Stamps(self.layout.root, self.layout.stamps), found.codec.limits)
@@ -282,24 +278,6 @@ class Examiner:
         if not verdict.is_done and over_trials(report.phase, view).is_done:
             is_there = self.layout.aggregate_report.exists()
             found.findings.append(Finding(path=self.layout.aggregate_report.name, problem=verdict.reason, cure="remake", is_there=is_there))
-
-    def _combined(self, found: Diagnosis, trial: TrialLayout) -> None:
-        """results_combined.jsonl against what account.json says of it: too large to be fingerprinted each time."""
-        name = _name(self.layout, trial.combined)
-        try:
-            want = json.loads(trial.account.read_bytes())["results_combined"]
-            size, crc = trial.combined.stat().st_size, 0
-            with trial.combined.open("rb") as file:
-                while block := file.read(1 << 20):
-                    crc = crc32(block, crc)
-        except FileNotFoundError as error:
-            if Path(str(error.filename)) == trial.combined:
-                found.findings.append(Finding(path=name, problem="it is gone", cure="remake", is_there=False))
-            return
-        except (ValueError, KeyError, TypeError):
-            return  # the account itself is damaged, which is found by its fingerprint
-        if (size, f"{crc:08x}") != (want.get("bytes"), want.get("crc32")):
-            found.findings.append(Finding(path=name, problem="it is not as it was published", cure="remake"))
 
 
 def _is_cut(got: LedgerRead, state: RunState | None, signs: tuple[str, ...]) -> bool:

@@ -18,8 +18,11 @@ from tests.unit.phases.world import Stop, World, closed_items, error_line, open_
 
 from batchtrial.config.expand import Arm
 from batchtrial.errors import Stopped
-from batchtrial.phases import parse
+from batchtrial.phases import answered, parse
+from batchtrial.phases.combined import write_combined
+from batchtrial.phases.index import load_index
 from batchtrial.phases.predictions import COLUMNS, read_stretch, schema, write_parquet
+from batchtrial.phases.sink import publishing
 from batchtrial.records import Outcome
 from batchtrial.state.layout import TrialLayout
 
@@ -55,7 +58,13 @@ def account(w: World) -> dict[str, Any]:
 
 def published(w: World) -> dict[str, bytes]:
     found = layout(w)
-    return {path.name: path.read_bytes() for path in (found.predictions, found.combined, found.account)}
+    return {path.name: path.read_bytes() for path in (found.predictions, found.account)}
+
+
+def combined(w: World) -> bytes:
+    with publishing(w.work(), w.folder / "combined.jsonl") as out:
+        write_combined(w.work(), w.trial, out)
+    return (w.folder / "combined.jsonl").read_bytes()
 
 
 def plain(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
@@ -97,8 +106,7 @@ def test_rows_are_in_request_order_control_first_then_temperatures_then_samples(
         assert got["sample_index"].to_list()[:5] == [0] * 5
         assert got.filter(pl.col("temp") == 0.7)["sample_index"].to_list()[:12] == list(range(12))
         assert got["response_text"].to_list()[-1].endswith("by treatment #11")
-        combined = [json.loads(line)["custom_id"] for line in layout(w).combined.read_bytes().splitlines()]
-        assert combined == want
+        assert [json.loads(line)["custom_id"] for line in combined(w).splitlines()] == want
 
 
 @pytest.mark.parametrize("reader", ["polars", "csv"])
@@ -168,8 +176,7 @@ def test_a_request_without_a_line_gets_one_that_says_so(tmp_path: Path) -> None:
         for arm, shard in w.parts():
             w.save(arm, shard, w.lines(arm, shard, plain)[:-1])
             w.settle(shard)
-        w.run(parse.phase)
-        lines = [json.loads(line) for line in layout(w).combined.read_bytes().splitlines()]
+        lines = [json.loads(line) for line in combined(w).splitlines()]
     assert len(lines) == 6
     assert lines[2]["response"] is None
     assert lines[2]["error"]["code"] == "missing"
@@ -191,7 +198,7 @@ def test_odd_lines_are_counted_with_samples_and_change_nothing_else(tmp_path: Pa
     with world(tmp_path / "clean", closed=closed_items(90)) as clean:
         clean.answer_all(plain)
         clean.run(parse.phase)
-        want = published(clean)
+        want = published(clean) | {"combined": combined(clean)}
     with world(tmp_path / "odd", closed=closed_items(90)) as w:
         for arm, shard in w.parts():
             lines = w.lines(arm, shard, plain)
@@ -200,9 +207,9 @@ def test_odd_lines_are_counted_with_samples_and_change_nothing_else(tmp_path: Pa
             w.save(arm, shard, lines)
             w.settle(shard)
         w.run(parse.phase)
-        got, counts = published(w), account(w)["odd_lines"]
+        got, counts = published(w) | {"combined": combined(w)}, account(w)["odd_lines"]
     assert got["predictions.csv"] == want["predictions.csv"]
-    assert got["results_combined.jsonl"] == want["results_combined.jsonl"]
+    assert got["combined"] == want["combined"]
     assert {kind: one["count"] for kind, one in counts.items()} == {"malformed": 8, "unknown": 2, "duplicate": 0}
     first = counts["malformed"]["samples"][0]
     assert first["line"] == 41
@@ -221,6 +228,8 @@ def test_of_two_lines_for_one_request_the_success_wins_in_any_order(tmp_path: Pa
             w.settle(shard)
         w.run(parse.phase)
         assert table(w)["response_text"].to_list() == ["a", "c"] * 2
+        kept = [json.loads(line)["response"]["choices"][0]["message"]["content"] for line in combined(w).splitlines()]
+        assert kept == ["a", "c"] * 2
         assert account(w)["odd_lines"]["duplicate"]["count"] == 4
 
 
@@ -238,6 +247,9 @@ def test_a_later_attempt_counts_for_the_rows_that_it_asked(tmp_path: Path) -> No
         w.run(parse.phase)
         got = table(w)
         counts = account(w)
+        lines = [json.loads(line) for line in combined(w).splitlines()]
+    assert [line["response"]["choices"][0]["message"]["content"] for line in lines[:2]] == ["kept", "mended"]
+    assert [line["error"]["code"] for line in lines[2:5]] == ["still_broken", "missing", "missing"]
     assert got["response_text"].to_list()[:2] == ["kept", "mended"]
     assert got["outcome"].to_list()[:5] == ["succeeded", "succeeded", "errored", "missing", "missing"]
     assert got["error"].to_list()[2] == "still_broken: again"
@@ -273,23 +285,8 @@ def test_a_part_whose_results_are_empty_is_all_missing(tmp_path: Path) -> None:
         assert account(w)["all"]["missing"] == 4
 
 
-def test_a_name_in_another_place_sends_the_part_to_the_careful_reader(tmp_path: Path) -> None:
-    with world(tmp_path, closed=closed_items(80)) as w:
-        for arm, shard in w.parts():
-            lines = w.lines(arm, shard, plain)
-            true_id = json.loads(lines[70])["custom_id"]
-            # A nested object carries another request's name where the quick reader would not look, and the line ends with its own.
-            value = json.loads(lines[70])
-            lines[70] = json.dumps({"response": value["response"], "custom_id": true_id}).encode() + b"\n"
-            w.save(arm, shard, lines)
-            w.settle(shard)
-        w.run(parse.phase)
-        assert account(w)["all"]["succeeded"] == 160
-        assert account(w)["odd_lines"]["malformed"]["count"] == 0
-
-
 def test_a_repeated_key_cannot_pass_one_answer_off_as_another(tmp_path: Path) -> None:
-    """The quick reader sees the first custom_id of a line, JSON readers the last: the row must go to the one that decoding says."""
+    """A line that names two requests goes to the one that decoding says, and to it alone."""
     with world(tmp_path, closed=closed_items(3)) as w:
         for arm, shard in w.parts():
             lines = w.lines(arm, shard, plain)
@@ -314,7 +311,7 @@ def test_the_account_says_where_each_stretch_of_items_begins(tmp_path: Path, mon
     monkeypatch.setattr(parse, "STRETCH", 7)
     with world(tmp_path, closed=closed_items(30), samples_per_item=3, submission={"lines_per_part": 36}) as w:
         for arm, shard in w.parts():
-            # Every second part goes to the careful reader after the quick one has begun to write.
+            # Every second part needs the careful reader.
             lines = w.lines(arm, shard, plain)
             w.save(arm, shard, [*lines, b"junk\n"] if shard.part_index % 2 else lines)
             w.settle(shard)
@@ -326,6 +323,35 @@ def test_the_account_says_where_each_stretch_of_items_begins(tmp_path: Path, mon
             assert [read_stretch(layout(w).predictions, begin, record["bytes"])["item_id"][0] for begin in begins] == want
 
 
+@pytest.mark.parametrize("lines_are_odd", [False, True])
+def test_a_part_with_much_text_is_read_in_rounds_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines_are_odd: bool) -> None:
+    found = []
+    for limit in (10**9, 4000):
+        monkeypatch.setattr(answered, "BYTES_PER_ROUND", limit)
+        with world(tmp_path / str(limit), closed=closed_items(50), samples_per_item=3) as w:
+            for arm, shard in w.parts():
+                lines = w.lines(arm, shard, plain)
+                mixed = [*lines[7:], b"junk\n", lines[20], success_line("nobody", "x")] if lines_are_odd else lines
+                w.save(arm, shard, shuffled(3)(mixed))
+                w.settle(shard)
+            w.run(parse.phase)
+            found.append(published(w))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", ['say "a", b', "tab\tand\nline\r\nends", "ret\rurn", " spaced ", 'comma,quote"', "ünïcode"])
+def test_item_ids_of_any_form_come_back(tmp_path: Path, name: str) -> None:
+    rows = [{"id": f"{name}{i}", "question": "q", "answers": ["a"]} for i in range(3)]
+    with world(tmp_path, closed=rows) as w:
+        for arm, shard in w.parts():
+            ids = [json.loads(line)["custom_id"] for line in w.layout.part_input(shard.part).read_bytes().splitlines()]
+            w.save(arm, shard, [success_line(one, "x") for one in ids])
+            w.settle(shard)
+        w.run(parse.phase)
+        assert set(table(w)["item_id"].to_list()) == {row["id"] for row in rows}
+        assert load_index(w.layout.index).item_id == table(w)["item_id"].to_list()[:3]
+
+
 def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(4)) as w:
         assert parse.phase.verdict(w.view).status == "blocked"
@@ -334,15 +360,13 @@ def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> Non
         assert parse.phase.verdict(w.view).status == "missing"
         w.run(parse.phase)
         assert parse.phase.verdict(w.view).is_done
-        whole = layout(w).combined.read_bytes()
-        layout(w).combined.write_bytes(whole[:-5])
-        assert "results_combined.jsonl" in parse.phase.verdict(w.view).reason
-        layout(w).combined.unlink()
+        whole = layout(w).predictions.read_bytes()
+        layout(w).predictions.write_bytes(whole[:-5])
+        assert "predictions.csv" in parse.phase.verdict(w.view).reason
+        layout(w).predictions.unlink()
         assert parse.phase.verdict(w.view).status == "stale"
         w.run(parse.phase)
-        assert layout(w).combined.read_bytes() == whole
-        layout(w).predictions.write_bytes(b"custom_id\n")
-        assert "predictions.csv" in parse.phase.verdict(w.view).reason
+        assert layout(w).predictions.read_bytes() == whole
 
 
 def test_a_stop_leaves_nothing_half_done_and_the_next_run_ends_the_same(tmp_path: Path) -> None:
