@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -62,10 +62,11 @@ def _arm(kill: Kill) -> None:
             setattr(socket.socket, name, _counting(getattr(socket.socket, name), kill, counter))
 
 
-def _run(argv: list[str], log: str, kill: Kill | None) -> None:
+def _run(argv: list[str], log: str, kill: Kill | None, variables: Mapping[str, str]) -> None:
     sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    os.environ.update(variables)
     import secrets
 
     from batchtrial.cli.run import main
@@ -80,10 +81,10 @@ def _run(argv: list[str], log: str, kill: Kill | None) -> None:
     os._exit(code)
 
 
-def spawn(argv: Sequence[str], log: Path, kill: Kill | None = None) -> BaseProcess:
+def spawn(argv: Sequence[str], log: Path, kill: Kill | None = None, variables: Mapping[str, str] | None = None) -> BaseProcess:
     """Start `batchtrial run ARGV`; its output goes to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    child = forks.Process(target=_run, args=(list(argv), str(log), kill))
+    child = forks.Process(target=_run, args=(list(argv), str(log), kill, dict(variables or {})))
     child.start()
     return child
 
