@@ -19,6 +19,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Floats, Paired
 
+Places = NDArray[np.int64]
 Kind = Literal["open", "closed", "all"]
 COLUMNS: Final[dict[str, str]] = {
     "em": "em",
@@ -141,17 +142,11 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
     metrics = metric_columns(path)
     columns = [*metrics, *further]
     frame = pl.read_csv(path, columns=[*KEYS, *columns], schema_overrides={**KEYS, **dict.fromkeys(columns, pl.Float64)})
-    arms = {name: frame.filter(pl.col("condition") == name) for name in ("control", "treatment")}
-    del frame
-    if any(arm.height == 0 for arm in arms.values()):
+    condition, temps = frame["condition"], frame["temp"]
+    arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}
+    if not all(mask.any() for mask in arms.values()):
         return {}
-    return {temp: _table(view, temp, {name: _at(arm, temp) for name, arm in arms.items()}, columns) for temp in trial.temps}
-
-
-def _at(arm: pl.DataFrame, temp: float) -> pl.DataFrame:
-    """The arm's rows at one temperature; not copied when it is the only one."""
-    is_here = arm["temp"] == temp
-    return arm if is_here.all() else arm.filter(is_here)
+    return {temp: _table(view, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
 
 
 def metric_columns(path: Path) -> list[str]:
@@ -160,21 +155,25 @@ def metric_columns(path: Path) -> list[str]:
     return [name for name in header if name not in NOT_METRICS and not name.endswith("_std")]
 
 
-def _table(view: View, temp: float, arms: dict[str, pl.DataFrame], columns: list[str]) -> Table:
-    control, treatment = (arms[name] for name in ("control", "treatment"))
-    if not control["item_key"].equals(treatment["item_key"]):
-        control, treatment = _aligned(control, treatment)
-    order = control["item_key"].arg_sort()
-    facts = control.select("item_key", "type", "dataset", "cluster")[order]
-    scores = {name: (_scores(control[name], order), _scores(treatment[name], order)) for name in columns}
+def _table(
+    view: View, temp: float, frame: pl.DataFrame, arms: Mapping[str, NDArray[np.bool_]], is_here: NDArray[np.bool_], columns: list[str]
+) -> Table:
+    control, treatment = (np.flatnonzero(arms[name] & is_here) for name in ("control", "treatment"))
+    control, treatment = _aligned(frame["item_key"], control, treatment)
+    known = np.where(control >= 0, control, treatment)  # a row that knows the item
+    facts = frame.select("item_key", "type", "dataset", "cluster")[known]
+    scores = {}
+    for name in columns:
+        # One more value than rows, so that place -1, an item that the arm lacks, finds NaN.
+        values = np.append(frame[name].fill_null(float("nan")).to_numpy(), float("nan"))
+        scores[name] = (values[control], values[treatment])
     names = {column: metric for metric, column in COLUMNS.items()}
     defined = [c for c in columns if c not in NOT_METRICS and not c.endswith("_std") and not all(np.isnan(arm).all() for arm in scores[c])]
-    dataset = facts["dataset"].rank("dense").cast(pl.Int64).to_numpy() - 1
     return Table(
         keys=facts["item_key"],
         scores=scores,
         is_open=(facts["type"] == "open").to_numpy(),
-        datasets=dataset,
+        datasets=facts["dataset"].rank("dense").cast(pl.Int64).to_numpy() - 1,
         dataset_names=tuple(facts["dataset"].unique().sort().to_list()),
         clusters=_clusters(facts) if view.config.stats.clusters == "auto" else None,
         samples=view.config.samples_for(temp),
@@ -182,17 +181,15 @@ def _table(view: View, temp: float, arms: dict[str, pl.DataFrame], columns: list
     )
 
 
-def _aligned(control: pl.DataFrame, treatment: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both arms on the union of their items; an arm that lacks an item has no scores for it."""
-    facts = pl.concat([arm.select("item_key", "type", "dataset", "cluster") for arm in (control, treatment)])
-    facts = facts.unique(subset="item_key", keep="first", maintain_order=True)
-    own = [arm.drop("type", "dataset", "cluster") for arm in (control, treatment)]
-    joined = [facts.join(arm, on="item_key", how="left", maintain_order="left") for arm in own]
-    return joined[0], joined[1]
-
-
-def _scores(column: pl.Series, order: pl.Series) -> Floats:
-    return np.asarray(column.fill_null(float("nan")).gather(order).to_numpy(), dtype=np.float64)
+def _aligned(keys: pl.Series, control: Places, treatment: Places) -> tuple[Places, Places]:
+    """Rows of both arms for every item that either has, in the order of the keys; -1 for an item that the arm lacks."""
+    own_control, own_treatment = keys.gather(control), keys.gather(treatment)
+    if own_control.equals(own_treatment):
+        order = own_control.arg_sort().to_numpy()
+        return control[order], treatment[order]
+    arms = [pl.DataFrame({"key": own, "place": places}) for own, places in ((own_control, control), (own_treatment, treatment))]
+    both = arms[0].join(arms[1], on="key", how="full", coalesce=True).sort("key")
+    return both["place"].fill_null(-1).to_numpy(), both["place_right"].fill_null(-1).to_numpy()
 
 
 def _clusters(facts: pl.DataFrame) -> NDArray[np.int64] | None:
