@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -52,17 +52,19 @@ def screen(runs: Sequence[RunSummary], now: datetime, width: int, height: int, *
     return Group(head, *more, picture(runs[-room:], now, width))
 
 
-def _table(*columns: tuple[str, str]) -> Table:
+def _table(longest_name: int, *columns: tuple[str, str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for name, justify in columns:
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True, overflow="ellipsis", min_width=len(name))
+        side: Literal["left", "right"] = "right" if justify == "right" else "left"
+        most = longest_name if name == "RUN" else None
+        table.add_column(name, justify=side, no_wrap=True, overflow="ellipsis", min_width=len(name), max_width=most)
     return table
 
 
 def narrow_table(runs: Sequence[RunSummary], now: datetime) -> Table:
     """Fits 80 columns."""
     table = _table(
-        ("RUN", ""), ("", ""), ("STATE", ""), ("STEP", ""), ("PARTS", "right"), ("REQUESTS", "right"), ("SPENT", "right"), ("AGE", "right")
+        20, ("RUN", ""), ("", ""), ("STATE", ""), ("STEP", ""), ("PARTS", "right"), ("REQUESTS", "right"), ("SPENT", "right"), ("AGE", "right")
     )
     for run in runs:
         table.add_row(run.run_id, flags(run), _standing(run), run.phase or "-", parts(run), requests(run), money(run.money.spent_usd), age(run, now))
@@ -73,7 +75,7 @@ def wide_table(runs: Sequence[RunSummary], now: datetime) -> Table:
     """For 120 columns and more."""
     left = (("RUN", ""), ("", ""), ("STATE", ""), ("STEPS", ""), ("NOW AT", ""))
     figures = ("PARTS", "IN FLIGHT", "REQUESTS", "FAILED", "SPENT", "RESERVED", "AGE", "QUIET")
-    table = _table(*left, *((name, "right") for name in figures))
+    table = _table(36, *left, *((name, "right") for name in figures))
     for run in runs:
         lost = run.outcomes.total - run.outcomes.succeeded
         table.add_row(
@@ -154,7 +156,8 @@ def remarks(runs: Sequence[RunSummary]) -> Iterator[str]:
             yield f"{run.run_id}: {run.money.unpriced} attempts without a known price are not in SPENT"
         lost = run.outcomes.total - run.outcomes.succeeded
         if lost:
-            yield f"{run.run_id}: {lost:,} requests never succeeded: {outcomes(run)}"
+            how = ", ".join(f"{n:,} {name}" for name, n in run.outcomes.model_dump().items() if n and name != "succeeded")
+            yield f"{run.run_id}: {how}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded"
         for problem in run.problems:
             yield f"{run.run_id}: {problem}"
     met = [f"{letter} {meaning}" for letter, meaning in FLAGS.items() if any(letter in flags(run) for run in runs)]

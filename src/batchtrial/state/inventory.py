@@ -124,9 +124,12 @@ class RunReader:
     def look(self) -> RunSummary:
         """The run now. Never raises for what a live, damaged or vanishing run may do to its files."""
         problems: list[str] = []
+        state, damage = self._state()  # before the ledger, which may grow meanwhile but never be behind it
         has_ledger = self.tail.update()
-        state, is_earlier = self._state(problems, has_ledger=has_ledger)
-        owner = read_lock(self.layout.lock_info)
+        is_earlier = not has_ledger and is_of_earlier_system(self.layout)
+        if not is_earlier:
+            problems += _damages(state, damage, self.tail.n_lines if has_ledger else None)
+        owner = self._owner()
         if self.tail.n_damaged:
             problems.append(f"{self.tail.n_damaged} lines of the ledger are damaged: see `batchtrial repair --check`")
         is_asked = self.layout.stop_requested.exists() or self.layout.stop_now.exists()
@@ -162,18 +165,18 @@ class RunReader:
             problems=tuple(problems),
         )
 
-    def _state(self, problems: list[str], *, has_ledger: bool) -> tuple[RunState | None, bool]:
-        """run_state.json when it can be read, and whether the run is of the earlier system."""
-        is_earlier = not has_ledger and is_of_earlier_system(self.layout)
+    def _owner(self) -> LockInfo | None:
         try:
-            state = load(RunState, self.layout.run_state)
+            return read_lock(self.layout.lock_info)
+        except OSError:
+            return None
+
+    def _state(self) -> tuple[RunState | None, str]:
+        """run_state.json, and what is wrong with it."""
+        try:
+            return load(RunState, self.layout.run_state), ""
         except (ManifestCorrupt, OSError) as error:
-            if not is_earlier:
-                problems.append(f"{getattr(error, 'what', error)}: see `batchtrial repair --check`")
-            return None, is_earlier
-        if state is not None and not has_ledger and not is_earlier:
-            problems.append("the ledger is lost: see `batchtrial repair --check`")
-        return state, is_earlier
+            return None, str(getattr(error, "what", error))
 
     def _parts(self) -> tuple[dict[str, int], int]:
         """(parts by state, requests built); the ledger's own parts while no build manifest can be read."""
@@ -211,6 +214,17 @@ class RunReader:
             except OSError:
                 continue
         return datetime.fromtimestamp(max(times), UTC) if times else None
+
+
+def _damages(state: RunState | None, damage: str, n_lines: int | None) -> Iterator[str]:
+    """What is wrong with run_state.json and the ledger together. n_lines: of the ledger; None when there is none."""
+    see = "see `batchtrial repair --check`"
+    if damage:
+        yield f"{damage}: {see}"
+    if state is not None and n_lines is None:
+        yield f"the ledger is lost: {see}"
+    elif state is not None and n_lines is not None and state.ledger_lines > n_lines:
+        yield f"the ledger has lost at least {state.ledger_lines - n_lines} lines: {see}"
 
 
 def _standing(owner: LockInfo | None, state: RunState | None, *, is_asked: bool, has_ledger: bool) -> Standing:
