@@ -5,12 +5,14 @@ A child is forked from a process that has everything imported, and then is what 
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
@@ -62,29 +64,52 @@ def _arm(kill: Kill) -> None:
             setattr(socket.socket, name, _counting(getattr(socket.socket, name), kill, counter))
 
 
-def _run(argv: list[str], log: str, kill: Kill | None, variables: Mapping[str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """What a child is to suffer. most_bytes: no file may grow past it. is_mere_mortal: permissions count although it may be root's process."""
+
+    kill: Kill | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    most_bytes: int | None = None
+    is_mere_mortal: bool = False
+
+
+def _drop_privileges() -> None:
+    """Give up every capability, CAP_DAC_OVERRIDE among them: root then needs the permission bits like anybody."""
+    version, this_process = 0x20080522, 0
+    header = (ctypes.c_uint32 * 2)(version, this_process)
+    nothing = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, nothing) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def _run(argv: list[str], log: str, mood: Mood) -> None:
     sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
-    os.environ.update(variables)
+    os.environ.update(mood.variables)
     import secrets
 
     from batchtrial.cli.run import main
 
     # The provider's bad day is told by tokens, so every run of a sweep has the same ones.
     secrets.token_hex = lambda nbytes=None: NONCE
-    if kill is not None:
-        _arm(kill)
+    if mood.kill is not None:
+        _arm(mood.kill)
+    if mood.most_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (mood.most_bytes, mood.most_bytes))
+    if mood.is_mere_mortal:
+        _drop_privileges()
     code = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def spawn(argv: Sequence[str], log: Path, kill: Kill | None = None, variables: Mapping[str, str] | None = None) -> BaseProcess:
-    """Start `batchtrial run ARGV`; its output goes to `log`."""
+def spawn(argv: Sequence[str], log: Path, kill: Kill | None = None, **mood: Any) -> BaseProcess:
+    """Start `batchtrial run ARGV`; its output goes to `log`. mood: see Mood."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    child = forks.Process(target=_run, args=(list(argv), str(log), kill, dict(variables or {})))
+    child = forks.Process(target=_run, args=(list(argv), str(log), Mood(kill, **mood)))
     child.start()
     return child
 

@@ -22,7 +22,17 @@ from batchtrial.providers.base import Limits
 from batchtrial.run.look import look
 from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
 from batchtrial.run.snapshots import Snapshots, load_or_none
-from batchtrial.state.files import BuildManifest, Drift, File, PreparedManifest, RunState, TrialManifest, load
+from batchtrial.state.files import (
+    BuildManifest,
+    ControlRegistry,
+    Drift,
+    File,
+    MultiTrialManifest,
+    PreparedManifest,
+    RunState,
+    TrialManifest,
+    load,
+)
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Hook, Ledger, no_hook
 from batchtrial.state.store import TEMP_SUFFIX, RunLock, Stamps, write_bytes
@@ -67,6 +77,8 @@ class Session:
         files: list[tuple[Path, type[File]]] = [
             (self.layout.prepared_manifest, PreparedManifest),
             (self.layout.build_manifest, BuildManifest),
+            (self.layout.multi_trial_manifest, MultiTrialManifest),
+            (self.layout.control_registry, ControlRegistry),
         ]
         return files + [(path, TrialManifest) for path in self.layout.root.glob("*/results/trial_manifest.json")]
 
