@@ -165,9 +165,8 @@ def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) 
         complain(f"note: {note}")
     try:
         return execute(session, ask.options, services)
-    except Stopped:
+    finally:
         stop.acknowledge()
-        raise
 
 
 def resume_command(ask: Asked, run_id: str) -> str:
