@@ -42,7 +42,7 @@ def cut(value: Any) -> Any:
     if isinstance(value, dict):
         forms = {tuple(one) if isinstance(one, dict) else None for one in value.values()}
         is_table = len(value) >= ROWS and len(forms) == 1 and None not in forms
-        return {key: cut(one) for key, one in list(value.items())[: 1 if is_table else None]}
+        return {key: {} if key == "config" else cut(one) for key, one in list(value.items())[: 1 if is_table else None]}
     return value
 
 

@@ -6,6 +6,7 @@ Each page has one function that returns its whole text; nothing in them depends 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import json
 import re
@@ -306,27 +307,21 @@ def cli_page() -> str:
         "| door | is |",
         "| --- | --- |",
     ]
-    lines += [f"| `scripts.{door}` | {what} |" for door, what in DOORS.items() if (HERE.parent / "scripts" / f"{door}.py").exists()]
+    lines += [f"| `scripts.{door}` | {cell(said)} |" for door, said in doors()]
     lines.append("")
     for name, module in ONLY_DOORS.items():
         lines += list(command_section(name, parser_of(importlib.import_module(module))))
     return finish(lines)
 
 
-DOORS: Mapping[str, str] = {
-    "run_all": "`batchtrial run`",
-    "alt_run_all": "`batchtrial run` with `--backend openai` or `--backend anthropic`, which has to be given",
-    "resume_run": "`batchtrial resume`",
-    "stop_run": "`batchtrial stop`",
-    "list_runs": "`batchtrial status`",
-    "compare_runs": "`batchtrial compare`",
-    "archive_run": "`batchtrial archive`",
-    "repair_run": "`batchtrial repair`",
-    "emulate": "`batchtrial emulate`",
-    "smoke_orchestration": "the interruption drills",
-    "alt_smoke": "dry runs and replays of OpenAI and Anthropic",
-    "update_prices": "the price table, made again from the installed release of genai-prices",
-}
+def doors() -> Iterator[tuple[str, str]]:
+    """Every door with the first sentence that its file says of itself."""
+    for path in sorted((HERE.parent / "scripts").glob("*.py")):
+        if path.stem != "__init__":
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            yield path.stem, said.split("\n")[0]
+
+
 ONLY_DOORS: Mapping[str, str] = {"scripts.smoke_orchestration": "batchtrial.cli.smoke", "scripts.alt_smoke": "batchtrial.cli.alt_smoke"}
 """Doors with flags of their own."""
 

@@ -17,7 +17,7 @@ DOOR = re.compile(r"python -m scripts\.(\w+)")
 COMMAND = re.compile(r"`batchtrial ([a-z]+)(?=[ `])")
 PROGRAMS = {"firectl", "nox", "git", "llama-server", "pip", "pytest", "ruff", "make"}
 PATH = re.compile(r"`((?:src|tests|docs|config|scripts|codex)/[\w./-]+)`")
-OTHERS = {"output_dir", "ctx_size", "jinja", "alias"}
+OTHERS = {"update", "output_dir", "ctx_size", "jinja", "alias"}
 """Flags of programs that are not ours, where a page says how to use them."""
 
 OURS = re.compile(r"\bbatchtrial |\bscripts\.\w+ ")

@@ -19,9 +19,7 @@ TESTS = {
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
-@pytest.mark.parametrize(
-    ("name", "is_fine"), [("test_lazy.py", False), ("test_module.py", False), ("test_live.py", True), ("test_optional.py", True)]
-)
+@pytest.mark.parametrize("name", sorted(TESTS))
 def test_a_skip_passes_only_for_a_listed_reason(name: str, workers: tuple[str, ...], tmp_path: Path) -> None:
     is_fine = name in ("test_live.py", "test_optional.py")
     (tmp_path / name).write_text(TESTS[name], encoding="utf-8")
