@@ -12,7 +12,7 @@ from tests.docs.pages import CODE, ROOT, blocks, pages, prose, text_of
 
 from batchtrial.cli.main import COMMANDS
 
-FLAG = re.compile(r"(?<![\w-])--([a-z][a-z_-]+[a-z])")
+FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_-]*[a-z0-9])")
 DOOR = re.compile(r"python -m scripts\.(\w+)")
 COMMAND = re.compile(r"`batchtrial ([a-z]+)(?=[ `])")
 PROGRAMS = {"firectl", "nox", "git", "llama-server", "pip", "pytest", "ruff", "make"}
