@@ -40,6 +40,9 @@ COLUMNS: Final = (
 )
 HEADER: Final = (",".join(COLUMNS) + "\r\n").encode()
 
+_MOST_DIGITS: Final = 1 << 14
+_DIGITS: Final = tuple(map(str, range(_MOST_DIGITS)))
+"""Token counts as text: looking one up takes a third of the time of formatting it."""
 
 STRETCH: Final = 4096
 """Items whose rows of one arm are read together. account.json says at which byte each such stretch begins: rows hold line ends, so that no reader
@@ -89,11 +92,14 @@ def plain_fields(answers: Sequence[Plain]) -> list[bytes]:
     if needs_quotes("".join([name for answer in answers for name in answer[2:4] if name is not None])):
         answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
     made = []
+    digits = _DIGITS
     for _, text, finish, request_id, n_in, n_out, cached, written, reasoning in answers:
         if '"' in text:
             text = text.replace('"', '""')
         details = f"{cached},{written},{reasoning}" if cached or written or reasoning else "0,0,0"
-        made.append(f'{request_id or ""},{finish or ""},"{text}",{n_in},{n_out},{n_in + n_out},succeeded,,{details},'.encode())
+        total = n_in + n_out
+        tokens = f"{digits[n_in]},{digits[n_out]},{digits[total]}" if total < _MOST_DIGITS else f"{n_in},{n_out},{total}"
+        made.append(f'{request_id or ""},{finish or ""},"{text}",{tokens},succeeded,,{details},'.encode())
     return made
 
 
