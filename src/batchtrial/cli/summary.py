@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from batchtrial.phases.base import View
+from batchtrial.phases.figures import percent, points, score
 from batchtrial.run.loop import Finished
 from batchtrial.state.ledger import Money
 
@@ -52,12 +53,13 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
         drawn.add_column(name, justify="left" if name == "comparison" else "right", no_wrap=True)
     for one in declared:
         e, arms = one["estimate"], one["arms"]
-        interval = "-" if e["ci_low"] is None else f"{100 * e['ci_low']:+.1f} to {100 * e['ci_high']:+.1f} pp"
+        unit, signed, plain = (" pp", points, percent) if one["is_share"] else ("", score, score)
+        interval = "-" if e["ci_low"] is None else f"{signed(e['ci_low'])} to {signed(e['ci_high'])}{unit}"
         p = one["p_adjusted"]
         cells = [one["label"]]
-        cells += ["-" if arms[name]["value"] is None else f"{100 * arms[name]['value']:.1f} %" for name in ("control", "treatment")]
+        cells += [plain(arms[name]["value"]) for name in ("control", "treatment")]
         cells += [
-            "-" if e["value"] is None else f"{100 * e['value']:+.1f} pp",
+            "-" if e["value"] is None else f"{signed(e['value'])}{unit}",
             interval,
             "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         ]

@@ -19,7 +19,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.comparison import Floats, seed_of
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
-from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of
+from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, score
 from batchtrial.phases.tables import Cell, Table, load_tables
 from batchtrial.stats import max_t
 
@@ -49,7 +49,16 @@ def aggregate(view: View) -> str:
         verdict = tests["headline"]["verdict"] if tests.get("headline") else "-"
         numbers = row_of(head)[1:6] if head else ("-",) * 5
         together = joint.get(trial.slug)
-        rows.append((trial.slug, trial.model, trial.prompt_set, verdict, *numbers, *((_joint_cells(together)) if joint else ())))
+        rows.append(
+            (
+                trial.slug,
+                trial.model,
+                trial.prompt_set,
+                verdict,
+                *numbers,
+                *(_joint_cells(together, is_share=head is None or head["is_share"]) if joint else ()),
+            )
+        )
     header: tuple[str, ...] = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
     if joint:
         header = (*header, "p across trials", "joint interval (pp)")
@@ -85,10 +94,11 @@ def aggregate_problem(view: View) -> str | None:
     return "is not what the trials' results make it" if is_stale or is_other else None
 
 
-def _joint_cells(one: Joint | None) -> tuple[str, str]:
+def _joint_cells(one: Joint | None, *, is_share: bool) -> tuple[str, str]:
     if one is None:
         return "-", "-"
-    bounds = "-" if one.ci_low is None or one.ci_high is None else f"{points(one.ci_low)} to {points(one.ci_high)}"
+    signed = points if is_share else score
+    bounds = "-" if one.ci_low is None or one.ci_high is None else f"{signed(one.ci_low)} to {signed(one.ci_high)}"
     return p_text(one.p_adjusted), bounds
 
 

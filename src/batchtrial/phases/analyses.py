@@ -161,8 +161,9 @@ def power_analysis(given: Material) -> dict[str, Any]:
     for temp, table in given.tables.items():
         paired = table.pick(Cell(metric=primary.metric, kind=primary.kind, temp=temp))
         both = paired.kept() if paired is not None else None
-        if both is None or both.treatment.size < 2:
-            results[f"{temp:.1f}"] = {"status": "unavailable", "reason": "fewer than two complete pairs"}
+        if both is None or both.treatment.size < 2 or not table.is_share(primary.metric):
+            why = "fewer than two complete pairs" if both is None or both.treatment.size < 2 else f"{primary.metric} is no share, and the targets are"
+            results[f"{temp:.1f}"] = {"status": "unavailable", "reason": why}
             continue
         is_binary = both.is_share and table.samples == 1 and both.clusters is None
         results[f"{temp:.1f}"] = (_binary_power if is_binary else _score_power)(both.treatment, both.control, both.clusters, given.config.stats.alpha)

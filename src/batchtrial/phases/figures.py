@@ -28,6 +28,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+def score(value: float | None) -> str:
+    """A number in a unit of its own."""
+    return "-" if value is None else f"{value:.4g}"
+
+
 def p_text(value: float | None) -> str:
     return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
@@ -42,10 +47,22 @@ def usd(value: float | None) -> str:
 def row_of(one: dict[str, Any]) -> tuple[str, ...]:
     """A comparison of significance.json under HEADER."""
     estimate, arms, counts = one["estimate"], one["arms"], one.get("counts")
-    interval = "-" if estimate["ci_low"] is None else f"{points(estimate['ci_low'])} to {points(estimate['ci_high'])}"
+    signed, plain = (points, percent) if one["is_share"] else (score, score)
+    interval = "-" if estimate["ci_low"] is None else f"{signed(estimate['ci_low'])} to {signed(estimate['ci_high'])}"
     changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
     adjusted = p_text(one["p_adjusted"]) + {"none": "", "holm": " (Holm)", "bh": " (BH)"}[one["correction"]]
-    control, treatment = (percent(arms[name]["value"]) for name in ("control", "treatment"))
+    control, treatment = (plain(arms[name]["value"]) for name in ("control", "treatment"))
     where = one["label"] + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
     lost = str(one["pairs"]["dropped"])
-    return (where, control, treatment, points(estimate["value"]), interval, p_text(one["p_raw"]), adjusted, changed, str(one["pairs"]["n"]), lost)
+    return (
+        where,
+        control,
+        treatment,
+        signed(estimate["value"]) + ("" if one["is_share"] else " (not pp)"),
+        interval,
+        p_text(one["p_raw"]),
+        adjusted,
+        changed,
+        str(one["pairs"]["n"]),
+        lost,
+    )

@@ -70,7 +70,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     lines = [
         Line(one["label"], 100 * e["value"], 100 * e["ci_low"], 100 * e["ci_high"])
         for one in tests["tests"]
-        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures"
+        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures" and one["is_share"]
     ]
     found.append(Picture(forest(lines), "Differences with their intervals, treatment minus control, in percentage points"))
     level = tests["stats_config"]["alpha"]

@@ -33,6 +33,7 @@ from batchtrial.stats import (
     judge_findings,
     selective_difference,
     selective_risk,
+    verdict,
     wilcoxon,
 )
 from batchtrial.stats.wording import followed, sentence
@@ -110,6 +111,7 @@ def significance(view: View, trial: Trial) -> dict[str, Any]:
     plan = analysis_plan(config, first)
     if tables[first].clusters is None:
         plan = replace(plan, cluster=None)
+    plan = in_units(plan, config, tables[first])
     declared = tuple(Cell(metric=one.metric, kind=one.kind, temp=first) for one in (config.stats.primary, *config.stats.confirmatory))
     by_name = {one.name: one for one in plan.declared}
     compared: dict[str, Compared] = {}
@@ -126,8 +128,10 @@ def significance(view: View, trial: Trial) -> dict[str, Any]:
             endpoint=by_name.get(cell.name),
         )
         compared[cell.name] = Compared(cell=cell, one=one, secondary={} if cell.dataset else _secondary(paired))
-        findings.append(_finding(cell, one, family))
+        findings.append(_finding(cell, one, family, is_share=tables[cell.temp].is_share(cell.metric)))
     judgements = judge_findings(plan, findings)
+    if config.stats.exploratory == "none":
+        judgements = tuple(uncorrected(one, plan) for one in judgements)
     check = check_followed(plan, findings, plan.cluster)
     headline = next((j for j in judgements if j.standing == "primary"), None)
     return record | {
@@ -145,7 +149,22 @@ def significance(view: View, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _finding(cell: Cell, one: Comparison, family: str | None) -> Finding:
+def in_units(plan: AnalysisPlan, config: Config, table: Table) -> AnalysisPlan:
+    """The plan with each endpoint in the unit of its metric, which only the scores tell; what was declared and hashed is the same."""
+    units = [table.is_share(one.metric) for one in (config.stats.primary, *config.stats.confirmatory)]
+    known = [replace(one, is_share=is_share) for one, is_share in zip(plan.declared, units, strict=True)]
+    return replace(plan, primary=known[0], confirmatory=tuple(known[1:]))
+
+
+def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
+    """An exploratory judgement by its raw p, as `exploratory: none` asks for; declared endpoints keep theirs."""
+    if one.standing in ("primary", "confirmatory"):
+        return one
+    decided = verdict(one.endpoint, one.standing, one.finding.estimate, difference_p=one.p_raw, margin_p=None, plan=plan)
+    return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
+
+
+def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool) -> Finding:
     return Finding(
         name=cell.name,
         estimate=one.estimate,
@@ -154,7 +173,7 @@ def _finding(cell: Cell, one: Comparison, family: str | None) -> Finding:
         margin_test_p=None if one.margin is None else one.margin.p_value,
         label=cell.label,
         higher_is_better=better_when_higher(cell.metric),
-        is_share=True,
+        is_share=is_share,
     )
 
 
@@ -175,6 +194,7 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
         "p_adjusted": judgement.p_adjusted,
         "verdict": judgement.verdict,
         "is_claim": judgement.is_claim,
+        "is_share": judgement.finding.is_share,
         "sentence": sentence(judgement),
         "estimate": estimate_json(one.estimate),
         "test": test_json(one.test),

@@ -105,6 +105,11 @@ class Table:
         """(control, treatment) of a metric for every item; None when there is no such metric."""
         return self.scores.get(COLUMNS.get(metric, metric))
 
+    def is_share(self, metric: str) -> bool:
+        """Whether the metric lies between 0 and 1, so that differences are percentage points; a metric of the user's own need not."""
+        found = self.column(metric)
+        return found is None or all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in found)
+
     def members(self, kind: Kind, dataset: str | None = None) -> NDArray[np.bool_] | None:
         """Which items these are, shape (n_items,); None for all of them."""
         mask = None if kind == "all" else self.is_open if kind == "open" else ~self.is_open

@@ -238,3 +238,37 @@ def test_a_finished_layout_lists_the_analyses_as_artifacts(tmp_path: Path) -> No
         finished(w)
     names = {path.name for path in RunLayout(tmp_path / "r1").artifacts()}
     assert {"subgroups.json", "aggregate.json"} <= names
+
+
+def answer_words(item: object, text: str) -> float:
+    """A metric that is no share."""
+    return 10.0 * len(text.split())
+
+
+def test_a_metric_that_is_no_share_is_not_shown_in_percentage_points(tmp_path: Path) -> None:
+    def longer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+        return "one two three" if arm.condition == "treatment" and int(item_id[1:]) % 5 else "one"
+
+    primary = {"metric": "answer_words", "higher_is_better": False}
+    with world(tmp_path, closed=closed_items(60), metrics=[f"{__name__}:answer_words"], stats={"primary": primary}) as w:
+        w.answer_all(longer)
+        for phase in (*BEFORE, report.phase):
+            w.run(phase)
+        layout = w.view.trial_layout(w.trial)
+        found = json.loads(layout.significance.read_bytes())
+        one = next(test for test in found["tests"] if test["standing"] == "primary")
+        assert one["estimate"]["value"] == pytest.approx(16.0)
+        assert one["is_share"] is False
+        assert "pp" not in found["headline"]["sentence"]
+        assert "+1600" not in layout.report_md.read_text()
+
+
+@pytest.mark.parametrize("exploratory", ["bh", "none"])
+def test_exploratory_comparisons_are_corrected_as_the_config_says(tmp_path: Path, exploratory: str) -> None:
+    with world(tmp_path, opened=open_items(60), closed=closed_items(60), stats={"primary": {"metric": "em"}, "exploratory": exploratory}) as w:
+        finished(w)
+        tests = json.loads(w.view.trial_layout(w.trial).significance.read_bytes())["tests"]
+    others = [one for one in tests if one["standing"] == "exploratory"]
+    assert {one["correction"] for one in others} == {exploratory}
+    assert all((one["p_adjusted"] == one["p_raw"]) for one in others) is (exploratory == "none")
+    assert not any(one["is_claim"] for one in others)
