@@ -20,7 +20,7 @@ from batchtrial.state.files import BatchRecord, RunState
 from batchtrial.state.ledger import PART_EVENTS, REFETCHED, PartRecord, fold
 from batchtrial.state.machine import NEXT, Event, PartState
 
-PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>.+))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
+PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>[^/\\]*[^./\\][^/\\]*))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """Time of an intent whose own is lost: no listing is then cut off before the batch it may have led to."""
 FORWARD: Mapping[PartState, Event] = {
