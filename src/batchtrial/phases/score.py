@@ -24,13 +24,15 @@ from batchtrial.phases.measures import BUILT_IN, RATES, SCORE_COLUMNS
 from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
 from batchtrial.phases.sink import Sink, publishing
-from batchtrial.records import Outcome, Verdict
-from batchtrial.scoring import Gold, ItemScore, OverlapRule, Scorer, scorer_for
+from batchtrial.records import Item, Outcome, Verdict
+from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.sources import default_metric
 from batchtrial.state.files import PreparedManifest
 
 FORM: Final = 1
 STAGE: Final = "scored"
+BLOCK: Final = 512
+"""Items whose answers in all arms are scored together."""
 
 
 def metric_names(config: Config, prepared: PreparedManifest | None) -> dict[str, str]:
@@ -96,32 +98,62 @@ class Desk:
         """per_item_scores rows of a stretch of items: item by item, each with its arms in order."""
         begin = stretch * STRETCH
         end = min(begin + STRETCH, len(self.index))
-        golds = [(self.scorer_by_set[item.dataset], self.scorer_by_set[item.dataset].prepare_gold(item)) for item in self.questions.read(begin, end)]
-        frames = [self._arm_rows(number, stretch, begin, end, golds) for number in range(len(self.arms))]
+        texts = [self._texts(number, stretch, begin, end) for number in range(len(self.arms))]
+        scores = self._scores(begin, texts)
+        facts = pl.DataFrame(
+            {
+                "place": range(begin, end),
+                "item_key": [f"{d}|{i}" for d, i in zip(self.index.dataset[begin:end], self.index.item_id[begin:end], strict=True)],
+                "type": self.index.kind[begin:end],
+                "dataset": self.index.dataset[begin:end],
+                "cluster": pl.Series([name or None for name in self.index.cluster[begin:end]], dtype=pl.String),
+            }
+        )
+        frames = [
+            averaged(one, arm.samples, self.user)
+            .hstack(facts)
+            .with_columns(pl.lit(number).alias("arm"), pl.lit(arm.condition).alias("condition"), pl.lit(arm.temp, dtype=pl.Float64).alias("temp"))
+            for number, ((arm, _), one) in enumerate(zip(self.arms, scores, strict=True))
+        ]
         return pl.concat(frames).sort("place", "arm").select(*SCORE_COLUMNS, *self.user)
 
-    def _arm_rows(self, number: int, stretch: int, begin: int, end: int, golds: Sequence[tuple[Scorer, Gold]]) -> pl.DataFrame:
+    def _texts(self, number: int, stretch: int, begin: int, end: int) -> list[str | None]:
+        """The arm's answers to items begin .. end, in request order; None where a request did not succeed."""
         arm, bounds = self.arms[number]
-        k = arm.samples
         answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1])
-        if answers["item_id"].gather_every(k).to_list() != self.index.item_id[begin:end]:
+        if answers["item_id"].gather_every(arm.samples).to_list() != self.index.item_id[begin:end]:
             raise RunStateMissing("predictions.csv is not in the order of the index", where=arm.name, hint="run with --from_step parse")
-        texts = zip(answers["outcome"].to_list(), answers["response_text"].to_list(), strict=True)
-        scores = [
-            scorer.score(gold, text) if outcome == Outcome.SUCCEEDED and text is not None else None
-            for (scorer, gold), (outcome, text) in zip((one for one in golds for _ in range(k)), texts, strict=True)
-        ]
-        means = averaged(scores, k, self.user)
-        return means.with_columns(
-            pl.Series("place", range(begin, end)),
-            pl.lit(number).alias("arm"),
-            pl.lit(arm.condition).alias("condition"),
-            pl.lit(arm.temp, dtype=pl.Float64).alias("temp"),
-            pl.Series("item_key", [f"{d}|{i}" for d, i in zip(self.index.dataset[begin:end], self.index.item_id[begin:end], strict=True)]),
-            pl.Series("type", self.index.kind[begin:end]),
-            pl.Series("dataset", self.index.dataset[begin:end]),
-            pl.Series("cluster", [name or None for name in self.index.cluster[begin:end]], dtype=pl.String),
-        )
+        texts: list[str | None] = answers.select(pl.when(pl.col("outcome") == Outcome.SUCCEEDED.value).then("response_text"))[
+            "response_text"
+        ].to_list()
+        return texts
+
+    def _scores(self, begin: int, texts: Sequence[Sequence[str | None]]) -> list[list[ItemScore | None]]:
+        """Scores of every arm's answers, in their order.
+
+        Block by block, each with all its arms: what a scorer has worked out for a passage is still at hand for the next arm.
+        """
+        scores: list[list[ItemScore | None]] = [[None] * len(one) for one in texts]
+        n_items = len(texts[0]) // self.arms[0][0].samples
+        for first in range(0, n_items, BLOCK):
+            last = min(first + BLOCK, n_items)
+            items = self.questions.read(begin + first, begin + last)
+            golds = [self.scorer_by_set[item.dataset].prepare_gold(item) for item in items]
+            for (arm, _), answers, into in zip(self.arms, texts, scores, strict=True):
+                for scorer, places in self._by_scorer(items, first, arm.samples):
+                    there = [place for place in places if answers[place] is not None]
+                    own = [golds[place // arm.samples - first] for place in there]
+                    for place, score in zip(there, scorer.score_all(own, [answers[place] or "" for place in there]), strict=True):
+                        into[place] = score
+        return scores
+
+    def _by_scorer(self, items: Sequence[Item], first: int, k: int) -> list[tuple[Scorer, list[int]]]:
+        """Places of requests by the scorer of their item."""
+        found: dict[int, tuple[Scorer, list[int]]] = {}
+        for number, item in enumerate(items, first):
+            scorer = self.scorer_by_set[item.dataset]
+            found.setdefault(id(scorer), (scorer, []))[1].extend(range(number * k, number * k + k))
+        return list(found.values())
 
 
 def averaged(scores: Sequence[ItemScore | None], k: int, user: Sequence[str]) -> pl.DataFrame:

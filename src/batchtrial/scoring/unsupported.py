@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
 from math import ceil
+from operator import itemgetter
 
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.normalize import TRIVIAQA
@@ -20,11 +21,11 @@ _COMMON_WORDS = """
     them his her their we you i who which what when where how there has have had do does did will would can could may than then so if into
     about also s t d ll re ve according passage text context answer question given based states says
 """
-_COMMON = dict.fromkeys(_COMMON_WORDS.split(), 0)
-_ABSENT = 1_000_000  # weight of a word that is not there: one pass in C adds up both counts, which divmod takes apart again
-_EVER_ABSENT = repeat(_ABSENT)
+_COMMON = frozenset(_COMMON_WORDS.split())
+_NEVER = repeat(0)
 _FEWEST_LETTERS = 4  # that a beginning of a word must have to stand for the word
 _MOST_READ = 160  # characters of an answer
+_first_letters = itemgetter(slice(_FEWEST_LETTERS))
 _LONGEST_WORD = 40  # letters; a longer one must be there exactly
 
 
@@ -55,13 +56,14 @@ def overlap(context: str, text: str, *, min_token_overlap: float = 0.6) -> float
     """
     if len(text) > _MOST_READ:
         text = text[: text.rfind(" ", 0, _MOST_READ) + 1 or _MOST_READ]
-    words = TRIVIAQA.blanked(text).split()
-    weights, beginnings, in_a_row = _index(context)
-    n_absent, n_found = divmod(sum(map(weights.get, words, _EVER_ABSENT)), _ABSENT)
+    words = [word for word in TRIVIAQA.blanked(text).split() if word not in _COMMON]
+    present, beginnings, in_a_row = _index(context)
+    n_found = sum(map(present.get, words, _NEVER))
+    n_absent = len(words) - n_found
     if n_absent:
         cuts = _cuts(min_token_overlap)
         # Nearly every absent word begins like none of the passage's, so that the search through the passage is rare.
-        for word in [word for word in words if word not in weights and word[:_FEWEST_LETTERS] in beginnings]:
+        for word in [word for word in words if word not in present and word[:_FEWEST_LETTERS] in beginnings]:
             if len(word) < _LONGEST_WORD and word.isalpha() and f" {word[: cuts[len(word)]]}" in in_a_row:
                 n_found += 1
                 n_absent -= 1
@@ -70,13 +72,10 @@ def overlap(context: str, text: str, *, min_token_overlap: float = 0.6) -> float
 
 @lru_cache(maxsize=2048)
 def _index(context: str) -> tuple[dict[str, int], frozenset[str], str]:
-    """1 for each of the passage's words and 0 for the common ones; their first four letters; all in a row, a space before each.
-
-    Kept, since a passage has many answers.
-    """
+    """1 for each of the passage's words; their first four letters; all in a row, a space before each. Kept, since a passage has many answers."""
     words = TRIVIAQA.blanked(context).split()
-    beginnings = frozenset([word[:_FEWEST_LETTERS] for word in words if len(word) >= _FEWEST_LETTERS])
-    return dict.fromkeys(words, 1) | _COMMON, beginnings, " " + " ".join(words)
+    present = dict.fromkeys(words, 1)
+    return present, frozenset(map(_first_letters, present)), " " + " ".join(words)
 
 
 @lru_cache(maxsize=64)
