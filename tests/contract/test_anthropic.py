@@ -22,7 +22,7 @@ TOKEN = "0123456789abcdef"
 MEGABYTES = 400
 
 BIG_SUBMIT = """
-import resource, sys
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
@@ -30,13 +30,19 @@ from batchtrial.providers.base import Intent
 from batchtrial.records import Request
 url, payload, n = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 provider = AnthropicProvider(AnthropicSettings(base_url=url), "key")
+def peak_bytes():
+    # Not ru_maxrss: that keeps what the process was before exec, a fork of whatever started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 with payload.open("wb") as file:
     for i in range(n):
         custom_id = f"c-t0-01234567-{i:016x}-s0"
         request = Request(custom_id=custom_id, model="claude-haiku-4-5", system="", user="word " * 200, max_tokens=8, temperature=0)
         file.write(provider.encode(request))
 intent = Intent(part="p", attempt=1, token="a" * 16, payload_sha256="", n_requests=n, created_at=datetime.now(UTC), model="m")
-print(provider.submit(intent, payload, print), payload.stat().st_size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(provider.submit(intent, payload, print), payload.stat().st_size, peak_bytes())
 """
 
 
