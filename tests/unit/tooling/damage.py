@@ -20,8 +20,9 @@ from pathlib import Path
 
 from tests.crash.lab import FINISHED, RUN_ID, Lab, World, killed_at, rough
 
+from batchtrial.cli.frame import INTERRUPTED
 from batchtrial.cli.repair import main as repair
-from batchtrial.errors import RunnerError
+from batchtrial.cli.resume import main as resume
 
 Damage = Callable[[Path, random.Random], None]
 
@@ -119,8 +120,7 @@ def _stop(world: World) -> None:
         if n_saved == 4:
             world.layout.stop_requested.touch()
 
-    with contextlib.suppress(RunnerError):
-        world.start(ask)
+    assert world.start(ask) == INTERRUPTED
     assert not (world.layout.root / "aggregate_report.md").exists()
 
 
@@ -130,6 +130,11 @@ def _kill(world: World) -> None:
     assert killed_at(world, points[-2], first=True)
 
 
+def place(world: World) -> list[str]:
+    """The flags that name the world's run."""
+    return ["--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]
+
+
 def run_case(template: Template, case: Case, folder: Path, *, seed: int) -> Result:
     """Copy, damage, repair, resume, compare."""
     world = template.copy(folder)
@@ -137,19 +142,16 @@ def run_case(template: Template, case: Case, folder: Path, *, seed: int) -> Resu
         DAMAGES[case.damage](world.layout.root / case.path, random.Random(f"{seed} {case}"))
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = repair(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments)])
-            told = err.getvalue()
+            code = repair(place(world))
             if code == 0:
-                try:
-                    world.resume()
-                except RunnerError as error:
-                    told = str(error)
+                resume([*place(world), "--emulator_url", world.emulator.url])
+        told = "".join(line for line in err.getvalue().splitlines() if line.startswith("error: "))
         problems = world.problems()
         if code == 0 and not problems:
             return Result(case, "same", code, "")
         is_paid_once = world.bill()["n_paid_more_than_once"] == 0
         if told and is_paid_once:
-            return Result(case, "said", code, told.splitlines()[0])
+            return Result(case, "said", code, told)
         return Result(case, "wrong", code, "; ".join(problems) or told)
     finally:
         world.close()
