@@ -45,9 +45,15 @@ class Texts:
         return source[begin : begin + chars]
 
 
+_NAMES: Final = "bar del fin gor hal ker lan mor nev ost pel quin ras sor tam ul ven wil yar zan"
+_SYLLABLES: Final = tuple(_NAMES.split())
+
+
 def answer_word(number: int) -> str:
-    """The right answer of item `number`."""
-    return f"{WORDS[number % 61].capitalize()} {number}"
+    """The right answer of item `number`: a name of two words that no text holds by chance."""
+    size = len(_SYLLABLES)
+    first, second, third = number % size, number // size % size, number // size**2 % size
+    return f"{_SYLLABLES[first]}{_SYLLABLES[second]}o {_SYLLABLES[third]}{number // size**3}a".title()
 
 
 def questions(n_items: int, seed: int) -> dict[str, Iterator[dict[str, Any]]]:
@@ -78,10 +84,11 @@ def _open(number: int, texts: Texts) -> dict[str, Any]:
 
 
 def _closed(number: int) -> dict[str, Any]:
+    name = answer_word(number)
     return {
         "id": f"{number:07d}",
         "question": f"Which word belongs to the number {number}?",
-        "answers": [answer_word(number), f"the {answer_word(number)}", f"{answer_word(number)} (word)", f"word no. {number}"],
+        "answers": [name, f"the {name}", name.upper(), ", ".join(reversed(name.split())), f"{name[0]}. {name.split()[1]}"],
     }
 
 
@@ -99,7 +106,7 @@ def answer(number: int, condition: str, draw: random.Random, texts: Texts) -> st
     """An answer to item `number`: one in ten abstains, the others are right at first or not at all; nearly all talk for about 200 tokens."""
     luck = draw.random()
     if luck < 0.1:
-        return "I don't know." if luck < 0.02 else "The passage does not say. " + texts.cut(draw.randrange(1 << 20), ANSWER_CHARS - 26)
+        return "I don't know." if luck < 0.05 else "The passage does not say who or what this was."
     is_right = draw.random() < SHARE_RIGHT[condition]
     if luck < 0.13:
         return answer_word(number if is_right else number + 1)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from math import ceil
-from operator import itemgetter
 
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.normalize import TRIVIAQA
@@ -22,10 +20,8 @@ _COMMON_WORDS = """
     about also s t d ll re ve according passage text context answer question given based states says
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
-_NEVER = repeat(0)
 _FEWEST_LETTERS = 4  # that a beginning of a word must have to stand for the word
 _MOST_READ = 160  # characters of an answer
-_first_letters = itemgetter(slice(_FEWEST_LETTERS))
 _LONGEST_WORD = 40  # letters; a longer one must be there exactly
 
 
@@ -57,25 +53,24 @@ def overlap(context: str, text: str, *, min_token_overlap: float = 0.6) -> float
     if len(text) > _MOST_READ:
         text = text[: text.rfind(" ", 0, _MOST_READ) + 1 or _MOST_READ]
     words = [word for word in TRIVIAQA.blanked(text).split() if word not in _COMMON]
-    present, beginnings, in_a_row = _index(context)
-    n_found = sum(map(present.get, words, _NEVER))
-    n_absent = len(words) - n_found
-    if n_absent:
-        cuts = _cuts(min_token_overlap)
-        # Nearly every absent word begins like none of the passage's, so that the search through the passage is rare.
-        for word in [word for word in words if word not in present and word[:_FEWEST_LETTERS] in beginnings]:
-            if len(word) < _LONGEST_WORD and word.isalpha() and f" {word[: cuts[len(word)]]}" in in_a_row:
-                n_found += 1
-                n_absent -= 1
-    return n_found / (n_found + n_absent) if n_found or n_absent else None
+    if not words:
+        return None
+    passage, cuts, n_found = _spaced(context), _cuts(min_token_overlap), 0
+    for word in words:
+        n_letters = len(word)
+        if _FEWEST_LETTERS <= n_letters < _LONGEST_WORD and word.isalpha():
+            n_found += f" {word[: cuts[n_letters]]}" in passage
+        else:
+            n_found += f" {word} " in passage
+    return n_found / len(words)
 
 
+# A passage is asked about once for each arm, in a row.
 @lru_cache(maxsize=2048)
-def _index(context: str) -> tuple[dict[str, int], frozenset[str], str]:
-    """1 for each of the passage's words; their first four letters; all in a row, a space before each. Kept, since a passage has many answers."""
-    words = TRIVIAQA.blanked(context).split()
-    present = dict.fromkeys(words, 1)
-    return present, frozenset(map(_first_letters, present)), " " + " ".join(words)
+def _spaced(context: str) -> str:
+    """The passage's words, a space before and behind each."""
+    blanked = TRIVIAQA.blanked(context)
+    return f" {blanked if blanked.isascii() else ' '.join(blanked.split())} "
 
 
 @lru_cache(maxsize=64)
