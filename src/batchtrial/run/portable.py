@@ -22,7 +22,8 @@ from batchtrial.state import archive, entries
 from batchtrial.state.files import RunState, StageRecord, TrialManifest, load, save, seal
 from batchtrial.state.inventory import RunSummary
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import encode_json
+from batchtrial.state.ledger import fold
+from batchtrial.state.store import Fingerprint, encode_json
 
 LINKS = {"report": "report_md", "report_html": "report_html", "significance": "significance", "costs": "costs", "predictions": "predictions"}
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:[^\s'\"/:]+/)+")
@@ -46,9 +47,12 @@ def make(
     check_no_secret(files, keys)
     state = load(RunState, layout.run_state)
     finished = max((r.updated_at for r in run.phases.values() if r.updated_at is not None), default=None)
-    if is_complete:
-        _mark_archived(layout, run, finished)
     instead = rewritten(layout, state)
+    prints = archive.fingerprints(files, instead)
+    _check_sound(layout, run, prints)
+    if is_complete:
+        marked = _mark_archived(layout, run, finished)
+        prints |= archive.fingerprints({name: path for name, path in files.items() if path in marked}, {})
     manifest = archive.ArchiveManifest(
         run_id=run.run_id,
         description=description,
@@ -60,22 +64,42 @@ def make(
         finished_at=finished,
         requests=run.outcomes,
         spent_usd=str(run.money.spent_usd.normalize()),
-        files={},
+        files=prints,
         trials={slug: _links(layout, slug) for slug in run.trials},
     )
-    written, where = archive.write(target, manifest, files, instead)
-    save(layout.archive_manifest, written.model_copy(update={"archive": where, "rewritten": tuple(sorted(instead))}))
-    return written, tuple(sorted(instead))
+    where = archive.write(target, manifest, files, instead)
+    save(layout.archive_manifest, manifest.model_copy(update={"archive": where, "rewritten": tuple(sorted(instead))}))
+    return manifest, tuple(sorted(instead))
 
 
-def _mark_archived(layout: RunLayout, run: RunSummary, at: datetime | None) -> None:
-    """The stage in every trial's manifest; its time is the run's, so that archiving twice gives the same bytes."""
+def _check_sound(layout: RunLayout, run: RunSummary, prints: Mapping[str, Fingerprint]) -> None:
+    """Nothing damaged is put away as proof: every file on record is as it was published. Raises StateError naming the first that is not."""
+    parts = fold(entries.read(layout.ledger).entries).values()
+    wanted = {a.path: a.sha256 for part in parts for a in part.attempts if a.is_saved and a.path is not None}
+    for slug in run.trials:
+        manifest = load(TrialManifest, layout.trial(slug).manifest)
+        for record in manifest.stage_status.values() if manifest is not None else ():
+            wanted |= {one.path: one.sha256 for one in record.artifacts.values()}
+    bad = sorted(path for path, sha256 in wanted.items() if path not in prints or prints[path].sha256 != sha256)
+    if bad:
+        raise StateError(
+            f"{len(bad)} files are not as they are on record, so nothing is archived: {bad[0]}" + (" ..." if len(bad) > 1 else ""),
+            where=str(layout.root),
+            hint=f"`batchtrial repair --run_id {run.run_id}`, then `batchtrial resume --run_id {run.run_id}`",
+        )
+
+
+def _mark_archived(layout: RunLayout, run: RunSummary, at: datetime | None) -> set[Path]:
+    """The stage in every trial's manifest, which are returned; its time is the run's, so that archiving twice gives the same bytes."""
+    marked = set()
     for slug in run.trials:
         path = layout.trial(slug).manifest
         manifest = load(TrialManifest, path)
         record = StageRecord(status="completed", updated_at=at)
         if manifest is not None and manifest.stage_status.get("archived") != record:
             save(path, manifest.model_copy(update={"stage_status": {**manifest.stage_status, "archived": record}}))
+            marked.add(path)
+    return marked
 
 
 def _links(layout: RunLayout, slug: str) -> dict[str, str]:

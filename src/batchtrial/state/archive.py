@@ -102,23 +102,23 @@ def _left_out(name: str, *, with_world: bool) -> str | None:
     return None
 
 
-def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, Path], instead: Mapping[str, bytes]) -> tuple[ArchiveManifest, ArchiveFile]:
-    """Durably write the archive; returns its manifest, complete with every file's fingerprint, and what the archive itself is.
+def fingerprints(files: Mapping[str, Path], instead: Mapping[str, bytes]) -> dict[str, Fingerprint]:
+    """Of every file, read now. instead: contents that take the place of a file's own."""
+    return {name: _fingerprint(files[name], instead.get(name)) for name in sorted(files)}
 
-    manifest: `files` is filled in here. instead: contents that take the place of a file's own.
-    """
-    prints = {name: _fingerprint(files[name], instead.get(name)) for name in sorted(files)}
-    manifest = manifest.model_copy(update={"files": prints, "archive": None, "check": None})
+
+def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, Path], instead: Mapping[str, bytes]) -> ArchiveFile:
+    """Durably write the files that the manifest lists, and the manifest; returns what the archive itself is."""
     with replacing(target) as file:
         with zipfile.ZipFile(file, "w") as archive:
             _add(archive, MANIFEST, [encode_manifest(manifest)])
-            for name in prints:
-                _add(archive, name, [instead[name]] if name in instead else _blocks(files[name]), size=prints[name].size)
+            for name, one in manifest.files.items():
+                _add(archive, name, [instead[name]] if name in instead else _blocks(files[name]), size=one.size)
             file.flush()
             _add(archive, SEAL, [encode_json(raw_digests(Path(file.name), archive))])
             archive.comment = COMMENT + b"0" * DIGITS
         whole = _seal(file)
-    return manifest, ArchiveFile(name=target.name, size=target.stat().st_size, sha256=whole)
+    return ArchiveFile(name=target.name, size=target.stat().st_size, sha256=whole)
 
 
 def raw_digests(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:

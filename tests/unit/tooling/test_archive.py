@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
+import sqlite3
 import stat
 import zipfile
 from collections.abc import Callable
@@ -13,11 +15,16 @@ import pytest
 from tests.unit.tooling.rundir import SLUG, make_run, tree
 
 from batchtrial.cli.archive import main
+from batchtrial.cli.resume import main as resume
+from batchtrial.cli.run import main as run
 from batchtrial.errors import RunnerError, StateError
 from batchtrial.state.archive import COMMENT, MANIFEST, SEAL, ArchiveManifest, encode_manifest, member
+from batchtrial.state.entries import read
 from batchtrial.state.files import RunState, load, save
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import fold
 from batchtrial.state.restore import DIRECTORY, restore, verify
-from batchtrial.state.store import Fingerprint
+from batchtrial.state.store import Fingerprint, fingerprint
 
 LEFT_BEHIND = {"run.lock", ".guard", "archive_manifest.json"}
 
@@ -135,6 +142,18 @@ def test_an_unfinished_dry_run_takes_its_provider_along_and_a_finished_one_does_
         assert world == ({"emulator/world.sqlite", "emulator/blobs/b1"} if run_id == "half" else set())
 
 
+@pytest.mark.parametrize("name", [f"{SLUG}/reports/report.md", f"{SLUG}/results/t0_treatment_p01/results.jsonl"])
+def test_a_damaged_run_is_not_put_away_as_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    made = make_run(tmp_path)
+    path = made.layout.root / name
+    path.write_bytes(path.read_bytes() + b"x")
+    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path)]) == 3
+    path.unlink()
+    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path)]) == 3
+    assert f"nothing is archived: {name}" in capsys.readouterr().err
+    assert not (tmp_path / "archives").exists()
+
+
 def test_a_link_in_the_run_is_not_followed(tmp_path: Path) -> None:
     made = make_run(tmp_path)
     (made.layout.root / "link.txt").symlink_to("/etc/hostname")
@@ -241,3 +260,52 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> N
     assert [fault.member for fault in verify(plain)[1]] == [MANIFEST]
     with pytest.raises(StateError):
         restore(plain, tmp_path / "b")
+
+
+# A real run
+
+
+CONFIG = Path(__file__).parents[3] / "config" / "eval_config.yaml"
+
+
+def started(experiments: Path, *flags: str) -> int:
+    sizes = ("--limit_items", "24", "--lines_per_part", "8", "--max_concurrent_jobs", "2")
+    return run(["--config", str(CONFIG), "--dry_run", "--run_id", "r1", "--experiments_dir", str(experiments), *sizes, *flags])
+
+
+def artifacts(experiments: Path) -> dict[str, str]:
+    layout = RunLayout(experiments / "run_r1")
+    return {path.relative_to(layout.root).as_posix(): fingerprint(path).sha256 for path in layout.artifacts()}
+
+
+@pytest.mark.slow
+def test_a_half_finished_run_is_archived_wiped_restored_and_ends_like_one_that_never_moved(tmp_path: Path) -> None:
+    assert started(tmp_path / "whole") == 0
+    assert started(tmp_path / "a", "--to_step", "submit") == 0
+    path = archived(tmp_path / "a", "r1", "--allow_incomplete")
+    shutil.rmtree(tmp_path / "a" / "run_r1")
+    assert main(["--verify", str(path)]) == 0
+    assert main(["--restore", str(path), "--experiments_dir", str(tmp_path / "b")]) == 0
+    assert main(["--verify", str(tmp_path / "b" / "run_r1")]) == 0
+    assert resume(["--run_id", "r1", "--experiments_dir", str(tmp_path / "b")]) == 0
+    assert artifacts(tmp_path / "b") == artifacts(tmp_path / "whole")
+    parts = fold(read(tmp_path / "b" / "run_r1" / "ledger.jsonl").entries)
+    assert {len(part.attempts) for part in parts.values()} == {1}
+    with sqlite3.connect(tmp_path / "b" / "run_r1" / "emulator" / "world.sqlite") as world:
+        paid, distinct = world.execute("SELECT count(*), count(DISTINCT identity) FROM paid").fetchone()
+    assert (paid, distinct) == (48, 48)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_archived_wiped_restored_and_resumed_without_a_provider(tmp_path: Path) -> None:
+    assert started(tmp_path / "a") == 0
+    want = artifacts(tmp_path / "a")
+    path = archived(tmp_path / "a")
+    whole = path.read_bytes()
+    shutil.rmtree(tmp_path / "a" / "run_r1")
+    assert main(["--restore", str(path), "--experiments_dir", str(tmp_path / "a")]) == 0
+    assert resume(["--run_id", "r1", "--experiments_dir", str(tmp_path / "a")]) == 0
+    assert not (tmp_path / "a" / "run_r1" / "emulator").exists()
+    assert artifacts(tmp_path / "a") == want
+    assert main(["--verify", str(tmp_path / "a" / "run_r1")]) == 0
+    assert archived(tmp_path / "a").read_bytes() == whole
