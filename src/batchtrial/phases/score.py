@@ -156,21 +156,20 @@ class Desk:
         return list(found.values())
 
 
+_NUMBERS: Final = ("em", "f1", "abstain_rate", "false_answer_rate", "unsupported_rate", "overlap")
+"""Columns of an ItemScore, in its order."""
+_LOST: Final = ItemScore(*[None] * len(_NUMBERS))  # type: ignore[arg-type]  # a request without an answer has no score
+
+
 def averaged(scores: Sequence[ItemScore | None], k: int, user: Sequence[str]) -> pl.DataFrame:
     """One row per item from k samples each: means over the samples that were answered, their standard deviation (k - 1 below), and counts.
 
     Raises ConfigError when a user's metric gives a name that it did not give for an empty answer.
     """
-    columns: dict[str, list[float | None]] = {
-        "em": [None if s is None else s.em for s in scores],
-        "f1": [None if s is None else s.f1 for s in scores],
-        "abstain_rate": [None if s is None else s.abstained for s in scores],
-        "false_answer_rate": [None if s is None else s.false_answer for s in scores],
-        "unsupported_rate": [None if s is None else s.unsupported for s in scores],
-        "overlap": [None if s is None else s.overlap for s in scores],
-    }
+    rows = [_LOST if score is None else score for score in scores]
+    columns: dict[str, list[float | None]] = {name: list(values) for name, values in zip(_NUMBERS, zip(*rows, strict=True), strict=False)}
     for name in user:
-        columns[name] = [None if s is None else s.custom.get(name) for s in scores]
+        columns[name] = [row.custom.get(name) for row in rows]
     for one in scores if user else ():
         if one is not None and not one.custom.keys() <= set(user):
             extra = sorted(one.custom.keys() - set(user))[0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from batchtrial.scoring.normalize import ARTICLES, Normalizer
 from batchtrial.scoring.tokens import count_tokens
@@ -26,8 +27,7 @@ _ARTICLE_TOKEN = re.compile(r" (?:the|an?)(?= )")
 _FEW_WORDS = 6  # accepted answers with more distinct words are looked up in one pass over the tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Golds:
+class Golds(NamedTuple):
     """Accepted answers, normalised, each once, with a space at either end; and their distinct words.
 
     plain: those in which no word occurs twice, so that seeing each word is counting it. repeating: the few others.
@@ -68,7 +68,7 @@ class Metric:
         if not plain and not repeating:
             plain[_EMPTY] = None
         few = len(words) <= _FEW_WORDS
-        return Golds(plain=tuple(plain), repeating=tuple(repeating), words=tuple(words) if few else frozenset(words))
+        return Golds(tuple(plain), tuple(repeating), tuple(words) if few else frozenset(words))
 
     def match(self, golds: Golds, text: str) -> EmF1:
         """EM and F1 of the answer `text`, the best over `golds`."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from batchtrial.errors import ConfigError
 from batchtrial.records import Item
@@ -23,9 +25,8 @@ CustomMetric = Callable[[Item, str], Mapping[str, float] | float]
 """A user's metric: item and answer in, one number or named numbers out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemScore:
-    """Scores of one answer.
+class ItemScore(NamedTuple):
+    """Scores of one answer; a tuple, because a million of them are made.
 
     em: 0 or 1. f1: in [0, 1]. abstained: declined to answer, or said nothing.
     false_answer: answered although unanswerable; None when the question is answerable.
@@ -40,11 +41,10 @@ class ItemScore:
     false_answer: bool | None = None
     unsupported: bool | None = None
     overlap: float | None = None
-    custom: Mapping[str, float] = field(default_factory=dict)
+    custom: Mapping[str, float] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gold:
+class Gold(NamedTuple):
     """What an answer is compared with, normalised once per item.
 
     golds: accepted answers, None when the question is unanswerable. context: open book only.
@@ -77,9 +77,9 @@ class Scorer:
     def prepare_gold(self, item: Item) -> Gold:
         """Once per item; answers of any number can be scored against it."""
         return Gold(
-            golds=None if item.is_unanswerable else self.metric.golds(item.answers),
-            context=item.context if item.kind == "open" else None,
-            item=item if self.main or self.further else None,
+            None if item.is_unanswerable else self.metric.golds(item.answers),
+            item.context if item.kind == "open" else None,
+            item if self.main or self.further else None,
         )
 
     def score(self, gold: Gold, text: str) -> ItemScore:
@@ -119,15 +119,7 @@ class Scorer:
         if gold.context is not None:
             share = None if abstained else overlap(gold.context, text, min_token_overlap=self.rule.min_token_overlap)
             unsupported = share is not None and share < self.rule.threshold
-        return ItemScore(
-            em=em,
-            f1=f1,
-            abstained=abstained,
-            false_answer=not abstained if is_unanswerable else None,
-            unsupported=unsupported,
-            overlap=share,
-            custom=custom,
-        )
+        return ItemScore(em, f1, abstained, not abstained if is_unanswerable else None, unsupported, share, custom)
 
     def _by_user(self, gold: Gold, item: Item, text: str, custom: dict[str, float]) -> EmF1:
         """EM and F1 before the rules on abstaining; fills `custom`."""
