@@ -107,7 +107,9 @@ def flags(run: RunSummary) -> str:
 
 
 def steps(run: RunSummary) -> str:
-    """One character per phase, in order."""
+    """One character per phase, in order; the earlier system's phases are not ours."""
+    if run.standing is Standing.EARLIER:
+        return "-"
     return "".join(MARKS[run.phases.get(name, PhaseRecord()).status] for name in PHASES)
 
 
@@ -158,6 +160,8 @@ def remarks(runs: Sequence[RunSummary]) -> Iterator[str]:
         if lost:
             how = ", ".join(f"{n:,} {name}" for name, n in run.outcomes.model_dump().items() if n and name != "succeeded")
             yield f"{run.run_id}: {how}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded"
+        if run.standing is Standing.KILLED:
+            yield f"{run.run_id}: its process died; `batchtrial resume --run_id {run.run_id}` goes on"
         for problem in run.problems:
             yield f"{run.run_id}: {problem}"
     met = [f"{letter} {meaning}" for letter, meaning in FLAGS.items() if any(letter in flags(run) for run in runs)]
@@ -194,7 +198,8 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
         still = (f"{run.in_flight_requests:,} in flight" if run.in_flight_requests else "", f"{waiting:,} waiting" if waiting > 0 else "")
         yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
-        yield f"  money      {money(run.money.spent_usd)} spent, {money(run.money.in_flight_usd)} in flight" + " (simulated)" * run.is_simulated
+        spent, flight = (money(usd) if usd else "nothing" for usd in (run.money.spent_usd, run.money.in_flight_usd))
+        yield f"  money      {spent} spent, {flight} in flight" + " (simulated)" * run.is_simulated
     for text in (*run.notes, *run.problems):
         yield f"  note       {escape(text)}"
 
