@@ -68,6 +68,7 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, 
     p.add_argument("--skip_prepare", action="store_true", help="use the prepared items as they are")
     p.add_argument("--skip_build", action="store_true", help="use the built requests as they are")
     p.add_argument("--skip_batch", action="store_true", help="neither submit nor poll")
+    p.add_argument("--archive", action="store_true", help="once every step is done, archive the run into archives/ beside the runs")
     flags.add_stopping(p)
     return p
 
@@ -141,6 +142,7 @@ class Asked:
     replay_dir: Path | None = None
     record_dir: Path | None = None
     prepared_dir: Path | None = None
+    is_archived: bool = False
 
 
 def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
@@ -167,6 +169,7 @@ def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
         emulator_url=given.emulator_url,
         replay_dir=given.replay_dir,
         record_dir=given.record_dir,
+        is_archived=given.archive,
     )
 
 
@@ -182,7 +185,13 @@ def carry_out(ask: Asked, *, is_plan_only: bool, env: Mapping[str, str]) -> int:
     if is_plan_only:
         return live.show_plan(ask, env)
     run_id = ask.run_id or new_run_id(live.real_now())
-    return live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
+    code = live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
+    if ask.is_archived and code in (0, INCOMPLETE):
+        from batchtrial.cli.archive import archive_run, default_target
+
+        layout = live.layout_of(ask, run_id)
+        archive_run(layout, default_target(layout), env, allow_incomplete=False)
+    return code
 
 
 def _command(prog: str, backends: Sequence[str], *, needs_backend: bool) -> Callable[[Sequence[str] | None], int]:

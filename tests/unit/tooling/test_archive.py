@@ -309,3 +309,11 @@ def test_a_finished_run_is_archived_wiped_restored_and_resumed_without_a_provide
     assert artifacts(tmp_path / "a") == want
     assert main(["--verify", str(tmp_path / "a" / "run_r1")]) == 0
     assert archived(tmp_path / "a").read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_a_run_can_be_archived_as_soon_as_it_is_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert started(tmp_path, "--to_step", "build", "--archive") == 3  # not finished, so not archived
+    assert "submit is still to do" in capsys.readouterr().err
+    assert run(["--resume", "--run_id", "r1", "--experiments_dir", str(tmp_path), "--archive"]) == 0
+    assert main(["--verify", str(tmp_path / "archives" / "run_r1.zip")]) == 0
