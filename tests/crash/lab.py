@@ -88,6 +88,7 @@ class Lab:
     n_items: int = 5
     settings: Mapping[str, Any] = field(default_factory=dict)
     faults: Callable[[Lab], Sequence[Rule]] = lambda lab: ()
+    has_twin: bool = True
     want: dict[str, str] = field(default_factory=dict)
     want_bill: dict[str, Any] = field(default_factory=dict)
     want_rows: int = 0
@@ -103,6 +104,10 @@ class Lab:
             (self.root / name).write_text(text)
         (self.root / "config.yaml").write_text(config_text(self.provider, self.settings))
         self._learn()
+        if self.has_twin:
+            self._run_twin()
+
+    def _run_twin(self) -> None:
         twin = self.world("twin")
         assert twin.start(self.points.append) in (0, 4)
         self.want, self.want_bill, self.want_rows = twin.outputs(), twin.bill(), twin.n_rows()
@@ -234,19 +239,24 @@ class Killed(BaseException):
     """The process died here."""
 
 
+DURABLE = frozenset({"ledger:sync:after"} | {f"ledger:{event}:after" for event in ("opened", "drift", "duplicate", "intent", "imported")})
+"""Points after which every line of the ledger so far is on the disk."""
+
+
 @dataclass
 class KillAt:
     """A hook that dies at the n-th point it is shown, keeping the folder as it was at that moment.
 
-    Whatever the dying process still writes on its way out (a real one would write nothing) is undone by `bury`. tear: the ledger line being written
-    at that moment reaches the disk by half.
+    Whatever the dying process still writes on its way out (a real one would write nothing) is undone by `bury`. is_power_cut: the ledger loses every
+    line that was not synced, and half of the last one that was being written is on the disk instead.
     """
 
     n: int
     run: Path
-    tear: bool = False
+    is_power_cut: bool = False
     seen: int = 0
     point: str = ""
+    n_durable: int = 0  # bytes of the ledger
 
     @cached_property
     def _frozen(self) -> Path:
@@ -255,22 +265,21 @@ class KillAt:
     def __call__(self, point: str) -> None:
         if self.point:
             raise Killed(self.point)
+        if point in DURABLE:
+            self.n_durable = (self.run / "ledger.jsonl").stat().st_size
         self.seen += 1
         if self.seen == self.n:
             self.point = point
             shutil.copytree(self.run, self._frozen)
-            if self.tear and point.startswith("ledger:"):
-                self._tear(point)
+            if self.is_power_cut:
+                self._cut_power()
             raise Killed(point)
 
-    def _tear(self, point: str) -> None:
+    def _cut_power(self) -> None:
         path = self._frozen / "ledger.jsonl"
         data = path.read_bytes()
-        last = data.splitlines(keepends=True)[-1:] or [b""]
-        if point.endswith(":after"):
-            path.write_bytes(data[: len(data) - len(last[0]) // 2 - 1])
-        else:
-            path.write_bytes(data + b'{"seq":9999,"at":"20')
+        unsynced = data[self.n_durable :] or b'{"seq":9999,"at":"2026-01-01T00:00:00Z","event":"intent"'
+        path.write_bytes(data[: self.n_durable] + unsynced[: unsynced.find(b"\n") // 2])
 
     def bury(self) -> None:
         """Put the folder back to the moment of death."""
@@ -279,9 +288,9 @@ class KillAt:
             self._frozen.rename(self.run)
 
 
-def killed_at(world: World, n: int, *, first: bool, tear: bool = False) -> str:
+def killed_at(world: World, n: int, *, first: bool, is_power_cut: bool = False) -> str:
     """Start (or resume) the world's run and kill it at its n-th point; the point's name, "" when the run ended before."""
-    hook = KillAt(n, world.layout.root, tear=tear)
+    hook = KillAt(n, world.layout.root, is_power_cut)
     try:
         code = world.start(hook) if first else world.resume(hook)
     except Killed:

@@ -62,12 +62,12 @@ def resume_until_done(world: World) -> None:
     raise AssertionError("the run never finished")
 
 
-def at_every_point(lab: Lab, points: Iterable[int], *, tear: bool = False) -> Tally:
+def at_every_point(lab: Lab, points: Iterable[int], *, is_power_cut: bool = False) -> Tally:
     """In process: kill at these of the run's durable writes and provider calls, once each."""
-    tally = Tally(lab.provider, "torn ledger line" if tear else "at a write or call")
+    tally = Tally(lab.provider, "power cut" if is_power_cut else "at a write or call")
     for n in points:
-        world = lab.world(f"point{n}{tear}")
-        where = killed_at(world, n, first=True, tear=tear)
+        world = lab.world(f"point{n}{is_power_cut}")
+        where = killed_at(world, n, first=True, is_power_cut=is_power_cut)
         if not where:
             assert not world.problems(), "a run that nothing was left to kill in"
             world.close()
@@ -195,7 +195,7 @@ def table(tallies: Sequence[Tally]) -> list[str]:
 def full(lab: Lab, kills: int) -> Iterator[Tally]:
     """Everything, with about `kills` real processes killed."""
     yield at_every_point(lab, range(1, 10**6))
-    yield at_every_point(lab, (n for n, point in enumerate(lab.points, 1) if point.startswith("ledger:")), tear=True)
+    yield at_every_point(lab, (n for n, point in enumerate(lab.points, 1) if point.startswith(("ledger:", "call:"))), is_power_cut=True)
     yield several_times(lab, plans(lab, 30, seed=1))
     yield with_the_provider(lab, range(3, len(lab.points), max(1, len(lab.points) // 20)))
     n_random = kills // 5

@@ -41,9 +41,17 @@ def test_a_kill_around_the_create_call_pays_once(labs: Labs, provider: str) -> N
     holds(at_every_point(lab, firsts), len(window))
 
 
-def test_a_ledger_line_that_reached_the_disk_by_half_is_as_good_as_none(labs: Labs) -> None:
-    lab = labs("fireworks")
-    holds(at_every_point(lab, spread(lab, 5, "ledger:"), tear=True), 5)
+@pytest.mark.parametrize(("provider", "n"), [("fireworks", 6), ("openai", 4), ("anthropic", 4)])
+def test_a_power_cut_takes_back_unsynced_lines_and_nothing_is_paid_twice(labs: Labs, provider: str, n: int) -> None:
+    """What was not synced is gone, and of the next line a half is there."""
+    lab = labs(provider)
+    holds(at_every_point(lab, spread(lab, n, "ledger:"), is_power_cut=True), n)
+
+
+def test_a_power_cut_before_any_receipt_is_synced(labs: Labs) -> None:
+    lab = labs("openai")
+    receipts = [number for number, point in enumerate(lab.points, 1) if point == "ledger:receipt:after"]
+    holds(at_every_point(lab, receipts[:2], is_power_cut=True), 2)
 
 
 def test_two_and_three_kills_in_one_run(labs: Labs) -> None:

@@ -159,6 +159,7 @@ class Queue:
                     break
         for job in held:
             self._line_up(job, self._moving)
+        self.work.ledger.sync()
         return is_busy
 
     def _decide(self, job: Job) -> bool:

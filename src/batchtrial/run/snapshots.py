@@ -58,6 +58,11 @@ class Snapshots:
         self.state = state
         self._written_lines = ledger.n_lines
 
+    def _save(self, path: Path, value: File) -> None:
+        """A snapshot must not know of lines that a power cut could still take back: it would accuse the ledger of having lost them."""
+        self._ledger.sync()
+        save(path, value, hook=self._hook)
+
     # run_state.json
 
     def save_state(self, **changes: object) -> None:
@@ -66,7 +71,7 @@ class Snapshots:
         if changed != self.state or not self._layout.run_state.exists():
             changed = changed.model_copy(update={"run_nonce": self._ledger.run_nonce, "ledger_lines": self._ledger.n_lines})
             self.state = changed
-            save(self._layout.run_state, changed, hook=self._hook)
+            self._save(self._layout.run_state, changed)
 
     def phase(self, name: str, status: Status, *, error: str | None = None) -> None:
         """Record where a phase stands."""
@@ -118,7 +123,7 @@ class Snapshots:
         created = old.timestamps.get("created_at", now) if old is not None else now
         known = dict(old.stage_status) if old is not None else {}
         known |= {"downloaded": self._downloaded(view, trial, known.get("downloaded"))} | dict(stages)
-        save(path, self._manifest(view, trial, {"created_at": created, "updated_at": now}, known), hook=self._hook)
+        self._save(path, self._manifest(view, trial, {"created_at": created, "updated_at": now}, known))
 
     def _manifest(self, view: View, trial: Trial, times: dict[str, datetime], stages: dict[str, StageRecord]) -> TrialManifest:
         config, first = view.config, trial.arms[0]
@@ -178,7 +183,7 @@ class Snapshots:
             now = self._clock()
             created = old.created_utc if old is not None else now
             new = MultiTrialManifest(created_utc=created, updated_utc=now, run_id=self.state.run_id, num_trials=len(entries), trials=entries)
-            save(self._layout.multi_trial_manifest, new, hook=self._hook)
+            self._save(self._layout.multi_trial_manifest, new)
 
     def _write_registry(self, view: View) -> None:
         if view.prepared is None:
@@ -189,7 +194,7 @@ class Snapshots:
                 if arm.condition == "control":
                     users = controls[arm.key].trials if arm.key in controls else ()
                     controls[arm.key] = self._control(view, arm, view.prepared.sha256, (*users, trial.slug))
-        save(self._layout.control_registry, ControlRegistry(controls=controls), hook=self._hook)
+        self._save(self._layout.control_registry, ControlRegistry(controls=controls))
 
     def _control(self, view: View, arm: Arm, input_sha: str, users: tuple[str, ...]) -> ControlEntry:
         records = [self._ledger.part(s.part) for s in view.shards(arm)]

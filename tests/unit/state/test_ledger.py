@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from batchtrial.errors import IllegalTransition
 from batchtrial.state.entries import Counts, Entry, read
-from batchtrial.state.ledger import REFETCHED, Ledger, fold, iter_notes, money
+from batchtrial.state.ledger import LATER, REFETCHED, Ledger, fold, iter_notes, money
 from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState
 
 PART = "model-set_t0_treatment_p01"
@@ -218,23 +218,62 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_no_half_line(path: 
     ledger.close()
 
 
-def test_a_line_that_may_not_be_durable_did_not_happen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Disk:
+    """Stands in for os.fsync: counts, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.n_synced, self.is_broken = 0, False
+
+    def __call__(self, fd: int) -> None:
+        if self.is_broken:
+            raise OSError(5, "Input/output error")
+        self.n_synced += 1
+
+
+def test_an_intent_that_may_not_be_durable_did_not_happen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(path, clock=clock())
-    intent(ledger)
-    before = path.read_bytes()
-
-    def failing(fd: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", failing)
-        with pytest.raises(OSError, match="Input/output error"):
-            ledger.append(E.RECEIPT, PART, batch_id="b1")
+    ledger.append("opened", run_nonce="00ff")
+    before, disk = path.read_bytes(), Disk()
+    monkeypatch.setattr(os, "fsync", disk)
+    disk.is_broken = True
+    with pytest.raises(OSError, match="Input/output error"):
+        intent(ledger)
     assert path.read_bytes() == before
-    assert (ledger.part(PART).state, ledger.n_lines) == (PartState.SUBMITTING, 1)
-    ledger.append(E.RECEIPT, PART, batch_id="b1")
+    assert (ledger.part(PART).state, ledger.n_lines) == (PartState.PENDING, 1)
+    disk.is_broken = False
+    intent(ledger)
     assert [e.seq for e in read(path).entries] == [1, 2]
     ledger.close()
+
+
+def test_an_intent_is_synced_at_once_with_all_that_came_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    ledger = Ledger(path, clock=clock())
+    monkeypatch.setattr(os, "fsync", disk)
+    lived(ledger)
+    assert disk.n_synced == 1, "the intent alone; a kill takes nothing back, and a power cut only what is found out again"
+    intent(ledger, "other")
+    assert disk.n_synced == 2
+    ledger.append(E.RECEIPT, "other", batch_id="b")
+    ledger.sync()
+    ledger.sync()
+    assert disk.n_synced == 3
+    ledger.close()
+    assert disk.n_synced == 3
+
+
+def test_closing_syncs_what_is_left(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    ledger.append(E.RECEIPT, PART, batch_id="b")
+    monkeypatch.setattr(os, "fsync", disk)
+    ledger.close()
+    assert disk.n_synced == 1
+
+
+def test_what_may_be_synced_later_is_never_what_allows_a_payment() -> None:
+    assert set(Event) - LATER == {E.INTENT, E.IMPORTED}
 
 
 class Histories(RuleBasedStateMachine):
