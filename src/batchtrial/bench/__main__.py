@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -87,11 +86,6 @@ def run(sizes: Sequence[int], keep: Path | None) -> None:
         finally:
             if keep is None:
                 shutil.rmtree(folder)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median and range of some figures."""
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def planted(n: int) -> None:

@@ -57,13 +57,14 @@ def schema() -> dict[str, Any]:
     return {name: pl.Int64 if name in whole else pl.Float64 if name == "temp" else pl.String for name in COLUMNS}
 
 
-def read_stretch(path: Path, begin: int, end: int) -> Any:
-    """The rows between two bytes of the file as a polars frame."""
+def read_stretch(path: Path, begin: int, end: int, *columns: str) -> Any:
+    """Columns of the rows between two bytes of the file as a polars frame; all of them when none is named."""
     import polars as pl
 
     with path.open("rb") as file:
         file.seek(begin)
-        return pl.read_csv(file.read(end - begin), has_header=False, schema=schema())
+        rows = pl.scan_csv(file.read(end - begin), has_header=False, schema=schema())
+        return rows.select(*(columns or COLUMNS)).collect()
 
 
 def arms_in_order(trial: Trial) -> tuple[Arm, ...]:

@@ -6,6 +6,7 @@ never succeeded is counted as lost and is no wrong answer. The samples of an ite
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +121,7 @@ class Desk:
     def _texts(self, number: int, stretch: int, begin: int, end: int) -> list[str | None]:
         """The arm's answers to items begin .. end, in request order; None where a request did not succeed."""
         arm, bounds = self.arms[number]
-        answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1])
+        answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1], "item_id", "outcome", "response_text")
         if answers["item_id"].gather_every(arm.samples).to_list() != self.index.item_id[begin:end]:
             raise RunStateMissing("predictions.csv is not in the order of the index", where=arm.name, hint="run with --from_step parse")
         texts: list[str | None] = answers.select(pl.when(pl.col("outcome") == Outcome.SUCCEEDED.value).then("response_text"))[
@@ -230,6 +231,8 @@ class Score:
         for trial, inputs in work.due(self):
             index = index or load_index(work.layout.index)
             with Questions.load(work.layout, index) as questions:
+                # The item table has no cycles to look for, and looking through it again and again takes a tenth of the time.
+                gc.freeze()
                 _run_trial(work, trial, inputs, index, questions)
 
 
