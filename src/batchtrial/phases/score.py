@@ -21,7 +21,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.index import Index, load_index
-from batchtrial.phases.measures import BUILT_IN, RATES, SCORE_COLUMNS
+from batchtrial.phases.measures import MEASURES, RATES, SCORE_COLUMNS
 from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
 from batchtrial.phases.sink import Sink, publishing
@@ -76,7 +76,7 @@ def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions,
             place = next(p for p, key in enumerate(zip(index.dataset, index.item_id, strict=True)) if key == (name, item_id))
             item = questions.read(place, place + 1)[0]
             names |= set(scorer.score(scorer.prepare_gold(item), text or "").custom)
-    clash = sorted(names & {*SCORE_COLUMNS, *BUILT_IN})
+    clash = sorted(names & {*SCORE_COLUMNS, *MEASURES})
     if clash:
         raise ConfigError(
             f"a metric of yours returns {clash[0]!r}, which is a name of batchtrial's own", where="metrics", hint="give it another name"

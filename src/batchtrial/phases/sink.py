@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from batchtrial.phases.base import Work
 from batchtrial.state.store import Fingerprint, replacing
 
 
 class Sink:
-    """A file being written from its beginning; knows its size and sha256 so far, and can go back to an earlier mark."""
+    """A file being written from its beginning; knows its size and sha256 so far."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._state, self.size = file, hashlib.sha256(), 0
@@ -23,16 +23,6 @@ class Sink:
         self._state.update(data)
         self._file.write(data)
         self.size += len(data)
-
-    def mark(self) -> tuple[int, Any]:
-        """Where the file stands now, for `rewind`."""
-        return self.size, self._state.copy()
-
-    def rewind(self, mark: tuple[int, Any]) -> None:
-        """Forget what was written since the mark."""
-        self.size, self._state = mark[0], mark[1].copy()
-        self._file.seek(self.size)
-        self._file.truncate()
 
     @property
     def fingerprint(self) -> Fingerprint:
