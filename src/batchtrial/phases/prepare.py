@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
-from batchtrial.errors import DataError
+from batchtrial.errors import ConfigError, DataError, StateError
 from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.items import encode_item, place
 from batchtrial.records import Item, Verdict
 from batchtrial.sources import LoadReport, load_items
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
+from batchtrial.state.ledger import PartRecord
 from batchtrial.state.store import Fingerprint, Stamps, write_bytes
 
 name = "prepare"
@@ -95,34 +98,74 @@ def inputs(config: Config, stamps: Stamps) -> str | None:
 
 
 def verdict(view: View) -> Verdict:
-    """Done when both files are as published and neither the settings nor the source files have changed."""
+    """Done when both files are as published and either neither settings nor source files have changed, or requests about the items were sent."""
     if view.prepared is None:
         return Verdict(status="missing", reason="no prepared items yet")
-    for book, file in view.prepared.datasets.items():
-        got = view.stamps.of(view.layout.root / file.path)
-        if got is None or got.sha256 != file.sha256:
-            return Verdict(status="stale", reason=f"{book}.jsonl is {'gone' if got is None else 'not as published'}")
+    damage = _damage(view)
+    if damage is not None:
+        return Verdict(status="stale", reason=damage)
     now = inputs(view.config, view.stamps)
     n = sum(file.items for file in view.prepared.datasets.values())
     if now is None:
         return Verdict(status="done", reason=f"{n} items as published; a source file is no longer there, and not needed")
-    if now != view.prepared.inputs:
-        return Verdict(status="stale", reason="the question sets or their settings have changed since")
-    return Verdict(status="done", reason=f"{n} items as published")
+    if now == view.prepared.inputs:
+        return Verdict(status="done", reason=f"{n} items as published")
+    if was_sent(view):
+        return Verdict(status="done", reason=f"{n} items as published and asked about; the question sets or their settings have changed since")
+    return Verdict(status="stale", reason="the question sets or their settings have changed since")
+
+
+def _damage(view: View) -> str | None:
+    """What is wrong with the prepared files; None when they are as published."""
+    for book, file in view.prepared.datasets.items() if view.prepared is not None else ():
+        got = view.stamps.of(view.layout.root / file.path)
+        if got is None or got.sha256 != file.sha256:
+            return f"{book}.jsonl is {'gone' if got is None else 'not as published'}"
+    return None
+
+
+def was_sent(view: View) -> bool:
+    """Whether requests about the prepared items have been, or may have been, sent: from then on the run keeps its items."""
+    return any(record.attempts for record in view.parts.values())
+
+
+def explains(config: Config, sha256: str, parts: Mapping[str, PartRecord]) -> bool:
+    """Whether items of this fingerprint lead to the arms whose parts were sent; a control arm's name depends on every item."""
+    try:
+        arms = {arm.name for arm in arms_of(expand(config, sha256))}
+    except ConfigError:
+        return False
+    return all(part.rpartition("_p")[0] in arms for part, record in parts.items() if record.attempts)
 
 
 def run(work: Work) -> None:
-    """Read, check, write. Raises DataError."""
+    """Read, check, write. Raises DataError, and StateError rather than putting other items in place of those that were asked about."""
+    if was_sent(work.view) and work.view.prepared is not None and _damage(work.view) is None:
+        work.progress.note("the prepared items stay: requests about them were sent")
+        return
     with work.progress.task("prepare", None) as step:
         chosen = choose(work.config)
         step(len(chosen.items))
     work.stop.check()
+    _check_same(work.view, chosen)
     made_from = inputs(work.config, work.view.stamps)
     files = {book: _publish(work, book, chosen) for book in BOOKS}
     manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)
     save(work.layout.prepared_manifest, manifest, hook=work.hook)
     bad = sum(int(record["bad_rows"]) for record in chosen.sources.values())
     work.progress.note(f"prepared {len(chosen.items)} items" + (f", skipped {bad} bad rows (see prepared_manifest.json)" if bad else ""))
+
+
+def _check_same(view: View, chosen: Prepared) -> None:
+    if not was_sent(view):
+        return
+    known = view.prepared.sha256 if view.prepared is not None else None
+    if chosen.sha256 != known and not (known is None and explains(view.config, chosen.sha256, view.parts)):
+        raise StateError(
+            "the question sets hold other items now than those that requests were sent about",
+            where="datasets",
+            hint="put the question files back as they were, or start a new run",
+        )
 
 
 def _publish(work: Work, book: Literal["open_book", "closed_book"], chosen: Prepared) -> PreparedFile:

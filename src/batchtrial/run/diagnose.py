@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from batchtrial.config.expand import Trial, arms_of, expand
+from batchtrial.config.expand import Trial, expand
 from batchtrial.config.load import config_hash, decode, drift
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, ManifestCorrupt, RunnerError, RunStateMissing
@@ -230,7 +230,7 @@ class Examiner:
                 _recure(found.findings, finding.path, "hopeless", f"{why}. Put the source or the prepared file back from a copy")
 
     def _fits(self, found: Diagnosis, prepared: PreparedManifest | None, sha256: str) -> bool:
-        return sha256 == prepared.sha256 if prepared is not None else explains(found.config, sha256, found.parts)
+        return sha256 == prepared.sha256 if prepared is not None else prepare.explains(found.config, sha256, found.parts)
 
     def _results(self, found: Diagnosis) -> None:
         """Result files against the ledger, and the requests of later attempts."""
@@ -318,12 +318,3 @@ def _recure(findings: list[Finding], path: str, cure: Cure, why: str) -> None:
     for place, finding in enumerate(findings):
         if finding.path == path:
             findings[place] = replace(finding, cure=cure, why=why)
-
-
-def explains(config: Config, sha256: str, parts: Mapping[str, PartRecord]) -> bool:
-    """Whether items of this fingerprint lead to the arms that the ledger's parts belong to; a control arm's name depends on every item."""
-    try:
-        arms = {arm.name for arm in arms_of(expand(config, sha256))}
-    except ConfigError:
-        return False
-    return all(part.rpartition("_p")[0] in arms for part, record in parts.items() if record.attempts)

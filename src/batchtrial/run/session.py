@@ -176,6 +176,7 @@ def _assembled(
     if ledger.dropped_bytes:
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     digest = config_hash(opening.config)
+    _refuse_other_items(changed, ledger)
     _refuse_orphans(layout, ledger, state)
     is_new = ledger.run_nonce is None
     if is_new:
@@ -204,6 +205,21 @@ def _assembled(
         clock=clock,
         healed=healed,
     )
+
+
+ITEM_KEYS = ("datasets.", "limit_items", "skip_bad_rows")
+"""Settings that choose the questions. Not even --force changes them once requests about the questions were sent."""
+
+
+def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
+    keys = [key for key in changed if key.startswith(ITEM_KEYS)]
+    if keys and any(part.attempts for part in ledger.parts.values()):
+        ledger.close()
+        raise ConfigDrift(
+            "the config asks for other questions than those that requests were sent about",
+            where="; ".join(f"{key}: {changed[key]}" for key in keys),
+            hint="use the old values, or start a new run",
+        )
 
 
 def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None) -> None:
