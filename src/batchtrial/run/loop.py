@@ -60,6 +60,8 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
         _run_phase(session, phase, view, options, services)
         ran.append(phase.name)
     view = session.look()
+    if view.trials:
+        session.snapshots.write_trials(view)
     session.snapshots.refresh(view, is_final=True)
     is_complete = all(phase.verdict(view).is_done for phase in PHASES)
     return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
