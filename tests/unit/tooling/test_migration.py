@@ -272,3 +272,15 @@ def test_a_folder_without_any_trial_is_refused(tmp_path: Path) -> None:
     (layout.root / ".state.lock").touch()
     with pytest.raises(StateError, match="no trial"):
         Migration(layout, examiner_of(layout).codec_of, lambda: datetime(2026, 1, 1, tzinfo=UTC), "0" * 16).carry_out()
+
+
+def test_a_run_taken_over_that_loses_its_ledger_is_taken_over_again(tmp_path: Path) -> None:
+    shape = SHAPES["v2 with shared controls and errors"]
+    make(tmp_path, shape)
+    assert resumed(tmp_path, shape) == 4
+    layout = layout_of(tmp_path, shape)
+    want = answers_in(layout, "llama-8b-careful")
+    layout.ledger.unlink()
+    assert resumed(tmp_path, shape) == 4
+    assert answers_in(layout, "llama-8b-careful") == want == expected(shape)
+    assert money(fold(read(layout.ledger).entries).values()).in_flight_usd == 0

@@ -14,9 +14,10 @@ from tests.unit.tooling.damage import Template, place
 from tests.unit.tooling.rundir import tree
 
 from batchtrial.cli.frame import INTERRUPTED
-from batchtrial.cli.repair import main
+from batchtrial.cli.repair import examiner_of, main
 from batchtrial.cli.resume import main as resume
 from batchtrial.errors import RunnerError
+from batchtrial.run.mend import mend
 from batchtrial.state.entries import Entry, read
 from batchtrial.state.files import RunState, load
 from batchtrial.state.ledger import fold
@@ -221,3 +222,41 @@ def test_a_half_finished_run_can_be_moved_and_goes_on_at_the_same_bill(finished:
     assert moved.resume() in FINISHED
     assert moved.problems() == []
     moved.emulator.kill()
+
+
+class Died(BaseException):
+    """The process died."""
+
+
+def test_a_repair_can_be_killed_anywhere_and_run_again(finished: Template, tmp_path: Path) -> None:
+    n_kills = 0
+    for n in range(1, 30):
+        world = finished.copy(tmp_path / str(n))
+        layout = world.layout
+        layout.run_state.unlink()
+        layout.control_registry.write_text("{")
+        lines = layout.ledger.read_bytes().splitlines(keepends=True)
+        layout.ledger.write_bytes(b"".join([*lines[:3], *lines[4:]]))
+        left = n
+
+        def clock() -> datetime:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Died
+            return datetime(2026, 1, 1, 0, 0, left % 60, tzinfo=UTC)
+
+        examiner = examiner_of(layout)
+        is_done = False
+        try:
+            mend(examiner.examine(), clock=clock)
+            is_done = True
+        except Died:
+            n_kills += 1
+        assert repaired(world) == 0
+        assert world.resume() in FINISHED
+        assert world.problems() == []
+        world.close()
+        if is_done:
+            break
+    assert n_kills >= 4
