@@ -57,8 +57,7 @@ class Metric:
         plain: dict[str, None] = {}
         repeating: dict[str, None] = {}
         words: dict[str, None] = {}
-        for answer in dict.fromkeys(answers):
-            tokens = self.normalizer.tokens(answer)
+        for tokens in self.normalizer.all_tokens(list(dict.fromkeys(answers))):
             if tokens:
                 is_plain = len(tokens) == 1 or len(set(tokens)) == len(tokens)
                 (plain if is_plain else repeating)[f" {' '.join(tokens)} "] = None

@@ -58,3 +58,11 @@ def test_fast_equals_the_plain_rule_on_any_text(normalizer: Normalizer, text: st
 def test_every_token_is_a_substring_of_the_blanked_text(normalizer: Normalizer, text: str) -> None:
     blanked = normalizer.blanked(text)
     assert all(token in blanked for token in normalizer.tokens(text))
+
+
+@pytest.mark.parametrize("normalizer", [SQUAD, TRIVIAQA, NQ_OPEN])
+@given(texts=st.lists(st.one_of(TEXT, st.sampled_from(["", "The Cat", "U.S.A.", "a", "line\nend", " an  owl "])), max_size=6))
+@example(texts=[])
+@example(texts=["", ""])
+def test_many_texts_at_once_have_the_tokens_of_each(normalizer: Normalizer, texts: list[str]) -> None:
+    assert normalizer.all_tokens(texts) == [normalizer.tokens(text) for text in texts]
