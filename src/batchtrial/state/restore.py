@@ -183,6 +183,8 @@ def _name_faults(archive: zipfile.ZipFile) -> Iterator[Fault]:
             continue
         if info.filename in seen:
             yield Fault(shown, "it is in the archive twice")
+        if not 0 <= info.header_offset < archive.start_dir:
+            yield Fault(shown, "the archive's directory gives it an impossible place")
         seen.add(info.filename)
         is_ours = info.external_attr == MODE and info.create_system == 3 and info.create_version <= 45 and info.date_time == EPOCH
         if not is_ours or info.flag_bits & ~0x800 or info.compress_type != zipfile.ZIP_DEFLATED or info.comment or info.volume:

@@ -87,6 +87,26 @@ def test_verify_prints_the_damaged_member_and_restore_refuses_it(tmp_path: Path,
     assert list((tmp_path / "b").iterdir()) == []
 
 
+def test_a_flipped_bit_anywhere_in_the_directory_is_noticed_and_never_crashes(tmp_path: Path) -> None:
+    make_run(tmp_path / "a")
+    path = archived(tmp_path / "a")
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+    dice = random.Random(5)
+    for place in range(start, len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        assert verify(path)[1], f"byte {place}"
+    for place in range(len(whole) - 22 - len(COMMENT) - 64, len(whole)):  # where the directory says where it is
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            assert verify(path)[1], f"bit {bit} of byte {place}"
+
+
 def test_a_cut_archive_is_refused_at_every_length(tmp_path: Path) -> None:
     make_run(tmp_path / "a")
     path = archived(tmp_path / "a")
