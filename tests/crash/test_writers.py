@@ -109,8 +109,13 @@ def test_a_second_signal_leaves_a_call_that_hangs(lab: Lab, second: signal.Signa
     assert child.pid is not None
     os.kill(child.pid, signal.SIGINT)
     began = time.monotonic()
-    os.kill(child.pid, second)
-    assert finish(child, 30.0) == STOPPED
+    # The kernel keeps one pending signal of a kind: an impatient person presses again until it has been noticed.
+    for _ in range(60):
+        os.kill(child.pid, second)
+        child.join(0.5)
+        if child.exitcode is not None:
+            break
+    assert finish(child, 1.0) == STOPPED
     assert time.monotonic() - began < 20.0, "long before the call would have ended"
     world.emulator.call("DELETE", "/_emulator/faults")
     world.close()
