@@ -118,7 +118,7 @@ def build(day: str) -> bytes:
         "schema_version": 1,
         "source": "genai-prices",
         "source_version": version("genai-prices"),
-        "source_url": "https://pypi.org/project/genai-prices/",
+        "source_url": "https://github.com/pydantic/genai-prices",
         "prices_on": day,
         "newest_entry": newest_entry(data.providers, day),
         "unit": "USD per million tokens at batch rate",
