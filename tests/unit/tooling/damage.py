@@ -94,9 +94,9 @@ class Template:
         return world
 
 
-def templates(root: Path) -> dict[str, Template]:
+def templates(root: Path, provider: str = "fireworks") -> dict[str, Template]:
     """A finished run, one stopped between two phases, and one killed with parts in flight; each against a provider on a bad day."""
-    lab = Lab(root / "lab", faults=rough)
+    lab = Lab(root / "lab", provider=provider, faults=rough)
     found = {}
     for name, make in {"finished": _finish, "stopped": _stop, "killed": _kill}.items():
         world = World(lab, root / name)
@@ -170,10 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sample", type=int, default=None, help="only so many cases, chosen by the seed")
     parser.add_argument("--only", default="", help="only files whose path holds this")
+    parser.add_argument("--provider", choices=("fireworks", "openai", "anthropic"), default="fireworks")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        found = templates(root / "templates")
+        found = templates(root / "templates", given.provider)
         cases = [case for case in all_cases(found) if given.only in case.path]
         if given.sample is not None:
             cases = random.Random(given.seed).sample(cases, min(given.sample, len(cases)))
