@@ -22,6 +22,8 @@ from batchtrial.errors import RunnerError, RunStateMissing, StateError, Stopped
 from batchtrial.providers.base import Provider
 from batchtrial.run.loop import Finished, Services, execute
 from batchtrial.run.migration import Migration
+from batchtrial.run.options import window
+from batchtrial.run.plan import NAMES, check_beginning
 from batchtrial.run.saved import first_flags, saved_config, saved_text
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
@@ -88,6 +90,10 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
 def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
     """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
     layout = layout_of(ask, run_id)
+    if ask.is_resume:
+        window(ask.options, NAMES)
+    else:
+        check_beginning(ask.options)
     if ask.is_resume and is_of_earlier_system(layout):
         take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, is_forced=ask.options.force)
         ask = replace(ask, options=replace(ask.options, force=False))  # it was about taking over, not about making artifacts again

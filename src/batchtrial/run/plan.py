@@ -55,6 +55,17 @@ def needs_run(options: Options, phase: Phase, verdict: Verdict) -> bool:
     return not verdict.is_done or (options.force and phase.name not in PAYING and verdict.status != "off")
 
 
+def check_beginning(options: Options) -> None:
+    """Before a new run has a folder: are the steps those of a run that begins? Raises ConfigError, RunStateMissing."""
+    steps = [name for name in window(options, NAMES) if name not in options.skip]
+    if steps[:1] != [NAMES[0]]:
+        raise RunStateMissing(
+            f"a new run begins with {NAMES[0]}, and it is not among the steps asked for",
+            where="--only_step, --from_step or --skip_*",
+            hint=f"leave the flag out, or go on with a run: --resume --run_id ID; steps are: {', '.join(NAMES)}",
+        )
+
+
 def check_startable(phase: Phase, verdict: Verdict) -> None:
     """Raises RunStateMissing naming the step to run first when the phase's inputs are not there."""
     if verdict.status == "blocked":

@@ -205,3 +205,15 @@ def test_a_plan_of_a_run_that_exists_touches_nothing_and_shows_where_it_stands(p
 def test_a_plan_with_a_typo_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", str(folder / "config.yaml"), "--plan_only", "--to_step", "pool"]) == 2
     assert "prepare, build, submit, poll" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [(["--only_step", "scroe"], 2), (["--only_step", "score"], 3), (["--from_step", "build"], 3), (["--skip_prepare"], 3)],
+)
+def test_a_new_run_that_could_not_begin_leaves_no_folder(folder: Path, flags: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(folder)
+    where = ["--config", str(folder / "config.yaml"), "--experiments_dir", str(folder / "experiments")]
+    assert main([*where, "--run_id", "r9", "--dry_run", *flags]) == code
+    assert tree(folder) == before
+    assert "prepare, build, submit, poll" in capsys.readouterr().err
