@@ -12,6 +12,7 @@ from batchtrial.cli.frame import framed, say
 from batchtrial.cli.run import experiments_dir
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
+from batchtrial.phases.figures import adjusted_p
 from batchtrial.run.contrast import Changed, Check, Pair, Row, Side, changed_items, checks, pairs, rows, side
 
 EXAMPLES = """examples:
@@ -124,8 +125,7 @@ def _cells(one: Any) -> tuple[str, ...]:
     estimate = one["estimate"]
     interval = "-" if estimate["ci_low"] is None else f"{_points(estimate['ci_low'])} to {_points(estimate['ci_high'])}"
     arms = (_percent(one["arms"][name]["value"]) for name in ("control", "treatment"))
-    p = "-" if one["p_adjusted"] is None else "< 0.001" if one["p_adjusted"] < 0.001 else f"{one['p_adjusted']:.3f}"
-    return (*arms, _points(estimate["value"]), interval, p, str(one["pairs"]["n"]), str(one["verdict"]))
+    return (*arms, _points(estimate["value"]), interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["verdict"]))
 
 
 def _points(value: float | None) -> str:
@@ -177,7 +177,7 @@ def as_json(a: Side, b: Side, found: Sequence[Check], matched: Sequence[Pair], a
 
 
 def _pair_json(pair: Pair) -> dict[str, Any]:
-    keys = ("estimate", "arms", "pairs", "p_raw", "p_adjusted", "verdict")
+    keys = ("estimate", "arms", "pairs", "decided_by", "p_raw", "p_adjusted", "verdict")
 
     def picked(one: Any) -> dict[str, Any] | None:
         return None if one is None else {key: one.get(key) for key in keys}

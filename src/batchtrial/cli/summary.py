@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from batchtrial.phases.base import View
-from batchtrial.phases.figures import percent, points, score
+from batchtrial.phases.figures import adjusted_p, percent, points, score
 from batchtrial.run.loop import Finished
 from batchtrial.state.ledger import Money
 
@@ -55,13 +55,12 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
         e, arms = one["estimate"], one["arms"]
         unit, signed, plain = (" pp", points, percent) if one["is_share"] else ("", score, score)
         interval = "-" if e["ci_low"] is None else f"{signed(e['ci_low'])} to {signed(e['ci_high'])}{unit}"
-        p = one["p_adjusted"]
         cells = [one["label"]]
         cells += [plain(arms[name]["value"]) for name in ("control", "treatment")]
         cells += [
             "-" if e["value"] is None else f"{signed(e['value'])}{unit}",
             interval,
-            "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+            adjusted_p(one),
         ]
         drawn.add_row(*cells, str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
     console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False)

@@ -37,6 +37,13 @@ def p_text(value: float | None) -> str:
     return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def adjusted_p(one: dict[str, Any]) -> str:
+    """The p-value of the declared goal, with how it was corrected and, where it is not of the difference, that it is of the margin."""
+    notes = ["margin"] if one["decided_by"] == "margin" else []
+    notes += {"none": [], "holm": ["Holm"], "bh": ["BH"]}[one["correction"]]
+    return p_text(one["p_adjusted"]) + (f" ({', '.join(notes)})" if notes else "")
+
+
 def usd(value: float | None) -> str:
     """Dollars: cents where they matter, three digits that count where they do not."""
     if value is None:
@@ -50,7 +57,6 @@ def row_of(one: dict[str, Any]) -> tuple[str, ...]:
     signed, plain = (points, percent) if one["is_share"] else (score, score)
     interval = "-" if estimate["ci_low"] is None else f"{signed(estimate['ci_low'])} to {signed(estimate['ci_high'])}"
     changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
-    adjusted = p_text(one["p_adjusted"]) + {"none": "", "holm": " (Holm)", "bh": " (BH)"}[one["correction"]]
     control, treatment = (plain(arms[name]["value"]) for name in ("control", "treatment"))
     where = one["label"] + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
     lost = str(one["pairs"]["dropped"])
@@ -60,8 +66,8 @@ def row_of(one: dict[str, Any]) -> tuple[str, ...]:
         treatment,
         signed(estimate["value"]) + ("" if one["is_share"] else " (not pp)"),
         interval,
-        p_text(one["p_raw"]),
-        adjusted,
+        p_text(one["test"]["p_value"]),
+        adjusted_p(one),
         changed,
         str(one["pairs"]["n"]),
         lost,

@@ -76,8 +76,9 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     level = tests["stats_config"]["alpha"]
     found.append(
         Paragraph(
-            f"Differences are treatment minus control, with {100 * (1 - level):g} % intervals. b / c: items that only the treatment, only the "
-            "control got right (or did). Lost: pairs left out because an answer never came."
+            f"Differences are treatment minus control, with {100 * (1 - level):g} % intervals; p is of the difference. Adjusted p: corrected "
+            "within its family; (margin) where it is of the declared margin test. b / c: items that only the treatment, only the control got right "
+            "(or did). Lost: pairs left out because an answer never came."
         )
     )
     for family, title in (

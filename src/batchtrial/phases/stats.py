@@ -38,7 +38,7 @@ from batchtrial.stats import (
 )
 from batchtrial.stats.wording import followed, sentence
 
-FORM: Final = 1
+FORM: Final = 2
 STAGE: Final = "stats"
 FAMILIES: Final = ("metrics", "datasets", "temperatures")
 
@@ -190,6 +190,7 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
         "family": judgement.family,
         "m": judgement.m,
         "correction": judgement.correction,
+        "decided_by": judgement.endpoint.decided_by,
         "p_raw": judgement.p_raw,
         "p_adjusted": judgement.p_adjusted,
         "verdict": judgement.verdict,
@@ -221,7 +222,8 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
 
 def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compared: dict[str, Compared], config: Config) -> dict[str, Any]:
     """Per kind of question, in the earlier system's keys: McNemar on exact match, every metric, selective risk, meta-analysis over datasets."""
-    q_values = {j.finding.name: j.p_adjusted for j in judgements}
+    # Of the difference, like everything in these blocks: what a margin test says stands with the endpoint that declared it.
+    q_values = {j.finding.name: j.p_adjusted for j in judgements if j.endpoint.decided_by == "difference"}
     blocks: dict[str, Any] = {}
     for kind in table.kinds():
         em = compared.get(Cell(metric="em", kind=kind, temp=temp).name)

@@ -59,6 +59,11 @@ class Endpoint:
         if self.margin is not None and not (0.0 < self.margin < (1.0 if self.is_share else float("inf"))):
             raise ConfigError(f"endpoint {self.name}: margin {self.margin!r} is not possible", hint="three percentage points are 0.03")
 
+    @property
+    def decided_by(self) -> Literal["difference", "margin"]:
+        """Which of the two tests decides whether the goal was reached."""
+        return "difference" if self.goal == "superiority" else "margin"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisPlan:
@@ -232,7 +237,7 @@ def _judge_one(plan: AnalysisPlan, finding: Finding, declared: dict[str, Endpoin
     endpoint = declared.get(finding.name) or Endpoint(
         name=finding.name, label=finding.label, higher_is_better=finding.higher_is_better, is_share=finding.is_share
     )
-    by_margin = endpoint.goal != "superiority"
+    by_margin = endpoint.decided_by == "margin"
     outcome = verdict(
         endpoint,
         standing,
@@ -286,5 +291,5 @@ def _family(plan: AnalysisPlan, finding: Finding) -> str:
 
 
 def _deciding_p(finding: Finding, endpoint: Endpoint | None) -> float | None:
-    by_margin = endpoint is not None and endpoint.goal != "superiority"
+    by_margin = endpoint is not None and endpoint.decided_by == "margin"
     return finding.margin_test_p if by_margin else finding.test.p_value

@@ -98,7 +98,7 @@ def _interval(estimate: Estimate, *, is_share: bool) -> str:
 
 def _tested(judgement: Judgement) -> str:
     """The p-value that the verdict rests on, by its name: a margin's p says nothing about the difference and vice versa."""
-    by_margin = judgement.endpoint.goal != "superiority"
+    by_margin = judgement.endpoint.decided_by == "margin"
     if by_margin and judgement.verdict in ("superior", "inferior"):
         p = judgement.finding.test.p_value
         return "" if p is None else f"p {p_value(p)}"

@@ -91,6 +91,23 @@ def test_the_table_has_difference_interval_p_changes_pairs_and_losses(tmp_path: 
     assert re.fullmatch(r"\+\d+\.\d to \+\d+\.\d", cells["interval (pp)"])
 
 
+def test_a_margin_tests_p_is_called_that_and_p_is_of_the_difference(tmp_path: Path) -> None:
+    """5 of 80 items changed, all for the worse: the difference has p = 0.031, the generous margin p < 0.001."""
+
+    def slightly_worse(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+        is_worse = arm.condition == "treatment" and item_id in ("c0", "c1", "c2", "c3", "c4")
+        return "wrong" if is_worse else f"answer {item_id[1:]}" if dataset == "reading" else f"thing {item_id[1:]}"
+
+    stats_keys = {"primary": {"metric": "em", "kind": "all", "goal": "noninferiority", "margin": 0.4}}
+    text = run(tmp_path, slightly_worse, stats=stats_keys)["md"]
+    header, _, row = re.findall(r"^\|.*$", text.split("## Results")[1], re.M)[:3]
+    cells = dict(zip((c.strip() for c in header.split("|")), (c.strip() for c in row.split("|")), strict=True))
+    assert cells["b / c"] == "0 / 5"
+    assert cells["p"] == "0.031"
+    assert cells["adjusted p"] == "< 0.001 (margin)"
+    assert "(margin) where it is of the declared margin test" in text
+
+
 @pytest.mark.parametrize(("mode", "banner"), [("dry_run", "SIMULATED ANSWERS"), ("replay", "RECORDED ANSWERS")])
 def test_a_run_without_a_model_says_so_on_every_page(tmp_path: Path, mode: str, banner: str) -> None:
     found = run(tmp_path, better, mode=mode)

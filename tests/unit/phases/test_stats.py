@@ -81,6 +81,16 @@ def test_the_verdict_and_its_sentence(tmp_path: Path, shares: tuple[float, float
     assert found["plan"]["followed"] is True
 
 
+def test_the_blocks_speak_of_the_difference_also_when_a_margin_decides(tmp_path: Path) -> None:
+    found = run(tmp_path, by_share(0.6, 0.57), n=600, stats={"primary": EM | {"margin": 0.2, "goal": "noninferiority"}})
+    one = primary(found)
+    assert (one["decided_by"], one["p_raw"]) == ("margin", one["margin"]["p_value"])
+    assert one["test"]["p_value"] > one["margin"]["p_value"]
+    block = next(block for block in found["results"]["0.0"].values() if "em" in block.get("metrics", {}))
+    assert block["metrics"]["em"]["p_value"] == one["test"]["p_value"]
+    assert block["metrics"]["em"]["q_value"] != one["p_adjusted"]
+
+
 def test_swapping_the_arms_turns_the_sign_and_keeps_p(tmp_path: Path) -> None:
     there = run(tmp_path / "a", by_share(0.5, 0.63), opened=60)
     back = run(tmp_path / "b", by_share(0.63, 0.5), opened=60)
