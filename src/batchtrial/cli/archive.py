@@ -70,15 +70,16 @@ def default_target(layout: RunLayout) -> Path:
     return layout.root.parent / "archives" / f"{layout.root.name}.zip"
 
 
-def _archivable(layout: RunLayout, *, allow_incomplete: bool) -> RunSummary:
-    """Raises RunStateMissing, StateError."""
+def _archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
+    """The run as it is now. Raises RunStateMissing, StateError."""
+    layout = reader.layout
     if not layout.root.is_dir():
         raise RunStateMissing(
             f"there is no run {layout.root.name.removeprefix(PREFIX)}",
             where=str(layout.root.parent),
             hint="`batchtrial status` lists the runs there are",
         )
-    run = RunReader(layout).look()
+    run = reader.look()
     if run.standing == "earlier":
         raise StateError(f"{run.run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run.run_id}` takes it over first")
     if run.phase and not allow_incomplete:
@@ -92,7 +93,7 @@ def _archivable(layout: RunLayout, *, allow_incomplete: bool) -> RunSummary:
 
 def preview(layout: RunLayout, *, allow_incomplete: bool) -> int:
     """List what would go in."""
-    run = _archivable(layout, allow_incomplete=allow_incomplete)
+    run = _archivable(RunReader(layout), allow_incomplete=allow_incomplete)
     files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.is_simulated)
     for name, path in files.items():
         say(f"{path.stat().st_size:>14,}  {name}")
@@ -106,20 +107,21 @@ def _left(left: Mapping[str, int]) -> str:
 
 def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allow_incomplete: bool, description: str = "") -> Path:
     """Archive the run under its lock. Raises RunLocked, StateError."""
-    _archivable(layout, allow_incomplete=allow_incomplete)
+    reader = RunReader(layout)
+    _archivable(reader, allow_incomplete=allow_incomplete)
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(utc_now)
     try:
-        run = _archivable(layout, allow_incomplete=allow_incomplete)
+        run = _archivable(reader, allow_incomplete=allow_incomplete)
         keys = tuple(env[name] for name in KEY_VARIABLES if env.get(name))
-        _, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.is_simulated)
-        manifest, rewritten = make(layout, run, target, description=description, keys=keys)
+        made = make(layout, run, target, description=description, keys=keys)
     finally:
         lock.release(utc_now)
-    size = sum(one.size for one in manifest.files.values())
-    say(f"archived {run.run_id}: {len(manifest.files)} files, {size:,} bytes, in {target} ({target.stat().st_size:,} bytes)" + _left(left))
-    if rewritten:
-        say(f"paths of this machine were taken out of {', '.join(rewritten)}")
+    files = made.manifest.files
+    size = sum(one.size for one in files.values())
+    say(f"archived {run.run_id}: {len(files)} files, {size:,} bytes, in {target} ({target.stat().st_size:,} bytes)" + _left(made.left))
+    if made.rewritten:
+        say(f"paths of this machine were taken out of {', '.join(made.rewritten)}")
     say(f"check it at any time with: batchtrial archive --verify {target}")
     return target
 

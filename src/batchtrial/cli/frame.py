@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from batchtrial.errors import RunnerError
 
 log = logging.getLogger("batchtrial")
 INTERRUPTED = 130
+GARBAGE = (100_000, 20, 20)
+"""When cycles are looked for. A ledger is many small records without cycles; at the interpreter's own 700, reading one takes twice as long."""
 
 
 def say(text: str = "") -> None:
@@ -37,6 +40,7 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
     """The command with its errors told in one clear message: what, where, what to type next."""
 
     def main(argv: Sequence[str] | None = None) -> int:
+        gc.set_threshold(*GARBAGE)
         try:
             return command(argv)
         except RunnerError as error:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -33,23 +34,27 @@ SETTINGS = frozenset({"effective_config.yaml", "ledger.jsonl", "run_state.json",
 SECRET = re.compile(rb"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{20,}|fw_[A-Za-z0-9]{20,}|sk-ant-[A-Za-z0-9_-]{20,})")
 
 
-def make(
-    layout: RunLayout, run: RunSummary, target: Path, *, description: str, keys: tuple[str, ...]
-) -> tuple[archive.ArchiveManifest, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """What was put away. rewritten: files that went in without the machine's paths. left: number of files left out, by reason."""
+
+    manifest: archive.ArchiveManifest
+    rewritten: tuple[str, ...]
+    left: Mapping[str, int]
+
+
+def make(layout: RunLayout, run: RunSummary, target: Path, *, description: str, keys: tuple[str, ...]) -> Archived:
     """Write the archive and leave archive_manifest.json in the run; the caller holds the run's lock.
 
-    Returns the manifest and the names of files that went in without the machine's paths. keys: secrets that no file may hold. Raises StateError,
-    before anything is written, when one does.
+    keys: secrets that no file may hold. Raises StateError, before anything is written, when one does, or when a file is not as it is on record.
     """
     is_complete = not run.phase
-    with_world = not is_complete and run.is_simulated
-    files, _ = archive.chosen_files(layout, with_world=with_world)
-    check_no_secret(files, keys)
-    state = load(RunState, layout.run_state)
+    files, left = archive.chosen_files(layout, with_world=not is_complete and run.is_simulated)
+    ledger = entries.read(layout.ledger)
     finished = max((r.updated_at for r in run.phases.values() if r.updated_at is not None), default=None)
-    instead = rewritten(layout, state)
-    prints = archive.fingerprints(files, instead)
-    _check_sound(layout, run, prints)
+    instead = rewritten(layout, ledger)
+    prints = archive.fingerprints(files, instead, sight=keyless(keys))
+    _check_sound(layout, run, ledger, prints)
     if is_complete:
         marked = _mark_archived(layout, run, finished)
         prints |= archive.fingerprints({name: path for name, path in files.items() if path in marked}, {})
@@ -69,12 +74,12 @@ def make(
     )
     where = archive.write(target, manifest, files, instead)
     save(layout.archive_manifest, manifest.model_copy(update={"archive": where, "rewritten": tuple(sorted(instead))}))
-    return manifest, tuple(sorted(instead))
+    return Archived(manifest=manifest, rewritten=tuple(sorted(instead)), left=left)
 
 
-def _check_sound(layout: RunLayout, run: RunSummary, prints: Mapping[str, Fingerprint]) -> None:
+def _check_sound(layout: RunLayout, run: RunSummary, ledger: entries.LedgerRead, prints: Mapping[str, Fingerprint]) -> None:
     """Nothing damaged is put away as proof: every file on record is as it was published. Raises StateError naming the first that is not."""
-    parts = fold(entries.read(layout.ledger).entries).values()
+    parts = fold(ledger.entries).values()
     wanted = {a.path: a.sha256 for part in parts for a in part.attempts if a.is_saved and a.path is not None}
     for slug in run.trials:
         manifest = load(TrialManifest, layout.trial(slug).manifest)
@@ -113,13 +118,14 @@ def _hash_of(layout: RunLayout, instead: Mapping[str, bytes]) -> str:
     return hashlib.sha256(layout.effective_config.read_bytes() if data is None else data).hexdigest()
 
 
-def rewritten(layout: RunLayout, state: RunState | None) -> dict[str, bytes]:
-    """Files that name paths of this machine, as they read without them; files that name none are not listed."""
+def rewritten(layout: RunLayout, got: entries.LedgerRead) -> dict[str, bytes]:
+    """Files that name paths of this machine, as they read without them; files that name none are not listed. Raises StateError, ManifestCorrupt."""
     found: dict[str, bytes] = {}
+    state = load(RunState, layout.run_state)
     config = saved_config(layout)
     bare = without_paths(config)
     is_bare = bare == config
-    ledger = _bare_ledger(layout)
+    ledger = _bare_ledger(layout, got)
     if ledger is not None:
         found[layout.ledger.name] = ledger
     if not is_bare:
@@ -147,17 +153,14 @@ def bare_name(path: str) -> str:
     return PurePosixPath(path).name if PurePosixPath(path).is_absolute() else path
 
 
-def _bare_ledger(layout: RunLayout) -> bytes | None:
+def _bare_ledger(layout: RunLayout, got: entries.LedgerRead) -> bytes | None:
     """The ledger's bytes without machine paths; None when it names none. Raises StateError for a damaged one."""
-    got = entries.read(layout.ledger)
     if not got.is_sound:
         raise StateError("the ledger is damaged", where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` first")
-    lines, is_changed = [], got.torn > 0
-    for entry in got.entries:
-        clean = _bare_entry(entry)
-        is_changed |= clean is not entry
-        lines.append(entries.encode(clean))
-    return b"".join(lines) if is_changed else None
+    clean = [_bare_entry(entry) for entry in got.entries]
+    if got.torn or any(one is not entry for one, entry in zip(clean, got.entries, strict=True)):
+        return b"".join(entries.encode(one) for one in clean)
+    return None
 
 
 def _bare_entry(entry: entries.Entry) -> entries.Entry:
@@ -182,16 +185,20 @@ def _clean(tree: Any) -> Any:
     return MACHINE_PATH.sub("", tree) if isinstance(tree, str) else tree
 
 
-def check_no_secret(files: Mapping[str, Path], keys: tuple[str, ...]) -> None:
-    """Raises StateError naming the first file that holds one of the keys, or something that looks like one."""
+def keyless(keys: tuple[str, ...]) -> archive.Sight:
+    """Lets pass what holds none of the keys, and nothing that looks like one where nothing should; else raises StateError naming the file."""
     known = [key.encode() for key in keys if len(key) >= 8]
     longest = max([200, *(len(key) for key in known)])
-    for name, path in files.items():
+
+    def sight(name: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
         held = b""
-        with path.open("rb") as file:
-            while block := file.read(archive.BLOCK):
-                window = held + block
-                if any(key in window for key in known) or (path.name in SETTINGS and SECRET.search(window)):
-                    hint = "take the key out of the config, change it at the provider, and start again"
-                    raise StateError(f"{name} holds something that looks like an API key; nothing is archived", where=str(path), hint=hint)
-                held = window[-longest:]
+        is_settings = name.rsplit("/", 1)[-1] in SETTINGS
+        for block in blocks:
+            window = held + block
+            if any(key in window for key in known) or (is_settings and SECRET.search(window)):
+                hint = "take the key out of the config, change it at the provider, and start again"
+                raise StateError(f"{name} holds something that looks like an API key; nothing is archived", hint=hint)
+            held = window[-longest:]
+            yield block
+
+    return sight

@@ -8,9 +8,10 @@ noticed wherever it stands, and the member that it stands in can be named. `rest
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal
@@ -74,18 +75,26 @@ def chosen_files(layout: RunLayout, *, with_world: bool) -> tuple[dict[str, Path
     """
     found: dict[str, Path] = {}
     left: dict[str, int] = {}
-    for path in sorted(layout.root.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        name = path.relative_to(layout.root).as_posix()
+    for name, entry in sorted(_below(layout.root, "")):
         reason = _left_out(name, with_world=with_world)
         if reason is not None:
             left[reason] = left.get(reason, 0) + 1
-        elif path.is_symlink() or not path.is_file():
+        elif not entry.is_file(follow_symlinks=False):
             raise StateError(f"{name} is a link or no plain file", where=str(layout.root), hint="put the file itself there, or take the link away")
         else:
-            found[name] = path
+            found[name] = Path(entry.path)
     return found, left
+
+
+def _below(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything below that is no folder, by path in the run; what kind it is costs no further look at the disk."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path, f"{name}/")
+            else:
+                yield name, entry
 
 
 def _left_out(name: str, *, with_world: bool) -> str | None:
@@ -102,9 +111,18 @@ def _left_out(name: str, *, with_world: bool) -> str | None:
     return None
 
 
-def fingerprints(files: Mapping[str, Path], instead: Mapping[str, bytes]) -> dict[str, Fingerprint]:
-    """Of every file, read now. instead: contents that take the place of a file's own."""
-    return {name: _fingerprint(files[name], instead.get(name)) for name in sorted(files)}
+Sight = Callable[[str, Iterable[bytes]], Iterable[bytes]]
+"""Called with a file's name and blocks, which it passes on; it may raise for what it sees in them."""
+
+
+def unseen(name: str, blocks: Iterable[bytes]) -> Iterable[bytes]:
+    """Passes everything."""
+    return blocks
+
+
+def fingerprints(files: Mapping[str, Path], instead: Mapping[str, bytes], *, sight: Sight = unseen) -> dict[str, Fingerprint]:
+    """Of every file, read now and once. instead: contents that take the place of a file's own."""
+    return {name: _fingerprint(sight(name, [instead[name]] if name in instead else _blocks(files[name]))) for name in sorted(files)}
 
 
 def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, Path], instead: Mapping[str, bytes]) -> ArchiveFile:
@@ -140,16 +158,16 @@ def encode_manifest(manifest: ArchiveManifest) -> bytes:
     return encode_json({**tree, "check": seal(tree)})
 
 
-def _fingerprint(path: Path, instead: bytes | None) -> Fingerprint:
+def _fingerprint(blocks: Iterable[bytes]) -> Fingerprint:
     state, size = hashlib.sha256(), 0
-    for block in _blocks(path) if instead is None else [instead]:
+    for block in blocks:
         state.update(block)
         size += len(block)
     return Fingerprint(size=size, sha256=state.hexdigest())
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK):
             yield block
 

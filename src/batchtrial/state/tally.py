@@ -15,9 +15,8 @@ import msgspec
 from batchtrial.errors import IllegalTransition
 from batchtrial.state.entries import Counts
 from batchtrial.state.ledger import Money
-from batchtrial.state.machine import IN_FLIGHT, Event, PartState, step
+from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 
-EVENTS = frozenset(Event)
 ZERO = Decimal(0)
 HEAD_BYTES = 96
 
@@ -74,7 +73,7 @@ class PartTally:
 
     def take(self, line: Line) -> None:
         """The part after the line. Raises IllegalTransition."""
-        event = Event(line.event)
+        event = EVENTS[line.event]
         self.state = step(self.state, event)
         if event in (Event.INTENT, Event.IMPORTED):
             self.last = line.attempt or 1

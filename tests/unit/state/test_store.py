@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchtrial.errors import RunLocked
 from batchtrial.state.store import TEMP_SUFFIX, LockInfo, RunLock, Stamps, encode_json, fingerprint, read_lock, replacing, write_bytes
@@ -86,6 +88,15 @@ def test_json_has_no_numbers_that_are_none() -> None:
     assert encode_json({"é": [1, None]}) == '{\n  "é": [\n    1,\n    null\n  ]\n}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode_json({"risk": float("inf")})
+
+
+TEXTS = st.text(st.characters(codec="utf-8"))
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
+
+
+@given(st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXTS, inner)), max_leaves=20))
+def test_json_is_indented_as_by_the_standard_library(value: object) -> None:
+    assert encode_json(value) == json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False).encode() + b"\n"
 
 
 @pytest.fixture
