@@ -5,6 +5,7 @@ Each session has an environment of its own; uv makes it when uv is there, virtua
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -15,6 +16,8 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "smoke", "alt_smoke", "plan", "docs_lint"]
 
 SDKS = ("fireworks", "openai", "anthropic")
+# Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = ("-n", "auto", "--dist", "worksteal")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,9 @@ class Taken:
 def take(folder: Path, step: str, n_rows: int = 0) -> Taken:
     """Run one step in a process of its own. Raises PhaseFailed with what it said."""
     command = [sys.executable, "-m", "batchtrial.bench.step", str(folder), step, str(n_rows)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Modules are found compiled, as an installed program has them, also where the surroundings forbid Python to keep byte code.
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise PhaseFailed(f"the bench's step {step} failed", where=f"{n_rows} rows", hint=done.stderr.strip()[-2000:])
     return Taken(**json.loads(done.stdout.splitlines()[-1]))

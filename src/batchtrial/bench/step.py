@@ -41,6 +41,8 @@ def do(folder: Path, step: str, n_rows: int) -> None:
     from batchtrial.bench import rig
 
     if step == "questions":
+        for name in PHASES:  # compiled here, before anything is measured
+            import_module(f"batchtrial.phases.{name}")
         rig.make_questions(folder, n_rows)
         return
     with rig.opened(folder) as run:
