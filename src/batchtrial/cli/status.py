@@ -27,8 +27,9 @@ EXAMPLES = """examples:
   batchtrial status --watch                         redrawn every two seconds until Ctrl-C
   batchtrial status --json                          for a program
 
-Runs may be live: nothing is locked and nothing is written. STEPS (wide terminals) has a character per step, from prepare to report:
-# done, > under way, ! failed, . to do.
+Runs may be live: nothing is locked and nothing is written. PARTS: settled of all. REQUESTS: succeeded of all. Wide terminals also show STEPS, a
+character per step from prepare to report (# done, > under way, ! failed, . to do), FAILED (requests that never succeeded), RESERVED (dollars that
+what is in flight may cost) and QUIET (time since the last sign of life).
 """
 
 

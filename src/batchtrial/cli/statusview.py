@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -16,8 +17,8 @@ from batchtrial.state.files import PhaseRecord
 from batchtrial.state.inventory import PHASES, RunSummary, Standing
 from batchtrial.state.machine import IN_FLIGHT, PartState
 
-WIDE = 120
-"""From this many columns on, every figure has a column of its own."""
+LEAST_NAME = 15
+"""Columns that a run's name is never cut below: what a name has that nobody chose."""
 COLOURS = {
     Standing.RUNNING: "green",
     Standing.STOPPING: "yellow",
@@ -36,64 +37,97 @@ def picture(runs: Sequence[RunSummary], now: datetime, width: int) -> Renderable
     """The table of runs, and below it what needs attention."""
     if not runs:
         return Text("no runs here yet")
-    table = wide_table(runs, now) if width >= WIDE else narrow_table(runs, now)
-    return Group(table, *(Text(line, style="dim" if line.startswith(" ") else "", overflow="fold") for line in remarks(runs)))
+    return Group(table(runs, now, width), *map(_remark, remarks(runs)))
+
+
+def _remark(line: str) -> Text:
+    return Text(line, style="dim" if line.startswith(" ") else "", overflow="fold")
 
 
 def screen(runs: Sequence[RunSummary], now: datetime, width: int, height: int, *, is_full: bool) -> RenderableType:
-    """One full screen of `--watch`: the newest runs that fit, and when they were looked at."""
+    """One full screen of `--watch`: the newest runs that fit, at least half of the rows for them, and as many remarks about them as fit below."""
     head = Text(f"{now:%Y-%m-%d %H:%M:%S} UTC   {len(runs)} run{'s' * (len(runs) != 1)}   Ctrl-C ends this view", style="dim")
-    if is_full and runs:
-        return Group(head, *(Text.from_markup(line, overflow="ellipsis") for run in runs for line in details(run, now)))
-    extra = len(list(remarks(runs)))
-    room = max(1, height - 4 - extra)
-    hidden = len(runs) - room
-    more = (Text(f"{hidden} older runs are not shown", style="dim"),) if hidden > 0 else ()
-    return Group(head, *more, picture(runs[-room:], now, width))
+    if not runs:
+        return Group(head, picture(runs, now, width))
+    if is_full:
+        return Group(head, *(Text.from_markup(line, overflow="fold") for run in runs for line in details(run, now)))
+    room = height - 3  # below the head, the names of the columns and a line that tells of older runs
+    told = [(line, -(-cell_len(line) // width) or 1) for line in remarks(runs)]
+    n_shown = max(1, min(len(runs), max(room - sum(rows for _, rows in told), room // 2)))
+    shown, hidden = runs[-n_shown:], len(runs) - n_shown
+    more = (Text(f"{hidden} older run{'s are' if hidden > 1 else ' is'} not shown", style="dim"),) if hidden else ()
+    return Group(head, *more, table(shown, now, width), *_fitting(remarks(shown), room - n_shown, width))
 
 
-def _table(longest_name: int, *columns: tuple[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for name, justify in columns:
-        side: Literal["left", "right"] = "right" if justify == "right" else "left"
-        most = longest_name if name == "RUN" else None
-        table.add_column(name, justify=side, no_wrap=True, overflow="ellipsis", min_width=len(name), max_width=most)
-    return table
+def _fitting(lines: Iterable[str], room: int, width: int) -> Iterator[Text]:
+    """The lines that fit into so many rows, and how many do not. The last line, which says what the letters mean, is told before all others."""
+    found = list(lines)
+    last = found.pop() if found and found[-1].startswith(" ") else None
+    room -= last is not None
+    for place, line in enumerate(found):
+        rows = -(-cell_len(line) // width)
+        if rows + (place + 1 < len(found)) > room:
+            yield Text(f"{len(found) - place} more remarks: `batchtrial status` has them", style="dim")
+            break
+        yield _remark(line)
+        room -= rows
+    if last is not None:
+        yield _remark(last)
 
 
-def narrow_table(runs: Sequence[RunSummary], now: datetime) -> Table:
-    """Fits 80 columns."""
-    table = _table(
-        20, ("RUN", ""), ("", ""), ("STATE", ""), ("STEP", ""), ("PARTS", "right"), ("REQUESTS", "right"), ("SPENT", "right"), ("AGE", "right")
+def table(runs: Sequence[RunSummary], now: datetime, width: int) -> Table:
+    """A line for each run. Where there is room, every figure has a column of its own; where there is little, names are cut and nothing else."""
+    heads, rows = WIDE, [wide_row(run, now) for run in runs]
+    if _room_for_names(heads, rows, width, gap=1) < LEAST_NAME:
+        heads, rows = NARROW, [narrow_row(run, now) for run in runs]
+    longest = max(cell_len(run.run_id) for run in runs)
+    gap = 2 if _room_for_names(heads, rows, width, gap=2) >= longest else 1
+    name = max(min(longest, _room_for_names(heads, rows, width, gap=gap)), len("RUN"))
+    drawn = Table(box=None, padding=(0, gap, 0, 0), header_style="bold", pad_edge=False)
+    drawn.add_column("RUN", width=name, no_wrap=True, overflow="ellipsis")
+    for head, most in zip(heads, _widths(heads, rows), strict=True):
+        drawn.add_column(head, width=most, justify="left" if head in LEFT else "right", no_wrap=True)
+    for run, row in zip(runs, rows, strict=True):
+        drawn.add_row(run.run_id, *row)
+    return drawn
+
+
+NARROW: tuple[str, ...] = ("", "STATE", "STEP", "PARTS", "REQUESTS", "SPENT", "AGE")
+WIDE: tuple[str, ...] = ("", "STATE", "STEPS", "NOW AT", "PARTS", "IN FLIGHT", "REQUESTS", "FAILED", "SPENT", "RESERVED", "AGE", "QUIET")
+LEFT = frozenset({"", "STATE", "STEP", "STEPS", "NOW AT"})
+Row = tuple[str | Text, ...]
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Row]) -> list[int]:
+    return [max(cell_len(head), *(cell_len(str(row[place])) for row in rows)) for place, head in enumerate(heads)]
+
+
+def _room_for_names(heads: Sequence[str], rows: Sequence[Row], width: int, *, gap: int) -> int:
+    return width - sum(_widths(heads, rows)) - gap * len(heads)
+
+
+def narrow_row(run: RunSummary, now: datetime) -> Row:
+    """The cells behind the name, for narrow terminals."""
+    return (flags(run), _standing(run), run.phase or "-", parts(run), requests(run), money(run.money.spent_usd), age(run, now))
+
+
+def wide_row(run: RunSummary, now: datetime) -> Row:
+    """The cells behind the name, for wide terminals."""
+    lost = run.outcomes.total - run.outcomes.succeeded
+    return (
+        flags(run),
+        _standing(run),
+        steps(run),
+        run.phase or "-",
+        parts(run),
+        _number(sum(run.parts.get(state, 0) for state in IN_FLIGHT)),
+        requests(run),
+        Text(_number(lost), style="red" if lost else ""),
+        money(run.money.spent_usd),
+        money(run.money.in_flight_usd),
+        age(run, now),
+        span(now - run.active_at) if run.active_at is not None else "-",
     )
-    for run in runs:
-        table.add_row(run.run_id, flags(run), _standing(run), run.phase or "-", parts(run), requests(run), money(run.money.spent_usd), age(run, now))
-    return table
-
-
-def wide_table(runs: Sequence[RunSummary], now: datetime) -> Table:
-    """For 120 columns and more."""
-    left = (("RUN", ""), ("", ""), ("STATE", ""), ("STEPS", ""), ("NOW AT", ""))
-    figures = ("PARTS", "IN FLIGHT", "REQUESTS", "FAILED", "SPENT", "RESERVED", "AGE", "QUIET")
-    table = _table(36, *left, *((name, "right") for name in figures))
-    for run in runs:
-        lost = run.outcomes.total - run.outcomes.succeeded
-        table.add_row(
-            run.run_id,
-            flags(run),
-            _standing(run),
-            steps(run),
-            run.phase or "-",
-            parts(run),
-            _number(sum(run.parts.get(state, 0) for state in IN_FLIGHT)),
-            requests(run),
-            Text(_number(lost), style="red" if lost else ""),
-            money(run.money.spent_usd),
-            money(run.money.in_flight_usd),
-            age(run, now),
-            span(now - run.active_at) if run.active_at is not None else "-",
-        )
-    return table
 
 
 def _standing(run: RunSummary) -> Text:
@@ -159,7 +193,7 @@ def remarks(runs: Sequence[RunSummary]) -> Iterator[str]:
         lost = run.outcomes.total - run.outcomes.succeeded
         if lost:
             how = ", ".join(f"{n:,} {name}" for name, n in run.outcomes.model_dump().items() if n and name != "succeeded")
-            yield f"{run.run_id}: {how}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded"
+            yield f"{run.run_id}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded ({how})"
         if run.standing is Standing.KILLED:
             yield f"{run.run_id}: its process died; `batchtrial resume --run_id {run.run_id}` goes on"
         for problem in run.problems:
@@ -185,7 +219,9 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         yield f"  asks       {escape(run.backend)}, {escape(run.model)}, {len(run.trials)} trial{'s' * (len(run.trials) != 1)}"
     for slug in run.trials:
         report = run.root / slug / "reports" / "report.md"
-        yield f"    {escape(slug)}" + (f"  {escape(str(report))}" if report.exists() else "")
+        yield f"  trial      {escape(slug)}"
+        if report.exists():
+            yield f"  report     {escape(str(report))}"
     if run.owner is not None and run.standing.is_live:
         yield f"  process    {run.owner.pid} on {escape(run.owner.host)}, for {span(now - run.owner.started_at)}"
     if run.started_at is not None:

@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -22,10 +24,10 @@ from tests.unit.tooling.rundir import SLUG, START, make_run, ticking, tree
 from batchtrial.cli import statusview
 from batchtrial.cli.status import main, watch
 from batchtrial.run.plan import NAMES
-from batchtrial.state.entries import encode, read
+from batchtrial.state.entries import Counts, encode, read
 from batchtrial.state.files import BuildManifest, PhaseRecord, RunState, load, save
 from batchtrial.state.inventory import PHASES, Inventory, RunReader, RunSummary, Standing
-from batchtrial.state.ledger import Ledger
+from batchtrial.state.ledger import Ledger, Money
 from batchtrial.state.machine import PartState
 from batchtrial.state.owner import is_alive
 from batchtrial.state.store import LockInfo, RunLock
@@ -160,17 +162,40 @@ def test_a_run_that_grows_and_vanishes_while_it_is_watched(tmp_path: Path) -> No
     assert inventory.look() == ()
 
 
-def test_the_table_fits_80_and_140_columns(tmp_path: Path) -> None:
+def large(run: RunSummary, run_id: str) -> RunSummary:
+    """The run with figures as wide as they come."""
+    money = Money(spent_usd=Decimal("1234.5"), in_flight_usd=Decimal("0.5"))
+    return replace(run, run_id=run_id, parts={PartState.SETTLED: 4000}, n_requests=40_000, outcomes=Counts(succeeded=39_999, expired=1), money=money)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 140])
+def test_only_names_are_cut_to_fit_the_terminal(tmp_path: Path, width: int) -> None:
     make_run(tmp_path, "r20261122103000", n_parts=4, n_settled=2, mode="dry_run")
     make_run(tmp_path, "r20261122103000-with-a-rather-long-name-of-its-own", n_settled=None)
-    runs = Inventory(tmp_path).look()
-    for width in (80, 140):
-        text = drawn(runs, width)
-        assert max(len(line) for line in text.splitlines()) <= width
-        for word in ("r20261122103000", "partial", "finished", "2/4", "$0.5000"):
-            assert word in text
-    assert "RESERVED" in drawn(runs, 140)
-    assert "S simulated answers" in drawn(runs, 80)
+    some, many = Inventory(tmp_path).look()
+    text = drawn((some, large(many, many.run_id)), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    first, second = (line.split() for line in text.splitlines()[1:3])
+    assert first[0] == "r20261122103000"
+    assert second[0][:10] == "r202611221"
+    assert {"S", "partial", "submit", "2/4", "2/8", "$0.5000", "3h"} <= set(first)
+    assert {"finished", "4,000/4,000", "39,999/40,000", "$1,234.50", "3h"} <= set(second)
+    assert ("RESERVED" in text) is (width >= 120)
+    assert "S simulated answers" in text
+
+
+@pytest.mark.parametrize("height", [10, 24, 100])
+def test_a_screen_holds_the_newest_runs_and_what_is_wrong_with_them(tmp_path: Path, height: int) -> None:
+    make_run(tmp_path)
+    one = looked(tmp_path)
+    runs = tuple(replace(one, run_id=f"r{k:02d}", problems=("something that takes more than one line to be said " * 3,)) for k in range(20))
+    out = io.StringIO()
+    Console(file=out, width=80).print(statusview.screen(runs, LATER, 80, height, is_full=False))
+    lines = out.getvalue().splitlines()
+    assert len(lines) <= height
+    assert any(line.startswith("r19") for line in lines)
+    assert sum(line.startswith("r") and "finished" in line for line in lines) >= min(20, (height - 3) // 2)
+    assert any("more remarks" in line for line in lines) is (height < 100)
 
 
 def test_json_carries_every_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
