@@ -44,7 +44,7 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
         try:
             return command(argv)
         except RunnerError as error:
-            complain(f"{'stopped' if error.exit_code == INTERRUPTED else 'error'}: {error}")
+            complain(str(error) if error.exit_code == INTERRUPTED else f"error: {error}")
             return error.exit_code
         except KeyboardInterrupt:
             complain("stopped: interrupted before anything was begun")

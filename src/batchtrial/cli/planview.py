@@ -62,7 +62,7 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
         n_requests, n_in, n_out = n_requests + n, n_in + tokens_in, n_out + tokens_out
         users = [trial.slug for trial in trials if arm in trial.arms]
         shared = f", shared by {len(users)} trials" if len(users) > 1 else ""
-        yield f"  arm      {arm.name}: {len(slices)} parts, {n} requests{shared}"
+        yield f"  arm      {arm.name}: {len(slices)} part{'s' * (len(slices) != 1)}, {n} requests{shared}"
     yield f"  total    {len(arms) * len(slices)} parts, {n_requests} requests"
     yield f"  tokens   about {n_in:,} in, at most {n_out:,} out"
     money = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"

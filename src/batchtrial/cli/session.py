@@ -131,7 +131,7 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
         try:
             finished = _execute(session, ask, services, stop)
         except Stopped as error:
-            complain(f"stopped: {error}")
+            complain(str(error))
             complain(f"  go on with: {resume_command(ask, run_id)}")
             return INTERRUPTED
         except (RunnerError, OSError) as error:

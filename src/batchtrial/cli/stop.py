@@ -119,7 +119,8 @@ def _folder_flag(folder: Path) -> str:
 
 def _where_it_stands(run: RunSummary) -> str:
     flight = f", {run.in_flight_requests:,} requests in flight at the provider ({money(run.money.in_flight_usd)})" if run.in_flight_requests else ""
-    return f"{parts(run)} parts settled, {outcomes(run)}, {money(run.money.spent_usd)} spent{flight}"
+    spent = money(run.money.spent_usd) if run.money.spent_usd else "nothing"
+    return f"{parts(run)} parts settled, {outcomes(run)}, {spent} spent{flight}"
 
 
 main = framed(_command)

@@ -1,6 +1,6 @@
 """Metrics by name: the built-in ones, and a user's own as `package.module:function`.
 
-A metric of your own, in a file `tolerant.py` beside the config:
+A metric of your own, in a file `tolerant.py` in the working directory:
 
     def numeric(item, text):
         '''Right when the last number of the answer equals the accepted one.'''
