@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,14 @@ from batchtrial.phases.measures import MEASURES, RATES, SCORE_COLUMNS
 from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
 from batchtrial.phases.sink import Sink, publishing
-from batchtrial.records import Item, Outcome, Verdict
+from batchtrial.records import Outcome, Verdict
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.sources import default_metric
 from batchtrial.state.files import PreparedManifest
 
 FORM: Final = 1
 STAGE: Final = "scored"
-BLOCK: Final = 512
+BLOCK: Final = 1024
 """Items whose answers in all arms are scored together."""
 
 
@@ -132,29 +133,30 @@ class Desk:
     def _scores(self, begin: int, texts: Sequence[Sequence[str | None]]) -> list[list[ItemScore | None]]:
         """Scores of every arm's answers, in their order.
 
-        Block by block, each with all its arms: what a scorer has worked out for a passage is still at hand for the next arm.
+        Block by block, each with all its arms: what a scorer works out for a passage serves every arm.
         """
         scores: list[list[ItemScore | None]] = [[None] * len(one) for one in texts]
-        n_items = len(texts[0]) // self.arms[0][0].samples
+        k = [arm.samples for arm, _ in self.arms]
+        n_items = len(texts[0]) // k[0]
         for first in range(0, n_items, BLOCK):
-            last = min(first + BLOCK, n_items)
-            items = self.questions.read(begin + first, begin + last)
-            golds = [self.scorer_by_set[item.dataset].prepare_gold(item) for item in items]
-            for (arm, _), answers, into in zip(self.arms, texts, scores, strict=True):
-                for scorer, places in self._by_scorer(items, first, arm.samples):
-                    there = [place for place in places if answers[place] is not None]
-                    own = [golds[place // arm.samples - first] for place in there]
-                    for place, score in zip(there, scorer.score_all(own, [answers[place] or "" for place in there]), strict=True):
-                        into[place] = score
+            items = self.questions.read(begin + first, begin + min(first + BLOCK, n_items))
+            numbers_by_set: dict[str, list[int]] = defaultdict(list)
+            for number, item in enumerate(items):
+                numbers_by_set[item.dataset].append(number)
+            for name, numbers in numbers_by_set.items():
+                scorer = self.scorer_by_set[name]
+                golds = list(zip(numbers, scorer.prepare_golds([items[number] for number in numbers]), strict=True))
+                asked = [
+                    (into, place, gold, text)
+                    for own, into, n in zip(texts, scores, k, strict=True)
+                    for number, gold in golds
+                    for place in range((first + number) * n, (first + number + 1) * n)
+                    if (text := own[place]) is not None
+                ]
+                found = scorer.score_all([one[2] for one in asked], [one[3] for one in asked])
+                for (into, place, _, _), score in zip(asked, found, strict=True):
+                    into[place] = score
         return scores
-
-    def _by_scorer(self, items: Sequence[Item], first: int, k: int) -> list[tuple[Scorer, list[int]]]:
-        """Places of requests by the scorer of their item."""
-        found: dict[int, tuple[Scorer, list[int]]] = {}
-        for number, item in enumerate(items, first):
-            scorer = self.scorer_by_set[item.dataset]
-            found.setdefault(id(scorer), (scorer, []))[1].extend(range(number * k, number * k + k))
-        return list(found.values())
 
 
 _NUMBERS: Final = ("em", "f1", "abstain_rate", "false_answer_rate", "unsupported_rate", "overlap")

@@ -30,6 +30,7 @@ _SUSPECT = re.compile(rb"[\x00-\x08\x0e-\x1b\x7f-\xff](?:(?=a|the)|(?<=[ane].))"
 _MAX_SCANNED = 64  # longer characters in a text; beyond it the scan costs more than the regular expression
 _CONTROL = 1  # stands for every control character that is no white space
 _PUNCTUATION = string.punctuation.encode("ascii")
+_ASCII = bytes(range(128))
 
 
 def _blanking(spaced: bytes) -> bytes:
@@ -48,11 +49,14 @@ def _folding(spaced: bytes) -> bytes:
     return bytes(table)
 
 
+_BETWEEN = "\0"  # stands between texts that pass a table together
+
+
 @cache
-def _keeping_line_ends(folding: bytes) -> bytes:
-    """The table with line ends left as they are."""
+def _keeping_borders(folding: bytes) -> bytes:
+    """The table with the sign between texts left as it is."""
     table = bytearray(folding)
-    table[ord("\n")] = ord("\n")
+    table[ord(_BETWEEN)] = ord(_BETWEEN)
     return bytes(table)
 
 
@@ -79,27 +83,45 @@ class Normalizer:
         return [token for token in self.blanked(text).split() if token not in ARTICLES]
 
     def all_tokens(self, texts: Sequence[str]) -> list[list[str]]:
-        """`tokens` of each text; cheaper for some short ones, which pass the table in one row."""
-        row = "\n".join(texts)
-        if texts and row.isascii() and row.count("\n") == len(texts) - 1:
-            raw = row.encode("ascii").translate(_keeping_line_ends(self.folding), self.deleted)
+        """`tokens` of each text, and cheaper."""
+        return [[token for token in blanked.split() if token not in ARTICLES] for blanked in self.all_blanked(texts)]
+
+    def all_blanked(self, texts: Sequence[str]) -> list[str]:
+        """`blanked` of each text, and cheaper: those in plain ASCII pass the table in one row."""
+        plain = [text for text in texts if text.isascii()]
+        row = _BETWEEN.join(plain)
+        if plain and row.count(_BETWEEN) == len(plain) - 1:
+            raw = row.encode("ascii").translate(_keeping_borders(self.folding), self.deleted)
             if _CONTROL not in raw:
-                return [[token for token in line.split() if token not in ARTICLES] for line in raw.decode("ascii").split("\n")]
-        return [self.tokens(text) for text in texts]
+                done = raw.decode("ascii").split(_BETWEEN)
+                if len(done) == len(texts):
+                    return done
+                next_one = iter(done).__next__
+                return [next_one() if text.isascii() else self.blanked(text) for text in texts]
+        return [self.blanked(text) for text in texts]
 
     def blanked(self, text: str) -> str:
-        """Lowered, without punctuation; any article left in it is a whole token, so the rest is a matter of splitting.
+        """Lowered, without punctuation; any article left in it is a whole token, so the rest is a matter of splitting at plain spaces.
 
         Every token of the normalised text is a substring of this string; not every substring is a token.
         """
-        if text.isascii():
-            raw = text.encode("ascii").translate(self.folding, self.deleted)
-            if _CONTROL not in raw:
-                return raw.decode("ascii")
-        raw = self.fold(text).encode("utf-8", "surrogatepass").translate(self.blanking, self.deleted)
+        raw = text.encode("utf-8", "surrogatepass")
+        # What stands beyond ASCII is mostly a dash or a quote here and there, of which folding changes nothing: then the table lowers the rest.
+        beyond = "" if len(raw) == len(text) else raw.translate(None, _ASCII).decode("utf-8", "surrogatepass")
+        if not beyond or self.fold(beyond) == beyond:
+            raw = raw.translate(self.folding, self.deleted)
+            is_done = _CONTROL not in raw
+        else:
+            is_done = False
+        if not is_done:
+            raw = self.fold(text).encode("utf-8", "surrogatepass").translate(self.blanking, self.deleted)
         folded = raw.decode("utf-8", "surrogatepass")
+        if is_done and not beyond:
+            return folded
         is_safe = len(raw) - len(folded) <= _MAX_SCANNED and _SUSPECT.search(raw) is None
-        return folded if is_safe else ARTICLE.sub(" ", folded)
+        folded = folded if is_safe else ARTICLE.sub(" ", folded)
+        # Unicode has more spaces than one; folding makes none.
+        return " ".join(folded.split()) if beyond and beyond.split() != [beyond] else folded
 
 
 def _fold_squad(text: str) -> str:

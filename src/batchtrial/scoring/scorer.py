@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,9 +18,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.records import Item
 from batchtrial.scoring.abstention import is_abstention
 from batchtrial.scoring.match import HIT, MISS, EmF1, Golds, Metric
-from batchtrial.scoring.unsupported import OverlapRule, overlap
-
-_BLOCK = 64
+from batchtrial.scoring.unsupported import OverlapRule, all_overlaps, overlap
 
 CustomMetric = Callable[[Item, str], Mapping[str, float] | float]
 """A user's metric: item and answer in, one number or named numbers out."""
@@ -76,11 +75,16 @@ class Scorer:
 
     def prepare_gold(self, item: Item) -> Gold:
         """Once per item; answers of any number can be scored against it."""
-        return Gold(
-            None if item.is_unanswerable else self.metric.golds(item.answers),
-            item.context if item.kind == "open" else None,
-            item if self.main or self.further else None,
-        )
+        return self.prepare_golds([item])[0]
+
+    def prepare_golds(self, items: Sequence[Item]) -> list[Gold]:
+        """`prepare_gold` of each item, and cheaper."""
+        found = self.metric.all_golds([item.answers for item in items])
+        is_kept = bool(self.main or self.further)
+        return [
+            Gold(None if item.is_unanswerable else golds, item.context if item.kind == "open" else None, item if is_kept else None)
+            for item, golds in zip(items, found, strict=True)
+        ]
 
     def score(self, gold: Gold, text: str) -> ItemScore:
         """Raises ConfigError when a user's metric returns what is no number."""
@@ -89,36 +93,31 @@ class Scorer:
             match = self._by_user(gold, gold.item, text, custom)
         else:
             match = MISS if gold.golds is None else self.metric.match(gold.golds, text)
-        return self._ruled(gold, text, match, custom)
+        abstained = _abstained(gold, match, text)
+        is_read = gold.context is not None and not abstained
+        share = overlap(gold.context or "", text, min_token_overlap=self.rule.min_token_overlap) if is_read else None
+        return self._ruled(gold, match, abstained, share, custom)
 
     def score_all(self, golds: Sequence[Gold], texts: Sequence[str]) -> list[ItemScore]:
-        """As `score` for each pair, and cheaper; any number of pairs."""
+        """As `score` for each pair, and cheaper for some hundreds of them."""
         if self.main or self.further:
             return [self.score(gold, text) for gold, text in zip(golds, texts, strict=True)]
-        if len(golds) != len(texts):
-            raise ValueError(f"{len(golds)} golds for {len(texts)} texts")
-        scores: list[ItemScore] = []
-        # In blocks small enough that their texts are still in the processor's cache for the next step.
-        for start in range(0, len(texts), _BLOCK):
-            block = list(zip(golds[start : start + _BLOCK], texts[start : start + _BLOCK], strict=True))
-            open_pairs = [(gold.golds, text) for gold, text in block if gold.golds is not None]
-            matches = iter(self.metric.match_all(open_pairs))
-            scores += [self._ruled(gold, text, MISS if gold.golds is None else next(matches), {}) for gold, text in block]
-        return scores
+        found = iter(self.metric.match_all([(gold.golds, text) for gold, text in zip(golds, texts, strict=True) if gold.golds is not None]))
+        matches = [MISS if gold.golds is None else next(found) for gold in golds]
+        abstained = list(map(_abstained, golds, matches, texts))
+        read = [gold.context is not None and not is_out for gold, is_out in zip(golds, abstained, strict=True)]
+        pairs = [(gold.context or "", text) for gold, text in compress(zip(golds, texts, strict=True), read)]
+        shares = iter(all_overlaps(pairs, min_token_overlap=self.rule.min_token_overlap) if pairs else ())
+        return [
+            self._ruled(gold, match, is_out, next(shares) if is_read else None, {})
+            for gold, match, is_out, is_read in zip(golds, matches, abstained, read, strict=True)
+        ]
 
-    def _ruled(self, gold: Gold, text: str, match: EmF1, custom: dict[str, float]) -> ItemScore:
-        """The rules that hold for every metric, over what the metric found."""
-        em, f1 = match
+    def _ruled(self, gold: Gold, match: EmF1, abstained: bool, share: float | None, custom: dict[str, float]) -> ItemScore:
+        """The rules that hold for every metric, over what the metric and the word heuristic found."""
         is_unanswerable = gold.golds is None
-        abstained = (em == 0 or is_unanswerable) and is_abstention(text)
-        if abstained:
-            em, f1 = HIT if is_unanswerable else MISS
-        elif is_unanswerable:
-            em, f1 = MISS
-        share = unsupported = None
-        if gold.context is not None:
-            share = None if abstained else overlap(gold.context, text, min_token_overlap=self.rule.min_token_overlap)
-            unsupported = share is not None and share < self.rule.threshold
+        em, f1 = HIT if abstained and is_unanswerable else MISS if abstained or is_unanswerable else match
+        unsupported = None if gold.context is None else share is not None and share < self.rule.threshold
         return ItemScore(em, f1, abstained, not abstained if is_unanswerable else None, unsupported, share, custom)
 
     def _by_user(self, gold: Gold, item: Item, text: str, custom: dict[str, float]) -> EmF1:
@@ -139,6 +138,11 @@ class Scorer:
                 hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1',
             )
         return int(em), float(f1)
+
+
+def _abstained(gold: Gold, match: EmF1, text: str) -> bool:
+    """Abstaining words that are themselves an accepted answer are an answer."""
+    return (match[0] == 0 or gold.golds is None) and is_abstention(text)
 
 
 def _numbers(name: str, returned: Mapping[str, float] | float) -> dict[str, float]:

@@ -22,15 +22,16 @@ def count_tokens(texts: Sequence[str]) -> list[int]:
     data = np.frombuffer(("\n" + "\n".join(texts) + "\n\n\n\n").encode("utf-8", "surrogatepass"), dtype=np.uint8)
     is_space = (data == _SPACE) | (data == _BETWEEN)
     starts = np.flatnonzero(is_space[:-1] & ~is_space[1:]) + 1
-    kept = starts[~_is_article(data, is_space, starts)]
     ends = np.flatnonzero(data == _BETWEEN)[1 : len(texts) + 1]
-    counts: list[int] = np.diff(np.searchsorted(kept, ends), prepend=0).tolist()
+    before = np.searchsorted(starts, ends) - np.searchsorted(_articles(data, is_space, starts), ends)
+    counts: list[int] = np.diff(before, prepend=0).tolist()
     return counts
 
 
-def _is_article(data: NDArray[np.uint8], is_space: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Whether the token that begins at each of `starts` is a, an or the; same shape as starts."""
-    first, second = data[starts], data[starts + 1]
-    found: NDArray[np.bool_] = (first == _A) & (is_space[starts + 1] | ((second == _N) & is_space[starts + 2]))
-    found |= (first == _T) & (second == _H) & (data[starts + 2] == _E) & is_space[starts + 3]
-    return found
+def _articles(data: NDArray[np.uint8], is_space: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Those of `starts` at which the token a, an or the begins."""
+    first = data[starts]
+    a, the = starts[first == _A], starts[first == _T]
+    a = a[is_space[a + 1] | ((data[a + 1] == _N) & is_space[a + 2])]
+    the = the[(data[the + 1] == _H) & (data[the + 2] == _E) & is_space[the + 3]]
+    return np.sort(np.concatenate((a, the)))

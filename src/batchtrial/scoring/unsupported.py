@@ -6,9 +6,14 @@ supported, and no packaged model did measurably better on small samples. Read it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.normalize import TRIVIAQA
@@ -23,6 +28,8 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 _FEWEST_LETTERS = 4  # that a beginning of a word must have to stand for the word
 _MOST_READ = 160  # characters of an answer
 _LONGEST_WORD = 40  # letters; a longer one must be there exactly
+_NO_WORD = ""  # what is looked for in place of a common word
+_MOST_NEEDLES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,31 +57,68 @@ def overlap(context: str, text: str, *, min_token_overlap: float = 0.6) -> float
     Only the first 160 characters are read: a verbose answer makes its claim first. None when there is no word to look for.
     The share is what a sweep over thresholds needs: an answer is flagged at threshold t when its share is below t.
     """
-    if len(text) > _MOST_READ:
-        text = text[: text.rfind(" ", 0, _MOST_READ) + 1 or _MOST_READ]
-    words = [word for word in TRIVIAQA.blanked(text).split() if word not in _COMMON]
-    if not words:
-        return None
-    passage, cuts, n_found = _spaced(context), _cuts(min_token_overlap), 0
-    for word in words:
-        n_letters = len(word)
-        if _FEWEST_LETTERS <= n_letters < _LONGEST_WORD and word.isalpha():
-            n_found += f" {word[: cuts[n_letters]]}" in passage
-        else:
-            n_found += f" {word} " in passage
-    return n_found / len(words)
+    return all_overlaps([(context, text)], min_token_overlap=min_token_overlap)[0]
 
 
-# A passage is asked about once for each arm, in a row.
+def all_overlaps(pairs: Sequence[tuple[str, str]], *, min_token_overlap: float = 0.6) -> list[float | None]:
+    """`overlap` of each passage and answer; cheap for some hundreds of pairs, whose words polars looks up at once."""
+    needle = _needles(min_token_overlap).__getitem__
+    needles: list[str] = []
+    ends = [0]
+    for answer in TRIVIAQA.all_blanked([_head(text) for _, text in pairs]):
+        needles += filter(None, map(needle, answer.split()))
+        ends.append(len(needles))
+    n_words = np.diff(ends)
+    owners = np.repeat(np.arange(len(pairs)), n_words)
+    found = owners[_are_in([_spaced(context) for context, _ in pairs], owners, needles)]
+    n_found = np.bincount(found, minlength=len(pairs))
+    return [found / words if words else None for found, words in zip(n_found.tolist(), n_words.tolist(), strict=True)]
+
+
+def _are_in(passages: Sequence[str], owners: NDArray[np.intp], needles: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether each needle is in the passage whose number stands beside it in `owners`."""
+    try:
+        columns = [pl.Series("passage", passages, dtype=pl.String).gather(owners), pl.Series("needle", needles, dtype=pl.String)]
+    except UnicodeEncodeError:  # half of a surrogate pair, which only Python's own search takes
+        return np.array([needle in passages[owner] for owner, needle in zip(owners, needles, strict=True)], dtype=np.bool_)
+    return pl.DataFrame(columns).select(pl.col("passage").str.contains(pl.col("needle"), literal=True)).to_series().to_numpy()
+
+
+def _head(text: str) -> str:
+    """What is read of an answer."""
+    return text if len(text) <= _MOST_READ else text[: text.rfind(" ", 0, _MOST_READ) + 1 or _MOST_READ]
+
+
+# A passage is asked about once for each arm.
 @lru_cache(maxsize=2048)
 def _spaced(context: str) -> str:
     """The passage's words, a space before and behind each."""
-    blanked = TRIVIAQA.blanked(context)
-    return f" {blanked if blanked.isascii() else ' '.join(blanked.split())} "
+    return f" {TRIVIAQA.blanked(context)} "
 
 
-@lru_cache(maxsize=64)
-def _cuts(min_token_overlap: float) -> tuple[int, ...]:
-    """Letters that must agree, by length of the word."""
-    # 1e-9 less, because a product such as 0.55 * 20 comes out a little above the whole number that it is.
-    return tuple(max(ceil(n * min_token_overlap - 1e-9), min(n, _FEWEST_LETTERS)) for n in range(_LONGEST_WORD))
+class _Needles(dict[str, str]):
+    """What to look for in a passage, by word of an answer: the word or its beginning, nothing for a common word.
+
+    Answers say the same words again and again, so that most are looked up and not worked out.
+    """
+
+    def __init__(self, min_token_overlap: float) -> None:
+        # Letters that must agree, by length of the word; 1e-9 less, because a product such as 0.55 * 20 comes out a little above the whole
+        # number that it is.
+        self._cuts = tuple(max(ceil(n * min_token_overlap - 1e-9), min(n, _FEWEST_LETTERS)) for n in range(_LONGEST_WORD))
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= _MOST_NEEDLES:
+            self.clear()
+        n_letters = len(word)
+        if word in _COMMON:
+            needle = _NO_WORD
+        elif _FEWEST_LETTERS <= n_letters < _LONGEST_WORD and word.isalpha():
+            needle = f" {word[: self._cuts[n_letters]]}"
+        else:
+            needle = f" {word} "
+        self[word] = needle
+        return needle
+
+
+_needles = lru_cache(maxsize=16)(_Needles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batchtrial.scoring.match import Metric
@@ -41,6 +41,7 @@ def test_fast_equals_the_official_definition(metric: Metric, answers: list[str],
 
 
 @EACH_METRIC
+@settings(deadline=None)  # the first look-up starts polars
 @given(
     cases=st.lists(
         st.tuples(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchtrial.errors import ConfigError
-from batchtrial.scoring.unsupported import _COMMON, OverlapRule, overlap
+from batchtrial.scoring.unsupported import _COMMON, OverlapRule, all_overlaps, overlap
 
 from .oracle import triviaqa_normal
 
@@ -30,6 +30,7 @@ def plain_overlap(context: str, text: str, least: float) -> float | None:
     return sum(map(is_there, words)) / len(words) if words else None
 
 
+@settings(deadline=None)  # the first look-up starts polars
 @given(st.lists(WORDS, max_size=8).map(" ".join), st.lists(WORDS, max_size=8).map(" ".join), st.sampled_from([0.0, 0.5, 0.6, 0.8, 1.0]))
 def test_share_equals_the_plain_definition(context: str, text: str, least: float) -> None:
     assert overlap(context, text, min_token_overlap=least) == plain_overlap(context, text, least)
@@ -69,3 +70,11 @@ def test_only_the_beginning_of_a_long_answer_is_read() -> None:
 def test_a_rule_outside_its_range_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"1\.5 is not between 0 and 1"):
         OverlapRule(threshold=1.5)
+
+
+def test_many_at_once_equal_one_by_one() -> None:
+    texts = ["", "the of", "The bridge was designed by Telford.", "zinc \ud800 oil", "Iron—chains\u2003soaked", "x" * 50 + " bridge " * 40]
+    pairs = [(context, text) for context in (PASSAGE, "", "oil \ud800") for text in texts]
+    assert all_overlaps(pairs) == [overlap(context, text) for context, text in pairs]
+    assert all_overlaps([("oil \ud800", "oil \ud800")]) == [1.0]
+    assert all_overlaps([]) == []
