@@ -16,9 +16,10 @@ from batchtrial.keys import check_run_id
 from batchtrial.run.portable import make
 from batchtrial.state import archive as archives
 from batchtrial.state import restore as restores
-from batchtrial.state.inventory import PREFIX, RunReader, RunSummary
+from batchtrial.state.inventory import RunReader, RunSummary
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import RunLock
+from batchtrial.state.upgrade import refuse_earlier
 
 EXAMPLES = """examples:
   batchtrial archive --run_id r20261122103000                    into experiments/archives/run_r20261122103000.zip
@@ -56,7 +57,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         return verify(given.verify, is_json=given.json)
     if given.restore is not None:
         return restore(given.restore, folder)
-    layout = RunLayout(folder / f"{PREFIX}{check_run_id(given.run_id)}")
+    layout = RunLayout.of(folder, check_run_id(given.run_id))
     if given.output is not None and given.output.is_dir():
         raise ConfigError(f"{given.output} is a folder", where="--output", hint="name the file, such as archives/x.zip")
     if given.dry_run:
@@ -73,20 +74,14 @@ def default_target(layout: RunLayout) -> Path:
 def _archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
     """The run as it is now. Raises RunStateMissing, StateError."""
     layout = reader.layout
-    if not layout.root.is_dir():
-        raise RunStateMissing(
-            f"there is no run {layout.root.name.removeprefix(PREFIX)}",
-            where=str(layout.root.parent),
-            hint="`batchtrial status` lists the runs there are",
-        )
+    layout.check_there()
+    refuse_earlier(layout)
     run = reader.look()
-    if run.standing == "earlier":
-        raise StateError(f"{run.run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run.run_id}` takes it over first")
     if run.phase and not allow_incomplete:
         raise StateError(
             f"{run.run_id} is not finished: {run.phase} is still to do",
             where=str(layout.root),
-            hint=f"`batchtrial resume --run_id {run.run_id}` goes on; --allow_incomplete archives it as it is",
+            hint=f"`batchtrial resume {layout.flags}` goes on; --allow_incomplete archives it as it is",
         )
     return run
 
@@ -139,7 +134,8 @@ def verify(path: Path, *, is_json: bool) -> int:
         return 1 if faults else 0
     for fault in faults:
         complain(f"damaged: {fault}")
-    say(f"{path}: {len(faults)} of its parts are not as they were archived" if faults else f"{path}: everything is as it was archived")
+    found = f"{len(faults)} faults; nothing else has changed" if faults else "everything is as it was archived"
+    say(f"{path}: {found}")
     return 1 if faults else 0
 
 
@@ -148,11 +144,10 @@ def restore(path: Path, folder: Path) -> int:
     if not path.is_file():
         raise RunStateMissing(f"there is no archive {path}", where="--restore")
     root, manifest = restores.restore(path, folder)
-    where = "" if folder == Path("experiments") else f" --experiments_dir {folder}"
     say(f"restored {manifest.run_id}: {len(manifest.files)} files in {root}")
-    say(f"look at it with: batchtrial status --run_id {manifest.run_id}{where}")
+    say(f"look at it with: batchtrial status {RunLayout(root).flags}")
     if not manifest.is_complete:
-        say(f"go on with: batchtrial resume --run_id {manifest.run_id}{where}")
+        say(f"go on with: batchtrial resume {RunLayout(root).flags}")
     return 0
 
 

@@ -82,7 +82,7 @@ def _delete_all(found: Sequence[Rubbish], folder: Path) -> int:
     """Each run's rubbish under that run's lock, so that nobody starts it meanwhile; looked at once more after the lock is taken."""
     code = 0
     for one in found:
-        layout = RunLayout(folder / f"run_{one.run_id}")
+        layout = RunLayout.of(folder, one.run_id)
         if not layout.root.is_dir():
             delete(one)
             continue

@@ -100,7 +100,7 @@ def compatibility(a: Side, b: Side, found: Sequence[Check]) -> Iterator[str]:
 
 
 HEADER = ("control", "treatment", "difference", "interval", "adjusted p", "pairs", "verdict")
-WIDTHS = (8, 9, 10, 18, 10, 6)
+WIDTHS = (8, 9, 10, 18, 14, 6)
 
 
 def _row(head: str, cells: Sequence[str]) -> str:

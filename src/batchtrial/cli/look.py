@@ -21,9 +21,8 @@ from batchtrial.state.store import Stamps
 
 def view_of(experiments: Path, run_id: str) -> View:
     """The run as it is on disk; nothing is written. Raises RunStateMissing."""
-    layout = RunLayout(experiments / f"run_{check_run_id(run_id)}")
-    if not layout.root.is_dir():
-        raise RunStateMissing(f"there is no run {run_id}", where=str(experiments), hint="`batchtrial status` lists the runs there are")
+    layout = RunLayout.of(experiments, check_run_id(run_id))
+    layout.check_there()
     config = saved_config(layout)
     limits = Wiring(config, Place(layout=layout, trials=lambda: ()), os.environ).codec.limits
     return look(layout, config, fold(read(layout.ledger).entries), Stamps(layout.root, layout.stamps), limits)

@@ -15,14 +15,15 @@ from batchtrial.cli.frame import complain, framed, say, set_up_logging
 from batchtrial.cli.run import experiments_dir
 from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.model import Config
-from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.errors import StateError
 from batchtrial.keys import check_run_id
 from batchtrial.providers.base import Provider
 from batchtrial.run.diagnose import Diagnosis, Examiner
 from batchtrial.run.mend import mend
-from batchtrial.state.inventory import PREFIX, RunReader, Standing
+from batchtrial.state.inventory import RunReader
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import RunLock
+from batchtrial.state.upgrade import refuse_earlier
 
 EXAMPLES = """examples:
   batchtrial repair --run_id r20261122103000 --check      what is wrong, and what could be done; writes nothing
@@ -56,12 +57,10 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
     folder = experiments_dir(given.experiments_dir, os.environ)
-    layout = RunLayout(folder / f"{PREFIX}{check_run_id(given.run_id)}")
-    if not layout.root.is_dir():
-        raise RunStateMissing(f"there is no run {given.run_id}", where=str(folder), hint="`batchtrial status` lists the runs there are")
+    layout = RunLayout.of(folder, check_run_id(given.run_id))
+    layout.check_there()
+    refuse_earlier(layout)
     run = RunReader(layout).look()
-    if run.standing is Standing.EARLIER:
-        raise StateError(f"{run.run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run.run_id}` takes it over first")
     examiner = examiner_of(layout, replay_dir=given.replay_dir, assume_unsent=given.assume_unsent, is_live=run.standing.is_live)
     if given.check:
         return check(examiner, is_json=given.json)
@@ -109,7 +108,6 @@ def repair(examiner: Examiner, *, clock: Callable[[], datetime]) -> int:
 
 
 def _sum_up(found: Diagnosis) -> int:
-    run_id = found.layout.root.name.removeprefix(PREFIX)
     if found.is_sound:
         say(f"{found.layout.root.name}: every file is as it should be; nothing to repair")
         return 0
@@ -120,8 +118,7 @@ def _sum_up(found: Diagnosis) -> int:
         complain(f"error: {finding}")
     if found.hopeless:
         return StateError.exit_code
-    where = "" if found.layout.root.parent == Path("experiments") else f" --experiments_dir {found.layout.root.parent}"
-    say(f"go on with: batchtrial resume --run_id {run_id}{where}")
+    say(f"go on with: batchtrial resume {found.layout.flags}")
     return 0
 
 

@@ -18,7 +18,7 @@ from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
-from batchtrial.errors import RunnerError, RunStateMissing, StateError, Stopped
+from batchtrial.errors import RunnerError, Stopped
 from batchtrial.providers.base import Provider
 from batchtrial.run.loop import Finished, Services, execute
 from batchtrial.run.migration import Migration
@@ -30,7 +30,7 @@ from batchtrial.run.stop import StopToken
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Hook, no_hook
 from batchtrial.state.store import RunLock
-from batchtrial.state.upgrade import is_of_earlier_system
+from batchtrial.state.upgrade import is_of_earlier_system, refuse_earlier
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ __all__ = ["real_now", "run", "show_plan"]
 
 def layout_of(ask: Asked, run_id: str) -> RunLayout:
     """The run's folder."""
-    return RunLayout(ask.experiments / f"run_{run_id}")
+    return RunLayout.of(ask.experiments, run_id)
 
 
 def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
@@ -65,7 +65,8 @@ def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared
     finally:
         lock.release(real_now)
     c = report.counts
-    complain(f"taken over from the earlier system: {report.n_trials} trials, {c.succeeded} answers, {c.total - c.succeeded} requests without one")
+    trials = f"{report.n_trials} trial{'s' * (report.n_trials != 1)}"
+    complain(f"taken over from the earlier system: {trials}, {c.succeeded} answers, {c.total - c.succeeded} requests without one")
     for note in report.notes:
         complain(f"  {note}")
 
@@ -74,12 +75,9 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
     """Print the plan; nothing is written or sent."""
     run_id = ask.run_id or "NEW"
     layout = layout_of(ask, run_id)
-    if ask.is_resume and not layout.root.is_dir():
-        raise RunStateMissing(f"there is no run {run_id}", where=str(layout.root.parent), hint="`batchtrial status` lists the runs there are")
-    if ask.is_resume and is_of_earlier_system(layout):
-        raise StateError(
-            f"{run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run_id}` takes it over; it sends nothing"
-        )
+    if ask.is_resume:
+        layout.check_there()
+        refuse_earlier(layout)
     got = loaded(ask, layout, env)
     wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
     for line in planview.lines(got, ask.options, layout, wiring.codec):
@@ -177,10 +175,9 @@ def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) 
 
 def resume_command(ask: Asked, run_id: str) -> str:
     """What to type to go on."""
-    where = "" if ask.experiments == Path("experiments") else f" --experiments_dir {ask.experiments}"
     extra = f" --emulator_url {ask.emulator_url}" if ask.emulator_url else ""
     extra += f" --replay_dir {ask.replay_dir}" if ask.replay_dir else ""
-    return f"batchtrial run --resume --run_id {run_id}{where}{extra}"
+    return f"batchtrial run --resume {layout_of(ask, run_id).flags}{extra}"
 
 
 def _sum_up(session: Session, finished: Finished) -> int:

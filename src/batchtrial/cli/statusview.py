@@ -15,6 +15,7 @@ from rich.text import Text
 
 from batchtrial.state.files import PhaseRecord
 from batchtrial.state.inventory import PHASES, RunSummary, Standing
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
 
 LEAST_NAME = 15
@@ -195,7 +196,7 @@ def remarks(runs: Sequence[RunSummary]) -> Iterator[str]:
             how = ", ".join(f"{n:,} {name}" for name, n in run.outcomes.model_dump().items() if n and name != "succeeded")
             yield f"{run.run_id}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded ({how})"
         if run.standing is Standing.KILLED:
-            yield f"{run.run_id}: its process died; `batchtrial resume --run_id {run.run_id}` goes on"
+            yield f"{run.run_id}: its process died; `batchtrial resume {RunLayout(run.root).flags}` goes on"
         for problem in run.problems:
             yield f"{run.run_id}: {problem}"
     met = [f"{letter} {meaning}" for letter, meaning in FLAGS.items() if any(letter in flags(run) for run in runs)]

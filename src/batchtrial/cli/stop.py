@@ -7,16 +7,14 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.cli.run import experiments_dir
 from batchtrial.cli.status import utc_now
 from batchtrial.cli.statusview import money, outcomes, parts, span
-from batchtrial.errors import RunStateMissing
 from batchtrial.keys import check_run_id
-from batchtrial.state.inventory import PREFIX, RunReader, RunSummary, Standing
+from batchtrial.state.inventory import RunReader, RunSummary, Standing
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import write_bytes
 
@@ -47,11 +45,8 @@ def parser() -> flags.Parser:
 def _command(argv: Sequence[str] | None = None) -> int:
     """Ask a run to stop."""
     given = parser().parse_args(argv)
-    run_id = check_run_id(given.run_id)
-    folder = experiments_dir(given.experiments_dir, os.environ)
-    layout = RunLayout(folder / f"{PREFIX}{run_id}")
-    if not layout.root.is_dir():
-        raise RunStateMissing(f"there is no run {run_id}", where=str(folder), hint="`batchtrial status` lists the runs there are")
+    layout = RunLayout.of(experiments_dir(given.experiments_dir, os.environ), check_run_id(given.run_id))
+    layout.check_there()
     if given.cancel:
         return _cancel(layout)
     reader = RunReader(layout)
@@ -99,7 +94,7 @@ def wait(reader: RunReader, *, now: Callable[[], datetime], sleep: Callable[[flo
             if run.standing is Standing.FINISHED:
                 _cancel(reader.layout)
                 return 0
-            say(f"go on with: batchtrial resume --run_id {run.run_id}" + _folder_flag(run.root.parent))
+            say(f"go on with: batchtrial resume {reader.layout.flags}")
             return 0
         waited = now() - begun
         if timeout is not None and waited.total_seconds() >= timeout:
@@ -111,10 +106,6 @@ def wait(reader: RunReader, *, now: Callable[[], datetime], sleep: Callable[[flo
             complain(line)
             told = line
         sleep(LOOK_SECONDS)
-
-
-def _folder_flag(folder: Path) -> str:
-    return "" if folder == Path("experiments") else f" --experiments_dir {folder}"
 
 
 def _where_it_stands(run: RunSummary) -> str:

@@ -24,7 +24,7 @@ def import_controls(work: Work) -> None:
     """Copy every control part that has no attempt yet from the run named by `control_from`. Raises ConfigError when it is not the same."""
     if work.config.control_from is None or work.view.build is None:
         return
-    theirs = RunLayout(work.layout.root.parent / f"run_{check_run_id(work.config.control_from)}")
+    theirs = RunLayout.of(work.layout.root.parent, check_run_id(work.config.control_from))
     build = load(BuildManifest, theirs.build_manifest)
     if build is None:
         raise ConfigError(

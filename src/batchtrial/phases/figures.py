@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,11 @@ def usd(value: float | None) -> str:
     return f"${value:,.2f}" if abs(value) >= 100 else f"${value:,.4f}" if abs(value) >= 0.01 or value == 0 else f"${value:.7f}".rstrip("0")
 
 
+def name_of(one: Mapping[str, Any]) -> str:
+    """What a comparison of significance.json is called in tables: with its temperature where that is not the trial's first."""
+    return str(one["label"]) + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
+
+
 def row_of(one: dict[str, Any]) -> tuple[str, ...]:
     """A comparison of significance.json under HEADER."""
     estimate, arms, counts = one["estimate"], one["arms"], one.get("counts")
@@ -58,10 +64,9 @@ def row_of(one: dict[str, Any]) -> tuple[str, ...]:
     interval = "-" if estimate["ci_low"] is None else f"{signed(estimate['ci_low'])} to {signed(estimate['ci_high'])}"
     changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
     control, treatment = (plain(arms[name]["value"]) for name in ("control", "treatment"))
-    where = one["label"] + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
     lost = str(one["pairs"]["dropped"])
     return (
-        where,
+        name_of(one),
         control,
         treatment,
         signed(estimate["value"]) + ("" if one["is_share"] else " (not pp)"),

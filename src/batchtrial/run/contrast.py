@@ -17,12 +17,12 @@ import polars as pl
 from batchtrial.config.load import config_hash, drift
 from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.phases.figures import name_of
 from batchtrial.run.saved import recorded_config, saved_config
 from batchtrial.run.snapshots import load_or_none
 from batchtrial.state.files import MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest
-from batchtrial.state.inventory import PREFIX
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.upgrade import is_of_earlier_system
+from batchtrial.state.upgrade import refuse_earlier
 
 Standing = Literal["same", "differs", "forbids"]
 KEY = ["item_key", "condition", "temp"]
@@ -81,7 +81,7 @@ class Side:
 
     @property
     def run_id(self) -> str:
-        return self.layout.root.name.removeprefix(PREFIX)
+        return self.layout.run_id
 
     @cached_property
     def config(self) -> Config:
@@ -115,13 +115,9 @@ class Side:
 
 def side(experiments: Path, name: str) -> Side:
     """The run of this id, or the run folder of this path. Raises RunStateMissing, StateError."""
-    folder = Path(name) if "/" in name else experiments / f"{PREFIX}{name}"
-    if not folder.is_dir():
-        raise RunStateMissing(f"there is no run {name}", where=str(folder), hint="`batchtrial status` lists the runs there are")
-    layout = RunLayout(folder)
-    if is_of_earlier_system(layout):
-        run_id = folder.name.removeprefix(PREFIX)
-        raise StateError(f"{run_id} is in the form of the earlier system", hint=f"`batchtrial resume --run_id {run_id}` takes it over first")
+    layout = RunLayout(Path(name)) if "/" in name else RunLayout.of(experiments, name)
+    layout.check_there()
+    refuse_earlier(layout)
     return Side(layout)
 
 
@@ -156,7 +152,7 @@ def pairs(a: Side, b: Side) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
                 found.append(Pair(one, matches[0]))
                 left.remove(one)
                 right.remove(matches[0])
-    alone = [f"{one.layout.root.name.removeprefix(PREFIX)}/{one.entry.slug}" for one in (*left, *right)]
+    alone = [f"{one.layout.run_id}/{one.entry.slug}" for one in (*left, *right)]
     return tuple(found), tuple(alone)
 
 
@@ -240,7 +236,7 @@ def rows(pair: Pair) -> list[Row]:
     """Every test of either run, in A's order, then B's own."""
     a, b = ({one["name"]: one for one in s.tests.get("tests", [])} for s in (pair.a, pair.b))
     names = dict.fromkeys((*a, *b))
-    return [Row(name=n, label=(a.get(n) or b[n])["label"], standing=(a.get(n) or b[n])["standing"], a=a.get(n), b=b.get(n)) for n in names]
+    return [Row(name=n, label=name_of(a.get(n) or b[n]), standing=(a.get(n) or b[n])["standing"], a=a.get(n), b=b.get(n)) for n in names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,8 +101,7 @@ class Examiner:
     def examine(self) -> Diagnosis:
         """Look at everything. Raises RunStateMissing when neither the config nor a copy of it is left."""
         layout = self.layout
-        if not layout.root.is_dir():
-            raise RunStateMissing(f"there is no run {layout.root.name.removeprefix('run_')}", where=str(layout.root.parent))
+        layout.check_there()
         findings: list[Finding] = []
         state = _snapshot(findings, layout, layout.run_state, RunState)
         config, restores = self._config(findings, state)

@@ -98,7 +98,7 @@ def _state_and_manifests(found: Diagnosis, clock: Callable[[], datetime]) -> lis
     try:
         state = found.state
         if state is None:
-            fresh = RunState(run_id=layout.root.name.removeprefix("run_"), config_hash=config_hash(found.config), mode=found.config.mode)
+            fresh = RunState(run_id=layout.run_id, config_hash=config_hash(found.config), mode=found.config.mode)
             state = synthesised_state(fresh, ledger.notes)
         snapshots = Snapshots(layout, state, ledger, clock=clock)
         before = _manifests(layout)

@@ -198,7 +198,7 @@ class Migration:
             batch = _job_of(earlier, view.trials, part.arm)
             entries += [_imported(self.layout, config, now, part, batch), _entry(now, "settled", part=part.shard.part, counts=part.tally.counts)]
         state = RunState(
-            run_id=self.layout.root.name.removeprefix("run_"),
+            run_id=self.layout.run_id,
             config_hash=config_hash(config),
             run_nonce=self.nonce,
             ledger_lines=len(entries),

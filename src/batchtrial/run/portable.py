@@ -90,7 +90,7 @@ def _check_sound(layout: RunLayout, run: RunSummary, ledger: entries.LedgerRead,
         raise StateError(
             f"{len(bad)} files are not as they are on record, so nothing is archived: {bad[0]}" + (" ..." if len(bad) > 1 else ""),
             where=str(layout.root),
-            hint=f"`batchtrial repair --run_id {run.run_id}`, then `batchtrial resume --run_id {run.run_id}`",
+            hint=f"`batchtrial repair {layout.flags}`, then `batchtrial resume {layout.flags}`",
         )
 
 

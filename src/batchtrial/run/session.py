@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing, StateError
+from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.phases.base import View
 from batchtrial.providers.base import Limits
 from batchtrial.run.look import look
@@ -124,8 +124,8 @@ def open_run(
 
 
 def _make_folder(layout: RunLayout, opening: Opening) -> None:
-    if opening.is_resume and not layout.root.is_dir():
-        raise RunStateMissing(f"there is no run {opening.run_id}", where=str(layout.root.parent), hint="`batchtrial status` lists the runs there are")
+    if opening.is_resume:
+        layout.check_there()
     if not opening.is_resume and layout.effective_config.exists():
         raise StateError(
             f"the run {opening.run_id} exists already", where=str(layout.root), hint="add --resume to go on with it, or use another --run_id"

@@ -17,7 +17,7 @@ import msgspec
 from batchtrial.errors import ManifestCorrupt
 from batchtrial.state.entries import Counts
 from batchtrial.state.files import MultiTrialManifest, PhaseRecord, RunState, load
-from batchtrial.state.layout import RunLayout
+from batchtrial.state.layout import PREFIX, RunLayout
 from batchtrial.state.ledger import Money
 from batchtrial.state.machine import IN_FLIGHT, PartState
 from batchtrial.state.owner import is_alive
@@ -25,7 +25,6 @@ from batchtrial.state.store import LockInfo, read_lock
 from batchtrial.state.tally import LedgerTail
 from batchtrial.state.upgrade import is_of_earlier_system
 
-PREFIX = "run_"
 PHASES = ("prepare", "build", "submit", "poll", "parse", "score", "stats", "costs", "optional", "report")
 """Names of the phases in order; the phases themselves are not loaded to list runs."""
 PAYING = ("submit", "poll")
@@ -138,11 +137,11 @@ class RunReader:
         parts, n_requests = self._parts()
         standing = Standing.EARLIER if is_earlier else _standing(owner, state, is_asked=is_asked, has_ledger=has_ledger)
         if is_earlier:
-            problems.append("of the earlier system: `batchtrial resume` takes it over, which sends nothing")
+            problems.append(f"it is of the earlier system: `batchtrial resume {self.layout.flags}` takes it over, which sends nothing")
         if is_asked and not standing.is_live:
             problems.append("a stop request is lying there: the next start obeys it, or give --ignore_stop")
         return RunSummary(
-            run_id=self.layout.root.name.removeprefix(PREFIX),
+            run_id=self.layout.run_id,
             root=self.layout.root,
             standing=standing,
             phases=phases,

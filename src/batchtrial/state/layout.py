@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchtrial.errors import RunStateMissing
+
+PREFIX = "run_"
+EXPERIMENTS = Path("experiments")
+"""The folder of all runs when nothing else is said."""
+
 STATE_FILES = frozenset(
     {
         "run_state.json",
@@ -89,6 +95,26 @@ class RunLayout:
     """Files of one run."""
 
     root: Path
+
+    @classmethod
+    def of(cls, experiments: Path, run_id: str) -> RunLayout:
+        """The layout of a run by its name."""
+        return cls(experiments / f"{PREFIX}{run_id}")
+
+    @property
+    def run_id(self) -> str:
+        return self.root.name.removeprefix(PREFIX)
+
+    @property
+    def flags(self) -> str:
+        """What names the run on a command line."""
+        folder = self.root.parent
+        return f"--run_id {self.run_id}" + ("" if folder == EXPERIMENTS else f" --experiments_dir {folder}")
+
+    def check_there(self) -> None:
+        """Raises RunStateMissing when there is no such run."""
+        if not self.root.is_dir():
+            raise RunStateMissing(f"there is no run {self.run_id}", where=str(self.root.parent), hint="`batchtrial status` lists the runs there are")
 
     @property
     def effective_config(self) -> Path:

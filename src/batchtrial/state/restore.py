@@ -24,7 +24,7 @@ from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.state.archive import BLOCK, COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, raw_digests
 from batchtrial.state.files import seal
-from batchtrial.state.inventory import PREFIX
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fsync_folder
 from batchtrial.state.store import Fingerprint, fingerprint
 
@@ -108,7 +108,7 @@ def restore(path: Path, experiments: Path, *, free_bytes: Callable[[Path], int] 
             manifest = _manifest(archive)
             for fault in _list_faults(archive, manifest):
                 raise _refused(path, fault)
-            target = experiments / f"{PREFIX}{check_run_id(manifest.run_id)}"
+            target = RunLayout.of(experiments, check_run_id(manifest.run_id)).root
             if target.exists():
                 raise StateError(f"there is a run {manifest.run_id} already", where=str(target), hint="restore to another --experiments_dir")
             experiments.mkdir(parents=True, exist_ok=True)

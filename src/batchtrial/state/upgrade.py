@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from batchtrial.errors import StateError
 from batchtrial.records import CONDITIONS, Condition, Item, Kind
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fsync_folder
@@ -54,6 +55,16 @@ def is_of_earlier_system(layout: RunLayout) -> bool:
         return True
     trees = [read_json(path) for path in manifest_paths(layout)]
     return any(isinstance(tree, dict) and "check" not in tree for tree in trees)
+
+
+def refuse_earlier(layout: RunLayout) -> None:
+    """Raises StateError for a run that has to be taken over first."""
+    if is_of_earlier_system(layout):
+        raise StateError(
+            f"{layout.run_id} is in the form of the earlier system",
+            where=str(layout.root),
+            hint=f"`batchtrial resume {layout.flags}` takes it over first; it sends nothing",
+        )
 
 
 def manifest_paths(layout: RunLayout) -> tuple[Path, ...]:

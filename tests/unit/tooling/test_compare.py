@@ -57,6 +57,17 @@ def scores(runs: Runs, run_id: str, slug: str) -> dict[tuple[str, str], float]:
         return {(row["item_key"], row["condition"]): float(row["em"]) for row in csv.DictReader(file) if row["em"]}
 
 
+def test_comparisons_at_several_temperatures_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run_id in ("r1", "r2"):
+        make(tmp_path, Shape(run_id=run_id))
+        assert resume(["--run_id", run_id, "--experiments_dir", str(tmp_path / "experiments")]) == 0
+    capsys.readouterr()
+    assert main(["r1", "r2", "--experiments_dir", str(tmp_path / "experiments")]) == 0
+    labels = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and line[2].isalpha() and "A   " not in line]
+    assert "  abstention (open book), t = 0.7" in labels
+    assert len(labels) == len(set(labels))
+
+
 def test_a_run_against_its_twin_shows_no_difference(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     got = as_json(runs, capsys, "a", "twin")
     assert {check["standing"] for check in got["checks"]} == {"same"}

@@ -97,6 +97,7 @@ def test_standing_tells_live_stopping_killed_failed_stopped_and_elsewhere_apart(
     owner = LockInfo(pid=int(dead.stdout), host=socket.gethostname(), started_at=datetime.now(UTC))
     layout.lock_info.write_text(owner.model_dump_json())
     assert looked(tmp_path).standing is Standing.KILLED
+    assert f"`batchtrial resume --run_id r1 --experiments_dir {tmp_path}` goes on" in drawn((looked(tmp_path),), 500)
     layout.lock_info.write_text(owner.model_copy(update={"host": "another.example"}).model_dump_json())
     assert looked(tmp_path).standing is Standing.ELSEWHERE
 
