@@ -211,10 +211,13 @@ OTHERS: tuple[tuple[str, str, str], ...] = (
     ("STOP_NOW", "`batchtrial stop --now`, or anybody", "its presence asks the run to leave after the durable write in hand"),
     (
         "emulator/",
-        "a dry run",
-        "the emulator's world, so that a stopped dry run can go on: `world.sqlite`, `blobs/`, `items.jsonl`, `model.json`, "
+        "a dry run, or a run of the backend `local`",
+        "the emulator's world, so that a stopped run can go on: `world.sqlite`, `blobs/`, `items.jsonl`, `model.json`, "
         "`ready.json`, `emulator.log`, `lock`",
     ),
+    ("server.json", "a run of the backend `local`", "what the server says about itself: its models, and llama.cpp's build and context length"),
+    ("provenance.json", "a run with recorded answers", "which model gave them, and when, as the recording says it"),
+    ("arrivals/", "`batchtrial import_batch`", "result lines that were brought by hand, as they came; what such a batch is fetched from"),
     ("NAME.corrupt.TIME", "resume, repair", "a damaged file, set aside as it was"),
     ("NAME.backup.TIME.json", "resume", "a manifest of the earlier form, as it was before the upgrade"),
 )

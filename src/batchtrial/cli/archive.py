@@ -89,7 +89,7 @@ def _archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
 def preview(layout: RunLayout, *, allow_incomplete: bool) -> int:
     """List what would go in."""
     run = _archivable(RunReader(layout), allow_incomplete=allow_incomplete)
-    files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.is_simulated)
+    files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.has_world)
     for name, path in files.items():
         say(f"{path.stat().st_size:>14,}  {name}")
     say(f"{sum(path.stat().st_size for path in files.values()):>14,}  bytes in {len(files)} files" + _left(left))

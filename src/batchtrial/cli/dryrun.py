@@ -154,20 +154,26 @@ def own(layout: RunLayout, config: Config, trials: Callable[[], tuple[Trial, ...
     return Emulator(start)
 
 
+def recorded(layout: RunLayout, config: Config, recording: Path) -> Emulator:
+    """An emulator of this run alone that answers from a recording of a real model."""
+    arguments = ("--clock", "manual", "--answers", str(recording.resolve()))
+    return Emulator(lambda: spawn(layout.emulator, seed=config.simulation.seed, arguments=arguments))
+
+
 def local(layout: RunLayout, config: Config) -> Emulator:
     """Batches executed row by row against the config's own server: the emulator with that server as its upstream, in real time.
 
-    Each answered row is durable before the next, so a kill loses at most the rows in flight. Raises ConfigError, ProviderError.
+    Each answered row is durable before the next, so a kill loses at most the rows in flight. Starting it raises ConfigError, ProviderError.
     """
-    url = config.provider.base_url
-    if url is None:
-        raise ConfigError("the backend `local` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
-    root = url.rstrip("/").removesuffix("/v1")
-    concurrency = str(config.provider.max_concurrent_requests)
+    concurrency, patience = str(config.provider.max_concurrent_requests), str(config.provider.read_seconds)
 
     def start() -> tuple[str, subprocess.Popen[bytes]]:
+        url = config.provider.base_url
+        if url is None:
+            raise ConfigError("the backend `local` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
+        root = url.rstrip("/").removesuffix("/v1")
         write_bytes(layout.server, encode_json(identity(root, config.model_id)))
-        arguments = ("--clock", "real", "--upstream", root, "--upstream_concurrency", concurrency)
+        arguments = ("--clock", "real", "--upstream", root, "--upstream_concurrency", concurrency, "--upstream_timeout", patience)
         return spawn(layout.emulator, seed=config.simulation.seed, arguments=arguments)
 
     return Emulator(start)

@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("batchtrial.cli.status", "where runs stand and what they have cost; --watch redraws"),
     "compare": ("batchtrial.cli.compare", "two finished runs side by side, after a look at whether they can be compared"),
     "archive": ("batchtrial.cli.archive", "put a finished run away, verify an archive, restore a run from one"),
+    "export_batch": ("batchtrial.cli.export_batch", "the rows that a run still owes as files, for vLLM's run-batch and its like"),
+    "import_batch": ("batchtrial.cli.import_batch", "take in result files that were brought by hand"),
     "repair": ("batchtrial.cli.repair", "say what is wrong with a run's files, and rebuild what can be rebuilt"),
     "analyze": ("batchtrial.cli.analyze", "one optional analysis of a run that is there: subgroups, power, mixed effects ..."),
     "plan_trial": ("batchtrial.cli.plan_trial", "how many items and samples, what it costs, what effect it can see"),
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
-        sys.stdout.write(HELP.format(commands="\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())))
+        sys.stdout.write(HELP.format(commands="\n".join(f"  {name:<12} {text}" for name, (_, text) in COMMANDS.items())))
         return 0
     if args[0] in ("-V", "--version"):
         sys.stdout.write(f"batchtrial {__version__}\n")

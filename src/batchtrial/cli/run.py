@@ -60,7 +60,9 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, 
     how.add_argument("--account_id", metavar="ID", help="Fireworks account")
     how.add_argument("--base_url", metavar="URL", help="another host that speaks the backend's wire")
     offline = p.add_argument_group("without the provider")
-    offline.add_argument("--dry_run", action="store_true", help="against an emulator on this machine, with simulated answers")
+    offline.add_argument(
+        "--dry_run", action="store_true", help="against an emulator on this machine, with simulated answers or those of --replay_dir"
+    )
     offline.add_argument("--emulator_url", metavar="URL", help="with --dry_run: an emulator that is running already")
     offline.add_argument("--replay_dir", type=Path, metavar="DIR", help="answer from a recording")
     offline.add_argument("--record_dir", type=Path, metavar="DIR", help="record requests and results into a cassette")
@@ -105,20 +107,27 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
         changes |= {"model_id": given.models[0], "sweep.models": given.models, "trials": []}
     if given.prompt_sets:
         changes |= {"sweep.prompt_sets": given.prompt_sets, "trials": []}
-    if given.dry_run and given.replay_dir:
-        raise ConfigError("--dry_run and --replay_dir exclude each other", hint="give one of them")
+    if given.emulator_url and given.replay_dir:
+        raise ConfigError("--emulator_url and --replay_dir exclude each other", hint="start that emulator with --answers RECORDING")
     if given.emulator_url and not given.dry_run and not given.resume:
         raise ConfigError("--emulator_url needs --dry_run")
     if given.dry_run or given.replay_dir:
-        changes["mode"] = "dry_run" if given.dry_run else replay_mode(given.replay_dir)
+        changes["mode"] = mode_of(is_dry=given.dry_run, recording=given.replay_dir)
     return changes
 
 
-def replay_mode(recording: Path) -> str:
-    """Whether a recording's answers are a real model's. Raises RunStateMissing, ManifestCorrupt."""
+def mode_of(*, is_dry: bool, recording: Path | None) -> str:
+    """Who stands in for the provider, and whether the answers are a real model's. Raises RunStateMissing, ManifestCorrupt, ConfigError."""
     from batchtrial.providers.recording import load_metadata, source_of
 
-    return "simulated_replay" if load_metadata(source_of(recording)).simulated else "replay"
+    if recording is None:
+        return "dry_run"
+    is_simulated = load_metadata(source_of(recording)).simulated
+    if not is_dry:
+        return "simulated_replay" if is_simulated else "replay"
+    if is_simulated:
+        raise ConfigError("the answers of this recording are simulated", where=f"--replay_dir {recording}", hint="leave out one of the two flags")
+    return "recorded_dry_run"
 
 
 def _number(text: str, flag: str) -> float:
@@ -141,6 +150,7 @@ class Asked:
     emulator_url: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
+    is_carried: bool = False
     prepared_dir: Path | None = None
     is_archived: bool = False
 

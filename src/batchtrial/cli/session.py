@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -85,8 +85,33 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A run that this process owns, with all that is needed to work on it."""
+
+    session: Session
+    services: Services
+    stop: StopToken
+
+
 def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
     """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
+    with opened(ask, run_id, nonce=nonce, env=env, hook=hook) as at:
+        try:
+            finished = _execute(at.session, ask, at.services, at.stop)
+        except Stopped as error:
+            complain(str(error))
+            complain(f"  go on with: {resume_command(ask, run_id)}")
+            return INTERRUPTED
+        except (RunnerError, OSError) as error:
+            log.error("%s", error)
+            raise
+    return _sum_up(at.session, finished)
+
+
+@contextmanager
+def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
+    """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
     layout = layout_of(ask, run_id)
     if ask.is_resume:
         window(ask.options, NAMES)
@@ -104,6 +129,7 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
         emulator_url=ask.emulator_url,
         replay_dir=ask.replay_dir,
         record_dir=ask.record_dir,
+        is_carried=ask.is_carried,
     )
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
@@ -126,16 +152,7 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
             return made
 
         services = Services(codec=wiring.codec, provider=provider, now=wiring.now, stop=stop, progress=progress(), hook=hooks)
-        try:
-            finished = _execute(session, ask, services, stop)
-        except Stopped as error:
-            complain(str(error))
-            complain(f"  go on with: {resume_command(ask, run_id)}")
-            return INTERRUPTED
-        except (RunnerError, OSError) as error:
-            log.error("%s", error)
-            raise
-    return _sum_up(session, finished)
+        yield Opened(session=session, services=services, stop=stop)
 
 
 @contextmanager
@@ -160,8 +177,8 @@ def chained(*hooks: Hook) -> Hook:
 
 
 def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
-    run_id, is_dry = session.snapshots.state.run_id, session.config.mode == "dry_run"
-    services.progress.note(f"run {run_id} in {session.layout.root}" + (" (dry run: simulated answers)" if is_dry else ""))
+    run_id, how = session.snapshots.state.run_id, {"dry_run": " (dry run: simulated answers)", "recorded_dry_run": " (dry run: recorded answers)"}
+    services.progress.note(f"run {run_id} in {session.layout.root}" + how.get(session.config.mode, ""))
     for line in session.healed:
         services.progress.note(f"note: {line}")
     note = stop.accept_files(real_now(), stale_minutes=ask.options.stop_stale_minutes, ignore=ask.options.ignore_stop)

@@ -22,8 +22,8 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     if view.config.is_simulated:
         how = "dry run against the emulator" if view.config.mode == "dry_run" else "recording of a dry run"
         yield f"SIMULATED ANSWERS: no model was asked ({how})"
-    elif view.config.is_replay:
-        yield "RECORDED ANSWERS: a real model gave them when the recording was made"
+    elif view.config.mode != "live":
+        yield f"RECORDED ANSWERS: {_recorded_from(view)}"
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
     paid = f"${money.spent_usd:.4f} spent" if not money.unpriced else f"${money.spent_usd:.4f} spent, {money.unpriced} attempts without a known price"
     in_flight = f", ${money.in_flight_usd:.4f} in flight" if money.in_flight_usd else ""
@@ -43,6 +43,24 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield f"          {layout.report_html}"
 
 
+def _recorded_from(view: View) -> str:
+    try:
+        told = json.loads(view.layout.provenance.read_bytes())
+    except FileNotFoundError:
+        return "a real model gave them when the recording was made"
+    return f"{told['model']} ({told['quantisation']}) gave them on {told['recorded_on']}; no model was asked now"
+
+
+def _margin(test: dict[str, Any] | None, *, is_share: bool) -> str:
+    """What the p of this line is about, when that is no difference from zero."""
+    if test is None:
+        return ""
+    low, high = test["low"], test["high"]
+    size = abs(low if low is not None else high)
+    shown = f"{100 * size:g} pp" if is_share else f"{size:g}"
+    return f", equal within {shown}" if low is not None and high is not None else f", not worse by {shown}"
+
+
 def table(tests: dict[str, Any]) -> Iterator[str]:
     """The declared comparisons."""
     declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
@@ -55,7 +73,7 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
         e, arms = one["estimate"], one["arms"]
         unit, signed, plain = (" pp", points, percent) if one["is_share"] else ("", score, score)
         interval = "-" if e["ci_low"] is None else f"{signed(e['ci_low'])} to {signed(e['ci_high'])}{unit}"
-        cells = [one["label"]]
+        cells = [one["label"] + _margin(one.get("margin"), is_share=one["is_share"])]
         cells += [plain(arms[name]["value"]) for name in ("control", "treatment")]
         cells += [
             "-" if e["value"] is None else f"{signed(e['value'])}{unit}",

@@ -15,8 +15,11 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.providers.base import Provider
+from batchtrial.providers.carried import Carried
 from batchtrial.providers.edge import Timeouts
+from batchtrial.providers.recording import load_provenance, source_of
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import encode_json, write_bytes
 
 KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
@@ -29,13 +32,17 @@ def real_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the provider comes from, besides the config. trials: known once the items are prepared."""
+    """Where the provider comes from, besides the config.
+
+    trials: known once the items are prepared. is_carried: no provider is called, files go by hand.
+    """
 
     layout: RunLayout
     trials: Callable[[], tuple[Trial, ...]]
     emulator_url: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
+    is_carried: bool = False
 
 
 class Wiring:
@@ -48,10 +55,12 @@ class Wiring:
     @cached_property
     def emulator(self) -> dryrun.Emulator | None:
         """The dry run's emulator, not started yet; None when the run is not dry."""
-        if self._config.mode != "dry_run":
+        if not self._config.is_dry:
             return None
         if self._place.emulator_url is not None:
             return dryrun.running(self._place.emulator_url)
+        if self._config.mode == "recorded_dry_run":
+            return dryrun.recorded(self._place.layout, self._config, self._recording())
         return dryrun.own(self._place.layout, self._config, self._place.trials)
 
     @cached_property
@@ -71,9 +80,15 @@ class Wiring:
 
     @cached_property
     def _live(self) -> Provider:
-        provider = self._made()
+        provider = self._perhaps_carried()
         self._closing.append(provider.close)
         return provider
+
+    def _perhaps_carried(self) -> Provider:
+        folder = self._place.layout.arrivals
+        if self._place.is_carried:
+            return Carried(self.codec, None, folder)
+        return Carried(self.codec, self._made(), folder) if folder.is_dir() else self._made()
 
     def _made(self) -> Provider:
         if self._config.is_replay:
@@ -103,9 +118,16 @@ class Wiring:
     def _replay(self) -> Provider:
         from batchtrial.providers.cassette import Replay
 
+        return Replay(self._recording(), self.codec)
+
+    def _recording(self) -> Path:
+        """The recording; where its answers came from is kept in the run's folder, for its report."""
         if self._place.replay_dir is None:
-            raise ConfigError("this run replays a recording", where="mode", hint="say which with --replay_dir DIR")
-        return Replay(self._place.replay_dir, self.codec)
+            raise ConfigError("this run's answers come from a recording", where="mode", hint="say which with --replay_dir DIR")
+        provenance = load_provenance(source_of(self._place.replay_dir))
+        if provenance is not None:
+            write_bytes(self._place.layout.provenance, encode_json(provenance.model_dump(mode="json")))
+        return self._place.replay_dir
 
     def _account(self) -> str:
         if self._config.mode != "live":

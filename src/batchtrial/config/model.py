@@ -15,7 +15,7 @@ from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
 
 Backend = Literal["fireworks", "openai", "anthropic", "local"]
-Mode = Literal["live", "dry_run", "replay", "simulated_replay"]
+Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay"]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -279,8 +279,13 @@ class Config(Model):
         return self.mode in ("dry_run", "simulated_replay")
 
     @property
+    def is_dry(self) -> bool:
+        """An emulator stands in for the provider, with answers of its own or a recording's."""
+        return self.mode in ("dry_run", "recorded_dry_run")
+
+    @property
     def is_replay(self) -> bool:
-        """Answers come from a recording."""
+        """A recording stands in for the adapter."""
         return self.mode in ("replay", "simulated_replay")
 
     def samples_for(self, temp: float) -> int:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from batchtrial.emulator.app import make_app
 from batchtrial.emulator.faults import FaultFileError, Rule, load_rules
 from batchtrial.emulator.modelfile import ModelFile, ModelFileError, load_model
+from batchtrial.emulator.recording import Recording, RecordingError
 from batchtrial.emulator.server import Server, listen, publish, ready_record, url_of
 from batchtrial.emulator.service import Service
 from batchtrial.emulator.upstream import Address, Upstream, UpstreamUrlError, address_of
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--upstream", metavar="URL", help="OpenAI-compatible server that answers the requests instead of the simulated model")
     add("--upstream_concurrency", type=int, default=2, metavar="N", help="requests under way at that server (default 2)")
     add("--upstream_timeout", type=float, default=600.0, metavar="S", help="patience with one request there, seconds (default 600)")
+    add("--answers", type=Path, metavar="PATH", help="recording (folder or ZIP) whose answers are given instead of the simulated model's")
     add("--parent_pid", type=int, metavar="PID", help="stop when that process is gone")
     add("--quiet", action="store_true", help="print nothing but errors")
     return found
@@ -87,6 +89,7 @@ class Setup:
     model: ModelFile
     rules: tuple[Rule, ...]
     address: Address | None
+    recording: Recording | None
 
 
 def _load(options: argparse.Namespace) -> Setup:
@@ -98,7 +101,8 @@ def _load(options: argparse.Namespace) -> Setup:
         model = load_model(options.model)
         rules = load_rules(options.faults) if options.faults else ()
         address = address_of(options.upstream) if options.upstream else None
-    except (ModelFileError, FaultFileError, UpstreamUrlError) as err:
+        recording = Recording(options.answers) if options.answers else None
+    except (ModelFileError, FaultFileError, UpstreamUrlError, RecordingError) as err:
         raise _Usage(str(err)) from None
     if options.batch_seconds is not None:
         if options.batch_seconds <= 0:
@@ -106,7 +110,9 @@ def _load(options: argparse.Namespace) -> Setup:
         model = model.model_copy(update={"batch_seconds": options.batch_seconds})
     if options.upstream_concurrency < 1 or options.upstream_timeout <= 0:
         raise _Usage("--upstream_concurrency and --upstream_timeout must be above 0")
-    return Setup(model=model, rules=rules, address=address)
+    if address is not None and recording is not None:
+        raise _Usage("--upstream and --answers exclude each other")
+    return Setup(model=model, rules=rules, address=address, recording=recording)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -142,7 +148,7 @@ def _serve(options: argparse.Namespace, world: World, setup: Setup) -> int:
     upstreams: list[Upstream] = []
 
     def app() -> tuple[ASGIApp, Service]:
-        service = Service(world, model, is_upstream=address is not None)
+        service = Service(world, model, is_upstream=address is not None, recorded=setup.recording.answer if setup.recording else None)
         service.set_rules("file", rules)
         if address is not None:
             upstreams.append(

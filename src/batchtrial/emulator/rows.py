@@ -89,10 +89,10 @@ class Fates:
         rows: RowFile,
         reader: Reader,
         model: SimulatedModel,
-        upstream: Callable[[int], UpstreamAnswer | None],
+        real: Callable[[int, bytes], UpstreamAnswer | None],
     ) -> None:
         self.batch, self.status, self.rows, self.reader, self.model = batch, status, rows, reader, model
-        self.upstream = upstream
+        self.real = real
         self.faults = batch.effects.rows or _NO_FAULTS
         self.n = len(rows)
         # Which rows are finished first, and in which order they are written, says nothing about their place in the input.
@@ -113,9 +113,10 @@ class Fates:
 
     def fate(self, row: int) -> Fate:
         """What became of a row."""
-        read = self.reader(self.rows.line(row))
+        line = self.rows.line(row)
+        read = self.reader(line)
         fate = Fate(row=row, custom_id=read.custom_id, kind="succeeded", asked=read.asked, problem=read.problem)
-        answer = self.upstream(row) if self.batch.is_upstream else None
+        answer = self.real(row, line)
         if not self._is_finished(row, answer):
             return replace(fate, kind="expired" if self.status.outcome == "expired" else "cancelled", problem=None)
         errored = self._chosen_error(row, read.custom_id)
@@ -124,7 +125,7 @@ class Fates:
         if read.asked is None:  # refused whatever a real server made of it
             return replace(fate, kind="errored")
         if answer is not None:
-            return self._from_upstream(fate, read.asked, answer)
+            return self._from_real(fate, read.asked, answer)
         return self._answered(fate, read.asked)
 
     def _is_finished(self, row: int, answer: UpstreamAnswer | None) -> bool:
@@ -138,7 +139,7 @@ class Fates:
         errored = self.faults.errored
         return errored if errored and errored.choose(row, custom_id, self.n, "errored") else None
 
-    def _from_upstream(self, fate: Fate, asked: Asked, answer: UpstreamAnswer) -> Fate:
+    def _from_real(self, fate: Fate, asked: Asked, answer: UpstreamAnswer) -> Fate:
         who = self.model.identity(asked)
         key = f"{who.item}|{who.condition}|{who.sample}"
         if answer.status == 200:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,15 +21,18 @@ from batchtrial.emulator.rows import Fates, Reader, UpstreamAnswer
 from batchtrial.emulator.simulation import SimulatedModel
 from batchtrial.emulator.world import World
 
+Recorded = Callable[[Batch, bytes], UpstreamAnswer]
+"""What the recording says to a row."""
+
 
 class Service:
     """The emulated providers behind their wires."""
 
-    def __init__(self, world: World, model_file: ModelFile, *, is_upstream: bool = False) -> None:
+    def __init__(self, world: World, model_file: ModelFile, *, is_upstream: bool = False, recorded: Recorded | None = None) -> None:
         self.world = world
         self.model = SimulatedModel(model_file, world.seed)
         self.batches = Batches(world)
-        self.is_upstream = is_upstream
+        self.is_upstream, self.recorded = is_upstream, recorded
         self.stopping = asyncio.Event()
         self.transports: dict[Any, asyncio.BaseTransport] = {}
         self._n_requests = 0
@@ -53,10 +56,14 @@ class Service:
     def fates(self, batch: Batch, at: Status, reader: Reader) -> Iterator[Fates]:
         """The rows of a batch with what became of them; closes the row file afterwards."""
         with RowFile(self.world.blob(batch.blob)) as rows:
-            yield Fates(batch, at, rows, reader, self.model, lambda row: self.upstream_answer(batch, row))
+            yield Fates(batch, at, rows, reader, self.model, lambda row, line: self.real_answer(batch, row, line))
 
-    def upstream_answer(self, batch: Batch, row: int) -> UpstreamAnswer | None:
-        """What the real server said to a row, if it was asked already."""
+    def real_answer(self, batch: Batch, row: int, line: bytes) -> UpstreamAnswer | None:
+        """What a real model said to a row, on the recording or when the server behind us was asked; None when it was not."""
+        if self.recorded is not None:
+            return self.recorded(batch, line)
+        if not batch.is_upstream:
+            return None
         found = self.world.row("SELECT status, body FROM answered WHERE batch = ? AND row = ?", (batch.seq, row))
         return None if found is None else UpstreamAnswer(found["status"], found["body"])
 

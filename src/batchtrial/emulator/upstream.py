@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from batchtrial.emulator.fireworks import job_defaults
+from batchtrial.emulator.chat import request_of
 from batchtrial.emulator.jsontext import BadJson, decode_object, encode
-from batchtrial.emulator.openai import CHAT
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.rowfile import RowFile
 from batchtrial.emulator.rows import UpstreamAnswer
@@ -30,7 +29,6 @@ RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 MAX_WAIT_SECONDS: Final = 30.0
 MAX_ANSWER_BYTES: Final = 32_000_000
 IDLE_SECONDS: Final = 0.1
-_MESSAGES_ONLY: Final = frozenset({"system", "stop_sequences", "thinking", "metadata", "service_tier", "cache_control", "container", "output_config"})
 
 
 class UpstreamUrlError(ValueError):
@@ -162,7 +160,7 @@ class Upstream:
         with RowFile(self.world.blob(batch.blob)) as rows:
             for row in range(len(rows)):
                 if row not in done:
-                    path, body = _request(batch, rows.line(row))
+                    path, body = request_of(batch, rows.line(row))
                     yield Job(batch.seq, row, path, body)
 
     def _work(self) -> None:
@@ -203,27 +201,3 @@ def _retry_after(text: str | None) -> float | None:
         return max(0.0, float(text)) if text else None
     except ValueError:
         return None
-
-
-def _request(batch: Batch, line: bytes) -> tuple[str, dict[str, Any]]:
-    """Path under the prefix, and body, of a row; fields that we do not know pass through."""
-    row = decode_object(line)
-    if batch.provider == "openai":
-        return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), row["body"]
-    if batch.provider == "fireworks":
-        system = batch.wire.get("systemPrompt")
-        body = {**job_defaults(batch), **row["body"], "model": batch.wire.get("model") or ""}
-        if system:
-            body["messages"] = [{"role": "system", "content": system}, *body["messages"]]
-        return "/chat/completions", body
-    return "/chat/completions", _chat_of(row["params"])
-
-
-def _chat_of(params: dict[str, Any]) -> dict[str, Any]:
-    """An Anthropic request as a chat request."""
-    body = {key: value for key, value in params.items() if key not in _MESSAGES_ONLY}
-    if params.get("system"):
-        body["messages"] = [{"role": "system", "content": params["system"]}, *(params.get("messages") or [])]
-    if params.get("stop_sequences"):
-        body["stop"] = params["stop_sequences"]
-    return body

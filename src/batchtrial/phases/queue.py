@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from batchtrial.errors import PhaseFailed
@@ -126,6 +126,35 @@ class Queue:
             moved = [self._watching.look(job) or self._watching.fetch(job) for job in self._moving]  # every job, not only up to the first that moved
             if not any(moved):
                 self.work.stop.sleep_draining(self.work.config.submission.poll_seconds)
+
+    def hand_out(self) -> None:
+        """Send every part that waits, however many are under way: it only waits elsewhere. Raises PhaseFailed when the budget does not cover it."""
+        moving, self._moving = self._moving, []
+        for job in moving:
+            self._sending.clear_doubt(job)
+            self._decide(job)
+            self._line_up(job, self._moving)
+        while self._waiting:
+            self.work.stop.check()
+            job = self.jobs[heapq.heappop(self._waiting)]
+            if not self._sending.send(job):
+                raise PhaseFailed(self.purse.refusal or f"{job.shard.part} cannot be sent", where="submission.budget_usd", hint="raise --budget_usd")
+            self._line_up(job, self._moving)
+        self.work.ledger.sync()
+        self.work.refresh()
+
+    def take_in(self, arrived: Set[str]) -> None:
+        """Fetch and decide the parts whose results have arrived; send nothing, wait for nothing."""
+        moving, self._moving = self._moving, []
+        for job in moving:
+            self.work.stop.check()
+            if job.shard.part in arrived:
+                self._watching.look(job)
+                self._watching.fetch(job)
+            self._decide(job)
+            self._line_up(job, self._moving)
+        self.work.ledger.sync()
+        self.work.refresh()
 
     def round(self) -> bool:
         """One look at every part under way, then what there is room to send. True when going round again at once is worth it."""

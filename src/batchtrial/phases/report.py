@@ -30,7 +30,7 @@ from batchtrial.phases.sink import publishing
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, replacing, write_bytes
 
-FORM: Final = 1
+FORM: Final = 2
 STAGE: Final = "report"
 EXAMPLES_EACH_WAY: Final = 3
 MOST_CHARS: Final = 400
@@ -183,7 +183,7 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     table = pricing["table"]
     source = pricing.get("provenance") or f"no price in {table['source']} {table['version']} of {table['newest_entry']}"
     found: list[Block] = [
-        Heading(2, "Cost" + (" (simulated: nothing was paid)" if view.config.mode != "live" else "")),
+        Heading(2, "Cost" + _paid(view)),
         Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
         Paragraph(f"Together {usd(costs['usd'])}, at batch rate. Prices: {source}." + (f" {costs['reason']}." if costs["reason"] else "")),
     ]
@@ -201,12 +201,37 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     return found
 
 
+def _paid(view: View) -> str:
+    if view.config.mode == "live":
+        return ""
+    return " (simulated: nothing was paid)" if view.config.is_simulated else " (nothing was paid)"
+
+
+def _recorded(view: View) -> dict[str, Any]:
+    """Where recorded answers came from, when the recording says it."""
+    return read_json(view.layout.provenance) if view.layout.provenance.exists() else {}
+
+
+def _server(view: View) -> list[tuple[str, str]]:
+    """What the server of a `local` run said it is."""
+    if not view.layout.server.exists():
+        return []
+    told = read_json(view.layout.server)
+    names = [str(one.get("id")) for one in told["models"] if isinstance(one, dict)]
+    facts = {"models": ", ".join(names), "build": told.get("build"), "context length": told.get("context_length")}
+    return [(f"server: {name}", str(value)) for name, value in facts.items() if value]
+
+
 def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     config = view.config
     rows = [("model", trial.model), ("backend", config.backend), ("config hash", config_hash(config)), ("batchtrial", __version__)]
     if "plan" in tests:
         rows.append(("analysis plan", tests["plan"]["hash"]))
-    rows += [(f"{arm.stem} prompt", arm.prompt.system.sha256) for arm in trial.arms]
+    rows += [(f"answers: {name.replace('_', ' ')}", str(value)) for name, value in _recorded(view).items() if value]
+    rows += _server(view)
+    for arm in trial.arms:
+        rows.append((f"{arm.stem} prompt", arm.prompt.system.sha256))
+        rows += [(f"{arm.stem} {book} instruction", getattr(arm.instructions, book).sha256) for book in ("open_book", "closed_book")]
     rows += [("item order seed", str(config.seed)), ("statistics seed", str(config.stats.random_seed))]
     if config.mode == "dry_run":
         rows.append(("simulation seed", str(config.simulation.seed)))
@@ -231,7 +256,9 @@ class Report:
         if None in parts or parsed is None:
             return None
         # What parse was made from is what results_combined.jsonl is made from.
-        return digest_of([FORM, __version__, parts, parsed.inputs, config_hash(view.config), [one.slug for one in view.trials]])
+        return digest_of(
+            [FORM, __version__, parts, parsed.inputs, config_hash(view.config), [one.slug for one in view.trials], _recorded(view), _server(view)]
+        )
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="optional" if switched_on(view.config) else "costs")

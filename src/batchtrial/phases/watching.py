@@ -13,7 +13,7 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.money import Purse
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.phases.patience import Patience
-from batchtrial.providers.base import BatchState, BatchStatus, Provider
+from batchtrial.providers.base import OUT, BatchState, BatchStatus, Provider
 from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import Event, PartState
 from batchtrial.state.store import Fingerprint, replacing
@@ -79,7 +79,8 @@ class Watching:
 
     def _check_deadline(self, job: Job, current: Attempt) -> None:
         hours = self._work.config.submission.give_up_hours
-        if current.batch_at is not None and self._work.now() - current.batch_at > timedelta(hours=hours):
+        is_carried = (current.batch_id or "").startswith(OUT)  # by a person, who takes as long as it takes
+        if current.batch_at is not None and not is_carried and self._work.now() - current.batch_at > timedelta(hours=hours):
             raise PhaseFailed(
                 f"batch {current.batch_id} of {job.shard.part} has not ended after {hours:g} hours",
                 where="submission.give_up_hours",

@@ -48,6 +48,10 @@ class Intent:
     label: str = ""  # readable name for the provider's console, never used for matching
 
 
+OUT = "out-"
+"""What the id of a batch begins with whose requests left as a file: no provider has it, somebody carries it."""
+
+
 class BatchState(StrEnum):
     """What a batch is to us; providers' own words are mapped to these, unknown ones to RUNNING."""
 

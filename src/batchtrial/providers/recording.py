@@ -4,6 +4,7 @@
     batches/<part>.a<n>.json       one attempt: the provider's id, how it ended, fingerprints of its two files
     requests/<part>.a<n>.jsonl     its request lines as encoded, without a provider's nonce; a request is known by the sha256 of its line
     results/<part>.a<n>.jsonl      its result lines as received
+    provenance.json                not written by us: whoever publishes a recording says here which model gave the answers
 
 Nothing in it depends on the time of day or on the order in which batches ended, and no key ever comes near it.
 """
@@ -110,6 +111,22 @@ class RecordedBatch(_File):
         )
 
 
+class Provenance(_File):
+    """`provenance.json`: what a reader of other people's answers has to know about them."""
+
+    model: str
+    weights_file: str
+    weights_sha256: str
+    quantisation: str
+    licence: str
+    server: str
+    server_build: str
+    context_length: int
+    parameters: str
+    recorded_on: str
+    note: str = ""
+
+
 def key_of(part: str, attempt: int) -> str:
     """File name of an attempt; different for different parts even where a name has to be made fit for a file."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", part)
@@ -196,6 +213,11 @@ def missing(place: Path, name: str) -> RunStateMissing:
 def load_metadata(source: Source) -> Metadata:
     """Raises RunStateMissing or ManifestCorrupt."""
     return _load(source, "metadata.json", Metadata)
+
+
+def load_provenance(source: Source) -> Provenance | None:
+    """Where the answers came from, when somebody has said it. Raises ManifestCorrupt."""
+    return _load(source, "provenance.json", Provenance) if "provenance.json" in source.names() else None
 
 
 def load_batches(source: Source) -> list[RecordedBatch]:

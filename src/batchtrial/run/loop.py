@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from batchtrial.errors import PhaseFailed, RunnerError, Stopped
+from batchtrial.phases import poll, submit
 from batchtrial.phases.base import Phase, Progress, StopSignal, View, Work
 from batchtrial.phases.queue import Queue
 from batchtrial.providers.base import Provider
@@ -17,6 +19,7 @@ from batchtrial.run.session import Session
 from batchtrial.state.ledger import Counts, Hook, no_hook
 
 log = logging.getLogger(__name__)
+Moved = TypeVar("Moved")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,21 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
     session.snapshots.refresh(view, is_final=True)
     is_complete = all(phase.verdict(view).is_done for phase in PHASES)
     return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
+
+
+def carry(session: Session, options: Options, services: Services, move: Callable[[Work], Moved]) -> Moved:
+    """Hand parts out or take results in: what submit and poll do at a provider, done with files. Raises Stopped, RunnerError."""
+    view = session.look()
+    check_startable(submit, submit.verdict(view))
+    session.snapshots.write_trials(view)
+    try:
+        return move(_work(session, view, options, services))
+    finally:
+        after = session.look()
+        session.snapshots.refresh(after, is_final=True)
+        for phase in (submit, poll):
+            if phase.verdict(after).is_done:
+                _note_done(session, phase)
 
 
 def _run_phase(session: Session, phase: Phase, view: View, options: Options, services: Services) -> None:

@@ -49,7 +49,7 @@ def make(layout: RunLayout, run: RunSummary, target: Path, *, description: str, 
     keys: secrets that no file may hold. Raises StateError, before anything is written, when one does, or when a file is not as it is on record.
     """
     is_complete = not run.phase
-    files, left = archive.chosen_files(layout, with_world=not is_complete and run.is_simulated)
+    files, left = archive.chosen_files(layout, with_world=not is_complete and run.has_world)
     ledger = entries.read(layout.ledger)
     finished = max((r.updated_at for r in run.phases.values() if r.updated_at is not None), default=None)
     instead = rewritten(layout, ledger)

@@ -84,6 +84,15 @@ class RunSummary:
         return self.mode in ("dry_run", "simulated_replay")
 
     @property
+    def is_dry(self) -> bool:
+        return self.mode in ("dry_run", "recorded_dry_run")
+
+    @property
+    def has_world(self) -> bool:
+        """The provider's side of it lies in the run's own folder."""
+        return self.is_dry or self.backend == "local"
+
+    @property
     def n_parts(self) -> int:
         return sum(self.parts.values())
 

@@ -223,6 +223,16 @@ class RunLayout:
         return self.root / "server.json"
 
     @property
+    def arrivals(self) -> Path:
+        """Result lines of batches that were carried, as they were brought: what such a batch is fetched from."""
+        return self.root / "arrivals"
+
+    @property
+    def provenance(self) -> Path:
+        """Which model gave the answers of the recording that this run takes them from, and when."""
+        return self.root / "provenance.json"
+
+    @property
     def log(self) -> Path:
         return self.root / "run.log"
 

@@ -135,7 +135,7 @@ def _inside(run: RunSummary, *, with_worlds: bool) -> Iterator[Rubbish]:
         size = sum(path.stat().st_size for path in temps)
         yield Rubbish(kind="temporary files", run_id=run.run_id, paths=temps, size=size, reason="left by a process that died while writing")
     world = RunLayout(run.root).emulator
-    if with_worlds and run.is_simulated and run.standing is Standing.FINISHED and world.is_dir() and not world.is_symlink():
+    if with_worlds and run.is_dry and run.standing is Standing.FINISHED and world.is_dir() and not world.is_symlink():
         reason = "the run is finished; its results could no longer be downloaded again"
         yield Rubbish(kind="simulated provider", run_id=run.run_id, paths=(world,), size=_size(world), reason=reason)
 

@@ -1,0 +1,8 @@
+"""Write the rows that a run still owes as batch request files."""
+
+import sys
+
+from batchtrial.cli.export_batch import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""Take in result files that were brought by hand."""
+
+import sys
+
+from batchtrial.cli.import_batch import main
+
+if __name__ == "__main__":
+    sys.exit(main())

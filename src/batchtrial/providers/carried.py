@@ -1,0 +1,97 @@
+"""Batches that somebody carries: their requests leave as files, or their results come as files that no call of ours has fetched.
+
+What arrived lies in a folder of the run, under the batch's id and the word in which the batch ended; for the queue it is the end of that batch and
+its results. Everything else is the provider's own business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+
+from batchtrial.errors import NotFound, Unsure
+from batchtrial.providers.base import OUT, BatchState, BatchStatus, Intent, Limits, Plain, Provider
+from batchtrial.records import RawResult, Request
+
+ENDS = {"completed": BatchState.COMPLETED, "cancelled": BatchState.CANCELLED}
+
+
+def arrival(folder: Path, batch_id: str, end: str) -> Path:
+    """Where the result lines of a batch lie that ended so."""
+    return folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', batch_id)[-120:]}.{end}.jsonl"
+
+
+class Carried:
+    """An adapter whose batches may be carried. Without a live provider nothing is called: what is submitted waits to be carried."""
+
+    def __init__(self, codec: Provider, live: Provider | None, folder: Path) -> None:
+        self._codec, self._live, self._folder = codec, live, folder
+
+    @property
+    def name(self) -> str:
+        return self._codec.name
+
+    @property
+    def limits(self) -> Limits:
+        # The ledger alone says what became of a file, so one look is enough.
+        return self._codec.limits if self._live is not None else replace(self._codec.limits, find_rounds=1)
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        return self._codec.refuses(temps, top_p, top_k, stop)
+
+    def encode(self, request: Request) -> bytes:
+        return self._codec.encode(request)
+
+    def decode(self, line: bytes) -> RawResult:
+        return self._codec.decode(line)
+
+    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+        return self._codec.decode_plain(lines)
+
+    def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
+        """The provider's own way, or the id under which the payload is to be carried."""
+        if self._live is not None:
+            return self._live.submit(intent, payload, uploaded)
+        uploaded(OUT + intent.token)
+        return OUT + intent.token
+
+    def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
+        """A file of ours is known by the ledger. Raises Unsure when only the provider could say what became of a call."""
+        if intent.file_id is not None and intent.file_id.startswith(OUT):
+            return (intent.file_id,)
+        if self._live is not None:
+            return self._live.find(intent, owned)
+        if intent.file_id is None:
+            return ()  # nothing was uploaded, so no batch can read it
+        raise Unsure(f"{intent.part} may have reached the provider", where=intent.file_id, hint="`batchtrial resume` asks it")
+
+    def check(self, batch_id: str) -> BatchStatus:
+        """Ended once its results have arrived."""
+        for end, state in ENDS.items():
+            if arrival(self._folder, batch_id, end).exists():
+                return BatchStatus(state=state, wire_state=end)
+        if batch_id.startswith(OUT) or self._live is None:
+            return BatchStatus(state=BatchState.RUNNING, wire_state="carried")
+        return self._live.check(batch_id)
+
+    def fetch(self, batch_id: str) -> Iterator[bytes]:
+        """The lines that arrived, else the provider's."""
+        path = next((path for end in ENDS if (path := arrival(self._folder, batch_id, end)).exists()), None)
+        if path is not None:
+            with path.open("rb") as lines:
+                yield from lines
+        elif self._live is not None and not batch_id.startswith(OUT):
+            yield from self._live.fetch(batch_id)
+        else:
+            raise NotFound("its results have not arrived", where=batch_id)
+
+    def cancel(self, batch_id: str) -> None:
+        """Only a provider's batch can be cancelled."""
+        if self._live is not None and not batch_id.startswith(OUT):
+            self._live.cancel(batch_id)
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.close()
