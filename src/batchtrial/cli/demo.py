@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
@@ -16,8 +17,15 @@ EXAMPLES = """examples:
   batchtrial demo
   batchtrial demo --experiments_dir elsewhere
 
-The real pipeline and the real Fireworks SDK, over HTTP, against an emulator on this machine; its answers are simulated and the report says so.
+The real pipeline and the real Fireworks SDK, over HTTP, against an emulator on this machine that answers with what a small open model said to the
+same requests when the recording was made. The report says which model, and when. Dollars are at a price that this command assumes.
 """
+
+
+RECORDING = Path(__file__).resolve().parent.parent / "recordings" / "qwen2.5-coder-1.5b.zip"
+MODEL = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+PRICE = {"input_per_mtok": 0.05, "output_per_mtok": 0.05}
+"""Nobody sells this model by the batch: a sum of the size that small models cost, so that costs can be shown."""
 
 
 def parser() -> flags.Parser:
@@ -36,10 +44,11 @@ def _command(argv: Sequence[str] | None = None) -> int:
     ask = Asked(
         run_id=None,
         is_resume=False,
-        config=templates() / "eval_config.yaml",
-        changes={"mode": "dry_run", "submission.lines_per_part": 50},
+        config=templates() / "local_eval_config.yaml",
+        changes={"mode": "recorded_dry_run", "backend": "fireworks", "model_id": MODEL, "pricing.overrides": {MODEL: PRICE}},
         options=Options(),
         experiments=experiments_dir(given.experiments_dir, os.environ),
+        replay_dir=RECORDING,
     )
     return live.run(ask, f"demo-{live.real_now():%Y%m%d%H%M%S}", nonce=secrets.token_hex(8), env=os.environ)
 

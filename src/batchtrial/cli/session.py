@@ -87,8 +87,9 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A run that this process owns, with all that is needed to work on it."""
+    """A run that this process owns, with all that is needed to work on it. ask: as it stands once a run of the earlier system was taken over."""
 
+    ask: Asked
     session: Session
     services: Services
     stop: StopToken
@@ -98,7 +99,7 @@ def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Ho
     """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
     with opened(ask, run_id, nonce=nonce, env=env, hook=hook) as at:
         try:
-            finished = _execute(at.session, ask, at.services, at.stop)
+            finished = _execute(at.session, at.ask, at.services, at.stop)
         except Stopped as error:
             complain(str(error))
             complain(f"  go on with: {resume_command(ask, run_id)}")
@@ -152,7 +153,7 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
             return made
 
         services = Services(codec=wiring.codec, provider=provider, now=wiring.now, stop=stop, progress=progress(), hook=hooks)
-        yield Opened(session=session, services=services, stop=stop)
+        yield Opened(ask=ask, session=session, services=services, stop=stop)
 
 
 @contextmanager

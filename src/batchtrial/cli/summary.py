@@ -51,16 +51,6 @@ def _recorded_from(view: View) -> str:
     return f"{told['model']} ({told['quantisation']}) gave them on {told['recorded_on']}; no model was asked now"
 
 
-def _margin(test: dict[str, Any] | None, *, is_share: bool) -> str:
-    """What the p of this line is about, when that is no difference from zero."""
-    if test is None:
-        return ""
-    low, high = test["low"], test["high"]
-    size = abs(low if low is not None else high)
-    shown = f"{100 * size:g} pp" if is_share else f"{size:g}"
-    return f", equal within {shown}" if low is not None and high is not None else f", not worse by {shown}"
-
-
 def table(tests: dict[str, Any]) -> Iterator[str]:
     """The declared comparisons."""
     declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
@@ -73,7 +63,7 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
         e, arms = one["estimate"], one["arms"]
         unit, signed, plain = (" pp", points, percent) if one["is_share"] else ("", score, score)
         interval = "-" if e["ci_low"] is None else f"{signed(e['ci_low'])} to {signed(e['ci_high'])}{unit}"
-        cells = [one["label"] + _margin(one.get("margin"), is_share=one["is_share"])]
+        cells = [one["label"]]
         cells += [plain(arms[name]["value"]) for name in ("control", "treatment")]
         cells += [
             "-" if e["value"] is None else f"{signed(e['value'])}{unit}",
