@@ -168,8 +168,8 @@ def test_expiry_with_part_of_the_rows(tmp_path: Path) -> None:
     [
         (line("a") + b"not json\n", "invalid_json_line", 2),
         (line("a") + line("a"), "duplicate_custom_id", 2),
-        (line("a") + line("b", RESPONSES), "invalid_url", 2),
-        (line("a") + line("b", model="gpt-other"), "mismatched_model", 2),
+        (line("a") + line("b", RESPONSES), "url_mismatch", 2),
+        (line("a") + line("b", model="gpt-other"), "model_mismatch", 2),
         (line("a", model="no-such-model"), "model_not_found", 1),
         (line("a", stream=True), "invalid_request", 1),
         (b"\n\n", "empty_file", None),

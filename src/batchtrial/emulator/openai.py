@@ -120,7 +120,7 @@ class Validation:
             self.add("invalid_method", "The HTTP method must be POST.", number, "method")
         if row.get("url") != self.endpoint:
             text = f"The url '{row.get('url')}' does not match the batch's endpoint '{self.endpoint}'."
-            self.add("invalid_url", text, number, "url")
+            self.add("url_mismatch", text, number, "url")
         body = row.get("body")
         if not isinstance(body, dict):
             self.add("missing_required_parameter", "Missing required parameter: 'body'.", number, "body")
@@ -140,7 +140,7 @@ class Validation:
                 self.add("model_not_found", f"The provided model '{model}' is not supported by the Batch API.", number, "body.model")
         elif model != self.model:
             text = f"The model '{model}' differs from '{self.model}'; a batch may use one model only."
-            self.add("mismatched_model", text, number, "body.model")
+            self.add("model_mismatch", text, number, "body.model")
 
 
 def format_of(seed: int) -> Format:

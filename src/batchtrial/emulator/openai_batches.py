@@ -108,7 +108,7 @@ class OpenAIBatches:
                 offsets.append(offset)
                 validation.check(number, line)
         if len(offsets) > MAX_ROWS:
-            validation.add("too_many_requests", f"The input file has {len(offsets)} requests; at most {MAX_ROWS} are allowed.")
+            validation.add("too_many_tasks", f"The input file has {len(offsets)} requests; at most {MAX_ROWS} are allowed.")
         if not offsets and not validation.problems:
             validation.add("empty_file", "The input file has no requests.")
         save_index(self.world.blob(name), offsets)
