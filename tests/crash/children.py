@@ -6,6 +6,7 @@ A child is forked from a process that has everything imported, and then is what 
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import resource
 import signal
@@ -20,8 +21,8 @@ from typing import Any, Literal
 from tests.crash.providers import forks
 
 NONCE = "0123456789abcdef"
-Call = Literal["fsync", "rename", "send", "recv"]
-CALLS: tuple[Call, ...] = ("fsync", "rename", "send", "recv")
+Call = Literal["fsync", "rename", "send", "recv", "write"]
+CALLS: tuple[Call, ...] = ("fsync", "rename", "send", "recv", "write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,33 @@ def _counting(plain: Callable[..., Any], kill: Kill, counter: list[int]) -> Call
     return call
 
 
+def _opening(write: Callable[..., int]) -> Callable[..., Any]:
+    """`io.open`, by which every file of ours is opened, with another `write` under binary files that are written."""
+    plain = io.open
+
+    class Counted(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            return write(self, data)
+
+    def call(file: Any, mode: str = "r", buffering: int = -1, *args: Any, **kwargs: Any) -> Any:
+        if "b" not in mode or "r" in mode:
+            return plain(file, mode, buffering, *args, **kwargs)
+        raw = Counted(file, mode.replace("b", ""))
+        return raw if buffering == 0 else io.BufferedWriter(raw)
+
+    return call
+
+
 def _arm(kill: Kill) -> None:
-    """Put the counter before every way that Python code reaches the system call."""
+    """Put the counter before every way that Python code reaches the system call. `write` is one to a file; code in C has writes of its own."""
     counter = [0]
     if kill.call == "fsync":
         os.fsync = _counting(os.fsync, kill, counter)
     elif kill.call == "rename":
         os.replace = _counting(os.replace, kill, counter)
         os.rename = _counting(os.rename, kill, counter)
+    elif kill.call == "write":
+        io.open = _opening(_counting(io.FileIO.write, kill, counter))
     else:
         names = ("send", "sendall", "sendmsg") if kill.call == "send" else ("recv", "recv_into")
         for name in names:

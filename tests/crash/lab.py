@@ -33,6 +33,7 @@ from batchtrial.state.machine import PartState
 from batchtrial.state.store import fingerprint
 
 RUN_ID = "r1"
+LINES_PER_PART = 2
 MODELS: Mapping[str, str] = {
     "fireworks": "accounts/fireworks/models/gpt-oss-20b",
     "openai": "gpt-6-luna",
@@ -71,7 +72,7 @@ def config_text(provider: str, settings: Mapping[str, Any]) -> str:
         "max_new_tokens": {"open_book": 32, "closed_book": 32},
         "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
         "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
-        "submission": {"lines_per_part": 2, "max_concurrent_jobs": 2, "poll_seconds": 20.0},
+        "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 20.0},
         "stats": {"bootstrap_samples": 999, "permutation_samples": 999},
     }
     tree["submission"] |= settings.get("submission", {})
@@ -81,7 +82,11 @@ def config_text(provider: str, settings: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class Lab:
-    """One config and its twin. faults: what the provider does wrong in every world of this lab, twin included."""
+    """One config and its twin.
+
+    faults: what the provider does wrong in every world of this lab, twin included. is_crowded: somebody else creates batches of the same size in the
+    same Anthropic workspace, at the start of every world and at every kill.
+    """
 
     root: Path
     provider: str = "fireworks"
@@ -89,6 +94,7 @@ class Lab:
     settings: Mapping[str, Any] = field(default_factory=dict)
     faults: Callable[[Lab], Sequence[Rule]] = lambda lab: ()
     has_twin: bool = True
+    is_crowded: bool = False
     want: dict[str, str] = field(default_factory=dict)
     want_bill: dict[str, Any] = field(default_factory=dict)
     want_rows: int = 0
@@ -163,6 +169,14 @@ class World:
         self.experiments = root / "experiments"
         self.layout = RunLayout(self.experiments / f"run_{RUN_ID}")
         self.emulator = Emulator(root / "provider", model=lab.root / "model" / "model.json", faults=lab.faults(lab))
+        self._n_foreign = 0  # requests
+        self.crowd()
+
+    def crowd(self) -> None:
+        """In a crowded workspace somebody else creates a batch now, of the size that a part has."""
+        if self.lab.is_crowded:
+            self.emulator.add_foreign_batch(range(self._n_foreign, self._n_foreign + LINES_PER_PART))
+            self._n_foreign += LINES_PER_PART
 
     def start(self, hook: Hook = no_hook, options: Options | None = None) -> int:
         """Run in this process; returns the exit code."""
@@ -202,8 +216,11 @@ class World:
         return {path.relative_to(self.layout.root).as_posix(): fingerprint(path).sha256 for path in self.layout.artifacts()}
 
     def bill(self) -> dict[str, Any]:
-        """The provider's own count."""
-        return self.emulator.bill()
+        """The provider's own count, less what somebody else asked for."""
+        if self.lab.is_crowded:
+            self.emulator.call("POST", "/_emulator/clock", {"advance_seconds": 86_400})  # what somebody else has under way is none of ours
+        bill = self.emulator.bill()
+        return bill | {"answered_requests": bill["answered_requests"] - self._n_foreign}
 
     def ledger(self) -> LedgerRead:
         """Our count."""
@@ -295,6 +312,7 @@ def killed_at(world: World, n: int, *, first: bool, is_power_cut: bool = False) 
         code = world.start(hook) if first else world.resume(hook)
     except Killed:
         hook.bury()
+        world.crowd()
         return hook.point
     assert code in FINISHED
     return ""

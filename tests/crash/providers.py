@@ -9,12 +9,16 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ("batchtrial.emulator.command", "batchtrial.cli.session", "fireworks", "openai", "anthropic", "polars", "numpy")
+PRELOADED = (
+    *("batchtrial.emulator.command", "batchtrial.cli.session", "polars", "numpy.fft", "numpy.ma"),
+    *(f"batchtrial.providers.{name}" for name in ("fireworks", "openai", "anthropic")),
+    *("fireworks.resources", "openai.resources", "anthropic.resources", "httpcore", "httpcore2", "truststore"),
+)
 START_SECONDS = 60.0
 
 forks = multiprocessing.get_context("forkserver")
@@ -68,10 +72,10 @@ class Emulator:
         if self.process is not None:
             self.process.join()
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One request to `/_emulator...`."""
+    def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        """One request, by default to `/_emulator...`."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=dict(headers or {}))
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
@@ -82,6 +86,13 @@ class Emulator:
     def calls(self) -> dict[str, dict[str, dict[str, int]]]:
         """Calls received and carried out, by provider and operation."""
         return dict(self.call("GET", "/_emulator/calls"))
+
+    def add_foreign_batch(self, numbers: Iterable[int]) -> None:
+        """A batch that somebody else in the same Anthropic workspace creates now; a number for each request."""
+        asked = [(number, [{"role": "user", "content": f"Whose is parcel {number}?"}]) for number in numbers]
+        params = [{"model": "claude-haiku-4-5", "max_tokens": 8, "messages": turns} for _, turns in asked]
+        body = {"requests": [{"custom_id": f"parcel-{number}", "params": one} for (number, _), one in zip(asked, params, strict=True)]}
+        self.call("POST", "/v1/messages/batches", body, {"x-api-key": "somebody-else", "anthropic-version": "2023-06-01"})
 
     def add_faults(self, *rules: Mapping[str, Any]) -> None:
         """More faults, from now on."""
