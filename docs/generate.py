@@ -174,7 +174,7 @@ def state_page() -> str:
         "",
         NOTICE,
         "A part is the unit of submit and resume. Its state changes by the events of this table and by nothing else; each event is",
-        "one fsynced line of `ledger.jsonl`, written before anything that depends on it.",
+        "one line of `ledger.jsonl`, on the disk before anything that depends on it.",
         "",
         "```mermaid",
         machine.diagram().rstrip(),
@@ -205,6 +205,7 @@ FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
 
 OTHERS: tuple[tuple[str, str, str], ...] = (
     (".guard", "the process that owns the run", "empty; the kernel's lock is on it"),
+    (".ledger_lines", "the process that owns the run", "how many lines of the ledger are on the disk; a ledger with fewer has lost some"),
     (".stamps.json", "every phase", "cache of size, time and sha256 per file; may be deleted at any time"),
     ("run.log", "every phase", "one line per decision, for people"),
     ("STOP_REQUESTED", "`batchtrial stop`, or anybody", "its presence asks the run to stop"),

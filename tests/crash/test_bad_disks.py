@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from tests.crash.children import finish, spawn
 from tests.crash.conftest import Labs
-from tests.crash.lab import FINISHED, Lab, World
+from tests.crash.lab import FINISHED, RUN_ID, Lab, World, killed_at
 from tests.crash.test_sweeps import spread
+
+from batchtrial.cli.repair import main as repair
+from batchtrial.run.options import Options
 
 FAILED, REFUSED = 1, 3
 
@@ -199,6 +202,47 @@ def test_a_ledger_that_lost_lines_is_refused_and_nothing_is_sent(lab: Lab, how: 
         assert path.read_bytes() == b"".join(kept)
     path.write_bytes(b"".join(lines))
     assert world.resume() in FINISHED, "with the file put back the run goes on"
+    assert world.problems() == []
+    world.close()
+
+
+@pytest.mark.parametrize("provider", ["fireworks", "openai", "anthropic"])
+def test_a_ledger_that_lost_its_end_after_a_kill_is_refused_mended_and_pays_once(labs: Labs, provider: str) -> None:
+    """Cut at the end of a line, no snapshot newer than the cut: three batches are at the provider, and no line of the ledger knows them."""
+    lab = labs(provider)
+    world = lab.world("forgetful")
+    creates = [number for number, point in enumerate(lab.points, 1) if point == "call:submit:after"]
+    killed_at(world, creates[2], first=True)
+    path = world.layout.ledger
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    state = world.layout.run_state.read_text()
+    assert '"ledger_lines": 1,' in state, "the snapshot has nothing against the ledger"
+    n_creates = world.bill()["creates"]
+    for flags in (["--plan_only"], []):
+        assert finish(spawn([*world.argv(is_resume=True), *flags], world.log)) == REFUSED
+    assert "line 2 of the ledger is gone" in world.log.read_text()
+    assert world.bill()["creates"] == n_creates
+    assert repair(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]) == 0
+    assert world.resume() in FINISHED
+    assert world.problems() == []
+    world.close()
+
+
+@pytest.mark.parametrize("provider", ["fireworks", "openai", "anthropic"])
+@pytest.mark.parametrize("n_left", [1, 30])
+def test_an_intent_torn_after_its_call_is_asked_about_before_it_is_sent(labs: Labs, provider: str, n_left: int) -> None:
+    """A torn last line is never an error. That this one had been whole, and allowed a call, makes the provider be asked first."""
+    lab = labs(provider)
+    world = lab.world(f"torn{n_left}")
+    creates = [number for number, point in enumerate(lab.points, 1) if point == "call:submit:after"]
+    killed_at(world, creates[0], first=True)
+    path = world.layout.ledger
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if b'"event":"intent"' in line)
+    path.write_bytes(b"".join([*lines[:at], lines[at][:n_left]]))
+    assert world.bill()["creates"] == 1
+    assert world.resume(options=Options(to_step="submit")) == 0
+    assert world.resume() in FINISHED
     assert world.problems() == []
     world.close()
 

@@ -15,7 +15,7 @@ from batchtrial.phases.optional import material
 from batchtrial.run.look import look
 from batchtrial.run.saved import saved_config
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import fold, read
+from batchtrial.state.ledger import load_parts
 from batchtrial.state.store import Stamps
 
 
@@ -25,7 +25,7 @@ def view_of(experiments: Path, run_id: str) -> View:
     layout.check_there()
     config = saved_config(layout)
     limits = Wiring(config, Place(layout=layout, trials=lambda: ()), os.environ).codec.limits
-    return look(layout, config, fold(read(layout.ledger).entries), Stamps(layout.root, layout.stamps), limits)
+    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits)
 
 
 def trial_of(view: View, slug: str | None) -> Trial:

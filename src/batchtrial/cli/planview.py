@@ -18,7 +18,7 @@ from batchtrial.run.look import look
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import fold, read
+from batchtrial.state.ledger import load_parts
 from batchtrial.state.store import Stamps
 
 MARKS = {"run": "run ", "skip": "skip", "wait": "run ", "off": "-   "}
@@ -28,7 +28,7 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
     """The plan. Raises ConfigError, DataError."""
     config = got.config
     stamps = Stamps(layout.root, layout.stamps)
-    view = look(layout, config, fold(read(layout.ledger).entries), stamps, codec.limits)
+    view = look(layout, config, load_parts(layout.ledger), stamps, codec.limits)
     steps = plan(options, view)
     yield f"plan for {layout.root.name}: {config.backend}, {config.model_id}, mode {config.mode}"
     given = [f"{key} ({where})" for key, where in sorted(got.origin.items()) if where != "file"]

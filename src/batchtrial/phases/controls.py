@@ -15,7 +15,7 @@ from batchtrial.keys import check_run_id
 from batchtrial.phases.base import Work
 from batchtrial.state.files import BuildManifest, ControlRegistry, Shard, load
 from batchtrial.state.layout import RunLayout, result_file
-from batchtrial.state.ledger import Attempt, PartRecord, fold, read
+from batchtrial.state.ledger import Attempt, PartRecord, load_parts
 from batchtrial.state.machine import Event, PartState
 from batchtrial.state.store import fingerprint, replacing
 
@@ -31,7 +31,7 @@ def import_controls(work: Work) -> None:
             f"there is no finished run {work.config.control_from}", where="control_from", hint="`batchtrial status` lists the runs there are"
         )
     _check_source(work, theirs)
-    parts = fold(read(theirs.ledger).entries)
+    parts = load_parts(theirs.ledger)
     for arm in arms_of(work.view.trials):
         for shard in work.view.shards(arm) if arm.condition == "control" else ():
             if not work.ledger.part(shard.part).attempts:

@@ -1,7 +1,7 @@
 """Sending one attempt at a part, and settling what became of a call whose answer was lost.
 
-The order of writes is the promise: intent (fsynced), upload, create once, receipt (fsynced). An intent without a receipt is in doubt and is settled
-by `find` before anything is sent for that part again.
+The order of writes is the promise: intent (fsynced), upload, create once, receipt. An intent without a receipt is in doubt and is settled by `find`
+before anything is sent for that part again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Sending:
 
     def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
         self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
+        self._asked: set[str] = set()  # parts that the provider was asked about before they were sent
 
     def send(self, job: Job) -> bool:
         """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
@@ -48,6 +49,11 @@ class Sending:
             n_requests=n_requests,
             reserved_usd=reserve,
         )
+        if self._work.ledger.is_doubtful and job.shard.part not in self._asked:
+            self._asked.add(job.shard.part)
+            log.info("ask first part=%s attempt=%s: a line of the ledger is gone", job.shard.part, attempt)
+            job.doubt, job.refusal = Patience(), None
+            return True
         log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
         return self._create(job, payload)
 

@@ -285,7 +285,7 @@ def _is_cut(got: LedgerRead, state: RunState | None, signs: tuple[str, ...]) -> 
         return True
     last = got.entries[-1].seq
     is_behind = state is not None and state.ledger_lines > last
-    return is_behind or any(number > last for number in got.foreign) or any("manifest names" in sign for sign in signs)
+    return is_behind or any(number > last for number in (*got.foreign, *got.absent)) or any("manifest names" in sign for sign in signs)
 
 
 def _name(layout: RunLayout, path: Path) -> str:

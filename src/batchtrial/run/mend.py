@@ -70,6 +70,7 @@ def _replace_ledger(found: Diagnosis, now: datetime) -> list[str]:
     rebuilt = found.rebuilt
     assert rebuilt is not None
     write_bytes(path, b"".join(entries.encode(entry) for entry in rebuilt.entries))
+    entries.mark_of(path).unlink(missing_ok=True)  # it counted the old file's lines
     doubt = f", {len(rebuilt.in_doubt)} parts are in doubt until the provider is asked" if rebuilt.in_doubt else ""
     return [*done, f"{path.name} is rebuilt: {len(rebuilt.entries)} lines, {rebuilt.filled} of them made anew{doubt}"]
 

@@ -23,7 +23,7 @@ from batchtrial.state import archive, entries
 from batchtrial.state.files import RunState, StageRecord, TrialManifest, load, save, seal
 from batchtrial.state.inventory import RunSummary
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import fold
+from batchtrial.state.ledger import check_sound, fold
 from batchtrial.state.store import Fingerprint, encode_json
 
 LINKS = {"report": "report_md", "report_html": "report_html", "significance": "significance", "costs": "costs", "predictions": "predictions"}
@@ -155,8 +155,7 @@ def bare_name(path: str) -> str:
 
 def _bare_ledger(layout: RunLayout, got: entries.LedgerRead) -> bytes | None:
     """The ledger's bytes without machine paths; None when it names none. Raises StateError for a damaged one."""
-    if not got.is_sound:
-        raise StateError("the ledger is damaged", where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` first")
+    check_sound(got, layout.ledger)
     clean = [_bare_entry(entry) for entry in got.entries]
     if got.torn or any(one is not entry for one, entry in zip(clean, got.entries, strict=True)):
         return b"".join(entries.encode(one) for one in clean)

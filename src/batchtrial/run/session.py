@@ -34,7 +34,7 @@ from batchtrial.state.files import (
     load,
 )
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import Hook, Ledger, no_hook
+from batchtrial.state.ledger import TORN, Hook, Ledger, no_hook
 from batchtrial.state.store import TEMP_SUFFIX, RunLock, Stamps, write_bytes
 
 log = logging.getLogger(__name__)
@@ -177,7 +177,11 @@ def _assembled(
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     digest = config_hash(opening.config)
     _refuse_other_items(changed, ledger)
-    _refuse_orphans(layout, ledger, state)
+    is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
+    _refuse_orphans(layout, ledger, state, n_torn=int(is_torn_late))
+    if is_torn_late:
+        ledger.append(TORN, reason="the last line was torn after it had been on the disk")
+        healed.append("that line was whole once; the provider is asked about every waiting part before it is sent")
     is_new = ledger.run_nonce is None
     if is_new:
         detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides)}
@@ -222,18 +226,18 @@ def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
         )
 
 
-def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None) -> None:
-    """A run whose ledger has lost lines must not go on: what they said was sent would be bought again."""
+def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, *, n_torn: int) -> None:
+    """A run whose ledger has lost lines must not go on: what they said was sent would be bought again. n_torn: lines known to be lost, 0 or 1."""
     why = ""
     if ledger.run_nonce is None and _was_begun(layout, state):
         why = "this run has been worked on, but no ledger says what was paid for"
-    elif state is not None and state.ledger_lines > ledger.n_lines:
+    elif state is not None and state.ledger_lines > ledger.n_lines + n_torn:
         why = f"the ledger has {ledger.n_lines} lines, and had {state.ledger_lines} when run_state.json was written"
     else:
         manifests = (load_or_none(TrialManifest, path) for path in layout.root.glob("*/results/trial_manifest.json"))
         batches = {one.batch_id for manifest in manifests if manifest is not None for one in manifest.batches}
         unknown = sorted(filter(None, batches - ledger.owned_batches()))
-        if unknown:
+        if len(unknown) > n_torn:
             why = f"the ledger does not know the batch {unknown[0]} that a manifest names ({len(unknown)} such batches)"
     if why:
         raise StateError(why, where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` to rebuild the ledger from the files")

@@ -33,7 +33,7 @@ DIGITS = 64
 VERSION = 20
 BLOCK = 1 << 20
 
-NEVER = frozenset({"run.lock", ".guard", ".stamps.json", "run.log", "STOP_REQUESTED", "STOP_NOW", MANIFEST})
+NEVER = frozenset({"run.lock", ".guard", ".stamps.json", ".ledger_lines", "run.log", "STOP_REQUESTED", "STOP_NOW", MANIFEST})
 """Who was writing, caches, the log for people, requests of the moment: they belong to a machine, not to the run."""
 WORLD = ("world.sqlite", "world.sqlite-wal", "items.jsonl", "model.json", "blobs")
 """What the emulator needs to go on; the rest of its folder is about a process."""

@@ -1,12 +1,14 @@
 """The ledger's lines: their form, their checksum, and reading them whether or not the file is damaged.
 
 A line is JSON with `seq`, `at`, `event`, the event's own fields and, at its end, a checksum of itself, so that a flipped bit cannot pass for another
-batch id. Nothing here knows what the events mean.
+batch id. A file cut at the end of a line shows nothing by itself: the mark, a number in a file of its own, says how many lines there were. Nothing
+here knows what the events mean.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,7 +81,7 @@ class LedgerRead:
     """What a ledger file holds.
 
     torn: bytes after the last whole line. foreign: numbers of lines that are not ours or not as they were written. absent: sequence numbers that no
-    line has, before the last one.
+    line has, before the last one or up to the ledger's mark. is_torn_late: the torn line is no crash's, for the mark says that it was whole.
     """
 
     entries: tuple[Entry, ...]
@@ -87,10 +89,11 @@ class LedgerRead:
     torn: int
     foreign: tuple[int, ...]
     absent: tuple[int, ...] = ()
+    is_torn_late: bool = False
 
     @property
     def is_sound(self) -> bool:
-        """Nothing is known to be missing. A torn end is sound: what it would have allowed never happened."""
+        """Nothing is known to be missing but, perhaps, the last line: what a torn line would have allowed never happened, or can be asked about."""
         return not self.foreign and not self.absent
 
 
@@ -105,6 +108,7 @@ def read(path: Path) -> LedgerRead:
     foreign: list[int] = []
     absent: list[int] = []
     last = 0
+    n_marked = marked(path)
     for number, line in enumerate(data[:cut].split(b"\n")[:-1], 1):
         entry = decode(line)
         if entry is None or entry.seq <= last:
@@ -114,8 +118,34 @@ def read(path: Path) -> LedgerRead:
             absent += range(last + 1, min(entry.seq, last + MOST_ABSENT))
         entries.append(entry)
         last = entry.seq
+    torn = len(data) - cut
+    is_torn_late = torn > 0 and last > 0 and n_marked == last + 1
+    if not is_torn_late:
+        absent += range(last + 1, min(n_marked, last + MOST_ABSENT) + 1)
     lost = tuple(seq for seq in absent if seq not in foreign)
-    return LedgerRead(entries=tuple(entries), whole_bytes=cut, torn=len(data) - cut, foreign=tuple(foreign), absent=lost)
+    return LedgerRead(entries=tuple(entries), whole_bytes=cut, torn=torn, foreign=tuple(foreign), absent=lost, is_torn_late=is_torn_late)
+
+
+def mark_of(path: Path) -> Path:
+    """The ledger's mark: a hidden file beside it."""
+    return path.with_name(".ledger_lines")
+
+
+def marked(path: Path) -> int:
+    """How many lines the ledger is known to have had on the disk; 0 when nothing says so."""
+    try:
+        return int(mark_of(path).read_bytes())
+    except (OSError, ValueError):
+        return 0
+
+
+def mark(path: Path, n_lines: int) -> None:
+    """Let the ledger's mark say that so many lines are on the disk. Overwritten in place: a reader sees the old number or the new one."""
+    fd = os.open(mark_of(path), os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        os.pwrite(fd, b"%019d\n" % n_lines, 0)
+    finally:
+        os.close(fd)
 
 
 def encode(entry: Entry) -> bytes:

@@ -3,22 +3,23 @@
 Every line is on disk before anything that depends on it: an intent is fsynced before its call, and with it all lines before; what a power cut may
 take back without harm (see LATER) is written at once, where a kill cannot reach it, and fsynced with the next intent, snapshot or round.
 
-The last line may be torn by a crash: it is cut off before the next append. A damaged or absent line in the middle is skipped when reading, and
-refused when writing. Folding the lines (`entries.py` has their form) gives the state of every part (`PartRecord`).
+The last line may be torn by a crash: it is cut off before the next append. A damaged or absent line, in the middle or at the end, is skipped when
+reading, and refused when writing. Folding the lines (`entries.py` has their form) gives the state of every part (`PartRecord`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchtrial.errors import StateError
-from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, read
+from batchtrial.errors import IllegalTransition, StateError
+from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 
 __all__ = ["Counts", "Entry", "LedgerRead", "read"]
@@ -97,7 +98,11 @@ class PartRecord:
                 attempts = [replace(a, sha256=entry.sha256, size=entry.size) if a.number == entry.attempt else a for a in attempts]
                 continue
             event = EVENTS[entry.event]
-            state = step(state, event)
+            try:
+                state = step(state, event)
+            except IllegalTransition as error:
+                what = f"line {entry.seq} of the ledger contradicts those before it: {error.what}"
+                raise IllegalTransition(what, where=f"ledger.jsonl, part {self.part}", hint=REPAIR) from None
             if event is Event.INTENT or event is Event.IMPORTED:
                 attempts, news = [a for a in _with_news(attempts, news) if a.number != entry.attempt], {}
                 attempts.append(_attempt(entry))
@@ -201,12 +206,15 @@ LATER = frozenset(
 )
 """Found out again by asking the provider or reading the files, at no cost: 4,000 parts would otherwise wait for 24,000 fsyncs. A receipt is among
 them because nothing is sent between it and the next fsync, and its intent, which is fsynced, leads back to the batch."""
+REPAIR = "run `batchtrial repair --run_id RUN` to set the damaged file aside and rebuild what can be rebuilt"
+TORN = "torn"
+"""A note: the last line was torn after it had been on the disk, so it may have been the intent of a part that seems to wait."""
 REFETCHED = "refetched"
 """A result file was lost here and fetched again with other bytes; no step in the part's life, only a new fingerprint."""
 
 
 def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
-    """State of every part that the ledger names. Raises IllegalTransition when the lines contradict the table."""
+    """State of every part that the ledger names. Raises IllegalTransition, naming the line, when they contradict the table."""
     lines: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.part is not None and (entry.event in EVENTS or entry.event == REFETCHED):
@@ -214,35 +222,57 @@ def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
     return {part: PartRecord(part=part).after(own) for part, own in lines.items()}
 
 
+def check_sound(got: LedgerRead, path: Path) -> None:
+    """Raises StateError, with the first bad line and the fix, when lines are damaged or gone."""
+    if got.is_sound:
+        return
+    n_bad = len(got.foreign) + len(got.absent)
+    if got.foreign:
+        what = f"line {got.foreign[0]} of the ledger is not as it was written ({n_bad} such lines)"
+    elif got.entries:
+        what = f"line {got.absent[0]} of the ledger is gone ({n_bad} such lines)"
+    else:
+        what = "this run has been worked on, but no ledger says what was paid for"
+    raise StateError(what, where=str(path), hint=REPAIR)
+
+
+def load_parts(path: Path) -> dict[str, PartRecord]:
+    """State of every part, for those who only look. Raises StateError when the ledger cannot be relied on."""
+    got = read(path)
+    check_sound(got, path)
+    return fold(got.entries)
+
+
 class Ledger:
     """The ledger of a run that this process owns: appends, and keeps the fold up to date.
 
     clock: gives the time of each line, UTC. hook: called before and after each durable write.
-    Raises StateError when the file has foreign lines: appending to what cannot be understood could pay twice.
+    Raises StateError when lines are damaged or gone: appending to what cannot be understood could pay twice.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime], hook: Hook = no_hook) -> None:
         self._path, self._clock, self._hook = path, clock, hook
         got = read(path)
-        if not got.is_sound:
-            bad = f"line {got.foreign[0]} of the ledger is not as it was written" if got.foreign else f"line {got.absent[0]} of the ledger is gone"
-            raise StateError(
-                f"{bad} ({len(got.foreign) + len(got.absent)} such lines)",
-                where=path.name,
-                hint="run `batchtrial repair --run_id RUN` to set the damaged file aside and rebuild what can be rebuilt",
-            )
-        self.dropped_bytes = got.torn
+        check_sound(got, path)
+        self.dropped_bytes, self.is_torn_late = got.torn, got.is_torn_late
         self.n_lines = got.entries[-1].seq if got.entries else 0
         self.parts = fold(got.entries)
         self._money = money(self.parts.values())
         self.run_nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None)
         self.notes = [e for e in got.entries if e.part is None]
+        self._n_marked = marked(path)
         self._file = path.open("ab", buffering=0)
         self._is_dirty = False
         if got.torn:
             self._file.truncate(got.whole_bytes)
         os.fsync(self._file.fileno())  # lines of a process that was killed may not be on the disk yet
         fsync_folder(path.parent)
+        self._mark()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a line may be gone that said of a waiting part that it was sent: the provider is asked before it is sent."""
+        return any(note.event == TORN for note in self.notes)
 
     def part(self, name: str) -> PartRecord:
         """The part's record; a part that the ledger has not met is pending."""
@@ -267,6 +297,8 @@ class Ledger:
             raise
         self._is_dirty = event in LATER
         self.n_lines = entry.seq
+        if not self._is_dirty:
+            self._mark()
         if after is not None:
             self._money = self._money.changed(money([self.part(after.part)]), money([after]))
             self.parts[after.part] = after
@@ -282,7 +314,15 @@ class Ledger:
             self._hook("ledger:sync:before")
             os.fsync(self._file.fileno())
             self._is_dirty = False
+            self._mark()
             self._hook("ledger:sync:after")
+
+    def _mark(self) -> None:
+        """Every line so far is on disk, and the ledger's mark says so. It is not synced itself: it may lag, and never runs ahead."""
+        if self.n_lines != self._n_marked:
+            with suppress(OSError):  # it is only a witness
+                mark(self._path, self.n_lines)
+                self._n_marked = self.n_lines
 
     def owned_batches(self) -> frozenset[str]:
         """Every batch id that some attempt of this run has a receipt for."""
@@ -297,6 +337,7 @@ class Ledger:
         try:
             if self._is_dirty:
                 os.fsync(self._file.fileno())
+                self._mark()
         finally:
             self._file.close()
 

@@ -53,6 +53,8 @@ def symptoms(got: LedgerRead, state: RunState | None, batches: Iterable[BatchRec
         found.append(f"{len(got.foreign)} lines are not as they were written (line {got.foreign[0]})")
     if got.absent:
         found.append(f"{len(got.absent)} lines are gone (line {got.absent[0]})")
+    if got.is_torn_late:
+        found.append("its last line is torn, and was whole once")
     if not any(entry.run_nonce for entry in got.entries):
         found.append("its first line, with the run's random digits, is gone")
     if state is not None and state.ledger_lines > got.entries[-1].seq:
@@ -64,7 +66,7 @@ def symptoms(got: LedgerRead, state: RunState | None, batches: Iterable[BatchRec
     try:
         fold(got.entries)
     except IllegalTransition as error:
-        found.append(f"its lines contradict each other: {error.what}")
+        found.append(error.what)
     return tuple(found)
 
 

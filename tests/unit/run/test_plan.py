@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,31 @@ def test_a_plan_of_a_run_that_exists_touches_nothing_and_shows_where_it_stands(p
     said = capsys.readouterr().out
     assert "skip poll     all 4 parts settled" in said
     assert "run  parse" in said
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda lines: [*lines[:4], b"{" + lines[4], *lines[5:]], "line 5 of the ledger is not as it was written"),
+        (lambda lines: [*lines[:4], *lines[6:]], "line 5 of the ledger is gone (2 such lines)"),
+        (lambda lines: lines[:-2], "of the ledger is gone (2 such lines)"),
+        (lambda lines: [], "no ledger says what was paid for"),
+    ],
+)
+def test_a_plan_of_a_run_whose_ledger_is_damaged_names_file_line_and_fix(
+    polled: Rig, capsys: pytest.CaptureFixture[str], harm: Callable[[list[bytes]], list[bytes]], said: str
+) -> None:
+    path = polled.layout.ledger
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(harm(whole.splitlines(keepends=True))))
+    before = tree(polled.folder)
+    assert main(["--resume", "--run_id", "r1", "--experiments_dir", str(polled.folder), "--plan_only"]) == 3
+    assert tree(polled.folder) == before
+    path.write_bytes(whole)
+    told = capsys.readouterr().err
+    assert said in told
+    assert str(path) in told
+    assert "batchtrial repair" in told
 
 
 def test_a_plan_with_a_typo_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

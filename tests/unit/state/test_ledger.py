@@ -18,9 +18,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from batchtrial.errors import IllegalTransition
-from batchtrial.state.entries import Counts, Entry, read
-from batchtrial.state.ledger import LATER, REFETCHED, Ledger, fold, iter_notes, money
+from batchtrial.errors import IllegalTransition, StateError
+from batchtrial.state.entries import Counts, Entry, decode, encode, mark_of, marked, read
+from batchtrial.state.ledger import LATER, REFETCHED, Ledger, fold, iter_notes, load_parts, money
 from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState
 
 PART = "model-set_t0_treatment_p01"
@@ -274,6 +274,100 @@ def test_closing_syncs_what_is_left(path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_may_be_synced_later_is_never_what_allows_a_payment() -> None:
     assert set(Event) - LATER == {E.INTENT, E.IMPORTED}
+
+
+# Lines lost at the end
+
+
+def cut(path: Path, n_lines: int) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:n_lines]))
+
+
+@pytest.mark.parametrize("n_left", range(7))
+def test_a_ledger_cut_at_the_end_of_a_line_is_refused_and_stays_as_it_is(path: Path, n_left: int) -> None:
+    """The seventh line is an intent: whatever is cut off with it may have been paid for."""
+    ledger = Ledger(path, clock=clock())
+    lived(ledger)
+    intent(ledger, "other")
+    ledger.append(E.RECEIPT, "other", batch_id="b")
+    cut(path, n_left)
+    before = path.read_bytes()
+    assert read(path).absent[-1] == 7
+    with pytest.raises(StateError, match=r"gone|no ledger") as caught:
+        Ledger(path, clock=clock())
+    assert "batchtrial repair" in caught.value.hint
+    with pytest.raises(StateError, match=r"gone|no ledger"):
+        load_parts(path)
+    assert path.read_bytes() == before
+    ledger.close()
+
+
+def test_a_last_line_torn_after_it_was_whole_is_dropped_and_told(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    intent(ledger, "other")
+    ledger.close()
+    path.write_bytes(path.read_bytes()[:-9])
+    again = Ledger(path, clock=clock())
+    assert (again.is_torn_late, again.n_lines, again.part("other").state) == (True, 1, PartState.PENDING)
+    again.close()
+
+
+def test_lines_that_a_power_cut_took_back_are_not_missed(path: Path) -> None:
+    """The mark counts what is on the disk and never runs ahead of it."""
+    ledger = Ledger(path, clock=clock())
+    for number in range(3):
+        intent(ledger, f"p{number}")
+        ledger.append(E.RECEIPT, f"p{number}", batch_id=f"b{number}")
+    cut(path, 5)
+    again = Ledger(path, clock=clock())
+    assert again.part("p2").state is PartState.SUBMITTING, "and the provider is asked"
+    again.close()
+    ledger.close()
+
+
+def test_what_is_synced_late_is_marked_then(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    intent(ledger)
+    ledger.append(E.RECEIPT, PART, batch_id="b")
+    assert marked(path) == 1
+    ledger.sync()
+    assert marked(path) == 2
+    ledger.append(E.DONE, PART, wire_state="completed")
+    ledger.close()
+    assert marked(path) == 3
+
+
+@pytest.mark.parametrize("mark", [None, b"", b"many", b"\xff\n"])
+def test_a_mark_that_is_lost_or_damaged_is_made_again(path: Path, mark: bytes | None) -> None:
+    ledger = Ledger(path, clock=clock())
+    lived(ledger)
+    ledger.close()
+    mark_of(path).unlink() if mark is None else mark_of(path).write_bytes(mark)
+    Ledger(path, clock=clock()).close()
+    assert marked(path) == 6
+
+
+def test_a_disk_that_refuses_the_mark_does_not_stop_the_run(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    mark_of(path).unlink(missing_ok=True)
+    mark_of(path).mkdir()
+    lived(ledger)
+    assert len(read(path).entries) == 6
+    ledger.close()
+
+
+def test_lines_that_contradict_each_other_are_named(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+    lived(ledger)
+    ledger.close()
+    lines = path.read_bytes().splitlines()
+    bad = encode(decode(lines[4]).model_copy(update={"seq": 3, "check": None}))  # type: ignore[union-attr]
+    path.write_bytes(b"\n".join([*lines[:2], bad.rstrip(), *lines[3:]]) + b"\n")
+    with pytest.raises(IllegalTransition, match="line 3 of the ledger contradicts") as caught:
+        load_parts(path)
+    assert PART in caught.value.where
+    assert "batchtrial repair" in caught.value.hint
 
 
 class Histories(RuleBasedStateMachine):

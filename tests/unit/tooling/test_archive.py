@@ -26,7 +26,7 @@ from batchtrial.state.ledger import fold
 from batchtrial.state.restore import DIRECTORY, restore, verify
 from batchtrial.state.store import Fingerprint, fingerprint
 
-LEFT_BEHIND = {"run.lock", ".guard", "archive_manifest.json"}
+LEFT_BEHIND = {"run.lock", ".guard", ".ledger_lines", "archive_manifest.json"}
 
 
 def archived(experiments: Path, run_id: str = "r1", *flags: str) -> Path:
