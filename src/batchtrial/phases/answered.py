@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
+
+import numpy as np
 
 from batchtrial.config.expand import Arm
 from batchtrial.phases.answers import absent_outcome
 from batchtrial.phases.base import View
+from batchtrial.phases.joining import Pile, places
 from batchtrial.phases.predictions import answer_fields, plain_fields
 from batchtrial.providers.base import Provider
 from batchtrial.records import BadLine, Outcome, RawResult
@@ -135,69 +138,101 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Fields and outcome of every request, in request order; odd: lines that answer none of them."""
+    """Fields of every request, in request order, and how many ended in each way."""
 
-    rows: list[bytes]
+    rows: Sequence[bytes | bytearray]
     outcomes: dict[Outcome, int]
 
 
-def answers(sources: Sequence[Source], ids: Sequence[str], samples: int, codec: Provider, odd: Odd, check: Check) -> Iterator[Answers]:
+def answers(sources: Sequence[Source], ids: Sequence[str], samples: int, codec: Provider, odd: Odd, pile: Pile, check: Check) -> Iterator[Answers]:
     """The part's answers, in request order, in one round or several of whole items.
 
-    ids: every request of the part, `samples` per item. odd: odd lines are counted here. check: raises Stopped.
+    ids: every request of the part, `samples` per item. odd: odd lines are counted here. pile: memory for the rows of one part at a time. check:
+    raises Stopped.
     """
     if len(sources) == 1 and sources[0].attempt.is_saved and sources[0].asked is None and sources[0].size <= BYTES_PER_ROUND:
-        found = _quickly(sources[0], codec, check)
-        made = None if found is None else _in_order(found, ids, sources)
-        if found is not None and made is not None and len(found.rows) == made[1]:
-            yield made[0]
+        made = _quickly(sources[0], ids, codec, pile, check)
+        if made is not None:
+            yield made
             return
     n_rounds = max(1, -(-sum(source.size for source in sources) // BYTES_PER_ROUND))
     expected, n_ids = frozenset(ids), -(-len(ids) // samples // n_rounds) * samples
     for begin in range(0, len(ids), n_ids):
         here = ids[begin : begin + n_ids]
         reader = _Careful(expected, frozenset(here), codec, odd if begin == 0 else Odd(), check)
-        yield _in_order(reader.read(sources), here, sources)[0]
+        yield _in_order(reader.read(sources), here, sources)
 
 
-def _quickly(source: Source, codec: Provider, check: Check) -> Found | None:
-    """All answers of one attempt; None when a line is malformed or two name the same request."""
-    found, n_lines = Found(), 0
+@dataclass(slots=True)
+class Arrived:
+    """Answers in the order of their lines: ids, and as in Found the fields of each and the outcome of what is no success."""
+
+    rows: Pile
+    ids: list[str] = field(default_factory=list)
+    failed: dict[str, Outcome] = field(default_factory=dict)
+
+
+def _quickly(source: Source, ids: Sequence[str], codec: Provider, pile: Pile, check: Check) -> Answers | None:
+    """All answers of the part's only attempt; None when a line is malformed, names no request of it or names one a second time."""
+    arrived = _read(source, codec, pile, check)
+    if arrived is None:
+        return None
+    found = places(ids, arrived.ids)
+    if found is not None:
+        return Answers(arrived.rows.take(found), _counted(len(ids), arrived.failed.values()))
+    rows = dict(zip(arrived.ids, map(bytes, arrived.rows.take(np.arange(len(arrived.rows)))), strict=True))
+    if len(rows) != len(arrived.ids) or not rows.keys() <= set(ids):
+        return None
+    return _in_order(Found(rows, arrived.failed), ids, (source,))
+
+
+def _read(source: Source, codec: Provider, pile: Pile, check: Check) -> Arrived | None:
+    """All lines of one attempt; None when one is malformed."""
+    pile.clear()
+    arrived, n_rounds = Arrived(pile), 0
     with source.path.open("rb", buffering=1 << 16) as file:
         while lines := list(islice(file, LINES_AT_ONCE)):
-            if n_lines % (64 * LINES_AT_ONCE) == 0:
+            if n_rounds % 64 == 0:
                 check()
-            n_lines += len(lines)
+            n_rounds += 1
             plain = codec.decode_plain(lines)
             if plain is not None:
-                found.rows.update(zip([answer[0] for answer in plain], plain_fields(plain), strict=True))
+                arrived.ids += [answer[0] for answer in plain]
+                pile.put(plain_fields(plain))
                 continue
             for line in lines:
                 try:
                     result = codec.decode(line)
                 except BadLine:
                     return None
-                found.put(result.custom_id, answer_fields(result), result.outcome)
-    return found if len(found.rows) == n_lines else None
+                arrived.ids.append(result.custom_id)
+                pile.put([answer_fields(result)])
+                if result.outcome is not Outcome.SUCCEEDED:
+                    arrived.failed[result.custom_id] = result.outcome
+    return arrived
 
 
-def _in_order(found: Found, ids: Sequence[str], sources: Sequence[Source]) -> tuple[Answers, int]:
-    """The answers in request order, and how many of them came from lines."""
-    # All at once: between other work each look-up would find the processor's cache cold.
-    rows = list(map(found.rows.get, ids))
+def _counted(n_requests: int, others: Iterable[Outcome]) -> dict[Outcome, int]:
+    """Requests by outcome. others: of those that did not succeed."""
     outcomes = dict.fromkeys(Outcome, 0)
-    n_absent = rows.count(None)
-    for outcome in found.failed.values():
+    for outcome in others:
         outcomes[outcome] += 1
-    whole: list[bytes] = []
-    for custom_id, row in zip(ids, rows, strict=True) if n_absent else ():
+    outcomes[Outcome.SUCCEEDED] = n_requests - sum(outcomes.values())
+    return outcomes
+
+
+def _in_order(found: Found, ids: Sequence[str], sources: Sequence[Source]) -> Answers:
+    """The answers in request order."""
+    rows = []
+    others = list(found.failed.values())
+    for custom_id in ids:
+        row = found.rows.get(custom_id)
         if row is None:
             result = fate(custom_id, sources)
-            outcomes[result.outcome] += 1
+            others.append(result.outcome)
             row = answer_fields(result)
-        whole.append(row)
-    outcomes[Outcome.SUCCEEDED] = len(ids) - sum(outcomes.values())
-    return Answers(whole if n_absent else cast(list[bytes], rows), outcomes), len(ids) - n_absent
+        rows.append(row)
+    return Answers(rows, _counted(len(ids), others))
 
 
 class _Careful:

@@ -7,6 +7,7 @@ came or on how often the run was stopped; only the samples of odd lines in the a
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.answered import Odd, answers, sources
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.index import Ids, load_lines
+from batchtrial.phases.joining import Pile
 from batchtrial.phases.predictions import HEADER, STRETCH, Rows, arms_in_order
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.records import Outcome, Verdict
@@ -51,9 +53,10 @@ class Output:
     """predictions.csv while it is written. begins: arm -> byte at which each stretch of items begins."""
 
     file: Sink
+    pile: Pile = field(default_factory=Pile)  # memory for the rows of one part after the other
     begins: dict[str, list[int]] = field(default_factory=dict)
 
-    def write(self, rows: Rows, stem: str, place: int, ids: list[str], answers: list[bytes], samples: int) -> None:
+    def write(self, rows: Rows, stem: str, place: int, ids: list[str], answers: Sequence[bytes | bytearray], samples: int) -> None:
         """Rows of the requests from the item at `place` of the order on."""
         done, n_items = 0, len(ids) // samples
         at_once = max(1, ROWS_AT_ONCE // samples)
@@ -126,7 +129,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, lines: list[str]) -> None:
 def _write_part(work: Work, arm: Arm, shard: Shard, ids: list[str], rows: Rows, out: Output, odd: Odd) -> Account:
     work.stop.check()
     account, found, done = Account(), Odd(), 0
-    for some in answers(sources(work.view, arm, shard), ids, arm.samples, work.codec, found, work.stop.check):
+    for some in answers(sources(work.view, arm, shard), ids, arm.samples, work.codec, found, out.pile, work.stop.check):
         here = ids[done : done + len(some.rows)]
         out.write(rows, arm.stem, shard.first_item + done // arm.samples, here, some.rows, arm.samples)
         account += Account(some.outcomes)

@@ -122,7 +122,7 @@ class Rows:
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
 
-    def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes]) -> bytes:
+    def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes | bytearray]) -> bytes:
         """The rows of items first .. first + n_items. ids, answers: of their requests, in request order."""
         heads: list[bytes] = []
         request, end = 0, ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -129,7 +129,7 @@ class AnthropicProvider:
         """One line of the results stream, with or without the token before its custom_id."""
         return one(line, messages.pick, messages.decode_line)
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         """`decode` of some lines that are all plain successes, else None."""
         return plain_lines(lines, messages.pick)
 

@@ -6,7 +6,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -102,7 +102,7 @@ class Provider(Protocol):
     def decode(self, line: bytes) -> RawResult:
         """Pure: one result line, judged by its content. Raises BadLine."""
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         """Pure: what `decode` says of each line, when every one is a plain success; None when any is not. Hand it some dozen lines at a time."""
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:

@@ -60,7 +60,7 @@ class Recorder:
     def decode(self, line: bytes) -> RawResult:
         return self._inner.decode(line)
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         return self._inner.decode_plain(lines)
 
     def cancel(self, batch_id: str) -> None:
@@ -185,7 +185,7 @@ class Replay:
     def decode(self, line: bytes) -> RawResult:
         return self._codec.decode(line)
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         return self._codec.decode_plain(lines)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:

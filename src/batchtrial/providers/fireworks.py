@@ -7,7 +7,7 @@ plain GET, is all that `find` needs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class FireworksProvider:
         """A flat success line, an `error-data` line, or either in OpenAI's wrapper."""
         return one(line, pick_flat, results.decode_line)
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         """`decode` of some lines that are all plain successes, else None."""
         return plain_flat(lines)
 

@@ -7,7 +7,7 @@ by the input file, which belongs to one attempt alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -134,7 +134,7 @@ class OpenAIProvider:
         """A success or error line of either endpoint, from whichever file it came."""
         return one(line, self._pick, results.decode_line)
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         """`decode` of some lines that are all plain successes, else None."""
         return plain_lines(lines, self._pick)
 

@@ -7,7 +7,7 @@ much again, so a million lines are handed on as plain tuples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -204,21 +204,20 @@ def pick_responses(line: bytes) -> Plain | None:
     )
 
 
-def plain_flat(lines: Iterable[bytes]) -> list[Plain] | None:
+def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
     """`pick_flat` of every line, or None when it is None for any: some checks are made for all lines together, which halves their cost."""
     plain: list[Plain] = []
-    add, decode = plain.append, _flat
     try:
         for line in lines:
             if not line.isascii():
                 line.decode()
-            seen = decode(line)
+        for seen in map(_flat, lines):
             body = seen.response
             choice, usage, request_id = body.choices[0], body.usage, body.id
             before, after, text = usage.prompt_tokens_details, usage.completion_tokens_details, choice.message.content
             if not text or not request_id or "\x00" in text:
                 return None
-            add(
+            plain.append(
                 (
                     seen.custom_id,
                     text,
@@ -240,7 +239,7 @@ def plain_flat(lines: Iterable[bytes]) -> list[Plain] | None:
     return None if is_odd_id or "\x00" in names else plain
 
 
-def plain_lines(lines: Iterable[bytes], pick: Pick) -> list[Plain] | None:
+def plain_lines(lines: Sequence[bytes], pick: Pick) -> list[Plain] | None:
     """`pick` of every line, or None when it is None for any."""
     plain = []
     for line in lines:
