@@ -1,4 +1,7 @@
-"""A test may be skipped only for a reason on this list; any other skip is a failure of the test that skipped."""
+"""A test may be skipped only for a reason on this list; any other skip is a failure of the test that skipped.
+
+No test fails for being slow: Hypothesis's own deadline of 200 ms for an example is off.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ import os
 import re
 from collections.abc import Generator
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
 
 OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic")
 """Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""

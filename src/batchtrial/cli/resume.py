@@ -15,6 +15,7 @@ from batchtrial.run.options import Options
 EXAMPLES = """examples:
   batchtrial resume --run_id r20261122103000
   batchtrial resume --run_id r20261122103000 --from_step score --to_step report
+  batchtrial resume --run_id r20261122103000 --plan_only            what would be done; nothing is written or sent
   batchtrial resume --run_id r20261122103000 --budget_usd 40        what may still be bought, counting what was
 """
 
@@ -30,6 +31,7 @@ def parser() -> flags.Parser:
     p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
     p.add_argument("--replay_dir", type=Path, metavar="DIR", help="the recording that the run replays")
     p.add_argument("--prepared_dir", type=Path, metavar="DIR", help="a run of the earlier system: where its prepared questions are")
+    p.add_argument("--plan_only", action="store_true", help="print what would be done, with reasons; touch neither network nor disk")
     flags.add_steps(p)
     flags.add_stopping(p)
     return p
@@ -58,7 +60,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         replay_dir=given.replay_dir,
         prepared_dir=given.prepared_dir,
     )
-    return carry_out(ask, is_plan_only=False, env=os.environ)
+    return carry_out(ask, is_plan_only=given.plan_only, env=os.environ)
 
 
 main = framed(_command)

@@ -30,6 +30,7 @@ from batchtrial.state.files import (
     MultiTrialManifest,
     PreparedManifest,
     RunState,
+    Shelf,
     TrialManifest,
     load,
 )
@@ -66,12 +67,13 @@ class Session:
     limits: Limits
     clock: Callable[[], datetime]
     healed: list[str] = field(default_factory=list)
+    shelf: Shelf = field(default_factory=Shelf)
 
     def look(self) -> View:
         """The view now; a damaged snapshot is set aside first, since everything in it can be made again."""
         for path, model in self._snapshot_files():
-            self.healed += set_aside_if_damaged(path, model, self.clock())
-        return look(self.layout, self.config, self.ledger.parts, self.stamps, self.limits)
+            self.healed += set_aside_if_damaged(path, model, self.clock(), self.shelf)
+        return look(self.layout, self.config, self.ledger.parts, self.stamps, self.limits, self.shelf)
 
     def _snapshot_files(self) -> list[tuple[Path, type[File]]]:
         files: list[tuple[Path, type[File]]] = [
@@ -91,10 +93,10 @@ class Session:
                 self.stamps.save()
 
 
-def set_aside_if_damaged(path: Path, model: type[File], now: datetime) -> list[str]:
+def set_aside_if_damaged(path: Path, model: type[File], now: datetime, shelf: Shelf) -> list[str]:
     """Rename a file that is not what it claims to be to *.corrupt.<time>; what was done, for the person watching."""
     try:
-        load(model, path)
+        shelf.load(model, path)
     except ManifestCorrupt as error:
         aside = path.with_name(f"{path.name}.corrupt.{now:%Y%m%dT%H%M%S%f}")
         path.rename(aside)
@@ -151,7 +153,7 @@ def _open_locked(
     if lock.previous is not None:
         _sweep_temp_files(layout.root)
     changed = _check_drift(layout, opening)
-    healed += set_aside_if_damaged(layout.run_state, RunState, clock())
+    healed += set_aside_if_damaged(layout.run_state, RunState, clock(), Shelf())
     state = load(RunState, layout.run_state)
     ledger = Ledger(layout.ledger, clock=ledger_clock, hook=hook)
     try:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -248,6 +248,28 @@ def load(model: type[F], path: Path) -> F | None:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(step) for step in first["loc"]) or "the file"
         raise _corrupt(path, f"{key}: {first['msg']}") from None
+
+
+class Shelf:
+    """Snapshots as they were last read: a file is read again only when it was replaced. For one owner of a run, who looks at it between all steps."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[type[File], Path], tuple[tuple[int, int, int], File]] = {}
+
+    def load(self, model: type[F], path: Path) -> F | None:
+        """As `load`."""
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        known = self._known.get((model, path))
+        if known is not None and known[0] == mark:
+            return cast("F", known[1])
+        value = load(model, path)
+        if value is not None:
+            self._known[model, path] = mark, value
+        return value
 
 
 def _corrupt(path: Path, why: str) -> ManifestCorrupt:

@@ -91,7 +91,7 @@ class Stamps:
     """
 
     def __init__(self, root: Path, cache: Path) -> None:
-        self._root, self._cache = root, cache
+        self._prefix, self._cache = f"{root.as_posix()}/", cache
         self._known: dict[str, tuple[int, int, str]] = {}
         self._is_dirty = False
         try:
@@ -122,7 +122,8 @@ class Stamps:
 
     def _name(self, path: Path) -> str:
         """Relative to the run; a question set's own file lies elsewhere and keeps its path."""
-        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.resolve().as_posix()
+        name = path.as_posix()
+        return name[len(self._prefix) :] if name.startswith(self._prefix) else path.resolve().as_posix()
 
     def save(self) -> None:
         """Write the cache when it has changed."""

@@ -11,7 +11,7 @@ from tests.unit.rig import Rig
 
 from batchtrial.config.load import config_hash, encode
 from batchtrial.errors import ConfigDrift, RunLocked, RunStateMissing, StateError
-from batchtrial.state.files import RunState, load
+from batchtrial.state.files import RunState, load, save
 from batchtrial.state.store import LockInfo
 
 
@@ -178,6 +178,22 @@ def test_a_lost_build_manifest_gives_the_same_bytes_again(rig: Rig) -> None:
     rig.run()
     assert {path.name: path.read_bytes() for path in rig.layout.batch_inputs.iterdir()} == before
     assert rig.memory.calls == calls
+
+
+def test_a_snapshot_that_changes_between_two_looks_is_read_again(rig: Rig) -> None:
+    rig.run(to_step="build")
+    session = rig.open()
+    first, second = session.look().build, session.look().build
+    assert first is not None
+    assert second is first
+    save(rig.layout.build_manifest, first.model_copy(update={"inputs": "other"}))
+    third = session.look().build
+    assert third is not None
+    assert third.inputs == "other"
+    rig.layout.build_manifest.write_bytes(b"{")
+    assert session.look().build is None
+    assert "build_manifest.json" in session.healed[-1]
+    session.close()
 
 
 def test_phases_are_recorded_as_they_end(rig: Rig) -> None:

@@ -241,6 +241,9 @@ def test_a_run_taken_over_is_archived_repaired_and_planned_like_any_other(tmp_pa
     assert "earlier system" in capsys.readouterr().err
     assert resumed(tmp_path, shape) == 0
     assert run(["--resume", "--run_id", shape.run_id, "--experiments_dir", experiments, "--plan_only"]) == 0
+    before = tree(RunLayout.of(Path(experiments), shape.run_id).root)
+    assert resume(["--run_id", shape.run_id, "--experiments_dir", experiments, "--plan_only"]) == 0
+    assert tree(RunLayout.of(Path(experiments), shape.run_id).root) == before
     assert "skip submit" in capsys.readouterr().out
     assert archive(["--run_id", shape.run_id, "--experiments_dir", experiments]) == 0
     assert archive(["--restore", f"{experiments}/archives/run_{shape.run_id}.zip", "--experiments_dir", str(tmp_path / "b")]) == 0

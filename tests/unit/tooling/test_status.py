@@ -283,8 +283,8 @@ def test_spans(seconds: int, shown: str) -> None:
     assert statusview.span(timedelta(seconds=seconds)) == shown
 
 
-def test_four_thousand_parts_are_told_within_a_second(tmp_path: Path) -> None:
-    """In processor time: what the clock on the wall shows depends on who else is working."""
+def test_four_thousand_parts_are_told_in_a_few_times_what_it_takes_to_parse_them(tmp_path: Path) -> None:
+    """Held against bare `json.loads` over the same lines, since machines differ."""
     made = make_run(tmp_path, n_parts=2, n_settled=1)
     lines = read(made.layout.ledger).entries
     one = [entry for entry in lines if entry.part == made.parts[0]]
@@ -303,5 +303,9 @@ def test_four_thousand_parts_are_told_within_a_second(tmp_path: Path) -> None:
     inventory.look()
     again = time.process_time() - begun - first
     assert (run.parts[PartState.SETTLED], run.n_requests, len(entries)) == (4000, 8000, 20_001)
-    assert first < 0.6
-    assert again < 0.1
+    begun = time.process_time()
+    for line in made.layout.ledger.read_bytes().splitlines():
+        json.loads(line)
+    yardstick = time.process_time() - begun
+    assert first < 10 * yardstick
+    assert again < yardstick
