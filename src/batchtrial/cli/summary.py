@@ -25,9 +25,7 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     elif view.config.mode != "live":
         yield f"RECORDED ANSWERS: {_recorded_from(view)}"
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
-    paid = f"${money.spent_usd:.4f} spent" if not money.unpriced else f"${money.spent_usd:.4f} spent, {money.unpriced} attempts without a known price"
-    in_flight = f", ${money.in_flight_usd:.4f} in flight" if money.in_flight_usd else ""
-    yield f"cost      {paid}{in_flight}" + (" (nothing was paid)" if view.config.mode != "live" else "")
+    yield f"cost      {_spent(money, is_paid=view.config.mode == 'live')}"
     if not finished.is_complete:
         yield "not all steps were asked for; `--resume` goes on with the rest"
         return
@@ -49,6 +47,14 @@ def _recorded_from(view: View) -> str:
     except FileNotFoundError:
         return "a real model gave them when the recording was made"
     return f"{told['model']} ({told['quantisation']}) gave them on {told['recorded_on']}; no model was asked now"
+
+
+def _spent(money: Money, *, is_paid: bool) -> str:
+    """What was spent, or would have been: a rehearsal costs nothing, whatever the price table says."""
+    unpriced = f", {money.unpriced} attempts without a known price" if money.unpriced else ""
+    in_flight = f", ${money.in_flight_usd:.4f} in flight" if money.in_flight_usd else ""
+    verb, nothing = ("spent", "") if is_paid else ("by the price table", " (nothing was paid)")
+    return f"${money.spent_usd:.4f} {verb}{unpriced}{in_flight}{nothing}"
 
 
 def table(tests: dict[str, Any]) -> Iterator[str]:
