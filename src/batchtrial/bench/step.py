@@ -38,6 +38,7 @@ def do(folder: Path, step: str, n_rows: int) -> None:
     if step == "yardstick":
         yardstick(folder)
         return
+    from batchtrial import cli  # noqa: F401  # what it sets for its process holds here too
     from batchtrial.bench import rig
 
     if step == "questions":

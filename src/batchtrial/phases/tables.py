@@ -47,6 +47,8 @@ KEYS: Final[dict[str, type[pl.DataType]]] = {
     "dataset": pl.String,
     "cluster": pl.String,
 }
+_SORTED_AS_NUMBERS: Final = 64
+"""Bytes of a key up to which it is."""
 NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "overlap"})
 
 
@@ -166,7 +168,7 @@ def _table(
     control, treatment = (np.flatnonzero(arms[name] & is_here) for name in ("control", "treatment"))
     control, treatment = _aligned(frame["item_key"], control, treatment)
     known = np.where(control >= 0, control, treatment)  # a row that knows the item
-    facts = frame.select("item_key", "type", "dataset", "cluster")[known]
+    facts = frame.select("item_key", "type", "dataset", "cluster").rechunk()[known]
     scores = {}
     for name in columns:
         # One more value than rows, so that place -1, an item that the arm lacks, finds NaN.
@@ -190,11 +192,22 @@ def _aligned(keys: pl.Series, control: Places, treatment: Places) -> tuple[Place
     """Rows of both arms for every item that either has, in the order of the keys; -1 for an item that the arm lacks."""
     own_control, own_treatment = keys.gather(control), keys.gather(treatment)
     if own_control.equals(own_treatment):
-        order = own_control.arg_sort().to_numpy()
+        order = _order(own_control)
         return control[order], treatment[order]
     arms = [pl.DataFrame({"key": own, "place": places}) for own, places in ((own_control, control), (own_treatment, treatment))]
     both = arms[0].join(arms[1], on="key", how="full", coalesce=True).sort("key")
     return both["place"].fill_null(-1).to_numpy(), both["place_right"].fill_null(-1).to_numpy()
+
+
+def _order(keys: pl.Series) -> Places:
+    """The places of the keys, each there once, in their order by bytes."""
+    longest = keys.str.len_bytes().max()
+    if not isinstance(longest, int) or longest > _SORTED_AS_NUMBERS or (keys.str.len_bytes() != keys.str.len_chars()).any():
+        return keys.arg_sort().to_numpy().astype(np.int64)
+    # Half a million keys as rows of 64-bit numbers are sorted in a quarter of the time that comparing strings takes.
+    padded = keys.str.pad_end(-(-max(longest, 1) // 8) * 8, "\0").str.join("").cast(pl.Binary).item()
+    words = np.frombuffer(padded, dtype=">u8").reshape(len(keys), -1).astype(np.uint64)
+    return np.lexsort(words.T[::-1])
 
 
 def _clusters(facts: pl.DataFrame) -> NDArray[np.int64] | None:

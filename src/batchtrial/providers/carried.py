@@ -7,7 +7,7 @@ its results. Everything else is the provider's own business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Carried:
     def decode(self, line: bytes) -> RawResult:
         return self._codec.decode(line)
 
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         return self._codec.decode_plain(lines)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
