@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +190,7 @@ def bill(layout: RunLayout) -> dict[str, Any]:
     seed = saved_config(layout).simulation.seed
     url, child = dryrun.spawn(layout.emulator, seed=seed, arguments=("--clock", "manual", "--model", str(layout.emulator / "model.json")))
     try:
-        with urllib.request.urlopen(f"{url}/_emulator/ledger?at=end", timeout=60) as answer:
+        with dryrun.DIRECT.open(f"{url}/_emulator/ledger?at=end", timeout=60) as answer:
             return dict(json.load(answer))
     finally:
         child.terminate()

@@ -32,6 +32,8 @@ ACCOUNT = "dry-run"
 READY_SECONDS = 30.0
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """Simulated time before the emulator has said what time it is."""
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine, past every proxy."""
 
 
 def model_file(config: Config, trials: tuple[Trial, ...]) -> dict[str, Any]:
@@ -103,6 +105,8 @@ class Emulator:
         """The root of the three wires; started at first use."""
         if self._url is None:
             self._url, self._child = self.start()
+            # A proxy of the environment does not reach this machine: from here on, everything that the SDKs ask goes past it.
+            os.environ.update(no_proxy="*", NO_PROXY="*")
             self._time = float(self._ask("GET", "/_emulator/clock")["now"])
         return self._url
 
@@ -127,7 +131,7 @@ class Emulator:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{at or self._url}{path}", data=data, method=method, headers={"content-type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with DIRECT.open(request, timeout=60) as answer:
                 return dict(json.load(answer))
         except (OSError, http.client.HTTPException) as error:
             raise ProviderError(f"the emulator does not answer: {error}", where=str(self._url), retryable=True) from None
@@ -236,7 +240,7 @@ def _outwait(ready: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{url}/_emulator", timeout=1):
+            with DIRECT.open(f"{url}/_emulator", timeout=1):
                 time.sleep(0.05)
         except OSError:
             return
