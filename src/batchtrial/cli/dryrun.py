@@ -141,7 +141,7 @@ class Emulator:
         if self._child is not None:
             self._child.terminate()
             try:
-                self._child.wait(timeout=10)
+                self._child.wait(timeout=READY_SECONDS)  # answers of a real server that are under way are waited for
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()

@@ -19,7 +19,7 @@ from batchtrial.emulator.modelfile import ModelFile, ModelFileError, load_model
 from batchtrial.emulator.recording import Recording, RecordingError
 from batchtrial.emulator.server import Server, listen, publish, ready_record, url_of
 from batchtrial.emulator.service import Service
-from batchtrial.emulator.upstream import Address, Upstream, UpstreamUrlError, address_of
+from batchtrial.emulator.upstream import DRAIN_SECONDS, Address, Upstream, UpstreamUrlError, address_of
 from batchtrial.emulator.world import World, WorldError
 
 EXAMPLES = """examples:
@@ -172,8 +172,12 @@ def _serve(options: argparse.Namespace, world: World, setup: Setup) -> int:
             sys.stdout.write(greeting(record))
             sys.stdout.flush()
 
+    def finish() -> None:
+        for upstream in upstreams:
+            upstream.drain(DRAIN_SECONDS)
+
     try:
-        Server(app, sock).run(when_ready, options.parent_pid)
+        Server(app, sock).run(when_ready, options.parent_pid, finish)
     finally:
         for upstream in upstreams:
             upstream.stop()

@@ -96,8 +96,11 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
 
-    def run(self, when_ready: Callable[[], None], parent_pid: int | None) -> None:
-        """Serve until SIGTERM, SIGINT or the death of `parent_pid`; `when_ready` is called once connections are answered."""
+    def run(self, when_ready: Callable[[], None], parent_pid: int | None, before_stop: Callable[[], None]) -> None:
+        """Serve until SIGTERM, SIGINT or the death of `parent_pid`.
+
+        when_ready is called once connections are answered, before_stop while they still are.
+        """
         signal.signal(signal.SIGTERM, lambda number, frame: self._stop.set())
         signal.signal(signal.SIGINT, lambda number, frame: self._stop.set())
         if parent_pid is not None:
@@ -110,6 +113,7 @@ class Server:
             when_ready()
         while not self._stop.wait(1.0) and thread.is_alive():
             continue
+        before_stop()
         self._shut_down()
         thread.join(GRACE_SECONDS + 2.0)
         if self._failure is not None:

@@ -1,6 +1,7 @@
 """A real server behind the batch APIs: rows are asked one by one at any OpenAI-compatible endpoint, each answer is stored at once.
 
-A restart goes on with the rows that have no answer yet; what is lost by a kill is at most the requests under way.
+A restart goes on with the rows that have no answer yet. An end in order, and one because the client is gone, waits for the answers under way; so only
+a kill of this very process loses any, and at most those.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ import http.client
 import json
 import logging
 import queue
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -27,6 +31,7 @@ log = logging.getLogger(__name__)
 TRIES: Final = 3
 RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 MAX_WAIT_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 20.0
 MAX_ANSWER_BYTES: Final = 32_000_000
 IDLE_SECONDS: Final = 0.1
 
@@ -75,8 +80,10 @@ class Upstream:
     def __init__(self, service: Service, address: Address, *, concurrency: int, timeout_seconds: float, api_key: str | None) -> None:
         self.service, self.world, self.address = service, service.world, address
         self.timeout_seconds, self._api_key = timeout_seconds, api_key
-        self._stop = threading.Event()
+        self._quit = threading.Event()  # nothing more is asked
+        self._stop = threading.Event()  # nothing more is stored
         self._jobs: queue.Queue[Job] = queue.Queue(maxsize=concurrency)
+        self._under_way: dict[int, int] = {}  # thread -> batch of the row that it asks
         self._all_asked: set[int] = set()  # batches whose every row is answered or under way
         # Daemons: a server that hangs must not keep this process alive.
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(concurrency)]
@@ -86,8 +93,16 @@ class Upstream:
         for thread in self._threads:
             thread.start()
 
+    def drain(self, seconds: float) -> None:
+        """Ask for nothing more, and wait so long for the answers under way that are still wanted."""
+        self._quit.set()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and any(self._wants_answers(self.service.batches.by_seq(seq)) for seq in [*self._under_way.values()]):
+            self._stop.wait(IDLE_SECONDS / 2)
+
     def stop(self) -> None:
         """Ask for nothing more and store nothing more."""
+        self._quit.set()
         with self.world.lock:
             self._stop.set()
 
@@ -100,33 +115,38 @@ class Upstream:
             found, wait = self._ask_once(path, body)
             if found.status not in RETRIED:
                 break
-            if attempt + 1 < TRIES and self._stop.wait(min(MAX_WAIT_SECONDS, wait if wait is not None else 0.5 * 2**attempt)):
+            if attempt + 1 < TRIES and self._quit.wait(min(MAX_WAIT_SECONDS, wait if wait is not None else 0.5 * 2**attempt)):
                 break
         return found
 
     def _ask_once(self, path: str, body: dict[str, Any]) -> tuple[UpstreamAnswer, float | None]:
         kind = http.client.HTTPSConnection if self.address.is_tls else http.client.HTTPConnection
         connection = kind(self.address.host, self.address.port, timeout=self.timeout_seconds)
-        headers = {"content-type": "application/json", "accept": "application/json"}
+        headers = {"content-type": "application/json", "accept": "application/json", "connection": "close"}
         if self._api_key:
             headers["authorization"] = f"Bearer {self._api_key}"
         try:
-            connection.request("POST", self.address.prefix + path, encode(body).encode("utf-8"), headers)
-            response = connection.getresponse()
-            raw = response.read(MAX_ANSWER_BYTES + 1)
+            connection.connect()
+            # A time-out of the socket starts anew with every byte: a server that drips would never meet one.
+            with _cut_after(self.timeout_seconds, connection.sock) as is_late:
+                connection.request("POST", self.address.prefix + path, encode(body).encode("utf-8"), headers)
+                response = connection.getresponse()
+                raw = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as err:
             return UpstreamAnswer(502, f"the upstream server gave no answer: {err or type(err).__name__}"), None
         finally:
             connection.close()
+        if is_late.is_set():
+            return UpstreamAnswer(502, f"the upstream server gave no whole answer within {self.timeout_seconds:g} s"), None
         return _checked(response.status, raw), _retry_after(response.getheader("retry-after"))
 
     # The rows of batches
 
     def _feed(self) -> None:
-        while not self._stop.is_set():
+        while not self._quit.is_set():
             for batch in self._live():
                 self._feed_batch(batch)
-            self._stop.wait(IDLE_SECONDS)
+            self._quit.wait(IDLE_SECONDS)
 
     def _live(self) -> list[Batch]:
         rows = self.world.rows("SELECT seq FROM batches WHERE is_upstream AND finished_at IS NULL AND closed IS NULL ORDER BY seq")
@@ -145,7 +165,7 @@ class Upstream:
             return
         done = {row["row"] for row in self.world.rows("SELECT row FROM answered WHERE batch = ?", (batch.seq,))}
         for job in self._open_rows(batch, done):
-            while not self._stop.is_set():
+            while not self._quit.is_set():
                 if not self._wants_answers(self.service.batches.by_seq(batch.seq)):
                     return  # cancelled or expired meanwhile
                 try:
@@ -153,7 +173,7 @@ class Upstream:
                 except queue.Full:
                     continue
                 break
-        if not self._stop.is_set():
+        if not self._quit.is_set():
             self._all_asked.add(batch.seq)
 
     def _open_rows(self, batch: Batch, done: set[int]) -> Iterator[Job]:
@@ -164,12 +184,17 @@ class Upstream:
                     yield Job(batch.seq, row, path, body)
 
     def _work(self) -> None:
-        while not self._stop.is_set():
+        while not self._quit.is_set():
             try:
                 job = self._jobs.get(timeout=0.5)
             except queue.Empty:
                 continue
-            self._store(job, self.ask(job.path, job.body))
+            self._under_way[threading.get_ident()] = job.batch
+            if not self._quit.is_set():
+                answer = self.ask(job.path, job.body)
+                if not (self._quit.is_set() and answer.status in RETRIED):  # its tries were cut short: it is asked again after a restart
+                    self._store(job, answer)
+            del self._under_way[threading.get_ident()]
 
     def _store(self, job: Job, answer: UpstreamAnswer) -> None:
         with self.world.lock:
@@ -177,6 +202,25 @@ class Upstream:
                 return
             with self.world.commit() as db:
                 db.execute("INSERT OR IGNORE INTO answered VALUES(?, ?, ?, ?)", (job.batch, job.row, answer.status, answer.body))
+
+
+@contextmanager
+def _cut_after(seconds: float, sock: socket.socket) -> Iterator[threading.Event]:
+    """Shut the connection down when the block takes longer; the event says that it did."""
+    is_late = threading.Event()
+
+    def cut() -> None:
+        is_late.set()
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield is_late
+    finally:
+        timer.cancel()
 
 
 def _checked(status: int, raw: bytes) -> UpstreamAnswer:

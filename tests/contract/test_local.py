@@ -1,0 +1,214 @@
+"""`backend: local` against a real server process: who it is, what it is sent, and what becomes of rows that it does not answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+from tests.chat_server import BUILD, CONTEXT, MODEL, ChatServer, serving
+
+from batchtrial.state import entries, ledger
+
+pytest.importorskip("openai")
+KILLS = 10
+CONCURRENCY = 2
+
+
+class Trial:
+    """A run of the command line in processes of its own."""
+
+    def __init__(self, root: Path, questions: Sequence[str], *, base_url: str = "", model: str = MODEL, attempts: int = 1, **provider: Any) -> None:
+        self.root, self.n = root, len(questions)
+        self.folder = root / "experiments" / "run_own"
+        self.base_url, self.model = base_url, model
+        rows = [{"id": f"q{n}", "question": question, "answers": [question]} for n, question in enumerate(questions)]
+        (root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for name, text in (("control", "Answer."), ("treatment", "Answer with care."), ("plain", "Be short."), ("doubt", "Be short, or say so.")):
+            (root / f"{name}.txt").write_text(text)
+        config = {
+            "backend": "openai",
+            "model_id": "another",
+            "max_new_tokens": {"open_book": 16, "closed_book": 16},
+            "datasets": [{"name": "own", "source": "file", "path": "questions.jsonl"}],
+            "task_instructions": {"open_book": "plain.txt", "closed_book": "plain.txt"},
+            "prompt_sets": {"system": {"control": "control.txt", "treatment": "treatment.txt"}},
+            "submission": {"lines_per_part": 10, "poll_seconds": 0.05, "max_attempts": attempts},
+            "provider": {"max_concurrent_requests": CONCURRENCY, "endpoint": "/v1/chat/completions", **provider},
+            "stats": {"primary": {"metric": "em", "kind": "closed"}},
+        }
+        (root / "trial.yaml").write_text(yaml.safe_dump(config))
+
+    def start(self, *flags: str) -> subprocess.Popen[str]:
+        """Begin, or go on when there is something to go on with."""
+        begun = (self.folder / "effective_config.yaml").exists()
+        where = ["--resume"] if begun else ["--config", "trial.yaml", "--backend", "local", "--base_url", self.base_url, "--model", self.model]
+        command = [sys.executable, "-m", "batchtrial", "run", "--run_id", "own", *where, *flags]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHTRIAL_") and not name.endswith("_API_KEY")}
+        return subprocess.Popen(command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, *flags: str) -> tuple[int, str]:
+        """To its end: exit code and output."""
+        process = self.start(*flags)
+        output, _ = process.communicate(timeout=240)
+        return process.returncode, output
+
+    def results(self) -> list[dict[str, Any]]:
+        """Every result line of the run."""
+        files = [path for path in sorted(self.folder.rglob("results*.jsonl")) if "combined" not in path.name]
+        return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+
+    def account(self) -> dict[str, int]:
+        """The five counts of all parts, those of zero left out."""
+        total: dict[str, int] = {}
+        for record in ledger.fold(entries.read(self.folder / "ledger.jsonl").entries).values():
+            for name, n in record.counts.model_dump().items() if record.counts is not None else ():
+                total[name] = total.get(name, 0) + n
+        return {name: n for name, n in total.items() if n}
+
+
+def test_server_model_build_and_context_are_on_record_and_fields_pass_through(tmp_path: Path) -> None:
+    """`--backend local --base_url URL --model NAME` over the config of another backend."""
+    with serving(tmp_path) as server:
+        trial = Trial(tmp_path, ["one", "two"], base_url=f"{server.url}/v1", request_overrides={"cache_prompt": False, "seed": 7})
+        code, output = trial.run()
+    assert code == 0, output
+    manifest = json.loads(next(trial.folder.glob("*/results/trial_manifest.json")).read_text())
+    assert manifest["backend"] == "local"
+    assert manifest["server"] == {
+        "asked_model": MODEL,
+        "models": [{"id": MODEL, "object": "model"}],
+        "build": BUILD,
+        "context_length": CONTEXT,
+    }
+    report = next(trial.folder.glob("*/reports/report.md")).read_text()
+    assert f"| server: build | {BUILD} |" in report
+    assert f"| server: context length | {CONTEXT} |" in report
+    assert {tuple(line["response"]["body"]["seen"]) for line in trial.results()} == {
+        ("cache_prompt", "max_tokens", "messages", "model", "seed", "temperature")
+    }
+    assert "cost      $0.0000 spent, 2 attempts without a known price" in output
+
+
+def test_rows_that_fail_have_an_outcome_of_their_own_and_the_others_go_on(tmp_path: Path) -> None:
+    bad = ["BROKEN", "TOOLONG", "GARBAGE", "ENDLESS", "DRIP", "HUNG"]
+    with serving(tmp_path) as server:
+        trial = Trial(tmp_path, ["one", "two", *bad, "three"], base_url=server.url, read_seconds=0.4)
+        code, output = trial.run("--condition", "control")
+        asked = server.log("asked")
+    assert code == 4, output
+    assert "requests  3 succeeded, 6 errored, 0 expired, 0 cancelled, 0 missing" in output
+    assert trial.account() == {"succeeded": 3, "errored": 6}
+    told = {line["custom_id"]: line["response"]["body"]["error"]["message"] for line in trial.results() if line["response"]["status_code"] != 200}
+    assert len(told) == 6
+    said = sorted(told.values())
+    assert [text for text in said if text == "the engine has died"]
+    assert [text for text in said if text == "the request exceeds the context size"]
+    assert [text for text in said if "sent no JSON object" in text]
+    assert len([text for text in said if re.search("more than 32000000 bytes|no whole answer within|gave no answer", text)]) == 3
+    tries = {row.split(" | ")[0]: n for row, n in asked.items()}
+    assert tries == {"one": 1, "two": 1, "three": 1, "TOOLONG": 1, "BROKEN": 3, "GARBAGE": 3, "ENDLESS": 3, "DRIP": 3, "HUNG": 3}
+
+
+def test_a_wrong_model_errors_every_row_once(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        trial = Trial(tmp_path, ["one", "two"], base_url=server.url, model="mistyped-model", attempts=3)
+        code, output = trial.run()
+        asked = server.log("asked")
+    assert code == 4, output
+    assert trial.account() == {"errored": 4}
+    assert set(asked.values()) == {1}  # the same request again would be refused again
+    assert "model 'mistyped-model' not found" in json.dumps(trial.results())
+
+
+def test_a_server_that_is_not_there_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, ["one"], base_url="http://127.0.0.1:9")
+    code, output = trial.run()
+    assert code == 1
+    assert "the server does not answer" in output
+    assert "Traceback" not in output
+    assert [entry.event for entry in entries.read(trial.folder / "ledger.jsonl").entries] == ["opened"]
+
+
+def wait_for(server: ChatServer, kind: str, n: int, process: subprocess.Popen[str]) -> None:
+    """Until the server's log has so many lines of a kind, or the run has ended."""
+    deadline = time.monotonic() + 120
+    while server.log(kind).total() < n and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_server_that_dies_half_way_errors_the_rest_and_a_later_attempt_brings_it(tmp_path: Path) -> None:
+    with serving(tmp_path, seconds=0.02) as server:
+        trial = Trial(tmp_path, [f"question {n}" for n in range(10)], base_url=server.url, attempts=2)
+        process = trial.start("--condition", "control")
+        wait_for(server, "answered", 4, process)
+        server.stop()
+        deadline = time.monotonic() + 120
+        while '"event":"retry"' not in (trial.folder / "ledger.jsonl").read_text():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        server.start()
+        output, _ = process.communicate(timeout=240)
+        answered = server.log("answered")
+    assert trial.account()["succeeded"] + trial.account().get("errored", 0) == 10
+    assert len({line["custom_id"] for line in trial.results()}) == 10
+    assert process.returncode == (0 if trial.account() == {"succeeded": 10} else 4), output
+    assert len(answered) >= trial.account()["succeeded"]
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_and_every_row_is_answered_exactly_once(tmp_path: Path) -> None:
+    """SIGKILL hits the run; what it asked is stored by the child that it leaves behind. The server's own log is the witness."""
+    random = Random(20261127)
+    questions = [f"question {n}" for n in range(60)]
+    with serving(tmp_path, seconds=0.03) as server:
+        trial = Trial(tmp_path, questions, base_url=server.url)
+        n_killed = 0
+        while n_killed < KILLS:
+            process = trial.start()
+            wait_for(server, random.choice(("asked", "answered")), server.log("asked").total() + random.randint(0, 10), process)
+            assert process.poll() is None, process.communicate()[0]
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            n_killed += 1
+        code, output = trial.run()
+        asked, answered = server.log("asked"), server.log("answered")
+    assert code == 0, output
+    assert trial.account() == {"succeeded": 120}
+    assert sorted(line["custom_id"] for line in trial.results()) == sorted({line["custom_id"] for line in trial.results()})
+    assert len(trial.results()) == 120
+    assert (len(answered), set(answered.values())) == (120, {1})
+    assert asked == answered
+
+
+@pytest.mark.slow
+def test_when_the_asking_process_is_killed_too_at_most_the_rows_under_way_are_asked_again(tmp_path: Path) -> None:
+    random = Random(7)
+    with serving(tmp_path, seconds=0.03) as server:
+        trial = Trial(tmp_path, [f"question {n}" for n in range(40)], base_url=server.url)
+        for _ in range(3):
+            process = trial.start()
+            wait_for(server, "asked", server.log("asked").total() + random.randint(1, 12), process)
+            child = json.loads((trial.folder / "emulator" / "ready.json").read_text())["pid"]
+            os.kill(child, signal.SIGKILL)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        code, output = trial.run()
+        answered = server.log("answered")
+    assert code == 0, output
+    assert trial.account() == {"succeeded": 80}
+    assert len(trial.results()) == 80
+    assert len(answered) == 80
+    assert answered.total() - 80 <= 3 * CONCURRENCY
