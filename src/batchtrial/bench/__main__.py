@@ -91,6 +91,14 @@ def run(sizes: Sequence[int], keep: Path | None) -> None:
                 shutil.rmtree(folder)
 
 
+def speed() -> None:
+    """Print how fast the statistics are, from a process of their own."""
+    done = subprocess.run([sys.executable, "-m", "batchtrial.bench.speed"], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise PhaseFailed("the bench of the statistics failed")
+    sys.stdout.write(done.stdout)
+
+
 def planted(n: int) -> None:
     """Print how many of so many seeded dry runs report an interval that holds the planted effect."""
     from batchtrial.bench.planted import dry_runs
@@ -111,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         run(given.rows, given.keep)
+        speed()
         if given.dry_runs:
             planted(given.dry_runs)
     except PhaseFailed as error:
