@@ -9,11 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from batchtrial.cli import args as flags
+from batchtrial.cli.drills import CONCURRENCY
 from batchtrial.cli.dryrun import running, spawn
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
@@ -128,15 +131,15 @@ def parser() -> flags.Parser:
 
 
 def lines(mode: str, providers: Sequence[str], bench: Bench) -> Iterator[Line]:
-    """Every drill, one after the other."""
+    """Every drill, some at a time, told in order."""
+    drills: list[Callable[[], Line]] = []
     for provider in providers:
-        drills: list[Callable[[], Line]] = []
         if mode in ("dry-run", "both"):
-            drills.append(lambda p=provider: bench.dry_run(p))  # type: ignore[misc]
+            drills.append(partial(bench.dry_run, provider))
         if mode in ("replay", "both"):
-            drills += [lambda p=provider, r=recording: bench.replay(p, r) for recording in RECORDINGS]  # type: ignore[misc]
-        for drill in drills:
-            yield drill()
+            drills += [partial(bench.replay, provider, recording) for recording in RECORDINGS]
+    with ThreadPoolExecutor(max_workers=min(CONCURRENCY, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda drill: drill(), drills)
 
 
 def _command(argv: Sequence[str] | None = None) -> int:
