@@ -241,6 +241,7 @@ def test_an_intent_torn_after_its_call_is_asked_about_before_it_is_sent(labs: La
     at = next(number for number, line in enumerate(lines) if b'"event":"intent"' in line)
     path.write_bytes(b"".join([*lines[:at], lines[at][:n_left]]))
     assert world.bill()["creates"] == 1
+    world.emulator.call("POST", "/_emulator/clock", {"advance_seconds": 2 * 86_400})
     assert world.resume(options=Options(to_step="submit")) == 0
     assert world.resume() in FINISHED
     assert world.problems() == []

@@ -83,14 +83,16 @@ class Sending:
         self._work.ledger.append(Event.UPLOADED, part, file_id=file_id)
 
     def _intent(self, job: Job) -> Intent:
-        current = self._parts.current(job)
+        current, ledger = self._parts.current(job), self._work.ledger
+        # An intent that took the place of a lost one may be found behind batches of any time since the run began.
+        since = min(note.at for note in ledger.notes) if ledger.is_doubtful else current.created_at
         return Intent(
             part=job.shard.part,
             attempt=current.number,
             token=current.token,
             payload_sha256=current.payload_sha256,
             n_requests=current.n_requests,
-            created_at=current.created_at,
+            created_at=since,
             model=job.arm.model,
             file_id=current.file_id,
             label=job.shard.part,
