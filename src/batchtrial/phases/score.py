@@ -33,8 +33,6 @@ from batchtrial.state.files import PreparedManifest
 
 FORM: Final = 1
 STAGE: Final = "scored"
-BLOCK: Final = 1024
-"""Items whose answers in all arms are scored together."""
 
 
 def metric_names(config: Config, prepared: PreparedManifest | None) -> dict[str, str]:
@@ -131,31 +129,26 @@ class Desk:
         return texts
 
     def _scores(self, begin: int, texts: Sequence[Sequence[str | None]]) -> list[list[ItemScore | None]]:
-        """Scores of every arm's answers, in their order.
-
-        Block by block, each with all its arms: what a scorer works out for a passage serves every arm.
-        """
+        """Scores of every arm's answers to the items from `begin` on, in their order; of all arms together, since a scorer likes many at once."""
         scores: list[list[ItemScore | None]] = [[None] * len(one) for one in texts]
         k = [arm.samples for arm, _ in self.arms]
-        n_items = len(texts[0]) // k[0]
-        for first in range(0, n_items, BLOCK):
-            items = self.questions.read(begin + first, begin + min(first + BLOCK, n_items))
-            numbers_by_set: dict[str, list[int]] = defaultdict(list)
-            for number, item in enumerate(items):
-                numbers_by_set[item.dataset].append(number)
-            for name, numbers in numbers_by_set.items():
-                scorer = self.scorer_by_set[name]
-                golds = list(zip(numbers, scorer.prepare_golds([items[number] for number in numbers]), strict=True))
-                asked = [
-                    (into, place, gold, text)
-                    for own, into, n in zip(texts, scores, k, strict=True)
-                    for number, gold in golds
-                    for place in range((first + number) * n, (first + number + 1) * n)
-                    if (text := own[place]) is not None
-                ]
-                found = scorer.score_all([one[2] for one in asked], [one[3] for one in asked])
-                for (into, place, _, _), score in zip(asked, found, strict=True):
-                    into[place] = score
+        items = self.questions.read(begin, begin + len(texts[0]) // k[0])
+        numbers_by_set: dict[str, list[int]] = defaultdict(list)
+        for number, item in enumerate(items):
+            numbers_by_set[item.dataset].append(number)
+        for name, numbers in numbers_by_set.items():
+            scorer = self.scorer_by_set[name]
+            golds = list(zip(numbers, scorer.prepare_golds([items[number] for number in numbers]), strict=True))
+            asked = [
+                (into, place, gold, text)
+                for own, into, n in zip(texts, scores, k, strict=True)
+                for number, gold in golds
+                for place in range(number * n, number * n + n)
+                if (text := own[place]) is not None
+            ]
+            found = scorer.score_all([one[2] for one in asked], [one[3] for one in asked])
+            for (into, place, _, _), score in zip(asked, found, strict=True):
+                into[place] = score
         return scores
 
 

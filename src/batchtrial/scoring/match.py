@@ -62,16 +62,16 @@ class Metric:
 
     def all_golds(self, answers: Sequence[Sequence[str]]) -> list[Golds]:
         """`golds` of each item's accepted answers, and cheaper."""
-        blanked = iter(self.normalizer.all_blanked([one for each in answers for one in each]))
-        return [self._golds(islice(blanked, len(each))) for each in answers]
+        spaced = iter(self.normalizer.all_spaced([one for each in answers for one in each]))
+        return [self._golds(islice(spaced, len(each))) for each in answers]
 
     def _golds(self, answers: Iterable[str]) -> Golds:
-        """Of one item's accepted answers, blanked."""
+        """Of one item's accepted answers, blanked and spaced."""
         plain: dict[str, None] = {}
         repeating: dict[str, None] = {}
         words: dict[str, None] = {}
-        for blanked in dict.fromkeys(answers):
-            tokens = blanked.split()
+        for spaced in dict.fromkeys(answers):
+            tokens = spaced.split()
             if not ARTICLES.isdisjoint(tokens):
                 tokens = [token for token in tokens if token not in ARTICLES]
             if tokens:
@@ -95,7 +95,7 @@ class Metric:
 
     def match_all(self, pairs: Sequence[tuple[Golds, str]]) -> list[EmF1]:
         """As `match` for each pair. Cheaper for some hundreds of pairs, whose words are looked up and whose tokens are counted at once."""
-        spaced = [f" {blanked} " for blanked in self.normalizer.all_blanked([text for _, text in pairs])]
+        spaced = self.normalizer.all_spaced([text for _, text in pairs])
         hits = _hits([golds.words for golds, _ in pairs], spaced)
         to_count = [bool(found) or _EMPTY in golds.plain for (golds, _), found in zip(pairs, hits, strict=True)]
         counts = iter(count_tokens(list(compress(spaced, to_count))))

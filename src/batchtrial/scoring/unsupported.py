@@ -65,12 +65,14 @@ def all_overlaps(pairs: Sequence[tuple[str, str]], *, min_token_overlap: float =
     needle = _needles(min_token_overlap).__getitem__
     needles: list[str] = []
     ends = [0]
-    for answer in TRIVIAQA.all_blanked([_head(text) for _, text in pairs]):
+    for answer in TRIVIAQA.all_spaced([_head(text) for _, text in pairs]):
         needles += filter(None, map(needle, answer.split()))
         ends.append(len(needles))
     n_words = np.diff(ends)
     owners = np.repeat(np.arange(len(pairs)), n_words)
-    found = owners[_are_in([_spaced(context) for context, _ in pairs], owners, needles)]
+    numbers = {context: number for number, context in enumerate(dict.fromkeys(context for context, _ in pairs))}
+    passage_of = np.array([numbers[context] for context, _ in pairs], dtype=np.intp)
+    found = owners[_are_in(TRIVIAQA.all_spaced(list(numbers)), passage_of[owners], needles)]
     n_found = np.bincount(found, minlength=len(pairs))
     return [found / words if words else None for found, words in zip(n_found.tolist(), n_words.tolist(), strict=True)]
 
@@ -87,13 +89,6 @@ def _are_in(passages: Sequence[str], owners: NDArray[np.intp], needles: Sequence
 def _head(text: str) -> str:
     """What is read of an answer."""
     return text if len(text) <= _MOST_READ else text[: text.rfind(" ", 0, _MOST_READ) + 1 or _MOST_READ]
-
-
-# A passage is asked about once for each arm.
-@lru_cache(maxsize=2048)
-def _spaced(context: str) -> str:
-    """The passage's words, a space before and behind each."""
-    return f" {TRIVIAQA.blanked(context)} "
 
 
 class _Needles(dict[str, str]):

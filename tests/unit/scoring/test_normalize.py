@@ -65,5 +65,5 @@ def test_every_token_is_a_substring_of_the_blanked_text(normalizer: Normalizer, 
 @example(texts=[])
 @example(texts=["", ""])
 def test_many_texts_at_once_have_the_tokens_of_each(normalizer: Normalizer, texts: list[str]) -> None:
-    assert normalizer.all_blanked(texts) == [normalizer.blanked(text) for text in texts]
+    assert normalizer.all_spaced(texts) == [f" {normalizer.blanked(text)} " for text in texts]
     assert normalizer.all_tokens(texts) == [normalizer.tokens(text) for text in texts]

@@ -79,13 +79,15 @@ def test_scores_are_official_unless_the_answer_abstains(metric: str, answers: li
 
 
 @pytest.mark.parametrize("metric", ["squad_v2", "triviaqa", "nq_open"])
-def test_many_at_once_equal_one_by_one(metric: str) -> None:
+def test_many_at_once_equal_one_by_one(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = scorer_for(metric)
     texts = ["Samuel Greg", "I don't know.", "", "It was Samuel Greg who built the mill for cotton.", "Paris", "a the an"]
     pairs = [(scorer.prepare_gold(item), text) for item in (OPEN, UNANSWERABLE, CLOSED) for text in texts]
     golds, answers = [gold for gold, _ in pairs], [text for _, text in pairs]
     assert scorer.score_all(golds, answers) == [scorer.score(gold, text) for gold, text in pairs]
     assert scorer.score_all([], []) == []
+    monkeypatch.setattr("batchtrial.scoring.scorer._CHARS_AT_ONCE", 30)
+    assert scorer.score_all(golds, answers) == [scorer.score(gold, text) for gold, text in pairs]
 
 
 def test_scorers_and_scores_can_be_sent_to_another_process() -> None:
