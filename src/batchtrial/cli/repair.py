@@ -19,7 +19,6 @@ from batchtrial.errors import StateError
 from batchtrial.keys import check_run_id
 from batchtrial.providers.base import Provider
 from batchtrial.run.diagnose import Diagnosis, Examiner
-from batchtrial.run.mend import mend
 from batchtrial.state.inventory import RunReader
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import RunLock
@@ -95,6 +94,8 @@ def check(examiner: Examiner, *, is_json: bool) -> int:
 
 def repair(examiner: Examiner, *, clock: Callable[[], datetime]) -> int:
     """Mend what can be mended, under the run's lock."""
+    from batchtrial.run.mend import mend  # here, since --check needs no phases
+
     lock = RunLock(examiner.layout.guard, examiner.layout.lock_info)
     lock.acquire(clock)
     try:

@@ -198,6 +198,11 @@ class OptionalAnalyses(Model):
     cost_effectiveness: bool = Field(False, description="Cost per percentage point gained; costs.json has cost per right answer in any case.")
     subgroups: bool = Field(False, description="Effect by dataset, kind of question and answerability, with a test that they differ.")
 
+    @property
+    def switched_on(self) -> tuple[str, ...]:
+        """Names of those asked for, in order."""
+        return tuple(name for name, is_on in self if is_on)
+
 
 class SimulatedArm(Model):
     """Planted behaviour of the simulated model under one condition, as probabilities for a question of middling difficulty."""

@@ -6,7 +6,7 @@ reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -356,8 +356,3 @@ ANALYSES: Final[Mapping[str, Callable[[Material], dict[str, Any]]]] = {
     "meta_analysis": meta,
 }
 """Name of the switch -> analysis; meta_analysis is part of significance.json and has no switch."""
-
-
-def switched_on(config: Config) -> Sequence[str]:
-    """The analyses that the config asks for, in order."""
-    return [name for name in ANALYSES if getattr(config.optional, name, False)]

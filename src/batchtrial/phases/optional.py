@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchtrial.config.expand import Trial
-from batchtrial.phases.analyses import ANALYSES, FURTHER, Material, switched_on
+from batchtrial.phases.analyses import ANALYSES, FURTHER, Material
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.tables import load_tables
 from batchtrial.records import Verdict
@@ -52,20 +52,20 @@ class Optional:
         config = view.config
         samples = [config.samples_for(temp) for temp in trial.temps]
         settings = [config.stats.model_dump(mode="json"), config.unsupported.model_dump(), samples, config.mode]
-        return digest_of([FORM, parts, switched_on(config), settings])
+        return digest_of([FORM, parts, config.optional.switched_on, settings])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="costs")
 
     def verdict(self, view: View) -> Verdict:
-        return over_trials(self, view) if switched_on(view.config) else OFF
+        return over_trials(self, view) if view.config.optional.switched_on else OFF
 
     def run(self, work: Work) -> None:
-        if not switched_on(work.config):
+        if not work.config.optional.switched_on:
             return
         for trial, inputs in work.due(self):
             given, paths = material(work.view, trial), list[Path]()
-            for name in switched_on(work.config):
+            for name in work.config.optional.switched_on:
                 paths.append(work.view.trial_layout(trial).analysis(name))
                 write_bytes(paths[-1], encode_json(analysis(name, given)), hook=work.hook)
             work.publish(trial, STAGE, inputs, paths)

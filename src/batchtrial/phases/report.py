@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
 from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import config_hash
 from batchtrial.keys import digest
-from batchtrial.phases.aggregate import aggregate, aggregate_file, aggregate_problem
-from batchtrial.phases.analyses import switched_on
+from batchtrial.phases.aggregate import aggregate, aggregate_problem
 from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.combined import write_combined
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
 from batchtrial.phases.figures import BANNERS, HEADER, read_json, row_of, usd
 from batchtrial.phases.forest import Line, forest
@@ -43,7 +39,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against its control")]
     found += _verdict(tests)
     found += _results(tests)
-    found += appendix({name: read_json(layout.analysis(name)) for name in switched_on(view.config)})
+    found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on})
     found += _account(account)
     found += _examples(view, trial)
     found += _costs(costs, view)
@@ -112,6 +108,8 @@ def _account(account: dict[str, Any]) -> list[Block]:
 
 def _examples(view: View, trial: Trial) -> list[Block]:
     """Items that changed, the same number each way, chosen by the seed and not by what they say."""
+    import polars as pl  # here, since a verdict needs no tables
+
     layout, temp = view.trial_layout(trial), trial.temps[0]
     scores = pl.read_csv(layout.scores, columns=["item_key", "condition", "temp", "em"], schema_overrides={"item_key": pl.String, "em": pl.Float64})
     wide = scores.filter(pl.col("temp") == temp).pivot(on="condition", index="item_key", values="em")
@@ -155,6 +153,8 @@ def _short(text: str) -> str:
 
 
 def _answers(predictions: Path, keys: list[str], temp: float) -> dict[tuple[str, str], str]:
+    import polars as pl
+
     names = ("dataset", "item_id", "condition", "response_text")
     frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
     key = pl.concat_str("dataset", pl.lit("|"), "item_id")
@@ -250,7 +250,7 @@ class Report:
 
     def inputs(self, view: View, trial: Trial) -> str | None:
         """Digest of everything shown; None while a step before is not done."""
-        stages = ["parsed", "scored", "stats", "costs", *(["optional"] if switched_on(view.config) else [])]
+        stages = ["parsed", "scored", "stats", "costs", *(["optional"] if view.config.optional.switched_on else [])]
         parts = [view.stage_artifacts_digest(trial, stage) for stage in stages]
         parsed = view.stages.get((trial.slug, "parsed"))
         if None in parts or parsed is None:
@@ -261,7 +261,7 @@ class Report:
         )
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
-        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="optional" if switched_on(view.config) else "costs")
+        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="optional" if view.config.optional.switched_on else "costs")
 
     def verdict(self, view: View) -> Verdict:
         found = over_trials(self, view)
@@ -269,6 +269,9 @@ class Report:
         return found if problem is None else Verdict(status="stale", reason=f"aggregate_report.md {problem}")
 
     def run(self, work: Work) -> None:
+        from batchtrial.phases.combined import write_combined  # these two here, since a verdict needs no numbers
+        from batchtrial.phases.joint import aggregate_file
+
         view = work.view
         banner = BANNERS.get(view.config.mode)
         for trial, inputs in work.due(self):

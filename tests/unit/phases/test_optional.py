@@ -15,7 +15,7 @@ from tests.unit.phases.world import World, closed_items, open_items, world
 from batchtrial.cli import analyze
 from batchtrial.config.expand import Arm
 from batchtrial.phases import costs, optional, parse, report, score, stats
-from batchtrial.phases.aggregate import joint_correction
+from batchtrial.phases.joint import joint_correction
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
