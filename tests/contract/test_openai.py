@@ -145,6 +145,14 @@ def test_a_host_without_pages_is_asked_once() -> None:
         provider.close()
 
 
+def test_a_host_that_lists_a_bare_array_is_read_too() -> None:
+    with host(tuple(listed(n, "feed" if n == 7 else "other") for n in range(20))) as (seen, url):
+        provider = OpenAIProvider(OpenAISettings(base_url=url, quirks=Quirks(paging="none"), timeouts=TIMEOUTS), KEY)
+        seen.do_GET = lambda self: self._answer(list(self.batches))  # type: ignore[method-assign]
+        assert provider.find(INTENT, frozenset()) == ("batch_7",)
+        provider.close()
+
+
 def test_a_host_that_gives_the_same_page_for_ever_does_not_hold_us() -> None:
     with host(tuple(listed(n, "other") for n in range(250))) as (seen, url):
         provider = OpenAIProvider(OpenAISettings(base_url=url, quirks=Quirks(paging="after_id"), timeouts=TIMEOUTS), KEY)

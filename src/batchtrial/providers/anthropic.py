@@ -21,7 +21,7 @@ from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, U
 from batchtrial.providers import messages
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
+from batchtrial.providers.edge import Timeouts, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.results import count
 from batchtrial.providers.rows import one, plain_lines
@@ -237,6 +237,7 @@ class AnthropicProvider:
             asked: dict[str, Any] = {"limit": self.settings.page_size} | ({"after_id": after} if after is not None else {})
             with self._to.edge.calling("list batches"):
                 answer = self._to.client.messages.batches.with_raw_response.list(**asked)
+                listed(answer, f"{SDK.title}: list batches")
                 page = answer.parse()
             since = since or oldest_possible(intent.created_at, answer.headers, self._now())
             data = [batch for batch in page.data or () if batch.id not in seen]

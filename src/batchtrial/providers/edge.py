@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
 from typing import Any
 
 from batchtrial.errors import (
@@ -105,7 +106,7 @@ class Edge:
             raise self._from_status(error, where, creating) from None
         except self._sdk.APIConnectionError as error:
             raise self._from_connection(error.__cause__ or error, where, creating) from None
-        except (self._sdk.APIError, self._base_error) as error:
+        except (self._sdk.APIError, self._base_error, JSONDecodeError, UnicodeDecodeError) as error:
             what = f"{self.title} answered something that its SDK cannot read: {self.redact(str(error))}"
             raise (Ambiguous if creating else ProviderError)(what, where=where, retryable=True) from None
         except (self.http.HTTPError, self.http.StreamError, self.http.InvalidURL) as error:
@@ -170,6 +171,18 @@ class Edge:
         """Seconds that the provider asked for, at most our cap: a header must not park a run for an hour."""
         seconds = retry_after_seconds(headers)
         return None if seconds is None else min(seconds, self._retry_after_cap)
+
+
+def listed(answer: Any, where: str, *, is_bare: bool = False) -> tuple[list[dict[str, Any]], bool | None]:
+    """The batches of a raw list answer, and whether it says that there are more. is_bare: a bare array is a whole list.
+
+    Raises ProviderError when it is no list of objects with ids: what is none would be taken for an empty one, and prove an absence.
+    """
+    got = answer.http_response.json()
+    data, has_more = (got.get("data"), got.get("has_more")) if isinstance(got, dict) else (got if is_bare else None, False)
+    if not isinstance(data, list) or not all(isinstance(each, dict) and isinstance(each.get("id"), str) for each in data):
+        raise ProviderError("the answer is no list of batches", where=where, hint="does base_url lead to the provider?", retryable=True)
+    return data, has_more
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -148,7 +148,10 @@ class FireworksProvider:
             if status.state in (BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED) and not status.n_done:
                 return
             raise
-        for position, name in enumerate(sorted(filter(is_result_file, urls))):
+        names = sorted(filter(is_result_file, urls))
+        if not names and status.n_done:
+            raise NotFound(f"{TITLE} offers no result file for a job that finished {status.n_done} rows", where=f"dataset {dataset_id}")
+        for position, name in enumerate(names):
             if position:
                 # The URLs live ten minutes, and the file before may have taken longer.
                 urls = self._download_urls(dataset_id)

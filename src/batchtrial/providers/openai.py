@@ -19,7 +19,7 @@ from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers import results
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import Timeouts, check_extra, oldest_possible, utc_now
+from batchtrial.providers.edge import Timeouts, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
 from batchtrial.providers.rows import Pick, one, pick_chat, pick_flat, pick_responses, plain_lines
@@ -166,7 +166,7 @@ class OpenAIProvider:
         """Batches with our token, or of our input file, in the whole list back to the time of that file. One listing: callers repeat it."""
         if intent.file_id is None and not self.settings.quirks.has_labels:
             return ()  # the file goes up, and its id to the ledger, before a batch can name it
-        found = {batch.id: batch.created_at or 0 for batch in self._batches(intent) if batch.id not in owned and self._is_ours(batch, intent)}
+        found = {batch["id"]: _created(batch) for batch in self._batches(intent) if batch["id"] not in owned and self._is_ours(batch, intent)}
         return tuple(sorted(found, key=lambda batch_id: (found[batch_id], batch_id)))
 
     def check(self, batch_id: str) -> BatchStatus:
@@ -178,6 +178,8 @@ class OpenAIProvider:
         status = self.check(batch_id)
         if not status.state.is_terminal:
             raise ProviderError(f"the batch is still {status.wire_state}", where=f"{SDK.title}: fetch {batch_id}", retryable=True)
+        if status.n_done and "output_file_id" not in status.ids:
+            raise NotFound(f"the batch finished {status.n_done} rows and names no output file", where=f"{SDK.title}: fetch {batch_id}")
         for kind in ("output_file_id", "error_file_id"):
             if kind in status.ids:
                 yield from self._download(status.ids[kind])
@@ -237,7 +239,7 @@ class OpenAIProvider:
             return None
         return datetime.fromtimestamp(stamp, UTC) - FILE_SLACK if stamp else None
 
-    def _batches(self, intent: Intent) -> Iterator[Any]:
+    def _batches(self, intent: Intent) -> Iterator[dict[str, Any]]:
         """Every batch in the list, until a whole page is too old to hold the intent's: the order inside a page is not promised."""
         quirks = self.settings.quirks
         since = self._file_time(intent.file_id)
@@ -247,23 +249,23 @@ class OpenAIProvider:
             asked = {"limit": quirks.page_size} | ({"after": after} if after is not None else {})
             with self._to.edge.calling("list batches"):
                 answer = self._to.client.batches.with_raw_response.list(**asked)
-                page = answer.parse()
+                page, has_more = listed(answer, f"{SDK.title}: list batches", is_bare=quirks.paging == "none")
             if since is None:
                 since = oldest_possible(intent.created_at, answer.headers, self._now())
-            data = [batch for batch in page.data or () if batch.id not in seen]
+            data = [batch for batch in page if batch["id"] not in seen]
             yield from data
-            seen.update(batch.id for batch in data)
-            if not data or quirks.paging == "none" or getattr(page, "has_more", None) is False:
+            seen.update(batch["id"] for batch in data)
+            if not data or quirks.paging == "none" or has_more is False:
                 return
-            if since is not None and all((batch.created_at or 0) < since.timestamp() for batch in data):
+            if since is not None and all(_created(batch) < since.timestamp() for batch in data):
                 return
-            after = data[-1].id if quirks.paging == "after_id" else str(len(seen))
+            after = data[-1]["id"] if quirks.paging == "after_id" else str(len(seen))
 
-    def _is_ours(self, batch: Any, intent: Intent) -> bool:
-        labels = getattr(batch, "metadata", None)
+    def _is_ours(self, batch: Mapping[str, Any], intent: Intent) -> bool:
+        labels = batch.get("metadata")
         if self.settings.quirks.has_labels and isinstance(labels, Mapping) and "bt_token" in labels:
             return bool(labels["bt_token"] == intent.token)
-        return intent.file_id is not None and getattr(batch, "input_file_id", None) == intent.file_id
+        return intent.file_id is not None and batch.get("input_file_id") == intent.file_id
 
     def _download(self, file_id: str) -> Iterator[bytes]:
         with (
@@ -271,6 +273,11 @@ class OpenAIProvider:
             self._to.client.files.with_streaming_response.content(file_id) as answer,
         ):
             yield from split_lines(watched(answer.iter_bytes(), patience=self.settings.timeouts.slow, clock=self._clock))
+
+
+def _created(batch: Mapping[str, Any]) -> int:
+    """Unix seconds; 0 when it does not say."""
+    return results.count(batch.get("created_at")) or 0
 
 
 def named_id(batch: Any, doing: str) -> str:
