@@ -66,9 +66,15 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
     yield f"  total    {len(arms) * len(slices)} parts, {n_requests} requests"
     yield f"  tokens   about {n_in:,} in, at most {n_out:,} out"
     money = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
-    yield f"  cost     {money}" + (" (simulated: nothing is paid)" if config.mode != "live" else "")
+    yield f"  cost     {money}" + _paid(config)
     if config.submission.budget_usd is not None and is_priced:
         fits = "covers it" if total <= Decimal(str(config.submission.budget_usd)) else "does NOT cover it: submission stops at the budget"
         yield f"  budget   ${config.submission.budget_usd:g} {fits}"
     if view.prepared is None:
         yield "  nothing was written or sent"
+
+
+def _paid(config: Config) -> str:
+    if config.mode == "live":
+        return ""
+    return " (simulated: nothing is paid)" if config.is_simulated else " (nothing is paid)"

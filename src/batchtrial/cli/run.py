@@ -111,7 +111,7 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("--emulator_url and --replay_dir exclude each other", hint="start that emulator with --answers RECORDING")
     if given.emulator_url and not given.dry_run and not given.resume:
         raise ConfigError("--emulator_url needs --dry_run")
-    if given.dry_run or given.replay_dir:
+    if given.dry_run or (given.replay_dir and not given.resume):  # a run that goes on has its mode, and the recording has to fit it
         changes["mode"] = mode_of(is_dry=given.dry_run, recording=given.replay_dir)
     return changes
 

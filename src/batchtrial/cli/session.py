@@ -13,12 +13,12 @@ from pathlib import Path
 from batchtrial.cli import planview, summary
 from batchtrial.cli.frame import INTERRUPTED, complain, log_to, say
 from batchtrial.cli.pause import pausing
-from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked
+from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked, mode_of
 from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring, real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
-from batchtrial.errors import RunnerError, Stopped
+from batchtrial.errors import ConfigDrift, RunnerError, Stopped
 from batchtrial.providers.base import Provider
 from batchtrial.run.loop import Finished, Services, execute
 from batchtrial.run.migration import Migration
@@ -123,6 +123,10 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
         ask = replace(ask, options=replace(ask.options, force=False))  # it was about taking over, not about making artifacts again
     got = loaded(ask, layout, env)
     config = got.config
+    if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
+        raise ConfigDrift(
+            "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"
+        )
     holder: list[Session] = []
     place = Place(
         layout=layout,

@@ -62,9 +62,13 @@ class Recording:
         self._answers[key] = answer
 
 
+SPELLINGS: Final = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens", "input": "messages"}
+
+
 def key_of(body: dict[str, Any]) -> bytes:
-    """What a chat request is known by: all that it says, in any order of its fields."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")).digest()
+    """What a chat request is known by: all that it says, in any order of its fields and in either endpoint's spelling."""
+    plain = {SPELLINGS.get(name, name): value for name, value in body.items()}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")).digest()
 
 
 def _rows(path: Path, folder: str) -> Iterator[dict[str, Any]]:
