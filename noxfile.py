@@ -142,7 +142,7 @@ def gen(session: nox.Session) -> None:
 
 @nox.session(tags=["check"])
 def crash(session: nox.Session) -> None:
-    """Kills at durable writes, calls and system calls, each followed by a resume: bill, bytes and ledger. `-- --full` tries them all."""
+    """Kills at durable writes, calls and system calls, each resumed: bill, bytes and ledger. `python -m tests.crash.sweeps` tries them all."""
     install(session, "-e", package(*SDKS), groups=("test",))
     session.run("python", "-m", "pytest", "tests/crash", *(session.posargs or WORKERS))
 
