@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from batchtrial.errors import ManifestCorrupt, RunStateMissing
+from batchtrial.errors import DataError, ManifestCorrupt, RunStateMissing
 from batchtrial.providers.base import BatchState, BatchStatus
 from batchtrial.providers.recording_zip import checked_members
 
@@ -149,7 +149,7 @@ class Source(Protocol):
 
 
 class Folder:
-    """A recording in a folder."""
+    """A recording in a folder. A file that leads out of it, or is none, is refused: what lies elsewhere on this machine is no recording."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -159,16 +159,24 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         try:
-            return (self.root / name).read_bytes()
+            return self._place(name).read_bytes()
         except FileNotFoundError:
             raise missing(self.root, name) from None
 
     def lines(self, name: str) -> Iterator[bytes]:
         try:
-            with (self.root / name).open("rb") as file:
+            with self._place(name).open("rb") as file:
                 yield from file
         except FileNotFoundError:
             raise missing(self.root, name) from None
+
+    def _place(self, name: str) -> Path:
+        path = self.root / name
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise DataError(f"the recording's {name} is a link out of its folder", where=str(self.root))
+        if path.exists() and not path.is_file():
+            raise DataError(f"the recording's {name} is no plain file", where=str(self.root))
+        return path
 
 
 class Zip:
