@@ -28,7 +28,7 @@ class _Row(msgspec.Struct, gc=False):
     dataset: str
     id: str
     question: str
-    answers: list[str]
+    answers: tuple[str, ...]
     context: str | None = None
     is_unanswerable: bool = False
     cluster: str | None = None
@@ -87,7 +87,7 @@ class Questions(AbstractContextManager["Questions"]):
                     item_id=row.id,
                     kind="closed" if book else "open",
                     question=row.question,
-                    answers=tuple(row.answers),
+                    answers=row.answers,
                     context=row.context,
                     is_unanswerable=row.is_unanswerable,
                     cluster=row.cluster,
