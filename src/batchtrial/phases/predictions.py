@@ -90,17 +90,19 @@ def field(text: str | None) -> str:
 
 def plain_fields(answers: Sequence[Plain]) -> list[bytes]:
     """Fields from request_id to reasoning_tokens of successes, each ended by a comma."""
-    if needs_quotes("".join([name for answer in answers for name in answer[2:4] if name is not None])):
+    if needs_quotes("".join([answer[3] or "" for answer in answers])) or needs_quotes("".join({answer[2] or "" for answer in answers})):
         answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
     made = []
     digits = _DIGITS
     for _, text, finish, request_id, n_in, n_out, cached, written, reasoning in answers:
         if '"' in text:
             text = text.replace('"', '""')
-        details = f"{cached},{written},{reasoning}" if cached or written or reasoning else "0,0,0"
         total = n_in + n_out
-        tokens = f"{digits[n_in]},{digits[n_out]},{digits[total]}" if total < _MOST_DIGITS else f"{n_in},{n_out},{total}"
-        made.append(f'{request_id or ""},{finish or ""},"{text}",{tokens},succeeded,,{details},'.encode())
+        if total < _MOST_DIGITS and not (cached or written or reasoning):
+            row = f'{request_id or ""},{finish or ""},"{text}",{digits[n_in]},{digits[n_out]},{digits[total]},succeeded,,0,0,0,'
+        else:
+            row = f'{request_id or ""},{finish or ""},"{text}",{n_in},{n_out},{total},succeeded,,{cached},{written},{reasoning},'
+        made.append(row.encode())
     return made
 
 
@@ -125,14 +127,15 @@ class Rows:
     def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes | bytearray]) -> bytes:
         """The rows of items first .. first + n_items. ids, answers: of their requests, in request order."""
         heads: list[bytes] = []
+        add, middles = heads.append, self._middles
         request, end = 0, ""
         for line in self._lines[first : first + n_items]:
             # Unquoted fields of the index can stand as they are.
             is_plain = '"' not in line and "\r" not in line
             item, kind, cluster = line[HASH_CHARS + 1 :].rsplit(",", 2) if is_plain else _quoted_fields(line)
-            for middle in self._middles[kind]:
+            for middle in middles[kind]:
                 # The end of the row before comes with the head of the next: one piece to encode instead of two.
-                heads.append(f"{end}{ids[request]},{item}{middle}".encode())
+                add(f"{end}{ids[request]},{item}{middle}".encode())
                 request += 1
                 end = f"{cluster}\r\n"
         return b"".join([*chain.from_iterable(zip(heads, answers, strict=True)), end.encode()])
