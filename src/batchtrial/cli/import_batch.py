@@ -12,7 +12,7 @@ from batchtrial.cli import session as live
 from batchtrial.cli.export_batch import carried
 from batchtrial.cli.frame import framed, say, set_up_logging
 from batchtrial.cli.run import INCOMPLETE
-from batchtrial.errors import RunStateMissing
+from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import Work
 from batchtrial.phases.carrying import TakenIn, take_in
 from batchtrial.providers.carried import arrival
@@ -21,6 +21,7 @@ from batchtrial.run.loop import carry
 EXAMPLES = """examples:
   batchtrial import_batch --run_id own answers.jsonl                         what vLLM's run-batch wrote
   batchtrial import_batch --run_id own answers.jsonl --allow_incomplete      the engine died half way: take what there is
+  batchtrial import_batch --run_id own --take_back                           nobody will answer the rest: it is owed again
   batchtrial import_batch --run_id autumn downloads                          a folder that firectl has filled
 
 Lines are matched to waiting batches by their custom_id, whatever the files are called. A batch is taken in when every row of it has a line.
@@ -32,10 +33,13 @@ exit codes: 0 nothing is owed any more, 2 bad flag, 3 the run's state refuses, 4
 def parser() -> flags.Parser:
     """Flags of `import_batch`."""
     p = flags.Parser(prog="batchtrial import_batch", description="Take in result files that were brought by hand.", epilog=EXAMPLES)
-    p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="result files, or folders with *.jsonl and error-data files")
+    p.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="result files, or folders with *.jsonl and error-data files")
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
     p.add_argument("--allow_incomplete", action="store_true", help="also take in batches with rows that have no line: those of exported files are "
                    "owed again, those of a provider's batch end as missing")  # fmt: skip
+    p.add_argument(
+        "--take_back", action="store_true", help="rows of exported files of which nothing was brought are owed again, to be sent another way"
+    )
     flags.add_place(p)
     return p
 
@@ -84,6 +88,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     """Take in result files that were brought by hand."""
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
+    if not given.paths and not given.take_back:
+        raise ConfigError("nothing to import", where="PATH", hint="name result files or folders")
     files = result_files(given.paths)
     ask = carried(given.run_id, given.experiments_dir)
     with live.opened(ask, given.run_id, nonce=secrets.token_hex(8), env=os.environ) as at:
@@ -91,7 +97,13 @@ def _command(argv: Sequence[str] | None = None) -> int:
         folder.mkdir(exist_ok=True)
 
         def move(work: Work) -> TakenIn:
-            return take_in(work, files, allow_incomplete=given.allow_incomplete, arrival=lambda batch_id, end: arrival(folder, batch_id, end))
+            return take_in(
+                work,
+                files,
+                allow_incomplete=given.allow_incomplete,
+                take_back=given.take_back,
+                arrival=lambda batch_id, end: arrival(folder, batch_id, end),
+            )
 
         done = carry(at.session, ask.options, at.services, move)
     for line in lines(given.run_id, len(files), done):

@@ -50,9 +50,9 @@ def hand_out(work: Work, target: Path) -> HandedOut:
     target.mkdir(parents=True, exist_ok=True)
     files, n_rows = [], 0
     for job in queue.jobs:
-        current = queue.record(job).current
-        if current is None or queue.state(job) is not PartState.SUBMITTED or not (current.batch_id or "").startswith(OUT):
+        if not queue.parts.is_out(job):
             continue
+        current = queue.parts.current(job)
         path = target / Path(current.payload).name
         with replacing(path, hook=work.hook) as file:
             file.write((work.layout.root / current.payload).read_bytes())
@@ -103,8 +103,11 @@ class TakenIn:
     owed: dict[str, int]
 
 
-def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, arrival: Arrival) -> TakenIn:
-    """Take in the results of batches that wait, as if they had been fetched. Nothing is sent; the same files twice change nothing."""
+def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, take_back: bool, arrival: Arrival) -> TakenIn:
+    """Take in the results of batches that wait, as if they had been fetched. Nothing is sent; the same files twice change nothing.
+
+    allow_incomplete: also batches with rows that have no line. take_back: end the wait for parts that are out and of which nothing was brought.
+    """
     if work.view.build is None:
         raise RunStateMissing("no requests are built", where="batch_inputs/build_manifest.json", hint="run with --to_step build")
     queue = Queue(work)
@@ -114,10 +117,14 @@ def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, arriva
     part_of = {one: part for part, ids in asked.items() for one in ids}
     earlier = {part: frozenset(_earlier(queue, job)) for part, job in waiting.items()}
     arrivals = _sorted(work, files, Wanted(part_of=part_of, known=_all_ids(work, queue), earlier=earlier))
+    if take_back:
+        for part, job in waiting.items():
+            if queue.parts.is_out(job) and part not in arrivals.lines:
+                arrivals.lines[part], arrivals.found[part] = [], set()
     incomplete: dict[str, int] = {}
     for part, lines in arrivals.lines.items():
         lacking = len(asked[part] - arrivals.found[part])
-        if lacking and not allow_incomplete:
+        if lacking and not allow_incomplete and lines:
             incomplete[part] = lacking
             continue
         current = queue.record(waiting[part]).current

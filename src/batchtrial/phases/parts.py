@@ -11,7 +11,7 @@ from batchtrial.errors import ProviderError, RunStateMissing
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
 from batchtrial.phases.patience import Patience
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import OUT, Provider
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt, PartRecord
@@ -61,6 +61,11 @@ class Parts:
         """The part has had a batch, and nothing about it is in doubt."""
         record = self.record(job)
         return record.state is not PartState.SUBMITTING and any(a.batch_id for a in record.attempts)
+
+    def is_out(self, job: Job) -> bool:
+        """The part left as a file, and its answers have not been brought."""
+        current = self.record(job).current
+        return self.state(job) is PartState.SUBMITTED and current is not None and (current.batch_id or "").startswith(OUT)
 
     def folder_file(self, job: Job) -> Callable[[int], Path]:
         """Attempt number -> result file of this part."""

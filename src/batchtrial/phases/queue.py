@@ -77,7 +77,7 @@ class Queue:
 
     def in_flight(self) -> int:
         """Batches that the provider has, or may have, under way."""
-        return sum(self.state(job) in IN_FLIGHT for job in self._moving)
+        return sum(self.state(job) in IN_FLIGHT and not self.parts.is_out(job) for job in self._moving)
 
     @property
     def n_sent(self) -> int:
@@ -116,6 +116,11 @@ class Queue:
                     return
                 if self.purse.refusal is not None and self.in_flight() == 0:
                     raise PhaseFailed(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
+                if not is_busy and not self._waiting and all(self.parts.is_out(job) for job in self._moving):
+                    raise PhaseFailed(
+                        f"{len(self._moving)} parts are out as files, and nothing else is left to do ({self._moving[0].shard.part})",
+                        hint="bring their answers with `batchtrial import_batch`, or take them back with its --take_back",
+                    )
                 if not is_busy:
                     self.work.stop.sleep(self.work.config.submission.poll_seconds)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.chat_server import serving
 
 from batchtrial.cli.main import main
 from batchtrial.state.ledger import fold, read
@@ -241,6 +242,34 @@ def test_a_kill_at_every_write_of_an_import_loses_and_repeats_nothing(run: Run, 
             assert n > 10
             return
     raise AssertionError("the import never came to its end")
+
+
+def test_resume_says_what_is_out_instead_of_waiting_for_it(run: Run) -> None:
+    run.export()
+    with serving(run.root) as server:
+        assert main(["run", "--resume", "--run_id", "own", "--base_url", server.url, "--force", "--experiments_dir", "experiments"]) == 1
+        assert "4 parts are out as files" in run.capsys.readouterr().err
+        assert server.log("asked").total() == 0
+
+
+def test_what_is_taken_back_is_asked_another_way(run: Run) -> None:
+    rows = run.export()
+    code, out = run.call("import_batch", "--take_back")
+    assert code == 4
+    assert "0 succeeded, 0 errored, 0 expired, 8 cancelled" in out
+    assert run.call("import_batch")[0] == 2
+    again = run.export()
+    assert sorted(row["custom_id"] for row in again) == sorted(row["custom_id"] for row in rows)
+    assert run.bring([success(row) for row in again])[0] == 0
+    assert run.account() == {"succeeded": 8}
+
+
+def test_taking_back_leaves_what_was_brought_in_part(run: Run) -> None:
+    rows = run.export()
+    code, out = run.bring([success(rows[0])], "--take_back")
+    assert code == 4
+    assert re.search(r"waits +shared-\S+_p01: 2 rows have no line", out)
+    assert "taken in  3 parts: 0 succeeded, 0 errored, 0 expired, 5 cancelled" in out
 
 
 def test_a_backend_with_another_form_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
