@@ -1,7 +1,8 @@
 """A server with OpenAI's chat API in a process of its own, for tests of `backend: local`; it notes every request and every answer in a file.
 
 What it does is decided by words in the question: `BROKEN` is answered 500, `TOOLONG` 400, `GARBAGE` a page that is no JSON, `ENDLESS` bytes without
-end, `DRIP` one byte now and then, `HUNG` nothing at all. An unknown model is 404. Everything else is answered, after a moment, with the question.
+end, `DRIP` one byte now and then, `HUNG` nothing at all. An unknown model is 404. Everything else is answered, after a moment, with the question;
+when a file FILE.limit holds a number, no more than so many answers are given until it holds a larger one.
 
     python -m tests.chat_server --log FILE --ready FILE [--port N] [--seconds S]
 """
@@ -33,6 +34,17 @@ class _Server(ThreadingHTTPServer):
     log_path: Path
     seconds: float
     lock = threading.Lock()
+    n_answered = 0
+
+    def wait_for_leave(self) -> None:
+        """Until one more answer may be given."""
+        limit = self.log_path.with_suffix(".limit")
+        while True:
+            with self.lock:
+                if not limit.exists() or self.n_answered < int(limit.read_text()):
+                    self.n_answered += 1
+                    return
+            threading.Event().wait(0.005)
 
     def note(self, kind: str, question: str) -> None:
         with self.lock, self.log_path.open("a") as log:
@@ -72,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             threading.Event().wait(60)
         else:
             threading.Event().wait(self.server.seconds)
+            self.server.wait_for_leave()
             choice = {"index": 0, "message": {"role": "assistant", "content": question}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
             self.server.note("answered", row)
@@ -126,6 +139,12 @@ class ChatServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def limit(self, n_answers: int) -> None:
+        """Give no more answers than so many, all told."""
+        draft = self.log_path.with_suffix(".draft")
+        draft.write_text(str(n_answers))
+        draft.replace(self.log_path.with_suffix(".limit"))
 
     @property
     def url(self) -> str:

@@ -103,7 +103,7 @@ def test_server_model_build_and_context_are_on_record_and_fields_pass_through(tm
 def test_rows_that_fail_have_an_outcome_of_their_own_and_the_others_go_on(tmp_path: Path) -> None:
     bad = ["BROKEN", "TOOLONG", "GARBAGE", "ENDLESS", "DRIP", "HUNG"]
     with serving(tmp_path) as server:
-        trial = Trial(tmp_path, ["one", "two", *bad, "three"], base_url=server.url, read_seconds=0.4)
+        trial = Trial(tmp_path, ["one", "two", *bad, "three"], base_url=server.url, read_seconds=3)
         code, output = trial.run("--condition", "control")
         asked = server.log("asked")
     assert code == 4, output
@@ -140,6 +140,14 @@ def test_a_server_that_is_not_there_is_told_before_anything_is_sent(tmp_path: Pa
     assert [entry.event for entry in entries.read(trial.folder / "ledger.jsonl").entries] == ["opened"]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether the process is there, and not only its entry."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
 def wait_for(server: ChatServer, kind: str, n: int, process: subprocess.Popen[str]) -> None:
     """Until the server's log has so many lines of a kind, or the run has ended."""
     deadline = time.monotonic() + 120
@@ -154,16 +162,14 @@ def test_a_server_that_dies_half_way_errors_the_rest_and_a_later_attempt_brings_
         process = trial.start("--condition", "control")
         wait_for(server, "answered", 4, process)
         server.stop()
-        deadline = time.monotonic() + 120
-        while '"event":"retry"' not in (trial.folder / "ledger.jsonl").read_text():
-            assert time.monotonic() < deadline
-            assert process.poll() is None
+        while '"event":"retry"' not in (trial.folder / "ledger.jsonl").read_text() and process.poll() is None:
             time.sleep(0.02)
         server.start()
         output, _ = process.communicate(timeout=240)
         answered = server.log("answered")
     assert trial.account()["succeeded"] + trial.account().get("errored", 0) == 10
     assert len({line["custom_id"] for line in trial.results()}) == 10
+    assert '"event":"retry"' in (trial.folder / "ledger.jsonl").read_text()
     assert process.returncode == (0 if trial.account() == {"succeeded": 10} else 4), output
     assert len(answered) >= trial.account()["succeeded"]
 
@@ -172,24 +178,31 @@ def test_a_server_that_dies_half_way_errors_the_rest_and_a_later_attempt_brings_
 def test_ten_kills_at_random_moments_and_every_row_is_answered_exactly_once(tmp_path: Path) -> None:
     """SIGKILL hits the run; what it asked is stored by the child that it leaves behind. The server's own log is the witness."""
     random = Random(20261127)
-    questions = [f"question {n}" for n in range(60)]
-    with serving(tmp_path, seconds=0.03) as server:
-        trial = Trial(tmp_path, questions, base_url=server.url)
-        n_killed = 0
-        while n_killed < KILLS:
+    with serving(tmp_path, seconds=0.1) as server:
+        trial = Trial(tmp_path, [f"question {n}" for n in range(150)], base_url=server.url)
+        n_before = 0
+        for _ in range(KILLS):
+            n_then = n_before + random.randint(1, 8)
+            server.limit(n_then + random.randint(0, 3))  # the run cannot get to its end before the kill
             process = trial.start()
-            wait_for(server, random.choice(("asked", "answered")), server.log("asked").total() + random.randint(0, 10), process)
+            wait_for(server, "answered", n_then, process)
             assert process.poll() is None, process.communicate()[0]
             process.send_signal(signal.SIGKILL)
+            child = json.loads((trial.folder / "emulator" / "ready.json").read_text())["pid"]
+            while is_alive(child):  # it notices within moments, and waits for what it has asked by then
+                server.limit(server.log("asked").total())
+                time.sleep(0.01)
             process.communicate()
-            n_killed += 1
+            n_before = server.log("answered").total()
+        assert n_before < 300
+        server.limit(1_000_000)
         code, output = trial.run()
         asked, answered = server.log("asked"), server.log("answered")
     assert code == 0, output
-    assert trial.account() == {"succeeded": 120}
-    assert sorted(line["custom_id"] for line in trial.results()) == sorted({line["custom_id"] for line in trial.results()})
-    assert len(trial.results()) == 120
-    assert (len(answered), set(answered.values())) == (120, {1})
+    assert trial.account() == {"succeeded": 300}
+    ids = [line["custom_id"] for line in trial.results()]
+    assert len(ids) == len(set(ids)) == 300
+    assert (len(answered), set(answered.values())) == (300, {1})
     assert asked == answered
 
 
@@ -199,12 +212,15 @@ def test_when_the_asking_process_is_killed_too_at_most_the_rows_under_way_are_as
     with serving(tmp_path, seconds=0.03) as server:
         trial = Trial(tmp_path, [f"question {n}" for n in range(40)], base_url=server.url)
         for _ in range(3):
+            n_then = server.log("answered").total() + random.randint(1, 8)
+            server.limit(n_then)
             process = trial.start()
-            wait_for(server, "asked", server.log("asked").total() + random.randint(1, 12), process)
+            wait_for(server, "answered", n_then, process)
             child = json.loads((trial.folder / "emulator" / "ready.json").read_text())["pid"]
             os.kill(child, signal.SIGKILL)
             process.send_signal(signal.SIGKILL)
             process.communicate()
+        server.limit(1_000_000)
         code, output = trial.run()
         answered = server.log("answered")
     assert code == 0, output
