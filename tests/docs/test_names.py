@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import CODE, ROOT, blocks, pages, prose, text_of
+from tests.docs.test_ci import all_sessions
 
 from batchtrial.cli.main import COMMANDS
 
@@ -19,6 +20,9 @@ PROGRAMS = {"firectl", "nox", "git", "llama-server", "pip", "pytest", "ruff", "m
 PATH = re.compile(r"`((?:src|tests|docs|config|scripts|codex)/[\w./-]+)`")
 OTHERS = {"update", "output_dir", "ctx_size", "jinja", "alias"}
 """Flags of programs that are not ours, where a page says how to use them."""
+
+SESSION = re.compile(r"\b(?:make|nox -s) ([a-z][a-z_-]*)")
+"""What make and nox are asked for."""
 
 OURS = re.compile(r"\bbatchtrial |\bscripts\.\w+ ")
 TOOLS = {"alt_smoke": "batchtrial.cli.alt_smoke", "smoke_orchestration": "batchtrial.cli.smoke"}
@@ -48,6 +52,15 @@ def test_what_the_page_names_exists(page: Path) -> None:
     missing += [f"batchtrial {name}" for name in COMMAND.findall(text) if name not in COMMANDS]
     missing += [path for path in PATH.findall(text) if not (ROOT / path).exists() and "*" not in path and not any(c.isupper() for c in path)]
     assert not missing
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_what_make_and_nox_are_asked_for_exists(page: Path) -> None:
+    makefile = text_of(ROOT / "Makefile")
+    targets = set(re.findall(r"^([a-z_-]+):", makefile, re.M)) | set(re.findall(r"SESSIONS := (.*)", makefile)[0].split())
+    shown = [*CODE.findall(prose(page)), *(block.body for block in blocks() if block.page == page and block.info.startswith("bash"))]
+    asked = {name for text in shown for name in SESSION.findall(text)}
+    assert asked - targets - all_sessions() == set()
 
 
 def test_every_flag_in_the_documentation_exists() -> None:
