@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 GONE_AFTER = 3
 """Looks in a row that must all say 404 before a known batch is believed to be gone."""
+PROBES = 3
+"""Other batches of the run that are asked for before the first one is given up."""
 
 
 class Watching:
@@ -29,6 +31,7 @@ class Watching:
 
     def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
         self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
+        self._earlier = work.ledger.owned_batches()  # of sessions before this one
 
     def look(self, job: Job) -> bool:
         """One look at the part's batch, when it is time. True when it has ended."""
@@ -73,9 +76,27 @@ class Watching:
             job.looking.wait(self._work.now(), self._work.config.submission.poll_seconds)
             job.fetching.not_before = job.looking.not_before
             return False
+        self._check_account(job)
         log.error("gone part=%s reason=%s", job.shard.part, why)
         self._work.ledger.append(Event.GONE, job.shard.part, reason=why)
         return True
+
+    def _check_account(self, job: Job) -> None:
+        """A provider that knows no batch of an earlier session is most likely asked with another account's key: paid answers are not given up."""
+        batch_id = self._parts.current(job).batch_id or ""
+        if self._work.is_forced or self._provider.limits.may_vanish or batch_id not in self._earlier:
+            return
+        for other in sorted(self._earlier - {batch_id})[:PROBES]:
+            try:
+                self._provider.check(other)
+            except ProviderError:
+                continue
+            return
+        raise PhaseFailed(
+            f"the provider knows no batch of this run: {batch_id} of {job.shard.part} and others are unknown to it",
+            where=self._work.config.backend,
+            hint="use the key of the account, project or workspace that the run was started with; once the batches are really gone, add --force",
+        )
 
     def _check_deadline(self, job: Job, current: Attempt) -> None:
         hours = self._work.config.submission.give_up_hours

@@ -44,7 +44,7 @@ STATES: Mapping[str, BatchState] = {
 """The states that end a job; every other one, known or not, is still running: a job is not given up for a word that is new to us."""
 
 HOPELESS_STATUS = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "FAILED_PRECONDITION", "OUT_OF_RANGE", "UNIMPLEMENTED"})
-LIMITS = Limits(max_requests=100_000, max_bytes=500 * 10**6, find_rounds=2, find_wait_seconds=1.0)
+LIMITS = Limits(max_requests=100_000, max_bytes=500 * 10**6, find_rounds=2, find_wait_seconds=1.0, may_vanish=True)
 """The smallest size that successive documents name; no bound on lines is documented."""
 
 READY_ROUNDS = 10

@@ -11,6 +11,7 @@ from tests.unit.rig import Rig, once
 from batchtrial.errors import ConfigError, PhaseFailed, ProviderError, Stopped
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import BatchState, Intent, Limits
+from batchtrial.run.options import Options
 from batchtrial.state.entries import decode
 from batchtrial.state.machine import PartState
 
@@ -291,6 +292,23 @@ def test_rows_of_a_batch_that_is_gone_are_missing_and_their_reserve_counts_as_sp
     assert (finished.counts.missing, finished.counts.succeeded) == (2, 6)
     gone = next(record.attempts[0] for record in rig.parts().values() if record.attempts[0].is_gone)
     assert rig.money().spent_usd >= gone.reserved_usd > 0
+
+
+def test_paid_batches_are_not_given_up_because_another_accounts_key_does_not_see_them(rig: Rig) -> None:
+    rig.run(to_step="submit")
+    mine, rig.memory.batches = rig.memory.batches, {}
+    with pytest.raises(PhaseFailed, match="knows no batch of this run"):
+        rig.run()
+    assert "gone" not in rig.events()
+    rig.memory.batches = mine | rig.memory.batches
+    assert rig.run().counts.succeeded == rig.n_requests
+
+
+def test_batches_that_are_really_gone_are_given_up_when_told_so(rig: Rig) -> None:
+    rig.settings["max_concurrent_jobs"] = 10
+    rig.run(to_step="submit")
+    rig.memory.batches = {}
+    assert rig.run(options=Options(to_step="poll", force=True)).counts.missing == rig.n_requests
 
 
 def test_results_that_are_gone_are_missing_after_three_looks(rig: Rig) -> None:
