@@ -73,7 +73,7 @@ def config_text(provider: str, settings: Mapping[str, Any]) -> str:
         "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
         "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
         "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 20.0},
-        "stats": {"bootstrap_samples": 999, "permutation_samples": 999},
+        "stats": {"permutation_samples": 999},
     }
     tree["submission"] |= settings.get("submission", {})
     tree |= {key: value for key, value in settings.items() if key != "submission"}

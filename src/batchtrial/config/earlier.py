@@ -18,7 +18,7 @@ NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 SLUG = re.compile(r"[A-Za-z0-9_-]{1,60}")
 CARRIED = (
     "model_id", "temps", "samples_per_item", "max_new_tokens", "top_p", "top_k", "stop", "backend", "provider.name", "provider.model", "pricing.",
-    "stats.bootstrap_samples", "stats.permutation_samples", "stats.random_seed", "unsupported.threshold", "unsupported.min_token_overlap",
+    "stats.permutation_samples", "stats.random_seed", "unsupported.threshold", "unsupported.min_token_overlap",
     "optional.", "paths.", "model_aliases", "models", "prompt_sets", "default_prompt_set", "sweep", "trials", "sizes.", "use_batch_api",
     "unsupported_threshold",
 )  # fmt: skip
@@ -87,7 +87,7 @@ def translated(old: Mapping[str, Any], trials: Sequence[EarlierTrial], sets: Seq
         "trials": [_spec(trial) for trial in trials],
         "pricing": {"overrides": _prices(old, {trial.model_id for trial in trials})},
         "unsupported": {key: unsupported[key] for key in ("threshold", "min_token_overlap") if key in unsupported},
-        "stats": {key: max(999, int(stats[key])) for key in ("bootstrap_samples", "permutation_samples") if key in stats},
+        "stats": {"permutation_samples": max(999, int(stats["permutation_samples"]))} if "permutation_samples" in stats else {},
         "optional": {new: bool(value) for key, new in ANALYSES.items() if (value := _mapping(old.get("optional")).get(key)) is not None},
     }
     if isinstance(stats.get("random_seed"), int):

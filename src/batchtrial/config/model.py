@@ -184,7 +184,6 @@ class StatsConfig(Model):
     confirmatory: tuple[Endpoint, ...] = Field((), description="Further declared comparisons, corrected by Holm.")
     exploratory: Literal["bh", "none"] = Field("bh", description="Correction of everything not declared.")
     clusters: Literal["auto", "off"] = Field("auto", description="Respect the items' clusters when they have any.")
-    bootstrap_samples: int = Field(10_000, ge=999, description="Replicates where a bootstrap is used.")
     permutation_samples: int = Field(9_999, ge=999, description="Replicates where a permutation test is sampled.")
     random_seed: int = Field(1337, ge=0, description="Seed of every random statistic.")
 

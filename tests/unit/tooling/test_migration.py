@@ -122,6 +122,7 @@ def test_the_old_config_is_carried_over_and_what_means_nothing_is_listed(tmp_pat
     assert state.migrated
     told = "\n".join(state.notes)
     assert "max_concurrent_requests" in told
+    assert "stats.bootstrap_samples" in told
     assert "is not known" in told
     assert {name for name, record in state.phases.items() if record.status == "completed"} >= {"prepare", "build", "submit", "poll", "report"}
 
