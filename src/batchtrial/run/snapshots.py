@@ -100,7 +100,7 @@ class Snapshots:
         """Bring manifests and registry up to date when enough has happened since last time, or when `is_final`."""
         news = self._ledger.n_lines - self._written_lines
         n_parts = len(view.build.shards) if view.build is not None else 0
-        if news == 0 or not (is_final or news >= max(64, n_parts)):
+        if news == 0 or not (is_final or news >= max(64, 3 * n_parts)):
             return
         self._written_lines = self._ledger.n_lines
         for trial in view.trials:
