@@ -140,7 +140,7 @@ class Found:
 class Answers:
     """Fields of every request, in request order, and how many ended in each way."""
 
-    rows: Sequence[bytes | bytearray]
+    rows: Sequence[bytes | memoryview]
     outcomes: dict[Outcome, int]
 
 
@@ -230,7 +230,7 @@ def _in_order(found: Found, ids: Sequence[str], sources: Sequence[Source]) -> An
         if row is None:
             result = fate(custom_id, sources)
             others.append(result.outcome)
-            row = answer_fields(result)
+            row = answer_fields(result).encode()
         rows.append(row)
     return Answers(rows, _counted(len(ids), others))
 
@@ -285,7 +285,7 @@ class _Careful:
 
     @staticmethod
     def _keep(here: Found, result: RawResult) -> None:
-        one, fields = result.custom_id, answer_fields(result)
+        one, fields = result.custom_id, answer_fields(result).encode()
         before = here.rows.get(one)
         rank = (result.outcome is not Outcome.SUCCEEDED, fields)
         if before is None or rank < (one in here.failed, before):

@@ -90,7 +90,7 @@ class Lines:
             here[custom_id] = place if before is None else min(before, place, key=self._rank)
         return here
 
-    def _rank(self, place: _Place) -> tuple[bool, bytes]:
+    def _rank(self, place: _Place) -> tuple[bool, str]:
         return not place.is_success, answer_fields(self._codec.decode(self._line(place)))
 
     def _named(self, view: mmap.mmap | None) -> Iterator[tuple[str, bool, int, int]]:

@@ -7,7 +7,7 @@ bytes that are freed in another order than they were made keep the allocator bus
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final, overload
 
 import numpy as np
@@ -30,11 +30,14 @@ class Pile:
         """Begin anew."""
         self._ends = [0]
 
-    def put(self, rows: Sequence[bytes]) -> None:
-        """Put rows down behind the others."""
-        at, data = self._ends[-1], b"".join(rows)
+    def put(self, rows: Sequence[str]) -> None:
+        """Put rows down behind the others, as UTF-8."""
+        at, text = self._ends[-1], "".join(rows)
+        data = text.encode()
+        # In plain ASCII a letter is a byte, and nothing has to be encoded row by row to know where it ends.
+        sizes = map(len, rows if len(data) == len(text) else map(str.encode, rows))
         self._memory[at : at + len(data)] = data
-        self._ends += accumulate(map(len, rows[1:]), initial=at + len(rows[0]))
+        self._ends += islice(accumulate(sizes, initial=at), 1, None)
 
     def take(self, places: Places) -> Taken:
         """The rows at these places, until `clear`."""
@@ -42,8 +45,8 @@ class Pile:
         return Taken(self._memory, ends[places], ends[places + 1])
 
 
-class Taken(Sequence[bytearray]):
-    """Some rows of a pile, copied when they are asked for."""
+class Taken(Sequence[memoryview]):
+    """Some rows of a pile, looked at where they lie. The pile takes no more rows while any of them is held."""
 
     def __init__(self, memory: bytearray, begins: Places, ends: Places) -> None:
         self._memory, self._begins, self._ends = memory, begins, ends
@@ -52,11 +55,11 @@ class Taken(Sequence[bytearray]):
         return len(self._begins)
 
     @overload
-    def __getitem__(self, place: int) -> bytearray: ...
+    def __getitem__(self, place: int) -> memoryview: ...
     @overload
-    def __getitem__(self, place: slice) -> list[bytearray]: ...
-    def __getitem__(self, place: int | slice) -> bytearray | list[bytearray]:
-        memory = self._memory
+    def __getitem__(self, place: slice) -> list[memoryview]: ...
+    def __getitem__(self, place: int | slice) -> memoryview | list[memoryview]:
+        memory = memoryview(self._memory)
         if isinstance(place, int):
             return memory[self._begins[place] : self._ends[place]]
         return [memory[begin:end] for begin, end in zip(self._begins[place].tolist(), self._ends[place].tolist(), strict=True)]

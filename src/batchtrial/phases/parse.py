@@ -56,7 +56,7 @@ class Output:
     pile: Pile = field(default_factory=Pile)  # memory for the rows of one part after the other
     begins: dict[str, list[int]] = field(default_factory=dict)
 
-    def write(self, rows: Rows, stem: str, place: int, ids: list[str], answers: Sequence[bytes | bytearray], samples: int) -> None:
+    def write(self, rows: Rows, stem: str, place: int, ids: list[str], answers: Sequence[bytes | memoryview], samples: int) -> None:
         """Rows of the requests from the item at `place` of the order on."""
         done, n_items = 0, len(ids) // samples
         at_once = max(1, ROWS_AT_ONCE // samples)

@@ -88,7 +88,7 @@ def field(text: str | None) -> str:
     return "" if text is None else quoted(text)
 
 
-def plain_fields(answers: Sequence[Plain]) -> list[bytes]:
+def plain_fields(answers: Sequence[Plain]) -> list[str]:
     """Fields from request_id to reasoning_tokens of successes, each ended by a comma."""
     if needs_quotes("".join([answer[3] or "" for answer in answers])) or needs_quotes("".join({answer[2] or "" for answer in answers})):
         answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
@@ -102,18 +102,18 @@ def plain_fields(answers: Sequence[Plain]) -> list[bytes]:
             row = f'{request_id or ""},{finish or ""},"{text}",{digits[n_in]},{digits[n_out]},{digits[total]},succeeded,,0,0,0,'
         else:
             row = f'{request_id or ""},{finish or ""},"{text}",{n_in},{n_out},{total},succeeded,,{cached},{written},{reasoning},'
-        made.append(row.encode())
+        made.append(row)
     return made
 
 
-def answer_fields(result: RawResult) -> bytes:
+def answer_fields(result: RawResult) -> str:
     """The same of a request that ended in any way."""
     used = result.usage
     tokens = f"{used.input_tokens},{used.output_tokens},{used.input_tokens + used.output_tokens}" if used else ",,"
     details = f"{used.cached_tokens},{used.cache_write_tokens},{used.reasoning_tokens}" if used else ",,"
     text = "" if result.text is None else f'"{result.text.replace(chr(34), chr(34) * 2)}"'
     names = f"{field(result.request_id)},{field(result.finish_reason)}"
-    return f"{names},{text},{tokens},{result.outcome},{field(result.error)},{details},".encode()
+    return f"{names},{text},{tokens},{result.outcome},{field(result.error)},{details},"
 
 
 class Rows:
@@ -124,7 +124,7 @@ class Rows:
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
 
-    def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes | bytearray]) -> bytes:
+    def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes | memoryview]) -> bytes:
         """The rows of items first .. first + n_items. ids, answers: of their requests, in request order."""
         heads: list[bytes] = []
         add, middles = heads.append, self._middles
