@@ -44,11 +44,13 @@ KEYS: Final[dict[str, type[pl.DataType]]] = {
     "condition": pl.Categorical,
     "temp": pl.Float64,
     "type": pl.Categorical,
-    "dataset": pl.String,
-    "cluster": pl.String,
+    "dataset": pl.Categorical,
+    "cluster": pl.Categorical,
 }
 _SORTED_AS_NUMBERS: Final = 64
 """Bytes of a key up to which it is."""
+_KEYS_AT_ONCE: Final = 1 << 16
+"""Keys that are held as text and as numbers at one time."""
 NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "overlap"})
 
 
@@ -169,6 +171,8 @@ def _table(
     control, treatment = _aligned(frame["item_key"], control, treatment)
     known = np.where(control >= 0, control, treatment)  # a row that knows the item
     facts = frame.select("item_key", "type", "dataset", "cluster").rechunk()[known]
+    dataset_names = tuple(facts["dataset"].unique().cast(pl.String).sort().to_list())
+    datasets = facts["dataset"].cast(pl.Enum(dataset_names)).to_physical().cast(pl.Int64).to_numpy()
     scores = {}
     for name in columns:
         # One more value than rows, so that place -1, an item that the arm lacks, finds NaN.
@@ -180,8 +184,8 @@ def _table(
         keys=facts["item_key"],
         scores=scores,
         is_open=(facts["type"] == "open").to_numpy(),
-        datasets=facts["dataset"].rank("dense").cast(pl.Int64).to_numpy() - 1,
-        dataset_names=tuple(facts["dataset"].unique().sort().to_list()),
+        datasets=datasets,
+        dataset_names=dataset_names,
         clusters=_clusters(facts) if view.config.stats.clusters == "auto" else None,
         samples=view.config.samples_for(temp),
         metrics=tuple(names.get(column, column) for column in defined),
@@ -205,15 +209,18 @@ def _order(keys: pl.Series) -> Places:
     if not isinstance(longest, int) or longest > _SORTED_AS_NUMBERS or (keys.str.len_bytes() != keys.str.len_chars()).any():
         return keys.arg_sort().to_numpy().astype(np.int64)
     # Half a million keys as rows of 64-bit numbers are sorted in a quarter of the time that comparing strings takes.
-    padded = keys.str.pad_end(-(-max(longest, 1) // 8) * 8, "\0").str.join("").cast(pl.Binary).item()
-    words = np.frombuffer(padded, dtype=">u8").reshape(len(keys), -1).astype(np.uint64)
+    width = -(-max(longest, 1) // 8)
+    words = np.empty((len(keys), width), dtype=np.uint64)
+    for begin in range(0, len(keys), _KEYS_AT_ONCE):
+        padded = keys.slice(begin, _KEYS_AT_ONCE).str.pad_end(8 * width, "\0").str.join("").cast(pl.Binary).item()
+        words[begin : begin + _KEYS_AT_ONCE] = np.frombuffer(padded, dtype=">u8").reshape(-1, width)
     return np.lexsort(words.T[::-1])
 
 
 def _clusters(facts: pl.DataFrame) -> NDArray[np.int64] | None:
     """A number per item by first appearance in the order of the keys; items without a cluster stand alone. None when all do."""
-    named = facts["cluster"].fill_null("")
-    is_alone = (named == "").to_numpy()
+    named = facts["cluster"]
+    is_alone = (named.is_null() | (named == "")).to_numpy()
     first = pl.DataFrame({"name": named}).with_row_index("place").select(pl.col("place").min().over("name"))["place"]
     codes = np.where(is_alone, np.arange(len(named)), first.to_numpy()).astype(np.int64)
     return codes if codes.size and int(np.bincount(codes).max()) > 1 else None
