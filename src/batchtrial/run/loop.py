@@ -13,6 +13,7 @@ from batchtrial.phases import poll, submit
 from batchtrial.phases.base import Phase, Progress, StopSignal, View, Work
 from batchtrial.phases.queue import Queue
 from batchtrial.providers.base import Provider
+from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import NAMES, PHASES, check_startable, needs_run
 from batchtrial.run.session import Session
@@ -47,13 +48,14 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
     """Run what needs running. Raises Stopped, RunnerError; the run can go on from what is on disk then."""
     chosen = window(options, NAMES)
     ran: list[str] = []
+    still: dict[str, Verdict] = {}  # verdicts since which nothing has run
     session.snapshots.save_state(stop_requested=False)
     for phase in PHASES:
         if phase.name not in chosen or phase.name in options.skip:
             log.info("skip %s reason=not asked for", phase.name)
             continue
         view = session.look()
-        verdict = phase.verdict(view)
+        still[phase.name] = verdict = phase.verdict(view)
         if not needs_run(options, phase, verdict):
             log.info("skip %s reason=%s", phase.name, verdict.reason)
             _note_done(session, phase)
@@ -62,11 +64,12 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
         log.info("run %s reason=%s", phase.name, verdict.reason)
         _run_phase(session, phase, view, options, services)
         ran.append(phase.name)
+        still.clear()
     view = session.look()
     if view.trials:
         session.snapshots.write_trials(view)
     session.snapshots.refresh(view, is_final=True)
-    is_complete = all(phase.verdict(view).is_done for phase in PHASES)
+    is_complete = all((still.get(phase.name) or phase.verdict(view)).is_done for phase in PHASES)
     return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
 
 
