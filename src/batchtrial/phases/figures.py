@@ -41,7 +41,7 @@ def p_text(value: float | None) -> str:
 
 def adjusted_p(one: dict[str, Any]) -> str:
     """The p-value of the declared goal, with how it was corrected and, where it is not of the difference, that it is of the margin."""
-    notes = ["margin"] if one["decided_by"] == "margin" else []
+    notes = ["margin"] if one.get("decided_by") == "margin" else []  # results of earlier versions do not say
     notes += {"none": [], "holm": ["Holm"], "bh": ["BH"]}[one["correction"]]
     return p_text(one["p_adjusted"]) + (f" ({', '.join(notes)})" if notes else "")
 
