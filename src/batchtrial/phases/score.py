@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, 
 from batchtrial.phases.questions import Questions
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.records import Outcome, Verdict
-from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
+from batchtrial.scoring import OverlapRule, Scorer, Scores, scorer_for
 from batchtrial.sources import default_metric
 from batchtrial.state.files import PreparedManifest
 
@@ -128,10 +129,12 @@ class Desk:
         ].to_list()
         return texts
 
-    def _scores(self, begin: int, texts: Sequence[Sequence[str | None]]) -> list[list[ItemScore | None]]:
+    def _scores(self, begin: int, texts: Sequence[Sequence[str | None]]) -> list[Scores]:
         """Scores of every arm's answers to the items from `begin` on, in their order; of all arms together, since a scorer likes many at once."""
-        scores: list[list[ItemScore | None]] = [[None] * len(one) for one in texts]
+        answers = list(chain.from_iterable(texts))
+        arm_begins = [0, *accumulate(map(len, texts))]
         k = [arm.samples for arm, _ in self.arms]
+        scores = Scores.lost(len(answers))
         items = self.questions.read(begin, begin + len(texts[0]) // k[0])
         numbers_by_set: dict[str, list[int]] = defaultdict(list)
         for number, item in enumerate(items):
@@ -140,50 +143,49 @@ class Desk:
             scorer = self.scorer_by_set[name]
             golds = list(zip(numbers, scorer.prepare_golds([items[number] for number in numbers]), strict=True))
             asked = [
-                (into, place, gold, text)
-                for own, into, n in zip(texts, scores, k, strict=True)
+                (place, gold, text)
+                for first, n in zip(arm_begins, k, strict=False)
                 for number, gold in golds
-                for place in range(number * n, number * n + n)
-                if (text := own[place]) is not None
+                for place in range(first + number * n, first + number * n + n)
+                if (text := answers[place]) is not None
             ]
-            found = scorer.score_all([one[2] for one in asked], [one[3] for one in asked])
-            for (into, place, _, _), score in zip(asked, found, strict=True):
-                into[place] = score
-        return scores
+            places = [one[0] for one in asked]
+            found = scorer.score_all([one[1] for one in asked], [one[2] for one in asked])
+            scores.numbers[:, places] = found.numbers
+            for place, custom in zip(places, found.custom, strict=True) if self.user else ():
+                scores.custom[place] = custom
+        return [Scores(scores.numbers[:, first:end], scores.custom[first:end]) for first, end in pairwise(arm_begins)]
 
 
 _NUMBERS: Final = ("em", "f1", "abstain_rate", "false_answer_rate", "unsupported_rate", "overlap")
-"""Columns of an ItemScore, in its order."""
-_LOST: Final = ItemScore(*[None] * len(_NUMBERS))  # type: ignore[arg-type]  # a request without an answer has no score
+"""Columns of the numbers of Scores."""
 
 
-def averaged(scores: Sequence[ItemScore | None], k: int, user: Sequence[str]) -> pl.DataFrame:
+def averaged(scores: Scores, k: int, user: Sequence[str]) -> pl.DataFrame:
     """One row per item from k samples each: means over the samples that were answered, their standard deviation (k - 1 below), and counts.
 
     Raises ConfigError when a user's metric gives a name that it did not give for an empty answer.
     """
-    rows = [_LOST if score is None else score for score in scores]
-    columns: dict[str, list[float | None]] = {name: list(values) for name, values in zip(_NUMBERS, zip(*rows, strict=True), strict=False)}
-    for name in user:
-        columns[name] = [row.custom.get(name) for row in rows]
-    for one in scores if user else ():
-        if one is not None and not one.custom.keys() <= set(user):
-            extra = sorted(one.custom.keys() - set(user))[0]
+    columns = [pl.Series(name, numbers, nan_to_null=True) for name, numbers in zip(_NUMBERS, scores.numbers, strict=True)]
+    columns += [pl.Series(name, [custom.get(name) for custom in scores.custom], dtype=pl.Float64, strict=False) for name in user]
+    for custom in scores.custom if user else ():
+        if not custom.keys() <= set(user):
+            extra = sorted(custom.keys() - set(user))[0]
             raise ConfigError(
                 f"a metric of yours returns {extra!r} for some answers only", where="metrics", hint="return the same names for every answer"
             )
-    flat = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64), strict=False)
-    answered = pl.Series("answered", [s is not None for s in scores])
+    flat = pl.DataFrame(columns)
+    answered = flat["em"].is_not_null().alias("answered")
     if k == 1:
         counts = pl.DataFrame({"n_samples": answered.cast(pl.Int64), "n_lost": (~answered).cast(pl.Int64)})
         stds = [pl.lit(None, dtype=pl.Float64).alias(f"{name}_std") for name in RATES]
         return flat.hstack(counts).with_columns(stds)
-    item = pl.Series("item", [place for place in range(len(scores) // k) for _ in range(k)])
+    item = pl.Series("item", [place for place in range(flat.height // k) for _ in range(k)])
     return (
         flat.with_columns(item, answered)
         .group_by("item", maintain_order=True)
         .agg(
-            *(pl.col(name).mean() for name in columns),
+            *(pl.col(name).mean() for name in flat.columns),
             *(pl.col(name).std().alias(f"{name}_std") for name in RATES),
             pl.col("answered").sum().cast(pl.Int64).alias("n_samples"),
             (~pl.col("answered")).sum().cast(pl.Int64).alias("n_lost"),

@@ -10,24 +10,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, compress, groupby
+from itertools import accumulate, chain, compress, groupby
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from batchtrial.errors import ConfigError
 from batchtrial.records import Item
 from batchtrial.scoring.abstention import is_abstention
-from batchtrial.scoring.match import HIT, MISS, EmF1, Golds, Metric
-from batchtrial.scoring.unsupported import OverlapRule, all_overlaps, overlap
+from batchtrial.scoring.match import MISS, EmF1, Golds, Metric
+from batchtrial.scoring.unsupported import OverlapRule, all_overlaps
 
 _CHARS_AT_ONCE = 1 << 22
+
+Numbers = NDArray[np.float64]
 
 CustomMetric = Callable[[Item, str], Mapping[str, float] | float]
 """A user's metric: item and answer in, one number or named numbers out."""
 
 
 class ItemScore(NamedTuple):
-    """Scores of one answer; a tuple, because a million of them are made.
+    """Scores of one answer.
 
     em: 0 or 1. f1: in [0, 1]. abstained: declined to answer, or said nothing.
     false_answer: answered although unanswerable; None when the question is answerable.
@@ -43,6 +48,34 @@ class ItemScore(NamedTuple):
     unsupported: bool | None = None
     overlap: float | None = None
     custom: Mapping[str, float] = MappingProxyType({})
+
+
+class Scores(NamedTuple):
+    """Scores of n answers, as columns.
+
+    numbers: shape (6, n); the rows are the numbers of an ItemScore in its order, NaN where it has None. custom: as there, for each answer.
+    """
+
+    numbers: Numbers
+    custom: list[Mapping[str, float]]
+
+    @classmethod
+    def lost(cls, n: int) -> Self:
+        """Of requests without an answer, which have no scores."""
+        return cls(np.full((len(ItemScore._fields) - 1, n), np.nan), [{}] * n)
+
+    def one(self, place: int) -> ItemScore:
+        """Scores of one answer, which is not lost."""
+        em, f1, abstained, false_answer, unsupported, share = self.numbers[:, place].tolist()
+        return ItemScore(
+            em=int(em),
+            f1=f1,
+            abstained=bool(abstained),
+            false_answer=None if math.isnan(false_answer) else bool(false_answer),
+            unsupported=None if math.isnan(unsupported) else bool(unsupported),
+            overlap=None if math.isnan(share) else share,
+            custom=self.custom[place],
+        )
 
 
 class Gold(NamedTuple):
@@ -90,51 +123,58 @@ class Scorer:
 
     def score(self, gold: Gold, text: str) -> ItemScore:
         """Raises ConfigError when a user's metric returns what is no number."""
-        custom: dict[str, float] = {}
-        if gold.item is not None:
-            match = self._by_user(gold, gold.item, text, custom)
-        else:
-            match = MISS if gold.golds is None else self.metric.match(gold.golds, text)
-        abstained = _abstained(gold, match, text)
-        is_read = gold.context is not None and not abstained
-        share = overlap(gold.context or "", text, min_token_overlap=self.rule.min_token_overlap) if is_read else None
-        return self._ruled(gold, match, abstained, share, custom)
+        return self.score_all([gold], [text]).one(0)
 
-    def score_all(self, golds: Sequence[Gold], texts: Sequence[str]) -> list[ItemScore]:
+    def score_all(self, golds: Sequence[Gold], texts: Sequence[str]) -> Scores:
         """As `score` for each pair, and cheaper for some thousands of them."""
-        if self.main or self.further:
-            return [self.score(gold, text) for gold, text in zip(golds, texts, strict=True)]
         if len(golds) != len(texts):
             raise ValueError(f"{len(golds)} golds for {len(texts)} texts")
-        scores: list[ItemScore] = []
+        scores = Scores.lost(len(texts))
         # Long answers in several rounds, since each is held in several forms.
         rounds = [total // _CHARS_AT_ONCE for total in accumulate(map(len, texts))]
         for _, places in groupby(range(len(texts)), rounds.__getitem__):
             here = list(places)
-            scores += self._score_round(golds[here[0] : here[-1] + 1], texts[here[0] : here[-1] + 1])
+            begin, end = here[0], here[-1] + 1
+            custom: list[dict[str, float]] = [{} for _ in here] if self.main or self.further else []
+            matches = self._matches(golds[begin:end], texts[begin:end], custom)
+            scores.numbers[:, begin:end] = self._ruled(golds[begin:end], texts[begin:end], matches)
+            if custom:
+                scores.custom[begin:end] = custom
         return scores
 
-    def _score_round(self, golds: Sequence[Gold], texts: Sequence[str]) -> list[ItemScore]:
-        found = iter(self.metric.match_all([(gold.golds, text) for gold, text in zip(golds, texts, strict=True) if gold.golds is not None]))
-        matches = [MISS if gold.golds is None else next(found) for gold in golds]
-        abstained = list(map(_abstained, golds, matches, texts))
-        read = [gold.context is not None and not is_out for gold, is_out in zip(golds, abstained, strict=True)]
-        pairs = [(gold.context or "", text) for gold, text in compress(zip(golds, texts, strict=True), read)]
-        shares = iter(all_overlaps(pairs, min_token_overlap=self.rule.min_token_overlap) if pairs else ())
-        return [
-            self._ruled(gold, match, is_out, next(shares) if is_read else None, {})
-            for gold, match, is_out, is_read in zip(golds, matches, abstained, read, strict=True)
-        ]
+    def _matches(self, golds: Sequence[Gold], texts: Sequence[str], custom: Sequence[dict[str, float]]) -> Numbers:
+        """EM and F1 before the rules on abstaining, shape (2, n); fills `custom`, which is empty without a user's metric."""
+        if custom:
+            found = [self._by_user(*one) for one in zip(golds, texts, custom, strict=True)]
+            is_matched = np.ones(len(texts), dtype=np.bool_)
+        else:
+            found = self.metric.match_all([(gold.golds, text) for gold, text in zip(golds, texts, strict=True) if gold.golds is not None])
+            is_matched = np.array([gold.golds is not None for gold in golds], dtype=np.bool_)
+        matches = np.zeros((2, len(texts)))
+        matches[:, is_matched] = np.fromiter(chain.from_iterable(found), np.float64, 2 * len(found)).reshape(-1, 2).T
+        return matches
 
-    def _ruled(self, gold: Gold, match: EmF1, abstained: bool, share: float | None, custom: dict[str, float]) -> ItemScore:
-        """The rules that hold for every metric, over what the metric and the word heuristic found."""
-        is_unanswerable = gold.golds is None
-        em, f1 = HIT if abstained and is_unanswerable else MISS if abstained or is_unanswerable else match
-        unsupported = None if gold.context is None else share is not None and share < self.rule.threshold
-        return ItemScore(em, f1, abstained, not abstained if is_unanswerable else None, unsupported, share, custom)
+    def _ruled(self, golds: Sequence[Gold], texts: Sequence[str], matches: Numbers) -> Numbers:
+        """The rules that hold for every metric, over what the metric and the word heuristic find; shape as in Scores."""
+        is_unanswerable = np.array([gold.golds is None for gold in golds], dtype=np.bool_)
+        is_open = np.array([gold.context is not None for gold in golds], dtype=np.bool_)
+        # Abstaining words that are themselves an accepted answer are an answer.
+        abstained = is_unanswerable | (matches[0] == 0)
+        abstained[abstained] = [is_abstention(text) for text in compress(texts, abstained.tolist())]
+        is_read = is_open & ~abstained
+        pairs = [(gold.context or "", text) for gold, text in compress(zip(golds, texts, strict=True), is_read.tolist())]
+        shares = np.full(len(texts), np.nan)
+        shares[is_read] = all_overlaps(pairs, min_token_overlap=self.rule.min_token_overlap)
+        em, f1 = np.where(is_unanswerable, abstained, np.where(abstained, 0, matches))
+        false_answer = np.where(is_unanswerable, ~abstained, np.nan)
+        unsupported = np.where(is_open, shares < self.rule.threshold, np.nan)
+        return np.stack((em, f1, abstained, false_answer, unsupported, shares))
 
-    def _by_user(self, gold: Gold, item: Item, text: str, custom: dict[str, float]) -> EmF1:
+    def _by_user(self, gold: Gold, text: str, custom: dict[str, float]) -> EmF1:
         """EM and F1 before the rules on abstaining; fills `custom`."""
+        item = gold.item
+        if item is None:
+            raise ValueError("a gold of a scorer without metrics of a user's own")
         for name, function in self.further:
             custom.update(_numbers(name, function(item, text)))
         if self.main is None:
@@ -151,11 +191,6 @@ class Scorer:
                 hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1',
             )
         return int(em), float(f1)
-
-
-def _abstained(gold: Gold, match: EmF1, text: str) -> bool:
-    """Abstaining words that are themselves an accepted answer are an answer."""
-    return (match[0] == 0 or gold.golds is None) and is_abstention(text)
 
 
 def _numbers(name: str, returned: Mapping[str, float] | float) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
+from math import ceil, isnan
 
 import numpy as np
 import polars as pl
@@ -57,11 +57,14 @@ def overlap(context: str, text: str, *, min_token_overlap: float = 0.6) -> float
     Only the first 160 characters are read: a verbose answer makes its claim first. None when there is no word to look for.
     The share is what a sweep over thresholds needs: an answer is flagged at threshold t when its share is below t.
     """
-    return all_overlaps([(context, text)], min_token_overlap=min_token_overlap)[0]
+    share = float(all_overlaps([(context, text)], min_token_overlap=min_token_overlap)[0])
+    return None if isnan(share) else share
 
 
-def all_overlaps(pairs: Sequence[tuple[str, str]], *, min_token_overlap: float = 0.6) -> list[float | None]:
-    """`overlap` of each passage and answer; cheap for some hundreds of pairs, whose words polars looks up at once."""
+def all_overlaps(pairs: Sequence[tuple[str, str]], *, min_token_overlap: float = 0.6) -> NDArray[np.float64]:
+    """`overlap` of each passage and answer, NaN for None; cheap for some hundreds of pairs, whose words polars looks up at once."""
+    if not pairs:
+        return np.empty(0)
     needle = _needles(min_token_overlap).__getitem__
     needles: list[str] = []
     ends = [0]
@@ -74,7 +77,9 @@ def all_overlaps(pairs: Sequence[tuple[str, str]], *, min_token_overlap: float =
     passage_of = np.array([numbers[context] for context, _ in pairs], dtype=np.intp)
     found = owners[_are_in(TRIVIAQA.all_spaced(list(numbers)), passage_of[owners], needles)]
     n_found = np.bincount(found, minlength=len(pairs))
-    return [found / words if words else None for found, words in zip(n_found.tolist(), n_words.tolist(), strict=True)]
+    shares = np.full(len(pairs), np.nan)
+    np.divide(n_found, n_words, out=shares, where=n_words > 0)
+    return shares
 
 
 def _are_in(passages: Sequence[str], owners: NDArray[np.intp], needles: Sequence[str]) -> NDArray[np.bool_]:
