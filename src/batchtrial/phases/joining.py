@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Places = NDArray[np.intp]
 _WORD: Final = 8  # bytes that are taken as one number
+_ODD: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: its powers are far from each other
 
 
 class Pile:
@@ -92,6 +93,6 @@ def _as_numbers(ids: Sequence[str], size: int) -> NDArray[np.uint64] | None:
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One number per id, shape (n_ids,): any sum with odd weights that spreads over 64 bits will do."""
-    weights = np.random.default_rng(0).integers(0, 1 << 63, numbers.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    weights = np.array([pow(_ODD, power, 1 << 64) for power in range(1, numbers.shape[1] + 1)], dtype=np.uint64)
     mixed: NDArray[np.uint64] = (numbers * weights).sum(axis=1, dtype=np.uint64)
     return mixed
