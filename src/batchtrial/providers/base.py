@@ -126,3 +126,30 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Close open connections; the provider may be used again afterwards."""
+
+
+class SpeaksFor:
+    """The pure half of an adapter, taken from another: what records, replays or carries batches speaks the wire that they are of."""
+
+    def __init__(self, codec: Provider) -> None:
+        self._codec = codec
+
+    @property
+    def name(self) -> str:
+        return self._codec.name
+
+    @property
+    def limits(self) -> Limits:
+        return self._codec.limits
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        return self._codec.refuses(temps, top_p, top_k, stop)
+
+    def encode(self, request: Request) -> bytes:
+        return self._codec.encode(request)
+
+    def decode(self, line: bytes) -> RawResult:
+        return self._codec.decode(line)
+
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
+        return self._codec.decode_plain(lines)

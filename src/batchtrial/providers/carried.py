@@ -7,13 +7,12 @@ its results. Everything else is the provider's own business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
 from batchtrial.errors import NotFound, Unsure
-from batchtrial.providers.base import OUT, BatchState, BatchStatus, Intent, Limits, Plain, Provider
-from batchtrial.records import RawResult, Request
+from batchtrial.providers.base import OUT, BatchState, BatchStatus, Intent, Limits, Provider, SpeaksFor
 
 ENDS = {"completed": BatchState.COMPLETED, "cancelled": BatchState.CANCELLED}
 
@@ -23,32 +22,17 @@ def arrival(folder: Path, batch_id: str, end: str) -> Path:
     return folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', batch_id)[-120:]}.{end}.jsonl"
 
 
-class Carried:
+class Carried(SpeaksFor):
     """An adapter whose batches may be carried. Without a live provider nothing is called: what is submitted waits to be carried."""
 
     def __init__(self, codec: Provider, live: Provider | None, folder: Path) -> None:
-        self._codec, self._live, self._folder = codec, live, folder
-
-    @property
-    def name(self) -> str:
-        return self._codec.name
+        super().__init__(codec)
+        self._live, self._folder = live, folder
 
     @property
     def limits(self) -> Limits:
         # The ledger alone says what became of a file, so one look is enough.
         return self._codec.limits if self._live is not None else replace(self._codec.limits, find_rounds=1)
-
-    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
-        return self._codec.refuses(temps, top_p, top_k, stop)
-
-    def encode(self, request: Request) -> bytes:
-        return self._codec.encode(request)
-
-    def decode(self, line: bytes) -> RawResult:
-        return self._codec.decode(line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        return self._codec.decode_plain(lines)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """The provider's own way, or the id under which the payload is to be carried."""

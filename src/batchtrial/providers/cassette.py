@@ -6,26 +6,26 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Provider
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, SpeaksFor
 from batchtrial.providers.recording import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
-from batchtrial.records import RawResult, Request
 
 CODEC_SETTINGS = ("endpoint", "quirks", "sampling", "api_version", "cache")
 """Settings that decide how a request is encoded; the others (addresses, time-outs) are not part of a recording."""
 
 
-class Recorder:
+class Recorder(SpeaksFor):
     """An adapter that writes down what goes through it. A run that is resumed goes on with the same recording."""
 
     def __init__(self, provider: Provider, folder: Path, *, simulated: bool = False) -> None:
         """simulated: no real model answers. Raises ConfigError when the folder holds the recording of another provider."""
+        super().__init__(provider)
         self._inner, self._folder, self._simulated = provider, folder, simulated
         self._lock = threading.Lock()
         self._batches: dict[str, RecordedBatch] = {}
@@ -42,26 +42,6 @@ class Recorder:
             self._write_metadata()
 
     # What is not recorded
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    @property
-    def limits(self) -> Limits:
-        return self._inner.limits
-
-    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
-        return self._inner.refuses(temps, top_p, top_k, stop)
-
-    def encode(self, request: Request) -> bytes:
-        return self._inner.encode(request)
-
-    def decode(self, line: bytes) -> RawResult:
-        return self._inner.decode(line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        return self._inner.decode_plain(lines)
 
     def cancel(self, batch_id: str) -> None:
         self._inner.cancel(batch_id)
@@ -147,7 +127,7 @@ class Recorder:
         replace_file(self._folder / "metadata.json", [dumped(metadata.model_dump(mode="json"))])
 
 
-class Replay:
+class Replay(SpeaksFor):
     """A recording that answers as the provider did. It keeps nothing between calls, so a run may stop and resume as it likes."""
 
     def __init__(self, path: Path, codec: Provider | None = None) -> None:
@@ -156,7 +136,7 @@ class Replay:
         self._source = source_of(path)
         self._where = str(path)
         self._metadata = load_metadata(self._source)
-        self._codec = codec or codec_of(self._metadata)
+        super().__init__(codec or codec_of(self._metadata))
         if self._codec.name != self._metadata.provider:
             raise ConfigError(
                 f"the recording is of {self._metadata.provider}, the run wants {self._codec.name}",
@@ -167,26 +147,6 @@ class Replay:
         self._names = frozenset(self._source.names())
         self._by_id = {batch.batch_id: batch for batch in batches}
         self._by_payload = {(batch.payload_sha256, batch.attempt): batch for batch in batches}
-
-    @property
-    def name(self) -> str:
-        return self._codec.name
-
-    @property
-    def limits(self) -> Limits:
-        return self._codec.limits
-
-    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
-        return self._codec.refuses(temps, top_p, top_k, stop)
-
-    def encode(self, request: Request) -> bytes:
-        return self._codec.encode(request)
-
-    def decode(self, line: bytes) -> RawResult:
-        return self._codec.decode(line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        return self._codec.decode_plain(lines)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """The id of the recorded batch with exactly these requests.
