@@ -1,27 +1,28 @@
 """Which answer belongs to which request of a part: the join by custom_id, whatever order the lines came in.
 
-Lines are read once, in the order of the file, and kept as the bytes that their row of predictions.csv will have. The ordinary part (one attempt, no
-line odd, no request twice) takes nothing else; any other part is read again line by line, with every oddity counted. A part with very much text is
-read in several rounds, each for some of its requests, so that memory stays bounded.
+The lines of an ordinary part (one attempt, no line odd, no request twice) are brought into the order of the requests as they are, by the id that
+stands in each, and then decoded some at a time. What decoding says has the last word: a part that proves not to be ordinary is read line by line,
+with every oddity counted. A part with very much text is read so too, in several rounds, each for some of its requests, so that memory stays bounded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import mmap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 
 from batchtrial.config.expand import Arm
 from batchtrial.phases.answers import absent_outcome
 from batchtrial.phases.base import View
-from batchtrial.phases.joining import Pile, places
-from batchtrial.phases.predictions import answer_fields, plain_fields
-from batchtrial.providers.base import Provider
+from batchtrial.phases.joining import Places, line_ends, pieces, places
+from batchtrial.phases.predictions import Rows, answer_fields, bytewise
+from batchtrial.providers.base import Plain, Provider
 from batchtrial.records import BadLine, Outcome, RawResult
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
@@ -30,8 +31,10 @@ from batchtrial.state.ledger import Attempt
 OddKind = Literal["malformed", "unknown", "duplicate"]
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
-LINES_AT_ONCE: Final = 96
-"""Lines that are read and decoded together: few enough to stay in the processor's cache."""
+LINES_AT_ONCE: Final = 256
+"""Lines that are read or decoded together: few enough to stay in the processor's cache."""
+ROUNDS_PER_CHECK: Final = 64
+"""So many times LINES_AT_ONCE between two looks at whether somebody asked to stop."""
 BYTES_PER_ROUND: Final = 160 * 10**6
 """Result lines whose answers may be held at one time."""
 WHY_ABSENT: Final = {
@@ -113,12 +116,13 @@ def _asked(payload: Path) -> Iterable[str]:
 
 @dataclass(slots=True)
 class Found:
-    """Answers by custom_id. rows: fields of predictions.csv from request_id to reasoning_tokens; failed: the outcome of each that is no success."""
+    """Answers by custom_id. rows: fields of predictions.csv from request_id to reasoning_tokens, bytewise; failed: the outcome of each that is no
+    success."""
 
-    rows: dict[str, bytes] = field(default_factory=dict)
+    rows: dict[str, str] = field(default_factory=dict)
     failed: dict[str, Outcome] = field(default_factory=dict)
 
-    def put(self, custom_id: str, fields: bytes, outcome: Outcome) -> None:
+    def put(self, custom_id: str, fields: str, outcome: Outcome) -> None:
         """Keep an answer, in place of what was known of its request."""
         self.rows[custom_id] = fields
         if outcome is Outcome.SUCCEEDED:
@@ -136,25 +140,117 @@ class Found:
         return custom_id in self.rows and custom_id not in self.failed
 
 
+class Answers(Protocol):
+    """What became of some requests, in request order."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def outcomes(self) -> Mapping[Outcome, int]:
+        """How many ended in each way."""
+
+    def rows(self, form: Rows, first: int, n_items: int, chosen: slice) -> bytes:
+        """Rows of predictions.csv of the chosen ones, which ask items first .. first + n_items."""
+
+
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Fields of every request, in request order, and how many ended in each way."""
+class Plainly:
+    """Successes with nothing odd about them."""
 
-    rows: Sequence[bytes | memoryview]
-    outcomes: dict[Outcome, int]
+    answers: Sequence[Plain]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @property
+    def outcomes(self) -> Mapping[Outcome, int]:
+        return {Outcome.SUCCEEDED: len(self.answers)}
+
+    def rows(self, form: Rows, first: int, n_items: int, chosen: slice) -> bytes:
+        return form.of_plain(first, n_items, self.answers[chosen])
 
 
-def answers(sources: Sequence[Source], ids: Sequence[str], samples: int, codec: Provider, odd: Odd, pile: Pile, check: Check) -> Iterator[Answers]:
-    """The part's answers, in request order, in one round or several of whole items.
+@dataclass(frozen=True, slots=True)
+class Somehow:
+    """Requests that ended in any way. answers: custom_id and fields from request_id to reasoning_tokens, bytewise."""
 
-    ids: every request of the part, `samples` per item. odd: odd lines are counted here. pile: memory for the rows of one part at a time. check:
-    raises Stopped.
+    answers: Sequence[tuple[str, str]]
+    outcomes: Mapping[Outcome, int]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def rows(self, form: Rows, first: int, n_items: int, chosen: slice) -> bytes:
+        return form.of_any(first, n_items, self.answers[chosen])
+
+
+class NotOrdinary(Exception):
+    """The part is none for `quickly`; what that gave already may be wrong."""
+
+
+def quickly(sources: Sequence[Source], ids: str, n_ids: int, samples: int, codec: Provider, check: Check) -> Iterator[Answers]:
+    """The answers of an ordinary part, in request order, some whole items at a time.
+
+    ids: of every request of the part, `samples` per item, one behind the other. check: raises Stopped. Raises NotOrdinary, if need be in the middle.
     """
-    if len(sources) == 1 and sources[0].attempt.is_saved and sources[0].asked is None and sources[0].size <= BYTES_PER_ROUND:
-        made = _quickly(sources[0], ids, codec, pile, check)
-        if made is not None:
-            yield made
-            return
+    source = sources[0] if len(sources) == 1 else None
+    if source is None or not source.attempt.is_saved or source.asked is not None or not 0 < source.size <= BYTES_PER_ROUND:
+        raise NotOrdinary
+    with source.path.open("rb") as file:
+        # Not closed but dropped: arrays that look at it may be alive while an exception passes.
+        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    begins, ends = _in_request_order(view, ids, n_ids, codec, check)
+    at_once, size = max(1, LINES_AT_ONCE // samples) * samples, len(ids) // n_ids
+    for done in range(0, n_ids, at_once):
+        if done // at_once % ROUNDS_PER_CHECK == 0:
+            check()
+        chosen = slice(done, done + at_once)
+        lines = [view[begin:end] for begin, end in zip(begins[chosen].tolist(), ends[chosen].tolist(), strict=True)]
+        yield _decoded(lines, ids[done * size : (done + at_once) * size], size, codec)
+
+
+def _in_request_order(view: mmap.mmap, ids: str, n_ids: int, codec: Provider, check: Check) -> tuple[Places, Places]:
+    """Where the line of each request begins and ends, judged by what stands where the first line has its custom_id. Raises NotOrdinary."""
+    ends = line_ends(view, check)
+    if len(ends) != n_ids:
+        raise NotOrdinary
+    begins = np.concatenate(([0], ends[:-1]))
+    first = view[: ends[0]]
+    try:
+        custom_id = codec.decode(first).custom_id.encode()
+    except BadLine:
+        raise NotOrdinary from None
+    at = first.find(custom_id)
+    found = places(ids.encode(), pieces(view, begins + at, len(custom_id)), n_ids) if at >= 0 else None
+    if found is None:
+        raise NotOrdinary
+    return begins[found], ends[found]
+
+
+def _decoded(lines: list[bytes], ids: str, id_chars: int, codec: Provider) -> Answers:
+    """What these lines say to these requests. Raises NotOrdinary when one is malformed or names another."""
+    plain = codec.decode_plain(lines)
+    if plain is not None:
+        _expect([answer[0] for answer in plain], ids, id_chars)
+        return Plainly(plain)
+    try:
+        results = list(map(codec.decode, lines))
+    except BadLine:
+        raise NotOrdinary from None
+    _expect([result.custom_id for result in results], ids, id_chars)
+    return Somehow([(one.custom_id, bytewise(answer_fields(one))) for one in results], Counter(one.outcome for one in results))
+
+
+def _expect(named: list[str], ids: str, id_chars: int) -> None:
+    if "".join(named) != ids or set(map(len, named)) != {id_chars}:
+        raise NotOrdinary
+
+
+def carefully(sources: Sequence[Source], ids: Sequence[str], samples: int, codec: Provider, odd: Odd, check: Check) -> Iterator[Answers]:
+    """The answers of any part, in request order, in one round or several of whole items.
+
+    ids: every request of the part, `samples` per item. odd: odd lines are counted here. check: raises Stopped.
+    """
     n_rounds = max(1, -(-sum(source.size for source in sources) // BYTES_PER_ROUND))
     expected, n_ids = frozenset(ids), -(-len(ids) // samples // n_rounds) * samples
     for begin in range(0, len(ids), n_ids):
@@ -163,76 +259,19 @@ def answers(sources: Sequence[Source], ids: Sequence[str], samples: int, codec: 
         yield _in_order(reader.read(sources), here, sources)
 
 
-@dataclass(slots=True)
-class Arrived:
-    """Answers in the order of their lines: ids, and as in Found the fields of each and the outcome of what is no success."""
-
-    rows: Pile
-    ids: list[str] = field(default_factory=list)
-    failed: dict[str, Outcome] = field(default_factory=dict)
-
-
-def _quickly(source: Source, ids: Sequence[str], codec: Provider, pile: Pile, check: Check) -> Answers | None:
-    """All answers of the part's only attempt; None when a line is malformed, names no request of it or names one a second time."""
-    arrived = _read(source, codec, pile, check)
-    if arrived is None:
-        return None
-    found = places(ids, arrived.ids)
-    if found is not None:
-        return Answers(arrived.rows.take(found), _counted(len(ids), arrived.failed.values()))
-    rows = dict(zip(arrived.ids, map(bytes, arrived.rows.take(np.arange(len(arrived.rows)))), strict=True))
-    if len(rows) != len(arrived.ids) or not rows.keys() <= set(ids):
-        return None
-    return _in_order(Found(rows, arrived.failed), ids, (source,))
-
-
-def _read(source: Source, codec: Provider, pile: Pile, check: Check) -> Arrived | None:
-    """All lines of one attempt; None when one is malformed."""
-    pile.clear()
-    arrived, n_rounds = Arrived(pile), 0
-    with source.path.open("rb", buffering=1 << 16) as file:
-        while lines := list(islice(file, LINES_AT_ONCE)):
-            if n_rounds % 64 == 0:
-                check()
-            n_rounds += 1
-            plain = codec.decode_plain(lines)
-            if plain is not None:
-                arrived.ids += [answer[0] for answer in plain]
-                pile.put(plain_fields(plain))
-                continue
-            for line in lines:
-                try:
-                    result = codec.decode(line)
-                except BadLine:
-                    return None
-                arrived.ids.append(result.custom_id)
-                pile.put([answer_fields(result)])
-                if result.outcome is not Outcome.SUCCEEDED:
-                    arrived.failed[result.custom_id] = result.outcome
-    return arrived
-
-
-def _counted(n_requests: int, others: Iterable[Outcome]) -> dict[Outcome, int]:
-    """Requests by outcome. others: of those that did not succeed."""
-    outcomes = dict.fromkeys(Outcome, 0)
-    for outcome in others:
-        outcomes[outcome] += 1
-    outcomes[Outcome.SUCCEEDED] = n_requests - sum(outcomes.values())
-    return outcomes
-
-
 def _in_order(found: Found, ids: Sequence[str], sources: Sequence[Source]) -> Answers:
     """The answers in request order."""
-    rows = []
-    others = list(found.failed.values())
+    answers = []
+    outcomes = Counter(found.failed.values())
     for custom_id in ids:
         row = found.rows.get(custom_id)
         if row is None:
             result = fate(custom_id, sources)
-            others.append(result.outcome)
-            row = answer_fields(result).encode()
-        rows.append(row)
-    return Answers(rows, _counted(len(ids), others))
+            outcomes[result.outcome] += 1
+            row = bytewise(answer_fields(result))
+        answers.append((custom_id, row))
+    outcomes[Outcome.SUCCEEDED] = len(ids) - outcomes.total()
+    return Somehow(answers, outcomes)
 
 
 class _Careful:
@@ -285,7 +324,7 @@ class _Careful:
 
     @staticmethod
     def _keep(here: Found, result: RawResult) -> None:
-        one, fields = result.custom_id, answer_fields(result).encode()
+        one, fields = result.custom_id, bytewise(answer_fields(result))
         before = here.rows.get(one)
         rank = (result.outcome is not Outcome.SUCCEEDED, fields)
         if before is None or rank < (one in here.failed, before):

@@ -93,6 +93,13 @@ class Ids:
             return [f"{lead}{mark}{tail}" for mark in item_hashes]
         return [f"{lead}{mark}{tail}" for mark in item_hashes for tail in self.tails]
 
-    def of_part(self, lines: Sequence[str], shard: Shard) -> list[str]:
-        """Every request of a part. lines: of the index."""
-        return self.of_items([line[:HASH_CHARS] for line in lines[shard.first_item : shard.first_item + shard.n_items]])
+    def joined(self, item_hashes: list[str]) -> str:
+        """The same ids, one behind the other."""
+        if len(self.tails) == 1:
+            return f"{self.lead}{f'{self.tails[0]}{self.lead}'.join(item_hashes)}{self.tails[0]}"
+        return "".join(self.of_items(item_hashes))
+
+
+def item_hashes(lines: Sequence[str], shard: Shard) -> list[str]:
+    """Of a part's items. lines: of the index."""
+    return [line[:HASH_CHARS] for line in lines[shard.first_item : shard.first_item + shard.n_items]]

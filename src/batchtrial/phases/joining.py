@@ -1,93 +1,62 @@
-"""A whole part brought into another order: where each id stands among the others, and rows that are taken up in any order.
+"""Where the lines of a file are, what stands at the same place of each, and where each id of a part stands among the others.
 
-A dict of rows would do the same. At 100,000 ids in random order each look-up finds the processor's cache cold three times over, and objects of 900
-bytes that are freed in another order than they were made keep the allocator busy; the two cost more than to decode the lines that they came from.
+Python objects would do the same. At 100,000 of them in random order each one that is touched finds the processor's cache cold, and to keep lines, cut
+ids out of them and look these up in a dict costs half of what it costs to decode them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate, islice
-from typing import Final, overload
+import mmap
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Places = NDArray[np.intp]
+Data = bytes | mmap.mmap
+_BLOCK: Final = 1 << 19  # bytes that are looked through at once: few enough to stay in the processor's cache
+_NEWLINE: Final = 10
 _WORD: Final = 8  # bytes that are taken as one number
 _ODD: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: its powers are far from each other
 
 
-class Pile:
-    """Rows put down one behind the other, in memory that is used again after `clear`."""
-
-    def __init__(self) -> None:
-        self._memory, self._ends = bytearray(), [0]
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._ends = [0]
-
-    def put(self, rows: Sequence[str]) -> None:
-        """Put rows down behind the others, as UTF-8."""
-        at, text = self._ends[-1], "".join(rows)
-        data = text.encode()
-        # In plain ASCII a letter is a byte, and nothing has to be encoded row by row to know where it ends.
-        sizes = map(len, rows if len(data) == len(text) else map(str.encode, rows))
-        self._memory[at : at + len(data)] = data
-        self._ends += islice(accumulate(sizes, initial=at), 1, None)
-
-    def take(self, places: Places) -> Taken:
-        """The rows at these places, until `clear`."""
-        ends = np.array(self._ends)
-        return Taken(self._memory, ends[places], ends[places + 1])
+def line_ends(data: Data, check: Callable[[], None]) -> Places:
+    """Bytes from the beginning to behind each line end; the last line may have none. check: called once in a while."""
+    found, seen = np.frombuffer(data, dtype=np.uint8), []
+    for at in range(0, len(found), _BLOCK):
+        check()
+        seen.append(np.flatnonzero(found[at : at + _BLOCK] == _NEWLINE) + (at + 1))
+    if len(found) and found[-1] != _NEWLINE:
+        seen.append(np.array([len(found)]))
+    return np.concatenate(seen) if seen else np.empty(0, dtype=np.intp)
 
 
-class Taken(Sequence[memoryview]):
-    """Some rows of a pile, looked at where they lie. The pile takes no more rows while any of them is held."""
-
-    def __init__(self, memory: bytearray, begins: Places, ends: Places) -> None:
-        self._memory, self._begins, self._ends = memory, begins, ends
-
-    def __len__(self) -> int:
-        return len(self._begins)
-
-    @overload
-    def __getitem__(self, place: int) -> memoryview: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[memoryview]: ...
-    def __getitem__(self, place: int | slice) -> memoryview | list[memoryview]:
-        memory = memoryview(self._memory)
-        if isinstance(place, int):
-            return memory[self._begins[place] : self._ends[place]]
-        return [memory[begin:end] for begin, end in zip(self._begins[place].tolist(), self._ends[place].tolist(), strict=True)]
+def pieces(data: Data, begins: Places, size: int) -> bytes:
+    """`size` bytes from each beginning on, one piece behind the other; b"" when one of them would reach over the end."""
+    if not len(begins) or begins.max() > len(data) - size:
+        return b""
+    # Overlapping pieces, one from every byte on: taking the wanted ones out copies each as a whole.
+    from_every_byte = np.ndarray((len(data) - size + 1,), dtype=f"S{size}", buffer=data, strides=(1,))
+    return from_every_byte[begins].tobytes()
 
 
-def places(wanted: Sequence[str], among: Sequence[str]) -> Places | None:
-    """For each wanted id, each named once, its place in `among`; None unless both hold the same ids, all of one length."""
-    lengths = set(map(len, wanted)) | set(map(len, among))
-    if len(wanted) != len(among) or len(lengths) != 1:
+def places(wanted: bytes, among: bytes, n_ids: int) -> Places | None:
+    """For each wanted id its place in `among`, both one id behind the other; None unless both hold the same ids, each once and all of one length."""
+    if not n_ids or len(wanted) % n_ids or len(wanted) != len(among):
         return None
-    size = lengths.pop()
-    ours, theirs = _as_numbers(wanted, size), _as_numbers(among, size)
-    if ours is None or theirs is None:
-        return None
-    found = np.empty(len(wanted), dtype=np.intp)
+    ours, theirs = _as_numbers(wanted, n_ids), _as_numbers(among, n_ids)
+    found = np.empty(n_ids, dtype=np.intp)
     found[np.argsort(_mixed(ours))] = np.argsort(_mixed(theirs))
     # Two ids may have one number, and two lists may differ: then something does not stand where it should.
     return found if np.array_equal(theirs[found], ours) else None
 
 
-def _as_numbers(ids: Sequence[str], size: int) -> NDArray[np.uint64] | None:
-    """Shape (n_ids, words of an id); None when an id is not plain ASCII."""
-    text = "".join(ids)
-    if not text.isascii():
-        return None
-    padded = np.zeros((len(ids), -(-size // _WORD) * _WORD), dtype=np.uint8)
-    padded[:, :size] = np.frombuffer(text.encode("ascii"), dtype=np.uint8).reshape(len(ids), size)
+def _as_numbers(ids: bytes, n_ids: int) -> NDArray[np.uint64]:
+    """Shape (n_ids, words of an id)."""
+    size = len(ids) // n_ids
+    padded = np.zeros((n_ids, -(-size // _WORD) * _WORD), dtype=np.uint8)
+    padded[:, :size] = np.frombuffer(ids, dtype=np.uint8).reshape(n_ids, size)
     return padded.view(np.uint64)
 
 

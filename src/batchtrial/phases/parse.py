@@ -7,18 +7,17 @@ came or on how often the run was stopped; only the samples of odd lines in the a
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases.answered import Odd, answers, sources
+from batchtrial.phases.answered import LINES_AT_ONCE, Answers, NotOrdinary, Odd, carefully, quickly, sources
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.index import Ids, load_lines
-from batchtrial.phases.joining import Pile
+from batchtrial.phases.index import Ids, item_hashes, load_lines
 from batchtrial.phases.predictions import HEADER, STRETCH, Rows, arms_in_order
-from batchtrial.phases.sink import Sink, publishing
+from batchtrial.phases.sink import Mark, Sink, publishing
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
@@ -28,8 +27,6 @@ from batchtrial.state.store import encode_json, write_bytes
 
 log = logging.getLogger(__name__)
 FORM: Final = 1
-ROWS_AT_ONCE: Final = 64
-"""Rows that are put together in one piece: few enough to stay in the processor's cache."""
 STAGE: Final = "parsed"
 
 
@@ -39,10 +36,9 @@ class Account:
 
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
 
-    def __iadd__(self, other: Account) -> Account:
-        for outcome, n in other.outcomes.items():
+    def add(self, others: Mapping[Outcome, int]) -> None:
+        for outcome, n in others.items():
             self.outcomes[outcome] += n
-        return self
 
     def to_json(self) -> dict[str, int]:
         return {"requests": sum(self.outcomes.values()), **{outcome.value: n for outcome, n in self.outcomes.items()}}
@@ -53,20 +49,23 @@ class Output:
     """predictions.csv while it is written. begins: arm -> byte at which each stretch of items begins."""
 
     file: Sink
-    pile: Pile = field(default_factory=Pile)  # memory for the rows of one part after the other
     begins: dict[str, list[int]] = field(default_factory=dict)
 
-    def write(self, rows: Rows, stem: str, place: int, ids: list[str], answers: Sequence[bytes | memoryview], samples: int) -> None:
+    def write(self, rows: Rows, stem: str, place: int, answers: Answers, samples: int) -> None:
         """Rows of the requests from the item at `place` of the order on."""
-        done, n_items = 0, len(ids) // samples
-        at_once = max(1, ROWS_AT_ONCE // samples)
+        done, n_items = 0, len(answers) // samples
+        at_once = max(1, LINES_AT_ONCE // samples)
         while done < n_items:
             here = min(at_once, n_items - done, STRETCH - (place + done) % STRETCH)
             if (place + done) % STRETCH == 0:
                 self.begins.setdefault(stem, []).append(self.file.size)
-            chosen = slice(done * samples, (done + here) * samples)
-            self.file.write(rows.join(place + done, here, ids[chosen], answers[chosen]))
+            self.file.write(answers.rows(rows, place + done, here, slice(done * samples, (done + here) * samples)))
             done += here
+
+    def back_to(self, mark: Mark, stem: str) -> None:
+        """Forget what was written since, all of it for one arm."""
+        self.file.back_to(mark)
+        self.begins[stem] = [begin for begin in self.begins.get(stem, []) if begin < mark.size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +117,35 @@ def _run_trial(work: Work, trial: Trial, inputs: str, lines: list[str]) -> None:
         out = Output(file)
         for arm in arms_in_order(trial):
             account = accounts.setdefault(arm.stem, Account())
-            ids, rows = Ids.of(arm), Rows(lines, arm)
+            rows = Rows(lines, arm)
             for shard in work.view.shards(arm):
-                account += _write_part(work, arm, shard, ids.of_part(lines, shard), rows, out, odd)
+                account.add(_write_part(work, arm, shard, item_hashes(lines, shard), rows, out, odd).outcomes)
                 step(shard.lines)
     write_bytes(layout.account, encode_json(_account_file(accounts, odd, out)), hook=work.hook)
     work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
 
 
-def _write_part(work: Work, arm: Arm, shard: Shard, ids: list[str], rows: Rows, out: Output, odd: Odd) -> Account:
-    work.stop.check()
-    account, found, done = Account(), Odd(), 0
-    for some in answers(sources(work.view, arm, shard), ids, arm.samples, work.codec, found, out.pile, work.stop.check):
-        here = ids[done : done + len(some.rows)]
-        out.write(rows, arm.stem, shard.first_item + done // arm.samples, here, some.rows, arm.samples)
-        account += Account(some.outcomes)
-        done += len(here)
-    odd.extend(found)
+def _write_part(work: Work, arm: Arm, shard: Shard, items: list[str], rows: Rows, out: Output, odd: Odd) -> Account:
+    """The rows of one part, in a hurry where that is the same."""
+    came, ids, samples, check = sources(work.view, arm, shard), Ids.of(arm), arm.samples, work.stop.check
+
+    def write(answers: Iterable[Answers]) -> Account:
+        account, done = Account(), 0
+        for some in answers:
+            out.write(rows, arm.stem, shard.first_item + done, some, samples)
+            account.add(some.outcomes)
+            done += len(some) // samples
+        return account
+
+    check()
+    begin = out.file.mark()
+    try:
+        account = write(quickly(came, ids.joined(items), shard.lines, samples, work.codec, check))
+    except NotOrdinary:
+        out.back_to(begin, arm.stem)
+        found = Odd()
+        account = write(carefully(came, ids.of_items(items), samples, work.codec, found, check))
+        odd.extend(found)
     _compare(work.view, shard, account)
     return account
 
@@ -157,7 +168,7 @@ def _compare(view: View, shard: Shard, counted: Account) -> None:
 def _account_file(accounts: dict[str, Account], odd: Odd, out: Output) -> dict[str, Any]:
     total = Account()
     for one in accounts.values():
-        total += one
+        total.add(one.outcomes)
     samples = [asdict(sample) for sample in odd.samples]
     return {
         "schema_version": 1,

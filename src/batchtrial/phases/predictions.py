@@ -8,7 +8,6 @@ shows it as it is, one that guesses may take an answer for a formula.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -88,26 +87,17 @@ def field(text: str | None) -> str:
     return "" if text is None else quoted(text)
 
 
-def plain_fields(answers: Sequence[Plain]) -> list[str]:
-    """Fields from request_id to reasoning_tokens of successes, each ended by a comma."""
-    if needs_quotes("".join([answer[3] or "" for answer in answers])) or needs_quotes("".join({answer[2] or "" for answer in answers})):
-        answers = [(*answer[:2], field(answer[2]), field(answer[3]), *answer[4:]) for answer in answers]
-    made = []
-    digits = _DIGITS
-    for _, text, finish, request_id, n_in, n_out, cached, written, reasoning in answers:
-        if '"' in text:
-            text = text.replace('"', '""')
-        total = n_in + n_out
-        if total < _MOST_DIGITS and not (cached or written or reasoning):
-            row = f'{request_id or ""},{finish or ""},"{text}",{digits[n_in]},{digits[n_out]},{digits[total]},succeeded,,0,0,0,'
-        else:
-            row = f'{request_id or ""},{finish or ""},"{text}",{n_in},{n_out},{total},succeeded,,{cached},{written},{reasoning},'
-        made.append(row)
-    return made
+def bytewise(text: str) -> str:
+    """The text's UTF-8 with a letter for each byte.
+
+    Rows are put together in this form: one wide letter would make the whole piece of text four times as large and slow to encode, and this is
+    encoded by copying it.
+    """
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def answer_fields(result: RawResult) -> str:
-    """The same of a request that ended in any way."""
+    """Fields from request_id to reasoning_tokens, each ended by a comma, of a request that ended in any way."""
     used = result.usage
     tokens = f"{used.input_tokens},{used.output_tokens},{used.input_tokens + used.output_tokens}" if used else ",,"
     details = f"{used.cached_tokens},{used.cache_write_tokens},{used.reasoning_tokens}" if used else ",,"
@@ -124,27 +114,53 @@ class Rows:
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
 
-    def join(self, first: int, n_items: int, ids: Sequence[str], answers: Sequence[bytes | memoryview]) -> bytes:
-        """The rows of items first .. first + n_items. ids, answers: of their requests, in request order."""
-        heads: list[bytes] = []
-        add, middles = heads.append, self._middles
-        request, end = 0, ""
-        for line in self._lines[first : first + n_items]:
-            # Unquoted fields of the index can stand as they are.
-            is_plain = '"' not in line and "\r" not in line
-            item, kind, cluster = line[HASH_CHARS + 1 :].rsplit(",", 2) if is_plain else _quoted_fields(line)
+    def of_plain(self, first: int, n_items: int, answers: Sequence[Plain]) -> bytes:
+        """The rows of items first .. first + n_items. answers: successes, in request order."""
+        names = "".join([answer[3] or "" for answer in answers]) + "".join({answer[2] or "" for answer in answers})
+        if not names.isascii() or needs_quotes(names):
+            answers = [(*answer[:2], bytewise(field(answer[2])), bytewise(field(answer[3])), *answer[4:]) for answer in answers]
+        pieces: list[str] = []
+        add, middles, digits, request, end = pieces.append, self._middles, _DIGITS, 0, ""
+        for item, kind, cluster in self._items(first, n_items):
             for middle in middles[kind]:
-                # The end of the row before comes with the head of the next: one piece to encode instead of two.
-                add(f"{end}{ids[request]},{item}{middle}".encode())
+                custom_id, text, finish, request_id, n_in, n_out, cached, written, reasoning = answers[request]
+                # The end of the row before comes with the head of the next: one piece instead of two.
+                add(f'{end}{custom_id},{item}{middle}{request_id or ""},{finish or ""},"')
+                if '"' in text:
+                    text = text.replace('"', '""')
+                add(text if text.isascii() else bytewise(text))
+                total = n_in + n_out
+                if total < _MOST_DIGITS and not (cached or written or reasoning):
+                    end = f'",{digits[n_in]},{digits[n_out]},{digits[total]},succeeded,,0,0,0,{cluster}\r\n'
+                else:
+                    end = f'",{n_in},{n_out},{total},succeeded,,{cached},{written},{reasoning},{cluster}\r\n'
                 request += 1
-                end = f"{cluster}\r\n"
-        return b"".join([*chain.from_iterable(zip(heads, answers, strict=True)), end.encode()])
+        add(end)
+        return "".join(pieces).encode("latin-1")
+
+    def of_any(self, first: int, n_items: int, answers: Sequence[tuple[str, str]]) -> bytes:
+        """The same of requests that ended in any way. answers: custom_id and `answer_fields` bytewise, in request order."""
+        requests = iter(answers)
+        rows = []
+        for item, kind, cluster in self._items(first, n_items):
+            for middle, (custom_id, row) in zip(self._middles[kind], requests, strict=False):
+                rows.append(f"{custom_id},{item}{middle}{row}{cluster}\r\n")
+        return "".join(rows).encode("latin-1")
+
+    def _items(self, first: int, n_items: int) -> list[list[str]]:
+        """(dataset and item_id, kind, cluster) of each, bytewise."""
+        lines = self._lines[first : first + n_items]
+        text = "".join(lines)
+        # Unquoted fields of the index can stand as they are.
+        if text.isascii() and '"' not in text and "\r" not in text:
+            return [line[HASH_CHARS + 1 :].rsplit(",", 2) for line in lines]
+        return list(map(_quoted_fields, map(bytewise, lines)))
 
 
-def _quoted_fields(line: str) -> tuple[str, str, str]:
-    """(dataset and item_id, kind, cluster) of a line of the index with a name that needs quotes."""
+def _quoted_fields(line: str) -> list[str]:
+    """The same of a line with a name that needs quotes."""
     _, dataset, item_id, kind, cluster = fields(line)
-    return f"{quoted(dataset)},{quoted(item_id)}", kind, quoted(cluster) if cluster else ""
+    return [f"{quoted(dataset)},{quoted(item_id)}", kind, quoted(cluster) if cluster else ""]
 
 
 ROW_GROUP: Final = 8192

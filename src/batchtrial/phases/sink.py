@@ -5,11 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from batchtrial.phases.base import Work
 from batchtrial.state.store import Fingerprint, replacing
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a sink: bytes before it, and the hash of them."""
+
+    size: int
+    state: hashlib._Hash
 
 
 class Sink:
@@ -23,6 +32,16 @@ class Sink:
         self._state.update(data)
         self._file.write(data)
         self.size += len(data)
+
+    def mark(self) -> Mark:
+        """Where the file ends now, for `back_to`."""
+        return Mark(self.size, self._state.copy())
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was written since."""
+        self._file.seek(mark.size)
+        self._file.truncate()
+        self.size, self._state = mark.size, mark.state.copy()
 
     @property
     def fingerprint(self) -> Fingerprint:

@@ -225,9 +225,9 @@ def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
                     request_id,
                     usage.prompt_tokens,
                     usage.completion_tokens,
-                    (before.cached_tokens or 0) if before else 0,
-                    (before.cache_write_tokens or 0) if before else 0,
-                    (after.reasoning_tokens or 0) if after else 0,
+                    0 if before is None else before.cached_tokens or 0,
+                    0 if before is None else before.cache_write_tokens or 0,
+                    0 if after is None else after.reasoning_tokens or 0,
                 )
             )
     except (ValueError, IndexError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
 from collections import Counter
@@ -296,6 +297,39 @@ def test_a_repeated_key_cannot_pass_one_answer_off_as_another(tmp_path: Path) ->
             w.settle(shard)
         w.run(parse.phase)
         assert table(w)["outcome"].to_list()[:3] == ["succeeded", "missing", "succeeded"]
+
+
+def broken(line: bytes) -> bytes:
+    return line[:-3] + b"\n"
+
+
+def renamed(line: bytes) -> bytes:
+    custom_id = json.loads(line)["custom_id"]
+    return line[:-2] + f',"custom_id":"{custom_id[::-1]}"}}\n'.encode()
+
+
+@pytest.mark.parametrize("spoil", [broken, renamed])
+def test_a_part_that_proves_odd_near_its_end_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]) -> None:
+    """Each line has its id in the usual place, so that the quick reader has written most rows before it sees the odd one."""
+    monkeypatch.setattr(parse, "STRETCH", 64)
+    monkeypatch.setattr(answered, "LINES_AT_ONCE", 16)
+    found = []
+    for is_quick in (True, False):
+        if not is_quick:
+            monkeypatch.setattr(answered, "BYTES_PER_ROUND", 4000)
+        with world(tmp_path / str(is_quick), closed=closed_items(300), submission={"lines_per_part": 150}) as w:
+            for arm, shard in w.parts():
+                lines = w.lines(arm, shard, plain)
+                lines[140] = spoil(lines[140])
+                w.save(arm, shard, shuffled(5)(lines))
+                w.settle(shard)
+            w.run(parse.phase)
+            found.append(published(w))
+            assert table(w)["outcome"].to_list() == (["succeeded"] * 140 + ["missing"] + ["succeeded"] * 9) * 4
+            manifest = json.loads((layout(w).results / "trial_manifest.json").read_bytes())
+            digest = hashlib.sha256(found[-1]["predictions.csv"]).hexdigest()
+            assert digest in json.dumps(manifest)
+    assert found[0] == found[1]
 
 
 def test_the_typed_table_says_what_the_csv_says(tmp_path: Path) -> None:
