@@ -8,7 +8,8 @@ about the world ("it is not found in Australia") must name the passage to count 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
 ClauseKind = Literal["abstain", "filler", "explain", "answer"]
 
@@ -141,18 +142,24 @@ _EXPLAIN_TEXTS = (
     r"(?:more|further|additional|other) (?:information|context|details?)\b[^,]*",
 )
 
-_KINDS: tuple[tuple[ClauseKind, re.Pattern[str]], ...] = (
-    ("abstain", re.compile(_either(*_ABSTAIN_TEXTS))),
-    ("filler", re.compile(_either(*_FILLER_TEXTS))),
-    ("explain", re.compile(_either(*_EXPLAIN_TEXTS))),
-)
-
 # Words before the clause proper; contrasts are cut before, since what follows them is a clause of its own.
-_LEAD = re.compile(
+_LEAD_TEXT = (
     r"(?:(?:(?:i am|im) (?:very |so |really )?sorry|sorry|unfortunately|apologies|and|so|because|since|as|therefore|thus|that"
     r"|hence|or|well|i think|i believe|i am afraid|im afraid|it (?:seems|appears)(?: that)?|(?:the )?answer is"
     rf"|(?:based (?:only |solely )?on|according to|from|given|in) {_PASSAGE})(?:,? |$))+"
 )
+
+
+class _Patterns(NamedTuple):
+    lead: re.Pattern[str]
+    kinds: tuple[tuple[ClauseKind, re.Pattern[str]], ...]
+
+
+@cache
+def _patterns() -> _Patterns:
+    """Compiled at first use: that takes 40 ms, and most commands score nothing."""
+    texts: tuple[tuple[ClauseKind, tuple[str, ...]], ...] = (("abstain", _ABSTAIN_TEXTS), ("filler", _FILLER_TEXTS), ("explain", _EXPLAIN_TEXTS))
+    return _Patterns(re.compile(_LEAD_TEXT), tuple((kind, re.compile(_either(*each))) for kind, each in texts))
 
 
 def kind_of(clause: str) -> ClauseKind:
@@ -171,9 +178,10 @@ def kind_of(clause: str) -> ClauseKind:
 
 
 def _known(clause: str) -> ClauseKind:
-    lead = _LEAD.match(clause)
+    patterns = _patterns()
+    lead = patterns.lead.match(clause)
     candidates = (clause, clause[lead.end() :]) if lead else (clause,)
-    for kind, pattern in _KINDS:
+    for kind, pattern in patterns.kinds:
         if any(pattern.fullmatch(candidate) for candidate in candidates):
             return kind
     return "answer"
