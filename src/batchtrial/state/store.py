@@ -28,6 +28,7 @@ from batchtrial.state.ledger import Hook, fsync_folder, no_hook
 
 log = logging.getLogger(__name__)
 TEMP_SUFFIX = ".part~"
+BLOCK = 1 << 20
 OWNER_LOOKS, OWNER_LOOK_SECONDS = 40, 0.05
 
 
@@ -74,10 +75,13 @@ def fingerprint(path: Path) -> Fingerprint:
     """Read the file once. Raises FileNotFoundError."""
     state = hashlib.sha256()
     size = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        while block := os.read(fd, BLOCK):
             state.update(block)
             size += len(block)
+    finally:
+        os.close(fd)
     return Fingerprint(size=size, sha256=state.hexdigest())
 
 
