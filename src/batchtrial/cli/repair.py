@@ -19,8 +19,8 @@ from batchtrial.errors import StateError
 from batchtrial.keys import check_run_id
 from batchtrial.providers.base import Provider
 from batchtrial.run.diagnose import Diagnosis, Examiner
-from batchtrial.state.inventory import RunReader
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.owner import may_be_open
 from batchtrial.state.store import RunLock
 from batchtrial.state.upgrade import refuse_earlier
 
@@ -59,8 +59,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     layout = RunLayout.of(folder, check_run_id(given.run_id))
     layout.check_there()
     refuse_earlier(layout)
-    run = RunReader(layout).look()
-    examiner = examiner_of(layout, replay_dir=given.replay_dir, assume_unsent=given.assume_unsent, is_live=run.standing.is_live)
+    is_live = may_be_open(layout.lock_info)
+    examiner = examiner_of(layout, replay_dir=given.replay_dir, assume_unsent=given.assume_unsent, is_live=is_live)
     if given.check:
         return check(examiner, is_json=given.json)
     return repair(examiner, clock=real_now)

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from batchtrial.config.expand import Trial, expand
 from batchtrial.config.load import config_hash, decode, drift
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError, ManifestCorrupt, RunnerError, RunStateMissing
+from batchtrial.errors import ConfigError, IllegalTransition, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.phases import prepare, report
 from batchtrial.phases.base import over_trials
 from batchtrial.providers.base import Provider
@@ -30,8 +30,8 @@ from batchtrial.state.files import (
     MultiTrialManifest,
     PreparedManifest,
     RunState,
+    Shelf,
     TrialManifest,
-    load,
 )
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import PartRecord, fold
@@ -77,6 +77,7 @@ class Diagnosis:
     parts: dict[str, PartRecord] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     restores_config: bool = False
+    shelf: Shelf = field(default_factory=Shelf)  # the snapshots as this examination has read them
 
     @property
     def is_sound(self) -> bool:
@@ -100,20 +101,20 @@ class Examiner:
 
     def examine(self) -> Diagnosis:
         """Look at everything. Raises RunStateMissing when neither the config nor a copy of it is left."""
-        layout = self.layout
+        layout, shelf = self.layout, Shelf()
         layout.check_there()
         findings: list[Finding] = []
-        state = _snapshot(findings, layout, layout.run_state, RunState)
+        state = _snapshot(findings, layout, shelf, layout.run_state, RunState)
         config, restores = self._config(findings, state)
         manifests = {
             path.parent.parent.name: manifest
             for path in sorted(layout.root.glob("*/results/trial_manifest.json"))
-            if (manifest := _snapshot(findings, layout, path, TrialManifest)) is not None
+            if (manifest := _snapshot(findings, layout, shelf, path, TrialManifest)) is not None
         }
         codec = self.codec_of(config)
         remains = Remains(layout, config, codec, manifests)
         got = read(layout.ledger)
-        found = Diagnosis(layout=layout, config=config, codec=codec, findings=findings, state=state, restores_config=restores)
+        found = Diagnosis(layout=layout, config=config, codec=codec, findings=findings, state=state, restores_config=restores, shelf=shelf)
         self._ledger(found, got, remains)
         self._inputs(found, remains)
         self._results(found)
@@ -160,8 +161,12 @@ class Examiner:
 
     def _ledger(self, found: Diagnosis, got: LedgerRead, remains: Remains) -> None:
         signs = symptoms(got, found.state, remains.batches.values())
+        try:
+            parts = fold(got.entries)
+        except IllegalTransition as error:
+            signs = (*signs, error.what)
         if not signs:
-            found.parts = fold(got.entries)
+            found.parts = parts
             return
         name, is_there = self.layout.ledger.name, self.layout.ledger.exists()
         if not got.entries and found.state is None and not remains.batches and not self.layout.batch_inputs.exists():
@@ -196,8 +201,8 @@ class Examiner:
     def _inputs(self, found: Diagnosis, remains: Remains) -> None:
         """Prepared items, requests and the index; each can be made again from what stands before it."""
         layout, findings = self.layout, found.findings
-        prepared = _snapshot(findings, layout, layout.prepared_manifest, PreparedManifest, cure="remake")
-        build = _snapshot(findings, layout, layout.build_manifest, BuildManifest, cure="remake")
+        prepared = _snapshot(findings, layout, found.shelf, layout.prepared_manifest, PreparedManifest, cure="remake")
+        build = _snapshot(findings, layout, found.shelf, layout.build_manifest, BuildManifest, cure="remake")
         if prepared is None and found.parts and not layout.prepared_manifest.exists():
             findings.append(Finding(path=_name(layout, layout.prepared_manifest), problem="it is gone", cure="remake", is_there=False))
         for file in prepared.datasets.values() if prepared is not None else ():
@@ -250,9 +255,9 @@ class Examiner:
 
     def _snapshots(self, found: Diagnosis, manifests: Mapping[str, TrialManifest]) -> None:
         layout, findings = self.layout, found.findings
-        registry = _snapshot(findings, layout, layout.control_registry, ControlRegistry)
-        listed = _snapshot(findings, layout, layout.multi_trial_manifest, MultiTrialManifest)
-        _snapshot(findings, layout, layout.archive_manifest, ArchiveManifest, cure="drop")
+        registry = _snapshot(findings, layout, found.shelf, layout.control_registry, ControlRegistry)
+        listed = _snapshot(findings, layout, found.shelf, layout.multi_trial_manifest, MultiTrialManifest)
+        _snapshot(findings, layout, found.shelf, layout.archive_manifest, ArchiveManifest, cure="drop")
         if not found.trials or not layout.build_manifest.exists():
             return  # they are first written once the trials are known
         absent: list[tuple[Path, File | None]] = [(layout.control_registry, registry), (layout.multi_trial_manifest, listed)]
@@ -272,7 +277,7 @@ class Examiner:
                         _compare(found.findings, self.layout, artifact.path, artifact, cure="remake")
         if found.findings or not found.trials:
             return
-        view = look(self.layout, found.config, found.parts, Stamps(self.layout.root, self.layout.stamps), found.codec.limits)
+        view = look(self.layout, found.config, found.parts, Stamps(self.layout.root, self.layout.stamps), found.codec.limits, found.shelf)
         verdict = report.phase.verdict(view)
         if not verdict.is_done and over_trials(report.phase, view).is_done:
             is_there = self.layout.aggregate_report.exists()
@@ -292,10 +297,10 @@ def _name(layout: RunLayout, path: Path) -> str:
     return path.relative_to(layout.root).as_posix()
 
 
-def _snapshot(findings: list[Finding], layout: RunLayout, path: Path, model: type[F], *, cure: Cure = "rebuild") -> F | None:
+def _snapshot(findings: list[Finding], layout: RunLayout, shelf: Shelf, path: Path, model: type[F], *, cure: Cure = "rebuild") -> F | None:
     """The file's content; a damaged one becomes a finding. None when it is absent or damaged."""
     try:
-        return load(model, path)
+        return shelf.load(model, path)
     except ManifestCorrupt as error:
         findings.append(Finding(path=_name(layout, path), problem=error.what.partition("is damaged: ")[2] or error.what, cure=cure))
         return None

@@ -7,7 +7,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from batchtrial.state.store import LockInfo
+from batchtrial.state.store import LockInfo, read_lock
 
 SLACK = timedelta(seconds=10)
 """Process start times are counted in ticks since a boot time that is known to the second."""
@@ -30,6 +30,14 @@ def is_alive(owner: LockInfo | None) -> bool | None:
         return True
     state, born = _process(owner.pid)
     return state != "Z" and (born is None or born <= owner.started_at + SLACK)
+
+
+def may_be_open(lock_info: Path) -> bool:
+    """Whether a process has the run of this run.lock open, or may have."""
+    try:
+        return is_alive(read_lock(lock_info)) is not False
+    except OSError:
+        return False
 
 
 def _process(pid: int, proc: Path = Path("/proc")) -> tuple[str, datetime | None]:

@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from batchtrial.errors import IllegalTransition
 from batchtrial.keys import token
 from batchtrial.state.entries import Entry, LedgerRead
 from batchtrial.state.files import BatchRecord, RunState
-from batchtrial.state.ledger import REFETCHED, PartRecord, fold
+from batchtrial.state.ledger import REFETCHED, PartRecord
 from batchtrial.state.machine import EVENTS, NEXT, Event, PartState
 
 PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>[^/\\]*[^./\\][^/\\]*))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
@@ -45,7 +44,7 @@ def folder_of(part: str) -> PurePosixPath:
 
 
 def symptoms(got: LedgerRead, state: RunState | None, batches: Iterable[BatchRecord]) -> tuple[str, ...]:
-    """Everything that shows that lines are lost or damaged; empty for a sound ledger."""
+    """Everything that shows that lines are lost or damaged; empty for a sound ledger, unless its lines contradict each other: folding tells."""
     found = []
     if not got.entries:
         return ("it is gone or holds no line that can be read",)
@@ -63,10 +62,6 @@ def symptoms(got: LedgerRead, state: RunState | None, batches: Iterable[BatchRec
     unknown = sorted({one.batch_id for one in batches if one.batch_id} - known)
     if unknown:
         found.append(f"it does not know the batch {unknown[0]} that a manifest names ({len(unknown)} such batches)")
-    try:
-        fold(got.entries)
-    except IllegalTransition as error:
-        found.append(error.what)
     return tuple(found)
 
 
