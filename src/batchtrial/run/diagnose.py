@@ -37,7 +37,7 @@ from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import PartRecord, fold
 from batchtrial.state.machine import PartState
 from batchtrial.state.repair import Rebuilt, Source, rebuild, symptoms
-from batchtrial.state.store import Fingerprint, Stamps, fingerprint
+from batchtrial.state.store import Fingerprint, Stamps, fingerprint, is_unchanged
 
 F = TypeVar("F", bound=File)
 Cure = Literal["rebuild", "remake", "refetch", "drop", "hopeless"]
@@ -307,10 +307,9 @@ def _snapshot(findings: list[Finding], layout: RunLayout, shelf: Shelf, path: Pa
 
 
 def _compare(findings: list[Finding], layout: RunLayout, path: str, want: Fingerprint, *, cure: Cure) -> None:
-    """The file's bytes, read now, against what is on record. Sizes first: a cut file need not be read."""
-    file = layout.root / path
+    """The file's bytes, read now, against what is on record."""
     try:
-        if file.stat().st_size == want.size and fingerprint(file).sha256 == want.sha256:
+        if is_unchanged(f"{layout.root}/{path}", want):
             return
         problem, is_there = "it is not as it was published", True
     except (FileNotFoundError, NotADirectoryError):

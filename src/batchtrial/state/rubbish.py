@@ -6,6 +6,7 @@ that has money in flight, only when it is named.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from batchtrial.state.archive import ArchiveManifest
 from batchtrial.state.files import load
 from batchtrial.state.inventory import RunSummary, Standing
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import TEMP_SUFFIX, fingerprint
+from batchtrial.state.store import TEMP_SUFFIX, fingerprint, is_unchanged
 
 DELETING = ".deleting"
 Kind = Literal["temporary files", "simulated provider", "run"]
@@ -112,10 +113,10 @@ def archive_of(run: RunSummary, archives: Sequence[Path]) -> Path | None:
 
 def _is_unchanged(root: Path, manifest: ArchiveManifest) -> bool:
     for name, want in manifest.files.items():
-        path = root / name
-        if name in manifest.rewritten:
-            continue
-        if not path.is_file() or path.stat().st_size != want.size or fingerprint(path).sha256 != want.sha256:
+        try:
+            if name not in manifest.rewritten and not is_unchanged(f"{root}/{name}", want):
+                return False
+        except (FileNotFoundError, NotADirectoryError):
             return False
     return True
 
@@ -148,11 +149,12 @@ def _left_over_restores(experiments: Path) -> Iterator[Rubbish]:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size if not path.is_dir() else 0
-        except OSError:
-            continue
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(f"{place}/{name}").st_size
+            except OSError:
+                continue
     return total
 
 
