@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -29,6 +30,7 @@ from batchtrial.state import archive, files, ledger, machine, store
 from batchtrial.state.layout import TrialLayout
 
 HERE = Path(__file__).resolve().parent
+Documented = type[BaseModel] | type[msgspec.Struct]
 NOTICE = "<!-- Made from the code by docs/generate.py; change the code and run `nox -t gen`. -->\n"
 
 
@@ -81,12 +83,32 @@ def default_of(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
-def table(model: type[BaseModel]) -> Iterator[str]:
+class Key(typing.NamedTuple):
+    """One row of a table. default: as it would be written; "required" for a key without one."""
+
+    name: str
+    annotation: Any
+    default: str
+    meaning: str
+
+
+def fields_of(model: Documented) -> Iterator[Key]:
+    """What a file or a line holds. Raises KeyError for a field that nobody explains."""
+    if issubclass(model, BaseModel):
+        for name, field in model.model_fields.items():
+            yield Key(name, field.annotation, default_of(field), field.description or COMMON[name])
+        return
+    for one in msgspec.structs.fields(model):
+        meaning = next(meta.description for meta in one.type.__metadata__ if meta.description)
+        yield Key(one.name, one.type, "required" if one.required else "unset", meaning)
+
+
+def table(model: Documented) -> Iterator[str]:
     """Rows of one model."""
     yield "| key | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
-    for name, field in model.model_fields.items():
-        yield f"| `{name}` | {type_name(field.annotation)} | {default_of(field)} | {cell(meaning(name, field))} |"
+    for one in fields_of(model):
+        yield f"| `{one.name}` | {type_name(one.annotation)} | {one.default} | {cell(one.meaning)} |"
 
 
 COMMON: Mapping[str, str] = {
@@ -101,22 +123,17 @@ COMMON: Mapping[str, str] = {
 """What a key means wherever it stands, where its model does not say more."""
 
 
-def meaning(name: str, field: FieldInfo) -> str:
-    """What the field is for. Raises KeyError for a field that nobody explains."""
-    return field.description or COMMON[name]
-
-
 def cell(text: str) -> str:
     """Text that is safe inside a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def reachable(model: type[BaseModel], seen: dict[str, type[BaseModel]]) -> None:
+def reachable(model: Documented, seen: dict[str, Documented]) -> None:
     """The model and every model that its fields lead to, in the order of first mention."""
     if model.__name__ in seen:
         return
     seen[model.__name__] = model
-    for field in model.model_fields.values():
+    for field in fields_of(model):
         for inner in models_in(field.annotation):
             reachable(inner, seen)
 
@@ -128,9 +145,9 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(inner)
 
 
-def sections(model: type[BaseModel], *, level: int = 2) -> Iterator[str]:
+def sections(model: Documented, *, level: int = 2) -> Iterator[str]:
     """A heading, the docstring and a table for each model."""
-    seen: dict[str, type[BaseModel]] = {}
+    seen: dict[str, Documented] = {}
     reachable(model, seen)
     for name, one in seen.items():
         yield f"{'#' * level} {name}"
@@ -191,7 +208,7 @@ def state_page() -> str:
     return finish(lines)
 
 
-FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
+FILES: tuple[tuple[str, str, Documented], ...] = (
     ("run_state.json", "every phase", files.RunState),
     ("ledger.jsonl", "submit, poll (one Entry a line)", ledger.Entry),
     ("run.lock", "the process that owns the run", store.LockInfo),
@@ -248,7 +265,7 @@ def files_page() -> str:
     told: set[str] = set()
     for name, owner, model in FILES:
         lines += [f"## {name}", "", f"Written by: {owner}.", ""]
-        seen: dict[str, type[BaseModel]] = {}
+        seen: dict[str, Documented] = {}
         reachable(model, seen)
         for one_name, one in seen.items():
             if one_name not in told:

@@ -207,7 +207,7 @@ class Migration:
             notes=tuple(earlier.notes),
         )
         save(self.layout.run_state, state)
-        numbered = (entry.model_copy(update={"seq": number}) for number, entry in enumerate(entries, 1))
+        numbered = (entry.but(seq=number) for number, entry in enumerate(entries, 1))
         write_bytes(self.layout.ledger, b"".join(encode_entry(entry) for entry in numbered))
         return sum((part.tally.counts for part in parts), Counts())
 
@@ -310,7 +310,7 @@ def _job_of(earlier: EarlierRun, trials: tuple[Trial, ...], arm: Arm) -> str:
 
 
 def _entry(at: datetime, event: str, **fields: Any) -> Entry:
-    return Entry(seq=1, at=at, event=event, **fields)
+    return Entry.of(seq=1, at=at, event=event, **fields)
 
 
 def as_wire(backend: str, line: Mapping[str, Any], custom_id: str) -> bytes:

@@ -173,7 +173,7 @@ def _bare_entry(entry: entries.Entry) -> entries.Entry:
         if bare != config:
             changes["detail"] = {**(entry.detail or {}), "config": bare.model_dump(mode="json")}
             changes["config_hash"] = config_hash(bare)
-    return entry.model_copy(update=changes) if changes else entry
+    return entry.but(**changes) if changes else entry
 
 
 def _clean(tree: Any) -> Any:

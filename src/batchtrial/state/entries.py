@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta
+from pydantic import BaseModel, ConfigDict, Field
 
 MOST_ABSENT = 1000
 """Gaps are listed up to this length: a number that was never counted up to must not fill the memory."""
@@ -42,38 +44,52 @@ class Counts(BaseModel):
         return self.succeeded + self.errored + self.expired + self.cancelled + self.missing
 
 
-class Entry(BaseModel):
+Number = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One line. Which fields are set depends on the event; `docs/files.md` has the table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    seq: int = Field(ge=1, description="Line number, from 1.")
-    at: datetime = Field(description="When the line was written, UTC.")
-    event: str = Field(description="An event of the part's life cycle, or a note about the run.")
-    part: str | None = Field(None, description="The part the event happened to.")
-    attempt: int | None = Field(None, ge=1, description="Which try at the part.")
-    token: str | None = Field(None, description="intent: what marks this attempt at the provider.")
-    payload: str | None = Field(None, description="intent: the file that is sent, relative to the run.")
-    payload_sha256: str | None = Field(None, description="intent: sha256 of its bytes.")
-    n_requests: int | None = Field(None, ge=0, description="intent: lines of the payload.")
-    reserved_usd: Decimal | None = Field(None, description="intent: estimate kept free in the budget until the bill is known.")
-    file_id: str | None = Field(None, description="uploaded: the provider's id of the input.")
-    batch_id: str | None = Field(None, description="receipt: the provider's id of the batch.")
-    adopted: bool | None = Field(None, description="receipt: found again after the answer to the call was lost.")
-    wire_state: str | None = Field(None, description="done, rejected: the provider's word for the final state.")
-    ids: dict[str, str] | None = Field(None, description="done: further ids, such as output_file_id.")
-    reason: str | None = Field(None, description="rejected, gone, lost, note: why.")
-    retryable: bool | None = Field(None, description="rejected: whether sending the same rows again can help.")
-    path: str | None = Field(None, description="saved: the result file, relative to the run.")
-    sha256: str | None = Field(None, description="saved: its sha256.")
-    size: int | None = Field(None, ge=0, description="saved: its bytes.")
-    counts: Counts | None = Field(None, description="saved: outcomes in this attempt; settled: final outcomes of the part.")
-    odd: dict[str, int] | None = Field(None, description="saved: lines that were malformed, unknown or repeated.")
-    usage: dict[str, int] | None = Field(None, description="saved: tokens billed for this attempt.")
-    cost_usd: Decimal | None = Field(None, description="saved: their price; absent when the model has no known price.")
-    run_nonce: str | None = Field(None, description="opened: random digits that keep this run's tokens apart from any other's.")
-    config_hash: str | None = Field(None, description="opened, drift: sha256 of effective_config.yaml.")
-    detail: dict[str, Any] | None = Field(None, description="opened, drift: the whole config from then on; else what is worth keeping.")
-    check: str | None = Field(None, description="CRC-32 of the line without this field, 8 hex digits.")
+    # No model as in `files.py`: a ledger has tens of thousands, and is read by every command.
+
+    seq: Annotated[Number, Meta(description="Line number, from 1.")]
+    at: Annotated[datetime, Meta(description="When the line was written, UTC.")]
+    event: Annotated[str, Meta(description="An event of the part's life cycle, or a note about the run.")]
+    part: Annotated[str | None, Meta(description="The part the event happened to.")] = None
+    attempt: Annotated[Number | None, Meta(description="Which try at the part.")] = None
+    token: Annotated[str | None, Meta(description="intent: what marks this attempt at the provider.")] = None
+    payload: Annotated[str | None, Meta(description="intent: the file that is sent, relative to the run.")] = None
+    payload_sha256: Annotated[str | None, Meta(description="intent: sha256 of its bytes.")] = None
+    n_requests: Annotated[Count | None, Meta(description="intent: lines of the payload.")] = None
+    reserved_usd: Annotated[Decimal | None, Meta(description="intent: estimate kept free in the budget until the bill is known.")] = None
+    file_id: Annotated[str | None, Meta(description="uploaded: the provider's id of the input.")] = None
+    batch_id: Annotated[str | None, Meta(description="receipt: the provider's id of the batch.")] = None
+    adopted: Annotated[bool | None, Meta(description="receipt: found again after the answer to the call was lost.")] = None
+    wire_state: Annotated[str | None, Meta(description="done, rejected: the provider's word for the final state.")] = None
+    ids: Annotated[dict[str, str] | None, Meta(description="done: further ids, such as output_file_id.")] = None
+    reason: Annotated[str | None, Meta(description="rejected, gone, lost, note: why.")] = None
+    retryable: Annotated[bool | None, Meta(description="rejected: whether sending the same rows again can help.")] = None
+    path: Annotated[str | None, Meta(description="saved: the result file, relative to the run.")] = None
+    sha256: Annotated[str | None, Meta(description="saved: its sha256.")] = None
+    size: Annotated[Count | None, Meta(description="saved: its bytes.")] = None
+    counts: Annotated[Counts | None, Meta(description="saved: outcomes in this attempt; settled: final outcomes of the part.")] = None
+    odd: Annotated[dict[str, int] | None, Meta(description="saved: lines that were malformed, unknown or repeated.")] = None
+    usage: Annotated[dict[str, int] | None, Meta(description="saved: tokens billed for this attempt.")] = None
+    cost_usd: Annotated[Decimal | None, Meta(description="saved: their price; absent when the model has no known price.")] = None
+    run_nonce: Annotated[str | None, Meta(description="opened: random digits that keep this run's tokens apart from any other's.")] = None
+    config_hash: Annotated[str | None, Meta(description="opened, drift: sha256 of effective_config.yaml.")] = None
+    detail: Annotated[dict[str, Any] | None, Meta(description="opened, drift: the whole config from then on; else what is worth keeping.")] = None
+    check: Annotated[str | None, Meta(description="CRC-32 of the line without this field, 8 hex digits.")] = None
+
+    @classmethod
+    def of(cls, fields: Any = None, /, **named: Any) -> Entry:
+        """The entry with these fields. Raises msgspec.ValidationError or ValueError for what no line may hold."""
+        return _finite(msgspec.convert(named if fields is None else fields, cls, strict=False, dec_hook=_validated))
+
+    def but(self, **changes: Any) -> Entry:
+        """This entry with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,18 +164,42 @@ def mark(path: Path, n_lines: int) -> None:
         os.close(fd)
 
 
+def _validated(kind: type[BaseModel], value: Any) -> BaseModel:
+    """What msgspec leaves to us: the one field that is a model."""
+    return kind.model_validate(value)
+
+
+def _finite(entry: Entry) -> Entry:
+    """The entry. Raises ValueError for a sum of money that would compare with no budget."""
+    for usd in (entry.reserved_usd, entry.cost_usd):
+        if usd is not None and not usd.is_finite():
+            raise ValueError(usd)
+    return entry
+
+
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_DECODER = msgspec.json.Decoder(Entry, strict=False, dec_hook=_validated)
+
+
 def encode(entry: Entry) -> bytes:
     """The entry's line, sealed with its checksum."""
-    fields = entry.model_dump(mode="json", exclude_none=True, exclude={"check"})
+    fields = msgspec.to_builtins(entry, enc_hook=BaseModel.model_dump)
+    fields.pop("check", None)
     line = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     return line[:-1] + _HEAD + b"%08x" % zlib.crc32(line) + _TAIL + b"\n"
 
 
 def decode(line: bytes) -> Entry | None:
     """The entry of a line; None when it is not one of ours, or not as it was written."""
+    if not is_intact(line):
+        return None
     try:
-        return Entry.model_validate_json(line) if is_intact(line) else None
-    except ValidationError:
+        return _finite(_DECODER.decode(line))
+    except _UNREADABLE:
+        pass
+    try:  # a config may hold an infinite number, which is no JSON but for Python
+        return Entry.of(json.loads(line))
+    except _UNREADABLE:
         return None
 
 

@@ -279,7 +279,7 @@ class Ledger:
 
     def append(self, event: str, part: str | None = None, **fields: Any) -> Entry:
         """Write one line; the fold changes only after that. Raises IllegalTransition before anything is written."""
-        entry = Entry(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
+        entry = Entry.of(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
         after = self.part(part).with_entry(entry) if part is not None and (event in EVENTS or event == REFETCHED) else None
         line = encode(entry)
         self._hook(f"ledger:{event}:before")

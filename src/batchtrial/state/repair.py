@@ -115,7 +115,7 @@ def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, sour
     filled = 0
     if not any(entry.run_nonce for entry in heads):
         since = min((entry.at for entry in got.entries), default=LONG_AGO)
-        heads.insert(0, Entry(seq=1, at=since, event="opened", **opened))
+        heads.insert(0, Entry.of(seq=1, at=since, event="opened", **opened))
         filled = 1
     menders = [_Mender(part, evidence, source, since=heads[0].at) for part in survivors]
     for mender in menders:
@@ -126,8 +126,8 @@ def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, sour
         in_doubt = [mender.part.part for mender in menders if mender.put_in_doubt()]
     lines = [*heads, *(entry for mender in menders for entry in mender.out)]
     detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt}
-    lines.append(Entry(seq=1, at=source.now, event="repaired", reason="rebuilt from surviving lines, manifests and files", detail=detail))
-    numbered = tuple(entry.model_copy(update={"seq": number, "check": None}) for number, entry in enumerate(lines, 1))
+    lines.append(Entry.of(seq=1, at=source.now, event="repaired", reason="rebuilt from surviving lines, manifests and files", detail=detail))
+    numbered = tuple(entry.but(seq=number, check=None) for number, entry in enumerate(lines, 1))
     return Rebuilt(entries=numbered, in_doubt=tuple(in_doubt), filled=filled)
 
 
@@ -246,4 +246,4 @@ class _Mender:
             fields = self._source.saved(name, number, self.part.current.wire_state if self.part.current is not None else None)
         elif event in (Event.REJECTED, Event.LOST, Event.GONE):
             fields = {"reason": "the line that said so was lost", **({"retryable": True} if event is Event.REJECTED else {})}
-        self._take(Entry(seq=1, at=at, event=event, part=name, **fields))
+        self._take(Entry.of(seq=1, at=at, event=event, part=name, **fields))

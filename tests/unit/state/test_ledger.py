@@ -362,7 +362,7 @@ def test_lines_that_contradict_each_other_are_named(path: Path) -> None:
     lived(ledger)
     ledger.close()
     lines = path.read_bytes().splitlines()
-    bad = encode(decode(lines[4]).model_copy(update={"seq": 3, "check": None}))  # type: ignore[union-attr]
+    bad = encode(decode(lines[4]).but(seq=3, check=None))  # type: ignore[union-attr]
     path.write_bytes(b"\n".join([*lines[:2], bad.rstrip(), *lines[3:]]) + b"\n")
     with pytest.raises(IllegalTransition, match="line 3 of the ledger contradicts") as caught:
         load_parts(path)

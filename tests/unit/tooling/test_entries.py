@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from batchtrial.errors import StateError
@@ -81,9 +82,9 @@ def test_a_torn_end_at_any_byte_keeps_every_whole_line(ledger_path: Path) -> Non
 
 
 def test_a_line_written_by_hand_needs_no_checksum_but_a_wrong_one_is_refused() -> None:
-    entry = Entry(seq=1, at=datetime(2026, 1, 1, tzinfo=UTC), event="note", reason="naïve")
+    entry = Entry.of(seq=1, at=datetime(2026, 1, 1, tzinfo=UTC), event="note", reason="naïve")
     line = encode(entry).rstrip(b"\n")
-    assert decode(line) == entry.model_copy(update={"check": line[-10:-2].decode()})
+    assert decode(line) == entry.but(check=line[-10:-2].decode())
     assert decode(b'{"seq":1,"at":"2026-01-01T00:00:00Z","event":"note"}') is not None
     assert not is_intact(line.replace(b"note", b"Note"))
 
@@ -94,3 +95,35 @@ def test_the_latest_config_is_the_one_that_counts(ledger_path: Path) -> None:
     ledger.close()
     assert latest_config(ledger_path) == ({"seed": 2}, "ef")
     assert latest_config(ledger_path.with_name("none")) is None
+
+
+UNKNOWN_FIELD = '{"seq":1,"at":"2026-01-01T00:00:00Z","event":"x","colour":"red"}'
+
+
+@pytest.mark.parametrize("text", ["5", "null", "[]", "{}", '["seq"]', "[" * 100_000, UNKNOWN_FIELD])
+def test_what_is_json_and_no_entry_is_not_ours(text: str) -> None:
+    assert decode(text.encode()) is None
+
+
+@pytest.mark.parametrize("usd", ["NaN", "Infinity", "-Infinity"])
+def test_a_sum_that_compares_with_no_budget_is_not_ours_and_is_not_written(usd: str) -> None:
+    assert decode(f'{{"seq":1,"at":"2026-01-01T00:00:00Z","event":"x","cost_usd":"{usd}"}}'.encode()) is None
+    with pytest.raises(ValueError, match=usd):
+        Entry.of(seq=1, at=datetime(2026, 1, 1, tzinfo=UTC), event="x", cost_usd=usd)
+
+
+def test_a_config_may_hold_an_infinite_number() -> None:
+    entry = Entry.of(seq=1, at=datetime(2026, 1, 1, tzinfo=UTC), event="opened", detail={"config": {"budget_usd": float("inf")}})
+    again = decode(encode(entry).rstrip(b"\n"))
+    assert again is not None
+    assert again.detail == entry.detail
+
+
+def test_a_field_that_no_line_may_have_is_not_written(ledger_path: Path) -> None:
+    before = ledger_path.read_bytes()
+    ledger = Ledger(ledger_path, clock=clock())
+    for fields in ({"colour": "red"}, {"attempt": 0}, {"counts": {"succeeded": -1}}, {"ids": {"a": 1}}):
+        with pytest.raises(msgspec.ValidationError):
+            ledger.append("note", **fields)
+    ledger.close()
+    assert ledger_path.read_bytes() == before

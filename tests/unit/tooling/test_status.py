@@ -291,8 +291,8 @@ def test_four_thousand_parts_are_told_in_a_few_times_what_it_takes_to_parse_them
     build = load(BuildManifest, made.layout.build_manifest)
     assert build is not None
     names = [f"{SLUG}_t0_treatment_p{k:02d}" for k in range(1, 4001)]
-    entries = [lines[0], *(entry.model_copy(update={"part": name}) for name in names for entry in one)]
-    numbered = (entry.model_copy(update={"seq": number}) for number, entry in enumerate(entries, 1))
+    entries = [lines[0], *(entry.but(part=name) for name in names for entry in one)]
+    numbered = (entry.but(seq=number) for number, entry in enumerate(entries, 1))
     made.layout.ledger.write_bytes(b"".join(encode(entry) for entry in numbered))
     shard = build.shards[made.parts[0]]
     save(made.layout.build_manifest, build.model_copy(update={"shards": {name: shard.model_copy(update={"part": name}) for name in names}}))

@@ -40,7 +40,7 @@ def histories(draw: st.DrawFn) -> list[Entry]:
         if not legal:
             continue
         event = draw(st.sampled_from(legal))
-        entry = Entry(seq=len(entries) + 1, at=NOW, event=event, part=name, **fields_of(event, part, draw(st.integers(1, 999))))
+        entry = Entry.of(seq=len(entries) + 1, at=NOW, event=event, part=name, **fields_of(event, part, draw(st.integers(1, 999))))
         parts[name] = part.with_entry(entry)
         entries.append(entry)
     return entries
@@ -64,8 +64,8 @@ def test_the_tally_of_a_growing_ledger_is_that_of_the_fold(tmp_path: Path, entri
 
 def test_a_ledger_that_is_replaced_or_gone_is_read_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    one = encode(Entry(seq=1, at=NOW, event="intent", part="a", attempt=1, reserved_usd="0.5"))
-    two = encode(Entry(seq=1, at=NOW, event="intent", part="b", attempt=1, reserved_usd="0.25"))
+    one = encode(Entry.of(seq=1, at=NOW, event="intent", part="a", attempt=1, reserved_usd="0.5"))
+    two = encode(Entry.of(seq=1, at=NOW, event="intent", part="b", attempt=1, reserved_usd="0.25"))
     path.write_bytes(one)
     tail = LedgerTail(path)
     tail.update()
@@ -80,8 +80,8 @@ def test_a_ledger_that_is_replaced_or_gone_is_read_from_its_start(tmp_path: Path
 
 def test_a_damaged_line_is_counted_and_the_rest_still_told(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    good = encode(Entry(seq=1, at=NOW, event="intent", part="a", attempt=1, n_requests=4))
-    bad = encode(Entry(seq=2, at=NOW, event="saved", part="a"))  # not legal for a part in doubt
+    good = encode(Entry.of(seq=1, at=NOW, event="intent", part="a", attempt=1, n_requests=4))
+    bad = encode(Entry.of(seq=2, at=NOW, event="saved", part="a"))  # not legal for a part in doubt
     path.write_bytes(good + b"\xff\xfe{\n" + bad)
     tail = LedgerTail(path)
     tail.update()
