@@ -18,7 +18,7 @@ from batchtrial.cli.repair import examiner_of, main
 from batchtrial.cli.resume import main as resume
 from batchtrial.errors import RunnerError
 from batchtrial.run.mend import mend
-from batchtrial.state.entries import Entry, read
+from batchtrial.state.entries import Entry, encode, read
 from batchtrial.state.files import RunState, load
 from batchtrial.state.ledger import fold
 from batchtrial.state.machine import PartState
@@ -157,6 +157,17 @@ def test_foreign_lines_are_set_aside_and_the_rest_stays(world: World) -> None:
     assert fold(got.entries) == fold(read_bytes(data, world.root / "copy"))
     assert world.resume() in FINISHED
     assert world.problems() == []
+
+
+def test_lines_that_contradict_each_other_are_a_symptom(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    data = world.layout.ledger.read_bytes()
+    settled = next(entry for entry in read(world.layout.ledger).entries if entry.event == "settled")
+    world.layout.ledger.write_bytes(data + encode(settled.but(seq=data.count(b"\n") + 1)))
+    assert repaired(world, "--check") == 3
+    assert "ledger.jsonl: line" in (said := capsys.readouterr().out)
+    assert "contradicts those before it" in said
+    assert repaired(world) == 0
+    assert fold(read(world.layout.ledger).entries) == fold(read_bytes(data, world.root / "copy"))
 
 
 def read_bytes(data: bytes, path: Path) -> tuple[Entry, ...]:
