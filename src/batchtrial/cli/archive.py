@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchtrial.cli import args as flags
+from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.cli.run import experiments_dir
-from batchtrial.cli.status import utc_now
 from batchtrial.errors import ConfigError, RunStateMissing, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.run.portable import make
@@ -90,9 +90,10 @@ def preview(layout: RunLayout, *, allow_incomplete: bool) -> int:
     """List what would go in."""
     run = _archivable(RunReader(layout), allow_incomplete=allow_incomplete)
     files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.has_world)
-    for name, path in files.items():
-        say(f"{path.stat().st_size:>14,}  {name}")
-    say(f"{sum(path.stat().st_size for path in files.values()):>14,}  bytes in {len(files)} files" + _left(left))
+    sizes = {name: Path(path).stat().st_size for name, path in files.items()}
+    for name, size in sizes.items():
+        say(f"{size:>14,}  {name}")
+    say(f"{sum(sizes.values()):>14,}  bytes in {len(files)} files" + _left(left))
     return 0
 
 
@@ -105,13 +106,13 @@ def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allo
     reader = RunReader(layout)
     _archivable(reader, allow_incomplete=allow_incomplete)
     lock = RunLock(layout.guard, layout.lock_info)
-    lock.acquire(utc_now)
+    lock.acquire(real_now)
     try:
         run = _archivable(reader, allow_incomplete=allow_incomplete)
         keys = tuple(env[name] for name in KEY_VARIABLES if env.get(name))
         made = make(layout, run, target, description=description, keys=keys)
     finally:
-        lock.release(utc_now)
+        lock.release(real_now)
     files = made.manifest.files
     size = sum(one.size for one in files.values())
     say(f"archived {run.run_id}: {len(files)} files, {size:,} bytes, in {target} ({target.stat().st_size:,} bytes)" + _left(made.left))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchtrial.cli import args as flags
+from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.cli.run import experiments_dir
-from batchtrial.cli.status import utc_now
 from batchtrial.errors import RunLocked, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.state.inventory import Inventory
@@ -88,7 +88,7 @@ def _delete_all(found: Sequence[Rubbish], folder: Path) -> int:
             continue
         lock = RunLock(layout.guard, layout.lock_info)
         try:
-            lock.acquire(utc_now)
+            lock.acquire(real_now)
         except RunLocked as error:
             complain(f"left alone: {one.run_id}: {error.what}")
             code = 3
@@ -101,7 +101,7 @@ def _delete_all(found: Sequence[Rubbish], folder: Path) -> int:
                 code = 3
         finally:
             if layout.root.is_dir():
-                lock.release(utc_now)
+                lock.release(real_now)
     return code
 
 

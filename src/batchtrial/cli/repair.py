@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from batchtrial.cli import args as flags
+from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import complain, framed, say, set_up_logging
 from batchtrial.cli.run import experiments_dir
-from batchtrial.cli.wiring import Place, Wiring, real_now
+from batchtrial.cli.wiring import Place, Wiring
 from batchtrial.config.model import Config
 from batchtrial.errors import StateError
 from batchtrial.keys import check_run_id

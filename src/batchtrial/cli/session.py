@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 
 from batchtrial.cli import planview, summary
+from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import INTERRUPTED, complain, log_to, say
 from batchtrial.cli.pause import pausing
 from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked, mode_of
 from batchtrial.cli.terminal import progress
-from batchtrial.cli.wiring import Place, Wiring, real_now
+from batchtrial.cli.wiring import Place, Wiring
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, RunnerError, Stopped

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.live import Live
 
 from batchtrial.cli import args as flags
 from batchtrial.cli import statusview
+from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import framed, say
 from batchtrial.cli.run import experiments_dir
 from batchtrial.errors import RunStateMissing
@@ -45,11 +46,6 @@ def parser() -> flags.Parser:
     return p
 
 
-def utc_now() -> datetime:
-    """The machine's clock."""
-    return datetime.now(UTC)
-
-
 def _command(argv: Sequence[str] | None = None) -> int:
     """Show where runs stand."""
     given = parser().parse_args(argv)
@@ -59,15 +55,15 @@ def _command(argv: Sequence[str] | None = None) -> int:
     is_full = bool(given.verbose or only)
     console = Console(file=sys.stdout, highlight=False)
     if given.watch and not given.json:
-        return watch(inventory, console, now=utc_now, sleep=time.sleep, interval=given.interval, is_full=is_full)
+        return watch(inventory, console, now=real_now, sleep=time.sleep, interval=given.interval, is_full=is_full)
     runs = inventory.look()
     missing = sorted(set(only) - {run.run_id for run in runs})
     if missing:
         raise RunStateMissing(f"there is no run {missing[0]}", where=str(folder), hint=_known(folder))
     if given.json:
-        say(json.dumps([statusview.as_json(run, utc_now()) for run in runs], indent=2))
+        say(json.dumps([statusview.as_json(run, real_now()) for run in runs], indent=2))
         return 0
-    show(console, runs, utc_now(), is_full=is_full)
+    show(console, runs, real_now(), is_full=is_full)
     return 0
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from batchtrial.cli import args as flags
+from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.cli.run import experiments_dir
-from batchtrial.cli.status import utc_now
 from batchtrial.cli.statusview import money, outcomes, parts, span
 from batchtrial.keys import check_run_id
 from batchtrial.state.inventory import RunReader, RunSummary, Standing
@@ -55,12 +55,12 @@ def _command(argv: Sequence[str] | None = None) -> int:
     say(_answer(before, is_immediate=given.now))
     if not given.wait or not before.standing.is_live:
         return 0
-    return wait(reader, now=utc_now, sleep=time.sleep, timeout=given.timeout)
+    return wait(reader, now=real_now, sleep=time.sleep, timeout=given.timeout)
 
 
 def _request(layout: RunLayout, *, is_immediate: bool) -> None:
     """Both files for an immediate stop: a process that looks for either sees it."""
-    asked = f"asked for at {utc_now():%Y-%m-%dT%H:%M:%SZ} by process {os.getpid()} on {socket.gethostname()}\n".encode()
+    asked = f"asked for at {real_now():%Y-%m-%dT%H:%M:%SZ} by process {os.getpid()} on {socket.gethostname()}\n".encode()
     write_bytes(layout.stop_requested, asked)
     if is_immediate:
         write_bytes(layout.stop_now, asked)

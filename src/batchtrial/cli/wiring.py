@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from batchtrial.cli import dryrun
+from batchtrial.cli.clock import real_now
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
@@ -23,11 +24,6 @@ from batchtrial.state.store import encode_json, write_bytes
 
 KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
-
-
-def real_now() -> datetime:
-    """Wall clock, UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
