@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -68,33 +69,37 @@ class ArchiveManifest(Snapshot):
     archive: ArchiveFile | None = Field(None, description="In the run only: the file that holds it.")
 
 
-def chosen_files(layout: RunLayout, *, with_world: bool) -> tuple[dict[str, Path], dict[str, int]]:
-    """(files to archive by path in the run, number left out by reason). Raises StateError for anything that is not a plain file.
+def chosen_files(layout: RunLayout, *, with_world: bool) -> tuple[dict[str, str], dict[str, int]]:
+    """(where the files to archive lie, by path in the run and in its order; number left out by reason). Raises StateError for a link or a device.
 
     with_world: take the dry run's emulator along, which an unfinished dry run needs to go on.
     """
-    found: dict[str, Path] = {}
+    chosen: dict[str, os.DirEntry[str]] = {}
     left: dict[str, int] = {}
-    for name, entry in sorted(_below(layout.root, "")):
+    for name, entry in _below(layout.root):
         reason = _left_out(name, with_world=with_world)
-        if reason is not None:
-            left[reason] = left.get(reason, 0) + 1
-        elif not entry.is_file(follow_symlinks=False):
-            raise StateError(f"{name} is a link or no plain file", where=str(layout.root), hint="put the file itself there, or take the link away")
+        if reason is None:
+            chosen[name] = entry
         else:
-            found[name] = Path(entry.path)
-    return found, left
+            left[reason] = left.get(reason, 0) + 1
+    names = sorted(chosen)
+    for name in names:
+        if not chosen[name].is_file(follow_symlinks=False):
+            raise StateError(f"{name} is a link or no plain file", where=str(layout.root), hint="put the file itself there, or take the link away")
+    return {name: chosen[name].path for name in names}, left
 
 
-def _below(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _below(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Everything below that is no folder, by path in the run; what kind it is costs no further look at the disk."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(entry.path, f"{name}/")
-            else:
-                yield name, entry
+    folders = [("", str(root))]
+    while folders:
+        prefix, folder = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    yield prefix + entry.name, entry
 
 
 def _left_out(name: str, *, with_world: bool) -> str | None:
@@ -120,20 +125,20 @@ def unseen(name: str, blocks: Iterable[bytes]) -> Iterable[bytes]:
     return blocks
 
 
-def fingerprints(files: Mapping[str, Path], instead: Mapping[str, bytes], *, sight: Sight = unseen) -> dict[str, Fingerprint]:
+def fingerprints(files: Mapping[str, str], instead: Mapping[str, bytes], *, sight: Sight = unseen) -> dict[str, Fingerprint]:
     """Of every file, read now and once. instead: contents that take the place of a file's own."""
     return {name: _fingerprint(sight(name, [instead[name]] if name in instead else _blocks(files[name]))) for name in sorted(files)}
 
 
-def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, Path], instead: Mapping[str, bytes]) -> ArchiveFile:
+def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, str], instead: Mapping[str, bytes]) -> ArchiveFile:
     """Durably write the files that the manifest lists, and the manifest; returns what the archive itself is."""
     with replacing(target) as file:
         with zipfile.ZipFile(file, "w") as archive:
-            _add(archive, MANIFEST, [encode_manifest(manifest)])
+            _add(archive, file, MANIFEST, [encode_manifest(manifest)])
             for name, one in manifest.files.items():
-                _add(archive, name, [instead[name]] if name in instead else _blocks(files[name]), size=one.size)
+                _add(archive, file, name, [instead[name]] if name in instead else _blocks(files[name]), size=one.size)
             file.flush()
-            _add(archive, SEAL, [encode_json(raw_digests(Path(file.name), archive))])
+            _add(archive, file, SEAL, [encode_json(raw_digests(Path(file.name), archive))])
             archive.comment = COMMENT + b"0" * DIGITS
         whole = _seal(file)
     return ArchiveFile(name=target.name, size=target.stat().st_size, sha256=whole)
@@ -166,10 +171,13 @@ def _fingerprint(blocks: Iterable[bytes]) -> Fingerprint:
     return Fingerprint(size=size, sha256=state.hexdigest())
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK):
+def _blocks(path: str) -> Iterator[bytes]:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        while block := os.read(fd, BLOCK):
             yield block
+    finally:
+        os.close(fd)
 
 
 def member(name: str) -> zipfile.ZipInfo:
@@ -181,12 +189,28 @@ def member(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _add(archive: zipfile.ZipFile, name: str, blocks: Iterable[bytes], *, size: int = 0) -> None:
+def _add(archive: zipfile.ZipFile, file: IO[bytes], name: str, blocks: Iterable[bytes], *, size: int = 0) -> None:
+    """Write one member. file: the archive's own. size: of a file, in bytes."""
     info = member(name)
+    if size <= BLOCK:
+        _add_whole(archive, file, info, b"".join(blocks))
+        return
     info.file_size = size  # decides whether the header has room for a size over 4 GB
     with archive.open(info, "w") as into:
         for block in blocks:
             into.write(block)
+
+
+def _add_whole(archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo, data: bytes) -> None:
+    """As `ZipFile.open` would, which writes a header, goes back for the checksum, and takes half as long again over thousands of small members."""
+    packed = zlib.compress(data, wbits=-zlib.MAX_WBITS)
+    info.CRC, info.file_size, info.compress_size = zlib.crc32(data), len(data), len(packed)
+    info.header_offset = file.tell()
+    file.write(info.FileHeader(zip64=False))
+    file.write(packed)
+    archive.start_dir = file.tell()
+    archive.filelist.append(info)
+    archive.NameToInfo[info.filename] = info
 
 
 def _seal(file: IO[bytes]) -> str:

@@ -51,6 +51,19 @@ def test_the_same_run_gives_the_same_bytes_and_comes_back_whole(tmp_path: Path) 
     assert archived(tmp_path / "b").read_bytes() == first
 
 
+def test_members_lie_in_an_archive_as_zipfile_writes_them(tmp_path: Path) -> None:
+    made = make_run(tmp_path)
+    (made.layout.root / "notes.txt").write_bytes(b"a line of a file that is written in more than one piece\n" * 40_000)
+    (made.layout.root / "empty.txt").touch()
+    path, again = archived(tmp_path), io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(again, "w") as copy:
+        for info in archive.infolist():
+            with copy.open(member(info.filename), "w") as into:
+                into.write(archive.read(info))
+        copy.comment = archive.comment
+    assert path.read_bytes() == again.getvalue()
+
+
 def test_a_flipped_byte_anywhere_is_noticed_and_the_member_it_stands_in_is_named(tmp_path: Path) -> None:
     make_run(tmp_path)
     path = archived(tmp_path)
