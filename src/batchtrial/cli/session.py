@@ -25,7 +25,7 @@ from batchtrial.run.loop import Finished, Services, execute
 from batchtrial.run.migration import Migration
 from batchtrial.run.options import window
 from batchtrial.run.plan import NAMES, check_beginning
-from batchtrial.run.saved import first_flags, saved_config, saved_text
+from batchtrial.run.saved import first_flags, saved, saved_text
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
 from batchtrial.state.layout import RunLayout
@@ -49,8 +49,8 @@ def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
         return load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env)
     if ask.config is not None:
         return load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env)
-    saved_config(layout)  # raises with the fix when the file is no config any more
-    return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={})
+    got = saved(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
+    return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
 
 
 def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared_dir: Path | None, is_forced: bool) -> None:

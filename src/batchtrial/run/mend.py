@@ -20,7 +20,7 @@ from batchtrial.run.plan import PHASES
 from batchtrial.run.saved import synthesised_state
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.state import entries
-from batchtrial.state.files import PhaseRecord, RunState
+from batchtrial.state.files import PhaseRecord, RunState, Shelf
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.ledger import Ledger, fsync_folder
 from batchtrial.state.repair import folder_of
@@ -101,7 +101,7 @@ def _state_and_manifests(found: Diagnosis, clock: Callable[[], datetime]) -> lis
         if state is None:
             fresh = RunState(run_id=layout.run_id, config_hash=config_hash(found.config), mode=found.config.mode)
             state = synthesised_state(fresh, ledger.notes)
-        snapshots = Snapshots(layout, state, ledger, clock=clock)
+        snapshots = Snapshots(layout, state, ledger, Shelf(), clock=clock)
         before = _manifests(layout)
         view = look(layout, found.config, ledger.parts, Stamps(layout.root, layout.stamps), found.codec.limits)
         if view.trials and view.build is not None:

@@ -33,7 +33,7 @@ from batchtrial.sources import default_metric
 from batchtrial.state import upgrade
 from batchtrial.state.entries import Counts, Entry
 from batchtrial.state.entries import encode as encode_entry
-from batchtrial.state.files import PhaseRecord, PreparedFile, PreparedManifest, RunState, Shard, load, save
+from batchtrial.state.files import PhaseRecord, PreparedFile, PreparedManifest, RunState, Shard, Shelf, load, save
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.ledger import Ledger
 from batchtrial.state.store import Stamps, fingerprint, write_bytes
@@ -218,7 +218,7 @@ class Migration:
         ledger = Ledger(layout.ledger, clock=self.clock)
         try:
             view = look(layout, config, ledger.parts, Stamps(layout.root, layout.stamps), codec.limits)
-            Snapshots(layout, state, ledger, clock=self.clock).write_trials(view)
+            Snapshots(layout, state, ledger, Shelf(), clock=self.clock).write_trials(view)
         finally:
             ledger.close()
 

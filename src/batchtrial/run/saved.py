@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batchtrial.config.load import decode, encode
+from batchtrial.config.load import Loaded, decode, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, ManifestCorrupt, RunStateMissing
 from batchtrial.state.entries import Entry, latest_config, read
@@ -48,9 +48,14 @@ def saved_text(layout: RunLayout) -> str:
 
 def saved_config(layout: RunLayout) -> Config:
     """The config that the run was started with. Raises RunStateMissing, ManifestCorrupt for a file that is no config any more."""
+    return saved(layout).config
+
+
+def saved(layout: RunLayout) -> Loaded:
+    """The same, with where each setting comes from."""
     text = saved_text(layout)
     try:
-        return decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={}).config
+        return decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={})
     except ConfigError as error:
         raise _damaged(layout, error.what) from None
 

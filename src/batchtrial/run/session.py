@@ -21,7 +21,7 @@ from batchtrial.phases.base import View
 from batchtrial.providers.base import Limits
 from batchtrial.run.look import look
 from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
-from batchtrial.run.snapshots import Snapshots, load_or_none
+from batchtrial.run.snapshots import Snapshots
 from batchtrial.state.files import (
     BuildManifest,
     ControlRegistry,
@@ -67,7 +67,7 @@ class Session:
     limits: Limits
     clock: Callable[[], datetime]
     healed: list[str] = field(default_factory=list)
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: Shelf
 
     def look(self) -> View:
         """The view now; a damaged snapshot is set aside first, since everything in it can be made again."""
@@ -177,21 +177,22 @@ def _assembled(
 ) -> Session:
     if ledger.dropped_bytes:
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
-    digest = config_hash(opening.config)
+    shelf = Shelf()
     _refuse_other_items(changed, ledger)
     is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
-    _refuse_orphans(layout, ledger, state, n_torn=int(is_torn_late))
+    _refuse_orphans(layout, ledger, state, shelf, n_torn=int(is_torn_late))
     if is_torn_late:
         ledger.append(TORN, reason="the last line was torn after it had been on the disk")
         healed.append("that line was whole once; the provider is asked about every waiting part before it is sent")
     is_new = ledger.run_nonce is None
+    digest = config_hash(opening.config) if is_new or state is None or changed else state.config_hash
     if is_new:
         detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides)}
         ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=detail)
     if state is None:
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
         state = state if is_new or ledger.n_lines == 1 else synthesised_state(state, ledger.notes)
-    snapshots = Snapshots(layout, state, ledger, clock=clock, hook=hook)
+    snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
     stamps = Stamps(layout.root, layout.stamps)
     if changed:
         detail = {"config": opening.config.model_dump(mode="json"), "changed": dict(changed)}
@@ -210,6 +211,7 @@ def _assembled(
         limits=limits,
         clock=clock,
         healed=healed,
+        shelf=shelf,
     )
 
 
@@ -228,7 +230,7 @@ def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
         )
 
 
-def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, *, n_torn: int) -> None:
+def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, shelf: Shelf, *, n_torn: int) -> None:
     """A run whose ledger has lost lines must not go on: what they said was sent would be bought again. n_torn: lines known to be lost, 0 or 1."""
     why = ""
     if ledger.run_nonce is None and _was_begun(layout, state):
@@ -236,7 +238,7 @@ def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, *
     elif state is not None and state.ledger_lines > ledger.n_lines + n_torn:
         why = f"the ledger has {ledger.n_lines} lines, and had {state.ledger_lines} when run_state.json was written"
     else:
-        manifests = (load_or_none(TrialManifest, path) for path in layout.root.glob("*/results/trial_manifest.json"))
+        manifests = (shelf.intact(TrialManifest, path) for path in layout.root.glob("*/results/trial_manifest.json"))
         batches = {one.batch_id for manifest in manifests if manifest is not None for one in manifest.batches}
         unknown = sorted(filter(None, batches - ledger.owned_batches()))
         if len(unknown) > n_torn:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.errors import ManifestCorrupt
 from batchtrial.phases.base import View
 from batchtrial.state.files import (
     BatchRecord,
@@ -25,12 +24,12 @@ from batchtrial.state.files import (
     PhaseRecord,
     PromptRecord,
     RunState,
+    Shelf,
     StageRecord,
     Status,
     TrialEntry,
     TrialManifest,
     artifact,
-    load,
     save,
 )
 from batchtrial.state.layout import RunLayout
@@ -51,10 +50,12 @@ JOB_STATUS: Mapping[PartState, str] = {
 
 
 class Snapshots:
-    """The only writer of the files named above. clock: real time, UTC."""
+    """The only writer of the files named above. shelf: of the process that owns the run. clock: real time, UTC."""
 
-    def __init__(self, layout: RunLayout, state: RunState, ledger: Ledger, *, clock: Callable[[], datetime], hook: Hook = no_hook) -> None:
-        self._layout, self._ledger, self._clock, self._hook = layout, ledger, clock, hook
+    def __init__(
+        self, layout: RunLayout, state: RunState, ledger: Ledger, shelf: Shelf, *, clock: Callable[[], datetime], hook: Hook = no_hook
+    ) -> None:
+        self._layout, self._ledger, self._shelf, self._clock, self._hook = layout, ledger, shelf, clock, hook
         self.state = state
         self._written_lines = ledger.n_lines
 
@@ -111,15 +112,15 @@ class Snapshots:
         """The list of trials, a manifest for each, and the registry, once the trials are known; files that are up to date stay untouched."""
         self._write_list(view)
         for trial in view.trials:
-            if load_or_none(TrialManifest, self._layout.trial(trial.slug).manifest) is None:
+            if self._shelf.intact(TrialManifest, self._layout.trial(trial.slug).manifest) is None:
                 self.write_trial(view, trial, {})
-        if load_or_none(ControlRegistry, self._layout.control_registry) is None:
+        if self._shelf.intact(ControlRegistry, self._layout.control_registry) is None:
             self._write_registry(view)
 
     def write_trial(self, view: View, trial: Trial, stages: Mapping[str, StageRecord]) -> None:
         """Durably replace one trial's manifest; stages not named keep their record."""
         path = self._layout.trial(trial.slug).manifest
-        old = load_or_none(TrialManifest, path)
+        old = self._shelf.intact(TrialManifest, path)
         now = self._clock()
         created = old.timestamps.get("created_at", now) if old is not None else now
         known = dict(old.stage_status) if old is not None else {}
@@ -179,7 +180,7 @@ class Snapshots:
             )
             for t in view.trials
         )
-        old = load_or_none(MultiTrialManifest, self._layout.multi_trial_manifest)
+        old = self._shelf.intact(MultiTrialManifest, self._layout.multi_trial_manifest)
         if old is None or old.trials != entries:
             now = self._clock()
             created = old.created_utc if old is not None else now
@@ -230,8 +231,5 @@ def _server(path: Path) -> dict[str, Any] | None:
 
 
 def load_or_none(model: type[F], path: Path) -> F | None:
-    """The snapshot, or None when it is absent or damaged: it is about to be written anew."""
-    try:
-        return load(model, path)
-    except ManifestCorrupt:
-        return None
+    """The snapshot, or None when it is absent or damaged."""
+    return Shelf().intact(model, path)

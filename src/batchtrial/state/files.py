@@ -271,6 +271,13 @@ class Shelf:
             self._known[model, path] = mark, value
         return value
 
+    def intact(self, model: type[F], path: Path) -> F | None:
+        """As `load`, but None for a damaged file as well: it is about to be written anew."""
+        try:
+            return self.load(model, path)
+        except ManifestCorrupt:
+            return None
+
 
 def _corrupt(path: Path, why: str) -> ManifestCorrupt:
     return ManifestCorrupt(
