@@ -11,11 +11,10 @@ from batchtrial.cli.frame import framed, say
 from batchtrial.cli.look import material_of, trial_of, view_of
 from batchtrial.cli.run import experiments_dir
 from batchtrial.errors import ConfigError
-from batchtrial.phases.analyses import ANALYSES
+from batchtrial.phases.analyses import ANALYSES, analysis
 from batchtrial.phases.appendix import part
 from batchtrial.phases.document import Block, Heading, markdown
 from batchtrial.phases.figures import BANNERS
-from batchtrial.phases.optional import analysis
 
 EXAMPLES = f"""analyses: {", ".join(ANALYSES)}
 

@@ -9,9 +9,8 @@ from batchtrial.cli.wiring import Place, Wiring
 from batchtrial.config.expand import Trial
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
-from batchtrial.phases.analyses import Material
+from batchtrial.phases.analyses import Material, material
 from batchtrial.phases.base import View
-from batchtrial.phases.optional import material
 from batchtrial.run.look import look
 from batchtrial.run.saved import saved_config
 from batchtrial.state.layout import RunLayout

@@ -6,15 +6,18 @@ reason.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
+from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Floats, estimate_json, seed_of, test_json
-from batchtrial.phases.tables import Cell, Table
+from batchtrial.phases.tables import Cell, Table, load_tables
 from batchtrial.stats import (
     MixedLogit,
     VarianceShares,
@@ -36,6 +39,7 @@ THRESHOLDS: Final = tuple(step / 20 for step in range(1, 21))  # at 0 nothing wo
 TARGETS: Final = (0.01, 0.02, 0.03, 0.05, 0.1)
 POWER: Final = 0.8
 MOST_SUBGROUPS: Final = 40
+ONE_ARM: Final = "the run has one arm only: there is nothing to compare"
 NOT_A_DIFFERENCE: Final = "exploratory: a subgroup that is significant beside one that is not proves no difference between them"
 FURTHER: Final = ("overlap", "n_samples", "em_std", "f1_std", "abstain_rate_std")
 """Columns of per_item_scores.csv that the analyses need beside the metrics."""
@@ -356,3 +360,18 @@ ANALYSES: Final[Mapping[str, Callable[[Material], dict[str, Any]]]] = {
     "meta_analysis": meta,
 }
 """Name of the switch -> analysis; meta_analysis is part of significance.json and has no switch."""
+
+
+def material(view: View, trial: Trial) -> Material:
+    """What the analyses of a trial are made from."""
+    layout = view.trial_layout(trial)
+    costs, significance = (json.loads(path.read_bytes()) for path in (layout.costs, layout.significance))
+    return Material(config=view.config, tables=load_tables(view, trial, further=FURTHER), costs=costs, significance=significance)
+
+
+def analysis(name: str, given: Material) -> dict[str, Any]:
+    """The content of one analysis' file."""
+    record: dict[str, Any] = {"schema_version": 1, "analysis": name, "simulated": given.config.is_simulated}
+    if not given.tables:
+        return record | {"status": "unavailable", "reason": ONE_ARM}
+    return record | ANALYSES[name](given)

@@ -1,181 +1,19 @@
-"""costs: what each arm's answers cost, by the ledger's bill, and what a right answer costs.
-
-Tokens are in the normal form of every provider, prices from the dated table or the config's overrides, at batch rate. Writes costs.json of each
-trial. A model without a known price has no cost: null with the reason, never zero.
-"""
+"""costs: the ledger's bill and the scores in, costs.json of each trial out. What stands in it is in `spent`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-import polars as pl
-
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.money import price_for
+from batchtrial.phases.money import bill, price_for
 from batchtrial.phases.predictions import arms_in_order
-from batchtrial.prices import Price, source
-from batchtrial.records import Usage, Verdict
+from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
-from batchtrial.stats.costs import cost_effectiveness
-from batchtrial.stats.results import Estimate
 
 FORM: Final = 1
 STAGE: Final = "costs"
-NO_PRICE: Final = "the model is in no price table; add it under pricing.overrides"
-TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """An arm's saved attempts together, as the ledger has them. usd: None when an attempt has no known price."""
-
-    usage: Usage
-    usd: Decimal | None
-    reserved_usd: Decimal
-    n_attempts: int
-
-
-def bill(view: View, arm: Arm) -> Bill:
-    """Every attempt that brought results, whatever became of its rows."""
-    usage, usd, reserved, n = Usage(), Decimal(0), Decimal(0), 0
-    is_priced = True
-    for shard in view.shards(arm):
-        record = view.parts.get(shard.part)
-        for attempt in record.attempts if record is not None else ():
-            if attempt.is_saved:
-                usage += Usage(**attempt.usage)
-                reserved += attempt.reserved_usd
-                is_priced &= attempt.cost_usd is not None
-                usd += attempt.cost_usd or Decimal(0)
-                n += 1
-    return Bill(usage=usage, usd=usd if is_priced else None, reserved_usd=reserved, n_attempts=n)
-
-
-def money(value: Decimal | float | None) -> float | None:
-    """Dollars to a millionth of a cent, as JSON has them."""
-    return None if value is None else round(float(value), 8)
-
-
-def _interval(estimate: Estimate) -> dict[str, Any]:
-    record: dict[str, Any] = {"usd": money(estimate.value), "ci": [money(estimate.ci_low), money(estimate.ci_high)], "method": estimate.method}
-    if estimate.reason is not None:
-        record["reason"] = estimate.reason
-    if estimate.warnings:
-        record["warnings"] = list(estimate.warnings)
-    return record
-
-
-def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
-    """One row per (item_key, condition, temp): dollars of all its samples and right answers among them."""
-    layout = view.trial_layout(trial)
-    long_from = price.long_from
-    rows = pl.scan_csv(
-        layout.predictions,
-        schema_overrides=dict.fromkeys(("dataset", "item_id", "condition"), pl.String) | dict.fromkeys(TOKENS, pl.Int64) | {"temp": pl.Float64},
-    ).select("dataset", "item_id", "condition", "temp", *(pl.col(name).fill_null(0) for name in TOKENS))
-    dollars = _dollars(price)
-    if price.long is not None and long_from is not None:
-        dollars = pl.when(pl.col("prompt_tokens") > long_from).then(_dollars(price.long)).otherwise(dollars)
-    key = pl.concat_str("dataset", pl.lit("|"), "item_id").alias("item_key")
-    costs = rows.select(key, "condition", "temp", dollars.alias("usd")).group_by("item_key", "condition", "temp").agg(pl.col("usd").sum())
-    scores = pl.scan_csv(layout.scores, schema_overrides={"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64})
-    right = scores.select("item_key", "condition", "temp", (pl.col("em") * pl.col("n_samples")).alias("right"))
-    return costs.join(right, on=("item_key", "condition", "temp"), how="left").sort("item_key", "temp", "condition").collect()
-
-
-def _dollars(price: Price) -> pl.Expr:
-    fresh = pl.col("prompt_tokens") - pl.col("cached_tokens") - pl.col("cache_write_tokens")
-    rates = (price.input_per_mtok, price.cached_per_mtok, price.cache_write_per_mtok, price.output_per_mtok)
-    amounts = (fresh, pl.col("cached_tokens"), pl.col("cache_write_tokens"), pl.col("completion_tokens"))
-    return pl.sum_horizontal(amount * (float(rate) / 1e6) for amount, rate in zip(amounts, rates, strict=True))
-
-
-def effectiveness(view: View, trial: Trial, price: Price) -> dict[str, Any]:
-    """Per temperature: dollars per right answer of each arm, and per additional right answer, each with an interval."""
-    level = 1 - view.config.stats.alpha
-    table = per_item(view, trial, price)
-    found = {}
-    for temp in trial.temps:
-        wide = table.filter(pl.col("temp") == temp).pivot(on="condition", index="item_key", values=["usd", "right"])
-        if not {"usd_treatment", "usd_control"} <= set(wide.columns):
-            continue
-        columns = (
-            wide[name].fill_null(float("nan")).to_numpy().astype(np.float64)
-            for name in ("usd_treatment", "usd_control", "right_treatment", "right_control")
-        )
-        got = cost_effectiveness(*columns, level=level)
-        found[f"{temp:.1f}"] = {
-            "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
-            "extra_usd_per_item": _interval(got.cost_usd),
-            "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
-            "trade": got.trade,
-            "is_clear": got.is_clear,
-        }
-    return found
-
-
-def costs_file(view: View, trial: Trial) -> dict[str, Any]:
-    """The content of costs.json."""
-    config = view.config
-    price = price_for(config, trial.model)
-    bills = {arm.stem: bill(view, arm) for arm in arms_in_order(trial)}
-    total = Usage()
-    for one in bills.values():
-        total += one.usage
-    usd = (
-        None
-        if price is None or any(one.usd is None for one in bills.values())
-        else sum((one.usd or Decimal(0) for one in bills.values()), Decimal(0))
-    )
-    return {
-        "schema_version": 2,
-        "simulated": config.is_simulated,
-        "prompt_tokens": total.input_tokens,
-        "completion_tokens": total.output_tokens,
-        "total_tokens": total.input_tokens + total.output_tokens,
-        "cached_tokens": total.cached_tokens,
-        "cache_write_tokens": total.cache_write_tokens,
-        "reasoning_tokens": total.reasoning_tokens,
-        "usd": money(usd),
-        "reason": NO_PRICE if usd is None else None,
-        "usage_source": "the ledger: every attempt whose results were fetched",
-        "pricing": _pricing(config.backend, config.provider.pricing_key or trial.model, price),
-        "arms": {arm.stem: _arm(view, arm, bills[arm.stem]) for arm in arms_in_order(trial)},
-        "effectiveness": effectiveness(view, trial, price) if price is not None else None,
-    }
-
-
-def _arm(view: View, arm: Arm, one: Bill) -> dict[str, Any]:
-    users = sum(arm in trial.arms for trial in view.trials)
-    return {
-        "condition": arm.condition,
-        "temp": arm.temp,
-        "requests": sum(shard.lines for shard in view.shards(arm)),
-        "prompt_tokens": one.usage.input_tokens,
-        "completion_tokens": one.usage.output_tokens,
-        "usd": money(one.usd),
-        "estimate_usd": money(one.reserved_usd) if one.usd is not None else None,
-        "attempts": one.n_attempts,
-        "shared_by_trials": users,
-    }
-
-
-def _pricing(provider: str, key: str, price: Price | None) -> dict[str, Any]:
-    table = source()
-    record: dict[str, Any] = {"provider": provider, "model_key": key, "rate_type": "batch", "table_found": price is not None}
-    if price is not None:
-        record |= {
-            "input_rate_per_mtok": float(price.input_per_mtok),
-            "output_rate_per_mtok": float(price.output_per_mtok),
-            "cached_rate_per_mtok": float(price.cached_per_mtok),
-            "cache_write_rate_per_mtok": float(price.cache_write_per_mtok),
-            "provenance": price.provenance,
-        }
-    return record | {"table": {"source": table.name, "version": table.version, "prices_on": table.prices_on, "newest_entry": table.newest_entry}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +38,8 @@ class Costs:
         return over_trials(self, view)
 
     def run(self, work: Work) -> None:
+        from batchtrial.phases.spent import costs_file  # here, since a verdict needs no numbers
+
         for trial, inputs in work.due(self):
             path = work.view.trial_layout(trial).costs
             write_bytes(path, encode_json(costs_file(work.view, trial)), hook=work.hook)

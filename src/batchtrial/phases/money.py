@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.phases.base import View
 from batchtrial.prices import Price, cost_usd, price_of
 from batchtrial.records import Usage
 from batchtrial.state.files import Shard
@@ -72,3 +74,29 @@ class Purse:
             return True
         self.refusal = f"the budget of ${budget:g} does not cover {part}: ${committed:.4f} is spent or in flight, it may cost ${reserve:.4f} more"
         return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """An arm's saved attempts together, as the ledger has them. usd: None when an attempt has no known price."""
+
+    usage: Usage
+    usd: Decimal | None
+    reserved_usd: Decimal
+    n_attempts: int
+
+
+def bill(view: View, arm: Arm) -> Bill:
+    """Every attempt that brought results, whatever became of its rows."""
+    usage, usd, reserved, n = Usage(), Decimal(0), Decimal(0), 0
+    is_priced = True
+    for shard in view.shards(arm):
+        record = view.parts.get(shard.part)
+        for attempt in record.attempts if record is not None else ():
+            if attempt.is_saved:
+                usage += Usage(**attempt.usage)
+                reserved += attempt.reserved_usd
+                is_priced &= attempt.cost_usd is not None
+                usd += attempt.cost_usd or Decimal(0)
+                n += 1
+    return Bill(usage=usage, usd=usd if is_priced else None, reserved_usd=reserved, n_attempts=n)

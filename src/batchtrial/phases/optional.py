@@ -5,37 +5,18 @@ They come after costs, since one of them sets the costs against the effects. Swi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from batchtrial.config.expand import Trial
-from batchtrial.phases.analyses import ANALYSES, FURTHER, Material
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.tables import load_tables
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
 FORM: Final = 1
 STAGE: Final = "optional"
 OFF: Final = Verdict(status="off", reason="no analysis is switched on under `optional` in the config")
-ONE_ARM: Final = "the run has one arm only: there is nothing to compare"
-
-
-def material(view: View, trial: Trial) -> Material:
-    """What the analyses of a trial are made from."""
-    layout = view.trial_layout(trial)
-    costs, significance = (json.loads(path.read_bytes()) for path in (layout.costs, layout.significance))
-    return Material(config=view.config, tables=load_tables(view, trial, further=FURTHER), costs=costs, significance=significance)
-
-
-def analysis(name: str, given: Material) -> dict[str, Any]:
-    """The content of one analysis' file."""
-    record: dict[str, Any] = {"schema_version": 1, "analysis": name, "simulated": given.config.is_simulated}
-    if not given.tables:
-        return record | {"status": "unavailable", "reason": ONE_ARM}
-    return record | ANALYSES[name](given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +44,8 @@ class Optional:
     def run(self, work: Work) -> None:
         if not work.config.optional.switched_on:
             return
+        from batchtrial.phases.analyses import analysis, material  # here, since a verdict needs no numbers
+
         for trial, inputs in work.due(self):
             given, paths = material(work.view, trial), list[Path]()
             for name in work.config.optional.switched_on:

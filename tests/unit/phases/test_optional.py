@@ -15,7 +15,9 @@ from tests.unit.phases.world import World, closed_items, open_items, world
 from batchtrial.cli import analyze
 from batchtrial.config.expand import Arm
 from batchtrial.phases import costs, optional, parse, report, score, stats
+from batchtrial.phases.analyses import analysis, material
 from batchtrial.phases.joint import joint_correction
+from batchtrial.phases.significance import significance
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
@@ -224,12 +226,12 @@ def test_the_order_of_the_rows_never_shows(tmp_path: Path, seed: int) -> None:
         finished(w)
         view, trial = w.view, w.trial
         layout = view.trial_layout(trial)
-        given = optional.material(view, trial)
-        before = [stats.significance(view, trial), *(optional.analysis(name, given) for name in ALL)]
+        given = material(view, trial)
+        before = [significance(view, trial), *(analysis(name, given) for name in ALL)]
         frame = pl.read_csv(layout.scores, infer_schema_length=None)
         frame[np.random.default_rng(seed).permutation(frame.height)].write_csv(layout.scores)
-        given = optional.material(view, trial)
-        after = [stats.significance(view, trial), *(optional.analysis(name, given) for name in ALL)]
+        given = material(view, trial)
+        after = [significance(view, trial), *(analysis(name, given) for name in ALL)]
         assert json.dumps(after) == json.dumps(before)
 
 

@@ -1,0 +1,289 @@
+"""Per-item scores in, the content of significance.json out: every comparison with its family, p-values, interval, method and warnings.
+
+Pairs are items: samples were averaged inside item and condition by score. What was declared in the config is tested as declared; everything else
+is exploratory and says so. Nothing here computes a statistic: `batchtrial.stats` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from batchtrial.config.expand import Trial
+from batchtrial.config.model import Config
+from batchtrial.config.model import Endpoint as Declared
+from batchtrial.phases.analyses import dataset_meta
+from batchtrial.phases.base import View
+from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.tables import Cell, Kind, Table, load_tables
+from batchtrial.stats import (
+    AnalysisPlan,
+    Endpoint,
+    Finding,
+    Judgement,
+    check_followed,
+    cohen_dav,
+    cohen_dz,
+    hodges_lehmann,
+    judge_findings,
+    selective_difference,
+    selective_risk,
+    verdict,
+    wilcoxon,
+)
+from batchtrial.stats.wording import followed, sentence
+
+FAMILIES: Final = ("metrics", "datasets", "temperatures")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A cell with its comparison. secondary: the statistics beside it, as JSON."""
+
+    cell: Cell
+    one: Comparison
+    secondary: dict[str, Any]
+
+
+def better_when_higher(metric: str, declared: Declared | None = None) -> bool:
+    """Direction of a metric: as declared, else up for right answers and the user's own, down for the rates of what goes wrong."""
+    if declared is not None and declared.higher_is_better is not None:
+        return declared.higher_is_better
+    return metric not in ("abstained", "false_answer", "unsupported")
+
+
+def endpoint(declared: Declared, temp: float) -> Endpoint:
+    """A declared endpoint in the words of the statistics."""
+    cell = Cell(metric=declared.metric, kind=declared.kind, temp=temp)
+    goal = declared.goal or ("noninferiority" if declared.margin is not None else "superiority")
+    return Endpoint(
+        name=cell.name,
+        label=cell.label,
+        goal=goal,
+        margin=declared.margin,
+        higher_is_better=better_when_higher(declared.metric, declared),
+    )
+
+
+def analysis_plan(config: Config, temp: float) -> AnalysisPlan:
+    """The plan as the config declares it, before any result exists. temp: the trial's first temperature."""
+    return AnalysisPlan(
+        primary=endpoint(config.stats.primary, temp),
+        confirmatory=tuple(endpoint(one, temp) for one in config.stats.confirmatory),
+        exploratory=FAMILIES,
+        alpha=config.stats.alpha,
+        cluster="cluster" if config.stats.clusters == "auto" else None,
+    )
+
+
+def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str | None]]:
+    """Every cell with its exploratory family (None: declared), each once."""
+    seen: set[str] = set()
+    for cell in plan_cells:
+        seen.add(cell.name)
+        yield cell, None
+    for place, (temp, table) in enumerate(tables.items()):
+        for metric in table.metrics:
+            for kind in table.kinds_of(metric):
+                cell = Cell(metric=metric, kind=kind, temp=temp)
+                if cell.name not in seen:
+                    yield cell, "metrics" if place == 0 else "temperatures"
+        if place == 0 and len(table.dataset_names) > 1:
+            for dataset in table.dataset_names:
+                yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
+
+
+def significance(view: View, trial: Trial) -> dict[str, Any]:
+    """The content of significance.json."""
+    config, tables = view.config, load_tables(view, trial)
+    record: dict[str, Any] = {"schema_version": 2, "simulated": config.is_simulated, "temps": list(trial.temps)}
+    record["stats_config"] = config.stats.model_dump(mode="json")
+    if not tables:
+        return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}
+    first = trial.temps[0]
+    plan = analysis_plan(config, first)
+    if tables[first].clusters is None:
+        plan = replace(plan, cluster=None)
+    plan = in_units(plan, config, tables[first])
+    declared = tuple(Cell(metric=one.metric, kind=one.kind, temp=first) for one in (config.stats.primary, *config.stats.confirmatory))
+    by_name = {one.name: one for one in plan.declared}
+    compared: dict[str, Compared] = {}
+    findings = []
+    for cell, family in cells(tables, declared):
+        paired = tables[cell.temp].pick(cell)
+        if paired is None:
+            continue
+        one = compare(
+            paired,
+            level=1 - config.stats.alpha,
+            seed=seed_of(config.stats.random_seed, cell.name),
+            flips=config.stats.permutation_samples,
+            endpoint=by_name.get(cell.name),
+        )
+        compared[cell.name] = Compared(cell=cell, one=one, secondary={} if cell.dataset else _secondary(paired))
+        findings.append(_finding(cell, one, family, is_share=tables[cell.temp].is_share(cell.metric)))
+    judgements = judge_findings(plan, findings)
+    if config.stats.exploratory == "none":
+        judgements = tuple(uncorrected(one, plan) for one in judgements)
+    check = check_followed(plan, findings, plan.cluster)
+    headline = next((j for j in judgements if j.standing == "primary"), None)
+    return record | {
+        "plan": {
+            "hash": analysis_plan(config, first).fingerprint(),
+            "primary": by_name[plan.primary.name].label if plan.primary is not None else None,
+            "confirmatory": [one.label for one in plan.confirmatory],
+            "followed": check.followed,
+            "statement": followed(check, plan),
+            "missing": list(check.missing),
+        },
+        "headline": None if headline is None else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentence(headline)},
+        "tests": [_test(j, compared[j.finding.name]) for j in judgements],
+        "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
+    }
+
+
+def in_units(plan: AnalysisPlan, config: Config, table: Table) -> AnalysisPlan:
+    """The plan with each endpoint in the unit of its metric, which only the scores tell; what was declared and hashed is the same."""
+    units = [table.is_share(one.metric) for one in (config.stats.primary, *config.stats.confirmatory)]
+    known = [replace(one, is_share=is_share) for one, is_share in zip(plan.declared, units, strict=True)]
+    return replace(plan, primary=known[0], confirmatory=tuple(known[1:]))
+
+
+def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
+    """An exploratory judgement by its raw p, as `exploratory: none` asks for; declared endpoints keep theirs."""
+    if one.standing in ("primary", "confirmatory"):
+        return one
+    decided = verdict(one.endpoint, one.standing, one.finding.estimate, difference_p=one.p_raw, margin_p=None, plan=plan)
+    return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
+
+
+def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool) -> Finding:
+    return Finding(
+        name=cell.name,
+        estimate=one.estimate,
+        test=one.test,
+        family=family,
+        margin_test_p=None if one.margin is None else one.margin.p_value,
+        label=cell.label,
+        higher_is_better=better_when_higher(cell.metric),
+        is_share=is_share,
+    )
+
+
+def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
+    cell, one = compared.cell, compared.one
+    record: dict[str, Any] = {
+        "name": cell.name,
+        "label": cell.label,
+        "metric": cell.metric,
+        "kind": cell.kind,
+        "temp": cell.temp,
+        "dataset": cell.dataset,
+        "standing": judgement.standing,
+        "family": judgement.family,
+        "m": judgement.m,
+        "correction": judgement.correction,
+        "decided_by": judgement.endpoint.decided_by,
+        "p_raw": judgement.p_raw,
+        "p_adjusted": judgement.p_adjusted,
+        "verdict": judgement.verdict,
+        "is_claim": judgement.is_claim,
+        "is_share": judgement.finding.is_share,
+        "sentence": sentence(judgement),
+        "estimate": estimate_json(one.estimate),
+        "test": test_json(one.test),
+        "arms": {name: estimate_json(arm) for name, arm in one.arms.items()},
+        "pairs": {
+            "n": one.missing.n_pairs,
+            "dropped": one.missing.dropped,
+            "only_treatment_missing": one.missing.only_treatment_missing,
+            "only_control_missing": one.missing.only_control_missing,
+            "both_missing": one.missing.both_missing,
+            "p_missing": one.missing.test.p_value,
+        },
+        "n_clusters": one.n_clusters,
+        "design_effect": one.design_effect,
+        "warnings": list(dict.fromkeys((*one.warnings, *judgement.warnings))),
+    }
+    if one.counts is not None:
+        record["counts"] = dict(zip(("both_right", "treatment_only", "control_only", "both_wrong"), one.counts, strict=True))
+        record |= {"mcnemar_exact_p": one.exact.p_value if one.exact else None, "odds_ratio": estimate_json(one.odds)}
+    if one.margin is not None:
+        record["margin"] = {"low": one.margin.low, "high": one.margin.high, "alpha": one.margin.alpha, "p_value": one.margin.p_value}
+    return record
+
+
+def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compared: dict[str, Compared], config: Config) -> dict[str, Any]:
+    """Per kind of question, in the earlier system's keys: McNemar on exact match, every metric, selective risk, meta-analysis over datasets."""
+    # Of the difference, like everything in these blocks: what a margin test says stands with the endpoint that declared it.
+    q_values = {j.finding.name: j.p_adjusted for j in judgements if j.endpoint.decided_by == "difference"}
+    blocks: dict[str, Any] = {}
+    for kind in table.kinds():
+        em = compared.get(Cell(metric="em", kind=kind, temp=temp).name)
+        block: dict[str, Any] = {"n_items": em.one.missing.n_pairs if em else 0}
+        if em is not None and em.one.counts is not None:
+            one = em.one
+            block["mcnemar"] = {
+                "b": one.counts[1] if one.counts else None,
+                "c": one.counts[2] if one.counts else None,
+                "p_exact": one.exact.p_value if one.exact else None,
+                "p_midp": one.test.p_value if one.n_clusters is None else None,
+                "odds_ratio": estimate_json(one.odds),
+                "q_value": q_values.get(em.cell.name),
+            }
+        found = {m: compared.get(Cell(metric=m, kind=kind, temp=temp).name) for m in table.metrics}
+        block["metrics"] = {m: _metric_block(one, q_values) for m, one in found.items() if one is not None}
+        block["selective_risk"] = _selective(table, kind, temp, config)
+        blocks[kind] = block
+    if len(table.dataset_names) > 1:
+        blocks["meta"] = dataset_meta(table, temp, 1 - config.stats.alpha)
+    return blocks
+
+
+def _metric_block(compared: Compared, q_values: dict[str, float | None]) -> dict[str, Any]:
+    estimate = compared.one.estimate
+    return {
+        "n_items": compared.one.missing.n_pairs,
+        "delta_mean": estimate.value,
+        "ci_95": [estimate.ci_low, estimate.ci_high],
+        "p_value": compared.one.test.p_value,
+        "q_value": q_values.get(compared.cell.name),
+        **compared.secondary,
+    }
+
+
+def _secondary(paired: Paired) -> dict[str, Any]:
+    """What stands beside the comparison: rank statistics and standardised effects."""
+    both = paired.kept()
+    differences = both.treatment - both.control
+    ranks = wilcoxon(differences)
+    total = ranks.w_plus + ranks.w_minus
+    return {
+        "wilcoxon": test_json(ranks),
+        # As `rank_biserial` has it, from the rank sums that are there already: ranking again costs as much as the test.
+        "rank_biserial": None if differences.size == 0 else (ranks.w_plus - ranks.w_minus) / total if total else 0.0,
+        "hodges_lehmann": estimate_json(hodges_lehmann(differences)),
+        "cohens_dz": estimate_json(cohen_dz(differences)),
+        "cohens_d_av": estimate_json(cohen_dav(both.treatment, both.control)),
+    }
+
+
+def _selective(table: Table, kind: Kind, temp: float, config: Config) -> dict[str, Any] | None:
+    """Risk among answered items, where abstention is not an error but a choice."""
+    em, abstained = table.pick(Cell(metric="em", kind=kind, temp=temp)), table.pick(Cell(metric="abstained", kind=kind, temp=temp))
+    if em is None or abstained is None or em.treatment.shape != abstained.treatment.shape:
+        return None
+    level = 1 - config.stats.alpha
+    arms = {"control": (em.control, abstained.control), "treatment": (em.treatment, abstained.treatment)}
+    answered = {name: 1 - one[1] for name, one in arms.items()}
+    wrong = {name: np.minimum(answered[name], 1 - one[0]) for name, one in arms.items()}
+    each = {name: selective_risk(answered[name], wrong[name], level=level) for name in arms}
+    both = selective_difference(answered["treatment"], wrong["treatment"], answered["control"], wrong["control"], clusters=em.clusters, level=level)
+    record: dict[str, Any] = {
+        name: {"coverage": estimate_json(one.coverage), "risk": estimate_json(one.risk), "selective_accuracy": estimate_json(one.accuracy)}
+        for name, one in each.items()
+    }
+    return record | {"difference": {"risk": estimate_json(both.risk), "test": test_json(both.test), "coverage": estimate_json(both.coverage)}}
