@@ -21,7 +21,7 @@ from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.items import load_prepared, place
 from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Item, Verdict
-from batchtrial.state.files import BuildManifest, Shard, artifact, save
+from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save
 from batchtrial.state.store import Fingerprint, replacing, write_bytes
 
 name = "build"
@@ -152,8 +152,8 @@ def verdict(view: View) -> Verdict:
     return Verdict(status="done", reason=f"{len(view.build.shards)} parts with {n} requests as published")
 
 
-def _is_intact(view: View, want: Fingerprint) -> bool:
-    got = view.stamps.of(view.layout.root / getattr(want, "path", ""))
+def _is_intact(view: View, want: Artifact) -> bool:
+    got = view.stamps.of(f"{view.layout.root.as_posix()}/{want.path}")
     return got is not None and got.sha256 == want.sha256
 
 

@@ -10,7 +10,7 @@ from batchtrial.phases.base import View, Work
 from batchtrial.phases.queue import Queue
 from batchtrial.phases.refetch import fetch_again
 from batchtrial.records import Verdict
-from batchtrial.state.layout import result_file
+from batchtrial.state.layout import result_name
 from batchtrial.state.machine import PartState
 
 name = "poll"
@@ -38,16 +38,16 @@ def verdict(view: View) -> Verdict:
 
 def damaged_files(view: View) -> list[str]:
     """Result files of saved attempts that are gone or differ from what was fetched, relative to the run."""
-    found = []
+    found, root = [], view.layout.root.as_posix()
     for arm in arms_of(view.trials):
         for shard in view.shards(arm):
             record = view.parts.get(shard.part)
             for attempt in record.attempts if record is not None else ():
                 if attempt.is_saved:
-                    path = result_file(view.layout.root / arm.part_folder(shard.part_index), attempt.number)
-                    got = view.stamps.of(path)
+                    path = f"{arm.part_folder(shard.part_index)}/{result_name(attempt.number)}"
+                    got = view.stamps.of(f"{root}/{path}")
                     if got is None or got.sha256 != attempt.sha256:
-                        found.append(path.relative_to(view.layout.root).as_posix())
+                        found.append(path)
     return found
 
 

@@ -248,6 +248,11 @@ class RunLayout:
         return TrialLayout(self.root / slug)
 
 
+def result_name(attempt: int) -> str:
+    """Name of the result lines of one attempt: results.jsonl for the first, results_a2.jsonl and so on for later ones."""
+    return "results.jsonl" if attempt == 1 else f"results_a{attempt}.jsonl"
+
+
 def result_file(part_folder: Path, attempt: int) -> Path:
-    """Result lines of one attempt as received: results.jsonl for the first, results_a2.jsonl and so on for later ones."""
-    return part_folder / ("results.jsonl" if attempt == 1 else f"results_a{attempt}.jsonl")
+    """Result lines of one attempt as received."""
+    return part_folder / result_name(attempt)

@@ -74,8 +74,12 @@ def encode_json(value: object) -> bytes:
 
 def is_unchanged(path: Path | str, want: Fingerprint) -> bool:
     """Whether the file's bytes are those that were published. Its size first: a cut file need not be read. Raises FileNotFoundError."""
-    status = os.stat(path)  # noqa: PTH116 -- a Path made for each of thousands of names takes as long as the look at the disk
+    status = _status(path)
     return stat.S_ISREG(status.st_mode) and status.st_size == want.size and fingerprint(path).sha256 == want.sha256
+
+
+def _status(path: Path | str) -> os.stat_result:
+    return os.stat(path)  # noqa: PTH116 -- a Path made for each of thousands of names takes longer than the look at the disk
 
 
 def fingerprint(path: Path | str) -> Fingerprint:
@@ -110,15 +114,15 @@ class Stamps:
         except (FileNotFoundError, ValidationError):
             self._is_dirty = True
 
-    def of(self, path: Path) -> Fingerprint | None:
-        """The file's fingerprint; None when there is no such file."""
+    def of(self, path: Path | str) -> Fingerprint | None:
+        """The file's fingerprint; None when there is no such file. path: as text with slashes where thousands are asked for."""
         try:
-            status = path.stat()
+            status = _status(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         name = self._name(path)
         known = self._known.get(name)
-        if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
+        if known is not None and known[0] == status.st_size and known[1] == status.st_mtime_ns:
             return Fingerprint(size=known[0], sha256=known[2])
         got = fingerprint(path)
         self._known[name] = (status.st_size, status.st_mtime_ns, got.sha256)
@@ -131,10 +135,10 @@ class Stamps:
         self._known[self._name(path)] = (status.st_size, status.st_mtime_ns, got.sha256)
         self._is_dirty = True
 
-    def _name(self, path: Path) -> str:
+    def _name(self, path: Path | str) -> str:
         """Relative to the run; a question set's own file lies elsewhere and keeps its path."""
-        name = path.as_posix()
-        return name[len(self._prefix) :] if name.startswith(self._prefix) else path.resolve().as_posix()
+        name = path if isinstance(path, str) else path.as_posix()
+        return name[len(self._prefix) :] if name.startswith(self._prefix) else Path(path).resolve().as_posix()
 
     def save(self) -> None:
         """Write the cache when it has changed."""
