@@ -156,5 +156,4 @@ def _note_done(session: Session, phase: Phase) -> None:
 def outcome_counts(view: View) -> Counts:
     """Final outcomes of every settled request of the run."""
     shards = view.build.shards if view.build is not None else {}
-    counts = (view.parts[part].counts for part in shards if part in view.parts)
-    return sum((one for one in counts if one is not None), Counts())
+    return Counts.of_all(view.parts[part].counts for part in shards if part in view.parts)

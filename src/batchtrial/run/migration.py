@@ -209,7 +209,7 @@ class Migration:
         save(self.layout.run_state, state)
         numbered = (entry.but(seq=number) for number, entry in enumerate(entries, 1))
         write_bytes(self.layout.ledger, b"".join(encode_entry(entry) for entry in numbered))
-        return sum((part.tally.counts for part in parts), Counts())
+        return Counts.of_all(part.tally.counts for part in parts)
 
     def _write_manifests(self, config: Config, codec: Provider) -> None:
         layout, state = self.layout, load(RunState, self.layout.run_state)

@@ -214,7 +214,7 @@ class Snapshots:
             temp=arm.temp,
             samples_per_item=arm.samples,
             imported_from=view.config.control_from,
-            counts=sum((r.counts for r in records if r.counts is not None), Counts()) if is_done else None,
+            counts=Counts.of_all(r.counts for r in records) if is_done else None,
         )
 
 

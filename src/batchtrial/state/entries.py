@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -38,6 +39,12 @@ class Counts(BaseModel):
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
+
+    @classmethod
+    def of_all(cls, counts: Iterable[Counts | None]) -> Counts:
+        """All of them together; None counts for nothing."""
+        found = [one for one in counts if one is not None]
+        return cls(**{name: sum([getattr(one, name) for one in found]) for name in cls.model_fields})
 
     @property
     def total(self) -> int:
