@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
+import numpy as np
+import polars as pl
 
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases.index import Index
+from batchtrial.phases.joining import Places
 from batchtrial.records import Item
+from batchtrial.scoring import Asked
 from batchtrial.state.layout import RunLayout
 
-_BOOKS: Final = 2
+_KEY: Final = ("dataset", "item_id")
 
 
 class _Name(msgspec.Struct, gc=False):
@@ -40,64 +44,77 @@ _row = msgspec.json.Decoder(_Row).decode
 
 
 class Questions(AbstractContextManager["Questions"]):
-    """The items of a run in its order. Takes two numbers per item of memory."""
+    """The items of a run in its order. Takes three numbers per item of memory.
 
-    def __init__(self, files: Sequence[mmap.mmap | None], starts: array[int]) -> None:
-        self._files, self._starts = files, starts
+    files: open book, closed book. books, begins, ends: of each item's line, in the run's order.
+    """
+
+    def __init__(self, files: Sequence[mmap.mmap | None], books: Places, begins: Places, ends: Places) -> None:
+        self._files, self._books, self._begins, self._ends = files, books, begins, ends
         self._open = ExitStack()
         for file in files:
             if file is not None:
                 self._open.enter_context(file)
 
     @classmethod
-    def load(cls, layout: RunLayout, index: Index) -> Self:
+    def load(cls, layout: RunLayout, index: pl.DataFrame) -> Self:
         """Find every item of the index in the prepared files. Raises RunStateMissing when one is not there."""
-        places = {f"{dataset}\x1f{item_id}": place for place, (dataset, item_id) in enumerate(zip(index.dataset, index.item_id, strict=True))}
-        starts = array("q", [-1]) * len(index)
-        files = []
-        for book, path in enumerate((layout.open_book, layout.closed_book)):
-            view = _mapped(path)
-            files.append(view)
-            at = 0
-            for line in iter(view.readline, b"") if view is not None else ():
-                name = _name(line)
-                place = places.get(f"{name.dataset}\x1f{name.id}")
-                if place is not None:
-                    starts[place] = at * _BOOKS + book
-                at += len(line)
-        made = cls(files, starts)
-        if -1 in starts:
-            made.__exit__()
+        paths = (layout.open_book, layout.closed_book)
+        prepared = pl.concat([_lines(book, path) for book, path in enumerate(paths)])
+        found = index.select(*_KEY).join(prepared, on=_KEY, how="left", maintain_order="left")
+        if found["book"].has_nulls() or found.height != index.height:
             raise RunStateMissing("the prepared items are not those of the index", where="prepared/", hint="run with --from_step prepare")
-        return made
+        return cls([_mapped(path) for path in paths], *(found[name].to_numpy() for name in ("book", "begin", "end")))
+
+    def asked(self, begin: int, end: int) -> list[Asked]:
+        """What scoring needs of the items of places begin .. end; half the time of `read`."""
+        return [_row(line) for _, line in self._lines_of(begin, end)]
 
     def read(self, begin: int, end: int) -> list[Item]:
         """Items of places begin .. end."""
-        items = []
-        for start in self._starts[begin:end]:
-            at, book = divmod(start, _BOOKS)
+        return [
+            Item(
+                dataset=row.dataset,
+                item_id=row.id,
+                kind="closed" if book else "open",
+                question=row.question,
+                answers=row.answers,
+                context=row.context,
+                is_unanswerable=row.is_unanswerable,
+                cluster=row.cluster,
+                distractors=row.distractors,
+            )
+            for book, line in self._lines_of(begin, end)
+            for row in (_row(line),)
+        ]
+
+    def _lines_of(self, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+        chosen = slice(begin, end)
+        for book, first, last in zip(self._books[chosen].tolist(), self._begins[chosen].tolist(), self._ends[chosen].tolist(), strict=True):
             file = self._files[book]
             if file is None:
                 raise RunStateMissing("a prepared file is gone", where="prepared/", hint="run with --from_step prepare")
-            file.seek(at)
-            row = _row(file.readline())
-            items.append(
-                Item(
-                    dataset=row.dataset,
-                    item_id=row.id,
-                    kind="closed" if book else "open",
-                    question=row.question,
-                    answers=row.answers,
-                    context=row.context,
-                    is_unanswerable=row.is_unanswerable,
-                    cluster=row.cluster,
-                    distractors=row.distractors,
-                )
-            )
-        return items
+            yield book, file[first:last]
 
     def __exit__(self, *exc: object) -> None:
         self._open.close()
+
+
+def _lines(book: int, path: Path) -> pl.DataFrame:
+    """Which item each line of a prepared file is, and where it stands."""
+    datasets: list[str] = []
+    ids: list[str] = []
+    ends = array("q", [0])
+    # Read, not mapped: what is mapped counts as memory of ours from its first reading on.
+    with path.open("rb") if path.exists() else BytesIO() as file:
+        for line in file:
+            name = _name(line)
+            datasets.append(name.dataset)
+            ids.append(name.id)
+            ends.append(ends[-1] + len(line))
+    at = np.array(ends, dtype=np.int64)
+    names = {name: pl.Series(values, dtype=pl.String) for name, values in zip(_KEY, (datasets, ids), strict=True)}
+    return pl.DataFrame({**names, "book": np.full(len(ids), book), "begin": at[:-1], "end": at[1:]})
 
 
 def _mapped(path: Path) -> mmap.mmap | None:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import gc
 import io
 import json
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, compress, pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.index import Index, load_index
+from batchtrial.phases.index import load_index
 from batchtrial.phases.measures import MEASURES, RATES, SCORE_COLUMNS
 from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
@@ -59,11 +60,11 @@ def scorers(config: Config, prepared: PreparedManifest | None) -> dict[str, Scor
     return found
 
 
-def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions, predictions: Path) -> tuple[str, ...]:
+def user_names(by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Questions, predictions: Path) -> tuple[str, ...]:
     """Names of the numbers that the user's metrics give, found out by scoring one answer of each set. Raises ConfigError."""
     names: set[str] = set()
     for name, scorer in by_set.items():
-        if not scorer.main and not scorer.further:
+        if not scorer.needs_items:
             continue
         one = (
             pl.scan_csv(predictions, schema=schema())
@@ -73,7 +74,7 @@ def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions,
         )
         if one.height:
             item_id, text = one["item_id"][0], one["response_text"][0]
-            place = next(p for p, key in enumerate(zip(index.dataset, index.item_id, strict=True)) if key == (name, item_id))
+            place = index.select(((pl.col("dataset") == name) & (pl.col("item_id") == item_id)).arg_true().first()).item()
             item = questions.read(place, place + 1)[0]
             names |= set(scorer.score(scorer.prepare_gold(item), text or "").custom)
     clash = sorted(names & {*SCORE_COLUMNS, *MEASURES})
@@ -88,7 +89,7 @@ def user_names(by_set: Mapping[str, Scorer], index: Index, questions: Questions,
 class Desk:
     """What is needed to score any stretch of items."""
 
-    index: Index
+    index: pl.DataFrame
     questions: Questions
     scorer_by_set: Mapping[str, Scorer]
     user: tuple[str, ...]
@@ -98,17 +99,15 @@ class Desk:
     def rows(self, stretch: int) -> pl.DataFrame:
         """per_item_scores rows of a stretch of items: item by item, each with its arms in order."""
         begin = stretch * STRETCH
-        end = min(begin + STRETCH, len(self.index))
-        texts = [self._texts(number, stretch, begin, end) for number in range(len(self.arms))]
-        scores = self._scores(begin, texts)
-        facts = pl.DataFrame(
-            {
-                "place": range(begin, end),
-                "item_key": [f"{d}|{i}" for d, i in zip(self.index.dataset[begin:end], self.index.item_id[begin:end], strict=True)],
-                "type": self.index.kind[begin:end],
-                "dataset": self.index.dataset[begin:end],
-                "cluster": pl.Series([name or None for name in self.index.cluster[begin:end]], dtype=pl.String),
-            }
+        items = self.index.slice(begin, STRETCH)
+        texts = [self._texts(number, stretch, items["item_id"]) for number in range(len(self.arms))]
+        scores = self._scores(begin, items["dataset"], texts)
+        facts = items.select(
+            pl.int_range(begin, begin + items.height).alias("place"),
+            pl.concat_str("dataset", "item_id", separator="|").alias("item_key"),
+            pl.col("kind").alias("type"),
+            "dataset",
+            "cluster",
         )
         frames = [
             averaged(one, arm.samples, self.user)
@@ -118,39 +117,36 @@ class Desk:
         ]
         return pl.concat(frames).sort("place", "arm").select(*SCORE_COLUMNS, *self.user)
 
-    def _texts(self, number: int, stretch: int, begin: int, end: int) -> list[str | None]:
-        """The arm's answers to items begin .. end, in request order; None where a request did not succeed."""
+    def _texts(self, number: int, stretch: int, item_ids: pl.Series) -> list[str | None]:
+        """The arm's answers to the items of a stretch, in request order; None where a request did not succeed."""
         arm, bounds = self.arms[number]
         answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1], "item_id", "outcome", "response_text")
-        if answers["item_id"].gather_every(arm.samples).to_list() != self.index.item_id[begin:end]:
+        if not answers["item_id"].gather_every(arm.samples).equals(item_ids):
             raise RunStateMissing("predictions.csv is not in the order of the index", where=arm.name, hint="run with --from_step parse")
         texts: list[str | None] = answers.select(pl.when(pl.col("outcome") == Outcome.SUCCEEDED.value).then("response_text"))[
             "response_text"
         ].to_list()
         return texts
 
-    def _scores(self, begin: int, texts: Sequence[Sequence[str | None]]) -> list[Scores]:
+    def _scores(self, begin: int, datasets: pl.Series, texts: Sequence[Sequence[str | None]]) -> list[Scores]:
         """Scores of every arm's answers to the items from `begin` on, in their order; of all arms together, since a scorer likes many at once."""
         answers = list(chain.from_iterable(texts))
         arm_begins = [0, *accumulate(map(len, texts))]
         k = [arm.samples for arm, _ in self.arms]
         scores = Scores.lost(len(answers))
-        items = self.questions.read(begin, begin + len(texts[0]) // k[0])
-        numbers_by_set: dict[str, list[int]] = defaultdict(list)
-        for number, item in enumerate(items):
-            numbers_by_set[item.dataset].append(number)
-        for name, numbers in numbers_by_set.items():
-            scorer = self.scorer_by_set[name]
-            golds = list(zip(numbers, scorer.prepare_golds([items[number] for number in numbers]), strict=True))
-            asked = [
-                (place, gold, text)
-                for first, n in zip(arm_begins, k, strict=False)
-                for number, gold in golds
-                for place in range(first + number * n, first + number * n + n)
-                if (text := answers[place]) is not None
-            ]
-            places = [one[0] for one in asked]
-            found = scorer.score_all([one[1] for one in asked], [one[2] for one in asked])
+        read = self.questions.read if any(scorer.needs_items for scorer in self.scorer_by_set.values()) else self.questions.asked
+        items = read(begin, begin + len(datasets))
+        for name in datasets.unique(maintain_order=True):
+            scorer, numbers = self.scorer_by_set[name], (datasets == name).arg_true().to_numpy()
+            golds = scorer.prepare_golds([items[number] for number in numbers.tolist()])
+            there = [(np.array(numbers)[:, None] * n + (first + np.arange(n))).ravel().tolist() for first, n in zip(arm_begins, k, strict=False)]
+            places = list(chain.from_iterable(there))
+            asked = [answers[place] for place in places]
+            is_there = [text is not None for text in asked]
+            # Of each arm the golds again, each once for every sample.
+            of_each = chain.from_iterable(golds if n == 1 else [gold for gold in golds for _ in range(n)] for n in k)
+            places = list(compress(places, is_there))
+            found = scorer.score_all(list(compress(of_each, is_there)), [text for text in asked if text is not None])
             scores.numbers[:, places] = found.numbers
             for place, custom in zip(places, found.custom, strict=True) if self.user else ():
                 scores.custom[place] = custom
@@ -224,16 +220,29 @@ class Score:
 
     def run(self, work: Work) -> None:
         """Score every trial that is due. Raises Stopped, ConfigError, RunStateMissing."""
-        index: Index | None = None
+        index: pl.DataFrame | None = None
         for trial, inputs in work.due(self):
-            index = index or load_index(work.layout.index)
-            with Questions.load(work.layout, index) as questions:
-                # The item table has no cycles to look for, and looking through it again and again takes a tenth of the time.
-                gc.freeze()
+            index = load_index(work.layout.index) if index is None else index
+            with Questions.load(work.layout, index) as questions, cycles_collected_by_hand():
                 _run_trial(work, trial, inputs, index, questions)
 
 
-def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, questions: Questions) -> None:
+@contextmanager
+def cycles_collected_by_hand() -> Iterator[None]:
+    """Cyclic garbage is looked for when `gc.collect` is called, and what is there now is not looked through.
+
+    Neither the item table nor scoring makes cycles; to look for them every few hundred tuples takes a tenth of the time.
+    """
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _run_trial(work: Work, trial: Trial, inputs: str, index: pl.DataFrame, questions: Questions) -> None:
     layout = work.view.trial_layout(trial)
     by_set = scorers(work.config, work.view.prepared)
     desk = Desk(
@@ -244,7 +253,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: Index, questions: Q
         predictions=layout.predictions,
         arms=stretches(trial, json.loads(layout.account.read_bytes())["predictions"]),
     )
-    with work.progress.task(f"score {trial.slug}", len(index)) as step, publishing(work, layout.scores) as out:
+    with work.progress.task(f"score {trial.slug}", index.height) as step, publishing(work, layout.scores) as out:
         _write(desk, out, work, step)
     work.publish(trial, STAGE, inputs, [layout.scores])
 
@@ -258,10 +267,11 @@ def stretches(trial: Trial, record: Mapping[str, Any]) -> tuple[tuple[Arm, tuple
 
 
 def _write(desk: Desk, out: Sink, work: Work, step: Callable[[int], None]) -> None:
-    for stretch in range(-(-len(desk.index) // STRETCH)):
+    for stretch in range(-(-desk.index.height // STRETCH)):
         work.stop.check()
         rows = desk.rows(stretch)
         out.write(as_csv(rows, header=stretch == 0))
+        gc.collect()  # a user's metric may make cycles
         step(rows.height // len(desk.arms))
 
 

@@ -74,10 +74,12 @@ class Metric:
             tokens = spaced.split()
             if not ARTICLES.isdisjoint(tokens):
                 tokens = [token for token in tokens if token not in ARTICLES]
-            if tokens:
+            if len(tokens) > 1:
                 each_once = dict.fromkeys(tokens)
                 (plain if len(each_once) == len(tokens) else repeating)[f" {' '.join(tokens)} "] = None
                 words |= each_once
+            elif tokens:
+                plain[f" {tokens[0]} "] = words[tokens[0]] = None
             elif not self.drops_empty_golds:
                 plain[_EMPTY] = None
         if not plain and not repeating:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, compress, groupby
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,19 @@ class Scores(NamedTuple):
         )
 
 
+class Asked(Protocol):
+    """What an Item says about right answers. context: None in a closed-book question."""
+
+    @property
+    def answers(self) -> Sequence[str]: ...
+
+    @property
+    def context(self) -> str | None: ...
+
+    @property
+    def is_unanswerable(self) -> bool: ...
+
+
 class Gold(NamedTuple):
     """What an answer is compared with, normalised once per item.
 
@@ -108,16 +121,21 @@ class Scorer:
         """The metric's name, as the config has it."""
         return self.main[0] if self.main else self.metric.name
 
-    def prepare_gold(self, item: Item) -> Gold:
+    @property
+    def needs_items(self) -> bool:
+        """Whether golds have to be prepared from whole Items: a user's metric is given them."""
+        return bool(self.main or self.further)
+
+    def prepare_gold(self, item: Asked) -> Gold:
         """Once per item; answers of any number can be scored against it."""
         return self.prepare_golds([item])[0]
 
-    def prepare_golds(self, items: Sequence[Item]) -> list[Gold]:
+    def prepare_golds(self, items: Sequence[Asked]) -> list[Gold]:
         """`prepare_gold` of each item, and cheaper."""
         found = self.metric.all_golds([item.answers for item in items])
-        is_kept = bool(self.main or self.further)
+        is_kept = self.needs_items
         return [
-            Gold(None if item.is_unanswerable else golds, item.context if item.kind == "open" else None, item if is_kept else None)
+            Gold(None if item.is_unanswerable else golds, item.context, item if is_kept and isinstance(item, Item) else None)
             for item, golds in zip(items, found, strict=True)
         ]
 
@@ -135,7 +153,7 @@ class Scorer:
         for _, places in groupby(range(len(texts)), rounds.__getitem__):
             here = list(places)
             begin, end = here[0], here[-1] + 1
-            custom: list[dict[str, float]] = [{} for _ in here] if self.main or self.further else []
+            custom: list[dict[str, float]] = [{} for _ in here] if self.needs_items else []
             matches = self._matches(golds[begin:end], texts[begin:end], custom)
             scores.numbers[:, begin:end] = self._ruled(golds[begin:end], texts[begin:end], matches)
             if custom:

@@ -383,7 +383,7 @@ def test_item_ids_of_any_form_come_back(tmp_path: Path, name: str) -> None:
             w.settle(shard)
         w.run(parse.phase)
         assert set(table(w)["item_id"].to_list()) == {row["id"] for row in rows}
-        assert load_index(w.layout.index).item_id == table(w)["item_id"].to_list()[:3]
+        assert load_index(w.layout.index)["item_id"].to_list() == table(w)["item_id"].to_list()[:3]
 
 
 def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> None:
