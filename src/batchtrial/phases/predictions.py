@@ -7,7 +7,9 @@ shows it as it is, one that guesses may take an answer for a formula.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -15,6 +17,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.index import HASH_CHARS, fields
 from batchtrial.providers.base import Plain
 from batchtrial.records import CONDITIONS, RawResult
+from batchtrial.state.layout import TrialLayout
 
 COLUMNS: Final = (
     "custom_id",
@@ -47,6 +50,8 @@ STRETCH: Final = 4096
 """Items whose rows of one arm are read together. account.json says at which byte each such stretch begins: rows hold line ends, so that no reader
 could find one of them from the middle of the file."""
 
+STRETCHES_AT_ONCE: Final = 8
+
 
 def schema() -> dict[str, Any]:
     """Column types for polars."""
@@ -64,6 +69,14 @@ def read_stretch(path: Path, begin: int, end: int, *columns: str) -> Any:
         file.seek(begin)
         rows = pl.scan_csv(file.read(end - begin), has_header=False, schema=schema())
         return rows.select(*(columns or COLUMNS)).collect()
+
+
+def read_in_pieces(layout: TrialLayout, *columns: str) -> Iterator[Any]:
+    """Columns of the whole file, some stretches at a time, so that memory does not grow with what was answered."""
+    record = json.loads(layout.account.read_bytes())["predictions"]
+    begins = sorted(chain.from_iterable(record["stretches_begin"].values()))[::STRETCHES_AT_ONCE]
+    for begin, end in pairwise([*begins, record["bytes"]]):
+        yield read_stretch(layout.predictions, begin, end, *columns)
 
 
 def arms_in_order(trial: Trial) -> tuple[Arm, ...]:

@@ -15,7 +15,7 @@ import polars as pl
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.base import View
 from batchtrial.phases.money import Bill, bill, price_for
-from batchtrial.phases.predictions import arms_in_order
+from batchtrial.phases.predictions import arms_in_order, read_in_pieces
 from batchtrial.prices import Price, source
 from batchtrial.records import Usage
 from batchtrial.stats.costs import cost_effectiveness
@@ -43,18 +43,19 @@ def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
     """One row per (item_key, condition, temp): dollars of all its samples and right answers among them."""
     layout = view.trial_layout(trial)
     long_from = price.long_from
-    rows = pl.scan_csv(
-        layout.predictions,
-        schema_overrides=dict.fromkeys(("dataset", "item_id", "condition"), pl.String) | dict.fromkeys(TOKENS, pl.Int64) | {"temp": pl.Float64},
-    ).select("dataset", "item_id", "condition", "temp", *(pl.col(name).fill_null(0) for name in TOKENS))
     dollars = _dollars(price)
     if price.long is not None and long_from is not None:
         dollars = pl.when(pl.col("prompt_tokens") > long_from).then(_dollars(price.long)).otherwise(dollars)
     key = pl.concat_str("dataset", pl.lit("|"), "item_id").alias("item_key")
-    costs = rows.select(key, "condition", "temp", dollars.alias("usd")).group_by("item_key", "condition", "temp").agg(pl.col("usd").sum())
+    by = ("item_key", "condition", "temp")
+    pieces: list[pl.DataFrame] = [
+        rows.with_columns(pl.col(*TOKENS).fill_null(0)).select(key, "condition", "temp", dollars.alias("usd"))
+        for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", *TOKENS)
+    ]
+    costs = pl.concat(pieces).lazy().group_by(by).agg(pl.col("usd").sum())
     scores = pl.scan_csv(layout.scores, schema_overrides={"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64})
-    right = scores.select("item_key", "condition", "temp", (pl.col("em") * pl.col("n_samples")).alias("right"))
-    return costs.join(right, on=("item_key", "condition", "temp"), how="left").sort("item_key", "temp", "condition").collect()
+    right = scores.select(*by, (pl.col("em") * pl.col("n_samples")).alias("right"))
+    return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
 
 
 def _dollars(price: Price) -> pl.Expr:

@@ -67,23 +67,27 @@ class Metric:
 
     def _golds(self, answers: Iterable[str]) -> Golds:
         """Of one item's accepted answers, blanked and spaced."""
-        plain: dict[str, None] = {}
-        repeating: dict[str, None] = {}
+        plain: list[str] = []
+        repeating: list[str] = []
         words: dict[str, None] = {}
-        for spaced in dict.fromkeys(answers):
+        for spaced in answers:
             tokens = spaced.split()
             if not ARTICLES.isdisjoint(tokens):
                 tokens = [token for token in tokens if token not in ARTICLES]
-            if len(tokens) > 1:
-                each_once = dict.fromkeys(tokens)
-                (plain if len(each_once) == len(tokens) else repeating)[f" {' '.join(tokens)} "] = None
-                words |= each_once
-            elif tokens:
-                plain[f" {tokens[0]} "] = words[tokens[0]] = None
-            elif not self.drops_empty_golds:
-                plain[_EMPTY] = None
+                answer = f" {' '.join(tokens)} "
+            else:
+                answer = f" {' '.join(tokens)} " if "  " in spaced else spaced
+            if not tokens:
+                if self.drops_empty_golds:
+                    continue
+                answer = _EMPTY
+            if answer in plain or answer in repeating:
+                continue
+            each_once = dict.fromkeys(tokens)
+            (plain if len(each_once) == len(tokens) else repeating).append(answer)
+            words |= each_once
         if not plain and not repeating:
-            plain[_EMPTY] = None
+            plain.append(_EMPTY)
         few = len(words) <= _FEW_WORDS
         return Golds(tuple(plain), tuple(repeating), tuple([f" {word} " for word in words]) if few else frozenset(words))
 
