@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
 from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, score
+from batchtrial.state.store import encode_json
 
 FORM: Final = 1
 
@@ -60,14 +62,23 @@ def inputs(view: View) -> str:
     return digest_of([FORM, [(trial.slug, view.stage_artifacts_digest(trial, "stats")) for trial in view.trials]])
 
 
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """The bytes of aggregate.json, which ends with the digest of all that stands before it: no manifest would notice a flipped bit in it."""
+    return encode_json({**content, "digest": digest_of(content)})
+
+
 def aggregate_problem(view: View) -> str | None:
     """Why aggregate_report.md is not what the trials' results make it; None when it is. No trial's manifest speaks for it."""
     try:
-        is_stale = json.loads(view.layout.aggregate_json.read_bytes())["inputs"] != inputs(view)
+        raw = view.layout.aggregate_json.read_bytes()
+        record = json.loads(raw)
+        if sealed({name: value for name, value in record.items() if name != "digest"}) != raw:
+            return "is damaged"
+        is_stale = record["inputs"] != inputs(view)
         is_other = view.layout.aggregate_report.read_bytes() != aggregate(view).encode()
     except FileNotFoundError:
         return "is gone"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "is damaged"
     return "is not what the trials' results make it" if is_stale or is_other else None
 

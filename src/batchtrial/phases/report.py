@@ -15,7 +15,7 @@ from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import config_hash
 from batchtrial.keys import digest
-from batchtrial.phases.aggregate import aggregate, aggregate_problem
+from batchtrial.phases.aggregate import aggregate, aggregate_problem, sealed
 from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
@@ -24,7 +24,7 @@ from batchtrial.phases.forest import Line, forest
 from batchtrial.phases.predictions import write_parquet
 from batchtrial.phases.sink import publishing
 from batchtrial.records import Verdict
-from batchtrial.state.store import encode_json, replacing, write_bytes
+from batchtrial.state.store import replacing, write_bytes
 
 FORM: Final = 2
 STAGE: Final = "report"
@@ -284,7 +284,7 @@ class Report:
                 write_combined(work, trial, lines)
             paths = [layout.report_md, layout.report_html, layout.predictions_parquet, layout.combined]
             work.publish(trial, STAGE, inputs, paths)
-        write_bytes(view.layout.aggregate_json, encode_json(aggregate_file(view)), hook=work.hook)
+        write_bytes(view.layout.aggregate_json, sealed(aggregate_file(view)), hook=work.hook)
         write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)
 
 
