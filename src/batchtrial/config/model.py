@@ -21,9 +21,9 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Model(BaseModel):
-    """Base of all settings: frozen, unknown keys refused."""
+    """Base of all settings: frozen, unknown keys and numbers without an end refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Text(Model):

@@ -139,6 +139,8 @@ def test_a_key_far_from_any_lists_what_is_valid(folder: Path) -> None:
         ("temps: [0.0]", "temps: [3.0]", "temps"),
         ("temps: [0.0]", "temps: warm", "temps"),
         ("max_concurrent_jobs: 4", "max_concurrent_jobs: 0", "submission.max_concurrent_jobs"),
+        ("max_concurrent_jobs: 4", "budget_usd: .inf", "submission.budget_usd"),
+        ("max_concurrent_jobs: 4", "give_up_hours: .nan", "submission.give_up_hours"),
         ("backend: fireworks", "backend: waterworks", "backend"),
         ("model_id: some/model", "model_id: ''", "model_id"),
         ("model_id: some/model\n", "", "model_id"),
