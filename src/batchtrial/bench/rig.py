@@ -16,7 +16,7 @@ from batchtrial.bench.data import Texts, answer, result_line, write_questions
 from batchtrial.config.expand import Arm, arms_of
 from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
-from batchtrial.phases.index import Ids, fields, item_hashes, load_lines
+from batchtrial.phases.index import Ids, Lines, fields
 from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.state.files import Shard
@@ -140,13 +140,13 @@ def make_answers(rig: Rig) -> None:
     view = rig.session.look()
     if view.build is None:
         raise ValueError("the bench's requests are not built")
-    lines, texts = load_lines(view.layout.index), Texts.of(SEED)
+    lines, texts = Lines.load(view.layout.index), Texts.of(SEED)
     arms = {arm.name: arm for arm in arms_of(view.trials)}
     for serial, shard in enumerate(view.build.shards.values()):
         arm = arms[shard.arm]
         draw = random.Random(f"{SEED} {arm.condition} {shard.part_index}")
-        numbers = [int(fields(line)[2]) for line in lines[shard.first_item : shard.first_item + shard.n_items]]
-        ids = Ids.of(arm).of_items(item_hashes(lines, shard))
+        numbers = [int(fields(line)[2]) for line in lines.of(shard.first_item, shard.n_items)]
+        ids = Ids.of(arm).of_items(lines.hashes(shard))
         results = [
             result_line(one, answer(number, arm.condition, draw, texts), serial * 1_000_000 + place)
             for place, (one, number) in enumerate(zip(ids, numbers, strict=True))

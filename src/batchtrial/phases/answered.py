@@ -188,7 +188,7 @@ class NotOrdinary(Exception):
     """The part is none for `quickly`; what that gave already may be wrong."""
 
 
-def quickly(sources: Sequence[Source], ids: str, n_ids: int, samples: int, codec: Provider, check: Check) -> Iterator[Answers]:
+def quickly(sources: Sequence[Source], ids: bytes, n_ids: int, samples: int, codec: Provider, check: Check) -> Iterator[Answers]:
     """The answers of an ordinary part, in request order, some whole items at a time.
 
     ids: of every request of the part, `samples` per item, one behind the other. check: raises Stopped. Raises NotOrdinary, if need be in the middle.
@@ -209,7 +209,7 @@ def quickly(sources: Sequence[Source], ids: str, n_ids: int, samples: int, codec
         yield _decoded(lines, ids[done * size : (done + at_once) * size], size, codec)
 
 
-def _in_request_order(view: mmap.mmap, ids: str, n_ids: int, codec: Provider, check: Check) -> tuple[Places, Places]:
+def _in_request_order(view: mmap.mmap, ids: bytes, n_ids: int, codec: Provider, check: Check) -> tuple[Places, Places]:
     """Where the line of each request begins and ends, judged by what stands where the first line has its custom_id. Raises NotOrdinary."""
     ends = line_ends(view, check)
     if len(ends) != n_ids:
@@ -221,13 +221,13 @@ def _in_request_order(view: mmap.mmap, ids: str, n_ids: int, codec: Provider, ch
     except BadLine:
         raise NotOrdinary from None
     at = first.find(custom_id)
-    found = places(ids.encode(), pieces(view, begins + at, len(custom_id)), n_ids) if at >= 0 else None
+    found = places(ids, pieces(view, begins + at, len(custom_id)), n_ids) if at >= 0 else None
     if found is None:
         raise NotOrdinary
     return begins[found], ends[found]
 
 
-def _decoded(lines: list[bytes], ids: str, id_chars: int, codec: Provider) -> Answers:
+def _decoded(lines: list[bytes], ids: bytes, id_chars: int, codec: Provider) -> Answers:
     """What these lines say to these requests. Raises NotOrdinary when one is malformed or names another."""
     plain = codec.decode_plain(lines)
     if plain is not None:
@@ -241,8 +241,8 @@ def _decoded(lines: list[bytes], ids: str, id_chars: int, codec: Provider) -> An
     return Somehow([(one.custom_id, bytewise(answer_fields(one))) for one in results], Counter(one.outcome for one in results))
 
 
-def _expect(named: list[str], ids: str, id_chars: int) -> None:
-    if "".join(named) != ids or set(map(len, named)) != {id_chars}:
+def _expect(named: list[str], ids: bytes, id_chars: int) -> None:
+    if "".join(named).encode() != ids or set(map(len, named)) != {id_chars}:
         raise NotOrdinary
 
 

@@ -16,7 +16,8 @@ from itertools import islice
 from batchtrial.config.expand import Trial
 from batchtrial.phases.answered import LINES_AT_ONCE, Source, fate, sources
 from batchtrial.phases.base import Work
-from batchtrial.phases.index import Ids, item_hashes, load_lines
+from batchtrial.phases.index import Ids
+from batchtrial.phases.index import Lines as IndexLines
 from batchtrial.phases.predictions import answer_fields, arms_in_order
 from batchtrial.phases.sink import Sink
 from batchtrial.providers.base import Provider
@@ -113,11 +114,11 @@ class Lines:
 
 def write_combined(work: Work, trial: Trial, out: Sink) -> None:
     """The lines of a trial: control arms first, as in predictions.csv. Raises Stopped."""
-    index = load_lines(work.layout.index)
+    index = IndexLines.load(work.layout.index)
     for arm in arms_in_order(trial):
         ids = Ids.of(arm)
         for shard in work.view.shards(arm):
-            asked = ids.of_items(item_hashes(index, shard))
+            asked = ids.of_items(index.hashes(shard))
             with Lines(sources(work.view, arm, shard), work.codec, work.stop.check) as lines:
                 for begin in range(0, len(asked), LINES_AT_ONCE):
                     out.write(b"".join([lines.of(one) for one in asked[begin : begin + LINES_AT_ONCE]]))

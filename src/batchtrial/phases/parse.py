@@ -15,7 +15,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.answered import LINES_AT_ONCE, Answers, NotOrdinary, Odd, carefully, quickly, sources
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.index import Ids, item_hashes, load_lines
+from batchtrial.phases.index import Ids, Lines
 from batchtrial.phases.predictions import HEADER, STRETCH, Rows, arms_in_order
 from batchtrial.phases.sink import Mark, Sink, publishing
 from batchtrial.records import Outcome, Verdict
@@ -101,13 +101,13 @@ class Parse:
 
     def run(self, work: Work) -> None:
         """Parse every trial that is due. Raises Stopped, RunStateMissing."""
-        lines: list[str] = []
+        lines: Lines | None = None
         for trial, inputs in work.due(self):
-            lines = lines or load_lines(work.layout.index)
+            lines = lines or Lines.load(work.layout.index)
             _run_trial(work, trial, inputs, lines)
 
 
-def _run_trial(work: Work, trial: Trial, inputs: str, lines: list[str]) -> None:
+def _run_trial(work: Work, trial: Trial, inputs: str, lines: Lines) -> None:
     layout = work.view.trial_layout(trial)
     accounts: dict[str, Account] = {}
     odd = Odd()
@@ -119,13 +119,13 @@ def _run_trial(work: Work, trial: Trial, inputs: str, lines: list[str]) -> None:
             account = accounts.setdefault(arm.stem, Account())
             rows = Rows(lines, arm)
             for shard in work.view.shards(arm):
-                account.add(_write_part(work, arm, shard, item_hashes(lines, shard), rows, out, odd).outcomes)
+                account.add(_write_part(work, arm, shard, lines.hashes(shard), rows, out, odd).outcomes)
                 step(shard.lines)
     write_bytes(layout.account, encode_json(_account_file(accounts, odd, out)), hook=work.hook)
     work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
 
 
-def _write_part(work: Work, arm: Arm, shard: Shard, items: list[str], rows: Rows, out: Output, odd: Odd) -> Account:
+def _write_part(work: Work, arm: Arm, shard: Shard, items: bytes, rows: Rows, out: Output, odd: Odd) -> Account:
     """The rows of one part, in a hurry where that is the same."""
     came, ids, samples, check = sources(work.view, arm, shard), Ids.of(arm), arm.samples, work.stop.check
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.index import HASH_CHARS, fields
+from batchtrial.phases.index import HASH_CHARS, Lines, fields
 from batchtrial.providers.base import Plain
 from batchtrial.records import CONDITIONS, RawResult
 from batchtrial.state.layout import TrialLayout
@@ -120,9 +120,9 @@ def answer_fields(result: RawResult) -> str:
 
 
 class Rows:
-    """Puts the rows of one arm together. lines: of the index, one per item in the run's order."""
+    """Puts the rows of one arm together. lines: of the index."""
 
-    def __init__(self, lines: Sequence[str], arm: Arm) -> None:
+    def __init__(self, lines: Lines, arm: Arm) -> None:
         self._lines = lines
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
@@ -162,12 +162,11 @@ class Rows:
 
     def _items(self, first: int, n_items: int) -> list[list[str]]:
         """(dataset and item_id, kind, cluster) of each, bytewise."""
-        lines = self._lines[first : first + n_items]
-        text = "".join(lines)
+        text = self._lines.text(first, n_items)
         # Unquoted fields of the index can stand as they are.
-        if text.isascii() and '"' not in text and "\r" not in text:
-            return [line[HASH_CHARS + 1 :].rsplit(",", 2) for line in lines]
-        return list(map(_quoted_fields, map(bytewise, lines)))
+        if '"' not in text and "\r" not in text:
+            return [line[HASH_CHARS + 1 :].rsplit(",", 2) for line in text.split("\n")[:-1]]
+        return list(map(_quoted_fields, self._lines.of(first, n_items)))
 
 
 def _quoted_fields(line: str) -> list[str]:
