@@ -17,7 +17,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.money import Bill, bill, price_for
 from batchtrial.phases.predictions import arms_in_order, read_in_pieces
 from batchtrial.prices import Price, source
-from batchtrial.records import Usage
+from batchtrial.records import CONDITIONS, Usage
 from batchtrial.stats.costs import cost_effectiveness
 from batchtrial.stats.results import Estimate
 
@@ -48,13 +48,15 @@ def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
         dollars = pl.when(pl.col("prompt_tokens") > long_from).then(_dollars(price.long)).otherwise(dollars)
     key = pl.concat_str("dataset", pl.lit("|"), "item_id").alias("item_key")
     by = ("item_key", "condition", "temp")
+    condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
+    # A piece holds all samples of its items, so that each can be added up by itself.
     pieces: list[pl.DataFrame] = [
-        rows.with_columns(pl.col(*TOKENS).fill_null(0)).select(key, "condition", "temp", dollars.alias("usd"))
+        rows.with_columns(pl.col(*TOKENS).fill_null(0)).select(key, condition, "temp", dollars.alias("usd")).group_by(by).agg(pl.col("usd").sum())
         for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", *TOKENS)
     ]
-    costs = pl.concat(pieces).lazy().group_by(by).agg(pl.col("usd").sum())
+    costs = pl.concat(pieces).lazy()
     scores = pl.scan_csv(layout.scores, schema_overrides={"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64})
-    right = scores.select(*by, (pl.col("em") * pl.col("n_samples")).alias("right"))
+    right = scores.select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"))
     return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
 
 
