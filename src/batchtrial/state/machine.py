@@ -73,6 +73,26 @@ def step(state: PartState, event: Event) -> PartState:
         raise IllegalTransition(f"a part that is {state} cannot take the event {event}; it can take: {legal}") from None
 
 
+def fewest_before(event: Event, state: PartState, n_retries: int = 0, *, is_imported: bool = False) -> int:
+    """How many events must come between `state` and `event` at the least, with so many retries or more among them; 0 when no way leads there.
+
+    is_imported: the part is taken over from another run; only then may a way lead through an import.
+    """
+    ways = {(state, 0)}
+    met = set(ways)
+    for n_events in range(len(NEXT) * (n_retries + 1)):
+        if any((here, event) in NEXT and done >= n_retries for here, done in ways):
+            return n_events
+        ways = {
+            (after, min(done + (one is E.RETRY), n_retries))
+            for here, done in ways
+            for (before, one), after in NEXT.items()
+            if before is here and (is_imported or one is not E.IMPORTED)
+        } - met
+        met |= ways
+    return 0
+
+
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {S.PENDING}"]

@@ -17,7 +17,7 @@ from batchtrial.keys import token
 from batchtrial.state.entries import Entry, LedgerRead
 from batchtrial.state.files import BatchRecord, RunState
 from batchtrial.state.ledger import REFETCHED, PartRecord
-from batchtrial.state.machine import EVENTS, NEXT, Event, PartState
+from batchtrial.state.machine import EVENTS, NEXT, Event, PartState, fewest_before
 
 PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>[^/\\]*[^./\\][^/\\]*))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -122,7 +122,8 @@ def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, sour
         mender.replay(survivors[mender.part.part])
     filled += sum(mender.filled for mender in menders)
     in_doubt = []
-    if is_cut or filled < _missing(got):
+    # Lines made anew may be more than were lost, and those beyond the last one left may never have been written: neither may stand for a lost intent.
+    if is_cut or sum(mender.explained for mender in menders) < _missing(got):
         in_doubt = [mender.part.part for mender in menders if mender.put_in_doubt()]
     lines = [*heads, *(entry for mender in menders for entry in mender.out)]
     detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt}
@@ -137,12 +138,15 @@ def _missing(got: LedgerRead) -> int:
 
 
 class _Mender:
-    """One part: replays what is left, fills what the table shows to be missing, then adds what only the files and manifests know."""
+    """One part: replays what is left, fills what the table shows to be missing, then adds what only the files and manifests know.
+
+    filled: lines made anew. explained: lines that must have stood between those that are left.
+    """
 
     def __init__(self, part: str, evidence: Evidence, source: Source, *, since: datetime) -> None:
         self.part = PartRecord(part=part)
         self.out: list[Entry] = []
-        self.filled = 0
+        self.filled = self.explained = 0
         self._evidence, self._source, self._since = evidence, source, since
 
     def replay(self, survivors: Sequence[Entry]) -> None:
@@ -163,9 +167,12 @@ class _Mender:
             return any(attempt.number == entry.attempt for attempt in self.part.attempts)
         event = EVENTS[entry.event]
         start = len(self.out)
+        n_retries = max(0, (entry.attempt or 0) - self._working_on()) if event is Event.INTENT else 0
+        fewest = fewest_before(event, self.part.state, n_retries, is_imported=self.part.part in self._evidence.imported)
         for _ in range(2 * len(FORWARD)):
             if (self.part.state, event) in NEXT and not self._is_too_early(event, entry):
                 self.filled += len(self.out) - start
+                self.explained += fewest
                 return True
             if event is Event.INTENT and self.part.state is PartState.SUBMITTING and self._current() == entry.attempt:
                 self._fill(Event.LOST)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from batchtrial.errors import IllegalTransition
-from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState, diagram, step
+from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState, diagram, fewest_before, step
 
 S, E = PartState, Event
 
@@ -61,3 +61,24 @@ def test_the_diagram_is_the_table() -> None:
     assert drawn[0] == "stateDiagram-v2"
     assert {f"{before} --> {after}: {event}" for (before, event), after in NEXT.items()} <= set(drawn)
     assert len(drawn) == len(NEXT) + 3
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "n_retries", "fewest"),
+    [
+        (PartState.PENDING, Event.INTENT, 0, 0),
+        (PartState.SUBMITTING, Event.INTENT, 0, 1),  # the call was lost
+        (PartState.SUBMITTING, Event.INTENT, 1, 2),  # refused, and tried again
+        (PartState.SUBMITTING, Event.SETTLED, 0, 1),
+        (PartState.PENDING, Event.INTENT, 2, 6),
+        (PartState.PENDING, Event.SAVED, 0, 3),
+        (PartState.SETTLED, Event.INTENT, 0, 0),  # no way leads there
+    ],
+)
+def test_the_fewest_events_between_are_counted(state: PartState, event: Event, n_retries: int, fewest: int) -> None:
+    assert fewest_before(event, state, n_retries) == fewest
+
+
+def test_an_import_is_a_way_for_imported_parts_alone() -> None:
+    assert fewest_before(Event.SETTLED, PartState.PENDING) == 2
+    assert fewest_before(Event.SETTLED, PartState.PENDING, is_imported=True) == 1

@@ -212,3 +212,26 @@ def test_other_names_are_none_of_ours(name: str) -> None:
 def test_rebuilding_needs_no_folder(tmp_path: Path) -> None:
     rebuild(LedgerRead(entries=(), whole_bytes=0, torn=0, foreign=()), OPENED, Evidence(parts=()), SOURCE, is_cut=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_made_anew_too_many_hides_no_lost_intent() -> None:
+    """A refusal without a receipt is one line; a receipt and a refusal take its place, and must not count for the intent that is lost as well."""
+    first, second, third = PARTS
+    told = (
+        (Event.INTENT, first),
+        (Event.INTENT, second),
+        (Event.LOST, second),
+        (Event.REJECTED, first),
+        (Event.SETTLED, first),
+        (Event.INTENT, second),
+        (Event.INTENT, third),
+    )
+    parts = {name: PartRecord(part=name) for name in PARTS}
+    entries = [Entry.of(seq=1, at=NOW, event="opened", **OPENED)]
+    for event, name in told:
+        entries.append(Entry.of(seq=len(entries) + 1, at=NOW, event=event, part=name, **fields_of(event, parts[name])))
+        parts[name] = parts[name].with_entry(entries[-1])
+    history = History(tuple(entries), Evidence(parts=PARTS, payloads=frozenset((name, 1) for name in PARTS)))
+    _, got = rebuilt_from(history, lost={5, 7}, cut=len(entries))
+    assert second in got.in_doubt
+    assert fold(got.entries)[second].state is PartState.SUBMITTING
