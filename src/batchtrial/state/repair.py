@@ -112,18 +112,19 @@ def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, sour
     heads: list[Entry] = []
     for entry in got.entries:
         (survivors.setdefault(entry.part, []) if entry.part is not None else heads).append(entry)
-    filled = 0
+    filled = explained = 0
     if not any(entry.run_nonce for entry in heads):
         since = min((entry.at for entry in got.entries), default=LONG_AGO)
         heads.insert(0, Entry.of(seq=1, at=since, event="opened", **opened))
-        filled = 1
+        filled = explained = 1
     menders = [_Mender(part, evidence, source, since=heads[0].at) for part in survivors]
     for mender in menders:
         mender.replay(survivors[mender.part.part])
     filled += sum(mender.filled for mender in menders)
+    explained += sum(mender.explained for mender in menders)
     in_doubt = []
     # Lines made anew may be more than were lost, and those beyond the last one left may never have been written: neither may stand for a lost intent.
-    if is_cut or sum(mender.explained for mender in menders) < _missing(got):
+    if is_cut or explained < _missing(got):
         in_doubt = [mender.part.part for mender in menders if mender.put_in_doubt()]
     lines = [*heads, *(entry for mender in menders for entry in mender.out)]
     detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt}

@@ -235,3 +235,16 @@ def test_a_line_made_anew_too_many_hides_no_lost_intent() -> None:
     _, got = rebuilt_from(history, lost={5, 7}, cut=len(entries))
     assert second in got.in_doubt
     assert fold(got.entries)[second].state is PartState.SUBMITTING
+
+
+def test_the_first_line_alone_puts_no_part_in_doubt() -> None:
+    """Its loss explains the gap: every part that had been sent is still known."""
+    history = History((Entry.of(seq=1, at=NOW, event="opened", **OPENED),), Evidence(parts=PARTS, payloads=frozenset((name, 1) for name in PARTS)))
+    part = PartRecord(part=PARTS[0])
+    for seq, event in enumerate((Event.INTENT, Event.RECEIPT), 2):
+        entry = Entry.of(seq=seq, at=NOW, event=event, part=part.part, **fields_of(event, part))
+        part = part.with_entry(entry)
+        history = History((*history.entries, entry), history.evidence)
+    _, got = rebuilt_from(history, lost={1}, cut=3)
+    assert got.in_doubt == ()
+    assert fold(got.entries)[PARTS[0]].state is PartState.SUBMITTED
