@@ -23,7 +23,7 @@ from batchtrial.errors import StateError
 from batchtrial.state.entries import Counts
 from batchtrial.state.files import File, Snapshot, seal
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import TEMP_SUFFIX, Fingerprint, encode_json, replacing
+from batchtrial.state.store import BLOCK, TEMP_SUFFIX, Fingerprint, blocks, encode_json, fingerprint_of, replacing
 
 MANIFEST = "archive_manifest.json"
 SEAL = "archive_seal.json"
@@ -32,7 +32,6 @@ MODE = (stat.S_IFREG | 0o644) << 16
 COMMENT = b"batchtrial archive sha256:"
 DIGITS = 64
 VERSION = 20
-BLOCK = 1 << 20
 
 NEVER = frozenset({"run.lock", ".guard", ".stamps.json", ".ledger_lines", "run.log", "STOP_REQUESTED", "STOP_NOW", MANIFEST})
 """Who was writing, caches, the log for people, requests of the moment: they belong to a machine, not to the run."""
@@ -127,7 +126,7 @@ def unseen(name: str, blocks: Iterable[bytes]) -> Iterable[bytes]:
 
 def fingerprints(files: Mapping[str, str], instead: Mapping[str, bytes], *, sight: Sight = unseen) -> dict[str, Fingerprint]:
     """Of every file, read now and once. instead: contents that take the place of a file's own."""
-    return {name: _fingerprint(sight(name, [instead[name]] if name in instead else _blocks(files[name]))) for name in sorted(files)}
+    return {name: fingerprint_of(sight(name, [instead[name]] if name in instead else blocks(files[name]))) for name in sorted(files)}
 
 
 def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, str], instead: Mapping[str, bytes]) -> ArchiveFile:
@@ -136,7 +135,7 @@ def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, str], ins
         with zipfile.ZipFile(file, "w") as archive:
             _add(archive, file, MANIFEST, [encode_manifest(manifest)])
             for name, one in manifest.files.items():
-                _add(archive, file, name, [instead[name]] if name in instead else _blocks(files[name]), size=one.size)
+                _add(archive, file, name, [instead[name]] if name in instead else blocks(files[name]), size=one.size)
             file.flush()
             _add(archive, file, SEAL, [encode_json(raw_digests(Path(file.name), archive))])
             archive.comment = COMMENT + b"0" * DIGITS
@@ -161,23 +160,6 @@ def encode_manifest(manifest: ArchiveManifest) -> bytes:
     """The manifest's bytes, sealed."""
     tree = manifest.model_dump(mode="json", exclude_none=True, exclude={"check"})
     return encode_json({**tree, "check": seal(tree)})
-
-
-def _fingerprint(blocks: Iterable[bytes]) -> Fingerprint:
-    state, size = hashlib.sha256(), 0
-    for block in blocks:
-        state.update(block)
-        size += len(block)
-    return Fingerprint(size=size, sha256=state.hexdigest())
-
-
-def _blocks(path: str) -> Iterator[bytes]:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        while block := os.read(fd, BLOCK):
-            yield block
-    finally:
-        os.close(fd)
 
 
 def member(name: str) -> zipfile.ZipInfo:

@@ -204,7 +204,7 @@ def decode(line: bytes) -> Entry | None:
         return _finite(_DECODER.decode(line))
     except _UNREADABLE:
         pass
-    try:  # a config may hold an infinite number, which is no JSON but for Python
+    try:  # the config of an older run may hold an infinite number, which is no JSON but for Python
         return Entry.of(json.loads(line))
     except _UNREADABLE:
         return None

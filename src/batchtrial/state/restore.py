@@ -22,11 +22,11 @@ from pydantic import ValidationError
 
 from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.keys import check_run_id
-from batchtrial.state.archive import BLOCK, COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, raw_digests
+from batchtrial.state.archive import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, raw_digests
 from batchtrial.state.files import seal
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fsync_folder
-from batchtrial.state.store import Fingerprint, fingerprint
+from batchtrial.state.store import BLOCK, Fingerprint, fingerprint
 
 MANIFEST_BYTES = 512 * 2**20
 MOST_RATIO = 300

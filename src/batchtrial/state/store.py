@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,16 +84,26 @@ def _status(path: Path | str) -> os.stat_result:
 
 def fingerprint(path: Path | str) -> Fingerprint:
     """Read the file once. Raises FileNotFoundError."""
-    state = hashlib.sha256()
-    size = 0
+    return fingerprint_of(blocks(path))
+
+
+def fingerprint_of(blocks: Iterable[bytes]) -> Fingerprint:
+    """Of bytes that come piece by piece."""
+    state, size = hashlib.sha256(), 0
+    for block in blocks:
+        state.update(block)
+        size += len(block)
+    return Fingerprint(size=size, sha256=state.hexdigest())
+
+
+def blocks(path: Path | str) -> Iterator[bytes]:
+    """The file's bytes, some at a time and past the buffer of a file object, which costs more than reading a small file. Raises FileNotFoundError."""
     fd = os.open(path, os.O_RDONLY)
     try:
         while block := os.read(fd, BLOCK):
-            state.update(block)
-            size += len(block)
+            yield block
     finally:
         os.close(fd)
-    return Fingerprint(size=size, sha256=state.hexdigest())
 
 
 _STAMPS = TypeAdapter(dict[str, tuple[int, int, str]])
