@@ -16,7 +16,7 @@ from batchtrial.bench.data import Texts, answer, result_line, write_questions
 from batchtrial.config.expand import Arm, arms_of
 from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
-from batchtrial.phases.index import Ids, Lines, fields
+from batchtrial.phases.index import Ids, IndexLines, fields
 from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.state.files import Shard
@@ -140,7 +140,7 @@ def make_answers(rig: Rig) -> None:
     view = rig.session.look()
     if view.build is None:
         raise ValueError("the bench's requests are not built")
-    lines, texts = Lines.load(view.layout.index), Texts.of(SEED)
+    lines, texts = IndexLines.load(view.layout.index), Texts.of(SEED)
     arms = {arm.name: arm for arm in arms_of(view.trials)}
     for serial, shard in enumerate(view.build.shards.values()):
         arm = arms[shard.arm]

@@ -16,8 +16,7 @@ from itertools import islice
 from batchtrial.config.expand import Trial
 from batchtrial.phases.answered import LINES_AT_ONCE, Source, fate, sources
 from batchtrial.phases.base import Work
-from batchtrial.phases.index import Ids
-from batchtrial.phases.index import Lines as IndexLines
+from batchtrial.phases.index import Ids, IndexLines
 from batchtrial.phases.predictions import answer_fields, arms_in_order
 from batchtrial.phases.sink import Sink
 from batchtrial.providers.base import Provider

@@ -20,7 +20,7 @@ HASH_CHARS: Final = 16
 _FIELD: Final = re.compile(r'(?:^|(?<=,))(?:"((?:[^"]|"")*)"|([^",]*))(?=,|$)')
 
 
-class Lines:
+class IndexLines:
     """The index by line, one per item, as the file has them: a line becomes text when it is needed, and is gone again before the next ones come."""
 
     def __init__(self, data: bytes) -> None:
@@ -34,7 +34,7 @@ class Lines:
         self._data, self._ends = data, ends  # the first is the header's
 
     @classmethod
-    def load(cls, path: Path) -> Lines:
+    def load(cls, path: Path) -> IndexLines:
         """Of index.csv."""
         return cls(path.read_bytes())
 
@@ -73,7 +73,7 @@ def load_index(path: Path) -> pl.DataFrame:
     if b"\r" not in data:
         return pl.read_csv(data, schema=schema)
     # A carriage return at the end of a name would be taken for a part of the line end.
-    lines = Lines(data)
+    lines = IndexLines(data)
     rows = [[value or None for value in fields(line.encode("latin-1").decode())] for line in lines.of(0, len(lines))]
     return pl.DataFrame(rows, schema=schema, orient="row")
 

@@ -15,7 +15,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.answered import LINES_AT_ONCE, Answers, NotOrdinary, Odd, carefully, quickly, sources
 from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.index import Ids, Lines
+from batchtrial.phases.index import Ids, IndexLines
 from batchtrial.phases.predictions import HEADER, STRETCH, Rows, arms_in_order
 from batchtrial.phases.sink import Mark, Sink, publishing
 from batchtrial.records import Outcome, Verdict
@@ -101,13 +101,13 @@ class Parse:
 
     def run(self, work: Work) -> None:
         """Parse every trial that is due. Raises Stopped, RunStateMissing."""
-        lines: Lines | None = None
+        lines: IndexLines | None = None
         for trial, inputs in work.due(self):
-            lines = lines or Lines.load(work.layout.index)
+            lines = lines or IndexLines.load(work.layout.index)
             _run_trial(work, trial, inputs, lines)
 
 
-def _run_trial(work: Work, trial: Trial, inputs: str, lines: Lines) -> None:
+def _run_trial(work: Work, trial: Trial, inputs: str, lines: IndexLines) -> None:
     layout = work.view.trial_layout(trial)
     accounts: dict[str, Account] = {}
     odd = Odd()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.index import HASH_CHARS, Lines, fields
+from batchtrial.phases.index import HASH_CHARS, IndexLines, fields
 from batchtrial.providers.base import Plain
 from batchtrial.records import CONDITIONS, RawResult
 from batchtrial.state.layout import TrialLayout
@@ -122,7 +122,7 @@ def answer_fields(result: RawResult) -> str:
 class Rows:
     """Puts the rows of one arm together. lines: of the index."""
 
-    def __init__(self, lines: Lines, arm: Arm) -> None:
+    def __init__(self, lines: IndexLines, arm: Arm) -> None:
         self._lines = lines
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}

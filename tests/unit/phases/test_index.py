@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrial.phases.index import HASH_CHARS, Ids, Lines, fields, load_index
+from batchtrial.phases.index import HASH_CHARS, Ids, IndexLines, fields, load_index
 
 NAMES = st.text('ab",\n\r é🐸', min_size=1, max_size=6)
 ROWS = st.lists(st.tuples(st.text("0123456789abcdef", min_size=HASH_CHARS, max_size=HASH_CHARS), NAMES, NAMES, st.just("open"), NAMES), max_size=8)
@@ -25,7 +25,7 @@ def written(rows: list[tuple[str, ...]]) -> bytes:
 
 @given(ROWS, st.data())
 def test_lines_are_found_whatever_stands_in_the_names(rows: list[tuple[str, ...]], data: st.DataObject) -> None:
-    lines = Lines(written(rows))
+    lines = IndexLines(written(rows))
     assert len(lines) == len(rows)
     first = data.draw(st.integers(0, len(rows)))
     n = data.draw(st.integers(0, len(rows) - first))
