@@ -361,7 +361,7 @@ def command_section(title: str, parser: argparse.ArgumentParser) -> Iterator[str
     """Heading, purpose, flags and examples, read from the parser; argparse's own layout differs between versions of Python."""
     yield from (f"## {title}", "", parser.description or "", "", "| flag | meaning |", "| --- | --- |")
     for action in parser._actions:
-        if not isinstance(action, argparse._HelpAction):
+        if not isinstance(action, argparse._HelpAction) and action.help is not argparse.SUPPRESS:
             yield f"| {flag_of(action)} | {cell((action.help or '').replace('%(default)s', str(action.default)))} |"
     yield from ("", "```text", (parser.epilog or "").strip(), "```", "")
 

@@ -58,10 +58,12 @@ class Rig:
         datasets = [{"name": "reading", "source": "file", "path": str(self.questions)}]
         return config(datasets, submission=submission, **self.changes)
 
-    def open(self, *, hook: Hook = no_hook, force: bool = False, given: Config | None = None, is_resume: bool | None = None) -> Session:
+    def open(self, *, hook: Hook = no_hook, accept_drift: bool = False, given: Config | None = None, is_resume: bool | None = None) -> Session:
         """Take the run."""
         begun = self.layout.effective_config.exists() if is_resume is None else is_resume
-        opening = Opening(run_id="r1", config=given or self.config(), is_resume=begun, force=force, overrides={}, nonce="00ff00ff00ff00ff")
+        opening = Opening(
+            run_id="r1", config=given or self.config(), is_resume=begun, accept_drift=accept_drift, overrides={}, nonce="00ff00ff00ff00ff"
+        )
         return open_run(self.layout, opening, self.memory.limits, clock=real_clock, ledger_clock=self.clock.now, hook=hook)
 
     def stop_token(self) -> StopToken:
@@ -71,7 +73,7 @@ class Rig:
     def run(self, to_step: str = "poll", *, hook: Hook = no_hook, given: Config | None = None, options: Options | None = None) -> Finished:
         """Carry it out up to a step; the run is closed afterwards, whatever happens."""
         chosen = options or Options(to_step=to_step)
-        session = self.open(hook=hook, given=given, force=chosen.force)
+        session = self.open(hook=hook, given=given, accept_drift=chosen.accept_drift)
         quiet = Quiet(self.notes)
         services = Services(
             codec=self.memory, provider=lambda: self.memory, now=self.clock.now, stop=self.stop_token(), progress=quiet, hook=hook

@@ -122,7 +122,7 @@ def opened(folder: Path) -> Iterator[Rig]:
     codec = FireworksProvider(FireworksSettings(account_id="bench"), None)
     layout = RunLayout(folder / RUN_ID)
     is_there = layout.effective_config.exists()
-    opening = Opening(run_id=RUN_ID, config=config(folder), is_resume=is_there, force=False, overrides={}, nonce="0" * 16)
+    opening = Opening(run_id=RUN_ID, config=config(folder), is_resume=is_there, accept_drift=False, overrides={}, nonce="0" * 16)
     session = open_run(layout, opening, codec.limits, clock=clock, ledger_clock=clock)
     try:
         yield Rig(session, codec)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from batchtrial.errors import ConfigError
+from batchtrial.run.options import Options
 
 EXPERIMENTS_VARIABLE = "BATCHTRIAL_EXPERIMENTS_DIR"
 
@@ -52,6 +53,17 @@ class Words(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
         before = getattr(namespace, self.dest) or []
         setattr(namespace, self.dest, [*before, *(word for value in values for word in words(value))])
+
+
+class Gone(argparse.Action):
+    """A flag that had several meanings and has none now."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None) -> NoReturn:
+        raise ConfigError(
+            "--force is gone: --accept_drift records a changed config, --remake makes finished artifacts anew, "
+            "and --give_up_unknown_batches declares batches lost that the provider does not know",
+            where=parser.prog,
+        )
 
 
 def positive(text: str) -> int:
@@ -95,7 +107,38 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--only_step", metavar="STEP", help="this step and no other")
     group.add_argument("--from_step", metavar="STEP", help="this step and what follows")
     group.add_argument("--to_step", metavar="STEP", help="stop after this step")
-    group.add_argument("--force", action="store_true", help="accept config drift; make finished artifacts again (never buys anything twice)")
+    group.add_argument("--remake", action="store_true", help="make finished artifacts anew; never anything that costs")
+    agreeing = parser.add_argument_group("what is agreed to")
+    agreeing.add_argument("--accept_drift", action="store_true", help="record a changed config and go on; nothing else")
+    agreeing.add_argument(
+        "--give_up_unknown_batches",
+        action="store_true",
+        help="declare batches lost that the provider does not know: says what is lost in requests and dollars, and asks",
+    )
+    agreeing.add_argument("--yes", action="store_true", help="with --give_up_unknown_batches: do not ask, give them up")
+    parser.add_argument("--force", action=Gone, nargs=0, help=argparse.SUPPRESS)
+
+
+def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[str] = frozenset()) -> Options:
+    """How to go about the run, from the flags of `add_steps` and `add_stopping`. Raises ConfigError for flags that would do nothing."""
+    if given.yes and not given.give_up_unknown_batches:
+        raise ConfigError("--yes answers the question of --give_up_unknown_batches, which was not given", where="--yes")
+    if given.give_up_unknown_batches and not is_resume:
+        raise ConfigError("a run that begins has no batches to give up", where="--give_up_unknown_batches")
+    if given.give_up_unknown_batches and given.plan_only:
+        raise ConfigError("a plan asks no provider which batches it knows", where="--give_up_unknown_batches with --plan_only")
+    return Options(
+        only_step=given.only_step,
+        from_step=given.from_step,
+        to_step=given.to_step,
+        skip=skip,
+        accept_drift=given.accept_drift,
+        remake=given.remake,
+        give_up_unknown=given.give_up_unknown_batches,
+        is_confirmed=given.yes,
+        ignore_stop=given.ignore_stop,
+        stop_stale_minutes=given.stop_stale_minutes,
+    )
 
 
 def add_stopping(parser: argparse.ArgumentParser) -> None:

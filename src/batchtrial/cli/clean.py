@@ -70,6 +70,10 @@ def _command(argv: Sequence[str] | None = None) -> int:
         return 0
     if is_deleting:
         return _delete_all(found, folder)
+    lost = "; ".join(f"{one.run_id}: {one.gives_up}" for one in found if one.gives_up)
+    if lost:
+        complain(f"nothing was deleted; this would give up what may be paid for: {lost}. Resume it first, and its answers are fetched")
+        return 0
     complain(f"nothing was deleted; --yes frees {sum(one.size for one in found):,} bytes")
     return 0
 

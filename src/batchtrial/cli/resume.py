@@ -10,13 +10,15 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
 from batchtrial.cli.run import Asked, carry_out, experiments_dir
 from batchtrial.keys import check_run_id
-from batchtrial.run.options import Options
 
 EXAMPLES = """examples:
   batchtrial resume --run_id r20261122103000
   batchtrial resume --run_id r20261122103000 --from_step score --to_step report
   batchtrial resume --run_id r20261122103000 --plan_only            what would be done; nothing is written or sent
   batchtrial resume --run_id r20261122103000 --budget_usd 40        what may still be bought, counting what was
+  batchtrial resume --run_id r20261122103000 --config new.yaml --accept_drift       the config has changed on purpose: record it
+  batchtrial resume --run_id r20261122103000 --from_step stats --remake             statistics and what follows, made anew
+  batchtrial resume --run_id r20261122103000 --give_up_unknown_batches              batches deleted at the provider: asks before they count as lost
 """
 
 
@@ -47,14 +49,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         is_resume=True,
         config=given.config,
         changes={key: value for key, value in changes.items() if value is not None},
-        options=Options(
-            only_step=given.only_step,
-            from_step=given.from_step,
-            to_step=given.to_step,
-            force=given.force,
-            ignore_stop=given.ignore_stop,
-            stop_stale_minutes=given.stop_stale_minutes,
-        ),
+        options=flags.options_of(given, is_resume=True),
         experiments=experiments_dir(given.experiments_dir, os.environ),
         emulator_url=given.emulator_url,
         replay_dir=given.replay_dir,

@@ -160,21 +160,13 @@ def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
     if given.resume and given.run_id is None:
         raise ConfigError("--resume needs --run_id", hint="`batchtrial status` lists the runs there are")
     skipped = {"prepare": given.skip_prepare, "build": given.skip_build, "submit": given.skip_batch, "poll": given.skip_batch}
-    options = Options(
-        only_step=given.only_step,
-        from_step=given.from_step,
-        to_step=given.to_step,
-        skip=frozenset(name for name, is_skipped in skipped.items() if is_skipped),
-        force=given.force,
-        ignore_stop=given.ignore_stop,
-        stop_stale_minutes=given.stop_stale_minutes,
-    )
+    skip = frozenset(name for name, is_skipped in skipped.items() if is_skipped)
     return Asked(
         run_id=check_run_id(given.run_id) if given.run_id is not None else None,
         is_resume=given.resume,
         config=given.config,
         changes=overrides(given),
-        options=options,
+        options=flags.options_of(given, is_resume=given.resume, skip=skip),
         experiments=experiments_dir(given.experiments_dir, env),
         emulator_url=given.emulator_url,
         replay_dir=given.replay_dir,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,15 +13,17 @@ from pathlib import Path
 from batchtrial.cli import planview, summary
 from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import INTERRUPTED, complain, log_to, say
+from batchtrial.cli.giving_up import agreed
 from batchtrial.cli.pause import pausing
 from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked, mode_of
 from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigDrift, RunnerError, Stopped
+from batchtrial.errors import ConfigDrift, ConfigError, RunnerError, Stopped
+from batchtrial.phases.giving_up import give_up_unknown
 from batchtrial.providers.base import Provider
-from batchtrial.run.loop import Finished, Services, execute
+from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.migration import Migration
 from batchtrial.run.options import window
 from batchtrial.run.plan import NAMES, check_beginning
@@ -53,7 +55,7 @@ def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
 
 
-def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared_dir: Path | None, is_forced: bool) -> None:
+def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared_dir: Path | None, give_up: Callable[[str], None] | None) -> None:
     """Bring a run of the earlier system into today's form, under its lock, and say what became of it. Raises RunLocked, StateError, ConfigError."""
 
     def codec_of(config: Config) -> Provider:
@@ -62,7 +64,7 @@ def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:
-        report = Migration(layout, codec_of, real_now, nonce, prepared_dir, is_forced).carry_out()
+        report = Migration(layout, codec_of, real_now, nonce, prepared_dir, give_up).carry_out()
     finally:
         lock.release(real_now)
     c = report.counts
@@ -120,8 +122,9 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
     else:
         check_beginning(ask.options)
     if ask.is_resume and is_of_earlier_system(layout):
-        take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, is_forced=ask.options.force)
-        ask = replace(ask, options=replace(ask.options, force=False))  # it was about taking over, not about making artifacts again
+        give_up = agreed(is_confirmed=ask.options.is_confirmed) if ask.options.give_up_unknown else None
+        take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, give_up=give_up)
+        ask = replace(ask, options=replace(ask.options, give_up_unknown=False))  # it was about taking over
     got = loaded(ask, layout, env)
     config = got.config
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
@@ -139,7 +142,9 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
     )
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
-    opening = Opening(run_id=run_id, config=config, is_resume=ask.is_resume, force=ask.options.force, overrides=ask.changes, nonce=nonce)
+    opening = Opening(
+        run_id=run_id, config=config, is_resume=ask.is_resume, accept_drift=ask.options.accept_drift, overrides=ask.changes, nonce=nonce
+    )
     pause = pausing(env, is_let_go=stop.is_requested, say=complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)
     with ExitStack() as closing:
@@ -191,9 +196,18 @@ def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) 
     if note:
         complain(f"note: {note}")
     try:
+        if ask.options.give_up_unknown:
+            _give_up(session, ask, services)
         return execute(session, ask.options, services)
     finally:
         stop.acknowledge()
+
+
+def _give_up(session: Session, ask: Asked, services: Services) -> None:
+    if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
+        raise ConfigError("batches are given up when they are polled, and poll is not among the steps asked for", where="--give_up_unknown_batches")
+    agree = agreed(is_confirmed=ask.options.is_confirmed)
+    carry(session, ask.options, services, lambda work: give_up_unknown(work, lambda lost: agree(lost.sentence)))
 
 
 def resume_command(ask: Asked, run_id: str) -> str:

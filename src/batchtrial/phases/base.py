@@ -137,7 +137,7 @@ class Work:
     progress: Progress
     publish: Callable[[Trial, str, str, Sequence[Path]], None]
     refresh: Callable[[], None]  # parts or batches have changed: the manifests may be brought up to date
-    is_forced: bool = False  # make finished artifacts again; never anything that costs
+    is_remaking: bool = False  # make finished artifacts again; never anything that costs
     hook: Hook = no_hook
 
     @property
@@ -154,7 +154,7 @@ class Work:
             self.stop.check()
             verdict = phase.trial_verdict(self.view, trial)
             inputs = phase.inputs(self.view, trial)
-            if inputs is not None and (self.is_forced or not verdict.is_done):
+            if inputs is not None and (self.is_remaking or not verdict.is_done):
                 yield trial, inputs
 
 

@@ -84,7 +84,7 @@ class Watching:
     def _check_account(self, job: Job) -> None:
         """A provider that knows no batch of an earlier session is most likely asked with another account's key: paid answers are not given up."""
         batch_id = self._parts.current(job).batch_id or ""
-        if self._work.is_forced or self._provider.limits.may_vanish or batch_id not in self._earlier:
+        if self._provider.limits.may_vanish or batch_id not in self._earlier:
             return
         for other in sorted(self._earlier - {batch_id})[:PROBES]:
             try:
@@ -95,7 +95,8 @@ class Watching:
         raise PhaseFailed(
             f"the provider knows no batch of this run: {batch_id} of {job.shard.part} and others are unknown to it",
             where=self._work.config.backend,
-            hint="use the key of the account, project or workspace that the run was started with; once the batches are really gone, add --force",
+            hint="use the key of the account, project or workspace that the run was started with; when the batches were deleted there, "
+            "docs/troubleshooting.md says what is left to do",
         )
 
     def _check_deadline(self, job: Job, current: Attempt) -> None:

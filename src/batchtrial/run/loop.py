@@ -128,7 +128,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         progress=services.progress,
         publish=lambda trial, stage, inputs, paths: session.snapshots.publish(view, trial, stage, inputs, paths),
         refresh=lambda: session.snapshots.refresh(view),
-        is_forced=options.force,
+        is_remaking=options.remake,
         hook=services.hook,
     )
 

@@ -63,14 +63,17 @@ class Taken:
 
 @dataclass(slots=True)
 class Migration:
-    """One run on its way over. codec_of: the adapter of a config, for its pure half. clock: real time, UTC. nonce: fresh random digits."""
+    """One run on its way over. codec_of: the adapter of a config, for its pure half. clock: real time, UTC. nonce: fresh random digits.
+
+    give_up: agrees to the loss of what jobs of the earlier system may still hold, or raises; None when nobody asked for that.
+    """
 
     layout: RunLayout
     codec_of: Callable[[Config], Provider]
     clock: Callable[[], datetime]
     nonce: str
     prepared_dir: Path | None = None
-    is_forced: bool = False
+    give_up: Callable[[str], None] | None = None
 
     def carry_out(self) -> Report:
         """Raises StateError, ConfigError naming what is missing; the caller holds the run's lock."""
@@ -165,13 +168,15 @@ class Migration:
         if not missing:
             return
         waiting = [f"{trial.slug}: {', '.join(trial.unfinished_jobs)}" for trial in earlier.trials if trial.unfinished_jobs]
-        if waiting and not self.is_forced:
+        what = f"{missing} requests have no result here, and jobs of the earlier system may still hold them"
+        if waiting and self.give_up is None:
             raise StateError(
-                f"{missing} requests have no result here, and jobs of the earlier system may still hold them",
+                what,
                 where="; ".join(waiting),
-                hint="download their results into <trial>/results/<job>/ and run this again, or add --force: those requests then count as missing "
-                "and are never bought again",
+                hint="download their results into <trial>/results/<job>/ and run this again; docs/migration.md says what else there is",
             )
+        if waiting and self.give_up is not None:
+            self.give_up(f"{what} ({'; '.join(waiting)}); what they may have cost is not known")
         earlier.notes.append(f"{missing} requests have no result: they count as missing and are not bought again")
 
     def _note_phases(self, earlier: EarlierRun) -> None:

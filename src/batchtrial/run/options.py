@@ -11,14 +11,18 @@ from batchtrial.errors import ConfigError
 class Options:
     """How to go about a run, as against what the run is (its config).
 
-    skip: phases switched off by --skip_*. force: accept config drift, and make finished artifacts again; never buys anything twice.
+    skip: phases switched off by --skip_*. accept_drift: record a changed config. remake: finished artifacts anew, nothing that costs.
+    give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
     """
 
     only_step: str | None = None
     from_step: str | None = None
     to_step: str | None = None
     skip: frozenset[str] = field(default_factory=frozenset)
-    force: bool = False
+    accept_drift: bool = False
+    remake: bool = False
+    give_up_unknown: bool = False
+    is_confirmed: bool = False
     ignore_stop: bool = False
     stop_stale_minutes: float = 60.0
 

@@ -14,7 +14,7 @@ from batchtrial.run.options import Options, window
 PHASES: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase, stats.phase, costs.phase, optional.phase, report.phase)
 NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
 PAYING = frozenset({"submit", "poll"})
-"""Phases that --force never repeats: what was bought stays bought."""
+"""Phases that --remake never repeats: what was bought stays bought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,8 @@ def plan(options: Options, view: View) -> tuple[Step, ...]:
 
 
 def needs_run(options: Options, phase: Phase, verdict: Verdict) -> bool:
-    """Whether the phase runs now: not when it is done, unless --force asks for its artifacts to be made again."""
-    return not verdict.is_done or (options.force and phase.name not in PAYING and verdict.status != "off")
+    """Whether the phase runs now: not when it is done, unless --remake asks for its artifacts to be made again."""
+    return not verdict.is_done or (options.remake and phase.name not in PAYING and verdict.status != "off")
 
 
 def check_beginning(options: Options) -> None:

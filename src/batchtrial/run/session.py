@@ -49,7 +49,7 @@ class Opening:
     run_id: str
     config: Config
     is_resume: bool
-    force: bool
+    accept_drift: bool
     overrides: Mapping[str, Any]
     nonce: str
 
@@ -216,7 +216,7 @@ def _assembled(
 
 
 ITEM_KEYS = ("datasets.", "limit_items", "skip_bad_rows")
-"""Settings that choose the questions. Not even --force changes them once requests about the questions were sent."""
+"""Settings that choose the questions. Not even --accept_drift changes them once requests about the questions were sent."""
 
 
 def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
@@ -253,18 +253,18 @@ def _was_begun(layout: RunLayout, state: RunState | None) -> bool:
 
 
 def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:
-    """Changed keys that --force accepts: this invocation's config against the one on record. Raises ConfigDrift."""
+    """Changed keys that --accept_drift accepts: this invocation's config against the one on record. Raises ConfigDrift."""
     base = recorded_config(layout)
     if base is None:
         if not layout.effective_config.exists():
             return {}
         base = saved_config(layout)
     changed = drift(base, opening.config)
-    if changed and not opening.force:
+    if changed and not opening.accept_drift:
         raise ConfigDrift(
             f"the config has changed since run {opening.run_id} started",
             where="; ".join(f"{key}: {change}" for key, change in changed.items()),
-            hint="use the old values, or add --force to record the change and go on, or start a new run; "
+            hint="use the old values, or add --accept_drift to record the change and go on, or start a new run; "
             "if nobody edited effective_config.yaml, `batchtrial repair --run_id RUN` restores it",
         )
     return changed

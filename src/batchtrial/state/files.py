@@ -54,7 +54,7 @@ class Checkpoint(File):
 
 
 class Drift(File):
-    """A change of config that was accepted with --force."""
+    """A change of config that was accepted with --accept_drift."""
 
     at: datetime = Field(description="When it was accepted.")
     keys: dict[str, str] = Field(description="Changed keys, each as `old -> new`.")
@@ -76,7 +76,7 @@ class RunState(Snapshot):
     stop_requested: bool = Field(False, description="The last process left because it was asked to.")
     migrated: bool = Field(False, description="Synthesised or upgraded from an older form.")
     notes: tuple[str, ...] = Field((), description="What could not be known when the state was synthesised.")
-    drift: tuple[Drift, ...] = Field((), description="Changes of config accepted with --force.")
+    drift: tuple[Drift, ...] = Field((), description="Changes of config accepted with --accept_drift.")
 
 
 class Artifact(Fingerprint):

@@ -27,8 +27,9 @@ UNSENT = (Standing.NEW, Standing.PARTIAL, Standing.STOPPED, Standing.FAILED, Sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rubbish:
-    """Something that can go. paths: files or folders, all inside the run or the folder of runs. reason: why nothing is lost.
+    """Something that can go. paths: files or folders, all inside the run or the folder of runs. reason: why nothing is lost, or what is.
 
+    gives_up: what is in flight at the provider, in words, and would be lost with it; empty when nothing is.
     mark: the ledger's size and time when that was found to be so; None without a ledger.
     """
 
@@ -37,6 +38,7 @@ class Rubbish:
     paths: tuple[Path, ...]
     size: int
     reason: str
+    gives_up: str = ""
     mark: tuple[int, int] | None = None
 
 
@@ -73,7 +75,9 @@ def find(
         mark = ledger_mark(run.root)
         reason = _why_whole(run, archives, is_named=run.run_id in wanted)
         if reason is not None:
-            found.append(Rubbish(kind="run", run_id=run.run_id, paths=(run.root,), size=_size(run.root), reason=reason, mark=mark))
+            found.append(
+                Rubbish(kind="run", run_id=run.run_id, paths=(run.root,), size=_size(run.root), reason=reason, gives_up=_in_flight(run), mark=mark)
+            )
             continue
         kept.append(Kept(run_id=run.run_id, reason=_why_kept(run)))
         found += [replace(one, mark=mark) for one in _inside(run, with_worlds=with_worlds)]
@@ -83,7 +87,7 @@ def find(
 def _why_whole(run: RunSummary, archives: Sequence[Path], *, is_named: bool) -> str | None:
     """Why the whole run can go; None when it must stay."""
     if is_named:
-        flight = f"; {run.in_flight_requests} requests in flight at the provider are given up" if run.has_money_in_flight else ""
+        flight = f"; {_in_flight(run)} are given up" if run.has_money_in_flight else ""
         return f"named ({run.standing}{flight})"
     if run.has_money_in_flight:
         return None
@@ -93,6 +97,10 @@ def _why_whole(run: RunSummary, archives: Sequence[Path], *, is_named: bool) -> 
         archive = archive_of(run, archives)
         return None if archive is None else f"archived in {archive}"
     return None
+
+
+def _in_flight(run: RunSummary) -> str:
+    return f"{run.in_flight_requests} requests in flight at the provider (up to ${run.money.in_flight_usd:.4f})" if run.has_money_in_flight else ""
 
 
 def archive_of(run: RunSummary, archives: Sequence[Path]) -> Path | None:

@@ -247,7 +247,7 @@ def test_a_kill_at_every_write_of_an_import_loses_and_repeats_nothing(run: Run, 
 def test_resume_says_what_is_out_instead_of_waiting_for_it(run: Run) -> None:
     run.export()
     with serving(run.root) as server:
-        assert main(["run", "--resume", "--run_id", "own", "--base_url", server.url, "--force", "--experiments_dir", "experiments"]) == 1
+        assert main(["run", "--resume", "--run_id", "own", "--base_url", server.url, "--accept_drift", "--experiments_dir", "experiments"]) == 1
         assert "4 parts are out as files" in run.capsys.readouterr().err
         assert server.log("asked").total() == 0
 

@@ -131,7 +131,7 @@ def test_requests_that_were_sent_do_not_change_under_their_results(rig: Rig) -> 
     rig.run(to_step="submit")
     rig.changes = {"task_instructions": {"open_book": {"path": "x", "text": "Other."}, "closed_book": {"path": "y", "text": "Other."}}}
     with pytest.raises(StateError):
-        rig.run(options=Options(to_step="submit", force=True))
+        rig.run(options=Options(to_step="submit", remake=True))
     sent = {call.split()[1] for call in rig.memory.calls if call.startswith("submit")}
     assert len(sent) == rig.memory.n_calls("submit"), "nothing was sent twice under another text"
 

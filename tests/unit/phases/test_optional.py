@@ -61,7 +61,7 @@ def test_switched_off_it_is_off_with_the_reason_and_the_run_is_complete_without_
 def test_forcing_does_not_switch_it_on(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(20)) as w:
         finished(w)
-        step = next(one for one in plan(Options(force=True), w.view) if one.phase.name == "optional")
+        step = next(one for one in plan(Options(remake=True), w.view) if one.phase.name == "optional")
         assert step.action == "off"
 
 

@@ -140,5 +140,5 @@ def test_done_twice_calls_nobody(rig: Rig) -> None:
     rig.run()
     calls = list(rig.memory.calls)
     assert rig.run(options=Options(to_step="poll")).ran == ()
-    assert rig.run(options=Options(to_step="poll", force=True)).ran == ("prepare", "build")
+    assert rig.run(options=Options(to_step="poll", remake=True)).ran == ("prepare", "build")
     assert rig.memory.calls == calls

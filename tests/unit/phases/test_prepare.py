@@ -20,8 +20,8 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path, n_items=6)
 
 
-def only(rig: Rig, *, force: bool = False) -> tuple[str, ...]:
-    return rig.run(options=Options(to_step="prepare", force=force)).ran
+def only(rig: Rig, *, remake: bool = False) -> tuple[str, ...]:
+    return rig.run(options=Options(to_step="prepare", remake=remake)).ran
 
 
 def manifest(rig: Rig) -> PreparedManifest:
@@ -51,10 +51,10 @@ def test_what_is_done_is_not_done_again(rig: Rig) -> None:
     assert rig.layout.open_book.stat().st_mtime_ns == before
 
 
-def test_forced_it_gives_the_same_bytes(rig: Rig) -> None:
+def test_remade_it_gives_the_same_bytes(rig: Rig) -> None:
     only(rig)
     before = rig.layout.open_book.read_bytes(), rig.layout.prepared_manifest.read_bytes()
-    assert only(rig, force=True) == ("prepare",)
+    assert only(rig, remake=True) == ("prepare",)
     assert (rig.layout.open_book.read_bytes(), rig.layout.prepared_manifest.read_bytes()) == before
 
 

@@ -304,11 +304,15 @@ def test_paid_batches_are_not_given_up_because_another_accounts_key_does_not_see
     assert rig.run().counts.succeeded == rig.n_requests
 
 
-def test_batches_that_are_really_gone_are_given_up_when_told_so(rig: Rig) -> None:
+@pytest.mark.parametrize("options", [Options(remake=True), Options(accept_drift=True), Options(give_up_unknown=True)])
+def test_no_flag_makes_the_queue_itself_give_up_what_may_be_paid(rig: Rig, options: Options) -> None:
+    """Batches are given up before the queue runs, by a person who was told what is lost, or not at all."""
     rig.settings["max_concurrent_jobs"] = 10
     rig.run(to_step="submit")
     rig.memory.batches = {}
-    assert rig.run(options=Options(to_step="poll", force=True)).counts.missing == rig.n_requests
+    with pytest.raises(PhaseFailed, match="knows no batch of this run"):
+        rig.run(options=options)
+    assert "gone" not in rig.events()
 
 
 def test_results_that_are_gone_are_missing_after_three_looks(rig: Rig) -> None:

@@ -75,7 +75,7 @@ def test_only_this_step_sends_and_sends_no_more(rig: Rig) -> None:
     assert rig.run(options=Options(only_step="submit")).ran == ("submit",)
     calls = list(rig.memory.calls)
     assert rig.run(options=Options(only_step="submit")).ran == ()
-    assert rig.run(options=Options(only_step="submit", force=True)).ran == ()
+    assert rig.run(options=Options(only_step="submit", remake=True)).ran == ()
     assert rig.memory.calls == calls
 
 

@@ -145,7 +145,7 @@ class World:
     def trial(self) -> Trial:
         return self.view.trials[0]
 
-    def work(self, *, stop: Stop | None = None, view: View | None = None, is_forced: bool = False) -> Work:
+    def work(self, *, stop: Stop | None = None, view: View | None = None, is_remaking: bool = False) -> Work:
         seen = view or self.view
         return Work(
             view=seen,
@@ -157,7 +157,7 @@ class World:
             progress=self.progress,
             publish=lambda trial, stage, inputs, paths: self.session.snapshots.publish(seen, trial, stage, inputs, paths),
             refresh=lambda: None,
-            is_forced=is_forced,
+            is_remaking=is_remaking,
         )
 
     def run(self, phase: Phase, **how: Any) -> None:
@@ -291,7 +291,7 @@ def world(
             sets.append({"name": name, "source": "file", "path": str(path), "format": "jsonl", "kind": kind})
     chosen = config(sets, **changes)
     codec = FireworksProvider(FireworksSettings(account_id="test"), None)
-    opening = Opening(run_id=run_id, config=chosen, is_resume=False, force=False, overrides={}, nonce=f"{run_id:0>16}")
+    opening = Opening(run_id=run_id, config=chosen, is_resume=False, accept_drift=False, overrides={}, nonce=f"{run_id:0>16}")
     session = open_run(RunLayout(folder / run_id), opening, codec.limits, clock=clock, ledger_clock=clock)
     made = World(folder=folder, config=chosen, session=session, codec=codec)
     try:

@@ -82,8 +82,8 @@ def test_a_new_run_would_begin_at_the_beginning(tmp_path: Path) -> None:
     assert set(got.values()) == {"run", "wait"}
 
 
-def test_what_the_config_does_not_ask_for_is_off_even_under_force(tmp_path: Path) -> None:
-    assert actions(Rig(tmp_path), Options(force=True))["optional"] == "off"
+def test_what_the_config_does_not_ask_for_is_off_even_when_all_is_remade(tmp_path: Path) -> None:
+    assert actions(Rig(tmp_path), Options(remake=True))["optional"] == "off"
 
 
 def test_what_is_done_is_skipped_and_the_rest_follows(polled: Rig) -> None:
@@ -101,8 +101,8 @@ def test_the_plan_of_every_window_runs_nothing_outside_it(polled: Rig) -> None:
             assert {name for name, action in got.items() if action != "off"} == set(want)
 
 
-def test_force_makes_again_what_costs_nothing_and_nothing_else(polled: Rig) -> None:
-    got = actions(polled, Options(force=True))
+def test_remake_makes_again_what_costs_nothing_and_nothing_else(polled: Rig) -> None:
+    got = actions(polled, Options(remake=True))
     assert [got[name] for name in ("prepare", "build", "submit", "poll")] == ["run", "run", "skip", "skip"]
 
 
@@ -183,7 +183,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("flags", [[], ["--run_id", "r9"], ["--only_step", "report"], ["--force"], ["--budget_usd", "1"], ["--dry_run"]])
+@pytest.mark.parametrize(
+    "flags", [[], ["--run_id", "r9"], ["--only_step", "report"], ["--remake"], ["--accept_drift"], ["--budget_usd", "1"], ["--dry_run"]]
+)
 def test_a_plan_of_a_new_run_touches_nothing(folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = tree(folder)
     assert main(["--config", str(folder / "config.yaml"), "--experiments_dir", str(folder / "experiments"), "--plan_only", *flags]) == 0

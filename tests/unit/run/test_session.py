@@ -96,7 +96,7 @@ def test_a_changed_config_is_refused_with_the_changed_keys_and_nothing_is_touche
     with pytest.raises(ConfigDrift) as caught:
         rig.open(given=given)
     assert told in caught.value.where
-    assert "--force" in caught.value.hint
+    assert "--accept_drift" in caught.value.hint
     assert files(rig) == before
     rig.open().close()
 
@@ -112,10 +112,10 @@ def test_how_fast_how_long_and_how_much_may_change(rig: Rig, settings: dict[str,
     assert rig.layout.effective_config.read_bytes() == before
 
 
-def test_a_forced_change_is_on_record_and_is_the_config_from_then_on(rig: Rig) -> None:
+def test_an_accepted_change_is_on_record_and_is_the_config_from_then_on(rig: Rig) -> None:
     rig.run(to_step="build")
     rig.changes = {"stats": {"alpha": 0.01}}
-    rig.open(force=True).close()
+    rig.open(accept_drift=True).close()
     state = state_of(rig)
     assert [(one.keys, one.config_hash) for one in state.drift] == [({"stats.alpha": "0.05 -> 0.01"}, config_hash(rig.config()))]
     assert state.config_hash == config_hash(rig.config())

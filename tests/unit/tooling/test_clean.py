@@ -78,9 +78,15 @@ def test_a_named_run_goes_whatever_it_holds_and_others_are_left_alone(tmp_path: 
     make_run(tmp_path, "flying", n_settled=1)
     make_run(tmp_path, "other")
     unsent(tmp_path, "empty")
+    assert cleaned(tmp_path, "--run_id", "flying") == 0
+    assert "would give up what may be paid for" in capsys.readouterr().err
+    assert "flying" in runs_left(tmp_path)
     assert cleaned(tmp_path, "--run_id", "flying", "--yes") == 0
     assert runs_left(tmp_path) == ["other", "empty"] or runs_left(tmp_path) == ["empty", "other"]
-    assert "2 requests in flight at the provider are given up" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "2 requests in flight at the provider (up to $" in out
+    assert "are given up" in out
+    assert "--yes" not in err
     assert cleaned(tmp_path, "--run_id", "nobody", "--yes") == 3
     assert cleaned(tmp_path, "--run_id", "..", "--yes") == 2
 

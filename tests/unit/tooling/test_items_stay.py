@@ -37,7 +37,7 @@ def resumed(world: World, *flags: str) -> int:
     return resume([*place(world), "--emulator_url", world.emulator.url, *flags])
 
 
-@pytest.mark.parametrize("flags", [(), ("--force",), ("--from_step", "prepare", "--force")])
+@pytest.mark.parametrize("flags", [(), ("--accept_drift", "--remake"), ("--from_step", "prepare", "--remake")])
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_question_files_that_change_or_go_change_nothing(world: World, flags: tuple[str, ...], is_gone: bool) -> None:
     source = world.lab.root / "questions.jsonl"
@@ -64,14 +64,14 @@ def test_damaged_items_are_not_replaced_by_others(world: World, capsys: pytest.C
     assert world.problems() == []
 
 
-def test_not_even_force_asks_other_questions_half_way(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_not_even_accepted_drift_asks_other_questions_half_way(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     path = world.lab.root / "config.yaml"
     tree = json.loads(path.read_text())
     other = world.root / "config.yaml"
     for name in ("open.txt", "closed.txt", "control.txt", "treatment.txt", "questions.jsonl"):
         (world.root / name).write_bytes((world.lab.root / name).read_bytes())
     other.write_text(json.dumps({**tree, "limit_items": 2}))
-    assert resumed(world, "--config", str(other), "--force") == 3
+    assert resumed(world, "--config", str(other), "--accept_drift") == 3
     assert "other questions than those" in capsys.readouterr().err
     other.write_text(json.dumps({**tree, "stats": {**tree["stats"], "alpha": 0.1}}))
-    assert resumed(world, "--config", str(other), "--force") in FINISHED
+    assert resumed(world, "--config", str(other), "--accept_drift") in FINISHED

@@ -134,7 +134,10 @@ def test_requests_that_may_still_be_out_there_are_not_given_up_without_being_tol
     assert resumed(tmp_path, shape) == 3
     assert is_of_earlier_system(layout_of(tmp_path, shape))
     assert {data for name, data in before.items()} <= set(tree(folder).values())
-    assert resumed(tmp_path, shape, "--force") == 4
+    assert resumed(tmp_path, shape, "--accept_drift", "--remake") == 3
+    assert resumed(tmp_path, shape, "--give_up_unknown_batches") == 3  # nobody is there to be asked
+    assert is_of_earlier_system(layout_of(tmp_path, shape))
+    assert resumed(tmp_path, shape, "--give_up_unknown_batches", "--yes") == 4
     assert answers_in(layout_of(tmp_path, shape), slug_of(shape, "default")) == expected(shape)
     parts = fold(read(layout_of(tmp_path, shape).ledger).entries)
     assert {part.state for part in parts.values()} == {PartState.SETTLED}

@@ -1,0 +1,93 @@
+"""Giving up batches that the provider does not know: told in requests and dollars, agreed to, and refused when it would not help."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from tests.unit.phases.world import Quiet
+from tests.unit.rig import Rig
+
+from batchtrial.errors import ProviderError, StateError
+from batchtrial.phases.giving_up import LOOKS, Lost, give_up_unknown
+from batchtrial.run.loop import Services, carry
+from batchtrial.run.options import Options
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    rig = Rig(tmp_path, settings={"max_concurrent_jobs": 10})
+    rig.run(to_step="submit")
+    return rig
+
+
+def given_up(rig: Rig, *, is_agreed: bool = True) -> list[Lost]:
+    """What was told before anything was given up."""
+    told: list[Lost] = []
+
+    def agree(lost: Lost) -> None:
+        told.append(lost)
+        if not is_agreed:
+            raise StateError("nothing was given up")
+
+    session = rig.open()
+    services = Services(codec=rig.memory, provider=lambda: rig.memory, now=rig.clock.now, stop=rig.stop_token(), progress=Quiet(rig.notes))
+    try:
+        carry(session, Options(), services, lambda work: give_up_unknown(work, agree))
+    finally:
+        session.close()
+    return told
+
+
+def test_what_is_lost_is_told_and_the_rest_of_the_run_goes_on(rig: Rig) -> None:
+    gone = sorted(rig.memory.batches)[:3]
+    for batch_id in gone:
+        del rig.memory.batches[batch_id]
+    reserved = {part.attempts[0].batch_id: part.attempts[0].reserved_usd for part in rig.parts().values()}
+    (lost,) = given_up(rig)
+    assert sorted(lost.batch_ids) == gone
+    assert lost.n_requests == 6
+    assert lost.usd == sum(reserved[batch_id] for batch_id in gone) > 0
+    assert "3 batches of this run, with 6 requests that may have cost up to $" in lost.sentence
+    finished = rig.run()
+    assert (finished.counts.missing, finished.counts.succeeded) == (6, 2)
+    assert rig.memory.n_calls("submit") == 4  # what was given up is never bought again
+
+
+def test_without_agreement_nothing_is_given_up(rig: Rig) -> None:
+    kept, rig.memory.batches = rig.memory.batches, {}
+    with pytest.raises(StateError, match="nothing was given up"):
+        given_up(rig, is_agreed=False)
+    assert "gone" not in rig.events()
+    rig.memory.batches = kept
+    assert rig.run().counts.succeeded == rig.n_requests
+
+
+def test_a_provider_that_knows_every_batch_leaves_nothing_to_give_up(rig: Rig) -> None:
+    with pytest.raises(StateError, match="knows all 4 batches"):
+        given_up(rig)
+    rig.run()
+    with pytest.raises(StateError, match="no batch is under way"):
+        given_up(rig)
+    assert rig.counts() == {"succeeded": rig.n_requests}
+
+
+def test_a_single_denial_is_no_absence(rig: Rig) -> None:
+    rig.memory.on_check = deque(["not found"] * (LOOKS - 1))
+    with pytest.raises(StateError, match="nothing to give up"):
+        given_up(rig)
+
+
+def test_a_provider_that_does_not_answer_proves_nothing(rig: Rig) -> None:
+    rig.memory.on_check = deque(["down"])
+    with pytest.raises(ProviderError):
+        given_up(rig)
+    assert "gone" not in rig.events()
+
+
+def test_the_words_are_those_of_one_batch_and_of_an_unknown_price() -> None:
+    lost = Lost(parts=("p",), batch_ids=("b1",), n_requests=1, usd=None)
+    assert lost.sentence == "1 batch of this run, with 1 request that may have cost an unknown sum, is unknown to the provider (b1)"
+    assert "up to $1.5000" in Lost(parts=("p",) * 4, batch_ids=tuple("abcd"), n_requests=9, usd=Decimal("1.5")).sentence
