@@ -92,7 +92,7 @@ class Emulator:
         asked = [(number, [{"role": "user", "content": f"Whose is parcel {number}?"}]) for number in numbers]
         params = [{"model": "claude-haiku-4-5", "max_tokens": 8, "messages": turns} for _, turns in asked]
         body = {"requests": [{"custom_id": f"parcel-{number}", "params": one} for (number, _), one in zip(asked, params, strict=True)]}
-        self.call("POST", "/v1/messages/batches", body, {"x-api-key": "somebody-else", "anthropic-version": "2023-06-01"})
+        self.call("POST", "/v1/messages/batches", body, {"x-api-key": "somebody-else@dry-run-key", "anthropic-version": "2023-06-01"})
 
     def add_faults(self, *rules: Mapping[str, Any]) -> None:
         """More faults, from now on."""

@@ -58,11 +58,11 @@ def multipart(field: str, filename: str, data: bytes, **fields: str) -> tuple[by
 class Plain:
     """A client of one provider's batches."""
 
-    def __init__(self, emu: Emulator, provider: str) -> None:
-        self.emu, self.provider = emu, provider
+    def __init__(self, emu: Emulator, provider: str, key: str = "any") -> None:
+        self.emu, self.provider, self.key = emu, provider, key
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> Reply:
-        headers = {"authorization": "Bearer any", "content-type": "application/json"}
+        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
         if self.provider == "anthropic":
             headers["anthropic-version"] = "2023-06-01"
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()

@@ -187,10 +187,10 @@ def test_no_key_is_kept_anywhere(tmp_path: Path) -> None:
     key = "sk-very-secret-key-0123456789"
     with running(tmp_path) as emu:
         for provider in PROVIDERS:
-            client = Plain(emu, provider)
-            client.create(client.upload(rows(2), name="k"), label="k-1", authorization=f"Bearer {key}")
-        client = Plain(emu, "openai")
-        client.call("POST", "/v1/chat/completions", {"model": "m", **rows(1)[0][1]}, authorization=f"Bearer {key}")
+            client = Plain(emu, provider, key)
+            client.create(client.upload(rows(2), name="k"), label="k-1")
+        client = Plain(emu, "openai", key)
+        client.call("POST", "/v1/chat/completions", {"model": "m", **rows(1)[0][1]})
         client.call("GET", "/v1/batches", authorization=f"Bearer {key}-invalid")
         assert emu.ledger()["accepted_requests"] == 6
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

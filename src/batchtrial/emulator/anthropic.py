@@ -67,8 +67,8 @@ class AnthropicWire:
         body = {"type": "error", "error": inner, "request_id": request_id}
         return JSONResponse(body, status_code=err.status, headers=err.headers)
 
-    def headers(self, request_id: str) -> dict[str, str]:
-        return {"request-id": request_id, "anthropic-organization-id": "00000000-0000-4000-8000-000000000000"}
+    def headers(self, request_id: str, organization: str) -> dict[str, str]:
+        return {"request-id": request_id, "anthropic-organization-id": f"{organization or '0' * 8}-0000-4000-8000-000000000000"}
 
     def spend_cap(self) -> WireError:
         details = {"error_code": "enforced_spend_limit_reached"}

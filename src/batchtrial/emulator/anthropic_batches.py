@@ -75,6 +75,7 @@ class MessageBatches:
                 wire={"anthropic_version": version, "anthropic_beta": call.request.headers.get("anthropic-beta")},
                 effects=_per_row(effects),
                 is_upstream=self.service.is_upstream,
+                account=call.account,
             )
         )
         return JSONResponse(self.shown(call, batch))
@@ -84,7 +85,7 @@ class MessageBatches:
     def find(self, call: Call) -> Batch:
         """The batch in the path. Raises WireError 404."""
         batch_id = call.request.path_params["batch"]
-        batch = self.service.batches.get("anthropic", batch_id)
+        batch = self.service.batches.get("anthropic", batch_id, call.account)
         if batch is None or batch.deleted_at is not None:
             raise WireError(404, f"message batch {batch_id} not found")
         return batch
@@ -104,7 +105,7 @@ class MessageBatches:
         after, before = query.get("after_id"), query.get("before_id")
         if after and before:
             raise WireError(400, "after_id and before_id cannot be used together")
-        batches = self.service.batches.listed("anthropic", is_first_page=not (after or before))
+        batches = self.service.batches.listed("anthropic", call.account, is_first_page=not (after or before))
         found, has_more = _page(batches, after, before, limit)
         shown = await asyncio.to_thread(lambda: [self.shown(call, self.service.batches.by_seq(each.seq)) for each in found])
         ends = {"first_id": found[0].id if found else None, "last_id": found[-1].id if found else None}

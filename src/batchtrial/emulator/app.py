@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from batchtrial.emulator import anthropic, fireworks, openai
+from batchtrial.emulator.accounts import organization_of
 from batchtrial.emulator.admin import Admin
 from batchtrial.emulator.anthropic_batches import MessageBatches
 from batchtrial.emulator.closing import Closing
@@ -60,7 +61,7 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
         assert isinstance(err, HTTPException)
         text = f"No route for {request.method} {request.url.path}" if err.status_code in (404, 405) else str(err.detail)
         wire, request_id = wire_of(request), service.next_request_id()
-        headers = {**wire.headers(request_id), **(err.headers or {})}
+        headers = {**wire.headers(request_id, organization_of(service.world, request)), **(err.headers or {})}
         return wire.error(WireError(err.status_code, text, headers=headers), request_id)
 
     app = Starlette(routes=routes, exception_handlers={HTTPException: no_route})

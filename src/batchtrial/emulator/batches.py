@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, cast
 
+from batchtrial.emulator.accounts import EVERYBODY
 from batchtrial.emulator.effects import Effects, ListLag, decoded, encoded
 from batchtrial.emulator.records import Batch, Provider
 from batchtrial.emulator.world import World
@@ -24,6 +25,7 @@ class NewBatch:
     effects: Effects
     problems: tuple[dict[str, Any], ...] = ()
     is_upstream: bool = False
+    account: str = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def _batch(row: sqlite3.Row) -> Batch:
         finished_at=row["finished_at"],
         cancelled_at=row["cancelled_at"],
         deleted_at=row["deleted_at"],
+        account=row["account"],
     )
 
 
@@ -66,7 +69,8 @@ class Batches:
         """Accept a batch: from here on it is owed."""
         with self.world.commit() as db:
             cursor = db.execute(
-                "INSERT INTO batches(provider, id, created_at, n_rows, blob, wire, effects, problems, is_upstream) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO batches(provider, id, created_at, n_rows, blob, wire, effects, problems, is_upstream, account) "
+                "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     new.provider,
                     new.id,
@@ -77,6 +81,7 @@ class Batches:
                     encoded(new.effects),
                     json.dumps(new.problems),
                     int(new.is_upstream),
+                    new.account,
                 ),
             )
             return self.by_seq(cast(int, cursor.lastrowid))
@@ -87,10 +92,11 @@ class Batches:
             raise LookupError(f"no batch number {seq}")
         return _batch(row)
 
-    def get(self, provider: Provider, batch_id: str) -> Batch | None:
-        """The newest batch of that id, deleted or not."""
+    def get(self, provider: Provider, batch_id: str, account: str | None = None) -> Batch | None:
+        """The newest batch of that id, deleted or not. account: whose; None asks for the name alone, which holds the account itself."""
         row = self.world.row(f"SELECT {COLUMNS} FROM batches b WHERE provider = ? AND id = ? ORDER BY seq DESC LIMIT 1", (provider, batch_id))
-        return None if row is None else _batch(row)
+        found = None if row is None else _batch(row)
+        return found if found is None or account is None or found.account in (account, EVERYBODY) else None
 
     def all(self) -> list[Batch]:
         """Every batch ever accepted, oldest first."""
@@ -122,13 +128,13 @@ class Batches:
             db.execute("UPDATE batches SET polls = polls + 1 WHERE seq = ?", (batch.seq,))
             return int(db.execute("SELECT polls FROM batches WHERE seq = ?", (batch.seq,)).fetchone()["polls"])
 
-    def listed(self, provider: Provider, *, is_first_page: bool) -> list[Listed]:
-        """Newest first, without those that were deleted and those that a lagging list does not show yet."""
+    def listed(self, provider: Provider, account: str, *, is_first_page: bool) -> list[Listed]:
+        """The account's, newest first, without those that were deleted and those that a lagging list does not show yet."""
         with self.world.commit() as db:
             rows = db.execute(
                 "SELECT seq, id, created_at, list_calls, json_extract(effects, '$.list_lag') AS lag FROM batches "
-                "WHERE provider = ? AND deleted_at IS NULL ORDER BY seq DESC",
-                (provider,),
+                "WHERE provider = ? AND account IN (?, ?) AND deleted_at IS NULL ORDER BY seq DESC",
+                (provider, account, EVERYBODY),
             ).fetchall()
             lagging = [row["seq"] for row in rows if row["lag"] is not None]
             if lagging and is_first_page:

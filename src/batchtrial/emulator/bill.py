@@ -58,11 +58,13 @@ class Bill:
         calls = calls_by_provider(world.rows("SELECT * FROM calls ORDER BY provider, op"))
         direct = world.rows("SELECT body_sha256, count(*) AS n FROM direct WHERE status = 200 GROUP BY body_sha256")
         n_any = 1 if total["n"] else 0
+        by_account = world.rows("SELECT account, n_rows, (SELECT count(*) FROM paid p WHERE p.batch = b.seq) AS n FROM batches b ORDER BY seq")
         return {
             "batches": batches,
             "accepted_requests": sum(batch["n_requests"] for batch in batches),
             "in_flight_requests": sum(batch["n_requests"] for batch in batches if batch["n_answered"] is None),
             "answered_requests": total["n"],
+            "accounts": accounts_of(by_account),
             "answered_by_custom_id_max": twice_by_id[0]["n"] if twice_by_id else n_any,
             "duplicates": [row["custom_id"] for row in twice_by_id[:SHOWN_AT_MOST]],
             "n_duplicates": len(twice_by_id),
@@ -86,6 +88,7 @@ class Bill:
         at = self.service.status(batch)
         return {
             "provider": batch.provider,
+            "account": batch.account,
             "id": batch.id,
             "created_at": batch.created_at,
             "n_requests": batch.n_rows,
@@ -119,6 +122,17 @@ class Bill:
             "custom_ids": [each["custom_id"] for each in paid],
             "batches": [each["id"] for each in paid],
         }
+
+
+def accounts_of(rows: list[sqlite3.Row]) -> dict[str, dict[str, int]]:
+    """What each account was asked for and has to pay, in the order of their first batches."""
+    accounts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        one = accounts.setdefault(row["account"], {"batches": 0, "accepted_requests": 0, "answered_requests": 0})
+        one["batches"] += 1
+        one["accepted_requests"] += row["n_rows"]
+        one["answered_requests"] += row["n"]
+    return accounts
 
 
 def calls_by_provider(rows: list[sqlite3.Row]) -> dict[str, dict[str, dict[str, int]]]:

@@ -44,7 +44,7 @@ class FireworksWire:
             body = {"code": code, "message": err.message, "details": []}
         return JSONResponse(body, status_code=err.status, headers=err.headers)
 
-    def headers(self, request_id: str) -> dict[str, str]:
+    def headers(self, request_id: str, organization: str) -> dict[str, str]:
         return {"x-request-id": request_id}
 
     def spend_cap(self) -> WireError:

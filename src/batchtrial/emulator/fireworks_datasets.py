@@ -274,7 +274,7 @@ class StorageWire:
         body = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{text}</Message></Error>"
         return Response(body, status_code=err.status, media_type="application/xml", headers=err.headers)
 
-    def headers(self, request_id: str) -> dict[str, str]:
+    def headers(self, request_id: str, organization: str) -> dict[str, str]:
         return {"x-guploader-uploadid": request_id}
 
     def spend_cap(self) -> WireError:

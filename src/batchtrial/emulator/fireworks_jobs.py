@@ -119,7 +119,7 @@ class Jobs:
             batch = self.service.batches.add(
                 NewBatch(
                     provider="fireworks", id=name, n_rows=rows.n_rows, blob=rows.blob, wire=wire, effects=effects,
-                    problems=rows.problems or _forced_problems(effects), is_upstream=self.service.is_upstream,
+                    problems=rows.problems or _forced_problems(effects), is_upstream=self.service.is_upstream, account=call.account,
                 )
             )  # fmt: skip
         return JSONResponse(self.shown(batch))
@@ -229,7 +229,7 @@ class Jobs:
         await call.gate()
         prefix = f"accounts/{call.request.path_params['account']}/"
         is_first_page = not call.request.query_params.get("pageToken")
-        batches = self.service.batches.listed("fireworks", is_first_page=is_first_page)
+        batches = self.service.batches.listed("fireworks", call.account, is_first_page=is_first_page)
         mine = [batch for batch in reversed(batches) if batch.id.startswith(prefix)]
 
         def collect() -> dict[str, Any]:

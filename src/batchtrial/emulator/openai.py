@@ -58,8 +58,9 @@ class OpenAIWire:
             body["error"]["type"] = "insufficient_quota"
         return PrettyJson(body, status_code=err.status, headers=err.headers)
 
-    def headers(self, request_id: str) -> dict[str, str]:
-        return {"x-request-id": request_id, "openai-version": "2020-10-01", "openai-processing-ms": "5"}
+    def headers(self, request_id: str, organization: str) -> dict[str, str]:
+        told = {"openai-organization": f"org-{organization}"} if organization else {}
+        return {"x-request-id": request_id, "openai-version": "2020-10-01", "openai-processing-ms": "5", **told}
 
     def spend_cap(self) -> WireError:
         return WireError(429, "You exceeded your current quota, please check your plan and billing details.", code="insufficient_quota")

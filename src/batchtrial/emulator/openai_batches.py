@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from starlette.responses import Response
 from starlette.routing import Route
 
+from batchtrial.emulator.accounts import EVERYBODY
 from batchtrial.emulator.batches import NewBatch
 from batchtrial.emulator.closing import Closed, Closing
 from batchtrial.emulator.effects import Effects
@@ -71,7 +72,7 @@ class OpenAIBatches:
 
     async def create(self, call: Call) -> Response:
         asked = _validated(await call.json_object())
-        file = await asyncio.to_thread(self.files.find, asked.input_file_id)
+        file = await asyncio.to_thread(self.files.find, asked.input_file_id, call.account)
         label = " ".join([file.filename, *(asked.metadata or {}).values()])
         effects = await call.gate(part=label)
         if file.purpose != "batch":
@@ -89,6 +90,7 @@ class OpenAIBatches:
                     effects=effects,
                     problems=tuple(validation.problems),
                     is_upstream=self.service.is_upstream,
+                    account=call.account,
                 )
             )
             for name in (OUTPUT, ERRORS):
@@ -120,7 +122,7 @@ class OpenAIBatches:
     def find(self, call: Call) -> Batch:
         """The batch in the path. Raises WireError 404."""
         batch_id = call.request.path_params["batch"]
-        batch = self.service.batches.get("openai", batch_id)
+        batch = self.service.batches.get("openai", batch_id, call.account)
         if batch is None:
             raise WireError(404, f"No batch found with id '{batch_id}'.")
         return batch
@@ -138,7 +140,7 @@ class OpenAIBatches:
         query = call.request.query_params
         limit = whole_number(query.get("limit"), 20, 1, 100, "limit")
         after = query.get("after")
-        batches = self.service.batches.listed("openai", is_first_page=not after)
+        batches = self.service.batches.listed("openai", call.account, is_first_page=not after)
         found = envelope([{"id": each.id, "seq": each.seq} for each in batches], after, limit)
         by_seq = self.service.batches.by_seq
         found["data"] = await asyncio.to_thread(lambda: [self.shown(by_seq(each["seq"])) for each in found["data"]])
@@ -188,14 +190,14 @@ class OpenAIBatches:
         rows = self.world.rows("SELECT id, name FROM result_files WHERE batch = ?", (batch.seq,))
         return {row["name"]: row["id"] for row in rows if row["name"] in closed.files}
 
-    def result_file(self, file_id: str) -> StoredFile | None:
-        """The result file of that id, or None when there is none or its batch is not over."""
+    def result_file(self, file_id: str, account: str) -> StoredFile | None:
+        """The account's result file of that id, or None when there is none or its batch is not over."""
         row = self.world.row("SELECT * FROM result_files WHERE id = ? AND deleted_at IS NULL", (file_id,))
         if row is None:
             return None
         batch = self.service.batches.by_seq(row["batch"])
         at = self.service.status(batch)
-        if at.outcome is None or at.ended_at is None:
+        if at.outcome is None or at.ended_at is None or batch.account not in (account, EVERYBODY):
             return None
         path = self.closing.closed(batch, at).files.get(row["name"])
         if path is None:
@@ -211,10 +213,10 @@ class OpenAIBatches:
             path=path,
         )
 
-    def result_files(self) -> list[StoredFile]:
-        """All result files there are."""
+    def result_files(self, account: str) -> list[StoredFile]:
+        """All result files that the account has."""
         rows = self.world.rows("SELECT id FROM result_files WHERE deleted_at IS NULL ORDER BY batch, name")
-        return [file for row in rows if (file := self.result_file(row["id"])) is not None]
+        return [file for row in rows if (file := self.result_file(row["id"], account)) is not None]
 
 
 def _validated(body: dict[str, Any]) -> CreateBatch:

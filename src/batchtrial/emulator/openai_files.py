@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from batchtrial.emulator.accounts import EVERYBODY
 from batchtrial.emulator.openai import OpenAIWire, PrettyJson
 from batchtrial.emulator.service import Service
 from batchtrial.emulator.wire import Call, Endpoint, WireError
@@ -48,8 +49,8 @@ class Files:
     def __init__(self, service: Service) -> None:
         self.service, self.world = service, service.world
         # Set by the batches: result files are not stored here, they follow from their batch.
-        self.result_file: Callable[[str], StoredFile | None] = lambda file_id: None
-        self.result_files: Callable[[], list[StoredFile]] = list
+        self.result_file: Callable[[str, str], StoredFile | None] = lambda file_id, account: None
+        self.result_files: Callable[[str], list[StoredFile]] = lambda account: []
 
     def routes(self, wire: OpenAIWire) -> list[Route]:
         def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
@@ -80,21 +81,22 @@ class Files:
             path=self.world.blob(row["blob"]),
         )
 
-    def find(self, file_id: str) -> StoredFile:
-        """A file that is there and has not expired. Raises WireError 404. May take long for the result of a large batch."""
-        row = self.world.row("SELECT * FROM files WHERE id = ? AND deleted_at IS NULL", (file_id,))
-        found = self._stored(row) if row is not None else self.result_file(file_id)
+    def find(self, file_id: str, account: str) -> StoredFile:
+        """A file of the account that is there and has not expired. Raises WireError 404. May take long for the result of a large batch."""
+        row = self.world.row("SELECT * FROM files WHERE id = ? AND account IN (?, ?) AND deleted_at IS NULL", (file_id, account, EVERYBODY))
+        found = self._stored(row) if row is not None else self.result_file(file_id, account)
         if found is None or (found.expires_at is not None and self.world.clock.now() >= found.expires_at):
             raise WireError(404, f"No such File object: {file_id}", param="id")
         return found
 
-    def _add(self, filename: str, purpose: str, n_bytes: int, blob: str, seconds: int | None) -> StoredFile:
+    def _add(self, account: str, filename: str, purpose: str, n_bytes: int, blob: str, seconds: int | None) -> StoredFile:
         now = self.world.clock.now()
         with self.world.commit() as db:
             file_id = self.world.new_id("file-")
-            values = (file_id, self.world.count_up("file"), now, filename, purpose, n_bytes, blob, None if seconds is None else now + seconds)
-            db.execute("INSERT INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL)", values)
-        return self.find(file_id)
+            until = None if seconds is None else now + seconds
+            values = (file_id, self.world.count_up("file"), now, filename, purpose, n_bytes, blob, until, account)
+            db.execute("INSERT INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)", values)
+        return self.find(file_id, account)
 
     # Files
 
@@ -108,12 +110,12 @@ class Files:
             raise WireError(413, f"The file is larger than {MAX_FILE_BYTES} bytes.")
         if n_bytes == 0:
             raise WireError(400, "The file is empty.", param="file")
-        return PrettyJson(self._add(filename, purpose, n_bytes, blob, seconds).shown())
+        return PrettyJson(self._add(call.account, filename, purpose, n_bytes, blob, seconds).shown())
 
     async def get(self, call: Call) -> Response:
         file_id = call.request.path_params["file"]
         await call.gate(part=file_id)
-        return PrettyJson((await asyncio.to_thread(self.find, file_id)).shown())
+        return PrettyJson((await asyncio.to_thread(self.find, file_id, call.account)).shown())
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
@@ -122,8 +124,8 @@ class Files:
         order = query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise WireError(400, "order: must be asc or desc", param="order")
-        rows = self.world.rows("SELECT * FROM files WHERE deleted_at IS NULL ORDER BY seq")
-        found = [self._stored(row) for row in rows] + await asyncio.to_thread(self.result_files)
+        rows = self.world.rows("SELECT * FROM files WHERE account IN (?, ?) AND deleted_at IS NULL ORDER BY seq", (call.account, EVERYBODY))
+        found = [self._stored(row) for row in rows] + await asyncio.to_thread(self.result_files, call.account)
         now, purpose = self.world.clock.now(), query.get("purpose")
         found = [file for file in found if (file.expires_at is None or now < file.expires_at) and purpose in (None, file.purpose)]
         found.sort(key=lambda file: file.created_at)
@@ -134,7 +136,7 @@ class Files:
     async def delete(self, call: Call) -> Response:
         file_id = call.request.path_params["file"]
         await call.gate(part=file_id)
-        await asyncio.to_thread(self.find, file_id)
+        await asyncio.to_thread(self.find, file_id, call.account)
         with self.world.commit() as db:
             for table in ("files", "result_files"):
                 db.execute(f"UPDATE {table} SET deleted_at = ? WHERE id = ?", (self.world.clock.now(), file_id))
@@ -146,19 +148,19 @@ class Files:
         if row is not None and row["name"] == "error":
             call.op = "download_error"
         await call.gate(part=file_id)
-        file = await asyncio.to_thread(self.find, file_id)
+        file = await asyncio.to_thread(self.find, file_id, call.account)
         return FileResponse(file.path, media_type="application/octet-stream", filename=file.filename)
 
     # Uploads in parts
 
-    def _upload(self, upload_id: str) -> sqlite3.Row:
-        row = self.world.row("SELECT * FROM uploads WHERE id = ?", (upload_id,))
+    def _upload(self, call: Call, upload_id: str) -> sqlite3.Row:
+        row = self.world.row("SELECT * FROM uploads WHERE id = ? AND account IN (?, ?)", (upload_id, call.account, EVERYBODY))
         if row is None:
             raise WireError(404, f"No such Upload object: {upload_id}", param="upload_id")
         return row
 
-    def _open_upload(self, upload_id: str) -> sqlite3.Row:
-        row = self._upload(upload_id)
+    def _open_upload(self, call: Call, upload_id: str) -> sqlite3.Row:
+        row = self._upload(call, upload_id)
         if self._upload_status(row) != "pending":
             raise WireError(400, f"The upload is {self._upload_status(row)}.", param="upload_id")
         return row
@@ -168,8 +170,8 @@ class Files:
             return "expired"
         return str(row["status"])
 
-    def _shown_upload(self, upload_id: str) -> dict[str, Any]:
-        row = self._upload(upload_id)
+    def _shown_upload(self, call: Call, upload_id: str) -> dict[str, Any]:
+        row = self._upload(call, upload_id)
         wire = json.loads(row["wire"])
         return {
             "id": row["id"],
@@ -180,7 +182,7 @@ class Files:
             "purpose": wire["purpose"],
             "status": self._upload_status(row),
             "expires_at": int(row["created_at"]) + UPLOAD_SECONDS,
-            "file": self.find(row["file"]).shown() if row["file"] else None,
+            "file": self.find(row["file"], call.account).shown() if row["file"] else None,
         }
 
     async def create_upload(self, call: Call) -> Response:
@@ -200,15 +202,15 @@ class Files:
         wire = {"bytes": n_bytes, "filename": body["filename"], "purpose": purpose, "seconds": seconds}
         with self.world.commit() as db:
             upload_id = self.world.new_id("upload_")
-            values = (upload_id, self.world.count_up("upload"), self.world.clock.now(), json.dumps(wire))
-            db.execute("INSERT INTO uploads VALUES(?, ?, ?, ?, 'pending', NULL)", values)
-        return PrettyJson(self._shown_upload(upload_id))
+            values = (upload_id, self.world.count_up("upload"), self.world.clock.now(), json.dumps(wire), call.account)
+            db.execute("INSERT INTO uploads VALUES(?, ?, ?, ?, 'pending', NULL, ?)", values)
+        return PrettyJson(self._shown_upload(call, upload_id))
 
     async def add_part(self, call: Call) -> Response:
         upload_id = call.request.path_params["upload"]
         _, file, _ = await call.file_field("data")
         await call.gate(part=upload_id)
-        self._open_upload(upload_id)
+        self._open_upload(call, upload_id)
         blob, n_bytes = await call.save(file)
         now = self.world.clock.now()
         with self.world.commit() as db:
@@ -220,7 +222,7 @@ class Files:
         upload_id = call.request.path_params["upload"]
         body = await call.json_object()
         await call.gate(part=upload_id)
-        wire = json.loads(self._open_upload(upload_id)["wire"])
+        wire = json.loads(self._open_upload(call, upload_id)["wire"])
         part_ids = body.get("part_ids")
         if not isinstance(part_ids, list) or not part_ids or not all(isinstance(each, str) for each in part_ids):
             raise WireError(400, "part_ids: expected a list of part ids", param="part_ids")
@@ -234,10 +236,10 @@ class Files:
         if body.get("md5") not in (None, md5):
             raise WireError(400, "The md5 checksum does not match.", param="md5")
         with self.world.commit() as db:
-            self._open_upload(upload_id)
-            file = self._add(wire["filename"], wire["purpose"], n_bytes, blob, wire["seconds"])
+            self._open_upload(call, upload_id)
+            file = self._add(call.account, wire["filename"], wire["purpose"], n_bytes, blob, wire["seconds"])
             db.execute("UPDATE uploads SET status = 'completed', file = ? WHERE id = ?", (file.id, upload_id))
-        return PrettyJson(self._shown_upload(upload_id))
+        return PrettyJson(self._shown_upload(call, upload_id))
 
     def _join(self, paths: list[Path]) -> tuple[str, int, str]:
         """One blob of several; its name, bytes and md5."""
@@ -256,9 +258,9 @@ class Files:
         upload_id = call.request.path_params["upload"]
         await call.gate(part=upload_id)
         with self.world.commit() as db:
-            self._open_upload(upload_id)
+            self._open_upload(call, upload_id)
             db.execute("UPDATE uploads SET status = 'cancelled' WHERE id = ?", (upload_id,))
-        return PrettyJson(self._shown_upload(upload_id))
+        return PrettyJson(self._shown_upload(call, upload_id))
 
 
 def _purpose(value: Any) -> str:

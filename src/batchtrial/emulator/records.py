@@ -28,3 +28,4 @@ class Batch:
     finished_at: float | None  # when that server had answered them all
     cancelled_at: float | None
     deleted_at: float | None
+    account: str  # of whom; "" is everybody's

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from batchtrial.emulator import accounts
 from batchtrial.emulator.clock import http_date
 from batchtrial.emulator.effects import Effects
 from batchtrial.emulator.faults import Do, effects_of
@@ -63,8 +64,8 @@ class Wire(Protocol):
         """The error in the provider's envelope."""
         ...
 
-    def headers(self, request_id: str) -> dict[str, str]:
-        """Headers of every answer."""
+    def headers(self, request_id: str, organization: str) -> dict[str, str]:
+        """Headers of every answer. organization: whose call it was."""
         ...
 
     def spend_cap(self) -> WireError:
@@ -82,6 +83,21 @@ class Call:
     request: Request
     request_id: str
     fired: list[Do] = field(default_factory=list)
+
+    @property
+    def account(self) -> str:
+        """Whose call it is."""
+        return accounts.account_of(self.service.world, self.request)
+
+    def admit(self) -> None:
+        """Whoever creates the first thing in an account that stands in the path has that account. Raises WireError 403 for everybody else."""
+        name = self.request.path_params.get("account")
+        if name is None or not accounts.key_of(self.request):
+            return  # a signed URL carries its own permission
+        if self.request.method == "POST":
+            accounts.claim(self.service.world, name, self.account)
+        if accounts.owner_of(self.service.world, name) not in (None, self.account):
+            raise WireError(403, f"The API key has no access to account {name!r}.")
 
     async def gate(self, part: str = "") -> Effects:
         """Let the faults strike that come before the work; returns what they do to a batch created by this call.
@@ -215,6 +231,7 @@ class Endpoint:
     async def _answer(self, call: Call) -> Response:
         try:
             self.wire.authenticate(call.request)
+            call.admit()
             self.service.world.count_call(self.wire.name, self.op, carried_out=False)
             response = await self.handler(call)
             self.service.world.count_call(self.wire.name, self.op, carried_out=True)
@@ -228,7 +245,7 @@ class Endpoint:
         return response
 
     async def _send(self, call: Call, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        for name, value in self.wire.headers(call.request_id).items():
+        for name, value in self.wire.headers(call.request_id, accounts.organization_of(call.service.world, call.request)).items():
             response.headers.setdefault(name, value)
         response.headers["date"] = http_date(self.service.world.clock.now())
         await response(scope, receive, damaged(send, call, scope, receive))

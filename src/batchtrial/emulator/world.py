@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS batches(
   seq INTEGER PRIMARY KEY, provider TEXT NOT NULL, id TEXT NOT NULL, created_at REAL NOT NULL, n_rows INTEGER NOT NULL,
   blob TEXT NOT NULL, wire TEXT NOT NULL, effects TEXT NOT NULL, problems TEXT NOT NULL, is_upstream INTEGER NOT NULL,
   finished_at REAL, cancelled_at REAL, deleted_at REAL,
-  polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER, closed TEXT);
+  polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER, closed TEXT, account TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS batches_by_id ON batches(provider, id);
 CREATE TABLE IF NOT EXISTS paid(
   batch INTEGER NOT NULL, row INTEGER NOT NULL, custom_id TEXT NOT NULL, identity INTEGER NOT NULL,
@@ -34,10 +34,11 @@ CREATE TABLE IF NOT EXISTS datasets(
   wire TEXT NOT NULL, files TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS files(
   id TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_at REAL NOT NULL, filename TEXT NOT NULL, purpose TEXT NOT NULL,
-  n_bytes INTEGER NOT NULL, blob TEXT NOT NULL, expires_at REAL, deleted_at REAL);
+  n_bytes INTEGER NOT NULL, blob TEXT NOT NULL, expires_at REAL, deleted_at REAL, account TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS result_files(id TEXT PRIMARY KEY, batch INTEGER NOT NULL, name TEXT NOT NULL, deleted_at REAL);
 CREATE TABLE IF NOT EXISTS uploads(
-  id TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_at REAL NOT NULL, wire TEXT NOT NULL, status TEXT NOT NULL, file TEXT);
+  id TEXT PRIMARY KEY, seq INTEGER NOT NULL, created_at REAL NOT NULL, wire TEXT NOT NULL, status TEXT NOT NULL, file TEXT,
+  account TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS upload_parts(
   id TEXT PRIMARY KEY, upload TEXT NOT NULL, created_at REAL NOT NULL, n_bytes INTEGER NOT NULL, blob TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS fault_rules(
@@ -53,6 +54,8 @@ CREATE TABLE IF NOT EXISTS direct(
   body TEXT NOT NULL, status INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL);
 """
 FORMAT: Final = "1"
+OWNED: Final = ("batches", "files", "uploads")
+"""Tables whose rows belong to an account; worlds made before accounts were kept apart lack the column."""
 
 
 class WorldError(Exception):
@@ -96,6 +99,9 @@ class World:
         # NORMAL survives a kill of the process at any moment; only a power cut could lose the last commits.
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)
+        for table in OWNED:
+            if "account" not in {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN account TEXT NOT NULL DEFAULT ''")
         with self.commit():
             self.seed = self._agree_on_seed(seed)
             self.clock = Clock(self._agree_on_clock(mode, speed, wall()), wall)
