@@ -34,6 +34,7 @@ def batch(provider: Provider, n_rows: int = 10, **effects: object) -> Batch:
         finished_at=None,
         cancelled_at=None,
         deleted_at=None,
+        account="",
     )
 
 
