@@ -13,9 +13,12 @@ from typing import Literal
 
 from batchtrial.errors import DataError
 from batchtrial.records import Item
+from batchtrial.sources.columns import CANDIDATES, Columns, refuse_task
 from batchtrial.sources.hub import read_hub
-from batchtrial.sources.readers import HAS_LINES, READERS, Rows
-from batchtrial.sources.rows import BadRow, Row, RowProblem, RowReader
+from batchtrial.sources.problems import BadRow, RowProblem
+from batchtrial.sources.readers import HAS_LINES, READERS, Rows, read_json
+from batchtrial.sources.rows import Row, RowReader
+from batchtrial.sources.shape import missing_columns
 from batchtrial.sources.sniff import guess_format
 from batchtrial.sources.spec import BUNDLED, Format, SourceSpec
 
@@ -28,7 +31,7 @@ class LoadReport:
 
     items: usable rows in source order, at most `max_items`. n_read: rows read, bad ones included.
     bad_rows: rows left out; empty unless skip_bad_rows. kind, metric: as set, or as found out.
-    format: of a file, None for the hub. notes: what was guessed, in words.
+    format: of a file, None for the hub. notes: what was guessed or left unread, in words; none for a set that ships with the package.
     """
 
     items: tuple[Item, ...]
@@ -50,14 +53,18 @@ def load_items(source: SourceSpec, *, skip_bad_rows: bool) -> LoadReport:
     with _rows(source, notes) as (where, layout, rows):
         first, rows = _peek(rows)
         kind = _kind(source, layout, first, notes)
-        reader = RowReader(name=source.name, kind=kind, names=source.fields, answer_separator=source.answer_separator)
-        items, bad_rows = _collect(rows, reader)
+        unit = "line" if layout is None or layout in HAS_LINES else "row"
+        reader = _reader(source, layout, kind, unit)
+        items, bad_rows = _collect(rows, reader, f"{where} {unit}")
     n_read = len(items) + len(bad_rows)
-    unit = "line" if layout is None or layout in HAS_LINES else "row"
+    if first is not None and not items:
+        _refuse_unknown_columns(source, where, first)
     if bad_rows and not (skip_bad_rows and items):
         raise _refusal(source, where, unit, bad_rows, n_read, can_skip=bool(items))
     if not items:
         raise DataError("the question set is empty", where=where, hint="a question set needs at least one row")
+    if source.source != "bundled":
+        notes += [*_columns_read(reader), *reader.columns.notes(), *_repeated(items)]
     if source.max_items is not None and source.max_items < len(items):
         items = _subset(items, source.max_items)
     return LoadReport(
@@ -93,11 +100,11 @@ def _rows(source: SourceSpec, notes: list[str]) -> Iterator[tuple[str, Format | 
         return
     path = Path(source.path or "")
     _check_readable(path, source.name)
-    layout = source.format
+    layout = source.format or ("json" if source.rows_in is not None else None)
     if layout is None:
         layout = guess_format(path)
         notes.append(f"format guessed from the content: {layout}")
-    yield str(path), layout, READERS[layout](path)
+    yield str(path), layout, READERS[layout](path) if source.rows_in is None else read_json(path, source.rows_in)
 
 
 def _check_readable(path: Path, name: str) -> None:
@@ -132,13 +139,57 @@ def _kind(source: SourceSpec, layout: Format | None, first: Row | None, notes: l
         return "open" if layout == "squad_v2" else "closed"
     reader = RowReader(name=source.name, kind="open", names=source.fields)
     kind: Literal["open", "closed"] = "closed"
-    if first is not None and reader.has_context(first):
+    if first is not None and reader.has_context(first.fields):
         kind = "open"
     notes.append(f"kind guessed from the first row: {kind}, which {'has a' if kind == 'open' else 'has no'} passage")
     return kind
 
 
-def _collect(rows: Rows, reader: RowReader) -> tuple[list[Item], list[BadRow]]:
+def _reader(source: SourceSpec, layout: Format | None, kind: Literal["open", "closed"], unit: str) -> RowReader:
+    mapped = frozenset(step for name in dict(source.fields).values() if name for step in (name, name.partition(".")[0]))
+    return RowReader(
+        name=source.name,
+        kind=kind,
+        names=source.fields,
+        answer_separator=source.answer_separator,
+        context_separator=source.context_separator,
+        is_kind_guessed=source.kind is None and source.source != "bundled",
+        is_cell=layout == "csv",
+        columns=Columns(ignored=frozenset(source.ignore_columns), mapped=mapped, unit=unit),
+    )
+
+
+def _refuse_unknown_columns(source: SourceSpec, where: str, first: Row) -> None:
+    """Raises DataError when no row could be used because nobody knows what its columns are."""
+    said = missing_columns(first.fields, [role for role, name in dict(source.fields).items() if name])
+    if said is not None:
+        raise DataError(f"{source.name}: {said[0]}", where=where, hint=said[1])
+
+
+def _columns_read(reader: RowReader) -> Iterator[str]:
+    """Which columns the roles were read from, where the settings do not say it."""
+    used = reader.columns.used
+    found = {role: [name for name in CANDIDATES[role] if name in used] for role in ("question", "context", "answers", "id")}
+    named = {role for role, name in dict(reader.names).items() if name}
+    guessed = [f"{role} from {' or '.join(names)}" for role, names in found.items() if names and role not in named and names != [role]]
+    if guessed:
+        yield f"columns guessed: {', '.join(guessed)}"
+    if not found["id"] and "id" not in named:
+        yield "there are no ids: they are made from the row number, so that inserting a row renames those after it"
+
+
+def _repeated(items: list[Item]) -> Iterator[str]:
+    """Items that ask what another item asks: pairs that are taken as independent, and are not."""
+    first: dict[tuple[str, str | None], str] = {}
+    repeats = [(item.item_id, one) for item in items if (one := first.setdefault((item.question, item.context), item.item_id)) != item.item_id]
+    if repeats:
+        shown = ", ".join(f"{second} repeats {one}" for second, one in repeats[:_SHOWN_ROWS])
+        more = f" and {len(repeats) - _SHOWN_ROWS} more" if len(repeats) > _SHOWN_ROWS else ""
+        yield f"{len(repeats)} of {len(items)} items ask what another item asks, and count as further evidence all the same: {shown}{more}"
+
+
+def _collect(rows: Rows, reader: RowReader, place: str) -> tuple[list[Item], list[BadRow]]:
+    """Raises DataError for a column without which the question is another one."""
     items: list[Item] = []
     bad_rows: list[BadRow] = []
     line_by_key: dict[str, int] = {}
@@ -146,6 +197,8 @@ def _collect(rows: Rows, reader: RowReader) -> tuple[list[Item], list[BadRow]]:
         if isinstance(row, BadRow):
             bad_rows.append(row)
             continue
+        if more := reader.columns.begin(row.line, row.fields):
+            refuse_task(reader.name, f"{place} {row.line}", more[0], row.fields[more[0]])
         try:
             item = reader.item(row)
             first = line_by_key.setdefault(item.key, row.line)

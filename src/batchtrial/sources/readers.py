@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from batchtrial.errors import DataError
-from batchtrial.sources.rows import BadRow, Row, shown
+from batchtrial.sources.problems import BadRow, shown
+from batchtrial.sources.rows import Row
+from batchtrial.sources.shape import is_row, objects_in, outline, rows_hint, unreadable
 from batchtrial.sources.spec import Format
 
 Rows: TypeAlias = Iterator["Row | BadRow"]
@@ -61,8 +63,8 @@ def _json_row(body: bytes, line: int, number: int) -> Row | BadRow:
         return BadRow(line=line, field="", problem=f"is not valid UTF-8 at byte {error.start + 1}", value=value, fix="save the file as UTF-8")
     try:
         fields = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        column = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ": nested too deeply"
+    except (ValueError, RecursionError) as error:
+        column = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {unreadable(error)}"
         return BadRow(line=line, field="", problem=f"is not JSON{column}", value=shown(text), fix="one JSON object a line")
     if not isinstance(fields, dict):
         return BadRow(line=line, field="", problem="is JSON, but no object", value=shown(fields), fix="one JSON object a line")
@@ -123,33 +125,53 @@ def read_parquet(path: Path) -> Rows:
 
     try:
         frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"this is no readable Parquet file: {str(error).splitlines()[0]}", where=str(path)) from None
+    except (pl.exceptions.PolarsError, OSError, ValueError, pl.exceptions.PanicException) as error:
+        raise DataError(f"this is no readable Parquet file: {(str(error).splitlines() or ['no reason given'])[0]}", where=str(path)) from None
     for number, fields in enumerate(frame.iter_rows(named=True)):
         yield Row(line=number + 1, number=number, fields=fields)
 
 
-def document(path: Path) -> Any:
-    """The one JSON value that the file holds. Raises DataError with line and column when it is none."""
+def document_text(path: Path) -> str:
+    """The whole file as text. Raises DataError when it is too large or no UTF-8."""
     with opened(path) as stream:
         data = stream.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise DataError(f"the document is larger than {MAX_DOCUMENT_BYTES >> 30} GiB", where=str(path), hint="use JSON Lines")
     data = data.removeprefix(_BOM)
     try:
-        return json.loads(data.decode())
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"not valid UTF-8 at byte {error.start + 1}", where=f"{path} line {line}", hint="save the file as UTF-8") from None
+    return text
+
+
+def document(path: Path) -> Any:
+    """The one JSON value that the file holds. Raises DataError with line and column when it is none."""
+    return _decoded(document_text(path), path)
+
+
+def _decoded(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON at column {error.colno}: {error.msg}", where=f"{path} line {error.lineno}") from None
-    except RecursionError:
-        raise DataError("the JSON is nested too deeply", where=str(path)) from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"the JSON cannot be read: {unreadable(error)}", where=str(path)) from None
 
 
-def read_json(path: Path) -> Rows:
-    """A JSON array of objects."""
-    return _numbered(_list(document(path), path, "the top level"))
+def read_json(path: Path, rows_in: str | None = None) -> Rows:
+    """A JSON array of objects, or objects one after the other over any number of lines; rows_in: where in the one object the array is."""
+    text = document_text(path)
+    several = objects_in(text) if rows_in is None and text.lstrip().startswith("{") else None
+    if several is not None and (len(several) > 1 or is_row(several[0])):
+        return _numbered(several)
+    tree, place = _decoded(text, path), "the top level"
+    if rows_in is None and isinstance(tree, dict):
+        raise DataError(f"the file is one JSON object: {outline(tree)}", where=str(path), hint=rows_hint(tree))
+    for step in rows_in.split(".") if rows_in is not None else ():
+        tree, place = _get(tree, step, path, place), step if place == "the top level" else f"{place}.{step}"
+    return _numbered(_list(tree, path, place))
 
 
 def read_squad(path: Path) -> Rows:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from batchtrial.errors import DataError
-from batchtrial.sources.readers import opened
+from batchtrial.sources.columns import listed
+from batchtrial.sources.readers import document_text, opened
+from batchtrial.sources.shape import MARKUP, NOT_TEXT, is_row, objects_in, outline, rows_hint
 from batchtrial.sources.spec import FORMATS, Format
 
 _LOOKED_AT = 64 * 1024  # bytes
@@ -19,6 +21,9 @@ def guess_format(path: Path) -> Format:
         head = stream.read(_LOOKED_AT)
     if head.startswith(b"PAR1"):
         return "parquet"
+    for beginning, what, fix in NOT_TEXT:
+        if head.startswith(beginning):
+            raise DataError(f"this is {what}, and no question set", where=str(path), hint=fix)
     text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").lstrip()
     if not text:
         raise DataError("the file is empty", where=str(path), hint="a question set needs at least one row")
@@ -26,6 +31,8 @@ def guess_format(path: Path) -> Format:
         raise DataError("this is no text and no Parquet file", where=str(path), hint=f"the formats are {', '.join(FORMATS)}")
     if text.startswith("["):
         return "json"
+    if MARKUP.match(text):
+        raise DataError("this is XML or a web page, and no question set", where=str(path), hint=f"the formats are {', '.join(FORMATS)}")
     if not text.startswith("{"):
         return "csv"
     first = _object(text.splitlines()[0])
@@ -34,14 +41,33 @@ def guess_format(path: Path) -> Format:
         return "squad_v2"
     if '"QuestionId"' in text and "Data" in keys:
         return "triviaqa"
+    if first is None:
+        _refuse_several_lines(path, text)
     return "nq_open" if first is not None and _is_nq_open(first) else "jsonl"
+
+
+def _refuse_several_lines(path: Path, head: str) -> None:
+    """Raises DataError when the file is JSON objects, or one, over several lines each: neither JSON Lines nor a list of rows."""
+    lines = [line for line in head.splitlines() if line.strip()]
+    if len(lines) < 2 or _object(lines[1]) is not None:
+        return
+    objects = objects_in(document_text(path))
+    if objects is None:
+        return
+    if len(objects) == 1 and not is_row(objects[0]):
+        raise DataError(f"the file is one JSON object: {outline(objects[0])}", where=str(path), hint=rows_hint(objects[0]))
+    raise DataError(
+        f"the file is {len(objects)} JSON objects over several lines each, and no JSON Lines; their columns are {listed(list(objects[0]))}",
+        where=str(path),
+        hint="set `format: json`, which reads such objects, or write each object on one line",
+    )
 
 
 def _object(line: str) -> dict[str, Any] | None:
     """The object that the line is; None when it is none, or goes on."""
     try:
         value = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

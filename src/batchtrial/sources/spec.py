@@ -62,6 +62,19 @@ class SourceSpec(BaseModel):
     answer_separator: str | None = Field(
         None, min_length=1, description="Text between accepted answers where one field holds several, such as `|` in a CSV."
     )
+    context_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="Text put between the passages where a row has a list of them, such as a blank line; unset: a list of passages is refused.",
+    )
+    rows_in: str | None = Field(
+        None, min_length=1, description="json: name of the list that holds the rows where the file is one object; `a.b` reaches deeper."
+    )
+    ignore_columns: tuple[str, ...] = Field(
+        (),
+        description="Columns left out on purpose: they are not named as unread, and `choices`, `messages`, `image`, `system` and their like, without "
+        "which a question is another one, are no longer refused.",
+    )
     fields: FieldMap = Field(FieldMap(), description="Names of the row's fields where they differ from the usual ones.")
 
     @model_validator(mode="after")
@@ -70,8 +83,10 @@ class SourceSpec(BaseModel):
             raise ValueError("`source: file` needs a `path`")
         if self.source == "bundled" and self.name not in BUNDLED:
             raise ValueError(f"there is no bundled question set {self.name!r}; the names are {' and '.join(BUNDLED)}")
-        allowed = {"bundled": (), "file": ("path", "format"), "hub": ("path", "split", "subset")}[self.source]
-        for key in ("path", "format", "split", "subset"):
+        allowed = {"bundled": (), "file": ("path", "format", "rows_in"), "hub": ("path", "split", "subset")}[self.source]
+        for key in ("path", "format", "rows_in", "split", "subset"):
             if key not in allowed and getattr(self, key) is not None:
                 raise ValueError(f"`{key}` has no meaning with `source: {self.source}`")
+        if self.rows_in is not None and self.format not in (None, "json"):
+            raise ValueError(f"`rows_in` has no meaning with `format: {self.format}`")
         return self
