@@ -36,8 +36,13 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
         yield f"  over the file: {', '.join(given)}"
     for step in steps:
         yield f"  {MARKS[step.action]} {step.phase.name:<8} {step.verdict.reason}"
-    chosen = items.load_prepared(layout) if prepare.verdict(view).is_done else prepare.choose(config).items
-    yield from _requests(config, view, codec, tuple(chosen))
+    if view.prepared is not None and prepare.verdict(view).is_done:
+        chosen = prepare.Prepared(items=items.load_prepared(layout), sources=view.prepared.sources)
+    else:
+        chosen = prepare.choose(config)
+    for note in prepare.notes(chosen.sources):
+        yield f"  data     {note}"
+    yield from _requests(config, view, codec, chosen.items)
 
 
 def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, ...]) -> Iterator[str]:

@@ -6,8 +6,9 @@ Writes prepared/open_book.jsonl, prepared/closed_book.jsonl and prepared/prepare
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,17 @@ from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.items import encode_item, place
 from batchtrial.records import Item, Verdict
-from batchtrial.sources import LoadReport, load_items
+from batchtrial.scoring.registry import METRICS
+from batchtrial.sources import LoadReport, SourceSpec, load_items
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
 from batchtrial.state.ledger import PartRecord
 from batchtrial.state.store import Fingerprint, Stamps, write_bytes
 
 name = "prepare"
 FORM = 1
+SHOWN_ITEMS = 5
+LATER_SETTINGS = ("context_separator", "rows_in", "ignore_columns")
+_WORD = re.compile(r"[^\W_]{4}")  # no article, and so something that is left
 BOOKS: tuple[Literal["open_book", "closed_book"], ...] = ("open_book", "closed_book")
 
 
@@ -53,7 +58,7 @@ def choose(config: Config) -> Prepared:
     sources: dict[str, dict[str, Any]] = {}
     for spec in config.datasets:
         report = load_items(spec, skip_bad_rows=config.skip_bad_rows)
-        sources[spec.name] = _source_record(spec.path, report)
+        sources[spec.name] = _source_record(spec, report)
         items += report.items
     seen: dict[str, str] = {}
     for item in items:
@@ -73,15 +78,45 @@ def choose(config: Config) -> Prepared:
     return Prepared(items=tuple(items), sources=sources)
 
 
-def _source_record(path: str | None, report: LoadReport) -> dict[str, Any]:
-    """What the manifest says of a source. sets: items per set name, which a file of several sets gives row by row; metric: how they are scored."""
+def _source_record(spec: SourceSpec, report: LoadReport) -> dict[str, Any]:
+    """What the manifest says of a source.
+
+    sets: items per set name, which a file of several sets gives row by row; metric: how they are scored; notes: what was guessed, left unread or
+    is odd, in words.
+    """
     record: dict[str, Any] = {"rows_read": report.n_read, "items": len(report.items), "bad_rows": len(report.bad_rows), "metric": report.metric}
     record["sets"] = dict(sorted(Counter(item.dataset for item in report.items).items()))
     if report.bad_rows:
         record["bad_row_samples"] = [f"line {bad.line}: {bad.field}: {bad.problem}" for bad in report.bad_rows[:5]]
-    if path is not None:
-        record["file"] = Path(path).name
+    if spec.path is not None:
+        record["file"] = Path(spec.path).name
+    notes = [*report.notes, *_says_nothing(report)]
+    if notes:
+        record["notes"] = notes
     return record
+
+
+def _says_nothing(report: LoadReport) -> Iterator[str]:
+    """Items of which an accepted answer normalises to nothing, so that an empty answer is right, as in the official scripts."""
+    metric = METRICS.get(report.metric)
+    if metric is None:
+        return
+    is_enough = all if metric.drops_empty_golds else any
+    found = []
+    for item in report.items:
+        empty = [one for one in item.answers if not _WORD.search(one) and not metric.normalizer.tokens(one)]
+        if empty and is_enough(one in empty for one in item.answers):
+            found.append(f"{item.key} ({empty[0]!r})")
+    if found:
+        shown = ", ".join(found[:SHOWN_ITEMS]) + (f" and {len(found) - SHOWN_ITEMS} more" if len(found) > SHOWN_ITEMS else "")
+        yield f"{len(found)} items accept an answer that {report.metric} normalises to nothing, so that saying nothing is right there: {shown}"
+
+
+def notes(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What is to be said of the question sets, a line each."""
+    for name, record in sources.items():
+        for note in record.get("notes", ()):
+            yield f"{name}: {note}"
 
 
 def inputs(config: Config, stamps: Stamps) -> str | None:
@@ -93,7 +128,9 @@ def inputs(config: Config, stamps: Stamps) -> str | None:
             if got is None:
                 return None
             files[spec.name] = got.sha256
-    specs = [spec.model_dump(mode="json", exclude={"path"}) for spec in config.datasets]
+    # Settings that earlier versions did not have count only where they are set, so that what those versions prepared is still as asked for.
+    unset = [{key for key in LATER_SETTINGS if getattr(spec, key) == SourceSpec.model_fields[key].default} for spec in config.datasets]
+    specs = [spec.model_dump(mode="json", exclude={"path", *absent}) for spec, absent in zip(config.datasets, unset, strict=True)]
     return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None])
 
 
@@ -153,6 +190,8 @@ def run(work: Work) -> None:
     manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)
     save(work.layout.prepared_manifest, manifest, hook=work.hook)
     bad = sum(int(record["bad_rows"]) for record in chosen.sources.values())
+    for note in notes(chosen.sources):
+        work.progress.note(f"note: {note}")
     work.progress.note(f"prepared {len(chosen.items)} items" + (f", skipped {bad} bad rows (see prepared_manifest.json)" if bad else ""))
 
 

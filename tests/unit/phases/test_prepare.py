@@ -11,8 +11,11 @@ from tests.unit.rig import Rig
 
 from batchtrial.errors import DataError
 from batchtrial.phases import prepare
+from batchtrial.phases.base import digest_of
 from batchtrial.run.options import Options
+from batchtrial.sources import SourceSpec
 from batchtrial.state.files import PreparedManifest, load
+from batchtrial.state.store import Stamps
 
 
 @pytest.fixture
@@ -125,3 +128,50 @@ def test_two_datasets_may_share_ids_but_not_names(tmp_path: Path) -> None:
     same = rig.config().model_validate(rig.config().model_dump() | {"datasets": [{"name": "a", **spec}, {"name": "a", **spec}]})
     with pytest.raises(DataError, match="occurs twice"):
         prepare.choose(same)
+
+
+def test_what_was_guessed_and_left_unread_is_said_and_kept(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, n_items=2)
+    with rig.questions.open("w") as out:
+        for row in open_items(2):
+            out.write(json.dumps({**row, "topic": "words"}) + "\n")
+    only(rig)
+    kept = manifest(rig).sources["reading"]["notes"]
+    assert "columns that nobody reads: topic" in kept
+    assert [f"note: reading: {note}" for note in kept] == [note for note in rig.notes if note.startswith("note: reading")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "answers", "named"),
+    [
+        ("squad_v2", ["A"], True),
+        ("squad_v2", ["?", "the"], True),
+        ("squad_v2", ["A", "Nile"], False),  # dropped, as in the official script
+        ("triviaqa", ["A", "Nile"], True),
+        ("nq_open", ["Nile", "-"], True),
+        ("triviaqa", ["A1", "an 8"], False),
+        ("triviaqa", ["Theatre", "Ann"], False),
+    ],
+)
+def test_items_that_an_empty_answer_gets_right_are_named(tmp_path: Path, metric: str, answers: list[str], named: bool) -> None:
+    (row,) = open_items(1)
+    (tmp_path / "q.jsonl").write_text(json.dumps({**row, "answers": answers}) + "\n")
+    rig = Rig(tmp_path, n_items=1)
+    config = rig.config().model_copy(update={"datasets": (SourceSpec(name="x", source="file", path=str(tmp_path / "q.jsonl"), metric=metric),)})
+    assert any("saying nothing is right there: x|o0" in note for note in prepare.notes(prepare.choose(config).sources)) == named
+
+
+def test_settings_of_later_versions_do_not_make_older_prepared_items_stale(tmp_path: Path) -> None:
+    """The digest of a run of an earlier version, whose sets knew no such settings."""
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(open_items(1)[0]) + "\n")
+    rig = Rig(tmp_path)
+    spec = SourceSpec(name="x", source="file", path=str(path))
+    config = rig.config().model_copy(update={"datasets": (spec,)})
+    stamps = Stamps(tmp_path, tmp_path / "stamps.json")
+    got = stamps.of(path)
+    assert got is not None
+    known = spec.model_dump(mode="json", exclude={"path", "context_separator", "rows_in", "ignore_columns"})
+    assert prepare.inputs(config, stamps) == digest_of([prepare.FORM, [known], {"x": got.sha256}, None, False, None])
+    told = config.model_copy(update={"datasets": (spec.model_copy(update={"ignore_columns": ("topic",)}),)})
+    assert prepare.inputs(told, stamps) != prepare.inputs(config, stamps)

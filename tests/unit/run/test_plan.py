@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -194,6 +195,23 @@ def test_a_plan_of_a_new_run_touches_nothing(folder: Path, flags: list[str], cap
     assert "4 parts, 8 requests" in said
     assert "nothing was written or sent" in said
     assert all(name in said for name in NAMES)
+
+
+def test_a_plan_says_what_was_guessed_and_what_nobody_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
+    (folder / "questions.jsonl").write_text("".join(json.dumps({**row, "topic": "x"}) + "\n" for row in rows))
+    flags = ["--config", str(folder / "config.yaml"), "--experiments_dir", str(folder / "experiments"), "--plan_only"]
+    assert main(flags) == 0
+    said = capsys.readouterr().out
+    assert "  data     reading: format guessed from the content: jsonl" in said
+    assert "  data     reading: kind guessed from the first row: open" in said
+    assert said.count("columns that nobody reads: topic") == 1
+
+
+def test_a_plan_of_a_run_that_exists_says_what_was_guessed_when_it_was_prepared(polled: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    polled.questions.unlink()
+    assert main(["--resume", "--run_id", "r1", "--experiments_dir", str(polled.folder), "--plan_only"]) == 0
+    assert "reading: kind guessed from the first row: open" in capsys.readouterr().out
 
 
 def test_a_plan_of_a_run_that_exists_touches_nothing_and_shows_where_it_stands(polled: Rig, capsys: pytest.CaptureFixture[str]) -> None:
