@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from batchtrial.config import families, load, texts, tree
 from batchtrial.config import model as config_model
 from batchtrial.config.load import ENVIRONMENT
 from batchtrial.phases.analyses import ANALYSES
@@ -170,6 +171,19 @@ def config_page() -> str:
         "",
         "Prompts and instructions are given as paths, relative to the config file or to the working directory. A condition may",
         "be a path (the system prompt), or `{system: path, instruction: {open_book: path, closed_book: path}}` to treat the user turn as well.",
+        "They are texts, not templates: `{{name}}` in one is an error unless `template_marks: text` says that it is meant.",
+        "",
+        "## What is read how",
+        "",
+        "- Files are UTF-8; a byte order mark is no part of the text. A name that ends with `.json` is read as JSON, any other as YAML.",
+        "- Names (prompt sets, aliases, datasets, trials, runs) are letters, digits, `_`, `-` and `.`, begin with a letter or digit, have at most",
+        "  64 characters, and differ by more than upper and lower case.",
+        "- Keys are texts. Dates, `010` (octal) and `12:30` (base 60) are refused; in quotes they are texts.",
+        "- `<<: *name` takes over the settings of an anchor; a key beside it overrides one of them.",
+        "- `${NAME}` is refused, since variables are not filled in: what a file refers to would not be in the run's record. `$${NAME}` is that text.",
+        f"- A config has at most {tree.MAX_NODES:,} values with every alias written out, {tree.MAX_DEPTH} levels, and",
+        f"  {load.MAX_CONFIG_BYTES >> 20} MiB; a prompt {texts.MAX_TEXT_BYTES >> 20} MiB.",
+        "- Folders and files are of this machine: an address such as `s3://bucket/x` is refused.",
         "",
         "## Environment",
         "",
@@ -180,8 +194,25 @@ def config_page() -> str:
         "Keys of providers are read from `FIREWORKS_API_KEY`, `OPENAI_API_KEY` and `ANTHROPIC_API_KEY` and written nowhere.",
         "",
         *sections(config_model.Config),
+        "## Model families",
+        "",
+        f"Fields that a model refuses come back as an error on every row, after the batch's whole wait. By this table of {families.DATED} they",
+        "are refused before anything is sent. Where it is wrong, `provider.accepts` names the fields that the model does take.",
+        "`provider.sampling: omit` leaves temperature, top_p and top_k out; how much a model thinks is set in `provider.request_overrides`, as",
+        "`reasoning: {effort: low}` (chat completions: `reasoning_effort: low`).",
+        "",
+        "| models | refuse | except | by |",
+        "| --- | --- | --- | --- |",
+        *(family_row(one) for one in families.TABLE),
     ]
     return finish(lines)
+
+
+def family_row(family: families.Family) -> str:
+    """The family's row of the table."""
+    fields = ", ".join(sorted(f"`{name}`" for name in family.refuses))
+    excepted = "without reasoning effort, or with `none`" if family.only_with_effort else "the value 1" if family.takes_default else ""
+    return f"| {family.name} | {fields} | {excepted} | {family.source} |"
 
 
 def state_page() -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchtrial.errors import ConfigError
+from batchtrial.names import MAX_NAME, RULE, name_fault
 from batchtrial.records import Condition
 
 CUSTOM_ID = re.compile(r"^(?P<condition>[ct])-t(?P<temp>[0-9]+)-(?P<arm>[0-9a-f]{8})-(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$")
@@ -16,8 +17,6 @@ CUSTOM_ID = re.compile(r"^(?P<condition>[ct])-t(?P<temp>[0-9]+)-(?P<arm>[0-9a-f]
 
 IDENTITY_PATTERN = r"(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$"
 """What the emulator is told to look for in a custom_id."""
-
-RUN_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,8 @@ def new_run_id(now: datetime) -> str:
 
 def check_run_id(run_id: str) -> str:
     """The same run id, or ConfigError when it could name anything but a plain folder."""
-    if not RUN_ID.fullmatch(run_id) or ".." in run_id:
-        raise ConfigError(
-            f"run id {run_id[:80]!r} is not usable as a folder name",
-            where="--run_id",
-            hint="use letters, digits, '_', '-' and '.', at most 64, beginning with a letter or digit",
-        )
+    if name_fault(run_id) is not None:
+        raise ConfigError(f"run id {run_id[:80]!r} is not usable as a folder name", where="--run_id", hint=f"use {RULE}, at most {MAX_NAME}")
     return run_id
 
 
@@ -51,6 +46,12 @@ def temp_label(temp: float) -> str:
     """The temperature without its dot: 0.0 -> '0', 0.7 -> '07', 1.0 -> '10', 0.25 -> '025'."""
     text = f"{temp:.1f}" if round(temp, 1) == temp else f"{temp:g}"
     return "0" if text == "0.0" else text.replace(".", "")
+
+
+def is_told_by_its_label(temp: float) -> bool:
+    """Whether the label names this temperature and no other: true up to six digits."""
+    label = temp_label(temp)
+    return label.isdigit() and float(f"{label[0]}.{label[1:] or 0}") == temp
 
 
 def short_model(model_id: str, aliases: dict[str, str] | None = None) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
-BASE = {"records", "keys", "errors"}
+BASE = {"records", "keys", "names", "errors"}
 LEAVES = {"sources", "prices"} | BASE
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "records": {"errors"},
-    "keys": {"errors", "records"},
+    "names": set(),
+    "keys": {"errors", "records", "names"},
     "sources": BASE,
     "prices": BASE,
     "config": LEAVES,

@@ -50,7 +50,7 @@ def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     if not ask.is_resume:
         return load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env)
     if ask.config is not None:
-        return load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env)
+        return load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
     got = saved(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
     return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from batchtrial.config.load import flatten
 from batchtrial.config.model import Config
+from batchtrial.names import RECORDED
 from batchtrial.records import Kind
 
 NAME = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -92,7 +93,7 @@ def translated(old: Mapping[str, Any], trials: Sequence[EarlierTrial], sets: Seq
     }
     if isinstance(stats.get("random_seed"), int):
         tree["stats"]["random_seed"] = stats["random_seed"]
-    return Config.model_validate(tree)
+    return Config.model_validate(tree, context=RECORDED)
 
 
 def left_behind(old: Mapping[str, Any]) -> tuple[str, ...]:

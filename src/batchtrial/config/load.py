@@ -1,5 +1,7 @@
 """From YAML, environment and flags to one Config, and back to canonical bytes.
 
+A file that starts a run is checked more strictly than the record of a run that exists, which has to stay readable.
+
 Precedence: flag > environment > file > default; `Loaded.origin` says for each key where its value came from. Prompt files are read here, once, so
 that everything later works from the texts.
 """
@@ -10,7 +12,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from batchtrial.config.check import check, number
+from batchtrial.config.files import read_text
 from batchtrial.config.model import Config
+from batchtrial.config.texts import read_texts, without_variables
+from batchtrial.config.tree import compose, decode_tree
 from batchtrial.errors import ConfigError
+from batchtrial.names import RECORDED, is_url
 
 ENVIRONMENT: Mapping[str, str] = {
     "BATCHTRIAL_BACKEND": "backend",
@@ -32,6 +39,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "BATCHTRIAL_SEED": "seed",
 }
 """Environment variable -> config key. Keys of providers are read by their adapters and never become config."""
+TEXTS = frozenset({"backend", "model_id", "provider.base_url", "provider.account_id"})
+"""Settings that are texts whatever the variable holds."""
+MAX_CONFIG_BYTES = 4 * 2**20
 
 OPERATIONAL = ("submission.",)
 """Keys that shape how a run is carried out, not what it asks; they may change on resume without being drift ..."""
@@ -49,19 +59,6 @@ class Loaded:
     origin: Mapping[str, str]
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe loader that refuses a mapping with the same key twice: the first of the two would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ConfigError(f"the key {key!r} stands twice", where=f"line {key_node.start_mark.line + 1}", hint="remove one of the two")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 class _Dumper(yaml.SafeDumper):
     """Safe dumper that writes texts of several lines as blocks, so that people can read prompts in effective_config.yaml."""
 
@@ -73,45 +70,132 @@ def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _block)
 
 
-def load(path: Path, *, flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Loaded:
-    """Read the config file and lay environment and flags over it. flags: dotted key -> value.
+def load(path: Path, *, flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, is_begun: bool = False) -> Loaded:
+    """Read the config file and lay environment and flags over it. flags: dotted key -> value. is_begun: it is compared with a run that exists.
 
-    Raises ConfigError naming file, key path, offending value and the nearest valid key.
+    Raises ConfigError naming file, line, key path, offending value and the nearest valid key.
     """
+    where = str(path)
+    if is_url(where):
+        raise ConfigError(f"{where} is an address, not a file", where="--config", hint="fetch it first, and name the file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, what="the config file", where=where, max_bytes=MAX_CONFIG_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"there is no config file {path}", hint="`batchtrial init` writes one to start from") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"cannot read the config file: {error}", where=str(path)) from None
-    return decode(text, where=str(path), folder=path.parent, flags=flags or {}, env=env or {})
+    source = _Source(text=text, where=where, folder=path.parent)
+    tree = _tree(source)
+    _read_variables(tree, source, flags or {})
+    given = _laid_over(tree, flags or {}, env or {})
+    read_texts(tree, path.parent, where)
+    _place_data(tree, path.parent, where)
+    config = _validated(tree, source, given, is_new=not is_begun)
+    if not is_begun:
+        try:
+            check(config)
+        except ConfigError as error:
+            raise ConfigError(error.what, where=source.place(error.where, given), hint=error.hint) from None
+    return Loaded(config=config, origin=given)
 
 
 def decode(text: str, *, where: str, folder: Path, flags: Mapping[str, Any], env: Mapping[str, str]) -> Loaded:
-    """The config in `text`; prompt and data paths are looked up from `folder`, then from the working directory. Raises ConfigError."""
-    try:
-        tree = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {str(error).replace(chr(10), ' ')}", where=where) from None
-    except ConfigError as error:
-        raise ConfigError(error.what, where=f"{where}, {error.where}", hint=error.hint) from None
+    """The config in `text`, which a run was started with; what it does not carry itself is looked up from `folder`. Raises ConfigError."""
+    source = _Source(text=text, where=where, folder=folder)
+    tree = _tree(source)
+    given = _laid_over(tree, flags, env)
+    read_texts(tree, folder, where)
+    _place_data(tree, folder, where)
+    return Loaded(config=_validated(tree, source, given, is_new=False), origin=given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A text that a config is read from. where: its file. folder: where the files that it names are looked up first."""
+
+    text: str
+    where: str
+    folder: Path
+
+    def place(self, key: str, origin: Mapping[str, str]) -> str:
+        """Where the key was given: file, line and key, or the flag or variable that gave it."""
+        given = next((f"{by}" for name, by in origin.items() if by != "file" and (key == name or key.startswith(f"{name}."))), None)
+        if given is not None:
+            return f"{key} ({'given by flag' if given == 'flag' else given})"
+        line = self._line(key.split("."))
+        return f"{self.where}, line {line}: {key}" if line is not None else f"{self.where}: {key}" if key else self.where
+
+    def _line(self, steps: Sequence[str]) -> int | None:
+        node, line = compose(self.text), None
+        for step in steps:
+            inside = node.value if isinstance(node, yaml.CollectionNode) else []
+            if isinstance(node, yaml.MappingNode):
+                found = next(((key, value) for key, value in inside if key.value == step), None)
+            else:
+                found = (inside[int(step)],) * 2 if step.isdigit() and int(step) < len(inside) else None
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        return line
+
+
+def _tree(source: _Source) -> dict[str, Any]:
+    tree = decode_tree(source.text, where=source.where, is_json=source.where.endswith(".json"))
     if not isinstance(tree, dict):
-        raise ConfigError("a config is a mapping of settings", where=where, hint="`batchtrial init` writes one to start from")
+        kind = "is empty" if tree is None else "begins with a list" if isinstance(tree, list) else "is a single value"
+        raise ConfigError(
+            f"a config is a mapping of settings, and this file {kind}", where=source.where, hint="`batchtrial init` writes one to start from"
+        )
+    return tree
+
+
+def _read_variables(tree: dict[str, Any], source: _Source, flags: Mapping[str, Any]) -> None:
+    given: Mapping[str, str] = {}
+    try:
+        for key, value in tree.items():
+            tree[key] = without_variables(value, key)
+        given = dict.fromkeys(flags, "flag")
+        for key, value in flags.items():
+            without_variables(value, key)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=source.place(error.where, given), hint=error.hint) from None
+
+
+def _laid_over(tree: dict[str, Any], flags: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, str]:
+    """Put the values of environment and flags into the tree; returns where each key comes from."""
     origin = {key: "file" for key, _ in flatten(tree)}
     for variable, key in ENVIRONMENT.items():
         if env.get(variable):
-            _put(tree, key, _scalar(env[variable], variable))
+            _put(tree, key, env[variable] if key in TEXTS else decode_tree(env[variable], where=variable))
             origin[key] = variable
+    asked = _temps_in(tree)
     for key, value in flags.items():
         _put(tree, key, value)
         origin[key] = "flag"
-    _read_texts(tree, folder, where)
-    _place_data(tree, folder)
+    _drop_unasked_samples(tree, asked)
+    return origin
+
+
+def _temps_in(tree: Mapping[str, Any]) -> set[float]:
+    """Every temperature that the settings name, as far as they are numbers."""
+    sweep, trials = tree.get("sweep"), tree.get("trials")
+    lists = [tree.get("temps"), sweep.get("temps") if isinstance(sweep, dict) else None]
+    lists += [one.get("temps") for one in trials if isinstance(one, dict)] if isinstance(trials, list) else []
+    values = [value for one in lists if isinstance(one, list) for value in one]
+    return {float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def _drop_unasked_samples(tree: dict[str, Any], in_file: set[float]) -> None:
+    """`--temps` picks some of the file's temperatures; the sample counts of the others go with them."""
+    counts = tree.get("samples_per_item")
+    dropped = in_file - _temps_in(tree)
+    if isinstance(counts, dict) and dropped:
+        tree["samples_per_item"] = {key: n for key, n in counts.items() if number(key) not in dropped}
+
+
+def _validated(tree: dict[str, Any], source: _Source, origin: Mapping[str, str], *, is_new: bool) -> Config:
     try:
-        config = Config.model_validate(tree)
+        return Config.model_validate(tree, context=None if is_new else RECORDED)
     except ValidationError as error:
-        raise _explain(error, tree, where) from None
-    return Loaded(config=config, origin=origin)
+        raise _explain(error, source, origin) from None
 
 
 def encode(config: Config) -> bytes:
@@ -165,85 +249,43 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
-def _scalar(text: str, variable: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{text[:60]!r} is not a usable value", where=variable) from None
-
-
-def _read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
-    instructions = tree.get("task_instructions")
-    if isinstance(instructions, dict):
-        _read_each(instructions, ("open_book", "closed_book"), "task_instructions", folder, where)
-    sets = tree.get("prompt_sets")
-    for name, conditions in sets.items() if isinstance(sets, dict) else ():
-        for condition in ("control", "treatment"):
-            if not isinstance(conditions, dict) or condition not in conditions:
-                continue
-            key = f"prompt_sets.{name}.{condition}"
-            if isinstance(conditions[condition], str):
-                conditions[condition] = {"system": conditions[condition]}
-            prompt = conditions[condition]
-            if isinstance(prompt, dict):
-                _read_each(prompt, ("system",), key, folder, where)
-                if isinstance(prompt.get("instruction"), dict):
-                    _read_each(prompt["instruction"], ("open_book", "closed_book"), f"{key}.instruction", folder, where)
-
-
-def _read_each(tree: dict[str, Any], keys: tuple[str, ...], prefix: str, folder: Path, where: str) -> None:
-    for key in keys:
-        given = tree.get(key)
-        if isinstance(given, str):
-            tree[key] = {"path": _portable(given), "text": _read_text(given, f"{where}: {prefix}.{key}", folder)}
-
-
-def _read_text(given: str, where: str, folder: Path) -> str:
-    for base in (folder, Path()):
-        path = base / given
-        if path.is_file():
-            try:
-                text = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise ConfigError(f"{given} is not UTF-8 text: {error.reason} at byte {error.start}", where=where) from None
-            if not text.strip():
-                raise ConfigError(f"{given} is empty", where=where, hint="a prompt needs at least one word")
-            return text.replace("\r\n", "\n").strip("\n") + "\n"
-    near = difflib.get_close_matches(Path(given).name, [p.name for p in (folder / given).parent.glob("*")] or [], 1)
-    hint = f"did you mean {(Path(given).parent / near[0]).as_posix()}?" if near else f"looked in {folder} and in the working directory"
-    raise ConfigError(f"there is no file {given}", where=where, hint=hint)
-
-
-def _portable(given: str) -> str:
-    """An absolute path says more about a machine than a run should carry."""
-    path = Path(given)
-    return path.name if path.is_absolute() else path.as_posix()
-
-
-def _place_data(tree: dict[str, Any], folder: Path) -> None:
+def _place_data(tree: dict[str, Any], folder: Path, where: str) -> None:
     """A data path given relative to the config file is kept relative to the working directory, from where a resumed run will look."""
     datasets = tree.get("datasets")
-    for one in datasets if isinstance(datasets, list) else ():
+    for place, one in enumerate(datasets if isinstance(datasets, list) else ()):
         given = one.get("path") if isinstance(one, dict) else None
-        if isinstance(given, str) and not Path(given).is_file() and (folder / given).is_file():
+        if not isinstance(given, str) or one.get("source") == "hub":
+            continue
+        key = f"{where}: datasets.{place}.path"
+        if is_url(given):
+            raise ConfigError(f"{given} is an address, not a file", where=key, hint="fetch it first, and name the file; or use `source: hub`")
+        if "\x00" in given:
+            raise ConfigError(f"{given!r} is no file name", where=key)
+        if not Path(given).is_file() and (folder / given).is_file():
             one["path"] = (folder / given).as_posix()
 
 
-def _explain(error: ValidationError, tree: Mapping[str, Any], where: str) -> ConfigError:
+HINT = "docs/config.md lists every key with its type"
+QUOTES = "put the value in quotes when it is meant as a text"
+
+
+def _explain(error: ValidationError, source: _Source, origin: Mapping[str, str]) -> ConfigError:
     first = error.errors(include_url=False)[0]
     steps = [step for step in first["loc"] if not ((isinstance(step, str) and step in ("int", "str")) or str(step).startswith("dict["))]
     key = ".".join(str(step) for step in steps)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    where = source.place(key, origin)
     if first["type"] == "extra_forbidden":
         valid = _keys_at(Config, steps[:-1])
         near = difflib.get_close_matches(str(steps[-1]), valid, 1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"valid here: {', '.join(valid)}"
-        return ConfigError(f"unknown key {key!r} with value {_short(first['input'])}{more}", where=where, hint=hint)
+        return ConfigError(f"unknown key {key!r} with value {_short_input(first['input'])}{more}", where=where, hint=hint)
     if first["type"] == "missing":
         return ConfigError(f"{key} is not set{more}", where=where, hint="`batchtrial init` writes a config with every required key")
     message = first["msg"].removeprefix("Value error, ")
     value = "" if not steps else f"; it is {_short_input(first['input'])}"
-    return ConfigError(f"{key or 'the config'}: {message}{value}{more}", where=where, hint="docs/config.md lists every key with its type")
+    hint = QUOTES if first["type"] == "string_type" and isinstance(first["input"], bool | int | float) else HINT
+    return ConfigError(f"{key or 'the config'}: {message}{value}{more}", where=where, hint=hint)
 
 
 def _short_input(value: Any) -> str:

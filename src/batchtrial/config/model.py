@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from batchtrial.config import families
+from batchtrial.names import Name
 from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
 
 Backend = Literal["fireworks", "openai", "anthropic", "local"]
 Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay"]
-Temperature = Annotated[float, Field(ge=0, le=2)]
+Temperature = Annotated[float, Field(ge=0, le=2), AfterValidator(lambda temp: temp + 0.0)]
+"""Adding nothing makes -0.0 the 0.0 that it equals."""
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -80,7 +83,7 @@ class Sweep(Model):
 class TrialSpec(Model):
     """One trial written out; what is left out takes the run's own value."""
 
-    id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,60}$", description="Slug of the trial; unset: made from it.")
+    id: Name | None = Field(None, description="Slug of the trial; unset: made from it.")
     model_id: str | None = Field(None, min_length=1, description="Model id.")
     prompt_set: str | None = Field(None, description="Name from `prompt_sets`.")
     temps: tuple[Temperature, ...] | None = Field(None, min_length=1, description="Temperatures; one arm each.")
@@ -122,6 +125,9 @@ class ProviderConfig(Model):
     )
     sampling: Literal["send", "omit"] = Field(
         "send", description="`omit` leaves sampling parameters out, for models that refuse them; then only one temperature can be asked for."
+    )
+    accepts: tuple[families.Field, ...] = Field(
+        (), description="Sampling fields that the model takes although the table of model families says that it refuses them."
     )
     quirks: str = Field("openai", description="Name in the table of OpenAI-compatible batch hosts.")
     pricing_key: str | None = Field(None, description="Name in the price table when it is not the model id.")
@@ -234,7 +240,7 @@ class Config(Model):
     mode: Mode = Field("live", description="Set by --dry_run and --replay_dir; part of the run's identity.")
     backend: Backend = Field("fireworks", description="Which provider runs the batches.")
     model_id: str = Field(min_length=1, description="The model, in the provider's own spelling.")
-    model_aliases: dict[str, str] = Field(default_factory=dict, description="Short names for trial slugs.")
+    model_aliases: dict[str, Name] = Field(default_factory=dict, description="Short names for trial slugs.")
     temps: tuple[Temperature, ...] = Field((0.0,), min_length=1, description="Sampling temperatures; one arm each.")
     samples_per_item: int | dict[str, int] = Field(
         1, description="Completions per item and arm; a number, or one per temperature such as {'0.7': 5}."
@@ -249,11 +255,14 @@ class Config(Model):
     skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
     conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")
     task_instructions: Instructions = Field(description="Head of the user turn, for both conditions.")
-    prompt_sets: dict[str, PromptSet] = Field(min_length=1, description="Named comparisons.")
+    prompt_sets: dict[Name, PromptSet] = Field(min_length=1, description="Named comparisons.")
+    template_marks: Literal["refuse", "text"] = Field(
+        "refuse", description="`{{name}}` in a prompt or instruction: an error, since nothing fills it in; or text that is sent as it stands."
+    )
     default_prompt_set: str | None = Field(None, description="Used when nothing asks for others; unset: the first by name.")
     sweep: Sweep | None = Field(None, description="Trials as a cross product.")
     trials: tuple[TrialSpec, ...] = Field((), description="Trials written out; they replace the sweep.")
-    control_from: str | None = Field(None, description="Finished run beside this one whose control arms are taken over instead of bought again.")
+    control_from: Name | None = Field(None, description="Finished run beside this one whose control arms are taken over instead of bought again.")
     trial_filter: str | None = Field(None, description="Only trials whose slug matches this shell pattern.")
     submission: Submission = Field(Submission(), description="Cutting, sending and waiting.")
     provider: ProviderConfig = Field(ProviderConfig(), description="The provider's address and extras.")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from batchtrial.config.load import Loaded, decode, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, ManifestCorrupt, RunStateMissing
+from batchtrial.names import RECORDED
 from batchtrial.state.entries import Entry, latest_config, read
 from batchtrial.state.files import Drift, RunState, load
 from batchtrial.state.layout import RunLayout
@@ -24,7 +25,7 @@ def recorded_config(layout: RunLayout) -> Config | None:
     if found is None:
         return None
     try:
-        return Config.model_validate(found[0])
+        return Config.model_validate(found[0], context=RECORDED)
     except ValidationError:
         return None
 

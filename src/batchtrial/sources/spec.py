@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from batchtrial.names import Name
+
 Format = Literal["jsonl", "json", "csv", "parquet", "squad_v2", "nq_open", "triviaqa"]
 FORMATS: tuple[Format, ...] = ("jsonl", "json", "csv", "parquet", "squad_v2", "nq_open", "triviaqa")
 
@@ -35,7 +37,7 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Name of the question set in tables, reports and item keys.")
+    name: Name = Field(description="Name of the question set in tables, reports and item keys.")
     source: Literal["bundled", "file", "hub"] = Field(
         description="bundled: shipped with the package; file: a local file; hub: Hugging Face `datasets` (extra `hub`)."
     )

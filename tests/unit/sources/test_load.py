@@ -338,7 +338,7 @@ def test_any_bytes_give_items_or_a_data_error(tmp_path_factory: pytest.TempPathF
         ({"name": "x", "source": "bundled"}, "no bundled question set 'x'"),
         ({"name": "bundled_open", "source": "bundled", "path": "q"}, "`path` has no meaning"),
         ({"name": "x", "source": "file", "path": "q", "split": "test"}, "`split` has no meaning"),
-        ({"name": "a/b", "source": "hub"}, "String should match pattern"),
+        ({"name": "a/b", "source": "hub"}, "not usable as a folder name"),
         ({"name": "x", "source": "file", "path": "q", "kindd": "open"}, "Extra inputs"),
         ({"name": "x", "source": "file", "path": "q", "format": "xml"}, "Input should be"),
         ({"name": "x", "source": "file", "path": "q", "fields": {"ident": "a"}}, "Extra inputs"),

@@ -1,0 +1,110 @@
+"""Model families that refuse fields of a request: a dated table. A refused field comes back as an error on every row, after the batch's whole wait.
+
+A table ages: `provider.accepts` names the fields that a model does take.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+DATED: Final = "2026-11-28"
+"""When the table was last compared with its sources."""
+
+Field = Literal["temperature", "top_p", "top_k", "stop"]
+OPENAI_DOCS: Final = "OpenAI's reasoning guide; `stop` by the Python SDK's description of the field"
+CLAUDE_DOCS: Final = "Anthropic's migration guide"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Models that refuse the same fields.
+
+    pattern: matched against the last step of the model id. refuses: fields that may not be sent. takes_default: but 1 may. only_with_effort: refused
+    only when the request asks for reasoning. wants: how the length of a chat answer is spelled; None when either will do.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    refuses: frozenset[Field]
+    source: str
+    takes_default: bool = True
+    only_with_effort: bool = False
+    wants: Literal["max_completion_tokens"] | None = None
+
+
+def _openai(name: str, pattern: str, *refuses: Field, source: str = OPENAI_DOCS, only_with_effort: bool = False) -> Family:
+    return Family(
+        name=name,
+        pattern=re.compile(rf"(?:{pattern})(?:-[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})?"),
+        refuses=frozenset(refuses),
+        source=source,
+        only_with_effort=only_with_effort,
+        wants="max_completion_tokens",
+    )
+
+
+TABLE: Final[tuple[Family, ...]] = (
+    _openai("o1", r"o1(?:-mini|-preview|-pro)?", "temperature", "top_p"),
+    _openai("o3, o4-mini", r"o[34](?:-mini|-pro)?(?:-deep-research)?", "temperature", "top_p", "stop"),
+    _openai("gpt-5", r"gpt-5(?:-mini|-nano|-pro|-codex)?", "temperature", "top_p", "stop"),
+    _openai("gpt-5.1 to 5.4 pro and codex", r"gpt-5\.[1-4](?:-pro|-codex(?:-mini|-max)?)", "temperature", "top_p"),
+    _openai("gpt-5.1 to 5.4 that reason", r"gpt-5\.[1-4](?:-mini|-nano)?", "temperature", "top_p", only_with_effort=True),
+    _openai(
+        "gpt-5.5 and later",
+        r"gpt-(?:5\.(?:[5-9]|[1-9][0-9])|[6-9](?:\.[0-9]+)?)(?:-(?!chat)[a-z]+)*",
+        "temperature",
+        "top_p",
+        source="errors that users of gpt-5.5 and gpt-5.6 report; later ones by analogy",
+    ),
+    Family(
+        name="Claude Opus 4.7 and later, Claude 5 and later",
+        pattern=re.compile(r"claude-(?:opus-4-[7-9]|(?:opus|sonnet|haiku|fable|mythos)-[5-9](?:-[0-9])?)(?:-[0-9]{8}|-latest)?"),
+        refuses=frozenset({"temperature", "top_p", "top_k"}),
+        source=CLAUDE_DOCS,
+        takes_default=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """What would be sent to a model. extra: further body fields."""
+
+    temps: tuple[float, ...] = ()
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def family_of(model: str) -> Family | None:
+    """The family that the model belongs to by its name; None when the table has none."""
+    name = model.rsplit("/", 1)[-1].removeprefix("anthropic.").lower()
+    return next((one for one in TABLE if one.pattern.fullmatch(name)), None)
+
+
+def refused(model: str, asked: Sampling) -> Iterator[tuple[Field, object]]:
+    """(field, its value) of what the model would refuse, in the order of the fields."""
+    family = family_of(model)
+    if family is None or (family.only_with_effort and effort(asked.extra) in (None, "none")):
+        return
+    values: tuple[tuple[Field, object], ...] = (
+        *(("temperature", temp) for temp in asked.temps),
+        ("top_p", asked.top_p),
+        ("top_k", asked.top_k),
+        ("stop", list(asked.stop) or None),
+    )
+    for name, value in values:
+        is_default = family.takes_default and value == 1 and name in ("temperature", "top_p")
+        if name in family.refuses and value is not None and not is_default:
+            yield name, value
+
+
+def effort(extra: Mapping[str, Any]) -> str | None:
+    """The reasoning effort that the body asks for, in either endpoint's spelling; None when it asks for none in particular."""
+    reasoning = extra.get("reasoning")
+    given = reasoning.get("effort") if isinstance(reasoning, Mapping) else extra.get("reasoning_effort")
+    return given if isinstance(given, str) else None

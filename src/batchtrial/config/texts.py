@@ -1,0 +1,101 @@
+"""Prompts and instructions: their files are read once, and what looks like a template that nobody fills in is found."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from batchtrial.config.files import read_text
+from batchtrial.errors import ConfigError
+from batchtrial.names import is_url
+
+MAX_TEXT_BYTES: Final = 2**20
+
+_BRACED: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::?[-=?+][^}]*)?\}"
+_BARE: Final = r"\$[A-Z_][A-Z0-9_]*(?=/|$)"
+VARIABLE: Final = re.compile(rf"(?<!\$){_BRACED}|^{_BARE}")
+"""`${NAME}` anywhere, or `$NAME` as the whole value or as the first step of a path. With `$$` it is the text itself."""
+ESCAPED: Final = re.compile(rf"\$(?={_BRACED})|^\$(?={_BARE})")
+
+TEMPLATE: Final = re.compile(r"(?<![\\{^_}$])(?<!\\[a-zA-Z])\{\{-?\s*[A-Za-z_][A-Za-z0-9_.]*(?:\s*\|[^{}\n]*)?\s*-?\}\}(?!\})")
+"""`{{ name }}`, `{{a.b}}`, `{{name | filter}}`. Not JSON (`{"a": {"b": 1}}`), not LaTeX (`\\frac{{a}}{{b}}`, `x^{{n}}`), not more than two braces."""
+COMMAND: Final = re.compile(r"\\[A-Za-z]+\*?(?:\[[^\]\n]*\])?$")
+"""A LaTeX command just before a brace."""
+
+
+def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
+    """Put the texts of prompt and instruction files in the place of their paths. Raises ConfigError."""
+    instructions = tree.get("task_instructions")
+    if isinstance(instructions, dict):
+        _read_each(instructions, ("open_book", "closed_book"), "task_instructions", folder, where)
+    sets = tree.get("prompt_sets")
+    for name, conditions in sets.items() if isinstance(sets, dict) else ():
+        for condition in ("control", "treatment"):
+            if not isinstance(conditions, dict) or condition not in conditions:
+                continue
+            key = f"prompt_sets.{name}.{condition}"
+            if isinstance(conditions[condition], str):
+                conditions[condition] = {"system": conditions[condition]}
+            prompt = conditions[condition]
+            if isinstance(prompt, dict):
+                _read_each(prompt, ("system",), key, folder, where)
+                if isinstance(prompt.get("instruction"), dict):
+                    _read_each(prompt["instruction"], ("open_book", "closed_book"), f"{key}.instruction", folder, where)
+
+
+def _read_each(tree: dict[str, Any], keys: tuple[str, ...], prefix: str, folder: Path, where: str) -> None:
+    for key in keys:
+        given = tree.get(key)
+        if isinstance(given, str):
+            tree[key] = {"path": _portable(given), "text": _read_one(given, f"{where}: {prefix}.{key}", folder)}
+
+
+def _read_one(given: str, where: str, folder: Path) -> str:
+    if is_url(given):
+        raise ConfigError(f"{given} is an address, not a file", where=where, hint="fetch it first, and name the file")
+    if "\x00" in given or not given.strip():
+        raise ConfigError(f"{given!r} is no file name", where=where, hint="name a text file")
+    for base in (folder, Path()):
+        try:
+            text = read_text(base / given, what=given, where=where, max_bytes=MAX_TEXT_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not text.strip():
+            raise ConfigError(f"{given} is empty", where=where, hint="a prompt needs at least one word")
+        return text.strip("\n") + "\n"
+    near = difflib.get_close_matches(Path(given).name, [p.name for p in (folder / given).parent.glob("*")] or [], 1)
+    hint = f"did you mean {(Path(given).parent / near[0]).as_posix()}?" if near else f"looked in {folder} and in the working directory"
+    raise ConfigError(f"there is no file {given}", where=where, hint=hint)
+
+
+def _portable(given: str) -> str:
+    """An absolute path says more about a machine than a run should carry."""
+    path = Path(given)
+    return path.name if path.is_absolute() else path.as_posix()
+
+
+def template_mark(text: str) -> tuple[int, str] | None:
+    """(line, mark) of the first `{{name}}` in a text that is sent as it stands; None when there is none."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for match in TEMPLATE.finditer(line):
+            if not COMMAND.search(line[: match.start()]):
+                return number, match.group()
+    return None
+
+
+def without_variables(value: Any, key: str) -> Any:
+    """The same values with `$${NAME}` unescaped. Raises ConfigError, `where` being the key, for a variable that nobody fills in."""
+    if isinstance(value, str):
+        found = VARIABLE.search(value)
+        if found is not None:
+            what = f"{key} holds {found.group()}: variables are not filled in here"
+            raise ConfigError(what, where=key, hint=f"write the value itself, or ${found.group()} for this very text")
+        return ESCAPED.sub("", value)
+    if isinstance(value, list):
+        return [without_variables(one, f"{key}.{place}") for place, one in enumerate(value)]
+    if isinstance(value, dict):
+        is_text = value.keys() == {"path", "text"}
+        return {name: one if is_text and name == "text" else without_variables(one, f"{key}.{name}") for name, one in value.items()}
+    return value

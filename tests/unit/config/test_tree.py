@@ -1,0 +1,234 @@
+"""YAML and JSON become plain values within bounds; what is no config is told with its line, in moments, whatever it would blow up to."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.config.configs import TEXT, loaded, refused, write
+
+from batchtrial.config.load import decode, encode
+from batchtrial.config.tree import MAX_DEPTH, MAX_NODES, decode_tree
+from batchtrial.errors import ConfigError
+
+
+def values(text: str, **how: Any) -> Any:
+    return decode_tree(text, where="f.yaml", **how)
+
+
+def bomb(levels: int = 8, width: int = 9) -> str:
+    """`levels` lists, each of `width` aliases of the one before."""
+    lines = [f"l0: &l0 [{', '.join('x' * width)}]"]
+    lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * width)}]" for n in range(1, levels + 1)]
+    return "\n".join(lines)
+
+
+# Merge keys
+
+
+def test_a_merge_key_takes_over_what_is_not_overridden() -> None:
+    text = "one: &o {control: c, treatment: t}\ntwo: {<<: *o, treatment: u}\nthree: {treatment: v, <<: *o}"
+    assert values(text)["two"] == {"control": "c", "treatment": "u"}
+    assert values(text)["three"] == {"control": "c", "treatment": "v"}
+
+
+def test_of_several_merged_mappings_the_first_wins() -> None:
+    assert values("a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2}\nc: {<<: [*a, *b]}")["c"] == {"x": 1, "y": 1, "z": 2}
+
+
+def test_a_merge_of_a_merge_reaches_through() -> None:
+    assert values("a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}")["c"] == {"x": 1, "y": 2, "z": 3}
+
+
+def test_prompt_sets_may_be_merged(tmp_path: Path) -> None:
+    text = TEXT.replace("default: {control", "default: &d {control") + "  other: {<<: *d, treatment: open.txt}\n"
+    sets = loaded(tmp_path, text).config.prompt_sets
+    assert sets["other"].control == sets["default"].control
+    assert sets["other"].treatment.system.text == "The open text.\n"
+
+
+def test_values_that_an_alias_repeats_are_not_shared() -> None:
+    found = values("a: &a {x: [1]}\nb: *a")
+    found["a"]["x"].append(2)
+    assert found["b"] == {"x": [1]}
+
+
+# What is no config
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "line"),
+    [
+        ("a: 1\nb: 2\na: 3", "'a' stands twice", 3),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a", "'<<' stands twice", 4),
+        ("a:\n  <<: [1]", "mapping", 2),
+        ("a: 1\n1: x", "key 1 is a number", 2),
+        ("yes: x", "key yes is true or false", 1),
+        ("~: x", "key ~ is empty", 1),
+        ("? [a, b]\n: x", "list or mapping", 1),
+        ("a: 2026-01-01", "a date", 1),
+        ("a: 2026-13-45", "a date", 1),
+        ("a:\n- b: 010", "octal", 2),
+        ("a: 12:30:45", "base 60", 1),
+        ("a: 12:30.5", "base 60", 1),
+        ("a: .inf", "no finite number", 1),
+        ("a: -.INF", "no finite number", 1),
+        ("a: .nan", "no finite number", 1),
+        ("a: " + "9" * 5000, "digits", 1),
+        ("a:\n\tb: 1", "tab", 2),
+        ("a: 1\n--- \nb: 2", "second document", 2),
+        ("a: \x01", "U+0001", 1),
+        ("a: !!python/object/apply:os.system ['true']", "tag", 1),
+        ("a: !mine x", "tag", 1),
+        ("a: !!binary aGVsbG8=", "tag", 1),
+        ("a: !!set {b, c}", "tag", 1),
+        ("a: !!int twelve", "no usable int", 1),
+        ("a: *nobody", "nobody", 1),
+        ("a: &a [*a]", "inside what it refers to", 1),
+        ("a: [1, 2", "expected", 1),
+    ],
+)
+def test_what_nobody_means_is_told_with_its_line(text: str, told: str, line: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        values(text)
+    assert told in f"{caught.value.what} {caught.value.hint}"
+    assert caught.value.where == f"f.yaml, line {line}"
+
+
+def test_what_is_refused_is_told_with_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"provider\.request_overrides\.until: 2026-01-01 would be read as a date"):
+        values("provider:\n  request_overrides: {until: 2026-01-01}")
+
+
+def test_plain_values_are_the_ones_of_json() -> None:
+    text = "a: yes\nb: off\nc: 1_000\nd: 0x1f\ne: 1.5e+3\nf: ~\ng: '010'\nh: !!str 12\ni: =\nj: -3"
+    assert values(text) == {"a": True, "b": False, "c": 1000, "d": 31, "e": 1500.0, "f": None, "g": "010", "h": "12", "i": "=", "j": -3}
+
+
+def test_temperatures_as_keys_of_sample_counts_need_no_quotes() -> None:
+    assert values("samples_per_item: {0.7: 5, 0: 1}") == {"samples_per_item": {"0.7": 5, "0": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": NaN}', "NaN is no finite number"),
+        ('{"a": -Infinity}', "no finite number"),
+        ('{"a": 1e999}', "no finite number"),
+        ('{"a": ' + "9" * 5000 + "}", "put very long numbers in quotes"),
+        ('{"a": ' + "[" * 3000 + "]" * 3000 + "}", "nested more than"),
+        ('{"a": "' + "[" * 30 + '", "b": ' + "[" * 3000 + "]" * 3000 + "}", "nested more than"),
+        ('{"a": [' + "0," * (MAX_NODES + 1) + "0]}", "more than 50,000 values"),
+        ('{"a": "' + "x" * 100_000, "not valid JSON"),
+        ('{"a" 1}', "not valid JSON"),
+    ],
+)
+def test_json_has_the_same_bounds(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        values(text, is_json=True)
+    assert told in str(caught.value)
+
+
+def test_a_json_config_may_be_indented_with_tabs(tmp_path: Path) -> None:
+    body = '{\n\t"backend": "local", "model_id": "m", "datasets": [{"name": "bundled_open", "source": "bundled"}],\n\t'
+    body += '"task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},\n\t'
+    body += '"prompt_sets": {"a": {"control": "control.txt", "treatment": "treatment.txt"}}\n}'
+    assert loaded(tmp_path, body, "config.json").config.model_id == "m"
+
+
+# Bounds
+
+
+@pytest.mark.parametrize("levels", [8, 50])
+def test_what_aliases_blow_up_to_is_known_before_it_is_built(levels: int) -> None:
+    with pytest.raises(ConfigError, match="more than 50,000 values"):
+        values(bomb(levels))
+
+
+def test_merges_of_merges_blow_up_no_more_than_aliases() -> None:
+    lines = ["m0: &m0 {a: 1}", *(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}], k{n}: 1}}" for n in range(1, 9))]
+    with pytest.raises(ConfigError, match="more than 50,000 values"):
+        values("\n".join(lines))
+
+
+def test_a_long_text_that_aliases_repeat_is_counted_as_often() -> None:
+    text = f"a: &a '{'x' * 10_000}'\nb: [{', '.join(['*a'] * 200)}]"
+    assert len(values(text, max_chars=2_020_000)["b"]) == 200
+    with pytest.raises(ConfigError, match="too much text"):
+        values(text, max_chars=1_000_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 3000 + "]" * 3000,
+        "a: " + "{b: " * 3000 + "}" * 3000,
+        "\n".join("  " * n + f"k{n}:" for n in range(3000)),
+        "\n".join(["l0: &l0 [x]", *(f"l{n}: &l{n} [*l{n - 1}]" for n in range(1, MAX_DEPTH + 2))]),
+    ],
+)
+def test_deep_nesting_is_refused_and_no_recursion_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="levels deep"):
+        values(text)
+
+
+def test_nesting_and_size_within_the_bounds_are_read() -> None:
+    assert values("a: " + "[" * (MAX_DEPTH - 2) + "x" + "]" * (MAX_DEPTH - 2))
+    assert len(values("a: &a [" + "1, " * 100 + "1]\nb: [" + "*a, " * 100 + "*a]")["b"]) == 101
+
+
+@pytest.mark.parametrize("place", ["provider: {{request_overrides: {{x: {0}}}}}", "simulation: {0}", "metrics: {0}"])
+def test_a_bomb_anywhere_in_a_config_is_refused_in_a_second_and_little_memory(tmp_path: Path, place: str) -> None:
+    path = write(tmp_path, f"{bomb()}\n{TEXT}{place.format('*l8')}\n")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    begun = time.process_time()
+    done = subprocess.run([sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"], capture_output=True, text=True)
+    assert (done.returncode, "more than 50,000 values" in done.stderr) == (2, True), done.stderr
+    assert time.process_time() - begun < 5
+    assert max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) < 600_000  # KiB
+
+
+def test_what_a_run_recorded_is_read_within_the_same_bounds(tmp_path: Path) -> None:
+    whole = encode(loaded(tmp_path).config).decode()
+    damaged = whole.replace("request_overrides: {}", f"request_overrides: {'[' * 3000}")
+    assert damaged != whole
+    with pytest.raises(ConfigError, match="levels deep"):
+        decode(damaged, where="effective_config.yaml", folder=tmp_path, flags={}, env={})
+
+
+@pytest.mark.parametrize("variable", ["BATCHTRIAL_SEED", "BATCHTRIAL_BUDGET_USD"])
+def test_a_bomb_in_a_variable_is_refused_by_its_name(tmp_path: Path, variable: str) -> None:
+    assert variable in refused(tmp_path, TEXT, env={variable: bomb().replace("\n", "\n")}).where
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_heard_while_a_config_is_read(tmp_path: Path, number: signal.Signals) -> None:
+    path = write(tmp_path, TEXT + "stop: ['" + "x y " * 900_000 + "']\n")
+    child = subprocess.Popen([sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"], stderr=subprocess.DEVNULL)
+    while "config.yaml" not in _open_files(child.pid) and child.poll() is None and _cpu_seconds(child.pid) < 1.0:
+        os.sched_yield()
+    child.send_signal(number)
+    assert child.wait(timeout=20) != 0
+
+
+def _open_files(pid: int) -> str:
+    try:
+        return " ".join(str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return ""
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 9.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
