@@ -92,14 +92,15 @@ def _joint_cells(one: Joint | None, *, is_share: bool) -> tuple[str, str]:
 
 
 def _note(joint: list[Joint]) -> str:
+    shared = (
+        "Verdicts hold the chance of even one false claim over all trials of the run at alpha: they share it, each starting with an equal part, and "
+        "a trial that could claim all that it declared hands its part on. The first p is each trial's own."
+    )
     if not joint:
-        return (
-            "No two trials were compared with the same control answers; p-values are not corrected across trials, and each verdict is about its "
-            "own trial alone."
-        )
+        return f"{shared} No two trials were compared with the same control answers."
     groups = sorted({one.control: one.n_trials for one in joint}.values())
     return (
-        f"Trials with the same control share its answers and its luck ({', '.join(str(n) for n in groups)} of them do). Verdicts and the first p are "
-        "each trial's own; p across trials and the joint intervals hold the error over all of them together, by shared sign flips (step-down max-T), "
-        "which use that the differences are correlated. Who looks for the best of several treatments should read these."
+        f"{shared} Trials with the same control share its answers and its luck ({', '.join(str(n) for n in groups)} of them do): p across trials and "
+        "the joint intervals hold the error of their differences together, by shared sign flips (step-down max-T), which use that they are "
+        "correlated. Who looks for the best of several treatments should read these beside the verdicts."
     )

@@ -163,7 +163,7 @@ def _shares(
         counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
         exact=None if counts is None or not counts.n else mcnemar_exact(counts.treatment_only, counts.control_only),
         odds=None if counts is None else odds_ratio(counts.treatment_only, counts.control_only, level),
-        margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint),
+        margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint, (1 - level) / 2),
         n_clusters=None if clustered is None else clustered.n_clusters,
         design_effect=None if deff == 1.0 else deff,
         warnings=warnings,
@@ -193,7 +193,7 @@ def _scores(
         counts=None,
         exact=None,
         odds=None,
-        margin=_score_margin(estimate, se, df, endpoint),
+        margin=_score_margin(estimate, se, df, endpoint, (1 - level) / 2),
         n_clusters=None if clustered is None else clustered.n_clusters,
         design_effect=None,
         warnings=warnings,
@@ -205,22 +205,22 @@ def _arm(shares: Floats, samples: int, level: float) -> Estimate:
     return wilson(float(shares.sum()), float(shares.size), level)
 
 
-def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None) -> MarginTest | None:
+def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None, alpha: float) -> MarginTest | None:
     if endpoint is None or endpoint.margin is None or n == 0:
         return None
     gained, lost = (b, c) if endpoint.higher_is_better else (c, b)
     if endpoint.goal == "equivalence":
-        return equivalence_binary(gained, lost, n, endpoint.margin)
-    return noninferiority_binary(gained, lost, n, endpoint.margin)
+        return equivalence_binary(gained, lost, n, endpoint.margin, alpha)
+    return noninferiority_binary(gained, lost, n, endpoint.margin, alpha)
 
 
-def _score_margin(estimate: Estimate, se: float | None, df: float | None, endpoint: Endpoint | None) -> MarginTest | None:
+def _score_margin(estimate: Estimate, se: float | None, df: float | None, endpoint: Endpoint | None, alpha: float) -> MarginTest | None:
     if endpoint is None or endpoint.margin is None or estimate.value is None or not se or df is None:
         return None
     mean = estimate.value if endpoint.higher_is_better else -estimate.value
     if endpoint.goal == "equivalence":
-        return equivalence_from_summary(mean, se, df, -endpoint.margin, endpoint.margin, n=estimate.n)
-    return noninferiority_from_summary(mean, se, df, endpoint.margin, n=estimate.n)
+        return equivalence_from_summary(mean, se, df, -endpoint.margin, endpoint.margin, n=estimate.n, alpha=alpha)
+    return noninferiority_from_summary(mean, se, df, endpoint.margin, n=estimate.n, alpha=alpha)
 
 
 def estimate_json(one: Estimate | None) -> dict[str, Any] | None:

@@ -25,8 +25,9 @@ from batchtrial.phases.predictions import write_parquet
 from batchtrial.phases.sink import publishing
 from batchtrial.records import Verdict
 from batchtrial.state.store import replacing, write_bytes
+from batchtrial.stats.wording import shared_alpha
 
-FORM: Final = 2
+FORM: Final = 3
 STAGE: Final = "report"
 EXAMPLES_EACH_WAY: Final = 3
 MOST_CHARS: Final = 400
@@ -55,7 +56,9 @@ def _verdict(tests: dict[str, Any]) -> list[Block]:
     more = [one["sentence"] for one in tests["tests"] if one["standing"] == "confirmatory"]
     if more:
         found.append(Bullets(tuple(more)))
-    return [*found, Paragraph(tests["plan"]["statement"])]
+    found.append(Paragraph(tests["plan"]["statement"]))
+    shared = shared_alpha(tests.get("run"), tests["stats_config"]["alpha"])
+    return [*found, Paragraph(shared)] if shared else found
 
 
 def _results(tests: dict[str, Any]) -> list[Block]:

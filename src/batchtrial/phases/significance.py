@@ -6,9 +6,9 @@ is exploratory and says so. Nothing here computes a statistic: `batchtrial.stats
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from batchtrial.stats import (
     wilcoxon,
 )
 from batchtrial.stats.wording import followed, sentence
+
+if TYPE_CHECKING:
+    from batchtrial.phases.shared_alpha import SharedAlpha
 
 FAMILIES: Final = ("metrics", "datasets", "temperatures")
 
@@ -96,36 +99,60 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
                 yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
 
 
-def significance(view: View, trial: Trial) -> dict[str, Any]:
-    """The content of significance.json."""
-    config, tables = view.config, load_tables(view, trial)
-    record: dict[str, Any] = {"schema_version": 2, "simulated": config.is_simulated, "temps": list(trial.temps)}
-    record["stats_config"] = config.stats.model_dump(mode="json")
-    if not tables:
-        return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}
+def declared_cells(config: Config, trial: Trial) -> tuple[Cell, ...]:
+    """The cells of the declared endpoints, the primary one first."""
+    return tuple(Cell(metric=one.metric, kind=one.kind, temp=trial.temps[0]) for one in (config.stats.primary, *config.stats.confirmatory))
+
+
+def declared_plan(config: Config, trial: Trial, tables: dict[float, Table]) -> AnalysisPlan:
+    """The declared plan, with clusters and units as the scores have them."""
     first = trial.temps[0]
     plan = analysis_plan(config, first)
     if tables[first].clusters is None:
         plan = replace(plan, cluster=None)
-    plan = in_units(plan, config, tables[first])
-    declared = tuple(Cell(metric=one.metric, kind=one.kind, temp=first) for one in (config.stats.primary, *config.stats.confirmatory))
+    return in_units(plan, config, tables[first])
+
+
+def findings_of(
+    config: Config, tables: dict[float, Table], plan: AnalysisPlan, wanted: Iterable[tuple[Cell, str | None]]
+) -> tuple[dict[str, Comparison], list[Finding]]:
+    """Comparisons by name and their findings, of those cells that have scores."""
     by_name = {one.name: one for one in plan.declared}
-    compared: dict[str, Compared] = {}
+    made: dict[str, Comparison] = {}
     findings = []
-    for cell, family in cells(tables, declared):
+    for cell, family in wanted:
         paired = tables[cell.temp].pick(cell)
         if paired is None:
             continue
-        one = compare(
+        made[cell.name] = compare(
             paired,
             level=1 - config.stats.alpha,
             seed=seed_of(config.stats.random_seed, cell.name),
             flips=config.stats.permutation_samples,
             endpoint=by_name.get(cell.name),
         )
-        compared[cell.name] = Compared(cell=cell, one=one, secondary={} if cell.dataset else _secondary(paired))
-        findings.append(_finding(cell, one, family, is_share=tables[cell.temp].is_share(cell.metric)))
-    judgements = judge_findings(plan, findings)
+        findings.append(_finding(cell, made[cell.name], family, is_share=tables[cell.temp].is_share(cell.metric)))
+    return made, findings
+
+
+def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) -> dict[str, Any]:
+    """The content of significance.json. shared: this trial among those of its run; None when it is the only one."""
+    config, tables = view.config, load_tables(view, trial)
+    record: dict[str, Any] = {"schema_version": 2, "simulated": config.is_simulated, "temps": list(trial.temps)}
+    record["stats_config"] = config.stats.model_dump(mode="json")
+    if not tables:
+        return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}
+    first = trial.temps[0]
+    plan = declared_plan(config, trial, tables)
+    by_name = {one.name: one for one in plan.declared}
+    wanted = list(cells(tables, declared_cells(config, trial)))
+    made, findings = findings_of(config, tables, plan, wanted)
+    compared = {
+        cell.name: Compared(cell=cell, one=made[cell.name], secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)))
+        for cell, _ in wanted
+        if cell.name in made
+    }
+    judgements = judge_findings(plan, findings, share=1.0 if shared is None else shared.share)
     if config.stats.exploratory == "none":
         judgements = tuple(uncorrected(one, plan) for one in judgements)
     check = check_followed(plan, findings, plan.cluster)
@@ -139,6 +166,7 @@ def significance(view: View, trial: Trial) -> dict[str, Any]:
             "statement": followed(check, plan),
             "missing": list(check.missing),
         },
+        "run": None if shared is None else shared.record(config.stats.alpha),
         "headline": None if headline is None else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentence(headline)},
         "tests": [_test(j, compared[j.finding.name]) for j in judgements],
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
@@ -189,6 +217,7 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
         "decided_by": judgement.endpoint.decided_by,
         "p_raw": judgement.p_raw,
         "p_adjusted": judgement.p_adjusted,
+        "difference_p_adjusted": judgement.difference_p,
         "verdict": judgement.verdict,
         "is_claim": judgement.is_claim,
         "is_share": judgement.finding.is_share,
@@ -255,8 +284,10 @@ def _metric_block(compared: Compared, q_values: dict[str, float | None]) -> dict
     }
 
 
-def _secondary(paired: Paired) -> dict[str, Any]:
+def _secondary(paired: Paired | None) -> dict[str, Any]:
     """What stands beside the comparison: rank statistics and standardised effects."""
+    if paired is None:
+        return {}
     both = paired.kept()
     differences = both.treatment - both.control
     ranks = wilcoxon(differences)

@@ -10,7 +10,7 @@ from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
-FORM: Final = 2
+FORM: Final = 3
 STAGE: Final = "stats"
 
 
@@ -21,9 +21,9 @@ class Stats:
     name: str = "stats"
 
     def inputs(self, view: View, trial: Trial) -> str | None:
-        """Digest of the scores and the declared analysis; None while the trial is not scored."""
-        scored = view.stage_artifacts_digest(trial, "scored")
-        if scored is None:
+        """Digest of the scores and the declared analysis; None while a trial of the run is not scored: they share alpha."""
+        scored = [view.stage_artifacts_digest(one, "scored") for one in (trial, *view.trials)]
+        if None in scored:
             return None
         samples = [view.config.samples_for(temp) for temp in trial.temps]
         return digest_of([FORM, scored, view.config.stats.model_dump(mode="json"), samples, view.config.mode])
@@ -35,11 +35,15 @@ class Stats:
         return over_trials(self, view)
 
     def run(self, work: Work) -> None:
-        from batchtrial.phases.significance import significance  # here, since a verdict needs no numbers
+        from batchtrial.phases.shared_alpha import SharedAlpha, shared_alpha  # these two here, since a verdict needs no numbers
+        from batchtrial.phases.significance import significance
 
+        shared: dict[str, SharedAlpha] | None = None
         for trial, inputs in work.due(self):
+            if shared is None:
+                shared = shared_alpha(work.view) if len(work.view.trials) > 1 else {}
             path = work.view.trial_layout(trial).significance
-            write_bytes(path, encode_json(significance(work.view, trial)), hook=work.hook)
+            write_bytes(path, encode_json(significance(work.view, trial, shared.get(trial.slug))), hook=work.hook)
             work.publish(trial, STAGE, inputs, [path])
 
 

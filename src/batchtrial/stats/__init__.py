@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         wilson,
     )
     from batchtrial.stats.judge import corrected_rate, judged_rate, ppi_mean
+    from batchtrial.stats.judging import judge_findings, verdict
     from batchtrial.stats.maxt import MaxT, dunnett, max_t
     from batchtrial.stats.meta import MetaAnalysis, between_variance, dataset_effect, laplace_variance, meta_analysis, stratified_mean
     from batchtrial.stats.missing import DifferenceBounds, LossByDifficulty, difference_bounds, loss_by_difficulty
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from batchtrial.stats.pairing import MissingPairs, PairedCounts, PairedScores, discordant, missing_pairs, paired_scores
     from batchtrial.stats.passk import mean_pass_at_k, pass_at_k, pass_at_k_scores
     from batchtrial.stats.permutation import sign_flip
-    from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, PlanCheck, check_followed, judge_findings, verdict
+    from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, LostAnswers, PlanCheck, check_followed
     from batchtrial.stats.power import (
         DetectableEffect,
         SampleSize,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
         spending_bounds,
         stagewise_test,
     )
+    from batchtrial.stats.shared_alpha import shares_of_alpha
     from batchtrial.stats.subgroups import Subgroup, SubgroupTable, subgroup_table
     from batchtrial.stats.unconditional import exact_margin_p
     from batchtrial.stats.utility import UtilityPoint, break_even_penalty, penalty_for_confidence, utility_curve, utility_scores
@@ -114,6 +116,7 @@ __all__ = [
     "Finding",
     "Judgement",
     "LossByDifficulty",
+    "LostAnswers",
     "MarginTest",
     "MaxT",
     "MeanComparison",
@@ -224,6 +227,7 @@ __all__ = [
     "selective_difference",
     "selective_risk",
     "sentence",
+    "shares_of_alpha",
     "sign_flip",
     "spending_bounds",
     "stagewise_test",
@@ -252,6 +256,7 @@ _NAMES_BY_MODULE = {
     "glmm": "MixedLogit fit_random_intercept",
     "intervals": "EffectiveTango bonett_price clopper_pearson effective_tango jeffreys newcombe tango tango_many wilson",
     "judge": "corrected_rate judged_rate ppi_mean",
+    "judging": "judge_findings verdict",
     "maxt": "MaxT dunnett max_t",
     "meta": "MetaAnalysis between_variance dataset_effect laplace_variance meta_analysis stratified_mean",
     "missing": "DifferenceBounds LossByDifficulty difference_bounds loss_by_difficulty",
@@ -262,7 +267,7 @@ _NAMES_BY_MODULE = {
     "pairing": "MissingPairs PairedCounts PairedScores discordant missing_pairs paired_scores",
     "passk": "mean_pass_at_k pass_at_k pass_at_k_scores",
     "permutation": "sign_flip",
-    "plan": "AnalysisPlan Endpoint Finding Judgement PlanCheck check_followed judge_findings verdict",
+    "plan": "AnalysisPlan Endpoint Finding Judgement LostAnswers PlanCheck check_followed",
     "power": "DetectableEffect SampleSize mcnemar_items mcnemar_items_exact mcnemar_mde "
     "mcnemar_power normal_items paired_t_items paired_t_mde paired_t_power",
     "ranks": "SignedRanks hodges_lehmann rank_biserial wilcoxon",
@@ -274,6 +279,7 @@ _NAMES_BY_MODULE = {
     "sensitivity": "ThresholdPoint ThresholdSensitivity threshold_sensitivity",
     "sequential": "Bounds Characteristics characteristics discordant_z "
     "drift_for_power group_sequential_bounds repeated_interval spending_bounds stagewise_test",
+    "shared_alpha": "shares_of_alpha",
     "subgroups": "Subgroup SubgroupTable subgroup_table",
     "unconditional": "exact_margin_p",
     "utility": "UtilityPoint break_even_penalty penalty_for_confidence utility_curve utility_scores",

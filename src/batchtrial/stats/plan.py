@@ -1,9 +1,13 @@
 """The analysis plan: what was declared before any result existed, and the most that may be said afterwards.
 
-A plan names one primary endpoint, a confirmatory family and exploratory families. The primary endpoint is tested at alpha as it
-is, the confirmatory family with Holm's correction, each exploratory family with Benjamini and Hochberg's; whatever was not
-declared forms one more exploratory family. A confirmatory claim stands only when the primary one does (`gated`), so that the
-chance of even one false claim in the whole plan stays at alpha.
+A plan names one primary endpoint, a confirmatory family and exploratory families. The primary endpoint's declared goal is tested
+first: a difference at two-sided alpha, a margin at one-sided alpha / 2, so that the interval of level 1 - alpha and the claim say
+the same. The confirmatory family is tested behind it with Holm's correction (`gated`); the difference of a primary endpoint whose
+goal is a margin is a member of that family. Only the declared goal opens the gate: a treatment that turned out inferior opens
+nothing. So the chance of even one false claim in the whole plan stays at alpha. Trials of one run share alpha between them
+(`shared_alpha`). Exploratory families are corrected by Benjamini and Hochberg; whatever was not declared is one more of them.
+
+A conclusion that lost answers could explain is "not decided"; one that rests on too few clusters is "not decidable".
 
 Verdicts follow the declared goal of an endpoint, never the data: no margin declared, no talk of equivalence; not significant is
 inconclusive, not "no difference". Everything here is pure: estimates and tests come in, judgements go out.
@@ -18,17 +22,22 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from batchtrial.errors import ConfigError
-from batchtrial.stats.multiplicity import benjamini_hochberg, family_size, holm
-from batchtrial.stats.noninferiority import check_one_sided_alpha
 from batchtrial.stats.results import Estimate, Test, check_alpha
 
 Goal = Literal["superiority", "noninferiority", "equivalence"]
 Standing = Literal["primary", "confirmatory", "exploratory", "undeclared"]
-Outcome = Literal["superior", "inferior", "non-inferior", "equivalent", "inconclusive", "undefined"]
+Outcome = Literal["superior", "inferior", "non-inferior", "equivalent", "inconclusive", "not decided", "not decidable", "undefined"]
 
 UNDECLARED: Final = "undeclared"
 PRIMARY: Final = "primary"
 CONFIRMATORY: Final = "confirmatory"
+REACHED: Final[dict[Goal, tuple[Outcome, ...]]] = {
+    "superiority": ("superior",),
+    "noninferiority": ("non-inferior", "superior"),
+    "equivalence": ("equivalent",),
+}
+"""Goal -> verdicts that reach it."""
+CONCLUSIONS: Final[tuple[Outcome, ...]] = ("superior", "inferior", "non-inferior", "equivalent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,22 +79,20 @@ class AnalysisPlan:
     """What is declared before the run.
 
     exploratory: names of families (subgroups, temperatures) whose members carry that name as `Finding.family`.
-    alpha: two-sided level of the difference tests. margin_alpha: one-sided level of the margin tests (its interval has level
-    1 - 2 margin_alpha). cluster: the field whose items are dependent (passage, document, template), None when items are not.
+    alpha: two-sided level of the difference tests; margins are tested at half of it, one-sided. cluster: the field whose items
+    are dependent (passage, document, template), None when items are not.
     """
 
     primary: Endpoint | None = None
     confirmatory: tuple[Endpoint, ...] = ()
     exploratory: tuple[str, ...] = ()
     alpha: float = 0.05
-    margin_alpha: float = 0.05
     gated: bool = True
     cluster: str | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError for endpoints declared twice, reserved or repeated family names; DataError for bad levels."""
         check_alpha(self.alpha)
-        check_one_sided_alpha(self.margin_alpha)
         names = [endpoint.name for endpoint in self.declared]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ConfigError("endpoints declared twice in the analysis plan: " + ", ".join(sorted(doubled)))
@@ -95,6 +102,11 @@ class AnalysisPlan:
                 "exploratory families need names of their own: " + ", ".join(families),
                 hint=f"{PRIMARY}, {CONFIRMATORY} and {UNDECLARED} are taken",
             )
+
+    @property
+    def margin_alpha(self) -> float:
+        """One-sided level of the margin tests, whose interval has level 1 - alpha."""
+        return self.alpha / 2.0
 
     @property
     def declared(self) -> tuple[Endpoint, ...]:
@@ -108,12 +120,28 @@ class AnalysisPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostAnswers:
+    """What a comparison says when its lost answers were as bad for the conclusion as the plan holds plausible.
+
+    low, high: range of the difference; None when the metric has no known range. difference_p: two-sided p at the edge that speaks
+    against the observed difference, 1 where the sign turns. margin_p: of the margin test at its worst edge. None: undefined.
+    """
+
+    low: float | None
+    high: float | None
+    difference_p: float | None
+    margin_p: float | None
+    n_lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One comparison as the statistics found it, before any correction.
 
     name: the endpoint's name. family: the exploratory family it belongs to; ignored for declared endpoints. estimate and test
     are of the difference treatment minus control. margin_test_p: one-sided p of the declared margin test (the larger of two
-    for equivalence), made in the direction in which more is better; None when there is none.
+    for equivalence), made in the direction in which more is better; None when there is none. lost: given when enough answers
+    were lost to doubt the result. not_decidable: why clusters are too few for any verdict.
     label, higher_is_better, is_share: used when the endpoint was not declared; a declared endpoint brings its own.
     """
 
@@ -125,14 +153,25 @@ class Finding:
     label: str = ""
     higher_is_better: bool = True
     is_share: bool = True
+    lost: LostAnswers | None = None
+    not_decidable: str | None = None
+
+    @property
+    def at_worst(self) -> Finding:
+        """The same finding, decided by its lost answers at their worst."""
+        if self.lost is None:
+            return self
+        return replace(self, test=replace(self.test, p_value=self.lost.difference_p, reason="lost answers"), margin_test_p=self.lost.margin_p)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """A finding with its place in the plan and what may be said about it.
 
-    p_raw, p_adjusted: of the test that decides the goal (the difference, or the margin). m: defined p-values in the family.
-    correction: "none", "holm" or "bh". is_claim: a declared goal was reached and the plan lets it be stated as a result.
+    p_raw, p_adjusted: of the test that decides the goal (the difference, or the margin: one-sided, read at alpha / 2). m: defined
+    p-values in the family. correction: "none", "holm" or "bh". difference_p: of a primary endpoint with a margin, the p of its
+    difference adjusted in the confirmatory family, None elsewhere. share: part of alpha that this trial has of its run's; declared
+    p-values are already divided by it. is_claim: a conclusion that the plan lets be stated as a result.
     """
 
     finding: Finding
@@ -146,6 +185,13 @@ class Judgement:
     verdict: Outcome
     is_claim: bool
     warnings: tuple[str, ...] = ()
+    difference_p: float | None = None
+    share: float = 1.0
+
+    @property
+    def reaches_goal(self) -> bool:
+        """Whether the declared goal itself was reached and may be claimed."""
+        return self.is_claim and self.verdict in REACHED[self.endpoint.goal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,134 +208,20 @@ class PlanCheck:
         return not self.missing and not self.cluster_differs
 
 
-def judge_findings(plan: AnalysisPlan, findings: Sequence[Finding]) -> tuple[Judgement, ...]:
-    """Adjust the p-values family by family and give each finding its verdict, in the order of the findings.
-
-    Raises ConfigError when two findings carry the name of the same declared endpoint.
-    """
-    declared = {endpoint.name: endpoint for endpoint in plan.declared}
-    names = [finding.name for finding in findings if finding.name in declared]
-    if len(set(names)) < len(names):
-        raise ConfigError("a declared endpoint was analysed more than once", where=", ".join(sorted(set(names))))
-    places: dict[str, list[int]] = {}
-    for i, finding in enumerate(findings):
-        places.setdefault(_family(plan, finding), []).append(i)
-    adjusted: dict[int, tuple[float | None, int]] = {}
-    for family, members in places.items():
-        raw = [_deciding_p(findings[i], declared.get(findings[i].name)) for i in members]
-        steps = tuple(raw) if family == PRIMARY else holm(raw) if family == CONFIRMATORY else benjamini_hochberg(raw)
-        adjusted |= {i: (p, family_size(raw)) for i, p in zip(members, steps, strict=True)}
-    judged = [_judge_one(plan, finding, declared, *adjusted[i]) for i, finding in enumerate(findings)]
-    is_open = not plan.gated or plan.primary is None or any(j.standing == PRIMARY and j.is_claim for j in judged)
-    return tuple(j if is_open or j.standing != CONFIRMATORY else _closed(j) for j in judged)
-
-
 def check_followed(plan: AnalysisPlan, findings: Sequence[Finding], cluster_used: str | None) -> PlanCheck:
     """Compare what was analysed with what was declared; cluster_used is the field the analysis clustered by."""
     analysed = {finding.name for finding in findings}
     return PlanCheck(
         missing=tuple(endpoint.name for endpoint in plan.declared if endpoint.name not in analysed),
-        undeclared=tuple(sorted(f.name for f in findings if _family(plan, f) == UNDECLARED)),
+        undeclared=tuple(sorted(f.name for f in findings if family_of(plan, f) == UNDECLARED)),
         cluster_differs=cluster_used != plan.cluster,
     )
 
 
-def verdict(
-    endpoint: Endpoint,
-    standing: Standing,
-    estimate: Estimate,
-    *,
-    difference_p: float | None,
-    margin_p: float | None,
-    plan: AnalysisPlan,
-) -> Outcome:
-    """The verdict rule. difference_p, margin_p: p-values adjusted for the endpoint's family; None when undefined.
-
-    Taken in this order: equivalent (goal equivalence, margin_p <= margin_alpha); superior (difference_p <= alpha, better);
-    non-inferior (goal non-inferiority, margin_p <= margin_alpha); inferior (difference_p <= alpha, worse); inconclusive.
-    The difference and the margin cannot both be true nulls, so a primary endpoint may be tested for both at full level. In the
-    confirmatory family only the declared goal counts; outside the plan only the difference.
-    """
-    if estimate.value is None:
-        return "undefined"
-    better = estimate.value > 0.0 if endpoint.higher_is_better else estimate.value < 0.0
-    may_use_margin = standing in (PRIMARY, CONFIRMATORY)
-    may_use_difference = endpoint.goal == "superiority" or standing == PRIMARY
-    met = may_use_margin and margin_p is not None and margin_p <= plan.margin_alpha
-    differs = may_use_difference and difference_p is not None and difference_p <= plan.alpha and estimate.value != 0.0
-    if endpoint.goal == "equivalence" and met:
-        return "equivalent"
-    if differs and better:
-        return "superior"
-    if endpoint.goal == "noninferiority" and met:
-        return "non-inferior"
-    if differs:
-        return "inferior"
-    deciding = difference_p if endpoint.goal == "superiority" else margin_p
-    return "undefined" if deciding is None else "inconclusive"
-
-
-def _judge_one(plan: AnalysisPlan, finding: Finding, declared: dict[str, Endpoint], p_adjusted: float | None, m: int) -> Judgement:
-    family = _family(plan, finding)
-    standing: Standing = (
-        "primary" if family == PRIMARY else "confirmatory" if family == CONFIRMATORY else "undeclared" if family == UNDECLARED else "exploratory"
-    )
-    endpoint = declared.get(finding.name) or Endpoint(
-        name=finding.name, label=finding.label, higher_is_better=finding.higher_is_better, is_share=finding.is_share
-    )
-    by_margin = endpoint.decided_by == "margin"
-    outcome = verdict(
-        endpoint,
-        standing,
-        finding.estimate,
-        difference_p=finding.test.p_value if by_margin else p_adjusted,
-        margin_p=p_adjusted if by_margin else None,
-        plan=plan,
-    )
-    reached = outcome not in ("inconclusive", "undefined")
-    return Judgement(
-        finding=finding,
-        endpoint=endpoint,
-        standing=standing,
-        family=family,
-        m=m,
-        correction="none" if family == PRIMARY else "holm" if family == CONFIRMATORY else "bh",
-        p_raw=_deciding_p(finding, declared.get(finding.name)),
-        p_adjusted=p_adjusted,
-        verdict=outcome,
-        is_claim=reached and standing in (PRIMARY, CONFIRMATORY),
-        warnings=_warnings(plan, finding, endpoint, outcome),
-    )
-
-
-def _closed(judgement: Judgement) -> Judgement:
-    """A confirmatory judgement when the primary endpoint reached nothing: the finding stays, the claim goes."""
-    return replace(judgement, is_claim=False)
-
-
-def _warnings(plan: AnalysisPlan, finding: Finding, endpoint: Endpoint, outcome: Outcome) -> tuple[str, ...]:
-    value, low, high = finding.estimate.value, finding.estimate.ci_low, finding.estimate.ci_high
-    p = finding.test.p_value
-    found = list(dict.fromkeys((*finding.estimate.warnings, *finding.test.warnings)))
-    if value is None or p is None:
-        return tuple(found)
-    comparable = abs(finding.estimate.level - (1.0 - plan.alpha)) < 1e-9
-    if comparable and low is not None and high is not None and (low > 0.0 or high < 0.0) != (p <= plan.alpha):
-        found.append("p-value and interval fall on different sides of the line: read the result as borderline")
-    worse = value < 0.0 if endpoint.higher_is_better else value > 0.0
-    if worse and p <= plan.alpha and outcome not in ("inferior", "undefined") and endpoint.goal != "superiority":
-        found.append("the treatment is significantly worse than the control, margin or not")
-    return tuple(found)
-
-
-def _family(plan: AnalysisPlan, finding: Finding) -> str:
+def family_of(plan: AnalysisPlan, finding: Finding) -> str:
+    """The family in which a finding is corrected: primary, confirmatory, undeclared, or an exploratory one by its name."""
     if plan.primary is not None and finding.name == plan.primary.name:
         return PRIMARY
     if any(finding.name == endpoint.name for endpoint in plan.confirmatory):
         return CONFIRMATORY
     return finding.family if finding.family in plan.exploratory else UNDECLARED
-
-
-def _deciding_p(finding: Finding, endpoint: Endpoint | None) -> float | None:
-    by_margin = endpoint is not None and endpoint.decided_by == "margin"
-    return finding.margin_test_p if by_margin else finding.test.p_value

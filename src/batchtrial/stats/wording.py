@@ -6,6 +6,9 @@ somewhere at most; "inconclusive" names the range that is still possible and nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from batchtrial.stats.plan import AnalysisPlan, Judgement, PlanCheck
 from batchtrial.stats.results import Estimate
 
@@ -32,6 +35,22 @@ def followed(check: PlanCheck, plan: AnalysisPlan) -> str:
     return f"The analysis followed the plan declared before the run.{extra}"
 
 
+def shared_alpha(run: Mapping[str, Any] | None, alpha: float) -> str:
+    """What the other trials of a run do to this one's declared p-values, and what they found; empty for one trial alone."""
+    if not run:
+        return ""
+    others = "; ".join(f"{one['trial']}: {one['verdict'] or 'not analysed'}{_adjusted(one)}" for one in run["others"])
+    return (
+        f"This run has {run['n_trials']} trials, which share alpha = {alpha:g}: the declared p-values of this one are multiplied by "
+        f"{1.0 / run['share']:g} before they are read. The others: {others}."
+    )
+
+
+def _adjusted(other: Mapping[str, Any]) -> str:
+    p = other["p_adjusted"]
+    return "" if p is None else f" (p {p_value(p)})"
+
+
 def difference(value: float, *, is_share: bool) -> str:
     """A signed difference: +5.5 pp for shares, +0.055 for scores."""
     if is_share:
@@ -56,6 +75,10 @@ def _opening(judgement: Judgement) -> str:
 def _statement(judgement: Judgement) -> str:
     label, goal = _label(judgement), judgement.endpoint.goal
     margin = _margin(judgement)
+    if judgement.verdict == "not decided":
+        return f"{label} is not decided: lost answers could explain it"
+    if judgement.verdict == "not decidable":
+        return f"{label} is {judgement.finding.not_decidable}"
     if judgement.verdict == "inconclusive":
         wanted = {
             "superiority": "whether the arms differ",
@@ -85,7 +108,8 @@ def _numbers(judgement: Judgement) -> str:
         return ""
     parts = [f"difference {difference(estimate.value, is_share=is_share)}"]
     parts.append(_interval(estimate, is_share=is_share))
-    parts.append(_tested(judgement))
+    if judgement.verdict != "not decidable":
+        parts.append(_tested(judgement))
     return f" ({', '.join(part for part in parts if part)})"
 
 
@@ -99,28 +123,52 @@ def _interval(estimate: Estimate, *, is_share: bool) -> str:
 def _tested(judgement: Judgement) -> str:
     """The p-value that the verdict rests on, by its name: a margin's p says nothing about the difference and vice versa."""
     by_margin = judgement.endpoint.decided_by == "margin"
+    shared = f", multiplied by {1.0 / judgement.share:g} for the trials of this run" if judgement.share < 1.0 else ""
     if by_margin and judgement.verdict in ("superior", "inferior"):
-        p = judgement.finding.test.p_value
-        return "" if p is None else f"p {p_value(p)}"
+        p = judgement.difference_p
+        return "" if p is None else f"p {p_value(p)} of the difference, as one of the confirmatory tests{shared}"
     if judgement.p_adjusted is None:
         return ""
     name = {"none": "p", "holm": "Holm-adjusted p", "bh": "q"}[judgement.correction]
     name = f"{name} of the margin test" if by_margin else name
     family = f" among {judgement.m} tests" if judgement.correction != "none" and judgement.m > 1 else ""
-    return f"{name} {p_value(judgement.p_adjusted)}{family}"
+    one_sided = ", one-sided" if by_margin else ""
+    return f"{name} {p_value(judgement.p_adjusted)}{family}{one_sided}{shared}"
 
 
 def _limits(judgement: Judgement) -> str:
+    if judgement.verdict == "not decided":
+        return _lost(judgement)
+    if judgement.verdict == "not decidable":
+        return ""
     if judgement.verdict == "inconclusive":
-        known = judgement.finding.estimate.ci_low is not None
-        return " Every difference inside the interval remains possible." if known else ""
+        return _still_possible(judgement.finding.estimate)
     if judgement.standing in ("exploratory", "undeclared"):
         return " A new run would have to confirm this."
     if not judgement.is_claim:
-        return " The primary endpoint reached none of its goals, so this supports no claim by itself."
+        return " The primary endpoint did not reach its declared goal, so this supports no claim by itself."
     if judgement.verdict == "non-inferior":
         return " This does not show that it is better."
     return ""
+
+
+def _still_possible(estimate: Estimate) -> str:
+    if estimate.ci_low is None or estimate.ci_high is None:
+        return ""
+    if estimate.ci_low > 0.0 or estimate.ci_high < 0.0:
+        return " The interval is of this comparison alone; corrected for the tests that were declared with it, it shows nothing."
+    return " Every difference inside the interval remains possible."
+
+
+def _lost(judgement: Judgement) -> str:
+    """What the lost answers could have made of the difference."""
+    lost, is_share = judgement.finding.lost, judgement.endpoint.is_share
+    if lost is None:
+        return ""
+    if lost.low is None or lost.high is None:
+        return f" Answers to {lost.n_lost} items were lost, and the metric has no known range to bound what they would have changed."
+    low, high = (difference(end, is_share=is_share) for end in (lost.low, lost.high))
+    return f" With the lost answers to {lost.n_lost} items at their worst or best the difference lies anywhere from {low} to {high}."
 
 
 def _label(judgement: Judgement) -> str:

@@ -68,9 +68,9 @@ def test_right_or_wrong_answers_get_tango_and_mid_p(tmp_path: Path) -> None:
         ((0.6, 0.5), EM, "inferior", "the treatment is inferior to the control on exact match"),
         ((0.50, 0.50), EM, "inconclusive", "the data do not settle whether the arms differ"),
         ((0.60, 0.60), EM | {"margin": 0.05, "goal": "noninferiority"}, "non-inferior", "is non-inferior to the control"),
-        ((0.60, 0.50), EM | {"margin": 0.05, "goal": "noninferiority"}, "inferior", "is inferior to the control"),
+        ((0.60, 0.50), EM | {"margin": 0.05, "goal": "noninferiority"}, "inferior", "points to the treatment being worse"),
         ((0.60, 0.60), EM | {"margin": 0.05, "goal": "equivalence"}, "equivalent", "are equivalent on exact match"),
-        ((0.60, 0.57), EM | {"margin": 0.04, "goal": "noninferiority"}, "inferior", "is inferior"),
+        ((0.60, 0.57), EM | {"margin": 0.04, "goal": "noninferiority"}, "inferior", "did not reach its declared goal"),
     ],
 )
 def test_the_verdict_and_its_sentence(tmp_path: Path, shares: tuple[float, float], endpoint: dict[str, Any], verdict: str, words: str) -> None:
@@ -182,6 +182,36 @@ def test_nothing_is_claimed_behind_a_primary_endpoint_that_failed(tmp_path: Path
     assert second["p_adjusted"] < 1e-6
     assert second["is_claim"] is False
     assert "supports no claim by itself" in second["sentence"]
+
+
+@pytest.mark.parametrize(("alpha", "verdict", "is_claim"), [(0.05, "non-inferior", True), (0.001, "inconclusive", False)])
+def test_alpha_reaches_the_margin_and_its_interval(tmp_path: Path, alpha: float, verdict: str, is_claim: bool) -> None:
+    one = primary(run(tmp_path, by_share(0.6, 0.61), n=300, stats={"primary": EM | {"margin": 0.02}, "alpha": alpha}))
+    assert (one["verdict"], one["is_claim"], one["margin"]["alpha"]) == (verdict, is_claim, pytest.approx(alpha / 2))
+    assert one["estimate"]["level"] == 1 - alpha
+    assert (one["estimate"]["ci_low"] > -0.02) is is_claim
+
+
+def test_trials_of_a_run_share_alpha_and_name_each_other(tmp_path: Path) -> None:
+    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+        number = int(item_id[1:])
+        return f"thing {number}" if 8 < number < 100 or (arm.prompt.system.text == "first" and number <= 5) else "no"
+
+    def system(text: str) -> dict[str, Any]:
+        return {"system": {"path": "p.txt", "text": text}}
+
+    sets = {name: {"control": system("Answer."), "treatment": system(name)} for name in ("first", "second")}
+    with world(tmp_path, closed=closed_items(150), prompt_sets=sets, sweep={"prompt_sets": list(sets)}, stats={"primary": EM}) as w:
+        w.answer_all(answer)
+        significance(w)
+        found = {trial.slug: json.loads(w.view.trial_layout(trial).significance.read_bytes()) for trial in w.view.trials}
+    (slug, first), (other, second) = found.items()
+    raw = primary(first)["p_raw"]
+    assert 0.01 < raw < 0.025
+    assert (first["run"]["share"], second["run"]["share"]) == (0.5, 1.0)
+    assert (primary(first)["p_adjusted"], primary(first)["is_claim"]) == (2 * raw, True)
+    assert [one["trial"] for one in first["run"]["others"]] == [other]
+    assert second["run"]["others"] == [{"trial": slug, "verdict": "superior", "is_claim": True, "p_adjusted": 2 * raw}]
 
 
 def test_a_declared_endpoint_that_cannot_be_analysed_breaks_the_plan(tmp_path: Path) -> None:

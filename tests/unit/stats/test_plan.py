@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from batchtrial.errors import ConfigError, DataError
 from batchtrial.stats.binary import mcnemar_midp
 from batchtrial.stats.intervals import tango
+from batchtrial.stats.judging import judge_findings
 from batchtrial.stats.multiplicity import benjamini_hochberg, holm
 from batchtrial.stats.noninferiority import equivalence_binary, noninferiority_binary
-from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, check_followed, judge_findings
+from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, check_followed
 from batchtrial.stats.results import Estimate, Test
+from batchtrial.stats.shared_alpha import shares_of_alpha
 from batchtrial.stats.wording import difference, followed, p_value, sentence
 
 EM = Endpoint(name="em", label="exact match")
@@ -164,6 +166,72 @@ def test_confirmatory_claims_wait_for_the_primary_endpoint() -> None:
     assert judged(no_primary, finding(120, 60, name="s0")).is_claim
 
 
+NI_FIRST = AnalysisPlan(primary=dataclasses.replace(EM_NI, margin=0.05), confirmatory=(Endpoint(name="s0"),))
+
+
+def at_margin(b: int, c: int, n: int, *, alpha: float = 0.05, name: str = "em", margin: float = 0.05) -> Finding:
+    """A right/wrong comparison with a non-inferiority test at one-sided alpha / 2."""
+    p = noninferiority_binary(b, c, n, margin, alpha / 2).p_value
+    return Finding(name=name, estimate=tango(b, c, n, 1 - alpha), test=mcnemar_midp(b, c), margin_test_p=p)
+
+
+def test_an_inferior_treatment_opens_no_gate() -> None:
+    for plan in (confirmatory_plan(), NI_FIRST):
+        got = judge_findings(plan, [at_margin(60, 180, 1000), finding(120, 60, name="s0")])
+        assert got[0].verdict == "inferior"
+        assert not got[0].reaches_goal
+        assert (got[1].verdict, got[1].is_claim) == ("superior", False)
+        assert "supports no claim by itself" in sentence(got[1])
+
+
+def test_behind_a_margin_that_was_not_reached_the_difference_is_no_claim() -> None:
+    (got, *_) = judge_findings(NI_FIRST, [at_margin(60, 180, 1000)])
+    assert (got.verdict, got.is_claim) == ("inferior", False)
+    assert "exact match points to the treatment being worse (difference -12.0 pp" in sentence(got)
+
+
+def test_a_margin_is_tested_at_half_of_alpha_so_that_interval_and_claim_agree() -> None:
+    found = at_margin(18, 22, 300)
+    assert found.margin_test_p is not None
+    assert 0.025 < found.margin_test_p < 0.05
+    assert found.estimate.ci_low is not None
+    assert found.estimate.ci_low < -0.05
+    assert judge_findings(NI_FIRST, [found])[0].verdict == "inconclusive"
+    assert judge_findings(dataclasses.replace(NI_FIRST, alpha=0.1), [found])[0].verdict == "non-inferior"
+
+
+def test_the_difference_of_a_margin_endpoint_is_corrected_with_the_confirmatory_family() -> None:
+    plan = dataclasses.replace(NI_FIRST, confirmatory=tuple(Endpoint(name=f"s{i}") for i in range(2)))
+    better = at_margin(60, 38, 1000)
+    assert better.test.p_value is not None
+    assert 0.02 < better.test.p_value < 0.04
+    others = [finding(50, 50, name="s0"), finding(49, 50, name="s1")]
+    got = judge_findings(plan, [better, *others])
+    assert got[0].difference_p == holm([better.test.p_value, *(f.test.p_value for f in others)])[0]
+    assert (got[0].verdict, got[0].is_claim) == ("non-inferior", True)
+    assert [j.m for j in got] == [1, 3, 3]
+    alone = judge_findings(NI_FIRST, [better])[0]
+    assert (alone.verdict, alone.difference_p) == ("superior", better.test.p_value)
+
+
+def test_trials_of_a_run_share_alpha_and_hand_on_what_they_no_longer_need() -> None:
+    plan = AnalysisPlan(primary=EM)
+    sure, close, nothing = finding(120, 60), finding(60, 38), finding(50, 50)
+    assert close.test.p_value is not None
+    assert 0.025 < close.test.p_value < 0.05
+    assert shares_of_alpha([(plan, [close])]) == (1.0,)
+    assert shares_of_alpha([(plan, [sure]), (plan, [close])]) == (0.5, 1.0)
+    assert shares_of_alpha([(plan, [nothing]), (plan, [close])]) == (0.5, 0.5)
+    assert shares_of_alpha([(plan, [sure]), (plan, [close]), (plan, [nothing])]) == (1 / 3, 0.5, 0.5)
+    assert shares_of_alpha([(plan, []), (plan, [close])]) == (0.5, 0.5)
+    (half,) = judge_findings(plan, [close], share=0.5)
+    assert (half.verdict, half.is_claim, half.p_adjusted) == ("inconclusive", False, 2 * close.test.p_value)
+    text = sentence(half)
+    assert ", multiplied by 2 for the trials of this run" in text
+    assert "Every difference inside" not in text
+    assert shares_of_alpha([(NI_FIRST, [at_margin(60, 58, 1000), finding(120, 60, name="s0")]), (plan, [close])]) == (0.5, 0.5)
+
+
 def test_confirmatory_margin_endpoints_claim_their_goal_alone() -> None:
     plan = AnalysisPlan(primary=EM, confirmatory=(dataclasses.replace(EM_NI, name="cost"), dataclasses.replace(EM_EQ, name="len")))
     better = finding(120, 60, name="cost", margin="ni")
@@ -232,14 +300,13 @@ def test_fingerprint_changes_with_every_declared_field_and_with_nothing_else() -
     assert len(plan.fingerprint()) == 64
     changed = [
         dataclasses.replace(plan, alpha=0.01),
-        dataclasses.replace(plan, margin_alpha=0.025),
         dataclasses.replace(plan, cluster="passage"),
         dataclasses.replace(plan, gated=False),
         dataclasses.replace(plan, exploratory=("temperature",)),
         dataclasses.replace(plan, primary=EM_NI),
         dataclasses.replace(plan, confirmatory=(Endpoint(name="f1"),)),
     ]
-    assert len({plan.fingerprint(), *(p.fingerprint() for p in changed)}) == 8
+    assert len({plan.fingerprint(), *(p.fingerprint() for p in changed)}) == 7
 
 
 @pytest.mark.parametrize(
@@ -264,8 +331,7 @@ def test_plans_that_contradict_themselves_are_refused(make: object, complaint: s
 def test_impossible_levels_are_refused() -> None:
     with pytest.raises(DataError, match="significance level"):
         AnalysisPlan(alpha=5.0)
-    with pytest.raises(DataError, match="significance level"):
-        AnalysisPlan(margin_alpha=0.5)
+    assert AnalysisPlan(alpha=0.01).margin_alpha == 0.005
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
