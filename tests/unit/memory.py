@@ -88,11 +88,12 @@ class Memory:
     def decode(self, line: bytes) -> RawResult:
         try:
             row = json.loads(line)
-            outcome = Outcome(row["is"].rstrip("!"))
+            outcome = Outcome(row["is"].rstrip("!?"))
         except (ValueError, KeyError, TypeError) as error:
             raise BadLine(str(error)) from None
-        usage = Usage(input_tokens=1000, output_tokens=100) if outcome is Outcome.SUCCEEDED else None
-        return RawResult(custom_id=row["custom_id"], outcome=outcome, text="x" if usage else None, usage=usage, retryable="!" not in row["is"])
+        is_answer = outcome is Outcome.SUCCEEDED
+        usage = Usage(input_tokens=1000, output_tokens=100) if is_answer and "?" not in row["is"] else None  # ? is an answer without usage
+        return RawResult(custom_id=row["custom_id"], outcome=outcome, text="x" if is_answer else None, usage=usage, retryable="!" not in row["is"])
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         return None

@@ -14,6 +14,7 @@ from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.figures import adjusted_p
 from batchtrial.run.contrast import Changed, Check, Pair, Row, Side, changed_items, checks, pairs, rows, side
+from batchtrial.state.money import dollars
 
 EXAMPLES = """examples:
   batchtrial compare r20261122103000 r20261123091500
@@ -140,7 +141,7 @@ def money(pair: Pair) -> Iterator[str]:
     """What each cost."""
     for name, one in (("A", pair.a), ("B", pair.b)):
         usd = one.costs.get("usd")
-        shown = "unknown" if usd is None else f"${usd:.4f}"
+        shown = one.costs.get("cost") or ("unknown" if usd is None else dollars(usd))  # runs of earlier versions have no words for it
         yield f"  cost {name}   {shown}, {one.costs.get('prompt_tokens', 0):,} tokens in, {one.costs.get('completion_tokens', 0):,} out"
 
 
@@ -190,6 +191,7 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
         "b": pair.b.entry.slug,
         "metrics": [row_json(row) for row in rows(pair)],
         "cost_usd": {"a": pair.a.costs.get("usd"), "b": pair.b.costs.get("usd")},
+        "cost": {"a": pair.a.costs.get("cost"), "b": pair.b.costs.get("cost")},
         "requests": {"a": pair.a.account.get("all"), "b": pair.b.account.get("all")},
         "changed_items": [
             {"condition": c.condition, "temp": c.temp, "in_both": c.n_common, "better_in_b": list(c.better), "worse_in_b": list(c.worse)}

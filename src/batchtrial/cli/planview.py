@@ -18,7 +18,7 @@ from batchtrial.run.look import look
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import load_parts
+from batchtrial.state.ledger import load_parts, money
 from batchtrial.state.store import Stamps
 
 MARKS = {"run": "run ", "skip": "skip", "wait": "run ", "off": "-   "}
@@ -36,6 +36,8 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
         yield f"  over the file: {', '.join(given)}"
     for step in steps:
         yield f"  {MARKS[step.action]} {step.phase.name:<8} {step.verdict.reason}"
+    if view.parts:
+        yield f"  spent    {money(view.parts.values()).sentence()}" + _paid(config)
     if view.prepared is not None and prepare.verdict(view).is_done:
         chosen = prepare.Prepared(items=items.load_prepared(layout), sources=view.prepared.sources)
     else:
@@ -70,8 +72,8 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
         yield f"  arm      {arm.name}: {len(slices)} part{'s' * (len(slices) != 1)}, {n} requests{shared}"
     yield f"  total    {len(arms) * len(slices)} parts, {n_requests} requests"
     yield f"  tokens   about {n_in:,} in, at most {n_out:,} out"
-    money = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
-    yield f"  cost     {money}" + _paid(config)
+    most = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
+    yield f"  cost     {most}" + _paid(config)
     if config.submission.budget_usd is not None and is_priced:
         fits = "covers it" if total <= Decimal(str(config.submission.budget_usd)) else "does NOT cover it: submission stops at the budget"
         yield f"  budget   ${config.submission.budget_usd:g} {fits}"

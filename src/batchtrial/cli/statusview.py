@@ -17,6 +17,7 @@ from batchtrial.state.files import PhaseRecord
 from batchtrial.state.inventory import PHASES, RunSummary, Standing
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
+from batchtrial.state.money import dollars
 
 LEAST_NAME = 15
 """Columns that a run's name is never cut below: what a name has that nobody chose."""
@@ -109,7 +110,7 @@ def _room_for_names(heads: Sequence[str], rows: Sequence[Row], width: int, *, ga
 
 def narrow_row(run: RunSummary, now: datetime) -> Row:
     """The cells behind the name, for narrow terminals."""
-    return (flags(run), _standing(run), run.phase or "-", parts(run), requests(run), money(run.money.spent_usd), age(run, now))
+    return (flags(run), _standing(run), run.phase or "-", parts(run), requests(run), spent(run), age(run, now))
 
 
 def wide_row(run: RunSummary, now: datetime) -> Row:
@@ -124,7 +125,7 @@ def wide_row(run: RunSummary, now: datetime) -> Row:
         _number(sum(run.parts.get(state, 0) for state in IN_FLIGHT)),
         requests(run),
         Text(_number(lost), style="red" if lost else ""),
-        money(run.money.spent_usd),
+        spent(run),
         money(run.money.in_flight_usd),
         age(run, now),
         span(now - run.active_at) if run.active_at is not None else "-",
@@ -164,9 +165,20 @@ def _number(n: int) -> str:
 
 def money(usd: Decimal) -> str:
     """Dollars, with enough digits for small sums."""
-    if not usd:
-        return "-"
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+    return dollars(usd) if usd else "-"
+
+
+def spent(run: RunSummary) -> str:
+    """What is known to be spent; with a + when more may have been."""
+    if run.money.is_exact:
+        return money(run.money.spent_usd)
+    return "unknown" if run.money.is_blank else f"{dollars(run.money.spent_usd)}+"
+
+
+def spent_in_words(run: RunSummary) -> str:
+    """`nothing spent`, `$0.12 spent`, or what is known of it and why not more."""
+    is_nothing = run.money.is_exact and not run.money.spent_usd
+    return "nothing spent" if is_nothing else run.money.sentence("spent")
 
 
 def age(run: RunSummary, now: datetime) -> str:
@@ -189,8 +201,8 @@ def remarks(runs: Sequence[RunSummary]) -> Iterator[str]:
         for name, record in run.phases.items():
             if record.status == "failed" and record.last_error:
                 yield f"{run.run_id}: {name} failed: {record.last_error}"
-        if run.money.unpriced:
-            yield f"{run.run_id}: {run.money.unpriced} attempts without a known price are not in SPENT"
+        if not run.money.is_exact:
+            yield f"{run.run_id}: spent {run.money.sentence()}"
         lost = run.outcomes.total - run.outcomes.succeeded
         if lost:
             how = ", ".join(f"{n:,} {name}" for name, n in run.outcomes.model_dump().items() if n and name != "succeeded")
@@ -235,8 +247,8 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
         still = (f"{run.in_flight_requests:,} in flight" if run.in_flight_requests else "", f"{waiting:,} waiting" if waiting > 0 else "")
         yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
-        spent, flight = (money(usd) if usd else "nothing" for usd in (run.money.spent_usd, run.money.in_flight_usd))
-        yield f"  money      {spent} spent, {flight} in flight" + " (simulated)" * run.is_simulated
+        flight = money(run.money.in_flight_usd) if run.money.in_flight_usd else "nothing"
+        yield f"  money      {spent_in_words(run)}, {flight} in flight" + " (simulated)" * run.is_simulated
     for text in (*run.notes, *run.problems):
         yield f"  note       {escape(text)}"
 
@@ -269,6 +281,8 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
             "spent_usd": float(run.money.spent_usd),
             "in_flight_usd": float(run.money.in_flight_usd),
             "unpriced_attempts": run.money.unpriced,
+            "unknown_usd": float(run.money.unknown_usd),
+            "cost": run.money.sentence(),
         },
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "active_at": run.active_at.isoformat() if run.active_at else None,

@@ -12,7 +12,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.cli.run import experiments_dir
-from batchtrial.cli.statusview import money, outcomes, parts, span
+from batchtrial.cli.statusview import money, outcomes, parts, span, spent_in_words
 from batchtrial.keys import check_run_id
 from batchtrial.state.inventory import RunReader, RunSummary, Standing
 from batchtrial.state.layout import RunLayout
@@ -110,8 +110,7 @@ def wait(reader: RunReader, *, now: Callable[[], datetime], sleep: Callable[[flo
 
 def _where_it_stands(run: RunSummary) -> str:
     flight = f", {run.in_flight_requests:,} requests in flight at the provider ({money(run.money.in_flight_usd)})" if run.in_flight_requests else ""
-    spent = money(run.money.spent_usd) if run.money.spent_usd else "nothing"
-    return f"{parts(run)} parts settled, {outcomes(run)}, {spent} spent{flight}"
+    return f"{parts(run)} parts settled, {outcomes(run)}, {spent_in_words(run)}{flight}"
 
 
 main = framed(_command)

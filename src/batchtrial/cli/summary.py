@@ -13,7 +13,7 @@ from rich.table import Table
 from batchtrial.phases.base import View
 from batchtrial.phases.figures import adjusted_p, percent, points, score
 from batchtrial.run.loop import Finished
-from batchtrial.state.ledger import Money
+from batchtrial.state.money import Money, dollars
 
 
 def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
@@ -51,10 +51,9 @@ def _recorded_from(view: View) -> str:
 
 def _spent(money: Money, *, is_paid: bool) -> str:
     """What was spent, or would have been: a rehearsal costs nothing, whatever the price table says."""
-    unpriced = f", {money.unpriced} attempts without a known price" if money.unpriced else ""
-    in_flight = f", ${money.in_flight_usd:.4f} in flight" if money.in_flight_usd else ""
+    in_flight = f", {dollars(money.in_flight_usd)} in flight" if money.in_flight_usd else ""
     verb, nothing = ("spent", "") if is_paid else ("by the price table", " (nothing was paid)")
-    return f"${money.spent_usd:.4f} {verb}{unpriced}{in_flight}{nothing}"
+    return f"{money.sentence(verb)}{in_flight}{nothing}"
 
 
 def table(tests: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
 from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, score
+from batchtrial.state.ledger import money
 from batchtrial.state.store import encode_json
 
 FORM: Final = 1
@@ -54,6 +55,8 @@ def aggregate(view: View) -> str:
     found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
     if len(rows) > 1:
         found.append(Paragraph(_note(list(joint.values()))))
+    paid = "" if view.config.mode == "live" else " (nothing was paid)"
+    found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
     return markdown(found, BANNERS.get(view.config.mode))
 
 

@@ -28,7 +28,7 @@ class Tally:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)  # errored in a way that sending again cannot mend
     odd: dict[str, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
-    usage: list[Usage] = field(default_factory=list)
+    used: dict[str, Usage | None] = field(default_factory=dict)  # by row: None when the answer did not say
 
     def add(self, line: bytes, decode: Decode) -> None:
         """Count one line; never raises for what a line holds."""
@@ -51,13 +51,28 @@ class Tally:
         self.dead.discard(result.custom_id)
         if result.outcome is Outcome.ERRORED and not result.retryable:
             self.dead.add(result.custom_id)
-        if result.usage is not None and result.outcome is Outcome.SUCCEEDED:
-            self.usage.append(result.usage)
+        if result.usage is not None or result.outcome is Outcome.SUCCEEDED:
+            self.used[result.custom_id] = result.usage  # a failed row that says what it used was billed too
 
     @property
     def counts(self) -> Counts:
         """The five counts of this attempt."""
         return count(self.outcomes.get(one, self.absent) for one in self.expected)
+
+    @property
+    def usage(self) -> list[Usage]:
+        """Of every row that said what it used."""
+        return [one for one in self.used.values() if one is not None]
+
+    @property
+    def n_without_usage(self) -> int:
+        """Answers that did not say what they used: they may have been billed any sum."""
+        return sum(one is None for one in self.used.values())
+
+    @property
+    def n_unbilled(self) -> int:
+        """Rows whose bill is unknown: answers without usage, and requests without a line."""
+        return self.n_without_usage + self.counts.missing
 
     @property
     def total_usage(self) -> Usage:

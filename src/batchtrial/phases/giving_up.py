@@ -15,6 +15,7 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.providers.base import Provider
 from batchtrial.state.machine import Event, PartState
+from batchtrial.state.money import dollars
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Lost:
     @property
     def sentence(self) -> str:
         """In requests and dollars."""
-        n, most = len(self.parts), "an unknown sum" if self.usd is None else f"up to ${self.usd:.4f}"
+        n, most = len(self.parts), "an unknown sum" if self.usd is None else f"up to {dollars(self.usd)}"
         return (
             f"{n} batch{'es' * (n != 1)} of this run, with {self.n_requests:,} request{'s' * (self.n_requests != 1)} that may have cost {most}, "
             f"{'are' if n != 1 else 'is'} unknown to the provider ({', '.join(self.batch_ids[:3])}{', ...' * (n > 3)})"
@@ -86,5 +87,5 @@ def _lost(parts: Parts, jobs: Sequence[Job]) -> Lost:
         parts=tuple(job.shard.part for job in jobs),
         batch_ids=tuple(one.batch_id or "" for one in attempts),
         n_requests=sum(one.n_requests for one in attempts),
-        usd=None if any(one.reserved_usd == 0 for one in attempts) else sum((one.reserved_usd for one in attempts), Decimal(0)),
+        usd=None if not all(one.is_priced for one in attempts) else sum((one.reserved_usd for one in attempts), Decimal(0)),
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.phases.answers import Tally
 from batchtrial.phases.base import View
 from batchtrial.prices import Price, cost_usd, price_of
 from batchtrial.records import Usage
 from batchtrial.state.files import Shard
-from batchtrial.state.ledger import Ledger
+from batchtrial.state.ledger import Ledger, Money, money
 
 
 def price_for(config: Config, model: str) -> Price | None:
@@ -52,11 +54,6 @@ class Purse:
         price = self.price(model)
         return None if price is None else reserve_usd(price, shard, n_requests)
 
-    def bill(self, model: str, usage: Iterable[Usage]) -> Decimal | None:
-        """See `bill_usd`; None without a price."""
-        price = self.price(model)
-        return None if price is None else bill_usd(price, usage)
-
     def covers(self, part: str, model: str, reserve: Decimal | None) -> bool:
         """Whether the budget covers the reserve beside all that is spent or in flight. Raises ConfigError when the price is unknown."""
         budget = self.config.submission.budget_usd
@@ -78,25 +75,28 @@ class Purse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """An arm's saved attempts together, as the ledger has them. usd: None when an attempt has no known price."""
+    """An arm's attempts together, as the ledger has them. usage, reserved_usd, n_attempts: of those that brought results."""
 
     usage: Usage
-    usd: Decimal | None
+    money: Money
     reserved_usd: Decimal
     n_attempts: int
 
 
 def bill(view: View, arm: Arm) -> Bill:
-    """Every attempt that brought results, whatever became of its rows."""
-    usage, usd, reserved, n = Usage(), Decimal(0), Decimal(0), 0
-    is_priced = True
-    for shard in view.shards(arm):
-        record = view.parts.get(shard.part)
-        for attempt in record.attempts if record is not None else ():
-            if attempt.is_saved:
-                usage += Usage(**attempt.usage)
-                reserved += attempt.reserved_usd
-                is_priced &= attempt.cost_usd is not None
-                usd += attempt.cost_usd or Decimal(0)
-                n += 1
-    return Bill(usage=usage, usd=usd if is_priced else None, reserved_usd=reserved, n_attempts=n)
+    """Every attempt, whatever became of its rows."""
+    records = [record for shard in view.shards(arm) if (record := view.parts.get(shard.part)) is not None]
+    saved = [attempt for record in records for attempt in record.attempts if attempt.is_saved]
+    usage = sum((Usage(**attempt.usage) for attempt in saved), Usage())
+    return Bill(usage=usage, money=money(records), reserved_usd=sum((one.reserved_usd for one in saved), Decimal(0)), n_attempts=len(saved))
+
+
+def billed(price: Price | None, shard: Shard | None, counted: Tally) -> dict[str, Any]:
+    """The fields of a `saved` or `imported` line that say what an attempt cost. price, shard: None when not known."""
+    usage, n_unbilled = counted.total_usage, counted.n_unbilled
+    return {
+        "usage": {name: getattr(usage, name) for name in usage.__dataclass_fields__},
+        "cost_usd": None if price is None else bill_usd(price, counted.usage),
+        "n_without_usage": counted.n_without_usage or None,
+        "unknown_usd": None if price is None or not n_unbilled else reserve_usd(price, shard, n_unbilled) if shard is not None else Decimal(0),
+    }

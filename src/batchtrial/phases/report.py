@@ -181,14 +181,14 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     rows = []
     for stem, one in costs["arms"].items():
         shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
-        rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", usd(one["usd"]), usd(one["estimate_usd"]), shared))
+        rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), shared))
     pricing = costs["pricing"]
     table = pricing["table"]
     source = pricing.get("provenance") or f"no price in {table['source']} {table['version']} of {table['newest_entry']}"
     found: list[Block] = [
         Heading(2, "Cost" + _paid(view)),
         Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
-        Paragraph(f"Together {usd(costs['usd'])}, at batch rate. Prices: {source}." + (f" {costs['reason']}." if costs["reason"] else "")),
+        Paragraph(f"Together {costs['cost']}, at batch rate. Prices: {source}."),
     ]
     for temp, one in (costs["effectiveness"] or {}).items():
         each = one["usd_per_correct"]

@@ -17,7 +17,8 @@ from batchtrial.phases.base import View
 from batchtrial.phases.money import Bill, bill, price_for
 from batchtrial.phases.predictions import arms_in_order, read_in_pieces
 from batchtrial.prices import Price, source
-from batchtrial.records import CONDITIONS, Usage
+from batchtrial.records import CONDITIONS, Outcome, Usage
+from batchtrial.state.money import rounded, together
 from batchtrial.stats.costs import cost_effectiveness
 from batchtrial.stats.results import Estimate
 
@@ -26,8 +27,8 @@ TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_w
 
 
 def money(value: Decimal | float | None) -> float | None:
-    """Dollars to a millionth of a cent, as JSON has them."""
-    return None if value is None else round(float(value), 8)
+    """Dollars as JSON has them."""
+    return None if value is None else rounded(value)
 
 
 def _interval(estimate: Estimate) -> dict[str, Any]:
@@ -40,7 +41,10 @@ def _interval(estimate: Estimate) -> dict[str, Any]:
 
 
 def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
-    """One row per (item_key, condition, temp): dollars of all its samples and right answers among them."""
+    """One row per (item_key, condition, temp): dollars of all its samples, their number, and right answers among them.
+
+    The dollars are null when one of the samples may have been billed a sum that nobody told: an answer without usage, or a request without a line.
+    """
     layout = view.trial_layout(trial)
     long_from = price.long_from
     dollars = _dollars(price)
@@ -51,8 +55,11 @@ def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
     condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
     # A piece holds all samples of its items, so that each can be added up by itself.
     pieces: list[pl.DataFrame] = [
-        rows.with_columns(pl.col(*TOKENS).fill_null(0)).select(key, condition, "temp", dollars.alias("usd")).group_by(by).agg(pl.col("usd").sum())
-        for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", *TOKENS)
+        rows.with_columns(_is_unbilled().alias("unbilled"), pl.col(*TOKENS).fill_null(0))
+        .select(key, condition, "temp", dollars.alias("usd"), "unbilled")
+        .group_by(by)
+        .agg(pl.when(pl.col("unbilled").any()).then(None).otherwise(pl.col("usd").sum()).alias("usd"), pl.len().alias("n"))
+        for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", "outcome", *TOKENS)
     ]
     costs = pl.concat(pieces).lazy()
     scores = pl.scan_csv(layout.scores, schema_overrides={"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64})
@@ -60,17 +67,23 @@ def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
     return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
 
 
+def _is_unbilled() -> pl.Expr:
+    return pl.col("prompt_tokens").is_null() & pl.col("outcome").is_in([Outcome.SUCCEEDED.value, Outcome.MISSING.value])
+
+
 def _dollars(price: Price) -> pl.Expr:
-    fresh = pl.col("prompt_tokens") - pl.col("cached_tokens") - pl.col("cache_write_tokens")
+    """As `cost_usd` has it, with more cached tokens than there are tokens cut down likewise."""
+    cached = pl.min_horizontal("cached_tokens", "prompt_tokens")
+    written = pl.min_horizontal(pl.col("cache_write_tokens"), pl.col("prompt_tokens") - cached)
+    fresh = pl.col("prompt_tokens") - cached - written
     rates = (price.input_per_mtok, price.cached_per_mtok, price.cache_write_per_mtok, price.output_per_mtok)
-    amounts = (fresh, pl.col("cached_tokens"), pl.col("cache_write_tokens"), pl.col("completion_tokens"))
+    amounts = (fresh, cached, written, pl.col("completion_tokens"))
     return pl.sum_horizontal(amount * (float(rate) / 1e6) for amount, rate in zip(amounts, rates, strict=True))
 
 
-def effectiveness(view: View, trial: Trial, price: Price) -> dict[str, Any]:
+def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, Any]:
     """Per temperature: dollars per right answer of each arm, and per additional right answer, each with an interval."""
     level = 1 - view.config.stats.alpha
-    table = per_item(view, trial, price)
     found = {}
     for temp in trial.temps:
         wide = table.filter(pl.col("temp") == temp).pivot(on="condition", index="item_key", values=["usd", "right"])
@@ -85,6 +98,7 @@ def effectiveness(view: View, trial: Trial, price: Price) -> dict[str, Any]:
             "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
             "extra_usd_per_item": _interval(got.cost_usd),
             "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
+            "items_without_cost": int(wide.select(pl.any_horizontal(pl.col("usd_treatment", "usd_control").is_null()).sum()).item()),
             "trade": got.trade,
             "is_clear": got.is_clear,
         }
@@ -99,11 +113,9 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
     total = Usage()
     for one in bills.values():
         total += one.usage
-    usd = (
-        None
-        if price is None or any(one.usd is None for one in bills.values())
-        else sum((one.usd or Decimal(0) for one in bills.values()), Decimal(0))
-    )
+    spent = together(one.money for one in bills.values())
+    reasons = [*spent.why_unknown(), *([NO_PRICE] if price is None else [])]
+    table = None if price is None else per_item(view, trial, price)
     return {
         "schema_version": 2,
         "simulated": config.is_simulated,
@@ -113,16 +125,17 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
         "cached_tokens": total.cached_tokens,
         "cache_write_tokens": total.cache_write_tokens,
         "reasoning_tokens": total.reasoning_tokens,
-        "usd": money(usd),
-        "reason": NO_PRICE if usd is None else None,
+        **spent.as_json(),
+        "cost": spent.sentence(),
+        "reason": "; ".join(reasons) or None,
         "usage_source": "the ledger: every attempt whose results were fetched",
         "pricing": _pricing(config.backend, config.provider.pricing_key or trial.model, price),
-        "arms": {arm.stem: _arm(view, arm, bills[arm.stem]) for arm in arms_in_order(trial)},
-        "effectiveness": effectiveness(view, trial, price) if price is not None else None,
+        "arms": {arm.stem: _arm(view, arm, bills[arm.stem], table) for arm in arms_in_order(trial)},
+        "effectiveness": None if table is None else effectiveness(view, trial, table),
     }
 
 
-def _arm(view: View, arm: Arm, one: Bill) -> dict[str, Any]:
+def _arm(view: View, arm: Arm, one: Bill, table: pl.DataFrame | None) -> dict[str, Any]:
     users = sum(arm in trial.arms for trial in view.trials)
     return {
         "condition": arm.condition,
@@ -130,11 +143,20 @@ def _arm(view: View, arm: Arm, one: Bill) -> dict[str, Any]:
         "requests": sum(shard.lines for shard in view.shards(arm)),
         "prompt_tokens": one.usage.input_tokens,
         "completion_tokens": one.usage.output_tokens,
-        "usd": money(one.usd),
-        "estimate_usd": money(one.reserved_usd) if one.usd is not None else None,
+        **one.money.as_json(),
+        "cost": one.money.short(),
+        "usd_per_request": None if table is None else _per_request(arm, table),
+        "estimate_usd": money(one.reserved_usd) if not one.money.unpriced else None,
         "attempts": one.n_attempts,
         "shared_by_trials": users,
     }
+
+
+def _per_request(arm: Arm, table: pl.DataFrame) -> float | None:
+    """What a request of the arm costs by its tokens, whoever paid for it: an arm taken over from another run was not billed here."""
+    known = table.filter((pl.col("condition") == arm.condition) & (pl.col("temp") == arm.temp) & pl.col("usd").is_not_null())
+    n = int(known["n"].sum())
+    return money(known["usd"].sum() / n) if n else None
 
 
 def _pricing(provider: str, key: str, price: Price | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from batchtrial.errors import NotFound, PhaseFailed, ProviderError, Stopped
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
-from batchtrial.phases.money import Purse
+from batchtrial.phases.money import Purse, billed
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.phases.patience import Patience
 from batchtrial.providers.base import OUT, BatchState, BatchStatus, Provider
@@ -124,7 +124,6 @@ class Watching:
             job.fetching.after(error, f"cannot fetch the results of {job.shard.part}", self._work.now(), self._work.progress.note)
             return False
         job.fetching, job.absent = Patience(), 0
-        usage = counted.total_usage
         self._work.ledger.append(
             Event.SAVED,
             job.shard.part,
@@ -133,8 +132,7 @@ class Watching:
             size=got.size,
             counts=counted.counts,
             odd=counted.odd,
-            usage={name: getattr(usage, name) for name in usage.__dataclass_fields__},
-            cost_usd=self._purse.bill(job.arm.model, counted.usage),
+            **billed(self._purse.price(job.arm.model), job.shard, counted),
         )
         return True
 

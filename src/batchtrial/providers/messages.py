@@ -134,14 +134,14 @@ def usage_of(usage: object) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     fresh, n_out = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
-    if fresh is None and n_out is None:
-        return None
+    if fresh is None or n_out is None:
+        return None  # half a count is no bill
     read = count(usage.get("cache_read_input_tokens")) or 0
     written = count(usage.get("cache_creation_input_tokens")) or 0
     details: Any = usage.get("output_tokens_details")
     return Usage(
-        input_tokens=(fresh or 0) + read + written,
-        output_tokens=n_out or 0,
+        input_tokens=fresh + read + written,
+        output_tokens=n_out,
         cached_tokens=read,
         cache_write_tokens=written,
         reasoning_tokens=(count(details.get("thinking_tokens")) or 0) if isinstance(details, dict) else 0,

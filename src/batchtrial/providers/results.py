@@ -176,20 +176,20 @@ def _is_hopeless(code: object, kind: object, status: int | None) -> bool:
 
 
 def usage_of(usage: object) -> Usage | None:
-    """Token counts under the names of either OpenAI endpoint; None when there are none."""
+    """Token counts under the names of either OpenAI endpoint; None when they do not say both what went in and what came out."""
     if not isinstance(usage, dict):
         return None
     n_in = count(usage.get("prompt_tokens", usage.get("input_tokens")))
     n_out = count(usage.get("completion_tokens", usage.get("output_tokens")))
-    if n_in is None and n_out is None:
-        return None
+    if n_in is None or n_out is None:
+        return None  # half a count is no bill
     before = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     after = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     before = before if isinstance(before, dict) else {}
     after = after if isinstance(after, dict) else {}
     return Usage(
-        input_tokens=n_in or 0,
-        output_tokens=n_out or 0,
+        input_tokens=n_in,
+        output_tokens=n_out,
         cached_tokens=count(before.get("cached_tokens")) or 0,
         cache_write_tokens=count(before.get("cache_write_tokens")) or 0,
         reasoning_tokens=count(after.get("reasoning_tokens")) or 0,

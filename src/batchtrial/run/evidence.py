@@ -13,7 +13,7 @@ from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases import answers
-from batchtrial.phases.money import bill_usd, price_for, reserve_usd
+from batchtrial.phases.money import billed, price_for, reserve_usd
 from batchtrial.providers.base import Provider
 from batchtrial.run.snapshots import load_or_none
 from batchtrial.state.files import BatchRecord, BuildManifest, PreparedManifest, Shard, TrialManifest
@@ -115,15 +115,14 @@ class Remains:
         """The fields of a lost `saved` line, counted again from the result file. wire_state: how the batch ended. Raises FileNotFoundError."""
         path = result_file(self.layout.root / folder_of(part), attempt)
         counted = answers.tally(self.payload(part, attempt), path, wire_state, self.codec.decode)
-        usage, got, price = counted.total_usage, fingerprint(path), price_for(self.config, self.model(part))
+        got = fingerprint(path)
         return {
             "path": path.relative_to(self.layout.root).as_posix(),
             "sha256": got.sha256,
             "size": got.size,
             "counts": counted.counts,
             "odd": counted.odd,
-            "usage": {name: getattr(usage, name) for name in usage.__dataclass_fields__},
-            "cost_usd": None if price is None else bill_usd(price, counted.usage),
+            **billed(price_for(self.config, self.model(part)), self.shard(part), counted),
         }
 
 

@@ -23,7 +23,7 @@ from batchtrial.errors import ConfigError, RunStateMissing, StateError
 from batchtrial.keys import custom_id, item_hash
 from batchtrial.phases import answers, build, prepare
 from batchtrial.phases.base import View, Work
-from batchtrial.phases.money import bill_usd, price_for
+from batchtrial.phases.money import billed, price_for
 from batchtrial.providers.base import Provider
 from batchtrial.records import Item, Request
 from batchtrial.run.earlier import EarlierRun, Lines
@@ -285,7 +285,7 @@ def _source(name: str, items: list[Item]) -> dict[str, Any]:
 
 def _imported(layout: RunLayout, config: Config, now: datetime, part: Taken, batch: str) -> Entry:
     path = result_file(layout.root / part.arm.part_folder(part.shard.part_index), 1)
-    got, usage, price = fingerprint(path), part.tally.total_usage, price_for(config, part.arm.model)
+    got = fingerprint(path)
     return _entry(
         now,
         "imported",
@@ -300,8 +300,7 @@ def _imported(layout: RunLayout, config: Config, now: datetime, part: Taken, bat
         size=got.size,
         counts=part.tally.counts,
         odd=part.tally.odd,
-        usage={name: getattr(usage, name) for name in usage.__dataclass_fields__},
-        cost_usd=None if price is None else bill_usd(price, part.tally.usage),
+        **billed(price_for(config, part.arm.model), part.shard, part.tally),
         reason="answered under the earlier system",
     )
 

@@ -72,6 +72,8 @@ def make(layout: RunLayout, run: RunSummary, target: Path, *, description: str, 
         finished_at=finished,
         requests=run.outcomes,
         spent_usd=str(run.money.spent_usd.normalize()),
+        unknown_usd=str(run.money.unknown_usd.normalize()),
+        cost=run.money.sentence(),
         files=prints,
         trials={slug: _links(layout, slug) for slug in run.trials},
     )

@@ -84,6 +84,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     odd: Annotated[dict[str, int] | None, Meta(description="saved: lines that were malformed, unknown or repeated.")] = None
     usage: Annotated[dict[str, int] | None, Meta(description="saved: tokens billed for this attempt.")] = None
     cost_usd: Annotated[Decimal | None, Meta(description="saved: their price; absent when the model has no known price.")] = None
+    n_without_usage: Annotated[Count | None, Meta(description="saved: answers that said nothing about their tokens; absent when all did.")] = None
+    unknown_usd: Annotated[
+        Decimal | None, Meta(description="saved: the most that answers without usage and requests without a line may have cost; absent without such.")
+    ] = None
     run_nonce: Annotated[str | None, Meta(description="opened: random digits that keep this run's tokens apart from any other's.")] = None
     config_hash: Annotated[str | None, Meta(description="opened, drift: sha256 of effective_config.yaml.")] = None
     detail: Annotated[dict[str, Any] | None, Meta(description="opened, drift: the whole config from then on; else what is worth keeping.")] = None
@@ -178,7 +182,7 @@ def _validated(kind: type[BaseModel], value: Any) -> BaseModel:
 
 def _finite(entry: Entry) -> Entry:
     """The entry. Raises ValueError for a sum of money that would compare with no budget."""
-    for usd in (entry.reserved_usd, entry.cost_usd):
+    for usd in (entry.reserved_usd, entry.cost_usd, entry.unknown_usd):
         if usd is not None and not usd.is_finite():
             raise ValueError(usd)
     return entry

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,7 +28,7 @@ PHASES = ("prepare", "build", "submit", "poll", "parse", "score", "stats", "cost
 """Names of the phases in order; the phases themselves are not loaded to list runs."""
 PAYING = ("submit", "poll")
 NONE_YET = Counts()
-NOTHING = Money(spent_usd=Decimal(0), in_flight_usd=Decimal(0))
+NOTHING = Money()
 
 
 class Standing(StrEnum):

@@ -24,8 +24,9 @@ from msgspec.structs import replace
 from batchtrial.errors import IllegalTransition, StateError
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
+from batchtrial.state.money import Money, of_attempt, together
 
-__all__ = ["Counts", "Entry", "LedgerRead", "read"]
+__all__ = ["Counts", "Entry", "LedgerRead", "Money", "read"]
 
 Hook = Callable[[str], None]
 
@@ -57,6 +58,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     odd: Mapping[str, int] = {}
     usage: Mapping[str, int] = {}
     cost_usd: Decimal | None = None
+    unknown_usd: Decimal | None = None
+    n_without_usage: int = 0
+    is_priced: bool = True  # the model's price was known when it was sent
     is_saved: bool = False
     is_lost: bool = False  # proved never to have reached the provider
     is_rejected: bool = False  # refused as a whole: nothing was executed, nothing billed
@@ -128,6 +132,7 @@ def _attempt(entry: Entry) -> Attempt:
         payload_sha256=entry.payload_sha256 or "",
         n_requests=entry.n_requests or 0,
         reserved_usd=entry.reserved_usd or Decimal(0),
+        is_priced=entry.reserved_usd is not None,
         created_at=entry.at,
     )
 
@@ -142,6 +147,8 @@ def _saved(entry: Entry) -> dict[str, Any]:
         "odd": entry.odd or {},
         "usage": entry.usage or {},
         "cost_usd": entry.cost_usd,
+        "unknown_usd": entry.unknown_usd,
+        "n_without_usage": entry.n_without_usage or 0,
     }
 
 
@@ -163,41 +170,23 @@ _NEWS: Mapping[Event, Callable[[Entry], dict[str, Any]]] = {
 """What a line says of the attempt under way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
-    """What the run has cost and what may still come. `unpriced`: saved attempts whose model has no known price."""
-
-    spent_usd: Decimal
-    in_flight_usd: Decimal
-    unpriced: int = 0
-
-    @property
-    def committed_usd(self) -> Decimal:
-        return self.spent_usd + self.in_flight_usd
-
-    def changed(self, before: Money, after: Money) -> Money:
-        """This sum with one of its terms replaced."""
-        return Money(
-            spent_usd=self.spent_usd - before.spent_usd + after.spent_usd,
-            in_flight_usd=self.in_flight_usd - before.in_flight_usd + after.in_flight_usd,
-            unpriced=self.unpriced - before.unpriced + after.unpriced,
-        )
-
-
 def money(parts: Iterable[PartRecord]) -> Money:
-    """Spent: the bill of every saved attempt, and the reserve of one that the provider lost. In flight: the reserve of what is, or may be, sent."""
-    spent = in_flight = Decimal(0)
-    unpriced = 0
-    for part in parts:
-        for attempt in part.attempts:
-            if attempt.is_saved:
-                spent += attempt.cost_usd or Decimal(0)
-                unpriced += attempt.cost_usd is None
-            elif attempt.is_gone:
-                spent += attempt.reserved_usd
-            elif attempt is part.current and part.state in IN_FLIGHT:
-                in_flight += attempt.reserved_usd
-    return Money(spent_usd=spent, in_flight_usd=in_flight, unpriced=unpriced)
+    """What the attempts at these parts have cost, and what may still come."""
+    return together(_money_of(attempt, part) for part in parts for attempt in part.attempts)
+
+
+def _money_of(attempt: Attempt, part: PartRecord) -> Money:
+    return of_attempt(
+        n_requests=attempt.n_requests,
+        reserved_usd=attempt.reserved_usd if attempt.is_priced else None,
+        cost_usd=attempt.cost_usd,
+        unknown_usd=attempt.unknown_usd,
+        n_without_usage=attempt.n_without_usage,
+        n_without_line=attempt.counts.missing if attempt.counts is not None and attempt.unknown_usd is not None else 0,
+        is_saved=attempt.is_saved,
+        is_gone=attempt.is_gone,
+        is_in_flight=attempt is part.current and part.state in IN_FLIGHT,
+    )
 
 
 LATER = frozenset(
@@ -299,7 +288,7 @@ class Ledger:
         if not self._is_dirty:
             self._mark()
         if after is not None:
-            self._money = self._money.changed(money([self.part(after.part)]), money([after]))
+            self._money = self._money - money([self.part(after.part)]) + money([after])
             self.parts[after.part] = after
         else:
             self.notes.append(entry)

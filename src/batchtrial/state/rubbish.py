@@ -18,6 +18,7 @@ from batchtrial.state.archive import ArchiveManifest
 from batchtrial.state.files import load
 from batchtrial.state.inventory import RunSummary, Standing
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.money import dollars
 from batchtrial.state.store import TEMP_SUFFIX, fingerprint, is_unchanged
 
 DELETING = ".deleting"
@@ -100,7 +101,9 @@ def _why_whole(run: RunSummary, archives: Sequence[Path], *, is_named: bool) -> 
 
 
 def _in_flight(run: RunSummary) -> str:
-    return f"{run.in_flight_requests} requests in flight at the provider (up to ${run.money.in_flight_usd:.4f})" if run.has_money_in_flight else ""
+    return (
+        f"{run.in_flight_requests} requests in flight at the provider (up to {dollars(run.money.in_flight_usd)})" if run.has_money_in_flight else ""
+    )
 
 
 def archive_of(run: RunSummary, archives: Sequence[Path]) -> Path | None:

@@ -14,10 +14,9 @@ import msgspec
 
 from batchtrial.errors import IllegalTransition
 from batchtrial.state.entries import Counts
-from batchtrial.state.ledger import Money
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
+from batchtrial.state.money import Money, of_attempt, together
 
-ZERO = Decimal(0)
 HEAD_BYTES = 96
 
 
@@ -43,6 +42,8 @@ class Line(msgspec.Struct, gc=False):
     attempt: int | None = None
     reserved_usd: Decimal | None = None
     cost_usd: Decimal | None = None
+    unknown_usd: Decimal | None = None
+    n_without_usage: int | None = None
     counts: dict[str, int] | None = None
     n_requests: int | None = None
     detail: Detail | None = None
@@ -55,11 +56,19 @@ _DECODER = msgspec.json.Decoder(Line)
 class Sent:
     """One attempt: its reserve, and once it is known, its bill. is_billed: saved, whether or not its price is known."""
 
-    reserved: Decimal
+    reserved: Decimal | None
     n_requests: int = 0
     is_billed: bool = False
     is_gone: bool = False
     cost: Decimal | None = None
+    unknown: Decimal | None = None
+    n_without_usage: int = 0
+    n_without_line: int = 0
+
+    def save(self, line: Line) -> None:
+        """The bill of its results."""
+        self.is_billed, self.cost, self.unknown, self.n_without_usage = True, line.cost_usd, line.unknown_usd, line.n_without_usage or 0
+        self.n_without_line = (line.counts or {}).get("missing", 0) if line.unknown_usd is not None else 0
 
 
 @dataclass(slots=True)
@@ -77,12 +86,12 @@ class PartTally:
         self.state = step(self.state, event)
         if event in (Event.INTENT, Event.IMPORTED):
             self.last = line.attempt or 1
-            sent = Sent(line.reserved_usd or ZERO, line.n_requests or 0)
+            sent = Sent(line.reserved_usd, line.n_requests or 0)
             if event is Event.IMPORTED:
-                sent.is_billed, sent.cost = True, line.cost_usd
+                sent.save(line)
             self.attempts[self.last] = sent
         elif event is Event.SAVED and self.last:
-            self.attempts[self.last].is_billed, self.attempts[self.last].cost = True, line.cost_usd
+            self.attempts[self.last].save(line)
         elif event is Event.GONE and self.last:
             self.attempts[self.last].is_gone = True
         elif event is Event.SETTLED:
@@ -143,18 +152,21 @@ class LedgerTail:
     @property
     def money(self) -> Money:
         """As `ledger.money` of the folded parts."""
-        spent = in_flight = ZERO
-        unpriced = 0
-        for part in self.parts.values():
-            for number, sent in part.attempts.items():
-                if sent.is_billed:
-                    spent += sent.cost or ZERO
-                    unpriced += sent.cost is None
-                elif sent.is_gone:
-                    spent += sent.reserved
-                elif number == part.last and part.state in IN_FLIGHT:
-                    in_flight += sent.reserved
-        return Money(spent_usd=spent, in_flight_usd=in_flight, unpriced=unpriced)
+        return together(
+            of_attempt(
+                n_requests=sent.n_requests,
+                reserved_usd=sent.reserved,
+                cost_usd=sent.cost,
+                unknown_usd=sent.unknown,
+                n_without_usage=sent.n_without_usage,
+                n_without_line=sent.n_without_line,
+                is_saved=sent.is_billed,
+                is_gone=sent.is_gone,
+                is_in_flight=number == part.last and part.state in IN_FLIGHT,
+            )
+            for part in self.parts.values()
+            for number, sent in part.attempts.items()
+        )
 
     @property
     def states(self) -> dict[PartState, int]:

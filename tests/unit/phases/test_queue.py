@@ -284,14 +284,15 @@ def test_a_batch_is_gone_only_when_three_looks_say_so(rig: Rig) -> None:
     assert "gone" not in rig.events()
 
 
-def test_rows_of_a_batch_that_is_gone_are_missing_and_their_reserve_counts_as_spent(rig: Rig) -> None:
+def test_rows_of_a_batch_that_is_gone_are_missing_and_their_reserve_stays_unknown(rig: Rig) -> None:
     rig.run(to_step="submit")
     last = list(rig.memory.batches.values())[-1]
     last.is_gone = True
     finished = rig.run()
     assert (finished.counts.missing, finished.counts.succeeded) == (2, 6)
     gone = next(record.attempts[0] for record in rig.parts().values() if record.attempts[0].is_gone)
-    assert rig.money().spent_usd >= gone.reserved_usd > 0
+    assert rig.money().unknown_usd == gone.reserved_usd > 0
+    assert rig.money().requests_gone == 2
 
 
 def test_paid_batches_are_not_given_up_because_another_accounts_key_does_not_see_them(rig: Rig) -> None:
