@@ -22,7 +22,7 @@ ALLOWED_SKIPS: tuple[str, ...] = (
     rf"could not import '(?:{'|'.join(OPTIONAL)})[\w.]*'",
     r"genai-prices \S+ is installed, the table was built from \S+",
     r"shared/ is not beside the checkout",
-    r"the shared question sets are not here",
+    r"the shared (question sets|cases) are not here",
     r"talks to a real provider; set BATCHTRIAL_LIVE=1",
 )
 """Patterns that a whole reason, or its beginning, has to match."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from batchtrial.config import families
 from batchtrial.names import Name
@@ -162,6 +162,24 @@ class Unsupported(Model):
     min_token_overlap: float = Field(0.6, ge=0, le=1, description="Word similarity that counts as present.")
 
 
+class Answers(Model):
+    """How an answer is read before it is scored."""
+
+    abstention_phrases: tuple[str, ...] = Field(
+        (),
+        description="Further abstentions, in any language; those that are known are English. Each is a whole answer or a clause of one, compared "
+        "without case, apostrophes and signs; `*` stands for any words, as in `das steht nicht im *`.",
+    )
+
+    @field_validator("abstention_phrases")
+    @classmethod
+    def _say_something(cls, phrases: tuple[str, ...]) -> tuple[str, ...]:
+        for phrase in phrases:
+            if not any(sign.isalnum() for sign in phrase):
+                raise ValueError(f"the phrase {phrase!r} has no letter or digit, and would take any answer for an abstention")
+        return phrases
+
+
 class Endpoint(Model):
     """One declared comparison, at the first temperature of the trial."""
 
@@ -269,6 +287,7 @@ class Config(Model):
     pricing: Pricing = Field(Pricing(), description="Price overrides.")
     unsupported: Unsupported = Field(Unsupported(), description="The unsupported-answer heuristic.")
     metrics: tuple[str, ...] = Field((), description="Further metrics, as `package.module:function`.")
+    answers: Answers = Field(Answers(), description="Reading answers.")
     stats: StatsConfig = Field(StatsConfig(), description="The analysis plan.")
     optional: OptionalAnalyses = Field(OptionalAnalyses(), description="Optional analyses.")
     simulation: Simulation = Field(Simulation(), description="Behaviour of the simulated model in a dry run.")

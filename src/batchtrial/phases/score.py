@@ -55,7 +55,7 @@ def scorers(config: Config, prepared: PreparedManifest | None) -> dict[str, Scor
     found = {}
     for name, metric in metric_names(config, prepared).items():
         if metric not in made:
-            made[metric] = scorer_for(metric, further=config.metrics, rule=rule, folders=(".",))
+            made[metric] = scorer_for(metric, further=config.metrics, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases)
         found[name] = made[metric]
     return found
 
@@ -210,7 +210,10 @@ class Score:
             return None
         config = view.config
         names = metric_names(config, view.prepared)
-        return digest_of([FORM, parsed, view.prepared.sha256, view.build.index.sha256, names, config.metrics, config.unsupported.model_dump()])
+        given = [FORM, parsed, view.prepared.sha256, view.build.index.sha256, names, config.metrics, config.unsupported.model_dump()]
+        if config.answers.abstention_phrases:  # what earlier versions scored without it is still as asked for
+            given.append(config.answers.abstention_phrases)
+        return digest_of(given)
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="parse")

@@ -5,7 +5,8 @@ an answer: what remains may only be politeness, talk about what the passage does
 know, but I think it is Paris" answers, and so does "The Tomb of the Unknown Soldier".
 
 Text and phrases meet in one form: lower case, apostrophes of every shape dropped ("don't", "don’t" and "dont" are the same), other
-signs blanked. An answer without a letter, digit or symbol abstains too.
+signs blanked. An answer without a letter, digit or symbol abstains too. For other languages, and for wordings that are not known here,
+`own_phrases` adds those that a config names.
 """
 
 from __future__ import annotations
@@ -25,23 +26,33 @@ _LONG = 500  # characters; a longer text that abstains opens in one of the usual
 # Each abstaining clause has one of these in it, before apostrophes are dropped.
 _CUES = (
     "not", "n't", "no ", "dont", "doesnt", "cant", "never", "unk", "una", "unc", "unsp", "unsu", "undet", "insuff", "n/a",
-    "idk", "dunno", "imposs", "fail", "neither",
+    "idk", "dunno", "imposs", "fail", "neither", "nobody", "none", "nowhere", "lack", "absent", "missing", "omit", "silent", "left", "leaves",
+    "beyond", "outside", "hard to", "difficult", "indeterm", "beats me", "who knows", "who can", "search me", "guess", "inadequate", "too ",
+    "vague", "declin", "abstain", "i pass", "need", "requir", "irrelevant", "unrelated", "little", "unavail", "isn", "wasn",
 )  # fmt: skip
 # First words of an abstention, before apostrophes are dropped. "The" and the connecting words are the commonest first words of answers, so
 # that they say nothing alone: such a sentence has to speak of the passage, of the answer or of knowing.
 _OPENING = re.compile(
-    r"\W*(?:(?P<open>i|im|ive|it|its|there|theres|no|not|nothing|nowhere|neither|un\w+|can\w*|could\w*|do|don|dont|doesnt|does|never"
+    r"\W*(?:(?P<open>i|id|more|further|additional|im|ive|we|were|you|one|it|its|thats|there|theres|no|not|none|nothing|nobody|nowhere|neither"
+    r"|imposs\w+|hard|difficult|indeterm\w+|beats|who|search|havent|un\w+|can\w*|could\w*|do|don|dont|doesnt|does|never"
     r"|insufficient|information|idk|dunno|sorry|apologies|well|hmm+|honestly|ok|okay|absolutely|answer|final|short|correct|explanation"
     r"|reason|reasoning|note|please|a(?=[^\w ])|n(?=/)"
     r"|the (?:given |provided |above )*(?:passage|text|context|article|document|paragraph|excerpt|source|information|answer|question))"
     r"|this|that|my|based|according|from|given|in|with|using|as|since|because|and|so|thus|hence|therefore|to|however|but|although|though"
-    r"|while|would|your|any|such|only|provided|supplied|source|above|really|simply|they|which|nor|or|thank|thanks)\b"
+    r"|while|would|your|any|such|only|provided|supplied|source|above|really|simply|they|which|nor|or|thank|thanks|sadly|regrettably|alas|without)\b"
 )
 _SUBJECTS = (
     "passage", "text", "context", "article", "document", "paragraph", "excerpt", "source", "information", "story", "snippet", "answer",
-    "question", "mention", "stated", "specif", "indicat", "detail", "know", "determin", "sure", "i can", "i do", "i'm", "i am",
+    "question", "mention", "stated", "specif", "indicat", "detail", "know", "determin", "sure", "i can", "i do", "i'm", "i am", "named",
+    "given", "provided", "recorded", "identif", "listed", "disclosed", "told", "infer", "establish", "there", "available", "author", "writer",
+    "pinpoint", "confirmed", "verified", "included", "covered", "my ", "clear", "material", "sentence",
+    "unsa", "unst", "unsp", "unkn", "explained", "something", "needed", "required",
 )  # fmt: skip
-_NEGATIONS = ("not", "n't", "no ", "never", "unclear", "unknown", "unanswer", "imposs", "cant", "fail", "neither")
+_NEGATIONS = (
+    "not", "n't", "no ", "never", "unclear", "unknown", "unanswer", "imposs", "cant", "fail", "neither", "none", "nowhere", "lack", "absent",
+    "missing", "omit", "silent", "left", "leaves", "beyond", "outside", "insufficient", "inadequate", "unsp", "unst", "undis", "undet", "vague",
+    "irrelevant", "unrelated", "little", "unavail", "isn", "wasn",
+)  # fmt: skip
 _APOSTROPHES = ("'", "’", "‘", "ʼ", "`", "´")
 _CUES_BEYOND_ASCII = _CUES + tuple(f"n{sign}t" for sign in _APOSTROPHES)
 
@@ -91,13 +102,18 @@ def _has_a_negated_subject(head: str) -> bool:
 
 def _abstains(text: str) -> bool:
     is_declined = False
-    for sentence in _sentences(text.lower()):
-        for clause in _clauses(sentence):
-            kind = _kind_of(clause)
-            if kind == "answer":
-                return False
-            is_declined = is_declined or kind == "abstain"
+    for clause in clauses_of(text):
+        kind = _kind_of(clause)
+        if kind == "answer":
+            return False
+        is_declined = is_declined or kind == "abstain"
     return is_declined
+
+
+def clauses_of(text: str) -> Iterator[str]:
+    """The text's clauses, sentence by sentence, in the form that the phrases are written in."""
+    for sentence in _sentences(text.lower()):
+        yield from _clauses(sentence)
 
 
 def _sentences(lowered: str) -> Iterator[str]:

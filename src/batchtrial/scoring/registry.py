@@ -24,6 +24,7 @@ from types import MappingProxyType, ModuleType
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.match import Metric
 from batchtrial.scoring.nq_open import NQ_OPEN
+from batchtrial.scoring.own_phrases import OwnPhrases
 from batchtrial.scoring.scorer import CustomMetric, Scorer
 from batchtrial.scoring.squad import SQUAD_V2
 from batchtrial.scoring.triviaqa import TRIVIAQA
@@ -33,18 +34,21 @@ METRICS = MappingProxyType({metric.name: metric for metric in (SQUAD_V2, TRIVIAQ
 METRIC_BY_DATASET = MappingProxyType({"bundled_open": SQUAD_V2, "bundled_closed": TRIVIAQA})
 
 
-def scorer_for(dataset_or_name: str, *, further: Sequence[str] = (), rule: OverlapRule | None = None, folders: Sequence[str] = ()) -> Scorer:
+def scorer_for(
+    dataset_or_name: str, *, further: Sequence[str] = (), rule: OverlapRule | None = None, folders: Sequence[str] = (), phrases: Sequence[str] = ()
+) -> Scorer:
     """The scorer for a metric's name, a bundled question set's name, or an import path.
 
     further: import paths of metrics that only add numbers. folders: where modules that Python's own path does not have are
-    looked for. Raises ConfigError for a name that is not known, naming the nearest ones, and for a path that leads nowhere.
+    looked for. phrases: abstentions beside the English ones that are known. Raises ConfigError for a name that is not known, naming
+    the nearest ones, and for a path that leads nowhere.
     """
     added = tuple((path, _imported(path, folders)) for path in further)
-    given = rule or OverlapRule()
+    given, own = rule or OverlapRule(), OwnPhrases(tuple(phrases))
     if ":" in dataset_or_name:
         main = (dataset_or_name, _imported(dataset_or_name, folders))
-        return Scorer(metric=SQUAD_V2, rule=given, main=main, further=added)
-    return Scorer(metric=_named(dataset_or_name), rule=given, further=added)
+        return Scorer(metric=SQUAD_V2, rule=given, main=main, further=added, phrases=own)
+    return Scorer(metric=_named(dataset_or_name), rule=given, further=added, phrases=own)
 
 
 def _named(name: str) -> Metric:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from batchtrial.errors import ConfigError
 from batchtrial.records import Item
-from batchtrial.scoring.abstention import is_abstention
 from batchtrial.scoring.match import MISS, EmF1, Golds, Metric
+from batchtrial.scoring.own_phrases import OwnPhrases
 from batchtrial.scoring.unsupported import OverlapRule, all_overlaps
 
 _CHARS_AT_ONCE = 1 << 22
@@ -108,13 +108,14 @@ class Scorer:
     """Scores answers by one metric, and by a user's further ones.
 
     main: a user's metric that decides em and f1 in place of `metric`; further: others, whose numbers only go to `custom`.
-    Both by name, with their function.
+    Both by name, with their function. phrases: further abstentions.
     """
 
     metric: Metric
     rule: OverlapRule = field(default_factory=OverlapRule)
     main: tuple[str, CustomMetric] | None = None
     further: tuple[tuple[str, CustomMetric], ...] = ()
+    phrases: OwnPhrases = field(default_factory=OwnPhrases)
 
     @property
     def name(self) -> str:
@@ -178,7 +179,7 @@ class Scorer:
         is_open = np.array([gold.context is not None for gold in golds], dtype=np.bool_)
         # Abstaining words that are themselves an accepted answer are an answer.
         abstained = is_unanswerable | (matches[0] == 0)
-        abstained[abstained] = [is_abstention(text) for text in compress(texts, abstained.tolist())]
+        abstained[abstained] = [self.phrases.abstains(text) for text in compress(texts, abstained.tolist())]
         is_read = is_open & ~abstained
         pairs = [(gold.context or "", text) for gold, text in compress(zip(golds, texts, strict=True), is_read.tolist())]
         shares = np.full(len(texts), np.nan)

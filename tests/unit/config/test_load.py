@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from batchtrial.config.load import Loaded, config_hash, decode, drift, encode, flatten, load
+from batchtrial.config.model import Answers
 from batchtrial.errors import ConfigError
 
 TEXT = """
@@ -233,3 +235,12 @@ def test_where_a_question_file_lies_is_not_what_it_holds(folder: Path) -> None:
 
 def test_flatten_reaches_into_lists_of_mappings() -> None:
     assert dict(flatten({"a": {"b": 1}, "c": [{"d": 2}, {"d": 3}], "e": [4, 5], "f": {}})) == {"a.b": 1, "c.0.d": 2, "c.1.d": 3, "e": [4, 5], "f": {}}
+
+
+@pytest.mark.parametrize(("phrases", "fine"), [(["weiß ich nicht", "das steht nicht im *"], True), (["*"], False), (["..."], False), ([""], False)])
+def test_a_phrase_that_would_take_any_answer_for_an_abstention_is_refused(phrases: list[str], fine: bool) -> None:
+    if fine:
+        assert Answers.model_validate({"abstention_phrases": phrases}).abstention_phrases == tuple(phrases)
+    else:
+        with pytest.raises(ValidationError, match="any answer"):
+            Answers.model_validate({"abstention_phrases": phrases})
