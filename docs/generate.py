@@ -321,10 +321,10 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
     (
         "TRIAL/results/predictions.csv",
         "parse",
-        "one row per request: answer, tokens, outcome; `predictions.parquet`, made with the report, holds the same",
+        "one row per request: answer, tokens, outcome, `answer_state`; `predictions.parquet`, made with the report, holds the same",
     ),
-    ("TRIAL/results/account.json", "parse", "the five outcome counts, and samples of lines that were odd"),
-    ("TRIAL/results/per_item_scores.csv", "score", "one row per item, condition and temperature"),
+    ("TRIAL/results/account.json", "parse", "the five outcome counts, states of answers, reasons of failures, and samples of odd lines"),
+    ("TRIAL/results/per_item_scores.csv", "score", "one row per item, condition and temperature; `lost_to` says why samples were lost"),
     ("TRIAL/results/significance.json", "stats", "every test with family, raw and adjusted p, interval, method, warnings"),
     ("TRIAL/results/costs.json", "costs", "tokens and dollars per arm, with source and date of the prices"),
     *(

@@ -26,6 +26,19 @@ class Outcome(StrEnum):
     MISSING = "missing"
 
 
+class AnswerState(StrEnum):
+    """What a request that succeeded brought: a whole answer, or why there is none."""
+
+    COMPLETE = "complete"
+    CUT = "cut"  # the token limit came, or generation broke off
+    REFUSED = "refused"  # the model declined through its provider's refusal field
+    FILTERED = "filtered"  # a content filter took the answer
+    TOOL_CALL = "tool_call"  # a call of a tool in the place of an answer
+    EMPTY = "empty"
+    UNFINISHED_THINKING = "unfinished_thinking"  # thoughts and no answer
+    NOT_UNDERSTOOD = "not_understood"  # the provider says success, and nobody can read what it sent
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One dataset question.
@@ -98,8 +111,9 @@ class Usage:
 class RawResult:
     """One decoded result line.
 
-    text: the answer; None unless outcome is succeeded. error: `code: message` otherwise.
+    text: the answer; None unless outcome is succeeded. error: `code: message` otherwise, and for an answer that is not understood.
     retryable: False when sending the same row again cannot help (the request itself is invalid).
+    state: of a success, by what the provider says; marks of thinking in the text are read later, by the run's rules.
     """
 
     custom_id: str
@@ -110,6 +124,7 @@ class RawResult:
     usage: Usage | None = None
     error: str | None = None
     retryable: bool = True
+    state: AnswerState = AnswerState.COMPLETE
 
 
 class BadLine(ValueError):

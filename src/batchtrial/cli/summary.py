@@ -10,8 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.phases.accounts import answers_by_arm, cautions, reason_lines, reasons_of, states_told
 from batchtrial.phases.base import View
-from batchtrial.phases.figures import adjusted_p, percent, points, score
+from batchtrial.phases.figures import adjusted_p, percent, points, read_json, score
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
 
@@ -29,6 +31,7 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     if not finished.is_complete:
         yield "not all steps were asked for; `--resume` goes on with the rest"
         return
+    yield from answers(view)
     for trial in view.trials:
         layout = view.trial_layout(trial)
         tests = json.loads(layout.significance.read_bytes())
@@ -39,6 +42,25 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield from table(tests)
         yield f"report    {layout.report_md}"
         yield f"          {layout.report_html}"
+
+
+def answers(view: View) -> Iterator[str]:
+    """Answers that are none, by arm, and why requests failed; an arm that trials share is told of once."""
+    arms: dict[str, Any] = {}
+    for trial in view.trials:
+        told = answers_by_arm(read_json(view.trial_layout(trial).account))
+        arms |= {_label(view, trial, arm): told[arm.stem] for arm in trial.arms if arm.stem in told}
+    states = states_told(arms)
+    if states:
+        yield f"answers   {states}"
+    for place, line in enumerate(reason_lines(reasons_of(arms.values()))):
+        yield f"{'' if place else 'why':<9} {line}"
+    for text in cautions(arms, view.config.answers.strip_thinking):
+        yield f"care      {text}"
+
+
+def _label(view: View, trial: Trial, arm: Arm) -> str:
+    return arm.stem if len(view.trials) == 1 else arm.name
 
 
 def _recorded_from(view: View) -> str:

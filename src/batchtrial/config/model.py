@@ -7,6 +7,7 @@ outside its folder and its hash covers what was really sent.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -179,6 +180,23 @@ class Answers(Model):
                 raise ValueError(f"the phrase {phrase!r} has no letter or digit, and would take any answer for an abstention")
         return phrases
 
+    strip_thinking: str | None = Field(
+        None,
+        min_length=1,
+        description="What a model thought before its answer: `auto` takes out `<think>...</think>` and its relatives, `off` nothing, "
+        "anything else is a regular expression whose matches are taken out. Unset: as `auto`, with a warning that counts such answers.",
+    )
+
+    @field_validator("strip_thinking")
+    @classmethod
+    def _compiles(cls, rule: str | None) -> str | None:
+        if rule not in (None, "auto", "off"):
+            try:
+                re.compile(rule)
+            except re.error as error:
+                raise ValueError(f"neither auto nor off nor a regular expression ({error})") from None
+        return rule
+
 
 class Endpoint(Model):
     """One declared comparison, at the first temperature of the trial."""
@@ -210,6 +228,12 @@ class StatsConfig(Model):
     clusters: Literal["auto", "off"] = Field("auto", description="Respect the items' clusters when they have any.")
     permutation_samples: int = Field(9_999, ge=999, description="Replicates where a permutation test is sampled.")
     random_seed: int = Field(1337, ge=0, description="Seed of every random statistic.")
+    cut_answers: Literal["lost", "wrong", "as_is"] = Field(
+        "lost", description="What an answer that was cut off counts as: no answer, a wrong one, or the text that is there."
+    )
+    refused_answers: Literal["lost", "wrong", "abstained"] = Field(
+        "lost", description="What an answer counts as that the model refused to give: no answer, a wrong one, or an abstention."
+    )
 
 
 class OptionalAnalyses(Model):

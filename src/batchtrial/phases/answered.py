@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -20,10 +19,13 @@ import numpy as np
 from batchtrial.config.expand import Arm
 from batchtrial.phases.answers import absent_outcome
 from batchtrial.phases.base import View
+from batchtrial.phases.choice import Said, rank, said, takes_over
 from batchtrial.phases.joining import Places, line_ends, pieces, places
 from batchtrial.phases.predictions import Rows, answer_fields, bytewise
+from batchtrial.phases.standing import PLAIN, Note, Standing, note_of, of_plain
 from batchtrial.providers.base import Plain, Provider
-from batchtrial.records import BadLine, Outcome, RawResult
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
+from batchtrial.scoring.standing import AnswerRules
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt
@@ -116,28 +118,28 @@ def _asked(payload: Path) -> Iterable[str]:
 
 @dataclass(slots=True)
 class Found:
-    """Answers by custom_id. rows: fields of predictions.csv from request_id to reasoning_tokens, bytewise; failed: the outcome of each that is no
-    success."""
+    """Answers by custom_id. rows: fields of predictions.csv from request_id to answer_state, bytewise; notes: what is to be counted of each that is
+    no whole answer."""
 
     rows: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, Outcome] = field(default_factory=dict)
+    notes: dict[str, Note] = field(default_factory=dict)
 
-    def put(self, custom_id: str, fields: str, outcome: Outcome) -> None:
+    def put(self, custom_id: str, fields: str, note: Note) -> None:
         """Keep an answer, in place of what was known of its request."""
         self.rows[custom_id] = fields
-        if outcome is Outcome.SUCCEEDED:
-            self.failed.pop(custom_id, None)
+        if note == PLAIN:
+            self.notes.pop(custom_id, None)
         else:
-            self.failed[custom_id] = outcome
+            self.notes[custom_id] = note
 
     def drop(self, custom_id: str) -> None:
         """Forget what was known of a request."""
         self.rows.pop(custom_id, None)
-        self.failed.pop(custom_id, None)
+        self.notes.pop(custom_id, None)
 
-    def has_success(self, custom_id: str) -> bool:
-        """Whether the request was answered."""
-        return custom_id in self.rows and custom_id not in self.failed
+    def said(self, custom_id: str) -> Said | None:
+        """What is known of a request, as far as choosing between attempts goes; None when nothing is."""
+        return self.notes.get(custom_id, PLAIN).said if custom_id in self.rows else None
 
 
 class Answers(Protocol):
@@ -146,7 +148,7 @@ class Answers(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def outcomes(self) -> Mapping[Outcome, int]:
+    def standing(self) -> Standing:
         """How many ended in each way."""
 
     def rows(self, form: Rows, first: int, n_items: int, chosen: slice) -> bytes:
@@ -155,27 +157,25 @@ class Answers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plainly:
-    """Successes with nothing odd about them."""
+    """Successes with nothing odd about their lines. states: of each, None when all are complete."""
 
     answers: Sequence[Plain]
+    states: Sequence[AnswerState] | None
+    standing: Standing
 
     def __len__(self) -> int:
         return len(self.answers)
 
-    @property
-    def outcomes(self) -> Mapping[Outcome, int]:
-        return {Outcome.SUCCEEDED: len(self.answers)}
-
     def rows(self, form: Rows, first: int, n_items: int, chosen: slice) -> bytes:
-        return form.of_plain(first, n_items, self.answers[chosen])
+        return form.of_plain(first, n_items, self.answers[chosen], None if self.states is None else self.states[chosen])
 
 
 @dataclass(frozen=True, slots=True)
 class Somehow:
-    """Requests that ended in any way. answers: custom_id and fields from request_id to reasoning_tokens, bytewise."""
+    """Requests that ended in any way. answers: custom_id and fields from request_id to answer_state, bytewise."""
 
     answers: Sequence[tuple[str, str]]
-    outcomes: Mapping[Outcome, int]
+    standing: Standing
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -188,7 +188,7 @@ class NotOrdinary(Exception):
     """The part is none for `quickly`; what that gave already may be wrong."""
 
 
-def quickly(sources: Sequence[Source], ids: bytes, n_ids: int, samples: int, codec: Provider, check: Check) -> Iterator[Answers]:
+def quickly(sources: Sequence[Source], ids: bytes, n_ids: int, samples: int, codec: Provider, rules: AnswerRules, check: Check) -> Iterator[Answers]:
     """The answers of an ordinary part, in request order, some whole items at a time.
 
     ids: of every request of the part, `samples` per item, one behind the other. check: raises Stopped. Raises NotOrdinary, if need be in the middle.
@@ -206,7 +206,7 @@ def quickly(sources: Sequence[Source], ids: bytes, n_ids: int, samples: int, cod
             check()
         chosen = slice(done, done + at_once)
         lines = [view[begin:end] for begin, end in zip(begins[chosen].tolist(), ends[chosen].tolist(), strict=True)]
-        yield _decoded(lines, ids[done * size : (done + at_once) * size], size, codec)
+        yield _decoded(lines, ids[done * size : (done + at_once) * size], size, codec, rules)
 
 
 def _in_request_order(view: mmap.mmap, ids: bytes, n_ids: int, codec: Provider, check: Check) -> tuple[Places, Places]:
@@ -227,18 +227,21 @@ def _in_request_order(view: mmap.mmap, ids: bytes, n_ids: int, codec: Provider, 
     return begins[found], ends[found]
 
 
-def _decoded(lines: list[bytes], ids: bytes, id_chars: int, codec: Provider) -> Answers:
+def _decoded(lines: list[bytes], ids: bytes, id_chars: int, codec: Provider, rules: AnswerRules) -> Answers:
     """What these lines say to these requests. Raises NotOrdinary when one is malformed or names another."""
     plain = codec.decode_plain(lines)
     if plain is not None:
         _expect([answer[0] for answer in plain], ids, id_chars)
-        return Plainly(plain)
+        states, standing = of_plain(plain, rules)
+        return Plainly(plain, states, standing)
     try:
         results = list(map(codec.decode, lines))
     except BadLine:
         raise NotOrdinary from None
     _expect([result.custom_id for result in results], ids, id_chars)
-    return Somehow([(one.custom_id, bytewise(answer_fields(one))) for one in results], Counter(one.outcome for one in results))
+    notes = [note_of(one, rules) for one in results]
+    answers = [(one.custom_id, bytewise(answer_fields(one, note.state))) for one, note in zip(results, notes, strict=True)]
+    return Somehow(answers, Standing.of(notes))
 
 
 def _expect(named: list[str], ids: bytes, id_chars: int) -> None:
@@ -246,7 +249,9 @@ def _expect(named: list[str], ids: bytes, id_chars: int) -> None:
         raise NotOrdinary
 
 
-def carefully(sources: Sequence[Source], ids: Sequence[str], samples: int, codec: Provider, odd: Odd, check: Check) -> Iterator[Answers]:
+def carefully(
+    sources: Sequence[Source], ids: Sequence[str], samples: int, codec: Provider, rules: AnswerRules, odd: Odd, check: Check
+) -> Iterator[Answers]:
     """The answers of any part, in request order, in one round or several of whole items.
 
     ids: every request of the part, `samples` per item. odd: odd lines are counted here. check: raises Stopped.
@@ -255,33 +260,29 @@ def carefully(sources: Sequence[Source], ids: Sequence[str], samples: int, codec
     expected, n_ids = frozenset(ids), -(-len(ids) // samples // n_rounds) * samples
     for begin in range(0, len(ids), n_ids):
         here = ids[begin : begin + n_ids]
-        reader = _Careful(expected, frozenset(here), codec, odd if begin == 0 else Odd(), check)
+        reader = _Careful(expected, frozenset(here), codec, rules, odd if begin == 0 else Odd(), check)
         yield _in_order(reader.read(sources), here, sources)
 
 
 def _in_order(found: Found, ids: Sequence[str], sources: Sequence[Source]) -> Answers:
     """The answers in request order."""
-    answers = []
-    outcomes = Counter(found.failed.values())
+    answers, notes = [], []
     for custom_id in ids:
-        row = found.rows.get(custom_id)
+        row, note = found.rows.get(custom_id), found.notes.get(custom_id, PLAIN)
         if row is None:
             result = fate(custom_id, sources)
-            outcomes[result.outcome] += 1
-            row = bytewise(answer_fields(result))
+            note = Note(said(result), result.state)
+            row = bytewise(answer_fields(result, result.state))
         answers.append((custom_id, row))
-    outcomes[Outcome.SUCCEEDED] = len(ids) - outcomes.total()
-    return Somehow(answers, outcomes)
+        notes.append(note)
+    return Somehow(answers, Standing.of(notes))
 
 
 class _Careful:
-    """Reads any part. Among the lines of one attempt for one request a success wins, then the first in the order of their fields.
+    """Reads any part. Which line is the answer is decided by `choice`."""
 
-    Over attempts the first success wins, else the last attempt's word, which is "no line" for a request that it was asked and did not answer.
-    """
-
-    def __init__(self, expected: frozenset[str], wanted: frozenset[str], codec: Provider, odd: Odd, check: Check) -> None:
-        self._expected, self._wanted, self._codec, self._odd, self._check = expected, wanted, codec, odd, check
+    def __init__(self, expected: frozenset[str], wanted: frozenset[str], codec: Provider, rules: AnswerRules, odd: Odd, check: Check) -> None:
+        self._expected, self._wanted, self._codec, self._rules, self._odd, self._check = expected, wanted, codec, rules, odd, check
 
     def read(self, sources: Sequence[Source]) -> Found:
         """The answers to the wanted requests."""
@@ -290,18 +291,19 @@ class _Careful:
             asked = self._expected if source.asked is None else source.asked
             here = self._attempt(source, asked)
             for custom_id in asked & self._wanted:
-                if found.has_success(custom_id):
+                now = here.said(custom_id)
+                if not takes_over(found.said(custom_id), now or absent(source.attempt)):
                     continue
-                fields = here.rows.get(custom_id)
-                if fields is None:
+                if now is None:
                     found.drop(custom_id)
                 else:
-                    found.put(custom_id, fields, here.failed.get(custom_id, Outcome.SUCCEEDED))
+                    found.put(custom_id, here.rows[custom_id], here.notes.get(custom_id, PLAIN))
         return found
 
     def _attempt(self, source: Source, asked: frozenset[str]) -> Found:
-        here, seen = Found(), set[str]()
+        here, begins, end = Found(), dict[str, int](), 0
         for number, line in enumerate(_lines(source), 1):
+            begin, end = end, end + len(line)
             if number % 4096 == 1:
                 self._check()
             if not line.strip():
@@ -315,20 +317,27 @@ class _Careful:
             if one not in asked:
                 self._odd.add("unknown", source.name, number, line, "its custom_id was not asked for in this attempt")
                 continue
-            if one in seen:
+            if one in begins:
                 self._odd.add("duplicate", source.name, number, line, "its custom_id was answered already in this attempt")
-            seen.add(one)
+                if rank(self._codec.decode(_line_at(source, begins[one]))) <= rank(result):
+                    continue
+            begins[one] = begin
             if one in self._wanted:
-                self._keep(here, result)
+                note = note_of(result, self._rules)
+                here.put(one, bytewise(answer_fields(result, note.state)), note)
         return here
 
-    @staticmethod
-    def _keep(here: Found, result: RawResult) -> None:
-        one, fields = result.custom_id, bytewise(answer_fields(result))
-        before = here.rows.get(one)
-        rank = (result.outcome is not Outcome.SUCCEEDED, fields)
-        if before is None or rank < (one in here.failed, before):
-            here.put(one, fields, result.outcome)
+
+def _line_at(source: Source, begin: int) -> bytes:
+    """The line that begins there: a request with two lines is rare, and a text that is kept for it would be kept for all."""
+    with source.path.open("rb") as file:
+        file.seek(begin)
+        return file.readline()
+
+
+def absent(attempt: Attempt) -> Said:
+    """What an attempt says of a request that it asked and has no line for."""
+    return Said(outcome=absent_outcome(attempt.wire_state))
 
 
 def _lines(source: Source) -> Iterable[bytes]:

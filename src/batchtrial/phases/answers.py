@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchtrial.phases.choice import Said, said, takes_over
+from batchtrial.phases.reasons import counted_reasons
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 from batchtrial.state.ledger import Attempt, Counts
 
@@ -20,13 +22,12 @@ Decode = Callable[[bytes], RawResult]
 class Tally:
     """One attempt's results: counted by request, odd lines counted apart, usage of what was answered added up once per row.
 
-    expected: custom_ids that the attempt asked for. absent: what became of those without a line.
+    expected: custom_ids that the attempt asked for. absent: what became of those without a line. said: what the chosen line of each request says.
     """
 
     expected: frozenset[str]
     absent: Outcome = Outcome.MISSING
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    dead: set[str] = field(default_factory=set)  # errored in a way that sending again cannot mend
+    said: dict[str, Said] = field(default_factory=dict)
     odd: dict[str, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
     used: dict[str, Usage | None] = field(default_factory=dict)  # by row: None when the answer did not say
 
@@ -39,25 +40,33 @@ class Tally:
         except BadLine:
             self.odd["malformed"] += 1
             return
-        if result.custom_id not in self.expected:
+        one = result.custom_id
+        if one not in self.expected:
             self.odd["unknown"] += 1
             return
-        before = self.outcomes.get(result.custom_id)
+        now, before = said(result), self.said.get(one)
         if before is not None:
             self.odd["duplicate"] += 1
-            if before is Outcome.SUCCEEDED or result.outcome is not Outcome.SUCCEEDED:
+            if before.is_answer or before.rank <= now.rank:
                 return
-        self.outcomes[result.custom_id] = result.outcome
-        self.dead.discard(result.custom_id)
-        if result.outcome is Outcome.ERRORED and not result.retryable:
-            self.dead.add(result.custom_id)
+        self.said[one] = now
         if result.usage is not None or result.outcome is Outcome.SUCCEEDED:
-            self.used[result.custom_id] = result.usage  # a failed row that says what it used was billed too
+            self.used[one] = result.usage  # a failed row that says what it used was billed too
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """Outcome of every request that has a line."""
+        return {one: word.outcome for one, word in self.said.items()}
+
+    @property
+    def dead(self) -> set[str]:
+        """Requests that errored in a way that sending again cannot mend."""
+        return {one for one, word in self.said.items() if word.outcome is Outcome.ERRORED and not word.retryable}
 
     @property
     def counts(self) -> Counts:
         """The five counts of this attempt."""
-        return count(self.outcomes.get(one, self.absent) for one in self.expected)
+        return count(self.said[one].outcome if one in self.said else self.absent for one in self.expected)
 
     @property
     def usage(self) -> list[Usage]:
@@ -120,11 +129,17 @@ def tally(payload: Path, results: Path, wire_state: str | None, decode: Decode) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """Where every request of a part stands after its attempts so far. again: ids worth a new attempt, in request order."""
+    """Where every request of a part stands after its attempts so far. again: ids worth a new attempt, in request order.
+
+    not_understood: ids that were answered with something that nobody can read; they are asked again only when somebody says so.
+    reasons: why requests have no answer, with how many.
+    """
 
     outcomes: dict[str, Outcome]
     again: tuple[str, ...]
     counts: Counts
+    not_understood: tuple[str, ...] = ()
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 RETRIED = frozenset({Outcome.ERRORED, Outcome.EXPIRED, Outcome.CANCELLED})
@@ -132,31 +147,38 @@ RETRIED = frozenset({Outcome.ERRORED, Outcome.EXPIRED, Outcome.CANCELLED})
 
 
 def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file: Callable[[int], Path], decode: Decode) -> Fate:
-    """Join all attempts: the first success wins, else the last thing known about the row.
+    """Join all attempts by the rule of `choice`: the first answer wins, else the last thing known about the row.
 
     part_input: the part's full payload. root: what attempts' payload paths are relative to. folder_file: attempt number -> result file.
     """
     with part_input.open("rb") as sent:
         order = tuple(custom_ids(sent))
-    outcomes: dict[str, Outcome] = {}
+    known: dict[str, Said] = {}
     dead: set[str] = set()
     for attempt in attempts:
         if attempt.is_lost:
             continue
         if attempt.is_saved:
             got = tally(root / attempt.payload, folder_file(attempt.number), attempt.wire_state, decode)
-            found, hopeless = {i: got.outcomes.get(i, got.absent) for i in got.expected}, got.dead
+            absent = Said(outcome=got.absent)
+            found, hopeless = {one: got.said.get(one, absent) for one in got.expected}, got.dead
         else:
             with (root / attempt.payload).open("rb") as sent:
                 asked = tuple(custom_ids(sent))
-            whole = Outcome.ERRORED if attempt.is_rejected else Outcome.MISSING
+            whole = Said(outcome=Outcome.ERRORED if attempt.is_rejected else Outcome.MISSING, message=attempt.reason or "")
             found, hopeless = dict.fromkeys(asked, whole), set(asked) if attempt.is_hopeless else set()
-        for one, outcome in found.items():
-            if outcomes.get(one) is not Outcome.SUCCEEDED:
-                outcomes[one] = outcome
+        for one, now in found.items():
+            if takes_over(known.get(one), now):
+                known[one] = now
         dead |= hopeless
-    again = tuple(i for i in order if outcomes.get(i) in RETRIED and i not in dead)
-    return Fate(outcomes=outcomes, again=again, counts=count(outcomes.get(i, Outcome.MISSING) for i in order))
+    outcomes = {one: word.outcome for one, word in known.items()}
+    return Fate(
+        outcomes=outcomes,
+        again=tuple(one for one in order if outcomes.get(one) in RETRIED and one not in dead),
+        counts=count(outcomes.get(one, Outcome.MISSING) for one in order),
+        not_understood=tuple(one for one in order if one in known and known[one].is_success and not known[one].is_answer),
+        reasons=counted_reasons(known[one].reason for one in order if one in known and not known[one].is_answer),
+    )
 
 
 def rows(part_input: Path, wanted: Iterable[str]) -> Iterator[bytes]:

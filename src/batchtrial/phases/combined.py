@@ -1,7 +1,7 @@
 """results_combined.jsonl: the line that answers each request, as received, in request order; a stand-in where there is none.
 
 A copy for people and other programs: nothing in the pipeline reads it. Lines stay in their files until they are written, so that memory does not
-grow with what they say. Which line is the answer follows the same rule as in `answered`.
+grow with what they say. Which line is the answer is decided by `choice`, as everywhere.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from dataclasses import dataclass
 from itertools import islice
 
 from batchtrial.config.expand import Trial
-from batchtrial.phases.answered import LINES_AT_ONCE, Source, fate, sources
+from batchtrial.phases.answered import LINES_AT_ONCE, Source, absent, fate, sources
 from batchtrial.phases.base import Work
+from batchtrial.phases.choice import Rank, Said, rank, said, takes_over
 from batchtrial.phases.index import Ids, IndexLines
-from batchtrial.phases.predictions import answer_fields, arms_in_order
+from batchtrial.phases.predictions import arms_in_order
 from batchtrial.phases.sink import Sink
+from batchtrial.phases.standing import PLAIN
 from batchtrial.providers.base import Provider
-from batchtrial.records import BadLine, Outcome, RawResult
+from batchtrial.records import BadLine, RawResult
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A line: bytes begin .. end of an attempt's file, and whether it is a success."""
+    """A line: bytes begin .. end of an attempt's file, and what it says."""
 
     source: int
     begin: int
     end: int
-    is_success: bool
+    said: Said
 
 
 class Lines:
@@ -68,33 +70,33 @@ class Lines:
         return line if line.endswith(b"\n") else line + b"\n"
 
     def _merge(self, source: Source, here: dict[str, _Place]) -> None:
-        """A success is kept; else what the last attempt that asked says, which is nothing when it has no line."""
+        """What the attempt says takes the place of what was known where `choice` says so; it may be that there is no line."""
         if source.asked is None:
             # The first attempt asks every request; nothing is known before it.
             self._places = here
             return
         for one in source.asked:
-            before = self._places.get(one)
-            if before is not None and before.is_success:
+            before, now = self._places.get(one), here.get(one)
+            if not takes_over(None if before is None else before.said, absent(source.attempt) if now is None else now.said):
                 continue
-            if one in here:
-                self._places[one] = here[one]
-            else:
+            if now is None:
                 self._places.pop(one, None)
+            else:
+                self._places[one] = now
 
     def _read(self, number: int) -> dict[str, _Place]:
         here: dict[str, _Place] = {}
-        for custom_id, is_success, begin, end in self._named(self._views[number]):
-            place = _Place(number, begin, end, is_success)
+        for custom_id, what, begin, end in self._named(self._views[number]):
+            place = _Place(number, begin, end, what)
             before = here.get(custom_id)
             here[custom_id] = place if before is None else min(before, place, key=self._rank)
         return here
 
-    def _rank(self, place: _Place) -> tuple[bool, str]:
-        return not place.is_success, answer_fields(self._codec.decode(self._line(place)))
+    def _rank(self, place: _Place) -> Rank:
+        return rank(self._codec.decode(self._line(place)))
 
-    def _named(self, view: mmap.mmap | None) -> Iterator[tuple[str, bool, int, int]]:
-        """(custom_id, whether it is a success, begin, end) of every line that can be decoded."""
+    def _named(self, view: mmap.mmap | None) -> Iterator[tuple[str, Said, int, int]]:
+        """(custom_id, what it says, begin, end) of every line that can be decoded."""
         at = 0
         while view is not None and (lines := list(islice(iter(view.readline, b""), LINES_AT_ONCE))):
             self._check()
@@ -102,13 +104,13 @@ class Lines:
             for place, line in enumerate(lines):
                 begin, at = at, at + len(line)
                 if plain is not None:
-                    yield plain[place][0], True, begin, at
+                    yield plain[place][0], PLAIN.said, begin, at
                     continue
                 try:
                     result = self._codec.decode(line)
                 except BadLine:
                     continue
-                yield result.custom_id, result.outcome is Outcome.SUCCEEDED, begin, at
+                yield result.custom_id, said(result), begin, at
 
 
 def write_combined(work: Work, trial: Trial, out: Sink) -> None:

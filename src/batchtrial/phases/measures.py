@@ -23,6 +23,7 @@ SCORE_COLUMNS: Final = (
     "unsupported_rate_std",
     "n_samples",
     "n_lost",
+    "lost_to",
     "overlap",
     "dataset",
     "cluster",

@@ -7,7 +7,7 @@ came or on how often the run was stopped; only the samples of odd lines in the a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,9 @@ from batchtrial.phases.answered import LINES_AT_ONCE, Answers, NotOrdinary, Odd,
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.index import Ids, IndexLines
 from batchtrial.phases.predictions import HEADER, STRETCH, Rows, arms_in_order
+from batchtrial.phases.rules import answer_rules
 from batchtrial.phases.sink import Mark, Sink, publishing
+from batchtrial.phases.standing import Standing
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
@@ -26,22 +28,8 @@ from batchtrial.state.machine import PartState
 from batchtrial.state.store import encode_json, write_bytes
 
 log = logging.getLogger(__name__)
-FORM: Final = 1
+FORM: Final = 2
 STAGE: Final = "parsed"
-
-
-@dataclass(slots=True)
-class Account:
-    """What became of every request of an arm."""
-
-    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-
-    def add(self, others: Mapping[Outcome, int]) -> None:
-        for outcome, n in others.items():
-            self.outcomes[outcome] += n
-
-    def to_json(self) -> dict[str, int]:
-        return {"requests": sum(self.outcomes.values()), **{outcome.value: n for outcome, n in self.outcomes.items()}}
 
 
 @dataclass(slots=True)
@@ -78,7 +66,7 @@ class Parse:
         """Digest of the requests and the result files; None while a part is not settled or a file is gone."""
         if view.build is None:
             return None
-        found: list[Any] = [FORM, view.build.index.sha256]
+        found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking]
         for arm in arms_in_order(trial):
             for shard in view.shards(arm):
                 record = view.parts.get(shard.part)
@@ -109,52 +97,53 @@ class Parse:
 
 def _run_trial(work: Work, trial: Trial, inputs: str, lines: IndexLines) -> None:
     layout = work.view.trial_layout(trial)
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, Standing] = {}
     odd = Odd()
     total = sum(shard.lines for arm in trial.arms for shard in work.view.shards(arm))
     with work.progress.task(f"parse {trial.slug}", total) as step, publishing(work, layout.predictions) as file:
         file.write(HEADER)
         out = Output(file)
         for arm in arms_in_order(trial):
-            account = accounts.setdefault(arm.stem, Account())
+            account = accounts.setdefault(arm.stem, Standing())
             rows = Rows(lines, arm)
             for shard in work.view.shards(arm):
-                account.add(_write_part(work, arm, shard, lines.hashes(shard), rows, out, odd).outcomes)
+                account.add(_write_part(work, arm, shard, lines.hashes(shard), rows, out, odd))
                 step(shard.lines)
     write_bytes(layout.account, encode_json(_account_file(accounts, odd, out)), hook=work.hook)
     work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
 
 
-def _write_part(work: Work, arm: Arm, shard: Shard, items: bytes, rows: Rows, out: Output, odd: Odd) -> Account:
+def _write_part(work: Work, arm: Arm, shard: Shard, items: bytes, rows: Rows, out: Output, odd: Odd) -> Standing:
     """The rows of one part, in a hurry where that is the same."""
     came, ids, samples, check = sources(work.view, arm, shard), Ids.of(arm), arm.samples, work.stop.check
+    rules = answer_rules(work.config)
 
-    def write(answers: Iterable[Answers]) -> Account:
-        account, done = Account(), 0
+    def write(answers: Iterable[Answers]) -> Standing:
+        account, done = Standing(), 0
         for some in answers:
             out.write(rows, arm.stem, shard.first_item + done, some, samples)
-            account.add(some.outcomes)
+            account.add(some.standing)
             done += len(some) // samples
         return account
 
     check()
     begin = out.file.mark()
     try:
-        account = write(quickly(came, ids.joined(items), shard.lines, samples, work.codec, check))
+        account = write(quickly(came, ids.joined(items), shard.lines, samples, work.codec, rules, check))
     except NotOrdinary:
         out.back_to(begin, arm.stem)
         found = Odd()
-        account = write(carefully(came, ids.of_items(items), samples, work.codec, found, check))
+        account = write(carefully(came, ids.of_items(items), samples, work.codec, rules, found, check))
         odd.extend(found)
     _compare(work.view, shard, account)
     return account
 
 
-def _compare(view: View, shard: Shard, counted: Account) -> None:
+def _compare(view: View, shard: Shard, counted: Standing) -> None:
     """The ledger counted the same lines when they came; a difference is a fault of ours and must not pass silently."""
     record = view.parts.get(shard.part)
     settled = record.counts if record is not None else None
-    found = Counts(**{outcome.value: n for outcome, n in counted.outcomes.items()})
+    found = Counts(**{outcome.value: counted.outcomes[outcome] for outcome in Outcome})
     if settled is not None and settled != found:
         log.warning("counts differ part=%s ledger=%s parse=%s", shard.part, settled.model_dump(), found.model_dump())
     if found.total != shard.lines:
@@ -165,15 +154,16 @@ def _compare(view: View, shard: Shard, counted: Account) -> None:
         )
 
 
-def _account_file(accounts: dict[str, Account], odd: Odd, out: Output) -> dict[str, Any]:
-    total = Account()
+def _account_file(accounts: dict[str, Standing], odd: Odd, out: Output) -> dict[str, Any]:
+    total = Standing()
     for one in accounts.values():
-        total.add(one.outcomes)
+        total.add(one)
     samples = [asdict(sample) for sample in odd.samples]
     return {
         "schema_version": 1,
         "all": total.to_json(),
         "arms": {stem: one.to_json() for stem, one in accounts.items()},
+        "answers": {"all": total.answers_json(), "arms": {stem: one.answers_json() for stem, one in accounts.items()}},
         "odd_lines": {
             kind: {"count": count, "samples": [{k: v for k, v in s.items() if k != "kind"} for s in samples if s["kind"] == kind]}
             for kind, count in odd.counts.items()

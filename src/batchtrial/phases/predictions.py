@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.index import HASH_CHARS, IndexLines, fields
 from batchtrial.providers.base import Plain
-from batchtrial.records import CONDITIONS, RawResult
+from batchtrial.records import CONDITIONS, AnswerState, Outcome, RawResult
 from batchtrial.state.layout import TrialLayout
 
 COLUMNS: Final = (
@@ -38,6 +38,7 @@ COLUMNS: Final = (
     "cached_tokens",
     "cache_write_tokens",
     "reasoning_tokens",
+    "answer_state",
     "cluster",
 )
 HEADER: Final = (",".join(COLUMNS) + "\r\n").encode()
@@ -54,7 +55,7 @@ STRETCHES_AT_ONCE: Final = 8
 
 
 def schema() -> dict[str, Any]:
-    """Column types for polars."""
+    """Column types for polars, of a file that this version wrote."""
     import polars as pl  # only readers need it; parse is done without
 
     whole = {"sample_index", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"}
@@ -109,14 +110,15 @@ def bytewise(text: str) -> str:
     return text if text.isascii() else text.encode().decode("latin-1")
 
 
-def answer_fields(result: RawResult) -> str:
-    """Fields from request_id to reasoning_tokens, each ended by a comma, of a request that ended in any way."""
+def answer_fields(result: RawResult, state: AnswerState) -> str:
+    """Fields from request_id to answer_state, each ended by a comma, of a request that ended in any way."""
     used = result.usage
     tokens = f"{used.input_tokens},{used.output_tokens},{used.input_tokens + used.output_tokens}" if used else ",,"
     details = f"{used.cached_tokens},{used.cache_write_tokens},{used.reasoning_tokens}" if used else ",,"
     text = "" if result.text is None else f'"{result.text.replace(chr(34), chr(34) * 2)}"'
     names = f"{field(result.request_id)},{field(result.finish_reason)}"
-    return f"{names},{text},{tokens},{result.outcome},{field(result.error)},{details},"
+    shown = state if result.outcome is Outcome.SUCCEEDED else ""
+    return f"{names},{text},{tokens},{result.outcome},{field(result.error)},{details},{shown},"
 
 
 class Rows:
@@ -127,13 +129,13 @@ class Rows:
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}
 
-    def of_plain(self, first: int, n_items: int, answers: Sequence[Plain]) -> bytes:
-        """The rows of items first .. first + n_items. answers: successes, in request order."""
+    def of_plain(self, first: int, n_items: int, answers: Sequence[Plain], states: Sequence[AnswerState] | None) -> bytes:
+        """The rows of items first .. first + n_items. answers: successes, in request order; states: of each, None when all are complete."""
         names = "".join([answer[3] or "" for answer in answers]) + "".join({answer[2] or "" for answer in answers})
         if not names.isascii() or needs_quotes(names):
             answers = [(*answer[:2], bytewise(field(answer[2])), bytewise(field(answer[3])), *answer[4:]) for answer in answers]
         pieces: list[str] = []
-        add, middles, digits, request, end = pieces.append, self._middles, _DIGITS, 0, ""
+        add, middles, digits, request, end, state = pieces.append, self._middles, _DIGITS, 0, "", str(AnswerState.COMPLETE)
         for item, kind, cluster in self._items(first, n_items):
             for middle in middles[kind]:
                 custom_id, text, finish, request_id, n_in, n_out, cached, written, reasoning = answers[request]
@@ -142,11 +144,13 @@ class Rows:
                 if '"' in text:
                     text = text.replace('"', '""')
                 add(text if text.isascii() else bytewise(text))
+                if states is not None:
+                    state = states[request]
                 total = n_in + n_out
                 if total < _MOST_DIGITS and not (cached or written or reasoning):
-                    end = f'",{digits[n_in]},{digits[n_out]},{digits[total]},succeeded,,0,0,0,{cluster}\r\n'
+                    end = f'",{digits[n_in]},{digits[n_out]},{digits[total]},succeeded,,0,0,0,{state},{cluster}\r\n'
                 else:
-                    end = f'",{n_in},{n_out},{total},succeeded,,{cached},{written},{reasoning},{cluster}\r\n'
+                    end = f'",{n_in},{n_out},{total},succeeded,,{cached},{written},{reasoning},{state},{cluster}\r\n'
                 request += 1
         add(end)
         return "".join(pieces).encode("latin-1")

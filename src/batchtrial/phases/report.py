@@ -15,6 +15,7 @@ from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import config_hash
 from batchtrial.keys import digest
+from batchtrial.phases.accounts import account_blocks
 from batchtrial.phases.aggregate import aggregate, aggregate_problem, sealed
 from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
@@ -41,7 +42,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _verdict(tests)
     found += _results(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on})
-    found += _account(account)
+    found += _account(account, view.config.answers.strip_thinking)
     found += _examples(view, trial)
     found += _costs(costs, view)
     found += _provenance(view, trial, tests, costs)
@@ -77,7 +78,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
         Paragraph(
             f"Differences are treatment minus control, with {100 * (1 - level):g} % intervals; p is of the difference. Adjusted p: corrected "
             "within its family; (margin) where it is of the declared margin test. b / c: items that only the treatment, only the control got right "
-            "(or did). Lost: pairs left out because an answer never came."
+            "(or did). Lost: pairs left out because an answer never came or was none."
         )
     )
     for family, title in (
@@ -97,10 +98,11 @@ def _results(tests: dict[str, Any]) -> list[Block]:
 OUTCOMES: Final = ("requests", "succeeded", "errored", "expired", "cancelled", "missing")
 
 
-def _account(account: dict[str, Any]) -> list[Block]:
+def _account(account: dict[str, Any], strip_thinking: str | None) -> list[Block]:
     arms = {**account["arms"], "all": account["all"]}
     rows = tuple((stem, *(str(one[name]) for name in OUTCOMES)) for stem, one in arms.items())
     found: list[Block] = [Heading(2, "What became of the requests"), Grid(("arm", *OUTCOMES), rows)]
+    found += account_blocks(account, strip_thinking)
     odd = {kind: one for kind, one in account["odd_lines"].items() if one["count"]}
     if odd:
         found.append(Paragraph("Result lines that were odd: " + ", ".join(f"{one['count']} {kind}" for kind, one in odd.items()) + "."))

@@ -1,7 +1,8 @@
 """score: predictions in, scores per item and arm out.
 
 Writes per_item_scores.csv, one row per (item, condition, temperature) with the items in the run's order. Only answers are scored: a request that
-never succeeded is counted as lost and is no wrong answer. The samples of an item are averaged inside the item and condition.
+never succeeded, or whose answer was cut off, refused or is none, is counted as lost and is no wrong answer unless the plan says so. The samples of
+an item are averaged inside the item and condition.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate, chain, compress, pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -27,13 +28,16 @@ from batchtrial.phases.index import load_index
 from batchtrial.phases.measures import MEASURES, RATES, SCORE_COLUMNS
 from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
+from batchtrial.phases.rules import answer_rules
 from batchtrial.phases.sink import Sink, publishing
-from batchtrial.records import Outcome, Verdict
+from batchtrial.phases.told import WRONG, Told, lost_to, told, wrong
+from batchtrial.records import AnswerState, Verdict
 from batchtrial.scoring import OverlapRule, Scorer, Scores, scorer_for
+from batchtrial.scoring.standing import AnswerRules
 from batchtrial.sources import default_metric
 from batchtrial.state.files import PreparedManifest
 
-FORM: Final = 1
+FORM: Final = 2
 STAGE: Final = "scored"
 
 
@@ -68,7 +72,7 @@ def user_names(by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Que
             continue
         one = (
             pl.scan_csv(predictions, schema=schema())
-            .filter(pl.col("dataset") == name, pl.col("outcome") == Outcome.SUCCEEDED.value)
+            .filter(pl.col("dataset") == name, pl.col("answer_state") == AnswerState.COMPLETE.value)
             .head(1)
             .collect()
         )
@@ -93,6 +97,7 @@ class Desk:
     questions: Questions
     scorer_by_set: Mapping[str, Scorer]
     user: tuple[str, ...]
+    rules: AnswerRules
     predictions: Path
     arms: tuple[tuple[Arm, tuple[int, ...]], ...]  # with the bytes of predictions.csv between which the rows of each stretch of items stand
 
@@ -100,8 +105,8 @@ class Desk:
         """per_item_scores rows of a stretch of items: item by item, each with its arms in order."""
         begin = stretch * STRETCH
         items = self.index.slice(begin, STRETCH)
-        texts = [self._texts(number, stretch, items["item_id"]) for number in range(len(self.arms))]
-        scores = self._scores(begin, items["dataset"], texts)
+        told = [self._told(number, stretch, items["item_id"]) for number in range(len(self.arms))]
+        scores = self._scores(begin, items["dataset"], [one.texts for one in told])
         facts = items.select(
             pl.int_range(begin, begin + items.height).alias("place"),
             pl.concat_str("dataset", "item_id", separator="|").alias("item_key"),
@@ -112,21 +117,19 @@ class Desk:
         frames = [
             averaged(one, arm.samples, self.user)
             .hstack(facts)
+            .with_columns(lost_to(told[number].lost, arm.samples, items.height))
             .with_columns(pl.lit(number).alias("arm"), pl.lit(arm.condition).alias("condition"), pl.lit(arm.temp, dtype=pl.Float64).alias("temp"))
             for number, ((arm, _), one) in enumerate(zip(self.arms, scores, strict=True))
         ]
         return pl.concat(frames).sort("place", "arm").select(*SCORE_COLUMNS, *self.user)
 
-    def _texts(self, number: int, stretch: int, item_ids: pl.Series) -> list[str | None]:
-        """The arm's answers to the items of a stretch, in request order; None where a request did not succeed."""
+    def _told(self, number: int, stretch: int, item_ids: pl.Series) -> Told:
+        """The arm's answers to the items of a stretch, in request order."""
         arm, bounds = self.arms[number]
-        answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1], "item_id", "outcome", "response_text")
+        answers = read_stretch(self.predictions, bounds[stretch], bounds[stretch + 1], "item_id", "outcome", "answer_state", "response_text")
         if not answers["item_id"].gather_every(arm.samples).equals(item_ids):
             raise RunStateMissing("predictions.csv is not in the order of the index", where=arm.name, hint="run with --from_step parse")
-        texts: list[str | None] = answers.select(pl.when(pl.col("outcome") == Outcome.SUCCEEDED.value).then("response_text"))[
-            "response_text"
-        ].to_list()
-        return texts
+        return told(answers, self.rules)
 
     def _scores(self, begin: int, datasets: pl.Series, texts: Sequence[Sequence[str | None]]) -> list[Scores]:
         """Scores of every arm's answers to the items from `begin` on, in their order; of all arms together, since a scorer likes many at once."""
@@ -142,11 +145,14 @@ class Desk:
             there = [(np.array(numbers)[:, None] * n + (first + np.arange(n))).ravel().tolist() for first, n in zip(arm_begins, k, strict=False)]
             places = list(chain.from_iterable(there))
             asked = [answers[place] for place in places]
-            is_there = [text is not None for text in asked]
+            is_there = [text is not None and text is not WRONG for text in asked]
             # Of each arm the golds again, each once for every sample.
-            of_each = chain.from_iterable(golds if n == 1 else [gold for gold in golds for _ in range(n)] for n in k)
+            of_each = list(chain.from_iterable(golds if n == 1 else [gold for gold in golds for _ in range(n)] for n in k))
+            for place, text, gold in zip(places, asked, of_each, strict=True) if any(text is WRONG for text in asked) else ():
+                if text is WRONG:
+                    scores.numbers[:, place] = wrong(gold)
             places = list(compress(places, is_there))
-            found = scorer.score_all(list(compress(of_each, is_there)), [text for text in asked if text is not None])
+            found = scorer.score_all(list(compress(of_each, is_there)), [text for text in asked if text is not None and text is not WRONG])
             scores.numbers[:, places] = found.numbers
             for place, custom in zip(places, found.custom, strict=True) if self.user else ():
                 scores.custom[place] = custom
@@ -211,6 +217,7 @@ class Score:
         config = view.config
         names = metric_names(config, view.prepared)
         given = [FORM, parsed, view.prepared.sha256, view.build.index.sha256, names, config.metrics, config.unsupported.model_dump()]
+        given.append(asdict(answer_rules(config)))
         if config.answers.abstention_phrases:  # what earlier versions scored without it is still as asked for
             given.append(config.answers.abstention_phrases)
         return digest_of(given)
@@ -253,6 +260,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: pl.DataFrame, quest
         questions=questions,
         scorer_by_set=by_set,
         user=user_names(by_set, index, questions, layout.predictions),
+        rules=answer_rules(work.config),
         predictions=layout.predictions,
         arms=stretches(trial, json.loads(layout.account.read_bytes())["predictions"]),
     )

@@ -6,7 +6,7 @@ is exploratory and says so. Nothing here computes a statistic: `batchtrial.stats
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyses import dataset_meta
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.losses import Lost, load_losses, told
 from batchtrial.phases.tables import Cell, Kind, Table, load_tables
 from batchtrial.stats import (
     AnalysisPlan,
@@ -44,11 +45,12 @@ FAMILIES: Final = ("metrics", "datasets", "temperatures")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A cell with its comparison. secondary: the statistics beside it, as JSON."""
+    """A cell with its comparison. secondary: the statistics beside it, as JSON; lost: answers that were not scored, by arm and reason."""
 
     cell: Cell
     one: Comparison
     secondary: dict[str, Any]
+    lost: Lost
 
 
 def better_when_higher(metric: str, declared: Declared | None = None) -> bool:
@@ -147,8 +149,14 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     by_name = {one.name: one for one in plan.declared}
     wanted = list(cells(tables, declared_cells(config, trial)))
     made, findings = findings_of(config, tables, plan, wanted)
+    losses = load_losses(view, trial)
     compared = {
-        cell.name: Compared(cell=cell, one=made[cell.name], secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)))
+        cell.name: Compared(
+            cell=cell,
+            one=made[cell.name],
+            secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)),
+            lost=losses[cell.temp].of(tables[cell.temp], cell),
+        )
         for cell, _ in wanted
         if cell.name in made
     }
@@ -167,7 +175,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
             "missing": list(check.missing),
         },
         "run": None if shared is None else shared.record(config.stats.alpha),
-        "headline": None if headline is None else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentence(headline)},
+        "headline": None if headline is None else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": said(headline, compared)},
         "tests": [_test(j, compared[j.finding.name]) for j in judgements],
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
     }
@@ -186,6 +194,12 @@ def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
         return one
     decided = verdict(one.endpoint, one.standing, one.finding.estimate, difference_p=one.p_raw, margin_p=None, plan=plan)
     return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
+
+
+def said(judgement: Judgement, compared: Mapping[str, Compared]) -> str:
+    """The judgement's sentence, and which answers it rests without."""
+    lost = told(compared[judgement.finding.name].lost)
+    return f"{sentence(judgement)} Not scored: {lost}." if lost else sentence(judgement)
 
 
 def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool) -> Finding:
@@ -221,7 +235,7 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "is_claim": judgement.is_claim,
         "is_share": judgement.finding.is_share,
-        "sentence": sentence(judgement),
+        "sentence": said(judgement, {cell.name: compared}),
         "estimate": estimate_json(one.estimate),
         "test": test_json(one.test),
         "arms": {name: estimate_json(arm) for name, arm in one.arms.items()},
@@ -232,6 +246,7 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
             "only_control_missing": one.missing.only_control_missing,
             "both_missing": one.missing.both_missing,
             "p_missing": one.missing.test.p_value,
+            "lost_answers": compared.lost,
         },
         "n_clusters": one.n_clusters,
         "design_effect": one.design_effect,

@@ -51,7 +51,7 @@ _SORTED_AS_NUMBERS: Final = 64
 """Bytes of a key up to which it is."""
 _KEYS_AT_ONCE: Final = 1 << 16
 """Keys that are held as text and as numbers at one time."""
-NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "overlap"})
+NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "lost_to", "overlap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +124,23 @@ class Table:
         own: NDArray[np.bool_] = self.datasets == self.dataset_names.index(dataset)
         return own if mask is None else own & mask
 
+    def members_of(self, cell: Cell) -> NDArray[np.bool_] | None:
+        """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it."""
+        mask = self.members(cell.kind, cell.dataset)
+        column = COLUMNS.get(cell.metric, cell.metric)
+        if column in EVERY_ITEM_HAS or column not in self.scores:
+            return mask
+        control, treatment = self.scores[column]
+        defined: NDArray[np.bool_] = ~(np.isnan(control) & np.isnan(treatment))
+        return defined if mask is None else mask & defined
+
     def pick(self, cell: Cell) -> Paired | None:
         """The cell's pairs; None when no item has the metric. An item has it when it is defined for such a question, answered or not."""
         column = COLUMNS.get(cell.metric, cell.metric)
         if column not in self.scores:
             return None
         control, treatment = self.scores[column]
-        mask = self.members(cell.kind, cell.dataset)
-        if column not in EVERY_ITEM_HAS:
-            defined = ~(np.isnan(control) & np.isnan(treatment))
-            mask = defined if mask is None else mask & defined
+        mask = self.members_of(cell)
         clusters = self.clusters
         if mask is not None:
             control, treatment = control[mask], treatment[mask]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import msgspec
 
@@ -12,6 +14,42 @@ MAX_LINE_BYTES = 64 * 2**20
 """A longer line is cut here: it then fails to decode and is counted, and memory stays bounded."""
 
 SLOW_BYTES_PER_SECOND = 256
+
+MAX_DEPTH: Final = 200
+"""Levels of a line's JSON. How deep a parser gets depends on what called it: a bound of our own makes every reader say the same of a line."""
+
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}]', re.DOTALL)
+
+
+def is_too_deep(line: bytes) -> bool:
+    """Whether the line's JSON has more than MAX_DEPTH levels."""
+    return line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depths(line)[0] > MAX_DEPTH
+
+
+def _depths(line: bytes) -> tuple[int, int]:
+    """(deepest level, level at the end) of a JSON text; the first ends at MAX_DEPTH + 1 and then the second is not known."""
+    level = deepest = 0
+    for found in _BRACKETS.finditer(line):
+        char = found[0]
+        if char in b"[{":
+            level += 1
+            deepest = max(deepest, level)
+            if deepest > MAX_DEPTH:
+                break
+        elif char in b"]}":
+            level -= 1
+    return deepest, level
+
+
+def _is_whole(tail: bytes) -> bool:
+    """Whether a last line without an end is a whole JSON value; one too deep to be read is taken as it is, and counted by whoever reads it."""
+    if is_too_deep(tail):
+        return True
+    try:
+        msgspec.json.decode(tail, type=msgspec.Raw)
+    except ValueError:
+        return False
+    return True
 
 
 def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[bytes]:
@@ -33,10 +71,8 @@ def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> 
         size += len(rest)
     tail = b"".join(held)
     if tail and not tail.isspace():
-        try:
-            msgspec.json.decode(tail, type=msgspec.Raw)
-        except ValueError:
-            raise ProviderError("the download ended in the middle of a line", hint="it is fetched again on the next try", retryable=True) from None
+        if not _is_whole(tail):
+            raise ProviderError("the download ended in the middle of a line", hint="it is fetched again on the next try", retryable=True)
         yield tail.rstrip(b"\r") + b"\n"
 
 

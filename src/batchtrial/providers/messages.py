@@ -10,7 +10,8 @@ import msgspec
 
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import Plain
-from batchtrial.providers.results import clean, count, failure, load_object, parts_text, text_of
+from batchtrial.providers.finish import state_by_finish
+from batchtrial.providers.results import clean, count, failure, load_object, not_understood, parts_text, text_of
 from batchtrial.providers.rows import Count, checked, is_odd
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
@@ -115,17 +116,29 @@ def decode_line(line: bytes) -> RawResult:
 
 def _success(custom_id: str, message: object) -> RawResult:
     if not isinstance(message, dict):
-        return failure(custom_id, "the result has no message", None, None)
+        return not_understood(custom_id, "the result has no message", None, message)
     content = message.get("content")
     blocks = [block for block in content if isinstance(block, dict) and block.get("type") == "text"] if isinstance(content, list) else content
     reason = text_of(message.get("stop_reason"))
+    finish = None if reason is None else FINISH.get(reason, reason)
+    answer = parts_text(blocks)
+    kinds = {str(block.get("type")) for block in content if isinstance(block, dict)} if isinstance(content, list) else set()
+    if not answer and content is None and reason is None:
+        return not_understood(custom_id, "the message has no content", text_of(message.get("id")), message)
     return RawResult(
         custom_id=custom_id,
         outcome=Outcome.SUCCEEDED,
-        text=clean(parts_text(blocks)),
-        finish_reason=None if reason is None else FINISH.get(reason, reason),
+        text=clean(answer),
+        finish_reason=finish,
         request_id=text_of(message.get("id")),
         usage=usage_of(message.get("usage")),
+        state=state_by_finish(
+            finish,
+            has_text=bool(answer),
+            is_refusal=False,
+            has_tool_call=any(kind.endswith("tool_use") for kind in kinds),
+            has_thinking=bool(kinds & {"thinking", "redacted_thinking"}),
+        ),
     )
 
 

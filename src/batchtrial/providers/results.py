@@ -10,11 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from batchtrial.providers.lines import MAX_LINE_BYTES
-from batchtrial.records import BadLine, Outcome, RawResult, Request, Usage
+from batchtrial.providers.finish import state_by_finish
+from batchtrial.providers.lines import MAX_DEPTH, MAX_LINE_BYTES, is_too_deep
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request, Usage
 
 MAX_ID_CHARS = 128
 MAX_ERROR_CHARS = 2000
+EXCERPT_CHARS = 200
+MOST_DIGITS = 4000
 MAX_COUNT = 10**12
 """A token count beyond this is nonsense, and would not fit into a table's integers when added up."""
 
@@ -50,6 +53,34 @@ HOPELESS_CODES = frozenset(
 )
 HOPELESS_GRPC = frozenset({3, 5, 6, 7, 11, 12, 16})
 PASSING_STATUS = frozenset({408, 409, 425, 429})
+# Codes that name a fault that passes by itself. An error that came with status 200 is asked again only when its code is one of them.
+PASSING_CODES = frozenset(
+    {
+        "server_error",
+        "internal_error",
+        "internal_server_error",
+        "internal",
+        "api_error",
+        "overloaded",
+        "overloaded_error",
+        "engine_overloaded",
+        "rate_limit_exceeded",
+        "rate_limit_error",
+        "too_many_requests",
+        "resource_exhausted",
+        "unavailable",
+        "service_unavailable",
+        "unavailable_error",
+        "timeout",
+        "timeout_error",
+        "request_timeout",
+        "deadline_exceeded",
+        "aborted",
+    }
+)
+PASSING_GRPC = frozenset({4, 8, 10, 13, 14})
+THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""Where servers put what a model thought, beside the answer's text."""
 EXPIRED_CODES = frozenset({"batch_expired", "expired"})
 CANCELLED_CODES = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
 
@@ -66,8 +97,10 @@ def load_object(line: bytes) -> tuple[str, dict[str, Any]]:
         raise BadLine(f"line of {len(line)} bytes is over the bound of {MAX_LINE_BYTES}")
     if b"\x00" in line:
         raise BadLine("line holds a NUL byte")
+    if is_too_deep(line):
+        raise BadLine(f"nested more than {MAX_DEPTH} levels deep")
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = _loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadLine(f"not valid UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -84,43 +117,82 @@ def load_object(line: bytes) -> tuple[str, dict[str, Any]]:
     return custom_id, value
 
 
+def _loads(text: str) -> Any:
+    """The JSON value; a whole number with more digits than Python reads is infinite, as it is where JSON has only floats."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < MOST_DIGITS else float(digits))
+
+
 def decode_line(line: bytes) -> RawResult:
     """Any result line of OpenAI's family, flat or wrapped, success or error. Raises BadLine."""
     custom_id, value = load_object(line)
     response = value.get("response")
     if response is None and ("choices" in value or "output" in value):
         response = value
+    if isinstance(response, int | float) and not isinstance(response, bool):
+        raise BadLine("the response is a number")
     reply: Mapping[str, Any] = response if isinstance(response, dict) else {}
     request_id = text_of(reply.get("request_id")) or text_of(reply.get("id")) or text_of(value.get("id"))
     status = count(reply.get("status_code"))
     wrapped = "status_code" in reply or "body" in reply
-    body = reply.get("body") if wrapped else reply
+    body = _unwrapped(reply.get("body") if wrapped else reply)
     if value.get("error"):
         return failure(custom_id, value["error"], status, request_id)
-    if not isinstance(body, dict) or (status is not None and not 200 <= status < 300):
+    if status is not None and not 200 <= status < 300:
         fault = body.get("error", body) if isinstance(body, dict) else body
         return failure(custom_id, fault, status, request_id)
-    if body.get("error") or not (body.get("choices") or body.get("output")):
-        return failure(custom_id, body.get("error"), status, request_id)
+    if isinstance(body, dict) and body.get("error"):
+        return failure(custom_id, body["error"], status, request_id)
+    if status is None and not body:
+        return failure(custom_id, None, None, request_id)
+    if isinstance(body, dict) and body.get("object") == "error":
+        return failure(custom_id, body, status, request_id)
+    if not isinstance(body, dict) or not (body.get("choices") or body.get("output")):
+        return not_understood(custom_id, "an answer without choices", request_id, body)
     return _success(custom_id, body, request_id)
+
+
+def _unwrapped(body: object) -> object:
+    """The body, also when it came as JSON inside a text, as one server sends it."""
+    if not isinstance(body, str):
+        return body
+    if is_too_deep(body.encode("utf-8", "replace")):
+        return body
+    try:
+        return _loads(body)
+    except (ValueError, RecursionError):
+        return body
+
+
+def not_understood(custom_id: str, why: str, request_id: str | None, body: object) -> RawResult:
+    """The record of an answer that the provider calls a success and that cannot be read: it may have been billed, and is not asked for again."""
+    usage = usage_of(body.get("usage")) if isinstance(body, dict) else None
+    shown = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    error = clean(f"not_understood: {why}: {shown[:EXCERPT_CHARS]}")
+    state = AnswerState.NOT_UNDERSTOOD
+    return RawResult(custom_id=custom_id, outcome=Outcome.SUCCEEDED, request_id=request_id, usage=usage, error=error, retryable=False, state=state)
 
 
 def _success(custom_id: str, body: Mapping[str, Any], request_id: str | None) -> RawResult:
     if body.get("choices"):
         first = body["choices"][0] if isinstance(body["choices"], list) else None
-        message = first.get("message") if isinstance(first, dict) else None
-        if not isinstance(first, dict) or not isinstance(message, dict):
-            return failure(custom_id, "the response has no message", None, request_id)
-        answer = parts_text(message.get("content")) or text_of(message.get("refusal")) or ""
+        if not isinstance(first, dict):
+            return not_understood(custom_id, "the response has no message", request_id, body)
+        message, legacy = first.get("message"), first.get("text")
+        if not isinstance(message, dict):
+            if not isinstance(legacy, str):
+                return not_understood(custom_id, "the response has no message", request_id, body)
+            message = {"content": legacy}  # as the older completions endpoint has it
         finish = text_of(first.get("finish_reason"))
+        answer, state = _of_message(message, finish)
     else:
         status = body.get("status")
         if status in ("failed", "cancelled"):
             return failure(custom_id, {"code": status, "message": f"the response is {status}"}, None, request_id)
-        output = body["output"] if isinstance(body["output"], list) else []
-        messages = [item.get("content") for item in output if isinstance(item, dict) and item.get("type") == "message"]
-        answer = "".join(parts_text(content) for content in messages)
         finish = _responses_finish(body)
+        answer, state = _of_output(body["output"] if isinstance(body["output"], list) else [], finish)
     return RawResult(
         custom_id=custom_id,
         outcome=Outcome.SUCCEEDED,
@@ -128,7 +200,39 @@ def _success(custom_id: str, body: Mapping[str, Any], request_id: str | None) ->
         finish_reason=finish,
         request_id=request_id,
         usage=usage_of(body.get("usage")),
+        state=state,
     )
+
+
+def _of_message(message: Mapping[str, Any], finish: str | None) -> tuple[str, AnswerState]:
+    """Text and state of a chat message."""
+    content, refusal = parts_text(message.get("content")), text_of(message.get("refusal"))
+    return content or refusal or "", state_by_finish(
+        finish,
+        has_text=bool(content),
+        is_refusal=bool(refusal) or has_part(message.get("content"), "refusal"),
+        has_tool_call=bool(message.get("tool_calls") or message.get("function_call")),
+        has_thinking=any(bool(message.get(name)) for name in THINKING_FIELDS),
+    )
+
+
+def _of_output(output: list[Any], finish: str | None) -> tuple[str, AnswerState]:
+    """Text and state of the output items of a response."""
+    items = [item for item in output if isinstance(item, dict)]
+    messages = [item.get("content") for item in items if item.get("type") == "message"]
+    answer = "".join(parts_text(content) for content in messages)
+    return answer, state_by_finish(
+        finish,
+        has_text=bool(answer),
+        is_refusal=any(has_part(content, "refusal") for content in messages),
+        has_tool_call=any(str(item.get("type")).endswith("_call") for item in items),
+        has_thinking=any(item.get("type") == "reasoning" for item in items),
+    )
+
+
+def has_part(content: object, kind: str) -> bool:
+    """Whether a list of parts has one of this type."""
+    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == kind for part in content)
 
 
 def _responses_finish(body: Mapping[str, Any]) -> str | None:
@@ -146,7 +250,7 @@ def failure(custom_id: str, fault: object, status: int | None, request_id: str |
     message = ""
     if isinstance(fault, dict):
         code = fault.get("code") if fault.get("code") is not None else fault.get("type")
-        message = str(fault.get("message") or "")
+        message = _words(fault)
     elif fault:
         message = str(fault)
     word = str(code).lower() if code is not None else ""
@@ -162,8 +266,32 @@ def failure(custom_id: str, fault: object, status: int | None, request_id: str |
         outcome=outcome,
         error=clean(f"{shown}: {message or 'the line has neither an answer nor a reason'}")[:MAX_ERROR_CHARS],
         request_id=request_id,
-        retryable=outcome is not Outcome.ERRORED or not _is_hopeless(code, kind, status),
+        retryable=outcome is not Outcome.ERRORED or _is_worth_another_try(code, kind, status),
     )
+
+
+def _words(fault: Mapping[str, Any]) -> str:
+    """What the server says in an error object: its message, or what stands where some servers have it, or the object itself."""
+    told = next((fault[name] for name in ("message", "detail", "error", "reason") if fault.get(name)), None)
+    if told is None and not (fault.keys() - {"code", "type"}):
+        return ""
+    told = fault if told is None else told
+    return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)
+
+
+def _is_worth_another_try(code: object, kind: object, status: int | None) -> bool:
+    if status is not None and 200 <= status < 300:
+        return _is_passing(code, kind)
+    return not _is_hopeless(code, kind, status)
+
+
+def _is_passing(code: object, kind: object) -> bool:
+    """Whether the code itself says that the fault passes: the provider called the row a success, and may have billed it."""
+    number = count(code)
+    if number is not None:
+        return number in PASSING_STATUS or number >= 500 or number in PASSING_GRPC
+    words = [str(word).lower() for word in (code, kind) if word is not None]
+    return any(word in PASSING_CODES for word in words) and not any(word in HOPELESS_CODES for word in words)
 
 
 def _is_hopeless(code: object, kind: object, status: int | None) -> bool:

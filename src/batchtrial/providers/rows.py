@@ -13,8 +13,10 @@ from typing import Annotated
 import msgspec
 
 from batchtrial.providers.base import Plain
+from batchtrial.providers.finish import state_of_text
+from batchtrial.providers.lines import MAX_DEPTH, is_too_deep
 from batchtrial.providers.results import MAX_COUNT, MAX_ID_CHARS
-from batchtrial.records import Outcome, RawResult, Usage
+from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 Pick = Callable[[bytes], Plain | None]
 Careful = Callable[[bytes], RawResult]
@@ -41,6 +43,7 @@ class _ChatUsage(msgspec.Struct, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     content: str
+    refusal: None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -115,9 +118,11 @@ _chat = msgspec.json.Decoder(_ChatLine).decode
 
 
 def checked(line: bytes) -> bytes:
-    """The same line. Raises UnicodeDecodeError when it is not UTF-8: msgspec looks only at the texts that it keeps."""
+    """The same line. Raises ValueError when it is not UTF-8, or nested too deeply: msgspec looks only at what it keeps."""
     if not line.isascii():
         line.decode()
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and is_too_deep(line):
+        raise ValueError("nested too deeply")
     return line
 
 
@@ -138,7 +143,7 @@ def pick_flat(line: bytes) -> Plain | None:
     """A plain success line of the flat shape (Fireworks), or None."""
     try:
         seen = _flat(checked(line))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _chat_plain(seen.custom_id, seen.response, seen.response.id)
 
@@ -147,7 +152,7 @@ def pick_chat(line: bytes) -> Plain | None:
     """A plain success line of `/v1/chat/completions` in OpenAI's wrapper, or None."""
     try:
         seen = _chat(checked(line))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     reply = seen.response
     return _chat_plain(seen.custom_id, reply.body, reply.request_id) if reply.status_code == 200 else None
@@ -178,7 +183,7 @@ def pick_responses(line: bytes) -> Plain | None:
     """A plain success line of `/v1/responses`, or None: one message of one text, completed."""
     try:
         seen = _responses(checked(line))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     custom_id, reply, body = seen.custom_id, seen.response, seen.response.body
     messages = [item for item in body.output if item.type == "message"]
@@ -209,8 +214,7 @@ def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
     plain: list[Plain] = []
     try:
         for line in lines:
-            if not line.isascii():
-                line.decode()
+            checked(line)
         for seen in map(_flat, lines):
             body = seen.response
             choice, usage, request_id = body.choices[0], body.usage, body.id
@@ -230,7 +234,7 @@ def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
                     0 if after is None else after.reasoning_tokens or 0,
                 )
             )
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         return None
     ids = [row[0] for row in plain]
     names = "".join([*ids, *[row[3] or "" for row in plain], *{row[2] or "" for row in plain}])
@@ -251,7 +255,16 @@ def plain_lines(lines: Sequence[bytes], pick: Pick) -> list[Plain] | None:
 
 
 def one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
-    """One line as a record. Raises BadLine."""
+    """One line as a record. Raises BadLine, and nothing else whatever the line holds: a run that was paid for must not end at one line."""
+    try:
+        return _one(line, pick, careful)
+    except (BadLine, MemoryError):
+        raise
+    except Exception as error:  # of a reader, about this line alone: it is counted and kept where it is
+        raise BadLine(f"cannot be read: {type(error).__name__}") from error
+
+
+def _one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
     plain = pick(line)
     if plain is None:
         return careful(line)
@@ -263,4 +276,5 @@ def one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
         finish_reason=finish_reason,
         request_id=request_id,
         usage=Usage(input_tokens=n_in, output_tokens=n_out, cached_tokens=cached, cache_write_tokens=written, reasoning_tokens=reasoning),
+        state=state_of_text(finish_reason),
     )

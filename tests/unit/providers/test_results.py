@@ -232,7 +232,6 @@ def test_line_separators_and_markup_in_an_answer_stay_as_they_are(name: str) -> 
         (wrapped({"error": {"message": "m", "code": "model_not_found"}}, 404), Outcome.ERRORED, False, "model_not_found: m"),
         (wrapped({}, 503), Outcome.ERRORED, True, "HTTP 503: the line has neither an answer nor a reason"),
         (wrapped(None, 0), Outcome.ERRORED, True, "no_code: the line has neither an answer nor a reason"),
-        (wrapped({"choices": []}), Outcome.ERRORED, True, "no_code: the line has neither an answer nor a reason"),
         ({"custom_id": "a"}, Outcome.ERRORED, True, "no_code: the line has neither an answer nor a reason"),
         (wrapped({**RESPONSES, "status": "failed", "error": {"code": "server_error", "message": "m"}}), Outcome.ERRORED, True, "server_error: m"),
         (wrapped({**RESPONSES, "status": "cancelled"}), Outcome.CANCELLED, True, "cancelled: the response is cancelled"),
@@ -324,7 +323,6 @@ class TestAnthropic:
             ),
             ({"type": "errored", "error": {"type": "api_error", "message": "m"}}, Outcome.ERRORED, True, "api_error: m"),
             ({"type": "errored"}, Outcome.ERRORED, True, "no_code"),
-            ({"type": "succeeded"}, Outcome.ERRORED, True, "no_code"),
         ],
     )
     def test_rows_that_did_not_succeed(self, result: dict[str, Any], outcome: Outcome, retryable: bool, error: str) -> None:

@@ -1,0 +1,78 @@
+"""Which line is the answer to a request: the one rule by which lines are counted, parsed and exported.
+
+Over attempts: the first answer, else the first success that nobody can read, else what the last attempt says, which is "no line" for a request that
+it asked and that has none. Within an attempt: an answer before an unreadable success before a failure, then the smallest by code, message, request id
+and text; so the order in which lines came decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from batchtrial.records import AnswerState, Outcome, RawResult
+
+Rank = tuple[int, str, str, str, str]
+
+
+class Said(NamedTuple):
+    """What a line, or the lack of one, says of a request."""
+
+    outcome: Outcome
+    is_understood: bool = True
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    text: str = ""
+    retryable: bool = True
+
+    @property
+    def is_success(self) -> bool:
+        return self.outcome is Outcome.SUCCEEDED
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is a success that can be read."""
+        return self.is_success and self.is_understood
+
+    @property
+    def rank(self) -> Rank:
+        """Place among the lines of one attempt for one request: the smallest is the answer."""
+        return _level(self.outcome, self.is_understood), self.code, self.message, self.request_id, self.text
+
+    @property
+    def reason(self) -> str:
+        """Outcome, code and message, as people are told."""
+        if self.is_success:
+            return f"{self.code}: {self.message}"
+        why = f"{self.code}: {self.message}" if self.code and self.message else self.code or self.message
+        return f"{self.outcome}: {why}" if why and self.code != self.outcome else why or str(self.outcome)
+
+
+_ANSWERED = Said(outcome=Outcome.SUCCEEDED)
+
+
+def said(result: RawResult) -> Said:
+    """Of one line. An answer that is understood needs no more than that: nothing takes its place, so its text is not kept."""
+    if result.outcome is Outcome.SUCCEEDED and result.state is not AnswerState.NOT_UNDERSTOOD:
+        return _ANSWERED
+    code, _, message = (result.error or "").partition(": ")
+    is_understood = result.state is not AnswerState.NOT_UNDERSTOOD
+    return Said(result.outcome, is_understood, code, message, result.request_id or "", result.text or "", result.retryable)
+
+
+def rank(result: RawResult) -> Rank:
+    """Place of a line among those of one attempt for one request, in full: which of two answers is taken, too."""
+    code, _, message = (result.error or "").partition(": ")
+    level = _level(result.outcome, result.state is not AnswerState.NOT_UNDERSTOOD)
+    return level, code, message, result.request_id or "", result.text or ""
+
+
+def takes_over(before: Said | None, now: Said) -> bool:
+    """Whether a later attempt's word replaces what the attempts before it said of the request."""
+    if before is None or not before.is_success:
+        return True
+    return not before.is_answer and now.is_answer
+
+
+def _level(outcome: Outcome, is_understood: bool) -> int:
+    return (0 if is_understood else 1) if outcome is Outcome.SUCCEEDED else 2

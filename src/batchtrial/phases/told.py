@@ -1,0 +1,78 @@
+"""What of predictions.csv is scored: the text of each answer, and why there is none, by the declared rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from batchtrial.records import AnswerState, Outcome
+from batchtrial.scoring import Gold
+from batchtrial.scoring.standing import AnswerRules
+
+
+class _Wrong(str):
+    """Of a type of its own, so that no answer of a model can be taken for it."""
+
+    __slots__ = ()
+
+
+WRONG: Final = _Wrong("")
+"""Stands in the place of an answer that is declared to count as wrong."""
+_MAY_HOLD_MARKS: Final = r"[<\[◁]"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Answers in request order. texts: what is scored, None where nothing is; lost: place -> why nothing is."""
+
+    texts: list[str | None]
+    lost: Mapping[int, str]
+
+
+def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:
+    """Of rows of predictions.csv. answers: columns outcome, answer_state, response_text."""
+    is_plain = (pl.col("outcome") == Outcome.SUCCEEDED.value) & (pl.col("answer_state") == AnswerState.COMPLETE.value)
+    needs_rules = pl.lit(True) if rules.strip_thinking not in ("auto", "off") else pl.col("response_text").str.contains(_MAY_HOLD_MARKS)
+    found = answers.select(
+        pl.when(is_plain).then("response_text").alias("text"), (~is_plain.fill_null(False) | needs_rules.fill_null(True)).alias("is_odd")
+    )
+    texts: list[str | None] = found["text"].to_list()
+    lost: dict[int, str] = {}
+    places = found["is_odd"].arg_true()
+    rows = answers.select("outcome", "answer_state", "response_text")[places]
+    for place, (outcome, state, text) in zip(places.to_list(), rows.iter_rows(), strict=True):
+        if outcome != Outcome.SUCCEEDED:
+            texts[place], lost[place] = None, outcome
+            continue
+        treated, answer = rules.scored(AnswerState(state), text or "")
+        texts[place] = None if treated == "lost" else WRONG if treated == "wrong" else answer
+        if treated == "lost":
+            lost[place] = state
+    return Told(texts, lost)
+
+
+def wrong(gold: Gold) -> tuple[float, ...]:
+    """Numbers of Scores of an answer that counts as wrong: neither right nor an abstention; there is no text to look for in the passage."""
+    nan = float("nan")
+    return 0.0, 0.0, 0.0, 1.0 if gold.golds is None else nan, nan, nan
+
+
+def lost_to(lost: Mapping[int, str], samples: int, n_items: int) -> pl.Series:
+    """Column `lost_to`: for each item why samples were lost, with how many, as `cut:2 errored:1`; null where none was."""
+    by_item: dict[int, Counter[str]] = {}
+    for place, why in lost.items():
+        by_item.setdefault(place // samples, Counter())[why] += 1
+    shown: list[str | None] = [None] * n_items
+    for item, counts in by_item.items():
+        shown[item] = " ".join(f"{why}:{n}" for why, n in sorted(counts.items()))
+    return pl.Series("lost_to", shown, dtype=pl.String)
+
+
+def read_lost(shown: str) -> Counter[str]:
+    """The counts of a value of the column."""
+    parts = (part.rpartition(":") for part in shown.split())
+    return Counter({why: int(n) for why, _, n in parts})

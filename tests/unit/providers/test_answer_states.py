@@ -1,0 +1,297 @@
+"""What every wire says of an answer: whole, cut off, refused, withheld, a call, empty, only thoughts, or nothing that can be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from batchtrial.errors import ProviderError
+from batchtrial.providers import messages, results
+from batchtrial.providers.finish import is_known, state_of_text
+from batchtrial.providers.lines import MAX_DEPTH, split_lines
+from batchtrial.providers.rows import Careful, Pick, one, pick_chat, pick_flat, pick_responses, plain_flat, plain_lines
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
+
+S = AnswerState
+USAGE = {"prompt_tokens": 20, "completion_tokens": 64, "total_tokens": 84}
+READERS: dict[str, tuple[Pick, Careful]] = {
+    "flat": (pick_flat, results.decode_line),
+    "chat": (pick_chat, results.decode_line),
+    "responses": (pick_responses, results.decode_line),
+    "messages": (messages.pick, messages.decode_line),
+}
+
+
+def chat(message: dict[str, Any], finish: str | None = "stop") -> dict[str, Any]:
+    return {"id": "c1", "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}], "usage": USAGE}
+
+
+def flat(body: Any) -> bytes:
+    return json.dumps({"custom_id": "a", "response": body}).encode()
+
+
+def wrapped(body: Any, status: int = 200) -> bytes:
+    return json.dumps({"custom_id": "a", "response": {"status_code": status, "request_id": "r", "body": body}, "error": None}).encode()
+
+
+def response(output: list[dict[str, Any]], status: str = "completed", reason: str | None = None) -> bytes:
+    usage = {"input_tokens": 20, "output_tokens": 64}
+    details = None if reason is None else {"reason": reason}
+    return wrapped({"id": "resp_1", "status": status, "incomplete_details": details, "error": None, "output": output, "usage": usage})
+
+
+def message(blocks: list[dict[str, Any]], stop: str | None = "end_turn") -> bytes:
+    usage = {"input_tokens": 20, "output_tokens": 64}
+    told = {"id": "m1", "type": "message", "content": blocks, "stop_reason": stop, "usage": usage}
+    return json.dumps({"custom_id": "a", "result": {"type": "succeeded", "message": told}}).encode()
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
+def says(words: str) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": words}]}
+
+
+CALL = [{"id": "t1", "type": "function", "function": {"name": "search", "arguments": "{}"}}]
+CHAT: list[tuple[dict[str, Any], str | None, AnswerState, str]] = [
+    ({"content": "Rome"}, "stop", S.COMPLETE, "Rome"),
+    ({"content": "Rome"}, None, S.COMPLETE, "Rome"),
+    ({"content": "Rome"}, "eos_token", S.COMPLETE, "Rome"),
+    ({"content": "Rome"}, "a word of tomorrow", S.COMPLETE, "Rome"),
+    ({"content": "Rome is the ca"}, "length", S.CUT, "Rome is the ca"),
+    ({"content": "Rome is the ca"}, "MAX_TOKENS", S.CUT, "Rome is the ca"),
+    ({"content": "Rome is the ca"}, "abort", S.CUT, "Rome is the ca"),
+    ({"content": None, "reasoning_content": "hmm, the passage"}, "length", S.CUT, ""),
+    ({"content": "", "reasoning": "hmm"}, "length", S.CUT, ""),
+    ({"content": None, "reasoning_content": "hmm"}, "stop", S.UNFINISHED_THINKING, ""),
+    ({"content": ""}, "content_filter", S.FILTERED, ""),
+    ({"content": "Half a thou"}, "content_filter", S.FILTERED, "Half a thou"),
+    ({"content": ""}, "SAFETY", S.FILTERED, ""),
+    ({"content": None, "refusal": "I can't help with that."}, "stop", S.REFUSED, "I can't help with that."),
+    ({"content": "No.", "refusal": "I can't help with that."}, "stop", S.REFUSED, "No."),
+    ({"content": [{"type": "refusal", "refusal": "No."}]}, "stop", S.REFUSED, "No."),
+    ({"content": None, "tool_calls": CALL}, "tool_calls", S.TOOL_CALL, ""),
+    ({"content": "I will look.", "tool_calls": CALL}, "tool_calls", S.TOOL_CALL, "I will look."),
+    ({"content": "", "tool_calls": CALL}, "stop", S.TOOL_CALL, ""),
+    ({"content": None, "function_call": {"name": "f"}}, "function_call", S.TOOL_CALL, ""),
+    ({"content": ""}, "stop", S.EMPTY, ""),
+    ({"content": None}, "stop", S.EMPTY, ""),
+]
+
+
+@pytest.mark.parametrize("wrap", [flat, wrapped])
+@pytest.mark.parametrize(("told", "finish", "state", "words"), CHAT)
+def test_chat_completions(wrap: Callable[[Any], bytes], told: dict[str, Any], finish: str | None, state: AnswerState, words: str) -> None:
+    raw = wrap(chat(told, finish))
+    pick = pick_flat if wrap is flat else pick_chat
+    result = one(raw, pick, results.decode_line)
+    assert (result.outcome, result.state, result.text) == (Outcome.SUCCEEDED, state, words)
+    assert result == results.decode_line(raw), "both readers say the same"
+    plain = plain_lines([raw], pick)
+    if plain is not None:
+        assert state_of_text(plain[0][2]) is state
+
+
+@pytest.mark.parametrize(
+    ("raw", "state", "words"),
+    [
+        (response([says("Rome")]), S.COMPLETE, "Rome"),
+        (response([{"type": "reasoning", "summary": []}, says("Rome")]), S.COMPLETE, "Rome"),
+        (response([says("Rome is the")], "incomplete", "max_output_tokens"), S.CUT, "Rome is the"),
+        (response([{"type": "reasoning", "summary": []}], "incomplete", "max_output_tokens"), S.CUT, ""),
+        (response([says("Rome is")], "incomplete", "content_filter"), S.FILTERED, "Rome is"),
+        (response([{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}]), S.REFUSED, "No."),
+        (response([{"type": "function_call", "name": "f", "arguments": "{}"}]), S.TOOL_CALL, ""),
+        (response([{"type": "reasoning", "summary": []}]), S.UNFINISHED_THINKING, ""),
+        (response([says("")]), S.EMPTY, ""),
+        (response([says("Rome")], "in_progress"), S.CUT, "Rome"),
+    ],
+)
+def test_responses(raw: bytes, state: AnswerState, words: str) -> None:
+    result = one(raw, pick_responses, results.decode_line)
+    assert (result.outcome, result.state, result.text) == (Outcome.SUCCEEDED, state, words)
+    assert result == results.decode_line(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "state", "words"),
+    [
+        (message([text("Rome")]), S.COMPLETE, "Rome"),
+        (message([{"type": "thinking", "thinking": "hmm"}, text("Rome")]), S.COMPLETE, "Rome"),
+        (message([text("Rome is the")], "max_tokens"), S.CUT, "Rome is the"),
+        (message([text("Rome is the")], "model_context_window_exceeded"), S.CUT, "Rome is the"),
+        (message([{"type": "thinking", "thinking": "hmm"}], "max_tokens"), S.CUT, ""),
+        (message([{"type": "thinking", "thinking": "hmm"}]), S.UNFINISHED_THINKING, ""),
+        (message([text("I cannot")], "refusal"), S.REFUSED, "I cannot"),
+        (message([], "refusal"), S.REFUSED, ""),
+        (message([{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "tool_use"), S.TOOL_CALL, ""),
+        (message([text("Let me look")], "pause_turn"), S.TOOL_CALL, "Let me look"),
+        (message([]), S.EMPTY, ""),
+    ],
+)
+def test_messages(raw: bytes, state: AnswerState, words: str) -> None:
+    result = one(raw, messages.pick, messages.decode_line)
+    assert (result.outcome, result.state, result.text) == (Outcome.SUCCEEDED, state, words)
+    assert result == messages.decode_line(raw)
+
+
+def test_a_word_that_nobody_knows_is_known_to_be_unknown() -> None:
+    assert is_known("STOP")
+    assert not is_known("a word of tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        ({"id": "c", "choices": [], "usage": USAGE}, 64),
+        ({"id": "c", "object": "chat.completion"}, None),
+        ({"choices": [{"index": 0, "finish_reason": "stop"}]}, None),
+        ({"choices": "Rome"}, None),
+        ("no JSON at all", None),
+        ([1, 2], None),
+        (None, None),
+    ],
+)
+def test_a_success_that_nobody_can_read_is_kept_and_not_asked_for_again(body: Any, usage: int | None) -> None:
+    result = results.decode_line(wrapped(body))
+    assert (result.outcome, result.state, result.retryable, result.text) == (Outcome.SUCCEEDED, S.NOT_UNDERSTOOD, False, None)
+    assert (result.error or "").startswith("not_understood: ")
+    assert (result.usage and result.usage.output_tokens) == usage
+
+
+@pytest.mark.parametrize("told", [None, 5, {"id": "m"}])
+def test_a_message_that_nobody_can_read_is_kept_and_not_asked_for_again(told: Any) -> None:
+    raw = json.dumps({"custom_id": "a", "result": {"type": "succeeded", "message": told}}).encode()
+    result = one(raw, messages.pick, messages.decode_line)
+    assert (result.outcome, result.state, result.retryable) == (Outcome.SUCCEEDED, S.NOT_UNDERSTOOD, False)
+
+
+@pytest.mark.parametrize("told", [CHAT[0], CHAT[4], CHAT[7]])
+def test_a_body_that_is_json_in_a_text_is_read(told: tuple[dict[str, Any], str | None, AnswerState, str]) -> None:
+    answer, finish, state, words = told
+    raw = wrapped(json.dumps(chat(answer, finish)))
+    result = one(raw, pick_chat, results.decode_line)
+    assert (result.outcome, result.state, result.text) == (Outcome.SUCCEEDED, state, words)
+    failed = results.decode_line(wrapped(json.dumps({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}), 429))
+    assert (failed.outcome, failed.error, failed.retryable) == (Outcome.ERRORED, "rate_limit_exceeded: slow down", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "retryable"),
+    [
+        ({"error": {"message": "model is overloaded", "type": "server_error", "code": "overloaded"}}, "overloaded: model is overloaded", True),
+        ({"error": {"message": "busy", "type": "server_error"}}, "server_error: busy", True),
+        ({"error": {"message": "busy", "code": 503}}, "503: busy", True),
+        ({"error": "unexpected EOF"}, "no_code: unexpected EOF", False),
+        ({"error": {"message": "something"}}, "no_code: something", False),
+        ({"error": {"message": "no such model", "code": "model_not_found", "type": "server_error"}}, "model_not_found: no such model", False),
+        ({"object": "error", "message": "System role not supported", "code": 400}, "400: System role not supported", False),
+    ],
+)
+def test_an_error_that_came_as_a_success_keeps_the_servers_words(body: Any, error: str, retryable: bool) -> None:
+    result = results.decode_line(wrapped(body))
+    assert (result.outcome, result.error, result.retryable) == (Outcome.ERRORED, error, retryable)
+
+
+def test_an_error_without_a_message_shows_what_the_server_sent() -> None:
+    fault = {"detail": [{"loc": ["body", "top_k"], "msg": "extra fields not permitted"}]}
+    assert "extra fields not permitted" in (results.decode_line(wrapped(fault, 422)).error or "")
+
+
+GOOD: dict[str, bytes] = {
+    "flat": flat(chat({"content": "Rome"})),
+    "chat": wrapped(chat({"content": "Rome"})),
+    "responses": response([says("Rome")]),
+    "messages": message([text("Rome")]),
+}
+
+
+def beside(line: bytes, value: bytes) -> bytes:
+    """The line with a field that nobody reads."""
+    return b'{"x":' + value + b"," + line[1:]
+
+
+def nested(levels: int, begin: bytes = b"[", end: bytes = b"]") -> bytes:
+    return begin * levels + b"1" + end * levels
+
+
+def read(name: str, line: bytes) -> RawResult | str:
+    """What every way of reading the line says: they agree."""
+    pick, careful = READERS[name]
+    try:
+        told: RawResult | str = one(line, pick, careful)
+    except BadLine as error:
+        told = str(error)
+    plain = plain_lines([line], pick)
+    if pick is pick_flat:
+        assert plain_flat([line]) == plain
+    if isinstance(told, str):
+        assert plain is None
+        with pytest.raises(BadLine):
+            careful(line)
+    else:
+        assert careful(line) == told
+    return told
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("levels", [1_000, 100_000])
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_line_nested_without_end_is_a_bad_line_in_every_codec(name: str, levels: int, begin: bytes, end: bytes) -> None:
+    told = read(name, beside(GOOD[name], nested(levels, begin, end)))
+    assert isinstance(told, str)
+    assert "nested" in told
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_bound_is_one_number_for_every_reader(name: str) -> None:
+    assert isinstance(read(name, beside(GOOD[name], nested(MAX_DEPTH - 1))), RawResult)
+    assert isinstance(read(name, beside(GOOD[name], nested(MAX_DEPTH))), str)
+    quoted = json.dumps("[" * 5_000 + '"\\').encode()
+    assert isinstance(read(name, beside(GOOD[name], quoted)), RawResult), "brackets of a text are no levels"
+    assert isinstance(read(name, beside(GOOD[name], b"[" + b"[]," * 5_000 + b"1]")), RawResult), "nor are brackets side by side"
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("value", [b"9" * 5_000, b"-" + b"9" * 50_000, b"1e400", b"1.5e-400", b"0." + b"1" * 9_000])
+def test_huge_numbers_where_nobody_looks_change_nothing(name: str, value: bytes) -> None:
+    told = read(name, beside(GOOD[name], value))
+    assert isinstance(told, RawResult)
+    assert told.text == "Rome"
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b'"\\ud800"', b'"\xff"', b"tru", b"01", b'"a\x01b"'])
+def test_what_is_hardly_json_is_read_alike_by_all(name: str, value: bytes) -> None:
+    read(name, beside(GOOD[name], value))
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("value", [b"9" * 5_000, b"1e400", b"NaN", b"-1", b'"12"', b"[[1]]"])
+def test_odd_token_counts_are_no_counts_and_end_nothing(name: str, value: bytes) -> None:
+    line = GOOD[name].replace(b": 64", b": " + value)
+    assert line != GOOD[name]
+    read(name, line)
+
+
+def test_the_splitter_of_lines_lets_a_deep_last_line_through_whole_or_not() -> None:
+    deep = beside(GOOD["flat"], nested(100_000))
+    assert list(split_lines([deep])) == [deep + b"\n"]
+    with pytest.raises(ProviderError):
+        list(split_lines([GOOD["flat"], b"\n", GOOD["flat"][:-5]]))
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_whatever_a_reader_raises_is_a_bad_line(name: str) -> None:
+    pick, _ = READERS[name]
+
+    def broken(line: bytes) -> RawResult:
+        raise ZeroDivisionError(line)
+
+    with pytest.raises(BadLine, match="ZeroDivisionError"):
+        one(b"{}", pick, broken)
