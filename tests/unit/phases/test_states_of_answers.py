@@ -92,7 +92,8 @@ def test_what_is_no_answer_is_lost_counted_and_named(tmp_path: Path, state: str,
         assert [row["answer_state"] for row in rows(w) if row["condition"] == "treatment"].count(state) == n
         assert {row["outcome"] for row in rows(w)} == {"succeeded"}
         told = account(w)["answers"]["arms"]
-        assert told["t0_treatment"]["states"] == {**dict.fromkeys(AnswerState, 0), "complete": N - n, state: n}
+        none: dict[str, int] = dict.fromkeys(AnswerState, 0)
+        assert told["t0_treatment"]["states"] == {**none, "complete": N - n, state: n}
         assert told["t0_control"]["states"]["complete"] == N
         lost = [row for row in scores(w) if row["lost_to"]]
         assert len(lost) == n
@@ -168,8 +169,7 @@ def test_declared_rules_decide_what_counts(
 def test_half_an_answer_counts_as_it_is_when_the_plan_says_so(tmp_path: Path) -> None:
     for rule, em in (("as_is", "1.0"), ("lost", ""), ("wrong", "0.0")):
         with world(tmp_path / rule, closed=closed_items(1), stats={"cut_answers": rule}) as w:
-            accepted = closed_items(1)[0]["answers"][0]
-            fill(w, lambda one, said=accepted: success_line(one, said, finish="length"))
+            fill(w, body({"content": closed_items(1)[0]["answers"][0]}, "length"))
             scored(w)
             assert [row["em"] for row in scores(w) if row["condition"] == "treatment"] == [em]
 
