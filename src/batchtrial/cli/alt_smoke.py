@@ -125,8 +125,8 @@ def parser() -> flags.Parser:
     p = flags.Parser(prog="alt_smoke", description="Smoke runs of OpenAI and Anthropic, without keys or network.", epilog=EXAMPLES)
     p.add_argument("--mode", choices=("dry-run", "replay", "both"), default="both", help="what to run (default: both)")
     p.add_argument("--provider", choices=tuple(MODELS), default=None, help="only this one (default: both)")
-    p.add_argument("--workdir", type=Path, default=None, metavar="DIR", help="keep the runs here (default: a temporary folder)")
-    p.add_argument("--fixtures", type=Path, default=FIXTURES, metavar="DIR", help=f"questions and recordings (default: {FIXTURES})")
+    p.add_argument("--workdir", type=flags.local_path, default=None, metavar="DIR", help="keep the runs here (default: a temporary folder)")
+    p.add_argument("--fixtures", type=flags.local_path, default=FIXTURES, metavar="DIR", help=f"questions and recordings (default: {FIXTURES})")
     return p
 
 

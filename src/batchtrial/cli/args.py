@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from batchtrial.errors import ConfigError
+from batchtrial.names import is_url
 from batchtrial.run.options import Options
 
 EXPERIMENTS_VARIABLE = "BATCHTRIAL_EXPERIMENTS_DIR"
@@ -66,6 +67,16 @@ class Gone(argparse.Action):
         )
 
 
+def local_path(text: str) -> Path:
+    """A path of this machine: what looks like an address would become a folder called `s3:`."""
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is an address; a folder or file of this machine is needed: {REMOTE}")
+    return Path(text)
+
+
+REMOTE = "a run is written where files can be locked and synced. Copy what lies elsewhere here first"
+
+
 def positive(text: str) -> int:
     """A whole number from 1."""
     try:
@@ -91,7 +102,11 @@ def positive_seconds(text: str) -> float:
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """Where the runs are."""
     parser.add_argument(
-        "--experiments_dir", type=Path, default=None, metavar="DIR", help=f"folder of all runs (default: ${EXPERIMENTS_VARIABLE} or ./experiments)"
+        "--experiments_dir",
+        type=local_path,
+        default=None,
+        metavar="DIR",
+        help=f"folder of all runs (default: ${EXPERIMENTS_VARIABLE} or ./experiments)",
     )
 
 

@@ -34,7 +34,9 @@ def parser() -> flags.Parser:
     p = flags.Parser(prog="batchtrial clean", description="Delete what is safe to delete; shows it first.", epilog=EXAMPLES)
     flags.add_folder(p)
     p.add_argument("--run_id", action="append", default=[], metavar="ID", help="this run whole, whatever it holds; may be repeated")
-    p.add_argument("--archives", action="append", type=Path, default=[], metavar="DIR", help="another folder that holds archives; may be repeated")
+    p.add_argument(
+        "--archives", action="append", type=flags.local_path, default=[], metavar="DIR", help="another folder that holds archives; may be repeated"
+    )
     p.add_argument("--worlds", action="store_true", help="also the simulated providers of finished dry runs; their results cannot be fetched again")
     p.add_argument("--yes", action="store_true", help="delete")
     p.add_argument("--dry_run", action="store_true", help="delete nothing, even with --yes")

@@ -12,6 +12,7 @@ from batchtrial.cli.frame import framed, say
 from batchtrial.cli.run import experiments_dir
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
+from batchtrial.names import is_url
 from batchtrial.phases.figures import adjusted_p
 from batchtrial.run.contrast import Changed, Check, Pair, Row, Side, changed_items, checks, pairs, rows, side
 from batchtrial.state.money import dollars
@@ -46,6 +47,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if len(names) != 2:
         raise ConfigError(f"compare takes two runs, not {len(names)}", hint="batchtrial compare RUN_A RUN_B")
     folder = experiments_dir(given.experiments_dir, os.environ)
+    for name in filter(is_url, names):
+        raise ConfigError(f"{name!r} is an address, not a run of this machine", hint=flags.REMOTE)
     a, b = (side(folder, name if "/" in name else check_run_id(name)) for name in names)
     found = list(checks(a, b))
     forbidden = [check for check in found if check.standing == "forbids"]

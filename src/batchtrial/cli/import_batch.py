@@ -33,7 +33,7 @@ exit codes: 0 nothing is owed any more, 2 bad flag, 3 the run's state refuses, 4
 def parser() -> flags.Parser:
     """Flags of `import_batch`."""
     p = flags.Parser(prog="batchtrial import_batch", description="Take in result files that were brought by hand.", epilog=EXAMPLES)
-    p.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="result files, or folders with *.jsonl and error-data files")
+    p.add_argument("paths", nargs="*", type=flags.local_path, metavar="PATH", help="result files, or folders with *.jsonl and error-data files")
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
     p.add_argument("--allow_incomplete", action="store_true", help="also take in batches with rows that have no line: those of exported files are "
                    "owed again, those of a provider's batch end as missing")  # fmt: skip

@@ -20,7 +20,7 @@ EXAMPLES = """examples:
 def parser() -> flags.Parser:
     """Flags of `init`."""
     p = flags.Parser(prog="batchtrial init", description="Write a commented config, prompts and task instructions to start from.", epilog=EXAMPLES)
-    p.add_argument("--to", type=Path, default=Path("config"), metavar="DIR", help="folder to make (default: config)")
+    p.add_argument("--to", type=flags.local_path, default=Path("config"), metavar="DIR", help="folder to make (default: config)")
     return p
 
 

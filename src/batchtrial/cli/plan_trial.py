@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ def parser() -> flags.Parser:
     design.add_argument("--reuse_control", action="store_true", help="the control's answers exist already and cost nothing")
     flags.add_folder(p)
     p.add_argument("--json", action="store_true", help="as JSON")
-    p.add_argument("--plot", type=Path, metavar="FILE", help="write a picture of detectable effect by items, as SVG")
+    p.add_argument("--plot", type=flags.local_path, metavar="FILE", help="write a picture of detectable effect by items, as SVG")
     return p
 
 

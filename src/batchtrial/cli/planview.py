@@ -8,6 +8,7 @@ from decimal import Decimal
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
+from batchtrial.config.notes import notes
 from batchtrial.phases import build, items, prepare
 from batchtrial.phases.base import View
 from batchtrial.phases.money import price_for
@@ -52,6 +53,8 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
     trials = expand(config, prepared.sha256)
     arms = arms_of(trials)
     build.check_sampling(arms, codec)
+    for note in notes(config, trials):
+        yield f"  note     {note}"
     slices = build.cut(build.order(chosen, config.seed), arms, config, codec.limits, codec)
     kinds = {kind: sum(item.kind == kind for item in chosen) for kind in ("open", "closed")}
     yield f"  items    {len(chosen)} ({kinds['open']} open book, {kinds['closed']} closed book)"

@@ -43,7 +43,7 @@ def parser() -> flags.Parser:
     flags.add_place(p)
     p.add_argument("--check", action="store_true", help="diagnose only; exit 3 when something is wrong")
     p.add_argument("--json", action="store_true", help="with --check: as JSON")
-    p.add_argument("--replay_dir", type=Path, metavar="DIR", help="the recording that the run replays")
+    p.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="the recording that the run replays")
     p.add_argument(
         "--assume_unsent",
         action="store_true",

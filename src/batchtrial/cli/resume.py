@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
@@ -26,13 +25,15 @@ def parser() -> flags.Parser:
     """Flags of `resume`."""
     p = flags.Parser(prog="batchtrial resume", description="Go on with a run that stopped.", epilog=EXAMPLES)
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
-    p.add_argument("--config", type=Path, default=None, metavar="FILE", help="compare this config with the run's, and refuse when they differ")
+    p.add_argument(
+        "--config", type=flags.local_path, default=None, metavar="FILE", help="compare this config with the run's, and refuse when they differ"
+    )
     flags.add_place(p)
     p.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what was spent")
     p.add_argument("--max_concurrent_jobs", type=flags.positive, metavar="N", help="batches in flight at one time")
     p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
-    p.add_argument("--replay_dir", type=Path, metavar="DIR", help="the recording that the run replays")
-    p.add_argument("--prepared_dir", type=Path, metavar="DIR", help="a run of the earlier system: where its prepared questions are")
+    p.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="the recording that the run replays")
+    p.add_argument("--prepared_dir", type=flags.local_path, metavar="DIR", help="a run of the earlier system: where its prepared questions are")
     p.add_argument("--plan_only", action="store_true", help="print what would be done, with reasons; touch neither network nor disk")
     flags.add_steps(p)
     flags.add_stopping(p)

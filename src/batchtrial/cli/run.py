@@ -14,6 +14,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id, new_run_id
+from batchtrial.names import is_url
 from batchtrial.run.options import Options
 
 DEFAULT_CONFIG = Path("config/eval_config.yaml")
@@ -35,7 +36,9 @@ BACKENDS = ("fireworks", "openai", "anthropic", "local")
 def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, needs_backend: bool = False) -> flags.Parser:
     """Flags of a run."""
     p = flags.Parser(prog=prog, description="Run a prompt trial from config to report, or go on with one.", epilog=EXAMPLES)
-    p.add_argument("--config", type=Path, default=None, metavar="FILE", help=f"the config (default: {DEFAULT_CONFIG}; on --resume the run's own)")
+    p.add_argument(
+        "--config", type=flags.local_path, default=None, metavar="FILE", help=f"the config (default: {DEFAULT_CONFIG}; on --resume the run's own)"
+    )
     p.add_argument("--run_id", metavar="ID", help="name of the run (default: rYYYYMMDDHHMMSS)")
     p.add_argument("--resume", action="store_true", help="go on with the run --run_id")
     p.add_argument("--backend", choices=backends, required=needs_backend, default=None, help="provider, over the config's")
@@ -64,8 +67,8 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, 
         "--dry_run", action="store_true", help="against an emulator on this machine, with simulated answers or those of --replay_dir"
     )
     offline.add_argument("--emulator_url", metavar="URL", help="with --dry_run: an emulator that is running already")
-    offline.add_argument("--replay_dir", type=Path, metavar="DIR", help="answer from a recording")
-    offline.add_argument("--record_dir", type=Path, metavar="DIR", help="record requests and results into a cassette")
+    offline.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="answer from a recording")
+    offline.add_argument("--record_dir", type=flags.local_path, metavar="DIR", help="record requests and results into a cassette")
     flags.add_steps(p)
     p.add_argument("--skip_prepare", action="store_true", help="use the prepared items as they are")
     p.add_argument("--skip_build", action="store_true", help="use the built requests as they are")
@@ -176,8 +179,11 @@ def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
 
 
 def experiments_dir(given: Path | None, env: Mapping[str, str]) -> Path:
-    """Flag, then environment, then ./experiments."""
-    return given or Path(env.get(flags.EXPERIMENTS_VARIABLE) or "experiments")
+    """Flag, then environment, then ./experiments. Raises ConfigError for an address."""
+    named = env.get(flags.EXPERIMENTS_VARIABLE)
+    if given is None and named and is_url(named):
+        raise ConfigError(f"{named!r} is an address, not a folder of this machine", where=flags.EXPERIMENTS_VARIABLE, hint=flags.REMOTE)
+    return given or Path(named or "experiments")
 
 
 def carry_out(ask: Asked, *, is_plan_only: bool, env: Mapping[str, str]) -> int:

@@ -18,8 +18,10 @@ from batchtrial.cli.pause import pausing
 from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked, mode_of
 from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring
+from batchtrial.config.expand import expand
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
+from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigDrift, ConfigError, RunnerError, Stopped
 from batchtrial.phases.giving_up import give_up_unknown
 from batchtrial.providers.base import Provider
@@ -190,7 +192,7 @@ def chained(*hooks: Hook) -> Hook:
 def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
     run_id, how = session.snapshots.state.run_id, {"dry_run": " (dry run: simulated answers)", "recorded_dry_run": " (dry run: recorded answers)"}
     services.progress.note(f"run {run_id} in {session.layout.root}" + how.get(session.config.mode, ""))
-    for line in session.healed:
+    for line in (*notes(session.config, expand(session.config, "")), *session.healed):
         services.progress.note(f"note: {line}")
     note = stop.accept_files(real_now(), stale_minutes=ask.options.stop_stale_minutes, ignore=ask.options.ignore_stop)
     if note:

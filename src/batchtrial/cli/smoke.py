@@ -45,7 +45,7 @@ def parser() -> flags.Parser:
     p = flags.Parser(prog="batchtrial smoke", description="Interrupt dry runs, resume them, compare with one never stopped.", epilog=EXAMPLES)
     p.add_argument("--n", type=flags.positive, default=3, metavar="N", help="items, from 2; twice as many requests, one a part (default: 3)")
     p.add_argument("--prompt_set", default="operational_only", metavar="NAME", help="prompt set of the config (default: operational_only)")
-    p.add_argument("--config", type=Path, default=None, metavar="FILE", help="the config (default: the shipped one of the provider)")
+    p.add_argument("--config", type=flags.local_path, default=None, metavar="FILE", help="the config (default: the shipped one of the provider)")
     p.add_argument("--dry_run", action="store_true", help="required: drills kill processes on purpose, and never at a real provider")
     names = tuple(drill.name for drill in DRILLS)
     p.add_argument("--stop_point", choices=names, action="append", default=None, help="only this one; may be repeated (default: all)")

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from batchtrial.cli import dryrun
 from batchtrial.cli.clock import real_now
 from batchtrial.config.expand import Trial
+from batchtrial.config.families import family_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.providers.base import Provider
@@ -186,10 +188,18 @@ def _local(config: Config, base_url: str | None, key: str | None) -> Provider:
     settings = OpenAISettings(
         base_url=base_url,
         endpoint=config.provider.endpoint or "/v1/chat/completions",
-        quirks=Quirks(chat_tokens_field="max_tokens", takes_top_k=True),
+        quirks=Quirks(chat_tokens_field=_length_field(config), takes_top_k=True),
+        sampling=config.provider.sampling,
         timeouts=_timeouts(config),
     )
     return OpenAIProvider(settings, key)
+
+
+def _length_field(config: Config) -> Literal["max_completion_tokens", "max_tokens"]:
+    """The older spelling, which every server knows, unless a model of the run refuses it."""
+    models = {config.model_id, *((config.sweep and config.sweep.models) or ()), *(one.model_id for one in config.trials if one.model_id)}
+    families = [family_of(model) for model in models]
+    return "max_completion_tokens" if any(one is not None and one.wants for one in families) else "max_tokens"
 
 
 def _anthropic(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:

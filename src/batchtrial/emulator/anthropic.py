@@ -14,6 +14,7 @@ from batchtrial.emulator.closing import Format, Renderer, usage_in
 from batchtrial.emulator.draws import token
 from batchtrial.emulator.jsontext import decode_object, encode_line
 from batchtrial.emulator.records import Batch
+from batchtrial.emulator.refusing import refused_by_anthropic
 from batchtrial.emulator.rows import Fate, Problem, Read, Reader, read_or_problem
 from batchtrial.emulator.wire import WireError
 
@@ -87,7 +88,7 @@ def refused_params(params: dict[str, Any], version: str, knows: Callable[[str], 
     model = params.get("model")
     if isinstance(model, str) and not knows(model):
         return Problem(status=404, message=f"model: {model}")
-    return None
+    return refused_by_anthropic(params)
 
 
 def reader_of(knows: Callable[[str], bool]) -> Callable[[Batch], Reader]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -40,6 +41,13 @@ The three providers are served on one port. Bill: GET /_emulator/ledger. All fau
 """
 
 
+def local_path(text: str) -> Path:
+    """A path of this machine, and no address, which would become a folder called `s3:`."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is an address; a folder or file of this machine is needed")
+    return Path(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The flags of the command."""
     found = argparse.ArgumentParser(
@@ -52,18 +60,18 @@ def parser() -> argparse.ArgumentParser:
     add = found.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
-    add("--state", type=Path, required=True, metavar="DIR", help="folder of the world; used again, it is continued")
+    add("--state", type=local_path, required=True, metavar="DIR", help="folder of the world; used again, it is continued")
     add("--seed", type=int, default=None, metavar="N", help="seed of ids and answers (default: the world's own, or 0)")
-    add("--faults", type=Path, metavar="FILE", help="fault rules, JSON or YAML")
-    add("--model", type=Path, metavar="FILE", help="simulated model: answer key, arms, planted effect (JSON)")
-    add("--ready_file", type=Path, metavar="PATH", help="written with url and pid as JSON once the server answers")
+    add("--faults", type=local_path, metavar="FILE", help="fault rules, JSON or YAML")
+    add("--model", type=local_path, metavar="FILE", help="simulated model: answer key, arms, planted effect (JSON)")
+    add("--ready_file", type=local_path, metavar="PATH", help="written with url and pid as JSON once the server answers")
     add("--clock", choices=("manual", "real"), default="real", help="real follows the wall clock (default)")
     add("--speed", type=float, default=1.0, metavar="X", help="virtual seconds per real second (default 1)")
     add("--batch_seconds", type=float, default=None, metavar="S", help="usual life of a batch, virtual seconds (default 30)")
     add("--upstream", metavar="URL", help="OpenAI-compatible server that answers the requests instead of the simulated model")
     add("--upstream_concurrency", type=int, default=2, metavar="N", help="requests under way at that server (default 2)")
     add("--upstream_timeout", type=float, default=600.0, metavar="S", help="patience with one request there, seconds (default 600)")
-    add("--answers", type=Path, metavar="PATH", help="recording (folder or ZIP) whose answers are given instead of the simulated model's")
+    add("--answers", type=local_path, metavar="PATH", help="recording (folder or ZIP) whose answers are given instead of the simulated model's")
     add("--parent_pid", type=int, metavar="PID", help="stop when that process is gone")
     add("--quiet", action="store_true", help="print nothing but errors")
     return found

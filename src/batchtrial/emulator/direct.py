@@ -22,6 +22,8 @@ from batchtrial.emulator.closing import usage_in
 from batchtrial.emulator.fireworks import FireworksWire
 from batchtrial.emulator.jsontext import BadJson, decode_object, encode
 from batchtrial.emulator.openai import LocalWire, PrettyJson
+from batchtrial.emulator.refusing import refused_by_openai
+from batchtrial.emulator.rows import Problem
 from batchtrial.emulator.service import Service
 from batchtrial.emulator.simulation import SimulatedModel
 from batchtrial.emulator.upstream import Upstream
@@ -72,10 +74,9 @@ class Direct:
             raise WireError(400, str(err), param=err.param) from None
         if not self.service.model.file.knows(asked.model):
             raise WireError(404, f"The model '{asked.model}' does not exist.", code=None)
-        if isinstance(call.wire, AnthropicWire):
-            problem = refused_params({**body, "stream": None}, call.request.headers["anthropic-version"], lambda model: True)
-            if problem is not None:
-                raise WireError(problem.status, problem.message)
+        problem = self._refused(call, body)
+        if problem is not None:
+            raise WireError(problem.status, problem.message, code=problem.code, param=problem.param)
         status, shown = await self._answered(call, body, asked, writer, raw)
         n_input, n_output = usage_in(shown)
         with self.world.commit() as db:
@@ -93,6 +94,11 @@ class Direct:
                 ),
             )
         return JSONResponse(shown, status_code=status)
+
+    def _refused(self, call: Call, body: dict[str, Any]) -> Problem | None:
+        if isinstance(call.wire, AnthropicWire):
+            return refused_params({**body, "stream": None}, call.request.headers["anthropic-version"], lambda model: True)
+        return refused_by_openai(body) if self.upstream is None and isinstance(call.wire, LocalWire) else None
 
     async def _answered(self, call: Call, body: dict[str, Any], asked: Asked, writer: Writer, raw: bytes) -> tuple[int, dict[str, Any]]:
         if self.upstream is None or call.request.url.path not in ("/v1/chat/completions", "/v1/responses"):

@@ -14,6 +14,7 @@ from batchtrial.emulator.closing import Format, Renderer
 from batchtrial.emulator.draws import token
 from batchtrial.emulator.jsontext import BadJson, decode_object, encode_line
 from batchtrial.emulator.records import Batch
+from batchtrial.emulator.refusing import refused_by_openai
 from batchtrial.emulator.rows import Fate, Problem, Read, Reader, read_or_problem
 from batchtrial.emulator.wire import WireError
 
@@ -84,6 +85,9 @@ def reader_of(batch: Batch) -> Reader:
     def read(line: bytes) -> Read:
         row = decode_object(line)
         custom_id, body = row["custom_id"], row["body"]
+        problem = None if batch.is_upstream else refused_by_openai(body)
+        if problem is not None:
+            return Read(custom_id=custom_id, asked=None, problem=problem)
         return read_or_problem(custom_id, lambda: make(custom_id, body))
 
     return read

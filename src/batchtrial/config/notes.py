@@ -1,0 +1,64 @@
+"""What a config asks for that may not be what was meant: sentences for plan and run. Nothing here refuses anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Final
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.families import DATED, family_of
+from batchtrial.config.model import Config, Text
+
+COLUMN: Final = re.compile(r"(?<![{\\$\w])\{(question|query|context|passage|answers?)\}(?!\})")
+"""The name of a column in single braces: what `str.format` would fill in."""
+
+
+def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Everything worth saying before anything is sent, in order, each thing once."""
+    found = (*_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
+    return tuple(dict.fromkeys(found))
+
+
+def _asked(arm: Arm) -> tuple[object, ...]:
+    """Everything that a request of the arm carries, besides the item."""
+    texts = (arm.prompt.system.sha256, arm.instructions.open_book.sha256, arm.instructions.closed_book.sha256)
+    return (arm.model, *texts, arm.temp, arm.max_tokens, arm.top_p, arm.top_k, arm.stop, arm.extra)
+
+
+def _equal_arms(trials: Sequence[Trial]) -> Iterator[str]:
+    for trial in trials:
+        control, treatment = ([arm for arm in trial.arms if arm.condition == condition] for condition in ("control", "treatment"))
+        if any(_asked(a) == _asked(b) for a, b in zip(control, treatment, strict=False)):
+            yield f"control and treatment of {trial.slug} are the same request: both are bought, and nothing can differ but chance"
+    for a, b in combinations(trials, 2):
+        same = [arm for arm in a.arms for other in b.arms if arm.condition == other.condition == "treatment" and _asked(arm) == _asked(other)]
+        if same:
+            yield f"the treatments of {a.slug} and {b.slug} are the same request: both are bought"
+        if any(_asked(arm) == _asked(other) for arm in a.arms for other in b.arms if arm.condition != other.condition):
+            yield f"a control of one of {a.slug} and {b.slug} is the treatment of the other: the same request is bought in both roles"
+
+
+def _unfilled(trials: Sequence[Trial]) -> Iterator[str]:
+    for trial in trials:
+        for arm in trial.arms:
+            for text in (arm.prompt.system, arm.instructions.open_book, arm.instructions.closed_book):
+                yield from _columns(text)
+
+
+def _columns(text: Text) -> Iterator[str]:
+    found = COLUMN.search(text.text)
+    if found is not None:
+        line = text.text.count("\n", 0, found.start()) + 1
+        yield f"{text.path}, line {line}: {found.group()} is sent as it stands; question and passage follow the instruction by themselves"
+
+
+def _labels(config: Config, trials: Sequence[Trial]) -> Iterator[str]:
+    for trial in trials:
+        family = family_of(trial.model)
+        if config.provider.sampling == "omit":
+            temps = ", ".join(f"{temp:g}" for temp in trial.temps)
+            yield f"no sampling parameter is sent (`provider.sampling: omit`): temperature {temps} of {trial.slug} is a label"
+        elif family is not None and config.provider.accepts:
+            yield f"{trial.model} refuses {', '.join(sorted(family.refuses))} by the table of {DATED}; `provider.accepts` overrules it"

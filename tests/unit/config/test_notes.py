@@ -1,0 +1,73 @@
+"""What plan and run say about a config before anything is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.unit.config.configs import loaded, tree, write
+
+from batchtrial.cli.run import main
+from batchtrial.config.expand import expand
+from batchtrial.config.notes import notes
+
+
+def said(tmp_path: Path, **changes: Any) -> tuple[str, ...]:
+    config = loaded(tmp_path, yaml.safe_dump(tree() | changes)).config
+    return notes(config, expand(config, ""))
+
+
+def test_an_ordinary_config_needs_no_word(tmp_path: Path) -> None:
+    assert said(tmp_path) == ()
+
+
+def test_equal_conditions_are_said(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "same.txt").write_bytes(b"\xef\xbb\xbfThe control text.\r\n\r\n")
+    sets = {"a": {"control": "control.txt", "treatment": "same.txt"}}
+    (note,) = said(tmp_path, prompt_sets=sets)
+    assert "control and treatment of model-a are the same request" in note
+    different = {"system": "same.txt", "instruction": {"open_book": "closed.txt", "closed_book": "closed.txt"}}
+    assert said(tmp_path, prompt_sets={"a": {"control": "control.txt", "treatment": different}}) == ()
+
+
+def test_one_condition_alone_is_not_compared(tmp_path: Path) -> None:
+    assert said(tmp_path, prompt_sets={"a": {"control": "control.txt", "treatment": "control.txt"}}, conditions=["treatment"]) == ()
+
+
+def test_equal_arms_of_two_trials_are_said_and_shared_controls_are_not(tmp_path: Path) -> None:
+    one, other = {"control": "control.txt", "treatment": "treatment.txt"}, {"control": "control.txt", "treatment": "open.txt"}
+    sweep = {"prompt_sets": ["a", "b"]}
+    assert said(tmp_path, prompt_sets={"a": one, "b": other}, sweep=sweep) == ()
+    (note,) = said(tmp_path, prompt_sets={"a": one, "b": one}, sweep=sweep)
+    assert "the treatments of model-a and model-b are the same request" in note
+    turned = {"control": "treatment.txt", "treatment": "open.txt"}
+    (note,) = said(tmp_path, prompt_sets={"a": one, "b": turned}, sweep=sweep)
+    assert "in both roles" in note
+
+
+def test_a_column_in_single_braces_is_said(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "open.txt").write_text("Read.\nAnswer {question} from {context}.\n")
+    (note,) = said(tmp_path)
+    assert note.startswith("open.txt, line 2: {question} is sent as it stands")
+    (tmp_path / "open.txt").write_text('Answer as {"answer": "..."}, or {{context}}, or \\emph{question}.\n')
+    assert said(tmp_path, template_marks="text") == ()
+
+
+def test_a_temperature_that_is_not_sent_is_called_a_label(tmp_path: Path) -> None:
+    (note,) = said(tmp_path, backend="openai", model_id="gpt-5-mini", provider={"sampling": "omit"})
+    assert "temperature 0 of gpt-5-mini-default is a label" in note
+    (note,) = said(tmp_path, backend="openai", model_id="gpt-5-mini", provider={"accepts": ["temperature"]})
+    assert "`provider.accepts` overrules it" in note
+
+
+def test_plan_and_run_say_the_same(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    path = write(tmp_path, yaml.safe_dump(tree() | {"prompt_sets": {"a": {"control": "control.txt", "treatment": "control.txt"}}}))
+    monkeypatch.chdir(tmp_path)
+    told = "control and treatment of model-a are the same request"
+    assert main(["--config", str(path), "--plan_only"]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["--config", str(path), "--dry_run", "--run_id", "r", "--to_step", "prepare"]) == 0
+    assert told in capsys.readouterr().err
