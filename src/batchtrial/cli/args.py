@@ -124,6 +124,7 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--to_step", metavar="STEP", help="stop after this step")
     group.add_argument("--remake", action="store_true", help="make finished artifacts anew; never anything that costs")
     agreeing = parser.add_argument_group("what is agreed to")
+    agreeing.add_argument("--partial", action="store_true", help="the budget is less than the whole plan may cost: buy as many pairs as it covers")
     agreeing.add_argument("--accept_drift", action="store_true", help="record a changed config and go on; nothing else")
     agreeing.add_argument(
         "--give_up_unknown_batches",
@@ -151,6 +152,7 @@ def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[st
         remake=given.remake,
         give_up_unknown=given.give_up_unknown_batches,
         is_confirmed=given.yes,
+        is_partial=given.partial,
         ignore_stop=given.ignore_stop,
         stop_stale_minutes=given.stop_stale_minutes,
     )

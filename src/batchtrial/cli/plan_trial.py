@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -154,8 +154,8 @@ def from_pilot(given: Any) -> Assumed:
         shares = replace(split, n_items=shares.n_items, dropped=shares.dropped)
     prices = {}
     for one in made.costs["arms"].values():
-        if one["usd"] is not None and one["requests"] and one["temp"] == trial.temps[0]:
-            prices[one["condition"]] = one["usd"] / one["requests"]
+        if one["temp"] == trial.temps[0]:
+            prices[one["condition"]] = per_answer(one)
     return Assumed(
         shares=shares,
         design_effect=given.design_effect or design_effect_of(treatment[keep] - control[keep], clusters),
@@ -164,6 +164,14 @@ def from_pilot(given: Any) -> Assumed:
         says=f"pilot {given.run_id}, {trial.slug}: {given.metric} of {shares.n_items} items, {table.samples} samples each"
         + (" (SIMULATED answers)" if view.config.is_simulated else ""),
     )
+
+
+def per_answer(arm: Mapping[str, Any]) -> float | None:
+    """Dollars of one request of a pilot's arm, by its tokens, whoever paid for them; None when that is not known."""
+    if arm.get("usd_per_request") is not None:
+        return float(arm["usd_per_request"])
+    # Runs of earlier versions have only the bill: what was taken over from another run stands there as nothing, and is no price.
+    return arm["usd"] / arm["requests"] if arm["usd"] and arm["requests"] else None
 
 
 def from_assumptions(given: Any) -> Assumed:

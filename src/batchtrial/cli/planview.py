@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from batchtrial.config.expand import arms_of, expand
+from batchtrial.config.expand import Trial, arms_of, expand
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
+from batchtrial.errors import ConfigError
 from batchtrial.phases import build, items, prepare
 from batchtrial.phases.base import View
+from batchtrial.phases.controls import taken_over
+from batchtrial.phases.coverage import ToBuy, coverage
 from batchtrial.phases.money import price_for
 from batchtrial.prices import cost_usd
 from batchtrial.providers.base import Provider
@@ -20,6 +23,7 @@ from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import load_parts, money
+from batchtrial.state.money import dollars
 from batchtrial.state.store import Stamps
 
 MARKS = {"run": "run ", "skip": "skip", "wait": "run ", "off": "-   "}
@@ -55,33 +59,66 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
     build.check_sampling(arms, codec)
     for note in notes(config, trials):
         yield f"  note     {note}"
-    slices = build.cut(build.order(chosen, config.seed), arms, config, codec.limits, codec)
+    in_order = build.order(chosen, config.seed)
+    slices = build.cut(in_order, arms, config, codec.limits, codec)
     kinds = {kind: sum(item.kind == kind for item in chosen) for kind in ("open", "closed")}
     yield f"  items    {len(chosen)} ({kinds['open']} open book, {kinds['closed']} closed book)"
     yield f"  trials   {len(trials)}: {', '.join(trial.slug for trial in trials)}"
+    yield from _purchases(config, view, trials, in_order, slices)
+    if view.prepared is None:
+        yield "  nothing was written or sent"
+
+
+def _purchases(config: Config, view: View, trials: Sequence[Trial], in_order: Sequence[Item], slices: Sequence[build.Slice]) -> Iterator[str]:
+    """What is bought, arm by arm, and what it may cost."""
+    arms = arms_of(tuple(trials))
+    ours = taken_over(config, view.layout, arms)
+    waiting: list[ToBuy] = []
     total, is_priced = Decimal(0), True
-    n_requests = n_in = n_out = 0
+    n_requests = n_in = n_out = n_parts = 0
     for arm in arms:
-        tokens_in = arm.samples * sum(build.input_tokens(arm, item) for item in chosen)
-        tokens_out = arm.samples * sum(build.output_tokens(arm, item) for item in chosen)
-        n = arm.samples * len(chosen)
-        price = price_for(config, arm.model)
-        cost = None if price is None else cost_usd(price, Usage(input_tokens=tokens_in, output_tokens=tokens_out))
-        is_priced &= cost is not None
-        total += cost or Decimal(0)
-        n_requests, n_in, n_out = n_requests + n, n_in + tokens_in, n_out + tokens_out
+        n = arm.samples * len(in_order)
         users = [trial.slug for trial in trials if arm in trial.arms]
         shared = f", shared by {len(users)} trials" if len(users) > 1 else ""
-        yield f"  arm      {arm.name}: {len(slices)} part{'s' * (len(slices) != 1)}, {n} requests{shared}"
-    yield f"  total    {len(arms) * len(slices)} parts, {n_requests} requests"
+        source = f", taken over from run {config.control_from}: not bought" if arm.name in ours else ""
+        yield f"  arm      {arm.name}: {len(slices)} part{'s' * (len(slices) != 1)}, {n} requests{shared}{source}"
+        if arm.name in ours:
+            continue
+        price = price_for(config, arm.model)
+        is_priced &= price is not None
+        for index, part in enumerate(slices, 1):
+            mine = in_order[part.first : part.first + part.n]
+            tokens_in = arm.samples * sum(build.input_tokens(arm, item) for item in mine)
+            tokens_out = arm.samples * sum(build.output_tokens(arm, item) for item in mine)
+            cost = None if price is None else cost_usd(price, Usage(input_tokens=tokens_in, output_tokens=tokens_out))
+            total += cost or Decimal(0)
+            n_in, n_out = n_in + tokens_in, n_out + tokens_out
+            if arm.part(index) not in view.parts:
+                waiting.append(ToBuy(slice_index=index, n_items=part.n, model=arm.model, usd=cost))
+        n_requests, n_parts = n_requests + n, n_parts + len(slices)
+    yield f"  total    {n_parts} parts, {n_requests} requests"
     yield f"  tokens   about {n_in:,} in, at most {n_out:,} out"
     most = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
     yield f"  cost     {most}" + _paid(config)
-    if config.submission.budget_usd is not None and is_priced:
-        fits = "covers it" if total <= Decimal(str(config.submission.budget_usd)) else "does NOT cover it: submission stops at the budget"
-        yield f"  budget   ${config.submission.budget_usd:g} {fits}"
-    if view.prepared is None:
-        yield "  nothing was written or sent"
+    yield from _budget(config, view, waiting, n_pairs=len(in_order))
+
+
+def _budget(config: Config, view: View, waiting: list[ToBuy], *, n_pairs: int) -> Iterator[str]:
+    budget = config.submission.budget_usd
+    if budget is None:
+        return
+    committed = money(view.parts.values()).committed_usd
+    if view.parts and all(part.usd is not None for part in waiting):
+        yield f"  to buy   {len(waiting)} parts, at most {dollars(sum((part.usd or Decimal(0) for part in waiting), Decimal(0)))} more"
+    try:
+        found = coverage(budget, committed, waiting, n_pairs=n_pairs)
+    except ConfigError as error:
+        yield f"  budget   ${budget:g} is refused: {error.what}; {error.hint}"
+        return
+    if found.is_short:
+        yield f"  budget   ${budget:g} does NOT cover it: {found.sentence}; a run asks for --partial"
+    else:
+        yield f"  budget   ${budget:g} covers it"
 
 
 def _paid(config: Config) -> str:

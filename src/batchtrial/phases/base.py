@@ -138,6 +138,7 @@ class Work:
     publish: Callable[[Trial, str, str, Sequence[Path]], None]
     refresh: Callable[[], None]  # parts or batches have changed: the manifests may be brought up to date
     is_remaking: bool = False  # make finished artifacts again; never anything that costs
+    is_partial: bool = False  # a budget below the whole plan is meant
     hook: Hook = no_hook
 
     @property

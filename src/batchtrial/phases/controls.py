@@ -6,10 +6,12 @@ A control is the same when its parts are the same bytes: arm key (model, prompts
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from batchtrial.config.expand import Arm, arms_of
 from batchtrial.config.load import decode
+from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import Work
@@ -27,9 +29,7 @@ def import_controls(work: Work) -> None:
     theirs = RunLayout.of(work.layout.root.parent, check_run_id(work.config.control_from))
     build = load(BuildManifest, theirs.build_manifest)
     if build is None:
-        raise ConfigError(
-            f"there is no finished run {work.config.control_from}", where="control_from", hint="`batchtrial status` lists the runs there are"
-        )
+        raise _no_run(work.config.control_from)
     _check_source(work, theirs)
     parts = load_parts(theirs.ledger)
     for arm in arms_of(work.view.trials):
@@ -37,6 +37,36 @@ def import_controls(work: Work) -> None:
             if not work.ledger.part(shard.part).attempts:
                 record = _same_part(work, theirs, build, parts, arm, shard)
                 _take_over(work, theirs, arm, shard, record)
+
+
+def taken_over(config: Config, layout: RunLayout, arms: Iterable[Arm]) -> frozenset[str]:
+    """Names of the arms that `control_from` brings, without writing anything. Raises ConfigError when that run has not got them whole."""
+    if config.control_from is None:
+        return frozenset()
+    theirs = RunLayout.of(layout.root.parent, check_run_id(config.control_from))
+    build = load(BuildManifest, theirs.build_manifest)
+    if build is None:
+        raise _no_run(config.control_from)
+    parts = load_parts(theirs.ledger)
+    found = set()
+    for arm in arms:
+        if arm.condition != "control":
+            continue
+        states = [parts[s.part].state if s.part in parts else None for s in build.shards.values() if s.arm == arm.name]
+        if not states:
+            raise ConfigError(
+                f"run {config.control_from} has no such control: {arm.name}",
+                where="control_from",
+                hint="leave control_from out to buy the control for this run",
+            )
+        if any(state is not PartState.SETTLED for state in states):
+            raise ConfigError(f"{arm.name} is not finished in run {config.control_from}", where="control_from", hint="finish that run first")
+        found.add(arm.name)
+    return frozenset(found)
+
+
+def _no_run(run_id: str) -> ConfigError:
+    return ConfigError(f"there is no finished run {run_id}", where="control_from", hint="`batchtrial status` lists the runs there are")
 
 
 def _check_source(work: Work, theirs: RunLayout) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError
 from batchtrial.phases.answers import Tally
 from batchtrial.phases.base import View
 from batchtrial.prices import Price, cost_usd, price_of
@@ -54,22 +53,24 @@ class Purse:
         price = self.price(model)
         return None if price is None else reserve_usd(price, shard, n_requests)
 
-    def covers(self, part: str, model: str, reserve: Decimal | None) -> bool:
-        """Whether the budget covers the reserve beside all that is spent or in flight. Raises ConfigError when the price is unknown."""
+    def covers(self, part: str, reserve: Decimal | None, besides: Decimal = Decimal(0)) -> bool:
+        """Whether the budget covers the reserve, and what must be bought with it, beside all that is spent, unknown or in flight.
+
+        besides: reserves of the same items in other arms, which are bought with this part or not at all. A reserve of None is never covered.
+        """
         budget = self.config.submission.budget_usd
         if budget is None:
             return True
         if reserve is None:
-            raise ConfigError(
-                f"a budget is set, but {model!r} has no known price",
-                where="submission.budget_usd",
-                hint="add the model under pricing.overrides, or leave the budget out",
-            )
+            return False
         committed = self.ledger.money().committed_usd
-        if committed + reserve <= Decimal(str(budget)):
+        if committed + reserve + besides <= Decimal(str(budget)):
             self.refusal = None
             return True
-        self.refusal = f"the budget of ${budget:g} does not cover {part}: ${committed:.4f} is spent or in flight, it may cost ${reserve:.4f} more"
+        with_it = f" with the same items in other arms (${besides:.4f})" if besides else ""
+        self.refusal = (
+            f"the budget of ${budget:g} does not cover {part}{with_it}: ${committed:.4f} is spent or in flight, it may cost ${reserve:.4f} more"
+        )
         return False
 
 

@@ -43,6 +43,9 @@ class Parts:
         arms = {arm.name: arm for arm in arms_of(work.view.trials)}
         shards = [shard for shard in work.view.build.shards.values() if shard.arm in arms]
         self.jobs = [Job(place, shard, arms[shard.arm]) for place, shard in enumerate(shards)]
+        self._by_slice: dict[int, list[Job]] = {}
+        for job in self.jobs:
+            self._by_slice.setdefault(job.shard.part_index, []).append(job)
 
     def record(self, job: Job) -> PartRecord:
         return self._work.ledger.part(job.shard.part)
@@ -61,6 +64,11 @@ class Parts:
         """The part has had a batch, and nothing about it is in doubt."""
         record = self.record(job)
         return record.state is not PartState.SUBMITTING and any(a.batch_id for a in record.attempts)
+
+    def unsent_beside(self, job: Job) -> list[Job]:
+        """Parts about the same items in other arms that have never been sent."""
+        beside = [other for other in self._by_slice[job.shard.part_index] if other is not job]
+        return [other for other in beside if all(attempt.is_lost for attempt in self.record(other).attempts)]
 
     def is_out(self, job: Job) -> bool:
         """The part left as a file, and its answers have not been brought."""

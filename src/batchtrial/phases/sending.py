@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
 from batchtrial.keys import token
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
+from batchtrial.phases.coverage import unpriced
 from batchtrial.phases.money import Purse
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.phases.patience import Patience
@@ -37,7 +39,7 @@ class Sending:
         attempt = self._parts.record(job).next_attempt
         payload, made, n_requests = self._payload(job, attempt)
         reserve = self._purse.reserve(job.shard, job.arm.model, n_requests)
-        if not self._purse.covers(job.shard.part, job.arm.model, reserve):
+        if not self._is_affordable(job, attempt, reserve):
             return False
         entry = self._work.ledger.append(
             Event.INTENT,
@@ -56,6 +58,18 @@ class Sending:
             return True
         log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
         return self._create(job, payload)
+
+    def _is_affordable(self, job: Job, attempt: int, reserve: Decimal | None) -> bool:
+        """Whether the budget covers the attempt and, at the first, the same items in other arms: alone its answers could be compared with nothing."""
+        if self._work.config.submission.budget_usd is None:
+            return True
+        others = self._parts.unsent_beside(job) if attempt == 1 else []
+        reserves = {one.arm.model: self._purse.reserve(one.shard, one.arm.model, one.shard.lines) for one in others}
+        for model, found in {**reserves, job.arm.model: reserve}.items():
+            if found is None:
+                raise unpriced(model)
+        besides = sum((self._purse.reserve(one.shard, one.arm.model, one.shard.lines) or Decimal(0) for one in others), Decimal(0))
+        return self._purse.covers(job.shard.part, reserve, besides)
 
     def _create(self, job: Job, payload: Path) -> bool:
         part, ledger = job.shard.part, self._work.ledger

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.controls import import_controls
+from batchtrial.phases.coverage import check_budget
 from batchtrial.phases.queue import Queue
 from batchtrial.phases.refetch import fetch_again
 from batchtrial.records import Verdict
@@ -38,5 +39,6 @@ def run(work: Work) -> None:
     """Send. Raises Stopped, ProviderError, PhaseFailed."""
     import_controls(work)
     queue = Queue(work)
+    check_budget(work, queue.purse)
     fetch_again(work, queue)
     queue.run("submit", queue.is_submitted, lambda: queue.n_sent)

@@ -129,6 +129,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         publish=lambda trial, stage, inputs, paths: session.snapshots.publish(view, trial, stage, inputs, paths),
         refresh=lambda: session.snapshots.refresh(view),
         is_remaking=options.remake,
+        is_partial=options.is_partial,
         hook=services.hook,
     )
 

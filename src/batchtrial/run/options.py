@@ -13,6 +13,7 @@ class Options:
 
     skip: phases switched off by --skip_*. accept_drift: record a changed config. remake: finished artifacts anew, nothing that costs.
     give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
+    is_partial: a budget below the whole plan is spent on as much of it as it covers.
     """
 
     only_step: str | None = None
@@ -23,6 +24,7 @@ class Options:
     remake: bool = False
     give_up_unknown: bool = False
     is_confirmed: bool = False
+    is_partial: bool = False
     ignore_stop: bool = False
     stop_stale_minutes: float = 60.0
 

@@ -357,19 +357,24 @@ def test_a_batch_that_never_ends_is_given_up_with_its_name(rig: Rig) -> None:
 # Money
 
 
+PARTIAL = Options(to_step="poll", is_partial=True)
 PRICED = {"pricing": {"overrides": {"accounts/fireworks/models/gpt-oss-20b": {"input_per_mtok": 1.0, "output_per_mtok": 1.0}}}}
 
 
 def test_the_budget_counts_what_is_in_flight(tmp_path: Path) -> None:
     rig = Rig(tmp_path, settings={"max_concurrent_jobs": 4, "budget_usd": 0.00001}, changes=PRICED)
-    with pytest.raises(PhaseFailed, match="does not cover shared") as caught:
+    with pytest.raises(ConfigError, match="whole plan may cost up to") as caught:
         rig.run()
     assert "--budget_usd" in caught.value.hint
+    assert "it buys 0 of 4 pairs" in caught.value.what
+    assert rig.memory.batches == {}
+    with pytest.raises(PhaseFailed, match="does not cover shared"):
+        rig.run(options=PARTIAL)
     assert rig.memory.batches == {}
     one_part = 2 * (1024 + 60) / 1e6  # two rows: longest answer and prompt
     rig.settings["budget_usd"] = 2.5 * one_part
     with pytest.raises(PhaseFailed):
-        rig.run()
+        rig.run(options=PARTIAL)
     assert 2 <= len(rig.memory.batches) < 4
     assert rig.memory.most_open == 2, "two reserves fit, although four batches were allowed"
 
@@ -377,7 +382,7 @@ def test_the_budget_counts_what_is_in_flight(tmp_path: Path) -> None:
 def test_a_raised_budget_goes_on_where_it_stopped(tmp_path: Path) -> None:
     rig = Rig(tmp_path, settings={"budget_usd": 0.00001}, changes=PRICED)
     with pytest.raises(PhaseFailed):
-        rig.run()
+        rig.run(options=PARTIAL)
     rig.settings["budget_usd"] = 5.0
     rig.run()
     assert rig.is_paid_once()

@@ -10,6 +10,7 @@ from tests.unit.rig import Rig
 
 from batchtrial.errors import PhaseFailed
 from batchtrial.providers.base import BatchState
+from batchtrial.run.options import Options
 from batchtrial.state.ledger import Money, fold, money
 from batchtrial.state.tally import LedgerTail
 
@@ -96,7 +97,7 @@ def test_a_budget_counts_the_reserve_of_answers_without_usage(rig: Rig) -> None:
     reserves = [probe.parts()[name].attempts[0].reserved_usd for name in probe.names()]
     rig.settings["budget_usd"] = float(sum(reserves[:2]) + reserves[2] / 2)
     with pytest.raises(PhaseFailed, match="does not cover"):
-        rig.run()
+        rig.run(options=Options(to_step="poll", is_partial=True))
     assert rig.memory.n_calls("submit") == 2
     assert rig.money().spent_usd == 0
     assert rig.money().committed_usd <= Decimal(str(rig.settings["budget_usd"]))
