@@ -13,7 +13,7 @@ from batchtrial.cli.run import experiments_dir
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.names import is_url
-from batchtrial.phases.figures import adjusted_p
+from batchtrial.phases.figures import adjusted_p, arms_of, difference_of, points, signed_score, verdict_of
 from batchtrial.run.contrast import Changed, Check, Pair, Row, Side, changed_items, checks, pairs, rows, side
 from batchtrial.state.money import dollars
 
@@ -113,31 +113,22 @@ def _row(head: str, cells: Sequence[str]) -> str:
 
 
 def metrics(pair: Pair) -> Iterator[str]:
-    """Each comparison, A above B; differences are treatment minus control in percentage points."""
+    """Each comparison, A above B; differences are treatment minus control, in percentage points for shares, else in the metric's own unit."""
     yield _row("", HEADER)
     for row in rows(pair):
-        yield f"  {row.label}" + ("" if row.standing == "exploratory" else f" ({row.standing})")
+        notes = [*([] if row.standing == "exploratory" else [row.standing]), *([] if row.is_share else ["not in percent"])]
+        yield f"  {row.label}" + (f" ({', '.join(notes)})" if notes else "")
         yield _row("A", _cells(row.a))
         yield _row("B", _cells(row.b))
         if row.shift is not None:
-            yield _row("B-A", ("", "", _points(row.shift))).rstrip()
+            yield _row("B-A", ("", "", points(row.shift) if row.is_share else signed_score(row.shift))).rstrip()
 
 
 def _cells(one: Any) -> tuple[str, ...]:
     if one is None:
         return ("-",) * 7
-    estimate = one["estimate"]
-    interval = "-" if estimate["ci_low"] is None else f"{_points(estimate['ci_low'])} to {_points(estimate['ci_high'])}"
-    arms = (_percent(one["arms"][name]["value"]) for name in ("control", "treatment"))
-    return (*arms, _points(estimate["value"]), interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["verdict"]))
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.1f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
+    difference, interval = difference_of(one)
+    return (*arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), verdict_of(one))
 
 
 def money(pair: Pair) -> Iterator[str]:

@@ -14,7 +14,9 @@ from batchtrial.phases import build, items, prepare
 from batchtrial.phases.base import View
 from batchtrial.phases.controls import taken_over
 from batchtrial.phases.coverage import ToBuy, coverage
+from batchtrial.phases.endpoints import check_endpoints
 from batchtrial.phases.money import price_for
+from batchtrial.phases.plan_words import plan_lines
 from batchtrial.prices import cost_usd
 from batchtrial.providers.base import Provider
 from batchtrial.records import Item, Usage
@@ -44,11 +46,14 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
     if view.parts:
         yield f"  spent    {money(view.parts.values()).sentence()}" + _paid(config)
     if view.prepared is not None and prepare.verdict(view).is_done:
-        chosen = prepare.Prepared(items=items.load_prepared(layout), sources=view.prepared.sources)
+        kept = items.load_prepared(layout)
+        chosen = prepare.Prepared(items=kept, sources=view.prepared.sources, whole=kept if config.limit_items is None else None)
     else:
         chosen = prepare.choose(config)
     for note in prepare.notes(chosen.sources):
         yield f"  data     {note}"
+    check_endpoints(config, chosen.whole, chosen.sources)
+    yield from plan_lines(layout.ledger, config)
     yield from _requests(config, view, codec, chosen.items)
 
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.accounts import answers_by_arm, cautions, reason_lines, reasons_of, states_told
 from batchtrial.phases.base import View
-from batchtrial.phases.figures import adjusted_p, percent, points, read_json, score
+from batchtrial.phases.cost_words import two_axes
+from batchtrial.phases.figures import adjusted_p, arms_of, difference_of, is_declared, is_share, read_json
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
 
@@ -39,6 +40,8 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield f"{trial.slug}"
         if tests.get("headline"):
             yield f"  {tests['headline']['sentence']}"
+        if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
+            yield f"  {both}"
         yield from table(tests)
         yield f"report    {layout.report_md}"
         yield f"          {layout.report_html}"
@@ -80,24 +83,16 @@ def _spent(money: Money, *, is_paid: bool) -> str:
 
 def table(tests: dict[str, Any]) -> Iterator[str]:
     """The declared comparisons."""
-    declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
+    declared = [one for one in tests["tests"] if is_declared(one)]
     if not declared:
         return
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
     for name in ("comparison", "control", "treatment", "difference", "interval", "adjusted p", "pairs", "lost"):
         drawn.add_column(name, justify="left" if name == "comparison" else "right", no_wrap=True)
     for one in declared:
-        e, arms = one["estimate"], one["arms"]
-        unit, signed, plain = (" pp", points, percent) if one["is_share"] else ("", score, score)
-        interval = "-" if e["ci_low"] is None else f"{signed(e['ci_low'])} to {signed(e['ci_high'])}{unit}"
-        cells = [one["label"]]
-        cells += [plain(arms[name]["value"]) for name in ("control", "treatment")]
-        cells += [
-            "-" if e["value"] is None else f"{signed(e['value'])}{unit}",
-            interval,
-            adjusted_p(one),
-        ]
-        drawn.add_row(*cells, str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
+        unit = " pp" if is_share(one) else ""
+        difference, interval = (text if text == "-" else f"{text}{unit}" for text in difference_of(one))
+        drawn.add_row(one["label"], *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
     console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False)
     with console.capture() as captured:
         console.print(drawn)

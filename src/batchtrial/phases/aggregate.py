@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
-from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, score
+from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, signed_score, verdict_of
 from batchtrial.state.ledger import money
 from batchtrial.state.store import encode_json
 
@@ -35,8 +35,8 @@ def aggregate(view: View) -> str:
     rows = []
     for trial in view.trials:
         tests = read_json(view.trial_layout(trial).significance)
-        head = next((one for one in tests["tests"] if one["standing"] == "primary"), None)
-        verdict = tests["headline"]["verdict"] if tests.get("headline") else "-"
+        head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
+        verdict = verdict_of(head) if head else "-"
         numbers = row_of(head)[1:6] if head else ("-",) * 5
         together = joint.get(trial.slug)
         rows.append(
@@ -89,7 +89,7 @@ def aggregate_problem(view: View) -> str | None:
 def _joint_cells(one: Joint | None, *, is_share: bool) -> tuple[str, str]:
     if one is None:
         return "-", "-"
-    signed = points if is_share else score
+    signed = points if is_share else signed_score
     bounds = "-" if one.ci_low is None or one.ci_high is None else f"{signed(one.ci_low)} to {signed(one.ci_high)}"
     return p_text(one.p_adjusted), bounds
 

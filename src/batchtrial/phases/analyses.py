@@ -258,16 +258,17 @@ def cost_effectiveness(given: Material) -> dict[str, Any]:
         usd = {c: next((one["usd"] for one in costs["arms"].values() if one["condition"] == c and one["temp"] == temp), None) for c in CONDITIONS}
         found = effects.get(key, {})
         by_metric = found.get("all", found).get("metrics", {})
-        deltas = {name: one["delta_mean"] for name, one in {**found.get("open", {}).get("metrics", {}), **by_metric}.items()}
+        metrics = {**found.get("open", {}).get("metrics", {}), **by_metric}
+        deltas = {name: one["delta_mean"] for name, one in metrics.items()}
         extra = None if usd["control"] is None or usd["treatment"] is None else usd["treatment"] - usd["control"]
         results[key] = {
             "usd_control": usd["control"],
             "usd_treatment": usd["treatment"],
             "usd_diff": extra,
             "delta_metrics": deltas,
-            "usd_per_1pp_gain_em": _per_point(extra, deltas.get("em")),
-            "usd_per_1pp_gain_f1": _per_point(extra, deltas.get("f1")),
-            "usd_per_1pp_reduction_false_answer": _per_point(extra, -deltas["false_answer"] if deltas.get("false_answer") is not None else None),
+            "usd_per_1pp_gain_em": _per_point(extra, metrics.get("em")),
+            "usd_per_1pp_gain_f1": _per_point(extra, metrics.get("f1")),
+            "usd_per_1pp_reduction_false_answer": _per_point(extra, metrics.get("false_answer"), sign=-1),
             "with_intervals": (costs["effectiveness"] or {}).get(key),
         }
     return {"pricing": costs["pricing"], "reason": costs["reason"], "results": results}
@@ -276,9 +277,12 @@ def cost_effectiveness(given: Material) -> dict[str, Any]:
 CONDITIONS: Final = ("control", "treatment")
 
 
-def _per_point(extra_usd: float | None, gain: float | None) -> float | None:
-    """None without a price, and without a gain: dollars per point of a loss mean nothing."""
-    return None if extra_usd is None or gain is None or gain <= 0.0 else extra_usd / (100 * gain)
+def _per_point(extra_usd: float | None, metric: Mapping[str, Any] | None, *, sign: int = 1) -> float | None:
+    """None without a price, and unless the interval is on the side of a gain: dollars per point of a loss, or of nothing, mean nothing."""
+    if extra_usd is None or metric is None or metric["delta_mean"] is None or None in metric["ci_95"]:
+        return None
+    gain, bounds = sign * metric["delta_mean"], [sign * bound for bound in metric["ci_95"]]
+    return None if min(bounds) <= 0.0 else extra_usd / (100 * gain)
 
 
 def subgroups(given: Material) -> dict[str, Any]:

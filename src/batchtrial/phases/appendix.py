@@ -99,7 +99,10 @@ def _cost(content: Mapping[str, Any]) -> list[Block]:
         for temp, one in content["results"].items()
     )
     header = ("temperature", "control", "treatment", "per pp of exact match", "per pp of F1", "per pp fewer false answers")
-    text = "Extra cost of the treatment over this run's items, per percentage point gained; - where nothing was gained or no price is known."
+    text = (
+        "Extra cost of the treatment over this run's items, per percentage point gained; - where no price is known, or the interval of the gain "
+        "does not exclude zero."
+    )
     return [Grid(header, rows), Paragraph(text)]
 
 

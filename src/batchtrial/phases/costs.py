@@ -29,7 +29,9 @@ class Costs:
             return None
         price = price_for(view.config, trial.model)
         bills = [bill(view, arm) for arm in arms_in_order(trial)]
-        return digest_of([FORM, parsed, scored, repr(price), [repr(one) for one in bills], view.config.stats.alpha, view.config.mode])
+        return digest_of(
+            [FORM, parsed, scored, repr(price), [repr(one) for one in bills], view.config.stats.alpha, view.config.stats.clusters, view.config.mode]
+        )
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="score")

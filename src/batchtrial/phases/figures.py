@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from batchtrial.stats import rounding
+from batchtrial.stats.rounding import sided
+
 BANNERS: Final = {
     "dry_run": "SIMULATED ANSWERS: this was a dry run; no model was asked and the effect was planted",
     "simulated_replay": "SIMULATED ANSWERS: this replays the recording of a dry run; no model was ever asked",
     "replay": "RECORDED ANSWERS: this run replays a recording; no model was asked now",
     "recorded_dry_run": "RECORDED ANSWERS: a real model gave them when the recording was made; none was asked now",
 }
+UNSETTLED: Final = ("inconclusive", "undefined", "not decided", "not decidable")
+"""Verdicts that say that there is none."""
 HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
 
 
@@ -21,13 +26,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
-def points(value: float | None) -> str:
-    """A share as percentage points with its sign."""
-    return "-" if value is None else f"{100 * value:+.1f}"
+def points(value: float | None, *lines: float) -> str:
+    """A share as percentage points with its sign; with more digits where one would not tell on which side of zero or another line it is."""
+    return "-" if value is None else sided(100 * value, 1, lines=(0.0, *(100 * line for line in lines)), is_signed=True)
 
 
 def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
+    """A share; "0.0 %" and "100.0 %" are exact."""
+    return "-" if value is None else f"{sided(100 * value, 1, lines=(0.0, 100.0))} %"
 
 
 def score(value: float | None) -> str:
@@ -35,15 +41,62 @@ def score(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def p_text(value: float | None) -> str:
-    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+def signed_score(value: float | None, *lines: float) -> str:
+    """A difference in a unit of its own, with its sign."""
+    if value is None:
+        return "-"
+    plain = f"{value:+.4g}"
+    return plain if value and not any(float(plain) == line for line in lines) else sided(value, 4, lines=(0.0, *lines), is_signed=True)
 
 
-def adjusted_p(one: dict[str, Any]) -> str:
+def p_text(value: float | None, *levels: float) -> str:
+    """A p-value; with more digits next to a level that decides."""
+    return "-" if value is None else rounding.p_text(value, levels=levels or (0.05,))
+
+
+def levels_of(one: Mapping[str, Any]) -> tuple[float, ...]:
+    """Levels that decide about a comparison of significance.json: two-sided, and of a margin."""
+    alpha = round(1 - one["estimate"].get("level", 0.95), 12)
+    return alpha, alpha / 2
+
+
+def difference_of(one: Mapping[str, Any]) -> tuple[str, str]:
+    """(difference, interval) of a comparison of significance.json, without their unit."""
+    estimate, margin = one["estimate"], one.get("margin") or {}
+    signed = points if is_share(one) else signed_score
+    lines = [bound for name in ("low", "high") if (bound := margin.get(name)) is not None]
+    lines += [-line for line in lines]
+    interval = "-" if estimate["ci_low"] is None else f"{signed(estimate['ci_low'], *lines)} to {signed(estimate['ci_high'], *lines)}"
+    return signed(estimate["value"], *lines), interval
+
+
+def arms_of(one: Mapping[str, Any]) -> tuple[str, str]:
+    """(control, treatment) of a comparison of significance.json."""
+    plain = percent if is_share(one) else score
+    return plain(one["arms"]["control"]["value"]), plain(one["arms"]["treatment"]["value"])
+
+
+def is_share(one: Mapping[str, Any]) -> bool:
+    """Whether a comparison of significance.json is of shares, so that differences are percentage points; results of earlier versions do not say."""
+    return bool(one.get("is_share", True))
+
+
+def is_declared(one: Mapping[str, Any]) -> bool:
+    """Whether it belongs to the plan's own endpoints, even when a change of the plan has made it exploratory."""
+    return one["family"] in ("primary", "confirmatory")
+
+
+def verdict_of(one: Mapping[str, Any]) -> str:
+    """The verdict in a word, and whether it is no claim."""
+    is_open = one["verdict"] in UNSETTLED
+    return str(one["verdict"]) + ("" if is_open or one.get("is_claim", True) else " (exploratory)")
+
+
+def adjusted_p(one: Mapping[str, Any]) -> str:
     """The p-value of the declared goal, with how it was corrected and, where it is not of the difference, that it is of the margin."""
     notes = ["margin"] if one.get("decided_by") == "margin" else []  # results of earlier versions do not say
     notes += {"none": [], "holm": ["Holm"], "bh": ["BH"]}[one["correction"]]
-    return p_text(one["p_adjusted"]) + (f" ({', '.join(notes)})" if notes else "")
+    return p_text(one["p_adjusted"], *levels_of(one)) + (f" ({', '.join(notes)})" if notes else "")
 
 
 def usd(value: float | None) -> str:
@@ -60,21 +113,17 @@ def name_of(one: Mapping[str, Any]) -> str:
 
 def row_of(one: dict[str, Any]) -> tuple[str, ...]:
     """A comparison of significance.json under HEADER."""
-    estimate, arms, counts = one["estimate"], one["arms"], one.get("counts")
-    signed, plain = (points, percent) if one["is_share"] else (score, score)
-    interval = "-" if estimate["ci_low"] is None else f"{signed(estimate['ci_low'])} to {signed(estimate['ci_high'])}"
+    counts, (control, treatment), (difference, interval) = one.get("counts"), arms_of(one), difference_of(one)
     changed = "-" if counts is None else f"{counts['treatment_only']} / {counts['control_only']}"
-    control, treatment = (plain(arms[name]["value"]) for name in ("control", "treatment"))
-    lost = str(one["pairs"]["dropped"])
     return (
         name_of(one),
         control,
         treatment,
-        signed(estimate["value"]) + ("" if one["is_share"] else " (not pp)"),
+        difference + ("" if is_share(one) else " (not pp)"),
         interval,
-        p_text(one["test"]["p_value"]),
+        p_text(one["test"]["p_value"], *levels_of(one)),
         adjusted_p(one),
         changed,
         str(one["pairs"]["n"]),
-        lost,
+        str(one["pairs"]["dropped"]),
     )

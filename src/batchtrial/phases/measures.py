@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 MEASURES: Final = ("em", "f1", "abstained", "false_answer", "unsupported")
 """What a config may ask for by name; a user's own measures may not take these names."""
+LABELS: Final[dict[str, str]] = {
+    "em": "exact match",
+    "f1": "token F1",
+    "abstained": "abstention",
+    "false_answer": "answering the unanswerable",
+    "unsupported": "answers without lexical support (a heuristic)",
+}
+Kind = Literal["open", "closed", "all"]
+KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
 SCORE_COLUMNS: Final = (
     "abstain_rate",
     "abstain_rate_std",

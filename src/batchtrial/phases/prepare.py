@@ -18,6 +18,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, DataError, StateError
 from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.endpoints import check_endpoints
 from batchtrial.phases.items import encode_item, place
 from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import METRICS
@@ -40,6 +41,7 @@ class Prepared:
 
     items: tuple[Item, ...]
     sources: dict[str, dict[str, Any]]
+    whole: tuple[Item, ...] | None = None  # before `limit_items`; None when they were read back
 
     def book(self, book: Literal["open_book", "closed_book"]) -> bytes:
         """The prepared file's bytes."""
@@ -72,10 +74,11 @@ def choose(config: Config) -> Prepared:
         seen[mark] = item.item_id
     if not items:
         raise DataError("the question sets hold no items", where="datasets")
+    whole = tuple(items)
     if config.limit_items is not None and config.limit_items < len(items):
         kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed))[: config.limit_items]}
         items = [i for i in items if i.key in kept]
-    return Prepared(items=tuple(items), sources=sources)
+    return Prepared(items=tuple(items), sources=sources, whole=whole)
 
 
 def _source_record(spec: SourceSpec, report: LoadReport) -> dict[str, Any]:
@@ -185,6 +188,8 @@ def run(work: Work) -> None:
         step(len(chosen.items))
     work.stop.check()
     _check_same(work.view, chosen)
+    if not was_sent(work.view):
+        check_endpoints(work.config, chosen.whole, chosen.sources)
     made_from = inputs(work.config, work.view.stamps)
     files = {book: _publish(work, book, chosen) for book in BOOKS}
     manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)

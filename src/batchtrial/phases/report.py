@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import config_hash
-from batchtrial.keys import digest
 from batchtrial.phases.accounts import account_blocks
 from batchtrial.phases.aggregate import aggregate, aggregate_problem, sealed
 from batchtrial.phases.appendix import appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
+from batchtrial.phases.cost_words import per_right_answer, two_axes
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
-from batchtrial.phases.figures import BANNERS, HEADER, read_json, row_of, usd
+from batchtrial.phases.figures import BANNERS, HEADER, is_declared, read_json, row_of, usd
 from batchtrial.phases.forest import Line, forest
+from batchtrial.phases.measures import KINDS, LABELS
 from batchtrial.phases.predictions import write_parquet
 from batchtrial.phases.sink import publishing
 from batchtrial.records import Verdict
@@ -30,33 +30,36 @@ from batchtrial.stats.wording import shared_alpha
 
 FORM: Final = 3
 STAGE: Final = "report"
-EXAMPLES_EACH_WAY: Final = 3
 MOST_CHARS: Final = 400
 
 
 def blocks(view: View, trial: Trial) -> list[Block]:
     """The whole report."""
+    from batchtrial.phases.examples import example_blocks  # here, since a verdict needs no tables
+
     layout = view.trial_layout(trial)
     tests, account, costs = (read_json(path) for path in (layout.significance, layout.account, layout.costs))
     found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against its control")]
-    found += _verdict(tests)
+    found += _verdict(tests, costs)
     found += _results(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on})
     found += _account(account, view.config.answers.strip_thinking)
-    found += _examples(view, trial)
+    found += example_blocks(view, trial)
     found += _costs(costs, view)
     found += _provenance(view, trial, tests, costs)
     return found
 
 
-def _verdict(tests: dict[str, Any]) -> list[Block]:
+def _verdict(tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     found: list[Block] = [Heading(2, "Verdict")]
     if tests.get("headline") is None:
         return [*found, Paragraph(tests.get("reason") or "The declared primary endpoint could not be analysed.", strong=True)]
     found.append(Paragraph(tests["headline"]["sentence"], strong=True))
-    more = [one["sentence"] for one in tests["tests"] if one["standing"] == "confirmatory"]
+    more = [one["sentence"] for one in tests["tests"] if one["family"] == "confirmatory"]
     if more:
         found.append(Bullets(tuple(more)))
+    both = two_axes(tests, costs)
+    found += [Paragraph(both)] if both is not None else []
     found.append(Paragraph(tests["plan"]["statement"]))
     shared = shared_alpha(tests.get("run"), tests["stats_config"]["alpha"])
     return [*found, Paragraph(shared)] if shared else found
@@ -65,7 +68,7 @@ def _verdict(tests: dict[str, Any]) -> list[Block]:
 def _results(tests: dict[str, Any]) -> list[Block]:
     if not tests["tests"]:
         return []
-    declared = [one for one in tests["tests"] if one["standing"] in ("primary", "confirmatory")]
+    declared = [one for one in tests["tests"] if is_declared(one)]
     found: list[Block] = [Heading(2, "Results"), Grid(HEADER, tuple(row_of(one) for one in declared))]
     lines = [
         Line(one["label"], 100 * e["value"], 100 * e["ci_low"], 100 * e["ci_high"])
@@ -81,6 +84,8 @@ def _results(tests: dict[str, Any]) -> list[Block]:
             "(or did). Lost: pairs left out because an answer never came or was none."
         )
     )
+    if lower := sorted({LABELS.get(one["metric"], one["metric"]) for one in tests["tests"] if not one["higher_is_better"]}):
+        found.append(Paragraph(f"Lower is better for: {', '.join(lower)}."))
     for family, title in (
         ("datasets", "By dataset"),
         ("metrics", "Other comparisons (exploratory)"),
@@ -89,6 +94,9 @@ def _results(tests: dict[str, Any]) -> list[Block]:
         rows = tuple(row_of(one) for one in tests["tests"] if one["family"] == family)
         if rows:
             found += [Heading(3, title), Grid(HEADER, rows)]
+    if same := tests.get("same_items"):
+        listed = ", ".join(f"{name} ({KINDS[kind]})" for name, kind in same.items())
+        found.append(Paragraph(f"Datasets that hold exactly the questions of one kind are compared once, under the kind: {listed}."))
     warnings = [f"{one['label']}: {text}" for one in declared for text in one["warnings"]]
     methods = sorted({f"{one['estimate']['method']}, {one['test']['method']}" for one in tests["tests"]})
     found.append(Paragraph(f"Methods (interval, test): {'; '.join(methods)}. See docs/statistics.md."))
@@ -111,74 +119,6 @@ def _account(account: dict[str, Any], strip_thinking: str | None) -> list[Block]
     return found
 
 
-def _examples(view: View, trial: Trial) -> list[Block]:
-    """Items that changed, the same number each way, chosen by the seed and not by what they say."""
-    import polars as pl  # here, since a verdict needs no tables
-
-    layout, temp = view.trial_layout(trial), trial.temps[0]
-    scores = pl.read_csv(layout.scores, columns=["item_key", "condition", "temp", "em"], schema_overrides={"item_key": pl.String, "em": pl.Float64})
-    wide = scores.filter(pl.col("temp") == temp).pivot(on="condition", index="item_key", values="em")
-    if not {"control", "treatment"} <= set(wide.columns):
-        return []
-    ways = (
-        ("Only the treatment was right", wide.filter((pl.col("treatment") >= 0.5) & (pl.col("control") < 0.5))),
-        ("Only the control was right", wide.filter((pl.col("treatment") < 0.5) & (pl.col("control") >= 0.5))),
-    )
-    chosen = {title: _pick(frame["item_key"].to_list(), view.config.stats.random_seed) for title, frame in ways}
-    keys = [key for some in chosen.values() for key in some]
-    answers, questions = _answers(layout.predictions, keys, temp), _questions(view, keys)
-    found: list[Block] = [Heading(2, "Items that changed")]
-    for (title, frame), keys_here in zip(ways, chosen.values(), strict=True):
-        found.append(Heading(3, f"{title} ({frame.height} items)"))
-        if not keys_here:
-            found.append(Paragraph("None."))
-        found += [Quote(_example(key, questions.get(key, {}), answers)) for key in keys_here]
-    return found
-
-
-def _pick(keys: list[str], seed: int) -> list[str]:
-    return sorted(keys, key=lambda key: digest((str(seed), key), 16))[:EXAMPLES_EACH_WAY]
-
-
-def _example(key: str, row: dict[str, Any], answers: dict[tuple[str, str], str]) -> str:
-    accepted = "; ".join(row.get("answers", ())) or "(cannot be answered from the passage)"
-    lines = (
-        f"item      {key}",
-        f"question  {_short(row.get('question', ''))}",
-        f"accepted  {_short(accepted)}",
-        f"control   {_short(answers.get((key, 'control'), ''))}",
-        f"treatment {_short(answers.get((key, 'treatment'), ''))}",
-    )
-    return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= MOST_CHARS else f"{flat[:MOST_CHARS]} ... ({len(flat)} characters)"
-
-
-def _answers(predictions: Path, keys: list[str], temp: float) -> dict[tuple[str, str], str]:
-    import polars as pl
-
-    names = ("dataset", "item_id", "condition", "response_text")
-    frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
-    key = pl.concat_str("dataset", pl.lit("|"), "item_id")
-    wanted = frame.filter((pl.col("temp") == temp) & (pl.col("sample_index") == 0)).select(*names, key.alias("key")).filter(pl.col("key").is_in(keys))
-    return {(row["key"], row["condition"]): row["response_text"] or "" for row in wanted.collect().iter_rows(named=True)}
-
-
-def _questions(view: View, keys: list[str]) -> dict[str, dict[str, Any]]:
-    wanted, found = set(keys), {}
-    for path in (view.layout.open_book, view.layout.closed_book):
-        with path.open("rb") as lines:
-            for line in lines:
-                row = json.loads(line)
-                key = f"{row['dataset']}|{row['id']}"
-                if key in wanted:
-                    found[key] = row
-    return found
-
-
 def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     rows = []
     for stem, one in costs["arms"].items():
@@ -192,17 +132,7 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
         Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
         Paragraph(f"Together {costs['cost']}, at batch rate. Prices: {source}."),
     ]
-    for temp, one in (costs["effectiveness"] or {}).items():
-        each = one["usd_per_correct"]
-        extra = one["usd_per_additional_correct"]
-        price = usd(extra["usd"]) if extra["usd"] is not None else f"not defined ({extra.get('reason', 'no effect')})"
-        bounds = f", {usd(extra['ci'][0])} to {usd(extra['ci'][1])}" if extra["usd"] is not None and None not in extra["ci"] else ""
-        found.append(
-            Paragraph(
-                f"At temperature {temp}: {usd(each['control']['usd'])} per right answer under the control, {usd(each['treatment']['usd'])} under the "
-                f"treatment; per additional right answer: {price}{bounds}."
-            )
-        )
+    found += [Paragraph(text) for text in per_right_answer(costs)]
     return found
 
 
@@ -231,7 +161,7 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
     config = view.config
     rows = [("model", trial.model), ("backend", config.backend), ("config hash", config_hash(config)), ("batchtrial", __version__)]
     if "plan" in tests:
-        rows.append(("analysis plan", tests["plan"]["hash"]))
+        rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))
     rows += [(f"answers: {name.replace('_', ' ')}", str(value)) for name, value in _recorded(view).items() if value]
     rows += _server(view)
     for arm in trial.arms:

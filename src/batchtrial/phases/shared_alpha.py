@@ -5,11 +5,14 @@ The rule is in `batchtrial.stats.shared_alpha`; here the trials' declared compar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batchtrial.phases.base import View
-from batchtrial.phases.significance import declared_cells, declared_plan, findings_of
+from batchtrial.phases.frozen_plan import frozen_plan
+from batchtrial.phases.plan_words import as_declared
+from batchtrial.phases.significance import declared_cells, declared_plan, endpoint_origins, findings_of
 from batchtrial.phases.tables import load_tables
 from batchtrial.stats import Judgement, judge_findings, shares_of_alpha
 
@@ -39,15 +42,20 @@ def shared_alpha(view: View) -> dict[str, SharedAlpha]:
     if len(made) < 2:
         return {}
     shares = dict(zip(made, shares_of_alpha(list(made.values())), strict=True))
-    verdicts = {slug: _verdict(slug, judge_findings(*found, share=shares[slug])) for slug, found in made.items()}
+    frozen = frozen_plan(view.layout.ledger, view.config)
+    verdicts = {}
+    for slug, (plan, findings) in made.items():
+        origins = endpoint_origins(frozen, view.config, plan)
+        judged = [as_declared(one, origins.get(one.finding.name)) for one in judge_findings(plan, findings, share=shares[slug])]
+        verdicts[slug] = _verdict(slug, judged)
     return {
         slug: SharedAlpha(n_trials=len(made), share=shares[slug], others=tuple(one for other, one in verdicts.items() if other != slug))
         for slug in made
     }
 
 
-def _verdict(slug: str, judged: tuple[Judgement, ...]) -> dict[str, Any]:
-    head = next((one for one in judged if one.standing == "primary"), None)
+def _verdict(slug: str, judged: Sequence[Judgement]) -> dict[str, Any]:
+    head = next((one for one in judged if one.family == "primary"), None)
     if head is None:
         return {"trial": slug, "verdict": None, "is_claim": False, "p_adjusted": None}
     return {"trial": slug, "verdict": head.verdict, "is_claim": head.is_claim, "p_adjusted": head.p_adjusted}

@@ -18,8 +18,11 @@ from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyses import dataset_meta
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.frozen_plan import FrozenPlan, Role, frozen_plan
 from batchtrial.phases.losses import Lost, load_losses, told
-from batchtrial.phases.tables import Cell, Kind, Table, load_tables
+from batchtrial.phases.measures import Kind
+from batchtrial.phases.plan_words import as_declared, direction, origins_of, plan_json, statement
+from batchtrial.phases.tables import Cell, Table, load_tables
 from batchtrial.stats import (
     AnalysisPlan,
     Endpoint,
@@ -35,7 +38,7 @@ from batchtrial.stats import (
     verdict,
     wilcoxon,
 )
-from batchtrial.stats.wording import followed, sentence
+from batchtrial.stats.wording import Origin, followed, sentence
 
 if TYPE_CHECKING:
     from batchtrial.phases.shared_alpha import SharedAlpha
@@ -97,8 +100,22 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
                 if cell.name not in seen:
                     yield cell, "metrics" if place == 0 else "temperatures"
         if place == 0 and len(table.dataset_names) > 1:
+            same = same_items(table)
             for dataset in table.dataset_names:
-                yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
+                if dataset not in same:
+                    yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
+
+
+def same_items(table: Table) -> dict[str, Kind]:
+    """Datasets that hold exactly the questions of one kind, with that kind: their comparison is made once, under the kind."""
+    found: dict[str, Kind] = {}
+    for dataset in table.dataset_names if len(table.dataset_names) > 1 else ():
+        mine = table.members("all", dataset)
+        for kind in table.kinds():
+            other = table.members(kind)
+            if mine is not None and other is not None and np.array_equal(mine, other):
+                found[dataset] = kind
+    return found
 
 
 def declared_cells(config: Config, trial: Trial) -> tuple[Cell, ...]:
@@ -160,25 +177,47 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         for cell, _ in wanted
         if cell.name in made
     }
-    judgements = judge_findings(plan, findings, share=1.0 if shared is None else shared.share)
+    frozen = frozen_plan(view.layout.ledger, config)
+    origins = endpoint_origins(frozen, config, plan)
+    judged = judge_findings(plan, findings, share=1.0 if shared is None else shared.share)
+    judgements = tuple(as_declared(one, origins.get(one.finding.name)) for one in judged)
     if config.stats.exploratory == "none":
         judgements = tuple(uncorrected(one, plan) for one in judgements)
     check = check_followed(plan, findings, plan.cluster)
-    headline = next((j for j in judgements if j.standing == "primary"), None)
+    sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
+    headline = next((j for j in judgements if j.family == "primary"), None)
     return record | {
         "plan": {
-            "hash": analysis_plan(config, first).fingerprint(),
+            **plan_json(frozen),
+            "analysis_hash": analysis_plan(config, first).fingerprint(),
             "primary": by_name[plan.primary.name].label if plan.primary is not None else None,
             "confirmatory": [one.label for one in plan.confirmatory],
-            "followed": check.followed,
-            "statement": followed(check, plan),
+            "followed": check.followed and frozen.origin != "none" and not frozen.late,
+            "statement": f"{statement(frozen, is_followed=check.followed)} {followed(check, plan)}".strip(),
             "missing": list(check.missing),
         },
         "run": None if shared is None else shared.record(config.stats.alpha),
-        "headline": None if headline is None else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": said(headline, compared)},
-        "tests": [_test(j, compared[j.finding.name]) for j in judgements],
+        "headline": None
+        if headline is None
+        else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentences[headline.finding.name]},
+        "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
+        "same_items": same_items(tables[first]),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
     }
+
+
+def endpoint_origins(frozen: FrozenPlan, config: Config, plan: AnalysisPlan) -> dict[str, Origin]:
+    """What may be said of each declared endpoint, by name."""
+    given: list[tuple[Declared, Role]] = [(config.stats.primary, "primary"), *((one, "confirmatory") for one in config.stats.confirmatory)]
+    return origins_of(frozen, {one.name: of for one, of in zip(plan.declared, given, strict=True)})
+
+
+def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]) -> str:
+    """The judgement's sentence, and which answers it rests without."""
+    origin = origins.get(judgement.finding.name, "declared")
+    words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value))
+    lost = told(compared.lost)
+    return f"{words} Not scored: {lost}." if lost else words
 
 
 def in_units(plan: AnalysisPlan, config: Config, table: Table) -> AnalysisPlan:
@@ -190,16 +229,10 @@ def in_units(plan: AnalysisPlan, config: Config, table: Table) -> AnalysisPlan:
 
 def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
     """An exploratory judgement by its raw p, as `exploratory: none` asks for; declared endpoints keep theirs."""
-    if one.standing in ("primary", "confirmatory"):
+    if one.family in ("primary", "confirmatory"):
         return one
     decided = verdict(one.endpoint, one.standing, one.finding.estimate, difference_p=one.p_raw, margin_p=None, plan=plan)
     return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
-
-
-def said(judgement: Judgement, compared: Mapping[str, Compared]) -> str:
-    """The judgement's sentence, and which answers it rests without."""
-    lost = told(compared[judgement.finding.name].lost)
-    return f"{sentence(judgement)} Not scored: {lost}." if lost else sentence(judgement)
 
 
 def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool) -> Finding:
@@ -215,7 +248,7 @@ def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool)
     )
 
 
-def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
+def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any]:
     cell, one = compared.cell, compared.one
     record: dict[str, Any] = {
         "name": cell.name,
@@ -235,7 +268,8 @@ def _test(judgement: Judgement, compared: Compared) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "is_claim": judgement.is_claim,
         "is_share": judgement.finding.is_share,
-        "sentence": said(judgement, {cell.name: compared}),
+        "higher_is_better": judgement.endpoint.higher_is_better,
+        "sentence": words,
         "estimate": estimate_json(one.estimate),
         "test": test_json(one.test),
         "arms": {name: estimate_json(arm) for name, arm in one.arms.items()},

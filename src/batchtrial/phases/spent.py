@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.base import View
@@ -19,10 +20,11 @@ from batchtrial.phases.predictions import arms_in_order, read_in_pieces
 from batchtrial.prices import Price, source
 from batchtrial.records import CONDITIONS, Outcome, Usage
 from batchtrial.state.money import rounded, together
-from batchtrial.stats.costs import cost_effectiveness
+from batchtrial.stats.costs import cost_effectiveness, cost_ratio
 from batchtrial.stats.results import Estimate
 
 NO_PRICE: Final = "the model is in no price table; add it under pricing.overrides"
+SCORES: Final = {"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64, "cluster": pl.String}
 TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
 
 
@@ -62,8 +64,8 @@ def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
         for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", "outcome", *TOKENS)
     ]
     costs = pl.concat(pieces).lazy()
-    scores = pl.scan_csv(layout.scores, schema_overrides={"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64})
-    right = scores.select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"))
+    scores = pl.scan_csv(layout.scores, schema_overrides=SCORES)
+    right = scores.select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"), pl.col("cluster").cast(pl.String))
     return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
 
 
@@ -86,23 +88,41 @@ def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, An
     level = 1 - view.config.stats.alpha
     found = {}
     for temp in trial.temps:
-        wide = table.filter(pl.col("temp") == temp).pivot(on="condition", index="item_key", values=["usd", "right"])
+        here = table.filter(pl.col("temp") == temp)
+        wide = here.pivot(on="condition", index="item_key", values=["usd", "right"], maintain_order=True)
         if not {"usd_treatment", "usd_control"} <= set(wide.columns):
             continue
-        columns = (
+        columns = tuple(
             wide[name].fill_null(float("nan")).to_numpy().astype(np.float64)
             for name in ("usd_treatment", "usd_control", "right_treatment", "right_control")
         )
-        got = cost_effectiveness(*columns, level=level)
+        clusters = _clusters(here, wide["item_key"]) if view.config.stats.clusters == "auto" else None
+        got = cost_effectiveness(*columns, clusters=clusters, level=level)
         found[f"{temp:.1f}"] = {
             "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
             "extra_usd_per_item": _interval(got.cost_usd),
+            "cost_ratio": ratio_json(cost_ratio(columns[0], columns[1], clusters=clusters, level=level)),
             "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
             "items_without_cost": int(wide.select(pl.any_horizontal(pl.col("usd_treatment", "usd_control").is_null()).sum()).item()),
             "trade": got.trade,
             "is_clear": got.is_clear,
         }
     return found
+
+
+def _clusters(rows: pl.DataFrame, keys: pl.Series) -> NDArray[np.int64] | None:
+    """A number per item, the same for items that depend on each other; None when all stand alone."""
+    known = rows.drop_nulls("cluster").filter(pl.col("cluster") != "").unique("item_key").select("item_key", "cluster")
+    named = pl.DataFrame({"item_key": keys}).join(known, on="item_key", how="left", maintain_order="left")["cluster"].to_list()
+    labels = [f"cluster {name}" if name is not None else f"item {key}" for name, key in zip(named, keys.to_list(), strict=True)]
+    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return codes if codes.size and int(np.bincount(codes).max()) > 1 else None
+
+
+def ratio_json(one: Estimate) -> dict[str, Any]:
+    """A ratio as JSON."""
+    record = {"value": one.value, "ci": [one.ci_low, one.ci_high], "level": one.level, "method": one.method, "n": one.n}
+    return record | ({"reason": one.reason} if one.reason is not None else {})
 
 
 def costs_file(view: View, trial: Trial) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View, Work, digest_of, over_trials
+from batchtrial.phases.frozen_plan import frozen_plan
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
-FORM: Final = 3
+FORM: Final = 4
 STAGE: Final = "stats"
 
 
@@ -26,7 +27,8 @@ class Stats:
         if None in scored:
             return None
         samples = [view.config.samples_for(temp) for temp in trial.temps]
-        return digest_of([FORM, scored, view.config.stats.model_dump(mode="json"), samples, view.config.mode])
+        plan = asdict(frozen_plan(view.layout.ledger, view.config))
+        return digest_of([FORM, scored, view.config.stats.model_dump(mode="json"), plan, samples, view.config.mode])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="score")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Floats, Paired
+from batchtrial.phases.measures import KINDS, LABELS, Kind
 
 Places = NDArray[np.int64]
-Kind = Literal["open", "closed", "all"]
 COLUMNS: Final[dict[str, str]] = {
     "em": "em",
     "f1": "f1",
@@ -29,14 +29,6 @@ COLUMNS: Final[dict[str, str]] = {
     "unsupported": "unsupported_rate",
 }
 """Metric -> column of per_item_scores.csv; a metric of the user's own is its own column."""
-LABELS: Final[dict[str, str]] = {
-    "em": "exact match",
-    "f1": "token F1",
-    "abstained": "abstention",
-    "false_answer": "answering the unanswerable",
-    "unsupported": "answers without lexical support (a heuristic)",
-}
-KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
 EVERY_ITEM_HAS: Final = frozenset({"em", "f1", "abstain_rate"})
 """Columns that are defined for every question; the others exist only where an arm shows them."""
 KEYS: Final[dict[str, type[pl.DataType]]] = {

@@ -17,7 +17,7 @@ import polars as pl
 from batchtrial.config.load import config_hash, drift
 from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing, StateError
-from batchtrial.phases.figures import name_of
+from batchtrial.phases.figures import is_share, name_of
 from batchtrial.run.saved import recorded_config, saved_config
 from batchtrial.run.snapshots import load_or_none
 from batchtrial.state.files import MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest
@@ -172,7 +172,7 @@ def checks(a: Side, b: Side) -> Iterator[Check]:
         yield _check(f"{condition} prompt", *prompts)
     yield _check("decoding", _decoding(a.config), _decoding(b.config))
     yield _check("samples per item", str(a.config.samples_per_item), str(b.config.samples_per_item))
-    plans = [_words({str(one.tests.get("plan", {}).get("hash", "-"))[:12] for one in s.trials}) for s in (a, b)]
+    plans = [_words({_plan_of(one)[:12] for one in s.trials}) for s in (a, b)]
     yield _check("analysis plan", *plans)
     changed = drift(a.config, b.config)
     shown = "; ".join(f"{key}: {change}" for key, change in list(changed.items())[:CONFIG_KEYS_SHOWN])
@@ -203,6 +203,12 @@ def _prompt(trial: TrialSide, condition: str) -> str:
     return f"sha256 {record.sha256[:12]}" if record is not None else "unknown"
 
 
+def _plan_of(trial: TrialSide) -> str:
+    """Hash of what is analysed and how, which two runs with other prompts may share; earlier versions call it by the plan's name."""
+    plan = trial.tests.get("plan", {})
+    return str(plan.get("analysis_hash", plan.get("hash", "-")))
+
+
 def _decoding(config: Config) -> str:
     given = {"temps": list(config.temps), "top_p": config.top_p, "top_k": config.top_k, "max_tokens": config.max_new_tokens.model_dump()}
     return json.dumps({key: value for key, value in given.items() if value is not None})
@@ -224,6 +230,11 @@ class Row:
     standing: str
     a: Mapping[str, Any] | None
     b: Mapping[str, Any] | None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether both runs have shares here, so that differences are percentage points."""
+        return all(is_share(one) for one in (self.a, self.b) if one is not None)
 
     @property
     def shift(self) -> float | None:

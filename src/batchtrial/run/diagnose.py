@@ -17,6 +17,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, IllegalTransition, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.phases import prepare, report
 from batchtrial.phases.base import over_trials
+from batchtrial.phases.frozen_plan import plan_made_anew
 from batchtrial.providers.base import Provider
 from batchtrial.run.evidence import Remains
 from batchtrial.run.look import look
@@ -176,7 +177,8 @@ class Examiner:
         if self.assume_unsent:
             evidence = replace(evidence, payloads=frozenset())
         source = Source(nonce=nonce or self.nonce, intent=remains.intent, saved=remains.saved, now=self._now(got))
-        rebuilt = rebuild(got, self._opened(found, nonce), evidence, source, is_cut=_is_cut(got, found.state, signs))
+        is_cut = _is_cut(got, found.state, signs)
+        rebuilt = rebuild(got, self._opened(found, nonce), evidence, source, is_cut=is_cut, plan_anew=plan_made_anew)
         if nonce is None and rebuilt.in_doubt:
             why = (
                 f"whether {len(rebuilt.in_doubt)} parts ({rebuilt.in_doubt[0]} ...) were sent is known to nobody here: the random digits that mark "

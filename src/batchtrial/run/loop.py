@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from batchtrial.errors import PhaseFailed, RunnerError, Stopped
-from batchtrial.phases import poll, submit
+from batchtrial.phases import poll, prepare, submit
 from batchtrial.phases.base import Phase, Progress, StopSignal, View, Work
+from batchtrial.phases.endpoints import check_endpoints
+from batchtrial.phases.items import load_prepared
 from batchtrial.phases.queue import Queue
 from batchtrial.providers.base import Provider
 from batchtrial.records import Verdict
@@ -61,6 +63,8 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
             _note_done(session, phase)
             continue
         check_startable(phase, verdict)
+        if phase is submit:
+            check_plan(view)
         log.info("run %s reason=%s", phase.name, verdict.reason)
         _run_phase(session, phase, view, options, services)
         ran.append(phase.name)
@@ -77,6 +81,7 @@ def carry(session: Session, options: Options, services: Services, move: Callable
     """Hand parts out or take results in: what submit and poll do at a provider, done with files. Raises Stopped, RunnerError."""
     view = session.look()
     check_startable(submit, submit.verdict(view))
+    check_plan(view)
     session.snapshots.write_trials(view)
     try:
         return move(_work(session, view, options, services))
@@ -86,6 +91,13 @@ def carry(session: Session, options: Options, services: Services, move: Callable
         for phase in (submit, poll):
             if phase.verdict(after).is_done:
                 _note_done(session, phase)
+
+
+def check_plan(view: View) -> None:
+    """Before the first request of a run is bought: can its endpoints exist? Raises ConfigError. A config may have changed since `prepare` asked."""
+    if view.prepared is not None and not prepare.was_sent(view):
+        is_whole = view.config.limit_items is None
+        check_endpoints(view.config, load_prepared(view.layout) if is_whole else None, view.prepared.sources)
 
 
 def _run_phase(session: Session, phase: Phase, view: View, options: Options, services: Services) -> None:

@@ -14,10 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from batchtrial.config.analysis_plan import differences
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.phases.base import View
+from batchtrial.phases.frozen_plan import PLAN, latest_plan, plan_line
 from batchtrial.providers.base import Limits
 from batchtrial.run.look import look
 from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
@@ -187,11 +189,13 @@ def _assembled(
     is_new = ledger.run_nonce is None
     digest = config_hash(opening.config) if is_new or state is None or changed else state.config_hash
     if is_new:
-        detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides)}
+        plan = plan_line(opening.config, ())
+        mark = {"hash": plan["hash"], "written": plan["written"]}  # so that a lost plan line can be told from one that never was
+        detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides), "plan": mark}
         ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=detail)
     if state is None:
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
-        state = state if is_new or ledger.n_lines == 1 else synthesised_state(state, ledger.notes)
+        state = state if is_new or _is_just_opened(ledger) else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
     stamps = Stamps(layout.root, layout.stamps)
     if changed:
@@ -199,6 +203,7 @@ def _assembled(
         ledger.append("drift", config_hash=digest, detail=detail)
         drifts = (*state.drift, Drift(at=clock(), keys=dict(changed), config_hash=digest))
         snapshots.save_state(drift=drifts, config_hash=digest)
+    _freeze_plan(ledger, opening.config, is_changed=bool(changed))
     if changed or not layout.effective_config.exists():
         write_bytes(layout.effective_config, encode(opening.config), hook=hook)
     return Session(
@@ -213,6 +218,21 @@ def _assembled(
         healed=healed,
         shelf=shelf,
     )
+
+
+def _is_just_opened(ledger: Ledger) -> bool:
+    """Nothing was done but what opening a run writes."""
+    return not ledger.parts and all(note.event in ("opened", PLAN) for note in ledger.notes)
+
+
+def _freeze_plan(ledger: Ledger, config: Config, *, is_changed: bool) -> None:
+    """Write down the plan before anything is sent; later only a changed one, with how many results had arrived."""
+    before, parts = latest_plan(ledger.notes), ledger.parts.values()
+    if before is None and not is_changed and any(part.attempts for part in parts):
+        return  # a run that was begun without a plan line gets none that looks as if it had been there
+    detail = plan_line(config, parts, before)
+    if before is None or differences((before.detail or {})["plan"], detail["plan"]):
+        ledger.append(PLAN, detail=detail)
 
 
 ITEM_KEYS = ("datasets.", "limit_items", "skip_bad_rows")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +25,8 @@ MOST_ABSENT = 1000
 """Gaps are listed up to this length: a number that was never counted up to must not fill the memory."""
 _HEAD, _TAIL = b',"check":"', b'"}'
 _CHECK_BYTES = len(_HEAD) + 8 + len(_TAIL)
+_HEAD_BYTES = 120
+"""Within these a line names its event."""
 
 
 class Counts(BaseModel):
@@ -90,7 +92,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = None
     run_nonce: Annotated[str | None, Meta(description="opened: random digits that keep this run's tokens apart from any other's.")] = None
     config_hash: Annotated[str | None, Meta(description="opened, drift: sha256 of effective_config.yaml.")] = None
-    detail: Annotated[dict[str, Any] | None, Meta(description="opened, drift: the whole config from then on; else what is worth keeping.")] = None
+    detail: Annotated[
+        dict[str, Any] | None,
+        Meta(description="opened, drift: the whole config; plan: the plan with its hash; else what is worth keeping."),
+    ] = None
     check: Annotated[str | None, Meta(description="CRC-32 of the line without this field, 8 hex digits.")] = None
 
     @classmethod
@@ -234,3 +239,22 @@ def latest_config(path: Path) -> tuple[dict[str, Any], str] | None:
         if entry is not None and entry.detail and isinstance(entry.detail.get("config"), dict) and entry.config_hash:
             found = dict(entry.detail["config"]), entry.config_hash
     return found
+
+
+def run_lines(path: Path, events: Sequence[str], first_of: Sequence[str] = ()) -> tuple[Entry, ...]:
+    """The lines of these events in order, and of the events in `first_of` the first one. Decodes no others; damaged ones are left out."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    found, wanted = [], [*events, *first_of]
+    names = [name.encode() for name in wanted]
+    for line in data.split(b"\n"):
+        head = line[:_HEAD_BYTES]
+        entry = decode(line) if any(name in head for name in names) else None
+        if entry is None or entry.event not in wanted:
+            continue
+        found.append(entry)
+        if entry.event in first_of:
+            wanted, names = list(events), [name.encode() for name in events]
+    return tuple(found)

@@ -103,20 +103,34 @@ class Rebuilt:
     filled: int
 
 
-def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, source: Source, *, is_cut: bool) -> Rebuilt:
+def rebuild(
+    got: LedgerRead,
+    opened: Mapping[str, Any],
+    evidence: Evidence,
+    source: Source,
+    *,
+    is_cut: bool,
+    plan_anew: Callable[[Sequence[Entry]], Mapping[str, Any] | None] = lambda heads: None,
+) -> Rebuilt:
     """The ledger anew: surviving lines kept, lost ones filled in, parts put in doubt where nothing else is known.
 
     opened: fields of a first line to write when the old one is lost. is_cut: lines may be missing at the end, so that their number is not known.
+    plan_anew: the `detail` of a lost plan line, from the lines about the run that are left; None when there is one, or nothing tells.
     """
     survivors: dict[str, list[Entry]] = {part: [] for part in evidence.parts}
     heads: list[Entry] = []
     for entry in got.entries:
         (survivors.setdefault(entry.part, []) if entry.part is not None else heads).append(entry)
     filled = explained = 0
-    if not any(entry.run_nonce for entry in heads):
+    is_first_kept = any(entry.run_nonce for entry in heads)
+    plan = plan_anew(heads) if is_first_kept else None
+    if plan is not None:
+        heads.insert(1, Entry.of(seq=1, at=heads[0].at, event="plan", detail=dict(plan)))
+        filled, explained = 1, 1
+    if not is_first_kept:
         since = min((entry.at for entry in got.entries), default=LONG_AGO)
         heads.insert(0, Entry.of(seq=1, at=since, event="opened", **opened))
-        filled = explained = 1
+        filled, explained = filled + 1, 1
     menders = [_Mender(part, evidence, source, since=heads[0].at) for part in survivors]
     for mender in menders:
         mender.replay(survivors[mender.part.part])
@@ -127,7 +141,8 @@ def rebuild(got: LedgerRead, opened: Mapping[str, Any], evidence: Evidence, sour
     if is_cut or explained < _missing(got):
         in_doubt = [mender.part.part for mender in menders if mender.put_in_doubt()]
     lines = [*heads, *(entry for mender in menders for entry in mender.out)]
-    detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt}
+    first = "kept" if is_first_kept else "made anew"
+    detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt, "first_line": first}
     lines.append(Entry.of(seq=1, at=source.now, event="repaired", reason="rebuilt from surviving lines, manifests and files", detail=detail))
     numbered = tuple(entry.but(seq=number, check=None) for number, entry in enumerate(lines, 1))
     return Rebuilt(entries=numbered, in_doubt=tuple(in_doubt), filled=filled)

@@ -91,6 +91,14 @@ def cost_effectiveness(
     )
 
 
+def cost_ratio(cost_treatment: ArrayLike, cost_control: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95) -> Estimate:
+    """What the treatment's answers cost as a multiple of what the control's do, over the same items; clusters are the units where there are any.
+
+    cost_*: shape (n,), dollars for all samples of an item; NaN in either drops the item. Source: Fieller 1954.
+    """
+    return fieller_ratio(cost_treatment, cost_control, clusters=clusters, level=level)
+
+
 def _price(cost: Floats, gain: Floats, effect: Estimate, trade: Trade, level: float, dropped: int, *, is_clustered: bool) -> Estimate:
     def without(reason: str, value: float | None = None) -> Estimate:
         return undefined_estimate(reason, level=level, method="fieller", n=cost.size, dropped=dropped, value=value)

@@ -15,10 +15,11 @@ from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 UNBOUNDED = "the denominator's interval includes zero, so the ratio has no bounded interval"
 
 
-def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, level: float = 0.95) -> Estimate:
+def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95) -> Estimate:
     """mean(x) / mean(y) of the same items, with the set of ratios R that a t-test of mean(x - R y) = 0 keeps.
 
-    numerators x, denominators y: shape (n,); a missing value in either drops the item. The set is a bounded interval
+    numerators x, denominators y: shape (n,); a missing value in either drops the item. clusters: one label for each
+    item; the totals of the clusters are then the units, which leaves the ratio as it is. The set is a bounded interval
     exactly when the t-test rejects mean(y) = 0; otherwise (rays or the whole line) the interval is None with the
     reason. mean(y) = 0 or n < 2: no value or no interval. Raises DataError when shapes differ.
     Source: Fieller 1954, JRSS-B 16:175.
@@ -29,6 +30,9 @@ def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, level: floa
         raise DataError("a ratio needs numerators and denominators of the same items", where=f"{x.size} and {y.size}")
     kept = ~(np.isnan(x) | np.isnan(y))
     x, y, dropped = x[kept], y[kept], int(x.size - kept.sum())
+    if clusters is not None:
+        labels = np.unique(np.asarray(clusters).ravel()[kept], return_inverse=True)[1]
+        x, y = (np.bincount(labels, weights=each).astype(np.float64) for each in (x, y))
     n = x.size
 
     def without(reason: str, value: float | None) -> Estimate:

@@ -7,21 +7,26 @@ somewhere at most; "inconclusive" names the range that is still possible and nev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from batchtrial.stats.plan import AnalysisPlan, Judgement, PlanCheck
+from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Judgement, PlanCheck
 from batchtrial.stats.results import Estimate
+from batchtrial.stats.rounding import p_phrase, sided
+
+Origin = Literal["declared", "default", "changed", "unfrozen"]
+"""Where an endpoint comes from: written before the run, taken from the defaults, changed after the first result, or nobody knows."""
 
 
-def sentence(judgement: Judgement) -> str:
-    """The verdict in words, with difference, interval, p-value and how it was corrected."""
+def sentence(judgement: Judgement, *, origin: Origin = "declared", direction: str = "") -> str:
+    """The verdict in words, with difference, interval, p-value and how it was corrected. direction: what the treatment has, "fewer false answers"."""
+    opening = _opening(judgement, origin)
     if judgement.verdict == "undefined":
-        return f"{_opening(judgement)}{_label(judgement)} could not be judged: {_reason(judgement)}."
-    return f"{_opening(judgement)}{_statement(judgement)}{_numbers(judgement)}.{_limits(judgement)}"
+        return f"{opening}{_label(judgement)} could not be judged: {_reason(judgement)}."
+    return f"{opening}{_statement(judgement, origin, direction)}{_numbers(judgement)}.{_limits(judgement)}"
 
 
 def followed(check: PlanCheck, plan: AnalysisPlan) -> str:
-    """Whether the analysis followed the plan, in words."""
+    """What the analysis did otherwise than its plan says, in words; empty when nothing."""
     if not plan.declared and not plan.exploratory:
         return "No endpoint was declared before the run: every result here is exploratory."
     faults = []
@@ -29,41 +34,48 @@ def followed(check: PlanCheck, plan: AnalysisPlan) -> str:
         faults.append("declared but not analysed: " + ", ".join(check.missing))
     if check.cluster_differs:
         faults.append(f"the declared clusters ({plan.cluster or 'none'}) were not the ones used")
-    extra = f" Analysed beyond the plan, as exploratory: {', '.join(check.undeclared)}." if check.undeclared else ""
-    if faults:
-        return f"The analysis did not follow the declared plan: {'; '.join(faults)}.{extra}"
-    return f"The analysis followed the plan declared before the run.{extra}"
+    words = [f"The analysis did not follow the declared plan: {'; '.join(faults)}."] if faults else []
+    if check.undeclared:
+        words.append(f"Analysed beyond the plan, as exploratory: {', '.join(check.undeclared)}.")
+    return " ".join(words)
 
 
 def shared_alpha(run: Mapping[str, Any] | None, alpha: float) -> str:
     """What the other trials of a run do to this one's declared p-values, and what they found; empty for one trial alone."""
     if not run:
         return ""
-    others = "; ".join(f"{one['trial']}: {one['verdict'] or 'not analysed'}{_adjusted(one)}" for one in run["others"])
+    others = "; ".join(f"{one['trial']}: {one['verdict'] or 'not analysed'}{_adjusted(one, alpha)}" for one in run["others"])
     return (
         f"This run has {run['n_trials']} trials, which share alpha = {alpha:g}: the declared p-values of this one are multiplied by "
         f"{1.0 / run['share']:g} before they are read. The others: {others}."
     )
 
 
-def _adjusted(other: Mapping[str, Any]) -> str:
+def _adjusted(other: Mapping[str, Any], alpha: float) -> str:
     p = other["p_adjusted"]
-    return "" if p is None else f" (p {p_value(p)})"
+    if other["verdict"] in CONCLUSIONS and not other["is_claim"]:
+        return " (exploratory)"
+    return "" if p is None else f" (p {p_phrase(p, levels=(alpha,))})"
 
 
-def difference(value: float, *, is_share: bool) -> str:
-    """A signed difference: +5.5 pp for shares, +0.055 for scores."""
-    if is_share:
-        return f"{_signed(100.0 * value, 1)} pp"
-    return _signed(value, 3)
+def difference(value: float, *, is_share: bool, margin: float | None = None) -> str:
+    """A signed difference: +5.5 pp for shares, +0.055 for scores; with more digits where it is next to zero or the margin."""
+    unit = 100.0 if is_share else 1.0
+    lines = (0.0,) if margin is None else (0.0, unit * margin, -unit * margin)
+    return sided(unit * value, 1 if is_share else 3, lines=lines, is_signed=True) + (" pp" if is_share else "")
 
 
-def p_value(p: float) -> str:
-    """'= 0.012', or '< 0.001' below that."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.9995 else "= 1"
+def levels_of(estimate: Estimate) -> tuple[float, float]:
+    """The levels that decide beside the estimate's interval: two-sided, and of a margin."""
+    alpha = round(1.0 - estimate.level, 12)
+    return alpha, alpha / 2
 
 
-def _opening(judgement: Judgement) -> str:
+def _opening(judgement: Judgement, origin: Origin) -> str:
+    if origin == "changed":
+        return "Exploratory, changed after the first result had arrived: "
+    if origin == "unfrozen":
+        return "Exploratory, no plan was frozen before the run: "
     return {
         "primary": "Primary endpoint: ",
         "confirmatory": "Confirmatory: ",
@@ -72,7 +84,7 @@ def _opening(judgement: Judgement) -> str:
     }[judgement.standing]
 
 
-def _statement(judgement: Judgement) -> str:
+def _statement(judgement: Judgement, origin: Origin, direction: str) -> str:
     label, goal = _label(judgement), judgement.endpoint.goal
     margin = _margin(judgement)
     if judgement.verdict == "not decided":
@@ -86,54 +98,55 @@ def _statement(judgement: Judgement) -> str:
             "equivalence": f"whether the arms are equivalent at the margin of {margin}",
         }[goal]
         return f"the data do not settle {wanted} on {label}"
+    towards = f": {direction}" if direction else ""
     if not judgement.is_claim:
         side = {
-            "superior": "points to the treatment being better",
-            "inferior": "points to the treatment being worse",
+            "superior": f"points to the treatment being better{towards}",
+            "inferior": f"points to the treatment being worse{towards}",
             "non-inferior": f"points to non-inferiority at the margin of {margin}",
             "equivalent": f"points to equivalence at the margin of {margin}",
         }[judgement.verdict]
         return f"{label} {side}"
     return {
-        "superior": f"the treatment is superior to the control on {label}",
-        "inferior": f"the treatment is inferior to the control on {label}",
-        "non-inferior": f"the treatment is non-inferior to the control on {label} at the declared margin of {margin}",
-        "equivalent": f"treatment and control are equivalent on {label} within the declared margin of {margin}",
+        "superior": f"the treatment is superior to the control on {label}{towards}",
+        "inferior": f"the treatment is inferior to the control on {label}{towards}",
+        "non-inferior": f"the treatment is non-inferior to the control on {label} at the {origin} margin of {margin}",
+        "equivalent": f"treatment and control are equivalent on {label} within the {origin} margin of {margin}",
     }[judgement.verdict]
 
 
 def _numbers(judgement: Judgement) -> str:
-    estimate, is_share = judgement.finding.estimate, judgement.endpoint.is_share
+    estimate, is_share, margin = judgement.finding.estimate, judgement.endpoint.is_share, judgement.endpoint.margin
     if estimate.value is None:
         return ""
-    parts = [f"difference {difference(estimate.value, is_share=is_share)}"]
-    parts.append(_interval(estimate, is_share=is_share))
+    parts = [f"difference {difference(estimate.value, is_share=is_share, margin=margin)}"]
+    parts.append(_interval(estimate, is_share=is_share, margin=margin))
     if judgement.verdict != "not decidable":
         parts.append(_tested(judgement))
     return f" ({', '.join(part for part in parts if part)})"
 
 
-def _interval(estimate: Estimate, *, is_share: bool) -> str:
+def _interval(estimate: Estimate, *, is_share: bool, margin: float | None) -> str:
     if estimate.ci_low is None or estimate.ci_high is None:
         return "no interval"
-    low, high = (difference(end, is_share=is_share) for end in (estimate.ci_low, estimate.ci_high))
+    low, high = (difference(end, is_share=is_share, margin=margin) for end in (estimate.ci_low, estimate.ci_high))
     return f"{100.0 * estimate.level:g} % CI {low.removesuffix(' pp')} to {high}"
 
 
 def _tested(judgement: Judgement) -> str:
     """The p-value that the verdict rests on, by its name: a margin's p says nothing about the difference and vice versa."""
-    by_margin = judgement.endpoint.decided_by == "margin"
+    by_margin, levels = judgement.endpoint.decided_by == "margin", levels_of(judgement.finding.estimate)
     shared = f", multiplied by {1.0 / judgement.share:g} for the trials of this run" if judgement.share < 1.0 else ""
     if by_margin and judgement.verdict in ("superior", "inferior"):
         p = judgement.difference_p
-        return "" if p is None else f"p {p_value(p)} of the difference, as one of the confirmatory tests{shared}"
+        return "" if p is None else f"p {p_phrase(p, levels=levels)} of the difference, as one of the confirmatory tests{shared}"
     if judgement.p_adjusted is None:
         return ""
     name = {"none": "p", "holm": "Holm-adjusted p", "bh": "q"}[judgement.correction]
     name = f"{name} of the margin test" if by_margin else name
     family = f" among {judgement.m} tests" if judgement.correction != "none" and judgement.m > 1 else ""
     one_sided = ", one-sided" if by_margin else ""
-    return f"{name} {p_value(judgement.p_adjusted)}{family}{one_sided}{shared}"
+    return f"{name} {p_phrase(judgement.p_adjusted, levels=levels)}{family}{one_sided}{shared}"
 
 
 def _limits(judgement: Judgement) -> str:
@@ -185,8 +198,3 @@ def _margin(judgement: Judgement) -> str:
 def _reason(judgement: Judgement) -> str:
     finding = judgement.finding
     return finding.estimate.reason or finding.test.reason or "the declared test was not made"
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text if float(text) != 0.0 else f"{0.0:.{digits}f}"  # no "+0.0" and no "-0.0"

@@ -299,4 +299,4 @@ def world(
             made.run(phase)
         yield made
     finally:
-        session.close()
+        made.session.close()

@@ -14,8 +14,9 @@ from batchtrial.stats.multiplicity import benjamini_hochberg, holm
 from batchtrial.stats.noninferiority import equivalence_binary, noninferiority_binary
 from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, check_followed
 from batchtrial.stats.results import Estimate, Test
+from batchtrial.stats.rounding import p_phrase
 from batchtrial.stats.shared_alpha import shares_of_alpha
-from batchtrial.stats.wording import difference, followed, p_value, sentence
+from batchtrial.stats.wording import difference, followed, sentence
 
 EM = Endpoint(name="em", label="exact match")
 EM_NI = Endpoint(name="em", label="exact match", goal="noninferiority", margin=0.03)
@@ -270,8 +271,11 @@ def test_score_endpoints_print_in_their_unit() -> None:
     estimate = Estimate(value=0.0123, ci_low=0.004, ci_high=0.0206, level=0.95, method="t", n=500)
     got = judged(AnalysisPlan(primary=f1), Finding(name="f1", estimate=estimate, test=Test(statistic=2.9, p_value=0.004, method="sign_flip", n=480)))
     assert "(difference +0.012, 95 % CI +0.004 to +0.021, p = 0.004)" in sentence(got)
-    assert (difference(-0.00001, is_share=True), difference(0.0004, is_share=False)) == ("0.0 pp", "0.000")
-    assert (p_value(0.0005), p_value(0.05), p_value(1.0)) == ("< 0.001", "= 0.050", "= 1")
+    assert (difference(-0.00001, is_share=True), difference(0.0004, is_share=False)) == ("-0.001 pp", "+0.0004")
+    assert (difference(0.0, is_share=True), difference(-0.0, is_share=False), difference(-1e-17, is_share=True)) == ("0.0 pp", "0.000", "0.0 pp")
+    assert (p_phrase(0.0005), p_phrase(0.05), p_phrase(1.0)) == ("< 0.001", "= 0.050", "= 1")
+    assert (p_phrase(0.0496), p_phrase(0.05003), p_phrase(0.00995, levels=(0.01,))) == ("= 0.0496", "= 0.05003", "= 0.00995")
+    assert difference(-0.01996, is_share=True, margin=0.02) == "-1.996 pp"
 
 
 def test_a_result_without_interval_does_not_speak_of_one() -> None:
@@ -284,7 +288,7 @@ def test_whether_the_plan_was_followed() -> None:
     plan = AnalysisPlan(primary=EM, confirmatory=(Endpoint(name="f1"),), cluster="passage")
     done = check_followed(plan, [finding(9, 4), finding(9, 4, name="f1")], "passage")
     assert done.followed
-    assert followed(done, plan) == "The analysis followed the plan declared before the run."
+    assert followed(done, plan) == ""
     partial = check_followed(plan, [finding(9, 4), finding(9, 4, name="recall")], None)
     assert (partial.missing, partial.undeclared, partial.cluster_differs, partial.followed) == (("f1",), ("recall",), True, False)
     text = followed(partial, plan)

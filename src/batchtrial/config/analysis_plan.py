@@ -1,0 +1,87 @@
+"""What of a config is the plan of the trial: everything that decides which claims a report may make. Pure.
+
+A setting belongs to the plan unless it is named in CARRIED_OUT, so that a section that is added later is part of it without further ado.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from batchtrial.config.model import Config
+
+CARRIED_OUT: Final = frozenset({"mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional"})
+"""Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""
+NOT_THERE: Final = "(not there)"
+
+
+def plan_of(config: Config) -> dict[str, Any]:
+    """The plan as JSON values, defaults filled in; prompts by their sha256, question files without their places."""
+    tree = config.model_dump(mode="json")
+    plan = {name: _without_texts(value) for name, value in tree.items() if name not in CARRIED_OUT}
+    plan["datasets"] = {spec.name: spec.model_dump(mode="json", exclude={"path"}, exclude_defaults=True) for spec in config.datasets}
+    return plan
+
+
+def plan_hash(plan: Mapping[str, Any]) -> str:
+    """Hex sha256 of the plan as canonical JSON."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")).hexdigest()
+
+
+def written_keys(config: Config) -> tuple[str, ...]:
+    """Settings of the section `stats` that somebody wrote, as against those that are its defaults."""
+    return tuple(sorted(config.stats.model_fields_set)) if "stats" in config.model_fields_set else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A setting of two plans. key: dotted."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """Settings in which two plans differ. One that an older plan does not have had its default then."""
+    old, new, usual = dict(_leaves(before)), dict(_leaves(after)), dict(_leaves(_defaults()))
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        values = [values.get(key, usual.get(key, NOT_THERE)) for values in (old, new)]
+        if values[0] != values[1]:
+            found.append(Difference(key=key, before=values[0], after=values[1]))
+    return tuple(found)
+
+
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str) and "path" in value:
+            return {"sha256": hashlib.sha256(value["text"].encode()).hexdigest()}
+        return {name: _without_texts(one) for name, one in value.items()}
+    return [_without_texts(one) for one in value] if isinstance(value, list) else value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) pairs; a list is one value."""
+    for name, value in tree.items():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, key)
+        else:
+            yield key, value
+
+
+def _defaults() -> dict[str, Any]:
+    """Sections that have a default, with it, as JSON values."""
+    found = {}
+    for name, info in Config.model_fields.items():
+        value = info.get_default(call_default_factory=True, validated_data={})
+        if name not in CARRIED_OUT and value is not PydanticUndefined:
+            found[name] = value.model_dump(mode="json") if isinstance(value, BaseModel) else list(value) if isinstance(value, tuple) else value
+    return found

@@ -1,0 +1,70 @@
+"""Cost as the second axis of a verdict: what the treatment's answers cost beside the control's, and what a right answer costs, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchtrial.phases.figures import UNSETTLED, is_share, usd
+from batchtrial.stats.rounding import sided
+
+
+def two_axes(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str | None:
+    """Quality by the primary endpoint and cost by item in one sentence; None when there is no verdict, or no price is known."""
+    head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
+    per_temp = costs.get("effectiveness") or {}
+    ratio = per_temp[f"{head['temp']:.1f}"].get("cost_ratio") if head is not None and f"{head['temp']:.1f}" in per_temp else None
+    return None if head is None or ratio is None else f"{_quality(head)} {_cost(ratio)}."
+
+
+def _quality(head: Mapping[str, Any]) -> str:
+    name = f"quality by {head['label']}"
+    if head["verdict"] in UNSETTLED:
+        return f"What the treatment does to {name} is not settled;"
+    if not head["is_claim"]:
+        return f"No claim is made about {name};"
+    margin = _margin(head)
+    said = {"superior": "is better", "inferior": "is worse", "non-inferior": f"holds{margin}", "equivalent": f"is the same{margin}"}
+    return f"{name[0].upper()}{name[1:]} {said[head['verdict']]} and"
+
+
+def _margin(head: Mapping[str, Any]) -> str:
+    bound = (head.get("margin") or {}).get("low")
+    if bound is None:
+        return ""
+    return f" within {100 * abs(bound):g} pp" if is_share(head) else f" within {abs(bound):g}"
+
+
+def _cost(ratio: Mapping[str, Any]) -> str:
+    value, (low, high) = ratio["value"], ratio["ci"]
+    if value is None:
+        return f"what its answers cost beside the control's is not defined ({ratio.get('reason', 'no costs')})"
+    change = 100 * (value - 1)
+    if low is None or high is None:
+        return f"the answers cost {_change(change)} (no interval: {ratio.get('reason', 'too few items')})"
+    ends = sorted((100 * (low - 1), 100 * (high - 1)), key=abs)
+    if low > 1 or high < 1:
+        return f"the answers cost {_change(change)} ({_size(ends[0])} to {_size(ends[1])})"
+    return f"whether the answers cost more or less is not settled ({_change(change)}; {_change(100 * (low - 1))} to {_change(100 * (high - 1))})"
+
+
+def _change(change: float) -> str:
+    return f"{_size(change)} % {'less' if change < 0 else 'more'}"
+
+
+def _size(change: float) -> str:
+    return sided(abs(change), 0 if abs(change) >= 10 else 1)
+
+
+def per_right_answer(costs: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each temperature: dollars for each right answer, and for an additional one where the gain is more than chance."""
+    for temp, one in (costs["effectiveness"] or {}).items():
+        each, extra = one["usd_per_correct"], one["usd_per_additional_correct"]
+        if extra["usd"] is not None and None not in extra["ci"]:
+            more = f"per additional right answer: {usd(extra['usd'])}, {usd(extra['ci'][0])} to {usd(extra['ci'][1])}"
+        else:
+            more = f"per additional right answer: no price ({extra.get('reason', 'no effect')})"
+        yield (
+            f"At temperature {temp}: {usd(each['control']['usd'])} per right answer under the control, {usd(each['treatment']['usd'])} under the "
+            f"treatment; {more}."
+        )

@@ -1,0 +1,329 @@
+"""The plan stands in the ledger before anything is sent; whatever is changed after the first result is named and makes no claim."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+from tests.unit.phases.world import World, clock, open_items, world
+
+from batchtrial.config.analysis_plan import CARRIED_OUT, differences, plan_hash, plan_of
+from batchtrial.config.expand import Arm
+from batchtrial.config.model import Config, StatsConfig, Unsupported
+from batchtrial.phases import costs, parse, report, score, stats
+from batchtrial.phases.frozen_plan import frozen_plan
+from batchtrial.run.session import Opening, open_run
+from batchtrial.state import entries
+
+WRITTEN: dict[str, Any] = {
+    "primary": {"metric": "em", "kind": "all", "margin": 0.05},
+    "confirmatory": [{"metric": "f1", "kind": "all", "goal": "superiority"}],
+}
+OTHER: dict[str, Any] = {
+    "stats.alpha": 0.2,
+    "stats.primary.metric": "abstained",
+    "stats.primary.kind": "open",
+    "stats.primary.goal": "equivalence",
+    "stats.primary.margin": 0.1,
+    "stats.primary.higher_is_better": False,
+    "stats.confirmatory": [{"metric": "abstained", "kind": "all"}],
+    "stats.exploratory": "none",
+    "stats.clusters": "off",
+    "stats.permutation_samples": 5_000,
+    "stats.random_seed": 7,
+    "unsupported.threshold": 0.3,
+    "unsupported.min_token_overlap": 0.4,
+    "answers.strip_thinking": "off",
+    "metrics": ["rule_for_frozen_plans:words"],
+}
+"""Another value for each field that only decides the analysis."""
+ANALYSIS = [name for name in Config.model_fields if name not in CARRIED_OUT and name in ("stats", "unsupported", "metrics", "answers")]
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every leaf of a model, dotted; a list of models is one leaf."""
+    for name, info in model.model_fields.items():
+        inner = [one for one in (info.annotation, *get_args(info.annotation)) if isinstance(one, type) and issubclass(one, BaseModel)]
+        is_list = "tuple" in str(info.annotation)
+        if inner and not is_list:
+            yield from fields(inner[0], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def leaves() -> list[str]:
+    found = []
+    for name in ANALYSIS:
+        annotation = Config.model_fields[name].annotation
+        is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        found += list(fields(annotation, f"{name}.")) if is_model else [name]  # type: ignore[arg-type]
+    return found
+
+
+def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    number = int(item_id[1:])
+    return f"answer {number}" if number % 4 or arm.condition == "treatment" else "no idea at all"
+
+
+def with_setting(config: Config, key: str, value: Any) -> Config:
+    tree = config.model_dump(mode="json")
+    *steps, last = key.split(".")
+    inner = tree
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    if key == "stats.primary.goal":
+        tree["stats"]["primary"]["margin"] = 0.05
+    return Config.model_validate(tree)
+
+
+def reopened(made: World, config: Config) -> World:
+    """The same run with another config, accepted as drift."""
+    made.session.close()
+    opening = Opening(run_id="r1", config=config, is_resume=True, accept_drift=True, overrides={}, nonce="1")
+    session = open_run(made.layout, opening, made.codec.limits, clock=clock, ledger_clock=clock)
+    made.session, made.config = session, config
+    return made
+
+
+def analysed(made: World) -> dict[str, Any]:
+    for phase in (parse.phase, score.phase, stats.phase, costs.phase, report.phase):
+        made.run(phase)
+    return dict(json.loads(made.view.trial_layout(made.trial).significance.read_bytes()))
+
+
+def pages(made: World) -> tuple[str, str]:
+    layout = made.view.trial_layout(made.trial)
+    return layout.report_md.read_text(), layout.report_html.read_text()
+
+
+def events(made: World) -> list[str]:
+    return [one.event for one in entries.read(made.layout.ledger).entries]
+
+
+def test_the_plan_and_its_hash_stand_in_the_ledger_before_the_first_intent(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        assert events(made).index("plan") < events(made).index("intent")
+        line = next(one for one in entries.read(made.layout.ledger).entries if one.event == "plan")
+        assert line.detail is not None
+        assert line.detail["plan"] == plan_of(made.config)
+        assert line.detail["plan"]["stats"] == made.config.stats.model_dump(mode="json")
+        assert line.detail["hash"] == plan_hash(line.detail["plan"])
+        assert (line.detail["written"], line.detail["results_before"]) == (["confirmatory", "primary"], 0)
+
+
+def test_an_unchanged_plan_reads_as_before(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(40), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        found = analysed(made)
+        assert found["plan"]["statement"] == "The analysis followed the plan declared before the run."
+        assert (found["plan"]["hash"], found["plan"]["followed"], found["plan"]["changes"]) == (plan_hash(plan_of(made.config)), True, [])
+        assert found["headline"]["sentence"].startswith(
+            "Primary endpoint: the treatment is superior to the control on exact match (all questions): more"
+        )
+
+
+def test_a_plan_that_nobody_wrote_is_called_the_default_plan(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(400)) as made:
+        made.answer_all(lambda arm, dataset, item, sample: f"answer {item[1:]}")
+        found = analysed(made)
+        assert "at the default margin of 2 pp" in found["headline"]["sentence"]
+        assert found["plan"]["statement"].startswith("The analysis followed the default plan: nobody wrote one")
+        assert "declared" not in found["headline"]["sentence"] + found["plan"]["statement"]
+
+
+def test_a_written_plan_without_a_primary_endpoint_says_that_this_one_is_the_default(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(40), stats={"alpha": 0.1}) as made:
+        made.answer_all(answer)
+        assert "its primary endpoint is the default" in analysed(made)["plan"]["statement"]
+
+
+def another(key: str, value: Any) -> Any:
+    """Another value for a setting: from OTHER, else one of its kind."""
+    if key in OTHER:
+        return OTHER[key]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value / 2 if isinstance(value, float) else value + 1
+    if (others := [one for one in choices(key) if one != value]) and isinstance(value, str):
+        return others[0]
+    assert isinstance(value, list), f"{key} is {value!r}: a new field of the plan needs a line in OTHER"
+    return [*value, "something else"]
+
+
+def choices(key: str) -> list[Any]:
+    """What a setting with a list of words may be."""
+    model: Any = Config
+    for step in key.split("."):
+        annotation = model.model_fields[step].annotation
+        model = next((one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    return [one for part in (annotation, *get_args(annotation)) for one in get_args(part) if isinstance(one, str)]
+
+
+def test_every_field_of_the_plan_is_changed_here() -> None:
+    own = {f"stats.{name}" for name in StatsConfig.model_fields if name != "primary"} | {f"unsupported.{name}" for name in Unsupported.model_fields}
+    assert own <= set(leaves())
+    assert {name.split(".")[0] for name in leaves()} == set(ANALYSIS)
+
+
+@pytest.mark.parametrize("key", leaves())
+def test_a_field_changed_after_the_first_result_is_named_and_makes_no_claim(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "rule_for_frozen_plans.py").write_text("def words(item, text):\n    return {'n_words': float(len(text.split()))}\n")
+    with world(tmp_path, opened=open_items(40, per_passage=2), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        before = analysed(made)
+        assert all(one["is_claim"] for one in before["tests"] if one["family"] == "primary")
+        declared = dict(_flat(plan_of(made.config)))
+        reopened(made, with_setting(made.config, key, another(key, declared[key])))
+        found = analysed(made)
+        (change,) = [one for one in found["plan"]["changes"] if one["key"] == key]
+        assert change == {
+            "key": key,
+            "declared": declared[key],
+            "done": dict(_flat(plan_of(made.config)))[key],
+            "at": clock().isoformat(),
+            "after_first_result": True,
+        }
+        assert found["plan"]["hash"] == before["plan"]["hash"]
+        assert found["plan"]["followed"] is False
+        for text in (found["plan"]["statement"], *pages(made)):
+            for words in (key, "did not follow the plan that was frozen", "2026-11-22 12:00:00 UTC"):
+                assert words in text
+            assert "followed the plan declared before the run" not in text
+        concerned = concerned_by(key)
+        claims = {one["family"] for one in found["tests"] if one["is_claim"]}
+        assert claims.isdisjoint(concerned), f"{key} still makes a claim"
+        standing = {one["standing"] for one in found["tests"] if one["family"] in concerned}
+        assert standing <= {"exploratory"}
+        if "primary" in concerned:
+            assert found["headline"]["sentence"].startswith("Exploratory, changed after the first result had arrived: ")
+            assert "declared margin" not in found["headline"]["sentence"]
+        else:
+            assert "primary" in claims, "the primary endpoint is as declared"
+
+
+def concerned_by(key: str) -> set[str]:
+    if key == "stats.exploratory" or key.startswith(("unsupported.", "metrics")):
+        return set()
+    return {"confirmatory"} if key == "stats.confirmatory" else {"primary", "confirmatory"}
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_an_endpoint_whose_own_rule_was_changed_is_exploratory(tmp_path: Path) -> None:
+    plan = {"primary": {"metric": "unsupported", "kind": "open"}, "confirmatory": [{"metric": "em"}]}
+    with world(tmp_path, opened=open_items(40), stats=plan) as made:
+        made.answer_all(answer)
+        reopened(made, with_setting(made.config, "unsupported.threshold", 0.9))
+        found = analysed(made)
+        assert [one["is_claim"] for one in found["tests"] if one["family"] in ("primary", "confirmatory")] == [False, False]
+        assert found["headline"]["sentence"].startswith("Exploratory, changed")
+
+
+def test_a_change_before_the_first_result_is_recorded_and_said(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(40), stats=WRITTEN) as made:
+        for _, shard in made.parts():
+            made._intend(shard, 1, ())
+            break
+        reopened(made, with_setting(made.config, "stats.alpha", 0.1))
+        plan = frozen_plan(made.layout.ledger, made.config)
+        assert ([one.key for one in plan.early], plan.late, plan.hash) == (["stats.alpha"], (), plan_hash(plan_of(made.config)))
+        assert events(made).count("plan") == 2
+
+
+def test_early_changes_are_said_in_the_report_and_the_claim_stays(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(40), stats=WRITTEN) as made:
+        reopened(made, with_setting(made.config, "stats.alpha", 0.1))
+        made.answer_all(answer)
+        found = analysed(made)
+        assert "before the first result had arrived: stats.alpha 0.05 -> 0.1" in found["plan"]["statement"]
+        assert "The analysis followed the plan declared before the run." in found["plan"]["statement"]
+        assert found["tests"][0]["is_claim"]
+
+
+def test_a_plan_changed_and_changed_back_is_the_declared_one(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(40), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        first = made.config
+        reopened(made, with_setting(first, "stats.alpha", 0.1))
+        reopened(made, first)
+        assert frozen_plan(made.layout.ledger, made.config).late == ()
+
+
+def without(made: World, *, lost: Sequence[str], mark: bool = True) -> None:
+    """Take lines out of the ledger and number the rest anew; mark: keep what the first line says of the plan."""
+    kept = [one for one in entries.read(made.layout.ledger).entries if one.event not in lost]
+    if not mark:
+        kept = [one.but(detail={k: v for k, v in one.detail.items() if k != "plan"}) if one.event == "opened" and one.detail else one for one in kept]
+    made.layout.ledger.write_bytes(b"".join(entries.encode(one.but(seq=n, check=None)) for n, one in enumerate(kept, 1)))
+
+
+def test_a_lost_plan_line_is_made_up_for_by_the_first_line(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        declared = frozen_plan(made.layout.ledger, made.config)
+        without(made, lost=["plan"])
+        assert frozen_plan(made.layout.ledger, made.config) == declared
+
+
+@pytest.mark.parametrize("lost", [["plan"], ["drift"], ["plan", "drift"]])
+def test_a_lost_plan_line_turns_no_changed_plan_into_a_declared_one(tmp_path: Path, lost: list[str]) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        reopened(made, with_setting(made.config, "stats.alpha", 0.2))
+        without(made, lost=lost)
+        plan = frozen_plan(made.layout.ledger, made.config)
+        assert [(one.key, one.declared, one.done) for one in plan.late] == [("stats.alpha", 0.05, 0.2)]
+
+
+def test_without_first_line_and_plan_line_nothing_is_declared(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        reopened(made, with_setting(made.config, "stats.alpha", 0.2))
+        lines = [one for one in entries.read(made.layout.ledger).entries if one.event not in ("opened", "plan")]
+        made.layout.ledger.write_bytes(b"".join(entries.encode(one) for one in lines))
+        assert frozen_plan(made.layout.ledger, made.config).late == ()
+        assert frozen_plan(made.layout.ledger, made.config).origin == "none"
+
+
+def test_a_run_of_an_earlier_version_says_that_no_plan_was_frozen(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(40), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        without(made, lost=["plan"], mark=False)
+        found = analysed(made)
+        assert found["plan"]["statement"].startswith("No plan was frozen for this run; the analysis followed the settings that it was opened with")
+        assert found["tests"][0]["is_claim"]
+
+
+def test_a_plan_line_that_was_tampered_with_is_not_believed(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        lines = list(entries.read(made.layout.ledger).entries)
+        plan = next(one for one in lines if one.event == "plan")
+        assert plan.detail is not None
+        forged = {**plan.detail, "plan": {**plan.detail["plan"], "stats": {**plan.detail["plan"]["stats"], "alpha": 0.2}}}
+        made.layout.ledger.write_bytes(b"".join(entries.encode(one.but(detail=forged, check=None) if one is plan else one) for one in lines))
+        after = frozen_plan(made.layout.ledger, with_setting(made.config, "stats.alpha", 0.2))
+        assert [one.key for one in after.late] == ["stats.alpha"]
+
+
+def test_a_setting_that_an_older_plan_does_not_have_had_its_default(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(4)) as made:
+        new = plan_of(made.config)
+        old = {name: value for name, value in new.items() if name != "unsupported"}
+        assert differences(old, new) == ()
+        changed = {**new, "unsupported": {**new["unsupported"], "threshold": 0.1}}
+        assert [(one.key, one.before, one.after) for one in differences(old, changed)] == [("unsupported.threshold", 0.5, 0.1)]
