@@ -13,11 +13,13 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "smoke", "alt_smoke", "plan", "docs_lint"]
+nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck", "smoke", "alt_smoke", "plan", "docs_lint"]
 
 SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Kinds of misfortune that two places or two accounts are in: until every process proves who it is before it sends.
+LUCK_OFF = ("--off=copies", "--off=backups", "--off=keys")
 WORKERS = ("-n", "auto", "--dist", "worksteal")
 
 
@@ -145,6 +147,15 @@ def crash(session: nox.Session) -> None:
     """Kills at durable writes, calls and system calls, each resumed: bill, bytes and ledger. `python -m tests.crash.sweeps` tries them all."""
     install(session, "-e", package(*SDKS), groups=("test",))
     session.run("python", "-m", "pytest", "tests/crash", *(session.posargs or WORKERS))
+
+
+@nox.session(tags=["check"])
+def luck(session: nox.Session) -> None:
+    """Seeded histories of everything that can go wrong together, each held against the provider's own books: `nox -s luck -- --seeds 10000`."""
+    install(session, "-e", package(*SDKS), groups=("test",))
+    given = session.posargs or ("--seeds", "100")
+    session.run("python", "-m", "tests.luck", "--jobs", str(os.cpu_count() or 1), *given, *LUCK_OFF)
+    session.run("python", "-m", "pytest", "tests/luck")
 
 
 @nox.session(default=False)

@@ -1,0 +1,320 @@
+"""Carries one history out: turns of a run under its events, then calm weather until it is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.crash.children import NONCE
+from tests.luck.lab import KEYS, RUN_ID, Lab, environment, quiet
+from tests.luck.machine import CLOCK, Being, Killed, Process, Turnstile
+from tests.luck.provider import Provider, exchange
+from tests.luck.schedule import DRIFTS, MOST_TURNS, Event, History, fault_of
+
+from batchtrial.cli import archive, clean, repair, session, status
+from batchtrial.emulator.effects import Effects
+from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
+from batchtrial.state.entries import read
+from batchtrial.state.layout import RunLayout
+
+FINISHED = (0, 4)
+MOST_RESUMES = 12
+PASSING = ("ProviderError", "PhaseFailed", "RateLimited", "Ambiguous", "Unsure")
+"""What may be over when the run is resumed once more."""
+RECOVERY: Mapping[str, Sequence[str]] = {
+    "repair": ("--run_id", RUN_ID),
+    "check": ("--run_id", RUN_ID, "--check"),
+    "status": ("--run_id", RUN_ID),
+    "clean": ("--yes",),
+    "archive": ("--run_id", RUN_ID, "--allow_incomplete"),
+}
+COMMANDS: Mapping[str, Callable[[Sequence[str] | None], int]] = {
+    "repair": repair.main, "check": repair.main, "status": status.main, "clean": clean.main, "archive": archive.main,
+}  # fmt: skip
+
+
+@dataclass
+class Place:
+    """A folder of runs, the original's or the copy's. refusal: why it will not go on, in calm weather."""
+
+    experiments: Path
+    is_done: bool = False
+    refusal: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return self.experiments / f"run_{RUN_ID}"
+
+
+@dataclass
+class Played:
+    """How a history ended. bad: what no history may do, such as a traceback; said: what each turn came to."""
+
+    provider: Provider
+    places: list[Place]
+    bad: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    is_shifted: bool = False  # batches were cancelled or lost, so that the attempts are others than the twin's
+    is_told: bool = False  # something is in the report that is not in the twin's: a drift, a raised budget
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.places[0].experiments.parent, ignore_errors=True)
+
+
+class Play:
+    """One history while it lasts."""
+
+    def __init__(self, lab: Lab, history: History) -> None:
+        self.lab, self.history = lab, history
+        CLOCK.skew = 0.0
+        self.provider, experiments = lab.open_provider(history.climate)
+        self.original, self.copy = Place(experiments), Place(experiments.with_name("copied"))
+        self.backup = experiments.with_name("backup")
+        self.played = Played(self.provider, [self.original])
+        self.to_step = None if history.is_whole else "poll"
+        self._n_foreign = 0
+        if not history.is_fresh:
+            shutil.copytree(lab.template, self.original.folder)
+
+    # One process
+
+    def attempt(self, place: Place, process: Process, **asked: Any) -> str:
+        """One process on the run from beginning to end, as a person would start it; how it ended, in a word and its message."""
+        try:
+            with Being(process):
+                code = self._run(place, process, asked)
+        except Killed:
+            process.bury()
+            return f"killed at {process.death}"
+        except RunnerError as error:
+            return f"{type(error).__name__}: {error.what} [{error.where}] hint: {error.hint}"
+        except OSError as error:
+            return f"OSError: {error}"
+        except Exception:  # noqa: BLE001 -- whatever it is, a person would see it as a defect: a finding
+            self.played.bad.append(f"a traceback: {traceback.format_exc(limit=-9)}")
+            return "a traceback"
+        return f"exit {code}"
+
+    def _run(self, place: Place, process: Process, asked: Mapping[str, Any]) -> int:
+        settings = dict(self.history.settings)
+        is_there = bool(read(RunLayout(place.folder).ledger).entries)
+        env = environment(process.key or "main")
+
+        def go(*, is_resume: bool) -> int:
+            given = {"changes": settings, "ignore_stop": True, "to_step": self.to_step, **asked}
+            ask = self.lab.asked(place.experiments, is_resume=is_resume, **given)
+            return session.run(ask, RUN_ID, nonce=NONCE, env=env, hook=process.point)
+
+        try:
+            return go(is_resume=is_there or place.folder.exists())
+        except RunStateMissing:
+            if is_there:
+                raise
+            return go(is_resume=False)
+
+    # Turns
+
+    def play(self) -> Played:
+        """All turns, then calm weather."""
+        with quiet():
+            n_turns = min(MOST_TURNS + 1, 1 + max((event.turn for event in self.history.events), default=0))
+            for turn in range(n_turns):
+                self._turn([event for event in self.history.events if event.turn == turn])
+            self._calm()
+        return self.played
+
+    def _turn(self, events: Sequence[Event]) -> None:
+        key, asked, place, together = "main", dict[str, Any](), self.original, None
+        self._crowd()
+        for event in events:
+            if event.n == 0 or event.kind in ("gone", "cancelled"):
+                self._before(event)
+            if event.kind == "key":
+                key = event.how
+            elif event.kind == "config":
+                asked |= self._drift(event.how)
+            elif event.kind == "in the copy" and self.copy.folder.exists():
+                place = self.copy
+            elif event.kind == "together" and self.copy.folder.exists():
+                together = Turnstile(int(event.how))
+        process = self._process(place, key, events)
+        ended = self.attempt(place, process, **asked) if together is None else self._both(process, together, asked)
+        self.played.said.append(ended)
+
+    def _process(self, place: Place, key: str, events: Sequence[Event]) -> Process:
+        process = Process(place.folder, key=key)
+        for event in events:
+            action = self._action(event, place)
+            if event.n and action is not None:
+                process.at.setdefault(event.n, []).append(action)
+        return process
+
+    def _both(self, process: Process, turnstile: Turnstile, asked: Mapping[str, Any]) -> str:
+        """The original in this thread, the copy in another, point by point in a drawn order."""
+        second = Process(self.copy.folder, key=process.key)
+        ended: list[str] = []
+
+        def other() -> None:
+            turnstile.enter(1)
+            second.turnstile = turnstile
+            try:
+                ended.append(self.attempt(self.copy, second, **asked))
+            finally:
+                second.turnstile = None
+                turnstile.leave()
+
+        thread = threading.Thread(target=other, daemon=True)
+        turnstile.enter(0)
+        process.turnstile = turnstile
+        thread.start()
+        try:
+            ended.append(self.attempt(self.original, process, **asked))
+        finally:
+            process.turnstile = None
+            turnstile.leave()
+        thread.join()
+        return " and at once ".join(ended)
+
+    def _crowd(self) -> None:
+        """Somebody else in the workspace creates a batch of the size that a part has."""
+        if self.history.is_crowded:
+            self._n_foreign += 1
+            foreign_batch(self.provider, self._n_foreign)
+
+    # Events
+
+    def _before(self, event: Event) -> None:
+        """What happens while no process has the run."""
+        if event.kind == "provider":
+            self.provider.add(fault_of(event.how))
+        elif event.kind == "copy":
+            self._copy()
+        elif event.kind == "backup":
+            self._back_up()
+        elif event.kind == "restore" and self.backup.exists():
+            shutil.rmtree(self.original.folder, ignore_errors=True)
+            shutil.copytree(self.backup, self.original.folder)
+        elif event.kind == "tool":
+            self._tool(event.how, self.original)
+        elif event.kind in ("gone", "cancelled"):
+            self._disturb(self.provider, event)
+
+    def _action(self, event: Event, place: Place) -> Callable[[Process, str], None] | None:
+        """What happens at a point of the process."""
+        layout = RunLayout(place.folder)
+
+        def second(process: Process, name: str) -> None:
+            other = Process(place.folder, key=process.key)
+            ended = self.attempt(place, other)
+            if not ended.startswith(RunLocked.__name__) and read(layout.ledger).entries and "ledger:opened" not in name:
+                self.played.bad.append(f"a second process was let in at {name}: {ended}")
+
+        def stop(process: Process, name: str) -> None:
+            if place.folder.exists():
+                (layout.stop_now if event.how == "now" else layout.stop_requested).touch()
+
+        def fill(process: Process, name: str) -> None:
+            process.full_until = process.seen + int(event.how)
+
+        def jump(process: Process, name: str) -> None:
+            CLOCK.skew += float(event.how)
+
+        return {
+            "kill": lambda process, name: process.die(name, power=event.how == "power"),
+            "stop": stop,
+            "disk full": fill,
+            "clock jumps": jump,
+            "second process": second,
+            "copy": lambda process, name: self._copy(),
+            "backup": lambda process, name: self._back_up(),
+        }.get(event.kind)
+
+    def _copy(self) -> None:
+        if self.original.folder.exists() and not self.copy.folder.exists():
+            self.copy.experiments.mkdir(exist_ok=True)
+            shutil.copytree(self.original.folder, self.copy.folder)
+            self.played.places.append(self.copy)
+
+    def _back_up(self) -> None:
+        if self.original.folder.exists():
+            shutil.rmtree(self.backup, ignore_errors=True)
+            shutil.copytree(self.original.folder, self.backup)
+
+    def _drift(self, name: str) -> dict[str, Any]:
+        dotted, value, is_accepted = DRIFTS[name]
+        self.played.is_told |= is_accepted
+        return {"config": self.lab.write_config({dotted: value}), "accept_drift": is_accepted}
+
+    def _tool(self, name: str, place: Place) -> None:
+        """A command on the run's folder, as a process of its own. What it answers is its own affair; a defect is ours."""
+        if not place.folder.exists():
+            return
+        process = Process(place.folder)
+        with Being(process):
+            argv = [*RECOVERY[name], "--experiments_dir", str(place.experiments)]
+            if name == "archive":
+                argv += ["--output", str(place.experiments.parent / f"archive{len(self.played.said)}.zip")]
+            COMMANDS[name](argv)
+
+    def _disturb(self, provider: Provider, event: Event) -> None:
+        batches = [batch for batch in provider.service.batches.all() if batch.deleted_at is None]
+        if not batches:
+            return
+        batch = batches[event.n % len(batches)]
+        is_over = provider.service.status(batch).outcome is not None
+        if event.kind == "gone" and is_over:
+            provider.bill.settle()
+            provider.service.batches.delete(batch)
+            self.played.is_shifted = True
+        elif event.kind == "cancelled" and not is_over:
+            provider.service.batches.disturb(batch, Effects.model_validate({"cancelled_half_way": 0.5}))
+            self.played.is_shifted = True
+
+    # The end
+
+    def _calm(self) -> None:
+        """Everybody's faults are over: each place is resumed until it is done or refuses for good."""
+        CLOCK.skew = 0.0
+        self.provider.calm()
+        for place in self.played.places:
+            self._until_done(place)
+
+    def _until_done(self, place: Place) -> None:
+        settings = dict(self.history.settings)
+        asked: dict[str, Any] = {"changes": settings | ({"submission.budget_usd": 1000.0} if "submission.budget_usd" in settings else {})}
+        is_repaired = False
+        ended = ""
+        # Whose key the run was begun with hangs on where its first turns died: a wrong one must be harmless.
+        keys = ["main", *sorted({event.how for event in self.history.events if event.kind == "key"})]
+        for number in range(MOST_RESUMES):
+            ended = self.attempt(place, Process(place.folder, key=keys[number % len(keys)]), **asked)
+            self.played.said.append(f"calm: {ended}")
+            if ended in [f"exit {code}" for code in FINISHED]:
+                place.is_done = True
+                return
+            if "batchtrial repair" in ended and not is_repaired:
+                is_repaired = True
+                self._tool("repair", place)
+            elif "--give_up" in ended:
+                if not self.played.is_shifted:
+                    self.played.bad.append(f"told to give batches up that are there: {ended}")
+                asked |= {"give_up_unknown": True, "is_confirmed": True}
+            elif not ended.startswith(PASSING) and number >= len(keys):
+                break
+            CLOCK.sleep(3600.0)
+        place.refusal = ended
+
+
+def foreign_batch(provider: Provider, number: int) -> None:
+    """A batch of two requests that somebody else creates."""
+    params = {"model": "claude-haiku-4-5", "max_tokens": 8, "messages": [{"role": "user", "content": "?"}]}
+    rows = [{"custom_id": f"parcel-{number}-{row}", "params": params} for row in range(2)]
+    headers = [(b"x-api-key", KEYS["main"].encode()), (b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")]
+    exchange(provider.app, "POST", "/v1/messages/batches", b"", headers, json.dumps({"requests": rows}).encode())

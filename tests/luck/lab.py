@@ -1,0 +1,215 @@
+"""The run that all histories of a provider are about: its inputs, its requests built once, and its undisturbed twins."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.crash.children import NONCE
+from tests.crash.lab import MODELS, questions
+from tests.luck.machine import CLOCK, EPOCH, Being, Process
+from tests.luck.provider import Provider
+from tests.luck.schedule import N_CLIMATES, Rule, climates
+
+from batchtrial.cli import dryrun, session
+from batchtrial.cli.run import Asked
+from batchtrial.config.expand import expand
+from batchtrial.emulator.modelfile import ModelFile, load_model
+from batchtrial.keys import token
+from batchtrial.run.options import Options
+from batchtrial.run.saved import saved_config
+from batchtrial.state.files import BuildManifest, PreparedManifest, load
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import fingerprint
+
+RUN_ID = "r1"
+N_ITEMS, LINES_PER_PART, N_PARTS = 4, 2, 4
+TEXTS = {"open.txt": "Answer from the passage.", "closed.txt": "Answer.", "control.txt": "Be brief.", "treatment.txt": "Be careful."}
+VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "FIREWORKS_API_KEY")
+KEYS: Mapping[str, str] = {
+    "main": "sk-first@acme",
+    "rotated": "sk-second@acme",
+    "other": "sk-third@zeta",
+    "other account": "sk-third@zeta",
+    "workspace": "sk-fourth@acme/two",
+}
+
+
+def environment(key: str) -> dict[str, str]:
+    """The variables of a process that uses this key."""
+    return dict.fromkeys(VARIABLES, KEYS[key]) | {"FIREWORKS_ACCOUNT_ID": "zeta" if key == "other account" else "acme"}
+
+
+def config_tree(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The config, with dotted settings over it."""
+    tree: dict[str, Any] = {
+        "backend": provider,
+        "model_id": MODELS[provider],
+        "datasets": [{"name": "harbours", "source": "file", "path": "questions.jsonl"}],
+        "max_new_tokens": {"open_book": 32, "closed_book": 32},
+        "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
+        "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
+        "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 31.0},
+        "stats": {"permutation_samples": 999},
+        "provider": {"sampling": "omit" if provider == "openai" else "send"},
+    }
+    for dotted, value in settings.items():
+        *path, last = dotted.split(".")
+        place = tree
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return tree
+
+
+@dataclass(slots=True)
+class Twin:
+    """What an undisturbed run of a climate ends with: sha256 of each artifact by its path."""
+
+    artifacts: dict[str, str]
+    n_points: int
+
+
+@dataclass(slots=True)
+class Lab:
+    """One provider's inputs. root: a folder of its own, which becomes the working directory."""
+
+    root: Path
+    provider: str
+    parts: tuple[str, ...] = ()
+    _model: ModelFile | None = None
+    _twins: dict[tuple[int, bool, tuple[tuple[str, float], ...]], Twin] = field(default_factory=dict)
+    _n_worlds: int = 0
+
+    def __post_init__(self) -> None:
+        """Write the inputs and build the requests."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        os.chdir(self.root)
+        (self.root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(N_ITEMS)))
+        for name, text in TEXTS.items():
+            (self.root / name).write_text(text)
+        self.write_config({})
+        with quiet(), Being(Process(self.template)):
+            code = session.run(self.asked(self.root / "template", is_resume=False, to_step="build"), RUN_ID, nonce=NONCE, env=environment("main"))
+        assert code == 0
+        layout = RunLayout(self.template)
+        config, prepared, build = saved_config(layout), load(PreparedManifest, layout.prepared_manifest), load(BuildManifest, layout.build_manifest)
+        assert prepared is not None
+        assert build is not None
+        self.parts = tuple(build.shards)
+        assert len(self.parts) == N_PARTS
+        dryrun.write_world(layout, config, expand(config, prepared.sha256))
+        shutil.move(layout.emulator, self.root / "model")
+        self._model = load_model(self.root / "model" / "model.json")
+
+    @property
+    def template(self) -> Path:
+        """The run's folder with its requests built."""
+        return self.root / "template" / f"run_{RUN_ID}"
+
+    def write_config(self, settings: Mapping[str, Any]) -> Path:
+        """A config file with these settings."""
+        name = "-".join(re.sub(r"[^a-z0-9]", "_", f"{key}{value}".lower()) for key, value in sorted(settings.items())) or "config"
+        path = self.root / f"{name}.yaml"
+        if not path.exists():
+            path.write_text(json.dumps(config_tree(self.provider, settings), indent=1))
+        return path
+
+    def asked(
+        self,
+        experiments: Path,
+        *,
+        is_resume: bool,
+        to_step: str | None,
+        config: Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Asked:
+        """What the command line would ask for."""
+        return Asked(
+            run_id=RUN_ID,
+            is_resume=is_resume,
+            config=config if is_resume else config or self.write_config({}),
+            changes=dict(changes or {}),
+            options=Options(to_step=to_step, **options),
+            experiments=experiments,
+        )
+
+    def climate(self, number: int) -> list[Rule]:
+        """The provider's rules of a climate."""
+        marks = climates(lambda part, attempt: token(NONCE, self.parts[part], attempt), refuses_later=self.provider != "anthropic")
+        return list(marks[number % N_CLIMATES])
+
+    def open_provider(self, climate: int) -> tuple[Provider, Path]:
+        """A fresh provider, and an empty folder for runs."""
+        assert self._model is not None
+        CLOCK.true, CLOCK.skew = EPOCH, 0.0
+        self._n_worlds += 1
+        root = self.root / "worlds" / str(self._n_worlds)
+        (root / "experiments").mkdir(parents=True)
+        return Provider(root / "provider", self._model, self.climate(climate)), root / "experiments"
+
+    def twin(self, climate: int, settings: tuple[tuple[str, float], ...], *, is_whole: bool) -> Twin:
+        """The undisturbed run of a climate and of settings that decide what is asked again."""
+        shaping = tuple((key, value) for key, value in settings if key == "submission.max_attempts")
+        known = self._twins.get((climate, is_whole, shaping))
+        if known is None:
+            provider, experiments = self.open_provider(climate)
+            folder = experiments / f"run_{RUN_ID}"
+            shutil.copytree(self.template, folder)
+            process = Process(folder)
+            asked = self.asked(experiments, is_resume=True, to_step=None if is_whole else "poll", changes=dict(shaping))
+            with quiet(), Being(process):
+                code = session.run(asked, RUN_ID, nonce=NONCE, env=environment("main"), hook=process.point)
+            assert code in (0, 4), code
+            known = self._twins[climate, is_whole, shaping] = Twin(outputs(folder), process.seen)
+            provider.close()
+            shutil.rmtree(experiments.parent)
+        return known
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """sha256 of every artifact by its path inside the run."""
+    layout = RunLayout(folder)
+    return {path.relative_to(folder).as_posix(): fingerprint(path).sha256 for path in layout.artifacts()}
+
+
+@contextmanager
+def quiet() -> Any:
+    """What processes print goes nowhere."""
+    with Path(os.devnull).open("w") as sink, redirect_stdout(sink), redirect_stderr(sink):
+        yield
+
+
+class _Remembered:
+    """`yaml.load` for texts that were read before; a run's config is read at every resume, and nothing here changes it."""
+
+    def __init__(self) -> None:
+        self._plain, self._known = yaml.load, dict[tuple[str, Any], str]()
+
+    def __call__(self, stream: Any, Loader: Any) -> Any:
+        if not isinstance(stream, str):
+            return self._plain(stream, Loader=Loader)
+        key = (stream, Loader)
+        if key not in self._known:
+            value = self._plain(stream, Loader=Loader)
+            try:
+                self._known[key] = json.dumps(value)
+            except TypeError:
+                return value
+        return json.loads(self._known[key])
+
+
+def install() -> None:
+    """Read YAML once for each text."""
+    yaml.load = _Remembered()
+    sys.setswitchinterval(0.05)
