@@ -28,7 +28,17 @@ CONCURRENCY = 2
 class Trial:
     """A run of the command line in processes of its own."""
 
-    def __init__(self, root: Path, questions: Sequence[str], *, base_url: str = "", model: str = MODEL, attempts: int = 1, **provider: Any) -> None:
+    def __init__(
+        self,
+        root: Path,
+        questions: Sequence[str],
+        *,
+        base_url: str = "",
+        model: str = MODEL,
+        attempts: int = 1,
+        lines_per_part: int = 10,
+        **provider: Any,
+    ) -> None:
         self.root, self.n = root, len(questions)
         self.folder = root / "experiments" / "run_own"
         self.base_url, self.model = base_url, model
@@ -43,7 +53,7 @@ class Trial:
             "datasets": [{"name": "own", "source": "file", "path": "questions.jsonl"}],
             "task_instructions": {"open_book": "plain.txt", "closed_book": "plain.txt"},
             "prompt_sets": {"system": {"control": "control.txt", "treatment": "treatment.txt"}},
-            "submission": {"lines_per_part": 10, "poll_seconds": 0.05, "max_attempts": attempts},
+            "submission": {"lines_per_part": lines_per_part, "poll_seconds": 0.05, "max_attempts": attempts},
             "provider": {"max_concurrent_requests": CONCURRENCY, "endpoint": "/v1/chat/completions", **provider},
             "stats": {"primary": {"metric": "em", "kind": "closed"}},
         }
@@ -107,17 +117,18 @@ def test_rows_that_fail_have_an_outcome_of_their_own_and_the_others_go_on(tmp_pa
         code, output = trial.run("--condition", "control")
         asked = server.log("asked")
     assert code == 4, output
-    assert "requests  3 succeeded, 6 errored, 0 expired, 0 cancelled, 0 missing" in output
-    assert trial.account() == {"succeeded": 3, "errored": 6}
+    assert "requests  4 succeeded, 5 errored, 0 expired, 0 cancelled, 0 missing" in output
+    assert "answers   3 complete, 1 not_understood (t0_control 1)" in output
+    assert "not_understood: an answer without choices: <html>not what you asked for" in output
+    assert trial.account() == {"succeeded": 4, "errored": 5}
     told = {line["custom_id"]: line["response"]["body"]["error"]["message"] for line in trial.results() if line["response"]["status_code"] != 200}
-    assert len(told) == 6
+    assert len(told) == 5
     said = sorted(told.values())
     assert [text for text in said if text == "the engine has died"]
     assert [text for text in said if text == "the request exceeds the context size"]
-    assert [text for text in said if "sent no JSON object" in text]
     assert len([text for text in said if re.search("more than 32000000 bytes|no whole answer within|gave no answer", text)]) == 3
     tries = {row.split(" | ")[0]: n for row, n in asked.items()}
-    assert tries == {"one": 1, "two": 1, "three": 1, "TOOLONG": 1, "BROKEN": 3, "GARBAGE": 3, "ENDLESS": 3, "DRIP": 3, "HUNG": 3}
+    assert tries == {"one": 1, "two": 1, "three": 1, "TOOLONG": 1, "BROKEN": 3, "GARBAGE": 1, "ENDLESS": 3, "DRIP": 3, "HUNG": 3}
 
 
 def test_a_wrong_model_errors_every_row_once(tmp_path: Path) -> None:
@@ -129,6 +140,26 @@ def test_a_wrong_model_errors_every_row_once(tmp_path: Path) -> None:
     assert trial.account() == {"errored": 4}
     assert set(asked.values()) == {1}  # the same request again would be refused again
     assert "model 'mistyped-model' not found" in json.dumps(trial.results())
+
+
+def test_a_server_that_refuses_every_row_is_not_asked_for_all_of_them(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        trial = Trial(tmp_path, [f"q{n}" for n in range(60)], base_url=server.url, model="mistyped-model", attempts=3, lines_per_part=60)
+        code, output = trial.run()
+        asked = server.log("asked")
+        status = subprocess.run(
+            [sys.executable, "-m", "batchtrial", "status", "--run_id", "own"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+    assert code == 4, output
+    assert trial.account() == {"errored": 120}
+    # Ten of the first part and three of the second, and those that were under way when it was seen.
+    assert 13 <= sum(asked.values()) <= 13 + 2 * CONCURRENCY
+    told = {int(n): said for n, said in re.findall(r"(\d+) x errored: \w+: (model 'mistyped-model' not found.*)", output)}
+    assert sum(n for n in told if "not asked" in told[n]) >= 100
+    assert "model 'mistyped-model' not found" in status
+    report = next(trial.folder.glob("*/reports/report.md")).read_text()
+    assert "model 'mistyped-model' not found" in report
+    assert "not asked" in report
 
 
 def test_a_server_that_is_not_there_is_told_before_anything_is_sent(tmp_path: Path) -> None:

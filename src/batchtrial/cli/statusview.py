@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from batchtrial.phases.accounts import answers_by_arm, states_told
+from batchtrial.phases.reasons import reason_lines
 from batchtrial.state.files import PhaseRecord
 from batchtrial.state.inventory import PHASES, RunSummary, Standing
 from batchtrial.state.layout import RunLayout
@@ -206,7 +209,8 @@ def remarks(runs: Sequence[RunSummary]) -> Iterator[str]:
         lost = run.outcomes.total - run.outcomes.succeeded
         if lost:
             how = ", ".join(f"{n:,} {name}" for name, n in run.outcomes.model_dump().items() if n and name != "succeeded")
-            yield f"{run.run_id}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded ({how})"
+            why = "; ".join(reason_lines(run.reasons, 1))
+            yield f"{run.run_id}: {lost:,} of {run.outcomes.total:,} settled requests never succeeded ({how})" + (f": {why}" if why else "")
         if run.standing is Standing.KILLED:
             yield f"{run.run_id}: its process died; `batchtrial resume {RunLayout(run.root).flags}` goes on"
         for problem in run.problems:
@@ -247,10 +251,24 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
         still = (f"{run.in_flight_requests:,} in flight" if run.in_flight_requests else "", f"{waiting:,} waiting" if waiting > 0 else "")
         yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
+        yield from (f"  {'' if place else 'why':<10} {escape(line)}" for place, line in enumerate(reason_lines(run.reasons)))
+        yield from (f"  answers    {escape(told)}" for told in answers(run))
         flight = money(run.money.in_flight_usd) if run.money.in_flight_usd else "nothing"
         yield f"  money      {spent_in_words(run)}, {flight} in flight" + " (simulated)" * run.is_simulated
     for text in (*run.notes, *run.problems):
         yield f"  note       {escape(text)}"
+
+
+def answers(run: RunSummary) -> Iterator[str]:
+    """Of each trial that is parsed and has answers that are none, which: by state and arm."""
+    for slug in run.trials:
+        try:
+            account = json.loads(RunLayout(run.root).trial(slug).account.read_bytes())
+            told = states_told(answers_by_arm(account))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # not there yet, or damaged: `repair` is for that
+        if told:
+            yield told if len(run.trials) == 1 else f"{slug}: {told}"
 
 
 def _phase_line(name: str, record: PhaseRecord) -> str:
@@ -277,6 +295,7 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "phase": run.phase or None,
         "parts": {"total": run.n_parts, **{state.value: run.parts.get(state, 0) for state in PartState}},
         "requests": {"total": run.n_requests, "in_flight": run.in_flight_requests, **run.outcomes.model_dump()},
+        "reasons": [{"reason": reason, "requests": n} for reason, n in run.reasons.items()],
         "money": {
             "spent_usd": float(run.money.spent_usd),
             "in_flight_usd": float(run.money.in_flight_usd),

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.accounts import answers_by_arm, cautions, reason_lines, reasons_of, states_told
+from batchtrial.phases.accounts import answers_by_arm, cautions, reasons_of, states_told
 from batchtrial.phases.base import View
 from batchtrial.phases.cost_words import two_axes
 from batchtrial.phases.figures import adjusted_p, arms_of, difference_of, is_declared, is_share, read_json
+from batchtrial.phases.reasons import reason_lines
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
 

@@ -12,7 +12,7 @@ from batchtrial.emulator import bodies
 from batchtrial.emulator.asked import from_messages
 from batchtrial.emulator.closing import Format, Renderer, usage_in
 from batchtrial.emulator.draws import token
-from batchtrial.emulator.jsontext import decode_object, encode_line
+from batchtrial.emulator.jsontext import decode, decode_object, encode_line
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.refusing import refused_by_anthropic
 from batchtrial.emulator.rows import Fate, Problem, Read, Reader, read_or_problem
@@ -142,15 +142,29 @@ def _message(seed: int, fate: Fate) -> dict[str, Any]:
         answer = fate.answers[0]
         reason = "max_tokens" if answer.is_truncated else "end_turn"
         return bodies.message(seed, fate.id_key, fate.asked.model, answer.text, reason, answer.input_tokens, answer.output_tokens)
-    text, reason, model = _from_chat(decode_object(fate.upstream))
-    return bodies.message(seed, fate.id_key, model or fate.asked.model, text, reason, *usage_in(decode_object(fate.upstream)))
+    body = decode(fate.upstream)
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return {"type": "message", "upstream": body}  # no message can be made of it: whoever reads it has to see that
+    return _from_chat(seed, fate, body, choices[0])
 
 
-def _from_chat(body: dict[str, Any]) -> tuple[str, str, str]:
-    """Text, stop reason and model of a chat completion that a real server gave."""
-    choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    reason = "max_tokens" if choice.get("finish_reason") == "length" else "end_turn"
-    return str(text or ""), reason, str(body.get("model") or "")
+STOP_REASONS: Final = {"length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use", "function_call": "tool_use"}
+
+
+def _from_chat(seed: int, fate: Fate, body: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion that a real server gave, as a message: its text, what it thought, and why it ended."""
+    assert fate.asked is not None
+    given = choice.get("message")
+    message = given if isinstance(given, dict) else {}
+    refusal = message.get("refusal")
+    text, thought = message.get("content") or refusal, message.get("reasoning_content") or message.get("reasoning")
+    reason = "refusal" if refusal else STOP_REASONS.get(str(choice.get("finish_reason")), "end_turn")
+    model = str(body.get("model") or "") or fate.asked.model
+    made = bodies.message(seed, fate.id_key, model, str(text or ""), reason, *usage_in(body))
+    blocks: list[dict[str, Any]] = [{"type": "thinking", "thinking": str(thought), "signature": ""}] if thought else []
+    if text:
+        blocks += made["content"]
+    if message.get("tool_calls"):
+        blocks.append({"type": "tool_use", "id": token("toolu_", seed, "tool", fate.id_key), "name": "tool", "input": {}})
+    return made | {"content": blocks}

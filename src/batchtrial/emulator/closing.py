@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from batchtrial.emulator.bodies import usage_of
-from batchtrial.emulator.jsontext import decode_object
+from batchtrial.emulator.jsontext import decode
 from batchtrial.emulator.lifecycle import Status
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.rows import Fate, Reader, written
@@ -147,12 +147,12 @@ class Closing:
 
 def tokens_of(fate: Fate) -> tuple[int, int]:
     """Input and output tokens of an answered row."""
-    return usage_of(fate.answers) if fate.upstream is None else usage_in(decode_object(fate.upstream))
+    return usage_of(fate.answers) if fate.upstream is None else usage_in(decode(fate.upstream))
 
 
-def usage_in(body: Mapping[str, Any]) -> tuple[int, int]:
+def usage_in(body: object) -> tuple[int, int]:
     """Input and output tokens that an answer body names, in either spelling; 0 where it names none."""
-    usage = body.get("usage")
+    usage = body.get("usage") if isinstance(body, Mapping) else None
     usage = usage if isinstance(usage, dict) else {}
     n_input = usage.get("prompt_tokens", usage.get("input_tokens", 0))
     n_output = usage.get("completion_tokens", usage.get("output_tokens", 0))

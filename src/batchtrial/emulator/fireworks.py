@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from batchtrial.emulator import bodies
 from batchtrial.emulator.asked import Asked, BadRequest, from_chat
 from batchtrial.emulator.closing import Format, Renderer
-from batchtrial.emulator.jsontext import BadJson, decode_object, encode_line
+from batchtrial.emulator.jsontext import BadJson, decode, decode_object, encode_line
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.rows import Fate, Problem, Read, Reader
 from batchtrial.emulator.wire import WireError
@@ -137,7 +137,7 @@ def _error(fate: Fate) -> Any:
 
 def _response(seed: int, fate: Fate) -> Any:
     if fate.upstream is not None:
-        return decode_object(fate.upstream)
+        return decode(fate.upstream)
     asked: Asked | None = fate.asked
     assert asked is not None
     return bodies.fireworks_completion(seed, fate.id_key, asked, fate.answers)

@@ -12,7 +12,7 @@ from batchtrial.emulator import bodies
 from batchtrial.emulator.asked import from_chat, from_responses
 from batchtrial.emulator.closing import Format, Renderer
 from batchtrial.emulator.draws import token
-from batchtrial.emulator.jsontext import BadJson, decode_object, encode_line
+from batchtrial.emulator.jsontext import BadJson, decode, decode_object, encode_line
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.refusing import refused_by_openai
 from batchtrial.emulator.rows import Fate, Problem, Read, Reader, read_or_problem
@@ -163,7 +163,7 @@ def _renderer(seed: int, batch: Batch) -> Renderer:
         line: dict[str, Any] = {"id": token("batch_req_", seed, "line", key), "custom_id": fate.custom_id}
         if fate.kind == "succeeded":
             assert fate.asked is not None
-            body = decode_object(fate.upstream) if fate.upstream is not None else body_of(seed, key, fate.asked, fate.answers)
+            body = decode(fate.upstream) if fate.upstream is not None else body_of(seed, key, fate.asked, fate.answers)
             line["response"] = {"status_code": 200, "request_id": token("", seed, "line-request", key, length=32), "body": body}
             line["error"] = None
             return OUTPUT, encode_line(line)

@@ -12,11 +12,13 @@ from typing import Final, Literal
 from batchtrial.emulator.asked import Asked, BadRequest
 from batchtrial.emulator.draws import Shuffle
 from batchtrial.emulator.effects import ErroredRows, RowFaults
+from batchtrial.emulator.jsontext import BadJson, decode, encode
 from batchtrial.emulator.lifecycle import Status
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.rowfile import RowFile
 from batchtrial.emulator.simulation import Answer, Identity, SimulatedModel
 
+MAX_WORDS: Final = 2_000
 RowKind = Literal["succeeded", "errored", "expired", "cancelled", "missing"]
 Reader = Callable[[bytes], "Read"]
 _NO_FAULTS: Final = RowFaults.model_construct()
@@ -68,6 +70,25 @@ class UpstreamAnswer:
 
     status: int
     body: str
+
+
+def problem_in(answer: UpstreamAnswer) -> Problem | None:
+    """Why a real server's answer is an error, in that server's words; None when it is not, or does not say so."""
+    try:
+        body = decode(answer.body)
+    except BadJson:
+        body = None
+    told = body.get("error", body) if isinstance(body, dict) else None
+    if answer.status == 200:
+        is_error = isinstance(body, dict) and bool(body.get("error")) and not (body.get("choices") or body.get("output"))
+        return Problem(status=200, message="", body={"error": told}) if is_error else None
+    if isinstance(told, str):
+        return Problem(status=answer.status, message=told[:MAX_WORDS])
+    if not isinstance(told, dict):
+        return Problem(status=answer.status, message=answer.body[:MAX_WORDS])
+    code = next((told[name] for name in ("code", "type") if isinstance(told.get(name), str) and told[name]), None)
+    words = told.get("message") or told.get("detail") or told
+    return Problem(status=answer.status, message=(words if isinstance(words, str) else encode(words))[:MAX_WORDS], code=code)
 
 
 def read_or_problem(custom_id: str, make: Callable[[], Asked]) -> Read:
@@ -142,9 +163,9 @@ class Fates:
     def _from_real(self, fate: Fate, asked: Asked, answer: UpstreamAnswer) -> Fate:
         who = self.model.identity(asked)
         key = f"{who.item}|{who.condition}|{who.sample}"
-        if answer.status == 200:
+        problem = problem_in(answer)
+        if problem is None:
             return self._with_line_faults(replace(fate, who=who, upstream=answer.body, is_billed=True, id_key=key))
-        problem = Problem(status=answer.status, message=answer.body[:2000])
         return replace(fate, kind="errored", problem=problem)
 
     def _answered(self, fate: Fate, asked: Asked) -> Fate:

@@ -20,7 +20,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from batchtrial.emulator.chat import request_of
-from batchtrial.emulator.jsontext import BadJson, decode_object, encode
+from batchtrial.emulator.hopeless import Hopeless
+from batchtrial.emulator.jsontext import BadJson, decode, encode
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.rowfile import RowFile
 from batchtrial.emulator.rows import UpstreamAnswer
@@ -33,6 +34,7 @@ RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 MAX_WAIT_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 20.0
 MAX_ANSWER_BYTES: Final = 32_000_000
+MAX_SHOWN_BYTES: Final = 2_000
 IDLE_SECONDS: Final = 0.1
 
 
@@ -84,6 +86,7 @@ class Upstream:
         self._stop = threading.Event()  # nothing more is stored
         self._jobs: queue.Queue[Job] = queue.Queue(maxsize=concurrency)
         self._under_way: dict[int, int] = {}  # thread -> batch of the row that it asks
+        self._hopeless = Hopeless()
         self._all_asked: set[int] = set()  # batches whose every row is answered or under way
         # Daemons: a server that hangs must not keep this process alive.
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(concurrency)]
@@ -191,12 +194,14 @@ class Upstream:
                 continue
             self._under_way[threading.get_ident()] = job.batch
             if not self._quit.is_set():
-                answer = self.ask(job.path, job.body)
+                answer = self._hopeless.answer(job.batch) or self.ask(job.path, job.body)
                 if not (self._quit.is_set() and answer.status in RETRIED):  # its tries were cut short: it is asked again after a restart
                     self._store(job, answer)
             del self._under_way[threading.get_ident()]
 
     def _store(self, job: Job, answer: UpstreamAnswer) -> None:
+        if self._hopeless.note(job.batch, answer):
+            log.warning("batch %s: no further rows are asked: %s", job.batch, answer.body[:300])
         with self.world.lock:
             if self._stop.is_set():
                 return
@@ -224,20 +229,19 @@ def _cut_after(seconds: float, sock: socket.socket) -> Iterator[threading.Event]
 
 
 def _checked(status: int, raw: bytes) -> UpstreamAnswer:
-    """What is stored of an answer; one that is not JSON or has no text is an error, whatever its status said."""
+    """What is stored of an answer. One with status 200 is kept as it is, whatever it holds: what it means is for the client to say, and asking again
+    may cost a second time."""
     if len(raw) > MAX_ANSWER_BYTES:
         return UpstreamAnswer(502, f"the upstream server sent more than {MAX_ANSWER_BYTES} bytes")
     try:
-        body = decode_object(raw)
+        body = decode(raw)
     except BadJson as err:
-        return UpstreamAnswer(status if status >= 400 else 502, f"the upstream server sent no JSON object: {err}")
-    if status == 200 and not (body.get("choices") or body.get("output")):
-        return UpstreamAnswer(502, "the upstream server sent an answer without choices")
-    if status != 200:
-        error = body.get("error")
-        message = error.get("message") if isinstance(error, dict) else error
-        return UpstreamAnswer(status if status >= 400 else 502, str(message or body)[:2000])
-    return UpstreamAnswer(200, json.dumps(body, ensure_ascii=False, separators=(",", ":")))
+        if 200 <= status < 300:
+            return UpstreamAnswer(200, encode(raw[:MAX_SHOWN_BYTES].decode("utf-8", "replace")))
+        return UpstreamAnswer(status if status >= 400 else 502, f"the upstream server sent no JSON: {err}")
+    if 200 <= status < 300:
+        return UpstreamAnswer(200, json.dumps(body, ensure_ascii=False, separators=(",", ":")))
+    return UpstreamAnswer(status if status >= 400 else 502, encode(body))
 
 
 def _retry_after(text: str | None) -> float | None:

@@ -14,8 +14,6 @@ from batchtrial.records import AnswerState
 
 Account = Mapping[str, Any]
 COMPLETE: Final = AnswerState.COMPLETE.value
-MOST_TOLD: Final = 5
-"""Reasons that the terminal shows; the report has more."""
 
 
 def answers_by_arm(account: Account) -> dict[str, Mapping[str, Any]]:
@@ -43,15 +41,6 @@ def states_told(arms: Mapping[str, Mapping[str, Any]]) -> str:
 def reasons_of(arms: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Reason -> requests, of several arms together."""
     return merged([{one["reason"]: one["requests"] for one in arm["reasons"]} for arm in arms])
-
-
-def reason_lines(reasons: Mapping[str, int], most: int = MOST_TOLD) -> Iterator[str]:
-    """`300 x errored: 404: the model does not exist`, the commonest first."""
-    for place, (reason, n) in enumerate(reasons.items()):
-        if place == most:
-            yield f"and {sum(list(reasons.values())[most:])} more for other reasons; the report has them"
-            return
-        yield f"{n} x {reason}"
 
 
 def cautions(arms: Mapping[str, Mapping[str, Any]], strip_thinking: str | None) -> Iterator[str]:

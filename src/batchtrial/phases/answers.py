@@ -132,7 +132,7 @@ class Fate:
     """Where every request of a part stands after its attempts so far. again: ids worth a new attempt, in request order.
 
     not_understood: ids that were answered with something that nobody can read; they are asked again only when somebody says so.
-    reasons: why requests have no answer, with how many.
+    reasons: why requests have no answer, with how many; again_reasons: the same of those in `again`.
     """
 
     outcomes: dict[str, Outcome]
@@ -140,6 +140,7 @@ class Fate:
     counts: Counts
     not_understood: tuple[str, ...] = ()
     reasons: dict[str, int] = field(default_factory=dict)
+    again_reasons: dict[str, int] = field(default_factory=dict)
 
 
 RETRIED = frozenset({Outcome.ERRORED, Outcome.EXPIRED, Outcome.CANCELLED})
@@ -172,9 +173,11 @@ def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file:
                 known[one] = now
         dead |= hopeless
     outcomes = {one: word.outcome for one, word in known.items()}
+    again = tuple(one for one in order if outcomes.get(one) in RETRIED and one not in dead)
     return Fate(
         outcomes=outcomes,
-        again=tuple(one for one in order if outcomes.get(one) in RETRIED and one not in dead),
+        again=again,
+        again_reasons=counted_reasons(known[one].reason for one in again),
         counts=count(outcomes.get(one, Outcome.MISSING) for one in order),
         not_understood=tuple(one for one in order if one in known and known[one].is_success and not known[one].is_answer),
         reasons=counted_reasons(known[one].reason for one in order if one in known and not known[one].is_answer),

@@ -16,6 +16,7 @@ from batchtrial.phases import answers
 from batchtrial.phases.base import Work
 from batchtrial.phases.money import Purse
 from batchtrial.phases.parts import Job, Parts
+from batchtrial.phases.reasons import reason_lines
 from batchtrial.phases.sending import Sending
 from batchtrial.phases.watching import Watching
 from batchtrial.state.ledger import Attempt, PartRecord
@@ -205,9 +206,12 @@ class Queue:
         part, used = job.shard.part, record.next_attempt - 1
         if fate.again and used < self.work.config.submission.max_attempts:
             log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
-            self.work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {used + 1}")
-            self.work.ledger.append(Event.RETRY, part, n_requests=len(fate.again))
+            why = "; ".join(reason_lines(fate.again_reasons, 1))
+            self.work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {used + 1}" + (f" ({why})" if why else ""))
+            self.work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=fate.reasons or None)
         else:
             log.info("settled part=%s counts=%s", part, fate.counts.model_dump())
-            self.work.ledger.append(Event.SETTLED, part, counts=fate.counts)
+            for line in reason_lines(fate.reasons):
+                self.work.progress.note(f"{part}: {line}")
+            self.work.ledger.append(Event.SETTLED, part, counts=fate.counts, reasons=fate.reasons or None)
         return True

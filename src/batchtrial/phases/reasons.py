@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 MOST_REASONS: Final = 12
 """Reasons kept of one part or arm; the rest are added up under OTHERS."""
+MOST_TOLD: Final = 8
+"""Reasons that the terminal shows; the report has more."""
 OTHERS: Final = "other reasons"
 _MOST_SEEN: Final = 2000
 _MOST_CHARS: Final = 300
@@ -37,3 +39,12 @@ def merged(found: Iterable[Mapping[str, int]]) -> dict[str, int]:
     if rest:
         total[OTHERS] = total.get(OTHERS, 0) + sum(counts[key] for key in rest)
     return total
+
+
+def reason_lines(reasons: Mapping[str, int], most: int = MOST_TOLD) -> Iterator[str]:
+    """`300 x errored: 404: the model does not exist`, the commonest first."""
+    for place, (reason, n) in enumerate(reasons.items()):
+        if place == most:
+            yield f"and {sum(list(reasons.values())[most:])} more for other reasons; the report has them"
+            return
+        yield f"{n} x {reason}"

@@ -131,6 +131,10 @@ def decode_line(line: bytes) -> RawResult:
     response = value.get("response")
     if response is None and ("choices" in value or "output" in value):
         response = value
+    if isinstance(response, str) and response:
+        response = _unwrapped(response)
+        if not isinstance(response, dict):
+            return not_understood(custom_id, "an answer that is no JSON object", text_of(value.get("id")), response)
     if isinstance(response, int | float) and not isinstance(response, bool):
         raise BadLine("the response is a number")
     reply: Mapping[str, Any] = response if isinstance(response, dict) else {}
@@ -246,6 +250,8 @@ def _responses_finish(body: Mapping[str, Any]) -> str | None:
 
 def failure(custom_id: str, fault: object, status: int | None, request_id: str | None) -> RawResult:
     """The record of a row that did not succeed: its outcome by the error's code, and whether the same row can succeed another time."""
+    if isinstance(fault, dict) and fault.keys() == {"error"}:
+        fault = fault["error"]
     code: object = None
     message = ""
     if isinstance(fault, dict):

@@ -83,6 +83,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sha256: Annotated[str | None, Meta(description="saved: its sha256.")] = None
     size: Annotated[Count | None, Meta(description="saved: its bytes.")] = None
     counts: Annotated[Counts | None, Meta(description="saved: outcomes in this attempt; settled: final outcomes of the part.")] = None
+    reasons: Annotated[dict[str, int] | None, Meta(description="retry, settled: why rows have no answer, with how many.")] = None
     odd: Annotated[dict[str, int] | None, Meta(description="saved: lines that were malformed, unknown or repeated.")] = None
     usage: Annotated[dict[str, int] | None, Meta(description="saved: tokens billed for this attempt.")] = None
     cost_usd: Annotated[Decimal | None, Meta(description="saved: their price; absent when the model has no known price.")] = None

@@ -67,6 +67,7 @@ class RunSummary:
     parts: Mapping[str, int] = field(default_factory=dict)
     n_requests: int = 0
     outcomes: Counts = NONE_YET
+    reasons: Mapping[str, int] = field(default_factory=dict)  # why rows have no answer, with how many
     in_flight_requests: int = 0
     money: Money = NOTHING
     started_at: datetime | None = None
@@ -160,6 +161,7 @@ class RunReader:
             parts=parts,
             n_requests=n_requests,
             outcomes=self.tail.counts,
+            reasons=self.tail.reasons,
             in_flight_requests=self.tail.in_flight_requests,
             money=self.tail.money,
             started_at=_started(phases, owner),

@@ -46,6 +46,7 @@ class Line(msgspec.Struct, gc=False):
     n_without_usage: int | None = None
     counts: dict[str, int] | None = None
     n_requests: int | None = None
+    reasons: dict[str, int] | None = None
     detail: Detail | None = None
 
 
@@ -79,6 +80,7 @@ class PartTally:
     attempts: dict[int, Sent] = field(default_factory=dict)
     last: int = 0
     counts: dict[str, int] | None = None
+    reasons: dict[str, int] | None = None
 
     def take(self, line: Line) -> None:
         """The part after the line. Raises IllegalTransition."""
@@ -96,6 +98,8 @@ class PartTally:
             self.attempts[self.last].is_gone = True
         elif event is Event.SETTLED:
             self.counts = line.counts
+        if event in (Event.RETRY, Event.SETTLED):
+            self.reasons = line.reasons
 
 
 @dataclass(slots=True)
@@ -184,6 +188,15 @@ class LedgerTail:
             for name, n in (part.counts or {}).items():
                 total[name] = total.get(name, 0) + n
         return Counts(**{name: total.get(name, 0) for name in Counts.model_fields})
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why rows have no answer, as the last decision about each part has it; the commonest first."""
+        total: dict[str, int] = {}
+        for part in self.parts.values():
+            for reason, n in (part.reasons or {}).items():
+                total[reason] = total.get(reason, 0) + n
+        return dict(sorted(total.items(), key=lambda one: (-one[1], one[0])))
 
     @property
     def in_flight_requests(self) -> int:
