@@ -201,6 +201,18 @@ def _get(url: str) -> dict[str, Any]:
         raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or mend provider.base_url") from None
 
 
+CHILD_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+CHILD_PREFIXES = ("LC_", "PYTHON", "COVERAGE")
+UPSTREAM_VARIABLES = ("UPSTREAM_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+"""What asking the user's own server may need: of keys that server's alone."""
+
+
+def emulator_environment(*, is_upstream: bool) -> dict[str, str]:
+    """What the emulator's process gets to know: how to run, and no key of any provider."""
+    names = (*CHILD_VARIABLES, *UPSTREAM_VARIABLES) if is_upstream else CHILD_VARIABLES
+    return {name: value for name, value in environment().items() if name.upper() in names or name.upper().startswith(CHILD_PREFIXES)}
+
+
 def environment() -> dict[str, str]:
     """This process's environment for children that import the package: a bare checkout has it on sys.path only."""
     here = str(Path(__file__).resolve().parents[2])
@@ -217,9 +229,10 @@ def spawn(state: Path, *, seed: int, arguments: tuple[str, ...] = ()) -> tuple[s
     command = [sys.executable, "-m", "batchtrial.emulator", "--port", "0", "--state", str(state), "--seed", str(seed)]
     command += ["--ready_file", str(ready), "--parent_pid", str(os.getpid()), *arguments]
     log = state / "emulator.log"
+    env = emulator_environment(is_upstream="--upstream" in arguments)
     with log.open("ab") as sink:
         # A session of its own: Ctrl-C in the terminal is for the run, which then ends the emulator in order.
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=environment())
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=env)
     deadline = time.monotonic() + READY_SECONDS
     while not ready.exists():
         if child.poll() is not None or time.monotonic() > deadline:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from batchtrial.errors import RunnerError
+from batchtrial.state.access import me
 
 log = logging.getLogger("batchtrial")
 INTERRUPTED = 130
@@ -72,11 +73,12 @@ def explain(error: OSError) -> str:
     hints = {
         errno.ENOSPC: "the disk is full: free some space, then run again with --resume",
         errno.EDQUOT: "the quota is used up: free some space, then run again with --resume",
-        errno.EACCES: "give write access to the folder, or choose another --experiments_dir",
+        errno.EACCES: "give access to it, or choose another --experiments_dir",
         errno.EROFS: "the file system is read-only: choose another --experiments_dir",
         errno.EIO: "the disk reports an error: check it, then run again with --resume",
     }
     where = f"\n  at   {error.filename}" if error.filename else ""
+    where += f"\n  as   {me()}" if error.errno in (errno.EACCES, errno.EPERM) else ""
     hint = hints.get(error.errno or 0)
     return f"{error.strerror or error}{where}" + (f"\n  hint {hint}" if hint else "")
 

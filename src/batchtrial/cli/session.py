@@ -120,6 +120,7 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
     """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
     layout = layout_of(ask, run_id)
     if ask.is_resume:
+        layout.check_there()
         window(ask.options, NAMES)
     else:
         check_beginning(ask.options)

@@ -32,6 +32,7 @@ COLOURS = {
     Standing.FAILED: "red",
     Standing.KILLED: "red",
     Standing.DAMAGED: "red",
+    Standing.UNREADABLE: "red",
     Standing.STOPPED: "yellow",
 }
 MARKS = {"completed": "#", "in_progress": ">", "failed": "!", "not_started": "."}

@@ -8,6 +8,8 @@ shows it as it is, one that guesses may take an answer for a formula.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
@@ -188,4 +190,16 @@ def write_parquet(source: Path, target: IO[bytes]) -> None:
     import polars as pl
 
     lazy = pl.scan_csv(source, schema=schema())
-    lazy.sink_parquet(target, compression="lz4", statistics=False, row_group_size=ROW_GROUP, maintain_order=True, engine="streaming")
+    try:
+        lazy.sink_parquet(target, compression="lz4", statistics=False, row_group_size=ROW_GROUP, maintain_order=True, engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        raise disk_error(error, getattr(target, "name", "")) from None
+
+
+OS_ERROR: Final = re.compile(r"[(]os error ([0-9]+)[)]")
+
+
+def disk_error(error: Exception, path: str) -> Exception:
+    """What the disk said, which polars wraps into an error of its own; the error itself when it is about something else."""
+    found = OS_ERROR.search(str(error))
+    return error if found is None else OSError(int(found[1]), os.strerror(int(found[1])), path)

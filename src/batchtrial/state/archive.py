@@ -78,7 +78,7 @@ def chosen_files(layout: RunLayout, *, with_world: bool) -> tuple[dict[str, str]
     chosen: dict[str, os.DirEntry[str]] = {}
     left: dict[str, int] = {}
     for name, entry in _below(layout.root):
-        reason = _left_out(name, with_world=with_world)
+        reason = left_out(name, with_world=with_world)
         if reason is None:
             chosen[name] = entry
         else:
@@ -103,7 +103,8 @@ def _below(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield prefix + entry.name, entry
 
 
-def _left_out(name: str, *, with_world: bool) -> str | None:
+def left_out(name: str, *, with_world: bool) -> str | None:
+    """Why a file of a run's folder stays out of its archive; None when it goes in."""
     top, _, rest = name.partition("/")
     base = name.rsplit("/", 1)[-1]
     if name in NEVER:

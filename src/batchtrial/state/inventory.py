@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from batchtrial.errors import ManifestCorrupt
+from batchtrial.errors import ManifestCorrupt, StateError
+from batchtrial.state.access import denied
 from batchtrial.state.entries import Counts
 from batchtrial.state.files import MultiTrialManifest, PhaseRecord, RunState, load
 from batchtrial.state.layout import PREFIX, RunLayout
@@ -44,6 +45,7 @@ class Standing(StrEnum):
     PARTIAL = "partial"  # left in order with phases still to do
     NEW = "new"  # nothing done yet
     EARLIER = "earlier"  # written by the earlier system, not taken over yet
+    UNREADABLE = "unreadable"  # this user may not read its files
     DAMAGED = "damaged"  # state files are lost or unreadable
 
     @property
@@ -131,6 +133,9 @@ class RunReader:
 
     def look(self) -> RunSummary:
         """The run now. Never raises for what a live, damaged or vanishing run may do to its files."""
+        fault = self.layout.denied()
+        if fault is not None:
+            return RunSummary(run_id=self.layout.run_id, root=self.layout.root, standing=Standing.UNREADABLE, problems=(fault,))
         problems: list[str] = []
         state, damage = self._state()  # before the ledger, which may grow meanwhile but never be behind it
         has_ledger = self.tail.update()
@@ -267,7 +272,10 @@ class Inventory:
         self._readers: dict[str, RunReader] = {}
 
     def look(self) -> tuple[RunSummary, ...]:
-        """The runs now, oldest first. A run that has vanished is left out."""
+        """The runs now, oldest first. A run that has vanished is left out. Raises StateError when the folder itself may not be read."""
+        fault = denied((self._experiments,))
+        if fault is not None:
+            raise StateError(fault, where=str(self._experiments), hint="run the command as the owner, or ask for read access")
         names = sorted(self._names())
         self._readers = {name: self._readers.get(name) or RunReader(RunLayout(self._experiments / name)) for name in names}
         found = [reader.look() for reader in self._readers.values()]

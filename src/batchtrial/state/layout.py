@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchtrial.errors import RunStateMissing
+from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.state.access import denied
 
 PREFIX = "run_"
 EXPERIMENTS = Path("experiments")
@@ -112,9 +113,16 @@ class RunLayout:
         return f"--run_id {self.run_id}" + ("" if folder == EXPERIMENTS else f" --experiments_dir {folder}")
 
     def check_there(self) -> None:
-        """Raises RunStateMissing when there is no such run."""
+        """Raises RunStateMissing when there is no such run, StateError when it may not be read."""
+        fault = self.denied()
+        if fault is not None:
+            raise StateError(fault, where=f"run {self.run_id}", hint="run the command as the owner, or ask for read access")
         if not self.root.is_dir():
             raise RunStateMissing(f"there is no run {self.run_id}", where=str(self.root.parent), hint="`batchtrial status` lists the runs there are")
+
+    def denied(self) -> str | None:
+        """Why the run may not be read, and as whom; None when it may, or is not there."""
+        return denied((self.root.parent, self.root, self.ledger, self.run_state, self.effective_config))
 
     @property
     def effective_config(self) -> Path:

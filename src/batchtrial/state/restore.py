@@ -22,11 +22,11 @@ from pydantic import ValidationError
 
 from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.keys import check_run_id
-from batchtrial.state.archive import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, raw_digests
+from batchtrial.state.archive import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, left_out, raw_digests
 from batchtrial.state.files import seal
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fsync_folder
-from batchtrial.state.store import BLOCK, Fingerprint, fingerprint
+from batchtrial.state.store import BLOCK, TEMP_SUFFIX, Fingerprint, fingerprint
 
 MANIFEST_BYTES = 512 * 2**20
 MOST_RATIO = 300
@@ -172,15 +172,37 @@ def checked_name(name: str) -> PurePosixPath:
     return path
 
 
+MAX_STEP_BYTES = 255 - len(TEMP_SUFFIX) - 1
+"""What a file may be called: it is written beside itself first, under a name that is this much longer."""
+
+
+def member_fault(name: str) -> str | None:
+    """Why no archive of a run holds a member of this name; None when one can. Raises StateError for a name that is no safe path."""
+    path = checked_name(name)
+    longest = max(path.parts, key=lambda step: len(step.encode()))
+    if len(longest.encode()) > MAX_STEP_BYTES:
+        return f"{longest[:20]}... is longer than file names are"
+    if name not in (MANIFEST, SEAL):
+        reason = left_out(name, with_world=True)
+        if reason is not None:
+            return f"no archive of a run holds such a file ({reason})"
+    return None
+
+
 def _name_faults(archive: zipfile.ZipFile) -> Iterator[Fault]:
     seen: set[str] = set()
+    folders = {parent.as_posix() for info in archive.infolist() for parent in PurePosixPath(info.filename).parents}
     for info in archive.infolist():
         shown = info.filename if info.filename.isprintable() else repr(info.filename)
         try:
-            checked_name(info.orig_filename)
+            fault = member_fault(info.orig_filename)
         except StateError as error:
             yield Fault(shown, error.what)
             continue
+        if fault is not None:
+            yield Fault(shown, fault)
+        if info.filename in folders:
+            yield Fault(shown, "it is a file, and other members lie in a folder of that name")
         if info.filename in seen:
             yield Fault(shown, "it is in the archive twice")
         if not 0 <= info.header_offset < archive.start_dir:

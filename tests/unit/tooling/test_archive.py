@@ -350,3 +350,44 @@ def test_a_run_can_be_archived_as_soon_as_it_is_finished(tmp_path: Path, capsys:
     assert "submit is still to do" in capsys.readouterr().err
     assert run(["--resume", "--run_id", "r1", "--experiments_dir", str(tmp_path), "--archive"]) == 0
     assert main(["--verify", str(tmp_path / "archives" / "run_r1.zip")]) == 0
+
+
+# Members that no archive of a run has
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.lock",
+        ".guard",
+        "STOP_REQUESTED",
+        "STOP_NOW",
+        ".stamps.json",
+        ".ledger_lines",
+        "run.log",
+        "trial/.hidden",
+        "a.json.part~",
+        "run_state.json.corrupt.20260101T000000",
+        "emulator/ready.json",
+        "emulator/emulator.log",
+        "x" * 300,
+        "t/" + "x" * 254,
+        "\u00e9" * 130,
+    ],
+)
+def test_verify_and_restore_agree_on_members_that_no_archive_can_have(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = hostile(tmp_path / "x.zip", {name: b"x", "good.txt": b"y"})
+    _, faults = verify(path)
+    assert any(fault.member == name for fault in faults)
+    with pytest.raises(StateError, match="not as it was written"):
+        restore(path, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("pair", [("aa", "aa/b"), ("aa/b", "aa/b/c/d")])
+def test_a_file_that_is_a_folder_as_well_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    path = hostile(tmp_path / "x.zip", dict.fromkeys(pair, b"x"))
+    _, faults = verify(path)
+    assert [fault.member for fault in faults] == [pair[0]]
+    with pytest.raises(StateError):
+        restore(path, tmp_path / "b")
