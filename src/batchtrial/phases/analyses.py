@@ -111,6 +111,7 @@ def mixed_models(given: Material) -> dict[str, Any]:
     return {
         "status": "ok" if fit.reason is None else "unavailable",
         "reason": fit.reason,
+        "ignores_clusters": any(table.clusters is not None for table in given.tables.values()),
         "formula": "y ~ condition" + (" * temp_c" if len(given.tables) > 1 else "") + " + (1 | item)",
         "method": "maximum likelihood, adaptive Gauss-Hermite quadrature",
         "n_rows": fit.n_rows,
@@ -345,13 +346,14 @@ def dataset_meta(table: Table, temp: float, level: float) -> dict[str, Any]:
             effects.append(dataset_effect(both.treatment - both.control))
     got = meta_analysis([e for e, _ in effects], [v for _, v in effects], level=level)
     return {
+        "ignores_clusters": table.clusters is not None,
         "em": {
             "k": len(effects),
             "fixed": estimate_json(got.fixed),
             "random": estimate_json(got.random),
             "prediction": estimate_json(got.prediction),
             "heterogeneity": {**(test_json(got.heterogeneity) or {}), "tau2": got.tau2, "tau2_method": got.tau2_method, "I2": got.i2_q},
-        }
+        },
     }
 
 

@@ -2,13 +2,13 @@
 
 Right-or-wrong metrics with one sample per item and items that stand alone: Tango's interval and the mid-p McNemar test. Several samples or
 clustered items: Tango on effective counts, and the sign-flip test that flips clusters together. Scores: Student's interval (CR2 with clusters)
-and the sign-flip test.
+and the sign-flip test. Items of one single cluster have no interval and no test: nothing is known beyond it.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -31,24 +31,27 @@ from batchtrial.stats import (
     tango,
     wilson,
 )
-from batchtrial.stats.clusters import ClusteredMean
+from batchtrial.stats.clusters import ClusteredMean, clusters_needed
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.pairing import MissingPairs
 from batchtrial.stats.plan import Endpoint
-from batchtrial.stats.results import Estimate, Test, undefined_test
+from batchtrial.stats.results import Estimate, Test, undefined_estimate, undefined_test
+from batchtrial.stats.wording import few_clusters
 
 Floats = NDArray[np.float64]
 FEW_ITEMS: Final = 30
 FEW_CLUSTERS: Final = 10
 FEW_CHANGED: Final = 10
 NO_PAIRS: Final = "no complete pairs"
+ONE_CLUSTER: Final = "all items stand on one document: nothing is known beyond it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     """Scores of the same items in both arms, NaN where an arm has none; clusters: one label per item, None when items stand alone.
 
-    samples: completions behind each score, per arm.
+    samples: completions asked for behind each score, per arm. lost: share of them that never came, per arm and item; None where none is known
+    beyond the scores that are missing.
     """
 
     treatment: Floats
@@ -56,36 +59,56 @@ class Paired:
     clusters: NDArray[np.int64] | None = None
     samples_treatment: int = 1
     samples_control: int = 1
+    lost_treatment: Floats | None = None
+    lost_control: Floats | None = None
 
     @property
     def is_share(self) -> bool:
-        """Every score is a share of right samples: 0 or 1 with one sample."""
-        seen = np.concatenate([self.treatment, self.control])
+        """Every score is a share of right samples: 0 or 1 with one sample, else m of k where k samples came, which may be fewer than were asked."""
+        seen = np.unique(np.concatenate([self.treatment, self.control]))
         seen = seen[~np.isnan(seen)]
-        k = max(self.samples_treatment, self.samples_control)
-        if k == 1:
-            return bool(((seen == 0.0) | (seen == 1.0)).all())
-        scaled = seen * k
-        return bool(np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-9)
+        if seen.size and (seen[0] < 0.0 or seen[-1] > 1.0):
+            return False
+        fits = np.zeros(seen.size, dtype=np.bool_)
+        for k in range(1, max(self.samples_treatment, self.samples_control) + 1):
+            fits |= np.abs(seen * k - np.round(seen * k)) < 1e-9
+        return bool(fits.all())
+
+    @property
+    def in_unit(self) -> bool:
+        """Every score lies between 0 and 1."""
+        return all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
 
     def kept(self) -> Paired:
         """Only the complete pairs."""
         keep = ~(np.isnan(self.treatment) | np.isnan(self.control))
         if keep.all():
             return self
-        clusters = None if self.clusters is None else self.clusters[keep]
-        return Paired(
+        return self.where(keep)
+
+    def where(self, keep: NDArray[np.bool_]) -> Paired:
+        """Only these items."""
+
+        def some(values: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if values is None else values[keep]
+
+        return replace(
+            self,
             treatment=self.treatment[keep],
             control=self.control[keep],
-            clusters=clusters,
-            samples_treatment=self.samples_treatment,
-            samples_control=self.samples_control,
+            clusters=some(self.clusters),
+            lost_treatment=some(self.lost_treatment),
+            lost_control=some(self.lost_control),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything about one metric in one group of items. counts: (both right, treatment only, control only, both wrong) for single answers."""
+    """Everything about one metric in one group of items.
+
+    counts: (both right, treatment only, control only, both wrong) for single answers. exact, odds: None with clusters, which they would ignore.
+    not_decidable: why the clusters are too few for a verdict.
+    """
 
     estimate: Estimate
     test: Test
@@ -98,6 +121,7 @@ class Comparison:
     n_clusters: int | None
     design_effect: float | None
     warnings: tuple[str, ...]
+    not_decidable: str | None = None
 
 
 def seed_of(seed: int, name: str) -> int:
@@ -118,9 +142,43 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
         warnings.append(f"only {changed} items changed")
     if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
         warnings.append(f"only {clustered.n_clusters} clusters")
+    if clustered is not None and clustered.n_clusters == 1:
+        return _one_cluster(both, clustered, missing, level=level, warnings=tuple(warnings))
     if both.is_share:
         return _shares(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
     return _scores(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+
+
+def _too_few(clustered: ClusteredMean | None, level: float) -> str | None:
+    """Why so few clusters decide nothing at this level; None when they can, and when items stand alone."""
+    needed = clusters_needed(1.0 - level)
+    if clustered is None or not 1 <= clustered.n_clusters < needed:
+        return None
+    return few_clusters(clustered.n_clusters, clustered.n_items, needed)
+
+
+def _one_cluster(both: Paired, clustered: ClusteredMean, missing: MissingPairs, *, level: float, warnings: tuple[str, ...]) -> Comparison:
+    """What is seen on one document, without an interval or a test."""
+
+    def bare(values: Floats) -> Estimate:
+        return undefined_estimate(ONE_CLUSTER, level=level, method="mean", n=1, value=float(values.mean()))
+
+    is_single = both.is_share and max(both.samples_treatment, both.samples_control) == 1
+    counts = discordant(both.treatment, both.control) if is_single else None
+    return Comparison(
+        estimate=undefined_estimate(ONE_CLUSTER, level=level, method="mean", n=1, value=clustered.estimate.value),
+        test=undefined_test(ONE_CLUSTER, method="sign_flip", n=1),
+        missing=missing,
+        arms={"control": bare(both.control), "treatment": bare(both.treatment)},
+        counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
+        exact=None,
+        odds=None,
+        margin=None,
+        n_clusters=1,
+        design_effect=None,
+        warnings=warnings,
+        not_decidable=_too_few(clustered, level),
+    )
 
 
 def _shares(
@@ -159,14 +217,15 @@ def _shares(
         estimate=estimate,
         test=test,
         missing=missing,
-        arms={"control": _arm(c, both.samples_control, level), "treatment": _arm(t, both.samples_treatment, level)},
+        arms={"control": _arm(c, both.clusters, level), "treatment": _arm(t, both.clusters, level)},
         counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
-        exact=None if counts is None or not counts.n else mcnemar_exact(counts.treatment_only, counts.control_only),
-        odds=None if counts is None else odds_ratio(counts.treatment_only, counts.control_only, level),
+        exact=None if counts is None or not counts.n or clustered is not None else mcnemar_exact(counts.treatment_only, counts.control_only),
+        odds=None if counts is None or clustered is not None else odds_ratio(counts.treatment_only, counts.control_only, level),
         margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint, (1 - level) / 2),
         n_clusters=None if clustered is None else clustered.n_clusters,
         design_effect=None if deff == 1.0 else deff,
         warnings=warnings,
+        not_decidable=_too_few(clustered, level),
     )
 
 
@@ -185,24 +244,42 @@ def _scores(
     plain = paired_t(differences, level)
     estimate = plain.estimate if clustered is None else clustered.estimate
     se, df = (None if plain.sd is None else plain.sd / plain.estimate.n**0.5, plain.df) if clustered is None else (clustered.se_cr2, clustered.df)
+    margin = _score_margin(estimate, se, df, endpoint, (1 - level) / 2)
+    if differences.size and not differences.any() and both.in_unit:
+        # As many items, or clusters, without a change: Student would have no interval, and p = 0 from two of them.
+        estimate = tango(0, 0, estimate.n, level)
+        margin = _share_margin(0, 0, estimate.n, endpoint, (1 - level) / 2)
     return Comparison(
         estimate=estimate,
         test=sign_flip(differences, seed=seed, clusters=both.clusters, flips=flips),
         missing=missing,
-        arms={"control": paired_t(both.control, level).estimate, "treatment": paired_t(both.treatment, level).estimate},
+        arms={"control": _mean_of_arm(both.control, both.clusters, level), "treatment": _mean_of_arm(both.treatment, both.clusters, level)},
         counts=None,
         exact=None,
         odds=None,
-        margin=_score_margin(estimate, se, df, endpoint, (1 - level) / 2),
+        margin=margin,
         n_clusters=None if clustered is None else clustered.n_clusters,
         design_effect=None,
         warnings=warnings,
+        not_decidable=_too_few(clustered, level),
     )
 
 
-def _arm(shares: Floats, samples: int, level: float) -> Estimate:
-    """Wilson's interval for one arm; with several samples an item counts as one observation, which errs on the wide side."""
-    return wilson(float(shares.sum()), float(shares.size), level)
+def _arm(shares: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:
+    """Wilson's interval for one arm, on the items that its clusters are worth; several samples count as one, which errs on the wide side."""
+    n, share = float(shares.size), float(shares.mean()) if shares.size else 0.0
+    effect = 1.0
+    if clusters is not None and 0.0 < share < 1.0:
+        se = clustered_mean(shares, clusters, level=level).se_cr2
+        effect = 1.0 if se is None else min(max(1.0, se**2 * n / (share * (1.0 - share))), n)
+    elif clusters is not None and n:
+        effect = n / np.unique(clusters).size  # all alike: as many observations as clusters
+    found = wilson(share * n / effect, n / effect, level)
+    return replace(found, n=int(n), method="wilson" if effect == 1.0 else "effective_wilson")
+
+
+def _mean_of_arm(scores: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:
+    return paired_t(scores, level).estimate if clusters is None else clustered_mean(scores, clusters, level=level).estimate
 
 
 def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None, alpha: float) -> MarginTest | None:

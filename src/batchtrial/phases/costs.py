@@ -12,7 +12,7 @@ from batchtrial.phases.predictions import arms_in_order
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
-FORM: Final = 2
+FORM: Final = 3
 STAGE: Final = "costs"
 
 

@@ -93,7 +93,10 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     ):
         rows = tuple(row_of(one) for one in tests["tests"] if one["family"] == family)
         if rows:
-            found += [Heading(3, title), Grid(HEADER, rows)]
+            care = tuple("; ".join(one["warnings"]) for one in tests["tests"] if one["family"] == family)
+            has_care = any(care)
+            header = (*HEADER, "read with care") if has_care else HEADER
+            found += [Heading(3, title), Grid(header, tuple((*row, text) if has_care else row for row, text in zip(rows, care, strict=True)))]
     if same := tests.get("same_items"):
         listed = ", ".join(f"{name} ({KINDS[kind]})" for name, kind in same.items())
         found.append(Paragraph(f"Datasets that hold exactly the questions of one kind are compared once, under the kind: {listed}."))

@@ -245,6 +245,7 @@ def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool)
         label=cell.label,
         higher_is_better=better_when_higher(cell.metric),
         is_share=is_share,
+        not_decidable=one.not_decidable,
     )
 
 
@@ -283,6 +284,7 @@ def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any
             "lost_answers": compared.lost,
         },
         "n_clusters": one.n_clusters,
+        "not_decidable": one.not_decidable,
         "design_effect": one.design_effect,
         "warnings": list(dict.fromkeys((*one.warnings, *judgement.warnings))),
     }
@@ -311,6 +313,7 @@ def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compar
                 "p_midp": one.test.p_value if one.n_clusters is None else None,
                 "odds_ratio": estimate_json(one.odds),
                 "q_value": q_values.get(em.cell.name),
+                **({} if one.n_clusters is None else {"reason": "items are clustered: exact p, mid-p and odds ratio would ignore that"}),
             }
         found = {m: compared.get(Cell(metric=m, kind=kind, temp=temp).name) for m in table.metrics}
         block["metrics"] = {m: _metric_block(one, q_values) for m, one in found.items() if one is not None}
@@ -338,6 +341,16 @@ def _secondary(paired: Paired | None) -> dict[str, Any]:
     if paired is None:
         return {}
     both = paired.kept()
+    if both.clusters is not None and np.unique(both.clusters).size == 1:
+        return {}
+    found = _ranks_and_effects(both)
+    if both.clusters is None:
+        return found
+    marked = {name: {**one, "ignores_clusters": True} if isinstance(one, dict) else one for name, one in found.items()}
+    return {**marked, "secondary_ignores_clusters": True}
+
+
+def _ranks_and_effects(both: Paired) -> dict[str, Any]:
     differences = both.treatment - both.control
     ranks = wilcoxon(differences)
     total = ranks.w_plus + ranks.w_minus
@@ -356,7 +369,10 @@ def _selective(table: Table, kind: Kind, temp: float, config: Config) -> dict[st
     em, abstained = table.pick(Cell(metric="em", kind=kind, temp=temp)), table.pick(Cell(metric="abstained", kind=kind, temp=temp))
     if em is None or abstained is None or em.treatment.shape != abstained.treatment.shape:
         return None
+    if em.clusters is not None and np.unique(em.clusters).size == 1:
+        return None
     level = 1 - config.stats.alpha
+    is_clustered = {} if em.clusters is None else {"ignores_clusters": True}
     arms = {"control": (em.control, abstained.control), "treatment": (em.treatment, abstained.treatment)}
     answered = {name: 1 - one[1] for name, one in arms.items()}
     wrong = {name: np.minimum(answered[name], 1 - one[0]) for name, one in arms.items()}
@@ -364,6 +380,7 @@ def _selective(table: Table, kind: Kind, temp: float, config: Config) -> dict[st
     both = selective_difference(answered["treatment"], wrong["treatment"], answered["control"], wrong["control"], clusters=em.clusters, level=level)
     record: dict[str, Any] = {
         name: {"coverage": estimate_json(one.coverage), "risk": estimate_json(one.risk), "selective_accuracy": estimate_json(one.accuracy)}
+        | is_clustered
         for name, one in each.items()
     }
     return record | {"difference": {"risk": estimate_json(both.risk), "test": test_json(both.test), "coverage": estimate_json(both.coverage)}}

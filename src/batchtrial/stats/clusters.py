@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_sf, t_two_sided
 from batchtrial.stats.pairing import as_scores
-from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
+from batchtrial.stats.results import Estimate, Test, check_alpha, check_level, undefined_estimate, undefined_test
 
 Floats = NDArray[np.float64]
 
@@ -83,6 +83,11 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0,
         se_cr2=se_cr2,
         df=df,
     )
+
+
+def clusters_needed(alpha: float) -> int:
+    """Fewest clusters with which a two-sided sign-flip test can reach alpha: if all agree, p is 2 / 2^G. Six at .05."""
+    return max(2, math.ceil(1.0 - math.log2(check_alpha(alpha)) - 1e-9))
 
 
 def satterthwaite_df(sizes: ArrayLike) -> float:

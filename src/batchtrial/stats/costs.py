@@ -64,8 +64,8 @@ def cost_effectiveness(
     cost_*: shape (n,), dollars for all samples of an item in that arm; right_*: shape (n,), right answers (or score,
     or share of samples) of the item. NaN in any of the four drops the item. effect: interval of the effect from the
     headline method (Tango, say), which then decides whether zero is excluded; None: Student's interval. clusters:
-    one label for each item; cost, effect and net benefit then use CR2, while the ratios stay Fieller's on items,
-    with a warning. Raises DataError when shapes differ or a worth is negative. Source: Fieller 1954; Stinnett &
+    one label for each item; cost, effect and net benefit then use CR2, and the ratios Fieller's on the sums of the clusters.
+    Raises DataError when shapes differ or a worth is negative. Source: Fieller 1954; Stinnett &
     Mullahy 1998 (net benefit).
     """
     columns = [as_scores(x, "costs and answers") for x in (cost_treatment, cost_control, right_treatment, right_control)]
@@ -78,12 +78,12 @@ def cost_effectiveness(
     cost = _mean(cost_t - cost_c, labels, level, dropped)
     gain = effect or _mean(right_t - right_c, labels, level, dropped)
     trade = _trade(cost.value, gain.value)
-    price = _price(cost_t - cost_c, right_t - right_c, gain, trade, level, dropped, is_clustered=labels is not None)
+    price = _price(cost_t - cost_c, right_t - right_c, gain, trade, level, dropped, labels)
     return CostEffectiveness(
         cost_usd=cost,
         effect=gain,
-        usd_per_correct_treatment=replace(fieller_ratio(cost_t, right_t, level=level), dropped=dropped),
-        usd_per_correct_control=replace(fieller_ratio(cost_c, right_c, level=level), dropped=dropped),
+        usd_per_correct_treatment=replace(fieller_ratio(cost_t, right_t, clusters=labels, level=level), dropped=dropped),
+        usd_per_correct_control=replace(fieller_ratio(cost_c, right_c, clusters=labels, level=level), dropped=dropped),
         usd_per_additional_correct=price,
         trade=trade,
         is_clear=_excludes_zero(cost) and _excludes_zero(gain),
@@ -99,7 +99,7 @@ def cost_ratio(cost_treatment: ArrayLike, cost_control: ArrayLike, *, clusters: 
     return fieller_ratio(cost_treatment, cost_control, clusters=clusters, level=level)
 
 
-def _price(cost: Floats, gain: Floats, effect: Estimate, trade: Trade, level: float, dropped: int, *, is_clustered: bool) -> Estimate:
+def _price(cost: Floats, gain: Floats, effect: Estimate, trade: Trade, level: float, dropped: int, labels: NDArray[np.generic] | None) -> Estimate:
     def without(reason: str, value: float | None = None) -> Estimate:
         return undefined_estimate(reason, level=level, method="fieller", n=cost.size, dropped=dropped, value=value)
 
@@ -109,11 +109,10 @@ def _price(cost: Floats, gain: Floats, effect: Estimate, trade: Trade, level: fl
         return without("the treatment costs more and gains nothing")
     if trade in ("no_effect", "unknown"):
         return without("no item" if trade == "unknown" else "the arms are right equally often: there is no price")
-    ratio = fieller_ratio(cost, gain, level=level)
+    ratio = fieller_ratio(cost, gain, clusters=labels, level=level)
     if ratio.value is not None and not (_excludes_zero(effect) and ratio.is_defined):
         return without(ratio.reason if ratio.reason not in (None, UNBOUNDED) else "the effect's interval includes zero", ratio.value)
-    warnings = ("items taken as independent although they are clustered",) if is_clustered else ()
-    return replace(ratio, dropped=dropped, warnings=(*ratio.warnings, *warnings))
+    return replace(ratio, dropped=dropped)
 
 
 def _trade(cost: float | None, gain: float | None) -> Trade:

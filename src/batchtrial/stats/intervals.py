@@ -21,6 +21,11 @@ from batchtrial.stats.special import Floats
 
 NO_PAIRS = "there are no complete pairs"
 NO_ANSWERS = "there are no answers"
+_IMAGINED = 2.0
+"""Changed items, one each way, that are imagined beside those seen: answers that nearly never change do not prove that none would."""
+_DISCRETE = 1.03
+"""How much wider the interval of several samples is: where they all agree, item means take few values, and the score interval of so discrete a
+sum falls to .927 of .95 at some sizes; so it stays above .94 from fifty items on (tests/calibration)."""
 _BISECTIONS = 60  # halves [-1, 1] down to the last bit of a double
 
 
@@ -117,9 +122,12 @@ def effective_tango(
     are dependent (CR2), with cluster_df its Satterthwaite degrees of freedom (None: normal).
 
     b = sum p_t (1 - p_c) and c = sum p_c (1 - p_t) are the changed items to expect from one answer each. The design effect
-    is the variance of the mean difference over the variance that n such single answers would have, and lies between
-    (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; clusters can raise it: cluster_variance (t_df / z)^2 over the
-    same denominator, n at most. Then Tango's interval of (b, c, n), each divided by the design effect.
+    is (S + 2) / (N + 2), S the sum of squares of the differences of item means, N what it would be with n such single answers:
+    the same as one imagined changed item each way, because on items that hardly ever change a sample without a change has a ratio
+    S / N of 1/K and would promise too much. It lies between (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; with several
+    samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it further: cluster_variance (t_df / z)^2 over the
+    variance of n single answers, n at most. Then Tango's interval of (b, c, n), each divided by the design effect.
+    samples_* give the floor only: a lost sample changes neither method nor width.
     One sample, no clusters: exactly `tango`. Raises DataError on shares outside [0, 1] and on a negative variance.
     Source: effective sample sizes as of Eliasziw & Donner 1991, Statistics in Medicine 10:1981, on the score interval.
     """
@@ -133,6 +141,7 @@ def effective_tango(
     b_sum, c_sum = float(np.sum(t * (1.0 - c))), float(np.sum(c * (1.0 - t)))
     naive = max((b_sum + c_sum) / n - ((b_sum - c_sum) / n) ** 2, 0.0) / n if n else 0.0
     effect = _design_effect(t - c, naive, 0.5 / samples_treatment + 0.5 / samples_control)
+    effect *= _DISCRETE**2 if max(samples_treatment, samples_control) > 1 else 1.0
     if cluster_variance is not None:
         stretched = cluster_variance * _stretch(cluster_variance, cluster_df, level)
         effect = max(effect, min(stretched / naive, float(n))) if naive > 0.0 else effect
@@ -280,10 +289,12 @@ def _adjusted_wald(b: float, c: float, n: float, level: float, *, method: str, a
 
 
 def _design_effect(differences: Floats, naive: float, floor: float) -> float:
-    """Variance of the mean difference over `naive`, what one answer per item and arm would give, kept in [floor, 1]."""
-    if differences.size < 2 or naive == 0.0:
+    """Variance of the mean difference over `naive`, what one answer per item and arm would give, each with the imagined changes; in [floor, 1]."""
+    n = differences.size
+    if n < 2 or naive == 0.0:
         return 1.0
-    return float(np.clip(np.var(differences, ddof=1) / differences.size / naive, floor, 1.0))
+    seen, single = float(np.var(differences, ddof=1)) * n, naive * n * n
+    return float(np.clip((seen + _IMAGINED) / (single + _IMAGINED), floor, 1.0))
 
 
 def _stretch(cluster_variance: float, cluster_df: float | None, level: float) -> float:

@@ -56,7 +56,8 @@ def sign_flip(differences: Scores, *, seed: int, clusters: ArrayLike | None = No
         d = _cluster_sums(d, np.asarray(clusters), keep)
     # A cluster whose differences cancel leaves a rounding error, not a difference.
     d = d[np.abs(d) > _TIE * float(np.abs(d).max(initial=0.0))]
-    few = "no item changed" if d.size == 0 else f"only {d.size} items changed: read with care"
+    unit = "item" if clusters is None else "cluster"
+    few = f"no {unit} changed" if d.size == 0 else f"only {d.size} {unit}s changed: read with care"
     warnings = (few,) if d.size < FEW_CHANGED else ()
     p, method, used_seed = _p_value(d, seed, flips)
     return Test(statistic=mean, p_value=p, method=method, n=d.size, dropped=dropped, seed=used_seed, warnings=warnings)

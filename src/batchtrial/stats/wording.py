@@ -58,6 +58,13 @@ def _adjusted(other: Mapping[str, Any], alpha: float) -> str:
     return "" if p is None else f" (p {p_phrase(p, levels=(alpha,))})"
 
 
+def few_clusters(n_clusters: int, n_items: int, needed: int) -> str:
+    """Why nothing can be decided with so few documents, and how many would be enough."""
+    if n_clusters == 1:
+        return f"not decidable: all {n_items} items stand on one document, and nothing is shown beyond it; at least {needed} documents are needed"
+    return f"not decidable with {n_clusters} documents: even if all of them agreed, chance could explain it; at least {needed} are needed"
+
+
 def difference(value: float, *, is_share: bool, margin: float | None = None) -> str:
     """A signed difference: +5.5 pp for shares, +0.055 for scores; with more digits where it is next to zero or the margin."""
     unit = 100.0 if is_share else 1.0

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
-from batchtrial.stats import odds_ratio
-from batchtrial.stats.plan import Endpoint
+from batchtrial.stats import judge_findings, noninferiority_scores, odds_ratio, sentence, tango
+from batchtrial.stats.clusters import clusters_needed
+from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement
 
 NAN = float("nan")
 
@@ -73,6 +74,108 @@ def test_a_margin_is_tested_in_the_direction_in_which_more_is_better() -> None:
     assert down is not None
     assert (up.p_value or 0.0) < 0.001
     assert (down.p_value or 0.0) > 0.3
+
+
+GOALS = [
+    Endpoint(name="x"),
+    Endpoint(name="x", goal="noninferiority", margin=0.2),
+    Endpoint(name="x", goal="equivalence", margin=0.2),
+]
+SCORED = paired([0.3, 0.9, 0.1] * 20, [0.2, 0.5, 0.4] * 20)
+SAMPLED = paired([0.5, 1.0, 0.0] * 20, [0.5, 0.5, 0.0] * 20, samples_treatment=2, samples_control=2)
+
+
+def judged(pairs: Paired, endpoint: Endpoint) -> Judgement:
+    one = made(pairs, endpoint)
+    p = None if one.margin is None else one.margin.p_value
+    found = Finding(name="x", estimate=one.estimate, test=one.test, margin_test_p=p, not_decidable=one.not_decidable)
+    return judge_findings(AnalysisPlan(primary=endpoint, cluster="cluster"), [found])[0]
+
+
+@pytest.mark.parametrize("endpoint", GOALS, ids=lambda one: one.goal)
+@pytest.mark.parametrize("pairs", [binary(60, 20, 0), SCORED, SAMPLED], ids=["single", "scores", "samples"])
+def test_one_document_shows_nothing_beyond_itself(pairs: Paired, endpoint: Endpoint) -> None:
+    clustered = replace(pairs, clusters=np.zeros(60, dtype=np.int64))
+    one = made(clustered, endpoint)
+    assert one.estimate.value == pytest.approx(float((pairs.treatment - pairs.control).mean()))
+    assert (one.estimate.ci_low, one.test.p_value, one.margin, one.exact, one.odds, one.n_clusters) == (None, None, None, None, None, 1)
+    assert all(arm.ci_low is None for arm in one.arms.values())
+    got = judged(clustered, endpoint)
+    assert (got.verdict, got.is_claim) == ("not decidable", False)
+    assert "all 60 items stand on one document, and nothing is shown beyond it; at least 6 documents are needed" in sentence(got)
+    assert " p " not in sentence(got)
+
+
+@pytest.mark.parametrize("endpoint", GOALS, ids=lambda one: one.goal)
+@pytest.mark.parametrize(("n_clusters", "is_decidable"), [(2, False), (5, False), (6, True), (12, True)])
+def test_few_documents_decide_nothing_and_say_how_many_would(endpoint: Endpoint, n_clusters: int, is_decidable: bool) -> None:
+    got = judged(replace(binary(60, 60, 0), clusters=np.arange(60) % n_clusters), endpoint)
+    assert (got.verdict != "not decidable") is is_decidable
+    if not is_decidable:
+        assert f"not decidable with {n_clusters} documents" in sentence(got)
+        assert "at least 6 are needed" in sentence(got)
+
+
+def test_how_many_clusters_are_needed_follows_from_alpha() -> None:
+    assert [clusters_needed(alpha) for alpha in (0.5, 0.25, 0.1, 0.05, 0.03125, 0.01, 0.001)] == [2, 3, 5, 6, 6, 8, 11]
+    few = compare(replace(binary(60, 60, 0), clusters=np.arange(60) % 7), level=0.99, seed=1, flips=999)
+    assert few.not_decidable is not None
+    assert "at least 8 are needed" in few.not_decidable
+
+
+def test_beside_clustered_items_nothing_ignores_the_clusters() -> None:
+    pairs = binary(120, 30, 10)
+    alone, clustered = made(pairs), made(replace(pairs, clusters=np.arange(120) // 10))
+    assert (clustered.exact, clustered.odds) == (None, None)
+    for name in ("control", "treatment"):
+        plain, wide = alone.arms[name], clustered.arms[name]
+        assert wide.value == pytest.approx(plain.value)
+        assert wide.ci_high is not None
+        assert wide.ci_low is not None
+        assert plain.ci_high is not None
+        assert plain.ci_low is not None
+        assert wide.ci_high - wide.ci_low > 1.2 * (plain.ci_high - plain.ci_low)
+
+
+def test_warnings_count_items_where_they_say_items() -> None:
+    one = made(replace(binary(120, 10, 0), clusters=np.repeat([0, 1, 2, 3, 4, 5], 20)))
+    assert not any("only 1 items" in text for text in (*one.warnings, *one.test.warnings))
+    assert any("only 1 clusters changed" in text for text in one.test.warnings)
+
+
+@pytest.mark.parametrize("clusters", [None, np.arange(60) // 4])
+@pytest.mark.parametrize("goal", ["noninferiority", "equivalence"])
+def test_identical_scores_are_tested_as_answers_without_a_change(goal: str, clusters: Any) -> None:
+    endpoint = Endpoint(name="x", goal=goal, margin=0.3)  # type: ignore[arg-type]
+    one = made(paired([0.3, 0.9, 0.1] * 20, [0.3, 0.9, 0.1] * 20, clusters=clusters), endpoint)
+    n = 60 if clusters is None else 15
+    assert one.margin is not None
+    want = noninferiority_scores(np.zeros(n), 0.3, 0.025)
+    assert one.margin.above_low.p_value == want.above_low.p_value
+    assert (one.estimate.value, one.estimate.ci_low, one.estimate.ci_high) == (0.0, tango(0, 0, n).ci_low, tango(0, 0, n).ci_high)
+    assert made(paired([30.0] * 40, [30.0] * 40), endpoint).margin is None  # no score between 0 and 1
+
+
+def test_one_lost_sample_changes_neither_method_nor_width() -> None:
+    rng = np.random.default_rng(3)
+    t, c = rng.binomial(5, 0.97, 100) / 5, rng.binomial(5, 0.97, 100) / 5
+    whole = made(Paired(treatment=t, control=c, samples_treatment=5, samples_control=5))
+    place = int(np.flatnonzero(t == 1.0)[0])
+    for share in (0.75, 1.0):  # three of four, four of four
+        lossy = np.where(np.arange(100) == place, share, t)
+        one = made(Paired(treatment=lossy, control=c, samples_treatment=5, samples_control=5))
+        assert (one.estimate.method, one.test.method[:9]) == (whole.estimate.method, "sign_flip")
+        widths = [(e.ci_high or 0.0) - (e.ci_low or 0.0) for e in (whole.estimate, one.estimate)]
+        assert widths[1] == pytest.approx(widths[0], rel=0.1)
+
+
+def test_samples_without_a_flip_do_not_promise_that_none_would_come() -> None:
+    """Noise of 2 % on near-certain items: the interval must reach as far as a rate of flips that often stays unseen."""
+    t, c = np.where(np.arange(50) < 2, 0.8, 1.0), np.where(np.arange(50) > 47, 0.8, 1.0)
+    one = made(Paired(treatment=t, control=c, samples_treatment=5, samples_control=5))
+    assert one.estimate.ci_low is not None
+    assert one.estimate.value is not None
+    assert one.estimate.value - one.estimate.ci_low > 3.0 / 50  # of fifty items three that flip stay unseen in one sample of twenty
 
 
 def test_each_comparison_has_a_stream_of_its_own() -> None:

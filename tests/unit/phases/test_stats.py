@@ -124,7 +124,7 @@ def test_samples_are_averaged_and_items_are_the_unit(tmp_path: Path) -> None:
     assert one["estimate"]["value"] == pytest.approx(0.2)
     assert "counts" not in one
     # The same share in every item: all variance is answer noise, of which five samples leave a fifth.
-    assert one["design_effect"] == pytest.approx(0.2)
+    assert one["design_effect"] == pytest.approx(0.2 * 1.03**2)
 
 
 @pytest.mark.parametrize(("clusters", "n_clusters", "method"), [("auto", 10, "effective_tango"), ("off", None, "tango")])

@@ -90,14 +90,17 @@ def test_net_benefit_crosses_zero_at_the_price() -> None:
         assert test.p_value == pytest.approx(p, abs=1e-6)
 
 
-def test_clusters_widen_what_can_be_widened_and_warn_about_the_rest() -> None:
+def test_clusters_widen_every_interval() -> None:
     columns = [np.repeat(x, 4) for x in trial(100, 0.3, 0.004)]
     alone = cost_effectiveness(*columns)
     clustered = cost_effectiveness(*columns, clusters=np.repeat(np.arange(100), 4))
     assert alone.effect.se is not None
     assert clustered.effect.se is not None
     assert clustered.effect.se > 1.9 * alone.effect.se
-    assert clustered.usd_per_additional_correct.warnings
+    pairs = [(getattr(one, name) for one in (alone, clustered)) for name in ("usd_per_correct_treatment", "usd_per_additional_correct")]
+    for plain, wide in pairs:
+        assert wide.value == pytest.approx(plain.value)
+        assert wide.ci_high - wide.ci_low > 1.9 * (plain.ci_high - plain.ci_low)
 
 
 def test_missing_answers_are_dropped_and_wrong_arguments_refused() -> None:

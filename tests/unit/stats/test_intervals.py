@@ -118,18 +118,21 @@ def test_one_sample_per_item_is_plain_tango() -> None:
     assert (got.design_effect, got.effective_n) == (1.0, 8.0)
 
 
-def test_identical_answers_repeated_change_nothing() -> None:
+def test_identical_answers_repeated_are_worth_no_more_than_one() -> None:
     t, c = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]
-    assert ends(effective_tango(t, c, samples_treatment=5, samples_control=5)) == ends(effective_tango(t, c))
+    repeated, single = effective_tango(t, c, samples_treatment=5, samples_control=5), effective_tango(t, c)
+    assert repeated.design_effect == pytest.approx(1.03**2)
+    assert single.design_effect == 1.0
+    assert ends(repeated) == pytest.approx(ends(single), abs=0.02)
 
 
 def test_answer_noise_that_averages_out_narrows_the_interval_down_to_its_floor() -> None:
     # every item is a fair coin in both arms, and five samples happen to average to the same share: all variance is noise
     t, c = np.full(40, 0.6), np.full(40, 0.4)
     got = effective_tango(t, c, samples_treatment=5, samples_control=5)
-    assert got.design_effect == pytest.approx(0.2)
-    assert got.effective_n == pytest.approx(200.0)
-    assert effective_tango(t, c, samples_treatment=5, samples_control=1).design_effect == pytest.approx(0.6)
+    assert got.design_effect == pytest.approx(0.2 * 1.03**2)
+    assert got.effective_n == pytest.approx(200.0 / 1.03**2)
+    assert effective_tango(t, c, samples_treatment=5, samples_control=1).design_effect == pytest.approx(0.6 * 1.03**2)
 
 
 def test_dependent_items_widen_the_interval() -> None:
