@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from batchtrial.phases.base import View, digest_of
+from batchtrial.phases.cost_words import cost_cell
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
 from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, signed_score, verdict_of
 from batchtrial.state.ledger import money
 from batchtrial.state.store import encode_json
 
-FORM: Final = 1
+FORM: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ def aggregate(view: View) -> str:
     record = json.loads(view.layout.aggregate_json.read_bytes())
     joint = {one["slug"]: Joint(**one) for one in record["joint"]}
     rows = []
+    not_followed: dict[str, None] = {}
     for trial in view.trials:
         tests = read_json(view.trial_layout(trial).significance)
         head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
@@ -47,12 +49,17 @@ def aggregate(view: View) -> str:
                 verdict,
                 *numbers,
                 *(_joint_cells(together, is_share=head is None or head["is_share"]) if joint else ()),
+                cost_cell(tests, read_json(view.trial_layout(trial).costs)),
             )
         )
+        if not tests.get("plan", {}).get("followed", True):
+            not_followed[tests["plan"]["statement"]] = None
     header: tuple[str, ...] = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
     if joint:
         header = (*header, "p across trials", "joint interval (pp)")
+    header = (*header, "answers cost (%)")
     found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
+    found += [Paragraph(text) for text in not_followed]
     if len(rows) > 1:
         found.append(Paragraph(_note(list(joint.values()))))
     paid = "" if view.config.mode == "live" else " (nothing was paid)"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
@@ -295,10 +296,16 @@ def subgroups(given: Material) -> dict[str, Any]:
         "temp": temp,
         "note": NOT_A_DIFFERENCE,
     }
-    tables = {}
-    for name, labels in _groupings(table).items():
+    tables: dict[str, Any] = {}
+    same: dict[str, str] = {}
+    groupings = _groupings(table)
+    for name, labels in groupings.items():
         kinds = sorted(set(labels.tolist()) - {""})
         if not 2 <= len(kinds) <= MOST_SUBGROUPS:
+            continue
+        twin = next((other for other in list(groupings)[list(groupings).index(name) + 1 :] if _is_same(labels, groupings[other])), None)
+        if twin is not None:
+            same[name] = twin  # the same items in the same groups under another name: shown and tested once
             continue
         mine = labels != ""
         units = None if table.clusters is None else table.clusters[mine]
@@ -318,7 +325,13 @@ def subgroups(given: Material) -> dict[str, Any]:
             for row in got.rows
         ]
         tables[name] = {"m": got.m, "heterogeneity": test_json(got.heterogeneity), "rows": rows}
-    return found | {"tables": tables, "reason": None if tables else "every item belongs to the same subgroup"}
+    return found | {"tables": tables, "same_as": same, "reason": None if tables else "every item belongs to the same subgroup"}
+
+
+def _is_same(labels: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether both put the items into the same groups."""
+    pairs = set(zip(labels.tolist(), other.tolist(), strict=True))
+    return len(pairs) == len(set(labels.tolist())) == len(set(other.tolist()))
 
 
 def _groupings(table: Table) -> dict[str, Any]:

@@ -11,10 +11,29 @@ from batchtrial.stats.rounding import sided
 
 def two_axes(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str | None:
     """Quality by the primary endpoint and cost by item in one sentence; None when there is no verdict, or no price is known."""
-    head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
-    per_temp = costs.get("effectiveness") or {}
-    ratio = per_temp[f"{head['temp']:.1f}"].get("cost_ratio") if head is not None and f"{head['temp']:.1f}" in per_temp else None
+    head, ratio = _primary(tests, costs)
     return None if head is None or ratio is None else f"{_quality(head)} {_cost(ratio)}."
+
+
+def cost_cell(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
+    """The same in a table: per cent more or less than the control's answers, with the interval."""
+    _, ratio = _primary(tests, costs)
+    if ratio is None or ratio["value"] is None:
+        return "-"
+    ends = "" if None in ratio["ci"] else f" ({_signed(ratio['ci'][0])} to {_signed(ratio['ci'][1])})"
+    return f"{_signed(ratio['value'])}{ends}"
+
+
+def _primary(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The primary comparison and the cost ratio at its temperature."""
+    head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
+    at_temp = (costs.get("effectiveness") or {}).get(f"{head['temp']:.1f}") if head is not None else None
+    return head, None if at_temp is None else at_temp.get("cost_ratio")
+
+
+def _signed(ratio: float) -> str:
+    change = round(100 * (ratio - 1), 9)
+    return sided(change, 0 if abs(change) >= 10 else 1, is_signed=True)
 
 
 def _quality(head: Mapping[str, Any]) -> str:
@@ -53,7 +72,8 @@ def _change(change: float) -> str:
 
 
 def _size(change: float) -> str:
-    return sided(abs(change), 0 if abs(change) >= 10 else 1)
+    size = round(abs(change), 9)
+    return sided(size, 0 if size >= 10 else 1)
 
 
 def per_right_answer(costs: Mapping[str, Any]) -> Iterator[str]:

@@ -114,9 +114,9 @@ def latest_plan(lines: Iterable[Entry]) -> Entry | None:
 
 
 def plan_made_anew(lines: Sequence[Entry]) -> dict[str, Any] | None:
-    """The `detail` of a plan line that was lost, from the ledger's first line, which is left; None when a plan line is, or there never was one."""
+    """The `detail` of a plan line that was lost, from the ledger's first line, which is left; None when one is left or none ever was."""
     opened = next(iter(_steps([one for one in lines if one.event in ("opened", "migrated", "repaired")])), None)
-    if opened is None or opened.is_late or opened.origin != "frozen" or any(one.event == PLAN for one in lines):
+    if opened is None or opened.is_late or opened.origin != "frozen" or any(_is_early(one) for one in lines):
         return None
     return {"hash": plan_hash(opened.plan), "plan": dict(opened.plan), "written": list(opened.written or ()), "results_before": 0}
 
@@ -199,6 +199,11 @@ def _plan_in(line: Entry) -> dict[str, Any] | None:
         return plan_of(Config.model_validate((line.detail or {})["config"]))
     except (KeyError, ValidationError):
         return None
+
+
+def _is_early(line: Entry) -> bool:
+    """Whether it is a plan line of before the first result."""
+    return line.event == PLAN and _is_whole(line.detail) and not (line.detail or {}).get("results_before")
 
 
 def _is_whole(detail: Mapping[str, Any] | None) -> bool:

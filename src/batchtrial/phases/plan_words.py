@@ -84,11 +84,12 @@ def statement(plan: FrozenPlan, *, is_followed: bool = True) -> str:
 def plan_lines(ledger: Path, config: Config) -> Iterator[str]:
     """What --plan_only says of the plan: its hash, what it is to show, and what differs from the plan that the ledger has."""
     frozen = frozen_plan(ledger, config)
-    is_new = not ledger.exists()
     now = plan_hash(plan_of(config))
-    nobody = frozen.is_default_primary if not is_new else "primary" not in written_keys(config)
-    standing = "frozen before the first request" if frozen.hash == now else "not frozen yet"
-    yield f"  plan     {now}, {standing if not is_new else 'frozen when the run starts'}"
+    if not ledger.exists():
+        nobody, standing = "primary" not in written_keys(config), "frozen when the run starts"
+    else:
+        nobody, standing = frozen.is_default_primary, "frozen before the first request" if frozen.hash else "none was frozen for this run"
+    yield f"  plan     {frozen.hash or now}, {standing}"
     stats = config.stats
     yield f"  primary  {_endpoint(stats.primary)}" + (" (the default: the config names none)" if nobody else "")
     for one in stats.confirmatory:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchtrial.phases.cost_words import per_right_answer, two_axes
+from batchtrial.phases.cost_words import cost_cell, per_right_answer, two_axes
 from batchtrial.stats.costs import cost_ratio
 
 
@@ -63,6 +63,13 @@ def costs_of(value: float | None, low: float | None = None, high: float | None =
 )
 def test_quality_and_cost_are_said_together(tests: dict[str, Any], costs: dict[str, Any], said: str) -> None:
     assert two_axes(tests, costs) == said
+
+
+def test_a_table_has_the_change_with_its_sign() -> None:
+    assert cost_cell(results_of("superior"), costs_of(0.63, 0.58, 0.69)) == "-37 (-42 to -31)"
+    assert cost_cell(results_of("superior"), costs_of(1.0004, 0.9, 1.1)) == "+0.04 (-10 to +10)"
+    assert cost_cell(results_of("superior"), costs_of(1.05)) == "+5.0"
+    assert cost_cell({"tests": []}, costs_of(1.05)) == "-"
 
 
 def test_nothing_is_said_without_a_price_or_a_verdict() -> None:

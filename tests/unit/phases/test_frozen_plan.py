@@ -15,9 +15,10 @@ from batchtrial.config.analysis_plan import CARRIED_OUT, differences, plan_hash,
 from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config, StatsConfig, Unsupported
 from batchtrial.phases import costs, parse, report, score, stats
-from batchtrial.phases.frozen_plan import frozen_plan
+from batchtrial.phases.frozen_plan import frozen_plan, plan_made_anew
 from batchtrial.run.session import Opening, open_run
 from batchtrial.state import entries
+from batchtrial.state.repair import Evidence, Rebuilt, Source, rebuild
 
 WRITTEN: dict[str, Any] = {
     "primary": {"metric": "em", "kind": "all", "margin": 0.05},
@@ -327,3 +328,41 @@ def test_a_setting_that_an_older_plan_does_not_have_had_its_default(tmp_path: Pa
         assert differences(old, new) == ()
         changed = {**new, "unsupported": {**new["unsupported"], "threshold": 0.1}}
         assert [(one.key, one.before, one.after) for one in differences(old, changed)] == [("unsupported.threshold", 0.5, 0.1)]
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_repair_puts_a_lost_plan_line_back(tmp_path: Path, is_changed: bool) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        if is_changed:
+            reopened(made, with_setting(made.config, "stats.alpha", 0.2))
+        want, parts = frozen_plan(made.layout.ledger, made.config), tuple(shard.part for _, shard in made.parts())
+        lines = made.layout.ledger.read_bytes().splitlines(keepends=True)
+        made.layout.ledger.write_bytes(b"".join((lines[0], *lines[2:])))
+        repaired = rebuilt_from(made.layout.ledger, parts)
+        assert (repaired.filled, repaired.in_doubt) == (1, ())
+        made.layout.ledger.write_bytes(b"".join(entries.encode(one) for one in repaired.entries))
+        assert events(made)[:2] == ["opened", "plan"]
+        assert frozen_plan(made.layout.ledger, made.config) == want
+
+
+def test_a_repair_that_lost_the_first_line_too_makes_no_plan_up(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        reopened(made, with_setting(made.config, "stats.alpha", 0.2))
+        parts = tuple(shard.part for _, shard in made.parts())
+        lines = made.layout.ledger.read_bytes().splitlines(keepends=True)
+        made.layout.ledger.write_bytes(b"".join(lines[2:]))
+        opened = {"run_nonce": "1", "config_hash": "0", "detail": {"config": made.config.model_dump(mode="json"), "overrides": {}}}
+        repaired = rebuilt_from(made.layout.ledger, parts, opened)
+        made.layout.ledger.write_bytes(b"".join(entries.encode(one) for one in repaired.entries))
+        assert frozen_plan(made.layout.ledger, made.config).origin == "none"
+        found = analysed(made)
+        assert found["plan"]["statement"].startswith("No plan was frozen before the first request of this run")
+        assert not any(one["is_claim"] for one in found["tests"])
+
+
+def rebuilt_from(path: Path, parts: Sequence[str], opened: dict[str, Any] | None = None) -> Rebuilt:
+    """The ledger as `repair` makes it from what is left."""
+    source = Source(nonce="1", intent=lambda part, attempt: {}, saved=lambda part, attempt, state: {}, now=clock())
+    return rebuild(entries.read(path), opened or {}, Evidence(parts=tuple(parts)), source, is_cut=False, plan_anew=plan_made_anew)
