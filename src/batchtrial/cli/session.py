@@ -165,7 +165,7 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
             closing.callback(made.close)
             return made
 
-        services = Services(codec=wiring.codec, provider=provider, now=wiring.now, stop=stop, progress=progress(), hook=hooks)
+        services = Services(codec=wiring.codec, provider=provider, now=wiring.waiting_now, stop=stop, progress=progress(), hook=hooks)
         yield Opened(ask=ask, session=session, services=services, stop=stop)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from batchtrial.cli import dryrun
-from batchtrial.cli.clock import real_now
+from batchtrial.cli.clock import SteadyClock, real_now
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
 from batchtrial.config.model import Config
@@ -49,6 +49,7 @@ class Wiring:
     def __init__(self, config: Config, place: Place, env: Mapping[str, str] = os.environ) -> None:
         self._config, self._place, self._env = config, place, env
         self._closing: list[Callable[[], None]] = []
+        self._steady = SteadyClock()
 
     @cached_property
     def emulator(self) -> dryrun.Emulator | None:
@@ -135,6 +136,10 @@ class Wiring:
     def now(self) -> datetime:
         """The time that batches live in: simulated in a dry run, real otherwise. UTC."""
         return self.emulator.now() if self.emulator is not None else real_now()
+
+    def waiting_now(self) -> datetime:
+        """The time that waits are measured by: as `now`, but a wall clock that is set anew moves no wait."""
+        return self.emulator.now() if self.emulator is not None else self._steady()
 
     def wait(self, seconds: float) -> None:
         """Let that time pass."""

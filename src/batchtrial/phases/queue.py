@@ -14,6 +14,7 @@ from pathlib import Path
 from batchtrial.errors import PhaseFailed
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
+from batchtrial.phases.heartbeat import Heartbeat, waiting_line
 from batchtrial.phases.money import Purse
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.phases.reasons import reason_lines
@@ -43,6 +44,7 @@ class Queue:
         self._waiting: list[int] = []  # a heap of places
         self._moving: list[Job] = []
         self._sent: set[int] = set()
+        self._heartbeat = Heartbeat()
         for job in self.jobs:
             self._line_up(job, self._moving)
 
@@ -122,13 +124,25 @@ class Queue:
                         f"{len(self._moving)} parts are out as files, and nothing else is left to do ({self._moving[0].shard.part})",
                         hint="bring their answers with `batchtrial import_batch`, or take them back with its --take_back",
                     )
+                self._say_that_it_waits()
                 if not is_busy:
                     self.work.stop.sleep(self.work.config.submission.poll_seconds)
+
+    def _say_that_it_waits(self) -> None:
+        """Once an hour. Not in a dry run, where hours pass in moments."""
+        now = self.work.now()
+        if self._heartbeat.is_due(now) and self.work.config.mode == "live":
+            money = self.work.ledger.money()
+            under_way = [self.parts.current(job) for job in self._moving if self.state(job) in IN_FLIGHT]
+            line = waiting_line(self._heartbeat.hours(now), under_way, money.in_flight_usd, money.unpriced)
+            log.info("%s", line)
+            self.work.progress.note(line)
 
     def drain(self) -> None:
         """`stop_policy: drain`: send nothing more, wait for what is in flight, fetch it."""
         waiting = {PartState.SUBMITTED, PartState.COMPLETED}
         while any(self.state(job) in waiting for job in self._moving):
+            self._say_that_it_waits()
             moved = [self._watching.look(job) or self._watching.fetch(job) for job in self._moving]  # every job, not only up to the first that moved
             if not any(moved):
                 self.work.stop.sleep_draining(self.work.config.submission.poll_seconds)

@@ -1,0 +1,38 @@
+"""While batches take their time, a line an hour says what is waited for, since when, and what it holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.unit.rig import Rig
+
+from batchtrial.errors import PhaseFailed
+
+LINE = re.compile(
+    r"waiting for (\d+) h: (\d+) batch(?:es)? with (\d+) requests, (\S+) since 2026-01-01 00:0\d UTC; up to \$\d+\.\d+ is held for them"
+)
+
+
+def waited(tmp_path: Path, mode: str) -> tuple[Rig, list[str]]:
+    rig = Rig(tmp_path, settings={"give_up_hours": 5.5, "poll_seconds": 60.0}, changes={"mode": mode})
+    rig.memory.life_seconds = 1e9
+    with pytest.raises(PhaseFailed, match="has not ended"):
+        rig.run()
+    return rig, [note for note in rig.notes if note.startswith("waiting")]
+
+
+def test_an_hour_of_waiting_is_a_line(tmp_path: Path) -> None:
+    rig, lines = waited(tmp_path, "live")
+    told = [LINE.fullmatch(line) for line in lines]
+    assert all(told), lines
+    assert [int(match[1]) for match in told if match] == [1, 2, 3, 4, 5]
+    assert {(match[2], match[3]) for match in told if match} == {("2", "4")}
+    assert {match[4] for match in told if match} == {"batch-1"}
+    assert rig.money().in_flight_usd > 0
+
+
+def test_a_dry_run_whose_hours_pass_in_moments_says_nothing(tmp_path: Path) -> None:
+    _, lines = waited(tmp_path, "dry_run")
+    assert lines == []
