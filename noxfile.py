@@ -13,7 +13,7 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck", "smoke", "alt_smoke", "plan", "docs_lint"]
+nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck", "fuzz", "smoke", "alt_smoke", "plan", "docs_lint"]
 
 SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
@@ -156,6 +156,14 @@ def luck(session: nox.Session) -> None:
     given = session.posargs or ("--seeds", "100")
     session.run("python", "-m", "tests.luck", "--jobs", str(os.cpu_count() or 1), *given, *LUCK_OFF)
     session.run("python", "-m", "pytest", "tests/luck")
+
+
+@nox.session(tags=["check"])
+def fuzz(session: nox.Session) -> None:
+    """Damaged configs, question sets, prompts, results, recordings, state files, archives and flags: a message each, never a traceback."""
+    install(session, "-e", package(*SDKS), groups=("test",))
+    session.run("python", "-m", "pytest", "tests/fuzz", *WORKERS)
+    session.run("python", "-m", "tests.fuzz", *(session.posargs or ("--inputs", "5000")))
 
 
 @nox.session(default=False)
