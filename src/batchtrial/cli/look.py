@@ -13,6 +13,7 @@ from batchtrial.phases.analyses import Material, material
 from batchtrial.phases.base import View
 from batchtrial.run.look import look
 from batchtrial.run.saved import saved_config
+from batchtrial.state.files import refuse_damaged
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import load_parts
 from batchtrial.state.store import Stamps
@@ -39,7 +40,10 @@ def trial_of(view: View, slug: str | None) -> Trial:
 
 
 def material_of(view: View, trial: Trial) -> Material:
-    """What analyses are made from. Raises RunStateMissing when the run has not come that far."""
+    """What analyses are made from. Raises RunStateMissing when the run has not come that far, StateError when a file is not as it was published."""
+    for stage in ("scored", "stats", "costs"):
+        record = view.stages.get((trial.slug, stage))
+        refuse_damaged(record.artifacts if record is not None else {}, view.layout.root, view.stamps)
     try:
         return material(view, trial)
     except FileNotFoundError as error:

@@ -20,8 +20,9 @@ from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.figures import is_share, name_of
 from batchtrial.run.saved import recorded_config, saved_config
 from batchtrial.run.snapshots import load_or_none
-from batchtrial.state.files import MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest
+from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, refuse_damaged
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import Stamps
 from batchtrial.state.upgrade import refuse_earlier
 
 Standing = Literal["same", "differs", "forbids"]
@@ -50,6 +51,7 @@ class TrialSide:
     @cached_property
     def tests(self) -> dict[str, Any]:
         """significance.json. Raises RunStateMissing, StateError."""
+        self._refuse_damaged()
         return _json(self.layout.trial(self.entry.slug).significance)
 
     @cached_property
@@ -64,11 +66,18 @@ class TrialSide:
     def manifest(self) -> TrialManifest | None:
         return load_or_none(TrialManifest, self.layout.trial(self.entry.slug).manifest)
 
+    def _refuse_damaged(self) -> None:
+        if self.manifest is not None:
+            stages = (self.manifest.stage_status.get(name) for name in ("parsed", "scored", "stats", "costs"))
+            record = {name: one for stage in stages if stage is not None for name, one in stage.artifacts.items()}
+            refuse_damaged(record, self.layout.root, Stamps(self.layout.root, self.layout.stamps))
+
     def scores(self) -> pl.DataFrame:
-        """Exact match per item, condition and temperature. Raises RunStateMissing."""
+        """Exact match per item, condition and temperature. Raises RunStateMissing, StateError."""
         path = self.layout.trial(self.entry.slug).scores
         if not path.exists():
             raise _missing(path)
+        self._refuse_damaged()
         columns = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, "em": pl.Float64}
         return pl.read_csv(path, columns=list(columns), schema_overrides=columns)
 
@@ -104,6 +113,8 @@ class Side:
         """`dataset|item_id` of every item; from the index."""
         if not self.layout.index.exists():
             raise _missing(self.layout.index)
+        if (build := load_or_none(BuildManifest, self.layout.build_manifest)) is not None:
+            refuse_damaged({"index": build.index}, self.layout.root, Stamps(self.layout.root, self.layout.stamps))
         table = pl.read_csv(self.layout.index, columns=["dataset", "item_id"], schema_overrides={"dataset": pl.String, "item_id": pl.String})
         return frozenset(table.select(pl.concat_str("dataset", pl.lit("|"), "item_id")).to_series().to_list())
 

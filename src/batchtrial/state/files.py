@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from batchtrial.errors import ManifestCorrupt
+from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.state.ledger import Counts, Hook, no_hook
 from batchtrial.state.store import Fingerprint, Stamps, encode_json, write_bytes
 
@@ -315,3 +315,10 @@ def same(record: Mapping[str, Artifact], root: Path, stamps: Stamps) -> str | No
         if got.sha256 != want.sha256:
             return f"{name} has {got.size} bytes and another checksum than the {want.size} bytes that were published"
     return None
+
+
+def refuse_damaged(record: Mapping[str, Artifact], root: Path, stamps: Stamps) -> None:
+    """Nothing when every artifact that is there is as it was published. Raises StateError: what is read from a damaged one would mean nothing."""
+    there = {name: one for name, one in record.items() if (root / one.path).exists()}
+    if problem := same(there, root, stamps):
+        raise StateError(problem, where=str(root), hint="`batchtrial resume --run_id RUN` makes it again")

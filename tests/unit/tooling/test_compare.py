@@ -13,7 +13,9 @@ import pytest
 from tests.unit.tooling.earlier_runs import Shape, make
 from tests.unit.tooling.rundir import make_run
 
+from batchtrial.cli.analyze import main as analyze
 from batchtrial.cli.compare import main
+from batchtrial.cli.plan_trial import main as plan_trial
 from batchtrial.cli.resume import main as resume
 from batchtrial.cli.run import main as run
 from batchtrial.state.layout import RunLayout
@@ -157,3 +159,23 @@ def test_two_runs_of_the_earlier_system_are_compared_once_they_are_taken_over(tm
     assert trial["requests"]["b"]["errored"] == 4
     lost = [one for one in trial["changed_items"] if one["condition"] == "treatment"]
     assert {one["in_both"] for one in lost} == {10}
+
+
+@pytest.mark.parametrize("name", ["per_item_scores.csv", "significance.json", "costs.json", "account.json", "index.csv"])
+def test_a_damaged_file_is_named_and_nothing_is_read_from_it(runs: Runs, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run_id in ("a", "twin"):
+        shutil.copytree(runs.folder / f"run_{run_id}", tmp_path / f"run_{run_id}", ignore=shutil.ignore_patterns("emulator"))
+    victim = next((tmp_path / "run_a").rglob(name))
+    sound = victim.read_bytes()
+    victim.write_bytes(sound.replace(sound[:9], b"[[[[", 1))
+    slug = next(path.parts[-3] for path in (tmp_path / "run_a").glob("*/results/costs.json"))
+    capsys.readouterr()
+    given = ["--experiments_dir", str(tmp_path)]
+    assert main(["a", "twin", *given]) == 3
+    told = capsys.readouterr().err
+    assert Path(name).stem.split("_")[0] in told
+    assert "batchtrial resume --run_id" in told
+    if name not in ("account.json", "index.csv"):
+        for command in ([plan_trial, "--run_id", "a", "--trial", slug], [analyze, "--analysis", "subgroups", "--run_id", "a", "--trial", slug]):
+            assert command[0]([*command[1:], *given]) == 3
+            assert "checksum" in capsys.readouterr().err
