@@ -24,14 +24,19 @@ atexit.register(gc.freeze)
 
 def say(text: str = "") -> None:
     """A line of the result, on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_shown(text) + "\n")
     sys.stdout.flush()
 
 
 def complain(text: str) -> None:
     """A line for the person, on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_shown(text) + "\n")
     sys.stderr.flush()
+
+
+def _shown(text: str) -> str:
+    """The text with halves of surrogate pairs, which JSON can carry and no terminal can, written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Main(Protocol):

@@ -39,6 +39,11 @@ _PROPOSED: Final = ("question", "answers", "context")
 _SHOWN_COLUMNS: Final = 20
 
 
+def _writable(text: str) -> str:
+    """The text with halves of surrogate pairs, which JSON can carry and no file of ours can, written as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @dataclass(slots=True, kw_only=True)
 class Columns:
     """What became of the columns of one set.
@@ -63,7 +68,7 @@ class Columns:
         names = tuple(fields)
         suspects = self._checked.get(names)
         if suspects is None:
-            self.seen |= dict.fromkeys(map(str, names))
+            self.seen |= dict.fromkeys(_writable(str(name)) for name in names)
             allowed = self.ignored | self.mapped
             suspects = tuple(name for name in names if isinstance(name, str) and name.lower() in ASKS_MORE and name not in allowed)
             if len(self._checked) < 1000:
@@ -72,7 +77,7 @@ class Columns:
 
     def tell(self, what: str, example: str) -> None:
         """Something was read in another way than it is written."""
-        count, first = self.told.get(what, (0, f"{example} ({self.unit} {self.line})"))
+        count, first = self.told.get(what, (0, f"{_writable(example)} ({self.unit} {self.line})"))
         self.told[what] = (count + 1, first)
 
     def unread(self) -> tuple[str, ...]:

@@ -282,6 +282,11 @@ def test_columns_that_nobody_reads_are_named_once(tmp_path: Path) -> None:
     assert not any("cluster" in note for note in load(path).notes)
 
 
+def test_a_column_whose_name_is_no_utf_8_is_told_as_an_escape(tmp_path: Path) -> None:
+    (note,) = [note for note in load(rows(tmp_path, ROW | {"x\ud800": "y"})).notes if "nobody reads" in note]
+    assert note.encode() == b"columns that nobody reads: x\\ud800"
+
+
 def test_a_column_that_may_hold_the_passage_is_pointed_at(tmp_path: Path) -> None:
     notes = load(rows(tmp_path, {**ROW, "passages": ["The Nile."]})).notes
     assert any("fields.context: passages" in note for note in notes)
