@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from batchtrial.emulator.effects import Effects
 from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import fold
 
 FINISHED = (0, 4)
 MOST_RESUMES = 12
@@ -127,8 +129,20 @@ class Play:
             n_turns = min(MOST_TURNS + 1, 1 + max((event.turn for event in self.history.events), default=0))
             for turn in range(n_turns):
                 self._turn([event for event in self.history.events if event.turn == turn])
+                self._check_budget()
             self._calm()
         return self.played
+
+    def _check_budget(self) -> None:
+        """What was sent may cost no more than the budget: the bill of what came back, the reserve of all else."""
+        budget = dict(self.history.settings).get("submission.budget_usd")
+        got = read(RunLayout(self.original.folder).ledger)
+        if budget is None or not got.is_sound:
+            return
+        attempts = [attempt for part in fold(got.entries).values() for attempt in part.attempts if not attempt.is_lost and not attempt.is_rejected]
+        most = sum((attempt.cost_usd or Decimal(0)) if attempt.is_saved else attempt.reserved_usd for attempt in attempts)
+        if most > Decimal(str(budget)):
+            self.played.bad.append(f"over the budget: {most} of {budget}")
 
     def _turn(self, events: Sequence[Event]) -> None:
         key, asked, place, together = "main", dict[str, Any](), self.original, None

@@ -6,6 +6,7 @@ What the SDKs would write to a connection is handed to the application as it is,
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from batchtrial.emulator.modelfile import ModelFile
 from batchtrial.emulator.service import Service
 from batchtrial.emulator.world import World
 
+PAGE = re.compile(rb"\blimit=[0-9]+")
+"""Pages of two, whatever was asked for: a run of four parts has to turn them."""
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -101,8 +104,9 @@ def _handler(http: ModuleType) -> Callable[[Any, Any], Any]:
         if process is not None:
             process.point(f"net:{request.method} {request.url.path}:before")
         headers = [(name.lower(), value) for name, value in request.headers.raw]
+        query = PAGE.sub(b"limit=2", request.url.query)
         with Being(None):
-            sent = exchange(_serving[0].app, request.method, request.url.path, request.url.query, headers, body)
+            sent = exchange(_serving[0].app, request.method, request.url.path, query, headers, body)
         if process is not None:
             process.point(f"net:{request.method} {request.url.path}:after")
         if not sent:

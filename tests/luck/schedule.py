@@ -174,6 +174,8 @@ class _Draw:
         return draw.get(kind, getattr(self, kind, self.provider_faults))()
 
 
+RESERVES: Mapping[str, float] = {"fireworks": 0.0000131, "openai": 0.000021, "anthropic": 0.00021}
+"""What a part may cost at most, about; budgets are drawn in such units."""
 WEIGHTS: Mapping[str, int] = {"provider": 10, "kills": 9, "copies": 3, "backups": 2}
 
 
@@ -187,7 +189,7 @@ def draw(provider: str, seed: int, off: frozenset[str] = frozenset(), *, whole_e
         events += drawn.of_kind(chance.choice(kinds))
     settings: list[tuple[str, float]] = []
     if chance.random() < 0.15:
-        settings.append(("submission.budget_usd", chance.choice((0.00005, 0.0002, 1.0))))
+        settings.append(("submission.budget_usd", round(chance.choice((1.0, 2.5, 3.2, 100.0)) * RESERVES[provider], 9)))
     if chance.random() < 0.2:
         settings.append(("submission.max_attempts", chance.choice((1, 2))))
     if chance.random() < 0.5:

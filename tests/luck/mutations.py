@@ -1,0 +1,175 @@
+"""A check of the checker: `python -m tests.luck.mutations` takes one guard out at a time and says which seed is the first to fail.
+
+Each mutation is a text that stands once in the sources and what takes its place, in a copy of the project. One that no longer applies is told:
+the guard has moved, and the mutation has to follow it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("src", "tests/luck", "tests/crash", "tests/__init__.py", "pyproject.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    """A guard taken out. edits: (file below src/batchtrial, text, what takes its place)."""
+
+    name: str
+    provider: str
+    edits: tuple[tuple[str, str, str], ...]
+
+
+LATER = "LATER = frozenset(\n    {Event.UPLOADED,"
+PAGING = '            after = data[-1]["id"] if quirks.paging'
+LOST = '            return Ambiguous(f"the connection'
+MUTATIONS = (
+    Mutation(
+        name="the intent is written after the call",
+        provider="openai",
+        edits=(
+            (
+                "state/ledger.py",
+                "            rest = memoryview(line)\n",
+                "            held = getattr(self, '_held', b'')\n"
+                "            self._held, line = (held + line, b'') if event == 'intent' else (b'', held + line)\n"
+                "            rest = memoryview(line)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        name="the intent is written and not synced",
+        provider="openai",
+        edits=(("state/ledger.py", LATER, "LATER = frozenset(\n    {Event.INTENT, Event.UPLOADED,"),),
+    ),
+    Mutation(
+        name="nothing is looked for before it is sent again",
+        provider="openai",
+        edits=(("phases/sending.py", "found = self._provider.find(", "found: tuple[str, ...] = () and self._provider.find("),),
+    ),
+    Mutation(
+        name="only the first page is looked at",
+        provider="openai",
+        edits=(("providers/openai.py", PAGING, f"            return\n{PAGING}"),),
+    ),
+    Mutation(
+        name="one listing proves an absence",
+        provider="openai",
+        edits=(("phases/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),),
+    ),
+    Mutation(
+        name="any batch of the right size is taken for ours",
+        provider="anthropic",
+        edits=(("providers/anthropic.py", 'elif first.startswith(f"{intent.token}-"):', "else:"),),
+    ),
+    Mutation(name="one 404 means gone", provider="openai", edits=(("phases/watching.py", "GONE_AFTER = 3", "GONE_AFTER = 1"),)),
+    Mutation(
+        name="the lock is not taken",
+        provider="fireworks",
+        edits=(("state/store.py", "            lock.acquire()\n", "            pass\n"),),
+    ),
+    Mutation(
+        name="the SDK repeats calls by itself",
+        provider="openai",
+        edits=(("providers/openai.py", "max_retries=0", "max_retries=2"),),
+    ),
+    Mutation(
+        name="a torn line stays in the ledger",
+        provider="openai",
+        edits=(("state/ledger.py", "self._file.truncate(got.whole_bytes)", "pass"),),
+    ),
+    Mutation(
+        name="a new attempt asks for answered rows too",
+        provider="openai",
+        edits=(("phases/sending.py", "answers.rows(whole, self._parts.fate(job).again)", "answers.rows(whole, self._parts.fate(job).outcomes)"),),
+    ),
+    Mutation(
+        name="a doubled line is paid for twice",
+        provider="openai",
+        edits=(("phases/answers.py", "                return\n        self.outcomes[", "                pass\n        self.outcomes["),),
+    ),
+    Mutation(
+        name="what is in flight is not held against the budget",
+        provider="openai",
+        edits=(("state/ledger.py", "                in_flight += attempt.reserved_usd", "                in_flight += 0"),),
+    ),
+    Mutation(
+        name="a refused call counts as never sent",
+        provider="openai",
+        edits=(("providers/edge.py", "if creating and again:", "if False:"),),
+    ),
+    Mutation(
+        name="a lost answer counts as never sent",
+        provider="anthropic",
+        edits=(("providers/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"),),
+    ),
+)  # fmt: skip
+
+
+def mutated(mutation: Mutation, root: Path) -> str:
+    """Make the copy; what is wrong with the mutation, "" when it applies."""
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, root / name)
+    for name, text, instead in mutation.edits:
+        path = root / "src" / "batchtrial" / name
+        found = path.read_text() if path.exists() else ""
+        if found.count(text) != 1:
+            return f"{name} has {text.strip().splitlines()[0]!r} {found.count(text)} times"
+        path.write_text(found.replace(text, instead))
+    return ""
+
+
+def first_failure(mutation: Mutation, seeds: str, rest: Sequence[str]) -> str:
+    """The seed and the first finding; or why there is none."""
+    root = Path(tempfile.mkdtemp(prefix="batchtrial-mutated-"))
+    try:
+        wrong = mutated(mutation, root)
+        if wrong:
+            return f"does not apply: {wrong}"
+        command = [sys.executable, "-m", "tests.luck", "--provider", mutation.provider, "--seeds", seeds, "--most", "1", "--shrink", "1", *rest]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root))), "PYTHONDONTWRITEBYTECODE": "1"}
+        ended = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    seed = re.search(r"^FAIL \w+ seed (\d+)", ended.stdout, re.M)
+    if seed is None:
+        return "SURVIVED" if ended.returncode == 0 else f"the run itself failed: {ended.stderr.strip().splitlines()[-1:]}"
+    finding = re.search(r"^  -> (.*)", ended.stdout, re.M)
+    least = ended.stdout.partition("shortest")[2]
+    events = [line.strip() for line in least.splitlines() if line.startswith(("  turn", "  at point"))]
+    return f"seed {seed[1]}: {finding[1][:110] if finding else ''} | {'; '.join(events) or 'no event needed'}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; 1 when a mutation survives or no longer applies."""
+    parser = argparse.ArgumentParser(prog="python -m tests.luck.mutations", description=__doc__)
+    parser.add_argument("--seeds", default="1000", help="as for tests.luck (default: 1000)")
+    parser.add_argument("--only", default="", help="those with this text in their name")
+    parser.add_argument("--off", action="append", default=[], help="as for tests.luck")
+    given = parser.parse_args(argv)
+    n_bad = 0
+    for mutation in MUTATIONS:
+        if given.only in mutation.name:
+            told = first_failure(mutation, given.seeds, [f"--off={one}" for one in given.off])
+            n_bad += not told.startswith("seed")
+            sys.stdout.write(f"{mutation.name} ({mutation.provider}): {told}\n")
+            sys.stdout.flush()
+    return 1 if n_bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
