@@ -170,7 +170,7 @@ def bytes_problems(lab: Lab, history: History, played: Played, books: Books) -> 
     if played.is_shifted or any(part.attempts and any(a.is_gone for a in part.attempts) for part in books.parts.values()):
         return []
     want, got = lab.twin(history.climate, history.settings, is_whole=history.is_whole).artifacts, outputs(books.place.folder)
-    if history.is_fresh and history.settings:
+    if history.settings:
         got = got | {EFFECTIVE: want.get(EFFECTIVE, "")}
     is_told = played.is_told or bool(books.named()) or bool(history.settings)
     names = sorted(want.keys() | got.keys())

@@ -110,7 +110,7 @@ class Play:
         env = environment(process.key or "main")
 
         def go(*, is_resume: bool) -> int:
-            given = {"changes": settings, "ignore_stop": True, "to_step": self.to_step, **asked}
+            given = {"changes": settings, "ignore_stop": True, "is_partial": True, "to_step": self.to_step, **asked}
             ask = self.lab.asked(place.experiments, is_resume=is_resume, **given)
             return session.run(ask, RUN_ID, nonce=NONCE, env=env, hook=process.point)
 
