@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError, RateLimited, Unsure
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Sightings
 from batchtrial.records import BadLine, Outcome, RawResult, Request, Usage
 
 Trouble = Literal["lost before", "lost after", "refused", "busy", "down"]
@@ -72,6 +72,7 @@ class Memory:
     at_create: Callable[[Intent], None] = lambda intent: None
     at_line: Callable[[], None] = lambda: None
     name: str = "memory"
+    told: Mapping[str, str] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     owned_seen: list[Set[str]] = field(default_factory=list)
@@ -176,6 +177,22 @@ class Memory:
     def cancel(self, batch_id: str) -> None:
         self.calls.append(f"cancel {batch_id}")
         self.batches[batch_id].is_cancelled = True
+
+    def account(self, salt: str) -> Mapping[str, str] | None:
+        return dict(self.told)
+
+    def holds(self, file_id: str) -> bool:
+        return False
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        self.calls.append("list")
+        found: dict[str, list[str]] = {}
+        for batch in self.batches.values():
+            if batch.hidden_for > 0:
+                batch.hidden_for -= 1
+            elif batch.token in wanted:
+                found.setdefault(batch.token, []).append(batch.id)
+        return Sightings(by_token={token: tuple(ids) for token, ids in found.items()})
 
     def close(self) -> None:
         """Nothing is open."""

@@ -67,6 +67,7 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, 
         "--dry_run", action="store_true", help="against an emulator on this machine, with simulated answers or those of --replay_dir"
     )
     offline.add_argument("--emulator_url", metavar="URL", help="with --dry_run: an emulator that is running already")
+    offline.add_argument("--emulator_key", metavar="KEY", help="with --emulator_url: the key to ask it with; every key has an account of its own")
     offline.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="answer from a recording")
     offline.add_argument("--record_dir", type=flags.local_path, metavar="DIR", help="record requests and results into a cassette")
     flags.add_steps(p)
@@ -151,6 +152,7 @@ class Asked:
     options: Options
     experiments: Path
     emulator_url: str | None = None
+    emulator_key: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
     is_carried: bool = False
@@ -172,6 +174,7 @@ def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
         options=flags.options_of(given, is_resume=given.resume, skip=skip),
         experiments=experiments_dir(given.experiments_dir, env),
         emulator_url=given.emulator_url,
+        emulator_key=given.emulator_key,
         replay_dir=given.replay_dir,
         record_dir=given.record_dir,
         is_archived=given.archive,

@@ -139,6 +139,7 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
         layout=layout,
         trials=lambda: holder[0].look().trials,
         emulator_url=ask.emulator_url,
+        emulator_key=ask.emulator_key,
         replay_dir=ask.replay_dir,
         record_dir=ask.record_dir,
         is_carried=ask.is_carried,

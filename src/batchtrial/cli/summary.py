@@ -16,6 +16,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.cost_words import two_axes
 from batchtrial.phases.figures import adjusted_p, arms_of, difference_of, is_declared, is_share, read_json
 from batchtrial.phases.reasons import reason_lines
+from batchtrial.phases.twice import bought_twice
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
 
@@ -30,6 +31,9 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield f"RECORDED ANSWERS: {_recorded_from(view)}"
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
     yield f"cost      {_spent(money, is_paid=view.config.mode == 'live')}"
+    twice = bought_twice(view.parts.values())
+    if twice is not None:
+        yield f"twice     {twice}"
     if not finished.is_complete:
         yield "not all steps were asked for; `--resume` goes on with the rest"
         return

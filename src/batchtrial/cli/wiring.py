@@ -38,6 +38,7 @@ class Place:
     layout: RunLayout
     trials: Callable[[], tuple[Trial, ...]]
     emulator_url: str | None = None
+    emulator_key: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
     is_carried: bool = False
@@ -94,7 +95,7 @@ class Wiring:
             return self._replay()
         server = self.emulator or self.rows
         if server is not None:
-            return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], dryrun.KEY))
+            return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], self._place.emulator_key or dryrun.KEY))
         return self._recorded(self._adapter(self._config.provider.base_url, self._env.get(KEY_VARIABLES[self._config.backend])))
 
     def _recorded(self, provider: Provider) -> Provider:
@@ -130,7 +131,7 @@ class Wiring:
 
     def _account(self) -> str:
         if self._config.mode != "live":
-            return dryrun.ACCOUNT
+            return (self._place.emulator_key or "").rpartition("@")[2] or dryrun.ACCOUNT
         return self._config.provider.account_id or self._env.get("FIREWORKS_ACCOUNT_ID", "")
 
     def now(self) -> datetime:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -120,6 +120,24 @@ class Progress(Protocol):
         """One line for the person watching."""
 
 
+@dataclass(slots=True)
+class Standing:
+    """What this process has found out about the account and about copies of the run, kept from phase to phase.
+
+    is_proved: the key is the run's. earlier: batches that the ledger had when this process began.
+    surveyed: (part, attempt) that others' batches were looked for. listed_at: when that was last.
+    sighted: tokens of ours that the provider showed. unread: size -> batches that may be ours until they have ended.
+    """
+
+    is_proved: bool = False
+    earlier: frozenset[str] | None = None
+    surveyed: set[tuple[str, int]] = field(default_factory=set)
+    listed_at: datetime | None = None
+    sighted: set[str] = field(default_factory=set)
+    unread: dict[int, frozenset[str]] = field(default_factory=dict)
+    is_elsewhere: bool = False  # the last process worked on the run in another place, or a copy of it is at work now
+
+
 @dataclass(slots=True, kw_only=True)
 class Work:
     """What `run` gets: the view, and the only ways to change anything.
@@ -140,6 +158,7 @@ class Work:
     is_remaking: bool = False  # make finished artifacts again; never anything that costs
     is_partial: bool = False  # a budget below the whole plan is meant
     hook: Hook = no_hook
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def config(self) -> Config:

@@ -19,6 +19,7 @@ from batchtrial.phases.controls import import_controls
 from batchtrial.phases.parts import Job
 from batchtrial.phases.queue import Queue
 from batchtrial.phases.refetch import fetch_again
+from batchtrial.phases.reopening import gone_attempt
 from batchtrial.providers.base import OUT
 from batchtrial.records import BadLine
 from batchtrial.state.ledger import Counts
@@ -112,7 +113,7 @@ def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, take_b
         raise RunStateMissing("no requests are built", where="batch_inputs/build_manifest.json", hint="run with --to_step build")
     queue = Queue(work)
     fetch_again(work, queue)
-    waiting = {job.shard.part: job for job in queue.jobs if queue.state(job) in WAITING}
+    waiting = {job.shard.part: job for job in queue.jobs if queue.state(job) in WAITING or gone_attempt(queue.record(job)) is not None}
     asked = {part: _asked(work, queue, job) for part, job in waiting.items()}
     part_of = {one: part for part, ids in asked.items() for one in ids}
     earlier = {part: frozenset(_earlier(queue, job)) for part, job in waiting.items()}
@@ -127,6 +128,8 @@ def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, take_b
         if lacking and not allow_incomplete and lines:
             incomplete[part] = lacking
             continue
+        if gone_attempt(queue.record(waiting[part])) is not None:
+            queue.reopen(waiting[part])
         current = queue.record(waiting[part]).current
         batch_id = (current.batch_id if current is not None else None) or ""
         # Rows of a file that no engine got to were never run; rows that a provider's files lack may have been paid for.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from batchtrial.errors import NotFound, StateError
+from batchtrial.phases import account
 from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.providers.base import Provider
@@ -49,6 +50,7 @@ Agree = Callable[[Lost], None]
 
 def give_up_unknown(work: Work, agree: Agree) -> Lost:
     """Declare lost what the provider denies `LOOKS` times, after `agree`. Raises StateError when it knows them all, ProviderError."""
+    account.prove(work)
     provider = work.provider()
     parts = Parts(work, provider)
     under_way = [job for job in parts.jobs if parts.state(job) in (PartState.SUBMITTED, PartState.COMPLETED) and not parts.is_out(job)]

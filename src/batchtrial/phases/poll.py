@@ -56,3 +56,4 @@ def run(work: Work) -> None:
     queue = Queue(work)
     fetch_again(work, queue)
     queue.run("poll", queue.is_settled, lambda: queue.n_settled)
+    queue.look_for_copies()

@@ -12,8 +12,9 @@ from collections.abc import Callable, Set
 from pathlib import Path
 
 from batchtrial.errors import PhaseFailed
-from batchtrial.phases import answers
+from batchtrial.phases import account, answers
 from batchtrial.phases.base import Work
+from batchtrial.phases.copies import Copies
 from batchtrial.phases.heartbeat import Heartbeat, waiting_line
 from batchtrial.phases.money import Purse
 from batchtrial.phases.parts import Job, Parts
@@ -39,7 +40,8 @@ class Queue:
         provider = work.provider()
         self.parts = Parts(work, provider)
         self.purse = Purse(work.config, work.ledger)
-        self._sending = Sending(work, provider, self.parts, self.purse)
+        self._copies = Copies(work, provider, self.parts)
+        self._sending = Sending(work, provider, self.parts, self.purse, self._copies)
         self._watching = Watching(work, provider, self.parts, self.purse)
         self._waiting: list[int] = []  # a heap of places
         self._moving: list[Job] = []
@@ -108,6 +110,7 @@ class Queue:
         Raises Stopped, or PhaseFailed when the budget or the provider ends the work; what was done by then is on disk.
         """
         shown = 0
+        self._begin()
         with self.work.progress.task(label, len(self.jobs)) as tick:
             while True:
                 is_busy = self.round()
@@ -138,8 +141,23 @@ class Queue:
             log.info("%s", line)
             self.work.progress.note(line)
 
+    def _begin(self) -> None:
+        """Before this process asks for anything: whose account it is, and what was sent from elsewhere."""
+        account.prove(self.work)
+        self._copies.survey([self.jobs[place] for place in self._waiting])
+
+    def look_for_copies(self) -> None:
+        """At the end of a run: whether a copy of it bought anything a second time."""
+        self._copies.look_at_all(self.jobs)
+
+    def reopen(self, job: Job) -> None:
+        """A part that was declared gone waits for its results again: somebody brings them."""
+        self.work.ledger.append(Event.FOUND, job.shard.part, reason="its results were brought")
+        self._line_up(job, self._moving)
+
     def drain(self) -> None:
         """`stop_policy: drain`: send nothing more, wait for what is in flight, fetch it."""
+        account.prove(self.work)
         waiting = {PartState.SUBMITTED, PartState.COMPLETED}
         while any(self.state(job) in waiting for job in self._moving):
             self._say_that_it_waits()
@@ -149,6 +167,7 @@ class Queue:
 
     def hand_out(self) -> None:
         """Send every part that waits, however many are under way: it only waits elsewhere. Raises PhaseFailed when the budget does not cover it."""
+        self._begin()
         moving, self._moving = self._moving, []
         for job in moving:
             self._sending.clear_doubt(job)
@@ -193,6 +212,8 @@ class Queue:
     def _send_waiting(self) -> bool:
         """Send in order while there is room. The first part that the budget does not cover ends it: what was sent stays a fair sample."""
         free = self.work.config.submission.max_concurrent_jobs - self.in_flight()
+        if free > 0:
+            self._copies.survey(self.jobs[place] for place in self._waiting)
         is_busy = False
         held: list[Job] = []
         while self._waiting and free > 0:
@@ -209,6 +230,7 @@ class Queue:
         for job in held:
             self._line_up(job, self._moving)
         self.work.ledger.sync()
+        self._copies.look()
         return is_busy
 
     def _decide(self, job: Job) -> bool:

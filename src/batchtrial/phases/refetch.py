@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from batchtrial.errors import NotFound, ProviderError, RunStateMissing
+from batchtrial.phases import account
 from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job
 from batchtrial.phases.queue import Queue
@@ -31,6 +32,7 @@ def _restore(work: Work, queue: Queue, job: Job, attempt: Attempt) -> None:
     log.warning("fetch again part=%s attempt=%s reason=%s", job.shard.part, attempt.number, "gone" if got is None else "damaged")
     if got is not None:
         path.rename(path.with_name(f"{path.name}.corrupt.{work.now():%Y%m%d%H%M%S}"))
+    account.prove(work)
     try:
         _, fresh, _ = queue.download(job, attempt)
     except NotFound as error:

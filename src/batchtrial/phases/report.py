@@ -24,6 +24,7 @@ from batchtrial.phases.forest import Line, forest
 from batchtrial.phases.measures import KINDS, LABELS
 from batchtrial.phases.predictions import write_parquet
 from batchtrial.phases.sink import publishing
+from batchtrial.phases.twice import bought_twice
 from batchtrial.records import Verdict
 from batchtrial.state.store import replacing, write_bytes
 from batchtrial.stats.wording import shared_alpha
@@ -135,6 +136,9 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
         Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
         Paragraph(f"Together {costs['cost']}, at batch rate. Prices: {source}."),
     ]
+    twice = bought_twice(view.parts.values())
+    if twice is not None:
+        found.append(Paragraph(twice))
     found += [Paragraph(text) for text in per_right_answer(costs)]
     return found
 
@@ -194,8 +198,10 @@ class Report:
         if None in parts or parsed is None:
             return None
         # What parse was made from is what results_combined.jsonl is made from.
+        twice = bought_twice(view.parts.values())
+        slugs = [one.slug for one in view.trials]
         return digest_of(
-            [FORM, __version__, parts, parsed.inputs, config_hash(view.config), [one.slug for one in view.trials], _recorded(view), _server(view)]
+            [FORM, __version__, parts, parsed.inputs, config_hash(view.config), slugs, _recorded(view), _server(view), *([twice] if twice else [])]
         )
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:

@@ -16,6 +16,7 @@ from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
 from batchtrial.keys import token
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
+from batchtrial.phases.copies import Copies
 from batchtrial.phases.coverage import unpriced
 from batchtrial.phases.money import Purse
 from batchtrial.phases.parts import Job, Parts
@@ -30,14 +31,18 @@ log = logging.getLogger(__name__)
 class Sending:
     """The paying half of the queue."""
 
-    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
-        self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies) -> None:
+        self._work, self._provider, self._parts, self._purse, self._copies = work, provider, parts, purse, copies
         self._asked: set[str] = set()  # parts that the provider was asked about before they were sent
 
     def send(self, job: Job) -> bool:
         """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
         attempt = self._parts.record(job).next_attempt
         payload, made, n_requests = self._payload(job, attempt)
+        if self._copies.must_wait(job, n_requests):
+            job.sending.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
+            return False
+        mark = token(self._nonce(), job.shard.part, attempt)
         reserve = self._purse.reserve(job.shard, job.arm.model, n_requests)
         if not self._is_affordable(job, attempt, reserve):
             return False
@@ -45,15 +50,15 @@ class Sending:
             Event.INTENT,
             job.shard.part,
             attempt=attempt,
-            token=token(self._nonce(), job.shard.part, attempt),
+            token=mark,
             payload=payload.relative_to(self._work.layout.root).as_posix(),
             payload_sha256=made.sha256,
             n_requests=n_requests,
             reserved_usd=reserve,
         )
-        if self._work.ledger.is_doubtful and job.shard.part not in self._asked:
-            self._asked.add(job.shard.part)
-            log.info("ask first part=%s attempt=%s: a line of the ledger is gone", job.shard.part, attempt)
+        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark)) and mark not in self._asked:
+            self._asked.add(mark)
+            log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
             job.doubt, job.refusal = Patience(), None
             return True
         log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
@@ -90,6 +95,7 @@ class Sending:
             job.sending.after(error, f"cannot submit {part}", self._work.now(), self._work.progress.note)
             return False
         ledger.append(Event.RECEIPT, part, batch_id=batch_id, adopted=False)
+        self._copies.received(job)
         job.sending = Patience()
         return True
 
@@ -98,8 +104,9 @@ class Sending:
 
     def _intent(self, job: Job) -> Intent:
         current, ledger = self._parts.current(job), self._work.ledger
-        # An intent that took the place of a lost one may be found behind batches of any time since the run began.
-        since = min(note.at for note in ledger.notes) if ledger.is_doubtful else current.created_at
+        # An intent that took the place of a lost one, or of a copy's, may be found behind batches of any time since the run began.
+        is_any_time = ledger.is_doubtful or current.token in self._asked
+        since = min(note.at for note in ledger.notes) if is_any_time else current.created_at
         return Intent(
             part=job.shard.part,
             attempt=current.number,
@@ -171,14 +178,12 @@ class Sending:
     def _adopt(self, job: Job, found: tuple[str, ...]) -> bool:
         keep, *younger = found
         for batch_id in younger:
-            log.error("two batches for one token: part=%s keeps %s, cancels %s", job.shard.part, keep, batch_id)
-            self._work.progress.note(f"WARNING: {job.shard.part} was found twice at the provider; {keep} is kept, {batch_id} cancelled")
-            self._work.ledger.append("duplicate", job.shard.part, batch_id=batch_id, reason=f"{keep} is older and is kept")
             try:
-                self._provider.cancel(batch_id)
+                self._copies.drop(job, self._parts.current(job), batch_id, keep)
             except ProviderError as error:
                 return self._doubt_longer(job, error)  # found again then, both of them
         log.info("adopt part=%s batch=%s", job.shard.part, keep)
         self._work.ledger.append(Event.RECEIPT, job.shard.part, batch_id=keep, adopted=True)
+        self._copies.received(job)
         job.doubt, job.sending = Patience(), Patience()
         return True

@@ -31,7 +31,9 @@ class Watching:
 
     def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
         self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
-        self._earlier = work.ledger.owned_batches()  # of sessions before this one
+        if work.standing.earlier is None:
+            work.standing.earlier = work.ledger.owned_batches()
+        self._earlier = work.standing.earlier  # of sessions before this one
 
     def look(self, job: Job) -> bool:
         """One look at the part's batch, when it is time. True when it has ended."""

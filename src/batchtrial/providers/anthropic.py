@@ -19,9 +19,9 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers import messages
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import Timeouts, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.edge import Timeouts, account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.results import count
 from batchtrial.providers.rows import one, plain_lines
@@ -157,7 +157,7 @@ class AnthropicProvider:
         """Batches whose custom_ids begin with our token; see the module's text for why this can be Unsure for as long as a batch runs."""
         ours: list[tuple[str, str]] = []
         unread: list[str] = []
-        for batch in self._batches(intent):
+        for batch in self._batches(intent.created_at):
             if batch.id in owned or total_of(batch) != intent.n_requests:
                 continue
             first = self._first_id(batch)
@@ -200,6 +200,35 @@ class AnthropicProvider:
             if error.retryable or not self.check(batch_id).state.is_terminal:
                 raise
 
+    def account(self, salt: str) -> Mapping[str, str]:
+        """The organisation, by its header. Which workspace of it, the wire does not tell."""
+        with self._to.edge.calling("list batches"):
+            answer = self._to.client.messages.batches.with_raw_response.list(limit=1)
+        return {KEY_CHECK: key_check(self._to.key, salt)} | account_headers(answer.headers, {"organization": "anthropic-organization-id"})
+
+    def holds(self, file_id: str) -> bool:
+        """Never: there are no input files."""
+        return False
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        """By their custom_ids, which can be read once they have ended; until then a batch of a wanted size may be anybody's."""
+        sizes = frozenset(wanted.values())
+        found: dict[str, list[tuple[str, str]]] = {}
+        unread: dict[int, set[str]] = {}
+        for batch in self._batches(since):
+            token, size = owned.get(batch.id), total_of(batch)
+            if token is None and size in sizes:
+                first = self._first_id(batch)
+                token = first.partition("-")[0] if first is not None else None
+                if first is None and not is_archived(batch):
+                    unread.setdefault(size, set()).add(batch.id)
+            if token is not None and token in wanted:
+                found.setdefault(token, []).append((stamp(batch).isoformat(), batch.id))
+        return Sightings(
+            by_token={token: tuple(batch_id for _, batch_id in sorted(ones)) for token, ones in found.items()},
+            unread={size: frozenset(ids) for size, ids in unread.items()},
+        )
+
     def close(self) -> None:
         """Close the connections that were opened."""
         self._to.close()
@@ -228,8 +257,8 @@ class AnthropicProvider:
             raise ProviderError(f"the answer is no batch {batch_id}", where=SDK.title, hint="does base_url lead to Anthropic?", retryable=True)
         return batch
 
-    def _batches(self, intent: Intent) -> Iterator[Any]:
-        """Every batch that can be the intent's by its time, newest first as the API lists them; a page's order is not relied on."""
+    def _batches(self, created_at: datetime) -> Iterator[Any]:
+        """Every batch that can be of that time or later, newest first as the API lists them; a page's order is not relied on."""
         since: datetime | None = None
         seen: set[str] = set()
         after: str | None = None
@@ -239,7 +268,7 @@ class AnthropicProvider:
                 answer = self._to.client.messages.batches.with_raw_response.list(**asked)
                 listed(answer, f"{SDK.title}: list batches")
                 page = answer.parse()
-            since = since or oldest_possible(intent.created_at, answer.headers, self._now())
+            since = since or oldest_possible(created_at, answer.headers, self._now())
             data = [batch for batch in page.data or () if batch.id not in seen]
             seen.update(batch.id for batch in data)
             yield from (batch for batch in data if since is None or stamp(batch) >= since)

@@ -6,6 +6,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,6 +89,26 @@ Plain = tuple[str, str, str | None, str | None, int, int, int, int, int]
 """A success with nothing odd about it: custom_id, text, finish_reason, request_id; input, output, cached, cache write and reasoning tokens."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sightings:
+    """What a listing of the account shows of some tokens, whoever sent them.
+
+    by_token: token -> the batches that carry it, oldest first. unread: size -> batches of that size that may carry any token until they have ended.
+    """
+
+    by_token: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+
+KEY_CHECK = "key"
+"""Name under which `account` tells the check of the key."""
+
+
+def key_check(key: str, salt: str) -> str:
+    """Twelve bits that the same key always has, and one other key in 4,096: enough to notice a change, too few to find or to confirm a key."""
+    return hashlib.sha256(f"{salt}\x1f{key}".encode()).hexdigest()[:3]
+
+
 class Provider(Protocol):
     """One wire. Every method but the codecs may raise ProviderError; `submit` raises Ambiguous when the create call may have been carried out."""
 
@@ -127,6 +148,18 @@ class Provider(Protocol):
     def cancel(self, batch_id: str) -> None:
         """Ask the provider to stop the batch; used for duplicates only."""
 
+    def account(self, salt: str) -> Mapping[str, str] | None:
+        """What the wire tells of the account that is asked, by name, and `key_check` of the key; None when there is no account behind it."""
+
+    def holds(self, file_id: str) -> bool:
+        """Whether the account has the input file of that id."""
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        """Batches made after `since` that carry a token, in one listing.
+
+        wanted: token -> requests. owned: batch id -> token, as the ledger has it.
+        """
+
     def close(self) -> None:
         """Close open connections; the provider may be used again afterwards."""
 
@@ -156,3 +189,13 @@ class SpeaksFor:
 
     def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
         return self._codec.decode_plain(lines)
+
+    def account(self, salt: str) -> Mapping[str, str] | None:
+        """Nobody's: a recording or a folder of files has no account."""
+        return None
+
+    def holds(self, file_id: str) -> bool:
+        return False
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        return Sightings()

@@ -7,12 +7,13 @@ its results. Everything else is the provider's own business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from batchtrial.errors import NotFound, Unsure
-from batchtrial.providers.base import OUT, BatchState, BatchStatus, Intent, Limits, Provider, SpeaksFor
+from batchtrial.providers.base import OUT, BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor
 
 ENDS = {"completed": BatchState.COMPLETED, "cancelled": BatchState.CANCELLED}
 
@@ -75,6 +76,15 @@ class Carried(SpeaksFor):
         """Only a provider's batch can be cancelled."""
         if self._live is not None and not batch_id.startswith(OUT):
             self._live.cancel(batch_id)
+
+    def account(self, salt: str) -> Mapping[str, str] | None:
+        return self._live.account(salt) if self._live is not None else None
+
+    def holds(self, file_id: str) -> bool:
+        return self._live is not None and self._live.holds(file_id)
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        return self._live.sightings(wanted, owned, since) if self._live is not None else Sightings()
 
     def close(self) -> None:
         if self._live is not None:

@@ -8,12 +8,13 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, SpeaksFor
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings, SpeaksFor
 from batchtrial.providers.recording import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
 
 CODEC_SETTINGS = ("endpoint", "quirks", "sampling", "api_version", "cache")
@@ -100,6 +101,15 @@ class Recorder(SpeaksFor):
             os.fsync(file.fileno())
         draft.replace(path)
         self._note(self._batches[batch_id].model_copy(update={"n_results": n_lines, "results_sha256": state.hexdigest()}))
+
+    def account(self, salt: str) -> Mapping[str, str] | None:
+        return self._inner.account(salt)
+
+    def holds(self, file_id: str) -> bool:
+        return self._inner.holds(file_id)
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        return self._inner.sightings(wanted, owned, since)
 
     def close(self) -> None:
         """Sum the recording up and close the adapter."""

@@ -215,6 +215,11 @@ def oldest_possible(created_at: datetime, headers: Mapping[str, str], now: datet
     return theirs - max(now - created_at, timedelta(0)) - CLOCK_STEP
 
 
+def account_headers(headers: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    """What an answer's headers say of the account. names: what it is called here -> the header."""
+    return {name: told for name, header in names.items() if (told := (headers.get(header) or "").strip()[:200])}
+
+
 def utc_now() -> datetime:
     """The machine's clock."""
     return datetime.now(UTC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
 from batchtrial.providers import results
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
 from batchtrial.providers.connection import Connection, Sdk
 from batchtrial.providers.edge import Timeouts, check_extra
 from batchtrial.providers.lines import split_lines, watched
@@ -166,6 +167,22 @@ class FireworksProvider:
                 self._to.client.batch_inference_jobs.delete(batch_id)
         except NotFound:
             return
+
+    def account(self, salt: str) -> Mapping[str, str]:
+        """The account id, which stands in every path, so nobody has to be asked."""
+        return {"account": self.settings.account_id, KEY_CHECK: key_check(self._to.key, salt)}
+
+    def holds(self, file_id: str) -> bool:
+        """Whether the account has the dataset of that id."""
+        try:
+            self._dataset_state(file_id)
+        except NotFound:
+            return False
+        return True
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        """Nothing to look for: there is one job to a token, and a second create of it adopts the first."""
+        return Sightings()
 
     def close(self) -> None:
         """Close the connections that were opened."""

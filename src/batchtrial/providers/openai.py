@@ -6,6 +6,7 @@ by the input file, which belongs to one attempt alone.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -17,9 +18,9 @@ import msgspec
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers import results
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
 from batchtrial.providers.connection import Connection, Sdk
-from batchtrial.providers.edge import Timeouts, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.edge import Timeouts, account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.lines import split_lines, watched
 from batchtrial.providers.quirks import Quirks
 from batchtrial.providers.rows import Pick, one, pick_chat, pick_flat, pick_responses, plain_lines
@@ -43,6 +44,8 @@ STATES: Mapping[str, BatchState] = {
 PASSING_CODES = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "internal_error", "server_error", "timeout", "batch_failed"})
 """Why a whole batch may be refused today and accepted later; any other reason lies in the file."""
 
+ACCOUNT_HEADERS: Mapping[str, str] = {"organization": "openai-organization", "project": "openai-project"}
+FILE_NAME = re.compile(r"bt-(?P<token>[0-9a-f]{16})\.jsonl")
 METADATA_CHARS = 512
 FILE_SLACK = timedelta(minutes=10)
 """A batch that reads a file is younger than the file, as one provider tells time; the slack is for two of its machines that disagree."""
@@ -86,6 +89,7 @@ class OpenAIProvider:
         )
         self._clock, self._now = clock, now
         self._honoured = Honoured()
+        self._file_names: dict[str, str] = {}
         self._pick: Pick = pick_flat if quirks.wrapper == "flat" else (pick_responses if self._is_responses else pick_chat)
         self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
 
@@ -166,7 +170,8 @@ class OpenAIProvider:
         """Batches with our token, or of our input file, in the whole list back to the time of that file. One listing: callers repeat it."""
         if intent.file_id is None and not self.settings.quirks.has_labels:
             return ()  # the file goes up, and its id to the ledger, before a batch can name it
-        found = {batch["id"]: _created(batch) for batch in self._batches(intent) if batch["id"] not in owned and self._is_ours(batch, intent)}
+        batches = self._batches(self._file_time(intent.file_id), intent.created_at)
+        found = {batch["id"]: _created(batch) for batch in batches if batch["id"] not in owned and self._is_ours(batch, intent)}
         return tuple(sorted(found, key=lambda batch_id: (found[batch_id], batch_id)))
 
     def check(self, batch_id: str) -> BatchStatus:
@@ -194,6 +199,33 @@ class OpenAIProvider:
         except ProviderError as error:
             if error.retryable or not self.check(batch_id).state.is_terminal:
                 raise
+
+    def account(self, salt: str) -> Mapping[str, str]:
+        """Organisation and project, where the answers' headers name them."""
+        told = {KEY_CHECK: key_check(self._to.key, salt)}
+        try:
+            with self._to.edge.calling("list batches"):
+                answer = self._to.client.batches.with_raw_response.list(limit=1)
+        except NotFound:
+            return told  # a host without a list
+        return told | account_headers(answer.headers, ACCOUNT_HEADERS)
+
+    def holds(self, file_id: str) -> bool:
+        """Whether the project has the file of that id."""
+        try:
+            with self._to.edge.calling(f"get file {file_id}"):
+                return getattr(self._to.client.files.retrieve(file_id), "id", None) == file_id
+        except NotFound:
+            return False
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        """By the token in the metadata; on a host without any, by the name of the input file, in which the token stands too."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for batch in self._batches(None, since):
+            token = owned.get(batch["id"]) or self._token_of(batch)
+            if token in wanted:
+                found.setdefault(token, []).append((_created(batch), batch["id"]))
+        return Sightings(by_token={token: tuple(batch_id for _, batch_id in sorted(ones)) for token, ones in found.items()})
 
     def close(self) -> None:
         """Close the connections that were opened."""
@@ -239,10 +271,12 @@ class OpenAIProvider:
             return None
         return datetime.fromtimestamp(stamp, UTC) - FILE_SLACK if stamp else None
 
-    def _batches(self, intent: Intent) -> Iterator[dict[str, Any]]:
-        """Every batch in the list, until a whole page is too old to hold the intent's: the order inside a page is not promised."""
+    def _batches(self, since: datetime | None, created_at: datetime) -> Iterator[dict[str, Any]]:
+        """Every batch in the list, until a whole page is too old: the order inside a page is not promised.
+
+        since: by the provider's clock; None: what cannot be older than a thing of ours that was made at `created_at`.
+        """
         quirks = self.settings.quirks
-        since = self._file_time(intent.file_id)
         seen: set[str] = set()
         after: str | None = None
         while True:
@@ -251,7 +285,7 @@ class OpenAIProvider:
                 answer = self._to.client.batches.with_raw_response.list(**asked)
                 page, has_more = listed(answer, f"{SDK.title}: list batches", is_bare=quirks.paging == "none")
             if since is None:
-                since = oldest_possible(intent.created_at, answer.headers, self._now())
+                since = oldest_possible(created_at, answer.headers, self._now())
             data = [batch for batch in page if batch["id"] not in seen]
             yield from data
             seen.update(batch["id"] for batch in data)
@@ -266,6 +300,23 @@ class OpenAIProvider:
         if self.settings.quirks.has_labels and isinstance(labels, Mapping) and "bt_token" in labels:
             return bool(labels["bt_token"] == intent.token)
         return intent.file_id is not None and batch.get("input_file_id") == intent.file_id
+
+    def _token_of(self, batch: Mapping[str, Any]) -> str:
+        """The token that a batch carries, "" when it carries none of ours."""
+        labels = batch.get("metadata")
+        if isinstance(labels, Mapping) and isinstance(labels.get("bt_token"), str):
+            return str(labels["bt_token"])
+        file_id = batch.get("input_file_id")
+        if self.settings.quirks.has_labels or not isinstance(file_id, str):
+            return ""
+        if file_id not in self._file_names:
+            try:
+                with self._to.edge.calling(f"get file {file_id}"):
+                    self._file_names[file_id] = str(getattr(self._to.client.files.retrieve(file_id), "filename", ""))
+            except NotFound:
+                self._file_names[file_id] = ""
+        match = FILE_NAME.fullmatch(self._file_names[file_id])
+        return match["token"] if match is not None else ""
 
     def _download(self, file_id: str) -> Iterator[bytes]:
         with (

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from batchtrial.errors import PhaseFailed, RunnerError, Stopped
 from batchtrial.phases import poll, prepare, submit
-from batchtrial.phases.base import Phase, Progress, StopSignal, View, Work
+from batchtrial.phases.base import Phase, Progress, Standing, StopSignal, View, Work
 from batchtrial.phases.endpoints import check_endpoints
 from batchtrial.phases.items import load_prepared
 from batchtrial.phases.queue import Queue
+from batchtrial.phases.reopening import has_gone, reopen
 from batchtrial.providers.base import Provider
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
@@ -35,6 +36,7 @@ class Services:
     stop: StopSignal
     progress: Progress
     hook: Hook = no_hook
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
     ran: list[str] = []
     still: dict[str, Verdict] = {}  # verdicts since which nothing has run
     session.snapshots.save_state(stop_requested=False)
+    if poll.name in chosen and has_gone(session.ledger):
+        reopen(_work(session, session.look(), options, services))
     for phase in PHASES:
         if phase.name not in chosen or phase.name in options.skip:
             log.info("skip %s reason=not asked for", phase.name)
@@ -143,6 +147,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         is_remaking=options.remake,
         is_partial=options.is_partial,
         hook=services.hook,
+        standing=services.standing,
     )
 
 

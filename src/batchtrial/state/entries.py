@@ -71,14 +71,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     payload: Annotated[str | None, Meta(description="intent: the file that is sent, relative to the run.")] = None
     payload_sha256: Annotated[str | None, Meta(description="intent: sha256 of its bytes.")] = None
     n_requests: Annotated[Count | None, Meta(description="intent: lines of the payload.")] = None
-    reserved_usd: Annotated[Decimal | None, Meta(description="intent: estimate kept free in the budget until the bill is known.")] = None
+    reserved_usd: Annotated[
+        Decimal | None,
+        Meta(description="intent: kept free in the budget; duplicate: the most it can have cost."),
+    ] = None
     file_id: Annotated[str | None, Meta(description="uploaded: the provider's id of the input.")] = None
-    batch_id: Annotated[str | None, Meta(description="receipt: the provider's id of the batch.")] = None
+    batch_id: Annotated[str | None, Meta(description="receipt, replaced: the provider's id of the batch; duplicate: of a second one.")] = None
     adopted: Annotated[bool | None, Meta(description="receipt: found again after the answer to the call was lost.")] = None
     wire_state: Annotated[str | None, Meta(description="done, rejected: the provider's word for the final state.")] = None
     ids: Annotated[dict[str, str] | None, Meta(description="done: further ids, such as output_file_id.")] = None
     reason: Annotated[str | None, Meta(description="rejected, gone, lost, note: why.")] = None
-    retryable: Annotated[bool | None, Meta(description="rejected: whether sending the same rows again can help.")] = None
+    retryable: Annotated[
+        bool | None,
+        Meta(description="rejected: whether sending again can help; duplicate: whether it was cancelled in time."),
+    ] = None
     path: Annotated[str | None, Meta(description="saved: the result file, relative to the run.")] = None
     sha256: Annotated[str | None, Meta(description="saved: its sha256.")] = None
     size: Annotated[Count | None, Meta(description="saved: its bytes.")] = None

@@ -22,6 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchtrial.errors import IllegalTransition, StateError
+from batchtrial.state.duplicates import Duplicate, duplicate_of
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 from batchtrial.state.money import Money, of_attempt, together
@@ -76,6 +77,7 @@ class PartRecord:
     state: PartState = PartState.PENDING
     attempts: tuple[Attempt, ...] = ()
     counts: Counts | None = None
+    duplicates: tuple[Duplicate, ...] = ()
 
     @property
     def current(self) -> Attempt | None:
@@ -96,12 +98,16 @@ class PartRecord:
 
     def after(self, entries: Iterable[Entry]) -> PartRecord:
         """This part after its lines in order; what several of them say of one attempt is put together once. Raises IllegalTransition."""
-        state, counts, attempts = self.state, self.counts, list(self.attempts)
+        state, counts, attempts, duplicates = self.state, self.counts, list(self.attempts), list(self.duplicates)
         news: dict[str, Any] = {}
         for entry in entries:
             if entry.event == REFETCHED:
                 attempts, news = _with_news(attempts, news), {}
                 attempts = [replace(a, sha256=entry.sha256, size=entry.size) if a.number == entry.attempt else a for a in attempts]
+                continue
+            if entry.event == DUPLICATE:
+                attempts, news = _with_news(attempts, news), {}
+                duplicates = [one for one in duplicates if one.batch_id != entry.batch_id] + [duplicate_of(entry, attempts)]
                 continue
             event = EVENTS[entry.event]
             try:
@@ -112,11 +118,11 @@ class PartRecord:
             if event is Event.INTENT or event is Event.IMPORTED:
                 attempts, news = [a for a in _with_news(attempts, news) if a.number != entry.attempt], {}
                 attempts.append(_attempt(entry))
-            if event is Event.SETTLED:
+            if event is Event.SETTLED or event is Event.FOUND:
                 counts = entry.counts
-            elif attempts and event in _NEWS:
+            if attempts and event in _NEWS:
                 news |= _NEWS[event](entry)
-        return PartRecord(part=self.part, state=state, attempts=tuple(_with_news(attempts, news)), counts=counts)
+        return PartRecord(part=self.part, state=state, attempts=tuple(_with_news(attempts, news)), counts=counts, duplicates=tuple(duplicates))
 
 
 def _with_news(attempts: list[Attempt], news: Mapping[str, Any]) -> list[Attempt]:
@@ -163,6 +169,8 @@ _NEWS: Mapping[Event, Callable[[Entry], dict[str, Any]]] = {
         "wire_state": entry.wire_state,
     },
     Event.GONE: lambda entry: {"is_gone": True, "reason": entry.reason},
+    Event.FOUND: lambda entry: {"is_gone": False, "reason": None},
+    Event.REPLACED: lambda entry: {"batch_id": entry.batch_id, "batch_at": entry.at},
     Event.DONE: lambda entry: {"wire_state": entry.wire_state, "ids": entry.ids or {}},
     Event.SAVED: _saved,
     Event.IMPORTED: lambda entry: {"batch_id": entry.batch_id, "batch_at": entry.at, **_saved(entry)},
@@ -189,9 +197,7 @@ def _money_of(attempt: Attempt, part: PartRecord) -> Money:
     )
 
 
-LATER = frozenset(
-    {Event.UPLOADED, Event.RECEIPT, Event.LOST, Event.DONE, Event.REJECTED, Event.GONE, Event.SAVED, Event.RETRY, Event.SETTLED, "refetched"}
-)
+LATER = frozenset({*EVENTS, "refetched", "duplicate"} - {Event.INTENT, Event.IMPORTED})
 """Found out again by asking the provider or reading the files, at no cost: 4,000 parts would otherwise wait for 24,000 fsyncs. A receipt is among
 them because nothing is sent between it and the next fsync, and its intent, which is fsynced, leads back to the batch."""
 REPAIR = "run `batchtrial repair --run_id RUN` to set the damaged file aside and rebuild what can be rebuilt"
@@ -199,13 +205,20 @@ TORN = "torn"
 """A note: the last line was torn after it had been on the disk, so it may have been the intent of a part that seems to wait."""
 REFETCHED = "refetched"
 """A result file was lost here and fetched again with other bytes; no step in the part's life, only a new fingerprint."""
+DUPLICATE = "duplicate"
+"""A second batch for one attempt; no step in the part's life, but it may have cost something."""
+OPENED = "opened"
+SESSION = "session"
+"""A note: a process began to ask the provider; where it ran, and what the wire told of the account."""
+OF_PARTS = frozenset({*EVENTS, REFETCHED, DUPLICATE})
+"""Events that are folded into a part's record."""
 
 
 def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
     """State of every part that the ledger names. Raises IllegalTransition, naming the line, when they contradict the table."""
     lines: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.part is not None and (entry.event in EVENTS or entry.event == REFETCHED):
+        if entry.part is not None and entry.event in OF_PARTS:
             lines.setdefault(entry.part, []).append(entry)
     return {part: PartRecord(part=part).after(own) for part, own in lines.items()}
 
@@ -248,6 +261,7 @@ class Ledger:
         self._money = money(self.parts.values())
         self.run_nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None)
         self.notes = [e for e in got.entries if e.part is None]
+        self.is_begun_here = False  # this very process wrote the first line, so nobody can have sent anything yet
         self._n_marked = marked(path)
         self._file = path.open("ab", buffering=0)
         self._is_dirty = False
@@ -256,6 +270,11 @@ class Ledger:
         os.fsync(self._file.fileno())  # lines of a process that was killed may not be on the disk yet
         fsync_folder(path.parent)
         self._mark()
+
+    @property
+    def last_session(self) -> Entry | None:
+        """The note of the last process that asked the provider."""
+        return next((note for note in reversed(self.notes) if note.event == SESSION), None)
 
     @property
     def is_doubtful(self) -> bool:
@@ -269,7 +288,7 @@ class Ledger:
     def append(self, event: str, part: str | None = None, **fields: Any) -> Entry:
         """Write one line; the fold changes only after that. Raises IllegalTransition before anything is written."""
         entry = Entry.of(seq=self.n_lines + 1, at=self._clock().astimezone(UTC), event=event, part=part, **fields)
-        after = self.part(part).with_entry(entry) if part is not None and (event in EVENTS or event == REFETCHED) else None
+        after = self.part(part).with_entry(entry) if part is not None and event in OF_PARTS else None
         line = encode(entry)
         self._hook(f"ledger:{event}:before")
         start = self._file.seek(0, os.SEEK_END)
@@ -293,6 +312,7 @@ class Ledger:
         else:
             self.notes.append(entry)
             self.run_nonce = self.run_nonce or entry.run_nonce
+            self.is_begun_here |= event == OPENED
         self._hook(f"ledger:{event}:after")
         return entry
 

@@ -32,6 +32,8 @@ class Event(StrEnum):
     GONE = "gone"  # the provider no longer has the batch or its files
     SAVED = "saved"
     RETRY = "retry"  # some rows go into a new attempt
+    FOUND = "found"  # what was declared gone is there after all, or somebody has brought it
+    REPLACED = "replaced"  # a copy of the run had made an older batch for the same attempt: that one counts
     IMPORTED = "imported"  # taken over from a finished run: paid for there
     SETTLED = "settled"
 
@@ -56,6 +58,9 @@ NEXT: Mapping[tuple[PartState, Event], PartState] = {
     (S.DOWNLOADED, E.IMPORTED): S.DOWNLOADED,
     (S.DOWNLOADED, E.RETRY): S.PENDING,
     (S.FAILED, E.RETRY): S.PENDING,
+    (S.FAILED, E.FOUND): S.SUBMITTED,
+    (S.SETTLED, E.FOUND): S.SUBMITTED,
+    (S.SUBMITTED, E.REPLACED): S.SUBMITTED,
     (S.DOWNLOADED, E.SETTLED): S.SETTLED,
     (S.FAILED, E.SETTLED): S.SETTLED,
 }

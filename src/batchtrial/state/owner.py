@@ -7,6 +7,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from batchtrial.keys import digest
 from batchtrial.state.store import LockInfo, read_lock
 
 SLACK = timedelta(seconds=10)
@@ -38,6 +39,23 @@ def may_be_open(lock_info: Path) -> bool:
         return is_alive(read_lock(lock_info)) is not False
     except OSError:
         return False
+
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def place_of(root: Path, ledger: Path, salt: str) -> dict[str, str]:
+    """Where this process works on a run: host, folder, the ledger's place on its disk, and the machine's start; all but the host as digests.
+
+    A copied folder differs in `folder`, one put back from a backup in `disk`, and a cloned machine in `boot`.
+    """
+    status = ledger.stat()
+    try:
+        boot = BOOT_ID.read_text().strip()
+    except OSError:
+        boot = ""
+    told = {"folder": str(root.resolve()), "disk": f"{status.st_dev}:{status.st_ino}", "boot": boot}
+    return {"host": socket.gethostname()} | {name: digest((salt, name, value), 12) for name, value in told.items()}
 
 
 def _process(pid: int, proc: Path = Path("/proc")) -> tuple[str, datetime | None]:

@@ -168,7 +168,7 @@ class _Mender:
     def replay(self, survivors: Sequence[Entry]) -> None:
         for entry in survivors:
             if entry.event not in EVENTS and entry.event != REFETCHED:
-                self.out.append(entry)  # a note about the part
+                self.out.append(entry)  # a note about the part, or a duplicate of it
             elif self._bridge_to(entry):
                 self._take(entry)
         self._extend()
@@ -182,6 +182,8 @@ class _Mender:
         if entry.event == REFETCHED:
             return any(attempt.number == entry.attempt for attempt in self.part.attempts)
         event = EVENTS[entry.event]
+        if event is Event.FOUND and self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
+            return False  # the line that declared it gone is lost, so it need not be found
         start = len(self.out)
         n_retries = max(0, (entry.attempt or 0) - self._working_on()) if event is Event.INTENT else 0
         fewest = fewest_before(event, self.part.state, n_retries, is_imported=self.part.part in self._evidence.imported)

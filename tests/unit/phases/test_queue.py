@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.rig import Rig, once
 
-from batchtrial.errors import ConfigError, PhaseFailed, ProviderError, Stopped
+from batchtrial.errors import ConfigError, PhaseFailed, ProviderError, StateError, Stopped
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import BatchState, Intent, Limits
 from batchtrial.run.options import Options
@@ -139,7 +139,7 @@ def test_of_two_batches_with_one_token_the_older_is_kept_the_younger_cancelled_a
     assert rig.memory.batches["batch-2"].is_cancelled
     assert rig.is_paid_once()
     assert [entry.batch_id for entry in rig.entries() if entry.event == "duplicate"] == ["batch-2"]
-    assert any("found twice" in note and "batch-2 cancelled" in note for note in rig.notes)
+    assert any("sent twice" in note and "batch-2 is cancelled" in note for note in rig.notes)
     assert rig.parts()[rig.names()[0]].attempts[0].batch_id == "batch-1"
 
 
@@ -298,7 +298,7 @@ def test_rows_of_a_batch_that_is_gone_are_missing_and_their_reserve_stays_unknow
 def test_paid_batches_are_not_given_up_because_another_accounts_key_does_not_see_them(rig: Rig) -> None:
     rig.run(to_step="submit")
     mine, rig.memory.batches = rig.memory.batches, {}
-    with pytest.raises(PhaseFailed, match="knows no batch of this run"):
+    with pytest.raises(StateError, match="knows no batch of this run"):
         rig.run()
     assert "gone" not in rig.events()
     rig.memory.batches = mine | rig.memory.batches
@@ -311,7 +311,7 @@ def test_no_flag_makes_the_queue_itself_give_up_what_may_be_paid(rig: Rig, optio
     rig.settings["max_concurrent_jobs"] = 10
     rig.run(to_step="submit")
     rig.memory.batches = {}
-    with pytest.raises(PhaseFailed, match="knows no batch of this run"):
+    with pytest.raises(StateError, match="knows no batch of this run"):
         rig.run(options=options)
     assert "gone" not in rig.events()
 

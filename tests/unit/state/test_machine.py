@@ -40,8 +40,9 @@ def test_every_state_is_reached_and_every_state_can_end() -> None:
     assert all(S.SETTLED in reachable(state) for state in PartState)
 
 
-def test_a_settled_part_stays_settled() -> None:
-    assert [event for state, event in NEXT if state is S.SETTLED] == []
+def test_a_settled_part_is_opened_by_what_was_gone_and_is_found_and_by_nothing_else() -> None:
+    assert [event for state, event in NEXT if state is S.SETTLED] == [E.FOUND]
+    assert {after for (state, event), after in NEXT.items() if event is E.FOUND} == {S.SUBMITTED}
 
 
 def test_an_intent_is_written_only_when_nothing_is_owed() -> None:
@@ -72,7 +73,7 @@ def test_the_diagram_is_the_table() -> None:
         (PartState.SUBMITTING, Event.SETTLED, 0, 1),
         (PartState.PENDING, Event.INTENT, 2, 6),
         (PartState.PENDING, Event.SAVED, 0, 3),
-        (PartState.SETTLED, Event.INTENT, 0, 0),  # no way leads there
+        (PartState.SETTLED, Event.INTENT, 0, 3),  # found, refused, and tried again
     ],
 )
 def test_the_fewest_events_between_are_counted(state: PartState, event: Event, n_retries: int, fewest: int) -> None:
