@@ -51,7 +51,8 @@ class Batch:
     ends_as: BatchState
     is_gone: bool = False
     is_cancelled: bool = False
-    hidden_for: int = 0  # listings that do not show it yet
+    hidden_for: int = 0  # looks for its token that do not show it yet
+    unlisted_for: int = 0  # listings that do not
 
 
 @dataclass(slots=True)
@@ -127,7 +128,9 @@ class Memory:
         words = [(one, self.answer(one, number)) for one in rows]
         lines = tuple(json.dumps({"custom_id": one, "is": word}).encode() + b"\n" for one, word in words if word)
         ends_as = self.ends.popleft() if self.ends else BatchState.COMPLETED
-        batch = Batch(f"batch-{number}", intent.token, rows, self.clock.now(), lines, ends_as, hidden_for=self.hide_new_for)
+        batch = Batch(
+            f"batch-{number}", intent.token, rows, self.clock.now(), lines, ends_as, hidden_for=self.hide_new_for, unlisted_for=self.hide_new_for
+        )
         self.batches[batch.id] = batch
         self.most_open = max(self.most_open, sum(not self._has_ended(one) for one in self.batches.values()))
         return batch
@@ -188,8 +191,8 @@ class Memory:
         self.calls.append("list")
         found: dict[str, list[str]] = {}
         for batch in self.batches.values():
-            if batch.hidden_for > 0:
-                batch.hidden_for -= 1
+            if batch.unlisted_for > 0:
+                batch.unlisted_for -= 1
             elif batch.token in wanted:
                 found.setdefault(batch.token, []).append(batch.id)
         return Sightings(by_token={token: tuple(ids) for token, ids in found.items()})

@@ -33,6 +33,14 @@ FORWARD: Mapping[PartState, Event] = {
 """The way from an attempt to the next one when all goes well: what a lost line most likely said."""
 
 
+BEFORE_FOUND: Mapping[PartState, Event] = {
+    PartState.SUBMITTED: Event.GONE,
+    PartState.COMPLETED: Event.GONE,
+    PartState.DOWNLOADED: Event.SETTLED,
+}
+"""What must have been said before a part could be found again."""
+
+
 def folder_of(part: str) -> PurePosixPath:
     """Where the part's results lie, relative to the run, told from its name alone. Raises ValueError for a name that is none of ours."""
     match = PART.fullmatch(part)
@@ -182,18 +190,20 @@ class _Mender:
         if entry.event == REFETCHED:
             return any(attempt.number == entry.attempt for attempt in self.part.attempts)
         event = EVENTS[entry.event]
-        if event is Event.FOUND and self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
-            return False  # the line that declared it gone is lost, so it need not be found
         start = len(self.out)
         n_retries = max(0, (entry.attempt or 0) - self._working_on()) if event is Event.INTENT else 0
         fewest = fewest_before(event, self.part.state, n_retries, is_imported=self.part.part in self._evidence.imported)
-        for _ in range(2 * len(FORWARD)):
+        for _ in range(3 * len(FORWARD)):
             if (self.part.state, event) in NEXT and not self._is_too_early(event, entry):
                 self.filled += len(self.out) - start
                 self.explained += fewest
                 return True
             if event is Event.INTENT and self.part.state is PartState.SUBMITTING and self._current() == entry.attempt:
                 self._fill(Event.LOST)
+            elif self.part.state is PartState.SETTLED:
+                self._fill(Event.FOUND)  # nothing else leads away from there
+            elif event is Event.FOUND and self.part.state in BEFORE_FOUND:
+                self._fill(BEFORE_FOUND[self.part.state])
             elif self.part.state in FORWARD:
                 self._fill(self._next_event())
             else:
