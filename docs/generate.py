@@ -325,6 +325,11 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
     ),
     ("TRIAL/results/account.json", "parse", "the five outcome counts, states of answers, reasons of failures, and samples of odd lines"),
     ("TRIAL/results/per_item_scores.csv", "score", "one row per item, condition and temperature; `lost_to` says why samples were lost"),
+    (
+        "TRIAL/results/scoring.json",
+        "score",
+        "metrics of your own with the sha256 of their code, what they failed on, answers that are not mainly English",
+    ),
     ("TRIAL/results/significance.json", "stats", "every test with family, raw and adjusted p, interval, method, warnings"),
     ("TRIAL/results/costs.json", "costs", "tokens and dollars per arm, with source and date of the prices"),
     *(

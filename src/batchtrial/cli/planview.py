@@ -16,6 +16,7 @@ from batchtrial.phases.controls import taken_over
 from batchtrial.phases.coverage import ToBuy, coverage
 from batchtrial.phases.endpoints import check_endpoints
 from batchtrial.phases.money import price_for
+from batchtrial.phases.own_metrics import try_metrics
 from batchtrial.phases.plan_words import plan_lines
 from batchtrial.prices import cost_usd
 from batchtrial.providers.base import Provider
@@ -50,6 +51,7 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
         chosen = prepare.Prepared(items=kept, sources=view.prepared.sources, whole=kept if config.limit_items is None else None)
     else:
         chosen = prepare.choose(config)
+    try_metrics(config, chosen, chosen.items)
     for note in prepare.notes(chosen.sources):
         yield f"  data     {note}"
     check_endpoints(config, chosen.whole, chosen.sources)

@@ -311,6 +311,9 @@ class Config(Model):
     pricing: Pricing = Field(Pricing(), description="Price overrides.")
     unsupported: Unsupported = Field(Unsupported(), description="The unsupported-answer heuristic.")
     metrics: tuple[str, ...] = Field((), description="Further metrics, as `package.module:function`.")
+    metric_errors: Literal["stop", "lost"] = Field(
+        "stop", description="When a metric of your own fails on an answer: stop and name it, or count that answer as lost to the metric and go on."
+    )
     answers: Answers = Field(Answers(), description="Reading answers.")
     stats: StatsConfig = Field(StatsConfig(), description="The analysis plan.")
     optional: OptionalAnalyses = Field(OptionalAnalyses(), description="Optional analyses.")

@@ -51,7 +51,7 @@ class Paired:
     """Scores of the same items in both arms, NaN where an arm has none; clusters: one label per item, None when items stand alone.
 
     samples: completions asked for behind each score, per arm. lost: share of them that never came, per arm and item; None where none is known
-    beyond the scores that are missing.
+    beyond the scores that are missing. is_number: declared to be a count or a grade, so that no share even where it looks like one.
     """
 
     treatment: Floats
@@ -61,13 +61,14 @@ class Paired:
     samples_control: int = 1
     lost_treatment: Floats | None = None
     lost_control: Floats | None = None
+    is_number: bool = False
 
     @property
     def is_share(self) -> bool:
         """Every score is a share of right samples: 0 or 1 with one sample, else m of k where k samples came, which may be fewer than were asked."""
         seen = np.unique(np.concatenate([self.treatment, self.control]))
         seen = seen[~np.isnan(seen)]
-        if seen.size and (seen[0] < 0.0 or seen[-1] > 1.0):
+        if self.is_number or (seen.size and (seen[0] < 0.0 or seen[-1] > 1.0)):
             return False
         fits = np.zeros(seen.size, dtype=np.bool_)
         for k in range(1, max(self.samples_treatment, self.samples_control) + 1):

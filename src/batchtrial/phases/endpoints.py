@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from batchtrial.config.model import Config, Endpoint
-from batchtrial.errors import ConfigError, RunnerError
+from batchtrial.errors import ConfigError
 from batchtrial.phases.measures import KINDS, LABELS, MEASURES
 from batchtrial.records import Item
 from batchtrial.scoring import Scorer, scorer_for
@@ -110,12 +110,7 @@ def _numbers(config: Config, metric: str, item: Item) -> set[str] | None:
     scorer = scorer_for(metric, further=config.metrics, folders=(".",))
     if not scorer.needs_items:
         return None
-    try:
-        return _given(scorer, item)
-    except RunnerError:
-        raise
-    except Exception:  # noqa: BLE001 - a metric of one's own may raise anything; what it gives is then found out when answers are scored
-        return {"f1", *_functions(config, metric)}
+    return _given(scorer, item)
 
 
 def _given(scorer: Scorer, item: Item) -> set[str]:
@@ -123,9 +118,4 @@ def _given(scorer: Scorer, item: Item) -> set[str]:
     names = set(scorer.score(scorer.prepare_gold(item), text).custom)
     if scorer.main is None:
         return names | {"f1"}
-    returned = scorer.main[1](item, text)
-    return names | ({"f1"} if isinstance(returned, Mapping) and "f1" in returned else set())
-
-
-def _functions(config: Config, metric: str) -> set[str]:
-    return {path.rpartition(":")[2] for path in (*config.metrics, metric) if ":" in path}
+    return names | ({"f1"} & scorer.main.names)

@@ -20,6 +20,7 @@ from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.endpoints import check_endpoints
 from batchtrial.phases.items import encode_item, place
+from batchtrial.phases.own_metrics import try_metrics
 from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import METRICS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
@@ -190,6 +191,7 @@ def run(work: Work) -> None:
     _check_same(work.view, chosen)
     if not was_sent(work.view):
         check_endpoints(work.config, chosen.whole, chosen.sources)
+    try_metrics(work.config, chosen, chosen.items)
     made_from = inputs(work.config, work.view.stamps)
     files = {book: _publish(work, book, chosen) for book in BOOKS}
     manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)

@@ -23,6 +23,7 @@ from batchtrial.phases.figures import BANNERS, HEADER, is_declared, read_json, r
 from batchtrial.phases.forest import Line, forest
 from batchtrial.phases.measures import KINDS, LABELS
 from batchtrial.phases.predictions import write_parquet
+from batchtrial.phases.scoring_record import read_record, remarks
 from batchtrial.phases.sink import publishing
 from batchtrial.phases.twice import bought_twice
 from batchtrial.records import Verdict
@@ -45,6 +46,8 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _results(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on})
     found += _account(account, view.config.answers.strip_thinking)
+    if said := tuple(remarks(read_record(layout))):
+        found.append(Bullets(said))
     found += example_blocks(view, trial)
     found += _costs(costs, view)
     found += _provenance(view, trial, tests, costs)
@@ -170,6 +173,8 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
     if "plan" in tests:
         rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))
     rows += [(f"answers: {name.replace('_', ' ')}", str(value)) for name, value in _recorded(view).items() if value]
+    for path, one in read_record(view.trial_layout(trial)).get("metrics", {}).items():
+        rows.append((f"metric {path}", " -> ".join([*one["changed_from"], one["sha256"]]) + f" ({', '.join(one['files'])})"))
     rows += _server(view)
     for arm in trial.arms:
         rows.append((f"{arm.stem} prompt", arm.prompt.system.sha256))

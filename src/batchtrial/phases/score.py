@@ -11,8 +11,8 @@ import gc
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, chain, compress, pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -21,72 +21,57 @@ import numpy as np
 import polars as pl
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.index import load_index
-from batchtrial.phases.measures import MEASURES, RATES, SCORE_COLUMNS
+from batchtrial.phases.measures import RATES, SCORE_COLUMNS
+from batchtrial.phases.own_metrics import check_names, metric_names, own_paths, scorers
 from batchtrial.phases.predictions import STRETCH, arms_in_order, read_stretch, schema
 from batchtrial.phases.questions import Questions
 from batchtrial.phases.rules import answer_rules
+from batchtrial.phases.scoring_record import Languages, changed, code_of, remarks, scoring_record
 from batchtrial.phases.sink import Sink, publishing
 from batchtrial.phases.told import WRONG, Told, lost_to, told, wrong
 from batchtrial.records import AnswerState, Verdict
-from batchtrial.scoring import OverlapRule, Scorer, Scores, scorer_for
+from batchtrial.scoring import Scorer, Scores
+from batchtrial.scoring.scorer import Failures
 from batchtrial.scoring.standing import AnswerRules
-from batchtrial.sources import default_metric
-from batchtrial.state.files import PreparedManifest
+from batchtrial.scoring.user_metrics import MetricFailed, contained
+from batchtrial.state.store import encode_json, write_bytes
 
 FORM: Final = 2
 STAGE: Final = "scored"
+_TRIED: Final = 100  # answers of a set on which a metric that may fail is tried for its names
 
 
-def metric_names(config: Config, prepared: PreparedManifest | None) -> dict[str, str]:
-    """Metric by set name, as the prepared manifest recorded it, else by the set's name in the config."""
-    names: dict[str, str] = {}
-    for spec in config.datasets:
-        record = prepared.sources.get(spec.name, {}) if prepared is not None else {}
-        metric = spec.metric or record.get("metric") or default_metric(spec.name, spec.format, spec.kind or "open")
-        for name in record.get("sets", {spec.name: None}):
-            names[name] = metric
-    return names
+def user_names(by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Questions, predictions: Path, *, may_fail: bool) -> tuple[str, ...]:
+    """Names of the numbers that the user's metrics give, found out by scoring an answer of each set. Raises ConfigError.
 
-
-def scorers(config: Config, prepared: PreparedManifest | None) -> dict[str, Scorer]:
-    """Scorer by set name. Raises ConfigError for a metric that is not there."""
-    rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
-    made: dict[str, Scorer] = {}
-    found = {}
-    for name, metric in metric_names(config, prepared).items():
-        if metric not in made:
-            made[metric] = scorer_for(metric, further=config.metrics, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases)
-        found[name] = made[metric]
-    return found
-
-
-def user_names(by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Questions, predictions: Path) -> tuple[str, ...]:
-    """Names of the numbers that the user's metrics give, found out by scoring one answer of each set. Raises ConfigError."""
-    names: set[str] = set()
+    may_fail: a metric may fail on some answers, so that the next ones are tried.
+    """
     for name, scorer in by_set.items():
         if not scorer.needs_items:
             continue
-        one = (
+        some = (
             pl.scan_csv(predictions, schema=schema())
             .filter(pl.col("dataset") == name, pl.col("answer_state") == AnswerState.COMPLETE.value)
-            .head(1)
+            .head(_TRIED if may_fail else 1)
             .collect()
         )
-        if one.height:
-            item_id, text = one["item_id"][0], one["response_text"][0]
+        for item_id, text in some.select("item_id", "response_text").iter_rows():
             place = index.select(((pl.col("dataset") == name) & (pl.col("item_id") == item_id)).arg_true().first()).item()
             item = questions.read(place, place + 1)[0]
-            names |= set(scorer.score(scorer.prepare_gold(item), text or "").custom)
-    clash = sorted(names & {*SCORE_COLUMNS, *MEASURES})
-    if clash:
-        raise ConfigError(
-            f"a metric of yours returns {clash[0]!r}, which is a name of batchtrial's own", where="metrics", hint="give it another name"
-        )
-    return tuple(sorted(names))
+            with contained():
+                for metric in scorer.own:
+                    with suppress(*((MetricFailed,) if may_fail else ())):
+                        metric(item, text or "")
+            if all(metric.names for metric in scorer.own):
+                break
+        check_names(scorer)
+    own = {
+        name for scorer in by_set.values() for metric in scorer.own for name in metric.names if metric is not scorer.main or name not in ("em", "f1")
+    }
+    return tuple(sorted(own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +85,7 @@ class Desk:
     rules: AnswerRules
     predictions: Path
     arms: tuple[tuple[Arm, tuple[int, ...]], ...]  # with the bytes of predictions.csv between which the rows of each stretch of items stand
+    languages: Languages
 
     def rows(self, stretch: int) -> pl.DataFrame:
         """per_item_scores rows of a stretch of items: item by item, each with its arms in order."""
@@ -133,6 +119,8 @@ class Desk:
 
     def _scores(self, begin: int, datasets: pl.Series, texts: Sequence[Sequence[str | None]]) -> list[Scores]:
         """Scores of every arm's answers to the items from `begin` on, in their order; of all arms together, since a scorer likes many at once."""
+        for (arm, _), own in zip(self.arms, texts, strict=True):
+            self.languages.add(arm.stem, own)
         answers = list(chain.from_iterable(texts))
         arm_begins = [0, *accumulate(map(len, texts))]
         k = [arm.samples for arm, _ in self.arms]
@@ -216,14 +204,19 @@ class Score:
             return None
         config = view.config
         names = metric_names(config, view.prepared)
+        own = code_of(config, view.trial_layout(trial))
         given = [FORM, parsed, view.prepared.sha256, view.build.index.sha256, names, config.metrics, config.unsupported.model_dump()]
         given.append(asdict(answer_rules(config)))
         if config.answers.abstention_phrases:  # what earlier versions scored without it is still as asked for
             given.append(config.answers.abstention_phrases)
+        if own:
+            given.append([own, config.metric_errors])
         return digest_of(given)
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
-        return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="parse")
+        found = view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="parse")
+        edited = changed(view.config, view.trial_layout(trial)) if found.status == "stale" else ""
+        return replace(found, reason=f"{trial.slug}: {edited}") if edited else found
 
     def verdict(self, view: View) -> Verdict:
         return over_trials(self, view)
@@ -253,20 +246,45 @@ def cycles_collected_by_hand() -> Iterator[None]:
 
 
 def _run_trial(work: Work, trial: Trial, inputs: str, index: pl.DataFrame, questions: Questions) -> None:
-    layout = work.view.trial_layout(trial)
-    by_set = scorers(work.config, work.view.prepared)
-    desk = Desk(
-        index=index,
-        questions=questions,
-        scorer_by_set=by_set,
-        user=user_names(by_set, index, questions, layout.predictions),
-        rules=answer_rules(work.config),
-        predictions=layout.predictions,
-        arms=stretches(trial, json.loads(layout.account.read_bytes())["predictions"]),
-    )
-    with work.progress.task(f"score {trial.slug}", index.height) as step, publishing(work, layout.scores) as out:
-        _write(desk, out, work, step)
-    work.publish(trial, STAGE, inputs, [layout.scores])
+    layout, config = work.view.trial_layout(trial), work.config
+    edited = changed(config, layout)
+    if edited:
+        work.progress.note(f"note: {edited}; {trial.slug} is scored again")
+    failures = Failures() if config.metric_errors == "lost" else None
+    with ExitStack() as tasks:
+        by_set = scorers(config, work.view.prepared, failures=failures, watch=_watch(work, trial, index.height, tasks))
+        desk = Desk(
+            index=index,
+            questions=questions,
+            scorer_by_set=by_set,
+            user=user_names(by_set, index, questions, layout.predictions, may_fail=failures is not None),
+            rules=answer_rules(config),
+            predictions=layout.predictions,
+            arms=stretches(trial, json.loads(layout.account.read_bytes())["predictions"]),
+            languages=Languages(),
+        )
+        with work.progress.task(f"score {trial.slug}", index.height) as step, publishing(work, layout.scores) as out:
+            _write(desk, out, work, step)
+    record = scoring_record(config, layout, by_set, failures, desk.languages)
+    write_bytes(layout.scoring, encode_json(record), hook=work.hook)
+    for line in remarks(record):
+        work.progress.note(f"note: {trial.slug}: {line}")
+    work.publish(trial, STAGE, inputs, [layout.scores, layout.scoring])
+
+
+def _watch(work: Work, trial: Trial, n_items: int, tasks: ExitStack) -> Callable[[], None] | None:
+    """What is called before each call of a user's metric: tells how far it is, and looks for a stop. None when there is no such metric."""
+    own = own_paths(work.config)
+    if not own:
+        return None
+    n_calls = n_items * sum(arm.samples for arm in arms_in_order(trial)) * len(own)
+    step = tasks.enter_context(work.progress.task(f"{', '.join(own)} on {trial.slug}", n_calls))
+
+    def watch() -> None:
+        work.stop.check()
+        step(1)
+
+    return watch
 
 
 def stretches(trial: Trial, record: Mapping[str, Any]) -> tuple[tuple[Arm, tuple[int, ...]], ...]:

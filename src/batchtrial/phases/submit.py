@@ -8,6 +8,8 @@ from __future__ import annotations
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.controls import import_controls
 from batchtrial.phases.coverage import check_budget
+from batchtrial.phases.items import load_prepared
+from batchtrial.phases.own_metrics import own_paths, try_metrics
 from batchtrial.phases.queue import Queue
 from batchtrial.phases.refetch import fetch_again
 from batchtrial.records import Verdict
@@ -37,6 +39,8 @@ def _was_sent(view: View, part: str) -> bool:
 
 def run(work: Work) -> None:
     """Send. Raises Stopped, ProviderError, PhaseFailed."""
+    if own_paths(work.config):
+        try_metrics(work.config, work.view.prepared, load_prepared(work.layout))
     import_controls(work)
     queue = Queue(work)
     check_budget(work, queue.purse)

@@ -19,6 +19,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Floats, Paired
 from batchtrial.phases.measures import KINDS, LABELS, Kind
+from batchtrial.phases.scoring_record import read_record
 
 Places = NDArray[np.int64]
 COLUMNS: Final[dict[str, str]] = {
@@ -70,6 +71,7 @@ class Table:
     """Scores of one temperature, one place per item in the order of the items' keys.
 
     scores: column -> (control, treatment), each shape (n_items,), NaN where an arm has none. datasets: place in `dataset_names` per item.
+    scales: what metrics of the user's own declare their numbers to be: share, count, grade.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     """
 
@@ -81,6 +83,7 @@ class Table:
     clusters: NDArray[np.int64] | None
     samples: int
     metrics: tuple[str, ...]
+    scales: Mapping[str, str]
 
     @property
     def n_items(self) -> int:
@@ -103,7 +106,9 @@ class Table:
 
     def is_share(self, metric: str) -> bool:
         """Whether the metric lies between 0 and 1, so that differences are percentage points; a metric of the user's own need not."""
-        found = self.column(metric)
+        found, declared = self.column(metric), self.scales.get(metric)
+        if declared is not None:
+            return declared == "share"
         return found is None or all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in found)
 
     def members(self, kind: Kind, dataset: str | None = None) -> NDArray[np.bool_] | None:
@@ -141,7 +146,14 @@ class Table:
             return None
         if clusters is not None and int(np.bincount(clusters).max()) == 1:
             clusters = None
-        return Paired(treatment=treatment, control=control, clusters=clusters, samples_treatment=self.samples, samples_control=self.samples)
+        return Paired(
+            treatment=treatment,
+            control=control,
+            clusters=clusters,
+            samples_treatment=self.samples,
+            samples_control=self.samples,
+            is_number=self.scales.get(cell.metric) in ("count", "grade"),
+        )
 
 
 def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> dict[float, Table]:
@@ -154,7 +166,7 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
     arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}
     if not all(mask.any() for mask in arms.values()):
         return {}
-    return {temp: _table(view, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
+    return {temp: _table(view, trial, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
 
 
 def metric_columns(path: Path) -> list[str]:
@@ -164,7 +176,7 @@ def metric_columns(path: Path) -> list[str]:
 
 
 def _table(
-    view: View, temp: float, frame: pl.DataFrame, arms: Mapping[str, NDArray[np.bool_]], is_here: NDArray[np.bool_], columns: list[str]
+    view: View, trial: Trial, temp: float, frame: pl.DataFrame, arms: Mapping[str, NDArray[np.bool_]], is_here: NDArray[np.bool_], columns: list[str]
 ) -> Table:
     control, treatment = (np.flatnonzero(arms[name] & is_here) for name in ("control", "treatment"))
     control, treatment = _aligned(frame["item_key"], control, treatment)
@@ -178,6 +190,7 @@ def _table(
         values = np.append(frame[name].fill_null(float("nan")).to_numpy(), float("nan"))
         scores[name] = (values[control], values[treatment])
     names = {column: metric for metric, column in COLUMNS.items()}
+    record = read_record(view.trial_layout(trial))
     defined = [c for c in columns if c not in NOT_METRICS and not c.endswith("_std") and not all(np.isnan(arm).all() for arm in scores[c])]
     return Table(
         keys=facts["item_key"],
@@ -187,7 +200,8 @@ def _table(
         dataset_names=dataset_names,
         clusters=_clusters(facts) if view.config.stats.clusters == "auto" else None,
         samples=view.config.samples_for(temp),
-        metrics=tuple(names.get(column, column) for column in defined),
+        metrics=tuple(names.get(column, column) for column in defined if not (column == "f1" and record.get("f1_is_em"))),
+        scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
     )
 
 

@@ -12,23 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, compress, groupby
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchtrial.errors import ConfigError
 from batchtrial.records import Item
-from batchtrial.scoring.match import MISS, EmF1, Golds, Metric
+from batchtrial.scoring.match import MISS, Golds, Metric
 from batchtrial.scoring.own_phrases import OwnPhrases
 from batchtrial.scoring.unsupported import OverlapRule, all_overlaps
+from batchtrial.scoring.user_metrics import MetricFailed, UserMetric, contained
 
 _CHARS_AT_ONCE = 1 << 22
+_SAMPLES = 3  # failures of each metric that are kept in words
 
 Numbers = NDArray[np.float64]
-
-CustomMetric = Callable[[Item, str], Mapping[str, float] | float]
-"""A user's metric: item and answer in, one number or named numbers out."""
 
 
 class ItemScore(NamedTuple):
@@ -108,19 +107,27 @@ class Scorer:
     """Scores answers by one metric, and by a user's further ones.
 
     main: a user's metric that decides em and f1 in place of `metric`; further: others, whose numbers only go to `custom`.
-    Both by name, with their function. phrases: further abstentions.
+    phrases: further abstentions. failures: counts what users' metrics could not score, which then is lost; None: such a failure is raised.
+    watch: called before each call of a user's metric, and may raise.
     """
 
     metric: Metric
     rule: OverlapRule = field(default_factory=OverlapRule)
-    main: tuple[str, CustomMetric] | None = None
-    further: tuple[tuple[str, CustomMetric], ...] = ()
+    main: UserMetric | None = None
+    further: tuple[UserMetric, ...] = ()
     phrases: OwnPhrases = field(default_factory=OwnPhrases)
+    failures: Failures | None = None
+    watch: Callable[[], None] | None = None
 
     @property
     def name(self) -> str:
         """The metric's name, as the config has it."""
-        return self.main[0] if self.main else self.metric.name
+        return self.main.path if self.main else self.metric.name
+
+    @property
+    def own(self) -> tuple[UserMetric, ...]:
+        """The user's metrics, the main one first."""
+        return (self.main, *self.further) if self.main else self.further
 
     @property
     def needs_items(self) -> bool:
@@ -164,7 +171,8 @@ class Scorer:
     def _matches(self, golds: Sequence[Gold], texts: Sequence[str], custom: Sequence[dict[str, float]]) -> Numbers:
         """EM and F1 before the rules on abstaining, shape (2, n); fills `custom`, which is empty without a user's metric."""
         if custom:
-            found = [self._by_user(*one) for one in zip(golds, texts, custom, strict=True)]
+            with contained():
+                found: Sequence[tuple[float, float]] = [self._by_user(*one) for one in zip(golds, texts, custom, strict=True)]
             is_matched = np.ones(len(texts), dtype=np.bool_)
         else:
             found = self.metric.match_all([(gold.golds, text) for gold, text in zip(golds, texts, strict=True) if gold.golds is not None])
@@ -187,38 +195,59 @@ class Scorer:
         em, f1 = np.where(is_unanswerable, abstained, np.where(abstained, 0, matches))
         false_answer = np.where(is_unanswerable, ~abstained, np.nan)
         unsupported = np.where(is_open, shares < self.rule.threshold, np.nan)
-        return np.stack((em, f1, abstained, false_answer, unsupported, shares))
+        numbers = np.stack((em, f1, abstained, false_answer, unsupported, shares))
+        numbers[:, np.isnan(matches[0])] = np.nan  # what the metric could not score is lost, not wrong
+        return numbers
 
-    def _by_user(self, gold: Gold, text: str, custom: dict[str, float]) -> EmF1:
-        """EM and F1 before the rules on abstaining; fills `custom`."""
+    def _by_user(self, gold: Gold, text: str, custom: dict[str, float]) -> tuple[float, float]:
+        """EM and F1 before the rules on abstaining, LOST where the metric failed; fills `custom`."""
         item = gold.item
         if item is None:
             raise ValueError("a gold of a scorer without metrics of a user's own")
-        for name, function in self.further:
-            custom.update(_numbers(name, function(item, text)))
+        for metric in self.further:
+            custom.update(self._called(metric, item, text) or {})
         if self.main is None:
             return MISS if gold.golds is None else self.metric.match(gold.golds, text)
-        name, function = self.main
-        numbers = _numbers(name, function(item, text))
+        numbers = self._called(self.main, item, text)
+        if numbers is None:
+            return LOST
         em = numbers.pop("em", None)
         f1 = numbers.pop("f1", em)
         custom.update(numbers)
         if em not in (0, 1) or f1 is None or not 0 <= f1 <= 1:
             raise ConfigError(
-                f"the metric {name} returned em = {em!r} and f1 = {f1!r}",
+                f"the metric {self.main.path} returned em = {em!r} and f1 = {f1!r}",
                 where=f"item {item.key}",
-                hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1',
+                hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1; a grade or a count belongs under `metrics`',
             )
-        return int(em), float(f1)
+        return em, float(f1)
+
+    def _called(self, metric: UserMetric, item: Item, text: str) -> dict[str, float] | None:
+        """The metric's numbers; None when it could not score the answer, and that is counted."""
+        if self.watch is not None:
+            self.watch()
+        try:
+            return metric(item, text)
+        except MetricFailed as failed:
+            if self.failures is None:
+                raise
+            self.failures.add(failed)
+            return None
 
 
-def _numbers(name: str, returned: Mapping[str, float] | float) -> dict[str, float]:
-    """Named finite numbers; a single one takes the function's name."""
-    named = dict(returned) if isinstance(returned, Mapping) else {name.rpartition(":")[2]: returned}
-    for key, value in named.items():
-        if not isinstance(value, bool | int | float) or not math.isfinite(value):
-            raise ConfigError(
-                f"the metric {name} returned {value!r} for {key!r}",
-                hint="return a finite number, or a mapping of names to finite numbers",
-            )
-    return {str(key): float(value) for key, value in named.items()}
+LOST: Final = (math.nan, math.nan)
+
+
+@dataclass(slots=True)
+class Failures:
+    """What users' metrics could not score: how often each failed, and the first failures in words."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, failed: MetricFailed) -> None:
+        """One more."""
+        self.counts[failed.metric] = self.counts.get(failed.metric, 0) + 1
+        kept = self.samples.setdefault(failed.metric, [])
+        if len(kept) < _SAMPLES:
+            kept.append(f"{failed.what}, at {failed.where}")

@@ -71,6 +71,11 @@ class TrialLayout:
         return self.results / "per_item_scores.csv"
 
     @property
+    def scoring(self) -> Path:
+        """What scored: the user's metrics and their code, what they failed on, and answers that are not mainly English."""
+        return self.results / "scoring.json"
+
+    @property
     def significance(self) -> Path:
         return self.results / "significance.json"
 

@@ -142,11 +142,14 @@ def test_metrics_of_the_users_own_get_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("metric", "name"), [("sometimes", "b"), ("clashing", "f1")])
 def test_a_metric_that_changes_its_names_or_takes_ours_is_refused(tmp_path: Path, metric: str, name: str) -> None:
-    with world(tmp_path, closed=closed_items(9), metrics=[f"{__name__}:{metric}"]) as w:
-        w.answer_all(right)
-        w.run(parse.phase)
-        with pytest.raises(ConfigError, match=repr(name)):
+    def whole() -> None:
+        with world(tmp_path, closed=closed_items(9), metrics=[f"{__name__}:{metric}"]) as w:
+            w.answer_all(right)
+            w.run(parse.phase)
             w.run(score.phase)
+
+    with pytest.raises(ConfigError, match=repr(name)):
+        whole()
 
 
 def test_verdicts_follow_the_inputs(tmp_path: Path) -> None:

@@ -279,16 +279,22 @@ def error_line(one: str, code: str = "internal_error", message: str = "try again
 
 @contextmanager
 def world(
-    folder: Path, *, opened: Sequence[Mapping[str, Any]] = (), closed: Sequence[Mapping[str, Any]] = (), run_id: str = "r1", **changes: Any
+    folder: Path,
+    *,
+    opened: Sequence[Mapping[str, Any]] = (),
+    closed: Sequence[Mapping[str, Any]] = (),
+    run_id: str = "r1",
+    metric: str | None = None,
+    **changes: Any,
 ) -> Iterator[World]:
-    """A run with these items prepared and its requests built."""
+    """A run with these items prepared and its requests built. metric: of every set."""
     sets = []
     for name, kind, rows in (("reading", "open", opened), ("recall", "closed", closed)):
         if rows:
             path = folder / f"{name}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            sets.append({"name": name, "source": "file", "path": str(path), "format": "jsonl", "kind": kind})
+            sets.append({"name": name, "source": "file", "path": str(path), "format": "jsonl", "kind": kind, "metric": metric})
     chosen = config(sets, **changes)
     codec = FireworksProvider(FireworksSettings(account_id="test"), None)
     opening = Opening(run_id=run_id, config=chosen, is_resume=False, accept_drift=False, overrides={}, nonce=f"{run_id:0>16}")

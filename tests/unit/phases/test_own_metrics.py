@@ -1,0 +1,364 @@
+"""Metrics of a user's own: tried before anything is bought, contained when they misbehave, scored again when they are edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.unit.phases.world import Stop, World, closed_items, open_items, world
+
+from batchtrial.cli.run import main
+from batchtrial.config.expand import Arm
+from batchtrial.errors import ConfigError, Stopped
+from batchtrial.phases import costs, parse, report, score, stats, submit
+from batchtrial.phases.significance import significance
+from batchtrial.phases.tables import load_tables
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In a working directory of its own, and with a handler of interrupts in place, as in a run."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+COUNTER = iter(range(1_000_000))
+
+
+def module(text: str, name: str | None = None) -> str:
+    """A module of the user's in the working directory; its name is new."""
+    name = name or f"rules{os.getpid()}_{next(COUNTER)}"
+    Path(f"{name}.py").write_text(text)
+    return name
+
+
+def right(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    return f"answer {item_id[1:]}" if dataset == "reading" else f"thing {item_id[1:]}"
+
+
+def scored(w: World) -> pl.DataFrame:
+    w.run(parse.phase)
+    w.run(score.phase)
+    return table(w)
+
+
+def table(w: World) -> pl.DataFrame:
+    return pl.read_csv(w.layout.trial(w.trial.slug).scores, infer_schema_length=None)
+
+
+def record(w: World) -> dict[str, Any]:
+    return dict(json.loads(w.layout.trial(w.trial.slug).scoring.read_bytes()))
+
+
+# Before anything is bought
+
+BROKEN = {
+    "no such function": ("def bono(item, text): return 1.0", "bomo", "has no function 'bomo'", "bono"),
+    "fails on import": ("import nowhere_at_all", "f", "ModuleNotFoundError", ""),
+    "raises on import": ("x = 1\nraise RuntimeError('not today')", "f", "RuntimeError: not today", ""),
+    "leaves on import": ("import sys\nsys.exit(3)", "f", "SystemExit: 3", ""),
+    "no Python": ("def f(item, text) return 1", "f", "SyntaxError", ""),
+    "too few arguments": ("def f(item): return 1.0", "f", "cannot be called with an item and an answer", "def f(item, text)"),
+    "too many arguments": ("def f(item, text, more): return 1.0", "f", "cannot be called", "def f(item, text)"),
+    "keyword only": ("def f(*, item, text): return 1.0", "f", "cannot be called", "def f(item, text)"),
+    "raises": ("def f(item, text): return 1 / 0", "f", "raised ZeroDivisionError", "metric_errors"),
+    "no function at all": ("f = 3", "f", "has no function 'f'", ""),
+    "our own name": ("def f(item, text): return {'em': 1.0}", "f", "'em', which is a name of batchtrial's own", ""),
+    "unknown scale": ("def f(item, text): return 1.0\nf.scale = 'stars'", "f", "scale 'stars'", "share, count, grade"),
+}
+
+
+@pytest.mark.parametrize(("text", "function", "what", "hint"), BROKEN.values(), ids=BROKEN)
+def test_what_is_wrong_with_a_metric_is_found_before_anything_is_bought(tmp_path: Path, text: str, function: str, what: str, hint: str) -> None:
+    name = module(text)
+    with pytest.raises(ConfigError) as caught, world(tmp_path / "w", closed=closed_items(2), metrics=[f"{name}:{function}"]):
+        pytest.fail("prepared")
+    assert what in caught.value.what
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == 2
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["rules", "rules:", ":f", "rules:f.g", "../rules:f", "ru les:f"])
+def test_what_is_no_import_path_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match="no import path"), world(tmp_path / "w", closed=closed_items(1), metrics=[path]):
+        pytest.fail("prepared")
+
+
+CONFIG = """
+backend: fireworks
+model_id: accounts/fireworks/models/gpt-oss-20b
+datasets: [{name: recall, source: file, path: q.jsonl}]
+task_instructions: {open_book: p.txt, closed_book: p.txt}
+prompt_sets: {default: {control: p.txt, treatment: t.txt}}
+"""
+
+
+@pytest.mark.parametrize("where", ["metrics: ['MODULE:bomo']", "metrics: ['MODULE:f']"])
+def test_the_plan_ends_with_two_and_names_item_file_and_line(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name = module("def bono(item, text):\n    return 1.0\n\n\ndef f(item, text):\n    return {}['x']\n")
+    Path("q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in closed_items(2)))
+    Path("p.txt").write_text("Answer.")
+    Path("t.txt").write_text("Answer with care.")
+    Path("c.yaml").write_text(CONFIG + where.replace("MODULE", name))
+    assert main(["--config", "c.yaml", "--plan_only"]) == 2
+    told = capsys.readouterr().err
+    assert "has no function 'bomo'" in told or f"item recall|c0, {name}.py:6" in told
+    assert not Path("experiments").exists()
+
+
+def test_a_metric_that_was_edited_since_is_tried_again_before_the_first_part_is_sent(tmp_path: Path) -> None:
+    name = module("def f(item, text): return 1.0")
+    with world(tmp_path / "w", closed=closed_items(2), metrics=[f"{name}:f"]) as w:
+        module("def f(item, text): return None", name)
+        with pytest.raises(ConfigError, match="returned None"):
+            submit.run(w.work())
+        assert w.session.ledger.parts == {}
+
+
+def test_two_metrics_that_return_one_name_are_refused(tmp_path: Path) -> None:
+    name = module("def f(item, text): return {'x': 1.0}\ndef g(item, text): return {'x': 2.0}")
+    with pytest.raises(ConfigError, match="both return 'x'"), world(tmp_path / "w", closed=closed_items(1), metrics=[f"{name}:f", f"{name}:g"]):
+        pytest.fail("prepared")
+
+
+# While scoring
+
+FINE = "    if item.item_id != 'c3': return {'x': 1.0}\n"
+MISBEHAVES = {
+    "raises": "raise KeyError('year')",
+    "a kind of exception of its own": "class Stop(BaseException): pass\n    raise Stop('no')",
+    "leaves": "import sys; sys.exit(1)",
+    "leaves like a user": "raise KeyboardInterrupt",
+    "recursion": "f(item, text) if item.item_id == 'c3' else None",
+    "nothing": "return None",
+    "not a number": "return {'x': float('nan')}",
+    "infinite": "return {'x': float('inf')}",
+    "huge": "return {'x': 1e300}",
+    "huger": "return {'x': 10 ** 400}",
+    "text": "return {'x': 'good'}",
+    "a list": "return [1.0]",
+    "complex": "return {'x': 1j}",
+    "another name": "return {'y': 1.0}",
+    "a further name": "return {'x': 1.0, 'y': 1.0}",
+    "no name": "return {None: 1.0}",
+    "an empty mapping": "return {}",
+    "a name like a spread": "return {'x_std': 1.0}",
+    "an item that cannot be changed": "item.answers.append('z')",
+    "a repr that fails": "class Odd:\n        def __repr__(self): raise ValueError('no')\n    return {'x': Odd()}",
+}
+
+
+@pytest.mark.parametrize("body", MISBEHAVES.values(), ids=MISBEHAVES)
+def test_a_metric_that_misbehaves_is_named_with_item_file_and_line_or_loses_that_item(tmp_path: Path, body: str) -> None:
+    name = module(f"def f(item, text):\n{FINE}    {body}\n")
+    path = f"{name}:f"
+    with world(tmp_path / "w", closed=closed_items(6), metrics=[path]) as w:
+        w.answer_all(right)
+        w.run(parse.phase)
+        with pytest.raises(ConfigError) as caught:
+            w.run(score.phase)
+    assert path in caught.value.what
+    assert "item recall|c3" in caught.value.where
+    assert f"{name}.py:" in caught.value.where
+    with world(tmp_path / "v", closed=closed_items(6), metrics=[path], metric_errors="lost") as w:
+        w.answer_all(right)
+        got = scored(w)
+        assert got.filter(pl.col("x").is_null())["item_key"].unique().to_list() == ["recall|c3"]
+        assert got["em"].to_list() == [1.0] * 12
+        assert record(w)["metrics"][path]["n_failed"] == 2
+        assert any(f"{path} failed on 2 answers" in note for note in w.progress.notes)
+
+
+def test_an_answer_that_the_sets_metric_fails_on_is_lost_and_not_wrong(tmp_path: Path) -> None:
+    name = module("def f(item, text):\n    if item.item_id == 'c3': raise ValueError('odd')\n    return {'em': 1.0}\n")
+    with world(tmp_path / "w", closed=closed_items(6), metric=f"{name}:f", metric_errors="lost") as w:
+        w.answer_all(right)
+        got = scored(w).filter(condition="control")
+    lost = got.filter(item_key="recall|c3").to_dicts()[0]
+    assert (lost["em"], lost["f1"], lost["abstain_rate"], lost["n_samples"], lost["n_lost"]) == (None, None, None, 0, 1)
+    assert got["n_lost"].sum() == 1
+
+
+def test_printing_and_moving_about_harm_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = module("import os\nprint('loaded')\ndef f(item, text):\n    print('scored', item.item_id)\n    os.chdir('/')\n    return 1.0\n")
+    with world(tmp_path / "w", closed=closed_items(3), metrics=[f"{name}:f"]) as w:
+        w.answer_all(right)
+        assert scored(w)["f"].to_list() == [1.0] * 6
+    assert Path.cwd() == tmp_path
+    assert capsys.readouterr().out == ""
+
+
+def test_an_item_that_a_metric_changes_by_force_is_its_own_copy(tmp_path: Path) -> None:
+    text = (
+        "def f(item, text):\n    object.__setattr__(item, 'answers', ())\n    return 1.0\ndef g(item, text):\n    return float(len(item.answers))\n"
+    )
+    name = module(text)
+    with world(tmp_path / "w", closed=closed_items(3), metrics=[f"{name}:f", f"{name}:g"]) as w:
+        w.answer_all(right)
+        assert scored(w)["g"].to_list() == [2.0] * 6
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    name = module("import numpy as np\ndef f(item, text): return {'a': np.int64(3), 'b': np.float32(0.5), 'c': np.bool_(True), 'd': True}\n")
+    with world(tmp_path / "w", closed=closed_items(2), metrics=[f"{name}:f"]) as w:
+        w.answer_all(right)
+        got = scored(w)
+    assert [got[name].to_list()[0] for name in "abcd"] == [3.0, 0.5, 1.0, 1.0]
+
+
+def test_a_stop_is_heard_between_two_calls_and_progress_is_told(tmp_path: Path) -> None:
+    name = module("def f(item, text): return 1.0")
+    with world(tmp_path / "w", closed=closed_items(8), metrics=[f"{name}:f"]) as w:
+        w.answer_all(right)
+        w.run(parse.phase)
+        with pytest.raises(Stopped):
+            w.run(score.phase, stop=Stop(after=6))
+        w.run(score.phase)
+    steps = {label: n for label, n in w.progress.steps.items() if f"{name}:f" in label}
+    assert sum(steps.values()) >= 16
+
+
+# Grades, counts and shares
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("scale", ["", "f.scale = 'grade'", "f.scale = {'stars': 'grade'}"])
+def test_whole_numbers_are_compared_as_numbers_whatever_the_samples(tmp_path: Path, k: int, scale: str) -> None:
+    name = module(f"def f(item, text):\n    return {{'stars': 1 + (len(text) + int(item.item_id[1:])) % 5}}\n{scale}\n")
+    primary = {"metric": "stars", "goal": "superiority"}
+    with world(tmp_path / "w", closed=closed_items(40), metrics=[f"{name}:f"], samples_per_item=k, stats={"primary": primary}) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: right(arm, dataset, item_id, sample) + "!" * (sample + (arm.condition == "treatment")))
+        scored(w)
+        for phase in (stats.phase, costs.phase, report.phase):
+            w.run(phase)
+        found = significance(w.view, w.trial)
+    one = next(test for test in found["tests"] if test["metric"] == "stars")
+    assert not one["is_share"]
+    assert "counts" not in one
+
+
+@pytest.mark.parametrize("values", ["float(len(text.split()))", "float(len(text) > 3)", "float(int(item.item_id[1:]) % 2)"])
+def test_a_count_is_no_share_even_where_it_is_0_or_1(tmp_path: Path, values: str) -> None:
+    name = module(f"def f(item, text):\n    return {{'n': {values}}}\nf.scale = 'count'\n")
+    with world(tmp_path / "w", closed=closed_items(6), metrics=[f"{name}:f"], samples_per_item=3) as w:
+        w.answer_all(right)
+        scored(w)
+        table_of_scores = load_tables(w.view, w.trial)[0.0]
+        assert not table_of_scores.is_share("n")
+        assert record(w)["metrics"][f"{name}:f"]["scales"] == {"n": "count"}
+        assert next(test for test in significance(w.view, w.trial)["tests"] if test["metric"] == "n")["is_share"] is False
+
+
+@pytest.mark.parametrize(("scale", "value"), [("share", "1.5"), ("share", "-0.1"), ("count", "2.5"), ("count", "-1")])
+def test_a_number_that_is_not_what_it_is_declared_to_be_is_refused(tmp_path: Path, scale: str, value: str) -> None:
+    name = module(f"def f(item, text): return {value}\nf.scale = '{scale}'")
+    with pytest.raises(ConfigError, match=f"declares to be a {scale}"), world(tmp_path / "w", closed=closed_items(2), metrics=[f"{name}:f"]):
+        pytest.fail("prepared")
+
+
+def test_a_set_metric_that_returns_only_em_is_shown_once(tmp_path: Path) -> None:
+    name = module("def f(item, text): return {'em': float(text in item.answers)}")
+    with world(tmp_path / "w", closed=closed_items(4), metric=f"{name}:f") as w:
+        w.answer_all(right)
+        scored(w)
+        metrics = {test["metric"] for test in significance(w.view, w.trial)["tests"]}
+    assert "em" in metrics
+    assert "f1" not in metrics
+
+
+# Edited metrics
+
+
+def rescored(w: World) -> list[float]:
+    w.run(score.phase)
+    return [float(value) for value in table(w)["f"].to_list()]
+
+
+@pytest.mark.parametrize("edit", ["file", "package", "beside", "lazily beside"])
+def test_an_edited_metric_scores_again_and_both_codes_are_named(tmp_path: Path, edit: str) -> None:
+    name = f"rules{os.getpid()}_{next(COUNTER)}"
+    body = "def f(item, text): return {}\n"
+    target, caller = Path(f"{name}.py"), Path(f"{name}.py")
+    path = f"{name}:f"
+    if edit == "package":
+        Path(name).mkdir()
+        (Path(name) / "__init__.py").write_text("")
+        (Path(name) / "top.py").write_text(f"from {name}.inner import value\ndef f(item, text): return value()\n")
+        target, path = Path(name) / "inner.py", f"{name}.top:f"
+        body = "def value(): return {}\n"
+    elif edit != "file":
+        caller.write_text(
+            f"from {name}_b import value\ndef f(item, text): return value()\n"
+            if edit == "beside"
+            else f"def f(item, text):\n    from {name}_b import value\n    return value()\n"
+        )
+        target, body = Path(f"{name}_b.py"), "def value(): return {}\n"
+    target.write_text(body.format("1.0"))
+    with world(tmp_path / "w", closed=closed_items(2), metrics=[path]) as w:
+        w.answer_all(right)
+        w.run(parse.phase)
+        assert rescored(w) == [1.0] * 4
+        assert score.phase.verdict(w.view).is_done
+        first = record(w)["metrics"][path]["sha256"]
+        target.write_text(body.format("2.0"))  # as long as before, and within one tick of most clocks
+        verdict = score.phase.verdict(w.view)
+        assert verdict.status == "stale"
+        assert f"{path} has changed since it scored (sha256 {first[:12]} -> " in verdict.reason
+        assert rescored(w) == [2.0] * 4
+        second = record(w)["metrics"][path]
+        assert second["changed_from"] == [first]
+        assert any(first[:12] in note and second["sha256"][:12] in note for note in w.progress.notes)
+        for phase in (stats.phase, costs.phase, report.phase):
+            w.run(phase)
+        said = w.layout.trial(w.trial.slug).report_md.read_text()
+        assert first in said
+        assert second["sha256"] in said
+        assert score.phase.verdict(w.view).is_done
+
+
+def test_a_metric_whose_file_is_gone_leaves_a_finished_run_finished(tmp_path: Path) -> None:
+    name = module("def f(item, text): return 1.0")
+    with world(tmp_path / "w", closed=closed_items(2), metrics=[f"{name}:f"]) as w:
+        w.answer_all(right)
+        scored(w)
+        Path(f"{name}.py").unlink()
+        assert score.phase.verdict(w.view).is_done
+
+
+def test_without_metrics_of_ones_own_nothing_of_this_is_in_the_inputs(tmp_path: Path) -> None:
+    with world(tmp_path / "w", closed=closed_items(2)) as w:
+        w.answer_all(right)
+        scored(w)
+        before = score.phase.inputs(w.view, w.trial)
+        Path("rules.py").write_text("x = 1")
+        assert score.phase.inputs(w.view, w.trial) == before
+        assert record(w)["metrics"] == {}
+
+
+# Languages
+
+
+def test_answers_in_other_languages_are_counted_by_arm_and_said(tmp_path: Path) -> None:
+    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+        return "Das steht nicht im Text." if arm.condition == "treatment" and item_id in ("o0", "o1") else right(arm, dataset, item_id, sample)
+
+    with world(tmp_path / "w", opened=open_items(4)) as w:
+        w.answer_all(answer)
+        got = scored(w)
+        assert record(w)["languages"] == {"t0_control": {"answers": 4, "not_english": 0}, "t0_treatment": {"answers": 4, "not_english": 2}}
+        for phase in (stats.phase, costs.phase, report.phase):
+            w.run(phase)
+        assert "2 of 8 answers are not mainly English" in w.layout.trial(w.trial.slug).report_md.read_text()
+    assert got["abstain_rate"].sum() == 0
+    with world(tmp_path / "v", opened=open_items(4), answers={"abstention_phrases": ["das steht nicht im *"]}) as w:
+        w.answer_all(answer)
+        assert scored(w)["abstain_rate"].sum() == 2
