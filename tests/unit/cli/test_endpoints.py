@@ -22,7 +22,10 @@ SETS: dict[str, list[dict[str, Any]]] = {
         {"id": f"u{n}", "question": f"What is {n}?", "context": "It says nothing.", "answers": [], "is_unanswerable": True} for n in range(6)
     ],
 }
-RULE = "def words(item, text):\n    return {'em': 1, 'n_words': float(len(text.split()))}\n"
+RULE = (
+    "def words(item, text):\n    return {'em': 1, 'n_words': float(len(text.split()))}\n"
+    "def only_words(item, text):\n    return {'n_words': float(len(text.split()))}\n"
+)
 
 
 def written(folder: Path, sets: list[str], stats: dict[str, Any] | None, metric: str | None = None, further: tuple[str, ...] = ()) -> Path:
@@ -99,7 +102,7 @@ def test_an_endpoint_that_cannot_exist_is_refused_before_anything_is_bought(
         (["unanswerable"], {"metric": "false_answer", "kind": "open"}, None, ()),
         (["open"], {"metric": "unsupported"}, None, ()),
         (["closed"], {"metric": "n_words", "margin": 0.5}, OWN, ()),
-        (["closed"], {"metric": "n_words"}, None, (OWN,)),
+        (["closed"], {"metric": "n_words"}, None, ("rule_for_endpoints:only_words",)),
     ],
 )
 def test_an_endpoint_that_exists_is_planned(
