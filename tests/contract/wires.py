@@ -76,8 +76,8 @@ WIRES: Mapping[str, Wire] = {
             expired_is_told=False,
             refuses_twins=True,
         ),
-        Wire(name="openai-responses", provider="openai", model="gpt-6-luna", make=_openai("/v1/responses")),
-        Wire(name="openai-chat", provider="openai", model="gpt-6-luna", make=_openai("/v1/chat/completions")),
+        Wire(name="openai-responses", provider="openai", model="gpt-4.1", make=_openai("/v1/responses")),
+        Wire(name="openai-chat", provider="openai", model="gpt-4.1", make=_openai("/v1/chat/completions")),
         Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic),
     )
 }

@@ -36,7 +36,7 @@ RUN_ID = "r1"
 LINES_PER_PART = 2
 MODELS: Mapping[str, str] = {
     "fireworks": "accounts/fireworks/models/gpt-oss-20b",
-    "openai": "gpt-6-luna",
+    "openai": "gpt-4.1",
     "anthropic": "claude-haiku-4-5",
 }
 FINISHED = (0, 4)

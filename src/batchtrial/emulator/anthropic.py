@@ -12,6 +12,7 @@ from batchtrial.emulator import bodies
 from batchtrial.emulator.asked import from_messages
 from batchtrial.emulator.closing import Format, Renderer, usage_in
 from batchtrial.emulator.draws import token
+from batchtrial.emulator.forms import message_blocks
 from batchtrial.emulator.jsontext import decode, decode_object, encode_line
 from batchtrial.emulator.records import Batch
 from batchtrial.emulator.refusing import refused_by_anthropic
@@ -140,8 +141,9 @@ def _message(seed: int, fate: Fate) -> dict[str, Any]:
     assert fate.asked is not None
     if fate.upstream is None:
         answer = fate.answers[0]
-        reason = "max_tokens" if answer.is_truncated else "end_turn"
-        return bodies.message(seed, fate.id_key, fate.asked.model, answer.text, reason, answer.input_tokens, answer.output_tokens)
+        blocks, reason = message_blocks(answer)
+        made = bodies.message(seed, fate.id_key, fate.asked.model, answer.text, reason, answer.input_tokens, answer.output_tokens)
+        return made if answer.form is None else made | {"content": blocks}
     body = decode(fate.upstream)
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):

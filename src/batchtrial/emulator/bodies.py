@@ -10,6 +10,7 @@ from typing import Any, Final
 from batchtrial.emulator.asked import Asked
 from batchtrial.emulator.clock import EPOCH
 from batchtrial.emulator.draws import token
+from batchtrial.emulator.forms import chat_choice, response_output
 from batchtrial.emulator.simulation import Answer
 
 CREATED: Final = int(EPOCH)
@@ -18,6 +19,11 @@ CREATED: Final = int(EPOCH)
 def usage_of(answers: tuple[Answer, ...]) -> tuple[int, int]:
     """Input and output tokens of a request with all its choices."""
     return answers[0].input_tokens, sum(answer.output_tokens for answer in answers)
+
+
+def _choices(answers: tuple[Answer, ...]) -> list[tuple[dict[str, Any], str]]:
+    """Message fields and finish reason of each choice; none at all when a fault wants an answer that nobody can read."""
+    return [] if answers[0].form == "unreadable" else [chat_choice(answer) for answer in answers]
 
 
 def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
@@ -31,11 +37,11 @@ def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ..
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []},
+                "message": {"role": "assistant", "content": None, "refusal": None, "annotations": []} | fields,
                 "logprobs": None,
-                "finish_reason": "length" if answer.is_truncated else "stop",
+                "finish_reason": finish,
             }
-            for index, answer in enumerate(answers)
+            for index, (fields, finish) in enumerate(_choices(answers))
         ],
         "usage": {
             "prompt_tokens": n_input,
@@ -65,10 +71,10 @@ def fireworks_completion(seed: int, key: str, asked: Asked, answers: tuple[Answe
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": answer.text},
-                "finish_reason": "length" if answer.is_truncated else "stop",
+                "message": {"role": "assistant", **fields},
+                "finish_reason": finish,
             }
-            for index, answer in enumerate(answers)
+            for index, (fields, finish) in enumerate(_choices(answers))
         ],
         "usage": {
             "prompt_tokens": n_input,
@@ -83,27 +89,20 @@ def response(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> 
     """Body of `/v1/responses`."""
     answer = answers[0]
     n_input, n_output = answer.input_tokens, answer.output_tokens
+    output, status, why = response_output(answer, token("msg_", seed, "response-message", key, length=48))
     return {
         "id": token("resp_", seed, "response", key, length=48),
         "object": "response",
         "created_at": CREATED,
-        "status": "incomplete" if answer.is_truncated else "completed",
+        "status": status,
         "background": False,
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if answer.is_truncated else None,
+        "incomplete_details": None if why is None else {"reason": why},
         "instructions": asked.system or None,
         "max_output_tokens": asked.max_tokens,
         "metadata": {},
         "model": asked.model,
-        "output": [
-            {
-                "id": token("msg_", seed, "response-message", key, length=48),
-                "type": "message",
-                "status": "incomplete" if answer.is_truncated else "completed",
-                "role": "assistant",
-                "content": [{"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}],
-            }
-        ],
+        "output": output,
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None},
@@ -126,7 +125,7 @@ def response(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> 
     }
 
 
-def message(seed: int, key: str, model: str, text: str, stop_reason: str, n_input: int, n_output: int, tier: str = "batch") -> dict[str, Any]:
+def message(seed: int, key: str, model: str, text: str, stop_reason: str | None, n_input: int, n_output: int, tier: str = "batch") -> dict[str, Any]:
     """Body of an Anthropic message."""
     return {
         "id": token("msg_01", seed, "message", key, length=22),

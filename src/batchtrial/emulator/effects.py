@@ -92,6 +92,14 @@ class ErroredRows(Rows):
     body: dict[str, Any] | None = Field(None, description="Whole error body instead of the wire's own.")
 
 
+class SpoiledRows(Rows):
+    """Rows whose answer is none, although the row succeeds."""
+
+    form: Literal["cut", "half", "refused", "filtered", "tool_call", "empty", "thinking", "marks", "unclosed", "unreadable"] = Field(
+        "cut", description="What comes in the place of the answer."
+    )
+
+
 class RowFaults(Strict):
     """Faults of single result lines."""
 
@@ -100,6 +108,7 @@ class RowFaults(Strict):
     malformed: Annotated[Rows | None, BeforeValidator(_rows_shorthand)] = None
     huge: Annotated[HugeRows | None, BeforeValidator(_rows_shorthand)] = None
     errored: Annotated[ErroredRows | None, BeforeValidator(_rows_shorthand)] = None
+    answers: Annotated[SpoiledRows | None, BeforeValidator(_rows_shorthand)] = None
     invalid_utf8: Annotated[Rows | None, BeforeValidator(_rows_shorthand)] = None
     unknown_id: int = Field(0, ge=0, le=1000, description="Extra lines whose custom_id nobody sent.")
     reordered: bool | Literal["input", "reversed", "shuffled"] = Field(

@@ -174,6 +174,9 @@ class Fates:
         huge = self.faults.huge
         if huge and huge.choose(fate.row, fate.custom_id, self.n, "huge"):
             answers = tuple(replace(each, text=(each.text + " " + "padding " * (huge.bytes // 8 + 1))[: huge.bytes]) for each in answers)
+        spoiled = self.faults.answers
+        if spoiled and spoiled.choose(fate.row, fate.custom_id, self.n, "answers"):
+            answers = tuple(replace(each, form=spoiled.form) for each in answers)
         key = f"{who.item}|{who.condition}|{who.sample}"
         return self._with_line_faults(replace(fate, who=who, answers=answers, is_billed=True, id_key=key))
 

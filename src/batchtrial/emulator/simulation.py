@@ -56,6 +56,7 @@ class Answer:
     is_truncated: bool
     input_tokens: int
     output_tokens: int
+    form: str | None = None  # how it comes when a fault spoils it: a word of `forms`
 
 
 def n_tokens(n_chars: int) -> int:
