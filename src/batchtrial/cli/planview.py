@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from batchtrial.cli.hosts import proxy_for
 from batchtrial.config.expand import Trial, arms_of, expand
+from batchtrial.config.hosts import host_of
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
@@ -39,6 +41,7 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
     view = look(layout, config, load_parts(layout.ledger), stamps, codec.limits)
     steps = plan(options, view)
     yield f"plan for {layout.root.name}: {config.backend}, {config.model_id}, mode {config.mode}"
+    yield f"  host     {host_of(config)}" + (f", through the proxy {proxy}" if (proxy := proxy_for(config)) is not None else "")
     given = [f"{key} ({where})" for key, where in sorted(got.origin.items()) if where != "file"]
     if given:
         yield f"  over the file: {', '.join(given)}"

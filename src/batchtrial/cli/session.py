@@ -14,11 +14,13 @@ from batchtrial.cli import planview, summary
 from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import INTERRUPTED, complain, log_to, say
 from batchtrial.cli.giving_up import agreed
+from batchtrial.cli.hosts import as_answered, as_recorded, check_same_host, proxy_for, with_host
 from batchtrial.cli.pause import pausing
 from batchtrial.cli.run import DEFAULT_CONFIG, INCOMPLETE, Asked, mode_of
 from batchtrial.cli.terminal import progress
 from batchtrial.cli.wiring import Place, Wiring
 from batchtrial.config.expand import expand
+from batchtrial.config.hosts import host_of
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
@@ -50,9 +52,10 @@ def layout_of(ask: Asked, run_id: str) -> RunLayout:
 def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     """The config of this invocation. On resume the run's own is the base, and a --config is compared with it under the flags of its start."""
     if not ask.is_resume:
-        return load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env)
+        return with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env)
     if ask.config is not None:
-        return load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
+        given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
+        return as_recorded(with_host(given, env), saved(layout).config)
     got = saved(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
     return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
 
@@ -84,6 +87,8 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
         layout.check_there()
         refuse_earlier(layout)
     got = loaded(ask, layout, env)
+    if ask.is_resume:
+        check_same_host(got.config, env)
     wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
     for line in planview.lines(got, ask.options, layout, wiring.codec):
         say(line)
@@ -129,7 +134,9 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
         take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, give_up=give_up)
         ask = replace(ask, options=replace(ask.options, give_up_unknown=False))  # it was about taking over
     got = loaded(ask, layout, env)
-    config = got.config
+    if ask.is_resume:
+        check_same_host(got.config, env)
+    config = as_answered(got.config, is_begun=ask.is_resume)
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"
@@ -191,9 +198,18 @@ def chained(*hooks: Hook) -> Hook:
     return call
 
 
+HOW = {
+    "dry_run": " (dry run: simulated answers)",
+    "recorded_dry_run": " (dry run: recorded answers)",
+    "simulated_host": " (the host is an emulator: simulated answers)",
+}
+
+
 def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
-    run_id, how = session.snapshots.state.run_id, {"dry_run": " (dry run: simulated answers)", "recorded_dry_run": " (dry run: recorded answers)"}
-    services.progress.note(f"run {run_id} in {session.layout.root}" + how.get(session.config.mode, ""))
+    run_id = session.snapshots.state.run_id
+    services.progress.note(f"run {run_id} in {session.layout.root}" + HOW.get(session.config.mode, ""))
+    if (proxy := proxy_for(session.config)) is not None:
+        services.progress.note(f"note: calls to {host_of(session.config)} go through the proxy {proxy} of the environment")
     for line in (*notes(session.config, expand(session.config, "")), *session.healed):
         services.progress.note(f"note: {line}")
     note = stop.accept_files(real_now(), stale_minutes=ask.options.stop_stale_minutes, ignore=ask.options.ignore_stop)

@@ -20,12 +20,18 @@ from batchtrial.phases.twice import bought_twice
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
 
+SIMULATED = {
+    "dry_run": "dry run against the emulator",
+    "simulated_replay": "recording of a dry run",
+    "simulated_host": "the host that answered is an emulator",
+}
+
 
 def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     """For standard output."""
     c = finished.counts
     if view.config.is_simulated:
-        how = "dry run against the emulator" if view.config.mode == "dry_run" else "recording of a dry run"
+        how = SIMULATED[view.config.mode]
         yield f"SIMULATED ANSWERS: no model was asked ({how})"
     elif view.config.mode != "live":
         yield f"RECORDED ANSWERS: {_recorded_from(view)}"

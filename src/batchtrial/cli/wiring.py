@@ -15,6 +15,7 @@ from batchtrial.cli import dryrun
 from batchtrial.cli.clock import SteadyClock, real_now
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
+from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.providers.base import Provider
@@ -66,7 +67,7 @@ class Wiring:
     @cached_property
     def rows(self) -> dryrun.Emulator | None:
         """What turns the config's own server into a batch provider; None for other backends."""
-        is_local = self._config.backend == "local" and self._config.mode == "live"
+        is_local = self._config.backend == "local" and self._config.is_called
         return dryrun.local(self._place.layout, self._config) if is_local else None
 
     @cached_property
@@ -96,7 +97,7 @@ class Wiring:
         server = self.emulator or self.rows
         if server is not None:
             return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], self._place.emulator_key or dryrun.KEY))
-        return self._recorded(self._adapter(self._config.provider.base_url, self._env.get(KEY_VARIABLES[self._config.backend])))
+        return self._recorded(self._adapter(base_url(self._config), self._env.get(KEY_VARIABLES[self._config.backend])))
 
     def _recorded(self, provider: Provider) -> Provider:
         if self._place.record_dir is None:
@@ -130,7 +131,7 @@ class Wiring:
         return self._place.replay_dir
 
     def _account(self) -> str:
-        if self._config.mode != "live":
+        if not self._config.is_called:
             return (self._place.emulator_key or "").rpartition("@")[2] or dryrun.ACCOUNT
         return self._config.provider.account_id or self._env.get("FIREWORKS_ACCOUNT_ID", "")
 
@@ -146,13 +147,13 @@ class Wiring:
         """Let that time pass."""
         if self.emulator is not None:
             self.emulator.wait(seconds)
-        elif self._config.mode == "live":
+        elif self._config.is_called:
             time.sleep(seconds)
 
     @property
     def slice_seconds(self) -> float:
         """Longest single wait: a second of real time, any of simulated time."""
-        return 1.0 if self._config.mode == "live" else float("inf")
+        return 1.0 if self._config.is_called else float("inf")
 
     def close(self) -> None:
         """End what was started."""

@@ -18,7 +18,7 @@ from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
 
 Backend = Literal["fireworks", "openai", "anthropic", "local"]
-Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay"]
+Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay", "simulated_host"]
 Temperature = Annotated[float, Field(ge=0, le=2), AfterValidator(lambda temp: temp + 0.0)]
 """Adding nothing makes -0.0 the 0.0 that it equals."""
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -279,7 +279,7 @@ class Simulation(Model):
 class Config(Model):
     """Everything that decides what a run asks, sends and computes."""
 
-    mode: Mode = Field("live", description="Set by --dry_run and --replay_dir; part of the run's identity.")
+    mode: Mode = Field("live", description="Set by --dry_run, --replay_dir and a host that says it is an emulator; part of the run's identity.")
     backend: Backend = Field("fireworks", description="Which provider runs the batches.")
     model_id: str = Field(min_length=1, description="The model, in the provider's own spelling.")
     model_aliases: dict[str, Name] = Field(default_factory=dict, description="Short names for trial slugs.")
@@ -335,7 +335,12 @@ class Config(Model):
     @property
     def is_simulated(self) -> bool:
         """No real model answered, now or when the recording was made."""
-        return self.mode in ("dry_run", "simulated_replay")
+        return self.mode in ("dry_run", "simulated_replay", "simulated_host")
+
+    @property
+    def is_called(self) -> bool:
+        """The config's own host is called, whoever answers there."""
+        return self.mode in ("live", "simulated_host")
 
     @property
     def is_dry(self) -> bool:

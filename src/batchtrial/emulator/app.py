@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchtrial.emulator import anthropic, fireworks, openai
 from batchtrial.emulator.accounts import organization_of
@@ -66,4 +67,20 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
 
     app = Starlette(routes=routes, exception_handlers={HTTPException: no_route})
     app.router.redirect_slashes = False
+    app.add_middleware(Named, answers="upstream" if service.is_upstream else "recorded" if service.recorded is not None else "simulated")
     return app
+
+
+class Named:
+    """Every response says that an emulator gave it, and whose answers it has: simulated, recorded, or of a real server behind it (upstream)."""
+
+    def __init__(self, app: ASGIApp, answers: str) -> None:
+        self._app, self._header = app, (b"x-batchtrial-emulator", answers.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), self._header]
+            await send(message)
+
+        await self._app(scope, receive, named)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from batchtrial import __version__
 from batchtrial.config.expand import Trial
+from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash
 from batchtrial.phases.accounts import account_blocks
 from batchtrial.phases.aggregate import aggregate, aggregate_problem, sealed
@@ -169,7 +170,8 @@ def _server(view: View) -> list[tuple[str, str]]:
 
 def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     config = view.config
-    rows = [("model", trial.model), ("backend", config.backend), ("config hash", config_hash(config)), ("batchtrial", __version__)]
+    rows = [("model", trial.model), ("backend", config.backend), ("host that answered", host_of(config))]
+    rows += [("config hash", config_hash(config)), ("batchtrial", __version__)]
     if "plan" in tests:
         rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))
     rows += [(f"answers: {name.replace('_', ' ')}", str(value)) for name, value in _recorded(view).items() if value]

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchtrial.config.analysis_plan import differences
+from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.phases.base import View
 from batchtrial.phases.frozen_plan import PLAN, latest_plan, plan_line
-from batchtrial.providers.base import Limits
+from batchtrial.providers.base import OUT, Limits
 from batchtrial.run.look import look
 from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
 from batchtrial.run.snapshots import Snapshots
@@ -37,7 +38,8 @@ from batchtrial.state.files import (
     load,
 )
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import TORN, Hook, Ledger, no_hook
+from batchtrial.state.ledger import TORN, Hook, Ledger, PartRecord, no_hook
+from batchtrial.state.machine import IN_FLIGHT
 from batchtrial.state.store import TEMP_SUFFIX, RunLock, Stamps, write_bytes
 
 log = logging.getLogger(__name__)
@@ -181,6 +183,7 @@ def _assembled(
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     shelf = Shelf()
     _refuse_other_items(changed, ledger)
+    _refuse_other_host(changed, ledger, opening.config)
     is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
     _refuse_orphans(layout, ledger, state, shelf, n_torn=int(is_torn_late))
     if is_torn_late:
@@ -190,8 +193,9 @@ def _assembled(
     digest = config_hash(opening.config) if is_new or state is None or changed else state.config_hash
     if is_new:
         plan = plan_line(opening.config, ())
+        host = {"host": host_of(opening.config)}
         mark = {"hash": plan["hash"], "written": plan["written"]}  # so that a lost plan line can be told from one that never was
-        detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides), "plan": mark}
+        detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides), "plan": mark, **host}
         ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=detail)
     if state is None:
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
@@ -248,6 +252,29 @@ def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
             where="; ".join(f"{key}: {changed[key]}" for key in keys),
             hint="use the old values, or start a new run",
         )
+
+
+HOST_KEYS = ("backend", "mode", "provider.base_url", "provider.account_id")
+"""Settings that say where batches lie. While some are under way there, not even --accept_drift looks for them elsewhere."""
+
+
+def _refuse_other_host(changed: Mapping[str, str], ledger: Ledger, config: Config) -> None:
+    keys = [key for key in changed if key in HOST_KEYS]
+    flying = [name for name, part in ledger.parts.items() if part.state in IN_FLIGHT and not _is_out(part)]
+    if config.backend == "local" or not keys or not flying:
+        return  # the batches of a local run lie in its own folder, whichever server answers their rows
+    opened = next((note for note in ledger.notes if note.event == "opened"), None)
+    if opened is None or "host" not in (opened.detail or {}):
+        return  # an earlier version wrote down no host that an environment had named: now it can be
+    raise ConfigDrift(
+        f"{len(flying)} parts are under way at the host that the run was started with ({flying[0]})",
+        where="; ".join(f"{key}: {changed[key]}" for key in keys),
+        hint="use the old value until they are fetched; then the host may change with --accept_drift",
+    )
+
+
+def _is_out(part: PartRecord) -> bool:
+    return part.current is not None and (part.current.batch_id or "").startswith(OUT)
 
 
 def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, shelf: Shelf, *, n_torn: int) -> None:

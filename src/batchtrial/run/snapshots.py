@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.hosts import host_of
 from batchtrial.phases.base import View
 from batchtrial.state.files import (
     BatchRecord,
@@ -142,6 +143,7 @@ class Snapshots:
             mode=config.mode,
             pricing_key=config.provider.pricing_key or trial.model,
             server=_server(self._layout.server),
+            host=host_of(config),
             datasets={arm.stem: self._ids(view, arm, "file_id") for arm in trial.arms},
             jobs={arm.stem: self._ids(view, arm, "batch_id") for arm in trial.arms},
             job_status={f"{arm.stem}_p{s.part_index:02d}": JOB_STATUS[records[s.part].state] for arm in trial.arms for s in view.shards(arm)},

@@ -20,6 +20,7 @@ from batchtrial.state.ledger import Counts, Hook, no_hook
 from batchtrial.state.store import Fingerprint, Stamps, encode_json, write_bytes
 
 Status = Literal["not_started", "in_progress", "completed", "failed"]
+Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay", "simulated_host"]
 STAGES = ("downloaded", "parsed", "scored", "stats", "costs", "optional", "report", "archived")
 
 
@@ -69,7 +70,7 @@ class RunState(Snapshot):
     config_hash: str = Field(description="sha256 of effective_config.yaml.")
     run_nonce: str | None = Field(None, description="The ledger's random digits once more: without them no batch could be recognised as ours.")
     ledger_lines: int = Field(0, ge=0, description="Lines that the ledger had when this was written; fewer means that some are lost.")
-    mode: Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay"] = Field("live", description="Where the answers come from.")
+    mode: Mode = Field("live", description="Where the answers come from.")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Settings given by flag when the run was started.")
     phases: dict[str, PhaseRecord] = Field(default_factory=dict, description="Every phase by name.")
     last_checkpoint: Checkpoint | None = Field(None, description="The last thing durably finished.")
@@ -123,8 +124,9 @@ class TrialManifest(Snapshot):
     samples_per_item: dict[str, int] = Field(description="By temperature.")
     prompts: dict[str, PromptRecord] = Field(description="By condition.")
     backend: str = Field("fireworks", description="Which provider ran the batches.")
-    mode: Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay"] = Field("live", description="Where the answers come from.")
+    mode: Mode = Field("live", description="Where the answers come from.")
     pricing_key: str | None = Field(None, description="Name in the price table.")
+    host: str | None = Field(None, description="Who answered: scheme, name and port of the host, or what stood in for one.")
     server: dict[str, Any] | None = Field(None, description="`local` only: what the server said it is.")
     datasets: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's input ids per arm.")
     jobs: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's batch ids per arm.")

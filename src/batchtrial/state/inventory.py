@@ -83,7 +83,7 @@ class RunSummary:
 
     @property
     def is_simulated(self) -> bool:
-        return self.mode in ("dry_run", "simulated_replay")
+        return self.mode in ("dry_run", "simulated_replay", "simulated_host")
 
     @property
     def is_dry(self) -> bool:

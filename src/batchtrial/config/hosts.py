@@ -1,0 +1,58 @@
+"""Who is called: the config's host, or the backend's own. Pure, but for the environment that is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError
+
+OWN: Final[Mapping[str, str]] = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "fireworks": "https://api.fireworks.ai",
+}
+"""Each backend's own host. It is named to the SDK, which would else take another from its environment without a word."""
+VARIABLES: Final[Mapping[str, str]] = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL", "fireworks": "FIREWORKS_BASE_URL"}
+"""Where the official SDKs look for another host."""
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "dry_run": "an emulator of this run",
+    "recorded_dry_run": "an emulator with recorded answers",
+    "replay": "a recording",
+    "simulated_replay": "a recording",
+}
+
+
+def base_url(config: Config) -> str | None:
+    """Where the backend's wire is spoken; None for a local server that nobody named."""
+    return config.provider.base_url or OWN.get(config.backend)
+
+
+def host_of(config: Config) -> str:
+    """Who answers, for manifest, plan and report: scheme, name and port, or what stands in for a host."""
+    return ELSEWHERE.get(config.mode) or bare(base_url(config) or "")
+
+
+def bare(url: str) -> str:
+    """Scheme, name and port of an address: its user part could be a secret, and its path says nothing of who answers."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "unknown"
+    return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "") if parts.hostname else "unknown"
+
+
+def from_environment(config: Config, env: Mapping[str, str]) -> tuple[str, str] | None:
+    """(variable, address) of the SDK's own variable for this backend; None when it is unset. Raises ConfigError for what is no address."""
+    variable = VARIABLES.get(config.backend, "")
+    value = env.get(variable, "").strip()
+    if not value:
+        return None
+    if bare(value) == "unknown" or not value.startswith(("http://", "https://")):
+        raise ConfigError("it is no address of a host", where=variable, hint="unset it, or make it https://HOST/PATH")
+    if "@" in urlsplit(value).netloc:
+        raise ConfigError("the address holds a name or a password, which would be written into the run", where=variable, hint="leave that part out")
+    return variable, value
