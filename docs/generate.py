@@ -283,6 +283,8 @@ def files_page() -> str:
         "and the answers alone, and state files, which hold times, process ids and the provider's ids. An interrupted run and one that was",
         "never stopped have the same artifacts.",
         "",
+        "Files are 0600 and folders 0700, archives too, since answers may be private; `--shared` leaves that to the umask.",
+        "",
         "| state file | written by |",
         "| --- | --- |",
         *(f"| `{name}` | {owner} |" for name, owner, _ in FILES),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from batchtrial.cli.modes import SHARED
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
 from batchtrial.run.options import Options
@@ -108,6 +109,8 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder of all runs (default: ${EXPERIMENTS_VARIABLE} or ./experiments)",
     )
+    shared = "files that are written may be read as the umask says (default: by you alone, 0600 and 0700)"
+    parser.add_argument(SHARED, action="store_true", help=shared)
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from batchtrial.cli.modes import file_modes
 from batchtrial.errors import RunnerError
 from batchtrial.state.access import me
 
@@ -51,7 +52,8 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
     def main(argv: Sequence[str] | None = None) -> int:
         gc.set_threshold(*GARBAGE)
         try:
-            return command(argv)
+            with file_modes(sys.argv[1:] if argv is None else argv):
+                return command(argv)
         except RunnerError as error:
             complain(str(error) if error.exit_code == INTERRUPTED else f"error: {error}")
             return error.exit_code
