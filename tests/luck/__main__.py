@@ -15,6 +15,7 @@ import shutil  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
+import threading  # noqa: E402
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
@@ -154,5 +155,15 @@ def _in_processes(given: argparse.Namespace, names: Sequence[str]) -> int:
     return max(child.wait() for child in children)
 
 
+def in_a_thread() -> int:
+    """`main`, beside the main thread, so that a signal ends the program and is not taken for a stop request to a simulated process."""
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(main()), daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
+    return ended[0] if ended else 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_a_thread())

@@ -213,8 +213,9 @@ class Play:
         elif event.kind == "backup":
             self._back_up()
         elif event.kind == "restore" and self.backup.exists():
-            shutil.rmtree(self.original.folder, ignore_errors=True)
-            shutil.copytree(self.backup, self.original.folder)
+            if event.how == "anew":
+                shutil.rmtree(self.original.folder, ignore_errors=True)
+            shutil.copytree(self.backup, self.original.folder, dirs_exist_ok=True)
         elif event.kind == "tool":
             self._tool(event.how, self.original)
         elif event.kind in ("gone", "cancelled"):

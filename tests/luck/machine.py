@@ -151,10 +151,18 @@ class Process:
     def bury(self) -> None:
         """Put the folder back to the moment of death."""
         if self.frozen is not None:
+            _keep_inode(self.folder / "ledger.jsonl", self.frozen / "ledger.jsonl")
             shutil.rmtree(self.folder, ignore_errors=True)
             self.frozen.rename(self.folder)
         elif self.death:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _keep_inode(here: Path, wanted: Path) -> None:
+    """Put the bytes of `wanted` into the file `here`, and that in its place: a kill is no copy, and a run may look at which file it has."""
+    if here.exists() and wanted.exists():
+        here.write_bytes(wanted.read_bytes())
+        here.replace(wanted)
 
 
 _here = threading.local()
@@ -227,6 +235,7 @@ def _replacing(plain: Callable[..., None]) -> Callable[..., None]:
 def install() -> None:
     """Put this machine below everything that is imported from now on."""
     time.sleep = CLOCK.sleep  # type: ignore[assignment]
+    vars(time)["monotonic"] = vars(time)["clock_gettime"] = lambda *which: CLOCK.true  # never jumps
     os.fsync = _fsync  # type: ignore[assignment]
     os.replace = _replacing(os.replace)
     io.open = _opening(io.open)

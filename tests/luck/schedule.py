@@ -90,6 +90,8 @@ DRIFTS: Mapping[str, tuple[str, Any, bool]] = {
 }
 """Name -> (key, value, whether the change is accepted)."""
 KEYS = ("other", "other account", "rotated", "workspace")
+RESTORES = ("anew", "over")
+"""A backup takes the folder's place, or is written over the files that are there."""
 TOOLS = ("repair", "check", "status", "clean", "archive")
 
 
@@ -153,7 +155,10 @@ class _Draw:
 
     def backups(self) -> list[Event]:
         turn = self.turn()
-        return [Event(turn, self.chance.choice((0, self.point())), "backup"), Event(self.chance.randint(turn + 1, self.n_turns), 0, "restore")]
+        return [
+            Event(turn, self.chance.choice((0, self.point())), "backup"),
+            Event(self.chance.randint(turn + 1, self.n_turns), 0, "restore", self.chance.choice(RESTORES)),
+        ]
 
     def keys(self) -> list[Event]:
         return [Event(self.chance.randint(0, self.n_turns), 0, "key", self.chance.choice(KEYS))]
