@@ -179,7 +179,18 @@ def wire(session: nox.Session, generation: str) -> None:
 def calibrate(session: nox.Session) -> None:
     """Coverage and size of every interval and test, by enumeration and simulation, against the gates; minutes."""
     install(session, "-e", ".", groups=("test",))
-    for module in ("exact_binary", "simulations", "rare_flips", "clusters", "multiplicity", "one_alpha", "sequential", "planning", "meta"):
+    for module in (
+        "exact_binary",
+        "simulations",
+        "rare_flips",
+        "lost_answers",
+        "clusters",
+        "multiplicity",
+        "one_alpha",
+        "sequential",
+        "planning",
+        "meta",
+    ):
         session.run("python", "-m", f"tests.calibration.{module}")
 
 

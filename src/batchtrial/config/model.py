@@ -218,6 +218,24 @@ class Endpoint(Model):
         return self
 
 
+class LostAnswersPlan(Model):
+    """What lost answers may plausibly have been, when they were many or went with the condition: a conclusion has to survive it."""
+
+    bound: Literal["worst"] | None = Field(None, description="worst: every lost answer at its worst, which is also what holds when nothing is said.")
+    share: float | None = Field(None, gt=0, le=1, description="At most this part of the lost answers at their worst; the rest like those that came.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> LostAnswersPlan:
+        if self.bound is not None and self.share is not None:
+            raise ValueError("give bound or share, not both: bound: worst is share: 1")
+        return self
+
+    @property
+    def plausible_share(self) -> float:
+        """Part of the lost answers that may be at their worst together."""
+        return 1.0 if self.share is None else self.share
+
+
 class StatsConfig(Model):
     """The analysis plan and the numbers behind it; hashed into the run before any result exists."""
 
@@ -226,6 +244,7 @@ class StatsConfig(Model):
     confirmatory: tuple[Endpoint, ...] = Field((), description="Further declared comparisons, corrected by Holm.")
     exploratory: Literal["bh", "none"] = Field("bh", description="Correction of everything not declared.")
     clusters: Literal["auto", "off"] = Field("auto", description="Respect the items' clusters when they have any.")
+    missing: LostAnswersPlan = Field(LostAnswersPlan(), description="What lost answers may have been.")
     permutation_samples: int = Field(9_999, ge=999, description="Replicates where a permutation test is sampled.")
     random_seed: int = Field(1337, ge=0, description="Seed of every random statistic.")
     cut_answers: Literal["lost", "wrong", "as_is"] = Field(

@@ -52,6 +52,7 @@ class Paired:
 
     samples: completions asked for behind each score, per arm. lost: share of them that never came, per arm and item; None where none is known
     beyond the scores that are missing. is_number: declared to be a count or a grade, so that no share even where it looks like one.
+    known_share: whether the scores are shares of right samples, when that is known and not to be seen from them.
     """
 
     treatment: Floats
@@ -62,10 +63,13 @@ class Paired:
     lost_treatment: Floats | None = None
     lost_control: Floats | None = None
     is_number: bool = False
+    known_share: bool | None = None
 
     @property
     def is_share(self) -> bool:
         """Every score is a share of right samples: 0 or 1 with one sample, else m of k where k samples came, which may be fewer than were asked."""
+        if self.known_share is not None:
+            return self.known_share
         seen = np.unique(np.concatenate([self.treatment, self.control]))
         seen = seen[~np.isnan(seen)]
         if self.is_number or (seen.size and (seen[0] < 0.0 or seen[-1] > 1.0)):
@@ -78,7 +82,7 @@ class Paired:
     @property
     def in_unit(self) -> bool:
         """Every score lies between 0 and 1."""
-        return all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
+        return not self.is_number and all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
 
     def kept(self) -> Paired:
         """Only the complete pairs."""

@@ -7,7 +7,7 @@ is exploratory and says so. Nothing here computes a statistic: `batchtrial.stats
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
 from batchtrial.phases.frozen_plan import FrozenPlan, Role, frozen_plan
 from batchtrial.phases.losses import Lost, load_losses, told
+from batchtrial.phases.lost_answers import lost_answers
 from batchtrial.phases.measures import Kind
 from batchtrial.phases.plan_words import as_declared, direction, origins_of, plan_json, statement
 from batchtrial.phases.tables import Cell, Table, load_tables
@@ -28,6 +29,7 @@ from batchtrial.stats import (
     Endpoint,
     Finding,
     Judgement,
+    LostAnswers,
     check_followed,
     cohen_dav,
     cohen_dz,
@@ -83,6 +85,7 @@ def analysis_plan(config: Config, temp: float) -> AnalysisPlan:
         confirmatory=tuple(endpoint(one, temp) for one in config.stats.confirmatory),
         exploratory=FAMILIES,
         alpha=config.stats.alpha,
+        lost_share=config.stats.missing.plausible_share,
         cluster="cluster" if config.stats.clusters == "auto" else None,
     )
 
@@ -143,14 +146,13 @@ def findings_of(
         paired = tables[cell.temp].pick(cell)
         if paired is None:
             continue
-        made[cell.name] = compare(
-            paired,
-            level=1 - config.stats.alpha,
-            seed=seed_of(config.stats.random_seed, cell.name),
-            flips=config.stats.permutation_samples,
-            endpoint=by_name.get(cell.name),
-        )
-        findings.append(_finding(cell, made[cell.name], family, is_share=tables[cell.temp].is_share(cell.metric)))
+        level, seed, flips = 1 - config.stats.alpha, seed_of(config.stats.random_seed, cell.name), config.stats.permutation_samples
+        endpoint = by_name.get(cell.name)
+        one = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        share = config.stats.missing.plausible_share
+        lost = lost_answers(paired, one, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        made[cell.name] = one
+        findings.append(_finding(cell, one, family, lost, is_share=tables[cell.temp].is_share(cell.metric)))
     return made, findings
 
 
@@ -235,7 +237,7 @@ def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
     return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
 
 
-def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool) -> Finding:
+def _finding(cell: Cell, one: Comparison, family: str | None, lost: LostAnswers | None, *, is_share: bool) -> Finding:
     return Finding(
         name=cell.name,
         estimate=one.estimate,
@@ -245,6 +247,7 @@ def _finding(cell: Cell, one: Comparison, family: str | None, *, is_share: bool)
         label=cell.label,
         higher_is_better=better_when_higher(cell.metric),
         is_share=is_share,
+        lost=lost,
         not_decidable=one.not_decidable,
     )
 
@@ -283,6 +286,7 @@ def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any
             "p_missing": one.missing.test.p_value,
             "lost_answers": compared.lost,
         },
+        "lost_at_worst": None if judgement.finding.lost is None else asdict(judgement.finding.lost),
         "n_clusters": one.n_clusters,
         "not_decidable": one.not_decidable,
         "design_effect": one.design_effect,

@@ -138,8 +138,11 @@ class Table:
             return None
         control, treatment = self.scores[column]
         mask = self.members_of(cell)
-        clusters = self.clusters
+        clusters, lost = self.clusters, self.scores.get("n_lost")
+        lost_control, lost_treatment = (None, None) if lost is None or self.samples == 1 else (one / self.samples for one in lost)
         if mask is not None:
+            if lost_control is not None and lost_treatment is not None:
+                lost_control, lost_treatment = lost_control[mask], lost_treatment[mask]
             control, treatment = control[mask], treatment[mask]
             clusters = None if clusters is None else clusters[mask]
         if control.size == 0:
@@ -153,6 +156,8 @@ class Table:
             samples_treatment=self.samples,
             samples_control=self.samples,
             is_number=self.scales.get(cell.metric) in ("count", "grade"),
+            lost_treatment=lost_treatment,
+            lost_control=lost_control,
         )
 
 
@@ -160,7 +165,7 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
     """per_item_scores.csv as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
     path = view.trial_layout(trial).scores
     metrics = metric_columns(path)
-    columns = [*metrics, *further]
+    columns = [*dict.fromkeys((*metrics, *further, "n_lost"))]
     frame = pl.read_csv(path, columns=[*KEYS, *columns], schema_overrides={**KEYS, **dict.fromkeys(columns, pl.Float64)})
     condition, temps = frame["condition"], frame["temp"]
     arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}

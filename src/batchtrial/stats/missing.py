@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import binom_pmf
-from batchtrial.stats.pairing import as_scores
+from batchtrial.stats.pairing import MANY_MISSING, as_scores, sign_midp
 from batchtrial.stats.results import SMALLEST_P, Test, undefined_test
 
 Floats = NDArray[np.float64]
@@ -85,6 +85,21 @@ def loss_by_difficulty(lost_arm: ArrayLike, other_arm: ArrayLike, *, right_from:
         test=test,
         warnings=warnings,
     )
+
+
+def is_loss_doubtful(lost_treatment: ArrayLike, lost_control: ArrayLike) -> bool:
+    """Whether so much was lost, or so much more in one arm, that a conclusion has to survive it.
+
+    lost_*: shape (n,), share of each item's answers that never came, 0 or 1 with one sample. Doubtful: more than 5 % of the pairs,
+    or a mid-p below .05 for "an item loses as much in the one arm as in the other".
+    """
+    t, c = as_scores(lost_treatment, "lost in the treatment"), as_scores(lost_control, "lost in the control")
+    if t.shape != c.shape:
+        raise DataError("the arms list the same items", where=f"{t.size} and {c.size}")
+    if not t.size:
+        return False
+    more, less = int(np.count_nonzero(t > c)), int(np.count_nonzero(c > t))
+    return float(np.fmax(t, c).mean()) > MANY_MISSING or sign_midp(more, less) < 0.05
 
 
 def difference_bounds(treatment: ArrayLike, control: ArrayLike, *, lowest: float = 0.0, highest: float = 1.0) -> DifferenceBounds:

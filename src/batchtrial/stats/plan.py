@@ -80,7 +80,8 @@ class AnalysisPlan:
 
     exploratory: names of families (subgroups, temperatures) whose members carry that name as `Finding.family`.
     alpha: two-sided level of the difference tests; margins are tested at half of it, one-sided. cluster: the field whose items
-    are dependent (passage, document, template), None when items are not.
+    are dependent (passage, document, template), None when items are not. lost_share: part of the lost answers that may plausibly
+    be at their worst together.
     """
 
     primary: Endpoint | None = None
@@ -89,6 +90,7 @@ class AnalysisPlan:
     alpha: float = 0.05
     gated: bool = True
     cluster: str | None = None
+    lost_share: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises ConfigError for endpoints declared twice, reserved or repeated family names; DataError for bad levels."""
@@ -125,6 +127,7 @@ class LostAnswers:
 
     low, high: range of the difference; None when the metric has no known range. difference_p: two-sided p at the edge that speaks
     against the observed difference, 1 where the sign turns. margin_p: of the margin test at its worst edge. None: undefined.
+    n_lost: items with lost answers. share: part of the lost answers that the plan holds plausible to be at their worst.
     """
 
     low: float | None
@@ -132,6 +135,7 @@ class LostAnswers:
     difference_p: float | None
     margin_p: float | None
     n_lost: int
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

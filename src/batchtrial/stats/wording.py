@@ -188,7 +188,8 @@ def _lost(judgement: Judgement) -> str:
     if lost.low is None or lost.high is None:
         return f" Answers to {lost.n_lost} items were lost, and the metric has no known range to bound what they would have changed."
     low, high = (difference(end, is_share=is_share) for end in (lost.low, lost.high))
-    return f" With the lost answers to {lost.n_lost} items at their worst or best the difference lies anywhere from {low} to {high}."
+    which = "the lost answers" if lost.share == 1.0 else f"{100.0 * lost.share:g} % of the lost answers"
+    return f" With {which} to {lost.n_lost} items at their worst or best the difference lies anywhere from {low} to {high}."
 
 
 def _label(judgement: Judgement) -> str:
