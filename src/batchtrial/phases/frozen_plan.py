@@ -96,13 +96,16 @@ class _Step:
     written: tuple[str, ...] | None = None
 
 
-def plan_line(config: Config, parts: Iterable[PartRecord], before: Entry | None = None) -> dict[str, Any]:
-    """The `detail` of a plan line. parts: what has been sent so far. before: the plan line before this one."""
+def plan_line(config: Config, parts: Iterable[PartRecord], lines: Sequence[Entry] = ()) -> dict[str, Any]:
+    """The `detail` of a plan line. parts: what has been sent so far. lines: those of the ledger about the run, before this one."""
     plan, written = plan_of(config), set(written_keys(config))
-    if before is not None and before.detail is not None:
-        # A config that is read back from a run has every setting written out.
-        changed = {one.key.split(".")[1] for one in differences(before.detail["plan"], plan) if one.key.startswith("stats.")}
-        written = set(before.detail.get("written") or ()) | changed
+    before = latest_plan(lines)
+    # A config that is read back from a run has every setting written out. Without a plan line (the process may have died between the ledger's
+    # first line and it) the first line says what somebody wrote.
+    known = (before.detail["plan"], before.detail.get("written") or ()) if before is not None and before.detail is not None else _opened_with(lines)
+    if known is not None:
+        changed = {one.key.split(".")[1] for one in differences(known[0], plan) if one.key.startswith("stats.")}
+        written = {*known[1], *changed}
     is_direct = config.backend == "local"  # rows are answered one by one while the part is under way
     seen = sum(a.is_saved or a.wire_state is not None or is_direct for part in parts for a in part.attempts)
     return {"hash": plan_hash(plan), "plan": plan, "written": sorted(written), "results_before": seen}
@@ -111,6 +114,11 @@ def plan_line(config: Config, parts: Iterable[PartRecord], before: Entry | None 
 def latest_plan(lines: Iterable[Entry]) -> Entry | None:
     """The last plan line that is as it was written."""
     return next((one for one in reversed(list(lines)) if one.event == PLAN and _is_whole(one.detail)), None)
+
+
+def _opened_with(lines: Sequence[Entry]) -> tuple[Mapping[str, Any], Sequence[str]] | None:
+    """The plan of the ledger's first line, with what somebody wrote of it; None when it does not say."""
+    return next(((one.plan, one.written) for one in _steps(lines) if one.written is not None), None)
 
 
 def plan_made_anew(lines: Sequence[Entry]) -> dict[str, Any] | None:

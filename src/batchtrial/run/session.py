@@ -234,7 +234,7 @@ def _freeze_plan(ledger: Ledger, config: Config, *, is_changed: bool) -> None:
     before, parts = latest_plan(ledger.notes), ledger.parts.values()
     if before is None and not is_changed and any(part.attempts for part in parts):
         return  # a run that was begun without a plan line gets none that looks as if it had been there
-    detail = plan_line(config, parts, before)
+    detail = plan_line(config, parts, ledger.notes)
     if before is None or differences((before.detail or {})["plan"], detail["plan"]):
         ledger.append(PLAN, detail=detail)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.rig import Rig
+from tests.unit.rig import Rig, once
 
 from batchtrial.config.load import config_hash, encode
+from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, RunLocked, RunStateMissing, StateError
 from batchtrial.state.files import RunState, load, save
 from batchtrial.state.store import LockInfo
@@ -211,3 +212,28 @@ def test_a_failed_phase_says_why(rig: Rig) -> None:
         rig.run()
     record = state_of(rig).phases["submit"]
     assert (record.status, record.last_error) == ("failed", "no such model")
+
+
+class Died(Exception):
+    """The process died here."""
+
+
+def die() -> None:
+    raise Died
+
+
+@pytest.mark.parametrize("stats", [{}, {"alpha": 0.1}], ids=["nobody wrote a plan", "somebody wrote one"])
+@pytest.mark.parametrize("point", ["ledger:plan:before", "ledger:opened:after"])
+def test_a_death_before_the_plan_line_does_not_make_defaults_into_a_written_plan(tmp_path: Path, point: str, stats: dict[str, Any]) -> None:
+    """The config that a resume reads has every setting written out; what somebody wrote is in the ledger's first line."""
+    rig = Rig(tmp_path, changes={"stats": stats} if stats else {})
+    with pytest.raises(Died):
+        rig.run(to_step="prepare", hook=once(point, die))
+    assert [entry.event for entry in rig.entries()] == ["opened"]
+    written_out = Config.model_validate(rig.config().model_dump())
+    assert written_out.stats.model_fields_set > set(stats)
+    session = rig.open(given=written_out)
+    session.close()
+    (plan,) = (entry for entry in rig.entries() if entry.event == "plan")
+    assert plan.detail is not None
+    assert plan.detail["written"] == sorted(stats)
