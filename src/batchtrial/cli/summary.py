@@ -54,6 +54,7 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
             yield f"  {both}"
         yield from table(tests)
+        yield from (f"  {text}" for text in tests.get("rules", ()))
         yield f"report    {layout.report_md}"
         yield f"          {layout.report_html}"
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.cost_words import cost_cell
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
-from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, signed_score, verdict_of
+from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, signed_score, title_of, verdict_of
+from batchtrial.phases.measures import LABELS
 from batchtrial.state.ledger import money
 from batchtrial.state.store import encode_json
 
@@ -35,10 +36,13 @@ def aggregate(view: View) -> str:
     joint = {one["slug"]: Joint(**one) for one in record["joint"]}
     rows = []
     not_followed: dict[str, None] = {}
+    own: dict[str, None] = {}
     for trial in view.trials:
         tests = read_json(view.trial_layout(trial).significance)
         head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
         verdict = verdict_of(head) if head else "-"
+        if head and title_of(head) != LABELS.get(head["metric"], head["metric"]):
+            own |= dict.fromkeys(tests.get("rules") or [title_of(head)])
         numbers = row_of(head)[1:6] if head else ("-",) * 5
         together = joint.get(trial.slug)
         rows.append(
@@ -59,6 +63,8 @@ def aggregate(view: View) -> str:
         header = (*header, "p across trials", "joint interval (pp)")
     header = (*header, "answers cost (%)")
     found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
+    if own:
+        found.append(Paragraph(f"What is right is told by metrics of the user's own: {', '.join(own)}."))
     found += [Paragraph(text) for text in not_followed]
     if len(rows) > 1:
         found.append(Paragraph(_note(list(joint.values()))))

@@ -8,25 +8,26 @@ from typing import Any, Final
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph
 from batchtrial.phases.figures import p_text, percent, points, usd
 
+TITLES: Final[Mapping[str, str]] = {"em": "exact match", "f1": "F1"}
 SHOWN_THRESHOLDS: Final = ("0.10", "0.20", "0.30", "0.40", "0.50", "0.60", "0.70", "0.80", "0.90", "1.00")
 
 
-def appendix(files: Mapping[str, Mapping[str, Any]]) -> list[Block]:
-    """One section with a part for each analysis; nothing without any. files: analysis -> content of its file."""
+def appendix(files: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str] = TITLES) -> list[Block]:
+    """One section with a part for each analysis; nothing without any. files: analysis -> content of its file. titles: of em and f1 in this trial."""
     if not files:
         return []
     found: list[Block] = [Heading(2, "Further analyses"), Paragraph("Switched on in the config, outside the declared plan: they claim nothing.")]
     for name, content in files.items():
-        found += part(name, content)
+        found += part(name, content, titles)
     return found
 
 
-def part(name: str, content: Mapping[str, Any]) -> list[Block]:
+def part(name: str, content: Mapping[str, Any], titles: Mapping[str, str] = TITLES) -> list[Block]:
     """One analysis."""
     title, show = PARTS[name]
     if content.get("status") == "unavailable":
         return [Heading(3, title), Paragraph(f"Not available: {content['reason']}.")]
-    return [Heading(3, title), *show(content)]
+    return [Heading(3, title), *(_cost(content, titles) if name == "cost_effectiveness" else show(content))]
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -88,17 +89,21 @@ def _power(content: Mapping[str, Any]) -> list[Block]:
     return [Grid(header, tuple(rows)), Paragraph(text)]
 
 
-def _cost(content: Mapping[str, Any]) -> list[Block]:
+def _cost(content: Mapping[str, Any], titles: Mapping[str, str] = TITLES) -> list[Block]:
+    gains = {"gain_em": f"per pp of {titles['em']}", "gain_f1": f"per pp of {titles['f1']}"}
+    if titles["f1"] == titles["em"]:  # no F1 of its own
+        del gains["gain_f1"]
+    gains["reduction_false_answer"] = "per pp fewer false answers"
     rows = tuple(
         (
             temp,
             usd(one["usd_control"]),
             usd(one["usd_treatment"]),
-            *(_dollars(one[f"usd_per_1pp_{name}"]) for name in ("gain_em", "gain_f1", "reduction_false_answer")),
+            *(_dollars(one[f"usd_per_1pp_{name}"]) for name in gains),
         )
         for temp, one in content["results"].items()
     )
-    header = ("temperature", "control", "treatment", "per pp of exact match", "per pp of F1", "per pp fewer false answers")
+    header = ("temperature", "control", "treatment", *gains.values())
     text = (
         "Extra cost of the treatment over this run's items, per percentage point gained; - where no price is known, or the interval of the gain "
         "does not exclude zero."

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from batchtrial.config.model import Config, Endpoint
 from batchtrial.errors import ConfigError
 from batchtrial.phases.measures import KINDS, LABELS, MEASURES
+from batchtrial.phases.set_rules import SetRules
 from batchtrial.records import Item
 from batchtrial.scoring import Scorer, scorer_for
 
@@ -21,12 +22,15 @@ def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mappi
     """
     metrics = metric_by_set(sources)
     offered = offers(config, items, metrics) if items is not None else None
+    own = {name: metric for name, metric in metrics.items() if ":" in metric}
+    rules = SetRules(own, frozenset(own.values()))
+    titles = {**LABELS, **{name: rules.title(name, metrics) for name in ("em", "f1")}}
     seen: dict[tuple[str, str], str] = {}
     for where, endpoint in _endpoints(config):
         if items is not None and offered is not None:
-            _check_one(where, endpoint, offered, items)
+            _check_one(where, endpoint, offered, items, titles)
         elif endpoint.metric not in MEASURES and not config.metrics and not any(":" in metric for metric in metrics.values()):
-            _refuse_name(where, endpoint.metric, MEASURES)
+            _refuse_name(where, endpoint.metric, MEASURES, titles)
         twin = seen.setdefault((endpoint.metric, endpoint.kind), where)
         if twin != where:
             raise ConfigError(f"{twin} and {where} are the same endpoint", where=f"{where}: {endpoint.metric}, {endpoint.kind}", hint="leave one out")
@@ -58,11 +62,11 @@ def _endpoints(config: Config) -> Iterator[tuple[str, Endpoint]]:
         yield f"stats.confirmatory.{place}", one
 
 
-def _check_one(where: str, endpoint: Endpoint, offered: Mapping[str, tuple[str, ...]], items: Sequence[Item]) -> None:
+def _check_one(where: str, endpoint: Endpoint, offered: Mapping[str, tuple[str, ...]], items: Sequence[Item], titles: Mapping[str, str]) -> None:
     name = endpoint.metric
     if name not in offered and name not in MEASURES:
-        _refuse_name(where, name, offered)
-    there = _listed(offered)
+        _refuse_name(where, name, offered, titles)
+    there = _listed(offered, titles)
     if name not in offered:
         why = {"false_answer": "no question is unanswerable", "unsupported": "no question has a passage"}.get(name, "its sets are scored without it")
         raise ConfigError(f"{where}: no question of this run has the metric {name}: {why}", where=f"{where}.metric", hint=f"there are: {there}")
@@ -75,14 +79,14 @@ def _check_one(where: str, endpoint: Endpoint, offered: Mapping[str, tuple[str, 
         )
 
 
-def _refuse_name(where: str, name: str, offered: Iterable[str]) -> NoReturn:
-    near, there = _nearest(name, offered), _listed(offered)
+def _refuse_name(where: str, name: str, offered: Iterable[str], titles: Mapping[str, str]) -> NoReturn:
+    near, there = _nearest(name, offered), _listed(offered, titles)
     hint = f"did you mean {near}? There are: {there}" if near else f"there are: {there}"
     raise ConfigError(f"{where}: no question of this run has a metric {name!r}", where=f"{where}.metric", hint=hint)
 
 
-def _listed(offered: Iterable[str]) -> str:
-    return ", ".join(f"{one} ({LABELS[one]})" if one in LABELS else one for one in offered)
+def _listed(offered: Iterable[str], titles: Mapping[str, str]) -> str:
+    return ", ".join(f"{one} ({titles[one]})" if one in titles else one for one in offered)
 
 
 def _nearest(name: str, offered: Iterable[str]) -> str | None:

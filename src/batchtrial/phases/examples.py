@@ -21,8 +21,10 @@ from batchtrial.phases.base import View
 from batchtrial.phases.document import Block, Heading, Paragraph, Quote
 from batchtrial.phases.endpoints import metric_by_set
 from batchtrial.phases.items import decode_items
-from batchtrial.phases.measures import KINDS, LABELS
+from batchtrial.phases.measures import KINDS
 from batchtrial.phases.rules import answer_rules
+from batchtrial.phases.scoring_record import read_record
+from batchtrial.phases.set_rules import set_rules
 from batchtrial.phases.tables import COLUMNS
 from batchtrial.phases.told import WRONG, told, wrong
 from batchtrial.records import CONDITIONS, Item
@@ -63,8 +65,10 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     if wide is None:
         return []
     k, is_yes_or_no = view.config.samples_for(temp), endpoint.metric in DID
-    found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, k, is_yes_or_no=is_yes_or_no))]
-    ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in _ways(wide, endpoint, k)]
+    sets = wide["item_key"].str.extract(r"^([^|]*)").unique().drop_nulls().to_list()
+    called = set_rules(read_record(layout)).title(endpoint.metric, sets)
+    found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no))]
+    ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in _ways(wide, endpoint, called, k)]
     keys = [key for _, some, _ in ways for key in some]
     items = _items(view, keys)
     samples = _samples(layout.predictions, keys, temp, answer_rules(view.config))
@@ -92,8 +96,8 @@ def _scores(path: Path, endpoint: Endpoint, temp: float) -> pl.DataFrame | None:
     return wide if set(CONDITIONS) <= set(wide.columns) else None
 
 
-def _rule(endpoint: Endpoint, k: int, *, is_yes_or_no: bool) -> str:
-    where = f"{LABELS.get(endpoint.metric, endpoint.metric)}, {KINDS[endpoint.kind]}"
+def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool) -> str:
+    where = f"{called}, {KINDS[endpoint.kind]}"
     each = f"By the primary endpoint ({where}); up to {EXAMPLES_EACH_WAY} each way, chosen by the seed."
     if k == 1:
         return each
@@ -102,7 +106,7 @@ def _rule(endpoint: Endpoint, k: int, *, is_yes_or_no: bool) -> str:
     return f"{each} Scores are means of the {k} samples of an item; the answer shown is the one whose score is nearest to the mean."
 
 
-def _ways(wide: pl.DataFrame, endpoint: Endpoint, k: int) -> list[tuple[str, list[str]]]:
+def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int) -> list[tuple[str, list[str]]]:
     """(title, items) both ways, what is better under the treatment first."""
     treatment, control = pl.col("treatment"), pl.col("control")
     did = DID.get(endpoint.metric)
@@ -111,9 +115,8 @@ def _ways(wide: pl.DataFrame, endpoint: Endpoint, k: int) -> list[tuple[str, lis
         up = (f"Only the treatment {did}{most}", wide.filter((treatment >= 0.5) & (control < 0.5)))
         down = (f"Only the control {did}{most}", wide.filter((treatment < 0.5) & (control >= 0.5)))
     else:
-        label = LABELS.get(endpoint.metric, endpoint.metric)
-        up = (f"Higher {label} under the treatment", wide.filter(treatment > control + 1e-9))
-        down = (f"Higher {label} under the control", wide.filter(treatment < control - 1e-9))
+        up = (f"Higher {called} under the treatment", wide.filter(treatment > control + 1e-9))
+        down = (f"Higher {called} under the control", wide.filter(treatment < control - 1e-9))
     is_up_better = endpoint.higher_is_better if endpoint.higher_is_better is not None else endpoint.metric not in set(DID) - {"em"}
     return [(title, frame["item_key"].to_list()) for title, frame in ((up, down) if is_up_better else (down, up))]
 

@@ -112,6 +112,11 @@ def name_of(one: Mapping[str, Any]) -> str:
     return str(one["label"]) + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
 
 
+def title_of(one: Mapping[str, Any]) -> str:
+    """What the metric of a comparison of significance.json is called."""
+    return str(one["label"]).rpartition(" (")[0]
+
+
 def row_of(one: dict[str, Any]) -> tuple[str, ...]:
     """A comparison of significance.json under HEADER."""
     counts, (control, treatment), (difference, interval) = one.get("counts"), arms_of(one), difference_of(one)

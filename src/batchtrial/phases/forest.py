@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEFT, WIDTH, ROW, TOP = 300, 760, 26, 14
+MOST_CHARS = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,15 @@ class Line:
     value: float
     low: float
     high: float
+
+    @property
+    def shown(self) -> str:
+        """The label in the room that there is; what is left out is of the name, not of where it was measured."""
+        if len(self.label) <= MOST_CHARS:
+            return self.label
+        title, bracket, where = self.label.rpartition(" (")
+        room = max(MOST_CHARS - len(bracket) - len(where), 12)
+        return f"{title[: room - 3]}...{bracket}{where}"[:MOST_CHARS]
 
 
 def forest(lines: Sequence[Line]) -> str:
@@ -40,7 +50,7 @@ def forest(lines: Sequence[Line]) -> str:
         parts.append(f'<text x="{x(tick)}" y="{axis + 16}" text-anchor="middle" fill="#57606a">{label} pp</text>')
     for place, line in enumerate(lines):
         y = TOP + ROW * place + 8
-        parts.append(f'<text x="0" y="{y + 4}" fill="#1b1f24">{html.escape(line.label[:44])}</text>')
+        parts.append(f'<text x="0" y="{y + 4}" fill="#1b1f24">{html.escape(line.shown)}</text>')
         parts.append(f'<line x1="{x(line.low)}" y1="{y}" x2="{x(line.high)}" y2="{y}" stroke="#0969da" stroke-width="2"/>')
         parts.append(f'<circle cx="{x(line.value)}" cy="{y}" r="4" fill="#0969da"/>')
     return "".join([*parts, "</svg>"])

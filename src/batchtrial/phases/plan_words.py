@@ -27,11 +27,12 @@ MORE_OF: Final = {
 MOST_CHARS: Final = 200
 
 
-def direction(metric: str, difference: float | None) -> str:
-    """Which way the treatment went, such as "fewer false answers"; empty when it went nowhere."""
+def direction(metric: str, difference: float | None, title: str = "") -> str:
+    """Which way the treatment went, such as "fewer false answers"; empty when it went nowhere. title: what the metric is called here."""
     if not difference:
         return ""
-    more, less = MORE_OF.get(metric, (f"higher {metric}", f"lower {metric}"))
+    called = title or metric
+    more, less = MORE_OF[metric] if metric in MORE_OF and not (metric == "f1" and title) else (f"higher {called}", f"lower {called}")
     return more if difference > 0 else less
 
 

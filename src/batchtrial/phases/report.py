@@ -16,15 +16,16 @@ from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash
 from batchtrial.phases.accounts import account_blocks
 from batchtrial.phases.aggregate import aggregate, aggregate_problem, sealed
-from batchtrial.phases.appendix import appendix
+from batchtrial.phases.appendix import TITLES, appendix
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.cost_words import per_right_answer, two_axes
 from batchtrial.phases.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
-from batchtrial.phases.figures import BANNERS, HEADER, is_declared, read_json, row_of, usd
+from batchtrial.phases.figures import BANNERS, HEADER, is_declared, read_json, row_of, title_of, usd
 from batchtrial.phases.forest import Line, forest
-from batchtrial.phases.measures import KINDS, LABELS
+from batchtrial.phases.measures import KINDS
 from batchtrial.phases.predictions import write_parquet
 from batchtrial.phases.scoring_record import read_record, remarks
+from batchtrial.phases.set_rules import set_rules
 from batchtrial.phases.sink import publishing
 from batchtrial.phases.twice import bought_twice
 from batchtrial.records import Verdict
@@ -45,7 +46,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against its control")]
     found += _verdict(tests, costs)
     found += _results(tests)
-    found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on})
+    found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
     found += _account(account, view.config.answers.strip_thinking)
     if said := tuple(remarks(read_record(layout))):
         found.append(Bullets(said))
@@ -53,6 +54,12 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _costs(costs, view)
     found += _provenance(view, trial, tests, costs)
     return found
+
+
+def _titles(record: dict[str, Any]) -> dict[str, str]:
+    """What em and f1 are called over all question sets."""
+    rules, sets = set_rules(record), tuple(record.get("metric_by_set", ()))
+    return {name: rules.title(name, sets) if rules.own else usual for name, usual in TITLES.items()}
 
 
 def _verdict(tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
@@ -89,8 +96,9 @@ def _results(tests: dict[str, Any]) -> list[Block]:
             "(or did). Lost: pairs left out because an answer never came or was none."
         )
     )
-    if lower := sorted({LABELS.get(one["metric"], one["metric"]) for one in tests["tests"] if not one["higher_is_better"]}):
+    if lower := sorted({title_of(one) for one in tests["tests"] if not one["higher_is_better"]}):
         found.append(Paragraph(f"Lower is better for: {', '.join(lower)}."))
+    found += [Paragraph(f"{text[0].upper()}{text[1:]}.") for text in tests.get("rules", ())]
     for family, title in (
         ("datasets", "By dataset"),
         ("metrics", "Other comparisons (exploratory)"),

@@ -50,9 +50,10 @@ FAMILIES: Final = ("metrics", "datasets", "temperatures")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A cell with its comparison. secondary: the statistics beside it, as JSON; lost: answers that were not scored, by arm and reason."""
+    """A cell with its comparison. title: what its metric is called. secondary: as JSON; lost: answers that were not scored, by arm and reason."""
 
     cell: Cell
+    title: str
     one: Comparison
     secondary: dict[str, Any]
     lost: Lost
@@ -100,7 +101,7 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
         for metric in table.metrics:
             for kind in table.kinds_of(metric):
                 cell = Cell(metric=metric, kind=kind, temp=temp)
-                if cell.name not in seen:
+                if cell.name not in seen and not table.is_em_again(cell):
                     yield cell, "metrics" if place == 0 else "temperatures"
         if place == 0 and len(table.dataset_names) > 1:
             same = same_items(table)
@@ -132,7 +133,7 @@ def declared_plan(config: Config, trial: Trial, tables: dict[float, Table]) -> A
     plan = analysis_plan(config, first)
     if tables[first].clusters is None:
         plan = replace(plan, cluster=None)
-    return in_units(plan, config, tables[first])
+    return in_units(plan, config, tables[first], first)
 
 
 def findings_of(
@@ -152,7 +153,7 @@ def findings_of(
         share = config.stats.missing.plausible_share
         lost = lost_answers(paired, one, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
         made[cell.name] = one
-        findings.append(_finding(cell, one, family, lost, is_share=tables[cell.temp].is_share(cell.metric)))
+        findings.append(_finding(cell, one, family, lost, tables[cell.temp]))
     return made, findings
 
 
@@ -172,6 +173,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     compared = {
         cell.name: Compared(
             cell=cell,
+            title=tables[cell.temp].title(cell),
             one=made[cell.name],
             secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)),
             lost=losses[cell.temp].of(tables[cell.temp], cell),
@@ -188,6 +190,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     check = check_followed(plan, findings, plan.cluster)
     sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
     headline = next((j for j in judgements if j.family == "primary"), None)
+    rules = tables[first].told_rules()
     return record | {
         "plan": {
             **plan_json(frozen),
@@ -204,6 +207,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentences[headline.finding.name]},
         "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
         "same_items": same_items(tables[first]),
+        **({"rules": rules} if rules else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
     }
 
@@ -217,15 +221,17 @@ def endpoint_origins(frozen: FrozenPlan, config: Config, plan: AnalysisPlan) -> 
 def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]) -> str:
     """The judgement's sentence, and which answers it rests without."""
     origin = origins.get(judgement.finding.name, "declared")
-    words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value))
+    words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value, compared.title))
     lost = told(compared.lost)
     return f"{words} Not scored: {lost}." if lost else words
 
 
-def in_units(plan: AnalysisPlan, config: Config, table: Table) -> AnalysisPlan:
-    """The plan with each endpoint in the unit of its metric, which only the scores tell; what was declared and hashed is the same."""
-    units = [table.is_share(one.metric) for one in (config.stats.primary, *config.stats.confirmatory)]
-    known = [replace(one, is_share=is_share) for one, is_share in zip(plan.declared, units, strict=True)]
+def in_units(plan: AnalysisPlan, config: Config, table: Table, temp: float) -> AnalysisPlan:
+    """The plan with each endpoint in the unit and by the name of its metric, which only the scores tell; what was declared and hashed is the same."""
+    known = [
+        replace(one, is_share=table.is_share(of.metric), label=table.label(Cell(metric=of.metric, kind=of.kind, temp=temp)))
+        for one, of in zip(plan.declared, (config.stats.primary, *config.stats.confirmatory), strict=True)
+    ]
     return replace(plan, primary=known[0], confirmatory=tuple(known[1:]))
 
 
@@ -237,16 +243,16 @@ def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
     return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
 
 
-def _finding(cell: Cell, one: Comparison, family: str | None, lost: LostAnswers | None, *, is_share: bool) -> Finding:
+def _finding(cell: Cell, one: Comparison, family: str | None, lost: LostAnswers | None, table: Table) -> Finding:
     return Finding(
         name=cell.name,
         estimate=one.estimate,
         test=one.test,
         family=family,
         margin_test_p=None if one.margin is None else one.margin.p_value,
-        label=cell.label,
+        label=table.label(cell),
         higher_is_better=better_when_higher(cell.metric),
-        is_share=is_share,
+        is_share=table.is_share(cell.metric),
         lost=lost,
         not_decidable=one.not_decidable,
     )
@@ -256,7 +262,7 @@ def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any
     cell, one = compared.cell, compared.one
     record: dict[str, Any] = {
         "name": cell.name,
-        "label": cell.label,
+        "label": judgement.finding.label,
         "metric": cell.metric,
         "kind": cell.kind,
         "temp": cell.temp,

@@ -7,7 +7,7 @@ nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Floats, Paired
 from batchtrial.phases.measures import KINDS, LABELS, Kind
 from batchtrial.phases.scoring_record import read_record
+from batchtrial.phases.set_rules import SetRules, set_rules
 
 Places = NDArray[np.int64]
 COLUMNS: Final[dict[str, str]] = {
@@ -62,8 +63,13 @@ class Cell:
 
     @property
     def label(self) -> str:
+        """As it is called where every set is scored by a built-in rule; Table.label knows the rules."""
+        return self.called(LABELS.get(self.metric, self.metric))
+
+    def called(self, title: str) -> str:
+        """The label under another title of the metric."""
         where = f"dataset {self.dataset}" if self.dataset else KINDS[self.kind]
-        return f"{LABELS.get(self.metric, self.metric)} ({where})"
+        return f"{title} ({where})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ class Table:
     """Scores of one temperature, one place per item in the order of the items' keys.
 
     scores: column -> (control, treatment), each shape (n_items,), NaN where an arm has none. datasets: place in `dataset_names` per item.
-    scales: what metrics of the user's own declare their numbers to be: share, count, grade.
+    scales: what metrics of the user's own declare their numbers to be: share, count, grade. rules: by which each set is scored.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     """
 
@@ -84,6 +90,7 @@ class Table:
     samples: int
     metrics: tuple[str, ...]
     scales: Mapping[str, str]
+    rules: SetRules = field(default_factory=SetRules)
 
     @property
     def n_items(self) -> int:
@@ -99,6 +106,28 @@ class Table:
         has_it = self.is_open[~(np.isnan(control) & np.isnan(treatment))]
         found = [kind for kind, is_there in (("open", has_it.any()), ("closed", not has_it.all())) if is_there]
         return self.kinds() if len(found) > 1 or len(self.kinds()) == 1 else tuple(kind for kind in self.kinds() if kind in found)
+
+    def sets_of(self, cell: Cell) -> tuple[str, ...]:
+        """Sets to which the cell's questions belong."""
+        mask = self.members(cell.kind, cell.dataset)
+        places = np.unique(self.datasets if mask is None else self.datasets[mask])
+        return tuple(self.dataset_names[place] for place in places.tolist())
+
+    def title(self, cell: Cell) -> str:
+        """What the cell's metric is called: by the rule of its sets."""
+        return self.rules.title(cell.metric, self.sets_of(cell))
+
+    def label(self, cell: Cell) -> str:
+        """What the cell is called, in tables and sentences."""
+        return cell.called(self.title(cell))
+
+    def is_em_again(self, cell: Cell) -> bool:
+        """Whether the cell is an F1 that is as `em` on all of its questions."""
+        return self.rules.is_em_again(cell.metric, self.sets_of(cell))
+
+    def told_rules(self) -> list[str]:
+        """Which rule holds on which set, where several say what is right."""
+        return [told for metric in ("em", "f1") if metric in self.metrics and (told := self.rules.told(metric, self.dataset_names))]
 
     def column(self, metric: str) -> tuple[Floats, Floats] | None:
         """(control, treatment) of a metric for every item; None when there is no such metric."""
@@ -207,6 +236,7 @@ def _table(
         samples=view.config.samples_for(temp),
         metrics=tuple(names.get(column, column) for column in defined if not (column == "f1" and record.get("f1_is_em"))),
         scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
+        rules=set_rules(record),
     )
 
 

@@ -258,7 +258,13 @@ def rows(pair: Pair) -> list[Row]:
     """Every test of either run, in A's order, then B's own."""
     a, b = ({one["name"]: one for one in s.tests.get("tests", [])} for s in (pair.a, pair.b))
     names = dict.fromkeys((*a, *b))
-    return [Row(name=n, label=name_of(a.get(n) or b[n]), standing=(a.get(n) or b[n])["standing"], a=a.get(n), b=b.get(n)) for n in names]
+    return [Row(name=n, label=both_names(a.get(n), b.get(n)), standing=(a.get(n) or b[n])["standing"], a=a.get(n), b=b.get(n)) for n in names]
+
+
+def both_names(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
+    """What a comparison is called; by both names where another rule says in each run what is right."""
+    called = list(dict.fromkeys(name_of(one) for one in (a, b) if one is not None))
+    return called[0] if len(called) == 1 else f"{called[0]} in A, {called[1]} in B"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

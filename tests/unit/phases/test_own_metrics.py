@@ -14,11 +14,15 @@ import pytest
 from tests.unit.phases.world import Stop, World, closed_items, open_items, world
 
 from batchtrial.cli.run import main
+from batchtrial.cli.summary import lines as summary_lines
 from batchtrial.config.expand import Arm
 from batchtrial.errors import ConfigError, Stopped
-from batchtrial.phases import costs, parse, report, score, stats, submit
+from batchtrial.phases import costs, optional, parse, report, score, stats, submit
 from batchtrial.phases.significance import significance
 from batchtrial.phases.tables import load_tables
+from batchtrial.run.contrast import both_names
+from batchtrial.run.loop import Finished
+from batchtrial.state.ledger import Counts, money
 
 
 @pytest.fixture(autouse=True)
@@ -265,14 +269,99 @@ def test_a_number_that_is_not_what_it_is_declared_to_be_is_refused(tmp_path: Pat
         pytest.fail("prepared")
 
 
-def test_a_set_metric_that_returns_only_em_is_shown_once(tmp_path: Path) -> None:
-    name = module("def f(item, text): return {'em': float(text in item.answers)}")
-    with world(tmp_path / "w", closed=closed_items(4), metric=f"{name}:f") as w:
-        w.answer_all(right)
-        scored(w)
-        metrics = {test["metric"] for test in significance(w.view, w.trial)["tests"]}
-    assert "em" in metrics
-    assert "f1" not in metrics
+NUMERIC = "def numeric(item, text): return {'em': float(text in item.answers)}\n"
+GRADED = "def graded(item, text): return {'em': float(text in item.answers), 'f1': 0.5 if text else 0.0}\n"
+
+
+def better(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    """The treatment is right where the control is not, on every second item."""
+    return right(arm, dataset, item_id, sample) if arm.condition == "treatment" or int(item_id[1:]) % 2 else "something else"
+
+
+def reported(w: World) -> tuple[dict[str, Any], dict[str, str]]:
+    """(significance.json, every place where people read it)."""
+    w.answer_all(better)
+    scored(w)
+    for phase in (stats.phase, costs.phase, optional.phase, report.phase):
+        w.run(phase)
+    layout = w.layout.trial(w.trial.slug)
+    finished = Finished(is_complete=True, ran=(), counts=Counts())
+    terminal = "\n".join(summary_lines(w.view, finished, money(w.view.parts.values())))
+    tests = json.loads(layout.significance.read_bytes())
+    shown = {"terminal": terminal, "report.md": layout.report_md.read_text(), "report.html": layout.report_html.read_text()}
+    return tests, shown | {"aggregate": w.layout.aggregate_report.read_text(), "headline": tests["headline"]["sentence"]}
+
+
+def test_a_set_metric_that_returns_only_em_is_shown_once_under_its_own_name(tmp_path: Path) -> None:
+    name = module(NUMERIC)
+    own = f"{name}:numeric"
+    with world(tmp_path / "w", closed=closed_items(60), metric=own, optional={"cost_effectiveness": True, "subgroups": True}) as w:
+        tests, shown = reported(w)
+    assert [(one["metric"], one["label"]) for one in tests["tests"] if one["metric"] in ("em", "f1")] == [("em", f"{own} (all questions)")]
+    assert tests["plan"]["primary"] == f"{own} (all questions)"
+    assert "rules" not in tests
+    assert f"superior to the control on {own} (all questions): more right answers" in shown["headline"]
+    for place, text in shown.items():
+        assert own in text, place
+        for wrong in ("exact match", "token F1", "per pp of F1"):
+            assert wrong not in text, place
+    assert f"By the primary endpoint ({own}, all questions)" in shown["report.md"]
+    assert f"per pp of {own}" in shown["report.md"]
+
+
+def test_an_f1_of_ones_own_is_not_called_token_f1(tmp_path: Path) -> None:
+    name = module(GRADED)
+    own = f"{name}:graded"
+    plan = {"primary": {"metric": "f1", "goal": "superiority"}}
+    with world(tmp_path / "w", closed=closed_items(30), metric=own, stats=plan) as w:
+        tests, shown = reported(w)
+    assert {one["label"] for one in tests["tests"] if one["metric"] in ("em", "f1")} == {f"{own} (all questions)", f"f1 of {own} (all questions)"}
+    for place, text in shown.items():
+        assert "token F1" not in text, place
+
+
+def test_sets_with_rules_of_their_own_are_said_to_have_them(tmp_path: Path) -> None:
+    name = module(NUMERIC)
+    own = f"{name}:numeric"
+    with world(tmp_path / "w", opened=open_items(20), closed=closed_items(20), metric={"recall": own, "reading": "squad_v2"}) as w:
+        tests, shown = reported(w)
+    labels = {(one["metric"], one["kind"]): one["label"] for one in tests["tests"] if one["dataset"] is None}
+    assert labels["em", "all"] == "right by each set's own rule (all questions)"
+    assert labels["em", "open"] == "exact match (open book)"
+    assert labels["em", "closed"] == f"{own} (closed book)"
+    assert labels["f1", "all"] == "F1 by each set's own rule (all questions)"
+    assert labels["f1", "open"] == "token F1 (open book)"
+    assert ("f1", "closed") not in labels, "it is as em there"
+    told = f"ight by each set's own rule: exact match in reading; {own} in recall"
+    assert tests["rules"] == [f"r{told}", f"F1 by each set's own rule: {own} in recall; token F1 in reading"]
+    for place in ("report.md", "terminal", "aggregate"):
+        assert told in shown[place], place
+
+
+def test_built_in_rules_are_called_as_ever(tmp_path: Path) -> None:
+    with world(tmp_path / "w", opened=open_items(10), closed=closed_items(10), metric={"recall": "triviaqa", "reading": "squad_v2"}) as w:
+        tests, shown = reported(w)
+    assert {one["label"] for one in tests["tests"] if one["metric"] == "em" and one["dataset"] is None} == {
+        f"exact match ({where})" for where in ("all questions", "open book", "closed book")
+    }
+    assert "rules" not in tests
+    assert "own rule" not in "".join(shown.values())
+
+
+def test_an_endpoint_that_is_not_there_names_what_is_by_its_own_name(tmp_path: Path) -> None:
+    name = module(NUMERIC)
+    plan = {"primary": {"metric": "f1"}}
+    with pytest.raises(ConfigError) as caught, world(tmp_path / "w", closed=closed_items(4), metric=f"{name}:numeric", stats=plan):
+        pytest.fail("prepared")
+    assert f"em ({name}:numeric)" in caught.value.hint
+    assert "exact match" not in caught.value.hint
+
+
+def test_two_runs_with_other_rules_are_compared_under_both_names() -> None:
+    one = {"name": "em/all/t0", "label": "exact match (all questions)", "family": "primary", "standing": "primary"}
+    other = one | {"label": "rules:numeric (all questions)"}
+    assert both_names(one, other) == "exact match (all questions) in A, rules:numeric (all questions) in B"
+    assert both_names(one, None) == both_names(one, one) == "exact match (all questions)"
 
 
 # Edited metrics

@@ -284,17 +284,18 @@ def world(
     opened: Sequence[Mapping[str, Any]] = (),
     closed: Sequence[Mapping[str, Any]] = (),
     run_id: str = "r1",
-    metric: str | None = None,
+    metric: str | Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Iterator[World]:
-    """A run with these items prepared and its requests built. metric: of every set."""
+    """A run with these items prepared and its requests built. metric: of every set, or by set."""
     sets = []
     for name, kind, rows in (("reading", "open", opened), ("recall", "closed", closed)):
         if rows:
             path = folder / f"{name}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            sets.append({"name": name, "source": "file", "path": str(path), "format": "jsonl", "kind": kind, "metric": metric})
+            own = metric.get(name) if isinstance(metric, Mapping) else metric
+            sets.append({"name": name, "source": "file", "path": str(path), "format": "jsonl", "kind": kind, "metric": own})
     chosen = config(sets, **changes)
     codec = FireworksProvider(FireworksSettings(account_id="test"), None)
     opening = Opening(run_id=run_id, config=chosen, is_resume=False, accept_drift=False, overrides={}, nonce=f"{run_id:0>16}")
