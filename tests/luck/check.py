@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def problems(lab: Lab, history: History, played: Played) -> list[str]:
     for books in done:
         found += own(books)
     paid = paid_rows(played.provider)
-    found += duplicates(paid, everyone)
+    found += duplicates(paid, everyone, played.deleted)
     found += lost(paid, done)
     found += money_problems(paid, done)
     for books in done:
@@ -108,10 +108,13 @@ def own(books: Books) -> list[str]:
     return found
 
 
-def duplicates(paid: Sequence[Paid], everyone: Sequence[Books]) -> list[str]:
-    """Rows that were paid for more often than once and that no report owns up to; rows that were paid for and that nobody knows of."""
-    named = set().union(*(books.named() for books in everyone))
+def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], deleted: Set[str]) -> list[str]:
+    """Rows that were paid for more often than once and that no report owns up to; rows that were paid for and that nobody knows of.
+
+    deleted: batches of which a folder put back from before they were sent can find no trace anywhere.
+    """
     known = set().union(*(books.known() for books in everyone))
+    named = set().union(*(books.named() for books in everyone)) | (deleted - known)
     times: dict[int, list[Paid]] = defaultdict(list)
     for row in paid:
         times[row.identity].append(row)

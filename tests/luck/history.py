@@ -62,6 +62,7 @@ class Played:
     places: list[Place]
     bad: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    deleted: set[str] = field(default_factory=set)  # batches that the provider shows nobody any more
     is_shifted: bool = False  # batches were cancelled or lost, so that the attempts are others than the twin's
     is_told: bool = False  # something is in the report that is not in the twin's: a drift, a raised budget
 
@@ -287,6 +288,7 @@ class Play:
         if event.kind == "gone" and is_over:
             provider.bill.settle()
             provider.service.batches.delete(batch)
+            self.played.deleted.add(batch.id.rpartition("/")[2])
             self.played.is_shifted = True
         elif event.kind == "cancelled" and not is_over:
             provider.service.batches.disturb(batch, Effects.model_validate({"cancelled_half_way": 0.5}))
