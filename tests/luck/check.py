@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ END_SECONDS = 2 * 86_400.0
 class Paid:
     """A row on the provider's bill."""
 
+    account: str
     batch: str
     custom_id: str
     identity: int
@@ -41,8 +42,11 @@ def paid_rows(provider: Provider) -> list[Paid]:
     """Everything that all accounts have paid or will have paid when all its batches have run their course, but what somebody else asked for."""
     provider.advance(END_SECONDS)
     provider.bill.settle()
-    rows = provider.world.rows("SELECT b.id, p.* FROM paid p JOIN batches b ON b.seq = p.batch ORDER BY p.batch, p.row")
-    found = [Paid(last_segment(id_), WIRE_TOKEN.sub("", own), who, n_in, n_out) for id_, _, _, own, who, n_in, n_out in map(tuple, rows)]
+    rows = provider.world.rows("SELECT b.account, b.id, p.* FROM paid p JOIN batches b ON b.seq = p.batch ORDER BY p.batch, p.row")
+    found = [
+        Paid(account, last_segment(name), WIRE_TOKEN.sub("", custom_id), identity, n_input, n_output)
+        for account, name, _, _, custom_id, identity, n_input, n_output in map(tuple, rows)
+    ]
     return [row for row in found if FOREIGN not in row.custom_id]
 
 
@@ -90,7 +94,7 @@ def problems(lab: Lab, history: History, played: Played) -> list[str]:
     for books in done:
         found += own(books)
     paid = paid_rows(played.provider)
-    found += duplicates(paid, everyone, played.deleted)
+    found += duplicates(paid, everyone, played)
     found += lost(paid, done)
     found += money_problems(paid, done)
     for books in done:
@@ -108,16 +112,17 @@ def own(books: Books) -> list[str]:
     return found
 
 
-def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], deleted: Set[str]) -> list[str]:
+def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) -> list[str]:
     """Rows that were paid for more often than once and that no report owns up to; rows that were paid for and that nobody knows of.
 
-    deleted: batches of which a folder put back from before they were sent can find no trace anywhere.
+    Of a batch that the provider has deleted, a folder put back from before it was sent can find no trace anywhere; and a folder that was copied
+    before anything was sent may be begun twice, once with each account.
     """
     known = set().union(*(books.known() for books in everyone))
-    named = set().union(*(books.named() for books in everyone)) | (deleted - known)
-    times: dict[int, list[Paid]] = defaultdict(list)
+    named = set().union(*(books.named() for books in everyone)) | (played.deleted - known)
+    times: dict[tuple[int, str], list[Paid]] = defaultdict(list)
     for row in paid:
-        times[row.identity].append(row)
+        times[row.identity, row.account if played.is_blank else ""].append(row)
     found = []
     for rows in times.values():
         unnamed = sorted({row.batch for row in rows if row.batch not in named})

@@ -24,6 +24,7 @@ from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold
+from batchtrial.state.machine import Event as PartEvent
 
 FINISHED = (0, 4)
 MOST_RESUMES = 12
@@ -64,6 +65,7 @@ class Played:
     said: list[str] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)  # batches that the provider shows nobody any more
     is_shifted: bool = False  # batches were cancelled or lost, so that the attempts are others than the twin's
+    is_blank: bool = False  # the folder was copied before anything was sent, so that each copy may be begun with an account of its own
     is_told: bool = False  # something is in the report that is not in the twin's: a drift, a raised budget
 
     def close(self) -> None:
@@ -254,14 +256,20 @@ class Play:
 
     def _copy(self) -> None:
         if self.original.folder.exists() and not self.copy.folder.exists():
+            self._note_blank()
             self.copy.experiments.mkdir(exist_ok=True)
             shutil.copytree(self.original.folder, self.copy.folder)
             self.played.places.append(self.copy)
 
     def _back_up(self) -> None:
         if self.original.folder.exists():
+            self._note_blank()
             shutil.rmtree(self.backup, ignore_errors=True)
             shutil.copytree(self.original.folder, self.backup)
+
+    def _note_blank(self) -> None:
+        sent = [entry for entry in read(RunLayout(self.original.folder).ledger).entries if entry.event == PartEvent.INTENT]
+        self.played.is_blank |= not sent
 
     def _drift(self, name: str) -> dict[str, Any]:
         dotted, value, is_accepted = DRIFTS[name]
