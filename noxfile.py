@@ -18,8 +18,6 @@ nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck"
 SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# Kinds of misfortune that two places or two accounts are in: until every process proves who it is before it sends.
-LUCK_OFF = ("--off=copies", "--off=backups", "--off=keys")
 WORKERS = ("-n", "auto", "--dist", "worksteal")
 
 
@@ -154,7 +152,7 @@ def luck(session: nox.Session) -> None:
     """Seeded histories of everything that can go wrong together, each held against the provider's own books: `nox -s luck -- --seeds 10000`."""
     install(session, "-e", package(*SDKS), groups=("test",))
     given = session.posargs or ("--seeds", "100")
-    session.run("python", "-m", "tests.luck", "--jobs", str(os.cpu_count() or 1), *given, *LUCK_OFF)
+    session.run("python", "-m", "tests.luck", "--jobs", str(os.cpu_count() or 1), *given)
     session.run("python", "-m", "pytest", "tests/luck")
 
 
