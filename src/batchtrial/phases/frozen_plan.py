@@ -4,7 +4,7 @@ A plan is written into the ledger when a run is opened, before its first intent,
 such line says how many results had arrived by then. What was in force when the first result arrived is the declared plan. A change after that makes
 the endpoints that it concerns exploratory. When the line is lost, or was never written by an earlier version, the config of the ledger's first line
 stands in for it, for that was written before the first intent too; when a repair made that line anew, or it is younger than the answers, no plan is
-known.
+known. With the whole ledger lost, the hash in run_state.json proves that the config still has the declared plan, or that it has not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.measures import MEASURES
 from batchtrial.state.entries import Entry, run_lines
+from batchtrial.state.files import PlanMark
 from batchtrial.state.ledger import PartRecord
 
 PLAN: Final = "plan"
@@ -127,6 +128,22 @@ def plan_made_anew(lines: Sequence[Entry]) -> dict[str, Any] | None:
     if opened is None or opened.is_late or opened.origin != "frozen" or any(_is_early(one) for one in lines):
         return None
     return {"hash": plan_hash(opened.plan), "plan": dict(opened.plan), "written": list(opened.written or ()), "results_before": 0}
+
+
+def plan_mark(lines: Iterable[Entry]) -> PlanMark | None:
+    """The declared plan's hash and what was written of it, for run_state.json; None when no line from before the first result has it."""
+    declared = next((one for one in reversed(list(_steps(list(lines)))) if not one.is_late), None)
+    if declared is None or declared.origin != "frozen":
+        return None
+    return PlanMark(hash=plan_hash(declared.plan), written=declared.written or ())
+
+
+def plan_by_mark(config: Config, mark: PlanMark | None, lines: Iterable[Entry]) -> dict[str, Any] | None:
+    """The `detail` of a plan line whose ledger was lost; None when the config's plan is not the declared one, or when a line has it."""
+    plan = plan_of(config)
+    if mark is None or mark.hash != plan_hash(plan) or any(_is_early(one) for one in lines):
+        return None
+    return {"hash": mark.hash, "plan": plan, "written": list(mark.written), "results_before": 0}
 
 
 def frozen_plan(ledger: Path, config: Config) -> FrozenPlan:

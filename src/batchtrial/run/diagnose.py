@@ -5,11 +5,11 @@ Trust runs from the artifacts over the ledger and the manifests to run_state.jso
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from batchtrial.config.expand import Trial, expand
 from batchtrial.config.load import config_hash, decode, drift
@@ -17,13 +17,13 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, IllegalTransition, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.phases import prepare, report
 from batchtrial.phases.base import over_trials
-from batchtrial.phases.frozen_plan import plan_made_anew
+from batchtrial.phases.frozen_plan import plan_by_mark, plan_made_anew
 from batchtrial.providers.base import Provider
 from batchtrial.run.evidence import Remains
 from batchtrial.run.look import look
 from batchtrial.run.saved import recorded_config
 from batchtrial.state.archive import ArchiveManifest
-from batchtrial.state.entries import LedgerRead, read
+from batchtrial.state.entries import Entry, LedgerRead, read
 from batchtrial.state.files import (
     BuildManifest,
     ControlRegistry,
@@ -178,7 +178,7 @@ class Examiner:
             evidence = replace(evidence, payloads=frozenset())
         source = Source(nonce=nonce or self.nonce, intent=remains.intent, saved=remains.saved, now=self._now(got))
         is_cut = _is_cut(got, found.state, signs)
-        rebuilt = rebuild(got, self._opened(found, nonce), evidence, source, is_cut=is_cut, plan_anew=plan_made_anew)
+        rebuilt = rebuild(got, self._opened(found, nonce), evidence, source, is_cut=is_cut, plan_anew=lambda heads: _plan_anew(found, heads))
         if nonce is None and rebuilt.in_doubt:
             why = (
                 f"whether {len(rebuilt.in_doubt)} parts ({rebuilt.in_doubt[0]} ...) were sent is known to nobody here: the random digits that mark "
@@ -284,6 +284,11 @@ class Examiner:
         if not verdict.is_done and over_trials(report.phase, view).is_done:
             is_there = self.layout.aggregate_report.exists()
             found.findings.append(Finding(path=self.layout.aggregate_report.name, problem=verdict.reason, cure="remake", is_there=is_there))
+
+
+def _plan_anew(found: Diagnosis, heads: Sequence[Entry]) -> dict[str, Any] | None:
+    """A lost plan line, from the lines about the run that are left, else by the hash in run_state.json."""
+    return plan_made_anew(heads) or plan_by_mark(found.config, found.state.plan if found.state is not None else None, heads)
 
 
 def _is_cut(got: LedgerRead, state: RunState | None, signs: tuple[str, ...]) -> bool:

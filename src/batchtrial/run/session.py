@@ -20,7 +20,7 @@ from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.phases.base import View
-from batchtrial.phases.frozen_plan import PLAN, latest_plan, plan_line
+from batchtrial.phases.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
 from batchtrial.providers.base import OUT, Limits
 from batchtrial.run.look import look
 from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
@@ -207,9 +207,11 @@ def _assembled(
         ledger.append("drift", config_hash=digest, detail=detail)
         drifts = (*state.drift, Drift(at=clock(), keys=dict(changed), config_hash=digest))
         snapshots.save_state(drift=drifts, config_hash=digest)
-    _freeze_plan(ledger, opening.config, is_changed=bool(changed))
+    is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
     if changed or not layout.effective_config.exists():
         write_bytes(layout.effective_config, encode(opening.config), hook=hook)
+    if is_frozen:
+        snapshots.save_state(plan=plan_mark(ledger.notes))
     return Session(
         layout=layout,
         config=opening.config,
@@ -229,14 +231,16 @@ def _is_just_opened(ledger: Ledger) -> bool:
     return not ledger.parts and all(note.event in ("opened", PLAN) for note in ledger.notes)
 
 
-def _freeze_plan(ledger: Ledger, config: Config, *, is_changed: bool) -> None:
-    """Write down the plan before anything is sent; later only a changed one, with how many results had arrived."""
+def _freeze_plan(ledger: Ledger, config: Config, *, is_changed: bool) -> bool:
+    """Write down the plan before anything is sent; later only a changed one, with how many results had arrived. Whether it wrote."""
     before, parts = latest_plan(ledger.notes), ledger.parts.values()
     if before is None and not is_changed and any(part.attempts for part in parts):
-        return  # a run that was begun without a plan line gets none that looks as if it had been there
+        return False  # a run that was begun without a plan line gets none that looks as if it had been there
     detail = plan_line(config, parts, ledger.notes)
     if before is None or differences((before.detail or {})["plan"], detail["plan"]):
         ledger.append(PLAN, detail=detail)
+        return True
+    return False
 
 
 ITEM_KEYS = ("datasets.", "limit_items", "skip_bad_rows")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.hosts import host_of
 from batchtrial.phases.base import View
+from batchtrial.phases.frozen_plan import plan_mark
 from batchtrial.state.files import (
     BatchRecord,
     Checkpoint,
@@ -71,7 +72,8 @@ class Snapshots:
         """Durably replace run_state.json with the given fields changed; nothing is written when nothing changes."""
         changed = self.state.model_copy(update=changes)
         if changed != self.state or not self._layout.run_state.exists():
-            changed = changed.model_copy(update={"run_nonce": self._ledger.run_nonce, "ledger_lines": self._ledger.n_lines})
+            plan = changed.plan or plan_mark(self._ledger.notes)
+            changed = changed.model_copy(update={"run_nonce": self._ledger.run_nonce, "ledger_lines": self._ledger.n_lines, "plan": plan})
             self.state = changed
             self._save(self._layout.run_state, changed)
 

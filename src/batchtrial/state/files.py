@@ -62,6 +62,13 @@ class Drift(File):
     config_hash: str = Field(description="Hash of the config from then on.")
 
 
+class PlanMark(File):
+    """The declared plan once more, by which a rebuilt ledger can prove that a config has it."""
+
+    hash: str = Field(description="sha256 of the plan that was frozen before the first result.")
+    written: tuple[str, ...] = Field((), description="Settings of `stats` that somebody wrote; the others are its defaults.")
+
+
 class RunState(Snapshot):
     """run_state.json, schema_version 1."""
 
@@ -70,6 +77,7 @@ class RunState(Snapshot):
     config_hash: str = Field(description="sha256 of effective_config.yaml.")
     run_nonce: str | None = Field(None, description="The ledger's random digits once more: without them no batch could be recognised as ours.")
     ledger_lines: int = Field(0, ge=0, description="Lines that the ledger had when this was written; fewer means that some are lost.")
+    plan: PlanMark | None = Field(None, description="What the ledger says was declared; absent when it has no plan from before the first result.")
     mode: Mode = Field("live", description="Where the answers come from.")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Settings given by flag when the run was started.")
     phases: dict[str, PhaseRecord] = Field(default_factory=dict, description="Every phase by name.")

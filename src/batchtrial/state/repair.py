@@ -131,14 +131,14 @@ def rebuild(
         (survivors.setdefault(entry.part, []) if entry.part is not None else heads).append(entry)
     filled = explained = 0
     is_first_kept = any(entry.run_nonce for entry in heads)
-    plan = plan_anew(heads) if is_first_kept else None
-    if plan is not None:
-        heads.insert(1, Entry.of(seq=1, at=heads[0].at, event="plan", detail=dict(plan)))
-        filled, explained = 1, 1
+    plan = plan_anew(heads)
     if not is_first_kept:
         since = min((entry.at for entry in got.entries), default=LONG_AGO)
         heads.insert(0, Entry.of(seq=1, at=since, event="opened", **opened))
-        filled, explained = filled + 1, 1
+        filled, explained = filled + 1, explained + 1
+    if plan is not None:
+        heads.insert(1, Entry.of(seq=1, at=heads[0].at, event="plan", detail=dict(plan)))
+        filled, explained = filled + 1, explained + 1
     menders = [_Mender(part, evidence, source, since=heads[0].at) for part in survivors]
     for mender in menders:
         mender.replay(survivors[mender.part.part])
