@@ -31,6 +31,7 @@ from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.migration import Migration
 from batchtrial.run.options import window
 from batchtrial.run.plan import NAMES, check_beginning
+from batchtrial.run.refused import no_folder_when_refused
 from batchtrial.run.saved import first_flags, saved, saved_text
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
@@ -159,6 +160,7 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
     pause = pausing(env, is_let_go=stop.is_requested, say=complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)
     with ExitStack() as closing:
+        closing.enter_context(no_folder_when_refused(layout, nonce))
         stop.listen()
         closing.callback(stop.unlisten)
         session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
