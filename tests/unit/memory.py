@@ -12,7 +12,7 @@ from typing import Literal
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError, RateLimited, Unsure
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Sightings
-from batchtrial.records import BadLine, Outcome, RawResult, Request, Usage
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request, Usage
 
 Trouble = Literal["lost before", "lost after", "refused", "busy", "down"]
 Answer = Callable[[str, int], str]
@@ -90,12 +90,15 @@ class Memory:
     def decode(self, line: bytes) -> RawResult:
         try:
             row = json.loads(line)
-            outcome = Outcome(row["is"].rstrip("!?"))
+            outcome = Outcome(row["is"].rstrip("!?~"))
         except (ValueError, KeyError, TypeError) as error:
             raise BadLine(str(error)) from None
         is_answer = outcome is Outcome.SUCCEEDED
         usage = Usage(input_tokens=1000, output_tokens=100) if is_answer and "?" not in row["is"] else None  # ? is an answer without usage
-        return RawResult(custom_id=row["custom_id"], outcome=outcome, text="x" if is_answer else None, usage=usage, retryable="!" not in row["is"])
+        text, state, is_retryable = "x" if is_answer else None, AnswerState.COMPLETE, "!" not in row["is"]
+        if "~" in row["is"]:  # a success that nobody can read
+            text, state = None, AnswerState.NOT_UNDERSTOOD
+        return RawResult(custom_id=row["custom_id"], outcome=outcome, text=text, usage=usage, retryable=is_retryable, state=state)
 
     def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
         return None

@@ -128,6 +128,11 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--remake", action="store_true", help="make finished artifacts anew; never anything that costs")
     agreeing = parser.add_argument_group("what is agreed to")
     agreeing.add_argument("--partial", action="store_true", help="the budget is less than the whole plan may cost: buy as many pairs as it covers")
+    agreeing.add_argument(
+        "--retry_not_understood",
+        action="store_true",
+        help="ask rows again whose answers cannot be understood: each may have been billed, and is again",
+    )
     agreeing.add_argument("--accept_drift", action="store_true", help="record a changed config and go on; nothing else")
     agreeing.add_argument(
         "--give_up_unknown_batches",
@@ -144,6 +149,8 @@ def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[st
         raise ConfigError("--yes answers the question of --give_up_unknown_batches, which was not given", where="--yes")
     if given.give_up_unknown_batches and not is_resume:
         raise ConfigError("a run that begins has no batches to give up", where="--give_up_unknown_batches")
+    if given.retry_not_understood and not is_resume:
+        raise ConfigError("a run that begins has no answers to ask for again", where="--retry_not_understood")
     if given.give_up_unknown_batches and given.plan_only:
         raise ConfigError("a plan asks no provider which batches it knows", where="--give_up_unknown_batches with --plan_only")
     return Options(
@@ -153,6 +160,7 @@ def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[st
         skip=skip,
         accept_drift=given.accept_drift,
         remake=given.remake,
+        retry_not_understood=given.retry_not_understood,
         give_up_unknown=given.give_up_unknown_batches,
         is_confirmed=given.yes,
         is_partial=given.partial,

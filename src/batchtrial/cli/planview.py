@@ -13,6 +13,7 @@ from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigError
 from batchtrial.phases import build, items, prepare
+from batchtrial.phases.asking_again import asking_again, check_affordable
 from batchtrial.phases.base import View
 from batchtrial.phases.controls import taken_over
 from batchtrial.phases.coverage import ToBuy, coverage
@@ -47,6 +48,8 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
         yield f"  over the file: {', '.join(given)}"
     for step in steps:
         yield f"  {MARKS[step.action]} {step.phase.name:<8} {step.verdict.reason}"
+    if options.retry_not_understood:
+        yield from _again(config, view, codec)
     if view.parts:
         yield f"  spent    {money(view.parts.values()).sentence()}" + _paid(config)
     if view.prepared is not None and prepare.verdict(view).is_done:
@@ -60,6 +63,16 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
     check_endpoints(config, chosen.whole, chosen.sources)
     yield from plan_lines(layout.ledger, config)
     yield from _requests(config, view, codec, chosen.items)
+
+
+def _again(config: Config, view: View, codec: Provider) -> Iterator[str]:
+    """What --retry_not_understood would ask again."""
+    again = asking_again(view, codec)
+    yield from (f"  again    {line}" for line in again.sentences)
+    try:
+        check_affordable(config, money(view.parts.values()).committed_usd, again)
+    except ConfigError as error:
+        yield f"  budget   is refused: {error.what}; {error.hint}"
 
 
 def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, ...]) -> Iterator[str]:

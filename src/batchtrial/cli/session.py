@@ -25,6 +25,7 @@ from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigDrift, ConfigError, RunnerError, Stopped
+from batchtrial.phases.asking_again import ask_again
 from batchtrial.phases.giving_up import give_up_unknown
 from batchtrial.providers.base import Provider
 from batchtrial.run.loop import Finished, Services, carry, execute
@@ -220,6 +221,8 @@ def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) 
     try:
         if ask.options.give_up_unknown:
             _give_up(session, ask, services)
+        if ask.options.retry_not_understood:
+            _ask_again(session, ask, services)
         return execute(session, ask.options, services)
     finally:
         stop.acknowledge()
@@ -230,6 +233,12 @@ def _give_up(session: Session, ask: Asked, services: Services) -> None:
         raise ConfigError("batches are given up when they are polled, and poll is not among the steps asked for", where="--give_up_unknown_batches")
     agree = agreed(is_confirmed=ask.options.is_confirmed)
     carry(session, ask.options, services, lambda work: give_up_unknown(work, lambda lost: agree(lost.sentence)))
+
+
+def _ask_again(session: Session, ask: Asked, services: Services) -> None:
+    if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
+        raise ConfigError("rows are asked again when the run polls, and poll is not among the steps asked for", where="--retry_not_understood")
+    carry(session, ask.options, services, ask_again)
 
 
 def resume_command(ask: Asked, run_id: str) -> str:

@@ -181,4 +181,4 @@ class Copies:
         """Token and requests of the part's next attempt."""
         record = self._parts.record(job)
         mark = token(self._work.ledger.run_nonce or "", job.shard.part, record.next_attempt)
-        return mark, job.shard.lines if record.next_attempt == 1 else len(self._parts.fate(job).again)
+        return mark, job.shard.lines if record.next_attempt == 1 else len(self._parts.rows_again(job))

@@ -80,6 +80,11 @@ class Parts:
         folder = self._work.layout.root / job.arm.part_folder(job.shard.part_index)
         return lambda attempt: result_file(folder, attempt)
 
+    def rows_again(self, job: Job) -> tuple[str, ...]:
+        """The custom_ids that the part's next attempt, which is not its first, asks."""
+        fate = self.fate(job)
+        return fate.not_understood if self.record(job).is_asked_again else fate.again
+
     def fate(self, job: Job) -> answers.Fate:
         """Where every request of the part stands, by the files."""
         whole = self._work.layout.part_input(job.shard.part)

@@ -130,7 +130,7 @@ class Sending:
         path = self._work.layout.retry_input(job.shard.part, attempt)
         state, size, n = hashlib.sha256(), 0, 0
         with replacing(path, hook=self._work.hook) as file:
-            for line in answers.rows(whole, self._parts.fate(job).again):
+            for line in answers.rows(whole, self._parts.rows_again(job)):
                 file.write(line)
                 state.update(line)
                 size, n = size + len(line), n + 1

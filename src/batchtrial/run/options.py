@@ -12,6 +12,7 @@ class Options:
     """How to go about a run, as against what the run is (its config).
 
     skip: phases switched off by --skip_*. accept_drift: record a changed config. remake: finished artifacts anew, nothing that costs.
+    retry_not_understood: ask rows again whose answers nobody can read.
     give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
     is_partial: a budget below the whole plan is spent on as much of it as it covers.
     """
@@ -22,6 +23,7 @@ class Options:
     skip: frozenset[str] = field(default_factory=frozenset)
     accept_drift: bool = False
     remake: bool = False
+    retry_not_understood: bool = False
     give_up_unknown: bool = False
     is_confirmed: bool = False
     is_partial: bool = False

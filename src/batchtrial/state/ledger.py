@@ -71,13 +71,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartRecord:
-    """A part as the ledger tells it. `counts` is set once the part is settled."""
+    """A part as the ledger tells it.
+
+    counts: set once the part is settled. is_asked_again: the attempt that comes, or is under way, asks rows again whose answers nobody could read.
+    """
 
     part: str
     state: PartState = PartState.PENDING
     attempts: tuple[Attempt, ...] = ()
     counts: Counts | None = None
     duplicates: tuple[Duplicate, ...] = ()
+    is_asked_again: bool = False
 
     @property
     def current(self) -> Attempt | None:
@@ -99,6 +103,7 @@ class PartRecord:
     def after(self, entries: Iterable[Entry]) -> PartRecord:
         """This part after its lines in order; what several of them say of one attempt is put together once. Raises IllegalTransition."""
         state, counts, attempts, duplicates = self.state, self.counts, list(self.attempts), list(self.duplicates)
+        is_asked_again = self.is_asked_again
         news: dict[str, Any] = {}
         for entry in entries:
             if entry.event == REFETCHED:
@@ -118,11 +123,22 @@ class PartRecord:
             if event is Event.INTENT or event is Event.IMPORTED:
                 attempts, news = [a for a in _with_news(attempts, news) if a.number != entry.attempt], {}
                 attempts.append(_attempt(entry))
-            if event is Event.SETTLED or event is Event.FOUND:
-                counts = entry.counts
+            if event in _ENDS_OR_OPENS:
+                counts, is_asked_again = entry.counts, event is Event.ASKED_AGAIN
             if attempts and event in _NEWS:
                 news |= _NEWS[event](entry)
-        return PartRecord(part=self.part, state=state, attempts=tuple(_with_news(attempts, news)), counts=counts, duplicates=tuple(duplicates))
+        return PartRecord(
+            part=self.part,
+            state=state,
+            attempts=tuple(_with_news(attempts, news)),
+            counts=counts,
+            duplicates=tuple(duplicates),
+            is_asked_again=is_asked_again,
+        )
+
+
+_ENDS_OR_OPENS = (Event.SETTLED, Event.FOUND, Event.ASKED_AGAIN, Event.RETRY)
+"""What decides which rows the next attempt asks, if there is one, and whether the part has its counts."""
 
 
 def _with_news(attempts: list[Attempt], news: Mapping[str, Any]) -> list[Attempt]:

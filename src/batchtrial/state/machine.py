@@ -32,6 +32,7 @@ class Event(StrEnum):
     GONE = "gone"  # the provider no longer has the batch or its files
     SAVED = "saved"
     RETRY = "retry"  # some rows go into a new attempt
+    ASKED_AGAIN = "asked_again"  # somebody said that rows whose answers cannot be understood go into a new attempt
     FOUND = "found"  # what was declared gone is there after all, or somebody has brought it
     REPLACED = "replaced"  # a copy of the run had made an older batch for the same attempt: that one counts
     IMPORTED = "imported"  # taken over from a finished run: paid for there
@@ -60,6 +61,7 @@ NEXT: Mapping[tuple[PartState, Event], PartState] = {
     (S.FAILED, E.RETRY): S.PENDING,
     (S.FAILED, E.FOUND): S.SUBMITTED,
     (S.SETTLED, E.FOUND): S.SUBMITTED,
+    (S.SETTLED, E.ASKED_AGAIN): S.PENDING,
     (S.SUBMITTED, E.REPLACED): S.SUBMITTED,
     (S.DOWNLOADED, E.SETTLED): S.SETTLED,
     (S.FAILED, E.SETTLED): S.SETTLED,
@@ -89,7 +91,7 @@ def fewest_before(event: Event, state: PartState, n_retries: int = 0, *, is_impo
         if any((here, event) in NEXT and done >= n_retries for here, done in ways):
             return n_events
         ways = {
-            (after, min(done + (one is E.RETRY), n_retries))
+            (after, min(done + (one in (E.RETRY, E.ASKED_AGAIN)), n_retries))
             for here, done in ways
             for (before, one), after in NEXT.items()
             if before is here and (is_imported or one is not E.IMPORTED)

@@ -29,6 +29,7 @@ FORWARD: Mapping[PartState, Event] = {
     PartState.COMPLETED: Event.SAVED,
     PartState.DOWNLOADED: Event.RETRY,
     PartState.FAILED: Event.RETRY,
+    PartState.SETTLED: Event.ASKED_AGAIN,
 }
 """The way from an attempt to the next one when all goes well: what a lost line most likely said."""
 
@@ -200,8 +201,8 @@ class _Mender:
                 return True
             if event is Event.INTENT and self.part.state is PartState.SUBMITTING and self._current() == entry.attempt:
                 self._fill(Event.LOST)
-            elif self.part.state is PartState.SETTLED:
-                self._fill(Event.FOUND)  # nothing else leads away from there
+            elif self.part.state is PartState.SETTLED and not self._went_on(entry):
+                self._fill(Event.FOUND)
             elif event is Event.FOUND and self.part.state in BEFORE_FOUND:
                 self._fill(BEFORE_FOUND[self.part.state])
             elif self.part.state in FORWARD:
@@ -213,6 +214,12 @@ class _Mender:
     def _is_too_early(self, event: Event, entry: Entry) -> bool:
         """An intent of a later attempt than the next: the attempt between is lost."""
         return event is Event.INTENT and entry.attempt is not None and entry.attempt > self.part.next_attempt
+
+    def _went_on(self, entry: Entry) -> bool:
+        """Whether a settled part was opened for a further attempt, as against one whose batch was found again."""
+        later = self.part.part, self.part.next_attempt
+        is_later = entry.event == Event.INTENT and (entry.attempt or 0) >= later[1]
+        return is_later or later in self._evidence.payloads or self._was_begun(later)
 
     def _extend(self) -> None:
         """Go on as far as files and manifests show that the part went."""
@@ -237,8 +244,8 @@ class _Mender:
     def put_in_doubt(self) -> bool:
         """Whether the part was pending and may have been sent: it now has an intent, and resume asks the provider."""
         number = self.part.next_attempt
-        if self.part.state in (PartState.DOWNLOADED, PartState.FAILED) and (self.part.part, number) in self._evidence.payloads:
-            self._fill(Event.RETRY)  # its rows were written out, so it may have been sent
+        if self.part.state in (PartState.DOWNLOADED, PartState.FAILED, PartState.SETTLED) and (self.part.part, number) in self._evidence.payloads:
+            self._fill(FORWARD[self.part.state])  # its rows were written out, so it may have been sent
         if self.part.state is not PartState.PENDING or self.part.part in self._evidence.imported:
             return False
         if (self.part.part, number) not in self._evidence.payloads:

@@ -96,7 +96,9 @@ class PartTally:
             self.attempts[self.last].save(line)
         elif event is Event.GONE and self.last:
             self.attempts[self.last].is_gone = True
-        elif event is Event.SETTLED:
+        elif event is Event.FOUND and self.last:
+            self.attempts[self.last].is_gone = False
+        if event in (Event.SETTLED, Event.FOUND, Event.ASKED_AGAIN):
             self.counts = line.counts
         if event in (Event.RETRY, Event.SETTLED):
             self.reasons = line.reasons

@@ -46,6 +46,7 @@ def test_help_shows_the_three_and_no_force(help_text: str) -> None:
     ("command", "flags", "why"),
     [
         (run, ["--give_up_unknown_batches"], "a run that begins has no batches"),
+        (run, ["--retry_not_understood"], "a run that begins has no answers"),
         (run, ["--resume", "--run_id", "r1", "--yes"], "was not given"),
         (resume, ["--run_id", "r1", "--yes"], "was not given"),
         (resume, ["--run_id", "r1", "--give_up_unknown_batches", "--plan_only"], "a plan asks no provider"),

@@ -40,8 +40,8 @@ def test_every_state_is_reached_and_every_state_can_end() -> None:
     assert all(S.SETTLED in reachable(state) for state in PartState)
 
 
-def test_a_settled_part_is_opened_by_what_was_gone_and_is_found_and_by_nothing_else() -> None:
-    assert [event for state, event in NEXT if state is S.SETTLED] == [E.FOUND]
+def test_a_settled_part_is_opened_by_what_was_gone_and_is_found_or_by_somebody_who_says_so_and_by_nothing_else() -> None:
+    assert [event for state, event in NEXT if state is S.SETTLED] == [E.FOUND, E.ASKED_AGAIN]
     assert {after for (state, event), after in NEXT.items() if event is E.FOUND} == {S.SUBMITTED}
 
 
@@ -49,7 +49,7 @@ def test_an_intent_is_written_only_when_nothing_is_owed() -> None:
     """Two intents without something in between that ends the first would be two batches for one part."""
     assert [state for state, event in NEXT if event is E.INTENT] == [S.PENDING]
     into_pending = {(state, event) for (state, event), after in NEXT.items() if after is S.PENDING}
-    assert into_pending == {(S.SUBMITTING, E.LOST), (S.DOWNLOADED, E.RETRY), (S.FAILED, E.RETRY)}
+    assert into_pending == {(S.SUBMITTING, E.LOST), (S.DOWNLOADED, E.RETRY), (S.FAILED, E.RETRY), (S.SETTLED, E.ASKED_AGAIN)}
 
 
 def test_what_may_be_billed_is_in_flight() -> None:
@@ -73,7 +73,8 @@ def test_the_diagram_is_the_table() -> None:
         (PartState.SUBMITTING, Event.SETTLED, 0, 1),
         (PartState.PENDING, Event.INTENT, 2, 6),
         (PartState.PENDING, Event.SAVED, 0, 3),
-        (PartState.SETTLED, Event.INTENT, 0, 3),  # found, refused, and tried again
+        (PartState.SETTLED, Event.INTENT, 0, 1),  # somebody said so
+        (PartState.SETTLED, Event.INTENT, 1, 1),
     ],
 )
 def test_the_fewest_events_between_are_counted(state: PartState, event: Event, n_retries: int, fewest: int) -> None:
