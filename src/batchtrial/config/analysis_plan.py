@@ -18,15 +18,23 @@ from batchtrial.config.model import Config
 
 CARRIED_OUT: Final = frozenset({"mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional"})
 """Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""
+SENT: Final = ("endpoint", "api_version", "sampling", "accepts", "quirks", "request_overrides")
+"""Settings of `provider` that shape what is asked, and so are part of the plan; the others say where it goes."""
+CODE: Final = "metric_code"
+"""Part of a plan that no config has: sha256 of the code of metrics of the user's own."""
 NOT_THERE: Final = "(not there)"
 
 
-def plan_of(config: Config) -> dict[str, Any]:
-    """The plan as JSON values, defaults filled in; prompts by their sha256, question files without their places."""
+def plan_of(config: Config, code: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Any]:
+    """The plan as JSON values, defaults filled in; prompts by their sha256, question files without their places.
+
+    code: sha256 by import path of the metrics that decide a set ("sets") and of the further ones ("further").
+    """
     tree = config.model_dump(mode="json")
     plan = {name: _without_texts(value) for name, value in tree.items() if name not in CARRIED_OUT}
     plan["datasets"] = {spec.name: spec.model_dump(mode="json", exclude={"path"}, exclude_defaults=True) for spec in config.datasets}
-    return plan
+    plan["provider"] = {name: tree["provider"][name] for name in SENT}
+    return plan | {CODE: {role: dict(by_path) for role, by_path in code.items()}} if code else plan
 
 
 def plan_hash(plan: Mapping[str, Any]) -> str:
@@ -49,14 +57,25 @@ class Difference:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Settings in which two plans differ. One that an older plan does not have had its default then."""
+    """Settings in which two plans differ. One that an older plan does not have had its default then.
+
+    Code is compared where both have it: a metric that came or went is a setting that changed, and a file that is gone says nothing.
+    """
     old, new, usual = dict(_leaves(before)), dict(_leaves(after)), dict(_leaves(_defaults()))
     found = []
     for key in sorted(old.keys() | new.keys()):
+        if not _can_be_compared(key, before, old, new):
+            continue
         values = [values.get(key, usual.get(key, NOT_THERE)) for values in (old, new)]
         if values[0] != values[1]:
             found.append(Difference(key=key, before=values[0], after=values[1]))
     return tuple(found)
+
+
+def _can_be_compared(key: str, before: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    if key.startswith(f"{CODE}."):
+        return bool(old.get(key) and new.get(key))
+    return not key.startswith("provider.") or "provider" in before
 
 
 def _without_texts(value: Any) -> Any:

@@ -19,10 +19,11 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from batchtrial.config.analysis_plan import differences, plan_hash, plan_of, written_keys
+from batchtrial.config.analysis_plan import CODE, differences, plan_hash, plan_of, written_keys
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.measures import MEASURES
+from batchtrial.phases.own_metrics import sources_of
 from batchtrial.state.entries import Entry, run_lines
 from batchtrial.state.files import PlanMark
 from batchtrial.state.ledger import PartRecord
@@ -52,7 +53,7 @@ class Change:
             return False
         if self.key.startswith("stats.confirmatory"):
             return role == "confirmatory"  # Holm's correction is over all of them
-        if self.key == "metrics":
+        if self.key == "metrics" or self.key.startswith(f"{CODE}.further."):
             return endpoint.metric not in MEASURES
         if self.key.startswith("unsupported."):
             return endpoint.metric == "unsupported"
@@ -97,9 +98,18 @@ class _Step:
     written: tuple[str, ...] | None = None
 
 
+def plan_now(config: Config) -> dict[str, Any]:
+    """The plan of a config, with the code of metrics of the user's own as it is now."""
+    deciding = {spec.metric for spec in config.datasets}
+    by_role: dict[str, dict[str, str]] = {}
+    for path, sha256 in sources_of(config).items():
+        by_role.setdefault("sets" if path in deciding else "further", {})[path] = sha256
+    return plan_of(config, by_role)
+
+
 def plan_line(config: Config, parts: Iterable[PartRecord], lines: Sequence[Entry] = ()) -> dict[str, Any]:
     """The `detail` of a plan line. parts: what has been sent so far. lines: those of the ledger about the run, before this one."""
-    plan, written = plan_of(config), set(written_keys(config))
+    plan, written = plan_now(config), set(written_keys(config))
     before = latest_plan(lines)
     # A config that is read back from a run has every setting written out. Without a plan line (the process may have died between the ledger's
     # first line and it) the first line says what somebody wrote.
@@ -169,7 +179,7 @@ def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
     if declared is None:
         is_usual = config.stats.model_dump(mode="json") == usual
         return FrozenPlan(origin="none", hash=None, is_default=is_usual, is_default_primary=is_usual)
-    first, now = steps[0], plan_of(config)
+    first, now = steps[0], _with_known_code(plan_now(config), steps)
     early = [
         Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=False), is_late=False)
         for one in (differences(first.plan, declared.plan) if not first.is_late else ())
@@ -207,11 +217,20 @@ def _steps(lines: Sequence[Entry]) -> list[_Step]:
         elif one.event in ("opened", "drift") and (plan := _plan_in(one)) is not None:
             is_late = (is_first_lost or is_taken_over) if one.event == "opened" else (is_reordered or _came_after_results(one, lines))
             mark = (one.detail or {}).get("plan") if one.event == "opened" else None
+            plan |= {CODE: mark[CODE]} if mark is not None and CODE in mark else {}
             if mark is not None and mark["hash"] == plan_hash(plan):
                 steps.append(_Step(plan=plan, at=one.at, origin="frozen", is_late=is_late, written=tuple(mark["written"])))
             else:
                 steps.append(_Step(plan=plan, at=one.at, origin="opened", is_late=is_late))
     return steps
+
+
+def _with_known_code(now: dict[str, Any], steps: Sequence[_Step]) -> dict[str, Any]:
+    """The plan with the code of metrics whose file is gone as it was last written down, so that a change stays known."""
+    for role, by_path in now.get(CODE, {}).items():
+        for path in [path for path, sha256 in by_path.items() if not sha256]:
+            by_path[path] = next((found for step in reversed(steps) if (found := step.plan.get(CODE, {}).get(role, {}).get(path))), "")
+    return now
 
 
 def _came_after_results(drift: Entry, lines: Sequence[Entry]) -> bool:

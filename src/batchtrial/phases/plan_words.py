@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from batchtrial.config.analysis_plan import plan_hash, plan_of, written_keys
+from batchtrial.config.analysis_plan import plan_hash, written_keys
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
-from batchtrial.phases.frozen_plan import Change, FrozenPlan, Role, frozen_plan
+from batchtrial.phases.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
 from batchtrial.phases.measures import KINDS
 from batchtrial.stats import Judgement
 from batchtrial.stats.wording import Origin
@@ -85,7 +85,7 @@ def statement(plan: FrozenPlan, *, is_followed: bool = True) -> str:
 def plan_lines(ledger: Path, config: Config) -> Iterator[str]:
     """What --plan_only says of the plan: its hash, what it is to show, and what differs from the plan that the ledger has."""
     frozen = frozen_plan(ledger, config)
-    now = plan_hash(plan_of(config))
+    now = plan_hash(plan_now(config))
     if not ledger.exists():
         nobody, standing = "primary" not in written_keys(config), "frozen when the run starts"
     else:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from batchtrial.config.analysis_plan import differences
+from batchtrial.config.analysis_plan import CODE, differences
 from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
@@ -194,7 +194,8 @@ def _assembled(
     if is_new:
         plan = plan_line(opening.config, ())
         host = {"host": host_of(opening.config)}
-        mark = {"hash": plan["hash"], "written": plan["written"]}  # so that a lost plan line can be told from one that never was
+        mark = {name: plan[name] for name in ("hash", "written")}  # so that a lost plan line can be told from one that never was
+        mark |= {CODE: plan["plan"][CODE]} if CODE in plan["plan"] else {}
         detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides), "plan": mark, **host}
         ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=detail)
     if state is None:

@@ -11,12 +11,14 @@ import pytest
 from pydantic import BaseModel
 from tests.unit.phases.world import World, clock, open_items, world
 
-from batchtrial.config.analysis_plan import CARRIED_OUT, differences, plan_hash, plan_of
+from batchtrial.config.analysis_plan import CARRIED_OUT, SENT, differences, plan_hash, plan_of
 from batchtrial.config.expand import Arm
-from batchtrial.config.model import Config, StatsConfig, Unsupported
+from batchtrial.config.model import Config, ProviderConfig, StatsConfig, Unsupported
+from batchtrial.errors import ConfigDrift
 from batchtrial.phases import costs, parse, report, score, stats
 from batchtrial.phases.frozen_plan import frozen_plan, plan_made_anew
 from batchtrial.run.session import Opening, open_run
+from batchtrial.sources import SourceSpec
 from batchtrial.state import entries
 from batchtrial.state.repair import Evidence, Rebuilt, Source, rebuild
 
@@ -42,9 +44,33 @@ OTHER: dict[str, Any] = {
     "unsupported.min_token_overlap": 0.4,
     "answers.strip_thinking": "off",
     "metrics": ["rule_for_frozen_plans:words"],
+    "model_id": "accounts/fireworks/models/gpt-oss-120b",
+    "temps": [0.0, 0.7],
+    "samples_per_item": 3,
+    "max_new_tokens": {"open_book": 7, "closed_book": 8},
+    "top_p": 0.9,
+    "top_k": 5,
+    "stop": ["END"],
+    "conditions": ["control"],
+    "task_instructions.open_book.text": "Answer from memory.",
+    "task_instructions.closed_book.text": "Answer from the passage.",
+    "prompt_sets.default.treatment.system.text": "Answer with no care.",
+    "prompt_sets.default.control.system.text": "Answer at once.",
+    "default_prompt_set": "default",
+    "sweep": {"prompt_sets": ["default"]},
+    "trials": [{"model_id": "accounts/fireworks/models/gpt-oss-20b", "prompt_set": "default"}],
+    "control_from": "r0",
+    "trial_filter": "*",
+    "provider.endpoint": "/v1/chat/completions",
+    "provider.api_version": "2023-06-01",
+    "provider.sampling": "omit",
+    "provider.accepts": ["temperature"],
+    "provider.quirks": "together",
+    "provider.request_overrides": {"reasoning_effort": "high"},
 }
-"""Another value for each field that only decides the analysis."""
-ANALYSIS = [name for name in Config.model_fields if name not in CARRIED_OUT and name in ("stats", "unsupported", "metrics", "answers")]
+"""Another value for each field of the plan that has no obvious one."""
+QUESTIONS = ("datasets", "limit_items", "skip_bad_rows")
+ANALYSIS = [name for name in ("unsupported", "metrics", "metric_errors", "answers", "stats") if name not in CARRIED_OUT]
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -87,6 +113,11 @@ def with_setting(config: Config, key: str, value: Any) -> Config:
 def reopened(made: World, config: Config) -> World:
     """The same run with another config, accepted as drift."""
     made.session.close()
+    return opened_again(made, config)
+
+
+def opened_again(made: World, config: Config) -> World:
+    """A run that is closed."""
     opening = Opening(run_id="r1", config=config, is_resume=True, accept_drift=True, overrides={}, nonce="1")
     session = open_run(made.layout, opening, made.codec.limits, clock=clock, ledger_clock=clock)
     made.session, made.config = session, config
@@ -210,6 +241,108 @@ def test_a_field_changed_after_the_first_result_is_named_and_makes_no_claim(key:
             assert "declared margin" not in found["headline"]["sentence"]
         else:
             assert "primary" in claims, "the primary endpoint is as declared"
+
+
+ASKED = [
+    key
+    for name, info in Config.model_fields.items()
+    if name not in (*CARRIED_OUT, *ANALYSIS, *QUESTIONS)
+    for key in ([one for one in OTHER if one.startswith(f"{name}.")] or [name])
+] + [f"provider.{name}" for name in SENT]
+"""Settings of the plan that decide what is asked."""
+
+
+def test_every_setting_is_of_the_plan_or_named_as_carrying_out() -> None:
+    """A new section is part of the plan; a new setting of `provider` is said to shape requests or not."""
+    known = {"base_url", "account_id", "pricing_key", "prompt_cache", "connect_seconds", "read_seconds", "max_concurrent_requests"}
+    assert set(ProviderConfig.model_fields) == known | set(SENT)
+    assert "provider" in CARRIED_OUT
+    assert {"temps", "conditions", "seed", "prompt_sets", "trials", "samples_per_item"} <= {key.split(".")[0] for key in ASKED}
+
+
+@pytest.mark.parametrize("key", ASKED)
+def test_what_is_asked_is_part_of_the_plan(key: str, tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        value = OTHER.get(key) or another(key, plan_of(made.config).get(key))
+        reopened(made, with_setting(made.config, key, value))
+        found = frozen_plan(made.layout.ledger, made.config)
+        assert found.late
+        assert all(one.key.startswith(key.removesuffix(".text")) for one in found.late)
+        assert all(one.at == clock() for one in found.late)
+        assert not found.keeps(made.config.stats.primary, "primary")
+
+
+@pytest.mark.parametrize("name", [name for name in SourceSpec.model_fields if name not in ("path", "source")])
+def test_the_questions_and_how_each_set_is_scored_stay_once_requests_were_sent(name: str, tmp_path: Path) -> None:
+    values = {"name": "other", "format": "json", "kind": "closed", "metric": "nq_open", "max_items": 3, "fields": {"id": "qid"}}
+    values |= {"split": "test", "subset": "rc", "ignore_columns": ["n"], "rows_in": "data"}
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        tree = made.config.model_dump(mode="json")
+        tree["datasets"][0][name] = values.get(name, "|")
+        tree["datasets"][0] |= {"format": None} if name == "rows_in" else {}
+        tree["datasets"][0] |= {"source": "hub", "format": None} if name in ("split", "subset") else {}
+        config = Config.model_validate(tree)
+        assert any(one.key.startswith("datasets.") for one in differences(plan_of(made.config), plan_of(config)))
+        with pytest.raises(ConfigDrift, match="other questions"):
+            reopened(made, config)
+        opened_again(made, made.config)
+
+
+@pytest.mark.parametrize(("key", "value"), [("limit_items", 3), ("skip_bad_rows", True)])
+def test_how_many_questions_stays_once_requests_were_sent(key: str, value: Any, tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
+        made.answer_all(answer)
+        with pytest.raises(ConfigDrift, match="other questions"):
+            reopened(made, with_setting(made.config, key, value))
+        opened_again(made, made.config)
+
+
+RIGHT = "def f(item, text): return {'em': float(text in item.answers)}\n"
+KIND = "def f(item, text): return {'em': float(text in item.answers or 'no' in text)}\n"
+WORDS = "def n_words(item, text): return float(len(text.split()))\n"
+
+
+@pytest.mark.parametrize("role", ["sets", "further"])
+def test_a_metric_edited_after_the_first_result_makes_no_claim(role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"rule_frozen_{role}"
+    file, (before, after) = Path(f"{name}.py"), (RIGHT, KIND) if role == "sets" else (WORDS, WORDS + "# edited\n")
+    file.write_text(before)
+    path = f"{name}:f" if role == "sets" else f"{name}:n_words"
+    how: dict[str, Any] = {"metric": path} if role == "sets" else {"metrics": [path]}
+    plan = {"primary": {"metric": "em"}, "confirmatory": [{"metric": "abstained" if role == "sets" else "n_words", "goal": "superiority"}]}
+    with world(tmp_path / "w", opened=open_items(60), stats=plan, **how) as made:
+        made.answer_all(answer)
+        assert analysed(made)["plan"]["changes"] == []
+        file.write_text(after)
+        edited = analysed(made)
+        (change,) = edited["plan"]["changes"]
+        assert change["key"] == f"metric_code.{role}.{path}"
+        assert {len(change["declared"]), len(change["done"])} == {64}
+        claims = {one["metric"]: one["is_claim"] for one in edited["tests"] if one["family"] in ("primary", "confirmatory")}
+        assert claims == ({"em": False, "abstained": False} if role == "sets" else {"em": True, "n_words": False})
+        assert change["key"] in pages(made)[0]
+        reopened(made, made.config)
+        (late,) = frozen_plan(made.layout.ledger, made.config).late
+        assert late.at == clock()
+        file.unlink()
+        assert frozen_plan(made.layout.ledger, made.config).late == (late,), "a file that is gone makes no change unknown"
+        file.write_text(before)
+        assert analysed(made)["plan"]["changes"] == [], "what is as it was declared makes its claims again"
+
+
+def test_a_lost_plan_line_does_not_lose_the_code_of_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rule_frozen_lost.py").write_text(RIGHT)
+    with world(tmp_path / "w", opened=open_items(8), stats=WRITTEN | {"confirmatory": []}, metric="rule_frozen_lost:f") as made:
+        made.answer_all(answer)
+        declared = frozen_plan(made.layout.ledger, made.config)
+        without(made, lost=["plan"])
+        assert frozen_plan(made.layout.ledger, made.config) == declared
+        Path("rule_frozen_lost.py").write_text(KIND)
+        assert [one.key for one in frozen_plan(made.layout.ledger, made.config).late] == ["metric_code.sets.rule_frozen_lost:f"]
 
 
 def concerned_by(key: str) -> set[str]:
