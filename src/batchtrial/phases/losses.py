@@ -12,7 +12,7 @@ import polars as pl
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View
 from batchtrial.phases.tables import Cell, Table
-from batchtrial.phases.told import read_lost
+from batchtrial.phases.told import METRIC, read_lost
 from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
 SAID: Final[Mapping[str, str]] = {
@@ -27,6 +27,7 @@ SAID: Final[Mapping[str, str]] = {
     Outcome.EXPIRED: "lost to the batch's window",
     Outcome.CANCELLED: "lost to a cancelled batch",
     Outcome.MISSING: "missing",
+    METRIC: "lost to the set's metric, which failed on them",
 }
 """What is said of answers after "were"."""
 Lost = dict[str, dict[str, int]]

@@ -103,7 +103,7 @@ class Desk:
         frames = [
             averaged(one, arm.samples, self.user)
             .hstack(facts)
-            .with_columns(lost_to(told[number].lost, arm.samples, items.height))
+            .with_columns(lost_to(told[number].lost_to_metric(one.numbers[0]), arm.samples, items.height))
             .with_columns(pl.lit(number).alias("arm"), pl.lit(arm.condition).alias("condition"), pl.lit(arm.temp, dtype=pl.Float64).alias("temp"))
             for number, ((arm, _), one) in enumerate(zip(self.arms, scores, strict=True))
         ]

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from batchtrial.records import AnswerState, Outcome
 from batchtrial.scoring import Gold
@@ -20,6 +22,8 @@ class _Wrong(str):
     __slots__ = ()
 
 
+METRIC: Final = "metric"
+"""Why an answer is lost that the metric of its set failed on."""
 WRONG: Final = _Wrong("")
 """Stands in the place of an answer that is declared to count as wrong."""
 _MAY_HOLD_MARKS: Final = r"[<\[◁]"
@@ -31,6 +35,11 @@ class Told:
 
     texts: list[str | None]
     lost: Mapping[int, str]
+
+    def lost_to_metric(self, em: NDArray[np.float64]) -> dict[int, str]:
+        """Place -> why nothing is scored, with the answers that their set's own metric failed on. em: of each answer, NaN where it has none."""
+        failed = (place for place in np.flatnonzero(np.isnan(em)).tolist() if self.texts[place] is not None)
+        return {**self.lost, **dict.fromkeys(failed, METRIC)}
 
 
 def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:

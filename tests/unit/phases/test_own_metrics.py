@@ -190,6 +190,37 @@ def test_an_answer_that_the_sets_metric_fails_on_is_lost_and_not_wrong(tmp_path:
     lost = got.filter(item_key="recall|c3").to_dicts()[0]
     assert (lost["em"], lost["f1"], lost["abstain_rate"], lost["n_samples"], lost["n_lost"]) == (None, None, None, 0, 1)
     assert got["n_lost"].sum() == 1
+    assert got.filter(pl.col("lost_to").is_not_null()).select("item_key", "lost_to").rows() == [("recall|c3", "metric:1")]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_answers_lost_to_the_sets_metric_are_named_like_those_that_were_cut(tmp_path: Path, k: int) -> None:
+    """The metric fails on two of the treatment's items; of one of these the first sample never came, of another one none did."""
+    name = module("def f(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'em': float(text in item.answers)}\n")
+
+    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+        if arm.condition == "treatment" and (item_id == "c5" or (item_id == "c4" and sample == 0 and k > 1)):
+            return None
+        return "odd" if arm.condition == "treatment" and item_id in ("c3", "c4") else right(arm, dataset, item_id, sample)
+
+    with world(tmp_path / "w", closed=closed_items(40), metric=f"{name}:f", metric_errors="lost", samples_per_item=k) as w:
+        w.answer_all(answer)
+        for phase in (parse.phase, score.phase, stats.phase, costs.phase, report.phase):
+            w.run(phase)
+        got = table(w).filter(pl.col("lost_to").is_not_null()).sort("item_key")
+        tests = json.loads(w.layout.trial(w.trial.slug).significance.read_bytes())
+        page = w.layout.trial(w.trial.slug).report_md.read_text()
+    assert got.select("item_key", "condition", "lost_to").rows() == [
+        ("recall|c3", "treatment", f"metric:{k}"),
+        ("recall|c4", "treatment", "metric:1" if k == 1 else f"errored:1 metric:{k - 1}"),
+        ("recall|c5", "treatment", f"errored:{k}"),
+    ]
+    n = 2 if k == 1 else 2 * k - 1
+    head = next(one for one in tests["tests"] if one["family"] == "primary")
+    assert head["pairs"]["lost_answers"] == {"control": {}, "treatment": {"errored": k + (k > 1), "metric": n}}
+    said = f"{n} treatment answers were lost to the set's metric, which failed on them"
+    assert said in tests["headline"]["sentence"]
+    assert said in page
 
 
 def test_printing_and_moving_about_harm_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
