@@ -305,11 +305,11 @@ class KillAt:
             self._frozen.rename(self.run)
 
 
-def killed_at(world: World, n: int, *, first: bool, is_power_cut: bool = False) -> str:
+def killed_at(world: World, n: int, *, first: bool, is_power_cut: bool = False, options: Options | None = None) -> str:
     """Start (or resume) the world's run and kill it at its n-th point; the point's name, "" when the run ended before."""
     hook = KillAt(n, world.layout.root, is_power_cut)
     try:
-        code = world.start(hook) if first else world.resume(hook)
+        code = world.start(hook, options) if first else world.resume(hook, options)
     except Killed:
         hook.bury()
         world.crowd()
