@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchtrial.phases.choice import Said, said, takes_over
+from batchtrial.phases.choice import Rank, Said, rank, said, takes_over
 from batchtrial.phases.reasons import counted_reasons
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 from batchtrial.state.ledger import Attempt, Counts
 
 Decode = Callable[[bytes], RawResult]
+BILLED_AGAIN = "billed_again"
+"""Kind of odd lines that may have been billed beside the chosen one; only there where some are."""
 
 
 @dataclass(slots=True)
@@ -23,6 +26,7 @@ class Tally:
     """One attempt's results: counted by request, odd lines counted apart, usage of what was answered added up once per row.
 
     expected: custom_ids that the attempt asked for. absent: what became of those without a line. said: what the chosen line of each request says.
+    repeated: requests with several lines, of which `settle` chooses one.
     """
 
     expected: frozenset[str]
@@ -30,6 +34,7 @@ class Tally:
     said: dict[str, Said] = field(default_factory=dict)
     odd: dict[str, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
     used: dict[str, Usage | None] = field(default_factory=dict)  # by row: None when the answer did not say
+    repeated: set[str] = field(default_factory=set)
 
     def add(self, line: bytes, decode: Decode) -> None:
         """Count one line; never raises for what a line holds."""
@@ -44,14 +49,40 @@ class Tally:
         if one not in self.expected:
             self.odd["unknown"] += 1
             return
-        now, before = said(result), self.said.get(one)
-        if before is not None:
+        if one in self.said:
             self.odd["duplicate"] += 1
-            if before.is_answer or before.rank <= now.rank:
-                return
-        self.said[one] = now
-        if result.usage is not None or result.outcome is Outcome.SUCCEEDED:
-            self.used[one] = result.usage  # a failed row that says what it used was billed too
+            self.repeated.add(one)
+            return
+        self._take(result)
+
+    def _take(self, result: RawResult) -> None:
+        self.said[result.custom_id] = said(result)
+        self.used.pop(result.custom_id, None)
+        if is_billed(result):
+            self.used[result.custom_id] = result.usage
+
+    def settle(self, lines: Iterable[bytes], decode: Decode) -> None:
+        """Choose among the lines of requests that have several, by the rule of `choice`. lines: all that were added, again.
+
+        The bill counts the chosen one. Others that say what they used, or are answers, may have been billed as well: `odd` counts them, and the same
+        line twice as one.
+        """
+        if not self.repeated:
+            return
+        chosen: dict[str, RawResult] = {}
+        billed: set[tuple[str, Rank]] = set()
+        for line in lines:
+            with suppress(BadLine):
+                result = decode(line)
+                one = result.custom_id
+                if one in self.repeated:
+                    billed |= {(one, rank(result))} if is_billed(result) else set()
+                    chosen[one] = min(chosen.get(one, result), result, key=rank)
+        for result in chosen.values():
+            self._take(result)
+        if again := len(billed) - sum(map(is_billed, chosen.values())):
+            self.odd[BILLED_AGAIN] = again
+        self.repeated.clear()
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
@@ -92,6 +123,11 @@ class Tally:
         return total
 
 
+def is_billed(result: RawResult) -> bool:
+    """Whether a line stands for tokens that were paid: an answer, or a failure that says what it used."""
+    return result.usage is not None or result.outcome is Outcome.SUCCEEDED
+
+
 def count(outcomes: Iterable[Outcome]) -> Counts:
     """The five counts."""
     found = dict.fromkeys(Outcome, 0)
@@ -124,6 +160,8 @@ def tally(payload: Path, results: Path, wire_state: str | None, decode: Decode) 
     with results.open("rb") as lines:
         for line in lines:
             counted.add(line, decode)
+        lines.seek(0)
+        counted.settle(lines, decode)
     return counted
 
 

@@ -1,8 +1,8 @@
 """Which line is the answer to a request: the one rule by which lines are counted, parsed and exported.
 
 Over attempts: the first answer, else the first success that nobody can read, else what the last attempt says, which is "no line" for a request that
-it asked and that has none. Within an attempt: an answer before an unreadable success before a failure, then the smallest by code, message, request id
-and text; so the order in which lines came decides nothing.
+it asked and that has none. Within an attempt: an answer before an unreadable success before a failure, then the smallest by code, message, request
+id, text, state and usage; so the order in which lines came decides nothing, of the answer and of its bill.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from batchtrial.records import AnswerState, Outcome, RawResult
 
-Rank = tuple[int, str, str, str, str]
+Rank = tuple[int, str, str, str, str, str, tuple[int, ...]]
 
 
 class Said(NamedTuple):
@@ -33,11 +33,6 @@ class Said(NamedTuple):
     def is_answer(self) -> bool:
         """Whether it is a success that can be read."""
         return self.is_success and self.is_understood
-
-    @property
-    def rank(self) -> Rank:
-        """Place among the lines of one attempt for one request: the smallest is the answer."""
-        return _level(self.outcome, self.is_understood), self.code, self.message, self.request_id, self.text
 
     @property
     def reason(self) -> str:
@@ -64,7 +59,8 @@ def rank(result: RawResult) -> Rank:
     """Place of a line among those of one attempt for one request, in full: which of two answers is taken, too."""
     code, _, message = (result.error or "").partition(": ")
     level = _level(result.outcome, result.state is not AnswerState.NOT_UNDERSTOOD)
-    return level, code, message, result.request_id or "", result.text or ""
+    used = (1,) if result.usage is None else (0, *(getattr(result.usage, name) for name in result.usage.__dataclass_fields__))
+    return level, code, message, result.request_id or "", result.text or "", str(result.state), used
 
 
 def takes_over(before: Said | None, now: Said) -> bool:

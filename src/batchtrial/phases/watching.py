@@ -153,6 +153,8 @@ class Watching:
                 tick(1)
                 if self._work.stop.is_immediate():
                     raise Stopped("stopped while fetching results; they are fetched again on resume")
+        with path.open("rb") as lines:
+            counted.settle(lines, self._provider.decode)
         got = Fingerprint(size=size, sha256=state.hexdigest())
         self._work.view.stamps.learn(path, got)
         return counted, got, path

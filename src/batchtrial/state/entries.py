@@ -90,7 +90,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     size: Annotated[Count | None, Meta(description="saved: its bytes.")] = None
     counts: Annotated[Counts | None, Meta(description="saved: outcomes in this attempt; settled: final outcomes of the part.")] = None
     reasons: Annotated[dict[str, int] | None, Meta(description="retry, settled: why rows have no answer, with how many.")] = None
-    odd: Annotated[dict[str, int] | None, Meta(description="saved: lines that were malformed, unknown or repeated.")] = None
+    odd: Annotated[
+        dict[str, int] | None,
+        Meta(description="saved: lines that were malformed, unknown or repeated; billed_again: of these, answers that may have been billed too."),
+    ] = None
     usage: Annotated[dict[str, int] | None, Meta(description="saved: tokens billed for this attempt.")] = None
     cost_usd: Annotated[Decimal | None, Meta(description="saved: their price; absent when the model has no known price.")] = None
     n_without_usage: Annotated[Count | None, Meta(description="saved: answers that said nothing about their tokens; absent when all did.")] = None

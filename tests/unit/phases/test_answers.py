@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,44 @@ def counted(*lines: str, expected: Sequence[str] = IDS, absent: Outcome = Outcom
     found = Tally(frozenset(expected), absent)
     for line in lines:
         found.add(line.encode(), decode)
+    found.settle([line.encode() for line in lines], decode)
     return found
+
+
+def decode_used(line: bytes) -> RawResult:
+    """A wire that says what was used: id, outcome, text, tokens; `-` for none."""
+    custom_id, word, text, tokens = line.decode().split()
+    usage = None if tokens == "-" else Usage(input_tokens=int(tokens), output_tokens=1)
+    return RawResult(custom_id=custom_id, outcome=Outcome(word), text=text, usage=usage)
+
+
+@pytest.mark.parametrize(
+    ("lines", "tokens", "n_without_usage", "billed_again"),
+    [
+        (("a succeeded x 10", "a succeeded y 99"), [10], 0, 1),
+        (("a succeeded x 99", "a succeeded y 10"), [99], 0, 1),
+        (("a succeeded x 10", "a succeeded x 99"), [10], 0, 1),
+        (("a succeeded x 10", "a succeeded x 10"), [10], 0, 0),
+        (("a succeeded x -", "a succeeded y 10"), [], 1, 1),
+        (("a succeeded x -", "a succeeded x 10"), [10], 0, 1),
+        (("a succeeded x 10", "a errored y 99"), [10], 0, 1),
+        (("a succeeded x 10", "a errored y -"), [10], 0, 0),
+        (("a errored x -", "a errored y 10"), [], 0, 1),
+        (("a succeeded x 10", "a succeeded y 20", "a succeeded z 30"), [10], 0, 2),
+    ],
+)
+def test_the_chosen_line_is_billed_in_any_order_and_the_others_are_said(
+    lines: Sequence[str], tokens: list[int], n_without_usage: int, billed_again: int, tmp_path: Path
+) -> None:
+    (tmp_path / "sent").write_text('{"custom_id": "a"}\n')
+    for order in permutations(lines):
+        (tmp_path / "came").write_text("".join(f"{line}\n" for line in order))
+        got = tally(tmp_path / "sent", tmp_path / "came", None, decode_used)
+        assert [one.input_tokens for one in got.usage] == tokens
+        assert got.n_without_usage == n_without_usage
+        assert got.odd.get("billed_again", 0) == billed_again
+        assert got.odd["duplicate"] == len(lines) - 1
+        assert got.counts.total == 1
 
 
 def test_every_row_has_exactly_one_outcome() -> None:

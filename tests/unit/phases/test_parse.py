@@ -234,6 +234,20 @@ def test_of_two_lines_for_one_request_the_success_wins_in_any_order(tmp_path: Pa
         assert account(w)["odd_lines"]["duplicate"]["count"] == 4
 
 
+def test_of_two_answers_that_differ_in_usage_alone_one_is_taken_in_any_order(tmp_path: Path) -> None:
+    found = set()
+    for reverse in (False, True):
+        with world(tmp_path / str(reverse), closed=closed_items(2)) as w:
+            for arm, shard in w.parts():
+                ids = [one for one, *_ in w.requests(arm, shard)]
+                lines = [success_line(ids[0], "a", n_out=9), success_line(ids[0], "a", n_out=7), success_line(ids[1], "c")]
+                w.save(arm, shard, lines[::-1] if reverse else lines)
+                w.settle(shard)
+            w.run(parse.phase)
+            found.add((published(w)["predictions.csv"], combined(w)))
+    assert len(found) == 1
+
+
 def test_a_later_attempt_counts_for_the_rows_that_it_asked(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(5)) as w:
         for arm, shard in w.parts():
