@@ -8,6 +8,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -104,9 +105,23 @@ def set_up_logging(*, is_verbose: bool) -> None:
     root.propagate = False
 
 
+class RunLog(logging.FileHandler):
+    """run.log. A line that a full disk does not take is left out: the person is told why the run ends by its message, not by a traceback per line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let go of what the disk refuses; anything else is told as ever."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close it, whatever is left in its buffer."""
+        with suppress(OSError):
+            super().close()
+
+
 def log_to(path: Path) -> logging.Handler:
     """One line per decision into the run's own log; remove the handler when the run ends."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("batchtrial").addHandler(handler)
     return handler
