@@ -150,7 +150,7 @@ def outcomes(pair: Pair) -> Iterator[str]:
 
 def items(changed: Changed, n_items: int) -> Iterator[str]:
     """Which items came out differently in one arm."""
-    where = f"{changed.condition}, t = {changed.temp:g}"
+    where = f"{changed.condition}, t = {changed.temp:g}, by {changed.measure}"
     yield f"  items ({where}): {len(changed.better)} better and {len(changed.worse)} worse in B, of {changed.n_common} in both"
     for name, keys in (("better", changed.better), ("worse", changed.worse)):
         if keys:
@@ -178,7 +178,8 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
         return None if one is None else {key: one.get(key) for key in keys}
 
     def row_json(row: Row) -> dict[str, Any]:
-        return {"name": row.name, "label": row.label, "standing": row.standing, "a": picked(row.a), "b": picked(row.b), "shift": row.shift}
+        named = {"name": row.name, "label": row.label, "standing": row.standing, "is_share": row.is_share}
+        return {**named, "a": picked(row.a), "b": picked(row.b), "shift": row.shift}
 
     return {
         "a": pair.a.entry.slug,
@@ -188,7 +189,14 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
         "cost": {"a": pair.a.costs.get("cost"), "b": pair.b.costs.get("cost")},
         "requests": {"a": pair.a.account.get("all"), "b": pair.b.account.get("all")},
         "changed_items": [
-            {"condition": c.condition, "temp": c.temp, "in_both": c.n_common, "better_in_b": list(c.better), "worse_in_b": list(c.worse)}
+            {
+                "measure": c.measure,
+                "condition": c.condition,
+                "temp": c.temp,
+                "in_both": c.n_common,
+                "better_in_b": list(c.better),
+                "worse_in_b": list(c.worse),
+            }
             for c in changed_items(pair)
         ],
     }

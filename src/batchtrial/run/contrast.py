@@ -18,6 +18,8 @@ from batchtrial.config.load import config_hash, drift
 from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.figures import is_share, name_of
+from batchtrial.phases.measures import KINDS, LABELS
+from batchtrial.phases.tables import COLUMNS
 from batchtrial.run.saved import recorded_config, saved_config
 from batchtrial.run.snapshots import load_or_none
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, refuse_damaged
@@ -28,6 +30,9 @@ from batchtrial.state.upgrade import refuse_earlier
 Standing = Literal["same", "differs", "forbids"]
 KEY = ["item_key", "condition", "temp"]
 CONFIG_KEYS_SHOWN = 12
+SAME = 1e-9
+"""Scores that differ by no more are the same: they are means of samples."""
+RIGHT = f"{LABELS['em']} ({KINDS['all']})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +77,22 @@ class TrialSide:
             record = {name: one for stage in stages if stage is not None for name, one in stage.artifacts.items()}
             refuse_damaged(record, self.layout.root, Stamps(self.layout.root, self.layout.stamps))
 
-    def scores(self) -> pl.DataFrame:
-        """Exact match per item, condition and temperature. Raises RunStateMissing, StateError."""
+    @property
+    def primary(self) -> dict[str, Any] | None:
+        """The primary endpoint's comparison at the first temperature; None in results that have none."""
+        return next((one for one in self.tests.get("tests", []) if one.get("family") == "primary"), None)
+
+    def scores(self, column: str, kind: str) -> pl.DataFrame | None:
+        """One score per item, condition and temperature; None when the run does not have it. Raises RunStateMissing, StateError."""
         path = self.layout.trial(self.entry.slug).scores
         if not path.exists():
             raise _missing(path)
         self._refuse_damaged()
-        columns = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, "em": pl.Float64}
-        return pl.read_csv(path, columns=list(columns), schema_overrides=columns)
+        if column not in pl.read_csv(path, n_rows=0).columns:
+            return None
+        columns = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, column: pl.Float64}
+        found = pl.read_csv(path, columns=list(columns), schema_overrides=columns).rename({column: "score"})
+        return found if kind == "all" else found.filter(pl.col("type") == kind)
 
 
 @dataclass(frozen=True)
@@ -269,8 +282,9 @@ def both_names(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """Items that came out differently, by condition and temperature. better, worse: in B, of those that both runs have."""
+    """Items that came out differently, by condition and temperature. better, worse: in B, of those in both. measure: by what, in words."""
 
+    measure: str
     condition: str
     temp: float
     n_common: int
@@ -279,11 +293,20 @@ class Changed:
 
 
 def changed_items(pair: Pair) -> list[Changed]:
-    """By exact match, averaged over samples. Raises RunStateMissing."""
-    joined = pair.a.scores().join(pair.b.scores(), on=KEY, how="inner", suffix="_b").drop_nulls(["em", "em_b"]).sort("item_key")
+    """By A's primary endpoint, else by exact match where one of the two does not have it; averaged over samples. Raises RunStateMissing."""
+    primary = pair.a.primary or {}
+    metric, kind = str(primary.get("metric", "em")), str(primary.get("kind", "all"))
+    column, sign = COLUMNS.get(metric, metric), 1 if primary.get("higher_is_better", True) else -1
+    measure = str(primary.get("label", RIGHT))
+    both = [side.scores(column, kind) for side in (pair.a, pair.b)]
+    if any(one is None for one in both):
+        both, sign, measure = [side.scores("em", "all") for side in (pair.a, pair.b)], 1, RIGHT
+    if both[0] is None or both[1] is None:
+        return []
+    joined = both[0].join(both[1], on=KEY, how="inner", suffix="_b").drop_nulls(["score", "score_b"]).sort("item_key")
+    gain = sign * (pl.col("score_b") - pl.col("score"))
     found = []
     for (condition, temp), group in sorted(joined.group_by(["condition", "temp"], maintain_order=True), key=lambda one: (one[0][1], one[0][0])):
-        up = group.filter(pl.col("em_b") > pl.col("em") + 1e-9)["item_key"].to_list()
-        down = group.filter(pl.col("em_b") < pl.col("em") - 1e-9)["item_key"].to_list()
-        found.append(Changed(condition=str(condition), temp=float(temp), n_common=group.height, better=tuple(up), worse=tuple(down)))
+        up, down = (group.filter(way)["item_key"].to_list() for way in (gain > SAME, gain < -SAME))
+        found.append(Changed(measure=measure, condition=str(condition), temp=float(temp), n_common=group.height, better=tuple(up), worse=tuple(down)))
     return found
