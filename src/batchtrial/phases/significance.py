@@ -23,6 +23,7 @@ from batchtrial.phases.losses import Lost, load_losses, told
 from batchtrial.phases.lost_answers import lost_answers
 from batchtrial.phases.measures import Kind
 from batchtrial.phases.plan_words import as_declared, direction, origins_of, plan_json, statement
+from batchtrial.phases.selective import selective
 from batchtrial.phases.tables import Cell, Table, load_tables
 from batchtrial.stats import (
     AnalysisPlan,
@@ -35,8 +36,6 @@ from batchtrial.stats import (
     cohen_dz,
     hodges_lehmann,
     judge_findings,
-    selective_difference,
-    selective_risk,
     verdict,
     wilcoxon,
 )
@@ -327,7 +326,7 @@ def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compar
             }
         found = {m: compared.get(Cell(metric=m, kind=kind, temp=temp).name) for m in table.metrics}
         block["metrics"] = {m: _metric_block(one, q_values) for m, one in found.items() if one is not None}
-        block["selective_risk"] = _selective(table, kind, temp, config)
+        block["selective_risk"] = selective(table, kind, temp, config)
         blocks[kind] = block
     if len(table.dataset_names) > 1:
         blocks["meta"] = dataset_meta(table, temp, 1 - config.stats.alpha)
@@ -372,25 +371,3 @@ def _ranks_and_effects(both: Paired) -> dict[str, Any]:
         "cohens_dz": estimate_json(cohen_dz(differences)),
         "cohens_d_av": estimate_json(cohen_dav(both.treatment, both.control)),
     }
-
-
-def _selective(table: Table, kind: Kind, temp: float, config: Config) -> dict[str, Any] | None:
-    """Risk among answered items, where abstention is not an error but a choice."""
-    em, abstained = table.pick(Cell(metric="em", kind=kind, temp=temp)), table.pick(Cell(metric="abstained", kind=kind, temp=temp))
-    if em is None or abstained is None or em.treatment.shape != abstained.treatment.shape:
-        return None
-    if em.clusters is not None and np.unique(em.clusters).size == 1:
-        return None
-    level = 1 - config.stats.alpha
-    is_clustered = {} if em.clusters is None else {"ignores_clusters": True}
-    arms = {"control": (em.control, abstained.control), "treatment": (em.treatment, abstained.treatment)}
-    answered = {name: 1 - one[1] for name, one in arms.items()}
-    wrong = {name: np.minimum(answered[name], 1 - one[0]) for name, one in arms.items()}
-    each = {name: selective_risk(answered[name], wrong[name], level=level) for name in arms}
-    both = selective_difference(answered["treatment"], wrong["treatment"], answered["control"], wrong["control"], clusters=em.clusters, level=level)
-    record: dict[str, Any] = {
-        name: {"coverage": estimate_json(one.coverage), "risk": estimate_json(one.risk), "selective_accuracy": estimate_json(one.accuracy)}
-        | is_clustered
-        for name, one in each.items()
-    }
-    return record | {"difference": {"risk": estimate_json(both.risk), "test": test_json(both.test), "coverage": estimate_json(both.coverage)}}

@@ -11,7 +11,7 @@ from batchtrial.phases.frozen_plan import frozen_plan
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
-FORM: Final = 4
+FORM: Final = 5
 STAGE: Final = "stats"
 
 
