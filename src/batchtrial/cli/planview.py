@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -57,7 +58,7 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
         chosen = prepare.Prepared(items=kept, sources=view.prepared.sources, whole=kept if config.limit_items is None else None)
     else:
         chosen = prepare.choose(config)
-    try_metrics(config, chosen, chosen.items)
+    try_metrics(config, chosen, chosen.items, lambda text: print(text, file=sys.stderr))  # noqa: T201  # while the plan is made
     for note in prepare.notes(chosen.sources):
         yield f"  data     {note}"
     check_endpoints(config, chosen.whole, chosen.sources)

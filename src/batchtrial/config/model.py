@@ -333,6 +333,11 @@ class Config(Model):
     metric_errors: Literal["stop", "lost"] = Field(
         "stop", description="When a metric of your own fails on an answer: stop and name it, or count that answer as lost to the metric and go on."
     )
+    metric_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that a metric of your own may take for one answer before it is named with its item; from then on a stop ends the call.",
+    )
     answers: Answers = Field(Answers(), description="Reading answers.")
     stats: StatsConfig = Field(StatsConfig(), description="The analysis plan.")
     optional: OptionalAnalyses = Field(OptionalAnalyses(), description="Optional analyses.")

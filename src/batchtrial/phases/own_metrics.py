@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.measures import MEASURES, SCORE_COLUMNS
+from batchtrial.phases.slow_metrics import SlowCalls
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.metric_source import source_of
-from batchtrial.scoring.scorer import Failures
+from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.sources import default_metric
 
 FOLDERS = (".",)
@@ -36,7 +37,7 @@ def metric_names(config: Config, prepared: Sets | None) -> dict[str, str]:
     return names
 
 
-def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None = None, watch: Callable[[], None] | None = None) -> dict[str, Scorer]:
+def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None = None, watch: Watch | None = None) -> dict[str, Scorer]:
     """Scorer by set name. Raises ConfigError for a metric that is not there or cannot be loaded."""
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     made: dict[str, Scorer] = {}
@@ -66,12 +67,18 @@ def sources_of(config: Config) -> dict[str, str]:
     return {path: source_of(path.partition(":")[0], FOLDERS).sha256 for path in own_paths(config)}
 
 
-def try_metrics(config: Config, prepared: Sets | None, items: Iterable[Item]) -> None:
+def try_metrics(
+    config: Config, prepared: Sets | None, items: Iterable[Item], note: Callable[[str], None], stop: Callable[[], None] = lambda: None
+) -> None:
     """Load the user's metrics and score one answer to the first item of each set, so that what is wrong with them is told before anything is bought.
 
-    Raises ConfigError naming metric, item, file and line.
+    note: is told of a call that takes long. Raises ConfigError naming metric, item, file and line, and what stop raises.
     """
-    by_set = scorers(config, prepared)
+    with SlowCalls(config.metric_seconds, note, stop) as slow:
+        _try_each(scorers(config, prepared, watch=slow.watched), items)
+
+
+def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
     waiting = {name for name, scorer in by_set.items() if scorer.needs_items}
     for item in items:
         if not waiting:

@@ -191,7 +191,7 @@ def run(work: Work) -> None:
     _check_same(work.view, chosen)
     if not was_sent(work.view):
         check_endpoints(work.config, chosen.whole, chosen.sources)
-    try_metrics(work.config, chosen, chosen.items)
+    try_metrics(work.config, chosen, chosen.items, work.progress.note, work.stop.check)
     made_from = inputs(work.config, work.view.stamps)
     files = {book: _publish(work, book, chosen) for book in BOOKS}
     manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)

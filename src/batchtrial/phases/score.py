@@ -11,7 +11,7 @@ import gc
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, chain, compress, pairwise
 from pathlib import Path
@@ -31,10 +31,11 @@ from batchtrial.phases.questions import Questions
 from batchtrial.phases.rules import answer_rules
 from batchtrial.phases.scoring_record import Languages, changed, code_of, remarks, scoring_record
 from batchtrial.phases.sink import Sink, publishing
+from batchtrial.phases.slow_metrics import SlowCalls
 from batchtrial.phases.told import WRONG, Told, lost_to, told, wrong
 from batchtrial.records import AnswerState, Verdict
 from batchtrial.scoring import Scorer, Scores
-from batchtrial.scoring.scorer import Failures
+from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.scoring.user_metrics import MetricFailed, contained
 from batchtrial.state.store import encode_json, write_bytes
@@ -44,7 +45,9 @@ STAGE: Final = "scored"
 _TRIED: Final = 100  # answers of a set on which a metric that may fail is tried for its names
 
 
-def user_names(by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Questions, predictions: Path, *, may_fail: bool) -> tuple[str, ...]:
+def user_names(
+    by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Questions, predictions: Path, *, slow: SlowCalls, may_fail: bool
+) -> tuple[str, ...]:
     """Names of the numbers that the user's metrics give, found out by scoring an answer of each set. Raises ConfigError.
 
     may_fail: a metric may fail on some answers, so that the next ones are tried.
@@ -63,7 +66,7 @@ def user_names(by_set: Mapping[str, Scorer], index: pl.DataFrame, questions: Que
             item = questions.read(place, place + 1)[0]
             with contained():
                 for metric in scorer.own:
-                    with suppress(*((MetricFailed,) if may_fail else ())):
+                    with suppress(*((MetricFailed,) if may_fail else ())), slow.watched(metric.path, item.key):
                         metric(item, text or "")
             if all(metric.names for metric in scorer.own):
                 break
@@ -252,12 +255,13 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: pl.DataFrame, quest
         work.progress.note(f"note: {edited}; {trial.slug} is scored again")
     failures = Failures() if config.metric_errors == "lost" else None
     with ExitStack() as tasks:
-        by_set = scorers(config, work.view.prepared, failures=failures, watch=_watch(work, trial, index.height, tasks))
+        slow = tasks.enter_context(SlowCalls(config.metric_seconds, work.progress.note, work.stop.check))
+        by_set = scorers(config, work.view.prepared, failures=failures, watch=_watch(work, trial, index.height, tasks, slow))
         desk = Desk(
             index=index,
             questions=questions,
             scorer_by_set=by_set,
-            user=user_names(by_set, index, questions, layout.predictions, may_fail=failures is not None),
+            user=user_names(by_set, index, questions, layout.predictions, slow=slow, may_fail=failures is not None),
             rules=answer_rules(config),
             predictions=layout.predictions,
             arms=stretches(trial, json.loads(layout.account.read_bytes())["predictions"]),
@@ -272,17 +276,18 @@ def _run_trial(work: Work, trial: Trial, inputs: str, index: pl.DataFrame, quest
     work.publish(trial, STAGE, inputs, [layout.scores, layout.scoring])
 
 
-def _watch(work: Work, trial: Trial, n_items: int, tasks: ExitStack) -> Callable[[], None] | None:
-    """What is called before each call of a user's metric: tells how far it is, and looks for a stop. None when there is no such metric."""
+def _watch(work: Work, trial: Trial, n_items: int, tasks: ExitStack, slow: SlowCalls) -> Watch | None:
+    """Around each call of a user's metric: looks for a stop, tells how far it is, and names a slow one. None when there is no such metric."""
     own = own_paths(work.config)
     if not own:
         return None
     n_calls = n_items * sum(arm.samples for arm in arms_in_order(trial)) * len(own)
     step = tasks.enter_context(work.progress.task(f"{', '.join(own)} on {trial.slug}", n_calls))
 
-    def watch() -> None:
+    def watch(metric: str, item: str) -> AbstractContextManager[None]:
         work.stop.check()
         step(1)
+        return slow.watched(metric, item)
 
     return watch
 

@@ -14,14 +14,14 @@ abstaining then apply as to any metric. Among the further metrics it only adds i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.match import Metric
 from batchtrial.scoring.nq_open import NQ_OPEN
 from batchtrial.scoring.own_phrases import OwnPhrases
-from batchtrial.scoring.scorer import Failures, Scorer
+from batchtrial.scoring.scorer import Failures, Scorer, Watch
 from batchtrial.scoring.squad import SQUAD_V2
 from batchtrial.scoring.triviaqa import TRIVIAQA
 from batchtrial.scoring.unsupported import OverlapRule
@@ -39,7 +39,7 @@ def scorer_for(
     folders: Sequence[str] = (),
     phrases: Sequence[str] = (),
     failures: Failures | None = None,
-    watch: Callable[[], None] | None = None,
+    watch: Watch | None = None,
 ) -> Scorer:
     """The scorer for a metric's name, a bundled question set's name, or an import path.
 

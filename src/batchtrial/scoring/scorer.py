@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, compress, groupby
 from types import MappingProxyType
@@ -28,6 +29,8 @@ _CHARS_AT_ONCE = 1 << 22
 _SAMPLES = 3  # failures of each metric that are kept in words
 
 Numbers = NDArray[np.float64]
+Watch = Callable[[str, str], AbstractContextManager[None]]
+"""(metric, item) -> what is entered around the call."""
 
 
 class ItemScore(NamedTuple):
@@ -108,7 +111,7 @@ class Scorer:
 
     main: a user's metric that decides em and f1 in place of `metric`; further: others, whose numbers only go to `custom`.
     phrases: further abstentions. failures: counts what users' metrics could not score, which then is lost; None: such a failure is raised.
-    watch: called before each call of a user's metric, and may raise.
+    watch: with metric and item, is entered around each call of a user's metric, and may raise.
     """
 
     metric: Metric
@@ -117,7 +120,7 @@ class Scorer:
     further: tuple[UserMetric, ...] = ()
     phrases: OwnPhrases = field(default_factory=OwnPhrases)
     failures: Failures | None = None
-    watch: Callable[[], None] | None = None
+    watch: Watch | None = None
 
     @property
     def name(self) -> str:
@@ -224,10 +227,9 @@ class Scorer:
 
     def _called(self, metric: UserMetric, item: Item, text: str) -> dict[str, float] | None:
         """The metric's numbers; None when it could not score the answer, and that is counted."""
-        if self.watch is not None:
-            self.watch()
         try:
-            return metric(item, text)
+            with nullcontext() if self.watch is None else self.watch(metric.path, item.key):
+                return metric(item, text)
         except MetricFailed as failed:
             if self.failures is None:
                 raise

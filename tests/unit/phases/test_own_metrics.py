@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from tests.unit.phases.world import Stop, World, closed_items, open_items, world
+from tests.unit.phases.world import Quiet, Stop, World, closed_items, open_items, world
 
 from batchtrial.cli.run import main
 from batchtrial.cli.summary import lines as summary_lines
 from batchtrial.config.expand import Arm
 from batchtrial.errors import ConfigError, Stopped
 from batchtrial.phases import costs, optional, parse, report, score, stats, submit
+from batchtrial.phases.items import load_prepared
+from batchtrial.phases.own_metrics import try_metrics
 from batchtrial.phases.significance import significance
+from batchtrial.phases.slow_metrics import SlowCalls
 from batchtrial.phases.tables import load_tables
 from batchtrial.run.contrast import both_names
 from batchtrial.run.loop import Finished
@@ -260,6 +264,77 @@ def test_a_stop_is_heard_between_two_calls_and_progress_is_told(tmp_path: Path) 
         w.run(score.phase)
     steps = {label: n for label, n in w.progress.steps.items() if f"{name}:f" in label}
     assert sum(steps.values()) >= 16
+
+
+class Told(Quiet):
+    """Puts a file there when something is noted."""
+
+    def note(self, text: str) -> None:
+        Path("told").write_text(text)
+        self.notes.append(text)
+
+
+class StopWhenTold(Stop):
+    """A stop that is asked for while a metric hangs."""
+
+    def check(self) -> None:
+        if Path("told").exists():
+            raise Stopped("stop asked for by the test")
+
+
+HANGS = "from pathlib import Path\ndef f(item, text):\n    while item.item_id == 'c3' and text and not Path('OVER').exists(): pass\n    return 1.0\n"
+
+
+def test_a_metric_that_takes_too_long_is_named_with_its_item_while_it_is_at_it(tmp_path: Path) -> None:
+    Path("over").touch()
+    name = module(HANGS.replace("OVER", "over"))
+    with world(tmp_path / "w", closed=closed_items(5), metrics=[f"{name}:f"], metric_seconds=0.05) as w:
+        w.answer_all(right)
+        module(HANGS.replace("OVER", "told"), name)
+        w.progress = Told()
+        assert scored(w)["f"].to_list() == [1.0] * 10
+    first = next(note for note in w.progress.notes if "the metric" in note and "has not returned" in note)
+    assert first == f"note: the metric {name}:f on item recall|c3 has not returned after 0.05 s (metric_seconds); it goes on, and Ctrl-C ends it"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_stop_ends_a_metric_that_hangs(tmp_path: Path) -> None:
+    name = module("def f(item, text): return 1.0")
+    before = signal.getsignal(signal.SIGALRM)
+    with world(tmp_path / "w", closed=closed_items(5), metrics=[f"{name}:f"], metric_seconds=0.05) as w:
+        w.answer_all(right)
+        w.run(parse.phase)
+        module(HANGS.replace("OVER", "never"), name)
+        w.progress = Told()
+        with pytest.raises(Stopped):
+            w.run(score.phase, stop=StopWhenTold())
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_a_metric_that_hangs_is_named_before_anything_is_bought(tmp_path: Path) -> None:
+    name = module("def f(item, text): return 1.0")
+    with world(tmp_path / "w", closed=closed_items(2), metrics=[f"{name}:f"], metric_seconds=0.05) as w:
+        module("from pathlib import Path\ndef f(item, text):\n    while not Path('told').exists(): pass\n    return 1.0\n", name)
+        w.progress = Told()
+        try_metrics(w.config, w.view.prepared, load_prepared(w.layout), w.progress.note)
+    assert f"the metric {name}:f on item recall|c" in w.progress.notes[0]
+
+
+def test_where_no_signal_reaches_a_slow_metric_it_is_named_afterwards() -> None:
+    told: list[str] = []
+    times = iter([0.0, 61.0, 100.0, 101.0])
+
+    def calls() -> None:
+        with SlowCalls(60.0, told.append, clock=lambda: next(times)) as slow:
+            for item in ("a|1", "a|2"):
+                with slow.watched("m:f", item):
+                    pass
+
+    thread = threading.Thread(target=calls)
+    thread.start()
+    thread.join()
+    assert told == ["note: the metric m:f on item a|1 took 61 s"]
 
 
 # Grades, counts and shares
