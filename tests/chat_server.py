@@ -1,8 +1,9 @@
 """A server with OpenAI's chat API in a process of its own, for tests of `backend: local`; it notes every request and every answer in a file.
 
 What it does is decided by words in the question: `BROKEN` is answered 500, `TOOLONG` 400, `GARBAGE` a page that is no JSON, `ENDLESS` bytes without
-end, `DRIP` one byte now and then, `HUNG` nothing at all; `FREE` is answered without usage. An unknown model is 404. Everything else is answered,
-after a moment, with the question; when a file FILE.limit holds a number, no more than so many answers are given until it holds a larger one.
+end, `DRIP` one byte now and then, `HUNG` nothing at all; `FREE` is answered without usage, `CUT` with thoughts alone up to the token limit where the
+system prompt asks for care. An unknown model is 404. Everything else is answered, after a moment, with the question; when a file FILE.limit holds a
+number, no more than so many answers are given until it holds a larger one.
 
     python -m tests.chat_server --log FILE --ready FILE [--port N] [--seconds S]
 """
@@ -85,7 +86,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             threading.Event().wait(self.server.seconds)
             self.server.wait_for_leave()
-            choice = {"index": 0, "message": {"role": "assistant", "content": question}, "finish_reason": "stop"}
+            message, finish = {"role": "assistant", "content": question}, "stop"
+            if "CUT" in question and "care" in arm:
+                message, finish = {"role": "assistant", "content": None, "reasoning_content": "hmm, the passage ..."}, "length"
+            choice = {"index": 0, "message": message, "finish_reason": finish}
             usage = None if "FREE" in question else {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
             self.server.note("answered", row)
             self._answer(200, {"id": "chatcmpl-x", "model": MODEL, "choices": [choice], "usage": usage, "seen": sorted(body)})
