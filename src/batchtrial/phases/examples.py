@@ -29,6 +29,7 @@ from batchtrial.phases.tables import COLUMNS
 from batchtrial.phases.told import WRONG, told, wrong
 from batchtrial.records import CONDITIONS, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
+from batchtrial.scoring.scorer import Failures
 from batchtrial.scoring.standing import AnswerRules
 
 EXAMPLES_EACH_WAY: Final = 3
@@ -129,8 +130,9 @@ def _scorers(view: View) -> dict[str, Scorer]:
     config = view.config
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     sets = metric_by_set(view.prepared.sources) if view.prepared is not None else {}
+    failures = Failures() if config.metric_errors == "lost" else None
     return {
-        name: scorer_for(metric, further=config.metrics, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases)
+        name: scorer_for(metric, further=config.metrics, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases, failures=failures)
         for name, metric in sets.items()
     }
 
@@ -152,7 +154,10 @@ def _scored(answer: Answer, item: Item, scorer: Scorer | None, metric: str) -> S
     if answer.scored is WRONG:
         value = dict(zip(ItemScore._fields, wrong(gold), strict=False)).get(metric)
         return Sample(answer.text, None if value is None or math.isnan(value) else value)
-    score = scorer.score(gold, answer.scored)
+    scores = scorer.score_all([gold], [answer.scored])
+    if math.isnan(scores.numbers[0, 0]):  # the set's own metric failed on it, and the config says that it is lost then
+        return Sample(answer.text, None)
+    score = scores.one(0)
     found = getattr(score, metric) if metric in ItemScore._fields else score.custom.get(metric)
     return Sample(answer.text, None if found is None else float(found))
 

@@ -227,6 +227,22 @@ def test_answers_lost_to_the_sets_metric_are_named_like_those_that_were_cut(tmp_
     assert said in page
 
 
+def test_a_sample_that_the_metric_fails_on_is_in_an_example_without_a_score(tmp_path: Path) -> None:
+    name = module("def f(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'em': float(text in item.answers)}\n")
+
+    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+        good = arm.condition == "treatment" or item_id != "c3"
+        return "odd" if sample == 0 and item_id == "c3" else right(arm, dataset, item_id, sample) if good else "something else"
+
+    with world(tmp_path / "w", closed=closed_items(5), metric=f"{name}:f", metric_errors="lost", samples_per_item=3) as w:
+        w.answer_all(answer)
+        for phase in (parse.phase, score.phase, stats.phase, costs.phase, report.phase):
+            w.run(phase)
+        page = w.layout.trial(w.trial.slug).report_md.read_text()
+    assert "[was right in 2 of 2]" in page
+    assert "[was right in 0 of 2]" in page
+
+
 def test_printing_and_moving_about_harm_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = module("import os\nprint('loaded')\ndef f(item, text):\n    print('scored', item.item_id)\n    os.chdir('/')\n    return 1.0\n")
     with world(tmp_path / "w", closed=closed_items(3), metrics=[f"{name}:f"]) as w:
