@@ -228,9 +228,12 @@ def test_a_copy_made_before_anything_was_sent_pays_nothing_either(rig: Rig) -> N
 def test_a_list_that_lags_is_asked_again_where_somebody_worked_elsewhere(rig: Rig) -> None:
     half_done(rig)
     copy = of_copy(rig, "copy")
-    rig.memory.hide_new_for = 1
     rig.run()
+    for batch in rig.memory.batches.values():
+        batch.unlisted_for = 1
+    n_sent = rig.memory.n_calls("submit")
     copy.run()
+    assert rig.memory.n_calls("submit") == n_sent, "nothing was sent for want of a second look"
     assert rig.is_paid_once()
 
 
