@@ -150,7 +150,7 @@ def plan_mark(lines: Iterable[Entry]) -> PlanMark | None:
 
 def plan_by_mark(config: Config, mark: PlanMark | None, lines: Iterable[Entry]) -> dict[str, Any] | None:
     """The `detail` of a plan line whose ledger was lost; None when the config's plan is not the declared one, or when a line has it."""
-    plan = plan_of(config)
+    plan = plan_now(config)
     if mark is None or mark.hash != plan_hash(plan) or any(_is_early(one) for one in lines):
         return None
     return {"hash": mark.hash, "plan": plan, "written": list(mark.written), "results_before": 0}

@@ -75,3 +75,16 @@ def test_a_run_state_of_before_the_field_is_read_and_claims_nothing(tmp_path: Pa
         save(made.layout.run_state, state.model_copy(update={"plan": None}))
         without_a_ledger(made)
         assert frozen_plan(made.layout.ledger, made.config).origin == "none"
+
+
+@pytest.mark.parametrize("is_edited", [False, True], ids=["as it was", "edited"])
+def test_the_code_of_a_further_metric_is_part_of_what_is_proved(tmp_path: Path, is_edited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    rule = tmp_path / "rule_for_plan_marks.py"
+    rule.write_text("def words(item, text):\n    return {'n_words': float(len(text.split()))}\n")
+    with world(tmp_path, opened=open_items(8), metrics=["rule_for_plan_marks:words"]) as made:
+        made.answer_all(answer)
+        if is_edited:
+            rule.write_text("def words(item, text):\n    return {'n_words': 2.0 * len(text.split())}\n")
+        without_a_ledger(made)
+        assert frozen_plan(made.layout.ledger, made.config).origin == ("none" if is_edited else "frozen")
