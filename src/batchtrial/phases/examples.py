@@ -27,7 +27,7 @@ from batchtrial.phases.scoring_record import read_record
 from batchtrial.phases.set_rules import set_rules
 from batchtrial.phases.tables import COLUMNS
 from batchtrial.phases.told import WRONG, told, wrong
-from batchtrial.records import CONDITIONS, Item
+from batchtrial.records import CONDITIONS, AnswerState, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures
 from batchtrial.scoring.standing import AnswerRules
@@ -187,6 +187,8 @@ def _samples(predictions: Path, keys: list[str], temp: float, rules: AnswerRules
     """Answers to these items by (item, condition), in the order of the samples."""
     names = ("dataset", "item_id", "condition", "outcome", "answer_state", "response_text")
     frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
+    if "answer_state" not in frame.collect_schema().names():  # of an earlier version, which took every success for an answer
+        frame = frame.with_columns(answer_state=pl.lit(AnswerState.COMPLETE.value))
     key = pl.concat_str("dataset", pl.lit("|"), "item_id")
     wanted = frame.filter(pl.col("temp") == temp).select(*names, "sample_index", key.alias("key")).filter(pl.col("key").is_in(keys))
     rows = wanted.collect().sort("key", "condition", "sample_index")

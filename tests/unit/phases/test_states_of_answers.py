@@ -13,7 +13,7 @@ import pytest
 from tests.unit.phases.world import World, closed_items, error_line, open_items, success_line, world
 
 from batchtrial.config.expand import Arm
-from batchtrial.phases import answers, parse, score
+from batchtrial.phases import answers, costs, parse, score, stats
 from batchtrial.phases.combined import write_combined
 from batchtrial.phases.reasons import MOST_REASONS, OTHERS, counted_reasons
 from batchtrial.phases.report import blocks
@@ -270,3 +270,29 @@ def test_the_report_has_the_states_and_the_reasons(tmp_path: Path) -> None:
         text = " ".join(str(one) for one in _report(w))
     assert "('t0_treatment', '2', '2')" in text
     assert "filtered" in text
+
+
+def _without(path: Path, column: str) -> None:
+    with path.open(newline="") as file:
+        table = list(csv.reader(file))
+    at = table[0].index(column)
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([row[:at] + row[at + 1 :] for row in table])
+
+
+def test_the_files_of_an_earlier_version_are_reported_and_parsed_anew_by_a_resume(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(N)) as w:
+        fill(w, LINES["cut"], 5)
+        for phase in (parse.phase, score.phase, stats.phase, costs.phase):
+            w.run(phase)
+        files = w.layout.trial(w.trial.slug)
+        predictions = files.predictions.read_bytes()
+        _without(files.predictions, "answer_state")
+        _without(files.scores, "lost_to")
+        told = account(w)
+        told.pop("answers")
+        files.account.write_text(json.dumps(told))
+        assert blocks(w.view, w.trial)
+        assert parse.phase.verdict(w.view).status == "stale"
+        w.run(parse.phase)
+        assert files.predictions.read_bytes() == predictions
