@@ -98,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.at_once -= 1
         text = body["messages"][-1]["content"]
         status, reply = 200, json.dumps({"id": "up", "choices": [{"message": {"content": f"<{text}>"}, "finish_reason": "stop"}]})
+        if "usage" in text:
+            reply = json.dumps({**json.loads(reply), "usage": {"prompt_tokens": int(text.split()[-1]), "completion_tokens": 1}})
         if "garbage" in text:
             reply = "this is no JSON"
         if "refused" in text:
@@ -159,6 +161,16 @@ def test_a_real_server_answers_the_rows(tmp_path: Path, provider: str) -> None:
         assert [(body["cache_prompt"], body["temperature"]) for body in bodies] == [(False, 0.1)] * 6
         assert server.most_at_once <= 2
         assert emu.ledger()["answered_requests"] == 6
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_number_of_tokens_without_room_in_the_bill_keeps_no_batch_open(tmp_path: Path, provider: str) -> None:
+    with witness() as server, running(tmp_path, arguments=upstream_flags(server)) as emu:
+        client = Plain(emu, provider)
+        asked = [(f"r{i}", {"messages": [{"role": "user", "content": f"usage {n}"}], "max_tokens": 5}) for i, n in enumerate((10**30, 2**63, -5, 7))]
+        batch_id = client.submit(asked)
+        wait_until_ended(client, batch_id)
+        assert dict(client.outcomes(batch_id)) == {f"r{i}": "succeeded" for i in range(4)}
 
 
 def test_a_restart_does_not_ask_again(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from batchtrial.emulator.service import Service
 Renderer = Callable[[Fate], tuple[str, bytes] | None]  # file name and line, or None for a row without a line
 PaidRow = tuple[int, int, str, int, int, int]  # batch, row, custom_id, identity, input tokens, output tokens
 ROWS_A_COMMIT: Final = 2000
+MAX_TOKENS: Final = 10**12
+"""The most that a row of the bill says of itself; the sum of millions of rows still has room where 64 bits are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +153,14 @@ def tokens_of(fate: Fate) -> tuple[int, int]:
 
 
 def usage_in(body: object) -> tuple[int, int]:
-    """Input and output tokens that an answer body names, in either spelling; 0 where it names none."""
+    """Input and output tokens that an answer body names, in either spelling; 0 where it names none that can be."""
     usage = body.get("usage") if isinstance(body, Mapping) else None
     usage = usage if isinstance(usage, dict) else {}
     n_input = usage.get("prompt_tokens", usage.get("input_tokens", 0))
     n_output = usage.get("completion_tokens", usage.get("output_tokens", 0))
-    return (n_input if isinstance(n_input, int) else 0), (n_output if isinstance(n_output, int) else 0)
+    return _tokens(n_input), _tokens(n_output)
+
+
+def _tokens(count: object) -> int:
+    """A number of tokens, or 0 where none could be meant: a larger one has no room in the bill and would keep its batch from ever ending."""
+    return count if isinstance(count, int) and 0 <= count <= MAX_TOKENS else 0
