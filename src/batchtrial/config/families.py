@@ -14,6 +14,8 @@ DATED: Final = "2026-11-28"
 """When the table was last compared with its sources."""
 
 Field = Literal["temperature", "top_p", "top_k", "stop"]
+FINE_TUNED: Final = re.compile(r"ft:(?P<base>[^:]+)(?::.*)?")
+"""`ft:gpt-5-mini:organisation:name:id`: a fine-tuned model takes what its base takes."""
 OPENAI_DOCS: Final = "OpenAI's reasoning guide; `stop` by the Python SDK's description of the field"
 CLAUDE_DOCS: Final = "Anthropic's migration guide"
 
@@ -83,6 +85,8 @@ class Sampling:
 def family_of(model: str) -> Family | None:
     """The family that the model belongs to by its name; None when the table has none."""
     name = model.rsplit("/", 1)[-1].removeprefix("anthropic.").lower()
+    tuned = FINE_TUNED.fullmatch(name)
+    name = name if tuned is None else tuned["base"]
     return next((one for one in TABLE if one.pattern.fullmatch(name)), None)
 
 

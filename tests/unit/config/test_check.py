@@ -124,12 +124,12 @@ REFUSING = [
     "o1", "o1-mini", "o3", "o3-mini", "o3-mini-2025-01-31", "o4-mini", "gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5-2025-08-07", "gpt-5.2-pro",
     "gpt-5-mini-2025-08-07", "gpt-5.1-codex", "gpt-5.5", "gpt-5.6", "gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna", "gpt-5.10", "gpt-6",
     "gpt-6.2-mini", "openai/gpt-5-mini", "claude-opus-4-7", "claude-opus-4-8", "claude-opus-5", "claude-sonnet-5", "claude-sonnet-5-5",
-    "claude-haiku-5-5", "claude-fable-5", "claude-opus-4-7-20260416", "anthropic/claude-opus-5",
+    "claude-haiku-5-5", "claude-fable-5", "claude-opus-4-7-20260416", "anthropic/claude-opus-5", "ft:o4-mini-2025-04-16:org::abc", "ft:gpt-5-mini",
 ]  # fmt: skip
 TAKING = [
     "gpt-4o", "gpt-4.1-mini", "gpt-5-chat-latest", "gpt-5.1", "gpt-5.2", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.6-chat", "gpt-oss-20b", "o200k",
     "m1", "model-o3", "claude-opus-4-1", "claude-opus-4-6", "claude-sonnet-4-6", "claude-sonnet-4-5", "claude-haiku-4-5", "qwen3-8b",
-    "claude-3-5-sonnet-20241022", "claude-opus-4-20250514", "claude-sonnet-4-20250514",
+    "claude-3-5-sonnet-20241022", "claude-opus-4-20250514", "claude-sonnet-4-20250514", "ft:gpt-4.1-mini-2025-04-14:org::o3",
 ]  # fmt: skip
 
 
