@@ -11,8 +11,9 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.model import Config, Text
 
-COLUMN: Final = re.compile(r"(?<![{\\$\w])\{(question|query|context|passage|answers?)\}(?!\})")
-"""The name of a column in single braces: what `str.format` would fill in."""
+_NAME: Final = "(?:question|query|context|passage|answers?)"
+COLUMN: Final = re.compile(rf"(?<![{{\\$\w])\$?\{{{_NAME}\}}(?!\}})|%\({_NAME}\)s|\{{%-?\s*(?:if|for|set)\s[^%\n]*%\}}", re.IGNORECASE)
+"""The name of a column as `str.format`, `string.Template` or `%` would fill it in, or a statement of a template."""
 
 
 def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:

@@ -52,6 +52,9 @@ def test_a_column_in_single_braces_is_said(tmp_path: Path) -> None:
     (tmp_path / "open.txt").write_text("Read.\nAnswer {question} from {context}.\n")
     (note,) = said(tmp_path)
     assert note.startswith("open.txt, line 2: {question} is sent as it stands")
+    for mark in ("${question}", "{Question}", "%(context)s", "{% if context %}"):
+        (tmp_path / "open.txt").write_text(f"Answer {mark}.\n")
+        assert f"{mark} is sent as it stands" in said(tmp_path)[0]
     (tmp_path / "open.txt").write_text('Answer as {"answer": "..."}, or {{context}}, or \\emph{question}.\n')
     assert said(tmp_path, template_marks="text") == ()
 
