@@ -62,6 +62,8 @@ def _cost(ratio: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return f"the answers cost {_change(change)} (no interval: {ratio.get('reason', 'too few items')})"
     ends = sorted((100 * (low - 1), 100 * (high - 1)), key=abs)
+    if low == high == 1:
+        return "the answers cost the same"
     if low > 1 or high < 1:
         return f"the answers cost {_change(change)} ({_size(ends[0])} to {_size(ends[1])})"
     return f"whether the answers cost more or less is not settled ({_change(change)}; {_change(100 * (low - 1))} to {_change(100 * (high - 1))})"

@@ -40,6 +40,11 @@ def costs_of(value: float | None, low: float | None = None, high: float | None =
             "(1.0 % less; 5.0 % less to 3.0 % more).",
         ),
         (
+            results_of("inconclusive"),
+            costs_of(1.0, 1.0, 1.0),
+            "What the treatment does to quality by exact match (all questions) is not settled; the answers cost the same.",
+        ),
+        (
             results_of("inferior"),
             costs_of(0.5, 0.4, 0.6),
             "Quality by exact match (all questions) is worse and the answers cost 50 % less (40 to 60).",
