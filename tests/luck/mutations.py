@@ -29,15 +29,24 @@ class Mutation:
     provider: str
     edits: tuple[tuple[str, str, str], ...]
 
+    @property
+    def off(self) -> tuple[str, ...]:
+        """Kinds that would fail by the missing survey alone."""
+        return ("copies", "backups", "keys") if NO_SURVEY in self.edits and len(self.edits) > 1 else ()
+
 
 LATER = '"duplicate"} - {Event.INTENT, Event.IMPORTED})'
 PAGING = '            after = data[-1]["id"] if quirks.paging'
 LOST = '            return Ambiguous(f"the connection'
+NO_SURVEY = ("phases/copies.py", "if self._work.ledger.is_begun_here and not standing.is_elsewhere:", "if True:")
+"""A resumed process lists what was sent before it sends: the net below other guards, and taken away too where one of those is looked at."""
 MUTATIONS = (
     Mutation(
         name="the intent is written after the call",
         provider="openai",
         edits=(
+            NO_SURVEY,
+
             (
                 "state/ledger.py",
                 "            rest = memoryview(line)\n",
@@ -50,12 +59,16 @@ MUTATIONS = (
     Mutation(
         name="the intent is written and not synced",
         provider="openai",
-        edits=(("state/ledger.py", LATER, '"duplicate"} - {Event.IMPORTED})'),),
+        edits=(
+            NO_SURVEY,
+            ("state/ledger.py", LATER, '"duplicate"} - {Event.IMPORTED})'),),
     ),
     Mutation(
         name="nothing is looked for before it is sent again",
         provider="openai",
-        edits=(("phases/sending.py", "found = self._provider.find(", "found: tuple[str, ...] = () and self._provider.find("),),
+        edits=(
+            NO_SURVEY,
+            ("phases/sending.py", "found = self._provider.find(", "found: tuple[str, ...] = () and self._provider.find("),),
     ),
     Mutation(
         name="only the first page is looked at",
@@ -65,7 +78,9 @@ MUTATIONS = (
     Mutation(
         name="one listing proves an absence",
         provider="openai",
-        edits=(("phases/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),),
+        edits=(
+            NO_SURVEY,
+            ("phases/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),),
     ),
     Mutation(
         name="any batch of the right size is taken for ours",
@@ -81,12 +96,16 @@ MUTATIONS = (
     Mutation(
         name="the SDK repeats calls by itself",
         provider="openai",
-        edits=(("providers/openai.py", "max_retries=0", "max_retries=2"),),
+        edits=(
+            NO_SURVEY,
+            ("providers/openai.py", "max_retries=0", "max_retries=2"),),
     ),
     Mutation(
         name="a torn line stays in the ledger",
         provider="openai",
-        edits=(("state/ledger.py", "self._file.truncate(got.whole_bytes)", "pass"),),
+        edits=(
+            NO_SURVEY,
+            ("state/ledger.py", "self._file.truncate(got.whole_bytes)", "pass"),),
     ),
     Mutation(
         name="a new attempt asks for answered rows too",
@@ -106,17 +125,21 @@ MUTATIONS = (
     Mutation(
         name="nobody asks what was sent from elsewhere",
         provider="openai",
-        edits=(("phases/copies.py", "if self._work.ledger.is_begun_here and not standing.is_elsewhere:", "if True:"),),
+        edits=(NO_SURVEY,),
     ),
     Mutation(
         name="a refused call counts as never sent",
         provider="openai",
-        edits=(("providers/edge.py", "if creating and again:", "if False:"),),
+        edits=(
+            NO_SURVEY,
+            ("providers/edge.py", "if creating and again:", "if False:"),),
     ),
     Mutation(
         name="a lost answer counts as never sent",
         provider="anthropic",
-        edits=(("providers/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"),),
+        edits=(
+            NO_SURVEY,
+            ("providers/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"),),
     ),
 )  # fmt: skip
 
@@ -145,8 +168,9 @@ def first_failure(mutation: Mutation, seeds: str, rest: Sequence[str]) -> str:
         wrong = mutated(mutation, root)
         if wrong:
             return f"does not apply: {wrong}"
-        command = [sys.executable, "-m", "tests.luck", "--provider", mutation.provider, "--seeds", seeds, "--most", "1", "--shrink", "1", *rest]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root))), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "tests.luck", "--provider", mutation.provider, "--seeds", seeds, "--most", "1", "--shrink", "0", *rest]
+        command += [f"--off={one}" for one in mutation.off]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
         ended = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -154,9 +178,7 @@ def first_failure(mutation: Mutation, seeds: str, rest: Sequence[str]) -> str:
     if seed is None:
         return "SURVIVED" if ended.returncode == 0 else f"the run itself failed: {ended.stderr.strip().splitlines()[-1:]}"
     finding = re.search(r"^  -> (.*)", ended.stdout, re.M)
-    least = ended.stdout.partition("shortest")[2]
-    events = [line.strip() for line in least.splitlines() if line.startswith(("  turn", "  at point"))]
-    return f"seed {seed[1]}: {finding[1][:110] if finding else ''} | {'; '.join(events) or 'no event needed'}"
+    return f"seed {seed[1]}: {finding[1][:120] if finding else ''}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
