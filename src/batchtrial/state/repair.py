@@ -203,6 +203,8 @@ class _Mender:
                 self._fill(Event.LOST)
             elif self.part.state is PartState.SETTLED and not self._went_on(entry):
                 self._fill(Event.FOUND)
+            elif event is Event.ASKED_AGAIN and self.part.state in (PartState.DOWNLOADED, PartState.FAILED):
+                self._fill(Event.SETTLED)  # only what was settled is asked again
             elif event is Event.FOUND and self.part.state in BEFORE_FOUND:
                 self._fill(BEFORE_FOUND[self.part.state])
             elif self.part.state in FORWARD:
