@@ -22,7 +22,7 @@ EXAMPLES = """examples:
   batchtrial compare r20261122103000 r20261123091500 --items 30      more of the items that came out differently
   batchtrial compare r20261122103000 /archive/run_old --json         a run in another folder, for a program
 
-Runs on other questions, scored another way, or simulated against real are refused; --force compares them all the same and says so.
+Runs on other questions, scored another way, or simulated against real are refused; --although_different compares them all the same and says so.
 exit codes: 0 compared, 2 bad flag, 3 not comparable, or a run without results.
 """
 
@@ -35,7 +35,7 @@ def parser() -> flags.Parser:
     p.add_argument("--run2", metavar="RUN", help="the second run, as a flag")
     flags.add_folder(p)
     p.add_argument("--items", type=flags.positive, default=10, metavar="N", help="items shown per condition and direction (default: 10)")
-    p.add_argument("--force", action="store_true", help="compare although it means little; the output says so")
+    p.add_argument("--although_different", action="store_true", help="compare although it means little; the output says so")
     p.add_argument("--json", action="store_true", help="as JSON, with every changed item")
     return p
 
@@ -53,7 +53,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     found = list(checks(a, b))
     forbidden = [check for check in found if check.standing == "forbids"]
     matched, alone = pairs(a, b)
-    if forbidden and not given.force:
+    if forbidden and not given.although_different:
         if not given.json:
             for line in compatibility(a, b, found):
                 say(line)
@@ -61,7 +61,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise StateError(
             f"{a.run_id} and {b.run_id} cannot be compared: {', '.join(check.what for check in forbidden)} differ",
             where=f"{first.what}: {first.a} against {first.b}: {first.note}",
-            hint="--force compares them all the same",
+            hint="--although_different compares them all the same",
         )
     if given.json:
         say(json.dumps(as_json(a, b, found, matched, alone), indent=2))
@@ -74,7 +74,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
 def text(a: Side, b: Side, found: Sequence[Check], matched: Sequence[Pair], alone: Sequence[str], *, n_items: int) -> Iterator[str]:
     """The whole comparison for a terminal."""
     if any(check.standing == "forbids" for check in found):
-        yield "NOT COMPARABLE, compared all the same because --force was given: differences below may have nothing to do with the prompts"
+        yield "NOT COMPARABLE, compared because of --although_different: differences below may have nothing to do with the prompts"
         yield ""
     yield from compatibility(a, b, found)
     for one in alone:

@@ -113,10 +113,10 @@ def test_other_questions_are_refused_unless_forced_and_then_it_says_so(runs: Run
     out, err = capsys.readouterr()
     assert "FORBIDS  items" in out
     assert "20 of 40 are in both" in err
-    assert "--force" in err
-    assert compared(runs, "a", "few", "--force") == 0
+    assert "--although_different" in err
+    assert compared(runs, "a", "few", "--although_different") == 0
     assert capsys.readouterr().out.startswith("NOT COMPARABLE")
-    got = as_json(runs, capsys, "a", "few", "--force")
+    got = as_json(runs, capsys, "a", "few", "--although_different")
     assert (got["comparable"], got["forced"]) == (False, True)
     assert {one["in_both"] for one in got["trials"][0]["changed_items"]} == {20}
 
