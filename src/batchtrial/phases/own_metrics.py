@@ -70,7 +70,7 @@ def sources_of(config: Config) -> dict[str, str]:
 def try_metrics(
     config: Config, prepared: Sets | None, items: Iterable[Item], note: Callable[[str], None], stop: Callable[[], None] = lambda: None
 ) -> None:
-    """Load the user's metrics and score one answer to the first item of each set, so that what is wrong with them is told before anything is bought.
+    """Load the user's metrics and score a few answers to the first item of each set, so that faults are told before anything is bought.
 
     note: is told of a call that takes long. Raises ConfigError naming metric, item, file and line, and what stop raises.
     """
@@ -86,8 +86,17 @@ def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
         if item.dataset in waiting:
             waiting.discard(item.dataset)
             scorer = by_set[item.dataset]
-            scorer.score(scorer.prepare_gold(item), item.answers[0] if item.answers else "I don't know.")
+            gold = scorer.prepare_gold(item)
+            for text in trial_answers(item):
+                scorer.score(gold, text)
             check_names(scorer)
+
+
+def trial_answers(item: Item) -> tuple[str, ...]:
+    """Answers that a model may well give to the item: an accepted one, an abstention, and several sentences over several lines."""
+    accepted = item.answers[0] if item.answers else "yes"
+    told = f"Let me think about this. {item.question}\n\n1. It depends.\n2. The answer is {accepted}, I believe: 3 of 4 sources say so."
+    return (accepted, "I don't know.", told)
 
 
 def check_names(scorer: Scorer) -> None:

@@ -80,6 +80,13 @@ BROKEN = {
     "raises": ("def f(item, text): return 1 / 0", "f", "raised ZeroDivisionError", "metric_errors"),
     "no function at all": ("f = 3", "f", "has no function 'f'", ""),
     "our own name": ("def f(item, text): return {'em': 1.0}", "f", "'em', which is a name of batchtrial's own", ""),
+    "only a long answer shows it": (
+        "def f(item, text): return float(len(text.split()))\nf.scale = 'share'",
+        "f",
+        "which it declares to be a share",
+        "between 0 and 1",
+    ),
+    "other names for an abstention": ("def f(item, text): return {'a' if 'know' in text else 'b': 1.0}", "f", "for some answers only", "same names"),
     "unknown scale": ("def f(item, text): return 1.0\nf.scale = 'stars'", "f", "scale 'stars'", "share, count, grade"),
 }
 
