@@ -219,10 +219,12 @@ def _imported(name: str, path: str, folders: Sequence[str]) -> ModuleType:
 def contained() -> Iterator[io.StringIO]:
     """Metrics may print and move about inside the block: what they print is kept instead, and the working directory is put back."""
     before, printed = Path.cwd(), _Kept()
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of modules that a metric imports when it is called, too
     try:
         with contextlib.redirect_stdout(printed):
             yield printed
     finally:
+        sys.dont_write_bytecode = writes
         with contextlib.suppress(OSError):
             os.chdir(before)
 
