@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from batchtrial.errors import NotFound, StateError
+from batchtrial.errors import NotFound, ProviderError, StateError
 from batchtrial.phases import account
 from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job, Parts
@@ -79,6 +79,16 @@ def _is_denied(work: Work, provider: Provider, parts: Parts, job: Job) -> bool:
                 next(iter(provider.fetch(batch_id)), None)
         except NotFound:
             continue
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            raise ProviderError(
+                f"nothing was given up: the provider does not answer whether it knows {batch_id} ({error.what}), and that proves nothing",
+                where=error.where or "--give_up_unknown_batches",
+                hint="ask again when the provider is back",
+                retryable=True,
+                retry_after=error.retry_after,
+            ) from error
         return False
     return True
 
