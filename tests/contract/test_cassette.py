@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.contract.wires import KEY, World, only
 
-from batchtrial.errors import Ambiguous, ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
+from batchtrial.errors import Ambiguous, ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.providers.base import BatchState, BatchStatus, Intent
 from batchtrial.providers.cassette import Recorder, Replay
 
@@ -175,7 +175,7 @@ def test_changed_or_cut_results_are_noticed(world: World, tmp_path: Path) -> Non
 def test_lost_results_are_not_an_empty_success(world: World, tmp_path: Path) -> None:
     intent, payload, _ = record(world, tmp_path / "tape")
     shutil.rmtree(tmp_path / "tape" / "results")
-    with pytest.raises(NotFound):
+    with pytest.raises(ManifestCorrupt, match="no results of this batch"):
         play(Replay(tmp_path / "tape"), intent, payload)
 
 

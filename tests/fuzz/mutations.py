@@ -38,15 +38,14 @@ def odd_value(rng: random.Random) -> Any:
     return rng.choice(ODD_VALUES)
 
 
-def places(tree: Any, at: Path_ = ()) -> Iterator[Path_]:
-    """Every place of a tree, the root first."""
-    yield at
-    if isinstance(tree, dict):
-        for key in tree:
-            yield from places(tree[key], (*at, key))
-    elif isinstance(tree, list):
-        for k, value in enumerate(tree):
-            yield from places(value, (*at, k))
+def places(tree: Any) -> Iterator[Path_]:
+    """Every place of a tree, however deep, the root first."""
+    waiting: list[tuple[Path_, Any]] = [((), tree)]
+    while waiting:
+        at, value = waiting.pop()
+        yield at
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        waiting += [((*at, key), one) for key, one in inside]
 
 
 def _holder(tree: Any, at: Path_) -> Any:

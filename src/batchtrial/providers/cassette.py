@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, NotFound, StateError
+from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings, SpeaksFor
 from batchtrial.providers.recording import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
@@ -184,7 +184,7 @@ class Replay(SpeaksFor):
         if name not in self._names:
             if batch.status(self._metadata.failure_mode).state is BatchState.FAILED:
                 return
-            raise NotFound("the recording has no results of this batch", where=f"{self._where}: {name}")
+            raise ManifestCorrupt("the recording has no results of this batch", where=f"{self._where}: {name}", hint="record it again")
         state = hashlib.sha256()
         for line in self._source.lines(name):
             state.update(line)
@@ -200,7 +200,7 @@ class Replay(SpeaksFor):
 
     def _batch(self, batch_id: str) -> RecordedBatch:
         if batch_id not in self._by_id:
-            raise NotFound("the recording has no such batch", where=f"{self._where}: {batch_id}")
+            raise ManifestCorrupt("the recording has no such batch", where=f"{self._where}: {batch_id}", hint="record it again")
         return self._by_id[batch_id]
 
     def _recorded(self) -> Iterator[bytes]:
