@@ -176,7 +176,7 @@ class Examiner:
         evidence = remains.evidence(e.part for e in got.entries if e.part is not None)
         if self.assume_unsent:
             evidence = replace(evidence, payloads=frozenset())
-        source = Source(nonce=nonce or self.nonce, intent=remains.intent, saved=remains.saved, now=self._now(got))
+        source = Source(nonce=nonce or self.nonce, intent=remains.intent, saved=remains.saved, now=self._now(got), ended=remains.ended)
         is_cut = _is_cut(got, found.state, signs)
         rebuilt = rebuild(got, self._opened(found, nonce), evidence, source, is_cut=is_cut, plan_anew=lambda heads: _plan_anew(found, heads))
         if nonce is None and rebuilt.in_doubt:

@@ -111,6 +111,30 @@ class Remains:
             fields["reserved_usd"] = reserve_usd(price, shard, fields["n_requests"])
         return fields
 
+    def ended(self, part: str, attempt: int) -> str | None:
+        """`expired` when every request without a line was sent again, else None.
+
+        A missing row may have been billed and is never sent again, so what was sent again had expired or been cancelled, which costs nothing.
+        """
+        folder, again = self.layout.root / folder_of(part), self.layout.retry_input(part, attempt + 1)
+        if not (again.exists() and self.payload(part, attempt).exists() and result_file(folder, attempt).exists()):
+            return None
+        counted = answers.tally(self.payload(part, attempt), result_file(folder, attempt), None, self.codec.decode)
+        without_line = counted.expected - counted.said.keys()
+        with again.open("rb") as sent:
+            was_sent_again = bool(without_line) and without_line <= set(answers.custom_ids(sent))
+        return "expired" if was_sent_again and not self._were_answered(part, attempt, without_line) else None
+
+    def _were_answered(self, part: str, before: int, rows: frozenset[str] | set[str]) -> bool:
+        """Whether an earlier attempt brought an answer to one of the rows: it may have been asked again because nobody could read that answer."""
+        for attempt in range(1, before):
+            payload, results = self.payload(part, attempt), result_file(self.layout.root / folder_of(part), attempt)
+            if payload.exists() and results.exists():
+                counted = answers.tally(payload, results, None, self.codec.decode)
+                if any(one in rows and word.is_success for one, word in counted.said.items()):
+                    return True
+        return False
+
     def saved(self, part: str, attempt: int, wire_state: str | None) -> dict[str, Any]:
         """The fields of a lost `saved` line, counted again from the result file. wire_state: how the batch ended. Raises FileNotFoundError."""
         path = result_file(self.layout.root / folder_of(part), attempt)

@@ -94,13 +94,14 @@ class Source:
     """How a lost line's content is found again.
 
     intent: of (part, attempt): payload, payload_sha256, n_requests, reserved_usd. saved: of (part, attempt, how its batch ended): path, sha256, size,
-    counts, odd, usage, cost_usd, from the result file.
+    counts, odd, usage, cost_usd, from the result file. ended: of (part, attempt): the word in which its batch must have ended, where the files tell.
     """
 
     nonce: str
     intent: Callable[[str, int], dict[str, Any]]
     saved: Callable[[str, int, str | None], dict[str, Any]]
     now: datetime
+    ended: Callable[[str, int], str | None] = lambda part, attempt: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,8 +285,9 @@ class _Mender:
             fields.pop("reserved_usd", None)
         elif event is Event.RECEIPT:
             fields = {"batch_id": (batch.batch_id if batch is not None else None) or f"unknown-{mark}", "adopted": True}
-        elif event is Event.DONE and batch is not None:
-            fields = {"wire_state": batch.wire_state, "ids": batch.ids}
+        elif event is Event.DONE:
+            named = {"wire_state": batch.wire_state, "ids": batch.ids} if batch is not None else {}
+            fields = {**named, "wire_state": named.get("wire_state") or self._source.ended(name, number)}
         elif event is Event.SAVED:
             fields = self._source.saved(name, number, self.part.current.wire_state if self.part.current is not None else None)
         elif event in (Event.REJECTED, Event.LOST, Event.GONE):
