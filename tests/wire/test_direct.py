@@ -14,6 +14,8 @@ import pytest
 from tests.emulator_process import Emulator, running
 from tests.wire.plain import PROVIDERS, Plain, rows
 
+from batchtrial.providers.results import decode_line
+
 
 @pytest.fixture(scope="module")
 def emu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
@@ -100,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         status, reply = 200, json.dumps({"id": "up", "choices": [{"message": {"content": f"<{text}>"}, "finish_reason": "stop"}]})
         if "usage" in text:
             reply = json.dumps({**json.loads(reply), "usage": {"prompt_tokens": int(text.split()[-1]), "completion_tokens": 1}})
+        if "NaN" in text:
+            reply = reply[:-1] + ', "logprobs": [' + "NaN, " * 1_000 + "1]}"
         if "garbage" in text:
             reply = "this is no JSON"
         if "refused" in text:
@@ -175,6 +179,15 @@ def test_a_number_of_tokens_without_room_in_the_bill_keeps_no_batch_open(tmp_pat
         batch_id = client.submit(asked)
         wait_until_ended(client, batch_id)
         assert dict(client.outcomes(batch_id)) == {f"r{i}": "succeeded" for i in range(4)}
+
+
+def test_an_answer_beside_what_is_no_json_arrives_whole(tmp_path: Path) -> None:
+    with witness() as server, running(tmp_path, arguments=upstream_flags(server)) as emu:
+        client = Plain(emu, "openai")
+        batch_id = client.submit([("r0", {"messages": [{"role": "user", "content": "NaN?"}], "max_tokens": 5})])
+        wait_until_ended(client, batch_id)
+        (line,) = client.lines(batch_id)["output"]
+        assert decode_line(line).text == "<NaN?>"
 
 
 def test_a_restart_does_not_ask_again(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 MAX_WAIT_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 20.0
 MAX_ANSWER_BYTES: Final = 32_000_000
-MAX_SHOWN_BYTES: Final = 2_000
 IDLE_SECONDS: Final = 0.1
 
 
@@ -237,7 +236,7 @@ def _checked(status: int, raw: bytes) -> UpstreamAnswer:
         body = decode(raw)
     except BadJson as err:
         if 200 <= status < 300:
-            return UpstreamAnswer(200, encode(raw[:MAX_SHOWN_BYTES].decode("utf-8", "replace")))
+            return UpstreamAnswer(200, encode(raw.decode("utf-8", "replace")))
         return UpstreamAnswer(status if status >= 400 else 502, f"the upstream server sent no JSON: {err}")
     if 200 <= status < 300:
         return UpstreamAnswer(200, json.dumps(body, ensure_ascii=False, separators=(",", ":")))

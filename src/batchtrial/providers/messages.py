@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import Plain
+from batchtrial.providers.contents import THINKING, read_content
 from batchtrial.providers.finish import state_by_finish
-from batchtrial.providers.results import clean, count, failure, load_object, not_understood, parts_text, text_of
+from batchtrial.providers.results import clean, count, failure, load_object, not_understood, text_of, why_not_understood
 from batchtrial.providers.rows import Count, checked, is_odd
-from batchtrial.records import BadLine, Outcome, RawResult, Usage
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {
     "end_turn": "stop",
@@ -50,6 +52,8 @@ class _Message(msgspec.Struct, gc=False):
     usage: _CacheUsage
     stop_reason: str
     id: str | None = None
+    type: str | None = None
+    error: None = None
 
 
 class _Result(msgspec.Struct, gc=False):
@@ -72,10 +76,10 @@ def pick(line: bytes) -> Plain | None:
     except ValueError:
         return None
     custom_id, message = seen.custom_id, seen.result.message
-    texts = [block.text for block in message.content if block.type == "text"]
-    if seen.result.type != "succeeded" or len(texts) != 1:
+    blocks = [block for block in message.content if block.type not in THINKING]
+    if seen.result.type != "succeeded" or message.type == "error" or len(blocks) != 1 or blocks[0].type != "text":
         return None
-    text, usage = texts[0], message.usage
+    text, usage = blocks[0].text, message.usage
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     n_in, n_out, details = usage.input_tokens + read + written, usage.output_tokens, usage.output_tokens_details
     if is_odd(text, custom_id, message.id, message.stop_reason) or custom_id[16:17] == "-":
@@ -117,28 +121,25 @@ def decode_line(line: bytes) -> RawResult:
 def _success(custom_id: str, message: object) -> RawResult:
     if not isinstance(message, dict):
         return not_understood(custom_id, "the result has no message", None, message)
-    content = message.get("content")
-    blocks = [block for block in content if isinstance(block, dict) and block.get("type") == "text"] if isinstance(content, list) else content
+    request_id, usage = text_of(message.get("id")), usage_of(message.get("usage"))
+    if message.get("error") or message.get("type") == "error":
+        return replace(failure(custom_id, message.get("error") or message, 200, request_id), usage=usage)
     reason = text_of(message.get("stop_reason"))
     finish = None if reason is None else FINISH.get(reason, reason)
-    answer = parts_text(blocks)
-    kinds = {str(block.get("type")) for block in content if isinstance(block, dict)} if isinstance(content, list) else set()
-    if not answer and content is None and reason is None:
-        return not_understood(custom_id, "the message has no content", text_of(message.get("id")), message)
+    content = read_content(message.get("content"))
+    if message.get("content") is None and reason is None:
+        return replace(not_understood(custom_id, "the message has no content", request_id, message), usage=usage)
+    state = state_by_finish(finish, content, is_refusal="refusal" in content.kinds, has_tool_call=False, has_thinking=False)
+    if state is AnswerState.NOT_UNDERSTOOD:
+        return replace(not_understood(custom_id, why_not_understood(finish), request_id, message), usage=usage)
     return RawResult(
         custom_id=custom_id,
         outcome=Outcome.SUCCEEDED,
-        text=clean(answer),
+        text=clean(content.text),
         finish_reason=finish,
-        request_id=text_of(message.get("id")),
-        usage=usage_of(message.get("usage")),
-        state=state_by_finish(
-            finish,
-            has_text=bool(answer),
-            is_refusal=False,
-            has_tool_call=any(kind.endswith("tool_use") for kind in kinds),
-            has_thinking=bool(kinds & {"thinking", "redacted_thinking"}),
-        ),
+        request_id=request_id,
+        usage=usage,
+        state=state,
     )
 
 

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from batchtrial.providers.finish import state_by_finish
+from batchtrial.providers.contents import Content, is_call, read_content
+from batchtrial.providers.finish import is_fault, state_by_finish
 from batchtrial.providers.lines import MAX_DEPTH, MAX_LINE_BYTES, is_too_deep
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request, Usage
 
@@ -81,6 +82,8 @@ PASSING_CODES = frozenset(
 PASSING_GRPC = frozenset({4, 8, 10, 13, 14})
 THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Where servers put what a model thought, beside the answer's text."""
+CALLS_OF_OURS = frozenset({"function_call", "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call"})
+"""Output items that wait for the caller: what is said beside them is no last word."""
 EXPIRED_CODES = frozenset({"batch_expired", "expired"})
 CANCELLED_CODES = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
 
@@ -131,43 +134,46 @@ def decode_line(line: bytes) -> RawResult:
     response = value.get("response")
     if response is None and ("choices" in value or "output" in value):
         response = value
+    why = None
     if isinstance(response, str) and response:
-        response = _unwrapped(response)
+        response, why = _unwrapped(response)
         if not isinstance(response, dict):
-            return not_understood(custom_id, "an answer that is no JSON object", text_of(value.get("id")), response)
+            return not_understood(custom_id, why or "an answer that is no JSON object", text_of(value.get("id")), response)
     if isinstance(response, int | float) and not isinstance(response, bool):
         raise BadLine("the response is a number")
     reply: Mapping[str, Any] = response if isinstance(response, dict) else {}
     request_id = text_of(reply.get("request_id")) or text_of(reply.get("id")) or text_of(value.get("id"))
     status = count(reply.get("status_code"))
-    wrapped = "status_code" in reply or "body" in reply
-    body = _unwrapped(reply.get("body") if wrapped else reply)
+    wrapped = ("status_code" in reply or "body" in reply) and not ("choices" in reply or "output" in reply)
+    body, why = _unwrapped(reply.get("body") if wrapped else reply)
     if value.get("error"):
         return failure(custom_id, value["error"], status, request_id)
     if status is not None and not 200 <= status < 300:
         fault = body.get("error", body) if isinstance(body, dict) else body
         return failure(custom_id, fault, status, request_id)
     if isinstance(body, dict) and body.get("error"):
-        return failure(custom_id, body["error"], status, request_id)
+        return failure(custom_id, body["error"], status, request_id, body)
     if status is None and not body:
         return failure(custom_id, None, None, request_id)
     if isinstance(body, dict) and body.get("object") == "error":
         return failure(custom_id, body, status, request_id)
-    if not isinstance(body, dict) or not (body.get("choices") or body.get("output")):
-        return not_understood(custom_id, "an answer without choices", request_id, body)
+    if not isinstance(body, dict):
+        return not_understood(custom_id, why or "an answer without choices", request_id, body)
     return _success(custom_id, body, request_id)
 
 
-def _unwrapped(body: object) -> object:
-    """The body, also when it came as JSON inside a text, as one server sends it."""
+def _unwrapped(body: object) -> tuple[object, str | None]:
+    """(the body, also when it came as JSON inside a text, as one server sends it; why a text is no such JSON)."""
     if not isinstance(body, str):
-        return body
+        return body, None
     if is_too_deep(body.encode("utf-8", "replace")):
-        return body
+        return body, f"an answer nested more than {MAX_DEPTH} levels deep"
     try:
-        return _loads(body)
-    except (ValueError, RecursionError):
-        return body
+        return _loads(body), None
+    except RecursionError:
+        return body, "an answer nested too deeply"
+    except ValueError as error:
+        return body, f"an answer that is no JSON ({error})"[:120]
 
 
 def not_understood(custom_id: str, why: str, request_id: str | None, body: object) -> RawResult:
@@ -180,23 +186,32 @@ def not_understood(custom_id: str, why: str, request_id: str | None, body: objec
 
 
 def _success(custom_id: str, body: Mapping[str, Any], request_id: str | None) -> RawResult:
+    """Of a body that names no error. What ended in a fault of the server, or holds something else than text, is not understood."""
     if body.get("choices"):
         first = body["choices"][0] if isinstance(body["choices"], list) else None
         if not isinstance(first, dict):
             return not_understood(custom_id, "the response has no message", request_id, body)
+        if first.get("error"):
+            return failure(custom_id, first["error"], 200, request_id, body)
         message, legacy = first.get("message"), first.get("text")
         if not isinstance(message, dict):
             if not isinstance(legacy, str):
                 return not_understood(custom_id, "the response has no message", request_id, body)
             message = {"content": legacy}  # as the older completions endpoint has it
+        if message.get("error"):
+            return failure(custom_id, message["error"], 200, request_id, body)
         finish = text_of(first.get("finish_reason"))
         answer, state = _of_message(message, finish)
     else:
         status = body.get("status")
-        if status in ("failed", "cancelled"):
-            return failure(custom_id, {"code": status, "message": f"the response is {status}"}, None, request_id)
+        if status in ("failed", "cancelled") and ("output" in body or body.get("object") == "response"):
+            return failure(custom_id, _of_ended(body), 200, request_id, body)
+        if not body.get("output") and not (status == "incomplete" and "output" in body):
+            return not_understood(custom_id, "an answer without choices", request_id, body)
         finish = _responses_finish(body)
-        answer, state = _of_output(body["output"] if isinstance(body["output"], list) else [], finish)
+        answer, state = _of_output(body["output"], finish)
+    if state is AnswerState.NOT_UNDERSTOOD:
+        return not_understood(custom_id, why_not_understood(finish), request_id, body)
     return RawResult(
         custom_id=custom_id,
         outcome=Outcome.SUCCEEDED,
@@ -208,35 +223,49 @@ def _success(custom_id: str, body: Mapping[str, Any], request_id: str | None) ->
     )
 
 
+def why_not_understood(finish: str | None) -> str:
+    """Why there is no answer where something stands in its place."""
+    return f"the answer ended with {finish!r}" if is_fault(finish) else "the answer is no text"
+
+
 def _of_message(message: Mapping[str, Any], finish: str | None) -> tuple[str, AnswerState]:
     """Text and state of a chat message."""
-    content, refusal = parts_text(message.get("content")), text_of(message.get("refusal"))
-    return content or refusal or "", state_by_finish(
+    content, refusal = read_content(message.get("content")), text_of(message.get("refusal"))
+    return content.text or refusal or "", state_by_finish(
         finish,
-        has_text=bool(content),
-        is_refusal=bool(refusal) or has_part(message.get("content"), "refusal"),
+        content,
+        is_refusal=bool(message.get("refusal")) or "refusal" in content.kinds,
         has_tool_call=bool(message.get("tool_calls") or message.get("function_call")),
         has_thinking=any(bool(message.get(name)) for name in THINKING_FIELDS),
     )
 
 
-def _of_output(output: list[Any], finish: str | None) -> tuple[str, AnswerState]:
+def _of_output(output: object, finish: str | None) -> tuple[str, AnswerState]:
     """Text and state of the output items of a response."""
-    items = [item for item in output if isinstance(item, dict)]
-    messages = [item.get("content") for item in items if item.get("type") == "message"]
-    answer = "".join(parts_text(content) for content in messages)
-    return answer, state_by_finish(
+    if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+        return "", AnswerState.NOT_UNDERSTOOD
+    items = {str(item.get("type")) for item in output}
+    said = [read_content(item.get("content")) for item in output if item.get("type") == "message"]
+    is_known = not output or any(kind in ("message", "reasoning") or is_call(kind) for kind in items)
+    kinds: frozenset[str] = frozenset().union(*(one.kinds for one in said))
+    content = Content("".join(one.text for one in said), kinds, is_text=is_known and all(one.is_text for one in said))
+    if finish == "stop" and not items.isdisjoint(CALLS_OF_OURS):
+        finish = "tool_calls"
+    return content.text, state_by_finish(
         finish,
-        has_text=bool(answer),
-        is_refusal=any(has_part(content, "refusal") for content in messages),
-        has_tool_call=any(str(item.get("type")).endswith("_call") for item in items),
-        has_thinking=any(item.get("type") == "reasoning" for item in items),
+        content,
+        is_refusal="refusal" in kinds,
+        has_tool_call=any(is_call(kind) for kind in items),
+        has_thinking="reasoning" in items,
     )
 
 
-def has_part(content: object, kind: str) -> bool:
-    """Whether a list of parts has one of this type."""
-    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == kind for part in content)
+def _of_ended(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fault of a response that says how it ended and names no error."""
+    details = body.get("incomplete_details")
+    reason = text_of(details.get("reason")) if isinstance(details, dict) else None
+    told = f"the response is {body['status']}"
+    return {"code": body["status"], "message": f"{told}: {reason}" if reason else told}
 
 
 def _responses_finish(body: Mapping[str, Any]) -> str | None:
@@ -248,8 +277,11 @@ def _responses_finish(body: Mapping[str, Any]) -> str | None:
     return "length" if reason in (None, "max_output_tokens") else reason
 
 
-def failure(custom_id: str, fault: object, status: int | None, request_id: str | None) -> RawResult:
-    """The record of a row that did not succeed: its outcome by the error's code, and whether the same row can succeed another time."""
+def failure(custom_id: str, fault: object, status: int | None, request_id: str | None, body: Mapping[str, Any] | None = None) -> RawResult:
+    """The record of a row that did not succeed: its outcome by the error's code, and whether the same row can succeed another time.
+
+    body: what came beside the error, whose tokens were billed all the same.
+    """
     if isinstance(fault, dict) and fault.keys() == {"error"}:
         fault = fault["error"]
     code: object = None
@@ -272,6 +304,7 @@ def failure(custom_id: str, fault: object, status: int | None, request_id: str |
         outcome=outcome,
         error=clean(f"{shown}: {message or 'the line has neither an answer nor a reason'}")[:MAX_ERROR_CHARS],
         request_id=request_id,
+        usage=None if body is None else usage_of(body.get("usage")),
         retryable=outcome is not Outcome.ERRORED or _is_worth_another_try(code, kind, status),
     )
 
@@ -313,8 +346,10 @@ def usage_of(usage: object) -> Usage | None:
     """Token counts under the names of either OpenAI endpoint; None when they do not say both what went in and what came out."""
     if not isinstance(usage, dict):
         return None
-    n_in = count(usage.get("prompt_tokens", usage.get("input_tokens")))
-    n_out = count(usage.get("completion_tokens", usage.get("output_tokens")))
+    n_in, n_out = (
+        count(usage[chat] if usage.get(chat) is not None else usage.get(other))
+        for chat, other in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+    )
     if n_in is None or n_out is None:
         return None  # half a count is no bill
     before = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
@@ -342,16 +377,6 @@ def count(value: object) -> int | None:
 def text_of(value: object) -> str | None:
     """The value if it is non-empty text, else None."""
     return clean(value) if isinstance(value, str) and value else None
-
-
-def parts_text(content: object) -> str:
-    """The text of a message: a string, or the text and refusal parts of a list, joined."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text", part.get("refusal")) for part in content if isinstance(part, dict))
-    return "".join(text for text in texts if isinstance(text, str))
 
 
 def clean(text: str) -> str:

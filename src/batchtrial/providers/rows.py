@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from batchtrial.providers.base import Plain
-from batchtrial.providers.finish import state_of_text
+from batchtrial.providers.finish import is_fault, state_of_text
 from batchtrial.providers.lines import MAX_DEPTH, is_too_deep
 from batchtrial.providers.results import MAX_COUNT, MAX_ID_CHARS
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
@@ -39,16 +39,21 @@ class _ChatUsage(msgspec.Struct, gc=False):
     completion_tokens: Count
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    # Counts under two names are for the careful reader.
+    input_tokens_details: None = None
+    output_tokens_details: None = None
 
 
 class _Message(msgspec.Struct, gc=False):
     content: str
     refusal: None = None
+    error: None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
     message: _Message
     finish_reason: str | None = None
+    error: None = None
 
 
 class _ChatBody(msgspec.Struct, gc=False):
@@ -56,11 +61,19 @@ class _ChatBody(msgspec.Struct, gc=False):
     usage: _ChatUsage
     id: str | None = None
     error: None = None
+    object: str | None = None
+
+
+class _FlatBody(_ChatBody, gc=False):
+    # Where one of these stands, the answer lies elsewhere.
+    status_code: None = None
+    body: None = None
+    request_id: None = None
 
 
 class _FlatLine(msgspec.Struct, gc=False):
     custom_id: str
-    response: _ChatBody
+    response: _FlatBody
     error: None = None
 
 
@@ -91,6 +104,10 @@ class _ResponsesUsage(msgspec.Struct, gc=False):
     output_tokens: Count
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
+    prompt_tokens: None = None
+    completion_tokens: None = None
+    prompt_tokens_details: None = None
+    completion_tokens_details: None = None
 
 
 class _ResponsesBody(msgspec.Struct, gc=False):
@@ -98,6 +115,7 @@ class _ResponsesBody(msgspec.Struct, gc=False):
     usage: _ResponsesUsage
     status: str
     error: None = None
+    object: str | None = None
 
 
 class _ResponsesReply(msgspec.Struct, gc=False):
@@ -127,14 +145,14 @@ def checked(line: bytes) -> bytes:
 
 
 def is_odd(text: str, custom_id: str, request_id: str | None, finish_reason: str | None) -> bool:
-    """Whether a success needs the careful reader: something is empty or too long, or holds a NUL."""
+    """Whether a success needs the careful reader: something is empty or too long, holds a NUL, or ended in a fault."""
     return (
         not text
         or not request_id
         or "\x00" in text
         or "\x00" in custom_id
         or "\x00" in request_id
-        or (finish_reason is not None and "\x00" in finish_reason)
+        or (finish_reason is not None and ("\x00" in finish_reason or is_fault(finish_reason)))
         or not 0 < len(custom_id) <= MAX_ID_CHARS
     )
 
@@ -159,7 +177,7 @@ def pick_chat(line: bytes) -> Plain | None:
 
 
 def _chat_plain(custom_id: str, body: _ChatBody, request_id: str | None) -> Plain | None:
-    if not body.choices:
+    if not body.choices or body.object == "error":
         return None
     choice, usage = body.choices[0], body.usage
     text, n_in, n_out = choice.message.content, usage.prompt_tokens, usage.completion_tokens
@@ -186,8 +204,8 @@ def pick_responses(line: bytes) -> Plain | None:
     except (ValueError, RecursionError):
         return None
     custom_id, reply, body = seen.custom_id, seen.response, seen.response.body
-    messages = [item for item in body.output if item.type == "message"]
-    if reply.status_code != 200 or body.status != "completed" or len(messages) != 1:
+    messages = [item for item in body.output if item.type != "reasoning"]
+    if reply.status_code != 200 or body.status != "completed" or body.object == "error" or len(messages) != 1 or messages[0].type != "message":
         return None
     parts, usage = messages[0].content, body.usage
     if parts is None or len(parts) != 1 or parts[0].type != "output_text":
@@ -219,7 +237,7 @@ def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
             body = seen.response
             choice, usage, request_id = body.choices[0], body.usage, body.id
             before, after, text = usage.prompt_tokens_details, usage.completion_tokens_details, choice.message.content
-            if not text or not request_id or "\x00" in text:
+            if not text or not request_id or "\x00" in text or body.object == "error":
                 return None
             plain.append(
                 (
@@ -237,10 +255,11 @@ def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
     except (ValueError, IndexError, RecursionError):
         return None
     ids = [row[0] for row in plain]
-    names = "".join([*ids, *[row[3] or "" for row in plain], *{row[2] or "" for row in plain}])
+    finishes = {row[2] or "" for row in plain}
+    names = "".join([*ids, *[row[3] or "" for row in plain], *finishes])
     lengths = set(map(len, ids))
     is_odd_id = lengths and not 0 < min(lengths) <= max(lengths) <= MAX_ID_CHARS
-    return None if is_odd_id or "\x00" in names else plain
+    return None if is_odd_id or "\x00" in names or any(map(is_fault, finishes)) else plain
 
 
 def plain_lines(lines: Sequence[bytes], pick: Pick) -> list[Plain] | None:
