@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ ROWS: tuple[dict[str, Any], ...] = tuple(
 )
 
 
+@cache
 def config_trees() -> tuple[dict[str, Any], ...]:
     """Configs that use every section between them; paths are relative to the folder that the command runs in."""
     common: dict[str, Any] = {
@@ -69,6 +71,7 @@ def config_trees() -> tuple[dict[str, Any], ...]:
 TEXTS = {"open.txt": "Answer from the passage.", "closed.txt": "Answer.", "control.txt": "Be brief.", "treatment.txt": "Be careful."}
 
 
+@cache
 def data_files() -> dict[str, bytes]:
     """The same questions in every form that is read, by file name."""
     flat = [{"id": row["id"], "question": row["question"], "answers": str(row["id"]), "context": row["context"]} for row in ROWS]

@@ -20,7 +20,7 @@ from typing import Any
 
 EXIT_CODES = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 130})
 HANG_SECONDS = 5.0
-MOST_MEGABYTES = 1024
+MOST_MEGABYTES = 1024.0
 _DEFECT = re.compile(r"Traceback \(most recent call last\)|this is a defect|error: unexpected|Exception ignored|Segmentation fault")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"})

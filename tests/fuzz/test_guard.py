@@ -14,6 +14,7 @@ from tests.fuzz.bases import config_trees
 from tests.fuzz.mutations import json_lines, raw, tree
 
 WATCH = guard.Watch()
+HOARD_MEGABYTES = 64
 Command = Callable[[Sequence[str]], int]
 
 
@@ -37,7 +38,7 @@ def hanging(argv: Sequence[str]) -> int:
 
 
 def hoarding(argv: Sequence[str]) -> int:
-    return len(bytearray(guard.MOST_MEGABYTES << 20).strip(b"\x00"))
+    return bytearray(HOARD_MEGABYTES << 20).count(1)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,14 @@ def hoarding(argv: Sequence[str]) -> int:
     ],
 )
 def test_a_finding_of_each_kind_is_found(command: Command, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard.forget_peak()
     monkeypatch.setattr(guard, "HANG_SECONDS", 0.2 if kind == "hang" else 60.0)
+    monkeypatch.setattr(guard, "MOST_MEGABYTES", guard.peak_megabytes() + HOARD_MEGABYTES / 2)
     assert guard.watched(command, [], tmp_path, WATCH).kind == kind
+
+
+def test_the_bounds_are_the_ones_that_are_promised() -> None:
+    assert (guard.HANG_SECONDS, guard.MOST_MEGABYTES) == (5.0, 1024.0)
 
 
 def test_a_write_outside_the_box_is_found_and_one_inside_is_not(tmp_path: Path) -> None:

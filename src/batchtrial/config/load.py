@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +201,13 @@ def _validated(tree: dict[str, Any], source: _Source, origin: Mapping[str, str],
 
 def encode(config: Config) -> bytes:
     """Canonical YAML: every key, sorted; the same config gives the same bytes."""
-    text = yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=4096)
-    return text.encode()
+    return _canonical(json.dumps(config.model_dump(mode="json")))
+
+
+@lru_cache(maxsize=16)
+def _canonical(tree: str) -> bytes:
+    """A command asks for the same config's bytes, and for their hash, several times; libyaml would write other bytes."""
+    return yaml.dump(json.loads(tree), Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=4096).encode()
 
 
 def config_hash(config: Config) -> str:

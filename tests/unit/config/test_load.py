@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from batchtrial.config.load import Loaded, config_hash, decode, drift, encode, flatten, load
@@ -79,6 +80,14 @@ def test_the_canonical_form_reads_back_as_the_same_config(folder: Path) -> None:
     assert again == config
     assert encode(again) == text
     assert config_hash(config) == hashlib.sha256(text).hexdigest()
+
+
+def test_the_canonical_bytes_are_kept_for_one_config_and_no_other(folder: Path) -> None:
+    first = loaded(folder).config
+    other = first.model_copy(update={"seed": first.seed + 1})
+    texts = [encode(config) for config in (first, other, first)]
+    assert texts[0] == texts[2] != texts[1]
+    assert [yaml.safe_load(text)["seed"] for text in texts] == [first.seed, other.seed, first.seed]
 
 
 def test_order_and_style_of_the_file_do_not_change_the_hash(folder: Path) -> None:

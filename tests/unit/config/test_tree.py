@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -12,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from tests.fuzz.mutations import raw
 from tests.unit.config.configs import TEXT, loaded, refused, write
 
+from batchtrial.config import tree
 from batchtrial.config.load import decode, encode
 from batchtrial.config.tree import MAX_DEPTH, MAX_NODES, decode_tree
 from batchtrial.errors import ConfigError
@@ -232,3 +237,64 @@ def _cpu_seconds(pid: int) -> float:
     except OSError:
         return 9.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# Two parsers, one reading
+
+TEXTS = (
+    TEXT,
+    "a: &x {b: 1, c: [1, 2]}\nd:\n  <<: *x\n  e: >-\n    folded\n    text\n  f: |\n    block\n    text\n"
+    "? g\n: 'single '' quote'\nh: \"a\\u00e9 \\\n  b\"\n# c\n",
+    '{"datasets": [{"name": "harbours", "source": "file"}], "temps": [0.0, 1e-3, .5], "none": null, "n": 0x1F, "yes": on}',
+)
+
+
+def nodes(loader: Any) -> Any:
+    """What a loader makes of its text, with the line of everything; the kind of its refusal."""
+
+    def told(node: Any) -> Any:
+        inside = (
+            node.value
+            if isinstance(node, yaml.ScalarNode)
+            else [told(one) for pair in node.value for one in (pair if isinstance(pair, tuple) else [pair])]
+        )
+        return node.tag, node.start_mark.line, inside
+
+    try:
+        node = loader.get_single_node()
+    except yaml.YAMLError:
+        return "no YAML"
+    except tree._Refused as error:
+        return error.what, error.line
+    return None if node is None else told(node)
+
+
+def test_what_libyaml_reads_the_plain_parser_reads_too_and_to_the_same() -> None:
+    read = 0
+    for seed in range(240):
+        rng = random.Random(seed)
+        text = raw(rng, rng.choice(TEXTS).encode()).decode("utf-8", "replace")
+        fast = nodes(tree._FastLoader(text, 10**6)) if tree.BYTE_ORDER_MARK not in text else "no YAML"
+        if fast != "no YAML":
+            read += 1
+            assert fast == nodes(tree._PlainLoader(text, 10**6)), text
+    assert read > 80
+
+
+def test_without_libyaml_the_same_is_read_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    spec = importlib.util.spec_from_file_location("batchtrial_tree_without_libyaml", tree.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, plain)
+    spec.loader.exec_module(plain)
+    assert plain._FastLoader is plain._PlainLoader
+    for text in TEXTS:
+        assert plain.decode_tree(text, where="f.yaml") == values(text)
+    for text in ("a: [1, 2", "a: 1\n\ufeff# b\n", "a:\n\tb: 1", "[" * 2000):
+        with pytest.raises(ConfigError) as here:
+            values(text)
+        with pytest.raises(ConfigError) as there:
+            plain.decode_tree(text, where="f.yaml")
+        assert str(here.value) == str(there.value)
