@@ -8,7 +8,6 @@ from tests.luck import machine
 machine.install()
 
 import argparse  # noqa: E402
-import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
@@ -19,17 +18,21 @@ import threading  # noqa: E402
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from itertools import groupby  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from tests.luck import lab as labs  # noqa: E402
 from tests.luck import provider as providers  # noqa: E402
+from tests.luck import speed  # noqa: E402
 from tests.luck.check import problems  # noqa: E402
 from tests.luck.history import Play  # noqa: E402
 from tests.luck.schedule import SWITCHES, History, draw  # noqa: E402
 from tests.luck.shrink import shortest  # noqa: E402
 
 MOST_SHOWN = 4
+PIECE = 250
+"""Seeds a process: long enough that its start is nothing beside them, short enough that what is printed by an evening counts."""
 PROVIDERS = ("fireworks", "openai", "anthropic")
 
 
@@ -81,8 +84,7 @@ def sweep(given: argparse.Namespace, provider: str, seeds: range) -> int:
     began, failed = time.process_time(), 0
     kinds: Counter[str] = Counter()
     try:
-        lab = labs.Lab(root, provider)
-        gc.set_threshold(100_000, 20, 20)
+        lab = labs.Lab(root, provider, given.twins)
         for seed in seeds:
             history = draw(provider, seed, frozenset(given.off), whole_every=given.whole_every)
             kinds.update({event.kind for event in history.events})
@@ -126,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--whole_every", type=int, default=20, metavar="N", help="every N-th seed goes on to the report (default: 20)")
     p.add_argument("--most", type=int, default=10, metavar="N", help="end after so many failures a process (default: 10)")
     p.add_argument("--shrink", type=int, default=3, metavar="N", help="shrink so many failures (default: 3)")
+    p.add_argument("--twins", type=Path, help="a folder in which several processes find each other's undisturbed runs")
     p.add_argument("--verbose", action="store_true", help="print every history")
     return p
 
@@ -137,22 +140,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.jobs > 1:
         return _in_processes(given, names)
     providers.install()
-    labs.install()
+    speed.install()
     logging.getLogger("batchtrial").addHandler(logging.NullHandler())
     logging.getLogger("batchtrial").propagate = False
     return 1 if sum([sweep(given, provider, given.seeds) for provider in names]) else 0
 
 
 def _in_processes(given: argparse.Namespace, names: Sequence[str]) -> int:
+    """As many processes as were asked for work off the pieces of all providers, one after the other."""
     rest = [f"--off={one}" for one in given.off] + [f"--whole_every={given.whole_every}", f"--most={given.most}", f"--shrink={given.shrink}"]
-    size = -(-len(given.seeds) // given.jobs)
-    pieces = [given.seeds[start : start + size] for start in range(0, len(given.seeds), size)]
-    commands = [
-        [sys.executable, "-m", "tests.luck", *(f"--provider={name}" for name in names), f"--seeds={piece.start}..{piece.stop - 1}", *rest]
-        for piece in pieces
-    ]
-    children = [subprocess.Popen(command) for command in commands]
-    return max(child.wait() for child in children)
+    size = max(1, min(PIECE, -(-len(given.seeds) // given.jobs)))
+    pieces = [(name, given.seeds[start : start + size]) for start in range(0, len(given.seeds), size) for name in names]
+    with tempfile.TemporaryDirectory(prefix="batchtrial-luck-twins-") as twins, ThreadPoolExecutor(given.jobs) as pool:
+        commands = [
+            [sys.executable, "-m", "tests.luck", f"--provider={name}", f"--seeds={piece.start}..{piece.stop - 1}", f"--twins={twins}", *rest]
+            for name, piece in pieces
+        ]
+        return max(pool.map(lambda command: subprocess.run(command, check=False).returncode, commands))
 
 
 def in_a_thread() -> int:

@@ -177,7 +177,7 @@ def bytes_problems(lab: Lab, history: History, played: Played, books: Books) -> 
     """Artifacts that differ from the undisturbed twin's, where the world allows for them to be equal."""
     if played.is_shifted or any(part.attempts and any(a.is_gone for a in part.attempts) for part in books.parts.values()):
         return []
-    want, got = lab.twin(history.climate, history.settings, is_whole=history.is_whole).artifacts, outputs(books.place.folder)
+    want, got = lab.twin(history.climate, history.settings, is_whole=history.is_whole), outputs(books.place.folder)
     if history.settings:
         got = got | {EFFECTIVE: want.get(EFFECTIVE, "")}
     is_told = played.is_told or bool(books.named()) or bool(history.settings)

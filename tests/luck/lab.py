@@ -6,14 +6,12 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tests.crash.children import NONCE
 from tests.crash.lab import MODELS, questions
 from tests.luck.machine import CLOCK, EPOCH, Being, Process
@@ -58,7 +56,7 @@ def config_tree(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         "max_new_tokens": {"open_book": 32, "closed_book": 32},
         "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
         "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
-        "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 31.0},
+        "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 47.0},
         "stats": {"permutation_samples": 999},
         "provider": {"sampling": "omit" if provider == "openai" else "send"},
     }
@@ -72,22 +70,15 @@ def config_tree(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Twin:
-    """What an undisturbed run of a climate ends with: sha256 of each artifact by its path."""
-
-    artifacts: dict[str, str]
-    n_points: int
-
-
-@dataclass(slots=True)
 class Lab:
-    """One provider's inputs. root: a folder of its own, which becomes the working directory."""
+    """One provider's inputs. root: a folder of its own, which becomes the working directory. shelf: where other processes find our twins."""
 
     root: Path
     provider: str
+    shelf: Path | None = None
     parts: tuple[str, ...] = ()
     _model: ModelFile | None = None
-    _twins: dict[tuple[int, bool, tuple[tuple[str, float], ...]], Twin] = field(default_factory=dict)
+    _twins: dict[str, dict[str, str]] = field(default_factory=dict)
     _n_worlds: int = 0
 
     def __post_init__(self) -> None:
@@ -158,23 +149,38 @@ class Lab:
         (root / "experiments").mkdir(parents=True)
         return Provider(root / "provider", self._model, self.climate(climate)), root / "experiments"
 
-    def twin(self, climate: int, settings: tuple[tuple[str, float], ...], *, is_whole: bool) -> Twin:
-        """The undisturbed run of a climate and of settings that decide what is asked again."""
+    def twin(self, climate: int, settings: tuple[tuple[str, float], ...], *, is_whole: bool) -> dict[str, str]:
+        """What the undisturbed run of a climate, and of settings that decide what is asked again, ends with: sha256 of each artifact by its path."""
         shaping = tuple((key, value) for key, value in settings if key == "submission.max_attempts")
-        known = self._twins.get((climate, is_whole, shaping))
+        name = f"{self.provider}-{climate}-{'whole' if is_whole else 'polled'}{''.join(f'-{value:g}' for _, value in shaping)}.json"
+        known = self._twins.get(name) or self._shelved(name)
         if known is None:
-            provider, experiments = self.open_provider(climate)
-            folder = experiments / f"run_{RUN_ID}"
-            shutil.copytree(self.template, folder)
-            process = Process(folder)
-            asked = self.asked(experiments, is_resume=True, to_step=None if is_whole else "poll", changes=dict(shaping))
-            with quiet(), Being(process):
-                code = session.run(asked, RUN_ID, nonce=NONCE, env=environment("main"), hook=process.point)
-            assert code in (0, 4), code
-            known = self._twins[climate, is_whole, shaping] = Twin(outputs(folder), process.seen)
-            provider.close()
-            shutil.rmtree(experiments.parent)
+            known = self._played(climate, shaping, is_whole=is_whole)
+            if self.shelf is not None:
+                fresh = self.shelf / f"{name}.{os.getpid()}"
+                fresh.write_text(json.dumps(known))
+                fresh.rename(self.shelf / name)
+        self._twins[name] = known
         return known
+
+    def _shelved(self, name: str) -> dict[str, str] | None:
+        path = self.shelf / name if self.shelf is not None else None
+        found: dict[str, str] | None = json.loads(path.read_text()) if path is not None and path.exists() else None
+        return found
+
+    def _played(self, climate: int, shaping: tuple[tuple[str, float], ...], *, is_whole: bool) -> dict[str, str]:
+        provider, experiments = self.open_provider(climate)
+        folder = experiments / f"run_{RUN_ID}"
+        shutil.copytree(self.template, folder)
+        process = Process(folder)
+        asked = self.asked(experiments, is_resume=True, to_step=None if is_whole else "poll", changes=dict(shaping))
+        with quiet(), Being(process):
+            code = session.run(asked, RUN_ID, nonce=NONCE, env=environment("main"), hook=process.point)
+        assert code in (0, 4), code
+        artifacts = outputs(folder)
+        provider.close()
+        shutil.rmtree(experiments.parent)
+        return artifacts
 
 
 def outputs(folder: Path) -> dict[str, str]:
@@ -188,28 +194,3 @@ def quiet() -> Any:
     """What processes print goes nowhere."""
     with Path(os.devnull).open("w") as sink, redirect_stdout(sink), redirect_stderr(sink):
         yield
-
-
-class _Remembered:
-    """`yaml.load` for texts that were read before; a run's config is read at every resume, and nothing here changes it."""
-
-    def __init__(self) -> None:
-        self._plain, self._known = yaml.load, dict[tuple[str, Any], str]()
-
-    def __call__(self, stream: Any, Loader: Any) -> Any:
-        if not isinstance(stream, str):
-            return self._plain(stream, Loader=Loader)
-        key = (stream, Loader)
-        if key not in self._known:
-            value = self._plain(stream, Loader=Loader)
-            try:
-                self._known[key] = json.dumps(value)
-            except TypeError:
-                return value
-        return json.loads(self._known[key])
-
-
-def install() -> None:
-    """Read YAML once for each text."""
-    yaml.load = _Remembered()
-    sys.setswitchinterval(0.05)
