@@ -249,6 +249,10 @@ TEXTS = (
 )
 
 
+ONLY_FOR_LIBYAML = ("a: 1\n\ufeff# b\n", "a: em\t\nb: 1", "{a: b, c?d: e}", "{a: !!1, b: 1}", "a: |+###\n  b\n")
+"""It would read them, where the plain parser sees an error."""
+
+
 def nodes(loader: Any) -> Any:
     """What a loader makes of its text, with the line of everything; the kind of its refusal."""
 
@@ -274,11 +278,11 @@ def test_what_libyaml_reads_the_plain_parser_reads_too_and_to_the_same() -> None
     for seed in range(240):
         rng = random.Random(seed)
         text = raw(rng, rng.choice(TEXTS).encode()).decode("utf-8", "replace")
-        fast = nodes(tree._FastLoader(text, 10**6)) if tree.BYTE_ORDER_MARK not in text else "no YAML"
+        fast = nodes(tree._FastLoader(text, 10**6)) if tree.ONLY_PLAIN.search(text) is None else "no YAML"
         if fast != "no YAML":
             read += 1
             assert fast == nodes(tree._PlainLoader(text, 10**6)), text
-    assert read > 80
+    assert read > 60
 
 
 def test_without_libyaml_the_same_is_read_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +296,7 @@ def test_without_libyaml_the_same_is_read_and_refused(monkeypatch: pytest.Monkey
     assert plain._FastLoader is plain._PlainLoader
     for text in TEXTS:
         assert plain.decode_tree(text, where="f.yaml") == values(text)
-    for text in ("a: [1, 2", "a: 1\n\ufeff# b\n", "a:\n\tb: 1", "[" * 2000):
+    for text in ("a: [1, 2", "a:\n\tb: 1", "[" * 2000, *ONLY_FOR_LIBYAML):
         with pytest.raises(ConfigError) as here:
             values(text)
         with pytest.raises(ConfigError) as there:
