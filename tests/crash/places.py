@@ -7,6 +7,7 @@ case. Judged by the provider's bill: what was paid twice, and whether the ledger
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from batchtrial.cli.frame import say
 from batchtrial.errors import ProviderError, RunStateMissing, StateError
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import fold
+from batchtrial.state.ledger import PartRecord, fold
 from batchtrial.state.store import fingerprint
 
 PROVIDERS = ("fireworks", "openai", "anthropic")
@@ -106,7 +107,11 @@ class Place:
 
     def duplicates(self) -> set[str]:
         """Second batches that the ledger names."""
-        return {one.batch_id for part in fold(read(self.layout.ledger).entries).values() for one in part.duplicates}
+        return {one.batch_id for part in self.parts().values() for one in part.duplicates}
+
+    def parts(self) -> dict[str, PartRecord]:
+        """Every part, as the ledger has it."""
+        return fold(read(self.layout.ledger).entries)
 
 
 Case = Callable[[Place, int, Tally], Sequence[Place]]
@@ -252,7 +257,11 @@ def at(lab: Lab, case: str, n: int, tally: Tally) -> None:
             texts = [path.read_text() for path in one.layout.root.glob("*/reports/report.md")]
             if not all("Sent twice, by two copies of this run" in text and "$" in text for text in texts):
                 tally.bad.append(f"{where}: {one.experiments.name} has a report that does not name what was sent twice")
-            ours |= {name: lab.want[name] for name in ours if "report" in name and name in lab.want}
+            n_twice = sum(two.n_requests for record in one.parts().values() for two in record.duplicates)
+            costs = [json.loads(path.read_bytes()) for path in one.layout.root.rglob("costs.json")]
+            if sum(each.get("requests_sent_twice", 0) for each in costs) != n_twice or any(each["usd"] is not None for each in costs):
+                tally.bad.append(f"{where}: {one.experiments.name} has costs that do not count {n_twice} requests sent twice")
+            ours |= {name: lab.want[name] for name in ours if ("report" in name or name.endswith("costs.json")) and name in lab.want}
         lost = [name for name in lab.want if name not in ours]
         differs = [name for name in lab.want if name in ours and ours[name] != lab.want[name]]
         tally.lost += bool(lost)

@@ -18,7 +18,8 @@ from batchtrial.phases.account import patiently
 from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.providers.base import Provider, Sightings
-from batchtrial.state.ledger import DUPLICATE, Attempt
+from batchtrial.state.duplicates import DUPLICATE
+from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import Event, PartState
 
 log = logging.getLogger(__name__)
