@@ -68,8 +68,11 @@ def write_bytes(path: Path, data: bytes, *, hook: Hook = no_hook) -> None:
 
 
 def encode_json(value: object) -> bytes:
-    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError. Indenting apart takes half the time."""
-    return msgspec.json.format(json.dumps(value, ensure_ascii=False, allow_nan=False).encode(), indent=2) + b"\n"
+    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError. Indenting apart takes half the time.
+
+    Half of a surrogate pair, which the message of an error may quote from somebody's file, becomes a question mark: no reader takes it otherwise.
+    """
+    return msgspec.json.format(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"), indent=2) + b"\n"
 
 
 def is_unchanged(path: Path | str, want: Fingerprint) -> bool:

@@ -98,6 +98,8 @@ def test_values_that_an_alias_repeats_are_not_shared() -> None:
         ("a: *nobody", "nobody", 1),
         ("a: &a [*a]", "inside what it refers to", 1),
         ("a: [1, 2", "expected", 1),
+        ('a: 1\nb: "x\\ud800"', "\\ud800 is half of a character", 2),
+        ('"\\udfff": 1', "\\udfff is half of a character", 1),
     ],
 )
 def test_what_nobody_means_is_told_with_its_line(text: str, told: str, line: int) -> None:
@@ -237,6 +239,22 @@ def _cpu_seconds(pid: int) -> float:
     except OSError:
         return 9.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("text", ['{"a": [{"b": "x\\ud800"}]}', '{"a": {"\\udc00": 1}}'])
+def test_half_of_a_character_in_json_is_refused_with_its_key(text: str) -> None:
+    with pytest.raises(ConfigError, match="is half of a character") as caught:
+        values(text, is_json=True)
+    assert caught.value.what.startswith("a")
+
+
+def test_bytes_that_are_no_text_are_refused_wherever_they_are_given(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"model\xff")
+    given: list[dict[str, Any]] = [{"flags": {"model_id": odd}}, {"env": {"BATCHTRIAL_MODEL_ID": odd}}]
+    for how in given:
+        error = refused(tmp_path, TEXT, **how)
+        assert "\\udcff is half of a character" in error.what
+        assert "model_id" in error.where.lower()
 
 
 # Two parsers, one reading

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtrial.errors import RunLocked
+from batchtrial.state.entries import Entry, encode
 from batchtrial.state.store import TEMP_SUFFIX, LockInfo, RunLock, Stamps, encode_json, fingerprint, read_lock, replacing, write_bytes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,6 +89,14 @@ def test_json_has_no_numbers_that_are_none() -> None:
     assert encode_json({"é": [1, None]}) == '{\n  "é": [\n    1,\n    null\n  ]\n}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode_json({"risk": float("inf")})
+
+
+def test_what_no_file_can_hold_is_written_as_a_question_mark_and_read_back() -> None:
+    """The message of an error may quote it from somebody's file."""
+    text = "row 3: the kind 'op\ud800n'"
+    assert json.loads(encode_json({"last_error": text})) == {"last_error": "row 3: the kind 'op?n'"}
+    line = encode(Entry.of(seq=1, at=NOW, event="lost", reason=text))
+    assert json.loads(line)["reason"] == "row 3: the kind 'op?n'"
 
 
 TEXTS = st.text(st.characters(codec="utf-8"))
