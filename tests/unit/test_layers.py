@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
-BASE = {"records", "keys", "names", "errors"}
+BASE = {"records", "keys", "names", "errors", "amounts"}
 LEAVES = {"sources", "prices"} | BASE
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "records": {"errors"},
     "names": set(),
+    "amounts": set(),
     "keys": {"errors", "records", "names"},
     "sources": BASE,
     "prices": BASE,

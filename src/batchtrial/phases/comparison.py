@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from batchtrial.amounts import counted
 from batchtrial.stats import (
     clustered_mean,
     discordant,
@@ -144,10 +145,10 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
     clustered = None if both.clusters is None else clustered_mean(both.treatment - both.control, both.clusters, level=level)
     warnings = [*missing.warnings]
     if 0 < both.treatment.size < FEW_ITEMS:
-        warnings.append(f"only {both.treatment.size} pairs")
+        warnings.append(f"only {counted(both.treatment.size, 'pair')}")
     changed = int(np.count_nonzero(both.treatment != both.control))
     if both.treatment.size >= FEW_ITEMS and changed < FEW_CHANGED:
-        warnings.append(f"only {changed} items changed")
+        warnings.append(f"only {counted(changed, 'item')} changed")
     if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
         warnings.append(f"only {clustered.n_clusters} clusters")
     if clustered is not None and clustered.n_clusters == 1:

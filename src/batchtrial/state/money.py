@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Final
 
+from batchtrial.amounts import counted
+
 ZERO: Final = Decimal(0)
 
 
@@ -59,17 +61,17 @@ class Money:
         """Why the sum is not exact, one reason each; () when it is."""
         found = []
         if self.answers_without_usage:
-            found.append(f"{_counted(self.answers_without_usage, 'answer')} came without usage")
+            found.append(f"{counted(self.answers_without_usage, 'answer')} came without usage")
         if self.requests_without_line:
-            found.append(f"{_counted(self.requests_without_line, 'request')} came back without a line")
+            found.append(f"{counted(self.requests_without_line, 'request')} came back without a line")
         if self.requests_gone:
-            found.append(f"the results of {_counted(self.requests_gone, 'request')} are gone")
+            found.append(f"the results of {counted(self.requests_gone, 'request')} are gone")
         if self.requests_sent_twice:
-            found.append(f"{_counted(self.requests_sent_twice, 'request')} {'was' if self.requests_sent_twice == 1 else 'were'} sent twice")
+            found.append(f"{counted(self.requests_sent_twice, 'request')} {'was' if self.requests_sent_twice == 1 else 'were'} sent twice")
         if self.unknown_usd:
             found.append(f"up to {dollars(self.unknown_usd)} more is unknown")
         if self.unpriced:
-            found.append(f"{_counted(self.unpriced, 'attempt')} without a known price")
+            found.append(f"{counted(self.unpriced, 'attempt')} without a known price")
         return tuple(found)
 
     def sentence(self, verb: str = "") -> str:
@@ -172,7 +174,3 @@ def dollars(value: Decimal | float) -> str:
     digits = next((n for n in range(4, 13) if size >= 10.0 ** (1 - n)), 12)
     whole, _, behind = f"{float(value):.{digits}f}".partition(".")
     return f"${whole}.{behind[:4]}{behind[4:].rstrip('0')}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' * (n != 1)}"
