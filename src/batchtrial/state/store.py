@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -65,6 +65,14 @@ def write_bytes(path: Path, data: bytes, *, hook: Hook = no_hook) -> None:
     """Durably replace the file with `data`."""
     with replacing(path, hook=hook) as file:
         file.write(data)
+
+
+def decode_json(data: bytes) -> Any:
+    """What JSON says. Raises ValueError for anything else, and for more brackets inside each other than the decoder can follow."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def encode_json(value: object) -> bytes:

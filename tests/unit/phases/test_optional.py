@@ -231,7 +231,7 @@ def test_a_lost_or_stale_aggregate_is_noticed(tmp_path: Path) -> None:
         before = w.layout.aggregate_json.read_bytes()
         spaced, told = before.replace(b": ", b":\t", 1), before.replace(b'"schema_version": 1', b'"schema_version": 3')
         assert len({before, spaced, told}) == 3
-        for content in (b"{", b"{}", spaced, told, None):
+        for content in (b"{", b"{}", b"[" * 100_000, spaced, told, None):
             w.layout.aggregate_json.unlink()
             if content is not None:
                 w.layout.aggregate_json.write_bytes(content)
