@@ -219,11 +219,15 @@ def test_a_bomb_in_a_variable_is_refused_by_its_name(tmp_path: Path, variable: s
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_is_heard_while_a_config_is_read(tmp_path: Path, number: signal.Signals) -> None:
     path = write(tmp_path, TEXT + "stop: ['" + "x y " * 900_000 + "']\n")
-    child = subprocess.Popen([sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"], stderr=subprocess.DEVNULL)
-    while "config.yaml" not in _open_files(child.pid) and child.poll() is None and _cpu_seconds(child.pid) < 1.0:
-        os.sched_yield()
-    child.send_signal(number)
-    assert child.wait(timeout=120) != 0
+    command = [sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as child:
+        while "config.yaml" not in _open_files(child.pid) and child.poll() is None and _cpu_seconds(child.pid) < 1.0:
+            os.sched_yield()
+        child.send_signal(number)
+        try:
+            assert child.wait(timeout=120) != 0
+        finally:
+            child.kill()
 
 
 def _open_files(pid: int) -> str:
