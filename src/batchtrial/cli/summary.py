@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,19 +50,13 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield ""
         yield f"{trial.slug}"
         if tests.get("headline"):
-            yield from wrapped(tests["headline"]["sentence"])
+            yield f"  {tests['headline']['sentence']}"
         if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
-            yield from wrapped(both)
+            yield f"  {both}"
         yield from table(tests)
-        for text in tests.get("rules", ()):
-            yield from wrapped(text)
+        yield from (f"  {text}" for text in tests.get("rules", ()))
         yield f"report    {layout.report_md}"
         yield f"          {layout.report_html}"
-
-
-def wrapped(sentence: str) -> Iterator[str]:
-    """A sentence in lines of at most 140 characters, further ones deeper than the first; words are never cut."""
-    yield from textwrap.wrap(sentence, 140, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def answers(view: View) -> Iterator[str]:

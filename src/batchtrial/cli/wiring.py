@@ -18,6 +18,7 @@ from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.phases.account import was_asked
 from batchtrial.providers.base import Provider
 from batchtrial.providers.carried import Carried
 from batchtrial.providers.edge import Timeouts
@@ -88,7 +89,7 @@ class Wiring:
     def _perhaps_carried(self) -> Provider:
         folder = self._place.layout.arrivals
         if self._place.is_carried:
-            return Carried(self.codec, None, folder)
+            return Carried(self.codec, None, folder, was_asked=lambda: was_asked(self._place.layout.ledger))
         return Carried(self.codec, self._made(), folder) if folder.is_dir() else self._made()
 
     def _made(self) -> Provider:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from batchtrial.errors import AuthFailed, NotFound, ProviderError, StateError, Unsure
 from batchtrial.phases.base import Work
 from batchtrial.phases.patience import Patience
 from batchtrial.providers.base import KEY_CHECK, OUT, Intent, Provider
-from batchtrial.state.ledger import SESSION, Attempt
-from batchtrial.state.machine import PartState
+from batchtrial.state.ledger import SESSION, Attempt, read
+from batchtrial.state.machine import Event, PartState
 from batchtrial.state.owner import place_of
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,12 @@ def prove(work: Work) -> None:
         _tell(work, before, place)
         ledger.append(SESSION, detail={"account": dict(told), "place": place})
     standing.is_proved = True
+
+
+def was_asked(ledger: Path) -> bool:
+    """Whether any process of the run has asked a provider for something: only then can a call of it have arrived."""
+    entries = read(ledger).entries
+    return any(one.event == SESSION or (one.event == Event.RECEIPT and not (one.batch_id or "").startswith(OUT)) for one in entries)
 
 
 def patiently(work: Work, what: str, call: Callable[[], T]) -> T:

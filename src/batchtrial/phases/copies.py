@@ -12,15 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from batchtrial.amounts import counted
 from batchtrial.errors import ProviderError
 from batchtrial.keys import token
 from batchtrial.phases.account import patiently
 from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job, Parts
-from batchtrial.providers.base import Provider, Sightings
-from batchtrial.state.duplicates import DUPLICATE
-from batchtrial.state.ledger import Attempt
+from batchtrial.providers.base import OUT, Provider, Sightings
+from batchtrial.state.ledger import DUPLICATE, Attempt
 from batchtrial.state.machine import Event, PartState
 
 log = logging.getLogger(__name__)
@@ -56,9 +54,7 @@ class Copies:
         standing.surveyed |= {(job.shard.part, self._parts.record(job).next_attempt) for job in fresh}
         n = len(standing.sighted & wanted.keys())
         if n:
-            self._work.progress.note(
-                f"{counted(n, 'part that waits', 'parts that wait')} here had been sent from elsewhere; the batches are taken over"
-            )
+            self._work.progress.note(f"{n} parts that wait here were sent from elsewhere; their batches are taken over")
 
     def _unexplained(self, seen: Sightings) -> Mapping[int, frozenset[str]]:
         """Batches that may be a copy's: as many as our own calls in doubt are ours, unless somebody is known to have worked elsewhere."""
@@ -130,14 +126,15 @@ class Copies:
         seen = self._list({mark: one.n_requests for mark, (_, one) in attempts.items()}, whole=whole)
         for mark, ids in seen.by_token.items():
             job, attempt = attempts[mark]
-            if attempt.batch_id in ids and len(ids) > 1:
+            is_out = (attempt.batch_id or "").startswith(OUT)  # it left as a file here, and a copy sent it
+            if is_out or (attempt.batch_id in ids and len(ids) > 1):
                 self._settle_one(job, attempt, ids)
         return frozenset(batch_id for ids in seen.by_token.values() for batch_id in ids)
 
     def _settle_one(self, job: Job, attempt: Attempt, ids: tuple[str, ...]) -> None:
         """Keep the oldest of several batches for one attempt. One that has brought its results stays, whoever was first: both were paid."""
         known = {one.batch_id for one in self._parts.record(job).duplicates}
-        is_open = self._parts.state(job) is PartState.SUBMITTED and attempt is self._parts.record(job).current
+        is_open = attempt.batch_id in ids and self._parts.state(job) is PartState.SUBMITTED and attempt is self._parts.record(job).current
         keep = ids[0] if is_open else attempt.batch_id or ""
         for batch_id in ids:
             if batch_id != keep and batch_id not in known:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from batchtrial.config.expand import arms_of
 from batchtrial.errors import ConfigError
@@ -89,10 +88,7 @@ def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
     )
 
 
-LESS: Final = "raise --budget_usd, ask fewer --limit_items, or add --partial to buy what it covers"
-
-
-def check_budget(work: Work, purse: Purse, hint: str = LESS) -> None:
+def check_budget(work: Work, purse: Purse) -> None:
     """Before anything is sent: a budget below the whole plan is said, and refused unless a part of it was asked for. Raises ConfigError."""
     budget = work.config.submission.budget_usd
     waiting: Sequence[ToBuy] = parts_to_buy(work.view, purse)
@@ -103,5 +99,9 @@ def check_budget(work: Work, purse: Purse, hint: str = LESS) -> None:
     if not found.is_short:
         return
     if not work.is_partial:
-        raise ConfigError(found.sentence, where="submission.budget_usd", hint=hint)
+        raise ConfigError(
+            found.sentence,
+            where="submission.budget_usd",
+            hint="raise --budget_usd, ask fewer --limit_items, or add --partial to buy what it covers",
+        )
     work.progress.note(f"a part of the plan: {found.sentence}")

@@ -24,11 +24,14 @@ def arrival(folder: Path, batch_id: str, end: str) -> Path:
 
 
 class Carried(SpeaksFor):
-    """An adapter whose batches may be carried. Without a live provider nothing is called: what is submitted waits to be carried."""
+    """An adapter whose batches may be carried. Without a live provider nothing is called: what is submitted waits to be carried.
 
-    def __init__(self, codec: Provider, live: Provider | None, folder: Path) -> None:
+    was_asked: whether the run has ever asked a provider, and so may have sent what the ledger does not tell of.
+    """
+
+    def __init__(self, codec: Provider, live: Provider | None, folder: Path, *, was_asked: Callable[[], bool] = lambda: True) -> None:
         super().__init__(codec)
-        self._live, self._folder = live, folder
+        self._live, self._folder, self._was_asked = live, folder, was_asked
 
     @property
     def limits(self) -> Limits:
@@ -48,9 +51,10 @@ class Carried(SpeaksFor):
             return (intent.file_id,)
         if self._live is not None:
             return self._live.find(intent, owned)
-        if intent.file_id is None:
-            return ()  # nothing was uploaded, so no batch can read it
-        raise Unsure(f"{intent.part} may have reached the provider", where=intent.file_id, hint="`batchtrial resume` asks it")
+        # The line of an upload is not fsynced: a power cut may have taken it, and the batch's receipt with it.
+        if intent.file_id is None and not self._was_asked():
+            return ()
+        raise Unsure(f"{intent.part} may have reached the provider", where=intent.file_id or intent.token, hint="`batchtrial resume` asks it")
 
     def check(self, batch_id: str) -> BatchStatus:
         """Ended once its results have arrived."""
