@@ -73,7 +73,27 @@ def kind_of(wrong: Sequence[str]) -> str:
     """The first finding without its numbers and names: what must stay the same while a history shrinks."""
     if not wrong:
         return ""
-    words = ("paid", "no ledger knows", "counts", "differs", "never ends", "traceback", "tokens", "let in", "give batches up", "damaged", "reserved")
+    words = (
+        "without need",
+        "is given up",
+        "exits with",
+        "a second repair",
+        "restored over",
+        "in the archive",
+        "costs.json",
+        "bill",
+        "paid",
+        "no ledger knows",
+        "counts",
+        "differs",
+        "never ends",
+        "traceback",
+        "tokens",
+        "let in",
+        "give batches up",
+        "damaged",
+        "reserved",
+    )
     return next((word for word in words if word in wrong[0]), wrong[0])
 
 

@@ -2,84 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.luck.history import Place, Played
+from tests.luck.books import Books, Paid, our_id, paid_rows
+from tests.luck.dollars import delivered, money_problems
+from tests.luck.history import Played
 from tests.luck.lab import Lab, outputs
-from tests.luck.provider import Provider
 from tests.luck.schedule import History
 
-from batchtrial.state.entries import LedgerRead, read
-from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import Attempt, PartRecord, fold, money
-from batchtrial.state.machine import EVENTS, PartState
-
-FOREIGN = "parcel-"
-WIRE_TOKEN = re.compile(r"^[0-9a-f]{16}-(?=[ct]-)")
-"""What stands before our custom_ids on a wire without labels."""
-END_SECONDS = 2 * 86_400.0
-"""By then every batch is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """A row on the provider's bill."""
-
-    account: str
-    batch: str
-    custom_id: str
-    identity: int
-    input_tokens: int
-    output_tokens: int
-
-
-def paid_rows(provider: Provider) -> list[Paid]:
-    """Everything that all accounts have paid or will have paid when all its batches have run their course, but what somebody else asked for."""
-    provider.advance(END_SECONDS)
-    provider.bill.settle()
-    rows = provider.world.rows("SELECT b.account, b.id, p.* FROM paid p JOIN batches b ON b.seq = p.batch ORDER BY p.batch, p.row")
-    found = [
-        Paid(account, last_segment(name), WIRE_TOKEN.sub("", custom_id), identity, n_input, n_output)
-        for account, name, _, _, custom_id, identity, n_input, n_output in map(tuple, rows)
-    ]
-    return [row for row in found if FOREIGN not in row.custom_id]
-
-
-def last_segment(name: str) -> str:
-    """The id at the end of a resource name."""
-    return name.rpartition("/")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """One place's own count."""
-
-    place: Place
-    ledger: LedgerRead
-    parts: Mapping[str, PartRecord]
-
-    @classmethod
-    def of(cls, place: Place) -> Books:
-        got = read(RunLayout(place.folder).ledger)
-        return cls(place, got, fold(got.entries))
-
-    def attempts(self) -> Iterator[tuple[PartRecord, Attempt]]:
-        return ((part, attempt) for part in self.parts.values() for attempt in part.attempts)
-
-    def named(self) -> set[str]:
-        """Batches that the run says were paid for without need, or are lost."""
-        gone = {attempt.batch_id for _, attempt in self.attempts() if attempt.is_gone}
-        noted = {entry.batch_id for entry in self.ledger.entries if entry.event not in EVENTS}
-        return {batch for batch in gone | noted if batch}
-
-    def known(self) -> set[str]:
-        """Batches that the run has a receipt for."""
-        return {attempt.batch_id for _, attempt in self.attempts() if attempt.batch_id}
+from batchtrial.state.ledger import money
+from batchtrial.state.machine import PartState
 
 
 def problems(lab: Lab, history: History, played: Played) -> list[str]:
@@ -95,9 +29,11 @@ def problems(lab: Lab, history: History, played: Played) -> list[str]:
         found += own(books)
     paid = paid_rows(played.provider)
     found += duplicates(paid, everyone, played)
-    found += lost(paid, done)
-    found += money_problems(paid, done)
+    found += needless(everyone, played)
+    brought = delivered(played.provider)
     for books in done:
+        found += lost(paid, brought, books)
+        found += money_problems(lab.provider, paid, books)
         found += bytes_problems(lab, history, played, books)
     return found
 
@@ -135,34 +71,26 @@ def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) 
     return found
 
 
-def lost(paid: Sequence[Paid], done: Sequence[Books]) -> list[str]:
+def needless(everyone: Sequence[Books], played: Played) -> list[str]:
+    """Batches that a run owns up to having bought a second time, or gives up, although nobody copied it, put it back or deleted them."""
+    if played.is_elsewhere:
+        return []
+    found = [f"{batch} is bought without need, and owned up to" for books in everyone for batch in sorted(books.second())]
+    return found + [f"{batch} is given up, and the provider has it" for books in everyone for batch in sorted(books.gone() - played.deleted)]
+
+
+def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books) -> list[str]:
     """Answers that were paid for, delivered, and are not among the successes."""
     by_batch: dict[str, set[str]] = defaultdict(set)
     for row in paid:
         by_batch[row.batch].add(row.custom_id)
     found = []
-    for books in done:
-        for name, part in books.parts.items():
-            brought = set().union(*(by_batch[attempt.batch_id or ""] for attempt in part.attempts if attempt.is_saved))
-            counted = part.counts.succeeded if part.counts is not None else 0
-            if counted != len(brought):
-                found.append(f"{name} counts {counted} successes, and the provider delivered {len(brought)}")
-    return found
-
-
-def money_problems(paid: Sequence[Paid], done: Sequence[Books]) -> list[str]:
-    """Tokens of each saved attempt against the bill of its batch; the dollars of costs.json against the ledger's."""
-    tokens: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in paid:
-        tokens[row.batch].update(input=row.input_tokens, output=row.output_tokens)
-    found = []
-    for books in done:
-        for part, attempt in books.attempts():
-            if attempt.is_saved:
-                ours = (attempt.usage.get("input_tokens", 0), attempt.usage.get("output_tokens", 0))
-                bill = tokens[attempt.batch_id or ""]
-                if ours != (bill["input"], bill["output"]):
-                    found.append(f"{part.part} attempt {attempt.number}: {ours} tokens in the ledger, {dict(bill)} on the bill")
+    for name, part in books.parts.items():
+        batches = [attempt.batch_id or "" for attempt in part.attempts if attempt.is_saved]
+        here = set().union(*(by_batch[batch] & {our_id(one) for one in brought[batch]} for batch in batches))
+        counted = part.counts.succeeded if part.counts is not None else 0
+        if counted != len(here):
+            found.append(f"{name} counts {counted} successes, and the provider delivered {len(here)}")
     return found
 
 
@@ -183,8 +111,3 @@ def bytes_problems(lab: Lab, history: History, played: Played, books: Books) -> 
     is_told = played.is_told or bool(books.named()) or bool(history.settings)
     names = sorted(want.keys() | got.keys())
     return [f"{name} differs" for name in names if want.get(name) != got.get(name) and not (is_told and Path(name).name in VOLATILE)]
-
-
-def costs_of(folder: Path) -> list[float]:
-    """The dollars that each trial's costs.json claims."""
-    return [json.loads(path.read_bytes())["total_usd"] for path in folder.glob("*/results/costs.json")]

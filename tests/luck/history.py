@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.children import NONCE
+from tests.luck import tools
 from tests.luck.lab import KEYS, RUN_ID, Lab, environment, quiet
 from tests.luck.machine import CLOCK, Being, Killed, Process, Turnstile
 from tests.luck.provider import Provider, exchange
 from tests.luck.schedule import DRIFTS, MOST_TURNS, Event, History, fault_of
 
-from batchtrial.cli import archive, clean, repair, session, status
+from batchtrial.cli import session
 from batchtrial.emulator.effects import Effects
 from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
 from batchtrial.state.entries import read
@@ -28,18 +29,10 @@ from batchtrial.state.machine import Event as PartEvent
 
 FINISHED = (0, 4)
 MOST_RESUMES = 12
+BETWEEN = ("gone", "cancelled", "stuck", "tool")
+"""Happens before a turn's process begins; what stands for the point says which batch, or where the command is killed."""
 PASSING = ("ProviderError", "PhaseFailed", "RateLimited", "Ambiguous", "Unsure")
 """What may be over when the run is resumed once more."""
-RECOVERY: Mapping[str, Sequence[str]] = {
-    "repair": ("--run_id", RUN_ID),
-    "check": ("--run_id", RUN_ID, "--check"),
-    "status": ("--run_id", RUN_ID),
-    "clean": ("--yes",),
-    "archive": ("--run_id", RUN_ID, "--allow_incomplete"),
-}
-COMMANDS: Mapping[str, Callable[[Sequence[str] | None], int]] = {
-    "repair": repair.main, "check": repair.main, "status": status.main, "clean": clean.main, "archive": archive.main,
-}  # fmt: skip
 
 
 @dataclass
@@ -66,6 +59,7 @@ class Played:
     deleted: set[str] = field(default_factory=set)  # batches that the provider shows nobody any more
     is_shifted: bool = False  # batches were cancelled or lost, so that the attempts are others than the twin's
     is_blank: bool = False  # the folder was copied before anything was sent, so that each copy may be begun with an account of its own
+    is_elsewhere: bool = False  # the folder was copied, or put back from a backup or an archive
     is_told: bool = False  # something is in the report that is not in the twin's: a drift, a raised budget
 
     def close(self) -> None:
@@ -84,7 +78,9 @@ class Play:
         self.backup = experiments.with_name("backup")
         self.played = Played(self.provider, [self.original])
         self.to_step = None if history.is_whole else "poll"
+        self.archive = experiments.with_name("archive.zip")
         self._n_foreign = 0
+        self._stuck: list[str] = []
         if not history.is_fresh:
             shutil.copytree(lab.template, self.original.folder)
 
@@ -151,7 +147,7 @@ class Play:
         key, asked, place, together = "main", dict[str, Any](), self.original, None
         self._crowd()
         for event in events:
-            if event.n == 0 or event.kind in ("gone", "cancelled"):
+            if event.n == 0 or event.kind in BETWEEN:
                 self._before(event)
             if event.kind == "key":
                 key = event.how
@@ -169,7 +165,7 @@ class Play:
         process = Process(place.folder, key=key)
         for event in events:
             action = self._action(event, place)
-            if event.n and action is not None:
+            if event.n and action is not None and event.kind not in BETWEEN:
                 process.at.setdefault(event.n, []).append(action)
         return process
 
@@ -216,12 +212,15 @@ class Play:
         elif event.kind == "backup":
             self._back_up()
         elif event.kind == "restore" and self.backup.exists():
+            self.played.is_elsewhere = True
             if event.how == "anew":
                 shutil.rmtree(self.original.folder, ignore_errors=True)
             shutil.copytree(self.backup, self.original.folder, dirs_exist_ok=True)
         elif event.kind == "tool":
-            self._tool(event.how, self.original)
-        elif event.kind in ("gone", "cancelled"):
+            self._tool(event.how, self.original, event.n)
+        elif event.kind == "unarchive" and self.archive.exists():
+            self._unarchive(event.how)
+        elif event.kind in ("gone", "cancelled", "stuck"):
             self._disturb(self.provider, event)
 
     def _action(self, event: Event, place: Place) -> Callable[[Process, str], None] | None:
@@ -257,6 +256,7 @@ class Play:
     def _copy(self) -> None:
         if self.original.folder.exists() and not self.copy.folder.exists():
             self._note_blank()
+            self.played.is_elsewhere = True
             self.copy.experiments.mkdir(exist_ok=True)
             shutil.copytree(self.original.folder, self.copy.folder)
             self.played.places.append(self.copy)
@@ -276,16 +276,52 @@ class Play:
         self.played.is_told |= is_accepted
         return {"config": self.lab.write_config({dotted: value}), "accept_drift": is_accepted}
 
-    def _tool(self, name: str, place: Place) -> None:
-        """A command on the run's folder, as a process of its own. What it answers is its own affair; a defect is ours."""
+    def _tool(self, name: str, place: Place, killed_at: int = 0) -> None:
+        """A command on the run's folder, as a process of its own that may be killed at one of its points."""
         if not place.folder.exists():
             return
         process = Process(place.folder)
-        with Being(process):
-            argv = [*RECOVERY[name], "--experiments_dir", str(place.experiments)]
-            if name == "archive":
-                argv += ["--output", str(place.experiments.parent / f"archive{len(self.played.said)}.zip")]
-            COMMANDS[name](argv)
+        if killed_at:
+            process.at[killed_at] = [lambda process, name: process.die(name)]
+        if name == "repair":
+            wrong = tools.repaired(place.experiments, process)
+        elif name == "export":
+            self.played.is_shifted = True
+            wrong = tools.exported(place.experiments, place.experiments.with_name(f"requests{len(self.played.said)}"), process)
+        elif name == "take back":
+            wrong = tools.taken_back(place.experiments, process)
+        elif name == "import":
+            wrong = tools.imported(place.experiments, self._downloads(), process)
+        elif name == "archive":
+            self._note_blank()
+            self.archive.unlink(missing_ok=True)
+            wrong = tools.archived(place.experiments, self.archive, process)
+        else:
+            wrong = tools.wrong_with(name, tools.use(name, place.experiments, process=process))
+        self.played.bad += wrong
+        self.played.said.append(f"{name}: {process.death or 'done'}")
+
+    def _downloads(self) -> Path:
+        """The result files of every batch that is over, as somebody downloads them by hand."""
+        self.provider.bill.settle()
+        folder = self.original.experiments.with_name(f"downloads{len(self.played.said)}")
+        folder.mkdir()
+        for path in self.provider.world.blob("results").parent.glob("results-*"):
+            shutil.copy(path, folder / f"{path.name}.jsonl")
+        return folder
+
+    def _unarchive(self, how: str) -> None:
+        """The run comes back from its archive: in the folder's place, as a copy beside it, or not at all where the folder is still there."""
+        place = self.copy if how == "copy" else self.original
+        if how == "copy":
+            if place.folder.exists():
+                return
+            place.experiments.mkdir(exist_ok=True)
+            self.played.places.append(place)
+        elif how == "anew":
+            shutil.rmtree(place.folder, ignore_errors=True)
+        self.played.is_elsewhere |= how != "over"
+        self.played.bad += tools.restored(self.archive, place.experiments)
 
     def _disturb(self, provider: Provider, event: Event) -> None:
         batches = [batch for batch in provider.service.batches.all() if batch.deleted_at is None]
@@ -293,6 +329,9 @@ class Play:
             return
         batch = batches[event.n % len(batches)]
         is_over = provider.service.status(batch).outcome is not None
+        if event.kind == "stuck" and not is_over:
+            provider.service.batches.disturb(batch, Effects.model_validate({"stuck": True}))
+            self._stuck.append(batch.id)
         if event.kind == "gone" and is_over:
             provider.bill.settle()
             provider.service.batches.delete(batch)
@@ -308,6 +347,9 @@ class Play:
         """Everybody's faults are over: each place is resumed until it is done or refuses for good."""
         CLOCK.skew = 0.0
         self.provider.calm()
+        for batch in self.provider.service.batches.all():
+            if batch.id in self._stuck:
+                self.provider.service.batches.disturb(batch, Effects.model_validate({"stuck": False}))
         for place in self.played.places:
             self._until_done(place)
 
@@ -324,7 +366,9 @@ class Play:
             if ended in [f"exit {code}" for code in FINISHED]:
                 place.is_done = True
                 return
-            if "batchtrial repair" in ended and not is_repaired:
+            if "batchtrial import_batch" in ended:
+                self._tool("take back", place)
+            elif "batchtrial repair" in ended and not is_repaired:
                 is_repaired = True
                 self._tool("repair", place)
             elif "--give_up" in ended:

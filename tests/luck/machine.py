@@ -63,6 +63,10 @@ class MachineTime(datetime):
         return datetime.fromtimestamp(CLOCK.now(), tz)
 
 
+SYNCED: dict[int, int] = {}
+"""inode -> bytes that are on the disk whatever happens: processes come and go, and the disk stays."""
+
+
 class Turnstile:
     """Lets one of two threads work at a time; who goes on is drawn at every point that a thread passes."""
 
@@ -111,7 +115,13 @@ class Process:
     full_until: int = 0
     death: str = ""
     frozen: Path | None = None
-    synced: dict[int, int] = field(default_factory=dict)  # inode -> bytes on the disk
+
+    def __post_init__(self) -> None:
+        """Somebody who copied the folder, or put it back, waited until it was on the disk."""
+        ledger = self.folder / "ledger.jsonl"
+        if ledger.exists():
+            status = ledger.stat()
+            SYNCED.setdefault(status.st_ino, status.st_size)
 
     def point(self, name: str) -> None:
         """The process comes to a point. Raises Killed when it dies here, or is dead already."""
@@ -144,9 +154,12 @@ class Process:
         path = self.folder / "ledger.jsonl"
         if not path.exists():
             return
-        data, n_synced = path.read_bytes(), self.synced.get(path.stat().st_ino, 0)
+        data, inode = path.read_bytes(), path.stat().st_ino
+        n_synced = SYNCED.get(inode, 0)
         rest = data[n_synced:] or b'{"seq":9999,"at":"2026-01-01T00:00:00Z","event":"intent"'
-        (frozen / "ledger.jsonl").write_bytes(data[:n_synced] + rest[: rest.find(b"\n") // 2])
+        left = data[:n_synced] + rest[: rest.find(b"\n") // 2]
+        (frozen / "ledger.jsonl").write_bytes(left)
+        SYNCED[inode] = len(left)  # what is there after the machine has come up again is on the disk
 
     def bury(self) -> None:
         """Put the folder back to the moment of death."""
@@ -219,7 +232,7 @@ def _fsync(fd: int) -> None:
     if process.is_disk_full:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     status = os.fstat(fd)
-    process.synced[status.st_ino] = status.st_size
+    SYNCED[status.st_ino] = status.st_size
 
 
 def _replacing(plain: Callable[..., None]) -> Callable[..., None]:

@@ -110,7 +110,7 @@ MUTATIONS = (
     Mutation(
         name="a new attempt asks for answered rows too",
         provider="openai",
-        edits=(("phases/sending.py", "answers.rows(whole, self._parts.fate(job).again)", "answers.rows(whole, self._parts.fate(job).outcomes)"),),
+        edits=(("phases/sending.py", "answers.rows(whole, self._parts.rows_again(job))", "answers.rows(whole, self._parts.fate(job).outcomes)"),),
     ),
     Mutation(
         name="what is in flight is not held against the budget",

@@ -92,7 +92,9 @@ DRIFTS: Mapping[str, tuple[str, Any, bool]] = {
 KEYS = ("other", "other account", "rotated", "workspace")
 RESTORES = ("anew", "over")
 """A backup takes the folder's place, or is written over the files that are there."""
-TOOLS = ("repair", "check", "status", "clean", "archive")
+TOOLS = ("repair", "repair", "check", "status", "clean", "archive", "import", "import", "export", "take back")
+ARCHIVED = ("anew", "copy", "over")
+"""A run comes back from its archive in the folder's place, beside it, or is refused since the folder is there."""
 
 
 def fault_of(how: str) -> Rule:
@@ -167,10 +169,16 @@ class _Draw:
         return [Event(self.chance.randint(1, self.n_turns), 0, "config", self.chance.choice(tuple(DRIFTS)))]
 
     def gone(self) -> list[Event]:
-        return [Event(self.chance.randint(1, self.n_turns), self.chance.randint(1, 4), self.chance.choice(("gone", "cancelled")))]
+        return [Event(self.chance.randint(1, self.n_turns), self.chance.randint(1, 4), self.chance.choice(("gone", "cancelled", "stuck")))]
 
     def tools(self) -> list[Event]:
-        return [Event(self.chance.randint(1, self.n_turns), 0, "tool", self.chance.choice(TOOLS))]
+        """A command between two turns, now and then killed; or the folder's archive, from which the run comes back later."""
+        turn = self.chance.randint(1, self.n_turns)
+        if self.chance.random() < 0.25:
+            later = Event(self.chance.randint(turn, self.n_turns), 0, "unarchive", self.chance.choice(ARCHIVED))
+            return [Event(turn, 0, "tool", "archive"), later]
+        killed_at = self.chance.randint(1, 12) if self.chance.random() < 0.4 else 0
+        return [Event(turn, killed_at, "tool", self.chance.choice(TOOLS))]
 
     def of_kind(self, kind: str) -> list[Event]:
         if kind in self.off:
@@ -181,7 +189,7 @@ class _Draw:
 
 RESERVES: Mapping[str, float] = {"fireworks": 0.0000131, "openai": 0.000021, "anthropic": 0.00021}
 """What a part may cost at most, about; budgets are drawn in such units."""
-WEIGHTS: Mapping[str, int] = {"provider": 10, "kills": 9, "copies": 3, "backups": 2}
+WEIGHTS: Mapping[str, int] = {"provider": 10, "kills": 9, "copies": 3, "backups": 2, "tools": 3, "keys": 2}
 
 
 def draw(provider: str, seed: int, off: frozenset[str] = frozenset(), *, whole_every: int = 20) -> History:
@@ -199,6 +207,8 @@ def draw(provider: str, seed: int, off: frozenset[str] = frozenset(), *, whole_e
         settings.append(("submission.max_attempts", chance.choice((1, 2))))
     if chance.random() < 0.5:
         settings.append(("submission.max_concurrent_jobs", chance.choice((1, 3, 8))))
+    if any(event.kind == "stuck" for event in events):
+        settings.append(("submission.give_up_hours", 0.2))
     return History(
         provider=provider,
         seed=seed,
@@ -226,6 +236,8 @@ def climates(mark: Mark, *, refuses_later: bool) -> tuple[Sequence[Rule], ...]:
     too_long: Rule = {"validation_failure": "a row is too long"} if refuses_later else {"all_failed": True}
     too_many: Rule = {"token_limit_exceeded": True} if refuses_later else {"expire_after": 0.0}
     odd = {"rows": {"duplicated": 1, "unknown_id": 1, "reordered": True}}
+    unread = {"rows": {"malformed": 1, "unknown_id": 1}}
+    silent = {"rows": {"missing": {"count": 1, "billed": True}}}
     return (
         (),
         (at(0, {"expire_after": 0.5}), at(3, {"expire_after": 0.0})),
@@ -236,7 +248,13 @@ def climates(mark: Mark, *, refuses_later: bool) -> tuple[Sequence[Rule], ...]:
         (at(3, too_long), at(1, too_many)),
         (at(1, {"all_failed": True}), at(2, too_many), at(2, too_many, 2)),
         (at(0, {"expire_after": 0.5}), at(1, one_wrong), at(2, {"all_failed": True}), at(3, odd)),
+        (at(0, unread), at(2, silent), at(3, {"rows": {"malformed": 2}})),
+        (
+            at(1, silent),
+            at(3, {"rows": {"missing": {"count": 1, "billed": True}, "duplicated": 1, "reordered": True}}),
+            at(0, {"expire_after": 0.5}),
+        ),
     )
 
 
-N_CLIMATES = 9
+N_CLIMATES = 11

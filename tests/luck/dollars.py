@@ -1,0 +1,106 @@
+"""What a run says that it has cost, held against what the provider bills for its batches.
+
+The prices stand here once more: taken from the run's own table they would agree with it whatever it says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from tests.luck.books import Books, Paid, last_segment
+from tests.luck.provider import Provider
+
+from batchtrial.state.ledger import money
+
+RATES: Mapping[str, tuple[Decimal, Decimal]] = {
+    "fireworks": (Decimal("0.035"), Decimal("0.15")),
+    "openai": (Decimal(1), Decimal(4)),
+    "anthropic": (Decimal("0.5"), Decimal("2.5")),
+}
+"""Dollars for a million tokens in and out of the lab's models, in batches."""
+CENT_OF_A_MILLIONTH = Decimal("0.00000001")
+"""What costs.json rounds to."""
+
+
+def price(provider: str, rows: Sequence[Paid]) -> Decimal:
+    """What the provider bills for these rows."""
+    per_input, per_output = RATES[provider]
+    return sum((per_input * row.input_tokens + per_output * row.output_tokens for row in rows), Decimal(0)) / 1_000_000
+
+
+def delivered(provider: Provider) -> dict[str, set[str]]:
+    """By batch, the custom_ids of the result lines that can be read, as they lie at the provider."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for batch in provider.service.batches.all():
+        first = provider.world.blob(f"results-{batch.seq:08d}-")
+        for path in first.parent.glob(f"{first.name}*"):
+            found[last_segment(batch.id)] |= set(_ids(path))
+    return found
+
+
+def _ids(path: Path) -> Iterator[str]:
+    for line in path.read_bytes().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("custom_id"), str):
+            yield row["custom_id"]
+
+
+def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[str]:
+    """Each attempt's tokens and dollars against the bill of its batch; the run's sum, and each trial's, against all of them."""
+    bills: dict[str, list[Paid]] = defaultdict(list)
+    for row in paid:
+        bills[row.batch].append(row)
+    found = []
+    for part, attempt in books.attempts():
+        if not attempt.is_saved:
+            continue
+        bill = bills[attempt.batch_id or ""]
+        sums = Counter(input=sum(row.input_tokens for row in bill), output=sum(row.output_tokens for row in bill))
+        ours = (attempt.usage.get("input_tokens", 0), attempt.usage.get("output_tokens", 0))
+        cost, unknown = attempt.cost_usd or Decimal(0), attempt.unknown_usd or Decimal(0)
+        is_exact = not unknown
+        if ours != (sums["input"], sums["output"]) if is_exact else ours > (sums["input"], sums["output"]):
+            found.append(f"{part.part} attempt {attempt.number}: {ours} tokens in the ledger, {dict(sums)} on the bill")
+        if not cost <= price(provider, bill) <= cost + unknown:
+            found.append(
+                f"{part.part} attempt {attempt.number}: ${cost} and up to ${unknown} more in the ledger, ${price(provider, bill)} on the bill"
+            )
+    told = money(books.parts.values())
+    whole = price(provider, [row for batch in books.known() for row in bills[batch]])
+    if not told.spent_usd <= whole <= told.spent_usd + told.unknown_usd or (told.is_exact and told.spent_usd != whole):
+        found.append(f"the ledger says {told.sentence()}, the provider bills ${whole} for its batches")
+    second = {one.batch_id: one.reserved_usd for part in books.parts.values() for one in part.duplicates}
+    found += [
+        f"second batch {batch} is said to cost up to ${most}, and ${price(provider, bills[batch])} is billed for it"
+        for batch, most in second.items()
+        if price(provider, bills[batch]) > most
+    ]
+    return found + [line for path in books.place.folder.glob("*/results/costs.json") for line in _file_problems(path, books, whole, second)]
+
+
+def _file_problems(path: Path, books: Books, whole: Decimal, second: Mapping[str, Decimal]) -> Iterator[str]:
+    """costs.json, and the report beside it: the lab's run has one trial, whose costs are the run's."""
+    told = json.loads(path.read_bytes())
+    least, most = Decimal(str(told["usd_at_least"])), Decimal(str(told["usd_at_least"])) + Decimal(str(told["unknown_usd"]))
+    if told["usd"] is not None and abs(Decimal(str(told["usd"])) - whole) > CENT_OF_A_MILLIONTH:
+        yield f"costs.json says ${told['usd']}, the provider bills ${whole}"
+    if not least - CENT_OF_A_MILLIONTH <= whole <= most + CENT_OF_A_MILLIONTH:
+        yield f"costs.json says ${least} to ${most}, the provider bills ${whole}"
+    arms = sum((Decimal(str(arm["usd_at_least"])) for arm in told["arms"].values()), Decimal(0))
+    if abs(arms - least) > 4 * CENT_OF_A_MILLIONTH:
+        yield f"the arms of costs.json add up to ${arms}, their sum is ${least}"
+    report = path.parent.parent / "reports" / "report.md"
+    if report.exists():
+        text = " ".join(report.read_text().split())
+        n = sum(one.n_requests for part in books.parts.values() for one in part.duplicates)
+        if second and f"Sent twice, by two copies of this run: {n:,} requests in {len(second)} batch" not in text:
+            yield f"{len(second)} second batches are not named in the report"
+        if told["cost"] not in text:
+            yield f"the report does not say what costs.json says: {told['cost']}"
