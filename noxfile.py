@@ -19,6 +19,8 @@ SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = ("-n", "auto", "--dist", "worksteal")
+NUMBERS = ("tests/unit/stats", "tests/unit/phases", "tests/unit/emulator", "tests/unit/cli/test_plan_trial.py")
+"""The unit tests of what computes numbers; nothing else could want SciPy."""
 
 
 def install(session: nox.Session, *what: str, groups: tuple[str, ...] = ()) -> None:
@@ -51,10 +53,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session(tags=["check"])
 def unit(session: nox.Session) -> None:
-    """Unit, contract and documentation tests with every optional package; branch coverage of src has a floor of 90 %."""
+    """Unit, contract and wire tests with every optional package; branch coverage of src has a floor of 90 %."""
     install(session, "-e", package(*SDKS, "stats"), groups=("test",))
     session.run("coverage", "erase")
-    tests = session.posargs or ("tests/unit", "tests/contract", "tests/wire", "tests/docs", "tests/golden", *WORKERS)
+    tests = session.posargs or ("tests/unit", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
     session.run("coverage", "run", "-m", "pytest", *tests)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
@@ -63,9 +65,9 @@ def unit(session: nox.Session) -> None:
 
 @nox.session(name="unit-noscipy", tags=["check"])
 def unit_noscipy(session: nox.Session) -> None:
-    """The unit tests without SciPy and statsmodels: the same numbers, and skips that name what is missing."""
+    """The unit tests of all numbers without SciPy and statsmodels: the same figures, and skips that name what is missing."""
     install(session, "-e", package(*SDKS), groups=("test",))
-    session.run("python", "-m", "pytest", *(session.posargs or ("tests/unit", *WORKERS)))
+    session.run("python", "-m", "pytest", *(session.posargs or (*NUMBERS, *WORKERS)))
 
 
 @nox.session(tags=["check"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 SEED = 20_251
 REPLICATES = 4000
 MID = Scenario(name="mid", control=0.55, treatment=0.60, sd_item=1.0, sd_effect=0.3, sd_cluster=1.0, sd_cluster_effect=1.0)
+SAME = replace(MID, name="no difference", treatment=0.55)
 SPARSE = Scenario(name="hallucination", control=0.10, treatment=0.03, sd_item=1.0, sd_effect=0.3, sd_cluster=1.0, sd_cluster_effect=0.5)
 LARGEST = 12
 RESAMPLES = 199

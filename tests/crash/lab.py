@@ -95,6 +95,7 @@ class Lab:
     faults: Callable[[Lab], Sequence[Rule]] = lambda lab: ()
     has_twin: bool = True
     is_crowded: bool = False
+    provider_of: Callable[..., Any] = Emulator
     want: dict[str, str] = field(default_factory=dict)
     want_bill: dict[str, Any] = field(default_factory=dict)
     want_rows: int = 0
@@ -168,7 +169,7 @@ class World:
         self.lab, self.root = lab, root
         self.experiments = root / "experiments"
         self.layout = RunLayout(self.experiments / f"run_{RUN_ID}")
-        self.emulator = Emulator(root / "provider", model=lab.root / "model" / "model.json", faults=lab.faults(lab))
+        self.emulator: Any = lab.provider_of(root / "provider", model=lab.root / "model" / "model.json", faults=lab.faults(lab))
         self._n_foreign = 0  # requests
         self.crowd()
 
@@ -219,7 +220,7 @@ class World:
         """The provider's own count, less what somebody else asked for."""
         if self.lab.is_crowded:
             self.emulator.call("POST", "/_emulator/clock", {"advance_seconds": 86_400})  # what somebody else has under way is none of ours
-        bill = self.emulator.bill()
+        bill: dict[str, Any] = self.emulator.bill()
         return bill | {"answered_requests": bill["answered_requests"] - self._n_foreign}
 
     def ledger(self) -> LedgerRead:

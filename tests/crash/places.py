@@ -1,16 +1,21 @@
 """One account, one place: runs gone on with by another key, from a copy, from a backup; `python -m tests.crash.places --help` prints the table.
 
 Everything happens in this process, against one emulator. The first process is killed at its n-th durable write or call; what is done then is the
-case. Judged by the provider's bill: what was paid twice, and whether the ledgers name it; and by the bytes of the uninterrupted twin.
+case. Judged by the provider's bill: what was paid twice, and whether the ledgers name it; and by the bytes of the uninterrupted twin, every tenth
+point to the end of the report, the others to the end of what is fetched and parsed: what follows is made from that alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,9 +25,10 @@ from tests.crash.lab import FINISHED, RUN_ID, Hook, KillAt, Killed, Lab, Rule, W
 from batchtrial.cli import dryrun, session
 from batchtrial.cli.frame import say
 from batchtrial.errors import ProviderError, RunStateMissing, StateError
+from batchtrial.run.options import Options
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import fold
+from batchtrial.state.ledger import PartRecord, fold
 from batchtrial.state.store import fingerprint
 
 PROVIDERS = ("fireworks", "openai", "anthropic")
@@ -54,6 +60,7 @@ class Place:
     world: World
     experiments: Path
     key: str = OURS
+    to_step: str | None = None  # the last step
 
     @property
     def layout(self) -> RunLayout:
@@ -64,7 +71,8 @@ class Place:
         lab, url = self.world.lab, self.world.emulator.url
 
         def once(*, is_resume: bool) -> int:
-            ask = replace(lab.asked(self.experiments, url, is_resume=is_resume), emulator_key=self.key)
+            ask = lab.asked(self.experiments, url, is_resume=is_resume, options=Options(to_step=self.to_step))
+            ask = replace(ask, emulator_key=self.key)
             return session.run(ask, RUN_ID, nonce=NONCE, env={}, hook=hook)
 
         try:
@@ -96,7 +104,7 @@ class Place:
 
     def copy(self, name: str) -> Place:
         """The same run in another folder."""
-        other = Place(self.world, self.world.root / name, self.key)
+        other = replace(self, experiments=self.world.root / name)
         shutil.copytree(self.experiments, other.experiments)
         return other
 
@@ -106,7 +114,11 @@ class Place:
 
     def duplicates(self) -> set[str]:
         """Second batches that the ledger names."""
-        return {one.batch_id for part in fold(read(self.layout.ledger).entries).values() for one in part.duplicates}
+        return {one.batch_id for part in self.parts().values() for one in part.duplicates}
+
+    def parts(self) -> dict[str, PartRecord]:
+        """Every part, as the ledger has it."""
+        return fold(read(self.layout.ledger).entries)
 
 
 Case = Callable[[Place, int, Tally], Sequence[Place]]
@@ -221,14 +233,17 @@ CASES: Mapping[str, Case] = {
     "moved": moved,
     "copied, at once": at_once,
 }
+WHOLE = 10
+"""Of so many points one is gone on from to the end of the report."""
 LIVE = frozenset({"copied, at once"})
 """Cases that need no kill before: the original lives on."""
 
 
-def at(lab: Lab, case: str, n: int, tally: Tally) -> None:
-    """One case at one point of the run, judged."""
+def at(lab: Lab, case: str, n: int, tally: Tally, *, only: Mapping[str, str] | None = None) -> None:
+    """One case at one point of the run, judged. only: the artifacts of `parsed` when it is not gone on with to the report."""
+    to_step, wanted = (None, lab.want) if only is None else ("parse", only)
     world = lab.world(f"{case.replace(' ', '-').replace(',', '')}-{n}")
-    place = Place(world, world.experiments)
+    place = Place(world, world.experiments, to_step=to_step)
     point = "while it lives" if case in LIVE else place.kill_at(n)
     where = f"{lab.provider}, {case}, point {n} ({point})"
     tally.points += 1
@@ -248,13 +263,17 @@ def at(lab: Lab, case: str, n: int, tally: Tally) -> None:
         tally.bad.append(f"{where}: {extra} rows were paid twice, {paid} of them named")
     for one in places:
         ours, twice = one.outputs(), bool(one.duplicates())
-        if twice:  # the reports say so, which the twin's do not
+        if twice and to_step is None:  # the reports say so, which the twin's do not
             texts = [path.read_text() for path in one.layout.root.glob("*/reports/report.md")]
             if not all("Sent twice, by two copies of this run" in text and "$" in text for text in texts):
                 tally.bad.append(f"{where}: {one.experiments.name} has a report that does not name what was sent twice")
-            ours |= {name: lab.want[name] for name in ours if "report" in name and name in lab.want}
-        lost = [name for name in lab.want if name not in ours]
-        differs = [name for name in lab.want if name in ours and ours[name] != lab.want[name]]
+            n_twice = sum(two.n_requests for record in one.parts().values() for two in record.duplicates)
+            costs = [json.loads(path.read_bytes()) for path in one.layout.root.rglob("costs.json")]
+            if sum(each.get("requests_sent_twice", 0) for each in costs) != n_twice or any(each["usd"] is not None for each in costs):
+                tally.bad.append(f"{where}: {one.experiments.name} has costs that do not count {n_twice} requests sent twice")
+            ours |= {name: lab.want[name] for name in ours if ("report" in name or name.endswith("costs.json")) and name in lab.want}
+        lost = [name for name in wanted if name not in ours]
+        differs = [name for name in wanted if name in ours and ours[name] != wanted[name]]
         tally.lost += bool(lost)
         tally.unequal += bool(differs)
         if lost or differs:
@@ -262,10 +281,21 @@ def at(lab: Lab, case: str, n: int, tally: Tally) -> None:
     world.close()
 
 
+def parsed(lab: Lab) -> Mapping[str, str]:
+    """The twin's artifacts as far as parse makes them."""
+    world = lab.world("parsed")
+    place = Place(world, world.experiments, to_step="parse")
+    place.finish()
+    found = place.outputs()
+    world.close()
+    return found
+
+
 def spread(lab: Lab, n: int) -> list[int]:
     """n of the run's points, evenly spread over sending and waiting, those around the create calls among them."""
     first = next(number for number, point in enumerate(lab.points, 1) if point.startswith("ledger:intent"))
     last = max(number for number, point in enumerate(lab.points, 1) if point.startswith("ledger:"))
+    n = min(n, last - first + 1)
     return sorted({first + (last - first) * place // max(1, n - 1) for place in range(n)})
 
 
@@ -274,13 +304,19 @@ def calm(lab: Lab) -> Sequence[Rule]:
     return [{"match": {"op": "create", "part": lab.mark(3)}, "on": "every", "do": {"rows": {"errored": {"count": 1, "status": 500}}}}]
 
 
-def sweep(lab: Lab, points: Sequence[int], cases: Sequence[str]) -> Iterator[Tally]:
-    """Every case at every point."""
-    for case in cases:
-        tally = Tally(lab.provider, case)
-        for n in points:
-            at(lab, case, n, tally)
-        yield tally
+def sweep(lab: Lab, points: Sequence[int], case: str) -> Tally:
+    """One case at these points."""
+    tally, only = Tally(lab.provider, case), parsed(lab)
+    for number, n in enumerate(points):
+        at(lab, case, n, tally, only=None if number % WHOLE == 0 else only)
+    return tally
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What the runs print goes nowhere."""
+    with Path(os.devnull).open("w") as sink, redirect_stdout(sink), redirect_stderr(sink):
+        yield
 
 
 def table(tallies: Sequence[Tally]) -> list[str]:
@@ -293,21 +329,37 @@ def table(tallies: Sequence[Tally]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def share(text: str) -> tuple[int, int]:
+    """J and K of J/K."""
+    j, k = (int(number) for number in text.split("/"))
+    if not 1 <= j <= k:
+        raise ValueError(text)
+    return j, k
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; 0 when nothing was bad."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash.places", description=__doc__)
     parser.add_argument("--provider", action="append", choices=PROVIDERS, help="may be repeated (default: all)")
     parser.add_argument("--case", action="append", choices=tuple(CASES), help="may be repeated (default: all)")
     parser.add_argument("--points", type=int, default=0, help="so many points, evenly spread (default: every one)")
+    parser.add_argument("--share", type=share, default=(1, 1), metavar="J/K", help="the j-th of k equal shares of the points (default: all)")
     given = parser.parse_args(argv)
+    from tests.crash.inprocess import InProcess, install
+
+    install()
     tallies: list[Tally] = []
     for provider in given.provider or PROVIDERS:
-        root = Path(tempfile.mkdtemp(prefix="batchtrial-places-"))
-        lab = Lab(root, provider=provider, n_items=6, faults=calm)
-        points = spread(lab, given.points or len(lab.points))
-        for tally in sweep(lab, points, given.case or tuple(CASES)):
+        root = Path(tempfile.mkdtemp(prefix="batchtrial-places-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        with unheard():
+            lab = Lab(root, provider=provider, n_items=6, faults=calm, provider_of=InProcess)
+        points = spread(lab, given.points or len(lab.points))[given.share[0] - 1 :: given.share[1]]
+        for case in given.case or tuple(CASES):
+            began = time.monotonic()
+            with unheard():
+                tally = sweep(lab, points, case)
             tallies.append(tally)
-            sys.stderr.write(f"{table([tally])[1]}\n")
+            sys.stderr.write(f"{table([tally])[1]}  {time.monotonic() - began:.0f} s\n")
             for line in tally.bad:
                 sys.stderr.write(f"  {line}\n")
         shutil.rmtree(root, ignore_errors=True)

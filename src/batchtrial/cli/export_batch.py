@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from batchtrial.amounts import counted
 from batchtrial.cli import args as flags
 from batchtrial.cli import session as live
 from batchtrial.cli.frame import framed, say, set_up_logging
@@ -76,7 +77,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if not out.files:
         say("nothing is owed: every part is settled, or is under way at its provider")
         return 0
-    say(f"wrote {out.n_rows} rows into {len(out.files)} files in {given.to}")
+    say(f"wrote {counted(out.n_rows, 'row')} into {counted(len(out.files), 'file')} in {given.to}")
     say(f"bring their answers with: batchtrial import_batch --run_id {given.run_id} PATH")
     return 0
 

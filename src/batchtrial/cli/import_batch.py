@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from batchtrial.amounts import counted
 from batchtrial.cli import args as flags
 from batchtrial.cli import session as live
 from batchtrial.cli.export_batch import carried
@@ -62,9 +63,9 @@ def _may_hold_results(path: Path) -> bool:
 def lines(run_id: str, n_files: int, done: TakenIn) -> Iterator[str]:
     """What became of the files, for standard output."""
     c, seen = done.counts, done.arrivals
-    yield f"read      {seen.n_lines} lines of {n_files} files"
+    yield f"read      {counted(seen.n_lines, 'line')} of {counted(n_files, 'file')}"
     yield (
-        f"taken in  {len(done.taken)} parts: {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, "
+        f"taken in  {counted(len(done.taken), 'part')}: {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, "
         f"{c.missing} missing"
     )
     if done.odd.total():
@@ -74,12 +75,13 @@ def lines(run_id: str, n_files: int, done: TakenIn) -> Iterator[str]:
     if seen.n_requests:
         yield f"passed    {seen.n_requests} lines that are requests, not results"
     for part, lacking in done.incomplete.items():
-        yield f"waits     {part}: {lacking} rows have no line; bring the rest, or take it as it is with --allow_incomplete"
+        yield f"waits     {part}: {counted(lacking, 'row has', 'rows have')} no line; bring the rest, or take it as it is with --allow_incomplete"
     for part in done.waiting:
         if part not in done.incomplete:
             yield f"waits     {part}: no results of it were brought"
     if done.owed:
-        yield f"owed      {sum(done.owed.values())} rows of {len(done.owed)} parts: `batchtrial export_batch` or `batchtrial resume` sends them"
+        again = "`batchtrial export_batch` or `batchtrial resume` sends them"
+        yield f"owed      {counted(sum(done.owed.values()), 'row')} of {counted(len(done.owed), 'part')}: {again}"
     if not done.waiting and not done.owed:
         yield f"go on     batchtrial resume --run_id {run_id}"
 

@@ -16,24 +16,27 @@ from batchtrial.cli.look import material_of, trial_of, view_of
 from batchtrial.cli.planplot import Curve, plot
 from batchtrial.cli.run import experiments_dir
 from batchtrial.errors import ConfigError
-from batchtrial.phases.analyses import design_effect_of, shares_of
+from batchtrial.phases.analyses import shares_of
 from batchtrial.phases.figures import usd
+from batchtrial.phases.planned_power import design_effect_of, n_trials_of
 from batchtrial.prices import cost_usd, price_of
 from batchtrial.records import Usage
 from batchtrial.state.store import write_bytes
-from batchtrial.stats import Design, VarianceShares, design_table, normal_items
+from batchtrial.stats import Design, PlannedTest, VarianceShares, design_table, items_for_claim, level_of_trial
 
 EXAMPLES = """examples:
   batchtrial plan_trial --run_id r1                                            from a pilot run: its variance, clusters and cost
   batchtrial plan_trial --run_id r1 --target 0.02 --plot plan.svg
   batchtrial plan_trial --run_id r1 --icc 0.6                                  a pilot with one sample of each item, and a guess of its noise
   batchtrial plan_trial --rate_control 0.62 --effect 0.03 --discordance 0.2    from assumptions
+  batchtrial plan_trial --rate_control 0.62 --margin 0.02 --discordance 0.1    no loss beyond two points, if nothing differs
   batchtrial plan_trial --rate_control 0.62 --effect 0.03 --icc 0.6 --samples 1,3,5 \\
       --model accounts/fireworks/models/gpt-oss-20b --tokens_in 400 --tokens_out 60
 
 Shares and effects are fractions: 0.03 is three percentage points. discordance: share of items whose answer differs between the arms, one sample
 each. icc: share of an answer's variance that belongs to its item, the rest being noise that more samples remove. A pilot with one sample of each
-item cannot tell the two apart, and makes more samples look less useful than they are.
+item cannot tell the two apart, and makes more samples look less useful than they are. Planned is the chance that the analysis claims its goal:
+with the tests that it makes, and with the part of alpha that is left to a trial which shares its run with others (--trials).
 """
 ITEMS = (100, 200, 500, 1000, 2000, 5000)
 SAMPLES = (1, 3, 5)
@@ -42,10 +45,18 @@ NO_ICC = "no --icc: all variance is taken as lying between items, so that sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumed:
-    """What the plan rests on. usd_*: of one answer, None when no price is known. says: where it comes from, in words."""
+    """What the plan rests on. usd_*: of one answer, None when no price is known. says: where it comes from, in words.
+
+    cluster_size: items in a cluster, None when they stand alone. is_share: right or wrong answers. alpha, n_trials: of the run. notes: to be said.
+    """
 
     shares: VarianceShares
     design_effect: float
+    cluster_size: float | None = None
+    is_share: bool = True
+    alpha: float
+    n_trials: int
+    notes: tuple[str, ...] = ()
     usd_treatment: float | None
     usd_control: float | None
     says: str
@@ -64,6 +75,7 @@ def parser() -> flags.Parser:
     guess.add_argument("--discordance", type=fraction, metavar="SHARE", help="share of items that differ between the arms")
     guess.add_argument("--icc", type=fraction, metavar="SHARE", help="share of an answer's variance that belongs to its item")
     guess.add_argument("--design_effect", type=factor, metavar="X", help="variance inflation by clusters (default: 1, or the pilot's)")
+    guess.add_argument("--cluster_size", type=factor, metavar="N", help="items in a cluster (default: 1, or the pilot's)")
     price = p.add_argument_group("prices (a pilot brings its own)")
     price.add_argument("--usd_per_answer", type=factor, metavar="USD", help="cost of one answer")
     price.add_argument("--model", metavar="ID", help="model in the price table, with --tokens_in and --tokens_out")
@@ -72,9 +84,14 @@ def parser() -> flags.Parser:
     price.add_argument("--tokens_out", type=flags.positive, default=100, metavar="N", help="answer tokens (default: 100)")
     design = p.add_argument_group("designs")
     design.add_argument("--target", type=fraction, metavar="SHARE", help="effect that the trial should see (default: --effect, or 0.03)")
+    design.add_argument(
+        "--margin", type=fraction, metavar="SHARE", help="plan for a margin instead; --effect is then the true difference (default: 0)"
+    )
+    design.add_argument("--goal", choices=("noninferiority", "equivalence"), default="noninferiority", help="what --margin is for")
+    design.add_argument("--trials", type=flags.positive, metavar="N", help="trials that share the run's alpha (default: 1, or the pilot's)")
     design.add_argument("--items", nargs="+", action=flags.Words, metavar="N", help=f"numbers of items (default: {','.join(map(str, ITEMS))})")
     design.add_argument("--samples", nargs="+", action=flags.Words, metavar="K", help="samples of each item (default: 1,3,5)")
-    design.add_argument("--alpha", type=fraction, default=0.05, help="two-sided level (default: 0.05)")
+    design.add_argument("--alpha", type=fraction, help="two-sided level of the whole run (default: 0.05, or the pilot's)")
     design.add_argument("--power", type=fraction, default=0.8, help="wanted chance to see the effect (default: 0.8)")
     design.add_argument("--reuse_control", action="store_true", help="the control's answers exist already and cost nothing")
     flags.add_folder(p)
@@ -156,9 +173,16 @@ def from_pilot(given: Any) -> Assumed:
     for one in made.costs["arms"].values():
         if one["temp"] == trial.temps[0]:
             prices[one["condition"]] = per_answer(one)
+    declared = view.config.stats.primary
+    is_by_margin = declared.margin is not None and declared.metric == given.metric and given.margin is None
     return Assumed(
         shares=shares,
         design_effect=given.design_effect or design_effect_of(treatment[keep] - control[keep], clusters),
+        cluster_size=given.cluster_size or (None if clusters is None else clusters.size / np.unique(clusters).size),
+        is_share=given.metric != "f1",
+        alpha=given.alpha or view.config.stats.alpha,
+        n_trials=given.trials or n_trials_of(made.significance),
+        notes=(f"the pilot's primary endpoint has a margin: --margin {declared.margin:g} plans for it",) if is_by_margin else (),
         usd_treatment=given.usd_per_answer or prices.get("treatment"),
         usd_control=given.usd_per_answer or prices.get("control"),
         says=f"pilot {given.run_id}, {trial.slug}: {given.metric} of {shares.n_items} items, {table.samples} samples each"
@@ -176,7 +200,7 @@ def per_answer(arm: Mapping[str, Any]) -> float | None:
 
 def from_assumptions(given: Any) -> Assumed:
     """What the flags say. Raises ConfigError."""
-    if given.rate_control is None or given.effect is None:
+    if given.rate_control is None or (given.effect is None and given.margin is None):
         raise ConfigError("nothing to plan from", hint="give --run_id of a pilot, or --rate_control and --effect; --help has examples")
     per_answer = given.usd_per_answer
     if per_answer is None and given.model is not None:
@@ -186,8 +210,11 @@ def from_assumptions(given: Any) -> Assumed:
         per_answer = float(cost_usd(price.for_prompt(given.tokens_in), Usage(input_tokens=given.tokens_in, output_tokens=given.tokens_out)))
     said = [f"{name} {value:g}" for name in ("rate_control", "effect", "discordance", "icc") if (value := getattr(given, name)) is not None]
     return Assumed(
-        shares=assumed_shares(given.rate_control, given.effect, given.discordance, given.icc),
+        shares=assumed_shares(given.rate_control, given.effect or 0.0, given.discordance, given.icc),
         design_effect=given.design_effect or 1.0,
+        cluster_size=given.cluster_size,
+        alpha=given.alpha or 0.05,
+        n_trials=given.trials or 1,
         usd_treatment=per_answer,
         usd_control=per_answer,
         says=f"assumptions: {', '.join(said)}",
@@ -208,14 +235,15 @@ def counts(given: list[str] | None, default: Sequence[int]) -> list[int]:
 def planned(given: Any) -> dict[str, Any]:
     """The plan as JSON."""
     assumed = from_pilot(given) if given.run_id is not None else from_assumptions(given)
-    shares, target = assumed.shares, given.target or abs(given.effect or 0.03)
+    shares, is_by_margin = assumed.shares, given.margin is not None
+    target = (given.effect or 0.0) if is_by_margin else given.target or abs(given.effect or 0.03)
+    test = planned_test(assumed, given)
     is_priced = assumed.usd_treatment is not None and assumed.usd_control is not None
     usd_treatment, usd_control = (assumed.usd_treatment or 0.0, assumed.usd_control or 0.0) if is_priced else (0.0, 0.0)
     paid_control = 0.0 if given.reuse_control else usd_control
     needed = []
     for k in counts(given.samples, SAMPLES):
-        variance = shares.of_difference(k, k) * assumed.design_effect
-        n = normal_items(target, variance, alpha=given.alpha, power=given.power).n_items
+        n = items_for_claim(target, shares.spread(k), replace(test, samples=k), power=given.power).n_items
         arms = 1 if given.reuse_control else 2
         cost = None if n is None or not is_priced else n * k * (usd_treatment + paid_control)
         needed.append({"samples": k, "items": n, "requests": None if n is None else n * k * arms, "cost_usd": cost})
@@ -225,24 +253,39 @@ def planned(given: Any) -> dict[str, Any]:
         samples=counts(given.samples, SAMPLES),
         usd_per_treatment_answer=usd_treatment,
         usd_per_control_answer=usd_control,
-        alpha=given.alpha,
+        test=test,
         power=given.power,
         target=target,
-        design_effect=assumed.design_effect,
         is_control_reused=given.reuse_control,
     )
     return {
         "from": assumed.says,
-        "alpha": given.alpha,
+        "alpha": assumed.alpha,
+        "trials": assumed.n_trials,
+        "alpha_of_trial": test.alpha,
         "power": given.power,
+        "goal": test.goal,
+        "margin": test.margin,
         "target": target,
         "design_effect": assumed.design_effect,
         "variance": {"between_items": shares.between, "noise_treatment": shares.treatment, "noise_control": shares.control},
         "usd_per_answer": {"treatment": assumed.usd_treatment, "control": assumed.usd_control} if is_priced else None,
         "items_needed": needed,
         "designs": [_design(one, is_priced=is_priced) for one in designs],
-        "warnings": list(shares.warnings),
+        "warnings": [*shares.warnings, *assumed.notes],
     }
+
+
+def planned_test(assumed: Assumed, given: Any) -> PlannedTest:
+    """What will decide, but for the samples of each design."""
+    return PlannedTest(
+        goal="superiority" if given.margin is None else given.goal,
+        margin=given.margin,
+        alpha=level_of_trial(assumed.alpha, assumed.n_trials),
+        is_share=assumed.is_share,
+        design_effect=assumed.design_effect,
+        cluster_size=assumed.cluster_size,
+    )
 
 
 def _design(one: Design, *, is_priced: bool) -> dict[str, Any]:
@@ -272,7 +315,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"(treatment) and {variance['noise_control']:.4f} (control); design effect of clusters {found['design_effect']:.2f}"
     )
     out += [f"  note: {warning}" for warning in found["warnings"]]
-    out += ["", f"to see {_points(found['target'])} with a chance of {100 * found['power']:g} % at alpha {found['alpha']:g}:"]
+    aim, seen, chance = _aim(found)
+    out += ["", aim]
     need = [(str(one["samples"]), _whole(one["items"]), _whole(one["requests"]), _dollars(one["cost_usd"])) for one in found["items_needed"]]
     out += table(("samples", "items", "requests", "cost"), need)
     out += ["", "what designs see:"]
@@ -280,8 +324,23 @@ def lines(found: dict[str, Any]) -> list[str]:
         (_whole(d["n_items"]), str(d["n_samples"]), _whole(d["n_requests"]), _dollars(d["cost_usd"]), _points(d["mde"]), _chance(d["power"]))
         for d in found["designs"]
     ]
-    out += table(("items", "samples", "requests", "cost", "detectable", f"power at {_points(found['target'])}"), rows)
-    return [*out, "", "detectable: smallest true difference found with that chance (paired t; exact tests on few changing items see a little less)"]
+    out += table(("items", "samples", "requests", "cost", seen, chance), rows)
+    what = "true difference" if found["margin"] is None else "margin"
+    return [*out, "", f"{seen}: the smallest {what} with which the analysis claims its goal with that chance, by the tests that it will make"]
+
+
+def _aim(found: dict[str, Any]) -> tuple[str, str, str]:
+    """What is planned for, and the titles of the columns that depend on it."""
+    level = f"alpha {found['alpha']:g}"
+    if found["trials"] > 1:
+        level += f", of which each of {found['trials']} trials has {found['alpha_of_trial']:.3g}"
+    if found["margin"] is None:
+        size = _points(found["target"])
+        return f"to see {size} with a chance of {100 * found['power']:g} % at {level}:", "detectable", f"power at {size}"
+    margin = _points(found["margin"])
+    aim = f"a difference below {margin} either way" if found["goal"] == "equivalence" else f"no loss beyond {margin}"
+    true = f"when the true difference is {_points(found['target'])}"
+    return f"to show {aim} {true}, with a chance of {100 * found['power']:g} % at {level}:", "margin", f"power at {margin}"
 
 
 def _whole(value: int | None) -> str:
@@ -298,7 +357,9 @@ def picture(found: dict[str, Any]) -> str:
     for k in sorted({one["n_samples"] for one in found["designs"]}):
         spots = tuple((float(d["n_items"]), 100 * d["mde"]) for d in found["designs"] if d["n_samples"] == k and d["mde"] is not None)
         curves.append(Curve(label=f"{k} sample{'s' * (k > 1)}", spots=spots))
-    return plot(curves, target=100 * found["target"], title=f"Smallest effect seen with a chance of {100 * found['power']:g} %")
+    target = found["target"] if found["margin"] is None else found["margin"]
+    what = "effect seen" if found["margin"] is None else "margin shown"
+    return plot(curves, target=100 * target, title=f"Smallest {what} with a chance of {100 * found['power']:g} %")
 
 
 def _command(argv: Sequence[str] | None = None) -> int:

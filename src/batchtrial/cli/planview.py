@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from batchtrial.amounts import counted
 from batchtrial.cli.hosts import proxy_for
 from batchtrial.config.expand import Trial, arms_of, expand
 from batchtrial.config.hosts import host_of
@@ -105,7 +106,7 @@ def _purchases(config: Config, view: View, trials: Sequence[Trial], in_order: Se
         users = [trial.slug for trial in trials if arm in trial.arms]
         shared = f", shared by {len(users)} trials" if len(users) > 1 else ""
         source = f", taken over from run {config.control_from}: not bought" if arm.name in ours else ""
-        yield f"  arm      {arm.name}: {len(slices)} part{'s' * (len(slices) != 1)}, {n} requests{shared}{source}"
+        yield f"  arm      {arm.name}: {counted(len(slices), 'part')}, {counted(n, 'request')}{shared}{source}"
         if arm.name in ours:
             continue
         price = price_for(config, arm.model)
@@ -120,7 +121,7 @@ def _purchases(config: Config, view: View, trials: Sequence[Trial], in_order: Se
             if arm.part(index) not in view.parts:
                 waiting.append(ToBuy(slice_index=index, n_items=part.n, model=arm.model, usd=cost))
         n_requests, n_parts = n_requests + n, n_parts + len(slices)
-    yield f"  total    {n_parts} parts, {n_requests} requests"
+    yield f"  total    {counted(n_parts, 'part')}, {counted(n_requests, 'request')}"
     yield f"  tokens   about {n_in:,} in, at most {n_out:,} out"
     most = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
     yield f"  cost     {most}" + _paid(config)
@@ -133,7 +134,7 @@ def _budget(config: Config, view: View, waiting: list[ToBuy], *, n_pairs: int) -
         return
     committed = money(view.parts.values()).committed_usd
     if view.parts and all(part.usd is not None for part in waiting):
-        yield f"  to buy   {len(waiting)} parts, at most {dollars(sum((part.usd or Decimal(0) for part in waiting), Decimal(0)))} more"
+        yield f"  to buy   {counted(len(waiting), 'part')}, at most {dollars(sum((part.usd or Decimal(0) for part in waiting), Decimal(0)))} more"
     try:
         found = coverage(budget, committed, waiting, n_pairs=n_pairs)
     except ConfigError as error:

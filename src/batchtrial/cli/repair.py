@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from batchtrial.amounts import counted
 from batchtrial.cli import args as flags
 from batchtrial.cli.clock import real_now
 from batchtrial.cli.frame import complain, framed, say, set_up_logging
@@ -89,7 +90,10 @@ def check(examiner: Examiner, *, is_json: bool) -> int:
     else:
         for finding in found.findings:
             say(str(finding))
-        say(f"{len(found.findings)} files need attention" + ("; the run is live, so some may just be being written" if examiner.is_live else ""))
+        say(
+            f"{counted(len(found.findings), 'file needs', 'files need')} attention"
+            + ("; the run is live, so some may just be being written" if examiner.is_live else "")
+        )
     return 0 if found.is_sound else StateError.exit_code
 
 

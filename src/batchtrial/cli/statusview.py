@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,6 +20,7 @@ from batchtrial.state.inventory import PHASES, RunSummary, Standing
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
 from batchtrial.state.money import dollars
+from batchtrial.state.store import decode_json
 
 LEAST_NAME = 15
 """Columns that a run's name is never cut below: what a name has that nobody chose."""
@@ -264,7 +264,7 @@ def answers(run: RunSummary) -> Iterator[str]:
     """Of each trial that is parsed and has answers that are none, which: by state and arm."""
     for slug in run.trials:
         try:
-            account = json.loads(RunLayout(run.root).trial(slug).account.read_bytes())
+            account = decode_json(RunLayout(run.root).trial(slug).account.read_bytes())
             told = states_told(answers_by_arm(account))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # not there yet, or damaged: `repair` is for that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,13 +51,19 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield ""
         yield f"{trial.slug}"
         if tests.get("headline"):
-            yield f"  {tests['headline']['sentence']}"
+            yield from wrapped(tests["headline"]["sentence"])
         if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
-            yield f"  {both}"
+            yield from wrapped(both)
         yield from table(tests)
-        yield from (f"  {text}" for text in tests.get("rules", ()))
+        for text in tests.get("rules", ()):
+            yield from wrapped(text)
         yield f"report    {layout.report_md}"
         yield f"          {layout.report_html}"
+
+
+def wrapped(sentence: str) -> Iterator[str]:
+    """A sentence in lines of at most 140 characters, further ones deeper than the first; words are never cut."""
+    yield from textwrap.wrap(sentence, 140, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def answers(view: View) -> Iterator[str]:

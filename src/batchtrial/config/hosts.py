@@ -45,6 +45,21 @@ def bare(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "") if parts.hostname else "unknown"
 
 
+def odd_path(backend: str, url: str | None) -> str:
+    """What looks wrong about the path of an address, for this backend; "" when nothing does.
+
+    OpenAI's clients put `/files` behind the address, Anthropic's and Fireworks' put `/v1/...`: the same host is written in two ways.
+    """
+    path = urlsplit(url).path.rstrip("/") if url and bare(url) != "unknown" else None
+    if path is None:
+        return ""
+    if backend == "openai" and not path:
+        return "has no path: OpenAI's API, and most that speak it, lie under /v1, as in HOST/v1"
+    if backend == "anthropic" and path.endswith("/v1"):
+        return "ends in /v1, which Anthropic's client adds itself: leave it out"
+    return ""
+
+
 def from_environment(config: Config, env: Mapping[str, str]) -> tuple[str, str] | None:
     """(variable, address) of the SDK's own variable for this backend; None when it is unset. Raises ConfigError for what is no address."""
     variable = VARIABLES.get(config.backend, "")

@@ -25,7 +25,7 @@ from batchtrial.config.check import check, number
 from batchtrial.config.files import read_text
 from batchtrial.config.model import Config
 from batchtrial.config.texts import read_texts, without_variables
-from batchtrial.config.tree import compose, decode_tree
+from batchtrial.config.tree import check_whole, compose, decode_tree
 from batchtrial.errors import ConfigError
 from batchtrial.names import RECORDED, is_url
 
@@ -165,10 +165,12 @@ def _laid_over(tree: dict[str, Any], flags: Mapping[str, Any], env: Mapping[str,
     origin = {key: "file" for key, _ in flatten(tree)}
     for variable, key in ENVIRONMENT.items():
         if env.get(variable):
+            check_whole(env[variable], variable)
             _put(tree, key, env[variable] if key in TEXTS else decode_tree(env[variable], where=variable))
             origin[key] = variable
     asked = _temps_in(tree)
     for key, value in flags.items():
+        check_whole(value, f"{key} (given by flag)")
         _put(tree, key, value)
         origin[key] = "flag"
     _drop_unasked_samples(tree, asked)

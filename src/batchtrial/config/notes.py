@@ -9,17 +9,31 @@ from typing import Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.families import DATED, family_of
+from batchtrial.config.hosts import odd_path
 from batchtrial.config.model import Config, Text
 
 _NAME: Final = "(?:question|query|context|passage|answers?)"
-COLUMN: Final = re.compile(rf"(?<![{{\\$\w])\$?\{{{_NAME}\}}(?!\}})|%\({_NAME}\)s|\{{%-?\s*(?:if|for|set)\s[^%\n]*%\}}", re.IGNORECASE)
-"""The name of a column as `str.format`, `string.Template` or `%` would fill it in, or a statement of a template."""
+_ASKED: Final = "(?:question|query|context|passage)"
+"""Without the answer: `<answer>` and `[[answer]]` are how a prompt says what to write."""
+COLUMN: Final = re.compile(
+    rf"(?<![{{\\$\w])[$#]?\{{{_NAME}\}}(?!\}})|%\({_NAME}\)s|\{{%-?\s*(?:if|for|set)\s[^%\n]*%\}}|\{{\{{\{{\s*{_NAME}\s*\}}\}}\}}"
+    rf"|(?<![\\$\w])\$(?:{_NAME})\b|<%=?\s*{_NAME}\s*%>|<<\s*{_ASKED}\s*>>|\[\[?\s*{_ASKED}\s*\]\]?|\b__{_ASKED}__\b"
+    rf"|<(?P<tag>{_ASKED})>(?!.*</(?P=tag)>)(?!\W{{0,2}}\s*(?:tags?|elements?|blocks?|sections?)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The name of a column as some way of filling in templates would have it, or a statement of a template. A pair of tags is no place to fill in."""
 
 
 def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
     """Everything worth saying before anything is sent, in order, each thing once."""
-    found = (*_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
+    found = (*_address(config), *_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
     return tuple(dict.fromkeys(found))
+
+
+def _address(config: Config) -> Iterator[str]:
+    why = odd_path(config.backend, config.provider.base_url)
+    if why and config.mode == "live":
+        yield f"provider.base_url {why}"
 
 
 def _asked(arm: Arm) -> tuple[object, ...]:

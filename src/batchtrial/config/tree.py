@@ -24,7 +24,8 @@ MAX_NODES: Final = 50_000
 MAX_DEPTH: Final = 50
 MAX_CHARS: Final = 64 * 2**20
 
-BYTE_ORDER_MARK: Final = "\ufeff"
+ONLY_PLAIN: Final = re.compile(r"[\t?!%\ufeff]|[|>][-+0-9]*#")
+"""Characters about which the two parsers disagree: libyaml takes tabs, question marks and tags in places where the other refuses them."""
 MERGE: Final = "tag:yaml.org,2002:merge"
 OCTAL: Final = re.compile(r"[-+]?0[0-7_]+")
 NUMBER_KEYS: Final = frozenset({"samples_per_item"})
@@ -132,6 +133,14 @@ def decode_tree(text: str, *, where: str, is_json: bool = False, max_chars: int 
         raise _yaml_error(error, text, where) from None
 
 
+def check_whole(value: Any, where: str) -> None:
+    """Raises ConfigError when a text in it, which may come from bytes that are no UTF-8, holds half of a surrogate pair."""
+    try:
+        _check_texts(value)
+    except _Refused as error:
+        raise ConfigError(error.what, where=where, hint=error.hint) from None
+
+
 def compose(text: str) -> yaml.Node | None:
     """The nodes of a text that was read before, with their lines; None when it is no YAML."""
     try:
@@ -142,7 +151,7 @@ def compose(text: str) -> yaml.Node | None:
 
 def _compose(text: str, max_chars: int) -> yaml.Node | None:
     """The nodes of the text. libyaml is ten times as fast where PyYAML has it; what it refuses is read again, for the same words everywhere."""
-    if BYTE_ORDER_MARK not in text:  # the one thing that only libyaml accepts
+    if ONLY_PLAIN.search(text) is None:
         try:
             return _single_node(_FastLoader(text, max_chars))
         except (yaml.YAMLError, UnicodeEncodeError):
@@ -238,7 +247,14 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 
 def _text(node: yaml.ScalarNode) -> str:
+    _check_whole(node.value, _line(node))
     return str(node.value)
+
+
+def _check_whole(text: str, line: int | None) -> None:
+    """No request and no file of ours can hold half of a surrogate pair."""
+    if not text.isascii() and (half := HALF.search(text)):
+        raise _Refused(f"\\u{ord(half[0]):04x} is half of a character", line, "write the character itself")
 
 
 def _integer(node: yaml.ScalarNode) -> int:
@@ -298,17 +314,37 @@ def _yaml_error(error: yaml.YAMLError, text: str, where: str) -> ConfigError:
     return ConfigError(f"not valid YAML: {problem}", where=place, hint=hint)
 
 
+HALF: Final = re.compile("[\ud800-\udfff]")
 JSON_SCALAR: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
 
 
 def _json_tree(text: str) -> Any:
     _check_json_bounds(text)
     try:
-        return json.loads(text, object_pairs_hook=_json_object, parse_constant=_json_constant, parse_float=_json_float)
+        tree = json.loads(text, object_pairs_hook=_json_object, parse_constant=_json_constant, parse_float=_json_float)
+        _check_texts(tree)
+        return tree
     except json.JSONDecodeError as error:
         raise _Refused(f"not valid JSON: {error.msg}", error.lineno, "check the commas, quotes and brackets there") from None
     except ValueError as error:
         raise _Refused(f"not usable as JSON: {str(error)[:80]}", None, "put very long numbers in quotes") from None
+
+
+def _check_texts(tree: Any) -> None:
+    """Every text, keys too; raises _Refused with the keys that lead to it."""
+    if isinstance(tree, str):
+        _check_whole(tree, None)
+    elif isinstance(tree, list | tuple):
+        for one in tree:
+            _check_texts(one)
+    elif isinstance(tree, dict):
+        for key, one in tree.items():
+            _check_whole(key, None)
+            try:
+                _check_texts(one)
+            except _Refused as error:
+                error.steps.append(key)
+                raise
 
 
 def _check_json_bounds(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from batchtrial.amounts import counted
 from batchtrial.phases.document import Block, Grid, Heading, Paragraph, Quote
 from batchtrial.phases.reasons import merged
 from batchtrial.records import AnswerState
@@ -53,13 +54,13 @@ def cautions(arms: Mapping[str, Mapping[str, Any]], strip_thinking: str | None) 
             if strip_thinking is None
             else "they are scored with what was thought, as answers.strip_thinking: off asks for"
         )
-        yield f"{sum(marked.values())} answers hold marks of thinking such as <think> ({_listed(marked)}): {how}"
+        yield f"{counted(sum(marked.values()), 'answer holds', 'answers hold')} marks of thinking such as <think> ({_listed(marked)}): {how}"
     words: dict[str, int] = {}
     for one in arms.values():
         for word, n in one["unknown_finish_reasons"].items():
             words[word] = words.get(word, 0) + n
     if words:
-        yield f"{sum(words.values())} answers ended for a reason that is not known here ({_listed(words)}): they were taken for whole answers"
+        yield f"{counted(sum(words.values()), 'answer')} ended for a reason that is not known here ({_listed(words)}): taken for whole answers"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,7 @@ from batchtrial.phases.document import Block, Grid, Heading, Paragraph, markdown
 from batchtrial.phases.figures import BANNERS, p_text, points, read_json, row_of, signed_score, title_of, verdict_of
 from batchtrial.phases.measures import LABELS
 from batchtrial.state.ledger import money
-from batchtrial.state.store import encode_json
+from batchtrial.state.store import decode_json, encode_json
 
 FORM: Final = 2
 
@@ -32,7 +31,7 @@ class Joint:
 
 def aggregate(view: View) -> str:
     """aggregate_report.md, from the trials' significance.json and aggregate.json. Raises FileNotFoundError when the latter is not there."""
-    record = json.loads(view.layout.aggregate_json.read_bytes())
+    record = decode_json(view.layout.aggregate_json.read_bytes())
     joint = {one["slug"]: Joint(**one) for one in record["joint"]}
     rows = []
     not_followed: dict[str, None] = {}
@@ -87,14 +86,14 @@ def aggregate_problem(view: View) -> str | None:
     """Why aggregate_report.md is not what the trials' results make it; None when it is. No trial's manifest speaks for it."""
     try:
         raw = view.layout.aggregate_json.read_bytes()
-        record = json.loads(raw)
+        record = decode_json(raw)
         if sealed({name: value for name, value in record.items() if name != "digest"}) != raw:
             return "is damaged"
         is_stale = record["inputs"] != inputs(view)
         is_other = view.layout.aggregate_report.read_bytes() != aggregate(view).encode()
     except FileNotFoundError:
         return "is gone"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "is damaged"
     return "is not what the trials' results make it" if is_stale or is_other else None
 

@@ -18,27 +18,22 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Floats, estimate_json, seed_of, test_json
+from batchtrial.phases.planned_power import POWER, TARGETS, n_trials_of, power_of_pairs
 from batchtrial.phases.tables import Cell, Table, load_tables
 from batchtrial.stats import (
     MixedLogit,
     VarianceShares,
     clustered_mean,
     dataset_effect,
-    discordant,
     fit_random_intercept,
-    mcnemar_items,
-    mcnemar_mde,
+    level_of_trial,
     meta_analysis,
-    normal_items,
     paired_t,
-    paired_t_mde,
     subgroup_table,
     threshold_sensitivity,
 )
 
 THRESHOLDS: Final = tuple(step / 20 for step in range(1, 21))  # at 0 nothing would be flagged
-TARGETS: Final = (0.01, 0.02, 0.03, 0.05, 0.1)
-POWER: Final = 0.8
 MOST_SUBGROUPS: Final = 40
 ONE_ARM: Final = "the run has one arm only: there is nothing to compare"
 NOT_A_DIFFERENCE: Final = "exploratory: a subgroup that is significant beside one that is not proves no difference between them"
@@ -163,6 +158,7 @@ def _linear(given: Material) -> dict[str, Any]:
 def power_analysis(given: Material) -> dict[str, Any]:
     """What this many items can see, and how many each target effect needs, from this run's own variance."""
     primary = given.config.stats.primary
+    alpha = level_of_trial(given.config.stats.alpha, n_trials_of(given.significance))
     results = {}
     for temp, table in given.tables.items():
         paired = table.pick(Cell(metric=primary.metric, kind=primary.kind, temp=temp))
@@ -171,66 +167,19 @@ def power_analysis(given: Material) -> dict[str, Any]:
             why = "fewer than two complete pairs" if both is None or both.treatment.size < 2 else f"{primary.metric} is no share, and the targets are"
             results[f"{temp:.1f}"] = {"status": "unavailable", "reason": why}
             continue
-        is_binary = both.is_share and table.samples == 1 and both.clusters is None
-        results[f"{temp:.1f}"] = (_binary_power if is_binary else _score_power)(both.treatment, both.control, both.clusters, given.config.stats.alpha)
+        results[f"{temp:.1f}"] = power_of_pairs(both, alpha, primary)
     return {
         "alpha": given.config.stats.alpha,
+        "alpha_of_trial": alpha,
         "power": POWER,
         "metric": primary.metric,
         "kind": primary.kind,
+        "goal": primary.goal,
+        "margin": primary.margin,
         "targets": list(TARGETS),
         "note": "for planning the next run; the power of this run at its own effect would say nothing that p does not",
         "results": results,
     }
-
-
-def _binary_power(treatment: Floats, control: Floats, _clusters: object, alpha: float) -> dict[str, Any]:
-    pairs = discordant(treatment, control)
-    share = (pairs.treatment_only + pairs.control_only) / pairs.n
-    detectable = mcnemar_mde(int(pairs.n), share, alpha=alpha, power=POWER)
-    needed = {
-        f"{target:.3f}": mcnemar_items((share + target) / 2, (share - target) / 2, alpha=alpha, power=POWER).n_items if target <= share else None
-        for target in TARGETS
-    }
-    mean = (pairs.treatment_only - pairs.control_only) / pairs.n
-    return {
-        "status": "ok",
-        "method": "mcnemar_midp",
-        "n_items": int(pairs.n),
-        "mean_delta": mean,
-        "sd_delta": float(np.sqrt(max(0.0, share - mean**2))),
-        "discordance": share,
-        "mde": detectable.effect,
-        "reason": detectable.reason,
-        "required_n_for_target": needed,
-    }
-
-
-def _score_power(treatment: Floats, control: Floats, clusters: Any, alpha: float) -> dict[str, Any]:
-    d = treatment - control
-    variance = float(d.var(ddof=1))
-    inflation = design_effect_of(d, clusters)
-    sd = float(np.sqrt(variance * inflation))
-    detectable = paired_t_mde(int(d.size), sd, alpha=alpha, power=POWER)
-    return {
-        "status": "ok",
-        "method": "paired_t",
-        "n_items": int(d.size),
-        "mean_delta": float(d.mean()),
-        "sd_delta": float(np.sqrt(variance)),
-        "design_effect": inflation,
-        "mde": detectable.effect,
-        "reason": detectable.reason,
-        "required_n_for_target": {f"{t:.3f}": normal_items(t, variance * inflation, alpha=alpha, power=POWER).n_items for t in TARGETS},
-    }
-
-
-def design_effect_of(differences: Floats, clusters: Any) -> float:
-    """How much wider clusters make the variance of the mean difference, at least 1; 1 without clusters. No NaN among the differences."""
-    if clusters is None or differences.size < 2:
-        return 1.0
-    variance, se = float(differences.var(ddof=1)), clustered_mean(differences, clusters).se_cr2
-    return 1.0 if se is None or variance == 0.0 else max(1.0, se**2 * differences.size / variance)
 
 
 def shares_of(table: Table, metric: str = "em") -> VarianceShares | None:

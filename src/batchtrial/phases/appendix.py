@@ -82,11 +82,26 @@ def _power(content: Mapping[str, Any]) -> list[Block]:
         needed = (one["required_n_for_target"][target] for target in targets)
         rows.append((temp, f"{one['n_items']:,}", points(one["mde"]), *("-" if n is None else f"{n:,}" for n in needed)))
     header = ("temperature", "pairs", "detectable (pp)", *(f"items for {100 * float(target):g} pp" for target in targets))
+    level = content.get("alpha_of_trial", content["alpha"])
+    shared = "" if level == content["alpha"] else f" (this trial's part of {content['alpha']:g})"
     text = (
         f"For {content['metric']} ({content['kind']}): the smallest true difference found with a chance of {100 * content['power']:g} % at "
-        f"alpha {content['alpha']:g}, and the items needed for others, by this run's own variance. For planning the next run."
+        f"alpha {level:.3g}{shared}, and the items needed for others, by this run's own variance. For planning the next run."
     )
-    return [Grid(header, tuple(rows)), Paragraph(text)]
+    return [Grid(header, tuple(rows)), Paragraph(text), *_margins(content)]
+
+
+def _margins(content: Mapping[str, Any]) -> list[Block]:
+    """What the declared margin asks for, when the goal has one."""
+    if content.get("margin") is None:
+        return []
+    scale = 100 * content["margin"]
+    rows = [
+        (temp, points(one.get("smallest_margin")), "-" if one.get("required_n_for_margin") is None else f"{one['required_n_for_margin']:,}")
+        for temp, one in content["results"].items()
+    ]
+    text = f"The goal has a margin of {scale:g} pp: the smallest one that could be claimed with that chance when nothing differs."
+    return [Paragraph(text), Grid(("temperature", "smallest margin (pp)", f"items for {scale:g} pp"), tuple(rows))]
 
 
 def _cost(content: Mapping[str, Any], titles: Mapping[str, str] = TITLES) -> list[Block]:

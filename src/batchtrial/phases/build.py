@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
@@ -149,7 +150,7 @@ def verdict(view: View) -> Verdict:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         return Verdict(status="stale", reason=f"{changed[0]}{more} of {len(view.build.shards)} parts gone or not as published")
     n = sum(shard.lines for shard in view.build.shards.values())
-    return Verdict(status="done", reason=f"{len(view.build.shards)} parts with {n} requests as published")
+    return Verdict(status="done", reason=f"{counted(len(view.build.shards), 'part')} with {counted(n, 'request')} as published")
 
 
 def _is_intact(view: View, want: Artifact) -> bool:
@@ -185,7 +186,7 @@ def run(work: Work) -> None:
         prompt_sets=tuple(sorted({trial.prompt_set for trial in work.view.trials})),
     )
     save(work.layout.build_manifest, manifest, hook=work.hook)
-    work.progress.note(f"built {sum(s.lines for s in shards.values())} requests in {len(shards)} parts")
+    work.progress.note(f"built {counted(sum(s.lines for s in shards.values()), 'request')} in {counted(len(shards), 'part')}")
 
 
 def _check_sent(work: Work, shard: Shard) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.errors import ConfigError, PhaseFailed, RunStateMissing
 from batchtrial.phases import answers
 from batchtrial.phases.base import Work
 from batchtrial.phases.controls import import_controls
+from batchtrial.phases.coverage import check_budget
 from batchtrial.phases.parts import Job
 from batchtrial.phases.queue import Queue
 from batchtrial.phases.refetch import fetch_again
@@ -42,12 +43,21 @@ class HandedOut:
 
 
 def hand_out(work: Work, target: Path) -> HandedOut:
-    """Write every row that is owed into `target`, a new or empty folder: a file for each part. Raises ConfigError, PhaseFailed."""
+    """Write every row that is owed into `target`, a new or empty folder: a file for each part.
+
+    Raises ConfigError before anything is handed out when the budget is below what was never sent, and PhaseFailed when it does not cover a row that
+    is owed again: what went out by then is written all the same, for the ledger waits for its answers.
+    """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError("the folder is not empty", where=f"--to {target}", hint="files of an earlier export may hold rows that are answered by now")
     import_controls(work)
     queue = Queue(work)
-    queue.hand_out()
+    check_budget(work, queue.purse, "raise --budget_usd, or export a run of fewer --limit_items")
+    failed: PhaseFailed | None = None
+    try:
+        queue.hand_out()
+    except PhaseFailed as error:
+        failed = error
     target.mkdir(parents=True, exist_ok=True)
     files, n_rows = [], 0
     for job in queue.jobs:
@@ -59,6 +69,8 @@ def hand_out(work: Work, target: Path) -> HandedOut:
             file.write((work.layout.root / current.payload).read_bytes())
         files.append(path)
         n_rows += current.n_requests
+    if failed is not None:
+        raise failed
     return HandedOut(files=tuple(files), n_rows=n_rows)
 
 

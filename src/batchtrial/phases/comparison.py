@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from batchtrial.amounts import counted
 from batchtrial.stats import (
     clustered_mean,
     discordant,
@@ -134,23 +135,27 @@ def seed_of(seed: int, name: str) -> int:
     return zlib.crc32(f"{seed}|{name}".encode())
 
 
-def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: Endpoint | None = None) -> Comparison:
-    """The comparison. endpoint: decides whether and in which direction a margin is tested."""
+def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: Endpoint | None = None, is_verdict_only: bool = False) -> Comparison:
+    """The comparison. endpoint: decides whether and in which direction a margin is tested.
+
+    is_verdict_only: without the exact p and the odds ratio, which stand beside the verdict and take longer than it.
+    """
     missing = missing_pairs(paired.treatment, paired.control)
     both = paired.kept()
     clustered = None if both.clusters is None else clustered_mean(both.treatment - both.control, both.clusters, level=level)
     warnings = [*missing.warnings]
     if 0 < both.treatment.size < FEW_ITEMS:
-        warnings.append(f"only {both.treatment.size} pairs")
+        warnings.append(f"only {counted(both.treatment.size, 'pair')}")
     changed = int(np.count_nonzero(both.treatment != both.control))
     if both.treatment.size >= FEW_ITEMS and changed < FEW_CHANGED:
-        warnings.append(f"only {changed} items changed")
+        warnings.append(f"only {counted(changed, 'item')} changed")
     if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
         warnings.append(f"only {clustered.n_clusters} clusters")
     if clustered is not None and clustered.n_clusters == 1:
         return _one_cluster(both, clustered, missing, level=level, warnings=tuple(warnings))
     if both.is_share:
-        return _shares(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+        found = _shares(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+        return found if is_verdict_only or clustered is not None else _with_exact_and_odds(found, level)
     return _scores(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
 
 
@@ -224,14 +229,22 @@ def _shares(
         missing=missing,
         arms={"control": _arm(c, both.clusters, level), "treatment": _arm(t, both.clusters, level)},
         counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
-        exact=None if counts is None or not counts.n or clustered is not None else mcnemar_exact(counts.treatment_only, counts.control_only),
-        odds=None if counts is None or clustered is not None else odds_ratio(counts.treatment_only, counts.control_only, level),
+        exact=None,
+        odds=None,
         margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint, (1 - level) / 2),
         n_clusters=None if clustered is None else clustered.n_clusters,
         design_effect=None if deff == 1.0 else deff,
         warnings=warnings,
         not_decidable=_too_few(clustered, level),
     )
+
+
+def _with_exact_and_odds(found: Comparison, level: float) -> Comparison:
+    """With exact McNemar and the odds ratio, where there are counts of single answers."""
+    if found.counts is None:
+        return found
+    _, b, c, _ = found.counts
+    return replace(found, exact=mcnemar_exact(b, c) if sum(found.counts) else None, odds=odds_ratio(b, c, level))
 
 
 def _scores(

@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from batchtrial.amounts import counted
 from batchtrial.errors import ProviderError
 from batchtrial.keys import token
 from batchtrial.phases.account import patiently
 from batchtrial.phases.base import Work
 from batchtrial.phases.parts import Job, Parts
 from batchtrial.providers.base import OUT, Provider, Sightings
-from batchtrial.state.ledger import DUPLICATE, Attempt
+from batchtrial.state.duplicates import DUPLICATE
+from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import Event, PartState
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,9 @@ class Copies:
         standing.surveyed |= {(job.shard.part, self._parts.record(job).next_attempt) for job in fresh}
         n = len(standing.sighted & wanted.keys())
         if n:
-            self._work.progress.note(f"{n} parts that wait here were sent from elsewhere; their batches are taken over")
+            self._work.progress.note(
+                f"{counted(n, 'part that waits', 'parts that wait')} here had been sent from elsewhere; the batches are taken over"
+            )
 
     def _unexplained(self, seen: Sightings) -> Mapping[int, frozenset[str]]:
         """Batches that may be a copy's: as many as our own calls in doubt are ours, unless somebody is known to have worked elsewhere."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from batchtrial.config.expand import arms_of
 from batchtrial.errors import ConfigError
@@ -88,7 +89,10 @@ def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
     )
 
 
-def check_budget(work: Work, purse: Purse) -> None:
+LESS: Final = "raise --budget_usd, ask fewer --limit_items, or add --partial to buy what it covers"
+
+
+def check_budget(work: Work, purse: Purse, hint: str = LESS) -> None:
     """Before anything is sent: a budget below the whole plan is said, and refused unless a part of it was asked for. Raises ConfigError."""
     budget = work.config.submission.budget_usd
     waiting: Sequence[ToBuy] = parts_to_buy(work.view, purse)
@@ -99,9 +103,5 @@ def check_budget(work: Work, purse: Purse) -> None:
     if not found.is_short:
         return
     if not work.is_partial:
-        raise ConfigError(
-            found.sentence,
-            where="submission.budget_usd",
-            hint="raise --budget_usd, ask fewer --limit_items, or add --partial to buy what it covers",
-        )
+        raise ConfigError(found.sentence, where="submission.budget_usd", hint=hint)
     work.progress.note(f"a part of the plan: {found.sentence}")

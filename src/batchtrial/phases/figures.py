@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from batchtrial.state.store import decode_json
 from batchtrial.stats import rounding
 from batchtrial.stats.rounding import sided
 
@@ -24,7 +24,7 @@ HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "inter
 
 def read_json(path: Path) -> dict[str, Any]:
     """One of the trial's own artifacts."""
-    return dict(json.loads(path.read_bytes()))
+    return dict(decode_json(path.read_bytes()))
 
 
 def points(value: float | None, *lines: float) -> str:

@@ -35,7 +35,7 @@ def lost_answers(
         return LostAnswers(low=None, high=None, difference_p=None, margin_p=None, n_lost=n_lost, share=share)
     known = replace(paired, lost_treatment=lost_treatment, lost_control=lost_control, known_share=paired.is_share)
     low, high = (
-        compare(filled(known, share, *extremes), level=level, seed=seed, flips=flips, endpoint=endpoint)
+        compare(filled(known, share, *extremes), level=level, seed=seed, flips=flips, endpoint=endpoint, is_verdict_only=True)
         for extremes in ((LOWEST, HIGHEST), (HIGHEST, LOWEST))
     )
     return LostAnswers(

@@ -14,7 +14,7 @@ from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
-FORM: Final = 2
+FORM: Final = 3
 STAGE: Final = "optional"
 OFF: Final = Verdict(status="off", reason="no analysis is switched on under `optional` in the config")
 

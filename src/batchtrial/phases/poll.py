@@ -5,6 +5,7 @@ Leaves, per part, the lines as received in results.jsonl (results_a2.jsonl for a
 
 from __future__ import annotations
 
+from batchtrial.amounts import counted
 from batchtrial.config.expand import arms_of
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.queue import Queue
@@ -26,14 +27,14 @@ def verdict(view: View) -> Verdict:
         return Verdict(status="blocked", reason="waits for submit", needs="submit")
     unsettled = [part for part in parts if part not in view.parts or view.parts[part].state is not PartState.SETTLED]
     if unsettled:
-        return Verdict(status="missing", reason=f"{len(parts) - len(unsettled)} of {len(parts)} parts settled")
+        return Verdict(status="missing", reason=f"{len(parts) - len(unsettled)} of {counted(len(parts), 'part')} settled")
     damaged = damaged_files(view)
     if damaged:
         return Verdict(status="stale", reason=f"{len(damaged)} result files gone or not as fetched ({damaged[0]})")
     counts = [record.counts for part in parts if (record := view.parts[part]) and record.counts]
     lost = sum(c.total - c.succeeded for c in counts)
-    note = f", {lost} requests never succeeded" if lost else ""
-    return Verdict(status="done", reason=f"all {len(parts)} parts settled{note}")
+    note = f", {counted(lost, 'request')} never succeeded" if lost else ""
+    return Verdict(status="done", reason=f"all {counted(len(parts), 'part')} settled{note}")
 
 
 def damaged_files(view: View) -> list[str]:

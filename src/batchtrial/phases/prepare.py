@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from batchtrial.amounts import counted
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, DataError, StateError
@@ -148,11 +149,13 @@ def verdict(view: View) -> Verdict:
     now = inputs(view.config, view.stamps)
     n = sum(file.items for file in view.prepared.datasets.values())
     if now is None:
-        return Verdict(status="done", reason=f"{n} items as published; a source file is no longer there, and not needed")
+        return Verdict(status="done", reason=f"{counted(n, 'item')} as published; a source file is no longer there, and not needed")
     if now == view.prepared.inputs:
-        return Verdict(status="done", reason=f"{n} items as published")
+        return Verdict(status="done", reason=f"{counted(n, 'item')} as published")
     if was_sent(view):
-        return Verdict(status="done", reason=f"{n} items as published and asked about; the question sets or their settings have changed since")
+        return Verdict(
+            status="done", reason=f"{counted(n, 'item')} as published and asked about; the question sets or their settings have changed since"
+        )
     return Verdict(status="stale", reason="the question sets or their settings have changed since")
 
 
@@ -199,7 +202,9 @@ def run(work: Work) -> None:
     bad = sum(int(record["bad_rows"]) for record in chosen.sources.values())
     for note in notes(chosen.sources):
         work.progress.note(f"note: {note}")
-    work.progress.note(f"prepared {len(chosen.items)} items" + (f", skipped {bad} bad rows (see prepared_manifest.json)" if bad else ""))
+    work.progress.note(
+        f"prepared {counted(len(chosen.items), 'item')}" + (f", skipped {counted(bad, 'bad row')} (see prepared_manifest.json)" if bad else "")
+    )
 
 
 def _check_same(view: View, chosen: Prepared) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from batchtrial.amounts import counted
 from batchtrial.errors import ConfigError, ProviderError
 from batchtrial.phases.base import Work
 from batchtrial.providers.base import OUT
@@ -47,5 +48,7 @@ def reopen(work: Work) -> int:
         log.info("cannot ask for what was declared gone: %s", error.what)
     if n:
         work.ledger.sync()
-        work.progress.note(f"{n} parts whose batches were declared gone are there after all; their results are fetched")
+        work.progress.note(
+            f"{counted(n, 'part')} whose batches were declared gone {'is' if n == 1 else 'are'} there after all; their results are fetched"
+        )
     return n

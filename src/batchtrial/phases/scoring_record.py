@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from batchtrial.amounts import counted
 from batchtrial.config.model import Config
 from batchtrial.phases.figures import read_json
 from batchtrial.phases.own_metrics import own_paths, sources_of
@@ -99,7 +100,7 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
     """What a reader of the scores must know, in words."""
     for path, one in record.get("metrics", {}).items():
         if one["n_failed"]:
-            yield f"the metric {path} failed on {one['n_failed']} answers, which are lost to it; first: {one['failures'][0]}"
+            yield f"the metric {path} failed on {counted(one['n_failed'], 'answer')}, lost to it; first: {one['failures'][0]}"
         if one["changed_from"]:
             yield f"the metric {path} was changed after it had scored: sha256 {_arrow([*one['changed_from'], one['sha256']])}"
     languages = record.get("languages", {})
@@ -108,7 +109,8 @@ def remarks(record: Mapping[str, Any]) -> Iterator[str]:
         by_arm = ", ".join(f"{stem} {one['not_english']}" for stem, one in languages.items())
         known = record.get("abstention_phrases")
         beside = f", beside {len(known)} phrases of the config" if known else ""
-        yield f"{foreign} of {n} answers are not mainly English ({by_arm}); abstentions are recognised in English only{beside}"
+        is_are = "is" if foreign == 1 else "are"
+        yield f"{foreign} of {n} answers {is_are} not mainly English ({by_arm}); abstentions are recognised in English only{beside}"
 
 
 def _arrow(hashes: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ When more parts wait than batches may be in flight, places are made by watching 
 
 from __future__ import annotations
 
+from batchtrial.amounts import counted
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.controls import import_controls
 from batchtrial.phases.coverage import check_budget
@@ -30,7 +31,7 @@ def verdict(view: View) -> Verdict:
         return Verdict(status="done", reason=f"all {len(shards)} parts have been sent")
     doubts = f", {len(in_doubt)} in doubt ({in_doubt[0]})" if in_doubt else ""
     sent = len(shards) - len(in_doubt) - len(unsent)
-    return Verdict(status="missing", reason=f"{sent} of {len(shards)} parts sent{doubts}")
+    return Verdict(status="missing", reason=f"{sent} of {counted(len(shards), 'part')} sent{doubts}")
 
 
 def _was_sent(view: View, part: str) -> bool:

@@ -33,5 +33,5 @@ def _by_copies(records: Iterable[PartRecord]) -> str | None:
     return (
         f"Sent twice, by two copies of this run: {rows:,} requests in {n} batch{'es' * (n != 1)}. "
         f"{cancelled} of them {'were' if cancelled != 1 else 'was'} cancelled while running, {n - cancelled} had ended. "
-        f"What the provider bills for them, {most}, is not in the cost above."
+        f"What the provider bills for them, {most}, stands in the cost above as unknown."
     )

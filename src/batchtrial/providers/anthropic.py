@@ -28,6 +28,7 @@ from batchtrial.providers.rows import one, plain_lines
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
+ROOT = "does provider.base_url lead to the API? Anthropic's client adds /v1 itself, so that the address ends before it"
 SDK = Sdk(module="anthropic", extra="anthropic", title="Anthropic", key_variable="ANTHROPIC_API_KEY")
 PATH = "/v1/messages/batches"
 
@@ -138,7 +139,7 @@ class AnthropicProvider:
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Send every line of the payload inside the one create call; `uploaded` is not called, for there is no file."""
         size = wire_size(payload)
-        with self._to.edge.calling("create batch", creating=True):
+        with self._to.edge.calling("create batch", creating=True, root=ROOT):
             batch = self._to.client.post(
                 PATH,
                 cast_to=self._to.sdk.types.messages.MessageBatch,
@@ -202,7 +203,7 @@ class AnthropicProvider:
 
     def account(self, salt: str) -> Mapping[str, str]:
         """The organisation, by its header. Which workspace of it, the wire does not tell."""
-        with self._to.edge.calling("list batches"):
+        with self._to.edge.calling("list batches", root=ROOT):
             answer = self._to.client.messages.batches.with_raw_response.list(limit=1)
         return {KEY_CHECK: key_check(self._to.key, salt)} | account_headers(answer.headers, {"organization": "anthropic-organization-id"})
 
@@ -264,7 +265,7 @@ class AnthropicProvider:
         after: str | None = None
         while True:
             asked: dict[str, Any] = {"limit": self.settings.page_size} | ({"after_id": after} if after is not None else {})
-            with self._to.edge.calling("list batches"):
+            with self._to.edge.calling("list batches", root=ROOT):
                 answer = self._to.client.messages.batches.with_raw_response.list(**asked)
                 listed(answer, f"{SDK.title}: list batches")
                 page = answer.parse()

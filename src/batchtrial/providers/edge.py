@@ -97,13 +97,19 @@ class Edge:
         self._retry_after_cap = retry_after_cap
 
     @contextmanager
-    def calling(self, doing: str, *, creating: bool = False) -> Iterator[None]:
-        """The body is one call, named `doing`. creating: the call spends money, so what cannot be known becomes Ambiguous."""
+    def calling(self, doing: str, *, creating: bool = False, root: str = "") -> Iterator[None]:
+        """The body is one call, named `doing`. creating: the call spends money, so what cannot be known becomes Ambiguous.
+
+        root: what to look at when the call names no object and is answered "not found" all the same.
+        """
         where = f"{self.title}: {doing}"
         try:
             yield
         except self._sdk.APIStatusError as error:
-            raise self._from_status(error, where, creating) from None
+            told = self._from_status(error, where, creating)
+            if root and isinstance(told, NotFound):
+                told.hint = root
+            raise told from None
         except self._sdk.APIConnectionError as error:
             raise self._from_connection(error.__cause__ or error, where, creating) from None
         except (self._sdk.APIError, self._base_error, JSONDecodeError, UnicodeDecodeError) as error:

@@ -27,6 +27,7 @@ from batchtrial.providers.rows import Pick, one, pick_chat, pick_flat, pick_resp
 from batchtrial.providers.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
+ROOT = "does provider.base_url lead to the API? OpenAI's lies under /v1, as in HOST/v1"
 SDK = Sdk(module="openai", extra="openai", title="OpenAI", key_variable="OPENAI_API_KEY")
 
 Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
@@ -157,7 +158,7 @@ class OpenAIProvider:
             "bt_run": intent.label[:METADATA_CHARS],
         }
         quirks = self.settings.quirks
-        with self._to.edge.calling("create batch", creating=True):
+        with self._to.edge.calling("create batch", creating=True, root=ROOT):
             batch = self._to.client.batches.create(
                 input_file_id=file_id,
                 endpoint=self.settings.endpoint,
@@ -204,7 +205,7 @@ class OpenAIProvider:
         """Organisation and project, where the answers' headers name them."""
         told = {KEY_CHECK: key_check(self._to.key, salt)}
         try:
-            with self._to.edge.calling("list batches"):
+            with self._to.edge.calling("list batches", root=ROOT):
                 answer = self._to.client.batches.with_raw_response.list(limit=1)
         except NotFound:
             return told  # a host without a list
@@ -242,7 +243,7 @@ class OpenAIProvider:
 
     def _upload(self, intent: Intent, payload: Path) -> str:
         name = f"bt-{intent.token}.jsonl"
-        with payload.open("rb") as file, self._to.edge.calling(f"upload {name}"):
+        with payload.open("rb") as file, self._to.edge.calling(f"upload {name}", root=ROOT):
             made = self._to.client.files.create(
                 file=(name, file, "application/octet-stream"),
                 purpose=self.settings.quirks.upload_purpose,
@@ -281,7 +282,7 @@ class OpenAIProvider:
         after: str | None = None
         while True:
             asked = {"limit": quirks.page_size} | ({"after": after} if after is not None else {})
-            with self._to.edge.calling("list batches"):
+            with self._to.edge.calling("list batches", root=ROOT):
                 answer = self._to.client.batches.with_raw_response.list(**asked)
                 page, has_more = listed(answer, f"{SDK.title}: list batches", is_bare=quirks.paging == "none")
             if since is None:

@@ -24,7 +24,7 @@ from batchtrial.run.saved import recorded_config, saved_config
 from batchtrial.run.snapshots import load_or_none
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, refuse_damaged
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import Stamps
+from batchtrial.state.store import Stamps, decode_json
 from batchtrial.state.upgrade import refuse_earlier
 
 Standing = Literal["same", "differs", "forbids"]
@@ -151,7 +151,7 @@ def _missing(path: Path) -> RunStateMissing:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_bytes()))
+        return dict(decode_json(path.read_bytes()))
     except FileNotFoundError:
         raise _missing(path) from None
     except (ValueError, TypeError) as error:

@@ -6,7 +6,6 @@ coalesced: a snapshot follows when enough parts have changed, so that bytes writ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +36,7 @@ from batchtrial.state.files import (
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Counts, Hook, Ledger, no_hook
 from batchtrial.state.machine import PartState
+from batchtrial.state.store import decode_json
 
 F = TypeVar("F", bound=File)
 
@@ -229,7 +229,7 @@ def _prompt(arm: Arm) -> PromptRecord:
 
 def _server(path: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads(path.read_bytes()))
+        return dict(decode_json(path.read_bytes()))
     except (OSError, ValueError):
         return None
 

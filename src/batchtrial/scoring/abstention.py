@@ -21,6 +21,7 @@ from batchtrial.scoring import phrases
 # Characters in which an abstention shows itself: the first sentence, unless it is short or talks about the passage.
 _SHORT_HEAD, _HEAD = 40, 240
 _HEAD_OF_A_FACT = 160  # characters within which a sentence about some fact names the passage, the answer or knowing
+_HEAD_OF_A_SAYING = 64
 _LONG = 500  # characters; a longer text that abstains opens in one of the usual ways
 
 # Each abstaining clause has one of these in it, before apostrophes are dropped.
@@ -30,6 +31,13 @@ _CUES = (
     "beyond", "outside", "hard to", "difficult", "indeterm", "beats me", "who knows", "who can", "search me", "guess", "inadequate", "too ",
     "vague", "declin", "abstain", "i pass", "need", "requir", "irrelevant", "unrelated", "little", "unavail", "isn", "wasn",
 )  # fmt: skip
+# Words of sayings, of which there are many; at the beginning of a word, so that one search finds any.
+_SAYING = re.compile(
+    r"\b(?:god|heaven|lord|goodness|history|record|source|historian|chronicle|archive|document|scholar|expert|evidence|literature|guess|lost|got me"
+    r"|omitt|narrator|tell us|find anything|slightest|myster|puzzle|escape|elude|slip|ring a|above my|specul|conject|left|knows|blank|stump|baffl"
+    r"|clue|idea|at a loss|wish|to know|wiser|in the dark|my depth"
+    r"|bell|withh|skip|ignore|skirt|glosse|passe|keeps|kept|remains|stays|hides|wonder|imagin|telling|un(?:n|m|d|id|re|ex|told|an|ad))"
+)
 # First words of an abstention, before apostrophes are dropped. "The" and the connecting words are the commonest first words of answers, so
 # that they say nothing alone: such a sentence has to speak of the passage, of the answer or of knowing.
 _OPENING = re.compile(
@@ -46,7 +54,8 @@ _SUBJECTS = (
     "question", "mention", "stated", "specif", "indicat", "detail", "know", "determin", "sure", "i can", "i do", "i'm", "i am", "named",
     "given", "provided", "recorded", "identif", "listed", "disclosed", "told", "infer", "establish", "there", "available", "author", "writer",
     "pinpoint", "confirmed", "verified", "included", "covered", "my ", "clear", "material", "sentence",
-    "unsa", "unst", "unsp", "unkn", "explained", "something", "needed", "required",
+    "unsa", "unst", "unsp", "unkn", "explained", "something", "needed", "required", "name", "date", "year", "number", "reason", "figure", "place",
+    "reveal", "reported", "documented", "unan", "undef", "unad", "spelled", "writer", "title", "cause", "amount", "price", "age",
 )  # fmt: skip
 _NEGATIONS = (
     "not", "n't", "no ", "never", "unclear", "unknown", "unanswer", "imposs", "cant", "fail", "neither", "none", "nowhere", "lack", "absent",
@@ -55,6 +64,15 @@ _NEGATIONS = (
 )  # fmt: skip
 _APOSTROPHES = ("'", "’", "‘", "ʼ", "`", "´")
 _CUES_BEYOND_ASCII = _CUES + tuple(f"n{sign}t" for sign in _APOSTROPHES)
+
+# A title that reads like an abstention: "I Don't Know How She Does It", "Nobody Knows".
+_TITLED = re.compile(
+    r"(?:i |you |we |they )?(?:don.?t|do not|never) (?:want to |really )?know (?:how|why|what|who|where|when|if|that|about|anything|much|you|me)\b.*"
+    r"|(?:nobody|no one|god|heaven|who|lord|goodness) (?:only |really |ever )?knows?\b.*|i wish i knew\b.*|you.{0,4} got me.*",
+    re.DOTALL,
+)
+_SMALL_WORDS = frozenset(("a", "an", "the", "of", "in", "on", "to", "for", "and", "but", "or", "at", "by", "from", "with", "as"))
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
 
 # A full stop after an initial or a title ends no sentence. The stop comes first in the pattern: the search can jump to it.
 _ABBREVIATION = re.compile(r"\.(?:(?<=\b[a-z]\.)|(?<=\b(?:dr|mr|ms|st|jr|sr|vs|no)\.)|(?<=\bmrs\.)|(?<=\bprof\.))(?=\w|\s+\w)")
@@ -77,7 +95,10 @@ def _is_abstention(text: str) -> bool:
         if "passage" in head or "text" in head:
             head = text[:_HEAD].lower()
         is_usual = opening is not None and opening["open"] is not None
-        if (_has_a_cue(head) if is_usual else _has_a_negated_subject(head[:_HEAD_OF_A_FACT])) and _abstains(text):
+        is_likely = _SAYING.search(head[:_HEAD_OF_A_SAYING]) is not None or (
+            _has_a_cue(head) if is_usual else _has_a_negated_subject(head[:_HEAD_OF_A_FACT])
+        )
+        if is_likely and _abstains(text) and not _is_title(text):
             return True
     # A letter or digit says something, and settles nearly all texts; so do symbols ("+", "🐸"), punctuation does not.
     return not text[:1].isalnum() and all(unicodedata.category(sign)[0] in "PZC" for sign in text)
@@ -98,6 +119,14 @@ def _has_a_negated_subject(head: str) -> bool:
         if cue in head:
             return any(subject in head for subject in _SUBJECTS)
     return False
+
+
+def _is_title(text: str) -> bool:
+    """Whether every word that counts begins with a capital letter, as nobody writes a sentence."""
+    if _TITLED.fullmatch(text.strip().lower()) is None or text.rstrip()[-1] in ".!?…" or text.isupper():
+        return False
+    words = _WORD.findall(text)
+    return all(word[0].isupper() for word in words if word.lower() not in _SMALL_WORDS)
 
 
 def _abstains(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_NAMES: Final = "think|thinking|thought|thoughts|reasoning|seed:think"
+_NAMES: Final = "think|thinking|thought|thoughts|reasoning|reflection|reflect|scratchpad|antthinking|inner_monologue|seed:think"
 _MARK: Final = re.compile(
     rf"<(?P<close>/)?(?P<tag>{_NAMES})>"
     r"|\[(?P<close2>/)?(?P<tag2>THINK)\]"

@@ -10,6 +10,9 @@ import msgspec
 
 from batchtrial.state.entries import Entry
 
+DUPLICATE = "duplicate"
+"""A second batch for one attempt; no step in the part's life, but it may have cost something."""
+
 
 class Bought(Protocol):
     """What an attempt says of itself."""

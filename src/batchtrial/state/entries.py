@@ -211,7 +211,7 @@ def encode(entry: Entry) -> bytes:
     """The entry's line, sealed with its checksum."""
     fields = msgspec.to_builtins(entry, enc_hook=BaseModel.model_dump)
     fields.pop("check", None)
-    line = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    line = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")  # as `store.encode_json`
     return line[:-1] + _HEAD + b"%08x" % zlib.crc32(line) + _TAIL + b"\n"
 
 

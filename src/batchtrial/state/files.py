@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.state.ledger import Counts, Hook, no_hook
-from batchtrial.state.store import Fingerprint, Stamps, encode_json, write_bytes
+from batchtrial.state.store import Fingerprint, Stamps, decode_json, encode_json, write_bytes
 
 Status = Literal["not_started", "in_progress", "completed", "failed"]
 Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay", "simulated_host"]
@@ -247,10 +247,11 @@ def load(model: type[F], path: Path) -> F | None:
     except FileNotFoundError:
         return None
     try:
-        tree = json.loads(data)
-    except ValueError as error:
+        tree = decode_json(data)
+        is_sealed = not isinstance(tree, dict) or "check" not in tree or tree.pop("check") == seal(tree)
+    except (ValueError, RecursionError) as error:
         raise _corrupt(path, f"not JSON: {error}") from None
-    if isinstance(tree, dict) and "check" in tree and tree.pop("check") != seal(tree):
+    if not is_sealed:
         raise _corrupt(path, "its checksum does not fit what it says")
     try:
         return model.model_validate(tree)

@@ -22,10 +22,10 @@ import msgspec
 from msgspec.structs import replace
 
 from batchtrial.errors import IllegalTransition, StateError
-from batchtrial.state.duplicates import Duplicate, duplicate_of
+from batchtrial.state.duplicates import DUPLICATE, Duplicate, duplicate_of
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
-from batchtrial.state.money import Money, of_attempt, together
+from batchtrial.state.money import Money, of_attempt, of_second_batch, together
 
 __all__ = ["Counts", "Entry", "LedgerRead", "Money", "read"]
 
@@ -195,8 +195,15 @@ _NEWS: Mapping[Event, Callable[[Entry], dict[str, Any]]] = {
 
 
 def money(parts: Iterable[PartRecord]) -> Money:
-    """What the attempts at these parts have cost, and what may still come."""
-    return together(_money_of(attempt, part) for part in parts for attempt in part.attempts)
+    """What the attempts at these parts have cost, with second batches for them, and what may still come."""
+    return together(sum_ for part in parts for sum_ in _moneys(part))
+
+
+def _moneys(part: PartRecord) -> Iterator[Money]:
+    for attempt in part.attempts:
+        yield _money_of(attempt, part)
+    for one in part.duplicates:
+        yield of_second_batch(n_requests=one.n_requests, reserved_usd=one.reserved_usd)
 
 
 def _money_of(attempt: Attempt, part: PartRecord) -> Money:
@@ -221,8 +228,6 @@ TORN = "torn"
 """A note: the last line was torn after it had been on the disk, so it may have been the intent of a part that seems to wait."""
 REFETCHED = "refetched"
 """A result file was lost here and fetched again with other bytes; no step in the part's life, only a new fingerprint."""
-DUPLICATE = "duplicate"
-"""A second batch for one attempt; no step in the part's life, but it may have cost something."""
 OPENED = "opened"
 SESSION = "session"
 """A note: a process began to ask the provider; where it ran, and what the wire told of the account."""

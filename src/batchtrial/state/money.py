@@ -1,15 +1,18 @@
 """What a run has cost, as one figure in one wording: terminal, status, plan, report, costs.json, comparison and archive all take it from here.
 
-Unknown is unknown: an answer without usage, a request whose line never came and a batch whose results are gone may each have been billed. Their
-reserve stands beside what is known and counts against the budget; it is never shown as spent, and never as nothing.
+Unknown is unknown: an answer without usage, a request whose line never came, a batch whose results are gone, and one that a copy of the run sent
+as well may each have been billed. Their reserve stands beside what is known and counts against the budget; it is never shown as spent, and never as
+nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Final
+
+from batchtrial.amounts import counted
 
 ZERO: Final = Decimal(0)
 
@@ -20,7 +23,8 @@ class Money:
 
     spent_usd: bills that are known, so the least that it cost when `is_exact` does not hold. in_flight_usd: reserves of what is, or may be, sent.
     unknown_usd: the most that may have been billed besides, by reserves: answers_without_usage of answers, requests_without_line of requests that a
-    batch passed over in silence, requests_gone of batches whose results are gone. unpriced: attempts whose model has no known price.
+    batch passed over in silence, requests_gone of batches whose results are gone, requests_sent_twice of second batches for one attempt.
+    unpriced: batches whose model has no known price.
     """
 
     spent_usd: Decimal = ZERO
@@ -30,6 +34,7 @@ class Money:
     answers_without_usage: int = 0
     requests_without_line: int = 0
     requests_gone: int = 0
+    requests_sent_twice: int = field(default=0, repr=False)  # digests of earlier versions are made of the rest, and it never changes alone
 
     @property
     def committed_usd(self) -> Decimal:
@@ -39,7 +44,7 @@ class Money:
     @property
     def is_exact(self) -> bool:
         """All that was billed so far is known."""
-        return not (self.unpriced or self.answers_without_usage or self.requests_without_line or self.requests_gone)
+        return not (self.unpriced or self.answers_without_usage or self.requests_without_line or self.requests_gone or self.requests_sent_twice)
 
     @property
     def is_blank(self) -> bool:
@@ -56,15 +61,17 @@ class Money:
         """Why the sum is not exact, one reason each; () when it is."""
         found = []
         if self.answers_without_usage:
-            found.append(f"{_counted(self.answers_without_usage, 'answer')} came without usage")
+            found.append(f"{counted(self.answers_without_usage, 'answer')} came without usage")
         if self.requests_without_line:
-            found.append(f"{_counted(self.requests_without_line, 'request')} came back without a line")
+            found.append(f"{counted(self.requests_without_line, 'request')} came back without a line")
         if self.requests_gone:
-            found.append(f"the results of {_counted(self.requests_gone, 'request')} are gone")
+            found.append(f"the results of {counted(self.requests_gone, 'request')} are gone")
+        if self.requests_sent_twice:
+            found.append(f"{counted(self.requests_sent_twice, 'request')} {'was' if self.requests_sent_twice == 1 else 'were'} sent twice")
         if self.unknown_usd:
             found.append(f"up to {dollars(self.unknown_usd)} more is unknown")
         if self.unpriced:
-            found.append(f"{_counted(self.unpriced, 'attempt')} without a known price")
+            found.append(f"{counted(self.unpriced, 'attempt')} without a known price")
         return tuple(found)
 
     def sentence(self, verb: str = "") -> str:
@@ -78,7 +85,8 @@ class Money:
         return dollars(self.spent_usd) if self.is_exact else f"at least {dollars(self.spent_usd)}"
 
     def as_json(self) -> dict[str, float | int | str | bool | None]:
-        """For programs: usd is null when the sum is not exact, usd_at_least null when nothing has a price."""
+        """For programs. usd: null when it is not exact. usd_at_least: null when nothing has a price. requests_sent_twice: only where some were."""
+        twice = {"requests_sent_twice": self.requests_sent_twice} if self.requests_sent_twice else {}
         return {
             "usd": rounded(self.spent_usd) if self.is_exact else None,
             "usd_at_least": None if self.is_blank else rounded(self.spent_usd),
@@ -87,6 +95,7 @@ class Money:
             "requests_without_line": self.requests_without_line,
             "requests_gone": self.requests_gone,
             "unpriced_attempts": self.unpriced,
+            **twice,
         }
 
 
@@ -119,10 +128,15 @@ def of_attempt(
     return Money(in_flight_usd=reserved_usd or ZERO) if is_in_flight else Money()
 
 
+def of_second_batch(*, n_requests: int, reserved_usd: Decimal) -> Money:
+    """What a second batch for one attempt may have cost. reserved_usd: the most; 0 without a known price."""
+    return Money(unknown_usd=reserved_usd, unpriced=int(not reserved_usd), requests_sent_twice=n_requests)
+
+
 def together(sums: Iterable[Money]) -> Money:
     """All of them added up; a ledger has thousands, and most of them are exact."""
     spent = in_flight = unknown = ZERO
-    unpriced = without_usage = without_line = gone = 0
+    unpriced = without_usage = without_line = gone = twice = 0
     for one in sums:
         spent += one.spent_usd
         in_flight += one.in_flight_usd
@@ -132,6 +146,7 @@ def together(sums: Iterable[Money]) -> Money:
             without_usage += one.answers_without_usage
             without_line += one.requests_without_line
             gone += one.requests_gone
+            twice += one.requests_sent_twice
     return Money(
         spent_usd=spent,
         in_flight_usd=in_flight,
@@ -140,6 +155,7 @@ def together(sums: Iterable[Money]) -> Money:
         answers_without_usage=without_usage,
         requests_without_line=without_line,
         requests_gone=gone,
+        requests_sent_twice=twice,
     )
 
 
@@ -158,7 +174,3 @@ def dollars(value: Decimal | float) -> str:
     digits = next((n for n in range(4, 13) if size >= 10.0 ** (1 - n)), 12)
     whole, _, behind = f"{float(value):.{digits}f}".partition(".")
     return f"${whole}.{behind[:4]}{behind[4:].rstrip('0')}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' * (n != 1)}"

@@ -26,7 +26,7 @@ from batchtrial.state.archive import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEA
 from batchtrial.state.files import seal
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fsync_folder
-from batchtrial.state.store import BLOCK, TEMP_SUFFIX, Fingerprint, fingerprint
+from batchtrial.state.store import BLOCK, TEMP_SUFFIX, Fingerprint, decode_json, fingerprint
 
 MANIFEST_BYTES = 512 * 2**20
 MOST_RATIO = 300
@@ -271,7 +271,7 @@ def _content_faults(archive: zipfile.ZipFile, name: str, want: Fingerprint, into
 def _raw_faults(path: Path, archive: zipfile.ZipFile) -> Iterator[Fault]:
     """Members whose stretch of the file is not as it was written, whether or not that changes what they hold."""
     try:
-        want = json.loads(archive.read(SEAL)) if archive.getinfo(SEAL).file_size <= MANIFEST_BYTES else None
+        want = decode_json(archive.read(SEAL)) if archive.getinfo(SEAL).file_size <= MANIFEST_BYTES else None
     except (KeyError, ValueError, *UNREADABLE):
         want = None
     if not isinstance(want, dict):

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -67,9 +67,20 @@ def write_bytes(path: Path, data: bytes, *, hook: Hook = no_hook) -> None:
         file.write(data)
 
 
+def decode_json(data: bytes) -> Any:
+    """What JSON says. Raises ValueError for anything else, and for more brackets inside each other than the decoder can follow."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def encode_json(value: object) -> bytes:
-    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError. Indenting apart takes half the time."""
-    return msgspec.json.format(json.dumps(value, ensure_ascii=False, allow_nan=False).encode(), indent=2) + b"\n"
+    """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError. Indenting apart takes half the time.
+
+    Half of a surrogate pair, which the message of an error may quote from somebody's file, becomes a question mark: no reader takes it otherwise.
+    """
+    return msgspec.json.format(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"), indent=2) + b"\n"
 
 
 def is_unchanged(path: Path | str, want: Fingerprint) -> bool:

@@ -6,6 +6,7 @@ A `LedgerTail` reads only what was appended since it last looked, takes no lock,
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from batchtrial.errors import IllegalTransition
+from batchtrial.state.duplicates import DUPLICATE
 from batchtrial.state.entries import Counts
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
-from batchtrial.state.money import Money, of_attempt, together
+from batchtrial.state.money import ZERO, Money, of_attempt, of_second_batch, together
 
 HEAD_BYTES = 96
 
@@ -39,6 +41,7 @@ class Line(msgspec.Struct, gc=False):
 
     event: str
     part: str | None = None
+    batch_id: str | None = None
     attempt: int | None = None
     reserved_usd: Decimal | None = None
     cost_usd: Decimal | None = None
@@ -81,6 +84,13 @@ class PartTally:
     last: int = 0
     counts: dict[str, int] | None = None
     reasons: dict[str, int] | None = None
+    duplicates: dict[str, Sent] = field(default_factory=dict)  # second batches, by their ids
+
+    def take_duplicate(self, line: Line) -> None:
+        """A second batch for an attempt. Lines of earlier versions do not say which: theirs is the last."""
+        of = self.attempts.get(line.attempt or self.last) or self.attempts.get(self.last)
+        reserved = line.reserved_usd or (of.reserved if of is not None else None)
+        self.duplicates[line.batch_id or ""] = Sent(reserved, line.n_requests or (of.n_requests if of is not None else 0))
 
     def take(self, line: Line) -> None:
         """The part after the line. Raises IllegalTransition."""
@@ -150,6 +160,8 @@ class LedgerTail:
             line = _DECODER.decode(text)
             if line.part is None:
                 self.asked = (line.detail and line.detail.config) or self.asked
+            elif line.event == DUPLICATE:
+                self.parts.setdefault(line.part, PartTally()).take_duplicate(line)
             elif line.event in EVENTS:
                 self.parts.setdefault(line.part, PartTally()).take(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, IllegalTransition):
@@ -158,7 +170,15 @@ class LedgerTail:
     @property
     def money(self) -> Money:
         """As `ledger.money` of the folded parts."""
-        return together(
+        return together((*self._attempts(), *self._duplicates()))
+
+    def _duplicates(self) -> Iterator[Money]:
+        for part in self.parts.values():
+            for sent in part.duplicates.values():
+                yield of_second_batch(n_requests=sent.n_requests, reserved_usd=sent.reserved or ZERO)
+
+    def _attempts(self) -> Iterator[Money]:
+        return (
             of_attempt(
                 n_requests=sent.n_requests,
                 reserved_usd=sent.reserved,

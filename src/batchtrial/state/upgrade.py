@@ -7,7 +7,6 @@ is one, so that taking a run over can be repeated after a crash.
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from batchtrial.errors import StateError
 from batchtrial.records import CONDITIONS, Condition, Item, Kind
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fsync_folder
+from batchtrial.state.store import decode_json
 
 FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 CONTEXT, QUESTION = "\n\nCONTEXT:\n", "\n\nQUESTION:\n"
@@ -42,7 +42,7 @@ def keep(path: Path, now: datetime) -> Path | None:
 def read_json(path: Path) -> Any:
     """The original's content; None when it is absent or not JSON."""
     try:
-        return json.loads(original(path).read_bytes())
+        return decode_json(original(path).read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -186,7 +186,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
             for line in file:
                 try:
-                    value = json.loads(line)
+                    value = decode_json(line)
                 except ValueError:
                     continue
                 if isinstance(value, dict):

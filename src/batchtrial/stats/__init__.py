@@ -9,7 +9,7 @@
 | many tests | `holm`, `benjamini_hochberg`, `max_t`, `dunnett`; with a declared plan: `AnalysisPlan`, `judge_findings`, `sentence` |
 | abstaining, judges, several datasets | `selective_difference`, `utility_curve`, `ppi_mean`, `meta_analysis` |
 | what it costs, subgroups, lost answers | `cost_effectiveness`, `subgroup_table`, `missing_pairs`, `difference_bounds` |
-| how many items, when to stop | `mcnemar_power`, `design_table`, `group_sequential_bounds`, `paired_evalue` |
+| how many items, when to stop | `claim_power`, `mcnemar_power`, `design_table`, `group_sequential_bounds`, `paired_evalue` |
 
 Treatment comes before control everywhere and differences are treatment minus control. NumPy is all that is needed: results are
 the same with and without SciPy. The modules are loaded when one of their names is first used.
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchtrial.stats.binary import cochran_q, mcnemar_chi2, mcnemar_exact, mcnemar_midp, probability_better
     from batchtrial.stats.bootstrap import BootstrapEstimate, bootstrap_cells, bootstrap_delta, bootstrap_mean, median_of
+    from batchtrial.stats.claim_power import PlannedTest, Spread, claim_power, detectable, items_for_claim, level_of_trial
     from batchtrial.stats.clusters import ClusteredMean, clustered_mean
     from batchtrial.stats.costs import CostEffectiveness, cost_effectiveness
     from batchtrial.stats.crossed import CrossedMean, crossed_mean
@@ -126,11 +127,13 @@ __all__ = [
     "PairedCounts",
     "PairedScores",
     "PlanCheck",
+    "PlannedTest",
     "RiskCoverage",
     "SampleSize",
     "SelectiveDifference",
     "SelectiveRisk",
     "SignedRanks",
+    "Spread",
     "Subgroup",
     "SubgroupTable",
     "Test",
@@ -154,6 +157,7 @@ __all__ = [
     "characteristics",
     "cheapest_design",
     "check_followed",
+    "claim_power",
     "cliffs_delta",
     "clopper_pearson",
     "clustered_mean",
@@ -165,6 +169,7 @@ __all__ = [
     "crossed_mean",
     "dataset_effect",
     "design_table",
+    "detectable",
     "difference_bounds",
     "difference_with_reuse",
     "discordant",
@@ -184,10 +189,12 @@ __all__ = [
     "hochberg",
     "hodges_lehmann",
     "holm",
+    "items_for_claim",
     "jeffreys",
     "judge_findings",
     "judged_rate",
     "laplace_variance",
+    "level_of_trial",
     "log_odds_ratio",
     "logit_t",
     "loss_by_difficulty",
@@ -247,6 +254,7 @@ __all__ = [
 _NAMES_BY_MODULE = {
     "binary": "cochran_q mcnemar_chi2 mcnemar_exact mcnemar_midp probability_better",
     "bootstrap": "BootstrapEstimate bootstrap_cells bootstrap_delta bootstrap_mean median_of",
+    "claim_power": "PlannedTest Spread claim_power detectable items_for_claim level_of_trial",
     "clusters": "ClusteredMean clustered_mean",
     "costs": "CostEffectiveness cost_effectiveness",
     "crossed": "CrossedMean crossed_mean",

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from batchtrial.amounts import counted
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import beta_sf, chi2_sf
 from batchtrial.stats.pairing import MissingPairs, PairedCounts, discordant, missing_pairs, sign_exact, sign_midp
@@ -110,7 +111,7 @@ def check_counts(b: int, c: int) -> tuple[int, int]:
 def _warn(b: int, c: int) -> tuple[str, ...]:
     if b + c == 0:
         return (NO_CHANGE,)
-    return (f"only {b + c} items changed: read with care",) if b + c < FEW_CHANGED else ()
+    return (f"only {counted(b + c, 'item')} changed: read with care",) if b + c < FEW_CHANGED else ()
 
 
 __all__ = [

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from batchtrial.amounts import counted
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_cdf, norm_ppf, z_two_sided
 from batchtrial.stats.intervals import NO_PAIRS
@@ -361,7 +362,7 @@ def _interval(
     replicates: int | None,
 ) -> BootstrapEstimate:
     if n < SMALL_N:
-        warnings = (*warnings, f"only {n} pairs: bootstrap intervals are too narrow below {SMALL_N}")
+        warnings = (*warnings, f"only {counted(n, 'pair')}: bootstrap intervals are too narrow below {SMALL_N}")
     if low > value or high < value:
         warnings = (*warnings, "the interval was widened to hold its estimate")
     return BootstrapEstimate(

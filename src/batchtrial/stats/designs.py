@@ -6,18 +6,19 @@ each, `design_table` sets it against the price. Effects are shares (0.03 is 3 pe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
+from batchtrial.stats.claim_power import PlannedTest, Spread, claim_power, detectable
 from batchtrial.stats.pairing import LARGEST_SCORE
-from batchtrial.stats.power import check_design, paired_t_mde, paired_t_power
+from batchtrial.stats.power import check_design
 
 Floats = NDArray[np.float64]
+DIFFERENCE = PlannedTest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,17 @@ class VarianceShares:
             raise DataError("every item needs at least one sample in each arm")
         return self.between + self.treatment / samples_treatment + self.control / samples_control
 
+    def spread(self, samples: int) -> Spread:
+        """What `claim_power` wants to know of a design with so many samples in each arm."""
+        return Spread(means=self.of_difference(samples, samples), single=self.of_difference(1, 1))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
     """One line of the planning table.
 
-    n_requests: both arms, without a reused control. mde: smallest effect with the wanted power, None if undefined
-    (`reason`). power: at the target effect, None when no target was given.
+    n_requests: both arms, without a reused control. mde: smallest effect that the analysis claims with the wanted power, with a margin
+    the smallest margin; None if undefined (`reason`). power: at the target effect, None when no target was given.
     """
 
     n_items: int
@@ -107,28 +112,25 @@ def design_table(
     samples: Sequence[int],
     usd_per_treatment_answer: float,
     usd_per_control_answer: float,
-    alpha: float = 0.05,
+    test: PlannedTest = DIFFERENCE,
     power: float = 0.8,
     target: float | None = None,
-    design_effect: float = 1.0,
     is_control_reused: bool = False,
 ) -> tuple[Design, ...]:
     """Items x samples: what every design costs and what it can see, in the order items, then samples.
 
-    shares: from a pilot (`variance_shares`) or assumed. design_effect: variance inflation by clusters, 1 without.
-    is_control_reused: the control's answers exist already and cost nothing. target: effect whose power is wanted too.
-    Raises DataError for counts below 1, negative prices or a design effect that is not positive.
+    shares: from a pilot (`variance_shares`) or assumed. test: what will decide, but for its samples. target: effect whose power is wanted
+    too, with a margin the true difference. is_control_reused: the control's answers exist already and cost nothing.
+    Raises DataError for counts below 1 and negative prices.
     """
-    check_design(alpha, power)
+    check_design(test.alpha, power)
     if min([*items, *samples], default=0) < 1 or min(usd_per_treatment_answer, usd_per_control_answer) < 0.0:
         raise DataError("a design needs items and samples of at least 1, and prices of at least 0")
-    if not design_effect > 0.0:
-        raise DataError("a design effect is above 0", where=f"{design_effect:g}")
     lines = []
     for n in items:
         for k in samples:
-            sd = math.sqrt(shares.of_difference(k, k) * design_effect)
-            detectable = paired_t_mde(n, sd, alpha=alpha, power=power)
+            spread, own = shares.spread(k), replace(test, samples=k)
+            found = detectable(n, spread, own, power=power, effect=target or 0.0)
             arms = ((usd_per_treatment_answer, 1), (usd_per_control_answer, 0 if is_control_reused else 1))
             lines.append(
                 Design(
@@ -136,9 +138,9 @@ def design_table(
                     n_samples=k,
                     n_requests=n * k * sum(paid for _, paid in arms),
                     cost_usd=n * k * sum(usd * paid for usd, paid in arms),
-                    mde=detectable.effect,
-                    power=None if target is None or n < 2 or sd == 0.0 else paired_t_power(n, target / sd, alpha=alpha),
-                    reason=detectable.reason,
+                    mde=found.effect,
+                    power=None if target is None else claim_power(n, target, spread, own),
+                    reason=found.reason,
                 )
             )
     return tuple(lines)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from batchtrial.amounts import counted
 from batchtrial.errors import DataError
 from batchtrial.stats.binary import FEW_CHANGED, NO_CHANGE, check_counts
 from batchtrial.stats.distributions import binom_pmf, binom_sf, z_two_sided
@@ -33,7 +34,7 @@ def odds_ratio(b: int, c: int, level: float = 0.95, method: OddsMethod = "midp")
     b, c = check_counts(b, c)
     check_level(level)
     value = None if b + c == 0 else math.inf if c == 0 else b / c
-    warnings = (f"only {b + c} items changed: read with care",) if 0 < b + c < FEW_CHANGED else ()
+    warnings = (f"only {counted(b + c, 'item')} changed: read with care",) if 0 < b + c < FEW_CHANGED else ()
     low: float | None
     high: float | None
     reason = None if b + c else NO_CHANGE

@@ -67,9 +67,13 @@ def paired_t_power(n: float, effect_dz: float, *, alpha: float = 0.05, sided: Si
     if n < 2:
         raise DataError("a paired t-test needs at least two items")
     df, shift = n - 1.0, effect_dz * math.sqrt(n)
-    critical = t_isf(alpha / sided, df)
-    upper = noncentral_t_sf(critical, df, shift)
-    return min(1.0, upper + noncentral_t_cdf(-critical, df, shift)) if sided == 2 else upper
+    upper = t_power(shift, df, alpha / sided)
+    return min(1.0, upper + noncentral_t_cdf(-t_isf(alpha / sided, df), df, shift)) if sided == 2 else upper
+
+
+def t_power(shift: float, df: float, alpha: float) -> float:
+    """Chance that a one-sided t-test at alpha rejects; shift: the true mean over its standard error."""
+    return noncentral_t_sf(t_isf(alpha, df), df, shift)
 
 
 def paired_t_items(effect_dz: float, *, alpha: float = 0.05, power: float = 0.8, sided: Sided = 2) -> SampleSize:
@@ -80,7 +84,7 @@ def paired_t_items(effect_dz: float, *, alpha: float = 0.05, power: float = 0.8,
         return SampleSize(n=None, n_items=None, method="paired_t", reason="no number of items finds a difference of 0")
     if paired_t_power(2.0, effect, alpha=alpha, sided=sided) >= power:
         return SampleSize(n=2.0, n_items=2, method="paired_t")
-    n = _rising_root(lambda x: paired_t_power(x, effect, alpha=alpha, sided=sided), power, 2.0, float(MAX_ITEMS))
+    n = rising_root(lambda x: paired_t_power(x, effect, alpha=alpha, sided=sided), power, 2.0, float(MAX_ITEMS))
     if n is None:
         return SampleSize(n=None, n_items=None, method="paired_t", reason=f"more than {MAX_ITEMS} items")
     return SampleSize(n=n, n_items=_ceil(n), method="paired_t")
@@ -95,7 +99,7 @@ def paired_t_mde(n: int, sd: float, *, alpha: float = 0.05, power: float = 0.8, 
     if n < 2 or sd <= 0.0:
         why = "fewer than two items" if n < 2 else "no variance: any difference would be certain"
         return DetectableEffect(effect=None, method="paired_t", reason=why)
-    dz = _rising_root(lambda x: paired_t_power(n, x, alpha=alpha, sided=sided), power, 0.0, 1e6)
+    dz = rising_root(lambda x: paired_t_power(n, x, alpha=alpha, sided=sided), power, 0.0, 1e6)
     return DetectableEffect(effect=None if dz is None else dz * sd, method="paired_t", reason="not within reach" if dz is None else None)
 
 
@@ -138,7 +142,7 @@ def mcnemar_power(
         edge = norm_isf(alpha / sided) * math.sqrt(psi)
         return norm_sf((edge - shift) / spread) + (norm_sf((edge + shift) / spread) if sided == 2 else 0.0)
     counts = _likely_counts(n, psi)
-    limits = [_rejected_losses(m, alpha, sided, test) for m in counts]
+    limits = [rejected_losses(m, alpha, sided, test) for m in counts]
     return _power_over(counts, limits, n, psi, p_treatment_only / psi, sided)
 
 
@@ -193,7 +197,7 @@ def mcnemar_mde(
 
     # The discordant counts and what rejects at each do not depend on the effect: found once, not in every step.
     counts = _likely_counts(n, discordance) if n <= MAX_EXACT_ITEMS else []
-    limits = [_rejected_losses(m, alpha, 2, test) for m in counts]
+    limits = [rejected_losses(m, alpha, 2, test) for m in counts]
 
     def reached(delta: float) -> float:
         if not counts:
@@ -204,7 +208,7 @@ def mcnemar_mde(
     if n < 1 or discordance < 1e-200 or reached(discordance) < power:
         why = "too few changing items: not even changes in one direction only would be found"
         return DetectableEffect(effect=None, method=method, reason=why)
-    return DetectableEffect(effect=_rising_root(reached, power, 0.0, discordance), method=method)
+    return DetectableEffect(effect=rising_root(reached, power, 0.0, discordance), method=method)
 
 
 def _likely_counts(n: int, psi: float) -> list[int]:
@@ -213,7 +217,7 @@ def _likely_counts(n: int, psi: float) -> list[int]:
     return list(range(max(0, math.floor(centre - reach)), min(n, math.ceil(centre + reach)) + 1))
 
 
-def _rejected_losses(m: int, alpha: float, sided: Sided, test: str) -> int:
+def rejected_losses(m: int, alpha: float, sided: Sided, test: str) -> int:
     """Largest number of losses among m discordant pairs that still rejects; -1 when none does."""
     top = m if sided == 1 else (m + 1) // 2 - 1  # at m/2 the two-sided p is 1
     start = max(0, math.floor(m / 2 - _TAIL_SD * math.sqrt(m) / 2 - 10.0))
@@ -243,14 +247,14 @@ def _discordance(p_treatment_only: float, p_control_only: float) -> tuple[float,
     return min(psi, 1.0), p_treatment_only - p_control_only
 
 
-def _rising_root(function: Callable[[float], float], target: float, low: float, high: float) -> float | None:
-    """Where a rising function reaches the target, to 1e-9 relative; None when it does not before `high`."""
+def rising_root(function: Callable[[float], float], target: float, low: float, high: float, *, within: float = 1e-9) -> float | None:
+    """Where a rising function reaches the target, within that relative error; None when it does not before `high`."""
     top = max(low * 2.0, min(high, 1.0))
     while function(top) < target:
         if top >= high:
             return None
         low, top = top, min(high, top * 2.0)
-    while top - low > 1e-9 * max(top, 1e-6):
+    while top - low > within * max(top, 1e-6):
         middle = (low + top) / 2
         low, top = (middle, top) if function(middle) < target else (low, middle)
     return top

@@ -7,6 +7,8 @@ table of n pairs, at the rate of changed items that makes it largest, so that it
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from batchtrial.stats.distributions import binom_pmf, binom_sf, each
@@ -22,6 +24,7 @@ _FAR = 7.0  # standard deviations beyond which a count of control-only items is 
 _TIE = 1e-9
 
 
+@lru_cache(maxsize=4096)
 def exact_margin_p(b: int, c: int, n: int, margin: float) -> float:
     """Largest P(Z >= observed Z) under "the difference is -margin", over all rates of changed items from margin to 1.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -27,12 +28,13 @@ GOLDEN = Path(__file__).resolve().parents[2] / "fixtures" / "run_batch"
 class Run:
     """A run whose requests are built, in a folder of its own."""
 
-    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> None:
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str], *flags: str, more: str = "") -> None:
         self.root, self.capsys = root, capsys
         self.folder = root / "experiments" / "run_own"
         self.n_exports = 0
         for file in GOLDEN.iterdir():
             shutil.copy(file, root / file.name)
+        (root / "trial.yaml").write_text((root / "trial.yaml").read_text() + more)
         assert self.call("run", "--config", "trial.yaml", "--to_step", "build", *flags)[0] == 0
 
     def call(self, command: str, *words: str) -> tuple[int, str]:
@@ -107,6 +109,75 @@ def test_the_export_is_the_golden_input_byte_for_byte(run: Run) -> None:
     run.export()
     written = b"".join(path.read_bytes() for path in sorted((run.root / "out1").iterdir()))
     assert written == (GOLDEN / "requests.jsonl").read_bytes()
+
+
+PRICED = "pricing: {overrides: {small-model: {input_per_mtok: 1.0, output_per_mtok: 1.0}}}\n"
+
+
+def test_a_budget_below_the_whole_plan_hands_out_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run(tmp_path, capsys, more=PRICED)
+    code = main(["export_batch", "--run_id", "own", "--experiments_dir", "experiments", "--to", "out", "--budget_usd", "0.0002"])
+    told = capsys.readouterr().err
+    assert code == 2
+    assert "the whole plan may cost up to" in told
+    assert "--partial" not in told, "the command has no such flag"
+    assert not Path("out").exists()
+    assert run.states() <= {PartState.PENDING}
+    assert run.call("export_batch", "--to", "all", "--budget_usd", "1")[0] == 0
+    assert len([line for path in Path("all").iterdir() for line in path.read_bytes().splitlines()]) == 8
+
+
+def test_rows_owed_again_beyond_the_budget_leave_no_part_out_without_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run(tmp_path, capsys, more=PRICED)
+    rows = run.export()
+    failed = [
+        json.dumps({"custom_id": row["custom_id"], "response": None, "error": {"code": 500, "message": "died"}}).encode() + b"\n" for row in rows
+    ]
+    assert run.bring(failed)[0] == 4
+    code, _ = run.call("export_batch", "--to", "again", "--budget_usd", "0.00019")
+    assert code == 1
+    ledger = fold(read(run.folder / "ledger.jsonl").entries)
+    out = {
+        attempt.payload.rsplit("/", 1)[-1] for record in ledger.values() if record.state is PartState.SUBMITTED for attempt in record.attempts[-1:]
+    }
+    assert 0 < len(out) < len(ledger)
+    assert {path.name for path in Path("again").iterdir()} == out
+
+
+STATES = {
+    "cut": {"message": {"content": "Nairobi is"}, "finish_reason": "length"},
+    "refused": {"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"},
+    "filtered": {"message": {"content": ""}, "finish_reason": "content_filter"},
+    "tool_call": {"message": {"content": None, "tool_calls": [{"id": "t"}]}, "finish_reason": "tool_calls"},
+    "empty": {"message": {"content": ""}, "finish_reason": "stop"},
+    "unfinished_thinking": {"message": {"content": "<think>hmm"}, "finish_reason": "stop"},
+    "not_understood": {"message": {"content": 42}, "finish_reason": "stop"},
+    "complete": {"message": {"content": "Nairobi"}, "finish_reason": "stop"},
+}
+
+
+def test_every_state_of_an_answer_that_is_brought_is_counted_and_scored(run: Run) -> None:
+    rows = run.export()
+    assert len(rows) == len(STATES)
+    lines = []
+    for row, choice in zip(rows, STATES.values(), strict=True):
+        body = {"choices": [choice], "usage": {"prompt_tokens": 30, "completion_tokens": 3}}
+        lines.append(json.dumps({"custom_id": row["custom_id"], "response": {"status_code": 200, "request_id": "r", "body": body}}).encode() + b"\n")
+    code, out = run.bring(lines)
+    assert (code, run.account()) == (0, {"succeeded": 8})
+    assert "8 succeeded" in out
+    assert run.call("run", "--resume")[0] == 0
+    (trial,) = run.folder.glob("*/results")
+    counted = json.loads((trial / "account.json").read_bytes())["answers"]["all"]["states"]
+    assert counted == dict.fromkeys(STATES, 1)
+    with (trial / "per_item_scores.csv").open(newline="") as file:
+        lost = {row["lost_to"].split(":")[0] for row in csv.DictReader(file) if row["lost_to"]}
+    assert lost == STATES.keys() - {"complete"}
+    assert run.call("import_batch", "brought")[0] in (0, 4)
 
 
 def test_the_golden_input_is_what_run_batch_takes() -> None:

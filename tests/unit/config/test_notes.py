@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests.unit.config.configs import loaded, tree, write
 
@@ -52,11 +53,39 @@ def test_a_column_in_single_braces_is_said(tmp_path: Path) -> None:
     (tmp_path / "open.txt").write_text("Read.\nAnswer {question} from {context}.\n")
     (note,) = said(tmp_path)
     assert note.startswith("open.txt, line 2: {question} is sent as it stands")
-    for mark in ("${question}", "{Question}", "%(context)s", "{% if context %}"):
+    for mark in (
+        *("${question}", "{Question}", "%(context)s", "{% if context %}", "$question", "#{question}", "<%= question %>", "{{{question}}}"),
+        *("<question>", "<<question>>", "[[question]]", "[QUESTION]", "__question__", "<Context>"),
+    ):
         (tmp_path / "open.txt").write_text(f"Answer {mark}.\n")
         assert f"{mark} is sent as it stands" in said(tmp_path)[0]
-    (tmp_path / "open.txt").write_text('Answer as {"answer": "..."}, or {{context}}, or \\emph{question}.\n')
-    assert said(tmp_path, template_marks="text") == ()
+    for text in (
+        'Answer as {"answer": "..."}, or {{context}}, or \\emph{question}.',
+        "The passage stands between <passage> and </passage>, the question in <question> tags.",
+        "Write <answer>, then [[answer]]; it costs $5, \\$question and a$question are text; a [passage is no mark], nor is __questions__.",
+    ):
+        (tmp_path / "open.txt").write_text(text + "\n")
+        assert said(tmp_path, template_marks="text") == (), text
+
+
+@pytest.mark.parametrize(
+    ("backend", "url", "why"),
+    [
+        ("openai", "http://127.0.0.1:9", "lie under /v1"),
+        ("openai", "http://127.0.0.1:9/", "lie under /v1"),
+        ("openai", "http://127.0.0.1:9/v1", ""),
+        ("openai", "https://host.example/openai/v1/", ""),
+        ("anthropic", "http://127.0.0.1:9", ""),
+        ("anthropic", "http://127.0.0.1:9/v1/", "leave it out"),
+        ("anthropic", "http://127.0.0.1:9/anthropic", ""),
+        ("fireworks", "http://127.0.0.1:9", ""),
+        ("local", "http://127.0.0.1:9", ""),
+    ],
+)
+def test_an_address_that_leads_beside_the_api_is_said(tmp_path: Path, backend: str, url: str, why: str) -> None:
+    found = [note for note in said(tmp_path, backend=backend, provider={"base_url": url}) if "base_url" in note]
+    assert len(found) == bool(why)
+    assert why in " ".join(found)
 
 
 def test_a_temperature_that_is_not_sent_is_called_a_label(tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ from tests.unit.phases.world import World, closed_items, open_items, world
 
 from batchtrial.cli import analyze
 from batchtrial.config.expand import Arm
+from batchtrial.config.model import Endpoint
 from batchtrial.phases import costs, optional, parse, report, score, stats
 from batchtrial.phases.analyses import analysis, material
+from batchtrial.phases.comparison import Paired
 from batchtrial.phases.joint import joint_correction
+from batchtrial.phases.planned_power import n_trials_of, power_of_pairs
 from batchtrial.phases.significance import significance
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
@@ -93,11 +96,25 @@ def test_report_waits_for_it_and_a_lost_file_is_made_again_in_the_same_bytes(tmp
 
 def test_power_needs_four_times_the_items_for_half_the_effect(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(200), optional={"power_analysis": True}) as w:
-        one = finished(w)["power_analysis"]["results"]["0.0"]
+        content = finished(w)["power_analysis"]
+        text = w.view.trial_layout(w.trial).report_md.read_text()
+    one = content["results"]["0.0"]
     needed = one["required_n_for_target"]
+    assert (content["alpha_of_trial"], content["margin"]) == (0.05, 0.02)
+    assert one["smallest_margin"] > 0.02  # 200 items cannot show so little, which the report says
+    assert one["required_n_for_margin"] > 200
+    assert "The goal has a margin of 2 pp" in text
     assert one["method"] == "mcnemar_midp"
     assert one["mean_delta"] == pytest.approx(0.2)
     assert needed["0.010"] == pytest.approx(4 * needed["0.020"], rel=0.01)
+
+
+def test_power_is_that_of_a_trials_part_of_alpha() -> None:
+    answers = np.tile([1.0, 0.0, 1.0, 1.0], 50)
+    pairs = Paired(treatment=answers, control=np.roll(answers, 1))
+    alone, shared = (power_of_pairs(pairs, 0.05 / n_trials_of(one), Endpoint(metric="em")) for one in ({"run": None}, {"run": {"n_trials": 3}}))
+    assert alone["mde"] < shared["mde"]
+    assert "smallest_margin" not in alone
 
 
 def test_the_mixed_model_finds_the_direction_and_counts_rows_and_items(tmp_path: Path) -> None:
@@ -214,7 +231,7 @@ def test_a_lost_or_stale_aggregate_is_noticed(tmp_path: Path) -> None:
         before = w.layout.aggregate_json.read_bytes()
         spaced, told = before.replace(b": ", b":\t", 1), before.replace(b'"schema_version": 1', b'"schema_version": 3')
         assert len({before, spaced, told}) == 3
-        for content in (b"{", b"{}", spaced, told, None):
+        for content in (b"{", b"{}", b"[" * 100_000, spaced, told, None):
             w.layout.aggregate_json.unlink()
             if content is not None:
                 w.layout.aggregate_json.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from tests.unit.rig import Rig
 
 from batchtrial.errors import PhaseFailed
-from batchtrial.providers.base import BatchState
+from batchtrial.phases.money import Purse
+from batchtrial.providers.base import BatchState, Intent
 from batchtrial.run.options import Options
+from batchtrial.state.entries import encode
 from batchtrial.state.ledger import Money, fold, money
 from batchtrial.state.tally import LedgerTail
 
@@ -101,6 +104,55 @@ def test_a_budget_counts_the_reserve_of_answers_without_usage(rig: Rig) -> None:
     assert rig.memory.n_calls("submit") == 2
     assert rig.money().spent_usd == 0
     assert rig.money().committed_usd <= Decimal(str(rig.settings["budget_usd"]))
+
+
+def send_again_elsewhere(rig: Rig) -> None:
+    """What a copy of the run would have done that was at work at the same time: the first part's batch a second time, two minutes later."""
+    part = rig.names()[0]
+    first = rig.parts()[part].attempts[0]
+    rig.clock.wait(120)
+    sent = Intent(part=part, attempt=1, token=first.token, payload_sha256=first.payload_sha256, n_requests=2, created_at=rig.clock.now(), model="m")
+    rig.memory.accept(sent, rig.layout.part_input(part))
+
+
+def test_a_batch_that_a_copy_sent_too_is_one_figure_everywhere(rig: Rig) -> None:
+    rig.run(to_step="submit")
+    send_again_elsewhere(rig)
+    rig.run(to_step="report")
+    cost, part = rig.money(), rig.parts()[rig.names()[0]]
+    assert [one.n_requests for one in part.duplicates] == [2]
+    assert (cost.spent_usd, cost.unknown_usd, cost.requests_sent_twice) == (8 * ROW, part.duplicates[0].reserved_usd, 2)
+    assert cost == tailed(rig)
+    (costs,) = (json.loads(path.read_bytes()) for path in rig.layout.root.rglob("costs.json"))
+    assert costs | cost.as_json() == costs
+    assert costs["usd"] is None
+    assert costs["cost"] == cost.sentence()
+    assert sum(arm.get("requests_sent_twice", 0) for arm in costs["arms"].values()) == 2
+    (report,) = (path.read_text() for path in rig.layout.root.glob("*/reports/report.md"))
+    assert f"Together {cost.sentence()}, at batch rate" in report.replace("\\", "")
+    assert "stands in the cost above as unknown" in report
+
+
+def test_a_budget_counts_a_batch_that_a_copy_sent_too(rig: Rig) -> None:
+    rig.run(to_step="submit")
+    send_again_elsewhere(rig)
+    rig.run()
+    rig.settings["budget_usd"] = float(rig.money().spent_usd + reserve_of_row(rig))
+    session = rig.open(accept_drift=True)
+    purse = Purse(session.config, session.ledger)
+    assert not purse.covers("the next part", Decimal("0.0000001"))
+    session.close()
+
+
+def test_a_second_batch_of_an_earlier_version_has_the_price_of_the_attempt_under_way(rig: Rig) -> None:
+    rig.run(to_step="submit")
+    send_again_elsewhere(rig)
+    rig.run()
+    bare = {"attempt": None, "n_requests": None, "reserved_usd": None}
+    plain = [entry.but(**bare) if entry.event == "duplicate" else entry for entry in rig.entries()]
+    rig.layout.ledger.write_bytes(b"".join(encode(entry) for entry in plain))
+    assert rig.money() == tailed(rig)
+    assert rig.money().requests_sent_twice == 2
 
 
 def test_a_ledger_of_an_earlier_version_is_read_as_it_was(rig: Rig) -> None:

@@ -23,6 +23,8 @@ S = AnswerState
         ("<thinking>a</thinking>Rome", "Rome"),
         ("<THINK>a</Think>Rome", "Rome"),
         ("<reasoning>a</reasoning>Rome", "Rome"),
+        ("<reflection>a</reflection>\nRome", "Rome"),
+        ("<scratchpad>a</scratchpad>Rome", "Rome"),
         ("<seed:think>a</seed:think>Rome", "Rome"),
         ("[THINK]a[/THINK]Rome", "Rome"),
         ("◁think▷a◁/think▷Rome", "Rome"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchtrial.state.money import Money, dollars, of_attempt, together
+from batchtrial.state.money import Money, dollars, of_attempt, of_second_batch, together
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,14 @@ def test_sums_keep_every_reason_apart_and_differences_undo_them() -> None:
     )
     assert total.committed_usd == 14
     assert total - d - c - b == a
+
+
+def test_a_second_batch_may_have_cost_its_reserve_and_is_never_called_exact() -> None:
+    kept = of_attempt(n_requests=2, reserved_usd=Decimal(1), cost_usd=Decimal("0.25"), is_saved=True)
+    money = kept + of_second_batch(n_requests=2, reserved_usd=Decimal(1))
+    assert money.sentence() == "at least $0.2500; 2 requests were sent twice; up to $1.0000 more is unknown"
+    assert money.committed_usd == Decimal("1.25")
+    assert money.as_json()["requests_sent_twice"] == 2
+    assert "requests_sent_twice" not in kept.as_json()
+    assert money - of_second_batch(n_requests=2, reserved_usd=Decimal(1)) == kept
+    assert of_second_batch(n_requests=1, reserved_usd=Decimal(0)).sentence() == "unknown; 1 request was sent twice; 1 attempt without a known price"

@@ -14,8 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrial.errors import RunLocked
-from batchtrial.state.store import TEMP_SUFFIX, LockInfo, RunLock, Stamps, encode_json, fingerprint, read_lock, replacing, write_bytes
+from batchtrial.errors import ManifestCorrupt, RunLocked, StateError
+from batchtrial.run import contrast, snapshots
+from batchtrial.state import upgrade
+from batchtrial.state.entries import Entry, encode
+from batchtrial.state.files import RunState, load
+from batchtrial.state.store import (
+    TEMP_SUFFIX,
+    LockInfo,
+    RunLock,
+    Stamps,
+    decode_json,
+    encode_json,
+    fingerprint,
+    read_lock,
+    replacing,
+    write_bytes,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -88,6 +103,14 @@ def test_json_has_no_numbers_that_are_none() -> None:
     assert encode_json({"é": [1, None]}) == '{\n  "é": [\n    1,\n    null\n  ]\n}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode_json({"risk": float("inf")})
+
+
+def test_what_no_file_can_hold_is_written_as_a_question_mark_and_read_back() -> None:
+    """The message of an error may quote it from somebody's file."""
+    text = "row 3: the kind 'op\ud800n'"
+    assert json.loads(encode_json({"last_error": text})) == {"last_error": "row 3: the kind 'op?n'"}
+    line = encode(Entry.of(seq=1, at=NOW, event="lost", reason=text))
+    assert json.loads(line)["reason"] == "row 3: the kind 'op?n'"
 
 
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -281,3 +304,20 @@ def test_a_lock_file_holds_what_a_person_wants_to_know(tmp_path: Path, holder: H
     told = json.loads((tmp_path / "run.lock").read_text())
     assert set(told) == {"pid", "host", "started_at"}
     assert told["pid"] == holder.process.pid
+
+
+DEEP = b"[" * 100_000
+
+
+def test_nesting_that_no_file_of_ours_has_is_damage_wherever_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run_state.json"
+    path.write_bytes(DEEP)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        decode_json(DEEP)
+    with pytest.raises(ManifestCorrupt, match="nested too deeply"):
+        load(RunState, path)
+    with pytest.raises(StateError, match="nested too deeply"):
+        contrast._json(path)
+    assert snapshots._server(path) is None
+    assert upgrade.read_json(path) is None
+    assert list(upgrade.json_lines(path)) == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from batchtrial.errors import DataError
+from batchtrial.stats.claim_power import PlannedTest
 from batchtrial.stats.designs import VarianceShares, cheapest_design, design_table, variance_shares
 
 SHARES = VarianceShares(between=0.05, treatment=0.12, control=0.10, n_items=100)
@@ -53,6 +54,7 @@ def test_table_prices_every_design_and_more_of_either_sees_more() -> None:
         samples=[1, 5],
         usd_per_treatment_answer=0.002,
         usd_per_control_answer=0.001,
+        test=PlannedTest(is_share=False),
         target=0.05,
     )
     assert [(d.n_items, d.n_samples) for d in table] == [(100, 1), (100, 5), (400, 1), (400, 5)]
