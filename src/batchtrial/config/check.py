@@ -10,6 +10,7 @@ from itertools import combinations
 
 from batchtrial.config.expand import Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
+from batchtrial.config.hosts import address_fault
 from batchtrial.config.model import Config, Text
 from batchtrial.config.texts import template_mark
 from batchtrial.errors import ConfigError
@@ -19,6 +20,7 @@ from batchtrial.names import MAX_SLUG, RESERVED, name_fault, same_but_for_case
 
 def check(config: Config) -> None:
     """Raises ConfigError for the first thing that would go wrong, or go wrong silently, later."""
+    _check_address(config)
     _check_names(config)
     _check_temps(config)
     _check_samples(config)
@@ -35,6 +37,12 @@ def number(text: object) -> float | None:
         return float(str(text))
     except ValueError:
         return None
+
+
+def _check_address(config: Config) -> None:
+    fault = None if config.provider.base_url is None else address_fault(config.provider.base_url)
+    if fault is not None:
+        raise ConfigError(fault[0], where="provider.base_url", hint=fault[1])
 
 
 def _check_names(config: Config) -> None:

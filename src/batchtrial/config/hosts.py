@@ -45,6 +45,24 @@ def bare(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "") if parts.hostname else "unknown"
 
 
+def address_fault(url: str) -> tuple[str, str] | None:
+    """(what is wrong with an address of a host, what to do); None when it can be called. The address itself is not told: it may hold a secret."""
+    if not url.startswith(("http://", "https://")) or bare(url) == "unknown":
+        return "it is no address of a host", "make it https://HOST/PATH"
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return (
+            "the address holds a name or a password, which would be written into the run",
+            "leave it out; keys are read from the environment",
+        )
+    if parts.query or parts.fragment:
+        what = "the address goes on behind its path, with '?' or '#': each call puts its own path there, and a key would be written into the run"
+        return what, "end it with the path; keys are read from the environment"
+    if any(char.isspace() or ord(char) < 32 for char in url):
+        return "the address holds a space or a line end", "make it https://HOST/PATH"
+    return None
+
+
 def odd_path(backend: str, url: str | None) -> str:
     """What looks wrong about the path of an address, for this backend; "" when nothing does.
 
@@ -66,8 +84,7 @@ def from_environment(config: Config, env: Mapping[str, str]) -> tuple[str, str] 
     value = env.get(variable, "").strip()
     if not value:
         return None
-    if bare(value) == "unknown" or not value.startswith(("http://", "https://")):
-        raise ConfigError("it is no address of a host", where=variable, hint="unset it, or make it https://HOST/PATH")
-    if "@" in urlsplit(value).netloc:
-        raise ConfigError("the address holds a name or a password, which would be written into the run", where=variable, hint="leave that part out")
+    fault = address_fault(value)
+    if fault is not None:
+        raise ConfigError(fault[0], where=variable, hint=f"unset it, or {fault[1]}")
     return variable, value

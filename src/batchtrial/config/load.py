@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from batchtrial.config.check import check, number
 from batchtrial.config.files import read_text
+from batchtrial.config.hosts import address_fault
 from batchtrial.config.model import Config
 from batchtrial.config.texts import read_texts, without_variables
 from batchtrial.config.tree import check_whole, compose, decode_tree
@@ -173,8 +174,19 @@ def _laid_over(tree: dict[str, Any], flags: Mapping[str, Any], env: Mapping[str,
         check_whole(value, f"{key} (given by flag)")
         _put(tree, key, value)
         origin[key] = "flag"
+    _check_new_address(tree, origin)
     _drop_unasked_samples(tree, asked)
     return origin
+
+
+def _check_new_address(tree: Mapping[str, Any], origin: Mapping[str, str]) -> None:
+    """An address that comes now is looked at also where the run exists, and what it was started with is not."""
+    key = "provider.base_url"
+    by, provider = origin.get(key, "file"), tree.get("provider")
+    url = provider.get("base_url") if isinstance(provider, dict) else None
+    fault = address_fault(url) if by != "file" and isinstance(url, str) else None
+    if fault is not None:
+        raise ConfigError(fault[0], where=f"{key} ({'given by flag' if by == 'flag' else by})", hint=fault[1])
 
 
 def _temps_in(tree: Mapping[str, Any]) -> set[float]:

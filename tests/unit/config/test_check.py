@@ -12,6 +12,7 @@ from tests.unit.config.configs import loaded, refused, tree, write
 from batchtrial.config.families import DATED, TABLE, Sampling, family_of
 from batchtrial.config.families import refused as refused_fields
 from batchtrial.config.load import decode, encode, load
+from batchtrial.errors import ConfigError
 
 
 def changed(**changes: Any) -> str:
@@ -206,3 +207,51 @@ def test_the_table_says_what_it_rests_on() -> None:
     assert all(family.source and family.refuses for family in TABLE)
     assert family_of("gpt-4o") is None
     assert list(refused_fields("o3", Sampling(temps=(0.0, 1.0), top_p=0.5, stop=("a",)))) == [("temperature", 0.0), ("top_p", 0.5), ("stop", ["a"])]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:SECRET@host.example/v1", "holds a name or a password"),
+        ("https://SECRET@host.example/v1", "holds a name or a password"),
+        ("https://host.example/v1?key=SECRET", "goes on behind its path"),
+        ("https://host.example/v1#SECRET", "goes on behind its path"),
+        ("ftp://host.example/v1", "no address of a host"),
+        ("host.example:80", "no address of a host"),
+        ("https:///v1", "no address of a host"),
+        ("http://host.example:99999/v1", "no address of a host"),
+        ("http://[::1/v1", "no address of a host"),
+        ("https://host.example/a b", "a space or a line end"),
+    ],
+)
+def test_an_address_that_nobody_can_call_or_that_holds_a_secret_is_refused_wherever_it_comes_from(tmp_path: Path, url: str, told: str) -> None:
+    text = yaml.safe_dump(tree() | {"provider": {"base_url": url}})
+    error = refused(tmp_path, text)
+    assert told in error.what
+    assert "provider.base_url" in error.where
+    assert "SECRET" not in f"{error}", "what may be a key is not told on"
+    path = write(tmp_path)
+    begun = encode(load(path).config).decode()
+    given: list[tuple[dict[str, str], dict[str, str], str]] = [
+        ({"provider.base_url": url}, {}, "given by flag"),
+        ({}, {"BATCHTRIAL_BASE_URL": url}, "BATCHTRIAL_BASE_URL"),
+    ]
+    for flags, env, place in given:
+        with pytest.raises(ConfigError, match=told) as new:
+            load(path, flags=flags, env=env)
+        with pytest.raises(ConfigError, match=told) as resumed:
+            decode(begun, where="run", folder=tmp_path, flags=flags, env=env)
+        for found in (new.value, resumed.value):
+            assert place in found.where
+            assert "SECRET" not in f"{found}"
+
+
+def test_a_run_that_was_started_with_an_odd_address_is_read(tmp_path: Path) -> None:
+    config = load(write(tmp_path)).config
+    odd = config.model_copy(update={"provider": config.provider.model_copy(update={"base_url": "https://me@host.example/v1"})})
+    assert decode(encode(odd).decode(), where="run", folder=tmp_path, flags={}, env={}).config == odd
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "https://host.example/openai/v1/", "http://[::1]:9/v1", "http://h_1:80"])
+def test_addresses_of_hosts_are_taken(tmp_path: Path, url: str) -> None:
+    assert loaded(tmp_path, yaml.safe_dump(tree() | {"provider": {"base_url": url}})).config.provider.base_url == url
