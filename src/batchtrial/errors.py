@@ -28,14 +28,19 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def _writable(text: str) -> str:
+    """The text with halves of surrogate pairs, which it may quote from anybody's file and no file or terminal takes, written as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class RunnerError(Exception):
     """What happened, where, and what to type next; shown to the user without a traceback."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
-        super().__init__(what)
-        self.what, self.where, self.hint = what, where, hint
+        self.what, self.where, self.hint = _writable(what), _writable(where), _writable(hint)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = (self.what, self.where and f"  at   {self.where}", self.hint and f"  hint {self.hint}")

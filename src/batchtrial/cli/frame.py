@@ -121,7 +121,7 @@ class RunLog(logging.FileHandler):
 
 def log_to(path: Path) -> logging.Handler:
     """One line per decision into the run's own log; remove the handler when the run ends."""
-    handler = RunLog(path, encoding="utf-8")
+    handler = RunLog(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("batchtrial").addHandler(handler)
     return handler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchtrial.cli.frame import log_to
 from batchtrial.errors import ManifestCorrupt, RunLocked, StateError
 from batchtrial.run import contrast, snapshots
 from batchtrial.state import upgrade
@@ -304,6 +306,19 @@ def test_a_lock_file_holds_what_a_person_wants_to_know(tmp_path: Path, holder: H
     told = json.loads((tmp_path / "run.lock").read_text())
     assert set(told) == {"pid", "host", "started_at"}
     assert told["pid"] == holder.process.pid
+
+
+def test_an_error_that_quotes_half_of_a_character_can_be_shown_and_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = StateError("the columns are op\ud800n", where="caf\u00e9\udcff.tsv", hint="name them")
+    assert str(error) == "the columns are op\\ud800n\n  at   caf\u00e9\\udcff.tsv\n  hint name them"
+    handler = log_to(tmp_path / "run.log")
+    try:
+        logging.getLogger("batchtrial.test").error("met %s", "op\ud800n")
+    finally:
+        logging.getLogger("batchtrial").removeHandler(handler)
+        handler.close()
+    assert "met op\\ud800n" in (tmp_path / "run.log").read_text(encoding="utf-8")
+    assert "Traceback" not in capsys.readouterr().err
 
 
 DEEP = b"[" * 100_000
