@@ -21,127 +21,75 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("src", "tests/luck", "tests/crash", "tests/__init__.py", "pyproject.toml")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Mutation:
-    """A guard taken out. edits: (file below src/batchtrial, text, what takes its place)."""
+    """A guard taken out: a text in a file below src/batchtrial, and what takes its place."""
 
     name: str
     provider: str
-    edits: tuple[tuple[str, str, str], ...]
-
-    @property
-    def off(self) -> tuple[str, ...]:
-        """Kinds that would fail by the missing survey alone."""
-        return ("copies", "backups", "keys") if NO_SURVEY in self.edits and len(self.edits) > 1 else ()
+    file: str
+    text: str
+    instead: str
 
 
 LATER = '"duplicate"} - {Event.INTENT, Event.IMPORTED})'
 PAGING = '            after = data[-1]["id"] if quirks.paging'
 LOST = '            return Ambiguous(f"the connection'
-NO_SURVEY = ("phases/copies.py", "if self._work.ledger.is_begun_here and not standing.is_elsewhere:", "if True:")
-"""A resumed process lists what was sent before it sends: the net below other guards, and taken away too where one of those is looked at."""
+HELD_BACK = (
+    "            rest = memoryview(line)\n",
+    "            held = getattr(self, '_held', b'')\n"
+    "            self._held, line = (held + line, b'') if event == 'intent' else (b'', held + line)\n"
+    "            rest = memoryview(line)\n",
+)
 MUTATIONS = (
+    Mutation("the intent is written after the call", "openai", "state/ledger.py", *HELD_BACK),
+    Mutation("the intent is written and not synced", "openai", "state/ledger.py", LATER, '"duplicate"} - {Event.IMPORTED})'),
     Mutation(
-        name="the intent is written after the call",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-
-            (
-                "state/ledger.py",
-                "            rest = memoryview(line)\n",
-                "            held = getattr(self, '_held', b'')\n"
-                "            self._held, line = (held + line, b'') if event == 'intent' else (b'', held + line)\n"
-                "            rest = memoryview(line)\n",
-            ),
-        ),
+        "nothing is looked for before it is sent again",
+        "openai",
+        "phases/sending.py",
+        "found = self._provider.find(",
+        "found: tuple[str, ...] = () and self._provider.find(",
+    ),
+    Mutation("only the first page is looked at", "openai", "providers/openai.py", PAGING, f"            return\n{PAGING}"),
+    Mutation("one listing proves an absence", "openai", "phases/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),
+    Mutation(
+        "any batch of the right size is taken for ours",
+        "anthropic",
+        "providers/anthropic.py",
+        'elif first.startswith(f"{intent.token}-"):',
+        "else:",
+    ),
+    Mutation("one 404 means gone", "openai", "phases/watching.py", "GONE_AFTER = 3", "GONE_AFTER = 1"),
+    Mutation("the lock is not taken", "fireworks", "state/store.py", "            lock.acquire()\n", "            pass\n"),
+    Mutation("the SDK repeats calls by itself", "openai", "providers/openai.py", "max_retries=0", "max_retries=2"),
+    Mutation("a torn line stays in the ledger", "openai", "state/ledger.py", "self._file.truncate(got.whole_bytes)", "pass"),
+    Mutation(
+        "a new attempt asks for answered rows too",
+        "openai",
+        "phases/sending.py",
+        "answers.rows(whole, self._parts.rows_again(job))",
+        "answers.rows(whole, self._parts.fate(job).outcomes)",
     ),
     Mutation(
-        name="the intent is written and not synced",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-            ("state/ledger.py", LATER, '"duplicate"} - {Event.IMPORTED})'),),
+        "what is in flight is not held against the budget",
+        "openai",
+        "state/money.py",
+        "return Money(in_flight_usd=reserved_usd or ZERO) if is_in_flight else Money()",
+        "return Money()",
     ),
+    Mutation("the account is not proved", "openai", "phases/account.py", "    if standing.is_proved:\n", "    if True:\n"),
     Mutation(
-        name="nothing is looked for before it is sent again",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-            ("phases/sending.py", "found = self._provider.find(", "found: tuple[str, ...] = () and self._provider.find("),),
+        "nobody asks what was sent from elsewhere",
+        "openai",
+        "phases/copies.py",
+        "if self._work.ledger.is_begun_here and not standing.is_elsewhere:",
+        "if True:",
     ),
-    Mutation(
-        name="only the first page is looked at",
-        provider="openai",
-        edits=(("providers/openai.py", PAGING, f"            return\n{PAGING}"),),
-    ),
-    Mutation(
-        name="one listing proves an absence",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-            ("phases/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),),
-    ),
-    Mutation(
-        name="any batch of the right size is taken for ours",
-        provider="anthropic",
-        edits=(("providers/anthropic.py", 'elif first.startswith(f"{intent.token}-"):', "else:"),),
-    ),
-    Mutation(name="one 404 means gone", provider="openai", edits=(("phases/watching.py", "GONE_AFTER = 3", "GONE_AFTER = 1"),)),
-    Mutation(
-        name="the lock is not taken",
-        provider="fireworks",
-        edits=(("state/store.py", "            lock.acquire()\n", "            pass\n"),),
-    ),
-    Mutation(
-        name="the SDK repeats calls by itself",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-            ("providers/openai.py", "max_retries=0", "max_retries=2"),),
-    ),
-    Mutation(
-        name="a torn line stays in the ledger",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-            ("state/ledger.py", "self._file.truncate(got.whole_bytes)", "pass"),),
-    ),
-    Mutation(
-        name="a new attempt asks for answered rows too",
-        provider="openai",
-        edits=(("phases/sending.py", "answers.rows(whole, self._parts.rows_again(job))", "answers.rows(whole, self._parts.fate(job).outcomes)"),),
-    ),
-    Mutation(
-        name="what is in flight is not held against the budget",
-        provider="openai",
-        edits=(("state/money.py", "return Money(in_flight_usd=reserved_usd or ZERO) if is_in_flight else Money()", "return Money()"),),
-    ),
-    Mutation(
-        name="the account is not proved",
-        provider="openai",
-        edits=(("phases/account.py", "    if standing.is_proved:\n", "    if True:\n"),),
-    ),
-    Mutation(
-        name="nobody asks what was sent from elsewhere",
-        provider="openai",
-        edits=(NO_SURVEY,),
-    ),
-    Mutation(
-        name="a refused call counts as never sent",
-        provider="openai",
-        edits=(
-            NO_SURVEY,
-            ("providers/edge.py", "if creating and again:", "if False:"),),
-    ),
-    Mutation(
-        name="a lost answer counts as never sent",
-        provider="anthropic",
-        edits=(
-            NO_SURVEY,
-            ("providers/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"),),
-    ),
-)  # fmt: skip
+    Mutation("a refused call counts as never sent", "openai", "providers/edge.py", "if creating and again:", "if False:"),
+    Mutation("a lost answer counts as never sent", "anthropic", "providers/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"),
+    Mutation("an export takes a call in doubt for none", "openai", "providers/carried.py", " and not self._was_asked():", ":"),
+)
 
 
 def mutated(mutation: Mutation, root: Path) -> str:
@@ -152,12 +100,11 @@ def mutated(mutation: Mutation, root: Path) -> str:
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, root / name)
-    for name, text, instead in mutation.edits:
-        path = root / "src" / "batchtrial" / name
-        found = path.read_text() if path.exists() else ""
-        if found.count(text) != 1:
-            return f"{name} has {text.strip().splitlines()[0]!r} {found.count(text)} times"
-        path.write_text(found.replace(text, instead))
+    path = root / "src" / "batchtrial" / mutation.file
+    found = path.read_text() if path.exists() else ""
+    if found.count(mutation.text) != 1:
+        return f"{mutation.file} has {mutation.text.strip().splitlines()[0]!r} {found.count(mutation.text)} times"
+    path.write_text(found.replace(mutation.text, mutation.instead))
     return ""
 
 
@@ -169,7 +116,6 @@ def first_failure(mutation: Mutation, seeds: str, rest: Sequence[str]) -> str:
         if wrong:
             return f"does not apply: {wrong}"
         command = [sys.executable, "-m", "tests.luck", "--provider", mutation.provider, "--seeds", seeds, "--most", "1", "--shrink", "0", *rest]
-        command += [f"--off={one}" for one in mutation.off]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
         ended = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     finally:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.luck.mutations import MUTATIONS
 from tests.luck.schedule import SWITCHES, Event, History, draw
 from tests.luck.shrink import shortest
 
@@ -41,9 +42,15 @@ def test_a_failing_history_shrinks_to_the_events_that_it_takes() -> None:
 
 def test_the_same_seeds_end_in_the_same_way_in_every_process() -> None:
     def played() -> str:
-        command = [sys.executable, "-m", "tests.luck", "--provider", "openai", "--seeds", "1..4", "--verbose"]
+        command = [sys.executable, "-m", "tests.luck", "--provider", "openai", "--seeds", "1..2", "--verbose"]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout.rpartition("openai seeds")[0]
 
     assert played() == played() != ""
+
+
+def test_every_guard_that_the_mutations_take_out_is_there_once() -> None:
+    source = ROOT / "src" / "batchtrial"
+    assert [one.name for one in MUTATIONS if (source / one.file).read_text().count(one.text) != 1] == []
+    assert len(MUTATIONS) >= 10
