@@ -12,6 +12,7 @@ from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import odd_path
 from batchtrial.config.model import Config, Text
 
+HIGHEST_ALPHA: Final = 0.1
 _NAME: Final = "(?:question|query|context|passage|answers?)"
 _ASKED: Final = "(?:question|query|context|passage)"
 """Without the answer: `<answer>` and `[[answer]]` are how a prompt says what to write."""
@@ -26,7 +27,7 @@ COLUMN: Final = re.compile(
 
 def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
     """Everything worth saying before anything is sent, in order, each thing once."""
-    found = (*_address(config), *_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
+    found = (*_address(config), *_level(config), *_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
     return tuple(dict.fromkeys(found))
 
 
@@ -34,6 +35,11 @@ def _address(config: Config) -> Iterator[str]:
     why = odd_path(config.backend, config.provider.base_url)
     if why and config.mode == "live":
         yield f"provider.base_url {why}"
+
+
+def _level(config: Config) -> Iterator[str]:
+    if config.stats.alpha > HIGHEST_ALPHA:
+        yield f"stats.alpha is {config.stats.alpha:g}: so often may a claim be false where there is no effect; usual is 0.05"
 
 
 def _asked(arm: Arm) -> tuple[object, ...]:

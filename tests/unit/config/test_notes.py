@@ -103,3 +103,9 @@ def test_plan_and_run_say_the_same(tmp_path: Path, monkeypatch: Any, capsys: Any
     assert told in capsys.readouterr().out
     assert main(["--config", str(path), "--dry_run", "--run_id", "r", "--to_step", "prepare"]) == 0
     assert told in capsys.readouterr().err
+
+
+def test_a_level_at_which_hardly_anything_is_shown_is_said(tmp_path: Path) -> None:
+    assert said(tmp_path, stats={"alpha": 0.1}) == ()
+    (note,) = said(tmp_path, stats={"alpha": 0.9})
+    assert note.startswith("stats.alpha is 0.9: so often may a claim be false")

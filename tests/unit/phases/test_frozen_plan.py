@@ -333,6 +333,16 @@ def test_a_metric_edited_after_the_first_result_makes_no_claim(role: str, tmp_pa
         assert analysed(made)["plan"]["changes"] == [], "what is as it was declared makes its claims again"
 
 
+def test_a_metric_mended_before_it_had_scored_anything_is_a_change_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rule_mended.py").write_text(RIGHT)
+    with world(tmp_path / "w", opened=open_items(4), stats={"primary": {"metric": "em"}}, metric="rule_mended:f") as made:
+        made.answer_all(answer)
+        Path("rule_mended.py").write_text(KIND)
+        (late,) = frozen_plan(made.layout.ledger, made.config).late
+        assert late.key == "metric_code.sets.rule_mended:f"
+
+
 def test_a_lost_plan_line_does_not_lose_the_code_of_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rule_frozen_lost.py").write_text(RIGHT)
