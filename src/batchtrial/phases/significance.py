@@ -19,7 +19,7 @@ from batchtrial.phases.analyses import dataset_meta
 from batchtrial.phases.base import View
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
 from batchtrial.phases.frozen_plan import FrozenPlan, Role, frozen_plan
-from batchtrial.phases.losses import Lost, load_losses, told
+from batchtrial.phases.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.lost_answers import lost_answers
 from batchtrial.phases.measures import Kind
 from batchtrial.phases.plan_words import as_declared, direction, origins_of, plan_json, statement
@@ -168,18 +168,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     by_name = {one.name: one for one in plan.declared}
     wanted = list(cells(tables, declared_cells(config, trial)))
     made, findings = findings_of(config, tables, plan, wanted)
-    losses = load_losses(view, trial)
-    compared = {
-        cell.name: Compared(
-            cell=cell,
-            title=tables[cell.temp].title(cell),
-            one=made[cell.name],
-            secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)),
-            lost=losses[cell.temp].of(tables[cell.temp], cell),
-        )
-        for cell, _ in wanted
-        if cell.name in made
-    }
+    compared = _compared(load_losses(view, trial), tables, made, [cell for cell, _ in wanted if cell.name in made])
     frozen = frozen_plan(view.layout.ledger, config)
     origins = endpoint_origins(frozen, config, plan)
     judged = judge_findings(plan, findings, share=1.0 if shared is None else shared.share)
@@ -208,6 +197,22 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         "same_items": same_items(tables[first]),
         **({"rules": rules} if rules else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
+    }
+
+
+def _compared(
+    losses: Mapping[float, Losses], tables: Mapping[float, Table], made: Mapping[str, Comparison], wanted: Iterable[Cell]
+) -> dict[str, Compared]:
+    """Each comparison with what stands beside it, by name."""
+    return {
+        cell.name: Compared(
+            cell=cell,
+            title=tables[cell.temp].title(cell),
+            one=made[cell.name],
+            secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)),
+            lost=losses[cell.temp].of(tables[cell.temp], cell),
+        )
+        for cell in wanted
     }
 
 

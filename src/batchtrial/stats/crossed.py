@@ -10,13 +10,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.pairing import LARGEST_SCORE
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.scores import paired_t, two_sided_t
+
+Floats = NDArray[np.float64]
 
 FEW_PARAPHRASES = 5
 
@@ -60,19 +62,7 @@ def crossed_mean(differences: ArrayLike, *, level: float = 0.95) -> CrossedMean:
     d, dropped = d[kept], int((~kept).sum())
     n, p = d.shape
     if n < 2 or p < 2:
-        why = "at least two items and two paraphrases are needed"
-        value = float(d.mean()) if d.size else None
-        empty = undefined_estimate(why, level=level, method="crossed", n=min(n, p), dropped=dropped, value=value)
-        test = undefined_test(why, method="crossed", n=min(n, p), dropped=dropped)
-        return CrossedMean(
-            strategy=empty,
-            test=test,
-            these_wordings=empty,
-            sd_items=None,
-            sd_paraphrases=None,
-            sd_rest=None,
-            df=None,
-        )
+        return _too_small(d, level, dropped)
     unit = float(np.abs(d).max()) or 1.0
     d = d / unit  # fourth powers of tiny or large scores must neither vanish nor overflow
     mean = float(d.mean())
@@ -95,6 +85,14 @@ def crossed_mean(differences: ArrayLike, *, level: float = 0.95) -> CrossedMean:
         sd_rest=unit * math.sqrt(ms_rest),
         df=df,
     )
+
+
+def _too_small(d: Floats, level: float, dropped: int) -> CrossedMean:
+    why = "at least two items and two paraphrases are needed"
+    value, n = float(d.mean()) if d.size else None, min(d.shape)
+    empty = undefined_estimate(why, level=level, method="crossed", n=n, dropped=dropped, value=value)
+    test = undefined_test(why, method="crossed", n=n, dropped=dropped)
+    return CrossedMean(strategy=empty, test=test, these_wordings=empty, sd_items=None, sd_paraphrases=None, sd_rest=None, df=None)
 
 
 def _inferred(mean: float, se: float, df: float | None, n: int, level: float, dropped: int) -> tuple[Estimate, Test]:

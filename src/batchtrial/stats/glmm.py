@@ -140,17 +140,12 @@ def fit_random_intercept(
     if n_nodes < FEWEST_NODES:
         raise DataError(f"at least {FEWEST_NODES} quadrature nodes are needed", where=f"{n_nodes}")
     y, n, x, codes, dropped = _rows(successes, trials, design, groups, names)
-    n_groups = int(codes.max()) + 1 if codes.size else 0
-    why = _hopeless(y, n)
+    n_groups, why = int(codes.max(initial=-1)) + 1, _hopeless(y, n)
     if why is None and np.linalg.matrix_rank(x) < x.shape[1]:
         raise DataError("the design has columns that say the same", where=", ".join(names))
     if why is not None:
         return _without(names, why, level, y.size, n_groups, dropped, is_separated=y.size > 0)
-    blocks = list(_patterns(y, n, x, codes))
-    start = np.concatenate([np.zeros(x.shape[1]), [1.0]])
-    theta, surface, is_converged = _climb(start, blocks, _Hermite.of(n_nodes), widest=_WIDE_SD)
-    if not is_converged:
-        theta, surface, is_converged = _climb(theta, blocks, _Trapezoid(), widest=2.0 * _LARGEST_SD)
+    theta, surface, is_converged = _fitted(list(_patterns(y, n, x, codes)), x.shape[1], n_nodes)
     beta, sd = theta[:-1], abs(float(theta[-1]))
     if not is_converged or sd > _LARGEST_SD or float(np.abs(x @ beta).max()) > _LARGEST_LOGIT:
         why = "an arm or every item is right or wrong throughout: the likelihood has no finite maximum"
@@ -171,6 +166,15 @@ def fit_random_intercept(
         is_at_boundary=is_at_boundary,
         warnings=("items do not differ beyond chance: an ordinary logistic regression",) if is_at_boundary else (),
     )
+
+
+def _fitted(blocks: Sequence[_Block], n_columns: int, n_nodes: int) -> tuple[Floats, _Surface, bool]:
+    """Maximum of the likelihood, and whether it was reached: by quadrature, or over a fine grid where items differ too much for that."""
+    start = np.concatenate([np.zeros(n_columns), [1.0]])
+    theta, surface, is_converged = _climb(start, blocks, _Hermite.of(n_nodes), widest=_WIDE_SD)
+    if is_converged:
+        return theta, surface, True
+    return _climb(theta, blocks, _Trapezoid(), widest=2.0 * _LARGEST_SD)
 
 
 def _rows(

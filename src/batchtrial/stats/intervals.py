@@ -139,12 +139,7 @@ def effective_tango(
     One sample, no clusters: exactly `tango`. Raises DataError on shares outside [0, 1] and on a negative variance.
     Source: effective sample sizes as of Eliasziw & Donner 1991, Statistics in Medicine 10:1981, on the score interval.
     """
-    pairs = paired_scores(treatment, control)
-    t, c = pairs.treatment, pairs.control
-    if samples_treatment < 1 or samples_control < 1:
-        raise DataError(f"an item has at least one sample per arm, not {samples_treatment} and {samples_control}")
-    if t.size and (min(t.min(), c.min()) < 0.0 or max(t.max(), c.max()) > 1.0):
-        raise DataError("a share of right samples lies between 0 and 1")
+    t, c, dropped = _shares(treatment, control, samples_treatment, samples_control)
     n, z = t.size, z_two_sided(check_level(level))
     b_sum, c_sum = float(np.sum(t * (1.0 - c))), float(np.sum(c * (1.0 - t)))
     naive = max((b_sum + c_sum) / n - ((b_sum - c_sum) / n) ** 2, 0.0) / n if n else 0.0
@@ -161,7 +156,7 @@ def effective_tango(
         level=level,
         method="effective_tango",
         n=n,
-        dropped=pairs.dropped,
+        dropped=dropped,
         reason=None if n else NO_PAIRS,
         design_effect=effect,
         effective_n=n / effect,
@@ -324,6 +319,17 @@ def _root_of_squares(x: float, y: float, phi: float) -> float:
 
 def _estimate(value: float, low: float, high: float, level: float, method: str, n: float, se: float | None = None) -> Estimate:
     return Estimate(value=value, ci_low=low, ci_high=high, level=level, method=method, n=round(n), se=se)
+
+
+def _shares(treatment: Scores, control: Scores, samples_treatment: int, samples_control: int) -> tuple[Floats, Floats, int]:
+    """Complete pairs of shares, and how many were dropped."""
+    pairs = paired_scores(treatment, control)
+    t, c = pairs.treatment, pairs.control
+    if samples_treatment < 1 or samples_control < 1:
+        raise DataError(f"an item has at least one sample per arm, not {samples_treatment} and {samples_control}")
+    if t.size and (min(t.min(), c.min()) < 0.0 or max(t.max(), c.max()) > 1.0):
+        raise DataError("a share of right samples lies between 0 and 1")
+    return t, c, pairs.dropped
 
 
 def _check_pairs(b: float, c: float, n: float) -> None:

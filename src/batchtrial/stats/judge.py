@@ -44,14 +44,9 @@ def ppi_mean(
     arXiv:2311.01453.
     """
     check_level(level)
-    y, f = as_scores(truth, "truth"), as_scores(judged, "judged")
-    if y.shape != f.shape:
-        raise DataError("every item needs a truth (or NaN) and a judged score", where=f"{y.size} and {f.size}")
     if weight is not None and not 0.0 <= weight <= 1.0:
         raise DataError("the judge's weight lies between 0 and 1", where=f"{weight:g}")
-    has_judge, has_label = ~np.isnan(f), ~np.isnan(y)
-    dropped = int((~has_judge).sum())
-    y, f_labelled, f_rest = y[has_judge & has_label], f[has_judge & has_label], f[has_judge & ~has_label]
+    y, f_labelled, f_rest, dropped = _labelled_and_rest(truth, judged)
     n = y.size
     if n < 2:
         why = "no item has both a label and a judged score" if n == 0 else "an interval needs at least two labels"
@@ -68,23 +63,14 @@ def ppi_mean(
         variance += used**2 * float(f_rest.var(ddof=ddof)) / f_rest.size
     warnings = _label_warnings(y)
     method = f"ppi(weight={used:.3g})"
-    largest = max(float(np.abs(y).max()), float(np.abs(f[has_judge]).max()))
+    largest = max(float(np.abs(part).max(initial=0.0)) for part in (y, f_labelled, f_rest))
     if variance <= (1e-14 * largest) ** 2:
         why = "no spread among the labelled items"
         return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
-    quantile = t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)
-    half = quantile * math.sqrt(variance)
-    return Estimate(
-        value=value,
-        ci_low=value - half,
-        ci_high=value + half,
-        level=level,
-        method=method,
-        n=n,
-        dropped=dropped,
-        se=math.sqrt(variance),
-        warnings=warnings,
-    )
+    se = math.sqrt(variance)
+    half = (t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)) * se
+    low, high = value - half, value + half
+    return Estimate(value=value, ci_low=low, ci_high=high, level=level, method=method, n=n, dropped=dropped, se=se, warnings=warnings)
 
 
 def corrected_rate(judged_rate: float, *, sensitivity: float, specificity: float) -> float:
@@ -133,17 +119,10 @@ def judged_rate(
     if n_positive_found * n_negative + n_negative_passed * n_positive <= n_positive * n_negative:
         return without("the judge is no better than chance on the labelled items")
     value = corrected_rate(n_judged_positive / n_judged, sensitivity=n_positive_found / n_positive, specificity=n_negative_passed / n_negative)
-    p = (n_judged_positive + z * z / 2.0) / (n_judged + z * z)
-    sensitivity, specificity = (n_positive_found + 1) / (n_positive + 2), (n_negative_passed + 1) / (n_negative + 2)
-    skill = sensitivity + specificity - 1.0
-    if skill <= 1e-9:
+    adjusted = _adjusted_rate(counts, z)
+    if adjusted is None:
         return without("too few labels to tell the judge from chance", value)
-    rate = (p + specificity - 1.0) / skill
-    var_found = sensitivity * (1.0 - sensitivity) / (n_positive + 2)
-    var_passed = specificity * (1.0 - specificity) / (n_negative + 2)
-    centre = rate + 2.0 * z * z * (rate * var_found - (1.0 - rate) * var_passed)
-    variance = p * (1.0 - p) / (n_judged + z * z) + rate**2 * var_found + (1.0 - rate) ** 2 * var_passed
-    half = z * math.sqrt(variance) / skill
+    centre, half = adjusted
     return Estimate(
         value=value,
         ci_low=max(0.0, min(centre - half, value)),
@@ -153,6 +132,34 @@ def judged_rate(
         n=n_judged,
         warnings=warnings,
     )
+
+
+def _adjusted_rate(counts: tuple[tuple[int, int], ...], z: float) -> tuple[float, float] | None:
+    """Centre and half width of Lang and Reiczigel's interval, None when pseudo-counts make the judge one of chance.
+
+    counts: called positive of all judged, found of the positive, passed of the negative.
+    """
+    (n_called, n_judged), (n_found, n_positive), (n_passed, n_negative) = counts
+    p = (n_called + z * z / 2.0) / (n_judged + z * z)
+    sensitivity, specificity = (n_found + 1) / (n_positive + 2), (n_passed + 1) / (n_negative + 2)
+    skill = sensitivity + specificity - 1.0
+    if skill <= 1e-9:
+        return None
+    rate = (p + specificity - 1.0) / skill
+    var_found = sensitivity * (1.0 - sensitivity) / (n_positive + 2)
+    var_passed = specificity * (1.0 - specificity) / (n_negative + 2)
+    centre = rate + 2.0 * z * z * (rate * var_found - (1.0 - rate) * var_passed)
+    variance = p * (1.0 - p) / (n_judged + z * z) + rate**2 * var_found + (1.0 - rate) ** 2 * var_passed
+    return centre, z * math.sqrt(variance) / skill
+
+
+def _labelled_and_rest(truth: ArrayLike, judged: ArrayLike) -> tuple[Floats, Floats, Floats, int]:
+    """Truth and judged scores of the labelled items, judged scores of the others, and how many items the judge did not score."""
+    y, f = as_scores(truth, "truth"), as_scores(judged, "judged")
+    if y.shape != f.shape:
+        raise DataError("every item needs a truth (or NaN) and a judged score", where=f"{y.size} and {f.size}")
+    has_judge, has_label = ~np.isnan(f), ~np.isnan(y)
+    return y[has_judge & has_label], f[has_judge & has_label], f[has_judge & ~has_label], int((~has_judge).sum())
 
 
 def _label_warnings(y: Floats) -> tuple[str, ...]:

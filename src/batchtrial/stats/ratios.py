@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
+
+Floats = NDArray[np.float64]
 
 UNBOUNDED = "the denominator's interval includes zero, so the ratio has no bounded interval"
 
@@ -48,21 +50,10 @@ def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, clusters: A
         return without("the denominator is too close to zero", None)
     if n < 2:
         return without("an interval needs at least two items", ratio)
-    # In units of the means' scale, so that squares neither overflow nor vanish.
-    scale_x, scale_y = float(np.abs(x).max()) or 1.0, float(np.abs(y).max())
-    x, y = x / scale_x, y / scale_y
-    covariance = np.cov(x, y) / n
-    t2 = t_two_sided(level, n - 1.0) ** 2
-    a = float(y.mean()) ** 2 - t2 * float(covariance[1, 1])
-    half_b = float(x.mean() * y.mean()) - t2 * float(covariance[0, 1])
-    c = float(x.mean()) ** 2 - t2 * float(covariance[0, 0])
-    if a <= 0.0:
+    ends = _ends(x, y, t_two_sided(level, n - 1.0) ** 2)
+    if ends is None:
         return without(UNBOUNDED, ratio)
-    root = math.sqrt(max(0.0, half_b * half_b - a * c))
-    unit = scale_x / scale_y
-    low, high = (half_b - root) / a * unit, (half_b + root) / a * unit
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return without(UNBOUNDED, ratio)
+    low, high = ends
     return Estimate(
         value=ratio,
         ci_low=min(low, ratio),
@@ -72,3 +63,20 @@ def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, clusters: A
         n=n,
         dropped=dropped,
     )
+
+
+def _ends(x: Floats, y: Floats, t2: float) -> tuple[float, float] | None:
+    """Both ends of the set of ratios that a t-test keeps; None when it is no bounded interval."""
+    # In units of the means' scale, so that squares neither overflow nor vanish.
+    scale_x, scale_y = float(np.abs(x).max()) or 1.0, float(np.abs(y).max())
+    x, y = x / scale_x, y / scale_y
+    covariance = np.cov(x, y) / x.size
+    a = float(y.mean()) ** 2 - t2 * float(covariance[1, 1])
+    half_b = float(x.mean() * y.mean()) - t2 * float(covariance[0, 1])
+    c = float(x.mean()) ** 2 - t2 * float(covariance[0, 0])
+    if a <= 0.0:
+        return None
+    root = math.sqrt(max(0.0, half_b * half_b - a * c))
+    unit = scale_x / scale_y
+    low, high = (half_b - root) / a * unit, (half_b + root) / a * unit
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
