@@ -15,6 +15,7 @@ from batchtrial.cli.frame import framed, say
 from batchtrial.cli.look import material_of, trial_of, view_of
 from batchtrial.cli.planplot import Curve, plot
 from batchtrial.cli.run import experiments_dir
+from batchtrial.config.check import LARGEST_ALPHA
 from batchtrial.errors import ConfigError
 from batchtrial.phases.analyses import shares_of
 from batchtrial.phases.figures import usd
@@ -91,7 +92,7 @@ def parser() -> flags.Parser:
     design.add_argument("--trials", type=flags.positive, metavar="N", help="trials that share the run's alpha (default: 1, or the pilot's)")
     design.add_argument("--items", nargs="+", action=flags.Words, metavar="N", help=f"numbers of items (default: {','.join(map(str, ITEMS))})")
     design.add_argument("--samples", nargs="+", action=flags.Words, metavar="K", help="samples of each item (default: 1,3,5)")
-    design.add_argument("--alpha", type=fraction, help="two-sided level of the whole run (default: 0.05, or the pilot's)")
+    design.add_argument("--alpha", type=level, help="two-sided level of the whole run (default: 0.05, or the pilot's)")
     design.add_argument("--power", type=fraction, default=0.8, help="wanted chance to see the effect (default: 0.8)")
     design.add_argument("--reuse_control", action="store_true", help="the control's answers exist already and cost nothing")
     flags.add_folder(p)
@@ -113,6 +114,14 @@ def _number(text: str, accept: Callable[[float], bool], what: str) -> float:
 def fraction(text: str) -> float:
     """A share between 0 and 1, both excluded."""
     return _number(text, lambda x: 0 < x < 1, "a share between 0 and 1")
+
+
+def level(text: str) -> float:
+    """A level of significance: 0.05, say, and not the confidence in its place."""
+    found = fraction(text)
+    if found > LARGEST_ALPHA:
+        raise ConfigError(f"{text!r} is no alpha", hint=f"it is the chance of a false claim, at most {LARGEST_ALPHA:g}; 0.05 is usual")
+    return found
 
 
 def signed(text: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Final
 
 from batchtrial.config.expand import Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
@@ -17,10 +18,14 @@ from batchtrial.errors import ConfigError
 from batchtrial.keys import is_told_by_its_label
 from batchtrial.names import MAX_SLUG, RESERVED, name_fault, same_but_for_case
 
+LARGEST_ALPHA: Final = 0.2
+"""Beyond it a level is a mistake, most often the confidence in its place."""
+
 
 def check(config: Config) -> None:
     """Raises ConfigError for the first thing that would go wrong, or go wrong silently, later."""
     _check_address(config)
+    _check_alpha(config)
     _check_names(config)
     _check_temps(config)
     _check_samples(config)
@@ -43,6 +48,14 @@ def _check_address(config: Config) -> None:
     fault = None if config.provider.base_url is None else address_fault(config.provider.base_url)
     if fault is not None:
         raise ConfigError(fault[0], where="provider.base_url", hint=fault[1])
+
+
+def _check_alpha(config: Config) -> None:
+    alpha = config.stats.alpha
+    if alpha > LARGEST_ALPHA:
+        meant = f"write {1 - alpha:.6g} if {alpha:g} is the confidence; " if 1 - alpha <= LARGEST_ALPHA + 1e-12 else ""
+        what = f"alpha is the chance of a false claim, and {alpha:g} leaves intervals of {100 * (1 - alpha):.4g} %"
+        raise ConfigError(what, where="stats.alpha", hint=f"{meant}an alpha is at most {LARGEST_ALPHA:g}, and 0.05 is usual")
 
 
 def _check_names(config: Config) -> None:

@@ -239,7 +239,7 @@ class LostAnswersPlan(Model):
 class StatsConfig(Model):
     """The analysis plan and the numbers behind it; hashed into the run before any result exists."""
 
-    alpha: Probability = Field(0.05, description="Two-sided level; intervals cover 1 - alpha.")
+    alpha: Probability = Field(0.05, description="Two-sided level, at most 0.2; intervals cover 1 - alpha.")
     primary: Endpoint = Field(Endpoint(metric="em", kind="all", margin=0.02), description="The one primary endpoint.")
     confirmatory: tuple[Endpoint, ...] = Field((), description="Further declared comparisons, corrected by Holm.")
     exploratory: Literal["bh", "none"] = Field("bh", description="Correction of everything not declared.")

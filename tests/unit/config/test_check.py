@@ -255,3 +255,21 @@ def test_a_run_that_was_started_with_an_odd_address_is_read(tmp_path: Path) -> N
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "https://host.example/openai/v1/", "http://[::1]:9/v1", "http://h_1:80"])
 def test_addresses_of_hosts_are_taken(tmp_path: Path, url: str) -> None:
     assert loaded(tmp_path, yaml.safe_dump(tree() | {"provider": {"base_url": url}})).config.provider.base_url == url
+
+
+# Levels
+
+
+@pytest.mark.parametrize(("alpha", "hint"), [(0.9, "write 0.1 if 0.9 is the confidence"), (0.95, "write 0.05 if"), (0.3, "an alpha is at most 0.2")])
+def test_a_confidence_in_the_place_of_alpha_is_refused_with_the_level_that_was_meant(tmp_path: Path, alpha: float, hint: str) -> None:
+    error = refused(tmp_path, changed(stats={"alpha": alpha}))
+    assert "alpha is the chance of a false claim" in error.what
+    assert "stats.alpha" in error.where
+    assert hint in error.hint
+
+
+def test_an_alpha_of_a_fifth_is_somebodys_choice_and_a_run_that_exists_is_read_with_any(tmp_path: Path) -> None:
+    config = loaded(tmp_path, changed(stats={"alpha": 0.2})).config
+    assert config.stats.alpha == 0.2
+    old = config.model_copy(update={"stats": config.stats.model_copy(update={"alpha": 0.9})})
+    assert load(write(tmp_path, encode(old)), is_begun=True).config == old
