@@ -11,24 +11,33 @@ from batchtrial.stats.rounding import sided
 
 def two_axes(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str | None:
     """Quality by the primary endpoint and cost by item in one sentence; None when there is no verdict, or no price is known."""
-    head, ratio = _primary(tests, costs)
-    return None if head is None or ratio is None else f"{_quality(head)} {_cost(ratio)}."
+    head, ratio, n_without = _primary(tests, costs)
+    return None if head is None or ratio is None else f"{_quality(head)} {_cost(ratio)}{_basis(head, ratio, n_without)}."
 
 
 def cost_cell(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     """The same in a table: per cent more or less than the control's answers, with the interval."""
-    _, ratio = _primary(tests, costs)
+    _, ratio, _ = _primary(tests, costs)
     if ratio is None or ratio["value"] is None:
         return "-"
     ends = "" if None in ratio["ci"] else f" ({_signed(ratio['ci'][0])} to {_signed(ratio['ci'][1])})"
     return f"{_signed(ratio['value'])}{ends}"
 
 
-def _primary(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """The primary comparison and the cost ratio at its temperature."""
+def _primary(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, int]:
+    """The primary comparison, the cost ratio at its temperature, and how many items have no known cost."""
     head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
     at_temp = (costs.get("effectiveness") or {}).get(f"{head['temp']:.1f}") if head is not None else None
-    return head, None if at_temp is None else at_temp.get("cost_ratio")
+    return head, None if at_temp is None else at_temp.get("cost_ratio"), 0 if at_temp is None else at_temp.get("items_without_cost", 0)
+
+
+def _basis(head: Mapping[str, Any], ratio: Mapping[str, Any], n_without: int) -> str:
+    """On how many items the cost rests, where some have answers of unknown cost."""
+    if not n_without or ratio["value"] is None:
+        return ""
+    if head.get("n_clusters") is not None:  # the ratio then counts documents
+        return f"; {n_without} item{'s' * (n_without > 1)} with answers of unknown cost left out"
+    return f"; on {ratio['n']} of {ratio['n'] + n_without} items, since the others have answers of unknown cost"
 
 
 def _signed(ratio: float) -> str:
@@ -57,7 +66,8 @@ def _margin(head: Mapping[str, Any]) -> str:
 def _cost(ratio: Mapping[str, Any]) -> str:
     value, (low, high) = ratio["value"], ratio["ci"]
     if value is None:
-        return f"what its answers cost beside the control's is not defined ({ratio.get('reason', 'no costs')})"
+        reason = "no item has answers of known cost in both arms" if not ratio.get("n") else ratio.get("reason", "no costs")
+        return f"what its answers cost beside the control's is not defined ({reason})"
     change = 100 * (value - 1)
     if low is None or high is None:
         return f"the answers cost {_change(change)} (no interval: {ratio.get('reason', 'too few items')})"
@@ -70,6 +80,8 @@ def _cost(ratio: Mapping[str, Any]) -> str:
 
 
 def _change(change: float) -> str:
+    if round(change, 9) == 0:
+        return "the same"
     return f"{_size(change)} % {'less' if change < 0 else 'more'}"
 
 

@@ -70,6 +70,30 @@ def test_quality_and_cost_are_said_together(tests: dict[str, Any], costs: dict[s
     assert two_axes(tests, costs) == said
 
 
+@pytest.mark.parametrize(
+    ("costs", "n_clusters", "said"),
+    [
+        (
+            costs_of(1.0, reason="an interval needs at least two items"),
+            None,
+            "the answers cost the same (no interval: an interval needs at least two",
+        ),
+        (costs_of(1.0, 0.9, 1.1), None, "is not settled (the same; 10 % less to 10 % more)"),
+        (costs_of(1.05, 1.0, 1.1), None, "is not settled (5.0 % more; the same to 10 % more)"),
+        (costs_of(0.5, 0.4, 0.6), None, "cost 50 % less (40 to 60); on 180 of 200 items, since the others have answers of unknown cost."),
+        (costs_of(0.5, 0.4, 0.6), 30, "cost 50 % less (40 to 60); 20 items with answers of unknown cost left out."),
+        (costs_of(None, reason="no items"), None, "is not defined (no item has answers of known cost in both arms)."),
+    ],
+)
+def test_no_change_is_the_same_and_items_of_unknown_cost_are_counted(costs: dict[str, Any], n_clusters: int | None, said: str) -> None:
+    tests = results_of("superior")
+    tests["tests"][0]["n_clusters"] = n_clusters
+    at_temp = costs["effectiveness"]["0.0"]
+    at_temp |= {"items_without_cost": 20 if at_temp["cost_ratio"]["value"] in (0.5, None) else 0}
+    at_temp["cost_ratio"]["n"] = 0 if at_temp["cost_ratio"]["value"] is None else 180
+    assert said in (two_axes(tests, costs) or "")
+
+
 def test_a_table_has_the_change_with_its_sign() -> None:
     assert cost_cell(results_of("superior"), costs_of(0.63, 0.58, 0.69)) == "-37 (-42 to -31)"
     assert cost_cell(results_of("superior"), costs_of(1.0004, 0.9, 1.1)) == "+0.04 (-10 to +10)"
