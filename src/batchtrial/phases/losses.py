@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View
-from batchtrial.phases.tables import Cell, Table
+from batchtrial.phases.tables import COLUMNS, Cell, Table
 from batchtrial.phases.told import METRIC, read_lost
 from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
+FURTHER: Final = "further_metric"
+"""Why an answer is lost to the comparison of a metric that failed on it, while the metric of its set did not."""
 SAID: Final[Mapping[str, str]] = {
     AnswerState.CUT: "cut off",
     AnswerState.REFUSED: "refused by the model",
@@ -28,6 +31,7 @@ SAID: Final[Mapping[str, str]] = {
     Outcome.CANCELLED: "lost to a cancelled batch",
     Outcome.MISSING: "missing",
     METRIC: "lost to the set's metric, which failed on them",
+    FURTHER: "lost to this metric, which failed on them",
 }
 """What is said of answers after "were"."""
 Lost = dict[str, dict[str, int]]
@@ -48,7 +52,22 @@ class Losses:
         found: dict[str, Counter[str]] = {condition: Counter() for condition in CONDITIONS}
         for condition, shown in rows.select("condition", "lost_to").iter_rows():
             found[condition].update(read_lost(shown))
+        for condition, n in _lost_to_further(table, cell).items():
+            found[condition][FURTHER] += n
         return {condition: dict(sorted(counts.items())) for condition, counts in found.items()}
+
+
+def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
+    """condition -> answers that are scored, but on which a metric beside that of the set gave no number at all."""
+    column, mask = table.column(cell.metric), table.members_of(cell)
+    if cell.metric in COLUMNS or column is None or "em" not in table.scores:
+        return {}
+    found: dict[str, int] = {}
+    for condition, own, right, lost in zip(CONDITIONS, column, table.scores["em"], table.scores["n_lost"], strict=True):
+        failed = np.isnan(own) & ~np.isnan(right) & (True if mask is None else mask)
+        if failed.any():
+            found[condition] = int((table.samples - lost[failed]).sum())
+    return found
 
 
 def load_losses(view: View, trial: Trial) -> dict[float, Losses]:

@@ -18,7 +18,6 @@ from typing import Final, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from batchtrial.errors import ConfigError
 from batchtrial.records import Item
 from batchtrial.scoring.match import MISS, Golds, Metric
 from batchtrial.scoring.own_phrases import OwnPhrases
@@ -216,13 +215,10 @@ class Scorer:
             return LOST
         em = numbers.pop("em", None)
         f1 = numbers.pop("f1", em)
-        custom.update(numbers)
         if em not in (0, 1) or f1 is None or not 0 <= f1 <= 1:
-            raise ConfigError(
-                f"the metric {self.main.path} returned em = {em!r} and f1 = {f1!r}",
-                where=f"item {item.key}",
-                hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1; a grade or a count belongs under `metrics`',
-            )
+            self._fail(_no_verdict(self.main, item, em, f1))
+            return LOST
+        custom.update(numbers)
         return em, float(f1)
 
     def _called(self, metric: UserMetric, item: Item, text: str) -> dict[str, float] | None:
@@ -231,10 +227,23 @@ class Scorer:
             with nullcontext() if self.watch is None else self.watch(metric.path, item.key):
                 return metric(item, text)
         except MetricFailed as failed:
-            if self.failures is None:
-                raise
-            self.failures.add(failed)
+            self._fail(failed)
             return None
+
+    def _fail(self, failed: MetricFailed) -> None:
+        """Count it, or raise it when failures are not counted."""
+        if self.failures is None:
+            raise failed
+        self.failures.add(failed)
+
+
+def _no_verdict(metric: UserMetric, item: Item, em: float | None, f1: float | None) -> MetricFailed:
+    return MetricFailed(
+        f"the metric {metric.path} returned em = {em!r} and f1 = {f1!r}",
+        metric=metric.path,
+        where=f"item {item.key}",
+        hint='return {"em": 0 or 1} and, when it differs from em, "f1" between 0 and 1; a grade or a count belongs under `metrics`',
+    )
 
 
 LOST: Final = (math.nan, math.nan)

@@ -204,6 +204,41 @@ def test_an_answer_that_the_sets_metric_fails_on_is_lost_and_not_wrong(tmp_path:
     assert got.filter(pl.col("lost_to").is_not_null()).select("item_key", "lost_to").rows() == [("recall|c3", "metric:1")]
 
 
+def test_a_metric_of_a_set_that_neither_says_right_nor_wrong_has_failed_on_that_answer(tmp_path: Path) -> None:
+    name = module("def f(item, text): return {'em': 0.5 if item.item_id == 'c3' else 1.0, 'depth': 2.0}\n")
+    with world(tmp_path / "v", closed=closed_items(6), metric=f"{name}:f") as w:
+        w.answer_all(right)
+        w.run(parse.phase)
+        with pytest.raises(ConfigError, match=r"returned em = 0\.5"):
+            w.run(score.phase)
+    with world(tmp_path / "w", closed=closed_items(6), metric=f"{name}:f", metric_errors="lost") as w:
+        w.answer_all(right)
+        got = scored(w).filter(condition="control")
+        assert record(w)["metrics"][f"{name}:f"]["n_failed"] == 2
+    assert got.filter(pl.col("lost_to").is_not_null()).select("item_key", "em", "depth", "lost_to").rows() == [("recall|c3", None, None, "metric:1")]
+    assert got["em"].sum() == 5.0
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_answers_that_a_further_metric_fails_on_are_named_in_its_own_comparison_alone(tmp_path: Path, k: int) -> None:
+    name = module("def g(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'depth': float(len(text) % 3)}\n")
+
+    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+        if item_id == "c5" and arm.condition == "control":
+            return None
+        return "odd" if item_id in ("c3", "c4") and arm.condition == "treatment" else right(arm, dataset, item_id, sample)
+
+    with world(tmp_path / "w", closed=closed_items(40), metrics=[f"{name}:g"], metric_errors="lost", samples_per_item=k) as w:
+        w.answer_all(answer)
+        for phase in (parse.phase, score.phase, stats.phase):
+            w.run(phase)
+        tests = json.loads(w.layout.trial(w.trial.slug).significance.read_bytes())["tests"]
+    by_metric = {one["metric"]: one for one in tests}
+    assert by_metric["depth"]["pairs"]["lost_answers"] == {"control": {"errored": k}, "treatment": {"further_metric": 2 * k}}
+    assert f"{2 * k} treatment answers were lost to this metric, which failed on them" in by_metric["depth"]["sentence"]
+    assert by_metric["em"]["pairs"]["lost_answers"] == {"control": {"errored": k}, "treatment": {}}
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_answers_lost_to_the_sets_metric_are_named_like_those_that_were_cut(tmp_path: Path, k: int) -> None:
     """The metric fails on two of the treatment's items; of one of these the first sample never came, of another one none did."""
