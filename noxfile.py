@@ -185,6 +185,7 @@ def calibrate(session: nox.Session) -> None:
         "rare_flips",
         "lost_answers",
         "clusters",
+        "few_clusters",
         "multiplicity",
         "one_alpha",
         "sequential",

@@ -49,6 +49,16 @@ def test_the_method_fits_the_data(pairs: Paired, methods: tuple[str, str]) -> No
     assert got.test.method.startswith(methods[1])
 
 
+@pytest.mark.parametrize("pairs", [binary(60, 12, 4), paired([0.3, 0.9, 0.1] * 20, [0.2, 0.5, 0.4] * 20)])
+def test_a_margin_is_tested_one_sided_at_half_of_alpha_and_its_interval_is_the_printed_one(pairs: Paired) -> None:
+    got = made(pairs, Endpoint(name="x", goal="noninferiority", margin=0.1))
+    assert got.margin is not None
+    assert got.margin.alpha == pytest.approx(0.025)
+    assert got.margin.estimate.level == pytest.approx(0.95)
+    assert got.margin.estimate.ci_low == pytest.approx(got.estimate.ci_low)
+    assert got.margin.estimate.ci_high == pytest.approx(got.estimate.ci_high)
+
+
 @pytest.mark.parametrize(("changed", "warns"), [((5, 4), True), ((6, 4), False), ((0, 0), True)])
 def test_few_changed_items_are_told(changed: tuple[int, int], warns: bool) -> None:
     assert any("changed" in text for text in made(binary(100, *changed)).warnings) is warns
