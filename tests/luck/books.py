@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tests.luck.history import Place
 from tests.luck.provider import Provider
 
+from batchtrial.providers.base import OUT
 from batchtrial.state.entries import LedgerRead, read
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Attempt, PartRecord, fold
@@ -52,6 +53,11 @@ def last_segment(name: str) -> str:
 def our_id(custom_id: str) -> str:
     """The custom_id without what a wire needs before it."""
     return WIRE_TOKEN.sub("", custom_id)
+
+
+def is_out(attempt: Attempt) -> bool:
+    """Whether the attempt left as a file, for an engine that no provider bills."""
+    return (attempt.batch_id or "").startswith(OUT)
 
 
 @dataclass(frozen=True, slots=True)

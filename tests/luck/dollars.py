@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from tests.luck.books import Books, Paid, last_segment
+from tests.luck.books import Books, Paid, is_out, last_segment
 from tests.luck.provider import Provider
+from tests.luck.tools import ENGINE_TOKENS
 
 from batchtrial.state.ledger import money
 
@@ -58,6 +59,9 @@ def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
     for row in paid:
         bills[row.batch].append(row)
     found = []
+    for _, attempt in books.attempts():
+        if is_out(attempt) and attempt.counts is not None:
+            bills[attempt.batch_id or ""] = [Paid("engine", "", "", 0, *ENGINE_TOKENS)] * attempt.counts.succeeded
     for part, attempt in books.attempts():
         if not attempt.is_saved:
             continue

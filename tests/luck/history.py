@@ -81,6 +81,7 @@ class Play:
         self.archive = experiments.with_name("archive.zip")
         self._n_foreign = 0
         self._stuck: list[str] = []
+        self._requests: Path | None = None
         if not history.is_fresh:
             shutil.copytree(lab.template, self.original.folder)
 
@@ -287,7 +288,8 @@ class Play:
             wrong = tools.repaired(place.experiments, process)
         elif name == "export":
             self.played.is_shifted = True
-            wrong = tools.exported(place.experiments, place.experiments.with_name(f"requests{len(self.played.said)}"), process)
+            self._requests = place.experiments.with_name(f"requests{len(self.played.said)}")
+            wrong = tools.exported(place.experiments, self._requests, process)
         elif name == "take back":
             wrong = tools.taken_back(place.experiments, process)
         elif name == "import":
@@ -302,10 +304,12 @@ class Play:
         self.played.said.append(f"{name}: {process.death or 'done'}")
 
     def _downloads(self) -> Path:
-        """The result files of every batch that is over, as somebody downloads them by hand."""
+        """The result files of every batch that is over, as somebody downloads them by hand, and what an engine says to the rows exported last."""
         self.provider.bill.settle()
         folder = self.original.experiments.with_name(f"downloads{len(self.played.said)}")
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
+        if self._requests is not None and self._requests.exists():
+            tools.answered(self._requests, folder / "engine")
         for path in self.provider.world.blob("results").parent.glob("results-*"):
             shutil.copy(path, folder / f"{path.name}.jsonl")
         return folder
@@ -367,7 +371,7 @@ class Play:
                 place.is_done = True
                 return
             if "batchtrial import_batch" in ended:
-                self._tool("take back", place)
+                self._tool("import" if self.history.seed % 2 and place is self.original and number < 2 else "take back", place)
             elif "batchtrial repair" in ended and not is_repaired:
                 is_repaired = True
                 self._tool("repair", place)
