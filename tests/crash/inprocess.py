@@ -1,75 +1,138 @@
-"""The emulator in this process, for sweeps of thousands of worlds: no server, no sockets, and a fresh provider in 10 ms.
+"""The emulator in this process: no server, no sockets, and a fresh provider in 10 ms, for kills by the hundred.
 
-The SDKs and the client's own calls to the emulator's clock are what they are; only the transport below them is ours, as in `tests.luck.provider`.
-`install` puts it there for good, so it belongs into a program of its own. One provider is open at a time.
+The SDKs and the client's own calls to the emulator's clock are what they are; only the transport below them is ours, and only for hosts of these
+emulators: every other call goes where it always goes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import email.message
+import functools
 import io
+import itertools
 import json
-import re
 import ssl
 import urllib.request
 import urllib.response
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from tests.luck import provider as transport
+import anyio.to_thread
+from starlette.types import ASGIApp, Message
+from tests.luck.provider import exchange
 
 from batchtrial.cli import dryrun
+from batchtrial.emulator.app import make_app
+from batchtrial.emulator.faults import Rule
 from batchtrial.emulator.modelfile import load_model
+from batchtrial.emulator.service import Service
+from batchtrial.emulator.world import World
 
-URL = "http://emulator.test"
+_apps: dict[str, ASGIApp] = {}
+"""The provider of each host."""
+_numbers = itertools.count(1)
 
 
 class InProcess:
     """One provider with no past; what `tests.crash.providers.Emulator` is to the others."""
 
-    url = URL
-
-    def __init__(self, root: Path, *, model: Path | None = None, faults: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, root: Path, *, model: Path | None = None, faults: Sequence[Mapping[str, Any]] = (), seed: int = 7) -> None:
         assert model is not None
-        self._provider = transport.Provider(root / "world", load_model(model), faults)
+        install()
+        self._host = f"emulator-{next(_numbers)}.test"
+        self.url = f"http://{self._host}"
+        self._world = World(root / "world", seed=seed, mode="manual", speed=1.0, wall=lambda: 0.0)
+        service = Service(self._world, load_model(model))
+        service.set_rules("file", tuple(Rule.model_validate(rule) for rule in faults))
+        _apps[self._host] = make_app(service)
 
     def kill(self) -> None:
         """Let go of it."""
-        self._provider.close()
+        if _apps.pop(self._host, None) is not None:
+            self._world.close()
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """One request, by default to `/_emulator...`."""
-        code, data = ask(method, path, b"" if body is None else json.dumps(body).encode(), headers or {})
-        assert code == 200, data
-        return json.loads(data)
+        path, _, query = path.partition("?")
+        sent = ask(self._host, method, path, query.encode(), b"" if body is None else json.dumps(body).encode(), headers or {})
+        assert sent[0]["status"] == 200, sent
+        return json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
 
     def bill(self) -> dict[str, Any]:
         """What was accepted and paid, once every live batch has run its course."""
         return dict(self.call("GET", "/_emulator/ledger?at=end"))
 
+    def calls(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Calls received and carried out, by provider and operation."""
+        return dict(self.call("GET", "/_emulator/calls"))
 
-def ask(method: str, address: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """Status and body of one exchange with the provider that is open."""
-    path, _, query = address.removeprefix(URL).partition("?")
+
+def ask(host: str, method: str, path: str, query: bytes, body: bytes, headers: Mapping[str, str]) -> list[Message]:
+    """What the provider of this host sends, message by message."""
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    sent = transport.exchange(transport._serving[0].app, method, path, query.encode(), raw, body)
-    return int(sent[0]["status"]), b"".join(message.get("body", b"") for message in sent[1:])
+    return exchange(_apps[host], method, path, query, raw, body)
 
 
 class _Door(urllib.request.BaseHandler):
+    handler_order = 100  # before the one that opens connections
+
     def http_open(self, request: urllib.request.Request) -> Any:
+        if request.host not in _apps:
+            return None
+        path, _, query = request.selector.partition("?")
         data = request.data if isinstance(request.data, bytes) else b""
-        code, body = ask(request.get_method(), request.full_url, data, dict(request.header_items()))
-        return urllib.response.addinfourl(io.BytesIO(body), email.message.Message(), request.full_url, code)
+        sent = ask(request.host, request.get_method(), path, query.encode(), data, dict(request.header_items()))
+        body = io.BytesIO(b"".join(message.get("body", b"") for message in sent[1:]))
+        answer: Any = urllib.response.addinfourl(body, email.message.Message(), request.full_url, sent[0]["status"])
+        answer.msg = ""
+        return answer
 
 
+def _handler(http: ModuleType, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`HTTPTransport.handle_request` of one generation of the SDKs' library."""
+
+    class Body(http.SyncByteStream):  # type: ignore[name-defined,misc]
+        def __init__(self, sent: Sequence[Message]) -> None:
+            self._sent = sent
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from (message.get("body", b"") for message in self._sent)
+            if not self._sent or self._sent[-1].get("more_body", False):
+                raise http.RemoteProtocolError("peer closed connection without sending complete message body")
+
+    def handle(transport: Any, request: Any) -> Any:
+        if request.url.host not in _apps:
+            return plain(transport, request)
+        sent = ask(request.url.host, request.method, request.url.path, request.url.query, b"".join(request.stream), dict(request.headers))
+        if not sent:
+            raise http.RemoteProtocolError("Server disconnected without sending a response.")
+        return http.Response(sent[0]["status"], headers=sent[0]["headers"], stream=Body(sent[1:]))
+
+    return handle
+
+
+@functools.cache
 def install() -> None:
-    """Put the provider below the SDKs and below the client's calls to the emulator's clock."""
-    transport.install()
-    vars(transport)["PAGE"] = re.compile(rb"(?!)")  # pages as long as they are asked for
-    plain = ssl.create_default_context()  # every client loads the machine's certificates anew; nothing is ever connected to
-    vars(ssl)["create_default_context"] = lambda *args, **kwargs: plain
-    opener = urllib.request.OpenerDirector()
-    opener.add_handler(_Door())
-    vars(dryrun)["DIRECT"] = opener
+    """Put these providers below the SDKs and below the client's calls to the emulator's clock, once in a process."""
+    import httpx
+
+    libraries: list[Any] = [httpx]
+    try:
+        import httpx2
+    except ImportError:
+        pass
+    else:
+        libraries.append(httpx2)
+    for http in libraries:
+        http.HTTPTransport.handle_request = _handler(http, http.HTTPTransport.handle_request)
+    vars(dryrun)["DIRECT"].add_handler(_Door())
+
+    async def in_place(func: Callable[..., Any], *args: Any, **how: Any) -> Any:
+        return func(*args)
+
+    vars(asyncio)["to_thread"] = vars(anyio.to_thread)["run_sync"] = in_place  # no threads for small files
+    # Every client loads the machine's certificates anew, which takes longer than all that it then does here.
+    vars(ssl)["create_default_context"] = functools.cache(ssl.create_default_context)

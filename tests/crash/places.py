@@ -17,10 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tests.crash.children import NONCE
-from tests.crash.lab import FINISHED, RUN_ID, Hook, KillAt, Killed, Lab, Rule, World, no_hook
+from tests.crash.children import NONCE, spawn
+from tests.crash.inprocess import InProcess
+from tests.crash.lab import FINISHED, IN_MEMORY, RUN_ID, Hook, KillAt, Killed, Lab, Rule, World, no_hook
 
 from batchtrial.cli import dryrun, session
 from batchtrial.cli.frame import say
@@ -91,6 +93,20 @@ class Place:
             else:
                 return
         raise AssertionError("the run never finished")
+
+    def spawn(self, log: Path, *, is_resume: bool = True) -> BaseProcess:
+        """The same in a process of its own."""
+        asked = [
+            "--run_id",
+            RUN_ID,
+            "--experiments_dir",
+            str(self.experiments),
+            "--emulator_url",
+            self.world.emulator.url,
+            "--emulator_key",
+            self.key,
+        ]
+        return spawn([*asked, *(["--resume"] if is_resume else ["--config", str(self.world.lab.root / "config.yaml"), "--dry_run"])], log)
 
     def kill_at(self, n: int) -> str:
         """Go on, and die at the n-th point; "" when the run ended before."""
@@ -253,7 +269,14 @@ def at(lab: Lab, case: str, n: int, tally: Tally, *, only: Mapping[str, str] | N
         tally.bad.append(f"{where}: {type(error).__name__}: {error}")
         world.close()
         return
-    bill = world.emulator.bill()
+    judge(places, wanted, where, tally)
+    world.close()
+
+
+def judge(places: Sequence[Place], wanted: Mapping[str, str], where: str, tally: Tally) -> None:
+    """What is wrong with the places that a run has come to, by the provider's bill, the ledgers and the twin's artifacts."""
+    lab, emulator = places[0].world.lab, places[0].world.emulator
+    bill = emulator.bill()
     extra = int(bill["answered_requests"]) - int(lab.want_bill["answered_requests"])
     named = set().union(*(one.duplicates() for one in places))
     paid = sum(batch["n_answered"] or 0 for batch in bill["batches"] if batch["id"].rpartition("/")[2] in named)
@@ -263,7 +286,7 @@ def at(lab: Lab, case: str, n: int, tally: Tally, *, only: Mapping[str, str] | N
         tally.bad.append(f"{where}: {extra} rows were paid twice, {paid} of them named")
     for one in places:
         ours, twice = one.outputs(), bool(one.duplicates())
-        if twice and to_step is None:  # the reports say so, which the twin's do not
+        if twice and one.to_step is None:  # the reports say so, which the twin's do not
             texts = [path.read_text() for path in one.layout.root.glob("*/reports/report.md")]
             if not all("Sent twice, by two copies of this run" in text and "$" in text for text in texts):
                 tally.bad.append(f"{where}: {one.experiments.name} has a report that does not name what was sent twice")
@@ -278,7 +301,6 @@ def at(lab: Lab, case: str, n: int, tally: Tally, *, only: Mapping[str, str] | N
         tally.unequal += bool(differs)
         if lost or differs:
             tally.bad.append(f"{where}: {one.experiments.name} lacks {lost[:3]}, differs in {differs[:3]}")
-    world.close()
 
 
 def parsed(lab: Lab) -> Mapping[str, str]:
@@ -345,12 +367,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--points", type=int, default=0, help="so many points, evenly spread (default: every one)")
     parser.add_argument("--share", type=share, default=(1, 1), metavar="J/K", help="the j-th of k equal shares of the points (default: all)")
     given = parser.parse_args(argv)
-    from tests.crash.inprocess import InProcess, install
-
-    install()
     tallies: list[Tally] = []
     for provider in given.provider or PROVIDERS:
-        root = Path(tempfile.mkdtemp(prefix="batchtrial-places-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        root = Path(tempfile.mkdtemp(prefix="batchtrial-places-", dir=IN_MEMORY))
         with unheard():
             lab = Lab(root, provider=provider, n_items=6, faults=calm, provider_of=InProcess)
         points = spread(lab, given.points or len(lab.points))[given.share[0] - 1 :: given.share[1]]

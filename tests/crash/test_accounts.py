@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from tests.crash.conftest import Labs
 from tests.crash.lab import Lab
-from tests.crash.places import CASES, LIVE, PROVIDERS, Tally, at, calm
-
-Calm = Callable[[str], Lab]
-
-
-@pytest.fixture(scope="session")
-def calm_labs(tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    """The lab of a provider on a good day."""
-    made: dict[str, Lab] = {}
-
-    def lab(provider: str) -> Lab:
-        if provider not in made:
-            made[provider] = Lab(tmp_path_factory.mktemp(f"calm-{provider}"), provider=provider, n_items=6, faults=calm)
-        return made[provider]
-
-    return lab
+from tests.crash.places import CASES, LIVE, PROVIDERS, Tally, at
 
 
 def point(lab: Lab, name: str, nth: int) -> int:
@@ -31,7 +15,7 @@ def point(lab: Lab, name: str, nth: int) -> int:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_killed_inside_the_third_create_the_run_pays_once_whatever_is_done_to_it(calm_labs: Calm, provider: str, case: str) -> None:
+def test_killed_inside_the_third_create_the_run_pays_once_whatever_is_done_to_it(calm_labs: Labs, provider: str, case: str) -> None:
     """A batch that is there and not in the ledger, two that are, and three that are still to be sent."""
     lab = calm_labs(provider)
     tally = Tally(provider, case)
@@ -46,7 +30,7 @@ def test_killed_inside_the_third_create_the_run_pays_once_whatever_is_done_to_it
 
 @pytest.mark.parametrize("case", ["another key", "copied, in turn", "rolled back"])
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_killed_inside_the_first_create_nothing_but_that_call_speaks_for_the_account(calm_labs: Calm, provider: str, case: str) -> None:
+def test_killed_inside_the_first_create_nothing_but_that_call_speaks_for_the_account(calm_labs: Labs, provider: str, case: str) -> None:
     lab = calm_labs(provider)
     tally = Tally(provider, case)
     at(lab, case, point(lab, "call:submit:after", 1), tally)
@@ -56,7 +40,7 @@ def test_killed_inside_the_first_create_nothing_but_that_call_speaks_for_the_acc
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_retry_that_was_sent_before_the_folder_was_rolled_back_is_not_bought_again(calm_labs: Calm, provider: str) -> None:
+def test_a_retry_that_was_sent_before_the_folder_was_rolled_back_is_not_bought_again(calm_labs: Labs, provider: str) -> None:
     """The second attempt at a part has a token that the restored ledger has never written."""
     lab = calm_labs(provider)
     tally = Tally(provider, "rolled back")

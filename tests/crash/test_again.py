@@ -16,8 +16,8 @@ WRITTEN_ANEW = {"run.lock", "run.log"}
 
 
 @pytest.fixture
-def lab(labs: Labs) -> Lab:
-    return labs("fireworks")
+def lab(near_labs: Labs) -> Lab:
+    return near_labs("fireworks")
 
 
 def tree(world: World) -> dict[str, tuple[str, int]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.crash.children import finish, spawn
+from tests.crash.inprocess import InProcess
 from tests.crash.lab import Lab, Rule, World, killed_at
 
 from batchtrial.run.options import Options
@@ -63,8 +64,8 @@ def test_it_is_bought_again_when_told_once_and_the_answer_takes_its_place(tmp_pa
 
 
 def test_killed_at_any_point_it_is_bought_once(tmp_path: Path) -> None:
-    lab = Lab(tmp_path, provider="fireworks", n_items=2, faults=unreadable, has_twin=False)
-    for n in itertools.count(1, 9):
+    lab = Lab(tmp_path, provider="fireworks", n_items=2, faults=unreadable, has_twin=False, provider_of=InProcess)
+    for n in itertools.count(1, 17):
         world = lab.world(f"killed{n}")
         assert world.start() == 0
         bought = world.bill()["answered_requests"]

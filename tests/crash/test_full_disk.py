@@ -99,14 +99,14 @@ def walk(world: World, fill: Fill, free: Free, capsys: pytest.CaptureFixture[str
     assert world.problems() == []
 
 
-def test_the_disk_is_full_at_the_largest_writes_of_every_phase(labs: Labs, capsys: pytest.CaptureFixture[str]) -> None:
-    world = labs("fireworks").world("full")
+def test_the_disk_is_full_at_the_largest_writes_of_every_phase(near_labs: Labs, capsys: pytest.CaptureFixture[str]) -> None:
+    world = near_labs("fireworks").world("full")
     walk(world, raises, nothing, capsys)
     world.close()
 
 
-def test_a_real_disk_is_full_in_every_phase_and_in_the_archive(labs: Labs, capsys: pytest.CaptureFixture[str]) -> None:
-    world = labs("fireworks").world("small")
+def test_a_real_disk_is_full_in_every_phase_and_in_the_archive(near_labs: Labs, capsys: pytest.CaptureFixture[str]) -> None:
+    world = near_labs("fireworks").world("small")
     with small_disk(world.experiments) as (fill, free):
         walk(world, fill, free, capsys)
         place = ["--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]

@@ -14,7 +14,9 @@ from tests.crash.lab import Lab, rough
 from tests.crash.sweeps import Tally, at_every_point, at_random_times, in_processes, plans, several_times, system_calls, with_the_provider
 
 PROVIDERS = ("fireworks", "openai", "anthropic")
-N_POINTS = {"fireworks": 24, "openai": 10, "anthropic": 10}
+N_POINTS = {"fireworks": 16, "openai": 10, "anthropic": 10}
+CALLS_OF = {"fireworks": range(5), "openai": range(5, 10), "anthropic": (0, 6, 2, 8, 4)}
+"""Which of the ten kills at system calls: every kind once for each provider, early or late, before or after."""
 
 
 def spread(lab: Lab, n: int, kind: str = "") -> list[int]:
@@ -31,8 +33,8 @@ def holds(tally: Tally, n: int) -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_kill_at_any_durable_write_or_call_loses_nothing_and_pays_once(labs: Labs, provider: str) -> None:
-    lab = labs(provider)
+def test_a_kill_at_any_durable_write_or_call_loses_nothing_and_pays_once(near_labs: Labs, provider: str) -> None:
+    lab = near_labs(provider)
     holds(at_every_point(lab, spread(lab, N_POINTS[provider])), N_POINTS[provider] - 2)
 
 
@@ -45,20 +47,20 @@ def test_a_kill_around_the_create_call_pays_once(labs: Labs, provider: str) -> N
 
 
 @pytest.mark.parametrize(("provider", "n"), [("fireworks", 6), ("openai", 4), ("anthropic", 4)])
-def test_a_power_cut_takes_back_unsynced_lines_and_nothing_is_paid_twice(labs: Labs, provider: str, n: int) -> None:
+def test_a_power_cut_takes_back_unsynced_lines_and_nothing_is_paid_twice(near_labs: Labs, provider: str, n: int) -> None:
     """What was not synced is gone, and of the next line a half is there."""
-    lab = labs(provider)
+    lab = near_labs(provider)
     holds(at_every_point(lab, spread(lab, n, "ledger:"), is_power_cut=True), n)
 
 
-def test_a_power_cut_before_any_receipt_is_synced(labs: Labs) -> None:
-    lab = labs("openai")
+def test_a_power_cut_before_any_receipt_is_synced(near_labs: Labs) -> None:
+    lab = near_labs("openai")
     receipts = [number for number, point in enumerate(lab.points, 1) if point == "ledger:receipt:after"]
     holds(at_every_point(lab, receipts[:2], is_power_cut=True), 2)
 
 
-def test_two_and_three_kills_in_one_run(labs: Labs) -> None:
-    lab = labs("fireworks")
+def test_two_and_three_kills_in_one_run(near_labs: Labs) -> None:
+    lab = near_labs("fireworks")
     holds(several_times(lab, plans(lab, 4, seed=1)), 4)
 
 
@@ -69,7 +71,8 @@ def test_a_provider_that_dies_too_and_comes_back(labs: Labs) -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_sigkill_at_a_system_call(labs: Labs, provider: str) -> None:
-    for tally in in_processes(labs(provider), system_calls(every=60, most=100)):
+    kills = sorted(system_calls(every=60, most=100), key=lambda kill: kill.n >= 60)
+    for tally in in_processes(labs(provider), [kills[place] for place in CALLS_OF[provider]]):
         holds(tally, 1)
 
 
@@ -84,4 +87,4 @@ def test_a_foreign_batch_of_the_same_size_in_the_same_window_is_never_taken_for_
 
 
 def test_sigkill_at_random_times(labs: Labs) -> None:
-    holds(at_random_times(labs("fireworks"), 4, seed=2), 2)
+    holds(at_random_times(labs("fireworks"), 3, seed=2), 2)
