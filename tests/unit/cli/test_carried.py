@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from tests.chat_server import serving
 
 from batchtrial.cli.main import main
 from batchtrial.keys import token
-from batchtrial.state.ledger import SESSION, Ledger, fold, read
+from batchtrial.state.entries import Counts
+from batchtrial.state.ledger import SESSION, Ledger, Money, fold, money, read
 from batchtrial.state.machine import Event, PartState
 from batchtrial.state.store import fingerprint
+from batchtrial.state.tally import LedgerTail
 
 GOLDEN = Path(__file__).resolve().parents[2] / "fixtures" / "run_batch"
 """requests.jsonl and answers.jsonl as vLLM reads and writes them: one ordered file; failed rows have a null body, and an error object or text."""
@@ -58,6 +61,14 @@ class Run:
 
     def states(self) -> set[PartState]:
         return {record.state for record in fold(read(self.folder / "ledger.jsonl").entries).values()}
+
+    def money(self) -> Money:
+        """What the ledger says it cost, which is what `status` reads too."""
+        tail = LedgerTail(self.folder / "ledger.jsonl")
+        tail.update()
+        found = money(fold(read(self.folder / "ledger.jsonl").entries).values())
+        assert tail.money == found
+        return found
 
     def account(self) -> dict[str, int]:
         """The five counts of all settled parts."""
@@ -324,6 +335,31 @@ def test_resume_says_what_is_out_instead_of_waiting_for_it(run: Run) -> None:
         assert main(["run", "--resume", "--run_id", "own", "--base_url", server.url, "--accept_drift", "--experiments_dir", "experiments"]) == 1
         assert "4 parts are out as files" in run.capsys.readouterr().err
         assert server.log("asked").total() == 0
+
+
+def test_a_part_that_was_declared_gone_is_opened_by_the_answers_that_somebody_brings(run: Run) -> None:
+    """Its batch was given up, and its results turn up as a download: they take the place of what was missing, in the counts and in the money."""
+    first = min((run.folder / "batch_inputs").glob("*.jsonl"))
+    n = len(first.read_bytes().splitlines())
+    ledger = Ledger(run.folder / "ledger.jsonl", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    sent = {"payload": f"batch_inputs/{first.name}", "payload_sha256": fingerprint(first).sha256, "n_requests": n, "reserved_usd": Decimal("0.5")}
+    ledger.append(Event.INTENT, first.stem, attempt=1, token=token(ledger.run_nonce or "", first.stem, 1), **sent)
+    ledger.append(Event.RECEIPT, first.stem, batch_id="batch-1")
+    ledger.append(Event.GONE, first.stem, reason="the provider does not know it")
+    ledger.append(Event.SETTLED, first.stem, counts=Counts(missing=n))
+    ledger.close()
+    run.export()
+    assert run.account() == {"missing": n}
+    assert (run.money().requests_gone, run.money().unknown_usd) == (n, Decimal("0.5"))
+    run.bring(golden_answers())
+    events = [entry.event for entry in read(run.folder / "ledger.jsonl").entries if entry.part == first.stem]
+    assert events == ["intent", "receipt", "gone", "settled", "found", "done", "saved", "settled"]
+    counts = fold(read(run.folder / "ledger.jsonl").entries)[first.stem].counts
+    assert counts == Counts(succeeded=n)
+    assert run.money().requests_gone == run.money().unknown_usd == run.money().in_flight_usd == 0
+    before = run.tree()
+    run.bring(golden_answers())
+    assert run.tree() == before
 
 
 @pytest.mark.parametrize("asked", [False, True])
