@@ -88,7 +88,9 @@ def claim_power(n: int, effect: float, spread: Spread, test: PlannedTest) -> flo
     if test.is_counted and n * (p_b + p_c) <= _MOST_ENUMERATED:
         return _counted_power(n, p_b, p_c, test)
     if test.goal == "superiority":
-        return _score_tail(n, abs(effect), 0.0, spread, test) if test.is_counted else _t_tail(n, abs(effect), spread, test)
+        # Flipping the sign of a share of k samples moves the sum by 2 / k, and p counts the ties: half a step is lost.
+        lost = 1.0 / (test.samples * n) if test.is_share else 0.0
+        return _score_tail(n, abs(effect), 0.0, spread, test) if test.is_counted else _t_tail(n, abs(effect) - lost, spread, test)
     margin = test.margin or 0.0
     if not test.is_share:
         above, below = _t_tail(n, effect + margin, spread, test), _t_tail(n, margin - effect, spread, test)

@@ -56,7 +56,7 @@ def test_no_price_is_no_cost_and_not_zero(capsys: pytest.CaptureFixture[str]) ->
 
 def test_clusters_need_more_items(capsys: pytest.CaptureFixture[str]) -> None:
     alone, clustered = (plan(capsys, *GUESS, "--design_effect", x)["items_needed"][0]["items"] for x in ("1", "2"))
-    assert clustered == pytest.approx(2 * alone, rel=0.01)
+    assert clustered == pytest.approx(2 * alone, rel=0.03)  # and sign flips in the place of McNemar
 
 
 def test_what_five_clusters_cannot_decide_has_no_power(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,11 @@ def test_scores_have_the_power_of_the_paired_t_test() -> None:
     )
 
 
+def test_flips_of_few_shares_lose_half_a_step_of_their_lattice() -> None:
+    shares, scores = (claim_power(43, 0.15, Spread(means=0.1, single=0.3), PlannedTest(samples=5, is_share=one)) for one in (True, False))
+    assert scores - 0.05 < shares < scores - 0.01
+
+
 def test_trials_that_share_alpha_need_more_items() -> None:
     sizes = [items_for_claim(0.05, ONE, PlannedTest(alpha=level_of_trial(0.05, t))).n_items or 0 for t in (1, 2, 3)]
     assert sizes[0] < sizes[1] < sizes[2]

@@ -233,6 +233,16 @@ def test_trials_of_a_run_share_alpha_and_hand_on_what_they_no_longer_need() -> N
     assert shares_of_alpha([(NI_FIRST, [at_margin(60, 58, 1000), finding(120, 60, name="s0")]), (plan, [close])]) == (0.5, 0.5)
 
 
+def test_what_stands_behind_the_gate_has_no_more_of_alpha_than_its_trial() -> None:
+    plan = AnalysisPlan(primary=EM, confirmatory=(dataclasses.replace(EM, name="s0"), dataclasses.replace(EM_NI, name="s1")))
+    findings = [finding(120, 60), finding(70, 45, name="s0"), finding(60, 50, name="s1", margin="ni")]
+    alone, shared = judge_findings(plan, findings), judge_findings(plan, findings, share=1 / 3)
+    assert [one.is_claim for one in alone] == [True, True, True]
+    assert [one.is_claim for one in shared] == [True, False, True]
+    for one, other in zip(alone[1:], shared[1:], strict=True):
+        assert other.p_adjusted == pytest.approx(3 * (one.p_adjusted or 0.0))
+
+
 def test_confirmatory_margin_endpoints_claim_their_goal_alone() -> None:
     plan = AnalysisPlan(primary=EM, confirmatory=(dataclasses.replace(EM_NI, name="cost"), dataclasses.replace(EM_EQ, name="len")))
     better = finding(120, 60, name="cost", margin="ni")
