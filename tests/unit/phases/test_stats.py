@@ -49,6 +49,21 @@ def primary(found: dict[str, Any]) -> dict[str, Any]:
     return next(one for one in found["tests"] if one["standing"] == "primary")
 
 
+def test_the_declared_share_of_lost_answers_is_the_one_that_has_to_be_survived(tmp_path: Path) -> None:
+    """The treatment gains 20 of 200 items and loses the answers to 20 others."""
+
+    def lossy(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+        if arm.condition == "treatment" and int(item_id[1:]) % 10 == 3:
+            return None
+        return by_share(0.5, 0.6)(arm, dataset, item_id, sample)
+
+    found = {}
+    for name, missing in (("all", {}), ("a tenth", {"share": 0.1})):
+        found[name] = primary(run(tmp_path / name, lossy, stats={"primary": EM, "missing": missing}))
+    assert [one["lost_at_worst"]["share"] for one in found.values()] == [1.0, 0.1]
+    assert [one["verdict"] for one in found.values()] == ["not decided", "superior"]
+
+
 def test_right_or_wrong_answers_get_tango_and_mid_p(tmp_path: Path) -> None:
     one = primary(run(tmp_path, by_share(0.5, 0.6), stats={"primary": EM}))
     counts = one["counts"]
