@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from batchtrial.amounts import counted
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.cli.look import material_of, trial_of, view_of
@@ -194,7 +195,7 @@ def from_pilot(given: Any) -> Assumed:
         notes=(f"the pilot's primary endpoint has a margin: --margin {declared.margin:g} plans for it",) if is_by_margin else (),
         usd_treatment=given.usd_per_answer or prices.get("treatment"),
         usd_control=given.usd_per_answer or prices.get("control"),
-        says=f"pilot {given.run_id}, {trial.slug}: {given.metric} of {shares.n_items} items, {table.samples} samples each"
+        says=f"pilot {given.run_id}, {trial.slug}: {given.metric} of {counted(shares.n_items, 'item')}, {counted(table.samples, 'sample')} each"
         + (" (SIMULATED answers)" if view.config.is_simulated else ""),
     )
 

@@ -54,7 +54,8 @@ def cautions(arms: Mapping[str, Mapping[str, Any]], strip_thinking: str | None) 
             if strip_thinking is None
             else "they are scored with what was thought, as answers.strip_thinking: off asks for"
         )
-        yield f"{counted(sum(marked.values()), 'answer holds', 'answers hold')} marks of thinking such as <think> ({_listed(marked)}): {how}"
+        marks = counted(sum(marked.values()), "answer holds marks of thinking", "answers hold marks of thinking")
+        yield f"{marks} such as <think> ({_listed(marked)}): {how}"
     words: dict[str, int] = {}
     for one in arms.values():
         for word, n in one["unknown_finish_reasons"].items():
