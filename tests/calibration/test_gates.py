@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from . import clusters, meta, multiplicity, planning, sequential, simulations
-from .gates import Gate, Outcome, near, three_errors
+from . import clusters, few_clusters, lost_answers, meta, multiplicity, one_alpha, planning, sequential, simulations
+from .gates import Gate, Outcome, finish, near, three_errors
 
 
 @pytest.mark.slow
@@ -18,6 +18,22 @@ def test_gates_hold(module: object) -> None:
     outcome = measure(0.1)
     assert outcome.gates
     assert outcome.broken == []
+
+
+def test_gates_of_whole_plans_hold_in_a_few_named_worlds() -> None:
+    outcomes = (
+        one_alpha.measure(0.1, one_alpha.WORLDS[2:3]),
+        lost_answers.measure(0.1, lost_answers.WORLDS[1:2]),
+        few_clusters.measure(0.1, (*few_clusters.WORLDS[:2], few_clusters.WORLDS[5])),
+    )
+    assert [line for outcome in outcomes for line in outcome.broken] == []
+
+
+def test_a_broken_gate_is_an_error_to_whoever_called(capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = Gate(name="good", measured=0.95, at_least=0.93), Gate(name="bad", measured=0.92, at_least=0.93)
+    assert finish(Outcome(tables=(), gates=(good,))) == 0
+    assert finish(Outcome(tables=(), gates=(good, bad))) == 1
+    assert "FAIL bad: 0.9200" in capsys.readouterr().out
 
 
 def test_a_gate_knows_its_limits() -> None:

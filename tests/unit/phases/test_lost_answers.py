@@ -9,7 +9,7 @@ import pytest
 
 from batchtrial.config.model import LostAnswersPlan
 from batchtrial.phases.comparison import Paired, compare
-from batchtrial.phases.lost_answers import lost_answers
+from batchtrial.phases.lost_answers import filled, lost_answers
 from batchtrial.stats import AnalysisPlan, Endpoint, Finding, Judgement, difference_bounds, judge_findings, sentence
 from batchtrial.stats.missing import is_loss_doubtful
 
@@ -78,6 +78,14 @@ def test_a_declared_share_of_the_lost_answers_is_all_that_has_to_be_survived() -
     lows = [one.low for share in (0.1, 0.5, 1.0) if (one := judged(pairs, SUPERIOR, share=share).finding.lost) is not None and one.low is not None]
     assert lows == sorted(lows, reverse=True)
     assert "With 50 % of the lost answers" in sentence(judged(pairs, SUPERIOR, share=0.5))
+
+
+def test_of_a_share_of_the_lost_pairs_the_worst_come_first() -> None:
+    """The treatment lost four answers; the control was right on two of these items and wrong on the others."""
+    pairs = Paired(treatment=np.array([1.0, 1.0, NAN, NAN, NAN, NAN]), control=np.array([1.0, 1.0, 0.0, 1.0, 0.0, 1.0]))
+    low, high = filled(pairs, 0.5, 0.0, 1.0), filled(pairs, 0.5, 1.0, 0.0)
+    assert (low.treatment - low.control).tolist() == [0.0, 0.0, -1.0, -1.0]
+    assert (high.treatment - high.control).tolist() == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_scores_are_bounded_and_a_metric_without_a_known_range_is_said_to_be() -> None:
