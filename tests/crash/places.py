@@ -23,6 +23,7 @@ from pathlib import Path
 from tests.crash.children import NONCE, spawn
 from tests.crash.inprocess import InProcess
 from tests.crash.lab import FINISHED, IN_MEMORY, RUN_ID, Hook, KillAt, Killed, Lab, Rule, World, no_hook
+from tests.crash.sweeps import aligned
 
 from batchtrial.cli import dryrun, session
 from batchtrial.cli.frame import say
@@ -347,8 +348,7 @@ def table(tallies: Sequence[Tally]) -> list[str]:
         ("provider", "case", "points", "refused", "rows paid twice", "second batches named", "lost", "bytes differ", "bad")
     ]
     rows += [(t.provider, t.case, *map(str, (t.points, t.refused, t.duplicates, t.named, t.lost, t.unequal, len(t.bad)))) for t in tallies]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def share(text: str) -> tuple[int, int]:

@@ -191,12 +191,17 @@ def _resume_in_processes(world: World) -> None:
     raise AssertionError(world.log.read_text())
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows, one line each, every column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def table(tallies: Sequence[Tally]) -> list[str]:
     """One line for each kind of kill."""
     rows = [("provider", "kind of kill", "kills", "duplicates", "lost", "bytes equal")]
     rows += [(t.provider, t.kind, str(t.kills), str(t.duplicates), str(t.lost), f"{t.kills - t.unequal} of {t.kills}") for t in tallies]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def full(lab: Lab, kills: int) -> Iterator[Tally]:

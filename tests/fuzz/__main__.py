@@ -151,12 +151,13 @@ def fuzz(first: int, n: int, jobs: int, only: str | None, most: int) -> int:
     """Try so many inputs; the number of findings."""
     step = -(-n // jobs)
     sound = Path(tempfile.mkdtemp(prefix="fuzz-sound-", dir=place()))
-    subprocess.run([sys.executable, "-m", "tests.fuzz", "--sound", str(sound)], check=True)
-    workers = [Worker(first + k, min(step, n - k), only, sound) for k in range(0, n, step)]
+    workers: list[Worker] = []
     kinds: Counter[tuple[str, str]] = Counter()
     tried: Counter[str] = Counter()
     n_found, begun, told = 0, time.monotonic(), 0.0
     try:
+        subprocess.run([sys.executable, "-m", "tests.fuzz", "--sound", str(sound)], check=True)
+        workers += [Worker(first + k, min(step, n - k), only, sound) for k in range(0, n, step)]
         while not all(worker.is_done for worker in workers):
             for worker in [one for one in workers if not one.is_done]:
                 for one in worker.lines():
