@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchtrial.phases.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
-from batchtrial.stats import judge_findings, noninferiority_scores, odds_ratio, sentence, tango
+from batchtrial.stats import judge_findings, noninferiority_scores, odds_ratio, sentence, sign_flip, tango, wilson
 from batchtrial.stats.clusters import clusters_needed
 from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement
+from batchtrial.stats.results import Estimate
 
 NAN = float("nan")
 
@@ -57,6 +58,36 @@ def test_a_margin_is_tested_one_sided_at_half_of_alpha_and_its_interval_is_the_p
     assert got.margin.estimate.level == pytest.approx(0.95)
     assert got.margin.estimate.ci_low == pytest.approx(got.estimate.ci_low)
     assert got.margin.estimate.ci_high == pytest.approx(got.estimate.ci_high)
+
+
+@pytest.mark.parametrize("pairs", [binary(30, 9, 2), paired([0.3, 0.9, 0.1, 0.6, 0.8] * 6, [0.2, 0.5, 0.4, 0.6, 0.7] * 6)], ids=["shares", "scores"])
+def test_four_copies_of_each_item_on_one_document_are_worth_one_item(pairs: Paired) -> None:
+    endpoint = Endpoint(name="x", goal="noninferiority", margin=0.05)
+    copies = replace(pairs, treatment=np.repeat(pairs.treatment, 4), control=np.repeat(pairs.control, 4))
+    one, apart, together = (made(each, endpoint) for each in (pairs, copies, replace(copies, clusters=np.repeat(np.arange(30), 4))))
+    assert width(together) == pytest.approx(width(one), rel=0.1)
+    assert width(together) > 1.7 * width(apart)
+    flipped = sign_flip(pairs.treatment - pairs.control, seed=1, flips=99_999).p_value or 0.0
+    assert together.test.p_value == pytest.approx(flipped, rel=0.25)
+    assert one.margin is not None
+    assert apart.margin is not None
+    assert together.margin is not None
+    assert together.margin.p_value == pytest.approx(one.margin.p_value, rel=0.5)
+    assert (together.margin.p_value or 0.0) > 3 * (apart.margin.p_value or 1.0)
+    for arm in ("control", "treatment"):
+        assert width(together.arms[arm]) == pytest.approx(width(one.arms[arm]), rel=0.15)
+
+
+def test_answers_that_are_all_alike_count_by_documents_in_each_arm() -> None:
+    got = made(replace(binary(120, 0, 0), clusters=np.repeat(np.arange(30), 4)))
+    assert width(got.arms["treatment"]) == pytest.approx(width(wilson(30, 30)))
+
+
+def width(one: Comparison | Estimate) -> float:
+    found = one.estimate if isinstance(one, Comparison) else one
+    assert found.ci_low is not None
+    assert found.ci_high is not None
+    return found.ci_high - found.ci_low
 
 
 @pytest.mark.parametrize(("changed", "warns"), [((5, 4), True), ((6, 4), False), ((0, 0), True)])
