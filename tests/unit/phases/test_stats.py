@@ -151,7 +151,8 @@ def test_items_of_one_passage_are_not_taken_as_independent(tmp_path: Path, clust
 
     with world(tmp_path, opened=open_items(60, per_passage=6), stats={"primary": EM, "clusters": clusters}) as w:
         w.answer_all(by_passage)
-        one = primary(significance(w))
+        found = significance(w)
+    one, block = primary(found), found["results"]["0.0"]["all"]
     assert one["n_clusters"] == n_clusters
     assert one["estimate"]["method"] == method
     assert one["estimate"]["value"] == pytest.approx(0.2)
@@ -159,8 +160,14 @@ def test_items_of_one_passage_are_not_taken_as_independent(tmp_path: Path, clust
         # Two of ten passages changed: 60 independent items would give 12 changes all one way.
         assert one["design_effect"] > 5
         assert one["p_raw"] > 0.1
+        assert (block["mcnemar"]["p_exact"], block["mcnemar"]["p_midp"], block["mcnemar"]["odds_ratio"]) == (None, None, None)
+        assert "would ignore that" in block["mcnemar"]["reason"]
     else:
         assert one["p_raw"] < 0.001
+        assert block["mcnemar"]["p_midp"] == one["p_raw"]
+    # What stands beside the comparison takes items as independent, and says so where they are not.
+    assert block["metrics"]["em"].get("secondary_ignores_clusters", False) is bool(n_clusters)
+    assert all(block["metrics"]["em"][name].get("ignores_clusters", False) is bool(n_clusters) for name in ("wilcoxon", "cohens_dz"))
 
 
 def test_families_are_corrected_as_declared(tmp_path: Path) -> None:
