@@ -52,7 +52,7 @@ def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) 
     """Rows that were paid for more often than once and that no report owns up to; rows that were paid for and that nobody knows of.
 
     Of a batch that the provider has deleted, a folder put back from before it was sent can find no trace anywhere; and a folder that was copied
-    before anything was sent may be begun twice, once with each account.
+    before anything was sent may be begun twice, once with each account, and put back so it does not know of the first.
     """
     known = set().union(*(books.known() for books in everyone))
     named = set().union(*(books.named() for books in everyone)) | (played.deleted - known)
@@ -66,17 +66,20 @@ def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) 
             found.append(
                 f"{rows[0].custom_id} is paid {len(rows)} times, in {', '.join(unnamed)}; the ledger owns up to {sorted(named) or 'nothing'}"
             )
-    strangers = sorted({row.batch for row in paid} - named - known)
+    ours = {row.account for row in paid if row.batch in known}
+    strangers = sorted({row.batch for row in paid if row.account in ours or not played.is_blank} - named - known)
     found += [f"batch {batch} is paid for, and no ledger knows it" for batch in strangers]
     return found
 
 
 def needless(everyone: Sequence[Books], played: Played) -> list[str]:
-    """Batches that a run owns up to having bought a second time, or gives up, although nobody copied it, put it back or deleted them."""
-    if played.is_elsewhere:
-        return []
-    found = [f"{batch} is bought without need, and owned up to" for books in everyone for batch in sorted(books.second())]
-    return found + [f"{batch} is given up, and the provider has it" for books in everyone for batch in sorted(books.gone() - played.deleted)]
+    """Batches that a run owns up to having bought a second time, although no two copies raced; that it gives up, although they are all there."""
+    found: list[str] = []
+    if not played.is_raced and not played.is_unbegun:
+        found += [f"{batch} is bought without need, and owned up to" for books in everyone for batch in sorted(books.second())]
+    if not played.is_elsewhere:
+        found += [f"{batch} is given up, and the provider has it" for books in everyone for batch in sorted(books.gone() - played.deleted)]
+    return found
 
 
 def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books) -> list[str]:

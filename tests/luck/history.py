@@ -59,7 +59,9 @@ class Played:
     deleted: set[str] = field(default_factory=set)  # batches that the provider shows nobody any more
     is_shifted: bool = False  # batches were cancelled or lost, so that the attempts are others than the twin's
     is_blank: bool = False  # the folder was copied before anything was sent, so that each copy may be begun with an account of its own
+    is_unbegun: bool = False  # the folder was copied before its ledger began: whoever begins it makes a run of its own
     is_elsewhere: bool = False  # the folder was copied, or put back from a backup or an archive
+    is_raced: bool = False  # two copies were at work at once, and neither could see what the other was about to send
     is_told: bool = False  # something is in the report that is not in the twin's: a drift, a raised budget
 
     def close(self) -> None:
@@ -172,6 +174,7 @@ class Play:
 
     def _both(self, process: Process, turnstile: Turnstile, asked: Mapping[str, Any]) -> str:
         """The original in this thread, the copy in another, point by point in a drawn order."""
+        self.played.is_raced = True
         second = Process(self.copy.folder, key=process.key)
         ended: list[str] = []
 
@@ -269,8 +272,9 @@ class Play:
             shutil.copytree(self.original.folder, self.backup)
 
     def _note_blank(self) -> None:
-        sent = [entry for entry in read(RunLayout(self.original.folder).ledger).entries if entry.event == PartEvent.INTENT]
-        self.played.is_blank |= not sent
+        entries = read(RunLayout(self.original.folder).ledger).entries
+        self.played.is_unbegun |= not entries
+        self.played.is_blank |= not any(entry.event == PartEvent.INTENT for entry in entries)
 
     def _drift(self, name: str) -> dict[str, Any]:
         dotted, value, is_accepted = DRIFTS[name]
@@ -302,6 +306,7 @@ class Play:
             wrong = tools.wrong_with(name, tools.use(name, place.experiments, process=process))
         self.played.bad += wrong
         self.played.said.append(f"{name}: {process.death or 'done'}")
+        self.played.is_unbegun |= not place.folder.exists()  # nothing had been sent by its ledger, and it was deleted
 
     def _downloads(self) -> Path:
         """The result files of every batch that is over, as somebody downloads them by hand, and what an engine says to the rows exported last."""
