@@ -53,7 +53,7 @@ def test_plan_and_pilot_price_what_is_bought_and_no_more(flags: list[str], capsy
     said(capsys, [*flags, "--prompt_sets", "default", "--run_id", "first"])
     half = said(capsys, missing)
     assert "taken over from run first: not bought" in half
-    assert "1 parts, 12 requests" in half
+    assert "1 part, 12 requests" in half
     assert 0 < cost(half) < 0.6 * cost(whole)
     other_model = [*missing, "--model", "accounts/fireworks/models/gpt-oss-120b"]
     assert "has no such control" in said(capsys, other_model, code=2)
