@@ -248,7 +248,7 @@ def climates(mark: Mark, *, refuses_later: bool) -> tuple[Sequence[Rule], ...]:
         (at(3, too_long), at(1, too_many)),
         (at(1, {"all_failed": True}), at(2, too_many), at(2, too_many, 2)),
         (at(0, {"expire_after": 0.5}), at(1, one_wrong), at(2, {"all_failed": True}), at(3, odd)),
-        (at(0, unread), at(2, silent), at(3, {"rows": {"malformed": 2}})),
+        (at(0, unread), at(2, silent), at(3, {"rows": {"malformed": 1, "reordered": True}})),
         (
             at(1, silent),
             at(3, {"rows": {"missing": {"count": 1, "billed": True}, "duplicated": 1, "reordered": True}}),

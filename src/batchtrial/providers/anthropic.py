@@ -284,10 +284,9 @@ class AnthropicProvider:
                 return None
             with closing(self._results(batch.id)) as lines:
                 try:
-                    line = next(lines, None)
+                    custom_id = messages.first_wire_id(lines)
                 except NotFound:
                     return None
-            custom_id = None if line is None else messages.wire_id(line)
             if custom_id is None:
                 return None
             self._seen_ids[batch.id] = custom_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -171,6 +171,11 @@ def without_token_id(custom_id: str) -> str:
 def without_token(line: bytes) -> bytes:
     """The line without the token before its custom_id, so that results do not depend on which attempt brought them."""
     return TOKEN_ON_WIRE.sub(rb"\1", line, count=1)
+
+
+def first_wire_id(lines: Iterable[bytes]) -> str | None:
+    """The custom_id of the first line that has one: a damaged line says nothing about the batch that it stands in."""
+    return next((found for line in lines if (found := wire_id(line)) is not None), None)
 
 
 def wire_id(line: bytes) -> str | None:
