@@ -308,7 +308,11 @@ def test_a_lock_file_holds_what_a_person_wants_to_know(tmp_path: Path, holder: H
     assert told["pid"] == holder.process.pid
 
 
-def test_an_error_that_quotes_half_of_a_character_can_be_shown_and_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_that_quotes_half_of_a_character_can_be_shown_and_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What pytest keeps of a log goes from worker to master as UTF-8.
+    monkeypatch.setattr(logging.getLogger("batchtrial"), "propagate", False)
     error = StateError("the columns are op\ud800n", where="caf\u00e9\udcff.tsv", hint="name them")
     assert str(error) == "the columns are op\\ud800n\n  at   caf\u00e9\\udcff.tsv\n  hint name them"
     handler = log_to(tmp_path / "run.log")
