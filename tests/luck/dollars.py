@@ -61,7 +61,10 @@ def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
     found = []
     for _, attempt in books.attempts():
         if is_out(attempt) and attempt.counts is not None:
-            bills[attempt.batch_id or ""] = [Paid("engine", "", "", 0, *ENGINE_TOKENS)] * attempt.counts.succeeded
+            n, n_input = attempt.counts.succeeded, attempt.usage.get("input_tokens", 0)
+            if n_input != n * ENGINE_TOKENS[0]:
+                return []  # a copy of the run bought what left as a file here, and it was its results that were brought
+            bills[attempt.batch_id or ""] = [Paid("engine", "", "", 0, *ENGINE_TOKENS)] * n
     for part, attempt in books.attempts():
         if not attempt.is_saved:
             continue
