@@ -20,7 +20,7 @@ from tests.luck.provider import Provider, exchange
 from tests.luck.schedule import DRIFTS, MOST_TURNS, Event, History, fault_of
 
 from batchtrial.cli import session
-from batchtrial.emulator.effects import Effects
+from batchtrial.emulator.effects import Effects, merged
 from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
@@ -82,7 +82,7 @@ class Play:
         self.to_step = None if history.is_whole else "poll"
         self.archive = experiments.with_name("archive.zip")
         self._n_foreign = 0
-        self._stuck: list[str] = []
+        self._stuck: dict[str, Effects] = {}
         self._requests: Path | None = None
         if not history.is_fresh:
             shutil.copytree(lab.template, self.original.folder)
@@ -339,8 +339,8 @@ class Play:
         batch = batches[event.n % len(batches)]
         is_over = provider.service.status(batch).outcome is not None
         if event.kind == "stuck" and not is_over:
-            provider.service.batches.disturb(batch, Effects.model_validate({"stuck": True}))
-            self._stuck.append(batch.id)
+            self._stuck.setdefault(batch.id, batch.effects)
+            provider.service.batches.disturb(batch, merged([batch.effects, Effects.model_validate({"stuck": True})]))
         if event.kind == "gone" and is_over:
             provider.bill.settle()
             provider.service.batches.delete(batch)
@@ -358,7 +358,7 @@ class Play:
         self.provider.calm()
         for batch in self.provider.service.batches.all():
             if batch.id in self._stuck:
-                self.provider.service.batches.disturb(batch, Effects.model_validate({"stuck": False}))
+                self.provider.service.batches.disturb(batch, self._stuck[batch.id])
         for place in self.played.places:
             self._until_done(place)
 
