@@ -69,6 +69,7 @@ class Memory:
     ends: deque[BatchState] = field(default_factory=deque)
     hide_new_for: int = 0
     is_hopeless: bool = False
+    is_unlabelled: bool = False  # a batch tells whose it is by its results alone
     life_seconds: float = 60.0
     at_create: Callable[[Intent], None] = lambda intent: None
     at_line: Callable[[], None] = lambda: None
@@ -193,12 +194,15 @@ class Memory:
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
         self.calls.append("list")
         found: dict[str, list[str]] = {}
+        unread: dict[int, frozenset[str]] = {}
         for batch in self.batches.values():
             if batch.unlisted_for > 0:
                 batch.unlisted_for -= 1
+            elif self.is_unlabelled and batch.id not in owned and not self._has_ended(batch):
+                unread[len(batch.rows)] = unread.get(len(batch.rows), frozenset()) | {batch.id}
             elif batch.token in wanted:
                 found.setdefault(batch.token, []).append(batch.id)
-        return Sightings(by_token={token: tuple(ids) for token, ids in found.items()})
+        return Sightings(by_token={token: tuple(ids) for token, ids in found.items()}, unread=unread)
 
     def close(self) -> None:
         """Nothing is open."""

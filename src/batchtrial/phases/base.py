@@ -125,13 +125,14 @@ class Standing:
     """What this process has found out about the account and about copies of the run, kept from phase to phase.
 
     is_proved: the key is the run's. earlier: batches that the ledger had when this process began.
-    surveyed: (part, attempt) that others' batches were looked for. listed_at: when that was last.
+    surveyed: (part, attempt) that others' batches were looked for; wanted: their tokens, with requests. listed_at: when that was last.
     sighted: tokens of ours that the provider showed. unread: size -> batches that may be ours until they have ended.
     """
 
     is_proved: bool = False
     earlier: frozenset[str] | None = None
     surveyed: set[tuple[str, int]] = field(default_factory=set)
+    wanted: dict[str, int] = field(default_factory=dict)
     listed_at: datetime | None = None
     sighted: set[str] = field(default_factory=set)
     unread: dict[int, frozenset[str]] = field(default_factory=dict)

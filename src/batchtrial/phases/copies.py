@@ -45,6 +45,7 @@ class Copies:
         wanted = dict(map(self._next, fresh))
         if not wanted:
             return
+        standing.wanted |= wanted
         # A list may lag: where somebody is known to have worked elsewhere, it is asked again after a while.
         rounds = limits.find_rounds if standing.is_elsewhere and not standing.surveyed else 1
         for number in range(rounds):
@@ -79,7 +80,8 @@ class Copies:
             return False
         if standing.listed_at is None or now - standing.listed_at >= poll:
             try:
-                seen = self._list(dict([self._next(job)]), whole=True)
+                # Once none of that size is unread there is no listing any more, so this one asks for every part that has been waiting.
+                seen = self._list(standing.wanted | dict([self._next(job)]), whole=True)
             except ProviderError as error:
                 if not error.retryable:
                     raise
