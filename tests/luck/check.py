@@ -57,7 +57,8 @@ def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) 
     before anything was sent may be begun twice, once with each account, and put back so it does not know of the first.
     """
     known = set().union(*(books.known() for books in everyone))
-    named = set().union(*(books.named() for books in everyone)) | (played.deleted - known)
+    unseen = played.deleted if played.is_elsewhere else played.deleted - known
+    named = set().union(*(books.named() for books in everyone)) | unseen
     times: dict[tuple[int, str], list[Paid]] = defaultdict(list)
     for row in paid:
         times[row.identity, row.account if played.is_blank else ""].append(row)
