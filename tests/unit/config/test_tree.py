@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import random
@@ -226,7 +227,9 @@ def test_a_stop_is_heard_while_a_config_is_read(tmp_path: Path, number: signal.S
 
 def _stopped(command: list[str], number: signal.Signals) -> int:
     """Exit code of the command, sent the signal as soon as it has begun to read; 0 when it was faster."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+    # Where the tests themselves run in a shell's background, an interrupt is ignored, and children inherit that.
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=hears) as child:
         while "config.yaml" not in _open_files(child.pid) and child.poll() is None and _cpu_seconds(child.pid) < 1.0:
             os.sched_yield()
         child.send_signal(number)
