@@ -119,7 +119,7 @@ def test_rows_that_fail_have_an_outcome_of_their_own_and_the_others_go_on(tmp_pa
     assert code == 4, output
     assert "requests  4 succeeded, 5 errored, 0 expired, 0 cancelled, 0 missing" in output
     assert "answers   3 complete, 1 not_understood (t0_control 1)" in output
-    assert "not_understood: an answer without choices: <html>not what you asked for" in output
+    assert "not_understood: an answer that is no JSON (Expecting value: line 1 column 1 (char 0)): <html>not what you asked for" in output
     assert trial.account() == {"succeeded": 4, "errored": 5}
     told = {line["custom_id"]: line["response"]["body"]["error"]["message"] for line in trial.results() if line["response"]["status_code"] != 200}
     assert len(told) == 5
