@@ -19,7 +19,7 @@ SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = ("-n", "auto", "--dist", "worksteal")
-NUMBERS = ("tests/unit/stats", "tests/unit/phases", "tests/unit/emulator", "tests/unit/cli/test_plan_trial.py")
+NUMBERS = ("tests/unit/stats", "tests/unit/phases", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
 """The unit tests of what computes numbers; nothing else could want SciPy."""
 
 
@@ -56,7 +56,7 @@ def unit(session: nox.Session) -> None:
     """Unit, contract and wire tests with every optional package; branch coverage of src has a floor of 90 %."""
     install(session, "-e", package(*SDKS, "stats"), groups=("test",))
     session.run("coverage", "erase")
-    tests = session.posargs or ("tests/unit", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
+    tests = session.posargs or ("tests/unit", "tests/runs", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
     session.run("coverage", "run", "-m", "pytest", *tests)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
@@ -132,7 +132,7 @@ def real(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time, CPU and memory of the phases at 10k, 100k and 1M rows, each beside a yardstick of the same run."""
     install(session, "-e", package("fireworks", "stats"))
-    session.run("python", "-m", "batchtrial.bench", *(session.posargs or ("--dry_runs", "100")))
+    session.run("python", "-m", "batchtrial.selftest.bench", *(session.posargs or ("--dry_runs", "100")))
 
 
 @nox.session(default=False, tags=["gen"])

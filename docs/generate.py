@@ -23,11 +23,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from batchtrial.archive import zip as archive
 from batchtrial.config import families, load, texts, tree
 from batchtrial.config import model as config_model
 from batchtrial.config.load import ENVIRONMENT
-from batchtrial.phases.analyses import ANALYSES
-from batchtrial.state import archive, files, ledger, machine, store
+from batchtrial.phases.analyse.analyses import ANALYSES
+from batchtrial.state import files, ledger, machine, store
 from batchtrial.state.layout import TrialLayout
 
 HERE = Path(__file__).resolve().parent
@@ -385,7 +386,7 @@ def doors() -> Iterator[tuple[str, str]]:
             yield path.stem, said.split("\n")[0]
 
 
-ONLY_DOORS: Mapping[str, str] = {"scripts.smoke_orchestration": "batchtrial.cli.smoke", "scripts.alt_smoke": "batchtrial.cli.alt_smoke"}
+ONLY_DOORS: Mapping[str, str] = {"scripts.smoke_orchestration": "batchtrial.selftest.smoke", "scripts.alt_smoke": "batchtrial.selftest.alt_smoke"}
 """Doors with flags of their own."""
 
 

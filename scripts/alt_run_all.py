@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.run import alt_main
+from batchtrial.cli.commands.run import alt_main
 
 if __name__ == "__main__":
     sys.exit(alt_main())

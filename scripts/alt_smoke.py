@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.alt_smoke import main
+from batchtrial.selftest.alt_smoke import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.analyze import main
+from batchtrial.cli.commands.analyze import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.archive import main
+from batchtrial.cli.commands.archive import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.clean import main
+from batchtrial.cli.commands.clean import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.compare import main
+from batchtrial.cli.commands.compare import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.export_batch import main
+from batchtrial.cli.commands.export_batch import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.status import main
+from batchtrial.cli.commands.status import main
 
 if __name__ == "__main__":
     sys.exit(main())

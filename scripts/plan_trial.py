@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.plan_trial import main
+from batchtrial.cli.commands.plan_trial import main
 
 if __name__ == "__main__":
     sys.exit(main())

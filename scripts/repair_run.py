@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.repair import main
+from batchtrial.cli.commands.repair import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.resume import main
+from batchtrial.cli.commands.resume import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.run import main
+from batchtrial.cli.commands.run import main
 
 if __name__ == "__main__":
     sys.exit(main())

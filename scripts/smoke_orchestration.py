@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.smoke import main
+from batchtrial.selftest.smoke import main
 
 if __name__ == "__main__":
     sys.exit(main())

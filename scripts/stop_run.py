@@ -2,7 +2,7 @@
 
 import sys
 
-from batchtrial.cli.stop import main
+from batchtrial.cli.commands.stop import main
 
 if __name__ == "__main__":
     sys.exit(main())

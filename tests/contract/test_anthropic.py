@@ -15,7 +15,7 @@ from tests.contract.wires import KEY, WIRES, World
 from tests.emulator_process import Emulator, running
 
 from batchtrial.errors import ConfigError
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings, wire_body, wire_size
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings, wire_body, wire_size
 from batchtrial.records import Outcome
 
 TOKEN = "0123456789abcdef"

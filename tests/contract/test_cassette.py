@@ -12,7 +12,7 @@ from tests.contract.wires import KEY, World, only
 
 from batchtrial.errors import Ambiguous, ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.providers.base import BatchState, BatchStatus, Intent
-from batchtrial.providers.cassette import Recorder, Replay
+from batchtrial.providers.recordings.cassette import Recorder, Replay
 
 
 def record(world: World, folder: Path, n: int = 5) -> tuple[Intent, Path, str]:

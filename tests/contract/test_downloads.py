@@ -12,7 +12,7 @@ import yaml
 from tests.emulator_process import Emulator, running
 
 from batchtrial.cli.main import main
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.state import entries, ledger
 
 pytest.importorskip("fireworks")

@@ -9,7 +9,7 @@ import pytest
 from tests.contract.wires import KEY, WIRES, World, only
 
 from batchtrial.errors import Ambiguous, AuthFailed, NotFound, ProviderError, RateLimited, TooLarge
-from batchtrial.providers.edge import Timeouts
+from batchtrial.providers.sdk.edge import Timeouts
 
 
 def submit_error(world: World) -> ProviderError:

@@ -12,8 +12,8 @@ from tests.contract.wires import KEY, World, only
 
 from batchtrial.errors import Ambiguous, ProviderError, Unsure
 from batchtrial.providers.base import Intent
-from batchtrial.providers.edge import Timeouts
-from batchtrial.providers.quirks import Quirks
+from batchtrial.providers.openai.quirks import Quirks
+from batchtrial.providers.sdk.edge import Timeouts
 
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "closed before commit": {"close_before_commit": True},

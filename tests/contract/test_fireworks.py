@@ -12,7 +12,7 @@ from tests.emulator_process import Emulator
 
 from batchtrial.errors import ConfigError, NotFound, ProviderError
 from batchtrial.providers.base import BatchState
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings, checked_url, is_result_file
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings, checked_url, is_result_file
 
 BY_URL = {"upload_bytes": 10}
 

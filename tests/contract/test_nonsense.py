@@ -17,10 +17,10 @@ import pytest
 from tests.contract.wires import KEY, TIMEOUTS, World
 
 from batchtrial.errors import Ambiguous, ProviderError
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Intent, Provider
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
-from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 
 NONSENSE: dict[str, tuple[str, bytes]] = {
     "a page": ("text/html", b"<html>Sign in to the network</html>"),

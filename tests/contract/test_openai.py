@@ -18,8 +18,8 @@ from tests.emulator_process import Emulator
 
 from batchtrial.errors import Ambiguous, NotFound
 from batchtrial.providers.base import BatchState, Intent
-from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
-from batchtrial.providers.quirks import Quirks
+from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+from batchtrial.providers.openai.quirks import Quirks
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from tests.emulator_process import Emulator
 
 from batchtrial.errors import Unsure
 from batchtrial.keys import custom_id, item_hash
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Intent, Provider
-from batchtrial.providers.edge import Timeouts
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
-from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.records import Request
 
 KEY = "fw-contract-key-0123456789"

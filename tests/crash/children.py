@@ -110,7 +110,7 @@ def _run(argv: list[str], log: str, mood: Mood) -> None:
     os.environ.update(mood.variables)
     import secrets
 
-    from batchtrial.cli.run import main
+    from batchtrial.cli.commands.run import main
 
     # The provider's bad day is told by tokens, so every run of a sweep has the same ones.
     secrets.token_hex = lambda nbytes=None: NONCE

@@ -24,12 +24,12 @@ import anyio.to_thread
 from starlette.types import ASGIApp, Message
 from tests.luck.provider import exchange
 
-from batchtrial.cli import dryrun
-from batchtrial.emulator.app import make_app
-from batchtrial.emulator.faults import Rule
-from batchtrial.emulator.modelfile import load_model
-from batchtrial.emulator.service import Service
-from batchtrial.emulator.world import World
+from batchtrial.app import emulator as dryrun
+from batchtrial.emulator.answers.modelfile import load_model
+from batchtrial.emulator.serve.app import make_app
+from batchtrial.emulator.serve.service import Service
+from batchtrial.emulator.world.faults import Rule
+from batchtrial.emulator.world.world import World
 
 _apps: dict[str, ASGIApp] = {}
 """The provider of each host."""

@@ -18,14 +18,15 @@ from typing import Any
 from tests.crash.children import NONCE
 from tests.crash.providers import Emulator
 
-from batchtrial.cli import dryrun, session
-from batchtrial.cli.run import Asked
+from batchtrial.app import emulator as dryrun
+from batchtrial.app.invocation import Asked
+from batchtrial.cli.commands import execute as session
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.errors import RunStateMissing
 from batchtrial.keys import token
-from batchtrial.phases.items import load_prepared
+from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.reading.config import saved_config
 from batchtrial.run.options import Options
-from batchtrial.run.saved import saved_config
 from batchtrial.state.entries import LedgerRead, read
 from batchtrial.state.files import BuildManifest, PreparedManifest, load
 from batchtrial.state.layout import RunLayout

@@ -26,7 +26,8 @@ from tests.crash.inprocess import InProcess
 from tests.crash.lab import FINISHED, IN_MEMORY, RUN_ID, Hook, KillAt, Killed, Lab, Rule, World, no_hook
 from tests.crash.sweeps import aligned
 
-from batchtrial.cli import dryrun, session
+from batchtrial.app import emulator as dryrun
+from batchtrial.cli.commands import execute as session
 from batchtrial.cli.frame import say
 from batchtrial.errors import ProviderError, RunStateMissing, StateError
 from batchtrial.run.options import Options

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = (
-    *("batchtrial.emulator.command", "batchtrial.cli.session", "polars", "numpy.fft", "numpy.ma"),
+    *("batchtrial.emulator.command", "batchtrial.cli.commands.execute", "polars", "numpy.fft", "numpy.ma"),
     *(f"batchtrial.providers.{name}" for name in ("fireworks", "openai", "anthropic")),
     *("fireworks.resources", "openai.resources", "anthropic.resources", "httpcore", "httpcore2", "truststore"),
 )

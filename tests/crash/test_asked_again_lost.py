@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.crash.lab import RUN_ID, Lab
 from tests.crash.test_asking_again import N_UNREAD, TOLD, states, unreadable
 
-from batchtrial.cli.repair import main as repair
+from batchtrial.cli.commands.repair import main as repair
 
 
 def test_it_is_bought_once_also_when_the_ledger_is_lost(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.crash.conftest import Labs
 from tests.crash.lab import FINISHED, RUN_ID, Lab, World, killed_at
 from tests.crash.test_sweeps import spread
 
-from batchtrial.cli.repair import main as repair
+from batchtrial.cli.commands.repair import main as repair
 from batchtrial.run.options import Options
 
 FAILED, REFUSED = 1, 3

@@ -13,7 +13,7 @@ import pytest
 from tests.crash.conftest import Labs
 from tests.crash.lab import FINISHED, RUN_ID, Hook, World, no_hook
 
-from batchtrial.cli.archive import main as archive
+from batchtrial.cli.commands.archive import main as archive
 from batchtrial.cli.frame import framed
 
 FAILED = 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import ROOT, blocks
 
-from batchtrial.providers.recording import load_metadata, load_provenance, source_of
+from batchtrial.providers.recordings.form import load_metadata, load_provenance, source_of
 from batchtrial.state import entries, ledger
 
 RECORDING = ROOT / "src" / "batchtrial" / "recordings" / "qwen2.5-coder-1.5b.zip"

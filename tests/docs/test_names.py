@@ -25,7 +25,7 @@ SESSION = re.compile(r"\b(?:make|nox -s) ([a-z][a-z_-]*)")
 """What make and nox are asked for."""
 
 OURS = re.compile(r"\bbatchtrial |\bscripts\.\w+ ")
-TOOLS = {"alt_smoke": "batchtrial.cli.alt_smoke", "smoke_orchestration": "batchtrial.cli.smoke"}
+TOOLS = {"alt_smoke": "batchtrial.selftest.alt_smoke", "smoke_orchestration": "batchtrial.selftest.smoke"}
 """Doors with flags that no command has."""
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from tests.emulator_process import running
 
-from batchtrial.cli import dryrun
+from batchtrial.app import emulator as dryrun
 from batchtrial.config.expand import expand
 from batchtrial.config.load import load
-from batchtrial.phases.prepare import choose
+from batchtrial.phases.prepare.phase import choose
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import write_bytes
 

@@ -19,8 +19,8 @@ from tests.luck.machine import CLOCK, Being, Killed, Process, Turnstile
 from tests.luck.provider import Provider, exchange
 from tests.luck.schedule import DRIFTS, MOST_TURNS, Event, History, fault_of
 
-from batchtrial.cli import session
-from batchtrial.emulator.effects import Effects, merged
+from batchtrial.cli.commands import execute as session
+from batchtrial.emulator.world.effects import Effects, merged
 from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout

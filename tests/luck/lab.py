@@ -18,13 +18,14 @@ from tests.luck.machine import CLOCK, EPOCH, Being, Process
 from tests.luck.provider import Provider
 from tests.luck.schedule import N_CLIMATES, Rule, climates
 
-from batchtrial.cli import dryrun, session
-from batchtrial.cli.run import Asked
+from batchtrial.app import emulator as dryrun
+from batchtrial.app.invocation import Asked
+from batchtrial.cli.commands import execute as session
 from batchtrial.config.expand import expand
-from batchtrial.emulator.modelfile import ModelFile, load_model
+from batchtrial.emulator.answers.modelfile import ModelFile, load_model
 from batchtrial.keys import token
+from batchtrial.reading.config import saved_config
 from batchtrial.run.options import Options
-from batchtrial.run.saved import saved_config
 from batchtrial.state.files import BuildManifest, PreparedManifest, load
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import fingerprint

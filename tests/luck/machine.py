@@ -255,6 +255,6 @@ def install() -> None:
     # Every client loads the machine's certificates anew, which takes longer than all that it then does here; nothing is ever connected to.
     plain = ssl.create_default_context()
     ssl.create_default_context = lambda *args, **kwargs: plain
-    import batchtrial.cli.clock as clock
+    import batchtrial.clock as clock
 
     vars(clock)["datetime"] = MachineTime

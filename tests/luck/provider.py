@@ -17,12 +17,12 @@ import anyio.to_thread
 from starlette.types import ASGIApp, Message
 from tests.luck.machine import CLOCK, Being, current
 
-from batchtrial.emulator.app import make_app, make_closing
-from batchtrial.emulator.bill import Bill
-from batchtrial.emulator.faults import Rule
-from batchtrial.emulator.modelfile import ModelFile
-from batchtrial.emulator.service import Service
-from batchtrial.emulator.world import World
+from batchtrial.emulator.answers.modelfile import ModelFile
+from batchtrial.emulator.serve.app import make_app, make_closing
+from batchtrial.emulator.serve.bill import Bill
+from batchtrial.emulator.serve.service import Service
+from batchtrial.emulator.world.faults import Rule
+from batchtrial.emulator.world.world import World
 
 PAGE = re.compile(rb"\blimit=[0-9]+")
 """Pages of two, whatever was asked for: a run of four parts has to turn them."""

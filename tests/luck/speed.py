@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-import batchtrial.emulator.openai as openai
+import batchtrial.emulator.wires.openai.wire as openai
 from batchtrial.config import analysis_plan, tree
 
 

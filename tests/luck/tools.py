@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.luck.lab import RUN_ID, outputs
 from tests.luck.machine import Being, Killed, Process
 
-from batchtrial.cli import archive, clean, export_batch, import_batch, repair, status
+from batchtrial.cli.commands import archive, clean, export_batch, import_batch, repair, status
 from batchtrial.state.layout import RunLayout
 
 Command = Callable[[Sequence[str] | None], int]

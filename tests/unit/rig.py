@@ -20,7 +20,8 @@ from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
 from batchtrial.state.files import BuildManifest, load
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import Entry, Hook, Money, PartRecord, fold, money, no_hook, read
+from batchtrial.state.ledger import Entry, Money, PartRecord, fold, money, read
+from batchtrial.state.store import Hook, no_hook
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

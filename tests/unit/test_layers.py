@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"cli", "run", "phases", "config", "scoring", "stats", "state", "providers", "emulator"} | LEAVES,
     "emulator": set(),
 }
-WIRING = {"cli/wiring.py", "cli/dryrun.py"}
+WIRING = {"app/wiring.py", "app/emulator.py"}
 """The only modules that name an adapter or the emulator."""
 ADAPTERS = {"fireworks", "openai", "anthropic", "cassette"}
 
@@ -100,5 +100,5 @@ def test_only_the_command_line_reads_flags() -> None:
 
 def test_the_rule_bites(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
-    bad.write_text("import batchtrial.cli.run\nfrom batchtrial import phases\nfrom batchtrial.state import ledger\n")
+    bad.write_text("import batchtrial.cli.commands.run\nfrom batchtrial import phases\nfrom batchtrial.state import ledger\n")
     assert set(imports(bad)) == {"cli.run", "phases", "state", "state.ledger"}

@@ -14,7 +14,7 @@ import pytest
 from tests.emulator_process import Emulator, running
 from tests.wire.plain import PROVIDERS, Plain, rows
 
-from batchtrial.providers.results import decode_line
+from batchtrial.providers.decode.lines import decode_line
 
 
 @pytest.fixture(scope="module")

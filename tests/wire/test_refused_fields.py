@@ -9,7 +9,7 @@ import pytest
 from tests.unit.config.configs import tree, write
 
 from batchtrial.config.families import Sampling, refused
-from batchtrial.emulator.refusing import refused_by_anthropic, refused_by_openai
+from batchtrial.emulator.answers.refusing import refused_by_anthropic, refused_by_openai
 
 OPENAI: list[tuple[str, dict[str, Any], str | None]] = [
     ("gpt-5-mini", {"temperature": 0.0}, "unsupported_value"),
@@ -62,7 +62,7 @@ def test_a_dry_run_that_overrules_the_table_wrongly_sees_what_a_live_one_would(
 ) -> None:
     import yaml
 
-    from batchtrial.cli.run import main
+    from batchtrial.cli.commands.run import main
 
     pytest.importorskip(backend)
     settings = tree() | {"backend": backend, "model_id": model, "limit_items": 2, "submission": {"max_attempts": 1}}

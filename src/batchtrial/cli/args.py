@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from batchtrial.cli.modes import SHARED
+from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
 from batchtrial.run.options import Options

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from batchtrial.cli.modes import file_modes
+from batchtrial.app.modes import file_modes
 from batchtrial.errors import RunnerError
 from batchtrial.state.access import me
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from batchtrial.emulator.app import make_app
-from batchtrial.emulator.faults import FaultFileError, Rule, load_rules
-from batchtrial.emulator.modelfile import ModelFile, ModelFileError, load_model
-from batchtrial.emulator.recording import Recording, RecordingError
-from batchtrial.emulator.server import Server, listen, publish, ready_record, url_of
-from batchtrial.emulator.service import Service
-from batchtrial.emulator.upstream import DRAIN_SECONDS, Address, Upstream, UpstreamUrlError, address_of
-from batchtrial.emulator.world import World, WorldError
+from batchtrial.emulator.answers.modelfile import ModelFile, ModelFileError, load_model
+from batchtrial.emulator.answers.recording import Recording, RecordingError
+from batchtrial.emulator.answers.upstream import DRAIN_SECONDS, Address, Upstream, UpstreamUrlError, address_of
+from batchtrial.emulator.serve.app import make_app
+from batchtrial.emulator.serve.server import Server, listen, publish, ready_record, url_of
+from batchtrial.emulator.serve.service import Service
+from batchtrial.emulator.world.faults import FaultFileError, Rule, load_rules
+from batchtrial.emulator.world.world import World, WorldError
 
 EXAMPLES = """examples:
   # a world in ./world on a free port, time moving 100 times as fast as outside

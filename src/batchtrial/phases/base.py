@@ -21,8 +21,8 @@ from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
 from batchtrial.state.layout import RunLayout, TrialLayout, result_file
-from batchtrial.state.ledger import Hook, Ledger, PartRecord, no_hook
-from batchtrial.state.store import Stamps
+from batchtrial.state.ledger import Ledger, PartRecord
+from batchtrial.state.store import Hook, Stamps, no_hook
 
 STAGE_OF_PHASE = {
     "poll": "downloaded",

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 # What a Plain's finish reason means belongs to what a Plain is, so those who know the protocol alone find it here.
-from batchtrial.providers.finish import is_known as is_known
-from batchtrial.providers.finish import state_of_text as state_of_text
+from batchtrial.providers.decode.finish import is_known as is_known
+from batchtrial.providers.decode.finish import state_of_text as state_of_text
 from batchtrial.records import RawResult, Request
 
 

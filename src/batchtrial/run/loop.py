@@ -9,18 +9,20 @@ from datetime import datetime
 from typing import TypeVar
 
 from batchtrial.errors import PhaseFailed, RunnerError, Stopped
-from batchtrial.phases import poll, prepare, submit
 from batchtrial.phases.base import Phase, Progress, Standing, StopSignal, View, Work
-from batchtrial.phases.endpoints import check_endpoints
-from batchtrial.phases.items import load_prepared
-from batchtrial.phases.queue import Queue
-from batchtrial.phases.reopening import has_gone, reopen
+from batchtrial.phases.batches import poll, submit
+from batchtrial.phases.batches.queue import Queue
+from batchtrial.phases.batches.reopening import has_gone, reopen
+from batchtrial.phases.prepare import phase as prepare
+from batchtrial.phases.prepare.endpoints import check_endpoints
+from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.providers.base import Provider
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import NAMES, PHASES, check_startable, needs_run
 from batchtrial.run.session import Session
-from batchtrial.state.ledger import Counts, Hook, no_hook
+from batchtrial.state.ledger import Counts
+from batchtrial.state.store import Hook, no_hook
 
 log = logging.getLogger(__name__)
 Moved = TypeVar("Moved")

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases import build, costs, optional, parse, poll, prepare, report, score, stats, submit
+from batchtrial.phases.analyse import costs, optional, stats
 from batchtrial.phases.base import Phase, View
+from batchtrial.phases.batches import poll, submit
+from batchtrial.phases.build import phase as build
+from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.prepare import phase as prepare
+from batchtrial.phases.report import phase as report
+from batchtrial.phases.score import phase as score
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 

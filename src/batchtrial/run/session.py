@@ -20,10 +20,10 @@ from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.phases.base import View
-from batchtrial.phases.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
+from batchtrial.phases.batches.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
 from batchtrial.providers.base import OUT, Limits
-from batchtrial.run.look import look
-from batchtrial.run.saved import recorded_config, saved_config, synthesised_state
+from batchtrial.reading.config import recorded_config, saved_config, synthesised_state
+from batchtrial.reading.view import look
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.state.files import (
     BuildManifest,
@@ -38,9 +38,10 @@ from batchtrial.state.files import (
     load,
 )
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import TORN, Hook, Ledger, PartRecord, no_hook
+from batchtrial.state.ledger import TORN, Ledger, PartRecord
+from batchtrial.state.lock import RunLock
 from batchtrial.state.machine import IN_FLIGHT
-from batchtrial.state.store import TEMP_SUFFIX, RunLock, Stamps, write_bytes
+from batchtrial.state.store import TEMP_SUFFIX, Hook, Stamps, no_hook, write_bytes
 
 log = logging.getLogger(__name__)
 F = TypeVar("F", bound=File)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.hosts import host_of
 from batchtrial.phases.base import View
-from batchtrial.phases.frozen_plan import plan_mark
+from batchtrial.phases.batches.frozen_plan import plan_mark
 from batchtrial.state.files import (
     BatchRecord,
     Checkpoint,
@@ -34,11 +34,9 @@ from batchtrial.state.files import (
     save,
 )
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import Counts, Hook, Ledger, no_hook
+from batchtrial.state.ledger import Counts, Ledger
 from batchtrial.state.machine import PartState
-from batchtrial.state.store import decode_json
-
-F = TypeVar("F", bound=File)
+from batchtrial.state.store import Hook, decode_json, no_hook
 
 JOB_STATUS: Mapping[PartState, str] = {
     PartState.PENDING: "pending",
@@ -232,8 +230,3 @@ def _server(path: Path) -> dict[str, Any] | None:
         return dict(decode_json(path.read_bytes()))
     except (OSError, ValueError):
         return None
-
-
-def load_or_none(model: type[F], path: Path) -> F | None:
-    """The snapshot, or None when it is absent or damaged."""
-    return Shelf().intact(model, path)

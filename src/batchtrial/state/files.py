@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batchtrial.errors import ManifestCorrupt, StateError
-from batchtrial.state.ledger import Counts, Hook, no_hook
-from batchtrial.state.store import Fingerprint, Stamps, decode_json, encode_json, write_bytes
+from batchtrial.state.ledger import Counts
+from batchtrial.state.store import Fingerprint, Hook, Stamps, decode_json, encode_json, no_hook, write_bytes
 
 Status = Literal["not_started", "in_progress", "completed", "failed"]
 Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay", "simulated_host"]
@@ -333,3 +333,8 @@ def refuse_damaged(record: Mapping[str, Artifact], root: Path, stamps: Stamps) -
     there = {name: one for name, one in record.items() if (root / one.path).exists()}
     if problem := same(there, root, stamps):
         raise StateError(problem, where=str(root), hint="`batchtrial resume --run_id RUN` makes it again")
+
+
+def load_or_none(model: type[F], path: Path) -> F | None:
+    """The snapshot, or None when it is absent or damaged."""
+    return Shelf().intact(model, path)

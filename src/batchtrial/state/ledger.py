@@ -26,14 +26,9 @@ from batchtrial.state.duplicates import DUPLICATE, Duplicate, duplicate_of
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 from batchtrial.state.money import Money, of_attempt, of_second_batch, together
+from batchtrial.state.store import Hook, fsync_folder, no_hook
 
 __all__ = ["Counts", "Entry", "LedgerRead", "Money", "read"]
-
-Hook = Callable[[str], None]
-
-
-def no_hook(point: str) -> None:
-    """Called at every durable write; tests put something that kills here."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -369,15 +364,6 @@ class Ledger:
                 self._mark()
         finally:
             self._file.close()
-
-
-def fsync_folder(path: Path) -> None:
-    """Make the folder's entries durable."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def iter_notes(entries: Iterable[Entry], event: str) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""Durable files: atomic replacement, fingerprints with a cache, and the lock that keeps one writer.
+"""Durable files: atomic replacement, fingerprints with a cache, and the hook that tests kill at.
 
 Nothing here knows what the files mean. Every write is temp file, fsync, replace, fsync of the folder, so that a reader sees the old bytes or the
 new ones and a crash leaves at most a temp file behind.
@@ -10,27 +10,33 @@ import hashlib
 import json
 import logging
 import os
-import socket
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-from batchtrial.errors import RunLocked
-from batchtrial.state.ledger import Hook, fsync_folder, no_hook
 
 log = logging.getLogger(__name__)
 TEMP_SUFFIX = ".part~"
 BLOCK = 1 << 20
-OWNER_LOOKS, OWNER_LOOK_SECONDS = 40, 0.05
+
+Hook = Callable[[str], None]
+
+
+def no_hook(point: str) -> None:
+    """Called at every durable write; tests put something that kills here."""
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the folder's entries durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Fingerprint(BaseModel):
@@ -166,96 +172,3 @@ class Stamps:
         if self._is_dirty:
             write_bytes(self._cache, json.dumps(self._known, separators=(",", ":")).encode())
             self._is_dirty = False
-
-
-class LockInfo(BaseModel):
-    """Who is writing to a run; content of run.lock."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    pid: int
-    host: str
-    started_at: datetime
-    released_at: datetime | None = None
-
-    def is_there(self) -> bool:
-        """Whether the owner may be alive: not released, and not a process of this host that is gone."""
-        if self.released_at is not None or self.host != socket.gethostname():
-            return self.released_at is None
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
-
-def read_lock(path: Path) -> LockInfo | None:
-    """The last writer's details, or None."""
-    try:
-        return LockInfo.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-
-
-@dataclass(slots=True)
-class RunLock:
-    """One writer per run.
-
-    The kernel's lock on `guard` is held for the whole life of the process, stopped or not, and falls with it; `info` tells a
-    second process whom to look for.
-    """
-
-    guard: Path
-    info: Path
-    _lock: FileLock | None = None
-    previous: LockInfo | None = None  # an owner that died without releasing
-
-    def acquire(self, clock: Callable[[], datetime], wait: Callable[[float], None] = time.sleep) -> None:
-        """Raises RunLocked naming the owner's pid when another process has it. wait: real seconds."""
-        lock = FileLock(self.guard, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            owner = self._owner(wait)
-            since = f"(since {owner.started_at:%Y-%m-%d %H:%M:%S} UTC)" if owner else ""
-            who = f"process {owner.pid} on {owner.host} {since}" if owner else "another process"
-            raise RunLocked(
-                f"this run is being written by {who}",
-                where=str(self.info.name),
-                hint="wait for it, or stop it with `batchtrial stop --run_id RUN`; `batchtrial status` shows it",
-            ) from None
-        before = read_lock(self.info)
-        self.previous = before if before is not None and before.released_at is None else None
-        try:
-            self._write(LockInfo(pid=os.getpid(), host=socket.gethostname(), started_at=clock()))
-        except OSError:
-            lock.release()
-            raise
-        self._lock = lock
-
-    def _owner(self, wait: Callable[[float], None]) -> LockInfo | None:
-        """Who has the lock. Its name is written a moment after the lock is taken: until then the file names the owner before."""
-        for _ in range(OWNER_LOOKS):
-            owner = read_lock(self.info)
-            if owner is not None and owner.is_there():
-                return owner
-            wait(OWNER_LOOK_SECONDS)
-        return None
-
-    def release(self, clock: Callable[[], datetime]) -> None:
-        """Say that the run was left in order, then let go; a full disk prevents only the former."""
-        if self._lock is None:
-            return
-        try:
-            owner = read_lock(self.info)
-            if owner is not None:
-                self._write(owner.model_copy(update={"released_at": clock()}))
-        except OSError as error:
-            log.warning("%s keeps the look of a run that died: %s", self.info.name, error)
-        finally:
-            self._lock.release()
-            self._lock = None
-
-    def _write(self, info: LockInfo) -> None:
-        write_bytes(self.info, info.model_dump_json(exclude_none=True).encode() + b"\n")

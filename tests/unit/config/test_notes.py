@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tests.unit.config.configs import loaded, tree, write
 
-from batchtrial.cli.run import main
+from batchtrial.cli.commands.run import main
 from batchtrial.config.expand import expand
 from batchtrial.config.notes import notes
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchtrial.emulator.asked import Asked, BadRequest, from_chat, from_messages, from_responses
+from batchtrial.emulator.answers.request import Asked, BadRequest, from_chat, from_messages, from_responses
 
 SYSTEM, USER = "Be brief.", "Who?"
 

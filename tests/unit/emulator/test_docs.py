@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from batchtrial.emulator.answers.modelfile import ModelFile
 from batchtrial.emulator.command import parser
-from batchtrial.emulator.effects import Effects, RowFaults
-from batchtrial.emulator.faults import OPS, Do, decode_rules
-from batchtrial.emulator.modelfile import ModelFile
+from batchtrial.emulator.world.effects import Effects, RowFaults
+from batchtrial.emulator.world.faults import OPS, Do, decode_rules
 
 TEXT = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text(encoding="utf-8")
 CODE = set(re.findall(r"`([^`\n]+)`", TEXT))

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from batchtrial.emulator.hopeless import ENOUGH, ENOUGH_AGAIN, Hopeless
-from batchtrial.emulator.rows import UpstreamAnswer, problem_in
+from batchtrial.emulator.answers.hopeless import ENOUGH, ENOUGH_AGAIN, Hopeless
+from batchtrial.emulator.answers.rows import UpstreamAnswer, problem_in
 
 NO_MODEL = UpstreamAnswer(404, json.dumps({"error": {"message": "no such model", "type": "not_found_error", "code": None}}))
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrial.emulator import inline
-from batchtrial.emulator.inline import BadBatch, elements, take_in
-from batchtrial.emulator.rowfile import RowFile
+from batchtrial.emulator.wires.anthropic import inline
+from batchtrial.emulator.wires.anthropic.inline import BadBatch, elements, take_in
+from batchtrial.emulator.world.rowfile import RowFile
 
 JSON = st.recursive(
     st.none()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrial.emulator.effects import Effects
-from batchtrial.emulator.lifecycle import CYCLES, status
-from batchtrial.emulator.records import Batch, Provider
+from batchtrial.emulator.world.effects import Effects
+from batchtrial.emulator.world.lifecycle import CYCLES, status
+from batchtrial.emulator.world.records import Batch, Provider
 
 PROVIDERS = get_args(Provider)
 START, USUAL = 1000.0, 30.0

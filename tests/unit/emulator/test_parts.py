@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 import batchtrial.emulator
-from batchtrial.emulator.clock import EPOCH, continued, first_state, rfc3339
-from batchtrial.emulator.draws import Shuffle, digest, uniform
-from batchtrial.emulator.effects import Effects, merged
-from batchtrial.emulator.faults import FaultFileError, decode_rules, load_rules
-from batchtrial.emulator.fireworks_paging import page
-from batchtrial.emulator.jsontext import BadJson, decode, encode_line
-from batchtrial.emulator.server import listen
-from batchtrial.emulator.wire import WireError
-from batchtrial.emulator.world import World, WorldError
+from batchtrial.emulator.serve.exchange import WireError
+from batchtrial.emulator.serve.server import listen
+from batchtrial.emulator.wires.fireworks.paging import page
+from batchtrial.emulator.world.clock import EPOCH, continued, first_state, rfc3339
+from batchtrial.emulator.world.draws import Shuffle, digest, uniform
+from batchtrial.emulator.world.effects import Effects, merged
+from batchtrial.emulator.world.faults import FaultFileError, decode_rules, load_rules
+from batchtrial.emulator.world.jsontext import BadJson, decode, encode_line
+from batchtrial.emulator.world.world import World, WorldError
 
 
 def test_the_emulator_imports_nothing_else_of_the_package() -> None:

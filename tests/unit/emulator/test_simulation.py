@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from batchtrial.emulator.asked import Asked, from_chat
-from batchtrial.emulator.modelfile import Arm, ArmMatch, ArmRates, ModelFile, ModelFileError, Rates, load_items, load_model, sha256_text
-from batchtrial.emulator.simulation import SimulatedModel, plain
-from batchtrial.emulator.truth import mean_chance, truth
+from batchtrial.emulator.answers.modelfile import Arm, ArmMatch, ArmRates, ModelFile, ModelFileError, Rates, load_items, load_model, sha256_text
+from batchtrial.emulator.answers.request import Asked, from_chat
+from batchtrial.emulator.answers.simulation import SimulatedModel, plain
+from batchtrial.emulator.answers.truth import mean_chance, truth
 
 N = 4000
 CONTROL, TREATMENT = "You answer questions.", "You answer questions. If unsure, say so."

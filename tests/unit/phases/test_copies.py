@@ -11,9 +11,9 @@ from tests.unit.phases.world import Quiet
 from tests.unit.rig import Rig, once
 
 from batchtrial.phases.base import Work
-from batchtrial.phases.carrying import hand_out, take_in
+from batchtrial.phases.batches.by_hand import hand_out, take_in
 from batchtrial.providers.base import Intent
-from batchtrial.providers.carried import Carried, arrival
+from batchtrial.providers.by_hand import Carried, arrival
 from batchtrial.run.loop import Services, carry
 from batchtrial.run.options import Options
 

@@ -16,10 +16,11 @@ from batchtrial.config.expand import Arm, Trial, arms_of
 from batchtrial.config.model import Config
 from batchtrial.errors import Stopped
 from batchtrial.keys import custom_id
-from batchtrial.phases import build, prepare
 from batchtrial.phases.base import Phase, View, Work
+from batchtrial.phases.build import phase as build
+from batchtrial.phases.prepare import phase as prepare
 from batchtrial.providers.base import Provider
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import RunLayout, result_file

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from batchtrial.errors import NotFound
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Intent, Provider
-from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 from batchtrial.records import Request
 
 

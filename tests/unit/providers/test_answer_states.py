@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from batchtrial.errors import ProviderError
-from batchtrial.providers import messages, results
-from batchtrial.providers.finish import is_known, state_of_text
-from batchtrial.providers.lines import MAX_DEPTH, split_lines
-from batchtrial.providers.rows import Careful, Pick, one, pick_chat, pick_flat, pick_responses, plain_flat, plain_lines
+from batchtrial.providers.anthropic import results as messages
+from batchtrial.providers.decode import lines as results
+from batchtrial.providers.decode.finish import is_known, state_of_text
+from batchtrial.providers.decode.plain import Careful, Pick, one, pick_chat, pick_flat, pick_responses, plain_flat, plain_lines
+from batchtrial.providers.sdk.lines import MAX_DEPTH, split_lines
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
 
 S = AnswerState

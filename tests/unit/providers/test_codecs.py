@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtrial.errors import AuthFailed, ConfigError, MissingExtra
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Provider
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
-from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
-from batchtrial.providers.quirks import TABLE, Quirks, quirks_of
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+from batchtrial.providers.openai.quirks import TABLE, Quirks, quirks_of
 from batchtrial.records import Request
 
 REQUEST = Request(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchtrial.errors import Ambiguous, AuthFailed, NotFound, ProviderError, RateLimited, TooLarge
-from batchtrial.providers.edge import Edge, oldest_possible, provider_message, retry_after_seconds
+from batchtrial.providers.sdk.edge import Edge, oldest_possible, provider_message, retry_after_seconds
 
 KEY = "sk-test-abcdefghijklmnop"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

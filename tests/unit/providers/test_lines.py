@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtrial.errors import ProviderError
-from batchtrial.providers.lines import split_lines, watched
+from batchtrial.providers.sdk.lines import split_lines, watched
 
 LINES = st.lists(st.binary(min_size=1, max_size=30).map(lambda raw: b'"' + raw.hex().encode() + b'"'), max_size=8)
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tests.unit.providers.test_answer_states import READERS, S, chat, flat, message, read, response, says, wrapped
 
-from batchtrial.providers import results
-from batchtrial.providers.finish import state_of_text
-from batchtrial.providers.rows import plain_lines
+from batchtrial.providers.decode import lines as results
+from batchtrial.providers.decode.finish import state_of_text
+from batchtrial.providers.decode.plain import plain_lines
 from batchtrial.records import AnswerState, Outcome, RawResult
 
 ABSENT = "(taken out)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchtrial.errors import DataError, RunStateMissing, StateError
-from batchtrial.providers.recording import Folder, key_of, load_batches, load_metadata, source_of
+from batchtrial.providers.recordings.form import Folder, key_of, load_batches, load_metadata, source_of
 
 SECRET = "a line of somebody's private file\n"
 

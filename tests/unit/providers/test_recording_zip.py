@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from batchtrial.errors import DataError
-from batchtrial.providers.cassette import Replay
-from batchtrial.providers.recording_zip import checked_members, unpack
+from batchtrial.providers.recordings.cassette import Replay
+from batchtrial.providers.recordings.zip import checked_members, unpack
 
 LINE = b'{"custom_id":"a"}\n'
 

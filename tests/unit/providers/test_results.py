@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrial.providers import messages, results
-from batchtrial.providers.rows import Careful, Pick, one, pick_chat, pick_flat, pick_responses, plain_flat, plain_lines
+from batchtrial.providers.anthropic import results as messages
+from batchtrial.providers.decode import lines as results
+from batchtrial.providers.decode.plain import Careful, Pick, one, pick_chat, pick_flat, pick_responses, plain_flat, plain_lines
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 
 CHAT = {

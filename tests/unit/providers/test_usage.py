@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Provider
-from batchtrial.providers.fireworks import FireworksProvider, FireworksSettings
-from batchtrial.providers.openai import OpenAIProvider, OpenAISettings
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 
 ABSENT = object()
 ID = "a" * 45

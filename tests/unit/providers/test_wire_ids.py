@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchtrial.providers.messages import first_wire_id
+from batchtrial.providers.anthropic.results import first_wire_id
 
 
 def test_a_batch_is_known_by_its_first_line_that_can_be_read() -> None:

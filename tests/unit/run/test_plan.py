@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.unit.rig import Rig
 
-from batchtrial.cli.run import main
+from batchtrial.cli.commands.run import main
 from batchtrial.errors import ConfigError, RunStateMissing
-from batchtrial.run.look import look
+from batchtrial.reading.view import look
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import NAMES, PAYING, PHASES, check_startable, needs_run, plan
 from batchtrial.state.store import Stamps

@@ -13,7 +13,7 @@ from batchtrial.config.load import config_hash, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, RunLocked, RunStateMissing, StateError
 from batchtrial.state.files import RunState, load, save
-from batchtrial.state.store import LockInfo
+from batchtrial.state.lock import LockInfo
 
 
 @pytest.fixture

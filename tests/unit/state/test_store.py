@@ -16,23 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtrial.cli.frame import log_to
+from batchtrial.earlier import files as upgrade
 from batchtrial.errors import ManifestCorrupt, RunLocked, StateError
-from batchtrial.run import contrast, snapshots
-from batchtrial.state import upgrade
+from batchtrial.reading import compare as contrast
+from batchtrial.run import snapshots
 from batchtrial.state.entries import Entry, encode
 from batchtrial.state.files import RunState, load
-from batchtrial.state.store import (
-    TEMP_SUFFIX,
-    LockInfo,
-    RunLock,
-    Stamps,
-    decode_json,
-    encode_json,
-    fingerprint,
-    read_lock,
-    replacing,
-    write_bytes,
-)
+from batchtrial.state.lock import LockInfo, RunLock, read_lock
+from batchtrial.state.store import TEMP_SUFFIX, Stamps, decode_json, encode_json, fingerprint, replacing, write_bytes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

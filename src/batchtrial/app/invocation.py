@@ -1,0 +1,130 @@
+"""What was asked of this process: one frozen record from flags and environment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchtrial.cli import args as flags
+from batchtrial.errors import ConfigError
+from batchtrial.keys import check_run_id
+from batchtrial.names import is_url
+from batchtrial.run.options import Options
+
+DEFAULT_CONFIG = Path("config/eval_config.yaml")
+
+
+INCOMPLETE = 4
+
+
+def overrides(given: argparse.Namespace) -> dict[str, Any]:
+    """Flags that say what the run is, as dotted config keys."""
+    changes: dict[str, Any] = {}
+    plain = {
+        "backend": "backend",
+        "model": "model_id",
+        "trial_filter": "trial_filter",
+        "control_from": "control_from",
+        "limit_items": "limit_items",
+        "parts_per_dataset": "submission.parts_per_dataset",
+        "lines_per_part": "submission.lines_per_part",
+        "max_concurrent_jobs": "submission.max_concurrent_jobs",
+        "budget_usd": "submission.budget_usd",
+        "account_id": "provider.account_id",
+        "base_url": "provider.base_url",
+    }
+    for name, key in plain.items():
+        value = getattr(given, name)
+        if value is not None:
+            changes[key] = value
+    if given.skip_bad_rows:
+        changes["skip_bad_rows"] = True
+    if given.condition is not None:
+        changes["conditions"] = ["control", "treatment"] if given.condition == "both" else [given.condition]
+    if given.no_sweep:
+        changes |= {"sweep": None, "trials": []}
+    if given.temps:
+        changes["temps"] = changes["sweep.temps"] = [_number(text, "--temps") for text in given.temps]
+    if given.models:
+        changes |= {"model_id": given.models[0], "sweep.models": given.models, "trials": []}
+    if given.prompt_sets:
+        changes |= {"sweep.prompt_sets": given.prompt_sets, "trials": []}
+    if given.emulator_url and given.replay_dir:
+        raise ConfigError("--emulator_url and --replay_dir exclude each other", hint="start that emulator with --answers RECORDING")
+    if given.emulator_url and not given.dry_run and not given.resume:
+        raise ConfigError("--emulator_url needs --dry_run")
+    if given.dry_run or (given.replay_dir and not given.resume):  # a run that goes on has its mode, and the recording has to fit it
+        changes["mode"] = mode_of(is_dry=given.dry_run, recording=given.replay_dir)
+    return changes
+
+
+def mode_of(*, is_dry: bool, recording: Path | None) -> str:
+    """Who stands in for the provider, and whether the answers are a real model's. Raises RunStateMissing, ManifestCorrupt, ConfigError."""
+    from batchtrial.providers.recordings.form import load_metadata, source_of
+
+    if recording is None:
+        return "dry_run"
+    is_simulated = load_metadata(source_of(recording)).simulated
+    if not is_dry:
+        return "simulated_replay" if is_simulated else "replay"
+    if is_simulated:
+        raise ConfigError("the answers of this recording are simulated", where=f"--replay_dir {recording}", hint="leave out one of the two flags")
+    return "recorded_dry_run"
+
+
+def _number(text: str, flag: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a number", where=flag) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One invocation, read from its flags."""
+
+    run_id: str | None
+    is_resume: bool
+    config: Path | None
+    changes: Mapping[str, Any]
+    options: Options
+    experiments: Path
+    emulator_url: str | None = None
+    emulator_key: str | None = None
+    replay_dir: Path | None = None
+    record_dir: Path | None = None
+    is_carried: bool = False
+    prepared_dir: Path | None = None
+    is_archived: bool = False
+
+
+def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
+    """The invocation. Raises ConfigError."""
+    if given.resume and given.run_id is None:
+        raise ConfigError("--resume needs --run_id", hint="`batchtrial status` lists the runs there are")
+    skipped = {"prepare": given.skip_prepare, "build": given.skip_build, "submit": given.skip_batch, "poll": given.skip_batch}
+    skip = frozenset(name for name, is_skipped in skipped.items() if is_skipped)
+    return Asked(
+        run_id=check_run_id(given.run_id) if given.run_id is not None else None,
+        is_resume=given.resume,
+        config=given.config,
+        changes=overrides(given),
+        options=flags.options_of(given, is_resume=given.resume, skip=skip),
+        experiments=experiments_dir(given.experiments_dir, env),
+        emulator_url=given.emulator_url,
+        emulator_key=given.emulator_key,
+        replay_dir=given.replay_dir,
+        record_dir=given.record_dir,
+        is_archived=given.archive,
+    )
+
+
+def experiments_dir(given: Path | None, env: Mapping[str, str]) -> Path:
+    """Flag, then environment, then ./experiments. Raises ConfigError for an address."""
+    named = env.get(flags.EXPERIMENTS_VARIABLE)
+    if given is None and named and is_url(named):
+        raise ConfigError(f"{named!r} is an address, not a folder of this machine", where=flags.EXPERIMENTS_VARIABLE, hint=flags.REMOTE)
+    return given or Path(named or "experiments")

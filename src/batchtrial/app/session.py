@@ -1,0 +1,160 @@
+"""The open session of this process: the run's folder, its lock, its log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from batchtrial.app.hosts import as_answered, as_recorded, check_same_host, with_host
+from batchtrial.app.invocation import DEFAULT_CONFIG, Asked, mode_of
+from batchtrial.app.pause import pausing
+from batchtrial.app.wiring import Place, Wiring
+from batchtrial.cli.frame import complain, log_to
+from batchtrial.cli.screens.giving_up import agreed
+from batchtrial.cli.screens.progress import progress
+from batchtrial.clock import real_now
+from batchtrial.config.load import Loaded, decode, load
+from batchtrial.config.model import Config
+from batchtrial.earlier.migration import Migration
+from batchtrial.errors import ConfigDrift
+from batchtrial.providers.base import Provider
+from batchtrial.reading.config import first_flags, saved, saved_text
+from batchtrial.run.loop import Services
+from batchtrial.run.options import window
+from batchtrial.run.plan import NAMES, check_beginning
+from batchtrial.run.refused import no_folder_when_refused
+from batchtrial.run.session import Opening, Session, open_run
+from batchtrial.run.stop import StopToken
+from batchtrial.state.form import is_of_earlier_system
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.lock import RunLock
+from batchtrial.state.store import Hook, no_hook
+
+
+def layout_of(ask: Asked, run_id: str) -> RunLayout:
+    """The run's folder."""
+    return RunLayout.of(ask.experiments, run_id)
+
+
+def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
+    """The config of this invocation. On resume the run's own is the base, and a --config is compared with it under the flags of its start."""
+    if not ask.is_resume:
+        return with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env)
+    if ask.config is not None:
+        given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
+        return as_recorded(with_host(given, env), saved(layout).config)
+    got = saved(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
+    return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
+
+
+def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared_dir: Path | None, give_up: Callable[[str], None] | None) -> None:
+    """Bring a run of the earlier system into today's form, under its lock, and say what became of it. Raises RunLocked, StateError, ConfigError."""
+
+    def codec_of(config: Config) -> Provider:
+        return Wiring(config, Place(layout=layout, trials=lambda: ()), env).codec
+
+    lock = RunLock(layout.guard, layout.lock_info)
+    lock.acquire(real_now)
+    try:
+        report = Migration(layout, codec_of, real_now, nonce, prepared_dir, give_up).carry_out()
+    finally:
+        lock.release(real_now)
+    c = report.counts
+    trials = f"{report.n_trials} trial{'s' * (report.n_trials != 1)}"
+    complain(f"taken over from the earlier system: {trials}, {c.succeeded} answers, {c.total - c.succeeded} requests without one")
+    for note in report.notes:
+        complain(f"  {note}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A run that this process owns, with all that is needed to work on it. ask: as it stands once a run of the earlier system was taken over."""
+
+    ask: Asked
+    session: Session
+    services: Services
+    stop: StopToken
+
+
+@contextmanager
+def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
+    """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
+    layout = layout_of(ask, run_id)
+    if ask.is_resume:
+        layout.check_there()
+        window(ask.options, NAMES)
+    else:
+        check_beginning(ask.options)
+    if ask.is_resume and is_of_earlier_system(layout):
+        give_up = agreed(is_confirmed=ask.options.is_confirmed) if ask.options.give_up_unknown else None
+        take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, give_up=give_up)
+        ask = replace(ask, options=replace(ask.options, give_up_unknown=False))  # it was about taking over
+    got = loaded(ask, layout, env)
+    if ask.is_resume:
+        check_same_host(got.config, env)
+    config = as_answered(got.config, is_begun=ask.is_resume)
+    if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
+        raise ConfigDrift(
+            "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"
+        )
+    holder: list[Session] = []
+    place = Place(
+        layout=layout,
+        trials=lambda: holder[0].look().trials,
+        emulator_url=ask.emulator_url,
+        emulator_key=ask.emulator_key,
+        replay_dir=ask.replay_dir,
+        record_dir=ask.record_dir,
+        is_carried=ask.is_carried,
+    )
+    wiring = Wiring(config, place, env)
+    stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
+    opening = Opening(
+        run_id=run_id, config=config, is_resume=ask.is_resume, accept_drift=ask.options.accept_drift, overrides=ask.changes, nonce=nonce
+    )
+    pause = pausing(env, is_let_go=stop.is_requested, say=complain, wait=time.sleep)
+    hooks = chained(stop.shield, hook, pause or no_hook)
+    with ExitStack() as closing:
+        closing.enter_context(no_folder_when_refused(layout, nonce))
+        stop.listen()
+        closing.callback(stop.unlisten)
+        session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
+        closing.callback(session.close)
+        closing.enter_context(logged(layout.log))
+        closing.callback(wiring.close)
+        holder.append(session)
+
+        @cache
+        def provider() -> Provider:
+            made = wiring.provider()
+            closing.callback(made.close)
+            return made
+
+        services = Services(codec=wiring.codec, provider=provider, now=wiring.waiting_now, stop=stop, progress=progress(), hook=hooks)
+        yield Opened(ask=ask, session=session, services=services, stop=stop)
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """The run's own log takes every decision until the end of the block."""
+    handler = log_to(path)
+    try:
+        yield
+    finally:
+        logging.getLogger("batchtrial").removeHandler(handler)
+        handler.close()
+
+
+def chained(*hooks: Hook) -> Hook:
+    """All hooks, one after the other."""
+
+    def call(point: str) -> None:
+        for hook in hooks:
+            hook(point)
+
+    return call

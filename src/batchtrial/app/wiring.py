@@ -1,0 +1,223 @@
+"""Picks the adapter: the one file that names concrete providers and the emulator."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from batchtrial.app import emulator as dryrun
+from batchtrial.clock import SteadyClock, real_now
+from batchtrial.config.expand import Trial
+from batchtrial.config.families import family_of
+from batchtrial.config.hosts import base_url
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError
+from batchtrial.phases.batches.account import was_asked
+from batchtrial.providers.base import Provider
+from batchtrial.providers.by_hand import Carried
+from batchtrial.providers.recordings.form import load_provenance, source_of
+from batchtrial.providers.sdk.edge import Timeouts
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import encode_json, write_bytes
+
+KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the provider comes from, besides the config.
+
+    trials: known once the items are prepared. is_carried: no provider is called, files go by hand.
+    """
+
+    layout: RunLayout
+    trials: Callable[[], tuple[Trial, ...]]
+    emulator_url: str | None = None
+    emulator_key: str | None = None
+    replay_dir: Path | None = None
+    record_dir: Path | None = None
+    is_carried: bool = False
+
+
+class Wiring:
+    """The provider of one invocation, and the clock that its batches live by."""
+
+    def __init__(self, config: Config, place: Place, env: Mapping[str, str] = os.environ) -> None:
+        self._config, self._place, self._env = config, place, env
+        self._closing: list[Callable[[], None]] = []
+        self._steady = SteadyClock()
+
+    @cached_property
+    def emulator(self) -> dryrun.Emulator | None:
+        """The dry run's emulator, not started yet; None when the run is not dry."""
+        if not self._config.is_dry:
+            return None
+        if self._place.emulator_url is not None:
+            return dryrun.running(self._place.emulator_url)
+        if self._config.mode == "recorded_dry_run":
+            return dryrun.recorded(self._place.layout, self._config, self._recording())
+        return dryrun.own(self._place.layout, self._config, self._place.trials)
+
+    @cached_property
+    def rows(self) -> dryrun.Emulator | None:
+        """What turns the config's own server into a batch provider; None for other backends."""
+        is_local = self._config.backend == "local" and self._config.is_called
+        return dryrun.local(self._place.layout, self._config) if is_local else None
+
+    @cached_property
+    def codec(self) -> Provider:
+        """The adapter without an address or key: only its pure half is used."""
+        return self._adapter(None, None)
+
+    def provider(self) -> Provider:
+        """The adapter, ready to call."""
+        return self._live
+
+    @cached_property
+    def _live(self) -> Provider:
+        provider = self._perhaps_carried()
+        self._closing.append(provider.close)
+        return provider
+
+    def _perhaps_carried(self) -> Provider:
+        folder = self._place.layout.arrivals
+        if self._place.is_carried:
+            return Carried(self.codec, None, folder, was_asked=lambda: was_asked(self._place.layout.ledger))
+        return Carried(self.codec, self._made(), folder) if folder.is_dir() else self._made()
+
+    def _made(self) -> Provider:
+        if self._config.is_replay:
+            return self._replay()
+        server = self.emulator or self.rows
+        if server is not None:
+            return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], self._place.emulator_key or dryrun.KEY))
+        return self._recorded(self._adapter(base_url(self._config), self._env.get(KEY_VARIABLES[self._config.backend])))
+
+    def _recorded(self, provider: Provider) -> Provider:
+        if self._place.record_dir is None:
+            return provider
+        from batchtrial.providers.recordings.cassette import Recorder
+
+        return Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated)
+
+    def _adapter(self, base_url: str | None, key: str | None) -> Provider:
+        config = self._config
+        if config.backend == "fireworks":
+            return _fireworks(config, base_url, key, self._account())
+        if config.backend == "openai":
+            return _openai(config, base_url, key, self.now)
+        if config.backend == "anthropic":
+            return _anthropic(config, base_url, key, self.now)
+        return _local(config, base_url, key)
+
+    def _replay(self) -> Provider:
+        from batchtrial.providers.recordings.cassette import Replay
+
+        return Replay(self._recording(), self.codec)
+
+    def _recording(self) -> Path:
+        """The recording; where its answers came from is kept in the run's folder, for its report."""
+        if self._place.replay_dir is None:
+            raise ConfigError("this run's answers come from a recording", where="mode", hint="say which with --replay_dir DIR")
+        provenance = load_provenance(source_of(self._place.replay_dir))
+        if provenance is not None:
+            write_bytes(self._place.layout.provenance, encode_json(provenance.model_dump(mode="json")))
+        return self._place.replay_dir
+
+    def _account(self) -> str:
+        if not self._config.is_called:
+            return (self._place.emulator_key or "").rpartition("@")[2] or dryrun.ACCOUNT
+        return self._config.provider.account_id or self._env.get("FIREWORKS_ACCOUNT_ID", "")
+
+    def now(self) -> datetime:
+        """The time that batches live in: simulated in a dry run, real otherwise. UTC."""
+        return self.emulator.now() if self.emulator is not None else real_now()
+
+    def waiting_now(self) -> datetime:
+        """The time that waits are measured by: as `now`, but a wall clock that is set anew moves no wait."""
+        return self.emulator.now() if self.emulator is not None else self._steady()
+
+    def wait(self, seconds: float) -> None:
+        """Let that time pass."""
+        if self.emulator is not None:
+            self.emulator.wait(seconds)
+        elif self._config.is_called:
+            time.sleep(seconds)
+
+    @property
+    def slice_seconds(self) -> float:
+        """Longest single wait: a second of real time, any of simulated time."""
+        return 1.0 if self._config.is_called else float("inf")
+
+    def close(self) -> None:
+        """End what was started."""
+        for end in self._closing:
+            end()
+        for server in (self.emulator, self.rows):
+            if server is not None:
+                server.close()
+
+
+def _timeouts(config: Config) -> Timeouts:
+    return Timeouts(connect=config.provider.connect_seconds, read=config.provider.read_seconds)
+
+
+def _fireworks(config: Config, base_url: str | None, key: str | None, account: str) -> Provider:
+    from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+
+    return FireworksProvider(FireworksSettings(account_id=account, base_url=base_url, timeouts=_timeouts(config)), key)
+
+
+def _openai(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:
+    from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+    from batchtrial.providers.openai.quirks import quirks_of
+
+    settings = OpenAISettings(
+        base_url=base_url,
+        endpoint=config.provider.endpoint or "/v1/responses",
+        quirks=quirks_of(config.provider.quirks),
+        sampling=config.provider.sampling,
+        timeouts=_timeouts(config),
+    )
+    return OpenAIProvider(settings, key, now=now)
+
+
+def _local(config: Config, base_url: str | None, key: str | None) -> Provider:
+    from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+    from batchtrial.providers.openai.quirks import Quirks
+
+    settings = OpenAISettings(
+        base_url=base_url,
+        endpoint=config.provider.endpoint or "/v1/chat/completions",
+        quirks=Quirks(chat_tokens_field=_length_field(config), takes_top_k=True),
+        sampling=config.provider.sampling,
+        timeouts=_timeouts(config),
+    )
+    return OpenAIProvider(settings, key)
+
+
+def _length_field(config: Config) -> Literal["max_completion_tokens", "max_tokens"]:
+    """The older spelling, which every server knows, unless a model of the run refuses it."""
+    models = {config.model_id, *((config.sweep and config.sweep.models) or ()), *(one.model_id for one in config.trials if one.model_id)}
+    families = [family_of(model) for model in models]
+    return "max_completion_tokens" if any(one is not None and one.wants for one in families) else "max_tokens"
+
+
+def _anthropic(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:
+    from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
+
+    settings = AnthropicSettings(
+        base_url=base_url,
+        api_version=config.provider.api_version or "2023-06-01",
+        sampling=config.provider.sampling,
+        cache=config.provider.prompt_cache.ttl if config.provider.prompt_cache.enabled else None,
+        timeouts=_timeouts(config),
+    )
+    return AnthropicProvider(settings, key, now=now)

@@ -1,0 +1,1 @@
+"""Putting a finished run away, and back."""

@@ -1,0 +1,107 @@
+"""`batchtrial archive`: put a finished run away with proof that nothing is lost, look whether that still holds, and bring it back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchtrial.app.invocation import experiments_dir
+from batchtrial.archive import restore as restores
+from batchtrial.archive import zip as archives
+from batchtrial.archive.whole_run import _archivable, _left, archive_run, default_target
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import complain, framed, say
+from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.keys import check_run_id
+from batchtrial.reading.inventory import RunReader
+from batchtrial.state.layout import RunLayout
+
+EXAMPLES = """examples:
+  batchtrial archive --run_id r20261122103000                    into experiments/archives/run_r20261122103000.zip
+  batchtrial archive --run_id r20261122103000 --dry_run          what would go in
+  batchtrial archive --verify experiments/archives/run_r20261122103000.zip
+  batchtrial archive --restore run_r20261122103000.zip --experiments_dir /data/experiments
+
+A run that is not finished needs --allow_incomplete. The same run gives the same bytes. Keys, locks, logs and the machine's paths stay out.
+exit codes: 0 done, 1 --verify found something wrong, 2 bad flag, 3 the run or the archive refuses.
+"""
+KEY_VARIABLES = ("FIREWORKS_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
+
+def parser() -> flags.Parser:
+    """Flags of `archive`."""
+    p = flags.Parser(prog="batchtrial archive", description="Archive a run, verify an archive, restore a run from one.", epilog=EXAMPLES)
+    what = p.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run_id", metavar="ID", help="the run to archive")
+    what.add_argument("--verify", type=flags.local_path, metavar="FILE", help="check an archive, or a run's folder against what was archived of it")
+    what.add_argument("--restore", type=flags.local_path, metavar="FILE", help="put the run of this archive back")
+    flags.add_folder(p)
+    p.add_argument("--output", type=flags.local_path, default=None, metavar="FILE", help="where to (default: archives/run_ID.zip beside the runs)")
+    p.add_argument("--description", default="", metavar="TEXT", help="a few words to keep with it")
+    p.add_argument("--allow_incomplete", action="store_true", help="also a run that is not finished")
+    p.add_argument("--dry_run", action="store_true", help="list what would go in; write nothing")
+    p.add_argument("--json", action="store_true", help="with --verify: as JSON")
+    return p
+
+
+def _command(argv: Sequence[str] | None = None) -> int:
+    """Archive, verify or restore."""
+    given = parser().parse_args(argv)
+    folder = experiments_dir(given.experiments_dir, os.environ)
+    if given.verify is not None:
+        return verify(given.verify, is_json=given.json)
+    if given.restore is not None:
+        return restore(given.restore, folder)
+    layout = RunLayout.of(folder, check_run_id(given.run_id))
+    if given.output is not None and given.output.is_dir():
+        raise ConfigError(f"{given.output} is a folder", where="--output", hint="name the file, such as archives/x.zip")
+    if given.dry_run:
+        return preview(layout, allow_incomplete=given.allow_incomplete)
+    archive_run(layout, given.output or default_target(layout), os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
+    return 0
+
+
+def preview(layout: RunLayout, *, allow_incomplete: bool) -> int:
+    """List what would go in."""
+    run = _archivable(RunReader(layout), allow_incomplete=allow_incomplete)
+    files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.has_world)
+    sizes = {name: Path(path).stat().st_size for name, path in files.items()}
+    for name, size in sizes.items():
+        say(f"{size:>14,}  {name}")
+    say(f"{sum(sizes.values()):>14,}  bytes in {len(files)} files" + _left(left))
+    return 0
+
+
+def verify(path: Path, *, is_json: bool) -> int:
+    """Say whether everything is as it was archived; 1 when it is not."""
+    if not path.exists():
+        raise RunStateMissing(f"there is no {path}", where="--verify")
+    if path.is_dir():
+        faults = restores.verify_folder(path)
+    else:
+        _, faults = restores.verify(path)
+    if is_json:
+        say(json.dumps({"sound": not faults, "faults": [{"member": fault.member, "problem": fault.problem} for fault in faults]}, indent=2))
+        return 1 if faults else 0
+    for fault in faults:
+        complain(f"damaged: {fault}")
+    found = f"{len(faults)} faults; nothing else has changed" if faults else "everything is as it was archived"
+    say(f"{path}: {found}")
+    return 1 if faults else 0
+
+
+def restore(path: Path, folder: Path) -> int:
+    """Put the run back."""
+    if not path.is_file():
+        raise RunStateMissing(f"there is no archive {path}", where="--restore")
+    root, manifest = restores.restore(path, folder)
+    say(f"restored {manifest.run_id}: {len(manifest.files)} files in {root}")
+    say(f"look at it with: batchtrial status {RunLayout(root).flags}")
+    if not manifest.is_complete:
+        say(f"go on with: batchtrial resume {RunLayout(root).flags}")
+    return 0
+
+
+main = framed(_command)

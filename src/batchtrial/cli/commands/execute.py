@@ -1,0 +1,118 @@
+"""What `run` and `resume` do once their flags are read: plan, open, execute, sum up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from batchtrial.app.hosts import check_same_host, proxy_for
+from batchtrial.app.invocation import INCOMPLETE, Asked
+from batchtrial.app.session import layout_of, loaded, opened
+from batchtrial.app.wiring import Place, Wiring
+from batchtrial.cli.frame import INTERRUPTED, complain, say
+from batchtrial.cli.screens import plan as planview
+from batchtrial.cli.screens import summary
+from batchtrial.cli.screens.giving_up import agreed
+from batchtrial.clock import real_now
+from batchtrial.config.expand import expand
+from batchtrial.config.hosts import host_of
+from batchtrial.config.notes import notes
+from batchtrial.errors import ConfigError, RunnerError, Stopped
+from batchtrial.phases.batches.asking_again import ask_again
+from batchtrial.phases.batches.giving_up import give_up_unknown
+from batchtrial.run.loop import Finished, Services, carry, execute
+from batchtrial.run.options import window
+from batchtrial.run.plan import NAMES
+from batchtrial.run.session import Session
+from batchtrial.run.stop import StopToken
+from batchtrial.state.form import refuse_earlier
+from batchtrial.state.store import Hook, no_hook
+
+log = logging.getLogger(__name__)
+
+__all__ = ["real_now", "run", "show_plan"]
+
+
+def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
+    """Print the plan; nothing is written or sent."""
+    run_id = ask.run_id or "NEW"
+    layout = layout_of(ask, run_id)
+    if ask.is_resume:
+        layout.check_there()
+        refuse_earlier(layout)
+    got = loaded(ask, layout, env)
+    if ask.is_resume:
+        check_same_host(got.config, env)
+    wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
+    for line in planview.lines(got, ask.options, layout, wiring.codec):
+        say(line)
+    return 0
+
+
+def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
+    """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
+    with opened(ask, run_id, nonce=nonce, env=env, hook=hook) as at:
+        try:
+            finished = _execute(at.session, at.ask, at.services, at.stop)
+        except Stopped as error:
+            complain(str(error))
+            complain(f"  go on with: {resume_command(ask, run_id)}")
+            return INTERRUPTED
+        except (RunnerError, OSError) as error:
+            log.error("%s", error)
+            raise
+    return _sum_up(at.session, finished)
+
+
+HOW = {
+    "dry_run": " (dry run: simulated answers)",
+    "recorded_dry_run": " (dry run: recorded answers)",
+    "simulated_host": " (the host is an emulator: simulated answers)",
+}
+
+
+def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
+    run_id = session.snapshots.state.run_id
+    services.progress.note(f"run {run_id} in {session.layout.root}" + HOW.get(session.config.mode, ""))
+    if (proxy := proxy_for(session.config)) is not None:
+        services.progress.note(f"note: calls to {host_of(session.config)} go through the proxy {proxy} of the environment")
+    for line in (*notes(session.config, expand(session.config, "")), *session.healed):
+        services.progress.note(f"note: {line}")
+    note = stop.accept_files(real_now(), stale_minutes=ask.options.stop_stale_minutes, ignore=ask.options.ignore_stop)
+    if note:
+        complain(f"note: {note}")
+    try:
+        if ask.options.give_up_unknown:
+            _give_up(session, ask, services)
+        if ask.options.retry_not_understood:
+            _ask_again(session, ask, services)
+        return execute(session, ask.options, services)
+    finally:
+        stop.acknowledge()
+
+
+def _give_up(session: Session, ask: Asked, services: Services) -> None:
+    if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
+        raise ConfigError("batches are given up when they are polled, and poll is not among the steps asked for", where="--give_up_unknown_batches")
+    agree = agreed(is_confirmed=ask.options.is_confirmed)
+    carry(session, ask.options, services, lambda work: give_up_unknown(work, lambda lost: agree(lost.sentence)))
+
+
+def _ask_again(session: Session, ask: Asked, services: Services) -> None:
+    if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
+        raise ConfigError("rows are asked again when the run polls, and poll is not among the steps asked for", where="--retry_not_understood")
+    carry(session, ask.options, services, ask_again)
+
+
+def resume_command(ask: Asked, run_id: str) -> str:
+    """What to type to go on."""
+    extra = f" --emulator_url {ask.emulator_url}" if ask.emulator_url else ""
+    extra += f" --replay_dir {ask.replay_dir}" if ask.replay_dir else ""
+    return f"batchtrial run --resume {layout_of(ask, run_id).flags}{extra}"
+
+
+def _sum_up(session: Session, finished: Finished) -> int:
+    for line in summary.lines(session.look(), finished, session.ledger.money()):
+        say(line)
+    counts = finished.counts
+    return INCOMPLETE if finished.is_complete and counts.total > counts.succeeded else 0

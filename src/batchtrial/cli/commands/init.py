@@ -1,0 +1,43 @@
+"""`batchtrial init`: a commented config with its prompts and instructions, to start from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchtrial.app.templates import templates
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import framed, say
+from batchtrial.errors import ConfigError
+
+EXAMPLES = """examples:
+  batchtrial init                  writes into ./config
+  batchtrial init --to my_trial    writes into ./my_trial
+"""
+
+
+def parser() -> flags.Parser:
+    """Flags of `init`."""
+    p = flags.Parser(prog="batchtrial init", description="Write a commented config, prompts and task instructions to start from.", epilog=EXAMPLES)
+    p.add_argument("--to", type=flags.local_path, default=Path("config"), metavar="DIR", help="folder to make (default: config)")
+    return p
+
+
+def _command(argv: Sequence[str] | None = None) -> int:
+    """Write a commented config, prompts and task instructions to start from."""
+    given = parser().parse_args(argv)
+    source, target = templates(), given.to
+    files = sorted(path.relative_to(source) for path in source.rglob("*") if path.suffix in (".yaml", ".txt"))
+    taken = [path for path in files if (target / path).exists()]
+    if taken:
+        raise ConfigError(f"{target / taken[0]} exists already", where="--to", hint="choose another folder; nothing was written")
+    for path in files:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, target / path)
+    say(f"wrote {len(files)} files into {target}")
+    say(f"try it: batchtrial run --config {target / 'eval_config.yaml'} --dry_run --limit_items 60")
+    return 0
+
+
+main = framed(_command)

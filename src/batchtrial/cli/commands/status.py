@@ -1,0 +1,106 @@
+"""`batchtrial status`: where every run stands and what it has cost. The door `scripts.list_runs` leads here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from batchtrial.app.invocation import experiments_dir
+from batchtrial.cli import args as flags
+from batchtrial.cli.frame import framed, say
+from batchtrial.cli.screens import runs as statusview
+from batchtrial.clock import real_now
+from batchtrial.errors import RunStateMissing
+from batchtrial.keys import check_run_id
+from batchtrial.reading.inventory import Inventory, RunSummary
+
+EXAMPLES = """examples:
+  batchtrial status                                 every run of ./experiments, oldest first
+  batchtrial status --run_id r20261122103000        one run in full; -v shows every run so
+  batchtrial status --watch                         redrawn every two seconds until Ctrl-C
+  batchtrial status --json                          for a program
+
+Runs may be live: nothing is locked and nothing is written. PARTS: settled of all. REQUESTS: succeeded of all. Wide terminals also show STEPS, a
+character per step from prepare to report (# done, > under way, ! failed, . to do), FAILED (requests that never succeeded), RESERVED (dollars that
+what is in flight may cost) and QUIET (time since the last sign of life).
+"""
+
+
+def parser() -> flags.Parser:
+    """Flags of `status`."""
+    p = flags.Parser(prog="batchtrial status", description="Show where runs stand and what they have cost.", epilog=EXAMPLES)
+    p.add_argument("--run_id", action="append", default=None, metavar="ID", help="only this run, in full; may be repeated")
+    flags.add_folder(p)
+    p.add_argument("-v", "--verbose", action="store_true", help="every run in full")
+    p.add_argument("--json", action="store_true", help="as JSON")
+    p.add_argument("--watch", action="store_true", help="redraw until Ctrl-C")
+    p.add_argument("--interval", type=flags.positive_seconds, default=2.0, metavar="SECONDS", help="between two looks with --watch (default: 2)")
+    return p
+
+
+def _command(argv: Sequence[str] | None = None) -> int:
+    """Show where runs stand."""
+    given = parser().parse_args(argv)
+    only = tuple(check_run_id(run_id) for run_id in given.run_id or ())
+    folder = experiments_dir(given.experiments_dir, os.environ)
+    inventory = Inventory(folder, only=only)
+    is_full = bool(given.verbose or only)
+    console = Console(file=sys.stdout, highlight=False)
+    if given.watch and not given.json:
+        return watch(inventory, console, now=real_now, sleep=time.sleep, interval=given.interval, is_full=is_full)
+    runs = inventory.look()
+    missing = sorted(set(only) - {run.run_id for run in runs})
+    if missing:
+        raise RunStateMissing(f"there is no run {missing[0]}", where=str(folder), hint=_known(folder))
+    if given.json:
+        say(json.dumps([statusview.as_json(run, real_now()) for run in runs], indent=2))
+        return 0
+    show(console, runs, real_now(), is_full=is_full)
+    return 0
+
+
+def _known(experiments: Path) -> str:
+    known = [run.run_id for run in Inventory(experiments).look()]
+    return f"runs here: {', '.join(known[-8:])}" if known else "there are no runs here; --experiments_dir names another folder"
+
+
+def show(console: Console, runs: Sequence[RunSummary], now: datetime, *, is_full: bool) -> None:
+    """Print once."""
+    if is_full and runs:
+        for run in runs:
+            console.print("\n".join(statusview.details(run, now)), soft_wrap=True)
+        return
+    console.print(statusview.picture(runs, now, console.width))
+
+
+def watch(
+    inventory: Inventory, console: Console, *, now: Callable[[], datetime], sleep: Callable[[float], None], interval: float, is_full: bool = False
+) -> int:
+    """Draw again and again until Ctrl-C; the last picture stays. Runs may end, appear and vanish meanwhile. interval: seconds."""
+    runs = inventory.look()
+    try:
+        if not console.is_terminal:
+            while True:
+                show(console, runs, now(), is_full=is_full)
+                sleep(interval)
+                runs = inventory.look()
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(statusview.screen(runs, now(), console.width, console.height, is_full=is_full), refresh=True)
+                sleep(interval)
+                runs = inventory.look()
+    except KeyboardInterrupt:
+        if console.is_terminal:
+            show(console, runs, now(), is_full=is_full)
+        return 0
+
+
+main = framed(_command)

@@ -1,0 +1,1 @@
+"""What is printed: plans, runs, progress, summaries. Nothing here computes."""

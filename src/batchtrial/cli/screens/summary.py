@@ -1,0 +1,118 @@
+"""The last lines of a run: outcomes, verdicts, the declared comparisons as a table, money, where the report is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.phases.analyse.cost_words import two_axes
+from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, is_declared, is_share, read_json
+from batchtrial.phases.base import View
+from batchtrial.phases.batches.reasons import reason_lines
+from batchtrial.phases.batches.twice import bought_twice
+from batchtrial.phases.report.account_words import answers_by_arm, cautions, reasons_of, states_told
+from batchtrial.run.loop import Finished
+from batchtrial.state.money import Money, dollars
+
+SIMULATED = {
+    "dry_run": "dry run against the emulator",
+    "simulated_replay": "recording of a dry run",
+    "simulated_host": "the host that answered is an emulator",
+}
+
+
+def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
+    """For standard output."""
+    c = finished.counts
+    if view.config.is_simulated:
+        how = SIMULATED[view.config.mode]
+        yield f"SIMULATED ANSWERS: no model was asked ({how})"
+    elif view.config.mode != "live":
+        yield f"RECORDED ANSWERS: {_recorded_from(view)}"
+    yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
+    yield f"cost      {_spent(money, is_paid=view.config.mode == 'live')}"
+    twice = bought_twice(view.parts.values())
+    if twice is not None:
+        yield f"twice     {twice}"
+    if not finished.is_complete:
+        yield "not all steps were asked for; `--resume` goes on with the rest"
+        return
+    yield from answers(view)
+    for trial in view.trials:
+        layout = view.trial_layout(trial)
+        tests = json.loads(layout.significance.read_bytes())
+        yield ""
+        yield f"{trial.slug}"
+        if tests.get("headline"):
+            yield from wrapped(tests["headline"]["sentence"])
+        if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
+            yield from wrapped(both)
+        yield from table(tests)
+        for text in tests.get("rules", ()):
+            yield from wrapped(text)
+        yield f"report    {layout.report_md}"
+        yield f"          {layout.report_html}"
+
+
+def wrapped(sentence: str) -> Iterator[str]:
+    """A sentence in lines of at most 140 characters, further ones deeper than the first; words are never cut."""
+    yield from textwrap.wrap(sentence, 140, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def answers(view: View) -> Iterator[str]:
+    """Answers that are none, by arm, and why requests failed; an arm that trials share is told of once."""
+    arms: dict[str, Any] = {}
+    for trial in view.trials:
+        told = answers_by_arm(read_json(view.trial_layout(trial).account))
+        arms |= {_label(view, trial, arm): told[arm.stem] for arm in trial.arms if arm.stem in told}
+    states = states_told(arms)
+    if states:
+        yield f"answers   {states}"
+    for place, line in enumerate(reason_lines(reasons_of(arms.values()))):
+        yield f"{'' if place else 'why':<9} {line}"
+    for text in cautions(arms, view.config.answers.strip_thinking):
+        yield f"care      {text}"
+
+
+def _label(view: View, trial: Trial, arm: Arm) -> str:
+    return arm.stem if len(view.trials) == 1 else arm.name
+
+
+def _recorded_from(view: View) -> str:
+    try:
+        told = json.loads(view.layout.provenance.read_bytes())
+    except FileNotFoundError:
+        return "a real model gave them when the recording was made"
+    return f"{told['model']} ({told['quantisation']}) gave them on {told['recorded_on']}; no model was asked now"
+
+
+def _spent(money: Money, *, is_paid: bool) -> str:
+    """What was spent, or would have been: a rehearsal costs nothing, whatever the price table says."""
+    in_flight = f", {dollars(money.in_flight_usd)} in flight" if money.in_flight_usd else ""
+    verb, nothing = ("spent", "") if is_paid else ("by the price table", " (nothing was paid)")
+    return f"{money.sentence(verb)}{in_flight}{nothing}"
+
+
+def table(tests: dict[str, Any]) -> Iterator[str]:
+    """The declared comparisons."""
+    declared = [one for one in tests["tests"] if is_declared(one)]
+    if not declared:
+        return
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for name in ("comparison", "control", "treatment", "difference", "interval", "adjusted p", "pairs", "lost"):
+        drawn.add_column(name, justify="left" if name == "comparison" else "right", no_wrap=True)
+    for one in declared:
+        unit = " pp" if is_share(one) else ""
+        difference, interval = (text if text == "-" else f"{text}{unit}" for text in difference_of(one))
+        drawn.add_row(one["label"], *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
+    console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False)
+    with console.capture() as captured:
+        console.print(drawn)
+    yield from (line.rstrip() for line in captured.get().rstrip("\n").splitlines())

@@ -1,0 +1,1 @@
+"""The form of the predecessor's runs, whole and deletable."""

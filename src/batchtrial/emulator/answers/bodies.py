@@ -1,0 +1,146 @@
+"""Answers in the three shapes that endpoints give them: chat completion, response, message.
+
+Times inside are the epoch of the manual clock: a body depends on its request alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from batchtrial.emulator.answers.forms import chat_choice, response_output
+from batchtrial.emulator.answers.request import Asked
+from batchtrial.emulator.answers.simulation import Answer
+from batchtrial.emulator.world.clock import EPOCH
+from batchtrial.emulator.world.draws import token
+
+CREATED: Final = int(EPOCH)
+
+
+def usage_of(answers: tuple[Answer, ...]) -> tuple[int, int]:
+    """Input and output tokens of a request with all its choices."""
+    return answers[0].input_tokens, sum(answer.output_tokens for answer in answers)
+
+
+def _choices(answers: tuple[Answer, ...]) -> list[tuple[dict[str, Any], str]]:
+    """Message fields and finish reason of each choice; none at all when a fault wants an answer that nobody can read."""
+    return [] if answers[0].form == "unreadable" else [chat_choice(answer) for answer in answers]
+
+
+def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """Body of `/v1/chat/completions`."""
+    n_input, n_output = usage_of(answers)
+    return {
+        "id": token("chatcmpl-", seed, "chat", key, length=29),
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": asked.model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": None, "refusal": None, "annotations": []} | fields,
+                "logprobs": None,
+                "finish_reason": finish,
+            }
+            for index, (fields, finish) in enumerate(_choices(answers))
+        ],
+        "usage": {
+            "prompt_tokens": n_input,
+            "completion_tokens": n_output,
+            "total_tokens": n_input + n_output,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+        "service_tier": "default",
+        "system_fingerprint": token("fp_", seed, "fingerprint", asked.model, length=10),
+    }
+
+
+def fireworks_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """The `response` of a Fireworks output line: a chat completion with fewer fields."""
+    n_input, n_output = usage_of(answers)
+    return {
+        "id": token("", seed, "fireworks", key, length=32),
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": asked.model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", **fields},
+                "finish_reason": finish,
+            }
+            for index, (fields, finish) in enumerate(_choices(answers))
+        ],
+        "usage": {
+            "prompt_tokens": n_input,
+            "completion_tokens": n_output,
+            "total_tokens": n_input + n_output,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        },
+    }
+
+
+def response(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """Body of `/v1/responses`."""
+    answer = answers[0]
+    n_input, n_output = answer.input_tokens, answer.output_tokens
+    output, status, why = response_output(answer, token("msg_", seed, "response-message", key, length=48))
+    return {
+        "id": token("resp_", seed, "response", key, length=48),
+        "object": "response",
+        "created_at": CREATED,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None if why is None else {"reason": why},
+        "instructions": asked.system or None,
+        "max_output_tokens": asked.max_tokens,
+        "metadata": {},
+        "model": asked.model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": True,
+        "temperature": 1.0 if asked.temperature is None else asked.temperature,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0 if asked.top_p is None else asked.top_p,
+        "truncation": "disabled",
+        "usage": {
+            "input_tokens": n_input,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": n_output,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": n_input + n_output,
+        },
+        "user": None,
+    }
+
+
+def message(seed: int, key: str, model: str, text: str, stop_reason: str | None, n_input: int, n_output: int, tier: str = "batch") -> dict[str, Any]:
+    """Body of an Anthropic message."""
+    return {
+        "id": token("msg_01", seed, "message", key, length=22),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": n_input,
+            "output_tokens": n_output,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "service_tier": tier,
+        },
+    }

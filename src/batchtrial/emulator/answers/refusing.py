@@ -1,0 +1,58 @@
+"""Sampling fields that model families refuse, in the words of the service that serves them; as of 2026-11-28.
+
+A batch is accepted with them: each row is answered by HTTP 400 when its turn comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from batchtrial.emulator.answers.rows import Problem
+
+DATED: Final = r"(?:-20[0-9]{2}-[0-9]{2}-[0-9]{2})?"
+ALWAYS_THINKING: Final = re.compile(
+    rf"(?:o[1-9](?:-mini|-pro|-preview)?|gpt-5(?:-mini|-nano|-pro|-codex)?|gpt-5\.[1-4]-(?:pro|codex[a-z-]*)|"
+    rf"gpt-(?:5\.(?:[5-9]|[1-9][0-9])|[6-9](?:\.[0-9]+)?)(?:-(?!chat)[a-z]+)*){DATED}"
+)
+THINKING_WHEN_ASKED: Final = re.compile(rf"gpt-5\.[1-4](?:-mini|-nano)?{DATED}")
+WITHOUT_STOP: Final = re.compile(rf"(?:o[3-9]|gpt-5)(?:-mini|-nano|-pro|-codex)?{DATED}")
+WITHOUT_SAMPLING: Final = re.compile(r"claude-(?:opus-4-[7-9]|(?:opus|sonnet|haiku|fable|mythos)-[5-9](?:-[0-9])?)(?:-[0-9]{8}|-latest)?")
+
+
+def refused_by_openai(body: Mapping[str, Any]) -> Problem | None:
+    """What an OpenAI model answers instead of an answer, for a body of either endpoint; None when it takes every field."""
+    return next((Problem(status=400, message=text, code=code, param=name) for name, code, text in _of_openai(body)), None)
+
+
+def _of_openai(body: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    model = str(body.get("model") or "").rsplit("/", 1)[-1]
+    is_thinking = ALWAYS_THINKING.fullmatch(model) is not None
+    if THINKING_WHEN_ASKED.fullmatch(model):
+        reasoning = body.get("reasoning")
+        asked = reasoning.get("effort") if isinstance(reasoning, dict) else body.get("reasoning_effort")
+        is_thinking = asked not in (None, "none")
+    if is_thinking and "max_tokens" in body:
+        yield "max_tokens", "unsupported_parameter", f"{_unsupported('max_tokens')} Use 'max_completion_tokens' instead."
+    temperature = body.get("temperature")
+    if is_thinking and temperature is not None and temperature != 1:
+        text = f"Unsupported value: 'temperature' does not support {temperature} with this model. Only the default (1) value is supported."
+        yield "temperature", "unsupported_value", text
+    if is_thinking and body.get("top_p") not in (None, 1):
+        yield "top_p", "unsupported_parameter", _unsupported("top_p")
+    if WITHOUT_STOP.fullmatch(model) and body.get("stop"):
+        yield "stop", "unsupported_parameter", _unsupported("stop")
+
+
+def _unsupported(name: str) -> str:
+    return f"Unsupported parameter: '{name}' is not supported with this model."
+
+
+def refused_by_anthropic(params: Mapping[str, Any]) -> Problem | None:
+    """What a Claude model answers instead of an answer; None when it takes every field."""
+    if WITHOUT_SAMPLING.fullmatch(str(params.get("model") or "")):
+        for name in ("temperature", "top_p", "top_k"):
+            if params.get(name) is not None:
+                return Problem(status=400, message=f"`{name}` is deprecated for this model.", param=name)
+    return None

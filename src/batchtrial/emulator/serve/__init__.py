@@ -1,0 +1,1 @@
+"""Serving the emulated providers over HTTP: exchanges, faults, results and the bill."""

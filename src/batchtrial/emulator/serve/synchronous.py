@@ -1,0 +1,156 @@
+"""The synchronous endpoints: one request, one answer, from the same simulated model and through the same faults.
+
+Every request that was carried out is in the log (`GET /_emulator/direct`), written before the answer goes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from batchtrial.emulator.answers import bodies
+from batchtrial.emulator.answers.refusing import refused_by_openai
+from batchtrial.emulator.answers.request import Asked, BadRequest, from_chat, from_messages, from_responses
+from batchtrial.emulator.answers.rows import Problem
+from batchtrial.emulator.answers.simulation import SimulatedModel
+from batchtrial.emulator.answers.upstream import Upstream
+from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError
+from batchtrial.emulator.serve.results import usage_in
+from batchtrial.emulator.serve.service import Service
+from batchtrial.emulator.wires.anthropic.wire import AnthropicWire, refused_params
+from batchtrial.emulator.wires.fireworks.wire import FireworksWire
+from batchtrial.emulator.wires.openai.wire import LocalWire, PrettyJson
+from batchtrial.emulator.world.clock import EPOCH
+from batchtrial.emulator.world.jsontext import BadJson, decode_object, encode
+
+MAX_BODY_BYTES: Final = 32_000_000
+MODELS: Final = ("simulated-small", "simulated-large")
+_SAFE_ID: Final = re.compile(r"[\x21-\x7e]{1,512}")
+Reader = Callable[[str, dict[str, Any]], Asked]
+Writer = Callable[[SimulatedModel, Asked, str], dict[str, Any]]
+
+
+class Direct:
+    """Handlers of the synchronous routes."""
+
+    def __init__(self, service: Service, upstream: Upstream | None) -> None:
+        self.service, self.world, self.upstream = service, service.world, upstream
+
+    def routes(self, local: LocalWire, fireworks: FireworksWire, anthropic: AnthropicWire) -> list[Route]:
+        def route(path: str, wire: Any, reader: Reader, writer: Writer) -> Route:
+            async def answer(call: Call) -> Response:
+                return await self.answer(call, reader, writer)
+
+            return Route(path, Endpoint(self.service, wire, "answer", answer), methods=["POST"])
+
+        return [
+            route("/v1/chat/completions", local, from_chat, _chat),
+            route("/v1/responses", local, from_responses, _response),
+            route("/inference/v1/chat/completions", fireworks, from_chat, _chat),
+            route("/v1/messages", anthropic, from_messages, _message),
+            Route("/v1/models", Endpoint(self.service, local, "models", self.models), methods=["GET"]),
+            Route("/v1/models/{model:path}", Endpoint(self.service, local, "models", self.model), methods=["GET"]),
+        ]
+
+    async def answer(self, call: Call, reader: Reader, writer: Writer) -> Response:
+        raw = await call.body(MAX_BODY_BYTES)
+        try:
+            body = decode_object(raw)
+        except BadJson as err:
+            raise WireError(400, f"We could not parse the JSON body of your request: {err}") from None
+        custom_id = _custom_id(call, body)
+        await call.gate(part=custom_id)
+        if body.get("stream"):
+            raise WireError(400, "stream: not supported by the emulator", param="stream")
+        try:
+            asked = reader(custom_id, body)
+        except BadRequest as err:
+            raise WireError(400, str(err), param=err.param) from None
+        if not self.service.model.file.knows(asked.model):
+            raise WireError(404, f"The model '{asked.model}' does not exist.", code=None)
+        problem = self._refused(call, body)
+        if problem is not None:
+            raise WireError(problem.status, problem.message, code=problem.code, param=problem.param)
+        status, shown = await self._answered(call, body, asked, writer, raw)
+        n_input, n_output = usage_in(shown)
+        with self.world.commit() as db:
+            db.execute(
+                "INSERT INTO direct(at, path, custom_id, body_sha256, body, status, input_tokens, output_tokens) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self.world.clock.now(),
+                    call.request.url.path,
+                    custom_id or None,
+                    hashlib.sha256(raw).hexdigest(),
+                    encode(body),
+                    status,
+                    n_input,
+                    n_output,
+                ),
+            )
+        return JSONResponse(shown, status_code=status)
+
+    def _refused(self, call: Call, body: dict[str, Any]) -> Problem | None:
+        if isinstance(call.wire, AnthropicWire):
+            return refused_params({**body, "stream": None}, call.request.headers["anthropic-version"], lambda model: True)
+        return refused_by_openai(body) if self.upstream is None and isinstance(call.wire, LocalWire) else None
+
+    async def _answered(self, call: Call, body: dict[str, Any], asked: Asked, writer: Writer, raw: bytes) -> tuple[int, dict[str, Any]]:
+        if self.upstream is None or call.request.url.path not in ("/v1/chat/completions", "/v1/responses"):
+            return 200, writer(self.service.model, asked, "" if asked.seed is None else str(asked.seed))
+        found = await asyncio.to_thread(self.upstream.ask, call.request.url.path.removeprefix("/v1"), body)
+        try:
+            return found.status, decode_object(found.body)
+        except BadJson:
+            raise WireError(502, found.body[:500]) from None
+
+    async def models(self, call: Call) -> Response:
+        await call.gate()
+        return PrettyJson({"object": "list", "data": [_model(name) for name in MODELS]})
+
+    async def model(self, call: Call) -> Response:
+        name = call.request.path_params["model"]
+        await call.gate(part=name)
+        if not self.service.model.file.knows(name):
+            raise WireError(404, f"The model '{name}' does not exist.", param="model")
+        return PrettyJson(_model(name))
+
+
+def _custom_id(call: Call, body: dict[str, Any]) -> str:
+    """What stands for a custom_id where the endpoint has none: the header `x-custom-id`, or `metadata.custom_id`."""
+    metadata = body.get("metadata")
+    found = call.request.headers.get("x-custom-id") or (metadata.get("custom_id") if isinstance(metadata, dict) else None)
+    return found if isinstance(found, str) and _SAFE_ID.fullmatch(found) else ""
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": int(EPOCH), "owned_by": "batchtrial-emulator"}
+
+
+def _key(model: SimulatedModel, asked: Asked, sample: str) -> tuple[Any, str]:
+    who = model.identity(asked)
+    if not asked.custom_id and sample:
+        who = type(who)(item=who.item, sample=sample, arm=who.arm, condition=who.condition)
+    return who, f"{who.item}|{who.condition}|{who.sample}"
+
+
+def _chat(model: SimulatedModel, asked: Asked, sample: str) -> dict[str, Any]:
+    who, key = _key(model, asked, sample)
+    return bodies.chat_completion(model.seed, key, asked, model.answers(asked, who))
+
+
+def _response(model: SimulatedModel, asked: Asked, sample: str) -> dict[str, Any]:
+    who, key = _key(model, asked, sample)
+    return bodies.response(model.seed, key, asked, model.answers(asked, who))
+
+
+def _message(model: SimulatedModel, asked: Asked, sample: str) -> dict[str, Any]:
+    who, key = _key(model, asked, sample)
+    answer = model.answers(asked, who)[0]
+    reason = "max_tokens" if answer.is_truncated else "end_turn"
+    return bodies.message(model.seed, key, asked.model, answer.text, reason, answer.input_tokens, answer.output_tokens, tier="standard")

@@ -1,0 +1,1 @@
+"""Anthropic's message batches, from the server's side."""

@@ -1,0 +1,1 @@
+"""Fireworks' datasets and batch inference jobs, from the server's side."""

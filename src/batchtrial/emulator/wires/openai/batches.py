@@ -1,0 +1,260 @@
+"""OpenAI batches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from array import array
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from batchtrial.emulator.serve.accounts import EVERYBODY
+from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_number
+from batchtrial.emulator.serve.results import Closed, Closing
+from batchtrial.emulator.serve.service import Service
+from batchtrial.emulator.wires.openai.files import BATCH_FILE_SECONDS, Files, StoredFile, envelope
+from batchtrial.emulator.wires.openai.wire import ENDPOINTS, ERRORS, MAX_ROWS, OUTPUT, OpenAIWire, PrettyJson, Validation
+from batchtrial.emulator.world.batches import NewBatch
+from batchtrial.emulator.world.effects import Effects
+from batchtrial.emulator.world.lifecycle import Status
+from batchtrial.emulator.world.records import Batch
+from batchtrial.emulator.world.rowfile import save_index, scan
+
+MAX_INPUT_BYTES: Final = 200 * 1024 * 1024
+TIMES: Final = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
+
+
+class Lifetime(BaseModel):
+    """`output_expires_after`."""
+
+    model_config = ConfigDict(defer_build=True)
+    anchor: Literal["created_at"]
+    seconds: int = Field(ge=3600, le=2_592_000)
+
+
+class CreateBatch(BaseModel):
+    """Body of a create call."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+    input_file_id: str
+    endpoint: str
+    completion_window: Literal["24h"]
+    metadata: dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None = Field(
+        None, max_length=16
+    )
+    output_expires_after: Lifetime | None = None
+
+
+class OpenAIBatches:
+    """Handlers of the batch routes."""
+
+    def __init__(self, service: Service, files: Files, closing: Closing) -> None:
+        self.service, self.world, self.files, self.closing = service, service.world, files, closing
+        files.result_file = self.result_file
+        files.result_files = self.result_files
+
+    def routes(self, wire: OpenAIWire) -> list[Route]:
+        def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
+            return Route(path, Endpoint(self.service, wire, op, handler), methods=[method])
+
+        return [
+            route("/v1/batches", "POST", "create", self.create),
+            route("/v1/batches", "GET", "list", self.list_all),
+            route("/v1/batches/{batch}", "GET", "get", self.get),
+            route("/v1/batches/{batch}/cancel", "POST", "cancel", self.cancel),
+        ]
+
+    # Create
+
+    async def create(self, call: Call) -> Response:
+        asked = _validated(await call.json_object())
+        file = await asyncio.to_thread(self.files.find, asked.input_file_id, call.account)
+        label = " ".join([file.filename, *(asked.metadata or {}).values()])
+        effects = await call.gate(part=label)
+        if file.purpose != "batch":
+            raise WireError(400, f"The file {file.id} has purpose '{file.purpose}', not 'batch'.", param="input_file_id")
+        blob, n_rows, validation = await asyncio.to_thread(self._take_in, file, asked.endpoint)
+        _force_problems(validation, effects)
+        with self.world.commit() as db:
+            batch = self.service.batches.add(
+                NewBatch(
+                    provider="openai",
+                    id=self.world.new_id("batch_", 32),
+                    n_rows=n_rows,
+                    blob=blob,
+                    wire={**asked.model_dump(exclude_none=True), "model": validation.model, "input_filename": file.filename},
+                    effects=effects,
+                    problems=tuple(validation.problems),
+                    is_upstream=self.service.is_upstream,
+                    account=call.account,
+                )
+            )
+            for name in (OUTPUT, ERRORS):
+                db.execute("INSERT INTO result_files VALUES(?, ?, ?, NULL)", (self.world.new_id("file-"), batch.seq, name))
+        return PrettyJson(self.shown(batch))
+
+    def _take_in(self, file: StoredFile, endpoint: str) -> tuple[str, int, Validation]:
+        """Check every line of the input; the rows stay in a file."""
+        validation = Validation(endpoint, self.service.model.file.knows)
+        name, draft = self.world.new_blob()
+        os.link(file.path, draft)  # the batch keeps its rows when the client deletes the file
+        offsets = array("Q")
+        if file.n_bytes > MAX_INPUT_BYTES:
+            validation.add("file_too_large", f"The input file is larger than {MAX_INPUT_BYTES} bytes.")
+        else:
+            for number, offset, line in scan(draft):
+                offsets.append(offset)
+                validation.check(number, line)
+        if len(offsets) > MAX_ROWS:
+            validation.add("too_many_tasks", f"The input file has {len(offsets)} requests; at most {MAX_ROWS} are allowed.")
+        if not offsets and not validation.problems:
+            validation.add("empty_file", "The input file has no requests.")
+        save_index(self.world.blob(name), offsets)
+        self.world.publish(name)
+        return name, len(offsets), validation
+
+    # Look up
+
+    def find(self, call: Call) -> Batch:
+        """The batch in the path. Raises WireError 404."""
+        batch_id = call.request.path_params["batch"]
+        batch = self.service.batches.get("openai", batch_id, call.account)
+        if batch is None:
+            raise WireError(404, f"No batch found with id '{batch_id}'.")
+        return batch
+
+    async def get(self, call: Call) -> Response:
+        await call.gate(part=call.request.path_params["batch"])
+        batch = self.find(call)
+        unknown, state = batch.effects.unknown_state, None
+        if unknown is not None and self.service.batches.count_poll(batch) <= unknown.polls:
+            state = unknown.state
+        return PrettyJson(await asyncio.to_thread(self.shown, batch, state))
+
+    async def list_all(self, call: Call) -> Response:
+        await call.gate()
+        query = call.request.query_params
+        limit = whole_number(query.get("limit"), 20, 1, 100, "limit")
+        after = query.get("after")
+        batches = self.service.batches.listed("openai", call.account, is_first_page=not after)
+        found = envelope([{"id": each.id, "seq": each.seq} for each in batches], after, limit)
+        by_seq = self.service.batches.by_seq
+        found["data"] = await asyncio.to_thread(lambda: [self.shown(by_seq(each["seq"])) for each in found["data"]])
+        return PrettyJson(found)
+
+    async def cancel(self, call: Call) -> Response:
+        await call.gate(part=call.request.path_params["batch"])
+        batch = self.find(call)
+        at = self.service.status(batch)
+        if at.outcome in ("completed", "failed", "expired"):
+            raise WireError(409, f"Cannot cancel a batch with status '{at.state}'.")
+        if at.outcome is None:
+            batch = self.service.batches.cancel(batch)
+        return PrettyJson(await asyncio.to_thread(self.shown, batch))
+
+    def shown(self, batch: Batch, state: str | None = None) -> dict[str, Any]:
+        """The batch object: what is not set is null, not absent."""
+        at = self.service.status(batch)
+        wire = batch.wire
+        closed = self.closing.closed(batch, at) if at.outcome is not None else None
+        files = self._result_ids(batch, closed)
+        failed = at.outcome == "failed"
+        return {
+            "id": batch.id,
+            "object": "batch",
+            "endpoint": wire["endpoint"],
+            "model": wire.get("model"),
+            "errors": {"object": "list", "data": list(batch.problems)} if failed else None,
+            "input_file_id": wire["input_file_id"],
+            "completion_window": wire["completion_window"],
+            "status": state or at.state,
+            "output_file_id": files.get(OUTPUT),
+            "error_file_id": files.get(ERRORS),
+            "created_at": int(batch.created_at),
+            "expires_at": int(at.expires_at),
+            **{f"{name}_at": int(at.since[name]) if name in at.since else None for name in TIMES},
+            "request_counts": _counts(batch, at, closed),
+            "usage": _usage(closed) if closed is not None and not failed else None,
+            "metadata": wire.get("metadata"),
+        }
+
+    # Result files: they follow from their batch; only their ids are stored.
+
+    def _result_ids(self, batch: Batch, closed: Closed | None) -> dict[str, str]:
+        if closed is None:
+            return {}
+        rows = self.world.rows("SELECT id, name FROM result_files WHERE batch = ?", (batch.seq,))
+        return {row["name"]: row["id"] for row in rows if row["name"] in closed.files}
+
+    def result_file(self, file_id: str, account: str) -> StoredFile | None:
+        """The account's result file of that id, or None when there is none or its batch is not over."""
+        row = self.world.row("SELECT * FROM result_files WHERE id = ? AND deleted_at IS NULL", (file_id,))
+        if row is None:
+            return None
+        batch = self.service.batches.by_seq(row["batch"])
+        at = self.service.status(batch)
+        if at.outcome is None or at.ended_at is None or batch.account not in (account, EVERYBODY):
+            return None
+        path = self.closing.closed(batch, at).files.get(row["name"])
+        if path is None:
+            return None
+        lifetime = batch.wire.get("output_expires_after", {}).get("seconds", BATCH_FILE_SECONDS)
+        return StoredFile(
+            id=file_id,
+            n_bytes=path.stat().st_size,
+            created_at=at.ended_at,
+            filename=f"{batch.id}_{row['name']}.jsonl",
+            purpose="batch_output",
+            expires_at=at.ended_at + lifetime,
+            path=path,
+        )
+
+    def result_files(self, account: str) -> list[StoredFile]:
+        """All result files that the account has."""
+        rows = self.world.rows("SELECT id FROM result_files WHERE deleted_at IS NULL ORDER BY batch, name")
+        return [file for row in rows if (file := self.result_file(row["id"], account)) is not None]
+
+
+def _validated(body: dict[str, Any]) -> CreateBatch:
+    try:
+        asked = CreateBatch.model_validate(body)
+    except ValidationError as err:
+        first = err.errors()[0]
+        param = ".".join(map(str, first["loc"]))
+        raise WireError(400, f"Invalid '{param}': {first['msg']}", param=param) from None
+    if asked.endpoint not in ENDPOINTS:
+        raise WireError(400, f"Invalid 'endpoint': the emulator serves {list(ENDPOINTS)}.", param="endpoint")
+    return asked
+
+
+def _force_problems(validation: Validation, effects: Effects) -> None:
+    if effects.token_limit_exceeded:
+        text = f"Enqueued token limit reached for {validation.model} in organization org-emulator. Limit: 90,000 enqueued tokens."
+        validation.add("token_limit_exceeded", text)
+    if effects.validation_failure:
+        forced = effects.validation_failure
+        validation.add("invalid_request", forced if isinstance(forced, str) else "The emulator was told to fail this batch.", 1)
+
+
+def _counts(batch: Batch, at: Status, closed: Closed | None) -> dict[str, int]:
+    if at.outcome == "failed" or "in_progress" not in at.since:
+        return {"total": 0, "completed": 0, "failed": 0}
+    if closed is None:
+        return {"total": batch.n_rows, "completed": at.n_finished, "failed": 0}
+    # Rows that expired or were cancelled are neither completed nor failed; a row whose line got lost was completed.
+    completed = closed.n("succeeded") + closed.n("missing")
+    return {"total": batch.n_rows, "completed": completed, "failed": closed.n("errored")}
+
+
+def _usage(closed: Closed) -> dict[str, Any]:
+    return {
+        "input_tokens": closed.input_tokens,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": closed.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": closed.input_tokens + closed.output_tokens,
+    }

@@ -1,0 +1,1 @@
+"""What the emulated providers know: batches, their life, their time, and what goes wrong."""

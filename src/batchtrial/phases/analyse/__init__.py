@@ -1,0 +1,1 @@
+"""Scores in, statistics and costs out."""

@@ -1,0 +1,193 @@
+"""The content of costs.json: what each arm's answers cost, by the ledger's bill, and what a right answer costs.
+
+Tokens are in the normal form of every provider, prices from the dated table or the config's overrides, at batch rate. A model without a known price
+has no cost: null with the reason, never zero.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.phases.base import View
+from batchtrial.phases.batches.money import Bill, bill, price_for
+from batchtrial.phases.parse.predictions import arms_in_order, read_in_pieces
+from batchtrial.prices import Price, source
+from batchtrial.records import CONDITIONS, Outcome, Usage
+from batchtrial.state.money import rounded, together
+from batchtrial.stats.costs import cost_effectiveness, cost_ratio
+from batchtrial.stats.results import Estimate
+
+NO_PRICE: Final = "the model is in no price table; add it under pricing.overrides"
+SCORES: Final = {"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64, "cluster": pl.String}
+TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
+
+
+def money(value: Decimal | float | None) -> float | None:
+    """Dollars as JSON has them."""
+    return None if value is None else rounded(value)
+
+
+def _interval(estimate: Estimate) -> dict[str, Any]:
+    record: dict[str, Any] = {"usd": money(estimate.value), "ci": [money(estimate.ci_low), money(estimate.ci_high)], "method": estimate.method}
+    if estimate.reason is not None:
+        record["reason"] = estimate.reason
+    if estimate.warnings:
+        record["warnings"] = list(estimate.warnings)
+    return record
+
+
+def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
+    """One row per (item_key, condition, temp): dollars of all its samples, their number, and right answers among them.
+
+    The dollars are null when one of the samples may have been billed a sum that nobody told: an answer without usage, or a request without a line.
+    """
+    layout = view.trial_layout(trial)
+    long_from = price.long_from
+    dollars = _dollars(price)
+    if price.long is not None and long_from is not None:
+        dollars = pl.when(pl.col("prompt_tokens") > long_from).then(_dollars(price.long)).otherwise(dollars)
+    key = pl.concat_str("dataset", pl.lit("|"), "item_id").alias("item_key")
+    by = ("item_key", "condition", "temp")
+    condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
+    # A piece holds all samples of its items, so that each can be added up by itself.
+    pieces: list[pl.DataFrame] = [
+        rows.with_columns(_is_unbilled().alias("unbilled"), pl.col(*TOKENS).fill_null(0))
+        .select(key, condition, "temp", dollars.alias("usd"), "unbilled")
+        .group_by(by)
+        .agg(pl.when(pl.col("unbilled").any()).then(None).otherwise(pl.col("usd").sum()).alias("usd"), pl.len().alias("n"))
+        for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", "outcome", *TOKENS)
+    ]
+    costs = pl.concat(pieces).lazy()
+    scores = pl.scan_csv(layout.scores, schema_overrides=SCORES)
+    right = scores.select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"), pl.col("cluster").cast(pl.String))
+    return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
+
+
+def _is_unbilled() -> pl.Expr:
+    return pl.col("prompt_tokens").is_null() & pl.col("outcome").is_in([Outcome.SUCCEEDED.value, Outcome.MISSING.value])
+
+
+def _dollars(price: Price) -> pl.Expr:
+    """As `cost_usd` has it, with more cached tokens than there are tokens cut down likewise."""
+    cached = pl.min_horizontal("cached_tokens", "prompt_tokens")
+    written = pl.min_horizontal(pl.col("cache_write_tokens"), pl.col("prompt_tokens") - cached)
+    fresh = pl.col("prompt_tokens") - cached - written
+    rates = (price.input_per_mtok, price.cached_per_mtok, price.cache_write_per_mtok, price.output_per_mtok)
+    amounts = (fresh, cached, written, pl.col("completion_tokens"))
+    return pl.sum_horizontal(amount * (float(rate) / 1e6) for amount, rate in zip(amounts, rates, strict=True))
+
+
+def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, Any]:
+    """Per temperature: dollars per right answer of each arm, and per additional right answer, each with an interval."""
+    level = 1 - view.config.stats.alpha
+    found = {}
+    for temp in trial.temps:
+        here = table.filter(pl.col("temp") == temp)
+        wide = here.pivot(on="condition", index="item_key", values=["usd", "right"], maintain_order=True)
+        if not {"usd_treatment", "usd_control"} <= set(wide.columns):
+            continue
+        columns = tuple(
+            wide[name].fill_null(float("nan")).to_numpy().astype(np.float64)
+            for name in ("usd_treatment", "usd_control", "right_treatment", "right_control")
+        )
+        clusters = _clusters(here, wide["item_key"]) if view.config.stats.clusters == "auto" else None
+        got = cost_effectiveness(*columns, clusters=clusters, level=level)
+        found[f"{temp:.1f}"] = {
+            "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
+            "extra_usd_per_item": _interval(got.cost_usd),
+            "cost_ratio": ratio_json(cost_ratio(columns[0], columns[1], clusters=clusters, level=level)),
+            "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
+            "items_without_cost": int(wide.select(pl.any_horizontal(pl.col("usd_treatment", "usd_control").is_null()).sum()).item()),
+            "trade": got.trade,
+            "is_clear": got.is_clear,
+        }
+    return found
+
+
+def _clusters(rows: pl.DataFrame, keys: pl.Series) -> NDArray[np.int64] | None:
+    """A number per item, the same for items that depend on each other; None when all stand alone."""
+    known = rows.drop_nulls("cluster").filter(pl.col("cluster") != "").unique("item_key").select("item_key", "cluster")
+    named = pl.DataFrame({"item_key": keys}).join(known, on="item_key", how="left", maintain_order="left")["cluster"].to_list()
+    labels = [f"cluster {name}" if name is not None else f"item {key}" for name, key in zip(named, keys.to_list(), strict=True)]
+    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return codes if codes.size and int(np.bincount(codes).max()) > 1 else None
+
+
+def ratio_json(one: Estimate) -> dict[str, Any]:
+    """A ratio as JSON."""
+    record = {"value": one.value, "ci": [one.ci_low, one.ci_high], "level": one.level, "method": one.method, "n": one.n}
+    return record | ({"reason": one.reason} if one.reason is not None else {})
+
+
+def costs_file(view: View, trial: Trial) -> dict[str, Any]:
+    """The content of costs.json."""
+    config = view.config
+    price = price_for(config, trial.model)
+    bills = {arm.stem: bill(view, arm) for arm in arms_in_order(trial)}
+    total = Usage()
+    for one in bills.values():
+        total += one.usage
+    spent = together(one.money for one in bills.values())
+    reasons = [*spent.why_unknown(), *([NO_PRICE] if price is None else [])]
+    table = None if price is None else per_item(view, trial, price)
+    return {
+        "schema_version": 2,
+        "simulated": config.is_simulated,
+        "prompt_tokens": total.input_tokens,
+        "completion_tokens": total.output_tokens,
+        "total_tokens": total.input_tokens + total.output_tokens,
+        "cached_tokens": total.cached_tokens,
+        "cache_write_tokens": total.cache_write_tokens,
+        "reasoning_tokens": total.reasoning_tokens,
+        **spent.as_json(),
+        "cost": spent.sentence(),
+        "reason": "; ".join(reasons) or None,
+        "usage_source": "the ledger: every attempt whose results were fetched",
+        "pricing": _pricing(config.backend, config.provider.pricing_key or trial.model, price),
+        "arms": {arm.stem: _arm(view, arm, bills[arm.stem], table) for arm in arms_in_order(trial)},
+        "effectiveness": None if table is None else effectiveness(view, trial, table),
+    }
+
+
+def _arm(view: View, arm: Arm, one: Bill, table: pl.DataFrame | None) -> dict[str, Any]:
+    users = sum(arm in trial.arms for trial in view.trials)
+    return {
+        "condition": arm.condition,
+        "temp": arm.temp,
+        "requests": sum(shard.lines for shard in view.shards(arm)),
+        "prompt_tokens": one.usage.input_tokens,
+        "completion_tokens": one.usage.output_tokens,
+        **one.money.as_json(),
+        "cost": one.money.short(),
+        "usd_per_request": None if table is None else _per_request(arm, table),
+        "estimate_usd": money(one.reserved_usd) if not one.money.unpriced else None,
+        "attempts": one.n_attempts,
+        "shared_by_trials": users,
+    }
+
+
+def _per_request(arm: Arm, table: pl.DataFrame) -> float | None:
+    """What a request of the arm costs by its tokens, whoever paid for it: an arm taken over from another run was not billed here."""
+    known = table.filter((pl.col("condition") == arm.condition) & (pl.col("temp") == arm.temp) & pl.col("usd").is_not_null())
+    n = int(known["n"].sum())
+    return money(known["usd"].sum() / n) if n else None
+
+
+def _pricing(provider: str, key: str, price: Price | None) -> dict[str, Any]:
+    table = source()
+    record: dict[str, Any] = {"provider": provider, "model_key": key, "rate_type": "batch", "table_found": price is not None}
+    if price is not None:
+        record |= {
+            "input_rate_per_mtok": float(price.input_per_mtok),
+            "output_rate_per_mtok": float(price.output_per_mtok),
+            "cached_rate_per_mtok": float(price.cached_per_mtok),
+            "cache_write_rate_per_mtok": float(price.cache_write_per_mtok),
+            "provenance": price.provenance,
+        }
+    return record | {"table": {"source": table.name, "version": table.version, "prices_on": table.prices_on, "newest_entry": table.newest_entry}}

@@ -1,0 +1,88 @@
+"""Why answers of a comparison were not scored, by arm, and how that is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from batchtrial.config.expand import Trial
+from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table
+from batchtrial.phases.base import View
+from batchtrial.phases.score.told import METRIC, read_lost
+from batchtrial.records import CONDITIONS, AnswerState, Outcome
+
+FURTHER: Final = "further_metric"
+"""Why an answer is lost to the comparison of a metric that failed on it, while the metric of its set did not."""
+SAID: Final[Mapping[str, str]] = {
+    AnswerState.CUT: "cut off",
+    AnswerState.REFUSED: "refused by the model",
+    AnswerState.FILTERED: "withheld by a content filter",
+    AnswerState.TOOL_CALL: "a call of a tool instead of text",
+    AnswerState.EMPTY: "empty",
+    AnswerState.UNFINISHED_THINKING: "thinking that reached no answer",
+    AnswerState.NOT_UNDERSTOOD: "not understood",
+    Outcome.ERRORED: "lost to errors",
+    Outcome.EXPIRED: "lost to the batch's window",
+    Outcome.CANCELLED: "lost to a cancelled batch",
+    Outcome.MISSING: "missing",
+    METRIC: "lost to the set's metric, which failed on them",
+    FURTHER: "lost to this metric, which failed on them",
+}
+"""What is said of answers after "were"."""
+Lost = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Rows of per_item_scores.csv that lost a sample, of one temperature."""
+
+    frame: pl.DataFrame
+
+    def of(self, table: Table, cell: Cell) -> Lost:
+        """condition -> why -> how many answers, of the items of a cell."""
+        rows = self.frame
+        mask = table.members_of(cell)
+        if mask is not None and rows.height:
+            rows = rows.filter(pl.col("item_key").is_in(table.keys.filter(pl.Series(mask)).implode()))
+        found: dict[str, Counter[str]] = {condition: Counter() for condition in CONDITIONS}
+        for condition, shown in rows.select("condition", "lost_to").iter_rows():
+            found[condition].update(read_lost(shown))
+        for condition, n in _lost_to_further(table, cell).items():
+            found[condition][FURTHER] += n
+        return {condition: dict(sorted(counts.items())) for condition, counts in found.items()}
+
+
+def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
+    """condition -> answers that are scored, but on which a metric beside that of the set gave no number at all."""
+    column, mask = table.column(cell.metric), table.members_of(cell)
+    if cell.metric in COLUMNS or column is None or "em" not in table.scores:
+        return {}
+    found: dict[str, int] = {}
+    for condition, own, right, lost in zip(CONDITIONS, column, table.scores["em"], table.scores["n_lost"], strict=True):
+        failed = np.isnan(own) & ~np.isnan(right) & (True if mask is None else mask)
+        if failed.any():
+            found[condition] = int((table.samples - lost[failed]).sum())
+    return found
+
+
+def load_losses(view: View, trial: Trial) -> dict[float, Losses]:
+    """By temperature. A file of an earlier version has no such column: then nothing is known."""
+    scan = pl.scan_csv(view.trial_layout(trial).scores, schema_overrides={"item_key": pl.String, "lost_to": pl.String, "temp": pl.Float64})
+    columns = ("item_key", "condition", "temp", "lost_to")
+    if "lost_to" in scan.collect_schema().names():
+        frame = scan.select(columns).filter(pl.col("lost_to").is_not_null()).collect()
+    else:
+        frame = pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {"temp": pl.Float64})
+    return {temp: Losses(frame.filter(pl.col("temp") == temp)) for temp in trial.temps}
+
+
+def told(lost: Mapping[str, Mapping[str, int]]) -> str:
+    """`40 treatment answers were cut off, 1 control answer was refused by the model`; empty when nothing was lost. The largest number first."""
+    parts = [(n, condition, why) for condition, counts in lost.items() for why, n in counts.items()]
+    parts.sort(key=lambda one: (-one[0], one[1], one[2]))
+    return ", ".join(f"{n} {condition} answer{'s were' if n > 1 else ' was'} {SAID.get(why, why)}" for n, condition, why in parts)

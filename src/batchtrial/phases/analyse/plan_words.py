@@ -1,0 +1,128 @@
+"""What a report says about the plan of a run: that it was followed, that nobody wrote one, or what was changed and when; and which way is better."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from batchtrial.config.analysis_plan import plan_hash, written_keys
+from batchtrial.config.model import Config
+from batchtrial.config.model import Endpoint as Declared
+from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
+from batchtrial.phases.columns import KINDS
+from batchtrial.stats import Judgement
+from batchtrial.stats.wording import Origin
+
+MORE_OF: Final = {
+    "em": ("more right answers", "fewer right answers"),
+    "f1": ("higher token F1", "lower token F1"),
+    "abstained": ("more abstentions", "fewer abstentions"),
+    "false_answer": ("more false answers", "fewer false answers"),
+    "unsupported": ("more answers without lexical support", "fewer answers without lexical support"),
+}
+"""Metric -> what a treatment with a higher, a lower value has."""
+MOST_CHARS: Final = 200
+
+
+def direction(metric: str, difference: float | None, title: str = "") -> str:
+    """Which way the treatment went, such as "fewer false answers"; empty when it went nowhere. title: what the metric is called here."""
+    if not difference:
+        return ""
+    called = title or metric
+    more, less = MORE_OF[metric] if metric in MORE_OF and not (metric == "f1" and title) else (f"higher {called}", f"lower {called}")
+    return more if difference > 0 else less
+
+
+def origins_of(plan: FrozenPlan, endpoints: Mapping[str, tuple[Declared, Role]]) -> dict[str, Origin]:
+    """What may be said of each endpoint of the config, by name. A primary endpoint that was changed is no gate for the others."""
+    found: dict[str, Origin] = {}
+    is_gate_changed = any(role == "primary" and not plan.keeps(one, role) for one, role in endpoints.values())
+    for name, (one, role) in endpoints.items():
+        if plan.origin == "none":
+            found[name] = "unfrozen"
+        elif is_gate_changed or not plan.keeps(one, role):
+            found[name] = "changed"
+        else:
+            found[name] = "default" if role == "primary" and plan.is_default_primary else "declared"
+    return found
+
+
+def as_declared(judgement: Judgement, origin: Origin | None) -> Judgement:
+    """The judgement, as exploratory when its endpoint is not the one that was declared before results were known."""
+    if origin not in ("changed", "unfrozen"):
+        return judgement
+    return replace(judgement, standing="exploratory", is_claim=False)
+
+
+def statement(plan: FrozenPlan, *, is_followed: bool = True) -> str:
+    """Whether the analysis kept to the plan that was frozen before the run, in words. is_followed: everything declared was analysed."""
+    if plan.origin == "none":
+        return "No plan was frozen before the first request of this run: what it was to show is not known, and every result here is exploratory."
+    words = []
+    if plan.early:
+        words.append(f"The plan was changed after it was first written and before the first result had arrived: {_listed(plan.early)}.")
+    if plan.late:
+        words.append(
+            "The analysis did not follow the plan that was frozen before the first request; after the first result had arrived, this was changed "
+            f"(declared -> done): {_listed(plan.late)}. Endpoints that this concerns are exploratory, and no claim."
+        )
+    elif not is_followed:
+        pass  # what is missing is said elsewhere
+    elif plan.origin == "opened":
+        words.append("No plan was frozen for this run; the analysis followed the settings that it was opened with, before its first request.")
+    elif plan.is_default:
+        words.append("The analysis followed the default plan: nobody wrote one for this run (section `stats` of the config).")
+    elif plan.is_default_primary:
+        words.append("The analysis followed the plan frozen before the first request; its primary endpoint is the default, which nobody wrote.")
+    else:
+        words.append("The analysis followed the plan declared before the run.")
+    return " ".join(words)
+
+
+def plan_lines(ledger: Path, config: Config) -> Iterator[str]:
+    """What --plan_only says of the plan: its hash, what it is to show, and what differs from the plan that the ledger has."""
+    frozen = frozen_plan(ledger, config)
+    now = plan_hash(plan_now(config))
+    if not ledger.exists():
+        nobody, standing = "primary" not in written_keys(config), "frozen when the run starts"
+    else:
+        nobody, standing = frozen.is_default_primary, "frozen before the first request" if frozen.hash else "none was frozen for this run"
+    yield f"  plan     {frozen.hash or now}, {standing}"
+    stats = config.stats
+    yield f"  primary  {_endpoint(stats.primary)}" + (" (the default: the config names none)" if nobody else "")
+    for one in stats.confirmatory:
+        yield f"  further  {_endpoint(one)}"
+    for change in frozen.changes:
+        when = "after the first result: what it concerns is exploratory" if change.is_late else "before the first result"
+        yield f"  changed  {change.key} {_short(change.declared)} -> {_short(change.done)}, {when}"
+
+
+def _endpoint(one: Declared) -> str:
+    goal = one.goal or ("noninferiority" if one.margin is not None else "superiority")
+    return f"{goal} on {one.metric} ({KINDS[one.kind]})" + (f", margin {one.margin:g}" if one.margin is not None else "")
+
+
+def plan_json(plan: FrozenPlan) -> dict[str, Any]:
+    """The plan's part of significance.json."""
+    return {"hash": plan.hash, "origin": plan.origin, "is_default": plan.is_default, "changes": [_change(one) for one in plan.changes]}
+
+
+def _change(one: Change) -> dict[str, Any]:
+    at = None if one.at is None else one.at.isoformat()
+    return {"key": one.key, "declared": one.declared, "done": one.done, "at": at, "after_first_result": one.is_late}
+
+
+def _listed(changes: tuple[Change, ...]) -> str:
+    return "; ".join(f"{one.key} {_short(one.declared)} -> {_short(one.done)} ({_time(one)})" for one in changes)
+
+
+def _time(one: Change) -> str:
+    return "when is not known" if one.at is None else f"{one.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]} ..."

@@ -1,0 +1,61 @@
+"""What the number of trials in a run does to their declared verdicts: they share alpha, and each names the others.
+
+The rule is in `batchtrial.stats.shared_alpha`; here the trials' declared comparisons are made and judged at their shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchtrial.phases.analyse.plan_words import as_declared
+from batchtrial.phases.analyse.significance import declared_cells, declared_plan, endpoint_origins, findings_of
+from batchtrial.phases.analyse.tables import load_tables
+from batchtrial.phases.base import View
+from batchtrial.phases.batches.frozen_plan import frozen_plan
+from batchtrial.stats import Judgement, judge_findings, shares_of_alpha
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedAlpha:
+    """A trial among those of its run. share: part of alpha for its plan. others: verdict of each other trial, as JSON."""
+
+    n_trials: int
+    share: float
+    others: tuple[dict[str, Any], ...]
+
+    def record(self, alpha: float) -> dict[str, Any]:
+        """As significance.json has it."""
+        return {"n_trials": self.n_trials, "share": self.share, "alpha": alpha * self.share, "others": list(self.others)}
+
+
+def shared_alpha(view: View) -> dict[str, SharedAlpha]:
+    """Slug -> its part, for every trial that compares two arms; empty when there is only one."""
+    made = {}
+    for trial in view.trials:
+        tables = load_tables(view, trial)
+        if tables:
+            plan = declared_plan(view.config, trial, tables)
+            cells = [(cell, None) for cell in declared_cells(view.config, trial)]
+            made[trial.slug] = (plan, findings_of(view.config, tables, plan, cells)[1])
+    if len(made) < 2:
+        return {}
+    shares = dict(zip(made, shares_of_alpha(list(made.values())), strict=True))
+    frozen = frozen_plan(view.layout.ledger, view.config)
+    verdicts = {}
+    for slug, (plan, findings) in made.items():
+        origins = endpoint_origins(frozen, view.config, plan)
+        judged = [as_declared(one, origins.get(one.finding.name)) for one in judge_findings(plan, findings, share=shares[slug])]
+        verdicts[slug] = _verdict(slug, judged)
+    return {
+        slug: SharedAlpha(n_trials=len(made), share=shares[slug], others=tuple(one for other, one in verdicts.items() if other != slug))
+        for slug in made
+    }
+
+
+def _verdict(slug: str, judged: Sequence[Judgement]) -> dict[str, Any]:
+    head = next((one for one in judged if one.family == "primary"), None)
+    if head is None:
+        return {"trial": slug, "verdict": None, "is_claim": False, "p_adjusted": None}
+    return {"trial": slug, "verdict": head.verdict, "is_claim": head.is_claim, "p_adjusted": head.p_adjusted}

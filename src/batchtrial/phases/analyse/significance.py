@@ -1,0 +1,378 @@
+"""Per-item scores in, the content of significance.json out: every comparison with its family, p-values, interval, method and warnings.
+
+Pairs are items: samples were averaged inside item and condition by score. What was declared in the config is tested as declared; everything else
+is exploratory and says so. Nothing here computes a statistic: `batchtrial.stats` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from batchtrial.config.expand import Trial
+from batchtrial.config.model import Config
+from batchtrial.config.model import Endpoint as Declared
+from batchtrial.phases.analyse.analyses import dataset_meta
+from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
+from batchtrial.phases.analyse.lost_answers import lost_answers
+from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
+from batchtrial.phases.analyse.selective import selective
+from batchtrial.phases.analyse.tables import Cell, Table, load_tables
+from batchtrial.phases.base import View
+from batchtrial.phases.batches.frozen_plan import FrozenPlan, Role, frozen_plan
+from batchtrial.phases.columns import Kind
+from batchtrial.stats import (
+    AnalysisPlan,
+    Endpoint,
+    Finding,
+    Judgement,
+    LostAnswers,
+    check_followed,
+    cohen_dav,
+    cohen_dz,
+    hodges_lehmann,
+    judge_findings,
+    verdict,
+    wilcoxon,
+)
+from batchtrial.stats.wording import Origin, followed, sentence
+
+if TYPE_CHECKING:
+    from batchtrial.phases.analyse.shared_alpha import SharedAlpha
+
+FAMILIES: Final = ("metrics", "datasets", "temperatures")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A cell with its comparison. title: what its metric is called. secondary: as JSON; lost: answers that were not scored, by arm and reason."""
+
+    cell: Cell
+    title: str
+    one: Comparison
+    secondary: dict[str, Any]
+    lost: Lost
+
+
+def better_when_higher(metric: str, declared: Declared | None = None) -> bool:
+    """Direction of a metric: as declared, else up for right answers and the user's own, down for the rates of what goes wrong."""
+    if declared is not None and declared.higher_is_better is not None:
+        return declared.higher_is_better
+    return metric not in ("abstained", "false_answer", "unsupported")
+
+
+def endpoint(declared: Declared, temp: float) -> Endpoint:
+    """A declared endpoint in the words of the statistics."""
+    cell = Cell(metric=declared.metric, kind=declared.kind, temp=temp)
+    goal = declared.goal or ("noninferiority" if declared.margin is not None else "superiority")
+    return Endpoint(
+        name=cell.name,
+        label=cell.label,
+        goal=goal,
+        margin=declared.margin,
+        higher_is_better=better_when_higher(declared.metric, declared),
+    )
+
+
+def analysis_plan(config: Config, temp: float) -> AnalysisPlan:
+    """The plan as the config declares it, before any result exists. temp: the trial's first temperature."""
+    return AnalysisPlan(
+        primary=endpoint(config.stats.primary, temp),
+        confirmatory=tuple(endpoint(one, temp) for one in config.stats.confirmatory),
+        exploratory=FAMILIES,
+        alpha=config.stats.alpha,
+        lost_share=config.stats.missing.plausible_share,
+        cluster="cluster" if config.stats.clusters == "auto" else None,
+    )
+
+
+def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str | None]]:
+    """Every cell with its exploratory family (None: declared), each once."""
+    seen: set[str] = set()
+    for cell in plan_cells:
+        seen.add(cell.name)
+        yield cell, None
+    for place, (temp, table) in enumerate(tables.items()):
+        for metric in table.metrics:
+            for kind in table.kinds_of(metric):
+                cell = Cell(metric=metric, kind=kind, temp=temp)
+                if cell.name not in seen and not table.is_em_again(cell):
+                    yield cell, "metrics" if place == 0 else "temperatures"
+        if place == 0 and len(table.dataset_names) > 1:
+            same = same_items(table)
+            for dataset in table.dataset_names:
+                if dataset not in same:
+                    yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
+
+
+def same_items(table: Table) -> dict[str, Kind]:
+    """Datasets that hold exactly the questions of one kind, with that kind: their comparison is made once, under the kind."""
+    found: dict[str, Kind] = {}
+    for dataset in table.dataset_names if len(table.dataset_names) > 1 else ():
+        mine = table.members("all", dataset)
+        for kind in table.kinds():
+            other = table.members(kind)
+            if mine is not None and other is not None and np.array_equal(mine, other):
+                found[dataset] = kind
+    return found
+
+
+def declared_cells(config: Config, trial: Trial) -> tuple[Cell, ...]:
+    """The cells of the declared endpoints, the primary one first."""
+    return tuple(Cell(metric=one.metric, kind=one.kind, temp=trial.temps[0]) for one in (config.stats.primary, *config.stats.confirmatory))
+
+
+def declared_plan(config: Config, trial: Trial, tables: dict[float, Table]) -> AnalysisPlan:
+    """The declared plan, with clusters and units as the scores have them."""
+    first = trial.temps[0]
+    plan = analysis_plan(config, first)
+    if tables[first].clusters is None:
+        plan = replace(plan, cluster=None)
+    return in_units(plan, config, tables[first], first)
+
+
+def findings_of(
+    config: Config, tables: dict[float, Table], plan: AnalysisPlan, wanted: Iterable[tuple[Cell, str | None]]
+) -> tuple[dict[str, Comparison], list[Finding]]:
+    """Comparisons by name and their findings, of those cells that have scores."""
+    by_name = {one.name: one for one in plan.declared}
+    made: dict[str, Comparison] = {}
+    findings = []
+    for cell, family in wanted:
+        paired = tables[cell.temp].pick(cell)
+        if paired is None:
+            continue
+        level, seed, flips = 1 - config.stats.alpha, seed_of(config.stats.random_seed, cell.name), config.stats.permutation_samples
+        endpoint = by_name.get(cell.name)
+        one = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        share = config.stats.missing.plausible_share
+        lost = lost_answers(paired, one, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        made[cell.name] = one
+        findings.append(_finding(cell, one, family, lost, tables[cell.temp]))
+    return made, findings
+
+
+def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) -> dict[str, Any]:
+    """The content of significance.json. shared: this trial among those of its run; None when it is the only one."""
+    config, tables = view.config, load_tables(view, trial)
+    record: dict[str, Any] = {"schema_version": 2, "simulated": config.is_simulated, "temps": list(trial.temps)}
+    record["stats_config"] = config.stats.model_dump(mode="json")
+    if not tables:
+        return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}
+    first = trial.temps[0]
+    plan = declared_plan(config, trial, tables)
+    by_name = {one.name: one for one in plan.declared}
+    wanted = list(cells(tables, declared_cells(config, trial)))
+    made, findings = findings_of(config, tables, plan, wanted)
+    compared = _compared(load_losses(view, trial), tables, made, [cell for cell, _ in wanted if cell.name in made])
+    frozen = frozen_plan(view.layout.ledger, config)
+    origins = endpoint_origins(frozen, config, plan)
+    judged = judge_findings(plan, findings, share=1.0 if shared is None else shared.share)
+    judgements = tuple(as_declared(one, origins.get(one.finding.name)) for one in judged)
+    if config.stats.exploratory == "none":
+        judgements = tuple(uncorrected(one, plan) for one in judgements)
+    check = check_followed(plan, findings, plan.cluster)
+    sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
+    headline = next((j for j in judgements if j.family == "primary"), None)
+    rules = tables[first].told_rules()
+    return record | {
+        "plan": {
+            **plan_json(frozen),
+            "analysis_hash": analysis_plan(config, first).fingerprint(),
+            "primary": by_name[plan.primary.name].label if plan.primary is not None else None,
+            "confirmatory": [one.label for one in plan.confirmatory],
+            "followed": check.followed and frozen.origin != "none" and not frozen.late,
+            "statement": f"{statement(frozen, is_followed=check.followed)} {followed(check, plan)}".strip(),
+            "missing": list(check.missing),
+        },
+        "run": None if shared is None else shared.record(config.stats.alpha),
+        "headline": None
+        if headline is None
+        else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentences[headline.finding.name]},
+        "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
+        "same_items": same_items(tables[first]),
+        **({"rules": rules} if rules else {}),
+        "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
+    }
+
+
+def _compared(
+    losses: Mapping[float, Losses], tables: Mapping[float, Table], made: Mapping[str, Comparison], wanted: Iterable[Cell]
+) -> dict[str, Compared]:
+    """Each comparison with what stands beside it, by name."""
+    return {
+        cell.name: Compared(
+            cell=cell,
+            title=tables[cell.temp].title(cell),
+            one=made[cell.name],
+            secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)),
+            lost=losses[cell.temp].of(tables[cell.temp], cell),
+        )
+        for cell in wanted
+    }
+
+
+def endpoint_origins(frozen: FrozenPlan, config: Config, plan: AnalysisPlan) -> dict[str, Origin]:
+    """What may be said of each declared endpoint, by name."""
+    given: list[tuple[Declared, Role]] = [(config.stats.primary, "primary"), *((one, "confirmatory") for one in config.stats.confirmatory)]
+    return origins_of(frozen, {one.name: of for one, of in zip(plan.declared, given, strict=True)})
+
+
+def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]) -> str:
+    """The judgement's sentence, and which answers it rests without."""
+    origin = origins.get(judgement.finding.name, "declared")
+    words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value, compared.title))
+    lost = told(compared.lost)
+    return f"{words} Not scored: {lost}." if lost else words
+
+
+def in_units(plan: AnalysisPlan, config: Config, table: Table, temp: float) -> AnalysisPlan:
+    """The plan with each endpoint in the unit and by the name of its metric, which only the scores tell; what was declared and hashed is the same."""
+    known = [
+        replace(one, is_share=table.is_share(of.metric), label=table.label(Cell(metric=of.metric, kind=of.kind, temp=temp)))
+        for one, of in zip(plan.declared, (config.stats.primary, *config.stats.confirmatory), strict=True)
+    ]
+    return replace(plan, primary=known[0], confirmatory=tuple(known[1:]))
+
+
+def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
+    """An exploratory judgement by its raw p, as `exploratory: none` asks for; declared endpoints keep theirs."""
+    if one.family in ("primary", "confirmatory"):
+        return one
+    decided = verdict(one.endpoint, one.standing, one.finding.estimate, difference_p=one.p_raw, margin_p=None, plan=plan)
+    return replace(one, p_adjusted=one.p_raw, correction="none", verdict=decided, warnings=(*one.warnings, "not corrected for the number of tests"))
+
+
+def _finding(cell: Cell, one: Comparison, family: str | None, lost: LostAnswers | None, table: Table) -> Finding:
+    return Finding(
+        name=cell.name,
+        estimate=one.estimate,
+        test=one.test,
+        family=family,
+        margin_test_p=None if one.margin is None else one.margin.p_value,
+        label=table.label(cell),
+        higher_is_better=better_when_higher(cell.metric),
+        is_share=table.is_share(cell.metric),
+        lost=lost,
+        not_decidable=one.not_decidable,
+    )
+
+
+def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any]:
+    cell, one = compared.cell, compared.one
+    record: dict[str, Any] = {
+        "name": cell.name,
+        "label": judgement.finding.label,
+        "metric": cell.metric,
+        "kind": cell.kind,
+        "temp": cell.temp,
+        "dataset": cell.dataset,
+        "standing": judgement.standing,
+        "family": judgement.family,
+        "m": judgement.m,
+        "correction": judgement.correction,
+        "decided_by": judgement.endpoint.decided_by,
+        "p_raw": judgement.p_raw,
+        "p_adjusted": judgement.p_adjusted,
+        "difference_p_adjusted": judgement.difference_p,
+        "verdict": judgement.verdict,
+        "is_claim": judgement.is_claim,
+        "is_share": judgement.finding.is_share,
+        "higher_is_better": judgement.endpoint.higher_is_better,
+        "sentence": words,
+        "estimate": estimate_json(one.estimate),
+        "test": test_json(one.test),
+        "arms": {name: estimate_json(arm) for name, arm in one.arms.items()},
+        "pairs": {
+            "n": one.missing.n_pairs,
+            "dropped": one.missing.dropped,
+            "only_treatment_missing": one.missing.only_treatment_missing,
+            "only_control_missing": one.missing.only_control_missing,
+            "both_missing": one.missing.both_missing,
+            "p_missing": one.missing.test.p_value,
+            "lost_answers": compared.lost,
+        },
+        "lost_at_worst": None if judgement.finding.lost is None else asdict(judgement.finding.lost),
+        "n_clusters": one.n_clusters,
+        "not_decidable": one.not_decidable,
+        "design_effect": one.design_effect,
+        "warnings": list(dict.fromkeys((*one.warnings, *judgement.warnings))),
+    }
+    if one.counts is not None:
+        record["counts"] = dict(zip(("both_right", "treatment_only", "control_only", "both_wrong"), one.counts, strict=True))
+        record |= {"mcnemar_exact_p": one.exact.p_value if one.exact else None, "odds_ratio": estimate_json(one.odds)}
+    if one.margin is not None:
+        record["margin"] = {"low": one.margin.low, "high": one.margin.high, "alpha": one.margin.alpha, "p_value": one.margin.p_value}
+    return record
+
+
+def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compared: dict[str, Compared], config: Config) -> dict[str, Any]:
+    """Per kind of question, in the earlier system's keys: McNemar on exact match, every metric, selective risk, meta-analysis over datasets."""
+    # Of the difference, like everything in these blocks: what a margin test says stands with the endpoint that declared it.
+    q_values = {j.finding.name: j.p_adjusted for j in judgements if j.endpoint.decided_by == "difference"}
+    blocks: dict[str, Any] = {}
+    for kind in table.kinds():
+        em = compared.get(Cell(metric="em", kind=kind, temp=temp).name)
+        block: dict[str, Any] = {"n_items": em.one.missing.n_pairs if em else 0}
+        if em is not None and em.one.counts is not None:
+            one = em.one
+            block["mcnemar"] = {
+                "b": one.counts[1] if one.counts else None,
+                "c": one.counts[2] if one.counts else None,
+                "p_exact": one.exact.p_value if one.exact else None,
+                "p_midp": one.test.p_value if one.n_clusters is None else None,
+                "odds_ratio": estimate_json(one.odds),
+                "q_value": q_values.get(em.cell.name),
+                **({} if one.n_clusters is None else {"reason": "items are clustered: exact p, mid-p and odds ratio would ignore that"}),
+            }
+        found = {m: compared.get(Cell(metric=m, kind=kind, temp=temp).name) for m in table.metrics}
+        block["metrics"] = {m: _metric_block(one, q_values) for m, one in found.items() if one is not None}
+        block["selective_risk"] = selective(table, kind, temp, config)
+        blocks[kind] = block
+    if len(table.dataset_names) > 1:
+        blocks["meta"] = dataset_meta(table, temp, 1 - config.stats.alpha)
+    return blocks
+
+
+def _metric_block(compared: Compared, q_values: dict[str, float | None]) -> dict[str, Any]:
+    estimate = compared.one.estimate
+    return {
+        "n_items": compared.one.missing.n_pairs,
+        "delta_mean": estimate.value,
+        "ci_95": [estimate.ci_low, estimate.ci_high],
+        "p_value": compared.one.test.p_value,
+        "q_value": q_values.get(compared.cell.name),
+        **compared.secondary,
+    }
+
+
+def _secondary(paired: Paired | None) -> dict[str, Any]:
+    """What stands beside the comparison: rank statistics and standardised effects."""
+    if paired is None:
+        return {}
+    both = paired.kept()
+    if both.clusters is not None and np.unique(both.clusters).size == 1:
+        return {}
+    found = _ranks_and_effects(both)
+    if both.clusters is None:
+        return found
+    marked = {name: {**one, "ignores_clusters": True} if isinstance(one, dict) else one for name, one in found.items()}
+    return {**marked, "secondary_ignores_clusters": True}
+
+
+def _ranks_and_effects(both: Paired) -> dict[str, Any]:
+    differences = both.treatment - both.control
+    ranks = wilcoxon(differences)
+    total = ranks.w_plus + ranks.w_minus
+    return {
+        "wilcoxon": test_json(ranks),
+        # As `rank_biserial` has it, from the rank sums that are there already: ranking again costs as much as the test.
+        "rank_biserial": None if differences.size == 0 else (ranks.w_plus - ranks.w_minus) / total if total else 0.0,
+        "hodges_lehmann": estimate_json(hodges_lehmann(differences)),
+        "cohens_dz": estimate_json(cohen_dz(differences)),
+        "cohens_d_av": estimate_json(cohen_dav(both.treatment, both.control)),
+    }

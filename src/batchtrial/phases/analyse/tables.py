@@ -1,0 +1,274 @@
+"""per_item_scores.csv as arrays: what is compared, and the pairs of each comparison.
+
+Rows are put in the order of their items' keys, so that the order of the file never shows in a number. A score that an arm lacks is NaN here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from batchtrial.config.expand import Trial
+from batchtrial.phases.analyse.comparison import Floats, Paired
+from batchtrial.phases.base import View
+from batchtrial.phases.columns import KINDS, LABELS, Kind
+from batchtrial.phases.prepare.set_rules import SetRules, set_rules
+from batchtrial.phases.score.record import read_record
+
+Places = NDArray[np.int64]
+COLUMNS: Final[dict[str, str]] = {
+    "em": "em",
+    "f1": "f1",
+    "abstained": "abstain_rate",
+    "false_answer": "false_answer_rate",
+    "unsupported": "unsupported_rate",
+}
+"""Metric -> column of per_item_scores.csv; a metric of the user's own is its own column."""
+EVERY_ITEM_HAS: Final = frozenset({"em", "f1", "abstain_rate"})
+"""Columns that are defined for every question; the others exist only where an arm shows them."""
+KEYS: Final[dict[str, type[pl.DataType]]] = {
+    "item_key": pl.String,
+    "condition": pl.Categorical,
+    "temp": pl.Float64,
+    "type": pl.Categorical,
+    "dataset": pl.Categorical,
+    "cluster": pl.Categorical,
+}
+_SORTED_AS_NUMBERS: Final = 64
+"""Bytes of a key up to which it is."""
+_KEYS_AT_ONCE: Final = 1 << 16
+"""Keys that are held as text and as numbers at one time."""
+NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "lost_to", "overlap"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What is compared: a metric, on some questions, at one temperature."""
+
+    metric: str
+    kind: Kind
+    temp: float
+    dataset: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric}/{self.kind}/t{self.temp:g}" + (f"/{self.dataset}" if self.dataset else "")
+
+    @property
+    def label(self) -> str:
+        """As it is called where every set is scored by a built-in rule; Table.label knows the rules."""
+        return self.called(LABELS.get(self.metric, self.metric))
+
+    def called(self, title: str) -> str:
+        """The label under another title of the metric."""
+        where = f"dataset {self.dataset}" if self.dataset else KINDS[self.kind]
+        return f"{title} ({where})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Scores of one temperature, one place per item in the order of the items' keys.
+
+    scores: column -> (control, treatment), each shape (n_items,), NaN where an arm has none. datasets: place in `dataset_names` per item.
+    scales: what metrics of the user's own declare their numbers to be: share, count, grade. rules: by which each set is scored.
+    clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
+    """
+
+    keys: pl.Series
+    scores: Mapping[str, tuple[Floats, Floats]]
+    is_open: NDArray[np.bool_]
+    datasets: NDArray[np.int64]
+    dataset_names: tuple[str, ...]
+    clusters: NDArray[np.int64] | None
+    samples: int
+    metrics: tuple[str, ...]
+    scales: Mapping[str, str]
+    rules: SetRules = field(default_factory=SetRules)
+
+    @property
+    def n_items(self) -> int:
+        return int(self.is_open.size)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Which questions there are; `all` when there are both, and alone when there is one."""
+        return ("all", "open", "closed") if self.is_open.any() and not self.is_open.all() else ("all",)
+
+    def kinds_of(self, metric: str) -> tuple[Kind, ...]:
+        """The same without `all` when only one kind of question has the metric: it would be the same comparison under two names."""
+        control, treatment = self.scores[COLUMNS.get(metric, metric)]
+        has_it = self.is_open[~(np.isnan(control) & np.isnan(treatment))]
+        found = [kind for kind, is_there in (("open", has_it.any()), ("closed", not has_it.all())) if is_there]
+        return self.kinds() if len(found) > 1 or len(self.kinds()) == 1 else tuple(kind for kind in self.kinds() if kind in found)
+
+    def sets_of(self, cell: Cell) -> tuple[str, ...]:
+        """Sets to which the cell's questions belong."""
+        mask = self.members(cell.kind, cell.dataset)
+        places = np.unique(self.datasets if mask is None else self.datasets[mask])
+        return tuple(self.dataset_names[place] for place in places.tolist())
+
+    def title(self, cell: Cell) -> str:
+        """What the cell's metric is called: by the rule of its sets."""
+        return self.rules.title(cell.metric, self.sets_of(cell))
+
+    def label(self, cell: Cell) -> str:
+        """What the cell is called, in tables and sentences."""
+        return cell.called(self.title(cell))
+
+    def is_em_again(self, cell: Cell) -> bool:
+        """Whether the cell is an F1 that is as `em` on all of its questions."""
+        return self.rules.is_em_again(cell.metric, self.sets_of(cell))
+
+    def told_rules(self) -> list[str]:
+        """Which rule holds on which set, where several say what is right."""
+        return [told for metric in ("em", "f1") if metric in self.metrics and (told := self.rules.told(metric, self.dataset_names))]
+
+    def column(self, metric: str) -> tuple[Floats, Floats] | None:
+        """(control, treatment) of a metric for every item; None when there is no such metric."""
+        return self.scores.get(COLUMNS.get(metric, metric))
+
+    def is_share(self, metric: str) -> bool:
+        """Whether the metric lies between 0 and 1, so that differences are percentage points; a metric of the user's own need not."""
+        found, declared = self.column(metric), self.scales.get(metric)
+        if declared is not None:
+            return declared == "share"
+        return found is None or all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in found)
+
+    def members(self, kind: Kind, dataset: str | None = None) -> NDArray[np.bool_] | None:
+        """Which items these are, shape (n_items,); None for all of them."""
+        mask = None if kind == "all" else self.is_open if kind == "open" else ~self.is_open
+        if dataset is None:
+            return mask
+        if dataset not in self.dataset_names:
+            return np.zeros(self.n_items, dtype=np.bool_)
+        own: NDArray[np.bool_] = self.datasets == self.dataset_names.index(dataset)
+        return own if mask is None else own & mask
+
+    def members_of(self, cell: Cell) -> NDArray[np.bool_] | None:
+        """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it."""
+        mask = self.members(cell.kind, cell.dataset)
+        column = COLUMNS.get(cell.metric, cell.metric)
+        if column in EVERY_ITEM_HAS or column not in self.scores:
+            return mask
+        control, treatment = self.scores[column]
+        defined: NDArray[np.bool_] = ~(np.isnan(control) & np.isnan(treatment))
+        return defined if mask is None else mask & defined
+
+    def pick(self, cell: Cell) -> Paired | None:
+        """The cell's pairs; None when no item has the metric. An item has it when it is defined for such a question, answered or not."""
+        column = COLUMNS.get(cell.metric, cell.metric)
+        if column not in self.scores:
+            return None
+        control, treatment = self.scores[column]
+        mask = self.members_of(cell)
+        clusters, lost = self.clusters, self.scores.get("n_lost")
+        lost_control, lost_treatment = (None, None) if lost is None or self.samples == 1 else (one / self.samples for one in lost)
+        if mask is not None:
+            if lost_control is not None and lost_treatment is not None:
+                lost_control, lost_treatment = lost_control[mask], lost_treatment[mask]
+            control, treatment = control[mask], treatment[mask]
+            clusters = None if clusters is None else clusters[mask]
+        if control.size == 0:
+            return None
+        if clusters is not None and int(np.bincount(clusters).max()) == 1:
+            clusters = None
+        return Paired(
+            treatment=treatment,
+            control=control,
+            clusters=clusters,
+            samples_treatment=self.samples,
+            samples_control=self.samples,
+            is_number=self.scales.get(cell.metric) in ("count", "grade"),
+            lost_treatment=lost_treatment,
+            lost_control=lost_control,
+        )
+
+
+def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> dict[float, Table]:
+    """per_item_scores.csv as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
+    path = view.trial_layout(trial).scores
+    metrics = metric_columns(path)
+    columns = [*dict.fromkeys((*metrics, *further, "n_lost"))]
+    frame = pl.read_csv(path, columns=[*KEYS, *columns], schema_overrides={**KEYS, **dict.fromkeys(columns, pl.Float64)})
+    condition, temps = frame["condition"], frame["temp"]
+    arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}
+    if not all(mask.any() for mask in arms.values()):
+        return {}
+    return {temp: _table(view, trial, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
+
+
+def metric_columns(path: Path) -> list[str]:
+    """Names of the columns that hold metrics."""
+    header = pl.read_csv(path, n_rows=0, schema_overrides=KEYS).columns
+    return [name for name in header if name not in NOT_METRICS and not name.endswith("_std")]
+
+
+def _table(
+    view: View, trial: Trial, temp: float, frame: pl.DataFrame, arms: Mapping[str, NDArray[np.bool_]], is_here: NDArray[np.bool_], columns: list[str]
+) -> Table:
+    control, treatment = (np.flatnonzero(arms[name] & is_here) for name in ("control", "treatment"))
+    control, treatment = _aligned(frame["item_key"], control, treatment)
+    known = np.where(control >= 0, control, treatment)  # a row that knows the item
+    facts = frame.select("item_key", "type", "dataset", "cluster").rechunk()[known]
+    dataset_names = tuple(facts["dataset"].unique().cast(pl.String).sort().to_list())
+    datasets = facts["dataset"].cast(pl.Enum(dataset_names)).to_physical().cast(pl.Int64).to_numpy()
+    scores = {}
+    for name in columns:
+        # One more value than rows, so that place -1, an item that the arm lacks, finds NaN.
+        values = np.append(frame[name].fill_null(float("nan")).to_numpy(), float("nan"))
+        scores[name] = (values[control], values[treatment])
+    names = {column: metric for metric, column in COLUMNS.items()}
+    record = read_record(view.trial_layout(trial))
+    defined = [c for c in columns if c not in NOT_METRICS and not c.endswith("_std") and not all(np.isnan(arm).all() for arm in scores[c])]
+    return Table(
+        keys=facts["item_key"],
+        scores=scores,
+        is_open=(facts["type"] == "open").to_numpy(),
+        datasets=datasets,
+        dataset_names=dataset_names,
+        clusters=_clusters(facts) if view.config.stats.clusters == "auto" else None,
+        samples=view.config.samples_for(temp),
+        metrics=tuple(names.get(column, column) for column in defined if not (column == "f1" and record.get("f1_is_em"))),
+        scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
+        rules=set_rules(record),
+    )
+
+
+def _aligned(keys: pl.Series, control: Places, treatment: Places) -> tuple[Places, Places]:
+    """Rows of both arms for every item that either has, in the order of the keys; -1 for an item that the arm lacks."""
+    own_control, own_treatment = keys.gather(control), keys.gather(treatment)
+    if own_control.equals(own_treatment):
+        order = _order(own_control)
+        return control[order], treatment[order]
+    arms = [pl.DataFrame({"key": own, "place": places}) for own, places in ((own_control, control), (own_treatment, treatment))]
+    both = arms[0].join(arms[1], on="key", how="full", coalesce=True).sort("key")
+    return both["place"].fill_null(-1).to_numpy(), both["place_right"].fill_null(-1).to_numpy()
+
+
+def _order(keys: pl.Series) -> Places:
+    """The places of the keys, each there once, in their order by bytes."""
+    longest = keys.str.len_bytes().max()
+    if not isinstance(longest, int) or longest > _SORTED_AS_NUMBERS or (keys.str.len_bytes() != keys.str.len_chars()).any():
+        return keys.arg_sort().to_numpy().astype(np.int64)
+    # Half a million keys as rows of 64-bit numbers are sorted in a quarter of the time that comparing strings takes.
+    width = -(-max(longest, 1) // 8)
+    words = np.empty((len(keys), width), dtype=np.uint64)
+    for begin in range(0, len(keys), _KEYS_AT_ONCE):
+        padded = keys.slice(begin, _KEYS_AT_ONCE).str.pad_end(8 * width, "\0").str.join("").cast(pl.Binary).item()
+        words[begin : begin + _KEYS_AT_ONCE] = np.frombuffer(padded, dtype=">u8").reshape(-1, width)
+    return np.lexsort(words.T[::-1])
+
+
+def _clusters(facts: pl.DataFrame) -> NDArray[np.int64] | None:
+    """A number per item by first appearance in the order of the keys; items without a cluster stand alone. None when all do."""
+    named = facts["cluster"]
+    is_alone = (named.is_null() | (named == "")).to_numpy()
+    first = pl.DataFrame({"name": named}).with_row_index("place").select(pl.col("place").min().over("name"))["place"]
+    codes = np.where(is_alone, np.arange(len(named)), first.to_numpy()).astype(np.int64)
+    return codes if codes.size and int(np.bincount(codes).max()) > 1 else None

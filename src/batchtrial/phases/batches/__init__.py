@@ -1,0 +1,1 @@
+"""Sending parts and fetching their results: the queue, its money, and its waits."""

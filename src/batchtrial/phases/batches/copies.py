@@ -1,0 +1,191 @@
+"""Batches that another process made for this run: from a copy of its folder, or before the folder was put back from a backup.
+
+Tokens are made of the run's random digits, the part and the attempt, so a copy gives its batches the tokens that they would have here. A process that
+did not begin the run lists the account before it first sends, and adopts what it finds. Two copies at work at once cannot see each other before both
+have sent: each looks after its receipts, the older batch is kept by both, the younger one cancelled and written down with what it may have cost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from batchtrial.amounts import counted
+from batchtrial.errors import ProviderError
+from batchtrial.keys import token
+from batchtrial.phases.base import Work
+from batchtrial.phases.batches.account import patiently
+from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.providers.base import OUT, Provider, Sightings
+from batchtrial.state.duplicates import DUPLICATE
+from batchtrial.state.ledger import Attempt
+from batchtrial.state.machine import Event, PartState
+
+log = logging.getLogger(__name__)
+
+
+class Copies:
+    """What others sent, found by listing."""
+
+    def __init__(self, work: Work, provider: Provider, parts: Parts) -> None:
+        self._work, self._provider, self._parts, self._standing = work, provider, parts, work.standing
+        self._to_look: dict[str, Job] = {}  # parts with a receipt since the last listing
+        self._is_told = False
+
+    # Before sending
+
+    def survey(self, jobs: Iterable[Job]) -> None:
+        """Learn which of the waiting parts were sent from elsewhere, each attempt once; there is nothing to learn when this process began the run."""
+        standing, limits = self._standing, self._provider.limits
+        if self._work.ledger.is_begun_here and not standing.is_elsewhere:
+            return
+        fresh = [job for job in jobs if (job.shard.part, self._parts.record(job).next_attempt) not in standing.surveyed]
+        wanted = dict(map(self._next, fresh))
+        if not wanted:
+            return
+        standing.wanted |= wanted
+        # A list may lag: where somebody is known to have worked elsewhere, it is asked again after a while.
+        rounds = limits.find_rounds if standing.is_elsewhere and not standing.surveyed else 1
+        for number in range(rounds):
+            if number:
+                self._work.stop.sleep(limits.find_wait_seconds * 2 ** (number - 1))
+            seen = patiently(self._work, "cannot list the batches", lambda: self._list(wanted, whole=True))
+            for size, ids in self._unexplained(seen).items():
+                standing.unread.setdefault(size, ids)
+        standing.surveyed |= {(job.shard.part, self._parts.record(job).next_attempt) for job in fresh}
+        n = len(standing.sighted & wanted.keys())
+        if n:
+            self._work.progress.note(
+                f"{counted(n, 'part that waits', 'parts that wait')} here had been sent from elsewhere; the batches are taken over"
+            )
+
+    def _unexplained(self, seen: Sightings) -> Mapping[int, frozenset[str]]:
+        """Batches that may be a copy's: as many as our own calls in doubt are ours, unless somebody is known to have worked elsewhere."""
+        if self._standing.is_elsewhere:
+            return seen.unread
+        doubted = Counter(r.current.n_requests for r in self._work.ledger.parts.values() if r.state is PartState.SUBMITTING and r.current is not None)
+        return {size: ids for size, ids in seen.unread.items() if len(ids) > doubted[size]}
+
+    def was_sent(self, mark: str) -> bool:
+        """Whether the provider showed a batch with this token."""
+        return mark in self._standing.sighted
+
+    def must_wait(self, job: Job, n_requests: int) -> bool:
+        """Whether a batch that still runs may be this part's, sent from elsewhere. Asks again at most once a poll."""
+        standing, now = self._standing, self._work.now()
+        poll = timedelta(seconds=self._work.config.submission.poll_seconds)
+        if not standing.unread.get(n_requests):
+            return False
+        if standing.listed_at is None or now - standing.listed_at >= poll:
+            try:
+                # Once none of that size is unread there is no listing any more, so this one asks for every part that has been waiting.
+                seen = self._list(standing.wanted | dict([self._next(job)]), whole=True)
+            except ProviderError as error:
+                if not error.retryable:
+                    raise
+                log.warning("cannot list: %s", error.what)
+                return True
+            standing.unread[n_requests] &= seen.unread.get(n_requests, frozenset())
+        waits = standing.unread[n_requests]
+        if waits and not self._is_told:
+            self._is_told = True
+            self._work.progress.note(
+                f"{len(waits)} batches of {n_requests} requests run in this workspace that may be those of a copy of this run: "
+                "parts of that size wait until they have ended, a day at most"
+            )
+        return bool(waits)
+
+    # After sending
+
+    def received(self, job: Job) -> None:
+        """A batch has just been made for this part: look for a second one at the next occasion."""
+        self._to_look[job.shard.part] = job
+
+    def look(self) -> None:
+        """One listing for all parts sent since the last one."""
+        if not self._to_look:
+            return
+        try:
+            shown = self._settle(self._to_look.values(), whole=False)
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            log.warning("cannot look for second batches: %s", error.what)
+            return
+        # A list that does not show our own batch yet may lag with the other one too.
+        self._to_look = {part: job for part, job in self._to_look.items() if self._parts.current(job).batch_id not in shown}
+
+    def look_at_all(self, jobs: Iterable[Job]) -> None:
+        """At the end of a run: every batch that anybody made for it. What cannot be asked is left."""
+        try:
+            self._settle([job for job in jobs if self._parts.record(job).attempts], whole=True)
+        except ProviderError as error:
+            log.warning("cannot look for second batches: %s", error.what)
+
+    def _settle(self, jobs: Iterable[Job], *, whole: bool) -> frozenset[str]:
+        """Every batch that the listing showed of these parts, once second ones are settled."""
+        attempts = {one.token: (job, one) for job in jobs for one in self._parts.record(job).attempts if one.token and one.batch_id}
+        if not attempts:
+            return frozenset()
+        seen = self._list({mark: one.n_requests for mark, (_, one) in attempts.items()}, whole=whole)
+        for mark, ids in seen.by_token.items():
+            job, attempt = attempts[mark]
+            is_out = (attempt.batch_id or "").startswith(OUT)  # it left as a file here, and a copy sent it
+            if is_out or (attempt.batch_id in ids and len(ids) > 1):
+                self._settle_one(job, attempt, ids)
+        return frozenset(batch_id for ids in seen.by_token.values() for batch_id in ids)
+
+    def _settle_one(self, job: Job, attempt: Attempt, ids: tuple[str, ...]) -> None:
+        """Keep the oldest of several batches for one attempt. One that has brought its results stays, whoever was first: both were paid."""
+        known = {one.batch_id for one in self._parts.record(job).duplicates}
+        is_open = attempt.batch_id in ids and self._parts.state(job) is PartState.SUBMITTED and attempt is self._parts.record(job).current
+        keep = ids[0] if is_open else attempt.batch_id or ""
+        for batch_id in ids:
+            if batch_id != keep and batch_id not in known:
+                self.drop(job, attempt, batch_id, keep)
+        if keep != attempt.batch_id:
+            self._work.ledger.append(Event.REPLACED, job.shard.part, batch_id=keep, reason="a copy of the run had made it before")
+
+    def drop(self, job: Job, attempt: Attempt, batch_id: str, keep: str) -> None:
+        """Cancel a second batch and write it down. Raises ProviderError, and finds it again then."""
+        part = job.shard.part
+        self._standing.is_elsewhere = True  # from now on this process looks before it sends
+        status = self._provider.check(batch_id)
+        if not status.state.is_terminal:
+            self._provider.cancel(batch_id)
+        log.error("two batches for one token: part=%s keeps %s, cancels %s", part, keep, batch_id)
+        what = "had ended already" if status.state.is_terminal else "is cancelled"
+        self._work.progress.note(f"WARNING: {part} was sent twice, by two copies of this run; {keep} is kept, {batch_id} {what}")
+        self._work.ledger.append(
+            DUPLICATE,
+            part,
+            attempt=attempt.number,
+            batch_id=batch_id,
+            n_requests=attempt.n_requests,
+            reserved_usd=attempt.reserved_usd,
+            retryable=not status.state.is_terminal,
+            reason=f"{keep} is kept; this one {what}",
+        )
+
+    # The list
+
+    def _list(self, wanted: dict[str, int], *, whole: bool) -> Sightings:
+        """whole: back to the beginning of the run, else to the last listing."""
+        standing, now = self._standing, self._work.now()
+        begun = min((note.at for note in self._work.ledger.notes), default=now)
+        self._work.hook("call:list:before")
+        seen = self._provider.sightings(wanted, self._owned(), begun if whole or standing.listed_at is None else standing.listed_at)
+        standing.listed_at = now
+        standing.sighted |= seen.by_token.keys()
+        return seen
+
+    def _owned(self) -> dict[str, str]:
+        return {a.batch_id: a.token for part in self._work.ledger.parts.values() for a in part.attempts if a.batch_id}
+
+    def _next(self, job: Job) -> tuple[str, int]:
+        """Token and requests of the part's next attempt."""
+        record = self._parts.record(job)
+        mark = token(self._work.ledger.run_nonce or "", job.shard.part, record.next_attempt)
+        return mark, job.shard.lines if record.next_attempt == 1 else len(self._parts.rows_again(job))

@@ -1,0 +1,107 @@
+"""What a budget buys of a plan, in money and in pairs. Pure.
+
+A slice of the items is bought in every arm or in none: half of one would be answers that nothing can be compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from batchtrial.config.expand import arms_of
+from batchtrial.errors import ConfigError
+from batchtrial.phases.base import View, Work
+from batchtrial.phases.batches.money import Purse
+from batchtrial.state.money import dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToBuy:
+    """A part that has not been sent. slice_index: which items it asks about, the same in every arm. usd: None without a known price."""
+
+    slice_index: int
+    n_items: int
+    model: str
+    usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How far a budget goes. pairs_bought: of each comparison, those that are sent already among them. short: it does not cover the whole plan."""
+
+    budget_usd: Decimal
+    whole_usd: Decimal
+    pairs_bought: int
+    n_pairs: int
+
+    @property
+    def is_short(self) -> bool:
+        return self.whole_usd > self.budget_usd
+
+    @property
+    def sentence(self) -> str:
+        """In money and in pairs."""
+        return (
+            f"the whole plan may cost up to {dollars(self.whole_usd)} and the budget is {dollars(self.budget_usd)}: "
+            f"it buys {self.pairs_bought:,} of {self.n_pairs:,} pairs in each comparison"
+        )
+
+
+def coverage(budget_usd: float, committed_usd: Decimal, parts: Iterable[ToBuy], *, n_pairs: int) -> Coverage:
+    """How many pairs the budget buys, slice after slice in the order of sending. committed_usd: spent, unknown or in flight. n_pairs: of the plan.
+
+    Raises ConfigError naming the model when a part has no known price.
+    """
+    budget = Decimal(str(budget_usd))
+    slices: dict[int, tuple[int, Decimal]] = {}
+    for part in parts:
+        if part.usd is None:
+            raise unpriced(part.model)
+        _, before = slices.get(part.slice_index, (0, Decimal(0)))
+        slices[part.slice_index] = part.n_items, before + part.usd
+    bought = n_pairs - sum(n for n, _ in slices.values())
+    total, is_open = committed_usd, True
+    for _, (n, usd) in sorted(slices.items()):
+        total += usd
+        is_open = is_open and total <= budget
+        bought += n if is_open else 0
+    return Coverage(budget_usd=budget, whole_usd=total, pairs_bought=bought, n_pairs=n_pairs)
+
+
+def unpriced(model: str) -> ConfigError:
+    """A budget cannot be kept for what has no price."""
+    return ConfigError(
+        f"a budget is set, but {model!r} has no known price",
+        where="submission.budget_usd",
+        hint=f'say what it costs: pricing: {{overrides: {{"{model}": {{input_per_mtok: USD, output_per_mtok: USD}}}}}}, or leave the budget out',
+    )
+
+
+def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
+    """Built parts that have never been sent, with what each may cost."""
+    return tuple(
+        ToBuy(slice_index=shard.part_index, n_items=shard.n_items, model=arm.model, usd=purse.reserve(shard, arm.model, shard.lines))
+        for arm in arms_of(view.trials)
+        for shard in view.shards(arm)
+        if not any(not attempt.is_lost for attempt in purse.ledger.part(shard.part).attempts)
+    )
+
+
+LESS: Final = "raise --budget_usd, ask fewer --limit_items, or add --partial to buy what it covers"
+
+
+def check_budget(work: Work, purse: Purse, hint: str = LESS) -> None:
+    """Before anything is sent: a budget below the whole plan is said, and refused unless a part of it was asked for. Raises ConfigError."""
+    budget = work.config.submission.budget_usd
+    waiting: Sequence[ToBuy] = parts_to_buy(work.view, purse)
+    if budget is None or not waiting or work.view.build is None:
+        return
+    n_pairs = sum({shard.part_index: shard.n_items for shard in work.view.build.shards.values()}.values())
+    found = coverage(budget, work.ledger.money().committed_usd, waiting, n_pairs=n_pairs)
+    if not found.is_short:
+        return
+    if not work.is_partial:
+        raise ConfigError(found.sentence, where="submission.budget_usd", hint=hint)
+    work.progress.note(f"a part of the plan: {found.sentence}")

@@ -1,0 +1,103 @@
+"""What a part may cost, what an attempt did cost, and whether the budget covers the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from batchtrial.config.expand import Arm
+from batchtrial.config.model import Config
+from batchtrial.phases.base import View
+from batchtrial.phases.batches.tally import Tally
+from batchtrial.prices import Price, cost_usd, price_of
+from batchtrial.records import Usage
+from batchtrial.state.files import Shard
+from batchtrial.state.ledger import Ledger, Money, money
+
+
+def price_for(config: Config, model: str) -> Price | None:
+    """The model's batch price: the config's override, else the dated table; None when neither knows it."""
+    overrides = {name: price.model_dump(exclude_none=True) for name, price in config.pricing.overrides.items()}
+    return price_of(config.backend, config.provider.pricing_key or model, overrides)
+
+
+def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:
+    """The most that so many of the part's rows can cost, by estimated prompt and longest answers."""
+    whole = cost_usd(price, Usage(input_tokens=shard.input_tokens, output_tokens=shard.max_output_tokens))
+    return round(whole * n_requests / shard.lines, 9)
+
+
+def bill_usd(price: Price, usage: Iterable[Usage]) -> Decimal:
+    """What rows of this usage cost, row by row, since the price may depend on a prompt's length."""
+    return sum((cost_usd(price.for_prompt(one.input_tokens), one) for one in usage), Decimal(0))
+
+
+@dataclass(slots=True)
+class Purse:
+    """The run's money as the ledger has it. refusal: why the last part asked about was not affordable."""
+
+    config: Config
+    ledger: Ledger
+    refusal: str | None = None
+    _prices: dict[str, Price | None] = field(default_factory=dict)
+
+    def price(self, model: str) -> Price | None:
+        if model not in self._prices:
+            self._prices[model] = price_for(self.config, model)
+        return self._prices[model]
+
+    def reserve(self, shard: Shard, model: str, n_requests: int) -> Decimal | None:
+        """See `reserve_usd`; None without a price."""
+        price = self.price(model)
+        return None if price is None else reserve_usd(price, shard, n_requests)
+
+    def covers(self, part: str, reserve: Decimal | None, besides: Decimal = Decimal(0)) -> bool:
+        """Whether the budget covers the reserve, and what must be bought with it, beside all that is spent, unknown or in flight.
+
+        besides: reserves of the same items in other arms, which are bought with this part or not at all. A reserve of None is never covered.
+        """
+        budget = self.config.submission.budget_usd
+        if budget is None:
+            return True
+        if reserve is None:
+            return False
+        committed = self.ledger.money().committed_usd
+        if committed + reserve + besides <= Decimal(str(budget)):
+            self.refusal = None
+            return True
+        with_it = f" with the same items in other arms (${besides:.4f})" if besides else ""
+        self.refusal = (
+            f"the budget of ${budget:g} does not cover {part}{with_it}: ${committed:.4f} is spent or in flight, it may cost ${reserve:.4f} more"
+        )
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """An arm's attempts together, as the ledger has them. usage, reserved_usd, n_attempts: of those that brought results."""
+
+    usage: Usage
+    money: Money
+    reserved_usd: Decimal
+    n_attempts: int
+
+
+def bill(view: View, arm: Arm) -> Bill:
+    """Every attempt, whatever became of its rows."""
+    records = [record for shard in view.shards(arm) if (record := view.parts.get(shard.part)) is not None]
+    saved = [attempt for record in records for attempt in record.attempts if attempt.is_saved]
+    usage = sum((Usage(**attempt.usage) for attempt in saved), Usage())
+    return Bill(usage=usage, money=money(records), reserved_usd=sum((one.reserved_usd for one in saved), Decimal(0)), n_attempts=len(saved))
+
+
+def billed(price: Price | None, shard: Shard | None, counted: Tally) -> dict[str, Any]:
+    """The fields of a `saved` or `imported` line that say what an attempt cost. price, shard: None when not known."""
+    usage, n_unbilled = counted.total_usage, counted.n_unbilled
+    return {
+        "usage": {name: getattr(usage, name) for name in usage.__dataclass_fields__},
+        "cost_usd": None if price is None else bill_usd(price, counted.usage),
+        "n_without_usage": counted.n_without_usage or None,
+        "unknown_usd": None if price is None or not n_unbilled else reserve_usd(price, shard, n_unbilled) if shard is not None else Decimal(0),
+    }

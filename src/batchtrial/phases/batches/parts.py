@@ -1,0 +1,91 @@
+"""The run's parts as the queue sees them: one job each, and what is true of it by the ledger and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchtrial.config.expand import Arm, arms_of
+from batchtrial.errors import ProviderError, RunStateMissing
+from batchtrial.phases.base import Work
+from batchtrial.phases.batches import tally as answers
+from batchtrial.phases.batches.backoff import Patience
+from batchtrial.providers.base import OUT, Provider
+from batchtrial.state.files import Shard
+from batchtrial.state.layout import result_file
+from batchtrial.state.ledger import Attempt, PartRecord
+from batchtrial.state.machine import PartState
+
+
+@dataclass(slots=True)
+class Job:
+    """One part in the queue. place: where it stands in the order of sending, from 0."""
+
+    place: int
+    shard: Shard
+    arm: Arm
+    doubt: Patience = field(default_factory=Patience)  # listings without our token so far
+    sending: Patience = field(default_factory=Patience)
+    looking: Patience = field(default_factory=Patience)
+    fetching: Patience = field(default_factory=Patience)
+    absent: int = 0  # 404s in a row for a known batch
+    refusal: ProviderError | None = None  # what brought the doubt
+
+
+class Parts:
+    """Every part of the run, in the order of sending. Raises RunStateMissing when no requests are built."""
+
+    def __init__(self, work: Work, provider: Provider) -> None:
+        if work.view.build is None:
+            raise RunStateMissing("no requests are built", where="batch_inputs/build_manifest.json", hint="run with --from_step build")
+        self._work, self._provider = work, provider
+        arms = {arm.name: arm for arm in arms_of(work.view.trials)}
+        shards = [shard for shard in work.view.build.shards.values() if shard.arm in arms]
+        self.jobs = [Job(place, shard, arms[shard.arm]) for place, shard in enumerate(shards)]
+        self._by_slice: dict[int, list[Job]] = {}
+        for job in self.jobs:
+            self._by_slice.setdefault(job.shard.part_index, []).append(job)
+
+    def record(self, job: Job) -> PartRecord:
+        return self._work.ledger.part(job.shard.part)
+
+    def state(self, job: Job) -> PartState:
+        return self.record(job).state
+
+    def current(self, job: Job) -> Attempt:
+        """The attempt under way. Raises RunStateMissing when the ledger has none."""
+        current = self.record(job).current
+        if current is None:
+            raise RunStateMissing(f"the ledger has no attempt at {job.shard.part}", where="ledger.jsonl", hint="run `batchtrial repair`")
+        return current
+
+    def was_sent(self, job: Job) -> bool:
+        """The part has had a batch, and nothing about it is in doubt."""
+        record = self.record(job)
+        return record.state is not PartState.SUBMITTING and any(a.batch_id for a in record.attempts)
+
+    def unsent_beside(self, job: Job) -> list[Job]:
+        """Parts about the same items in other arms that have never been sent."""
+        beside = [other for other in self._by_slice[job.shard.part_index] if other is not job]
+        return [other for other in beside if all(attempt.is_lost for attempt in self.record(other).attempts)]
+
+    def is_out(self, job: Job) -> bool:
+        """The part left as a file, and its answers have not been brought."""
+        current = self.record(job).current
+        return self.state(job) is PartState.SUBMITTED and current is not None and (current.batch_id or "").startswith(OUT)
+
+    def folder_file(self, job: Job) -> Callable[[int], Path]:
+        """Attempt number -> result file of this part."""
+        folder = self._work.layout.root / job.arm.part_folder(job.shard.part_index)
+        return lambda attempt: result_file(folder, attempt)
+
+    def rows_again(self, job: Job) -> tuple[str, ...]:
+        """The custom_ids that the part's next attempt, which is not its first, asks."""
+        fate = self.fate(job)
+        return fate.not_understood if self.record(job).is_asked_again else fate.again
+
+    def fate(self, job: Job) -> answers.Fate:
+        """Where every request of the part stands, by the files."""
+        whole = self._work.layout.part_input(job.shard.part)
+        return answers.fate(whole, self.record(job).attempts, self._work.layout.root, self.folder_file(job), self._provider.decode)

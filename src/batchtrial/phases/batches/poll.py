@@ -1,0 +1,60 @@
+"""poll: wait for every batch, fetch its results, send again what is worth it, until each request has its final outcome.
+
+Leaves, per part, the lines as received in results.jsonl (results_a2.jsonl for a second attempt, and so on).
+"""
+
+from __future__ import annotations
+
+from batchtrial.amounts import counted
+from batchtrial.config.expand import arms_of
+from batchtrial.phases.base import View, Work
+from batchtrial.phases.batches.queue import Queue
+from batchtrial.phases.batches.refetch import fetch_again
+from batchtrial.records import Verdict
+from batchtrial.state.layout import result_name
+from batchtrial.state.machine import PartState
+
+name = "poll"
+
+
+def verdict(view: View) -> Verdict:
+    """Done when every part is settled and every fetched file is on disk as fetched."""
+    if view.build is None:
+        return Verdict(status="blocked", reason="waits for build", needs="build")
+    parts = list(view.build.shards)
+    unsent = [part for part in parts if part not in view.parts]
+    if len(unsent) == len(parts):
+        return Verdict(status="blocked", reason="waits for submit", needs="submit")
+    unsettled = [part for part in parts if part not in view.parts or view.parts[part].state is not PartState.SETTLED]
+    if unsettled:
+        return Verdict(status="missing", reason=f"{len(parts) - len(unsettled)} of {counted(len(parts), 'part')} settled")
+    damaged = damaged_files(view)
+    if damaged:
+        return Verdict(status="stale", reason=f"{len(damaged)} result files gone or not as fetched ({damaged[0]})")
+    counts = [record.counts for part in parts if (record := view.parts[part]) and record.counts]
+    lost = sum(c.total - c.succeeded for c in counts)
+    note = f", {counted(lost, 'request')} never succeeded" if lost else ""
+    return Verdict(status="done", reason=f"all {counted(len(parts), 'part')} settled{note}")
+
+
+def damaged_files(view: View) -> list[str]:
+    """Result files of saved attempts that are gone or differ from what was fetched, relative to the run."""
+    found, root = [], view.layout.root.as_posix()
+    for arm in arms_of(view.trials):
+        for shard in view.shards(arm):
+            record = view.parts.get(shard.part)
+            for attempt in record.attempts if record is not None else ():
+                if attempt.is_saved:
+                    path = f"{arm.part_folder(shard.part_index)}/{result_name(attempt.number)}"
+                    got = view.stamps.of(f"{root}/{path}")
+                    if got is None or got.sha256 != attempt.sha256:
+                        found.append(path)
+    return found
+
+
+def run(work: Work) -> None:
+    """Watch, fetch, settle. Raises Stopped, ProviderError, PhaseFailed, RunStateMissing."""
+    queue = Queue(work)
+    fetch_again(work, queue)
+    queue.run("poll", queue.is_settled, lambda: queue.n_settled)
+    queue.look_for_copies()

@@ -1,0 +1,254 @@
+"""The queue: sends parts, watches batches, fetches results, decides on new attempts. submit and poll both run it, each until its own goal.
+
+`sending.py` keeps the order of writes that pays once, `watching.py` looks and fetches; parts in doubt wait while others go on. Nothing here knows a
+wire.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Callable, Set
+from pathlib import Path
+
+from batchtrial.errors import PhaseFailed
+from batchtrial.phases.base import Work
+from batchtrial.phases.batches import account
+from batchtrial.phases.batches import tally as answers
+from batchtrial.phases.batches.copies import Copies
+from batchtrial.phases.batches.heartbeat import Heartbeat, waiting_line
+from batchtrial.phases.batches.money import Purse
+from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.phases.batches.reasons import reason_lines
+from batchtrial.phases.batches.sending import Sending
+from batchtrial.phases.batches.watching import Watching
+from batchtrial.state.ledger import Attempt, PartRecord
+from batchtrial.state.machine import IN_FLIGHT, Event, PartState
+from batchtrial.state.store import Fingerprint
+
+log = logging.getLogger(__name__)
+
+
+class Queue:
+    """All parts of the run, driven by `run`.
+
+    A part that waits to be sent stands in `_waiting`, in the order of sending; one that is under way in `_moving`; a settled one in neither, so that
+    a round costs what is under way and not what the run is.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        provider = work.provider()
+        self.parts = Parts(work, provider)
+        self.purse = Purse(work.config, work.ledger)
+        self._copies = Copies(work, provider, self.parts)
+        self._sending = Sending(work, provider, self.parts, self.purse, self._copies)
+        self._watching = Watching(work, provider, self.parts, self.purse)
+        self._waiting: list[int] = []  # a heap of places
+        self._moving: list[Job] = []
+        self._sent: set[int] = set()
+        self._heartbeat = Heartbeat()
+        for job in self.jobs:
+            self._line_up(job, self._moving)
+
+    def _line_up(self, job: Job, moving: list[Job]) -> None:
+        """Put the job where its state belongs."""
+        state = self.state(job)
+        if state is PartState.PENDING:
+            heapq.heappush(self._waiting, job.place)
+        elif state is not PartState.SETTLED:
+            moving.append(job)
+        if job.place not in self._sent and self.parts.was_sent(job):
+            self._sent.add(job.place)
+
+    # What is true of the parts
+
+    @property
+    def jobs(self) -> list[Job]:
+        return self.parts.jobs
+
+    def record(self, job: Job) -> PartRecord:
+        return self.parts.record(job)
+
+    def state(self, job: Job) -> PartState:
+        return self.parts.state(job)
+
+    def folder_file(self, job: Job) -> Callable[[int], Path]:
+        """Attempt number -> result file of this part."""
+        return self.parts.folder_file(job)
+
+    def download(self, job: Job, attempt: Attempt) -> tuple[answers.Tally, Fingerprint, Path]:
+        """Fetch one attempt's lines into its result file. Raises ProviderError."""
+        return self._watching.download(job, attempt)
+
+    def in_flight(self) -> int:
+        """Batches that the provider has, or may have, under way."""
+        return sum(self.state(job) in IN_FLIGHT and not self.parts.is_out(job) for job in self._moving)
+
+    @property
+    def n_sent(self) -> int:
+        """Parts that have had a batch."""
+        return len(self._sent)
+
+    @property
+    def n_settled(self) -> int:
+        """Parts whose every request has its final outcome."""
+        return len(self.jobs) - len(self._waiting) - len(self._moving)
+
+    def is_submitted(self) -> bool:
+        """Every part has been sent at least once and none is in doubt."""
+        return self.n_sent == len(self.jobs) and not any(self.state(job) is PartState.SUBMITTING for job in self._moving)
+
+    def is_settled(self) -> bool:
+        """Every request of every part has its final outcome."""
+        return self.n_settled == len(self.jobs)
+
+    # The loop
+
+    def run(self, label: str, until: Callable[[], bool], steps: Callable[[], int]) -> None:
+        """Go round until `until` holds. steps: how many parts count as done for the progress bar.
+
+        Raises Stopped, or PhaseFailed when the budget or the provider ends the work; what was done by then is on disk.
+        """
+        shown = 0
+        self._begin()
+        with self.work.progress.task(label, len(self.jobs)) as tick:
+            while True:
+                is_busy = self.round()
+                done = steps()
+                tick(done - shown)
+                shown = done
+                self.work.refresh()
+                if until():
+                    return
+                if self.purse.refusal is not None and self.in_flight() == 0:
+                    raise PhaseFailed(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
+                if not is_busy and not self._waiting and all(self.parts.is_out(job) for job in self._moving):
+                    raise PhaseFailed(
+                        f"{len(self._moving)} parts are out as files, and nothing else is left to do ({self._moving[0].shard.part})",
+                        hint="bring their answers with `batchtrial import_batch`, or take them back with its --take_back",
+                    )
+                self._say_that_it_waits()
+                if not is_busy:
+                    self.work.stop.sleep(self.work.config.submission.poll_seconds)
+
+    def _say_that_it_waits(self) -> None:
+        """Once an hour. Not in a dry run, where hours pass in moments."""
+        now = self.work.now()
+        if self._heartbeat.is_due(now) and self.work.config.mode == "live":
+            money = self.work.ledger.money()
+            under_way = [self.parts.current(job) for job in self._moving if self.state(job) in IN_FLIGHT]
+            line = waiting_line(self._heartbeat.hours(now), under_way, money.in_flight_usd, money.unpriced)
+            log.info("%s", line)
+            self.work.progress.note(line)
+
+    def _begin(self) -> None:
+        """Before this process asks for anything: whose account it is, and what was sent from elsewhere."""
+        account.prove(self.work)
+        self._copies.survey([self.jobs[place] for place in self._waiting])
+
+    def look_for_copies(self) -> None:
+        """At the end of a run: whether a copy of it bought anything a second time."""
+        self._copies.look_at_all(self.jobs)
+
+    def reopen(self, job: Job) -> None:
+        """A part that was declared gone waits for its results again: somebody brings them."""
+        self.work.ledger.append(Event.FOUND, job.shard.part, reason="its results were brought")
+        self._line_up(job, self._moving)
+
+    def drain(self) -> None:
+        """`stop_policy: drain`: send nothing more, wait for what is in flight, fetch it."""
+        account.prove(self.work)
+        waiting = {PartState.SUBMITTED, PartState.COMPLETED}
+        while any(self.state(job) in waiting for job in self._moving):
+            self._say_that_it_waits()
+            moved = [self._watching.look(job) or self._watching.fetch(job) for job in self._moving]  # every job, not only up to the first that moved
+            if not any(moved):
+                self.work.stop.sleep_draining(self.work.config.submission.poll_seconds)
+
+    def hand_out(self) -> None:
+        """Send every part that waits, however many are under way: it only waits elsewhere. Raises PhaseFailed when the budget does not cover it."""
+        self._begin()
+        moving, self._moving = self._moving, []
+        for job in moving:
+            self._sending.clear_doubt(job)
+            self._decide(job)
+            self._line_up(job, self._moving)
+        while self._waiting:
+            self.work.stop.check()
+            job = self.jobs[heapq.heappop(self._waiting)]
+            if not self._sending.send(job):
+                raise PhaseFailed(self.purse.refusal or f"{job.shard.part} cannot be sent", where="submission.budget_usd", hint="raise --budget_usd")
+            self._line_up(job, self._moving)
+        self.work.ledger.sync()
+        self.work.refresh()
+
+    def take_in(self, arrived: Set[str]) -> None:
+        """Fetch and decide the parts whose results have arrived; send nothing, wait for nothing."""
+        moving, self._moving = self._moving, []
+        for job in moving:
+            self.work.stop.check()
+            if job.shard.part in arrived:
+                self._watching.look(job)
+                self._watching.fetch(job)
+            self._decide(job)
+            self._line_up(job, self._moving)
+        self.work.ledger.sync()
+        self.work.refresh()
+
+    def round(self) -> bool:
+        """One look at every part under way, then what there is room to send. True when going round again at once is worth it."""
+        is_busy = False
+        moving: list[Job] = []
+        for job in self._moving:
+            self.work.stop.check()
+            is_busy |= self._sending.clear_doubt(job)
+            is_busy |= self._watching.look(job)
+            is_busy |= self._watching.fetch(job)
+            is_busy |= self._decide(job)
+            self._line_up(job, moving)
+        self._moving = moving
+        return self._send_waiting() or is_busy
+
+    def _send_waiting(self) -> bool:
+        """Send in order while there is room. The first part that the budget does not cover ends it: what was sent stays a fair sample."""
+        free = self.work.config.submission.max_concurrent_jobs - self.in_flight()
+        if free > 0:
+            self._copies.survey(self.jobs[place] for place in self._waiting)
+        is_busy = False
+        held: list[Job] = []
+        while self._waiting and free > 0:
+            self.work.stop.check()
+            job = self.jobs[heapq.heappop(self._waiting)]
+            if job.sending.is_due(self.work.now()) and self._sending.send(job):
+                self._line_up(job, self._moving)
+                is_busy = True
+                free -= 1
+            else:
+                held.append(job)
+                if self.purse.refusal is not None:
+                    break
+        for job in held:
+            self._line_up(job, self._moving)
+        self.work.ledger.sync()
+        self._copies.look()
+        return is_busy
+
+    def _decide(self, job: Job) -> bool:
+        """After an attempt: send some rows again, or call the part settled."""
+        record = self.record(job)
+        if record.state not in (PartState.DOWNLOADED, PartState.FAILED):
+            return False
+        fate = self.parts.fate(job)
+        part, used = job.shard.part, record.next_attempt - 1
+        if fate.again and used < self.work.config.submission.max_attempts:
+            log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
+            why = "; ".join(reason_lines(fate.again_reasons, 1))
+            self.work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {used + 1}" + (f" ({why})" if why else ""))
+            self.work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=fate.reasons or None)
+        else:
+            log.info("settled part=%s counts=%s", part, fate.counts.model_dump())
+            for line in reason_lines(fate.reasons):
+                self.work.progress.note(f"{part}: {line}")
+            self.work.ledger.append(Event.SETTLED, part, counts=fate.counts, reasons=fate.reasons or None)
+        return True

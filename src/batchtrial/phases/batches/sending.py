@@ -1,0 +1,189 @@
+"""Sending one attempt at a part, and settling what became of a call whose answer was lost.
+
+The order of writes is the promise: intent (fsynced), upload, create once, receipt. An intent without a receipt is in doubt and is settled by `find`
+before anything is sent for that part again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
+from batchtrial.keys import token
+from batchtrial.phases.base import Work
+from batchtrial.phases.batches import tally as answers
+from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.copies import Copies
+from batchtrial.phases.batches.coverage import unpriced
+from batchtrial.phases.batches.money import Purse
+from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.providers.base import Intent, Provider
+from batchtrial.state.machine import Event, PartState
+from batchtrial.state.store import Fingerprint, replacing
+
+log = logging.getLogger(__name__)
+
+
+class Sending:
+    """The paying half of the queue."""
+
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies) -> None:
+        self._work, self._provider, self._parts, self._purse, self._copies = work, provider, parts, purse, copies
+        self._asked: set[str] = set()  # parts that the provider was asked about before they were sent
+
+    def send(self, job: Job) -> bool:
+        """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
+        attempt = self._parts.record(job).next_attempt
+        payload, made, n_requests = self._payload(job, attempt)
+        if self._copies.must_wait(job, n_requests):
+            job.sending.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
+            return False
+        mark = token(self._nonce(), job.shard.part, attempt)
+        reserve = self._purse.reserve(job.shard, job.arm.model, n_requests)
+        if not self._is_affordable(job, attempt, reserve):
+            return False
+        entry = self._work.ledger.append(
+            Event.INTENT,
+            job.shard.part,
+            attempt=attempt,
+            token=mark,
+            payload=payload.relative_to(self._work.layout.root).as_posix(),
+            payload_sha256=made.sha256,
+            n_requests=n_requests,
+            reserved_usd=reserve,
+        )
+        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark)) and mark not in self._asked:
+            self._asked.add(mark)
+            log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
+            job.doubt, job.refusal = Patience(), None
+            return True
+        log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
+        return self._create(job, payload)
+
+    def _is_affordable(self, job: Job, attempt: int, reserve: Decimal | None) -> bool:
+        """Whether the budget covers the attempt and, at the first, the same items in other arms: alone its answers could be compared with nothing."""
+        if self._work.config.submission.budget_usd is None:
+            return True
+        others = self._parts.unsent_beside(job) if attempt == 1 else []
+        reserves = {one.arm.model: self._purse.reserve(one.shard, one.arm.model, one.shard.lines) for one in others}
+        for model, found in {**reserves, job.arm.model: reserve}.items():
+            if found is None:
+                raise unpriced(model)
+        besides = sum((self._purse.reserve(one.shard, one.arm.model, one.shard.lines) or Decimal(0) for one in others), Decimal(0))
+        return self._purse.covers(job.shard.part, reserve, besides)
+
+    def _create(self, job: Job, payload: Path) -> bool:
+        part, ledger = job.shard.part, self._work.ledger
+        intent = self._intent(job)
+        try:
+            self._work.hook("call:submit:before")
+            batch_id = self._provider.submit(intent, payload, lambda file_id: self._note_upload(part, file_id))
+            self._work.hook("call:submit:after")
+        except Ambiguous as error:
+            log.warning("in doubt part=%s attempt=%s reason=%s", part, intent.attempt, error.what)
+            job.doubt, job.refusal = Patience(), error
+            return True
+        except ProviderError as error:
+            # Refused before anything was created: the part is free again, whatever else is wrong.
+            ledger.append(Event.LOST, part, reason=error.what)
+            if not error.retryable:
+                raise
+            job.sending.after(error, f"cannot submit {part}", self._work.now(), self._work.progress.note)
+            return False
+        ledger.append(Event.RECEIPT, part, batch_id=batch_id, adopted=False)
+        self._copies.received(job)
+        job.sending = Patience()
+        return True
+
+    def _note_upload(self, part: str, file_id: str) -> None:
+        self._work.ledger.append(Event.UPLOADED, part, file_id=file_id)
+
+    def _intent(self, job: Job) -> Intent:
+        current, ledger = self._parts.current(job), self._work.ledger
+        # An intent that took the place of a lost one, or of a copy's, may be found behind batches of any time since the run began.
+        is_any_time = ledger.is_doubtful or current.token in self._asked
+        since = min(note.at for note in ledger.notes) if is_any_time else current.created_at
+        return Intent(
+            part=job.shard.part,
+            attempt=current.number,
+            token=current.token,
+            payload_sha256=current.payload_sha256,
+            n_requests=current.n_requests,
+            created_at=since,
+            model=job.arm.model,
+            file_id=current.file_id,
+            label=job.shard.part,
+        )
+
+    def _payload(self, job: Job, attempt: int) -> tuple[Path, Fingerprint, int]:
+        """The file to send: the whole part first, later only the rows worth sending again."""
+        whole = self._work.layout.part_input(job.shard.part)
+        if attempt == 1:
+            got = self._work.view.stamps.of(whole)
+            if got is None or got.sha256 != job.shard.sha256:
+                raise RunStateMissing(f"the requests of {job.shard.part} are not as built", where=str(whole.name), hint="run with --from_step build")
+            return whole, got, job.shard.lines
+        path = self._work.layout.retry_input(job.shard.part, attempt)
+        state, size, n = hashlib.sha256(), 0, 0
+        with replacing(path, hook=self._work.hook) as file:
+            for line in answers.rows(whole, self._parts.rows_again(job)):
+                file.write(line)
+                state.update(line)
+                size, n = size + len(line), n + 1
+        return path, Fingerprint(size=size, sha256=state.hexdigest()), n
+
+    def _nonce(self) -> str:
+        if self._work.ledger.run_nonce is None:
+            raise RunStateMissing("the ledger does not say which run it belongs to", where="ledger.jsonl", hint="run `batchtrial repair`")
+        return self._work.ledger.run_nonce
+
+    def clear_doubt(self, job: Job) -> bool:
+        """Settle an intent without a receipt. Absence is believed only after `find_rounds` listings with growing waits between."""
+        if self._parts.state(job) is not PartState.SUBMITTING or not job.doubt.is_due(self._work.now()):
+            return False
+        limits, part = self._provider.limits, job.shard.part
+        try:
+            self._work.hook("call:find:before")
+            found = self._provider.find(self._intent(job), self._work.ledger.owned_batches())
+        except Unsure as error:
+            log.warning("unsure part=%s reason=%s", part, error.what)
+            job.doubt.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
+            return False
+        except ProviderError as error:
+            return self._doubt_longer(job, error)
+        job.looking = Patience()
+        if found:
+            return self._adopt(job, found)
+        if job.doubt.failures + 1 < limits.find_rounds:
+            job.doubt.wait(self._work.now(), limits.find_wait_seconds)
+            return False
+        log.info("lost part=%s: no listing of %s knows its token, it is sent again", part, limits.find_rounds)
+        self._work.ledger.append(Event.LOST, part, reason=f"{limits.find_rounds} listings without its token")
+        job.doubt = Patience()
+        if job.refusal is not None:
+            job.sending.after(job.refusal, f"cannot submit {part}", self._work.now(), self._work.progress.note)
+        return True
+
+    def _doubt_longer(self, job: Job, error: ProviderError) -> bool:
+        if not error.retryable:
+            raise error
+        job.looking.after(error, f"cannot find out about {job.shard.part}", self._work.now(), self._work.progress.note)
+        job.doubt.not_before = job.looking.not_before
+        return False
+
+    def _adopt(self, job: Job, found: tuple[str, ...]) -> bool:
+        keep, *younger = found
+        for batch_id in younger:
+            try:
+                self._copies.drop(job, self._parts.current(job), batch_id, keep)
+            except ProviderError as error:
+                return self._doubt_longer(job, error)  # found again then, both of them
+        log.info("adopt part=%s batch=%s", job.shard.part, keep)
+        self._work.ledger.append(Event.RECEIPT, job.shard.part, batch_id=keep, adopted=True)
+        self._copies.received(job)
+        job.doubt, job.sending = Patience(), Patience()
+        return True

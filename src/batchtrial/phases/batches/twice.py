@@ -1,0 +1,37 @@
+"""What may have been bought twice, in words: by two copies of a run at its price, or by a provider that answered a request twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from batchtrial.phases.batches.tally import BILLED_AGAIN
+from batchtrial.state.ledger import PartRecord
+
+
+def bought_twice(parts: Iterable[PartRecord]) -> str | None:
+    """A sentence with requests, batches and the most that it can have cost; None when nothing was."""
+    records = list(parts)
+    return " ".join(filter(None, (_by_copies(records), _by_the_provider(records)))) or None
+
+
+def _by_the_provider(records: Iterable[PartRecord]) -> str | None:
+    n = sum(attempt.odd.get(BILLED_AGAIN, 0) for record in records for attempt in record.attempts)
+    if not n:
+        return None
+    lines = "1 result line answers a request that another line answers too" if n == 1 else f"{n:,} result lines answer requests that others do too"
+    return f"Answered twice by the provider: {lines}. The cost above counts one answer of each request; if the provider billed them all, it is more."
+
+
+def _by_copies(records: Iterable[PartRecord]) -> str | None:
+    found = [one for record in records for one in record.duplicates]
+    if not found:
+        return None
+    n, rows = len(found), sum(one.n_requests for one in found)
+    cancelled = sum(one.is_cancelled for one in found)
+    is_priced = all(one.reserved_usd for one in found)
+    most = f"up to ${sum(one.reserved_usd for one in found):.4f}" if is_priced else "an unknown sum"
+    return (
+        f"Sent twice, by two copies of this run: {rows:,} requests in {n} batch{'es' * (n != 1)}. "
+        f"{cancelled} of them {'were' if cancelled != 1 else 'was'} cancelled while running, {n - cancelled} had ended. "
+        f"What the provider bills for them, {most}, stands in the cost above as unknown."
+    )

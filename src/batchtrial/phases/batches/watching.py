@@ -1,0 +1,160 @@
+"""Looking at batches under way and fetching what they brought."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from batchtrial.errors import NotFound, PhaseFailed, ProviderError, Stopped
+from batchtrial.phases.base import Work
+from batchtrial.phases.batches import tally as answers
+from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.money import Purse, billed
+from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.providers.base import OUT, BatchState, BatchStatus, Provider
+from batchtrial.state.ledger import Attempt
+from batchtrial.state.machine import Event, PartState
+from batchtrial.state.store import Fingerprint, replacing
+
+log = logging.getLogger(__name__)
+
+GONE_AFTER = 3
+"""Looks in a row that must all say 404 before a known batch is believed to be gone."""
+PROBES = 3
+"""Other batches of the run that are asked for before the first one is given up."""
+
+
+class Watching:
+    """The patient half of the queue."""
+
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
+        self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
+        if work.standing.earlier is None:
+            work.standing.earlier = work.ledger.owned_batches()
+        self._earlier = work.standing.earlier  # of sessions before this one
+
+    def look(self, job: Job) -> bool:
+        """One look at the part's batch, when it is time. True when it has ended."""
+        if self._parts.state(job) is not PartState.SUBMITTED or not job.looking.is_due(self._work.now()):
+            return False
+        current = self._parts.current(job)
+        try:
+            self._work.hook("call:check:before")
+            status = self._provider.check(current.batch_id or "")
+        except NotFound:
+            return self._count_absence(job, "the provider no longer knows the batch")
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            job.looking.after(error, f"cannot look at {job.shard.part}", self._work.now(), self._work.progress.note)
+            return False
+        job.absent = 0
+        # The next look is one poll away, however often the loop goes round for other parts.
+        job.looking = Patience(not_before=self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds))
+        if not status.state.is_terminal:
+            self._check_deadline(job, current)
+            return False
+        self._ended(job, status)
+        return True
+
+    def _ended(self, job: Job, status: BatchStatus) -> None:
+        part = job.shard.part
+        log.info("ended part=%s state=%s reason=%s", part, status.wire_state, status.reason)
+        if status.state is BatchState.FAILED:
+            # The queue of the provider may be full of our own batches: wait before the next try, longer each time.
+            job.sending.wait(self._work.now(), self._work.config.submission.poll_seconds)
+            self._work.ledger.append(
+                Event.REJECTED, part, wire_state=status.wire_state, reason=status.reason, retryable=status.retryable, ids=dict(status.ids) or None
+            )
+            self._work.progress.note(f"{part} was refused by the provider: {status.reason or status.wire_state}")
+        else:
+            self._work.ledger.append(Event.DONE, part, wire_state=status.wire_state, ids=dict(status.ids))
+
+    def _count_absence(self, job: Job, why: str) -> bool:
+        job.absent += 1
+        if job.absent < GONE_AFTER:
+            job.looking.wait(self._work.now(), self._work.config.submission.poll_seconds)
+            job.fetching.not_before = job.looking.not_before
+            return False
+        self._check_account(job)
+        log.error("gone part=%s reason=%s", job.shard.part, why)
+        self._work.ledger.append(Event.GONE, job.shard.part, reason=why)
+        return True
+
+    def _check_account(self, job: Job) -> None:
+        """A provider that knows no batch of an earlier session is most likely asked with another account's key: paid answers are not given up."""
+        batch_id = self._parts.current(job).batch_id or ""
+        if self._provider.limits.may_vanish or batch_id not in self._earlier:
+            return
+        for other in sorted(self._earlier - {batch_id})[:PROBES]:
+            try:
+                self._provider.check(other)
+            except ProviderError:
+                continue
+            return
+        raise PhaseFailed(
+            f"the provider knows no batch of this run: {batch_id} of {job.shard.part} and others are unknown to it",
+            where=self._work.config.backend,
+            hint="use the key of the account, project or workspace that the run was started with; when the batches were deleted there, "
+            "docs/troubleshooting.md says what is left to do",
+        )
+
+    def _check_deadline(self, job: Job, current: Attempt) -> None:
+        hours = self._work.config.submission.give_up_hours
+        is_carried = (current.batch_id or "").startswith(OUT)  # by a person, who takes as long as it takes
+        if current.batch_at is not None and not is_carried and self._work.now() - current.batch_at > timedelta(hours=hours):
+            raise PhaseFailed(
+                f"batch {current.batch_id} of {job.shard.part} has not ended after {hours:g} hours",
+                where="submission.give_up_hours",
+                hint="look at it in the provider's console; then raise the limit, or cancel it there, and run again with --resume",
+            )
+
+    def fetch(self, job: Job) -> bool:
+        """The results of a batch that has ended. True when they are on disk."""
+        if self._parts.state(job) is not PartState.COMPLETED or not job.fetching.is_due(self._work.now()):
+            return False
+        current = self._parts.current(job)
+        try:
+            counted, got, path = self.download(job, current)
+        except NotFound:
+            return self._count_absence(job, "the provider no longer has the results")
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            job.fetching.after(error, f"cannot fetch the results of {job.shard.part}", self._work.now(), self._work.progress.note)
+            return False
+        job.fetching, job.absent = Patience(), 0
+        self._work.ledger.append(
+            Event.SAVED,
+            job.shard.part,
+            path=path.relative_to(self._work.layout.root).as_posix(),
+            sha256=got.sha256,
+            size=got.size,
+            counts=counted.counts,
+            odd=counted.odd,
+            **billed(self._purse.price(job.arm.model), job.shard, counted),
+        )
+        return True
+
+    def download(self, job: Job, attempt: Attempt) -> tuple[answers.Tally, Fingerprint, Path]:
+        """Fetch one attempt's lines into its result file and count them on the way. Raises ProviderError."""
+        path = self._parts.folder_file(job)(attempt.number)
+        counted = answers.new_tally(self._work.layout.root / attempt.payload, attempt.wire_state)
+        state, size = hashlib.sha256(), 0
+        self._work.hook("call:fetch:before")
+        with self._work.progress.task(f"fetch {job.shard.part}", attempt.n_requests) as tick, replacing(path, hook=self._work.hook) as file:
+            for line in self._provider.fetch(attempt.batch_id or ""):
+                file.write(line)
+                state.update(line)
+                size += len(line)
+                counted.add(line, self._provider.decode)
+                tick(1)
+                if self._work.stop.is_immediate():
+                    raise Stopped("stopped while fetching results; they are fetched again on resume")
+        with path.open("rb") as lines:
+            counted.settle(lines, self._provider.decode)
+        got = Fingerprint(size=size, sha256=state.hexdigest())
+        self._work.view.stamps.learn(path, got)
+        return counted, got, path

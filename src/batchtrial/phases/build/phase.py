@@ -1,0 +1,242 @@
+"""build: items and arms in, request files out, cut into parts.
+
+Items are shuffled once by the seed and cut once, so that part k of every arm asks about the same items: any prefix of parts is a fair paired
+sample. Writes batch_inputs/ only. A part whose file is as published is not written again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from batchtrial.amounts import counted
+from batchtrial.config.expand import Arm, arms_of, user_turn
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError, StateError
+from batchtrial.keys import custom_id, item_hash
+from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.prepare.items import load_prepared, place
+from batchtrial.providers.base import Limits, Provider
+from batchtrial.records import Item, Verdict
+from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save
+from batchtrial.state.store import Fingerprint, replacing, write_bytes
+
+name = "build"
+FORM = 1
+CHARS_PER_TOKEN = 4
+"""The usual rule of thumb for English; only estimates and reserves depend on it, never a bill."""
+TOKENS_PER_MESSAGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Items first .. first + n of the order: what part k asks about, in every arm."""
+
+    first: int
+    n: int
+
+
+def order(items: Sequence[Item], seed: int) -> list[Item]:
+    """The run's item order: a shuffle by seed that does not depend on how the items were read."""
+    return sorted(items, key=lambda item: place(item, seed))
+
+
+def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
+    """The same slices for every arm: as large as the provider's limits and the config allow.
+
+    Raises ConfigError when a single item's request is over the provider's byte limit.
+    """
+    samples = max(arm.samples for arm in arms)
+    most_lines = limits.max_requests
+    if config.submission.lines_per_part is not None:
+        most_lines = min(most_lines, config.submission.lines_per_part)
+    elif config.submission.parts_per_dataset is not None:
+        most_lines = min(most_lines, -(-len(items) // config.submission.parts_per_dataset) * samples)
+    most_items = max(1, most_lines // samples)
+    fixed = max(_fixed_bytes(arm, kind_item, provider) for arm in arms for kind_item in _blanks())
+    slices, first, size = [], 0, 0
+    for position, item in enumerate(items):
+        bytes_here = samples * (fixed + _text_bytes(item))
+        if bytes_here > limits.max_bytes:
+            raise ConfigError(f"one request about item {item.item_id!r} is larger than a batch of {provider.name} may be", where="datasets")
+        if position > first and (position - first >= most_items or size + bytes_here > limits.max_bytes):
+            slices.append(Slice(first, position - first))
+            first, size = position, 0
+        size += bytes_here
+    return (*slices, Slice(first, len(items) - first))
+
+
+def check_sampling(arms: Sequence[Arm], provider: Provider) -> None:
+    """Before anything is sent: temperatures and other sampling values must reach the model as asked. Raises ConfigError."""
+    for model in {arm.model: None for arm in arms}:
+        mine = [arm for arm in arms if arm.model == model]
+        for arm in mine:
+            reason = provider.refuses(sorted({a.temp for a in mine}), arm.top_p, arm.top_k, arm.stop)
+            if reason is not None:
+                raise ConfigError(f"{provider.name}: {reason}", where="temps, top_p, top_k, stop", hint="ask for what the provider can honour")
+
+
+def _blanks() -> tuple[Item, Item]:
+    blank = Item(dataset="", item_id="", kind="closed", question="", answers=())
+    return blank, Item(dataset="", item_id="", kind="open", question="", context="", answers=())
+
+
+def _fixed_bytes(arm: Arm, blank: Item, provider: Provider) -> int:
+    longest_id = custom_id(arm.condition, arm.temp, arm.key, "0" * 16, 10**6)
+    return len(provider.encode(arm.request(blank, longest_id)))
+
+
+def _text_bytes(item: Item) -> int:
+    """At least what the item adds to a line, whether or not the codec escapes non-ASCII."""
+    texts = (item.question, item.context or "")
+    return sum(max(len(json.dumps(text)), len(text.encode("utf-8", "surrogatepass"))) for text in texts)
+
+
+def tokens(text: str) -> int:
+    """Estimated tokens of a text, rounded up."""
+    return -(-len(text) // CHARS_PER_TOKEN)
+
+
+def input_tokens(arm: Arm, item: Item) -> int:
+    """Estimated prompt tokens of one request."""
+    return tokens(arm.prompt.system.text) + tokens(user_turn(item, arm.instructions)) + 2 * TOKENS_PER_MESSAGE
+
+
+def output_tokens(arm: Arm, item: Item) -> int:
+    """Answer tokens of one request at most."""
+    return arm.max_tokens.open_book if item.kind == "open" else arm.max_tokens.closed_book
+
+
+def lines(arm: Arm, items: Sequence[Item], provider: Provider) -> Iterator[bytes]:
+    """Request lines of a part: items in order, each with its samples."""
+    for item in items:
+        mark = item_hash(item.dataset, item.item_id)
+        for sample in range(arm.samples):
+            yield provider.encode(arm.request(item, custom_id(arm.condition, arm.temp, arm.key, mark, sample)))
+
+
+def in_sending_order(arms: Sequence[Arm], slices: Sequence[Slice]) -> Iterator[tuple[Arm, int, Slice]]:
+    """Part k of every arm before part k + 1 of any, so that drift at the provider falls on both conditions alike."""
+    for index, piece in enumerate(slices, 1):
+        for arm in arms:
+            yield arm, index, piece
+
+
+def inputs(view: View, limits: Limits) -> str | None:
+    """Digest of everything that the parts are made from; None while nothing is prepared."""
+    if view.prepared is None:
+        return None
+    cutting = (view.config.submission.lines_per_part, view.config.submission.parts_per_dataset, limits.max_requests, limits.max_bytes)
+    arms = [(arm.name, arm.key) for arm in arms_of(view.trials)]
+    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms])
+
+
+def verdict(view: View) -> Verdict:
+    """Done when every part file and the index are as published and would be made the same way now."""
+    if view.prepared is None:
+        return Verdict(status="blocked", reason="waits for prepare", needs="prepare")
+    if view.build is None:
+        return Verdict(status="missing", reason="no requests built yet")
+    if view.build.inputs != inputs(view, view.limits):
+        return Verdict(status="stale", reason="items, prompts or decoding have changed since")
+    changed = [s.part for s in view.build.shards.values() if not _is_intact(view, s)]
+    if not _is_intact(view, view.build.index):
+        changed.append("index.csv")
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        return Verdict(status="stale", reason=f"{changed[0]}{more} of {len(view.build.shards)} parts gone or not as published")
+    n = sum(shard.lines for shard in view.build.shards.values())
+    return Verdict(status="done", reason=f"{counted(len(view.build.shards), 'part')} with {counted(n, 'request')} as published")
+
+
+def _is_intact(view: View, want: Artifact) -> bool:
+    got = view.stamps.of(f"{view.layout.root.as_posix()}/{want.path}")
+    return got is not None and got.sha256 == want.sha256
+
+
+def run(work: Work) -> None:
+    """Write the index and every part that is missing or stale."""
+    items = order(load_prepared(work.layout), work.config.seed)
+    provider = work.codec
+    arms = arms_of(work.view.trials)
+    check_sampling(arms, provider)
+    slices = cut(items, arms, work.config, provider.limits, provider)
+    made_from = inputs(work.view, provider.limits)
+    old = work.view.build.shards if work.view.build is not None and work.view.build.inputs == made_from else {}
+    shards: dict[str, Shard] = {}
+    with work.progress.task("build", len(arms) * len(slices)) as step:
+        for arm, index, piece in in_sending_order(arms, slices):
+            work.stop.check()
+            part = arm.part(index)
+            kept = old.get(part)
+            if kept is None or not _is_intact(work.view, kept):
+                kept = _write_part(work, provider, arm, index, piece, items)
+                _check_sent(work, kept)
+            shards[part] = kept
+            step(1)
+    manifest = BuildManifest(
+        inputs=made_from or "",
+        index=artifact(work.layout.root, work.layout.index, _write_index(work, items)),
+        shards=shards,
+        temps=tuple(sorted({arm.temp for arm in arms})),
+        prompt_sets=tuple(sorted({trial.prompt_set for trial in work.view.trials})),
+    )
+    save(work.layout.build_manifest, manifest, hook=work.hook)
+    work.progress.note(f"built {counted(sum(s.lines for s in shards.values()), 'request')} in {counted(len(shards), 'part')}")
+
+
+def _check_sent(work: Work, shard: Shard) -> None:
+    """A part that was sent must not change under its results."""
+    record = work.view.parts.get(shard.part)
+    first = next((a for a in record.attempts if a.number == 1 and not a.is_lost), None) if record is not None else None
+    if first is not None and first.payload_sha256 != shard.sha256:
+        raise StateError(
+            f"{shard.part} was sent with other requests than the config and data give now",
+            where=shard.path,
+            hint="restore the config and question sets that the run was started with, or start a new run",
+        )
+
+
+def _write_part(work: Work, provider: Provider, arm: Arm, index: int, piece: Slice, items: Sequence[Item]) -> Shard:
+    path = work.layout.part_input(arm.part(index))
+    mine = items[piece.first : piece.first + piece.n]
+    state, size = hashlib.sha256(), 0
+    with replacing(path, hook=work.hook) as file:
+        for line in lines(arm, mine, provider):
+            file.write(line)
+            state.update(line)
+            size += len(line)
+    got = Fingerprint(size=size, sha256=state.hexdigest())
+    work.view.stamps.learn(path, got)
+    return Shard(
+        part=arm.part(index),
+        arm=arm.name,
+        condition=arm.condition,
+        temp=arm.temp,
+        part_index=index,
+        path=path.relative_to(work.layout.root).as_posix(),
+        first_item=piece.first,
+        n_items=piece.n,
+        lines=piece.n * arm.samples,
+        size=got.size,
+        sha256=got.sha256,
+        input_tokens=arm.samples * sum(input_tokens(arm, item) for item in mine),
+        max_output_tokens=arm.samples * sum(output_tokens(arm, item) for item in mine),
+    )
+
+
+def _write_index(work: Work, items: Sequence[Item]) -> Fingerprint:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("item_hash", "dataset", "item_id", "kind", "cluster"))
+    for item in items:
+        table.writerow((item_hash(item.dataset, item.item_id), item.dataset, item.item_id, item.kind, item.cluster or ""))
+    data = text.getvalue().encode()
+    write_bytes(work.layout.index, data, hook=work.hook)
+    got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    work.view.stamps.learn(work.layout.index, got)
+    return got

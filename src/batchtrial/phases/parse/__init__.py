@@ -1,0 +1,1 @@
+"""Result lines in, predictions out."""

@@ -1,0 +1,1 @@
+"""Question sets in, prepared items out."""

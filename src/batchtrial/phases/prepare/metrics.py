@@ -1,0 +1,113 @@
+"""The metrics of a run: which set is scored by which, tried before anything is bought, and recorded with the code that they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError
+from batchtrial.phases.columns import MEASURES, SCORE_COLUMNS
+from batchtrial.phases.prepare.slow_metrics import SlowCalls
+from batchtrial.records import Item
+from batchtrial.scoring import OverlapRule, Scorer, scorer_for
+from batchtrial.scoring.metric_source import source_of
+from batchtrial.scoring.scorer import Failures, Watch
+from batchtrial.sources import default_metric
+
+FOLDERS = (".",)
+"""Where modules of a user's own are looked for beside Python's own path."""
+
+
+class Sets(Protocol):
+    """What is known of the question sets once they are read."""
+
+    @property
+    def sources(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+def metric_names(config: Config, prepared: Sets | None) -> dict[str, str]:
+    """Metric by set name, as the prepared manifest recorded it, else by the set's name in the config."""
+    names: dict[str, str] = {}
+    for spec in config.datasets:
+        record = prepared.sources.get(spec.name, {}) if prepared is not None else {}
+        metric = spec.metric or record.get("metric") or default_metric(spec.name, spec.format, spec.kind or "open")
+        for name in record.get("sets", {spec.name: None}):
+            names[name] = metric
+    return names
+
+
+def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None = None, watch: Watch | None = None) -> dict[str, Scorer]:
+    """Scorer by set name. Raises ConfigError for a metric that is not there or cannot be loaded."""
+    rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
+    made: dict[str, Scorer] = {}
+    found = {}
+    for name, metric in metric_names(config, prepared).items():
+        if metric not in made:
+            made[metric] = scorer_for(
+                metric,
+                further=config.metrics,
+                rule=rule,
+                folders=FOLDERS,
+                phrases=config.answers.abstention_phrases,
+                failures=failures,
+                watch=watch,
+            )
+        found[name] = made[metric]
+    return found
+
+
+def own_paths(config: Config) -> tuple[str, ...]:
+    """Import paths of the user's metrics, each once."""
+    return tuple(dict.fromkeys([*(spec.metric for spec in config.datasets if spec.metric and ":" in spec.metric), *config.metrics]))
+
+
+def sources_of(config: Config) -> dict[str, str]:
+    """sha256 of the code of each of the user's metrics, by import path; "" where there is no file to read."""
+    return {path: source_of(path.partition(":")[0], FOLDERS).sha256 for path in own_paths(config)}
+
+
+def try_metrics(
+    config: Config, prepared: Sets | None, items: Iterable[Item], note: Callable[[str], None], stop: Callable[[], None] = lambda: None
+) -> None:
+    """Load the user's metrics and score a few answers to the first item of each set, so that faults are told before anything is bought.
+
+    note: is told of a call that takes long. Raises ConfigError naming metric, item, file and line, and what stop raises.
+    """
+    with SlowCalls(config.metric_seconds, note, stop) as slow:
+        _try_each(scorers(config, prepared, watch=slow.watched), items)
+
+
+def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
+    waiting = {name for name, scorer in by_set.items() if scorer.needs_items}
+    for item in items:
+        if not waiting:
+            return
+        if item.dataset in waiting:
+            waiting.discard(item.dataset)
+            scorer = by_set[item.dataset]
+            gold = scorer.prepare_gold(item)
+            for text in trial_answers(item):
+                scorer.score(gold, text)
+            check_names(scorer)
+
+
+def trial_answers(item: Item) -> tuple[str, ...]:
+    """Answers that a model may well give to the item: an accepted one, an abstention, and several sentences over several lines."""
+    accepted = item.answers[0] if item.answers else "yes"
+    told = f"Let me think about this. {item.question}\n\n1. It depends.\n2. The answer is {accepted}, I believe: 3 of 4 sources say so."
+    return (accepted, "I don't know.", told)
+
+
+def check_names(scorer: Scorer) -> None:
+    """Raises ConfigError when two metrics give a number the same name, or one takes a name of ours. The metrics have been called."""
+    owner: dict[str, str] = {}
+    for metric in scorer.own:
+        for name in sorted(metric.names):
+            if name in (*SCORE_COLUMNS, *MEASURES) and not (metric is scorer.main and name in ("em", "f1")):
+                raise ConfigError(
+                    f"the metric {metric.path} returns {name!r}, which is a name of batchtrial's own", where="metrics", hint="give it another name"
+                )
+            other = owner.setdefault(name, metric.path)
+            if other != metric.path:
+                raise ConfigError(f"the metrics {other} and {metric.path} both return {name!r}", where="metrics", hint="give one another name")

@@ -1,0 +1,228 @@
+"""prepare: question sets in, checked and normalised items out.
+
+Writes prepared/open_book.jsonl, prepared/closed_book.jsonl and prepared/prepared_manifest.json; touches nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from batchtrial.amounts import counted
+from batchtrial.config.expand import arms_of, expand
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError, DataError, StateError
+from batchtrial.keys import item_hash
+from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.prepare.endpoints import check_endpoints
+from batchtrial.phases.prepare.items import encode_item, place
+from batchtrial.phases.prepare.metrics import try_metrics
+from batchtrial.records import Item, Verdict
+from batchtrial.scoring.registry import METRICS
+from batchtrial.sources import LoadReport, SourceSpec, load_items
+from batchtrial.state.files import PreparedFile, PreparedManifest, save
+from batchtrial.state.ledger import PartRecord
+from batchtrial.state.store import Fingerprint, Stamps, write_bytes
+
+name = "prepare"
+FORM = 1
+SHOWN_ITEMS = 5
+LATER_SETTINGS = ("context_separator", "rows_in", "ignore_columns")
+_WORD = re.compile(r"[^\W_]{4}")  # no article, and so something that is left
+BOOKS: tuple[Literal["open_book", "closed_book"], ...] = ("open_book", "closed_book")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Items chosen for the run, in source order, and what was read to get them."""
+
+    items: tuple[Item, ...]
+    sources: dict[str, dict[str, Any]]
+    whole: tuple[Item, ...] | None = None  # before `limit_items`; None when they were read back
+
+    def book(self, book: Literal["open_book", "closed_book"]) -> bytes:
+        """The prepared file's bytes."""
+        kind = "open" if book == "open_book" else "closed"
+        return b"".join(encode_item(item) for item in self.items if item.kind == kind)
+
+    @property
+    def sha256(self) -> str:
+        """As PreparedManifest.sha256 will be, without writing anything."""
+        return "-".join(hashlib.sha256(self.book(book)).hexdigest() for book in sorted(BOOKS))
+
+
+def choose(config: Config) -> Prepared:
+    """Read every source and keep the items of the run. Raises DataError; reads files, writes none."""
+    items: list[Item] = []
+    sources: dict[str, dict[str, Any]] = {}
+    for spec in config.datasets:
+        report = load_items(spec, skip_bad_rows=config.skip_bad_rows)
+        sources[spec.name] = _source_record(spec, report)
+        items += report.items
+    seen: dict[str, str] = {}
+    for item in items:
+        mark = item_hash(item.dataset, item.item_id)
+        if mark in seen:
+            raise DataError(
+                f"the id {item.item_id!r} occurs twice in the dataset {item.dataset!r}",
+                where="datasets",
+                hint="give each dataset of the config a `name` of its own",
+            )
+        seen[mark] = item.item_id
+    if not items:
+        raise DataError("the question sets hold no items", where="datasets")
+    whole = tuple(items)
+    if config.limit_items is not None and config.limit_items < len(items):
+        kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed))[: config.limit_items]}
+        items = [i for i in items if i.key in kept]
+    return Prepared(items=tuple(items), sources=sources, whole=whole)
+
+
+def _source_record(spec: SourceSpec, report: LoadReport) -> dict[str, Any]:
+    """What the manifest says of a source.
+
+    sets: items per set name, which a file of several sets gives row by row; metric: how they are scored; notes: what was guessed, left unread or
+    is odd, in words.
+    """
+    record: dict[str, Any] = {"rows_read": report.n_read, "items": len(report.items), "bad_rows": len(report.bad_rows), "metric": report.metric}
+    record["sets"] = dict(sorted(Counter(item.dataset for item in report.items).items()))
+    if report.bad_rows:
+        record["bad_row_samples"] = [f"line {bad.line}: {bad.field}: {bad.problem}" for bad in report.bad_rows[:5]]
+    if spec.path is not None:
+        record["file"] = Path(spec.path).name
+    notes = [*report.notes, *_says_nothing(report)]
+    if notes:
+        record["notes"] = notes
+    return record
+
+
+def _says_nothing(report: LoadReport) -> Iterator[str]:
+    """Items of which an accepted answer normalises to nothing, so that an empty answer is right, as in the official scripts."""
+    metric = METRICS.get(report.metric)
+    if metric is None:
+        return
+    is_enough = all if metric.drops_empty_golds else any
+    found = []
+    for item in report.items:
+        empty = [one for one in item.answers if not _WORD.search(one) and not metric.normalizer.tokens(one)]
+        if empty and is_enough(one in empty for one in item.answers):
+            found.append(f"{item.key} ({empty[0]!r})")
+    if found:
+        shown = ", ".join(found[:SHOWN_ITEMS]) + (f" and {len(found) - SHOWN_ITEMS} more" if len(found) > SHOWN_ITEMS else "")
+        yield f"{len(found)} items accept an answer that {report.metric} normalises to nothing, so that saying nothing is right there: {shown}"
+
+
+def notes(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What is to be said of the question sets, a line each."""
+    for name, record in sources.items():
+        for note in record.get("notes", ()):
+            yield f"{name}: {note}"
+
+
+def inputs(config: Config, stamps: Stamps) -> str | None:
+    """Digest of the settings and source files that the prepared items come from; None when a source file is no longer there."""
+    files = {}
+    for spec in config.datasets:
+        if spec.path is not None:
+            got = stamps.of(Path(spec.path))
+            if got is None:
+                return None
+            files[spec.name] = got.sha256
+    # Settings that earlier versions did not have count only where they are set, so that what those versions prepared is still as asked for.
+    unset = [{key for key in LATER_SETTINGS if getattr(spec, key) == SourceSpec.model_fields[key].default} for spec in config.datasets]
+    specs = [spec.model_dump(mode="json", exclude={"path", *absent}) for spec, absent in zip(config.datasets, unset, strict=True)]
+    return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None])
+
+
+def verdict(view: View) -> Verdict:
+    """Done when both files are as published and either neither settings nor source files have changed, or requests about the items were sent."""
+    if view.prepared is None:
+        return Verdict(status="missing", reason="no prepared items yet")
+    damage = _damage(view)
+    if damage is not None:
+        return Verdict(status="stale", reason=damage)
+    now = inputs(view.config, view.stamps)
+    n = sum(file.items for file in view.prepared.datasets.values())
+    if now is None:
+        return Verdict(status="done", reason=f"{counted(n, 'item')} as published; a source file is no longer there, and not needed")
+    if now == view.prepared.inputs:
+        return Verdict(status="done", reason=f"{counted(n, 'item')} as published")
+    if was_sent(view):
+        return Verdict(
+            status="done", reason=f"{counted(n, 'item')} as published and asked about; the question sets or their settings have changed since"
+        )
+    return Verdict(status="stale", reason="the question sets or their settings have changed since")
+
+
+def _damage(view: View) -> str | None:
+    """What is wrong with the prepared files; None when they are as published."""
+    for book, file in view.prepared.datasets.items() if view.prepared is not None else ():
+        got = view.stamps.of(view.layout.root / file.path)
+        if got is None or got.sha256 != file.sha256:
+            return f"{book}.jsonl is {'gone' if got is None else 'not as published'}"
+    return None
+
+
+def was_sent(view: View) -> bool:
+    """Whether requests about the prepared items have been, or may have been, sent: from then on the run keeps its items."""
+    return any(record.attempts for record in view.parts.values())
+
+
+def explains(config: Config, sha256: str, parts: Mapping[str, PartRecord]) -> bool:
+    """Whether items of this fingerprint lead to the arms whose parts were sent; a control arm's name depends on every item."""
+    try:
+        arms = {arm.name for arm in arms_of(expand(config, sha256))}
+    except ConfigError:
+        return False
+    return all(part.rpartition("_p")[0] in arms for part, record in parts.items() if record.attempts)
+
+
+def run(work: Work) -> None:
+    """Read, check, write. Raises DataError, and StateError rather than putting other items in place of those that were asked about."""
+    if was_sent(work.view) and work.view.prepared is not None and _damage(work.view) is None:
+        work.progress.note("the prepared items stay: requests about them were sent")
+        return
+    with work.progress.task("prepare", None) as step:
+        chosen = choose(work.config)
+        step(len(chosen.items))
+    work.stop.check()
+    _check_same(work.view, chosen)
+    if not was_sent(work.view):
+        check_endpoints(work.config, chosen.whole, chosen.sources)
+    try_metrics(work.config, chosen, chosen.items, work.progress.note, work.stop.check)
+    made_from = inputs(work.config, work.view.stamps)
+    files = {book: _publish(work, book, chosen) for book in BOOKS}
+    manifest = PreparedManifest(inputs=made_from or "", datasets=files, sources=chosen.sources)
+    save(work.layout.prepared_manifest, manifest, hook=work.hook)
+    bad = sum(int(record["bad_rows"]) for record in chosen.sources.values())
+    for note in notes(chosen.sources):
+        work.progress.note(f"note: {note}")
+    work.progress.note(
+        f"prepared {counted(len(chosen.items), 'item')}" + (f", skipped {counted(bad, 'bad row')} (see prepared_manifest.json)" if bad else "")
+    )
+
+
+def _check_same(view: View, chosen: Prepared) -> None:
+    if not was_sent(view):
+        return
+    known = view.prepared.sha256 if view.prepared is not None else None
+    if chosen.sha256 != known and not (known is None and explains(view.config, chosen.sha256, view.parts)):
+        raise StateError(
+            "the question sets hold other items now than those that requests were sent about",
+            where="datasets",
+            hint="put the question files back as they were, or start a new run",
+        )
+
+
+def _publish(work: Work, book: Literal["open_book", "closed_book"], chosen: Prepared) -> PreparedFile:
+    path = work.layout.open_book if book == "open_book" else work.layout.closed_book
+    data = chosen.book(book)
+    write_bytes(path, data, hook=work.hook)
+    got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    work.view.stamps.learn(path, got)
+    return PreparedFile(path=path.relative_to(work.layout.root).as_posix(), items=data.count(b"\n"), size=got.size, sha256=got.sha256)

@@ -1,0 +1,1 @@
+"""Everything a person reads at the end of a run."""

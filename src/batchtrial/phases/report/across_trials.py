@@ -1,0 +1,103 @@
+"""What the number of trials does to their p-values.
+
+Trials that share a control share its luck: when its answers happen to be poor, every treatment looks good. Their differences are compared with
+one set of sign flips for all of them (step-down max-T), so that the chance of even one false finding across the trials stays at alpha and the
+correlation is used instead of feared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from batchtrial.config.expand import Trial
+from batchtrial.phases.analyse.comparison import Floats, seed_of
+from batchtrial.phases.analyse.tables import Cell, Table, load_tables
+from batchtrial.phases.base import View
+from batchtrial.phases.report.aggregate import Joint, inputs
+from batchtrial.stats import max_t
+
+
+def aggregate_file(view: View) -> dict[str, Any]:
+    """The content of aggregate.json: the joint correction, and what it was made from."""
+    return {
+        "schema_version": 1,
+        "simulated": view.config.is_simulated,
+        "inputs": inputs(view),
+        "joint": [asdict(one) for one in joint_correction(view)],
+    }
+
+
+def joint_correction(view: View) -> list[Joint]:
+    """Every trial that shares its control with another, in the order of the trials."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in view.trials:
+        control = trial.arm("control", trial.temps[0])
+        if control is not None:
+            groups.setdefault(control.name, []).append(trial)
+    found = {one.slug: one for name, trials in groups.items() if len(trials) > 1 for one in _group(view, name, trials)}
+    return [found[trial.slug] for trial in view.trials if trial.slug in found]
+
+
+def _group(view: View, control: str, trials: list[Trial]) -> list[Joint]:
+    primary, stats = view.config.stats.primary, view.config.stats
+    by_trial: dict[str, tuple[pl.Series, Floats]] = {}
+    cluster_of: dict[str, str] = {}
+    for trial in trials:
+        temp = trial.temps[0]
+        table = load_tables(view, trial).get(temp)
+        differences = None if table is None else _differences(table, Cell(metric=primary.metric, kind=primary.kind, temp=temp))
+        if table is not None and differences is not None:
+            by_trial[trial.slug] = (table.keys, differences)
+            cluster_of |= _clusters(table)
+    if len(by_trial) < 2:
+        return []
+    keys = pl.concat([keys for keys, _ in by_trial.values()]).unique().sort()
+    matrix = np.stack([_placed(keys, own, d) for own, d in by_trial.values()], axis=1)
+    has_any = ~np.isnan(matrix).all(axis=1)
+    if not has_any.any():
+        return []
+    clusters = np.unique([cluster_of.get(key, key) for key in keys.to_list()], return_inverse=True)[1] if cluster_of else None
+    got = max_t(
+        matrix[has_any],
+        seed=seed_of(stats.random_seed, f"across/{primary.metric}/{primary.kind}"),
+        level=1 - stats.alpha,
+        clusters=None if clusters is None else clusters[has_any],
+        flips=stats.permutation_samples,
+    )
+    return [
+        Joint(slug=slug, control=control, n_trials=len(by_trial), p_adjusted=test.p_value, ci_low=estimate.ci_low, ci_high=estimate.ci_high)
+        for slug, test, estimate in zip(by_trial, got.tests, got.estimates, strict=True)
+    ]
+
+
+def _differences(table: Table, cell: Cell) -> Floats | None:
+    """Treatment minus control for every item of the table, NaN outside the cell; None when the metric is not there."""
+    column = table.column(cell.metric)
+    if column is None:
+        return None
+    control, treatment = column
+    mask = table.members(cell.kind, cell.dataset)
+    d: Floats = treatment - control
+    return d if mask is None else np.where(mask, d, np.nan)
+
+
+def _clusters(table: Table) -> dict[str, str]:
+    """Item -> first item of its cluster, for items in clusters."""
+    if table.clusters is None:
+        return {}
+    keys = table.keys.to_list()
+    first: dict[int, str] = {}
+    return {key: first.setdefault(code, key) for key, code in zip(keys, table.clusters.tolist(), strict=True)}
+
+
+def _placed(keys: pl.Series, own: pl.Series, values: Floats) -> Floats:
+    """Values of a trial's items at their places among all items; NaN for items that the trial lacks."""
+    places: NDArray[Any] = keys.search_sorted(own).to_numpy() if len(own) else np.zeros(0, dtype=np.int64)
+    placed = np.full(len(keys), np.nan)
+    placed[places] = values
+    return placed

@@ -1,0 +1,121 @@
+"""All trials of a run side by side, from what their statistics say and the joint correction (`joint.py`). No numbers are computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from batchtrial.phases.analyse.cost_words import cost_cell
+from batchtrial.phases.analyse.numbers import BANNERS, p_text, points, read_json, row_of, signed_score, title_of, verdict_of
+from batchtrial.phases.base import View, digest_of
+from batchtrial.phases.columns import LABELS
+from batchtrial.phases.report.document import Block, Grid, Heading, Paragraph, markdown
+from batchtrial.state.ledger import money
+from batchtrial.state.store import decode_json, encode_json
+
+FORM: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """One trial's primary endpoint, corrected for the trials that were compared with the same control answers. n_trials: how many those are."""
+
+    slug: str
+    control: str
+    n_trials: int
+    p_adjusted: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+def aggregate(view: View) -> str:
+    """aggregate_report.md, from the trials' significance.json and aggregate.json. Raises FileNotFoundError when the latter is not there."""
+    record = decode_json(view.layout.aggregate_json.read_bytes())
+    joint = {one["slug"]: Joint(**one) for one in record["joint"]}
+    rows = []
+    not_followed: dict[str, None] = {}
+    own: dict[str, None] = {}
+    for trial in view.trials:
+        tests = read_json(view.trial_layout(trial).significance)
+        head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
+        verdict = verdict_of(head) if head else "-"
+        if head and title_of(head) != LABELS.get(head["metric"], head["metric"]):
+            own |= dict.fromkeys(tests.get("rules") or [title_of(head)])
+        numbers = row_of(head)[1:6] if head else ("-",) * 5
+        together = joint.get(trial.slug)
+        rows.append(
+            (
+                trial.slug,
+                trial.model,
+                trial.prompt_set,
+                verdict,
+                *numbers,
+                *(_joint_cells(together, is_share=head is None or head["is_share"]) if joint else ()),
+                cost_cell(tests, read_json(view.trial_layout(trial).costs)),
+            )
+        )
+        if not tests.get("plan", {}).get("followed", True):
+            not_followed[tests["plan"]["statement"]] = None
+    header: tuple[str, ...] = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
+    if joint:
+        header = (*header, "p across trials", "joint interval (pp)")
+    header = (*header, "answers cost (%)")
+    found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
+    if own:
+        found.append(Paragraph(f"What is right is told by metrics of the user's own: {', '.join(own)}."))
+    found += [Paragraph(text) for text in not_followed]
+    if len(rows) > 1:
+        found.append(Paragraph(_note(list(joint.values()))))
+    paid = "" if view.config.mode == "live" else " (nothing was paid)"
+    found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
+    return markdown(found, BANNERS.get(view.config.mode))
+
+
+def inputs(view: View) -> str:
+    """Digest of what the joint correction is made from."""
+    return digest_of([FORM, [(trial.slug, view.stage_artifacts_digest(trial, "stats")) for trial in view.trials]])
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """The bytes of aggregate.json, which ends with the digest of all that stands before it: no manifest would notice a flipped bit in it."""
+    return encode_json({**content, "digest": digest_of(content)})
+
+
+def aggregate_problem(view: View) -> str | None:
+    """Why aggregate_report.md is not what the trials' results make it; None when it is. No trial's manifest speaks for it."""
+    try:
+        raw = view.layout.aggregate_json.read_bytes()
+        record = decode_json(raw)
+        if sealed({name: value for name, value in record.items() if name != "digest"}) != raw:
+            return "is damaged"
+        is_stale = record["inputs"] != inputs(view)
+        is_other = view.layout.aggregate_report.read_bytes() != aggregate(view).encode()
+    except FileNotFoundError:
+        return "is gone"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "is damaged"
+    return "is not what the trials' results make it" if is_stale or is_other else None
+
+
+def _joint_cells(one: Joint | None, *, is_share: bool) -> tuple[str, str]:
+    if one is None:
+        return "-", "-"
+    signed = points if is_share else signed_score
+    bounds = "-" if one.ci_low is None or one.ci_high is None else f"{signed(one.ci_low)} to {signed(one.ci_high)}"
+    return p_text(one.p_adjusted), bounds
+
+
+def _note(joint: list[Joint]) -> str:
+    shared = (
+        "Verdicts hold the chance of even one false claim over all trials of the run at alpha: they share it, each starting with an equal part, and "
+        "a trial that could claim all that it declared hands its part on. The first p is each trial's own."
+    )
+    if not joint:
+        return f"{shared} No two trials were compared with the same control answers."
+    groups = sorted({one.control: one.n_trials for one in joint}.values())
+    return (
+        f"{shared} Trials with the same control share its answers and its luck ({', '.join(str(n) for n in groups)} of them do): p across trials and "
+        "the joint intervals hold the error of their differences together, by shared sign flips (step-down max-T), which use that they are "
+        "correlated. Who looks for the best of several treatments should read these beside the verdicts."
+    )

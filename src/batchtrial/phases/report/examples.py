@@ -1,0 +1,207 @@
+"""Items on which the arms differ most plainly, for the report: the same number each way, chosen by the seed and not by what they say.
+
+They follow the primary endpoint. With several samples of an item its score is a share of them; the sample that is shown is the first one that did
+what most did, or the nearest to the mean where a metric is no yes or no.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import polars as pl
+
+from batchtrial.config.expand import Trial
+from batchtrial.config.model import Endpoint
+from batchtrial.keys import digest
+from batchtrial.phases.analyse.tables import COLUMNS
+from batchtrial.phases.answer_rules import answer_rules
+from batchtrial.phases.base import View
+from batchtrial.phases.columns import KINDS
+from batchtrial.phases.prepare.endpoints import metric_by_set
+from batchtrial.phases.prepare.items import decode_items
+from batchtrial.phases.prepare.set_rules import set_rules
+from batchtrial.phases.report.document import Block, Heading, Paragraph, Quote
+from batchtrial.phases.score.record import read_record
+from batchtrial.phases.score.told import WRONG, told, wrong
+from batchtrial.records import CONDITIONS, AnswerState, Item
+from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
+from batchtrial.scoring.scorer import Failures
+from batchtrial.scoring.standing import AnswerRules
+
+EXAMPLES_EACH_WAY: Final = 3
+MOST_CHARS: Final = 400
+DID: Final[Mapping[str, str]] = {
+    "em": "was right",
+    "abstained": "abstained",
+    "false_answer": "answered the unanswerable",
+    "unsupported": "answered without lexical support",
+}
+"""What an arm did when a yes-or-no metric is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer as it came, and what the primary metric says of it; None where it has no score."""
+
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it came, and what of it is scored; None where nothing is."""
+
+    text: str
+    scored: str | None
+
+
+def example_blocks(view: View, trial: Trial) -> list[Block]:
+    """The section, empty when there are not two arms or the metric is not there."""
+    layout, temp, endpoint = view.trial_layout(trial), trial.temps[0], view.config.stats.primary
+    wide = _scores(layout.scores, endpoint, temp)
+    if wide is None:
+        return []
+    k, is_yes_or_no = view.config.samples_for(temp), endpoint.metric in DID
+    sets = wide["item_key"].str.extract(r"^([^|]*)").unique().drop_nulls().to_list()
+    called = set_rules(read_record(layout)).title(endpoint.metric, sets)
+    found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no))]
+    ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in _ways(wide, endpoint, called, k)]
+    keys = [key for _, some, _ in ways for key in some]
+    items = _items(view, keys)
+    samples = _samples(layout.predictions, keys, temp, answer_rules(view.config))
+    scorers = _scorers(view)
+    for title, chosen, n in ways:
+        found.append(Heading(3, f"{title} ({n} items)"))
+        if not chosen:
+            found.append(Paragraph("None."))
+        for key in chosen:
+            if key in items:
+                found.append(Quote(_example(items[key], samples, scorers, endpoint, k)))
+    return found
+
+
+def _scores(path: Path, endpoint: Endpoint, temp: float) -> pl.DataFrame | None:
+    """Control and treatment by item, for the questions of the primary endpoint."""
+    column = COLUMNS.get(endpoint.metric, endpoint.metric)
+    if column not in pl.read_csv(path, n_rows=0).columns:
+        return None
+    names = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, column: pl.Float64}
+    scores = pl.read_csv(path, columns=list(names), schema_overrides=names).filter(pl.col("temp") == temp)
+    if endpoint.kind != "all":
+        scores = scores.filter(pl.col("type") == endpoint.kind)
+    wide = scores.pivot(on="condition", index="item_key", values=column)
+    return wide if set(CONDITIONS) <= set(wide.columns) else None
+
+
+def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool) -> str:
+    where = f"{called}, {KINDS[endpoint.kind]}"
+    each = f"By the primary endpoint ({where}); up to {EXAMPLES_EACH_WAY} each way, chosen by the seed."
+    if k == 1:
+        return each
+    if is_yes_or_no:
+        return f"{each} Of the {k} samples of an item, half or more count as yes; the answer shown is the first that did what most did."
+    return f"{each} Scores are means of the {k} samples of an item; the answer shown is the one whose score is nearest to the mean."
+
+
+def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int) -> list[tuple[str, list[str]]]:
+    """(title, items) both ways, what is better under the treatment first."""
+    treatment, control = pl.col("treatment"), pl.col("control")
+    did = DID.get(endpoint.metric)
+    if did is not None:
+        most = " in most samples" if k > 1 else ""
+        up = (f"Only the treatment {did}{most}", wide.filter((treatment >= 0.5) & (control < 0.5)))
+        down = (f"Only the control {did}{most}", wide.filter((treatment < 0.5) & (control >= 0.5)))
+    else:
+        up = (f"Higher {called} under the treatment", wide.filter(treatment > control + 1e-9))
+        down = (f"Higher {called} under the control", wide.filter(treatment < control - 1e-9))
+    is_up_better = endpoint.higher_is_better if endpoint.higher_is_better is not None else endpoint.metric not in set(DID) - {"em"}
+    return [(title, frame["item_key"].to_list()) for title, frame in ((up, down) if is_up_better else (down, up))]
+
+
+def _pick(keys: list[str], seed: int) -> list[str]:
+    return sorted(keys, key=lambda key: digest((str(seed), key), 16))[:EXAMPLES_EACH_WAY]
+
+
+def _scorers(view: View) -> dict[str, Scorer]:
+    config = view.config
+    rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
+    sets = metric_by_set(view.prepared.sources) if view.prepared is not None else {}
+    failures = Failures() if config.metric_errors == "lost" else None
+    return {
+        name: scorer_for(metric, further=config.metrics, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases, failures=failures)
+        for name, metric in sets.items()
+    }
+
+
+def _example(item: Item, samples: Mapping[tuple[str, str], Sequence[Answer]], scorers: Mapping[str, Scorer], endpoint: Endpoint, k: int) -> str:
+    accepted = "; ".join(item.answers) or "(cannot be answered from the passage)"
+    lines = [f"item      {item.key}", f"question  {_short(item.question)}", f"accepted  {_short(accepted)}"]
+    for condition in CONDITIONS:
+        answers = samples.get((item.key, condition), ())
+        given = [_scored(one, item, scorers.get(item.dataset), endpoint.metric) for one in answers]
+        lines.append(f"{condition:<9} {_shown(given, endpoint.metric, k)}")
+    return "\n".join(lines)
+
+
+def _scored(answer: Answer, item: Item, scorer: Scorer | None, metric: str) -> Sample:
+    if scorer is None or answer.scored is None:
+        return Sample(answer.text, None)
+    gold = scorer.prepare_gold(item)
+    if answer.scored is WRONG:
+        value = dict(zip(ItemScore._fields, wrong(gold), strict=False)).get(metric)
+        return Sample(answer.text, None if value is None or math.isnan(value) else value)
+    scores = scorer.score_all([gold], [answer.scored])
+    if math.isnan(scores.numbers[0, 0]):  # the set's own metric failed on it, and the config says that it is lost then
+        return Sample(answer.text, None)
+    score = scores.one(0)
+    found = getattr(score, metric) if metric in ItemScore._fields else score.custom.get(metric)
+    return Sample(answer.text, None if found is None else float(found))
+
+
+def _shown(given: Sequence[Sample], metric: str, k: int) -> str:
+    """The answer to show, with how many samples did the same where there are several."""
+    if not given:
+        return "(no answer)"
+    values = [one.value for one in given if one.value is not None]
+    if k == 1 or not values:
+        return _short(given[0].text)
+    mean = sum(values) / len(values)
+    if metric in DID:
+        target, note = float(mean >= 0.5), f"[{DID[metric]} in {sum(values):.0f} of {len(values)}]"
+    else:
+        target, note = mean, f"[mean {mean:.4g} of {len(values)}]"
+    best = min((one for one in given if one.value is not None), key=lambda one: abs((one.value or 0.0) - target))
+    return f"{note} {_short(best.text)}"
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= MOST_CHARS else f"{flat[:MOST_CHARS]} ... ({len(flat)} characters)"
+
+
+def _samples(predictions: Path, keys: list[str], temp: float, rules: AnswerRules) -> dict[tuple[str, str], list[Answer]]:
+    """Answers to these items by (item, condition), in the order of the samples."""
+    names = ("dataset", "item_id", "condition", "outcome", "answer_state", "response_text")
+    frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
+    if "answer_state" not in frame.collect_schema().names():  # of an earlier version, which took every success for an answer
+        frame = frame.with_columns(answer_state=pl.lit(AnswerState.COMPLETE.value))
+    key = pl.concat_str("dataset", pl.lit("|"), "item_id")
+    wanted = frame.filter(pl.col("temp") == temp).select(*names, "sample_index", key.alias("key")).filter(pl.col("key").is_in(keys))
+    rows = wanted.collect().sort("key", "condition", "sample_index")
+    found: dict[tuple[str, str], list[Answer]] = {}
+    for row, scored in zip(rows.iter_rows(named=True), told(rows, rules).texts, strict=True):
+        found.setdefault((row["key"], row["condition"]), []).append(Answer(row["response_text"] or "", scored))
+    return found
+
+
+def _items(view: View, keys: Sequence[str]) -> dict[str, Item]:
+    wanted, found = set(keys), dict[str, Item]()
+    books: tuple[tuple[Path, Literal["open", "closed"]], ...] = ((view.layout.open_book, "open"), (view.layout.closed_book, "closed"))
+    for path, kind in books if wanted else ():
+        with path.open("rb") as lines:
+            found |= {item.key: item for item in decode_items(lines, kind) if item.key in wanted}
+    return found

@@ -1,0 +1,117 @@
+"""scoring.json: what scored a trial. The user's metrics with their code, what they failed on, and answers that are not mainly English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from batchtrial.amounts import counted
+from batchtrial.config.model import Config
+from batchtrial.phases.analyse.numbers import read_json
+from batchtrial.phases.prepare.metrics import own_paths, sources_of
+from batchtrial.scoring import Scorer
+from batchtrial.scoring.language import are_foreign
+from batchtrial.scoring.scorer import Failures
+from batchtrial.state.layout import TrialLayout
+
+_SHOWN_DIGITS: Final = 12
+
+
+@dataclass(slots=True)
+class Languages:
+    """Answers by arm, and how many of them are not mainly English."""
+
+    answers: dict[str, int] = field(default_factory=dict)
+    foreign: dict[str, int] = field(default_factory=dict)
+
+    def add(self, stem: str, texts: Iterable[str | None]) -> None:
+        """Count these answers of an arm; None is no answer."""
+        there = [text for text in texts if text is not None]
+        self.answers[stem] = self.answers.get(stem, 0) + len(there)
+        self.foreign[stem] = self.foreign.get(stem, 0) + int(are_foreign(there).sum())
+
+
+def read_record(layout: TrialLayout) -> dict[str, Any]:
+    """The record; empty where an earlier version scored."""
+    return read_json(layout.scoring) if layout.scoring.exists() else {}
+
+
+def _recorded(layout: TrialLayout) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        found = read_record(layout).get("metrics", {})
+    except (ValueError, TypeError):  # damaged: then nothing is known, and the stage's own check names the file
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def code_of(config: Config, layout: TrialLayout) -> dict[str, str]:
+    """sha256 of the code of each of the user's metrics, by import path; of a metric that is no longer there, what it was when it scored."""
+    if not own_paths(config):
+        return {}
+    recorded = _recorded(layout)
+    return {path: sha256 or str(recorded.get(path, {}).get("sha256", "")) for path, sha256 in sources_of(config).items()}
+
+
+def changed(config: Config, layout: TrialLayout) -> str:
+    """Which metric's code is another one than when it scored, with both hashes; "" when none is, or nothing was scored."""
+    recorded = _recorded(layout) if own_paths(config) else {}
+    edited = [
+        f"the metric {path} has changed since it scored (sha256 {recorded[path]['sha256'][:_SHOWN_DIGITS]} -> {sha256[:_SHOWN_DIGITS]})"
+        for path, sha256 in (code_of(config, layout).items() if recorded else ())
+        if path in recorded and recorded[path]["sha256"] != sha256
+    ]
+    return "; ".join(edited)
+
+
+def scoring_record(
+    config: Config, layout: TrialLayout, by_set: Mapping[str, Scorer], failures: Failures | None, languages: Languages
+) -> dict[str, Any]:
+    """The content of scoring.json; the record that is there says which code scored before."""
+    own = {metric.path: metric for scorer in by_set.values() for metric in scorer.own}
+    recorded, metrics = _recorded(layout), {}
+    for path, metric in own.items():
+        before = recorded.get(path, {})
+        earlier = list(before.get("changed_from", []))
+        if before and before["sha256"] != metric.source.sha256:
+            earlier.append(before["sha256"])
+        metrics[path] = {
+            "sha256": metric.source.sha256,
+            "files": list(metric.source.files),
+            "names": sorted(metric.names),
+            "scales": {name: scale for name in sorted(metric.names) if (scale := metric.scale_of(name)) is not None},
+            "changed_from": earlier,
+            "n_failed": 0 if failures is None else failures.counts.get(path, 0),
+            "failures": [] if failures is None else failures.samples.get(path, []),
+        }
+    mains = [scorer.main for scorer in by_set.values()]
+    return {
+        "schema_version": 1,
+        "metric_by_set": {name: scorer.name for name, scorer in by_set.items()},
+        "metrics": metrics,
+        "metric_errors": config.metric_errors,
+        "f1_is_em": bool(mains) and all(main is not None and "f1" not in main.names for main in mains),
+        "abstention_phrases": list(config.answers.abstention_phrases),
+        "languages": {stem: {"answers": n, "not_english": languages.foreign[stem]} for stem, n in languages.answers.items()},
+    }
+
+
+def remarks(record: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader of the scores must know, in words."""
+    for path, one in record.get("metrics", {}).items():
+        if one["n_failed"]:
+            yield f"the metric {path} failed on {counted(one['n_failed'], 'answer')}, lost to it; first: {one['failures'][0]}"
+        if one["changed_from"]:
+            yield f"the metric {path} was changed after it had scored: sha256 {_arrow([*one['changed_from'], one['sha256']])}"
+    languages = record.get("languages", {})
+    n, foreign = (sum(one[key] for one in languages.values()) for key in ("answers", "not_english"))
+    if foreign:
+        by_arm = ", ".join(f"{stem} {one['not_english']}" for stem, one in languages.items())
+        known = record.get("abstention_phrases")
+        beside = f", beside {len(known)} phrases of the config" if known else ""
+        is_are = "is" if foreign == 1 else "are"
+        yield f"{foreign} of {n} answers {is_are} not mainly English ({by_arm}); abstentions are recognised in English only{beside}"
+
+
+def _arrow(hashes: Sequence[str]) -> str:
+    return " -> ".join(one[:_SHOWN_DIGITS] for one in hashes)

@@ -1,0 +1,371 @@
+"""Anthropic's Message Batches: all requests travel inside the create call, results come as one stream.
+
+A batch carries no label, so our token stands before every custom_id on the wire (`<token>-<custom_id>`) and is taken off again when results are
+fetched. `find` can therefore only read it once a batch has ended; until then a batch of the right size that nobody owns leaves it Unsure.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, Unsure
+from batchtrial.providers.anthropic import results as messages
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.decode.lines import count
+from batchtrial.providers.decode.plain import one, plain_lines
+from batchtrial.providers.sdk.connection import Connection, Sdk
+from batchtrial.providers.sdk.edge import Timeouts, account_headers, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.sdk.lines import split_lines, watched
+from batchtrial.providers.sdk.sampling import Honoured
+from batchtrial.records import RawResult, Request
+
+ROOT = "does provider.base_url lead to the API? Anthropic's client adds /v1 itself, so that the address ends before it"
+SDK = Sdk(module="anthropic", extra="anthropic", title="Anthropic", key_variable="ANTHROPIC_API_KEY")
+PATH = "/v1/messages/batches"
+
+OUR_FIELDS = frozenset({"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k", "stop_sequences", "stream", "speed"})
+LIMITS = Limits(max_requests=100_000, max_bytes=254 * 10**6, has_labels=False)
+"""256 MB as documented, less the 18 bytes that the token adds to each of 100,000 lines."""
+
+HEAD = b'{"custom_id":"'
+CUSTOM_ID = re.compile(rb'[A-Za-z0-9_-]{1,47}"')
+TOKEN_CHARS = 16
+SEND_BYTES = 256 * 1024
+KEPT = timedelta(days=28)
+"""Results are kept for 29 days: a batch without them is older than any intent that is younger than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnthropicSettings:
+    """What the adapter needs to know.
+
+    api_version: sent whatever the SDK's own default is. 2026-10-21 refuses sampling parameters, row by row, at our cost in time.
+    sampling: "omit" leaves them out, for models and versions that refuse them. cache: put a cache marker of that life on the system prompt.
+    """
+
+    base_url: str | None = None
+    api_version: Literal["2023-06-01", "2026-10-21"] = "2023-06-01"
+    sampling: Literal["send", "omit"] = "send"
+    cache: Literal["5m", "1h"] | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry_after_cap: float = 120.0
+    page_size: int = 1000
+    limits: Limits = LIMITS
+
+
+class AnthropicProvider:
+    """One Anthropic workspace. Safe to use from several threads."""
+
+    name = "anthropic"
+
+    def __init__(
+        self,
+        settings: AnthropicSettings,
+        api_key: str | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Nothing is imported or sent yet: a missing key or package is told at the first call, so that codecs work without."""
+        self.settings = settings
+        self.limits = settings.limits
+        self._clock, self._now = clock, now
+        self._honoured = Honoured()
+        self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
+        # Ended batch -> one custom_id of it. What a batch holds never changes, and many parts may be in doubt at once.
+        self._seen_ids: dict[str, str] = {}
+
+    # --- codecs
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        """Why these sampling values cannot be honoured, or None when they can.
+
+        Under API version 2026-10-21 only what equals the provider's default by being left out can: temperature 1 and nothing else.
+        """
+        different = sorted(set(temps))
+        if self.settings.sampling == "omit":
+            if len(different) > 1:
+                return f"temperatures {different} cannot be told apart: sampling parameters are not sent (sampling: omit)"
+            given = top_p if top_p is not None else top_k
+            return None if given is None else "top_p and top_k would not be sent (sampling: omit)"
+        if any(not 0 <= temp <= 1 for temp in different):
+            return f"temperatures {different} leave the range 0 to 1"
+        if self.settings.api_version == "2026-10-21" and (different not in ([], [1.0]) or top_p is not None or top_k is not None):
+            return (
+                f"API version 2026-10-21 refuses temperature, top_p and top_k (asked: temperatures {different}, top_p {top_p}, top_k {top_k}); "
+                "use api_version 2023-06-01, or sampling: omit with a single temperature"
+            )
+        return None
+
+    def encode(self, request: Request) -> bytes:
+        """`{"custom_id", "params"}`. Raises ConfigError for sampling that cannot be honoured or an extra field that clashes."""
+        self._honoured.check(self, request)
+        params: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens}
+        if request.system:
+            params["system"] = self._system(request.system)
+        params["messages"] = [{"role": "user", "content": request.user}]
+        if self.settings.sampling == "send" and self.settings.api_version != "2026-10-21":
+            params["temperature"] = request.temperature
+            if request.top_p is not None:
+                params["top_p"] = request.top_p
+            if request.top_k is not None:
+                params["top_k"] = request.top_k
+        if request.stop:
+            params["stop_sequences"] = list(request.stop)
+        if request.extra:
+            check_extra(request.extra, OUR_FIELDS)
+            params.update(request.extra)
+        return msgspec.json.encode({"custom_id": request.custom_id, "params": params}) + b"\n"
+
+    def decode(self, line: bytes) -> RawResult:
+        """One line of the results stream, with or without the token before its custom_id."""
+        return one(line, messages.pick, messages.decode_line)
+
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
+        """`decode` of some lines that are all plain successes, else None."""
+        return plain_lines(lines, messages.pick)
+
+    # --- verbs
+
+    def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
+        """Send every line of the payload inside the one create call; `uploaded` is not called, for there is no file."""
+        size = wire_size(payload)
+        with self._to.edge.calling("create batch", creating=True, root=ROOT):
+            batch = self._to.client.post(
+                PATH,
+                cast_to=self._to.sdk.types.messages.MessageBatch,
+                content=wire_body(payload, intent.token),
+                options={
+                    "headers": {"Content-Type": "application/json", "Content-Length": str(size)},
+                    "timeout": self._to.timeout(answer=True),
+                },
+            )
+        batch_id = getattr(batch, "id", None)
+        if not isinstance(batch_id, str) or not batch_id:
+            raise Ambiguous("the answer to the create call names no batch", where=f"{SDK.title}: create batch", retryable=True)
+        return batch_id
+
+    def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
+        """Batches whose custom_ids begin with our token; see the module's text for why this can be Unsure for as long as a batch runs."""
+        ours: list[tuple[str, str]] = []
+        unread: list[str] = []
+        for batch in self._batches(intent.created_at):
+            if batch.id in owned or total_of(batch) != intent.n_requests:
+                continue
+            first = self._first_id(batch)
+            if first is None:
+                if not (is_archived(batch) and self._now() - intent.created_at < KEPT):
+                    unread.append(batch.id)
+            elif first.startswith(f"{intent.token}-"):
+                ours.append((stamp(batch).isoformat(), batch.id))
+        if not ours and unread:
+            raise Unsure(
+                f"{len(unread)} batch(es) of {intent.n_requests} requests could be this part's: {', '.join(sorted(unread)[:5])}",
+                where=f"{SDK.title}: part {intent.part}",
+                hint="their custom_ids can be read once they have ended; other parts go on",
+                retryable=True,
+            )
+        return tuple(batch_id for _, batch_id in sorted(ours))
+
+    def check(self, batch_id: str) -> BatchStatus:
+        """One look at the batch."""
+        return status_of(self._get(batch_id))
+
+    def fetch(self, batch_id: str) -> Iterator[bytes]:
+        """The results stream, without our token before the custom_ids. Raises ProviderError (retryable) before the batch has ended."""
+        batch = self._get(batch_id)
+        if not status_of(batch).state.is_terminal:
+            raise ProviderError(f"the batch is still {batch.processing_status}", where=f"{SDK.title}: fetch {batch_id}", retryable=True)
+        if not getattr(batch, "results_url", None):
+            raise NotFound("the batch has ended and its results are no longer kept", where=f"{SDK.title}: fetch {batch_id}")
+        for line in self._results(batch_id):
+            yield messages.without_token(line)
+
+    def cancel(self, batch_id: str) -> None:
+        """Ask for the batch to be stopped; one that has ended or is gone already is fine."""
+        try:
+            with self._to.edge.calling(f"cancel {batch_id}"):
+                self._to.client.messages.batches.cancel(batch_id)
+        except NotFound:
+            return
+        except ProviderError as error:
+            if error.retryable or not self.check(batch_id).state.is_terminal:
+                raise
+
+    def account(self, salt: str) -> Mapping[str, str]:
+        """The organisation, by its header. Which workspace of it, the wire does not tell."""
+        with self._to.edge.calling("list batches", root=ROOT):
+            answer = self._to.client.messages.batches.with_raw_response.list(limit=1)
+        return {KEY_CHECK: key_check(self._to.key, salt)} | account_headers(answer.headers, {"organization": "anthropic-organization-id"})
+
+    def holds(self, file_id: str) -> bool:
+        """Never: there are no input files."""
+        return False
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        """By their custom_ids, which can be read once they have ended; until then a batch of a wanted size may be anybody's."""
+        sizes = frozenset(wanted.values())
+        found: dict[str, list[tuple[str, str]]] = {}
+        unread: dict[int, set[str]] = {}
+        for batch in self._batches(since):
+            token, size = owned.get(batch.id), total_of(batch)
+            if token is None and size in sizes:
+                first = self._first_id(batch)
+                token = first.partition("-")[0] if first is not None else None
+                if first is None and not is_archived(batch):
+                    unread.setdefault(size, set()).add(batch.id)
+            if token is not None and token in wanted:
+                found.setdefault(token, []).append((stamp(batch).isoformat(), batch.id))
+        return Sightings(
+            by_token={token: tuple(batch_id for _, batch_id in sorted(ones)) for token, ones in found.items()},
+            unread={size: frozenset(ids) for size, ids in unread.items()},
+        )
+
+    def close(self) -> None:
+        """Close the connections that were opened."""
+        self._to.close()
+
+    # --- the wire
+
+    def _client(self, sdk: Any, key: str, timeout: Any) -> Any:
+        return sdk.Anthropic(
+            api_key=key,
+            base_url=self.settings.base_url,
+            max_retries=0,
+            timeout=timeout,
+            default_headers={"anthropic-version": self.settings.api_version},
+        )
+
+    def _system(self, text: str) -> str | list[dict[str, Any]]:
+        if self.settings.cache is None:
+            return text
+        marker = {"type": "ephemeral"} | ({"ttl": "1h"} if self.settings.cache == "1h" else {})
+        return [{"type": "text", "text": text, "cache_control": marker}]
+
+    def _get(self, batch_id: str) -> Any:
+        with self._to.edge.calling(f"get batch {batch_id}"):
+            batch = self._to.client.messages.batches.retrieve(batch_id)
+        if getattr(batch, "id", None) != batch_id:
+            raise ProviderError(f"the answer is no batch {batch_id}", where=SDK.title, hint="does base_url lead to Anthropic?", retryable=True)
+        return batch
+
+    def _batches(self, created_at: datetime) -> Iterator[Any]:
+        """Every batch that can be of that time or later, newest first as the API lists them; a page's order is not relied on."""
+        since: datetime | None = None
+        seen: set[str] = set()
+        after: str | None = None
+        while True:
+            asked: dict[str, Any] = {"limit": self.settings.page_size} | ({"after_id": after} if after is not None else {})
+            with self._to.edge.calling("list batches", root=ROOT):
+                answer = self._to.client.messages.batches.with_raw_response.list(**asked)
+                listed(answer, f"{SDK.title}: list batches")
+                page = answer.parse()
+            since = since or oldest_possible(created_at, answer.headers, self._now())
+            data = [batch for batch in page.data or () if batch.id not in seen]
+            seen.update(batch.id for batch in data)
+            yield from (batch for batch in data if since is None or stamp(batch) >= since)
+            if not data or not page.has_more or (since is not None and all(stamp(batch) < since for batch in data)):
+                return
+            after = data[-1].id
+
+    def _first_id(self, batch: Any) -> str | None:
+        """One custom_id of an ended batch as it went over the wire; None while it cannot be read."""
+        if batch.id not in self._seen_ids:
+            if batch.processing_status != "ended" or not getattr(batch, "results_url", None):
+                return None
+            with closing(self._results(batch.id)) as lines:
+                try:
+                    custom_id = messages.first_wire_id(lines)
+                except NotFound:
+                    return None
+            if custom_id is None:
+                return None
+            self._seen_ids[batch.id] = custom_id
+        return self._seen_ids[batch.id]
+
+    def _results(self, batch_id: str) -> Generator[bytes]:
+        """Lines as received. The SDK's own `results` parses every line into a model that odd lines do not fit, and sends the key wherever the
+        batch says that its results are; this asks the documented path of the host we were told to use."""
+        with self._to.edge.calling(f"results of {batch_id}"):
+            answer = self._to.client.get(
+                f"{PATH}/{batch_id}/results",
+                cast_to=self._to.edge.http.Response,
+                stream=True,
+                options={"headers": {"Accept": "application/binary"}},
+            )
+            with closing(answer):
+                yield from split_lines(watched(answer.iter_bytes(), patience=self.settings.timeouts.slow, clock=self._clock))
+
+
+def wire_size(payload: Path) -> int:
+    """Bytes of the create call's body, so that it can go up with a length and without being held."""
+    n_lines = n_bytes = 0
+    with payload.open("rb") as file:
+        for line in file:
+            n_lines += 1
+            n_bytes += len(line.rstrip(b"\r\n")) + TOKEN_CHARS + 1
+    return len(b'{"requests":[') + n_bytes + max(0, n_lines - 1) + len(b"]}")
+
+
+def wire_body(payload: Path, token: str) -> Iterator[bytes]:
+    """The create call's body in pieces: the payload's lines with the token before each custom_id. Raises ConfigError for a line that is not ours."""
+    mark = HEAD + token.encode() + b"-"
+    held: list[bytes] = [b'{"requests":[']
+    size = 0
+    with payload.open("rb") as file:
+        for number, line in enumerate(file):
+            if not line.startswith(HEAD) or CUSTOM_ID.match(line, len(HEAD)) is None:
+                raise ConfigError("a request line has no custom_id that can carry our token", where=f"{payload.name} line {number + 1}")
+            held.append((b"," if number else b"") + mark + line[len(HEAD) :].rstrip(b"\r\n"))
+            size += len(line)
+            if size >= SEND_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+    held.append(b"]}")
+    yield b"".join(held)
+
+
+def total_of(batch: Any) -> int:
+    """Requests of a batch: its five counts always add up to them."""
+    counts = batch.request_counts
+    return sum(count(getattr(counts, name, None)) or 0 for name in ("processing", "succeeded", "errored", "canceled", "expired"))
+
+
+def is_archived(batch: Any) -> bool:
+    """Whether it ended so long ago that its results are no longer kept."""
+    return batch.processing_status == "ended" and not getattr(batch, "results_url", None)
+
+
+def stamp(batch: Any) -> datetime:
+    """When the batch was created."""
+    made: datetime = batch.created_at
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
+def status_of(batch: Any) -> BatchStatus:
+    """A batch as we see it. It has no word of its own for an end in cancellation or expiry, so the counts say which."""
+    wire = str(getattr(batch, "processing_status", None) or "unknown")
+    counts: Mapping[str, int] = {
+        name: count(getattr(batch.request_counts, name, None)) or 0 for name in ("processing", "succeeded", "errored", "canceled", "expired")
+    }
+    state = BatchState.RUNNING
+    if wire == "ended":
+        state = BatchState.CANCELLED if counts["canceled"] else BatchState.EXPIRED if counts["expired"] else BatchState.COMPLETED
+    url = getattr(batch, "results_url", None)
+    return BatchStatus(
+        state=state,
+        wire_state=wire,
+        n_total=sum(counts.values()) or None,
+        n_done=counts["succeeded"],
+        n_failed=counts["errored"],
+        ids={"results_uri": url} if isinstance(url, str) and url else {},
+    )

@@ -1,0 +1,186 @@
+"""Result lines of Anthropic's Message Batches, decoded; nothing here touches a wire or a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from batchtrial.keys import split_custom_id
+from batchtrial.providers.base import Plain
+from batchtrial.providers.decode.contents import THINKING, read_content
+from batchtrial.providers.decode.finish import state_by_finish
+from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, why_not_understood
+from batchtrial.providers.decode.plain import Count, checked, is_odd
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
+
+FINISH: Mapping[str, str] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+}
+"""Stop reasons in the words that the other providers use; the rest (refusal, pause_turn) stay as they are."""
+
+TOKEN_ON_WIRE = re.compile(rb'("custom_id"\s*:\s*")[0-9a-f]{16}-')
+TOKEN = re.compile(r"[0-9a-f]{16}-(?P<rest>.+)")
+
+
+class _CacheUsage(msgspec.Struct, gc=False):
+    input_tokens: Count
+    output_tokens: Count
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    output_tokens_details: _Details | None = None
+
+
+class _Details(msgspec.Struct, gc=False):
+    thinking_tokens: Count | None = None
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str
+    text: str = ""
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: list[_Block]
+    usage: _CacheUsage
+    stop_reason: str
+    id: str | None = None
+    type: str | None = None
+    error: None = None
+
+
+class _Result(msgspec.Struct, gc=False):
+    type: str
+    message: _Message
+
+
+class _Line(msgspec.Struct, gc=False):
+    custom_id: str
+    result: _Result
+
+
+_line = msgspec.json.Decoder(_Line).decode
+
+
+def pick(line: bytes) -> Plain | None:
+    """A plain success line, or None."""
+    try:
+        seen = _line(checked(line))
+    except ValueError:
+        return None
+    custom_id, message = seen.custom_id, seen.result.message
+    blocks = [block for block in message.content if block.type not in THINKING]
+    if seen.result.type != "succeeded" or message.type == "error" or len(blocks) != 1 or blocks[0].type != "text":
+        return None
+    text, usage = blocks[0].text, message.usage
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    n_in, n_out, details = usage.input_tokens + read + written, usage.output_tokens, usage.output_tokens_details
+    if is_odd(text, custom_id, message.id, message.stop_reason) or custom_id[16:17] == "-":
+        return None
+    return (
+        custom_id,
+        text,
+        FINISH.get(message.stop_reason, message.stop_reason) or None,
+        message.id,
+        n_in,
+        n_out,
+        read,
+        written,
+        (details.thinking_tokens or 0) if details else 0,
+    )
+
+
+def decode_line(line: bytes) -> RawResult:
+    """Any line of a results stream. Raises BadLine."""
+    wire, value = load_object(line)
+    custom_id = without_token_id(wire)
+    result = value.get("result")
+    if not isinstance(result, dict):
+        raise BadLine("no result object")
+    kind = result.get("type")
+    if kind == "succeeded":
+        return _success(custom_id, result.get("message"))
+    if kind == "expired":
+        return RawResult(custom_id=custom_id, outcome=Outcome.EXPIRED, error="expired: not run within the batch's window")
+    if kind in ("canceled", "cancelled"):
+        return RawResult(custom_id=custom_id, outcome=Outcome.CANCELLED, error="canceled: the batch was stopped before this request")
+    fault = result.get("error")
+    request_id = text_of(fault.get("request_id")) if isinstance(fault, dict) else None
+    if isinstance(fault, dict) and isinstance(fault.get("error"), dict):
+        fault = fault["error"]
+    return failure(custom_id, fault or f"result type {str(kind)[:80]!r}", None, request_id)
+
+
+def _success(custom_id: str, message: object) -> RawResult:
+    if not isinstance(message, dict):
+        return not_understood(custom_id, "the result has no message", None, message)
+    request_id, usage = text_of(message.get("id")), usage_of(message.get("usage"))
+    if message.get("error") or message.get("type") == "error":
+        return replace(failure(custom_id, message.get("error") or message, 200, request_id), usage=usage)
+    reason = text_of(message.get("stop_reason"))
+    finish = None if reason is None else FINISH.get(reason, reason)
+    content = read_content(message.get("content"))
+    if message.get("content") is None and reason is None:
+        return replace(not_understood(custom_id, "the message has no content", request_id, message), usage=usage)
+    state = state_by_finish(finish, content, is_refusal="refusal" in content.kinds, has_tool_call=False, has_thinking=False)
+    if state is AnswerState.NOT_UNDERSTOOD:
+        return replace(not_understood(custom_id, why_not_understood(finish), request_id, message), usage=usage)
+    return RawResult(
+        custom_id=custom_id,
+        outcome=Outcome.SUCCEEDED,
+        text=clean(content.text),
+        finish_reason=finish,
+        request_id=request_id,
+        usage=usage,
+        state=state,
+    )
+
+
+def usage_of(usage: object) -> Usage | None:
+    """The normal form: this provider's input_tokens leave out what was read from or written to the cache."""
+    if not isinstance(usage, dict):
+        return None
+    fresh, n_out = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    if fresh is None or n_out is None:
+        return None  # half a count is no bill
+    read = count(usage.get("cache_read_input_tokens")) or 0
+    written = count(usage.get("cache_creation_input_tokens")) or 0
+    details: Any = usage.get("output_tokens_details")
+    return Usage(
+        input_tokens=fresh + read + written,
+        output_tokens=n_out,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=(count(details.get("thinking_tokens")) or 0) if isinstance(details, dict) else 0,
+    )
+
+
+def without_token_id(custom_id: str) -> str:
+    """The custom_id without a batch's token, if what then remains is an id of ours."""
+    match = TOKEN.fullmatch(custom_id)
+    return match["rest"] if match and split_custom_id(match["rest"]) else custom_id
+
+
+def without_token(line: bytes) -> bytes:
+    """The line without the token before its custom_id, so that results do not depend on which attempt brought them."""
+    return TOKEN_ON_WIRE.sub(rb"\1", line, count=1)
+
+
+def first_wire_id(lines: Iterable[bytes]) -> str | None:
+    """The custom_id of the first line that has one: a damaged line says nothing about the batch that it stands in."""
+    return next((found for line in lines if (found := wire_id(line)) is not None), None)
+
+
+def wire_id(line: bytes) -> str | None:
+    """The custom_id as it stands on the wire; None when the line has none."""
+    try:
+        return load_object(line)[0]
+    except BadLine:
+        return None

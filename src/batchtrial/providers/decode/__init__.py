@@ -1,0 +1,1 @@
+"""Result lines of any wire as records."""

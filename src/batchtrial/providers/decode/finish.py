@@ -1,0 +1,68 @@
+"""What a finish reason says about an answer, in the words of every server that we know of.
+
+A word that nobody knows is taken for a whole answer when there is a text, and is counted by name in account.json, so that it cannot hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from batchtrial.providers.decode.contents import Content
+from batchtrial.records import AnswerState
+
+WHOLE: Final = frozenset({"stop", "end_turn", "stop_sequence", "eos", "eos_token", "end", "completed", "complete", "done", "finish", "word"})
+"""Words for an answer that ended by itself: OpenAI and its relatives, Anthropic, TGI, llama.cpp, Ollama, Cohere."""
+_CUT: Final = (
+    *("length", "max_tokens", "max_output_tokens", "max_new_tokens", "max_length", "model_length", "model_context_window_exceeded"),
+    *("limit", "token_limit", "context_length_exceeded", "abort", "aborted", "cancelled", "canceled", "error_limit"),
+    *("in_progress", "incomplete", "queued", "timeout"),
+)
+_BROKEN: Final = (
+    *("error", "failed", "failure", "server_error", "internal_error", "model_error", "engine_error", "network_error", "model_stream_error"),
+    *("insufficient_system_resource", "unavailable"),
+)
+"""Words for a fault of the server while it answered. What stands there is no answer of the model: it is neither a whole nor a cut one."""
+_FILTERED: Final = (
+    *("content_filter", "content_filtered", "safety", "image_safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"),
+    *("guardrail_intervened", "error_toxic", "moderation", "blocked", "language"),
+)
+_TOOL_CALL: Final = ("tool_calls", "tool_call", "tool_use", "function_call", "pause_turn", "malformed_function_call", "unexpected_tool_call")
+_REFUSED: Final = ("refusal", "refused")
+BY_FINISH: Final[Mapping[str, AnswerState]] = {
+    **dict.fromkeys(WHOLE, AnswerState.COMPLETE),
+    **dict.fromkeys(_CUT, AnswerState.CUT),
+    **dict.fromkeys(_FILTERED, AnswerState.FILTERED),
+    **dict.fromkeys(_TOOL_CALL, AnswerState.TOOL_CALL),
+    **dict.fromkeys(_REFUSED, AnswerState.REFUSED),
+    **dict.fromkeys(_BROKEN, AnswerState.NOT_UNDERSTOOD),
+}
+
+
+def is_known(finish: str) -> bool:
+    """Whether somebody decided what the word means."""
+    return finish.lower() in BY_FINISH
+
+
+def is_fault(finish: str | None) -> bool:
+    """Whether the word says that the server failed while it answered."""
+    return finish is not None and BY_FINISH.get(finish.lower()) is AnswerState.NOT_UNDERSTOOD
+
+
+def state_of_text(finish: str | None) -> AnswerState:
+    """The state of an answer that has a text and nothing else odd about it."""
+    return BY_FINISH.get((finish or "stop").lower(), AnswerState.COMPLETE)
+
+
+def state_by_finish(finish: str | None, content: Content, *, is_refusal: bool, has_tool_call: bool, has_thinking: bool) -> AnswerState:
+    """The state of any answer. A refusal is one whatever the reason says; without a text, what stands there decides where the reason does not."""
+    by_word = state_of_text(finish)
+    if is_refusal:
+        return AnswerState.REFUSED
+    if not content.is_text:
+        return AnswerState.NOT_UNDERSTOOD
+    if content.text or by_word is not AnswerState.COMPLETE:
+        return by_word
+    if has_tool_call or content.has_call:
+        return AnswerState.TOOL_CALL
+    return AnswerState.UNFINISHED_THINKING if has_thinking or content.has_thinking else AnswerState.EMPTY

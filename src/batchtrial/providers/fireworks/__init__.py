@@ -1,0 +1,1 @@
+"""Fireworks' batch inference."""

@@ -1,0 +1,1 @@
+"""OpenAI's batches, and the hosts that speak the same wire."""

@@ -1,0 +1,365 @@
+"""OpenAI's Batch API and hosts that speak it: a file is uploaded, a batch reads it, results lie in an output and an error file.
+
+The server names the batch, so our token travels in its metadata, and `find` reads the list of batches for it. A host without metadata is searched
+by the input file, which belongs to one attempt alone.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from batchtrial.errors import Ambiguous, NotFound, ProviderError
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.decode import lines as results
+from batchtrial.providers.decode.plain import Pick, one, pick_chat, pick_flat, pick_responses, plain_lines
+from batchtrial.providers.openai.quirks import Quirks
+from batchtrial.providers.sdk.connection import Connection, Sdk
+from batchtrial.providers.sdk.edge import Timeouts, account_headers, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.sdk.lines import split_lines, watched
+from batchtrial.providers.sdk.sampling import Honoured
+from batchtrial.records import RawResult, Request
+
+ROOT = "does provider.base_url lead to the API? OpenAI's lies under /v1, as in HOST/v1"
+SDK = Sdk(module="openai", extra="openai", title="OpenAI", key_variable="OPENAI_API_KEY")
+
+Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
+CHAT_FIELDS = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "stream", "n"})
+RESPONSES_FIELDS = frozenset({"model", "input", "instructions", "max_output_tokens", "temperature", "top_p", "top_k", "stop", "stream", "background"})
+
+STATES: Mapping[str, BatchState] = {
+    "completed": BatchState.COMPLETED,
+    "failed": BatchState.FAILED,
+    "expired": BatchState.EXPIRED,
+    "cancelled": BatchState.CANCELLED,
+    # Spellings of compatible hosts.
+    "canceled": BatchState.CANCELLED,
+}
+PASSING_CODES = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "internal_error", "server_error", "timeout", "batch_failed"})
+"""Why a whole batch may be refused today and accepted later; any other reason lies in the file."""
+
+ACCOUNT_HEADERS: Mapping[str, str] = {"organization": "openai-organization", "project": "openai-project"}
+FILE_NAME = re.compile(r"bt-(?P<token>[0-9a-f]{16})\.jsonl")
+METADATA_CHARS = 512
+FILE_SLACK = timedelta(minutes=10)
+"""A batch that reads a file is younger than the file, as one provider tells time; the slack is for two of its machines that disagree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAISettings:
+    """What the adapter needs to know.
+
+    sampling: "omit" leaves temperature and top_p out, for models that refuse them. window: overrides the host's own.
+    """
+
+    base_url: str | None = None
+    endpoint: Endpoint = "/v1/responses"
+    quirks: Quirks = field(default_factory=Quirks)
+    sampling: Literal["send", "omit"] = "send"
+    window: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry_after_cap: float = 120.0
+    limits: Limits | None = None
+
+
+class OpenAIProvider:
+    """One OpenAI project, or one compatible host. Safe to use from several threads."""
+
+    name = "openai"
+
+    def __init__(
+        self,
+        settings: OpenAISettings,
+        api_key: str | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Nothing is imported or sent yet: a missing key or package is told at the first call, so that codecs work without."""
+        self.settings = settings
+        quirks = settings.quirks
+        self.limits = settings.limits or Limits(
+            max_requests=quirks.max_requests, max_bytes=quirks.max_bytes, creates_per_hour=quirks.creates_per_hour
+        )
+        self._clock, self._now = clock, now
+        self._honoured = Honoured()
+        self._file_names: dict[str, str] = {}
+        self._pick: Pick = pick_flat if quirks.wrapper == "flat" else (pick_responses if self._is_responses else pick_chat)
+        self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
+
+    # --- codecs
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        """Why these sampling values cannot be honoured, or None when they can."""
+        settings = self.settings
+        if settings.sampling == "omit" and len(set(temps)) > 1:
+            return f"temperatures {sorted(set(temps))} cannot be told apart: sampling parameters are not sent (sampling: omit)"
+        if settings.sampling == "omit" and top_p is not None:
+            return f"top_p {top_p} would not be sent (sampling: omit)"
+        if any(not 0 <= temp <= 2 for temp in temps):
+            return f"temperatures {sorted(set(temps))} leave the range 0 to 2"
+        if top_k is not None and (self._is_responses or not settings.quirks.takes_top_k):
+            return f"top_k {top_k} is no parameter of {settings.endpoint} here"
+        if stop and self._is_responses:
+            return "stop sequences are no parameter of /v1/responses; use endpoint /v1/chat/completions"
+        return None
+
+    def encode(self, request: Request) -> bytes:
+        """`{"custom_id", "method", "url", "body"}`. Raises ConfigError for a parameter that the endpoint lacks or an extra field that clashes."""
+        self._honoured.check(self, request)
+        body: dict[str, Any] = {"model": request.model}
+        if self._is_responses:
+            body |= {"input": results.messages(request), "max_output_tokens": request.max_tokens}
+        else:
+            body |= {"messages": results.messages(request), self.settings.quirks.chat_tokens_field: request.max_tokens}
+        if self.settings.sampling == "send":
+            body["temperature"] = request.temperature
+            if request.top_p is not None:
+                body["top_p"] = request.top_p
+            if request.top_k is not None:
+                body["top_k"] = request.top_k
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if request.extra:
+            check_extra(request.extra, RESPONSES_FIELDS if self._is_responses else CHAT_FIELDS)
+            body.update(request.extra)
+        line: dict[str, Any] = {"custom_id": request.custom_id}
+        if self.settings.quirks.request_line == "full":
+            line |= {"method": "POST", "url": self.settings.endpoint}
+        return msgspec.json.encode(line | {"body": body}) + b"\n"
+
+    def decode(self, line: bytes) -> RawResult:
+        """A success or error line of either endpoint, from whichever file it came."""
+        return one(line, self._pick, results.decode_line)
+
+    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
+        """`decode` of some lines that are all plain successes, else None."""
+        return plain_lines(lines, self._pick)
+
+    # --- verbs
+
+    def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
+        """Upload the file unless that is done, then create the batch once."""
+        file_id = intent.file_id
+        if file_id is None:
+            file_id = self._upload(intent, payload)
+            uploaded(file_id)
+        labels = {
+            "bt_token": intent.token,
+            "bt_part": intent.part[:METADATA_CHARS],
+            "bt_attempt": str(intent.attempt),
+            "bt_run": intent.label[:METADATA_CHARS],
+        }
+        quirks = self.settings.quirks
+        with self._to.edge.calling("create batch", creating=True, root=ROOT):
+            batch = self._to.client.batches.create(
+                input_file_id=file_id,
+                endpoint=self.settings.endpoint,
+                completion_window=self.settings.window or quirks.window,
+                **({"metadata": labels} if quirks.has_labels else {}),
+            )
+        return named_id(batch, "create batch")
+
+    def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
+        """Batches with our token, or of our input file, in the whole list back to the time of that file. One listing: callers repeat it."""
+        if intent.file_id is None and not self.settings.quirks.has_labels:
+            return ()  # the file goes up, and its id to the ledger, before a batch can name it
+        batches = self._batches(self._file_time(intent.file_id), intent.created_at)
+        found = {batch["id"]: _created(batch) for batch in batches if batch["id"] not in owned and self._is_ours(batch, intent)}
+        return tuple(sorted(found, key=lambda batch_id: (found[batch_id], batch_id)))
+
+    def check(self, batch_id: str) -> BatchStatus:
+        """One look at the batch."""
+        return status_of(self._get(batch_id))
+
+    def fetch(self, batch_id: str) -> Iterator[bytes]:
+        """The lines of output and error file, whichever there are. Raises ProviderError (retryable) before the batch has ended."""
+        status = self.check(batch_id)
+        if not status.state.is_terminal:
+            raise ProviderError(f"the batch is still {status.wire_state}", where=f"{SDK.title}: fetch {batch_id}", retryable=True)
+        if status.n_done and "output_file_id" not in status.ids:
+            raise NotFound(f"the batch finished {status.n_done} rows and names no output file", where=f"{SDK.title}: fetch {batch_id}")
+        for kind in ("output_file_id", "error_file_id"):
+            if kind in status.ids:
+                yield from self._download(status.ids[kind])
+
+    def cancel(self, batch_id: str) -> None:
+        """Ask for the batch to be stopped; one that has ended or is gone already is fine."""
+        try:
+            with self._to.edge.calling(f"cancel {batch_id}"):
+                self._to.client.batches.cancel(batch_id)
+        except NotFound:
+            return
+        except ProviderError as error:
+            if error.retryable or not self.check(batch_id).state.is_terminal:
+                raise
+
+    def account(self, salt: str) -> Mapping[str, str]:
+        """Organisation and project, where the answers' headers name them."""
+        told = {KEY_CHECK: key_check(self._to.key, salt)}
+        try:
+            with self._to.edge.calling("list batches", root=ROOT):
+                answer = self._to.client.batches.with_raw_response.list(limit=1)
+        except NotFound:
+            return told  # a host without a list
+        return told | account_headers(answer.headers, ACCOUNT_HEADERS)
+
+    def holds(self, file_id: str) -> bool:
+        """Whether the project has the file of that id."""
+        try:
+            with self._to.edge.calling(f"get file {file_id}"):
+                return getattr(self._to.client.files.retrieve(file_id), "id", None) == file_id
+        except NotFound:
+            return False
+
+    def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        """By the token in the metadata; on a host without any, by the name of the input file, in which the token stands too."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for batch in self._batches(None, since):
+            token = owned.get(batch["id"]) or self._token_of(batch)
+            if token in wanted:
+                found.setdefault(token, []).append((_created(batch), batch["id"]))
+        return Sightings(by_token={token: tuple(batch_id for _, batch_id in sorted(ones)) for token, ones in found.items()})
+
+    def close(self) -> None:
+        """Close the connections that were opened."""
+        self._to.close()
+
+    # --- the wire
+
+    @property
+    def _is_responses(self) -> bool:
+        return self.settings.endpoint == "/v1/responses"
+
+    def _client(self, sdk: Any, key: str, timeout: Any) -> Any:
+        return sdk.OpenAI(api_key=key, base_url=self.settings.base_url, max_retries=0, timeout=timeout)
+
+    def _upload(self, intent: Intent, payload: Path) -> str:
+        name = f"bt-{intent.token}.jsonl"
+        with payload.open("rb") as file, self._to.edge.calling(f"upload {name}", root=ROOT):
+            made = self._to.client.files.create(
+                file=(name, file, "application/octet-stream"),
+                purpose=self.settings.quirks.upload_purpose,
+                timeout=self._to.timeout(answer=True),
+            )
+        file_id = getattr(made, "id", None)
+        if not isinstance(file_id, str) or not file_id:
+            raise ProviderError("the answer to the upload names no file", where=f"{SDK.title}: upload {name}", retryable=True)
+        return file_id
+
+    def _get(self, batch_id: str) -> Any:
+        with self._to.edge.calling(f"get batch {batch_id}"):
+            batch = self._to.client.batches.retrieve(batch_id)
+        if getattr(batch, "id", None) != batch_id:
+            raise ProviderError(f"the answer is no batch {batch_id}", where=SDK.title, hint="does base_url lead to OpenAI?", retryable=True)
+        return batch
+
+    def _file_time(self, file_id: str | None) -> datetime | None:
+        """When the provider says it got our file, by its own clock: no batch that reads it is older. None when it cannot say."""
+        if file_id is None:
+            return None
+        try:
+            with self._to.edge.calling(f"get file {file_id}"):
+                stamp = results.count(getattr(self._to.client.files.retrieve(file_id), "created_at", None))
+        except NotFound:
+            return None
+        return datetime.fromtimestamp(stamp, UTC) - FILE_SLACK if stamp else None
+
+    def _batches(self, since: datetime | None, created_at: datetime) -> Iterator[dict[str, Any]]:
+        """Every batch in the list, until a whole page is too old: the order inside a page is not promised.
+
+        since: by the provider's clock; None: what cannot be older than a thing of ours that was made at `created_at`.
+        """
+        quirks = self.settings.quirks
+        seen: set[str] = set()
+        after: str | None = None
+        while True:
+            asked = {"limit": quirks.page_size} | ({"after": after} if after is not None else {})
+            with self._to.edge.calling("list batches", root=ROOT):
+                answer = self._to.client.batches.with_raw_response.list(**asked)
+                page, has_more = listed(answer, f"{SDK.title}: list batches", is_bare=quirks.paging == "none")
+            if since is None:
+                since = oldest_possible(created_at, answer.headers, self._now())
+            data = [batch for batch in page if batch["id"] not in seen]
+            yield from data
+            seen.update(batch["id"] for batch in data)
+            if not data or quirks.paging == "none" or has_more is False:
+                return
+            if since is not None and all(_created(batch) < since.timestamp() for batch in data):
+                return
+            after = data[-1]["id"] if quirks.paging == "after_id" else str(len(seen))
+
+    def _is_ours(self, batch: Mapping[str, Any], intent: Intent) -> bool:
+        labels = batch.get("metadata")
+        if self.settings.quirks.has_labels and isinstance(labels, Mapping) and "bt_token" in labels:
+            return bool(labels["bt_token"] == intent.token)
+        return intent.file_id is not None and batch.get("input_file_id") == intent.file_id
+
+    def _token_of(self, batch: Mapping[str, Any]) -> str:
+        """The token that a batch carries, "" when it carries none of ours."""
+        labels = batch.get("metadata")
+        if isinstance(labels, Mapping) and isinstance(labels.get("bt_token"), str):
+            return str(labels["bt_token"])
+        file_id = batch.get("input_file_id")
+        if self.settings.quirks.has_labels or not isinstance(file_id, str):
+            return ""
+        if file_id not in self._file_names:
+            try:
+                with self._to.edge.calling(f"get file {file_id}"):
+                    self._file_names[file_id] = str(getattr(self._to.client.files.retrieve(file_id), "filename", ""))
+            except NotFound:
+                self._file_names[file_id] = ""
+        match = FILE_NAME.fullmatch(self._file_names[file_id])
+        return match["token"] if match is not None else ""
+
+    def _download(self, file_id: str) -> Iterator[bytes]:
+        with (
+            self._to.edge.calling(f"download {file_id}"),
+            self._to.client.files.with_streaming_response.content(file_id) as answer,
+        ):
+            yield from split_lines(watched(answer.iter_bytes(), patience=self.settings.timeouts.slow, clock=self._clock))
+
+
+def _created(batch: Mapping[str, Any]) -> int:
+    """Unix seconds; 0 when it does not say."""
+    return results.count(batch.get("created_at")) or 0
+
+
+def named_id(batch: Any, doing: str) -> str:
+    """The id of a batch just created; Ambiguous when the answer names none, for one may exist."""
+    batch_id = getattr(batch, "id", None)
+    if not isinstance(batch_id, str) or not batch_id:
+        raise Ambiguous("the answer to the create call names no batch", where=f"{SDK.title}: {doing}", retryable=True)
+    return batch_id
+
+
+def status_of(batch: Any) -> BatchStatus:
+    """A batch as we see it."""
+    wire = str(getattr(batch, "status", None) or "unknown")
+    counts = getattr(batch, "request_counts", None)
+    state = STATES.get(wire.lower(), BatchState.RUNNING)
+    faults = getattr(getattr(batch, "errors", None), "data", None) or []
+    ids = {name: getattr(batch, name, None) for name in ("output_file_id", "error_file_id", "input_file_id")}
+    return BatchStatus(
+        state=state,
+        wire_state=wire,
+        n_total=results.count(getattr(counts, "total", None)) or None,
+        n_done=results.count(getattr(counts, "completed", None)),
+        n_failed=results.count(getattr(counts, "failed", None)),
+        reason="; ".join(fault_text(fault) for fault in faults[:5]) or None,
+        retryable=not faults or any(getattr(fault, "code", None) in PASSING_CODES for fault in faults),
+        ids={name: value for name, value in ids.items() if isinstance(value, str) and value},
+    )
+
+
+def fault_text(fault: Any) -> str:
+    """`code: message (line n)` of one reason why a batch was refused."""
+    line = getattr(fault, "line", None)
+    return f"{getattr(fault, 'code', None) or 'error'}: {getattr(fault, 'message', None) or ''}" + (f" (line {line})" if line else "")

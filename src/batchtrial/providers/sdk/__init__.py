@@ -1,0 +1,1 @@
+"""What the adapters share of the official SDKs: connections, errors, request lines."""

@@ -1,0 +1,1 @@
+"""Looking at runs without their lock."""

@@ -1,0 +1,83 @@
+"""Making a View: what is true of a run directory now. Reads only; a run that does not exist yet gives an empty one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from batchtrial.app.wiring import Place, Wiring
+from batchtrial.config.expand import Trial, expand
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.keys import check_run_id
+from batchtrial.phases.analyse.analyses import Material, material
+from batchtrial.phases.base import View
+from batchtrial.providers.base import Limits
+from batchtrial.reading.config import saved_config
+from batchtrial.state.files import BuildManifest, PreparedManifest, Shelf, StageRecord, TrialManifest, refuse_damaged
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import PartRecord, load_parts
+from batchtrial.state.store import Stamps
+
+
+def look(layout: RunLayout, config: Config, parts: dict[str, PartRecord], stamps: Stamps, limits: Limits, shelf: Shelf | None = None) -> View:
+    """The view of a run. Raises ManifestCorrupt for a damaged snapshot, ConfigError when the trials cannot be expanded.
+
+    shelf: of an owner who looks again and again.
+    """
+    shelf = shelf or Shelf()
+    prepared = shelf.load(PreparedManifest, layout.prepared_manifest)
+    trials = expand(config, prepared.sha256) if prepared is not None else ()
+    return View(
+        layout=layout,
+        config=config,
+        trials=trials,
+        prepared=prepared,
+        build=shelf.load(BuildManifest, layout.build_manifest),
+        parts=parts,
+        stages=_stages(layout, trials, shelf),
+        stamps=stamps,
+        limits=limits,
+    )
+
+
+def _stages(layout: RunLayout, trials: tuple[Trial, ...], shelf: Shelf) -> dict[tuple[str, str], StageRecord]:
+    """Every recorded stage of every trial."""
+    found = {}
+    for trial in trials:
+        manifest = shelf.load(TrialManifest, layout.trial(trial.slug).manifest)
+        for stage, record in manifest.stage_status.items() if manifest is not None else ():
+            found[trial.slug, stage] = record
+    return found
+
+
+def view_of(experiments: Path, run_id: str) -> View:
+    """The run as it is on disk; nothing is written. Raises RunStateMissing."""
+    layout = RunLayout.of(experiments, check_run_id(run_id))
+    layout.check_there()
+    config = saved_config(layout)
+    limits = Wiring(config, Place(layout=layout, trials=lambda: ()), os.environ).codec.limits
+    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits)
+
+
+def trial_of(view: View, slug: str | None) -> Trial:
+    """The trial named, or the only one. Raises ConfigError naming those there are."""
+    slugs = [trial.slug for trial in view.trials]
+    if slug is None and len(slugs) == 1:
+        return view.trials[0]
+    if slug not in slugs:
+        what = "the run has several trials" if slug is None else f"there is no trial {slug!r}"
+        raise ConfigError(what, where="--trial", hint=f"trials are: {', '.join(slugs) or 'none yet'}")
+    return view.trials[slugs.index(slug)]
+
+
+def material_of(view: View, trial: Trial) -> Material:
+    """What analyses are made from. Raises RunStateMissing when the run has not come that far, StateError when a file is not as it was published."""
+    for stage in ("scored", "stats", "costs"):
+        record = view.stages.get((trial.slug, stage))
+        refuse_damaged(record.artifacts if record is not None else {}, view.layout.root, view.stamps)
+    try:
+        return material(view, trial)
+    except FileNotFoundError as error:
+        what = f"{trial.slug} has no {Path(error.filename or '').name} yet"
+        raise RunStateMissing(what, where=str(view.layout.root), hint="`batchtrial resume` goes on with the run") from None

@@ -1,0 +1,1 @@
+"""Drills and measurements that the product runs on itself."""

@@ -1,0 +1,134 @@
+"""`python -m batchtrial.selftest.bench`: CPU time and peak memory of the phases at growing sizes, on data made for it, next to a bare `json.loads` loop.
+
+Each step runs in a process of its own and is timed from the start of the interpreter to its end; the yardstick loop over the same result lines runs
+in the same bench, three times, and the median counts. The folder is removed afterwards. Nothing here fails for being slow: it prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from batchtrial.errors import PhaseFailed
+
+SIZES: Final = (10_000, 100_000, 1_000_000)
+BEFORE: Final = ("questions", "prepare")
+MEASURED: Final = ("build", "answers", "parse", "score", "stats", "costs", "report")
+SHOWN: Final = ("build", "parse", "score", "stats", "costs", "report")
+LIMITS: Final = {"parse": 1.0, "score": 4.0, "stats": 0.5}
+"""Ratios to the yardstick that the project holds itself to at a million rows."""
+YARDSTICK_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a step took: seconds and megabytes."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+
+
+def take(folder: Path, step: str, n_rows: int = 0) -> Taken:
+    """Run one step in a process of its own. Raises PhaseFailed with what it said."""
+    command = [sys.executable, "-m", "batchtrial.selftest.bench.step", str(folder), step, str(n_rows)]
+    # Modules are found compiled, as an installed program has them, also where the surroundings forbid Python to keep byte code.
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if done.returncode:
+        raise PhaseFailed(f"the bench's step {step} failed", where=f"{n_rows} rows", hint=done.stderr.strip()[-2000:])
+    return Taken(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure(folder: Path, n_rows: int) -> tuple[dict[str, Taken], int]:
+    """Every step at one size, the yardstick among them, and the bytes of the result files."""
+    for step in BEFORE:
+        take(folder, step, n_rows)
+    found = {}
+    for step in MEASURED:
+        found[step] = take(folder, step)
+        if step == "answers":
+            rounds = sorted((take(folder, "yardstick") for _ in range(YARDSTICK_ROUNDS)), key=lambda one: one.cpu)
+            found["yardstick"] = rounds[len(rounds) // 2]
+    size = sum(path.stat().st_size for path in folder.rglob("results.jsonl"))
+    return found, size
+
+
+def table(n_rows: int, size: int, found: dict[str, Taken]) -> str:
+    """The figures of one size as lines of text."""
+    base = found["yardstick"].cpu
+    lines = [
+        f"{n_rows:,} result rows, {size / 1e6:,.0f} MB; json.loads over the same lines: {base:.2f} s CPU",
+        f"  {'step':<10} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'x json.loads':>13}",
+    ]
+    for step in SHOWN:
+        one = found[step]
+        limit = f"  (at most {LIMITS[step]:g})" if step in LIMITS and n_rows >= max(SIZES) else ""
+        lines.append(f"  {step:<10} {one.wall:>8.2f} {one.cpu:>8.2f} {one.peak_mb:>8.0f} {one.cpu / base:>13.2f}{limit}")
+    return "\n".join(lines)
+
+
+def run(sizes: Sequence[int], keep: Path | None) -> None:
+    """Measure and print every size."""
+    for n_rows in sizes:
+        folder = Path(tempfile.mkdtemp(prefix="batchtrial-bench-")) if keep is None else keep / str(n_rows)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            found, size = measure(folder, n_rows)
+            sys.stdout.write(table(n_rows, size, found) + "\n\n")
+            sys.stdout.flush()
+        finally:
+            if keep is None:
+                shutil.rmtree(folder)
+
+
+def speed() -> None:
+    """Print how fast the statistics are, from a process of their own."""
+    done = subprocess.run([sys.executable, "-m", "batchtrial.selftest.bench.speed"], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise PhaseFailed("the bench of the statistics failed")
+    sys.stdout.write(done.stdout)
+
+
+def planted(n: int) -> None:
+    """Print how many of so many seeded dry runs report an interval that holds the planted effect."""
+    from batchtrial.selftest.bench.planted import dry_runs
+
+    trials = list(dry_runs(n))
+    inside = sum(trial.is_inside for trial in trials)
+    sys.stdout.write(
+        f"planted effect inside the 95 % interval: {inside} of {n} dry runs (missed by seeds {[t.seed for t in trials if not t.is_inside]})\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the flags, run the bench, print the tables; exit code 0 unless a step failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m batchtrial.selftest.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=list(SIZES), metavar="N", help="result rows per round (default: %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="make the data here and leave it")
+    parser.add_argument("--dry_runs", type=int, default=0, metavar="N", help="also N whole dry runs: how often the interval holds the planted effect")
+    given = parser.parse_args(argv)
+    try:
+        run(given.rows, given.keep)
+        speed()
+        if given.dry_runs:
+            planted(given.dry_runs)
+    except PhaseFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

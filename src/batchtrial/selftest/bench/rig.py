@@ -1,0 +1,187 @@
+"""A run directory for the bench: the pipeline's own prepare and build, then result files as poll would have left them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from batchtrial.config.expand import Arm, arms_of
+from batchtrial.config.model import Config
+from batchtrial.phases.base import Phase, View, Work
+from batchtrial.phases.build.index import Ids, IndexLines, fields
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.run.session import Opening, Session, open_run
+from batchtrial.selftest.bench.data import Texts, answer, result_line, write_questions
+from batchtrial.state.files import Shard
+from batchtrial.state.layout import RunLayout, result_file
+from batchtrial.state.ledger import Counts, Ledger
+from batchtrial.state.store import Fingerprint
+
+SEED: Final = 20
+RUN_ID: Final = "bench"
+MODEL: Final = "accounts/fireworks/models/gpt-oss-20b"
+WHEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def clock() -> datetime:
+    """Always the same: the bench measures no times of its own."""
+    return WHEN
+
+
+class NeverStop:
+    """A stop signal that nobody gives."""
+
+    def check(self) -> None:
+        """Does not raise."""
+
+    def is_requested(self) -> bool:
+        return False
+
+    def is_immediate(self) -> bool:
+        return False
+
+    def sleep(self, seconds: float) -> None:
+        """Does not wait."""
+
+    def sleep_draining(self, seconds: float) -> None:
+        """Does not wait."""
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Counts nothing."""
+        yield lambda n: None
+
+    def note(self, text: str) -> None:
+        """Says nothing."""
+
+
+def config(folder: Path) -> Config:
+    """One trial over the three question sets, with an analysis plan of one primary and two confirmatory endpoints."""
+
+    def text(name: str, content: str) -> dict[str, str]:
+        return {"path": f"{name}.txt", "text": content}
+
+    sets: list[dict[str, Any]] = [
+        {"name": "bench_open", "source": "file", "format": "jsonl", "kind": "open", "metric": "squad_v2"},
+        {"name": "bench_trivia", "source": "file", "format": "jsonl", "kind": "closed", "metric": "triviaqa"},
+        {"name": "bench_nq", "source": "file", "format": "jsonl", "kind": "closed", "metric": "nq_open"},
+    ]
+    return Config.model_validate(
+        {
+            "mode": "dry_run",
+            "model_id": MODEL,
+            "datasets": [{**one, "path": str(folder / f"{one['name']}.jsonl")} for one in sets],
+            "task_instructions": {"open_book": text("open", "Answer from the passage."), "closed_book": text("closed", "Answer.")},
+            "prompt_sets": {"bench": {"control": {"system": text("c", "Answer.")}, "treatment": {"system": text("t", "Answer with care.")}}},
+            "stats": {"primary": {"metric": "em"}, "confirmatory": [{"metric": "false_answer", "kind": "open"}, {"metric": "abstained"}]},
+        }
+    )
+
+
+@dataclass(slots=True)
+class Rig:
+    """An open run."""
+
+    session: Session
+    codec: FireworksProvider
+
+    def run(self, phase: Phase) -> None:
+        """Run one phase as the loop would."""
+        view = self.session.look()
+        phase.run(self.work(view))
+
+    def work(self, view: View) -> Work:
+        """What the phase is given."""
+        return Work(
+            view=view,
+            ledger=self.session.ledger,
+            codec=self.codec,
+            provider=lambda: self.codec,
+            now=clock,
+            stop=NeverStop(),
+            progress=Silent(),
+            publish=lambda trial, stage, inputs, paths: self.session.snapshots.publish(view, trial, stage, inputs, paths),
+            refresh=lambda: None,
+        )
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Rig]:
+    """The bench's run in `folder`, made when it is not there."""
+    codec = FireworksProvider(FireworksSettings(account_id="bench"), None)
+    layout = RunLayout(folder / RUN_ID)
+    is_there = layout.effective_config.exists()
+    opening = Opening(run_id=RUN_ID, config=config(folder), is_resume=is_there, accept_drift=False, overrides={}, nonce="0" * 16)
+    session = open_run(layout, opening, codec.limits, clock=clock, ledger_clock=clock)
+    try:
+        yield Rig(session, codec)
+    finally:
+        session.close()
+
+
+def make_questions(folder: Path, n_rows: int) -> None:
+    """Question sets for so many result rows: two arms, one sample per item."""
+    write_questions(folder, n_rows // 2, SEED)
+
+
+def make_answers(rig: Rig) -> None:
+    """Result files of every part in shuffled order, and the ledger's word that they were fetched."""
+    view = rig.session.look()
+    if view.build is None:
+        raise ValueError("the bench's requests are not built")
+    lines, texts = IndexLines.load(view.layout.index), Texts.of(SEED)
+    arms = {arm.name: arm for arm in arms_of(view.trials)}
+    for serial, shard in enumerate(view.build.shards.values()):
+        arm = arms[shard.arm]
+        draw = random.Random(f"{SEED} {arm.condition} {shard.part_index}")
+        numbers = [int(fields(line)[2]) for line in lines.of(shard.first_item, shard.n_items)]
+        ids = Ids.of(arm).of_items(lines.hashes(shard))
+        results = [
+            result_line(one, answer(number, arm.condition, draw, texts), serial * 1_000_000 + place)
+            for place, (one, number) in enumerate(zip(ids, numbers, strict=True))
+        ]
+        draw.shuffle(results)
+        _settle(rig, arm, shard, results)
+
+
+def _settle(rig: Rig, arm: Arm, shard: Shard, lines: list[bytes]) -> None:
+    layout, ledger = rig.session.layout, rig.session.ledger
+    path = result_file(layout.root / arm.part_folder(shard.part_index), 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for line in lines:
+            file.write(line)
+            state.update(line)
+            size += len(line)
+    got = Fingerprint(size=size, sha256=state.hexdigest())
+    rig.session.stamps.learn(path, got)
+    _record(ledger, shard, got, path.relative_to(layout.root).as_posix())
+
+
+def _record(ledger: Ledger, shard: Shard, got: Fingerprint, path: str) -> None:
+    counts = Counts(succeeded=shard.lines)
+    usage = {
+        "input_tokens": 200 * shard.lines,
+        "output_tokens": 200 * shard.lines,
+        "cached_tokens": 0,
+        "cache_write_tokens": 0,
+        "reasoning_tokens": 0,
+    }
+    intent = {"token": "0" * 16, "payload": shard.path, "payload_sha256": shard.sha256, "n_requests": shard.lines, "reserved_usd": Decimal(1)}
+    ledger.append("intent", shard.part, attempt=1, **intent)
+    ledger.append("receipt", shard.part, batch_id=f"b-{shard.part}", adopted=False)
+    ledger.append("done", shard.part, wire_state="COMPLETED", ids={})
+    ledger.append("saved", shard.part, path=path, sha256=got.sha256, size=got.size, counts=counts, odd={}, usage=usage, cost_usd=Decimal(1))
+    ledger.append("settled", shard.part, counts=counts)

@@ -1,0 +1,69 @@
+"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [ROWS]` does it and prints what it took as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+PHASES = ("prepare", "build", "parse", "score", "stats", "costs", "report")
+
+
+def yardstick(folder: Path) -> int:
+    """The bare loop that every phase is compared with: lines of all result files through `json.loads`."""
+    n = 0
+    for path in sorted(folder.rglob("results.jsonl")):
+        with path.open("rb") as file:
+            for line in file:
+                json.loads(line)
+                n += 1
+    return n
+
+
+def peak_mb() -> float:
+    """The largest resident set of this process alone; what a parent had before the fork does not count."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    except FileNotFoundError:
+        found = None
+    return int(found[1]) / 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def do(folder: Path, step: str, n_rows: int) -> None:
+    """Carry out one step."""
+    if step == "yardstick":
+        yardstick(folder)
+        return
+    from batchtrial import cli  # noqa: F401  # what it sets for its process holds here too
+    from batchtrial.selftest.bench import rig
+
+    if step == "questions":
+        for name in PHASES:  # compiled here, before anything is measured
+            import_module(f"batchtrial.phases.{name}")
+        rig.make_questions(folder, n_rows)
+        return
+    with rig.opened(folder) as run:
+        if step == "answers":
+            rig.make_answers(run)
+        else:
+            module = import_module(f"batchtrial.phases.{step}")
+            run.run(getattr(module, "phase", module))
+
+
+def main() -> int:
+    """Do the step named on the command line; print wall and CPU seconds and peak memory."""
+    folder, step = Path(sys.argv[1]), sys.argv[2]
+    begin = time.perf_counter()
+    do(folder, step, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    taken = {"wall": time.perf_counter() - begin, "cpu": used.ru_utime + used.ru_stime, "peak_mb": peak_mb()}
+    sys.stdout.write(json.dumps(taken) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

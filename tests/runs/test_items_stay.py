@@ -1,0 +1,77 @@
+"""Once requests about its items were sent, a run keeps them: whatever becomes of the question files, and whatever is forced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.crash.lab import FINISHED, Lab, World
+from tests.runs.damage import Template, place
+
+from batchtrial.cli.commands.resume import main as resume
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    root = tmp_path_factory.mktemp("items")
+    lab = Lab(root / "lab", n_items=4)
+    world = World(lab, root / "finished")
+    assert world.start() in FINISHED
+    world.emulator.kill()
+    return Template("finished", lab, root / "finished")
+
+
+@pytest.fixture
+def world(finished: Template, tmp_path: Path) -> Iterator[World]:
+    source = finished.lab.root / "questions.jsonl"
+    data = source.read_bytes()
+    copied = finished.copy(tmp_path / "w")
+    yield copied
+    copied.emulator.kill()
+    source.write_bytes(data)
+
+
+def resumed(world: World, *flags: str) -> int:
+    return resume([*place(world), "--emulator_url", world.emulator.url, *flags])
+
+
+@pytest.mark.parametrize("flags", [(), ("--accept_drift", "--remake"), ("--from_step", "prepare", "--remake")])
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_question_files_that_change_or_go_change_nothing(world: World, flags: tuple[str, ...], is_gone: bool) -> None:
+    source = world.lab.root / "questions.jsonl"
+    if is_gone:
+        source.unlink()
+    else:
+        source.write_text(source.read_text().replace("boats", "ships"))
+    assert resumed(world, *flags) in FINISHED
+    assert world.problems() == []
+
+
+def test_damaged_items_are_not_replaced_by_others(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    source = world.lab.root / "questions.jsonl"
+    source.write_text(source.read_text().replace("boats", "ships"))
+    prepared = world.layout.prepared / "open_book.jsonl"
+    prepared.write_bytes(prepared.read_bytes()[:-1])
+    assert resumed(world) == 3
+    assert "hold other items now" in capsys.readouterr().err
+    world.layout.prepared_manifest.unlink()
+    assert resumed(world) == 3
+    assert "hold other items now" in capsys.readouterr().err
+    source.write_text(source.read_text().replace("ships", "boats"))
+    assert resumed(world) in FINISHED
+    assert world.problems() == []
+
+
+def test_not_even_accepted_drift_asks_other_questions_half_way(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    path = world.lab.root / "config.yaml"
+    tree = json.loads(path.read_text())
+    other = world.root / "config.yaml"
+    for name in ("open.txt", "closed.txt", "control.txt", "treatment.txt", "questions.jsonl"):
+        (world.root / name).write_bytes((world.lab.root / name).read_bytes())
+    other.write_text(json.dumps({**tree, "limit_items": 2}))
+    assert resumed(world, "--config", str(other), "--accept_drift") == 3
+    assert "other questions than those" in capsys.readouterr().err
+    other.write_text(json.dumps({**tree, "stats": {**tree["stats"], "alpha": 0.1}}))
+    assert resumed(world, "--config", str(other), "--accept_drift") in FINISHED

@@ -1,0 +1,142 @@
+"""costs: what was paid, by the ledger; what a right answer costs; and nothing invented where nothing is known."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.phases.world import World, closed_items, error_line, success_line, world
+
+from batchtrial.config.expand import Arm
+from batchtrial.phases.analyse import costs
+from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.score import phase as score
+
+N_IN, N_OUT = 40, 7
+PER_ROW = Decimal(N_IN * 35 + N_OUT * 150).scaleb(-9)
+"""Dollars of one row of the test world: 0.035 and 0.15 dollars per million tokens at batch rate."""
+
+
+def run(w: World) -> dict[str, Any]:
+    for phase in (parse.phase, score.phase, costs.phase):
+        w.run(phase)
+    return dict(json.loads(w.layout.trial(w.trial.slug).costs.read_bytes()))
+
+
+def right_more_often(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    number = int(item_id[1:])
+    return f"thing {number}" if number % 10 < (6 if arm.condition == "treatment" else 4) else "something else"
+
+
+def test_tokens_and_dollars_are_the_ledgers(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(10)) as w:
+        w.answer_all(right_more_often)
+        got = run(w)
+    assert got["prompt_tokens"] == 20 * N_IN
+    assert got["completion_tokens"] == 20 * N_OUT
+    assert got["total_tokens"] == 20 * (N_IN + N_OUT)
+    assert got["usd"] == pytest.approx(float(20 * PER_ROW))
+    assert got["simulated"] is True
+    assert {name: arm["requests"] for name, arm in got["arms"].items()} == {"t0_control": 10, "t0_treatment": 10}
+    assert got["arms"]["t0_control"]["usd"] == pytest.approx(float(10 * PER_ROW))
+    assert got["arms"]["t0_control"]["estimate_usd"] == 0.001
+
+
+def test_every_attempt_that_brought_answers_is_paid(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            w.save(arm, shard, [success_line(ids[0], "thing 0"), error_line(ids[1]), error_line(ids[2])])
+            w.retry(shard, 2)
+            w.save(arm, shard, [success_line(ids[1], "a"), success_line(ids[2], "b")], attempt=2, asked=ids[1:])
+            w.settle(shard)
+        got = run(w)
+    assert got["arms"]["t0_control"]["attempts"] == 2
+    assert got["prompt_tokens"] == 6 * N_IN
+    assert got["arms"]["t0_treatment"]["estimate_usd"] == 0.002
+
+
+def test_the_price_of_a_right_answer_and_of_one_more(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(200)) as w:
+        for arm, shard in w.parts():
+            n_out = 30 if arm.condition == "treatment" else 10
+            lines = [
+                success_line(one, str(right_more_often(arm, dataset, item_id, sample)), n_out=n_out)
+                for one, dataset, item_id, sample in w.requests(arm, shard)
+            ]
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        got = run(w)["effectiveness"]["0.0"]
+    control, treatment = (40 * 35 + n * 150 for n in (10, 30))
+    assert got["usd_per_correct"]["control"]["usd"] == pytest.approx(control / 0.4 * 1e-9, abs=1e-8)
+    assert got["usd_per_correct"]["treatment"]["usd"] == pytest.approx(treatment / 0.6 * 1e-9, abs=1e-8)
+    assert got["usd_per_additional_correct"]["usd"] == pytest.approx((treatment - control) / 0.2 * 1e-9, abs=1e-8)
+    low, high = got["usd_per_additional_correct"]["ci"]
+    assert low <= got["usd_per_additional_correct"]["usd"] <= high
+    assert got["trade"] == "pays_for_gain"
+
+
+def test_an_unknown_price_is_unknown_and_not_zero(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(4), model_id="accounts/fireworks/models/of-nobody") as w:
+        w.answer_all(right_more_often)
+        got = run(w)
+    assert got["usd"] is None
+    assert "price" in got["reason"]
+    assert got["effectiveness"] is None
+    assert got["pricing"]["table_found"] is False
+    assert got["prompt_tokens"] == 8 * N_IN
+
+
+def test_an_override_beats_the_table_and_says_so(tmp_path: Path) -> None:
+    override = {"overrides": {"accounts/fireworks/models/gpt-oss-20b": {"input_per_mtok": 1.0, "output_per_mtok": 2.0}}}
+    with world(tmp_path, closed=closed_items(4), pricing=override) as w:
+        w.answer_all(right_more_often)
+        got = run(w)
+    assert got["pricing"]["input_rate_per_mtok"] == 1.0
+    assert "config pricing.overrides" in got["pricing"]["provenance"]
+    assert got["effectiveness"]["0.0"]["usd_per_correct"]["control"]["usd"] == pytest.approx((N_IN + 2 * N_OUT) * 1e-6)
+
+
+def test_a_lost_answer_costs_nothing_and_drops_its_pair(tmp_path: Path) -> None:
+    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+        return None if item_id == "c0" and arm.condition == "control" else right_more_often(arm, dataset, item_id, sample)
+
+    with world(tmp_path, closed=closed_items(20)) as w:
+        w.answer_all(answer)
+        got = run(w)
+    assert got["arms"]["t0_control"]["usd"] == pytest.approx(float(19 * PER_ROW))
+    # Of the 19 complete pairs the control got 7 right.
+    assert got["effectiveness"]["0.0"]["usd_per_correct"]["control"]["usd"] == pytest.approx(float(19 * PER_ROW) / 7, abs=1e-8)
+
+
+def test_two_runs_with_other_names_and_tokens_cost_the_same_bytes(tmp_path: Path) -> None:
+    seen = []
+    for run_id in ("first", "second"):
+        with world(tmp_path / run_id, closed=closed_items(12), run_id=run_id) as w:
+            w.answer_all(right_more_often)
+            run(w)
+            seen.append(w.layout.trial(w.trial.slug).costs.read_bytes())
+    assert seen[0] == seen[1]
+
+
+def test_a_single_arm_has_costs_and_no_comparison(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(4), conditions=["control"]) as w:
+        w.answer_all(right_more_often)
+        got = run(w)
+    assert list(got["arms"]) == ["t0_control"]
+    assert got["effectiveness"] == {}
+    assert got["usd"] == pytest.approx(float(4 * PER_ROW))
+
+
+def test_verdicts_wait_for_scores_and_notice_damage(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(4)) as w:
+        w.answer_all(right_more_often)
+        w.run(parse.phase)
+        assert costs.phase.verdict(w.view).status == "blocked"
+        run(w)
+        assert costs.phase.verdict(w.view).is_done
+        w.layout.trial(w.trial.slug).costs.write_bytes(b"{}")
+        assert costs.phase.verdict(w.view).status == "stale"

@@ -1,0 +1,492 @@
+"""parse: every request gets exactly one row, whatever the provider sent and in whatever order."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.phases.world import Stop, World, closed_items, error_line, open_items, success_line, world
+
+from batchtrial.config.expand import Arm
+from batchtrial.errors import Stopped
+from batchtrial.phases.build.index import load_index
+from batchtrial.phases.parse import join as answered
+from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.parse.predictions import COLUMNS, read_stretch, schema, write_parquet
+from batchtrial.phases.published import publishing
+from batchtrial.phases.report.all_results import write_combined
+from batchtrial.records import Outcome
+from batchtrial.state.layout import TrialLayout
+
+NASTY = (
+    'He said "no", then "yes".',
+    "back\\slash \\n not a newline, \\\\ two",
+    "line one\nline two\r\nline three\rend",
+    "=cmd|' /C calc'!A0",
+    "+1-555 @SUM(A1)",
+    "comma, semicolon; tab\t end ",
+    "  spaces around  ",
+    "naïve café 漢字 🐸 ﷽ \u202e right-to-left",
+    "',\"';--",
+    '"',
+    '""',
+    "nan",
+    "null",
+    "<script>alert(1)</script> `code` | table |",
+)
+
+
+def layout(w: World) -> TrialLayout:
+    return w.layout.trial(w.trial.slug)
+
+
+def table(w: World) -> pl.DataFrame:
+    return pl.read_csv(layout(w).predictions, schema=schema())
+
+
+def account(w: World) -> dict[str, Any]:
+    return dict(json.loads(layout(w).account.read_bytes()))
+
+
+def published(w: World) -> dict[str, bytes]:
+    found = layout(w)
+    return {path.name: path.read_bytes() for path in (found.predictions, found.account)}
+
+
+def combined(w: World) -> bytes:
+    with publishing(w.work(), w.folder / "combined.jsonl") as out:
+        write_combined(w.work(), w.trial, out)
+    return (w.folder / "combined.jsonl").read_bytes()
+
+
+def plain(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    return f"{item_id} by {arm.condition} #{sample}"
+
+
+def shuffled(seed: int) -> Callable[[list[bytes]], list[bytes]]:
+    def order(lines: list[bytes]) -> list[bytes]:
+        mixed = list(lines)
+        random.Random(seed).shuffle(mixed)
+        return mixed
+
+    return order
+
+
+def test_the_order_of_lines_changes_no_byte(tmp_path: Path) -> None:
+    seen = []
+    for seed in range(3):
+        with world(tmp_path / str(seed), opened=open_items(70), closed=closed_items(80), run_id=f"r{seed}") as w:
+            w.answer_all(plain, order=shuffled(seed))
+            w.run(parse.phase)
+            seen.append(published(w))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_rows_are_in_request_order_control_first_then_temperatures_then_samples(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(5), temps=[0.0, 0.7], samples_per_item={"0.0": 1, "0.7": 12}) as w:
+        w.answer_all(plain, order=shuffled(1))
+        w.run(parse.phase)
+        got = table(w)
+        want = []
+        for condition in ("control", "treatment"):
+            for temp in (0.0, 0.7):
+                arm = w.trial.arm(condition, temp)
+                assert arm is not None
+                for shard in w.view.shards(arm):
+                    want += [one for one, *_ in w.requests(arm, shard)]
+        assert got["custom_id"].to_list() == want
+        assert got["sample_index"].to_list()[:5] == [0] * 5
+        assert got.filter(pl.col("temp") == 0.7)["sample_index"].to_list()[:12] == list(range(12))
+        assert got["response_text"].to_list()[-1].endswith("by treatment #11")
+        assert [json.loads(line)["custom_id"] for line in combined(w).splitlines()] == want
+
+
+@pytest.mark.parametrize("reader", ["polars", "csv"])
+def test_every_text_comes_back_to_the_letter(tmp_path: Path, reader: str) -> None:
+    with world(tmp_path, closed=closed_items(len(NASTY))) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: NASTY[int(item_id[1:])])
+        w.run(parse.phase)
+        if reader == "polars":
+            got = {row["item_id"]: row["response_text"] for row in table(w).to_dicts()}
+        else:
+            with layout(w).predictions.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            assert list(rows[0]) == list(COLUMNS)
+            got = {row["item_id"]: row["response_text"] for row in rows}
+        assert got == {f"c{i}": text for i, text in enumerate(NASTY)}
+
+
+def test_an_escaped_nul_and_a_lone_surrogate_become_replacement_characters(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            lines[0] = lines[0].replace(b" by ", b" \\u0000 ")
+            lines[1] = lines[1].replace(b" by ", b" \\ud800 ")
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        texts = table(w)["response_text"].to_list()
+        assert [text.split()[1] for text in texts] == ["\ufffd", "\ufffd", "by"] * 2
+
+
+def test_the_five_outcomes_are_counted_and_add_up(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(5)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            w.save(
+                arm,
+                shard,
+                [
+                    success_line(ids[0], "fine"),
+                    error_line(ids[1], "internal_error", 'it "broke", twice\nhere'),
+                    error_line(ids[2], "batch_expired", "too late"),
+                    error_line(ids[3], "batch_cancelled", "stopped"),
+                ],
+            )
+            w.settle(shard)
+        w.run(parse.phase)
+        got, counts = table(w), account(w)
+    assert got["outcome"].to_list() == [outcome.value for outcome in Outcome] * 2
+    assert counts["all"] == {"requests": 10, "succeeded": 2, "errored": 2, "expired": 2, "cancelled": 2, "missing": 2}
+    assert counts["arms"]["t0_control"] == counts["arms"]["t0_treatment"]
+    assert got["error"].to_list()[1] == 'internal_error: it "broke", twice\nhere'
+    assert got["error"].to_list()[4].startswith("missing: ")
+    assert got["response_text"].to_list()[1:5] == [None] * 4
+    assert got["prompt_tokens"].to_list()[:2] == [40, None]
+
+
+def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        w.answer_all(lambda *_: "")
+        w.run(parse.phase)
+        assert table(w)["response_text"].to_list() == [""] * 4
+        assert set(table(w)["outcome"].to_list()) == {"succeeded"}
+
+
+def test_a_request_without_a_line_gets_one_that_says_so(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            w.save(arm, shard, w.lines(arm, shard, plain)[:-1])
+            w.settle(shard)
+        lines = [json.loads(line) for line in combined(w).splitlines()]
+    assert len(lines) == 6
+    assert lines[2]["response"] is None
+    assert lines[2]["error"]["code"] == "missing"
+
+
+def odd_lines(w: World, ids: list[str]) -> list[bytes]:
+    return [
+        b"{not json\n",
+        b"\n",
+        b'{"custom_id": 7}\n',
+        b'{"custom_id":"' + ids[0].encode() + b'","response":{"choices":[{"message":{"content":"\xff"}}]}}\n',
+        success_line("somebody-else", "hello"),
+        success_line(ids[1], "a second answer"),
+        b"[" * 5000 + b"\n",
+    ]
+
+
+def test_odd_lines_are_counted_with_samples_and_change_nothing_else(tmp_path: Path) -> None:
+    with world(tmp_path / "clean", closed=closed_items(90)) as clean:
+        clean.answer_all(plain)
+        clean.run(parse.phase)
+        want = published(clean) | {"combined": combined(clean)}
+    with world(tmp_path / "odd", closed=closed_items(90)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            lines[40:40] = [line for line in odd_lines(w, ids) if b"a second answer" not in line]
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        got, counts = published(w) | {"combined": combined(w)}, account(w)["odd_lines"]
+    assert got["predictions.csv"] == want["predictions.csv"]
+    assert got["combined"] == want["combined"]
+    assert {kind: one["count"] for kind, one in counts.items()} == {"malformed": 8, "unknown": 2, "duplicate": 0}
+    first = counts["malformed"]["samples"][0]
+    assert first["line"] == 41
+    assert first["file"].endswith("t0_control_p01/results.jsonl")
+    assert first["excerpt"] == "{not json"
+    assert len(counts["malformed"]["samples"]) == 5
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_two_lines_for_one_request_the_success_wins_in_any_order(tmp_path: Path, reverse: bool) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            lines = [error_line(ids[0]), success_line(ids[0], "b"), success_line(ids[0], "a"), success_line(ids[1], "c")]
+            w.save(arm, shard, lines[::-1] if reverse else lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["response_text"].to_list() == ["a", "c"] * 2
+        kept = [json.loads(line)["response"]["choices"][0]["message"]["content"] for line in combined(w).splitlines()]
+        assert kept == ["a", "c"] * 2
+        assert account(w)["odd_lines"]["duplicate"]["count"] == 4
+
+
+def test_of_two_answers_that_differ_in_usage_alone_one_is_taken_in_any_order(tmp_path: Path) -> None:
+    found = set()
+    for reverse in (False, True):
+        with world(tmp_path / str(reverse), closed=closed_items(2)) as w:
+            for arm, shard in w.parts():
+                ids = [one for one, *_ in w.requests(arm, shard)]
+                lines = [success_line(ids[0], "a", n_out=9), success_line(ids[0], "a", n_out=7), success_line(ids[1], "c")]
+                w.save(arm, shard, lines[::-1] if reverse else lines)
+                w.settle(shard)
+            w.run(parse.phase)
+            found.add((published(w)["predictions.csv"], combined(w)))
+    assert len(found) == 1
+
+
+def test_a_later_attempt_counts_for_the_rows_that_it_asked(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(5)) as w:
+        for arm, shard in w.parts():
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            first = [success_line(ids[0], "kept"), *(error_line(one) for one in ids[1:4]), error_line(ids[4], "batch_expired")]
+            w.save(arm, shard, first)
+            w.retry(shard, 4)
+            # The second attempt answers one row, fails one, and loses two; it also answers a row that it was not asked for.
+            second = [success_line(ids[1], "mended"), error_line(ids[2], "still_broken", "again"), success_line(ids[0], "not asked for")]
+            w.save(arm, shard, second, attempt=2, asked=ids[1:])
+            w.settle(shard)
+        w.run(parse.phase)
+        got = table(w)
+        counts = account(w)
+        lines = [json.loads(line) for line in combined(w).splitlines()]
+    assert [line["response"]["choices"][0]["message"]["content"] for line in lines[:2]] == ["kept", "mended"]
+    assert [line["error"]["code"] for line in lines[2:5]] == ["still_broken", "missing", "missing"]
+    assert got["response_text"].to_list()[:2] == ["kept", "mended"]
+    assert got["outcome"].to_list()[:5] == ["succeeded", "succeeded", "errored", "missing", "missing"]
+    assert got["error"].to_list()[2] == "still_broken: again"
+    assert counts["odd_lines"]["unknown"]["count"] == 2
+
+
+def test_a_refused_batch_leaves_errors_with_its_reason(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        for _, shard in w.parts():
+            w.reject(shard, reason="INVALID_ARGUMENT: row 2 is not valid")
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["outcome"].to_list() == ["errored"] * 4
+        assert table(w)["error"].to_list()[0] == "batch_rejected: INVALID_ARGUMENT: row 2 is not valid"
+
+
+@pytest.mark.parametrize(("word", "outcome"), [("JOB_STATE_EXPIRED", "expired"), ("cancelled", "cancelled"), ("COMPLETED", "missing")])
+def test_rows_that_a_batch_never_ran_end_as_the_batch_did(tmp_path: Path, word: str, outcome: str) -> None:
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            w.save(arm, shard, w.lines(arm, shard, plain)[:1], wire_state=word)
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["outcome"].to_list() == ["succeeded", outcome, outcome] * 2
+
+
+def test_a_part_whose_results_are_empty_is_all_missing(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2)) as w:
+        for arm, shard in w.parts():
+            w.save(arm, shard, [])
+            w.settle(shard)
+        w.run(parse.phase)
+        assert account(w)["all"]["missing"] == 4
+
+
+def test_a_repeated_key_cannot_pass_one_answer_off_as_another(tmp_path: Path) -> None:
+    """A line that names two requests goes to the one that decoding says, and to it alone."""
+    with world(tmp_path, closed=closed_items(3)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            ids = [one for one, *_ in w.requests(arm, shard)]
+            lines[1] = lines[1][:-2] + b',"custom_id":"' + ids[2].encode() + b'"}\n'
+            w.save(arm, shard, lines[:2])
+            w.settle(shard)
+        w.run(parse.phase)
+        assert table(w)["outcome"].to_list()[:3] == ["succeeded", "missing", "succeeded"]
+
+
+def broken(line: bytes) -> bytes:
+    return line[:-3] + b"\n"
+
+
+def renamed(line: bytes) -> bytes:
+    custom_id = json.loads(line)["custom_id"]
+    return line[:-2] + f',"custom_id":"{custom_id[::-1]}"}}\n'.encode()
+
+
+@pytest.mark.parametrize("spoil", [broken, renamed])
+def test_a_part_that_proves_odd_near_its_end_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]) -> None:
+    """Each line has its id in the usual place, so that the quick reader has written most rows before it sees the odd one."""
+    monkeypatch.setattr(parse, "STRETCH", 64)
+    monkeypatch.setattr(answered, "LINES_AT_ONCE", 16)
+    found = []
+    for is_quick in (True, False):
+        if not is_quick:
+            monkeypatch.setattr(answered, "BYTES_PER_ROUND", 4000)
+        with world(tmp_path / str(is_quick), closed=closed_items(300), submission={"lines_per_part": 150}) as w:
+            for arm, shard in w.parts():
+                lines = w.lines(arm, shard, plain)
+                lines[140] = spoil(lines[140])
+                w.save(arm, shard, shuffled(5)(lines))
+                w.settle(shard)
+            w.run(parse.phase)
+            found.append(published(w))
+            assert table(w)["outcome"].to_list() == (["succeeded"] * 140 + ["missing"] + ["succeeded"] * 9) * 4
+            manifest = json.loads((layout(w).results / "trial_manifest.json").read_bytes())
+            digest = hashlib.sha256(found[-1]["predictions.csv"]).hexdigest()
+            assert digest in json.dumps(manifest)
+    assert found[0] == found[1]
+
+
+def test_the_typed_table_says_what_the_csv_says(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(40)) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c7" else NASTY[int(item_id[1:]) % len(NASTY)])
+        w.run(parse.phase)
+        with (tmp_path / "table.parquet").open("wb") as file:
+            write_parquet(layout(w).predictions, file)
+        assert pl.read_parquet(tmp_path / "table.parquet").equals(table(w))
+
+
+def test_the_account_says_where_each_stretch_of_items_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "STRETCH", 7)
+    with world(tmp_path, closed=closed_items(30), samples_per_item=3, submission={"lines_per_part": 36}) as w:
+        for arm, shard in w.parts():
+            # Every second part needs the careful reader.
+            lines = w.lines(arm, shard, plain)
+            w.save(arm, shard, [*lines, b"junk\n"] if shard.part_index % 2 else lines)
+            w.settle(shard)
+        w.run(parse.phase)
+        record = account(w)["predictions"]
+        for arm in w.trial.arms:
+            want = table(w).filter(condition=arm.condition)["item_id"].to_list()[:: 7 * 3]
+            begins = record["stretches_begin"][arm.stem]
+            assert [read_stretch(layout(w).predictions, begin, record["bytes"])["item_id"][0] for begin in begins] == want
+
+
+@pytest.mark.parametrize("lines_are_odd", [False, True])
+def test_a_part_with_much_text_is_read_in_rounds_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines_are_odd: bool) -> None:
+    found = []
+    for limit in (10**9, 4000):
+        monkeypatch.setattr(answered, "BYTES_PER_ROUND", limit)
+        with world(tmp_path / str(limit), closed=closed_items(50), samples_per_item=3) as w:
+            for arm, shard in w.parts():
+                lines = w.lines(arm, shard, plain)
+                mixed = [*lines[7:], b"junk\n", lines[20], success_line("nobody", "x")] if lines_are_odd else lines
+                w.save(arm, shard, shuffled(3)(mixed))
+                w.settle(shard)
+            w.run(parse.phase)
+            found.append(published(w))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", ['say "a", b', "tab\tand\nline\r\nends", "ret\rurn", " spaced ", 'comma,quote"', "ünïcode"])
+def test_item_ids_of_any_form_come_back(tmp_path: Path, name: str) -> None:
+    rows = [{"id": f"{name}{i}", "question": "q", "answers": ["a"]} for i in range(3)]
+    with world(tmp_path, closed=rows) as w:
+        for arm, shard in w.parts():
+            ids = [json.loads(line)["custom_id"] for line in w.layout.part_input(shard.part).read_bytes().splitlines()]
+            w.save(arm, shard, [success_line(one, "x") for one in ids])
+            w.settle(shard)
+        w.run(parse.phase)
+        assert set(table(w)["item_id"].to_list()) == {row["id"] for row in rows}
+        assert load_index(w.layout.index)["item_id"].to_list() == table(w)["item_id"].to_list()[:3]
+
+
+def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(4)) as w:
+        assert parse.phase.verdict(w.view).status == "blocked"
+        assert parse.phase.verdict(w.view).needs == "poll"
+        w.answer_all(plain)
+        assert parse.phase.verdict(w.view).status == "missing"
+        w.run(parse.phase)
+        assert parse.phase.verdict(w.view).is_done
+        whole = layout(w).predictions.read_bytes()
+        layout(w).predictions.write_bytes(whole[:-5])
+        assert "predictions.csv" in parse.phase.verdict(w.view).reason
+        layout(w).predictions.unlink()
+        assert parse.phase.verdict(w.view).status == "stale"
+        w.run(parse.phase)
+        assert layout(w).predictions.read_bytes() == whole
+
+
+def test_a_stop_leaves_nothing_half_done_and_the_next_run_ends_the_same(tmp_path: Path) -> None:
+    with world(tmp_path / "whole", closed=closed_items(300)) as whole:
+        whole.answer_all(plain)
+        whole.run(parse.phase)
+        want = published(whole)
+    with world(tmp_path / "stopped", closed=closed_items(300)) as w:
+        w.answer_all(plain)
+        for after in range(3):
+            with pytest.raises(Stopped):
+                w.run(parse.phase, stop=Stop(after=after))
+            assert sorted(path.name for path in layout(w).results.glob("*") if path.is_file()) in ([], ["trial_manifest.json"])
+        w.run(parse.phase)
+        assert published(w) == want
+
+
+def test_trials_that_share_a_control_each_get_its_rows(tmp_path: Path) -> None:
+    def text(content: str) -> dict[str, Any]:
+        return {"system": {"path": "p.txt", "text": content}}
+
+    sets = {name: {"control": text("Answer."), "treatment": text(name)} for name in ("one", "two")}
+    with world(tmp_path, closed=closed_items(6), prompt_sets=sets, sweep={"prompt_sets": ["one", "two"]}) as w:
+        w.answer_all(plain)
+        w.run(parse.phase)
+        first, second = (pl.read_csv(w.layout.trial(trial.slug).predictions, schema=schema()) for trial in w.view.trials)
+    assert first.filter(condition="control").equals(second.filter(condition="control"))
+    assert first.height == second.height == 12
+    assert set(first["custom_id"]) & set(second["custom_id"]) == set(first.filter(condition="control")["custom_id"])
+
+
+def test_progress_counts_every_request(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(150)) as w:
+        w.answer_all(plain)
+        w.run(parse.phase)
+        label = f"parse {w.trial.slug}"
+        assert w.progress.steps[label] == 300
+
+
+@st.composite
+def wire(draw: st.DrawFn) -> list[tuple[int, str]]:
+    """Lines as (item, kind), in any order, with repeats and gaps."""
+    kinds = st.sampled_from(["success", "error", "junk", "foreign"])
+    return draw(st.lists(st.tuples(st.integers(0, 6), kinds), max_size=14))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=wire())
+def test_any_mix_of_lines_gives_each_request_one_true_outcome(tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, str]]) -> None:
+    with world(tmp_path_factory.mktemp("mix"), closed=closed_items(7)) as w:
+        arm, shard = w.parts()[0]
+        ids = [one for one, *_ in w.requests(arm, shard)]
+        made = {
+            "success": lambda i: success_line(ids[i], f"answer {i}"),
+            "error": lambda i: error_line(ids[i]),
+            "junk": lambda i: b"junk %d\n" % i,
+            "foreign": lambda i: success_line(f"foreign-{i}", "x"),
+        }
+        w.save(arm, shard, [made[kind](item) for item, kind in lines])
+        w.settle(shard)
+        other_arm, other = w.parts()[1]
+        w.save(other_arm, other, w.lines(other_arm, other, plain))
+        w.settle(other)
+        w.run(parse.phase)
+        rows = table(w).filter(condition="control").to_dicts()
+        counts = account(w)
+    kinds = {item: {kind for one, kind in lines if one == item} for item in range(7)}
+    want = ["succeeded" if "success" in kinds[i] else "errored" if "error" in kinds[i] else "missing" for i in range(7)]
+    assert [row["outcome"] for row in rows] == want
+    assert [row["response_text"] for row in rows] == [f"answer {i}" if want[i] == "succeeded" else None for i in range(7)]
+    assert counts["arms"]["t0_control"] | {"requests": 7} == {"requests": 7, **{o.value: Counter(want)[o.value] for o in Outcome}}
+    n_own = sum(kind in ("success", "error") for _, kind in lines)
+    assert counts["odd_lines"]["duplicate"]["count"] == n_own - sum(bool(kinds[i] & {"success", "error"}) for i in range(7))
+    assert counts["odd_lines"]["malformed"]["count"] == sum(kind == "junk" for _, kind in lines)
