@@ -28,7 +28,7 @@ from batchtrial.config import families, load, texts, tree
 from batchtrial.config import model as config_model
 from batchtrial.config.load import ENVIRONMENT
 from batchtrial.phases.analyse.analyses import ANALYSES
-from batchtrial.state import files, ledger, machine, store
+from batchtrial.state import files, ledger, lock, machine
 from batchtrial.state.layout import TrialLayout
 
 HERE = Path(__file__).resolve().parent
@@ -243,7 +243,7 @@ def state_page() -> str:
 FILES: tuple[tuple[str, str, Documented], ...] = (
     ("run_state.json", "every phase", files.RunState),
     ("ledger.jsonl", "submit, poll (one Entry a line)", ledger.Entry),
-    ("run.lock", "the process that owns the run", store.LockInfo),
+    ("run.lock", "the process that owns the run", lock.LockInfo),
     ("control_registry.json", "submit, poll", files.ControlRegistry),
     ("prepared/prepared_manifest.json", "prepare", files.PreparedManifest),
     ("batch_inputs/build_manifest.json", "build", files.BuildManifest),

@@ -25,7 +25,7 @@ BIG_SUBMIT = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from batchtrial.providers.anthropic import AnthropicProvider, AnthropicSettings
+from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Intent
 from batchtrial.records import Request
 url, payload, n = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

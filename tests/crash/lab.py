@@ -19,7 +19,7 @@ from tests.crash.children import NONCE
 from tests.crash.providers import Emulator
 
 from batchtrial.app import emulator as dryrun
-from batchtrial.app.invocation import Asked
+from batchtrial.app.invocation import Invocation
 from batchtrial.cli.commands import execute as session
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.errors import RunStateMissing
@@ -140,9 +140,9 @@ class Lab:
         dryrun.write_world(layout, config, trials)
         shutil.copytree(layout.emulator, self.root / "model")
 
-    def asked(self, experiments: Path, url: str, *, is_resume: bool, options: Options | None = None) -> Asked:
+    def asked(self, experiments: Path, url: str, *, is_resume: bool, options: Options | None = None) -> Invocation:
         """What the command line would ask for."""
-        return Asked(
+        return Invocation(
             run_id=RUN_ID,
             is_resume=is_resume,
             config=None if is_resume else self.root / "config.yaml",
@@ -195,7 +195,7 @@ class World:
             assert not self.ledger().entries
             return self.start(hook, options)
 
-    def _asked(self, *, is_resume: bool, options: Options | None) -> Asked:
+    def _asked(self, *, is_resume: bool, options: Options | None) -> Invocation:
         return self.lab.asked(self.experiments, self.emulator.url, is_resume=is_resume, options=options)
 
     @property

@@ -19,7 +19,7 @@ from tests.luck.provider import Provider
 from tests.luck.schedule import N_CLIMATES, Rule, climates
 
 from batchtrial.app import emulator as dryrun
-from batchtrial.app.invocation import Asked
+from batchtrial.app.invocation import Invocation
 from batchtrial.cli.commands import execute as session
 from batchtrial.config.expand import expand
 from batchtrial.emulator.answers.modelfile import ModelFile, load_model
@@ -125,9 +125,9 @@ class Lab:
         config: Path | None = None,
         changes: Mapping[str, Any] | None = None,
         **options: Any,
-    ) -> Asked:
+    ) -> Invocation:
         """What the command line would ask for."""
-        return Asked(
+        return Invocation(
             run_id=RUN_ID,
             is_resume=is_resume,
             config=config if is_resume else config or self.write_config({}),

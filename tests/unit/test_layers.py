@@ -1,64 +1,75 @@
-"""The import rule as a table: downwards only, and nothing sideways inside one row. One case a rule."""
+"""The house as a table: imports go downwards only, and rooms of one floor do not know each other. One case a rule."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
-BASE = {"records", "keys", "names", "errors", "amounts"}
-LEAVES = {"sources", "prices"} | BASE
-MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
-    "records": {"errors"},
-    "names": set(),
-    "amounts": set(),
-    "keys": {"errors", "records", "names"},
-    "sources": BASE,
-    "prices": BASE,
-    "config": LEAVES,
-    "scoring": BASE,
+
+BASE = ("amounts", "errors", "names", "records", "keys", "clock")
+MATTERS = ("state", "providers", "scoring", "sources")
+STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/analyse", "phases/report")
+"""In the order of the pipeline: a step may use what comes before it, never what comes after."""
+BELOW_PHASES = ("config", *MATTERS, "stats", "prices", *BASE)
+BELOW_READING = ("phases", *STEPS, *BELOW_PHASES)
+BELOW_UPKEEP = ("run", "archive", "reading", *BELOW_READING)
+BELOW_APP = ("upkeep", "earlier", *BELOW_UPKEEP)
+
+ROOMS: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "records": ("errors",),
+    "amounts": (),
+    "names": (),
+    "keys": ("errors", "records", "names"),
+    "clock": (),
     "stats": BASE,
+    "prices": BASE,
+    "emulator": (),
     "state": BASE,
-    "providers": LEAVES,
-    "phases": {"config", "scoring", "stats", "state", "providers"} | LEAVES,
-    "run": {"phases", "config", "scoring", "stats", "state", "providers"} | LEAVES,
-    "cli": {"run", "phases", "config", "scoring", "stats", "state", "providers", "emulator"} | LEAVES,
-    "bench": {"cli", "run", "phases", "config", "scoring", "stats", "state", "providers", "emulator"} | LEAVES,
-    "emulator": set(),
+    "providers": ("prices", *BASE),
+    "scoring": BASE,
+    "sources": BASE,
+    "config": ("sources", "scoring", "prices", *BASE),
+    "phases": BELOW_PHASES,
+    **{step: ("phases", *STEPS[:place], *BELOW_PHASES) for place, step in enumerate(STEPS)},
+    "reading": BELOW_READING,
+    "run": ("reading", *BELOW_READING),
+    "archive": ("reading", *BELOW_READING),
+    "upkeep": BELOW_UPKEEP,
+    "earlier": BELOW_UPKEEP,
+    "app": ("emulator", *BELOW_APP),
+    "cli/screens": ("cli", "app", *BELOW_APP),
+    "cli/commands": ("cli/screens", "cli", "app", *BELOW_APP),
+    "cli": ("cli/commands", "app", *BELOW_APP),
+    "selftest": ("cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
 }
-WIRING = {"app/wiring.py", "app/emulator.py"}
-"""The only modules that name an adapter or the emulator."""
-ADAPTERS = {"fireworks", "openai", "anthropic", "cassette"}
+"""What each room may import besides itself, from the bottom of the house to its top."""
+
+FILES = sorted({path.relative_to(SRC).as_posix() for path in SRC.rglob("*.py")} - {"__init__.py", "__main__.py"})
 
 
-def layer_of(name: str) -> str:
-    """The row of the table that a file stands in."""
-    return name.split("/")[0].removesuffix(".py")
+def room_of(name: str) -> str:
+    """The room of a module's path or dotted name: the longest row of the table that it stands under."""
+    parts = name.removesuffix(".py").replace(".", "/").split("/")
+    return next((room for room in ("/".join(parts[:2]), parts[0]) if room in ROOMS), parts[0])
 
 
 @cache
 def imports(path: Path) -> tuple[str, ...]:
-    """Modules of ours that the file imports, dotted, without the package's name."""
-    return tuple(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[str]:
+    """Modules and names of ours that the file imports, as paths without the package's name."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module == "batchtrial":
-            names = [f"batchtrial.{alias.name}" for alias in node.names]
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("batchtrial."):
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-        yield from (name.removeprefix("batchtrial.") for name in names if name.startswith("batchtrial."))
-
-
-FILES = sorted({path.relative_to(SRC).as_posix() for path in SRC.rglob("*.py")} - {"__init__.py", "__main__.py"})
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "batchtrial":
+            found += (f"{node.module}.{alias.name}".removeprefix("batchtrial.").replace(".", "/") for alias in node.names)
+        if isinstance(node, ast.Import):
+            ours = (alias.name for alias in node.names if alias.name.startswith("batchtrial."))
+            found += (name.removeprefix("batchtrial.").replace(".", "/") for name in ours)
+    return tuple(found)
 
 
 def offenders(is_wrong: Callable[[str, str], bool]) -> list[str]:
@@ -66,39 +77,70 @@ def offenders(is_wrong: Callable[[str, str], bool]) -> list[str]:
     return sorted(f"{name} -> {found}" for name in FILES for found in imports(SRC / name) if is_wrong(name, found))
 
 
-@pytest.mark.parametrize("layer", sorted(MAY_IMPORT))
-def test_a_layer_imports_only_what_lies_below_it(layer: str) -> None:
-    allowed = MAY_IMPORT[layer] | {layer, "__version__"}
-    assert offenders(lambda name, found: layer_of(name) == layer and found.split(".")[0] not in allowed) == []
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    allowed = {room, "__version__", *ROOMS[room]}
+    assert offenders(lambda name, found: room_of(name) == room and room_of(found) not in allowed) == []
 
 
-def test_every_module_stands_in_a_layer_of_the_table() -> None:
-    assert {layer_of(name) for name in FILES} == set(MAY_IMPORT)
+def test_every_module_stands_in_a_room_of_the_table() -> None:
+    assert [name for name in FILES if room_of(name) not in ROOMS] == []
 
 
-def test_adapters_and_emulator_are_named_in_the_wiring_alone() -> None:
+def test_every_room_of_the_table_holds_modules() -> None:
+    assert set(ROOMS) == {room_of(name) for name in FILES}
+
+
+def test_only_a_process_at_work_and_its_tests_name_an_adapter() -> None:
+    adapters = {"providers/fireworks", "providers/openai", "providers/anthropic", "providers/recordings"}
+
     def is_wrong(name: str, found: str) -> bool:
-        first, *rest = found.split(".")
-        is_named = first == "emulator" or (first == "providers" and bool(rest) and rest[0] in ADAPTERS)
-        return is_named and name.startswith(("run/", "cli/")) and name not in WIRING
+        is_above = room_of(name) not in ("providers", "selftest", "app")
+        return is_above and "/".join(found.split("/")[:2]) in adapters
 
     assert offenders(is_wrong) == []
 
 
+def test_only_the_process_at_work_and_its_tests_know_the_emulator() -> None:
+    known_to = {"app/emulator.py", "cli/main.py"}
+    assert (
+        offenders(lambda name, found: found.startswith("emulator") and not name.startswith(("emulator/", "selftest/")) and name not in known_to) == []
+    )
+
+
 def test_phases_know_what_a_provider_is_and_none_of_them() -> None:
-    assert offenders(lambda name, found: name.startswith("phases/") and found.startswith("providers.") and found.split(".")[1] != "base") == []
+    assert (
+        offenders(lambda name, found: name.startswith("phases/") and found.startswith("providers/") and not found.startswith("providers/base")) == []
+    )
+
+
+def test_phases_hold_steps_and_what_all_steps_share() -> None:
+    loose = {name.removeprefix("phases/") for name in FILES if name.startswith("phases/") and name.count("/") == 1}
+    assert loose == {"__init__.py", "answer_rules.py", "base.py", "choice.py", "columns.py", "places.py", "published.py"}
+
+
+def test_every_step_has_its_phase_in_front() -> None:
+    assert [step for step in STEPS if not (SRC / step / "phase.py").exists() and step not in ("phases/analyse", "phases/batches")] == []
 
 
 def test_only_the_command_line_reads_flags() -> None:
-    def taken(name: str) -> set[str]:
+    readers = ("cli/", "app/invocation", "emulator/", "prices/", "selftest/")
+    wrong = []
+    for name in FILES:
         tree = ast.parse((SRC / name).read_text(encoding="utf-8"))
-        return {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        taken = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        wrong += [name] if "argparse" in taken and not name.startswith(readers) else []
+    assert wrong == []
 
-    readers = ("cli", "emulator", "prices", "bench")
-    assert [name for name in FILES if layer_of(name) not in readers and "argparse" in taken(name)] == []
+
+def test_no_two_rooms_import_each_other() -> None:
+    reached = {(room_of(name), room_of(found)) for name in FILES for found in imports(SRC / name)}
+    assert sorted({tuple(sorted(pair)) for pair in reached if pair[0] != pair[1] and pair[::-1] in reached}) == []
 
 
 def test_the_rule_bites(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("import batchtrial.cli.commands.run\nfrom batchtrial import phases\nfrom batchtrial.state import ledger\n")
-    assert set(imports(bad)) == {"cli.run", "phases", "state", "state.ledger"}
+    found = set(imports(bad))
+    assert found == {"cli/commands/run", "phases", "state/ledger"}
+    assert {room_of(one) for one in found} == {"cli/commands", "phases", "state"}

@@ -1,1 +1,1 @@
-"""One process at work on a run: what was asked, wiring, the open session, the emulator's child. Prints nothing."""
+"""One process at work on a run: what it was started for, wiring, the open session, the emulator's child. Prints nothing."""

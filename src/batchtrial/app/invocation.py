@@ -1,4 +1,4 @@
-"""What was asked of this process: one frozen record from flags and environment."""
+"""What this process was started for: one frozen record from flags and environment."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchtrial.cli import args as flags
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.names import is_url
 from batchtrial.run.options import Options
 
 DEFAULT_CONFIG = Path("config/eval_config.yaml")
+EXPERIMENTS_VARIABLE = "BATCHTRIAL_EXPERIMENTS_DIR"
+REMOTE = "a run is written where files can be locked and synced. Copy what lies elsewhere here first"
 
 
 INCOMPLETE = 4
@@ -83,7 +84,7 @@ def _number(text: str, flag: str) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Invocation:
     """One invocation, read from its flags."""
 
     run_id: str | None
@@ -96,23 +97,23 @@ class Asked:
     emulator_key: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
-    is_carried: bool = False
+    is_by_hand: bool = False
     prepared_dir: Path | None = None
     is_archived: bool = False
 
 
-def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
+def invocation_of(given: argparse.Namespace, env: Mapping[str, str]) -> Invocation:
     """The invocation. Raises ConfigError."""
     if given.resume and given.run_id is None:
         raise ConfigError("--resume needs --run_id", hint="`batchtrial status` lists the runs there are")
     skipped = {"prepare": given.skip_prepare, "build": given.skip_build, "submit": given.skip_batch, "poll": given.skip_batch}
     skip = frozenset(name for name, is_skipped in skipped.items() if is_skipped)
-    return Asked(
+    return Invocation(
         run_id=check_run_id(given.run_id) if given.run_id is not None else None,
         is_resume=given.resume,
         config=given.config,
         changes=overrides(given),
-        options=flags.options_of(given, is_resume=given.resume, skip=skip),
+        options=options_of(given, is_resume=given.resume, skip=skip),
         experiments=experiments_dir(given.experiments_dir, env),
         emulator_url=given.emulator_url,
         emulator_key=given.emulator_key,
@@ -122,9 +123,35 @@ def asked(given: argparse.Namespace, env: Mapping[str, str]) -> Asked:
     )
 
 
+def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[str] = frozenset()) -> Options:
+    """How to go about the run, from the flags of `add_steps` and `add_stopping`. Raises ConfigError for flags that would do nothing."""
+    if given.yes and not given.give_up_unknown_batches:
+        raise ConfigError("--yes answers the question of --give_up_unknown_batches, which was not given", where="--yes")
+    if given.give_up_unknown_batches and not is_resume:
+        raise ConfigError("a run that begins has no batches to give up", where="--give_up_unknown_batches")
+    if given.retry_not_understood and not is_resume:
+        raise ConfigError("a run that begins has no answers to ask for again", where="--retry_not_understood")
+    if given.give_up_unknown_batches and given.plan_only:
+        raise ConfigError("a plan asks no provider which batches it knows", where="--give_up_unknown_batches with --plan_only")
+    return Options(
+        only_step=given.only_step,
+        from_step=given.from_step,
+        to_step=given.to_step,
+        skip=skip,
+        accept_drift=given.accept_drift,
+        remake=given.remake,
+        retry_not_understood=given.retry_not_understood,
+        give_up_unknown=given.give_up_unknown_batches,
+        is_confirmed=given.yes,
+        is_partial=given.partial,
+        ignore_stop=given.ignore_stop,
+        stop_stale_minutes=given.stop_stale_minutes,
+    )
+
+
 def experiments_dir(given: Path | None, env: Mapping[str, str]) -> Path:
     """Flag, then environment, then ./experiments. Raises ConfigError for an address."""
-    named = env.get(flags.EXPERIMENTS_VARIABLE)
+    named = env.get(EXPERIMENTS_VARIABLE)
     if given is None and named and is_url(named):
-        raise ConfigError(f"{named!r} is an address, not a folder of this machine", where=flags.EXPERIMENTS_VARIABLE, hint=flags.REMOTE)
+        raise ConfigError(f"{named!r} is an address, not a folder of this machine", where=EXPERIMENTS_VARIABLE, hint=REMOTE)
     return given or Path(named or "experiments")

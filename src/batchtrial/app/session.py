@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 from batchtrial.app.hosts import as_answered, as_recorded, check_same_host, with_host
-from batchtrial.app.invocation import DEFAULT_CONFIG, Asked, mode_of
+from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
 from batchtrial.app.pause import pausing
+from batchtrial.app.run_log import logged
 from batchtrial.app.wiring import Place, Wiring
-from batchtrial.cli.frame import complain, log_to
-from batchtrial.cli.screens.giving_up import agreed
-from batchtrial.cli.screens.progress import progress
 from batchtrial.clock import real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
 from batchtrial.earlier.migration import Migration
 from batchtrial.errors import ConfigDrift
+from batchtrial.phases.base import Progress
 from batchtrial.providers.base import Provider
 from batchtrial.reading.config import first_flags, saved, saved_text
 from batchtrial.run.loop import Services
@@ -36,12 +33,12 @@ from batchtrial.state.lock import RunLock
 from batchtrial.state.store import Hook, no_hook
 
 
-def layout_of(ask: Asked, run_id: str) -> RunLayout:
+def layout_of(ask: Invocation, run_id: str) -> RunLayout:
     """The run's folder."""
     return RunLayout.of(ask.experiments, run_id)
 
 
-def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
+def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     """The config of this invocation. On resume the run's own is the base, and a --config is compared with it under the flags of its start."""
     if not ask.is_resume:
         return with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env)
@@ -52,7 +49,19 @@ def loaded(ask: Asked, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
 
 
-def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared_dir: Path | None, give_up: Callable[[str], None] | None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Whoever this process works for.
+
+    complain: takes a line for them. progress: shows how far it is. agree: tells a loss, and raises StateError unless they agree to it.
+    """
+
+    complain: Callable[[str], None]
+    progress: Progress
+    agree: Callable[[str], None]
+
+
+def take_over(layout: RunLayout, ask: Invocation, env: Mapping[str, str], person: Person, *, nonce: str) -> None:
     """Bring a run of the earlier system into today's form, under its lock, and say what became of it. Raises RunLocked, StateError, ConfigError."""
 
     def codec_of(config: Config) -> Provider:
@@ -61,28 +70,29 @@ def take_over(layout: RunLayout, env: Mapping[str, str], *, nonce: str, prepared
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:
-        report = Migration(layout, codec_of, real_now, nonce, prepared_dir, give_up).carry_out()
+        give_up = person.agree if ask.options.give_up_unknown else None
+        report = Migration(layout, codec_of, real_now, nonce, ask.prepared_dir, give_up).carry_out()
     finally:
         lock.release(real_now)
     c = report.counts
     trials = f"{report.n_trials} trial{'s' * (report.n_trials != 1)}"
-    complain(f"taken over from the earlier system: {trials}, {c.succeeded} answers, {c.total - c.succeeded} requests without one")
+    person.complain(f"taken over from the earlier system: {trials}, {c.succeeded} answers, {c.total - c.succeeded} requests without one")
     for note in report.notes:
-        complain(f"  {note}")
+        person.complain(f"  {note}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A run that this process owns, with all that is needed to work on it. ask: as it stands once a run of the earlier system was taken over."""
 
-    ask: Asked
+    ask: Invocation
     session: Session
     services: Services
     stop: StopToken
 
 
 @contextmanager
-def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
+def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
     """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
     layout = layout_of(ask, run_id)
     if ask.is_resume:
@@ -91,8 +101,7 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
     else:
         check_beginning(ask.options)
     if ask.is_resume and is_of_earlier_system(layout):
-        give_up = agreed(is_confirmed=ask.options.is_confirmed) if ask.options.give_up_unknown else None
-        take_over(layout, env, nonce=nonce, prepared_dir=ask.prepared_dir, give_up=give_up)
+        take_over(layout, ask, env, person, nonce=nonce)
         ask = replace(ask, options=replace(ask.options, give_up_unknown=False))  # it was about taking over
     got = loaded(ask, layout, env)
     if ask.is_resume:
@@ -110,14 +119,14 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
         emulator_key=ask.emulator_key,
         replay_dir=ask.replay_dir,
         record_dir=ask.record_dir,
-        is_carried=ask.is_carried,
+        is_by_hand=ask.is_by_hand,
     )
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
     opening = Opening(
         run_id=run_id, config=config, is_resume=ask.is_resume, accept_drift=ask.options.accept_drift, overrides=ask.changes, nonce=nonce
     )
-    pause = pausing(env, is_let_go=stop.is_requested, say=complain, wait=time.sleep)
+    pause = pausing(env, is_let_go=stop.is_requested, say=person.complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)
     with ExitStack() as closing:
         closing.enter_context(no_folder_when_refused(layout, nonce))
@@ -135,19 +144,8 @@ def opened(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook:
             closing.callback(made.close)
             return made
 
-        services = Services(codec=wiring.codec, provider=provider, now=wiring.waiting_now, stop=stop, progress=progress(), hook=hooks)
+        services = Services(codec=wiring.codec, provider=provider, now=wiring.waiting_now, stop=stop, progress=person.progress, hook=hooks)
         yield Opened(ask=ask, session=session, services=services, stop=stop)
-
-
-@contextmanager
-def logged(path: Path) -> Iterator[None]:
-    """The run's own log takes every decision until the end of the block."""
-    handler = log_to(path)
-    try:
-        yield
-    finally:
-        logging.getLogger("batchtrial").removeHandler(handler)
-        handler.close()
 
 
 def chained(*hooks: Hook) -> Hook:

@@ -19,7 +19,7 @@ from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches.account import was_asked
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import Limits, Provider
 from batchtrial.providers.by_hand import Carried
 from batchtrial.providers.recordings.form import load_provenance, source_of
 from batchtrial.providers.sdk.edge import Timeouts
@@ -34,7 +34,7 @@ WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": 
 class Place:
     """Where the provider comes from, besides the config.
 
-    trials: known once the items are prepared. is_carried: no provider is called, files go by hand.
+    trials: known once the items are prepared. is_by_hand: no provider is called, files go by hand.
     """
 
     layout: RunLayout
@@ -43,7 +43,7 @@ class Place:
     emulator_key: str | None = None
     replay_dir: Path | None = None
     record_dir: Path | None = None
-    is_carried: bool = False
+    is_by_hand: bool = False
 
 
 class Wiring:
@@ -88,7 +88,7 @@ class Wiring:
 
     def _perhaps_carried(self) -> Provider:
         folder = self._place.layout.arrivals
-        if self._place.is_carried:
+        if self._place.is_by_hand:
             return Carried(self.codec, None, folder, was_asked=lambda: was_asked(self._place.layout.ledger))
         return Carried(self.codec, self._made(), folder) if folder.is_dir() else self._made()
 
@@ -221,3 +221,8 @@ def _anthropic(config: Config, base_url: str | None, key: str | None, now: Calla
         timeouts=_timeouts(config),
     )
     return AnthropicProvider(settings, key, now=now)
+
+
+def limits_of(config: Config, layout: RunLayout) -> Limits:
+    """What the run's provider takes in one batch; starts nothing."""
+    return Wiring(config, Place(layout=layout, trials=lambda: ())).codec.limits

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from batchtrial.archive.make import make
-from batchtrial.cli.commands.archive import KEY_VARIABLES
-from batchtrial.cli.frame import say
+from batchtrial.archive.make import Archived, make
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.reading.inventory import RunReader, RunSummary
@@ -15,13 +13,15 @@ from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock
 
+KEY_VARIABLES = ("FIREWORKS_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
 
 def default_target(layout: RunLayout) -> Path:
     """`archives/run_ID.zip` beside the runs."""
     return layout.root.parent / "archives" / f"{layout.root.name}.zip"
 
 
-def _archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
+def archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
     """The run as it is now. Raises RunStateMissing, StateError."""
     layout = reader.layout
     layout.check_there()
@@ -36,26 +36,15 @@ def _archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
     return run
 
 
-def _left(left: Mapping[str, int]) -> str:
-    return f"; left out: {', '.join(f'{n} {reason}' for reason, n in sorted(left.items()))}" if left else ""
-
-
-def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allow_incomplete: bool, description: str = "") -> Path:
-    """Archive the run under its lock. Raises RunLocked, StateError."""
+def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allow_incomplete: bool, description: str = "") -> Archived:
+    """The archive that was made of the run under its lock. Raises RunLocked, StateError."""
     reader = RunReader(layout)
-    _archivable(reader, allow_incomplete=allow_incomplete)
+    archivable(reader, allow_incomplete=allow_incomplete)
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:
-        run = _archivable(reader, allow_incomplete=allow_incomplete)
+        run = archivable(reader, allow_incomplete=allow_incomplete)
         keys = tuple(env[name] for name in KEY_VARIABLES if env.get(name))
-        made = make(layout, run, target, description=description, keys=keys)
+        return make(layout, run, target, description=description, keys=keys)
     finally:
         lock.release(real_now)
-    files = made.manifest.files
-    size = sum(one.size for one in files.values())
-    say(f"archived {run.run_id}: {len(files)} files, {size:,} bytes, in {target} ({target.stat().st_size:,} bytes)" + _left(made.left))
-    if made.rewritten:
-        say(f"paths of this machine were taken out of {', '.join(made.rewritten)}")
-    say(f"check it at any time with: batchtrial archive --verify {target}")
-    return target

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, REMOTE
 from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
-from batchtrial.run.options import Options
-
-EXPERIMENTS_VARIABLE = "BATCHTRIAL_EXPERIMENTS_DIR"
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,9 +71,6 @@ def local_path(text: str) -> Path:
     if is_url(text):
         raise argparse.ArgumentTypeError(f"{text!r} is an address; a folder or file of this machine is needed: {REMOTE}")
     return Path(text)
-
-
-REMOTE = "a run is written where files can be locked and synced. Copy what lies elsewhere here first"
 
 
 def positive(text: str) -> int:
@@ -141,32 +136,6 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     )
     agreeing.add_argument("--yes", action="store_true", help="with --give_up_unknown_batches: do not ask, give them up")
     parser.add_argument("--force", action=Gone, nargs=0, help=argparse.SUPPRESS)
-
-
-def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[str] = frozenset()) -> Options:
-    """How to go about the run, from the flags of `add_steps` and `add_stopping`. Raises ConfigError for flags that would do nothing."""
-    if given.yes and not given.give_up_unknown_batches:
-        raise ConfigError("--yes answers the question of --give_up_unknown_batches, which was not given", where="--yes")
-    if given.give_up_unknown_batches and not is_resume:
-        raise ConfigError("a run that begins has no batches to give up", where="--give_up_unknown_batches")
-    if given.retry_not_understood and not is_resume:
-        raise ConfigError("a run that begins has no answers to ask for again", where="--retry_not_understood")
-    if given.give_up_unknown_batches and given.plan_only:
-        raise ConfigError("a plan asks no provider which batches it knows", where="--give_up_unknown_batches with --plan_only")
-    return Options(
-        only_step=given.only_step,
-        from_step=given.from_step,
-        to_step=given.to_step,
-        skip=skip,
-        accept_drift=given.accept_drift,
-        remake=given.remake,
-        retry_not_understood=given.retry_not_understood,
-        give_up_unknown=given.give_up_unknown_batches,
-        is_confirmed=given.yes,
-        is_partial=given.partial,
-        ignore_stop=given.ignore_stop,
-        stop_stale_minutes=given.stop_stale_minutes,
-    )
 
 
 def add_stopping(parser: argparse.ArgumentParser) -> None:

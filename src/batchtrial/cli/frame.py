@@ -8,8 +8,6 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from batchtrial.app.modes import file_modes
@@ -103,25 +101,3 @@ def set_up_logging(*, is_verbose: bool) -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
-
-
-class RunLog(logging.FileHandler):
-    """run.log. A line that a full disk does not take is left out: the person is told why the run ends by its message, not by a traceback per line."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Let go of what the disk refuses; anything else is told as ever."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
-
-    def close(self) -> None:
-        """Close it, whatever is left in its buffer."""
-        with suppress(OSError):
-            super().close()
-
-
-def log_to(path: Path) -> logging.Handler:
-    """One line per decision into the run's own log; remove the handler when the run ends."""
-    handler = RunLog(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger("batchtrial").addHandler(handler)
-    return handler

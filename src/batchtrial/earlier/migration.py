@@ -36,6 +36,7 @@ from batchtrial.sources import default_metric
 from batchtrial.state.entries import Counts, Entry
 from batchtrial.state.entries import encode as encode_entry
 from batchtrial.state.files import PhaseRecord, PreparedFile, PreparedManifest, RunState, Shard, Shelf, load, save
+from batchtrial.state.form import read_json
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.ledger import Ledger
 from batchtrial.state.store import Stamps, fingerprint, write_bytes
@@ -182,7 +183,7 @@ class Migration:
         earlier.notes.append(f"{missing} requests have no result: they count as missing and are not bought again")
 
     def _note_phases(self, earlier: EarlierRun) -> None:
-        tree = upgrade.read_json(self.layout.run_state)
+        tree = read_json(self.layout.run_state)
         phases = tree.get("phases") if isinstance(tree, dict) else None
         records = phases.items() if isinstance(phases, dict) else ()
         done = [name for name, record in records if isinstance(record, dict) and record.get("status") == "completed"]

@@ -20,6 +20,7 @@ from batchtrial.earlier import files as upgrade
 from batchtrial.earlier.config import EarlierTrial, dataset_name, left_behind, translated
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.records import Item, Kind
+from batchtrial.state.form import manifest_paths, original
 from batchtrial.state.layout import RunLayout
 
 LOST_TEXT = "(this text is lost; its sha256 was {sha})\n"
@@ -49,7 +50,7 @@ class EarlierRun:
     def gather(self) -> Config:
         """Read everything; returns the config in today's words. Raises StateError, ConfigError naming what is missing."""
         self.old = self._old_config()
-        self.trials = tuple(upgrade.read_trial(path, self.old) for path in upgrade.manifest_paths(self.layout))
+        self.trials = tuple(upgrade.read_trial(path, self.old) for path in manifest_paths(self.layout))
         if not self.trials:
             raise StateError("no trial of the earlier system is left here: there is no trial_manifest.json", where=str(self.layout.root))
         names = upgrade.id_map(self.layout)
@@ -73,7 +74,7 @@ class EarlierRun:
         return found
 
     def _old_config(self) -> dict[str, Any]:
-        path = upgrade.original(self.layout.effective_config)
+        path = original(self.layout.effective_config)
         try:
             tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from batchtrial.phases.base import Work
-from batchtrial.state.store import Fingerprint, replacing
+from batchtrial.state.store import Fingerprint, decode_json, replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,8 @@ def publishing(work: Work, path: Path) -> Iterator[Sink]:
         sink = Sink(file)
         yield sink
     work.view.stamps.learn(path, sink.fingerprint)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One of the trial's own artifacts."""
+    return dict(decode_json(path.read_bytes()))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
-from batchtrial.app.wiring import Place, Wiring
 from batchtrial.config.expand import Trial, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
@@ -51,13 +50,12 @@ def _stages(layout: RunLayout, trials: tuple[Trial, ...], shelf: Shelf) -> dict[
     return found
 
 
-def view_of(experiments: Path, run_id: str) -> View:
-    """The run as it is on disk; nothing is written. Raises RunStateMissing."""
+def view_of(experiments: Path, run_id: str, limits_of: Callable[[Config, RunLayout], Limits]) -> View:
+    """The run as it is on disk; nothing is written. limits_of: what the run's provider takes in one batch. Raises RunStateMissing."""
     layout = RunLayout.of(experiments, check_run_id(run_id))
     layout.check_there()
     config = saved_config(layout)
-    limits = Wiring(config, Place(layout=layout, trials=lambda: ()), os.environ).codec.limits
-    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits)
+    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits_of(config, layout))
 
 
 def trial_of(view: View, slug: str | None) -> Trial:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batchtrial.app.invocation import EXPERIMENTS_VARIABLE
 from batchtrial.cli import args as flags
 from batchtrial.cli.main import COMMANDS
 from batchtrial.emulator import command as emulate
@@ -18,8 +19,8 @@ ADDRESSES = ("s3://bucket/x", "gs://b/x", "abfs://c@a/x", "file:///tmp/x", "http
 
 def path_flags() -> Iterator[tuple[str, str]]:
     """(module, flag) of every flag that takes a path."""
-    for source in sorted(Path(flags.__file__).parent.glob("*.py")):
-        module = importlib.import_module(f"batchtrial.cli.{source.stem}")
+    for source in sorted((Path(flags.__file__).parent / "commands").glob("*.py")):
+        module = importlib.import_module(f"batchtrial.cli.commands.{source.stem}")
         make = getattr(module, "parser", None)
         if callable(make) and source.stem not in ("args", "main"):
             for action in make()._actions:
@@ -38,7 +39,7 @@ def test_the_flags_that_take_paths_are_found() -> None:
 @pytest.mark.parametrize(("module", "flag"), FLAGS)
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_no_flag_takes_an_address(module: str, flag: str, address: str) -> None:
-    parser = importlib.import_module(f"batchtrial.cli.{module}").parser()
+    parser = importlib.import_module(f"batchtrial.cli.commands.{module}").parser()
     action = next(one for one in parser._actions if flag in one.option_strings or one.dest == flag)
     with pytest.raises(argparse.ArgumentTypeError, match="is an address"):
         action.type(address)
@@ -64,7 +65,7 @@ def test_the_variable_takes_no_address_either(
     from batchtrial.cli.main import main
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(flags.EXPERIMENTS_VARIABLE, "s3://bucket/x")
+    monkeypatch.setenv(EXPERIMENTS_VARIABLE, "s3://bucket/x")
     given = {"status": [], "clean": [], "compare": ["a", "b"], "run": ["--dry_run"], "analyze": ["--run_id", "r", "--analysis", "power_analysis"]}
     assert main([command, *given.get(command, ["--run_id", "r"])]) == 2
     assert "is an address" in capsys.readouterr().err

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrial.cli.frame import log_to
+from batchtrial.app.run_log import logged
 from batchtrial.earlier import files as upgrade
 from batchtrial.errors import ManifestCorrupt, RunLocked, StateError
 from batchtrial.reading import compare as contrast
 from batchtrial.run import snapshots
+from batchtrial.state import form
 from batchtrial.state.entries import Entry, encode
 from batchtrial.state.files import RunState, load
 from batchtrial.state.lock import LockInfo, RunLock, read_lock
@@ -174,7 +175,7 @@ HOLDER = """
 import sys, time
 from datetime import datetime, timezone
 from pathlib import Path
-from batchtrial.state.store import RunLock
+from batchtrial.state.lock import RunLock
 root = Path(sys.argv[1])
 lock = RunLock(root / ".guard", root / "run.lock")
 lock.acquire(lambda: datetime.now(timezone.utc))
@@ -306,12 +307,8 @@ def test_an_error_that_quotes_half_of_a_character_can_be_shown_and_logged(
     monkeypatch.setattr(logging.getLogger("batchtrial"), "propagate", False)
     error = StateError("the columns are op\ud800n", where="caf\u00e9\udcff.tsv", hint="name them")
     assert str(error) == "the columns are op\\ud800n\n  at   caf\u00e9\\udcff.tsv\n  hint name them"
-    handler = log_to(tmp_path / "run.log")
-    try:
+    with logged(tmp_path / "run.log"):
         logging.getLogger("batchtrial.test").error("met %s", "op\ud800n")
-    finally:
-        logging.getLogger("batchtrial").removeHandler(handler)
-        handler.close()
     assert "met op\\ud800n" in (tmp_path / "run.log").read_text(encoding="utf-8")
     assert "Traceback" not in capsys.readouterr().err
 
@@ -329,5 +326,5 @@ def test_nesting_that_no_file_of_ours_has_is_damage_wherever_a_file_is_read(tmp_
     with pytest.raises(StateError, match="nested too deeply"):
         contrast._json(path)
     assert snapshots._server(path) is None
-    assert upgrade.read_json(path) is None
+    assert form.read_json(path) is None
     assert list(upgrade.json_lines(path)) == []

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from batchtrial.app.invocation import experiments_dir
+from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
@@ -45,7 +46,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     for name in names:
         if name not in ANALYSES:
             raise ConfigError(f"there is no analysis {name!r}", where="--analysis", hint=f"analyses are: {', '.join(ANALYSES)}")
-    view = view_of(experiments_dir(given.experiments_dir, os.environ), given.run_id)
+    view = view_of(experiments_dir(given.experiments_dir, os.environ), given.run_id, limits_of)
     trial = trial_of(view, given.trial)
     made = material_of(view, trial)
     found = {name: analysis(name, made) for name in names}

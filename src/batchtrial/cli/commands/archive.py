@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.archive import restore as restores
 from batchtrial.archive import zip as archives
-from batchtrial.archive.whole_run import _archivable, _left, archive_run, default_target
+from batchtrial.archive.make import Archived
+from batchtrial.archive.whole_run import archivable, archive_run, default_target
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.errors import ConfigError, RunStateMissing
@@ -27,7 +28,6 @@ EXAMPLES = """examples:
 A run that is not finished needs --allow_incomplete. The same run gives the same bytes. Keys, locks, logs and the machine's paths stay out.
 exit codes: 0 done, 1 --verify found something wrong, 2 bad flag, 3 the run or the archive refuses.
 """
-KEY_VARIABLES = ("FIREWORKS_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
 def parser() -> flags.Parser:
@@ -59,13 +59,28 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"{given.output} is a folder", where="--output", hint="name the file, such as archives/x.zip")
     if given.dry_run:
         return preview(layout, allow_incomplete=given.allow_incomplete)
-    archive_run(layout, given.output or default_target(layout), os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
+    target = given.output or default_target(layout)
+    tell(target, archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description))
     return 0
+
+
+def tell(target: Path, made: Archived) -> None:
+    """Say what was archived, what was left out, and how to check it."""
+    files = made.manifest.files
+    size = sum(one.size for one in files.values())
+    say(f"archived {made.manifest.run_id}: {len(files)} files, {size:,} bytes, in {target} ({target.stat().st_size:,} bytes)" + _left(made.left))
+    if made.rewritten:
+        say(f"paths of this machine were taken out of {', '.join(made.rewritten)}")
+    say(f"check it at any time with: batchtrial archive --verify {target}")
+
+
+def _left(left: Mapping[str, int]) -> str:
+    return f"; left out: {', '.join(f'{n} {reason}' for reason, n in sorted(left.items()))}" if left else ""
 
 
 def preview(layout: RunLayout, *, allow_incomplete: bool) -> int:
     """List what would go in."""
-    run = _archivable(RunReader(layout), allow_incomplete=allow_incomplete)
+    run = archivable(RunReader(layout), allow_incomplete=allow_incomplete)
     files, left = archives.chosen_files(layout, with_world=bool(run.phase) and run.has_world)
     sizes = {name: Path(path).stat().st_size for name, path in files.items()}
     for name, size in sizes.items():

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from batchtrial.app.invocation import experiments_dir
+from batchtrial.app.invocation import REMOTE, experiments_dir
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError, StateError
@@ -48,7 +48,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"compare takes two runs, not {len(names)}", hint="batchtrial compare RUN_A RUN_B")
     folder = experiments_dir(given.experiments_dir, os.environ)
     for name in filter(is_url, names):
-        raise ConfigError(f"{name!r} is an address, not a run of this machine", hint=flags.REMOTE)
+        raise ConfigError(f"{name!r} is an address, not a run of this machine", hint=REMOTE)
     a, b = (side(folder, name if "/" in name else check_run_id(name)) for name in names)
     found = list(checks(a, b))
     forbidden = [check for check in found if check.standing == "forbids"]

@@ -7,10 +7,11 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchtrial.app.invocation import Asked, experiments_dir
+from batchtrial.app.invocation import Invocation, experiments_dir
 from batchtrial.app.templates import templates
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
+from batchtrial.clock import real_now
 from batchtrial.run.options import Options
 
 EXAMPLES = """examples:
@@ -22,7 +23,7 @@ same requests when the recording was made. The report says which model, and when
 """
 
 
-RECORDING = Path(__file__).resolve().parent.parent / "recordings" / "qwen2.5-coder-1.5b.zip"
+RECORDING = Path(__file__).resolve().parents[2] / "recordings" / "qwen2.5-coder-1.5b.zip"
 MODEL = "qwen2.5-coder-1.5b-instruct-q4_k_m"
 PRICE = {"input_per_mtok": 0.05, "output_per_mtok": 0.05}
 """Nobody sells this model by the batch: a sum of the size that small models cost, so that costs can be shown."""
@@ -41,7 +42,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     set_up_logging(is_verbose=given.verbose)
     from batchtrial.cli.commands import execute as live
 
-    ask = Asked(
+    ask = Invocation(
         run_id=None,
         is_resume=False,
         config=templates() / "local_eval_config.yaml",
@@ -50,7 +51,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         experiments=experiments_dir(given.experiments_dir, os.environ),
         replay_dir=RECORDING,
     )
-    return live.run(ask, f"demo-{live.real_now():%Y%m%d%H%M%S}", nonce=secrets.token_hex(8), env=os.environ)
+    return live.run(ask, f"demo-{real_now():%Y%m%d%H%M%S}", nonce=secrets.token_hex(8), env=os.environ)
 
 
 main = framed(_command)

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping
 
 from batchtrial.app.hosts import check_same_host, proxy_for
-from batchtrial.app.invocation import INCOMPLETE, Asked
-from batchtrial.app.session import layout_of, loaded, opened
+from batchtrial.app.invocation import INCOMPLETE, Invocation
+from batchtrial.app.session import Person, layout_of, loaded, opened
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli.frame import INTERRUPTED, complain, say
 from batchtrial.cli.screens import plan as planview
 from batchtrial.cli.screens import summary
 from batchtrial.cli.screens.giving_up import agreed
+from batchtrial.cli.screens.progress import progress
 from batchtrial.clock import real_now
 from batchtrial.config.expand import expand
 from batchtrial.config.hosts import host_of
@@ -30,10 +31,8 @@ from batchtrial.state.store import Hook, no_hook
 
 log = logging.getLogger(__name__)
 
-__all__ = ["real_now", "run", "show_plan"]
 
-
-def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
+def show_plan(ask: Invocation, env: Mapping[str, str]) -> int:
     """Print the plan; nothing is written or sent."""
     run_id = ask.run_id or "NEW"
     layout = layout_of(ask, run_id)
@@ -49,9 +48,14 @@ def show_plan(ask: Asked, env: Mapping[str, str]) -> int:
     return 0
 
 
-def run(ask: Asked, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
+def person_of(ask: Invocation) -> Person:
+    """Whoever started this process: on standard error, and asked there."""
+    return Person(complain=complain, progress=progress(), agree=agreed(is_confirmed=ask.options.is_confirmed))
+
+
+def run(ask: Invocation, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
     """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
-    with opened(ask, run_id, nonce=nonce, env=env, hook=hook) as at:
+    with opened(ask, run_id, person_of(ask), nonce=nonce, env=env, hook=hook) as at:
         try:
             finished = _execute(at.session, at.ask, at.services, at.stop)
         except Stopped as error:
@@ -71,7 +75,7 @@ HOW = {
 }
 
 
-def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) -> Finished:
+def _execute(session: Session, ask: Invocation, services: Services, stop: StopToken) -> Finished:
     run_id = session.snapshots.state.run_id
     services.progress.note(f"run {run_id} in {session.layout.root}" + HOW.get(session.config.mode, ""))
     if (proxy := proxy_for(session.config)) is not None:
@@ -91,20 +95,20 @@ def _execute(session: Session, ask: Asked, services: Services, stop: StopToken) 
         stop.acknowledge()
 
 
-def _give_up(session: Session, ask: Asked, services: Services) -> None:
+def _give_up(session: Session, ask: Invocation, services: Services) -> None:
     if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
         raise ConfigError("batches are given up when they are polled, and poll is not among the steps asked for", where="--give_up_unknown_batches")
     agree = agreed(is_confirmed=ask.options.is_confirmed)
     carry(session, ask.options, services, lambda work: give_up_unknown(work, lambda lost: agree(lost.sentence)))
 
 
-def _ask_again(session: Session, ask: Asked, services: Services) -> None:
+def _ask_again(session: Session, ask: Invocation, services: Services) -> None:
     if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
         raise ConfigError("rows are asked again when the run polls, and poll is not among the steps asked for", where="--retry_not_understood")
     carry(session, ask.options, services, ask_again)
 
 
-def resume_command(ask: Asked, run_id: str) -> str:
+def resume_command(ask: Invocation, run_id: str) -> str:
     """What to type to go on."""
     extra = f" --emulator_url {ask.emulator_url}" if ask.emulator_url else ""
     extra += f" --replay_dir {ask.replay_dir}" if ask.replay_dir else ""

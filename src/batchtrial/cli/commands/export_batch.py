@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchtrial.amounts import counted
-from batchtrial.app.invocation import Asked, experiments_dir
+from batchtrial.app.invocation import Invocation, experiments_dir
+from batchtrial.app.session import opened
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands import execute as live
 from batchtrial.cli.frame import framed, say, set_up_logging
@@ -42,16 +43,16 @@ def parser() -> flags.Parser:
     return p
 
 
-def carried(run_id: str, experiments: Path | None, changes: dict[str, float] | None = None) -> Asked:
+def carried(run_id: str, experiments: Path | None, changes: dict[str, float] | None = None) -> Invocation:
     """A run that is there, worked on without a provider."""
-    return Asked(
+    return Invocation(
         run_id=check_run_id(run_id),
         is_resume=True,
         config=None,
         changes=changes or {},
         options=Options(),
         experiments=experiments_dir(experiments, os.environ),
-        is_carried=True,
+        is_by_hand=True,
     )
 
 
@@ -60,7 +61,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
     ask = carried(given.run_id, given.experiments_dir, {"submission.budget_usd": given.budget_usd} if given.budget_usd is not None else None)
-    with live.opened(ask, given.run_id, nonce=secrets.token_hex(8), env=os.environ) as at:
+    with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
         config, layout = at.session.config, at.session.layout
         if at.services.codec.name != "openai":
             raise ConfigError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchtrial.amounts import counted
 from batchtrial.app.invocation import INCOMPLETE
+from batchtrial.app.session import opened
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands import execute as live
 from batchtrial.cli.commands.export_batch import carried
@@ -94,7 +95,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError("nothing to import", where="PATH", hint="name result files or folders")
     files = result_files(given.paths)
     ask = carried(given.run_id, given.experiments_dir)
-    with live.opened(ask, given.run_id, nonce=secrets.token_hex(8), env=os.environ) as at:
+    with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
         folder = at.session.layout.arrivals
         folder.mkdir(exist_ok=True)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from batchtrial.amounts import counted
 from batchtrial.app.invocation import experiments_dir
+from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.cli.screens.power_curve import Curve, plot
@@ -165,7 +166,7 @@ def assumed_shares(rate_control: float, effect: float, discordance: float | None
 
 def from_pilot(given: Any) -> Assumed:
     """What a run that is there says. Raises RunStateMissing, ConfigError."""
-    view = view_of(experiments_dir(given.experiments_dir, os.environ), given.run_id)
+    view = view_of(experiments_dir(given.experiments_dir, os.environ), given.run_id, limits_of)
     trial = trial_of(view, given.trial)
     made = material_of(view, trial)
     table = next(iter(made.tables.values()), None)

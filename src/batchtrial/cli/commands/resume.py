@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from batchtrial.app.invocation import Asked, experiments_dir
+from batchtrial.app.invocation import Invocation, experiments_dir, options_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.run import carry_out
 from batchtrial.cli.frame import framed, set_up_logging
@@ -47,12 +47,12 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
     changes = {"submission.budget_usd": given.budget_usd, "submission.max_concurrent_jobs": given.max_concurrent_jobs}
-    ask = Asked(
+    ask = Invocation(
         run_id=check_run_id(given.run_id),
         is_resume=True,
         config=given.config,
         changes={key: value for key, value in changes.items() if value is not None},
-        options=flags.options_of(given, is_resume=True),
+        options=options_of(given, is_resume=True),
         experiments=experiments_dir(given.experiments_dir, os.environ),
         emulator_url=given.emulator_url,
         emulator_key=given.emulator_key,

@@ -6,9 +6,11 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
-from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Asked, asked
+from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Invocation, invocation_of
+from batchtrial.app.session import layout_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
+from batchtrial.clock import real_now
 from batchtrial.keys import new_run_id
 
 EXAMPLES = """examples:
@@ -71,19 +73,21 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, 
     return p
 
 
-def carry_out(ask: Asked, *, is_plan_only: bool, env: Mapping[str, str]) -> int:
+def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str]) -> int:
     """Plan or run. Raises RunnerError."""
     from batchtrial.cli.commands import execute as live
 
     if is_plan_only:
         return live.show_plan(ask, env)
-    run_id = ask.run_id or new_run_id(live.real_now())
+    run_id = ask.run_id or new_run_id(real_now())
     code = live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
     if ask.is_archived and code in (0, INCOMPLETE):
         from batchtrial.archive.whole_run import archive_run, default_target
+        from batchtrial.cli.commands.archive import tell
 
-        layout = live.layout_of(ask, run_id)
-        archive_run(layout, default_target(layout), env, allow_incomplete=False)
+        layout = layout_of(ask, run_id)
+        target = default_target(layout)
+        tell(target, archive_run(layout, target, env, allow_incomplete=False))
     return code
 
 
@@ -91,7 +95,7 @@ def _command(prog: str, backends: Sequence[str], *, needs_backend: bool) -> Call
     def command(argv: Sequence[str] | None = None) -> int:
         given = parser(prog, backends, needs_backend=needs_backend).parse_args(argv)
         set_up_logging(is_verbose=given.verbose)
-        return carry_out(asked(given, os.environ), is_plan_only=given.plan_only, env=os.environ)
+        return carry_out(invocation_of(given, os.environ), is_plan_only=given.plan_only, env=os.environ)
 
     command.__doc__ = "Run a prompt trial from config to report, or go on with one."
     return command

@@ -13,10 +13,11 @@ from rich.table import Table
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.analyse.cost_words import two_axes
-from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, is_declared, is_share, read_json
+from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, is_declared, is_share
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.batches.twice import bought_twice
+from batchtrial.phases.published import read_json
 from batchtrial.phases.report.account_words import answers_by_arm, cautions, reasons_of, states_told
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from batchtrial.state.store import decode_json
 from batchtrial.stats import rounding
 from batchtrial.stats.rounding import sided
 
@@ -20,11 +18,6 @@ BANNERS: Final = {
 UNSETTLED: Final = ("inconclusive", "undefined", "not decided", "not decidable")
 """Verdicts that say that there is none."""
 HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """One of the trial's own artifacts."""
-    return dict(decode_json(path.read_bytes()))
 
 
 def points(value: float | None, *lines: float) -> str:

@@ -103,8 +103,8 @@ class Watching:
 
     def _check_deadline(self, job: Job, current: Attempt) -> None:
         hours = self._work.config.submission.give_up_hours
-        is_carried = (current.batch_id or "").startswith(OUT)  # by a person, who takes as long as it takes
-        if current.batch_at is not None and not is_carried and self._work.now() - current.batch_at > timedelta(hours=hours):
+        is_by_hand = (current.batch_id or "").startswith(OUT)  # by a person, who takes as long as it takes
+        if current.batch_at is not None and not is_by_hand and self._work.now() - current.batch_at > timedelta(hours=hours):
             raise PhaseFailed(
                 f"batch {current.batch_id} of {job.shard.part} has not ended after {hours:g} hours",
                 where="submission.give_up_hours",

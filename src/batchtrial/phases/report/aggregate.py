@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from batchtrial.phases.analyse.cost_words import cost_cell
-from batchtrial.phases.analyse.numbers import BANNERS, p_text, points, read_json, row_of, signed_score, title_of, verdict_of
+from batchtrial.phases.analyse.numbers import BANNERS, p_text, points, row_of, signed_score, title_of, verdict_of
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.columns import LABELS
+from batchtrial.phases.published import read_json
 from batchtrial.phases.report.document import Block, Grid, Heading, Paragraph, markdown
 from batchtrial.state.ledger import money
 from batchtrial.state.store import decode_json, encode_json

@@ -15,13 +15,13 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash
 from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
-from batchtrial.phases.analyse.numbers import BANNERS, HEADER, is_declared, read_json, row_of, title_of, usd
+from batchtrial.phases.analyse.numbers import BANNERS, HEADER, is_declared, row_of, title_of, usd
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.columns import KINDS
 from batchtrial.phases.parse.predictions import write_parquet
 from batchtrial.phases.prepare.set_rules import set_rules
-from batchtrial.phases.published import publishing
+from batchtrial.phases.published import publishing, read_json
 from batchtrial.phases.report.account_words import account_blocks
 from batchtrial.phases.report.aggregate import aggregate, aggregate_problem, sealed
 from batchtrial.phases.report.appendix import TITLES, appendix

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from batchtrial.amounts import counted
 from batchtrial.config.model import Config
-from batchtrial.phases.analyse.numbers import read_json
 from batchtrial.phases.prepare.metrics import own_paths, sources_of
+from batchtrial.phases.published import read_json
 from batchtrial.scoring import Scorer
 from batchtrial.scoring.language import are_foreign
 from batchtrial.scoring.scorer import Failures

@@ -1,4 +1,4 @@
-"""`python -m batchtrial.selftest.bench`: CPU time and peak memory of the phases at growing sizes, on data made for it, next to a bare `json.loads` loop.
+"""`python -m batchtrial.selftest.bench`: CPU time and peak memory of the phases at growing sizes, next to a bare `json.loads` loop.
 
 Each step runs in a process of its own and is timed from the start of the interpreter to its end; the yardstick loop over the same result lines runs
 in the same bench, three times, and the median counts. The folder is removed afterwards. Nothing here fails for being slow: it prints.

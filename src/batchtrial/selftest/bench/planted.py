@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from batchtrial.app.invocation import Asked
+from batchtrial.app.invocation import Invocation
 from batchtrial.app.templates import templates
 from batchtrial.cli.commands import execute as live
 from batchtrial.emulator.answers.modelfile import ModelFile
@@ -64,7 +64,7 @@ def _one(seed: int, root: Path, limit_items: int | None) -> Trial:
     changes: dict[str, Any] = {"mode": "dry_run", "simulation.seed": seed}
     if limit_items is not None:
         changes["limit_items"] = limit_items
-    ask = Asked(
+    ask = Invocation(
         run_id=None, is_resume=False, config=templates() / "eval_config.yaml", changes=changes, options=Options(to_step="stats"), experiments=root
     )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -1,4 +1,4 @@
-"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [ROWS]` does it and prints what it took as JSON."""
+"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [ROWS]` prints what it took as JSON."""
 
 from __future__ import annotations
 
