@@ -19,7 +19,7 @@ SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = ("-n", "auto", "--dist", "worksteal")
-NUMBERS = ("tests/unit/stats", "tests/unit/phases", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
+NUMBERS = ("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
 """The unit tests of what computes numbers; nothing else could want SciPy."""
 
 
