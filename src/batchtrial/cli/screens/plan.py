@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from batchtrial.amounts import counted
 from batchtrial.app.hosts import proxy_for
+from batchtrial.cli.frame import complain
 from batchtrial.config.expand import Trial, arms_of, expand
 from batchtrial.config.hosts import host_of
 from batchtrial.config.load import Loaded
@@ -61,7 +61,7 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
         chosen = prepare.Prepared(items=kept, sources=view.prepared.sources, whole=kept if config.limit_items is None else None)
     else:
         chosen = prepare.choose(config)
-    try_metrics(config, chosen, chosen.items, lambda text: print(text, file=sys.stderr))  # noqa: T201  # while the plan is made
+    try_metrics(config, chosen, chosen.items, complain)  # at once: it is told while the plan is made
     for note in prepare.notes(chosen.sources):
         yield f"  data     {note}"
     check_endpoints(config, chosen.whole, chosen.sources)
