@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.names import is_one_step
 from batchtrial.state.access import denied
 
 PREFIX = "run_"
@@ -94,6 +95,21 @@ class TrialLayout:
     @property
     def report_html(self) -> Path:
         return self.reports / "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLayout:
+    """Tables of one arm, whatever role it plays and in however many trials."""
+
+    root: Path
+
+    @property
+    def answers(self) -> Path:
+        return self.root / "answers.parquet"
+
+    @property
+    def scores(self) -> Path:
+        return self.root / "scores.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +275,17 @@ class RunLayout:
 
     def trial(self, slug: str) -> TrialLayout:
         return TrialLayout(self.root / slug)
+
+    @property
+    def arms(self) -> Path:
+        """What belongs to an arm rather than to a trial."""
+        return self.root / "arms"
+
+    def arm(self, name: str) -> ArmLayout:
+        """Files of an arm by its name. Raises StateError for a name that would lie elsewhere."""
+        if not is_one_step(name):
+            raise StateError(f"{name[:80]!r} cannot name an arm's folder", where=str(self.arms), hint="use letters, digits, '_', '-' and '.'")
+        return ArmLayout(self.arms / name)
 
 
 def result_name(attempt: int) -> str:
