@@ -28,6 +28,7 @@ from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, check_level
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import by_row, dot
 
 DEFAULT_REPLICATES = 9_999
 SMALL_N = 20
@@ -274,7 +275,7 @@ def _shape(values: Floats, counts: NDArray[np.int64], mean: float, se: float, n:
     """Skewness and excess kurtosis of the bootstrap mean: those of the data over sqrt(n) and n."""
     scaled = (values - mean) / (se * math.sqrt(n))
     square = scaled * scaled
-    return float(counts @ (square * scaled)) / n / math.sqrt(n), (float(counts @ (square * square)) / n - 3.0) / n
+    return dot(counts, square * scaled) / n / math.sqrt(n), (dot(counts, square * square) / n - 3.0) / n
 
 
 def _is_mild(skew: float, excess: float) -> bool:
@@ -292,18 +293,18 @@ def _mean_draws(centred: Floats, counts: NDArray[np.int64], seed: int, replicate
     square = np.square(centred)
     if centred.size <= MOST_VALUES or n * float(replicates) <= _MOST_LITERAL:
         for chunk in _resampled(counts, seed, replicates):
-            yield chunk @ centred / n, chunk @ square / n
+            yield by_row(chunk, centred) / n, by_row(chunk, square) / n
         return
     order = np.argsort(-square, kind="stable")
     top, rest = order[:MOST_VALUES], order[MOST_VALUES:]
     n_rest = int(counts[rest].sum())
-    mean, second = float(counts[rest] @ centred[rest]) / n_rest, float(counts[rest] @ square[rest]) / n_rest
+    mean, second = dot(counts[rest], centred[rest]) / n_rest, dot(counts[rest], square[rest]) / n_rest
     sigma = math.sqrt(max(second - mean * mean, 0.0))
     normal = np.random.default_rng([seed, 1])
     for chunk in _resampled(np.append(counts[top], n_rest), seed, replicates):
         m = chunk[:, -1]
         bulk = m * mean + np.sqrt(m) * sigma * normal.standard_normal(m.size)
-        yield (chunk[:, :-1] @ centred[top] + bulk) / n, (chunk[:, :-1] @ square[top] + m * second) / n
+        yield (by_row(chunk[:, :-1], centred[top]) + bulk) / n, (by_row(chunk[:, :-1], square[top]) + m * second) / n
 
 
 def _resampled(counts: NDArray[np.int64], seed: int, replicates: int) -> Iterator[Floats]:
@@ -335,14 +336,14 @@ def _acceleration(cells: Floats, statistic: CellStatistic) -> float:
     values, weights = values[known], weights[known]
     if values.size == 0:
         return 0.0
-    gaps = float(weights @ values) / float(weights.sum()) - values
-    spread = float(weights @ np.square(gaps))
-    return float(weights @ gaps**3) / (6.0 * spread**1.5) if spread > 0.0 else 0.0
+    gaps = dot(weights, values) / float(weights.sum()) - values
+    spread = dot(weights, np.square(gaps))
+    return dot(weights, gaps**3) / (6.0 * spread**1.5) if spread > 0.0 else 0.0
 
 
 def _mean_se(values: Floats, counts: NDArray[np.int64], n: int) -> tuple[float, float]:
-    mean = float(counts @ values) / n
-    variance = float(counts @ np.square(values - mean)) / n
+    mean = dot(counts, values) / n
+    variance = dot(counts, np.square(values - mean)) / n
     largest = float(np.abs(values).max())
     return mean, (0.0 if math.sqrt(variance) <= 1e-14 * largest else math.sqrt(variance / n))
 

@@ -15,6 +15,7 @@ from batchtrial.stats.pairing import Scores, complete, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import dot
 
 NO_INTERVAL = "no interval is computed for this effect size"
 NO_SPREAD = "the differences do not vary, so there is nothing to divide by"
@@ -85,7 +86,7 @@ def cliffs_delta(treatment: Scores, control: Scores, level: float = 0.95) -> Est
         return undefined_estimate(reason, level=level, method="cliffs_delta", n=m + n, dropped=dropped, value=delta)
     row, column = wins_t / n - delta, wins_c / m + delta
     cells = 1.0 - ties / (float(m) * n) - delta * delta  # mean of (d_ij - delta)^2
-    variance = (n * n * float(row @ row) + m * m * float(column @ column) - m * n * cells) / (float(m) * n * (m - 1.0) * (n - 1.0))
+    variance = (n * n * dot(row, row) + m * m * dot(column, column) - m * n * cells) / (float(m) * n * (m - 1.0) * (n - 1.0))
     variance = max(variance, (1.0 - delta * delta) / (float(m) * n - 1.0))  # Cliff's floor: the first can be negative
     z2, rest = z_two_sided(level) ** 2, 1.0 - delta * delta
     half = math.sqrt(z2 * variance) * math.sqrt(rest * rest + z2 * variance)

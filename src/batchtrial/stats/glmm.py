@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, z_two_sided
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
+from batchtrial.stats.sums import by_row, dot
 
 Floats = NDArray[np.float64]
 
@@ -147,7 +148,7 @@ def fit_random_intercept(
         return _without(names, why, level, y.size, n_groups, dropped, is_separated=y.size > 0)
     theta, surface, is_converged = _fitted(list(_patterns(y, n, x, codes)), x.shape[1], n_nodes)
     beta, sd = theta[:-1], abs(float(theta[-1]))
-    if not is_converged or sd > _LARGEST_SD or float(np.abs(x @ beta).max()) > _LARGEST_LOGIT:
+    if not is_converged or sd > _LARGEST_SD or float(np.abs(by_row(x, beta)).max()) > _LARGEST_LOGIT:
         why = "an arm or every item is right or wrong throughout: the likelihood has no finite maximum"
         return _without(names, why, level, y.size, n_groups, dropped, is_separated=True)
     is_at_boundary = sd < BOUNDARY_SD
@@ -228,7 +229,7 @@ def _climb(theta: Floats, blocks: Sequence[_Block], rule: _Rule, *, widest: floa
     for _ in range(_ITERATIONS):
         step = np.linalg.solve(_positive(surface.information), surface.gradient)
         step *= min(1.0, 3.0 / float(np.abs(step).max() or 1.0))
-        if float(surface.gradient @ step) < 1e-11:
+        if dot(surface.gradient, step) < 1e-11:
             return theta, surface, True
         for _ in range(20):
             candidate = _evaluate(theta + step, blocks, rule)
@@ -238,7 +239,7 @@ def _climb(theta: Floats, blocks: Sequence[_Block], rule: _Rule, *, widest: floa
         else:
             return theta, surface, False
         theta, surface = theta + step, candidate
-        logit = max(float(np.abs(block.x @ theta[:-1]).max()) for block in blocks)
+        logit = max(float(np.abs(np.einsum("grp,p->gr", block.x, theta[:-1])).max()) for block in blocks)
         if abs(float(theta[-1])) > widest or logit > 2.0 * _LARGEST_LOGIT:
             break
     return theta, surface, False
@@ -262,7 +263,7 @@ def _evaluate(theta: Floats, blocks: Sequence[_Block], rule: _Rule) -> _Surface:
 
 def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: _Rule) -> _Surface:
     """Log-likelihood, its gradient (posterior mean of the score) and the observed information (Louis) of one block."""
-    fixed = block.x @ beta  # (groups, rows)
+    fixed = np.einsum("grp,p->gr", block.x, beta)  # (groups, rows)
     u, log_weights = rule.place(sd, block, fixed)  # (groups or 1, nodes)
     logits = fixed[:, :, None] + sd * u[:, None, :]  # (groups, rows, nodes)
     log_joint = (block.y[:, :, None] * logits - block.n[:, :, None] * np.logaddexp(0.0, logits)).sum(axis=1)
@@ -271,14 +272,14 @@ def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: _Rule) -> _Sur
     posterior = np.exp(log_terms - top)
     total = posterior.sum(axis=1, keepdims=True)
     posterior /= total
-    value = float(block.weight @ (top[:, 0] + np.log(total[:, 0])))
+    value = dot(block.weight, top[:, 0] + np.log(total[:, 0]))
 
     chance = _expit(logits)
     residual = block.y[:, :, None] - block.n[:, :, None] * chance
     curvature = block.n[:, :, None] * chance * (1.0 - chance)
     scores = np.concatenate([np.einsum("grk,grp->gkp", residual, block.x), (u * residual.sum(axis=1))[:, :, None]], axis=2)  # (groups, nodes, p + 1)
     mean_score = np.einsum("gk,gks->gs", posterior, scores)
-    gradient = block.weight @ mean_score
+    gradient = np.einsum("g,gs->s", block.weight, mean_score)
     weighted = curvature * posterior[:, None, :] * block.weight[:, None, None]
     once, twice = (weighted * u[:, None, :]).sum(axis=2), (weighted * (u**2)[:, None, :]).sum()
     p = beta.size
@@ -286,7 +287,7 @@ def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: _Rule) -> _Sur
     complete[:p, :p] = np.einsum("gr,grp,grq->pq", weighted.sum(axis=2), block.x, block.x)
     complete[:p, p] = complete[p, :p] = np.einsum("gr,grp->p", once, block.x)
     complete[p, p] = twice
-    spread_of_scores = np.einsum("g,gk,gks,gkt->st", block.weight, posterior, scores, scores, optimize=True)
+    spread_of_scores = np.einsum("gks,gkt->st", (block.weight[:, None] * posterior)[:, :, None] * scores, scores)
     between = np.einsum("g,gs,gt->st", block.weight, mean_score, mean_score)
     return _Surface(value, gradient, complete - spread_of_scores + between)
 
@@ -314,7 +315,7 @@ def _constants(y: Floats, n: Floats) -> float:
     """Log binomial coefficients, which shift the log-likelihood and nothing else."""
     pairs, counts = np.unique(np.column_stack([y, n]), axis=0, return_counts=True)
     logs = [math.lgamma(b + 1.0) - math.lgamma(a + 1.0) - math.lgamma(b - a + 1.0) for a, b in pairs.tolist()]
-    return float(counts @ np.asarray(logs))
+    return dot(counts, np.asarray(logs))
 
 
 def _coefficient(name: str, b: float, se: float, level: float, n: int, dropped: int) -> Coefficient:

@@ -16,6 +16,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided, z_two_sided
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
+from batchtrial.stats.sums import covariance
 
 Floats = NDArray[np.float64]
 
@@ -174,7 +175,7 @@ def _best_weight(y: Floats, f_labelled: Floats, f_rest: Floats) -> float:
     spread = float(judged.var(ddof=1))
     if f_rest.size == 0 or spread <= 0.0:
         return 0.0
-    together = float(np.cov(y, f_labelled)[0, 1])
+    together = covariance(y, f_labelled)
     return min(1.0, max(0.0, together / ((1.0 + y.size / f_rest.size) * spread)))
 
 

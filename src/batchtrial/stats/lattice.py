@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import dot
 
 MOST_VALUES = 512
 """Distinct values above which data count as continuous."""
@@ -97,10 +98,10 @@ def resampling_law(grid: Grid) -> Law | None:
     """
     n = int(grid.counts.sum())
     p = grid.counts / n
-    centre = round(float(p @ grid.steps))
+    centre = round(dot(p, grid.steps))
     k = grid.steps - centre
-    mean, spread = float(p @ k), int(k.max() - k.min())
-    sigma = math.sqrt(max(float(p @ np.square(k)) - mean * mean, 0.0) * n)
+    mean, spread = dot(p, k), int(k.max() - k.min())
+    sigma = math.sqrt(max(dot(p, np.square(k)) - mean * mean, 0.0) * n)
     size = _window(sigma, spread, n * spread + 1)
     if size * k.size > _MOST_WORK:
         return None
@@ -127,12 +128,12 @@ def flip_tail(steps: NDArray[np.int64], counts: NDArray[np.int64], observed: int
     error is then relative to the tail, not to one, and a p of 1e-200 has as many digits as one of 0.2.
     """
     k, m = steps.astype(np.float64), counts.astype(np.float64)
-    total = float(k @ m)
+    total = dot(k, m)
     if observed >= total:
         return 0.0 if observed > total else 0.5 ** float(m.sum())
     tilt = _tilt(k, m, float(observed))
     slope = np.tanh(tilt * k)
-    sigma = math.sqrt(float(m @ (np.square(k) * (1.0 - np.square(slope)))))
+    sigma = math.sqrt(dot(m, np.square(k) * (1.0 - np.square(slope))))
     size = _window(sigma, int(k.max()), 2 * int(total) + 2)
     if size * k.size > _MOST_WORK:
         return None
@@ -143,7 +144,7 @@ def flip_tail(steps: NDArray[np.int64], counts: NDArray[np.int64], observed: int
             log_phi += count * np.log(np.cos(step * theta) - 1j * t * np.sin(step * theta))
     reach = min(size // 2, int(total) - observed + 1)  # beyond the largest sum the window repeats the smallest ones
     tilted = np.fft.irfft(np.exp(log_phi), size)[:reach]
-    log_norm = float(m @ log_cosh(tilt * k)) - tilt * observed
+    log_norm = dot(m, log_cosh(tilt * k)) - tilt * observed
     upper = float(np.sum(tilted * np.exp(-tilt * np.arange(reach))))
     return max(upper, 0.0) * math.exp(log_norm)
 
@@ -157,11 +158,11 @@ def log_cosh(y: Floats) -> Floats:
 def _tilt(k: Floats, m: Floats, observed: float) -> float:
     """The lambda with sum m k tanh(lambda k) = observed, by bisection: the left side grows from 0 to the total."""
     low, high = 0.0, 1.0 / float(k.min())
-    while float(m @ (k * np.tanh(high * k))) < observed and high < 700.0:
+    while dot(m, k * np.tanh(high * k)) < observed and high < 700.0:
         low, high = high, 2.0 * high
     for _ in range(60):
         middle = 0.5 * (low + high)
-        if float(m @ (k * np.tanh(middle * k))) < observed:
+        if dot(m, k * np.tanh(middle * k)) < observed:
             low = middle
         else:
             high = middle

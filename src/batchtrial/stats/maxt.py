@@ -20,6 +20,7 @@ from batchtrial.stats.permutation import DEFAULT_FLIPS
 from batchtrial.stats.results import Estimate, Test, check_level
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import product
 
 _MOST_PATTERNS = 4_096
 _MOST_LITERAL = 1e10  # signs times columns that are drawn one by one: a few seconds of table look-ups
@@ -157,16 +158,16 @@ def _flipped_sums(rows: Floats, rng: np.random.Generator, flips: int) -> tuple[F
     rows = rows[np.any(rows != 0.0, axis=1)]
     if (patterns := _patterns(rows)) is not None:
         distinct, counts = patterns
-        return (2.0 * rng.binomial(counts, 0.5, size=(flips, counts.size)) - counts) @ distinct, "max_t"
+        return product(2.0 * rng.binomial(counts, 0.5, size=(flips, counts.size)) - counts, distinct), "max_t"
     if rows.size * float(flips) > _MOST_LITERAL:
-        values, vectors = np.linalg.eigh(rows.T @ rows)
+        values, vectors = np.linalg.eigh(product(rows.T, rows))
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return rng.standard_normal((flips, rows.shape[1])) @ root.T, "max_t_normal"
+        return product(rng.standard_normal((flips, rows.shape[1])), root.T), "max_t_normal"
     padded = np.concatenate([rows, np.zeros((-rows.shape[0] % _GROUP, rows.shape[1]))])
     signs = 1.0 - 2.0 * ((np.arange(256)[:, None] >> np.arange(_GROUP)) & 1)
     sums = np.zeros((flips, rows.shape[1]))
     for group in padded.reshape(-1, _GROUP, rows.shape[1]):
-        sums += (signs @ group)[rng.integers(0, 256, size=flips, dtype=np.uint8)]
+        sums += product(signs, group)[rng.integers(0, 256, size=flips, dtype=np.uint8)]
     return sums, "max_t"
 
 

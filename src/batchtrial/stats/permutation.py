@@ -20,6 +20,7 @@ from batchtrial.stats.lattice import MOST_VALUES, flip_tail, grid_of, log_cosh
 from batchtrial.stats.pairing import Scores, as_scores
 from batchtrial.stats.results import Test, undefined_test
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import by_row, dot
 
 DEFAULT_FLIPS = 9_999
 ENUMERATED = 20
@@ -84,7 +85,7 @@ def _p_value(d: Floats, seed: int, flips: int) -> tuple[float, str, int | None]:
         return p, "sign_flip_edgeworth", None
     rng = np.random.default_rng(seed)
     if sizes.size <= min(MOST_VALUES, d.size // _GROUP):
-        sums = (2.0 * rng.binomial(counts, 0.5, size=(flips, sizes.size)) - counts) @ sizes
+        sums = by_row(2.0 * rng.binomial(counts, 0.5, size=(flips, sizes.size)) - counts, sizes)
     else:
         sums = _random_sums(np.repeat(sizes, counts), rng, flips)
     as_far = int(np.count_nonzero(np.abs(sums) >= total - _TIE * scale))
@@ -114,7 +115,7 @@ def _random_sums(sizes: Floats, rng: np.random.Generator, flips: int) -> Floats:
     signs = 1.0 - 2.0 * ((np.arange(256)[:, None] >> np.arange(_GROUP)) & 1)
     sums = np.zeros(flips)
     for group in padded:
-        sums += (signs @ group)[rng.integers(0, 256, size=flips, dtype=np.uint8)]
+        sums += by_row(signs, group)[rng.integers(0, 256, size=flips, dtype=np.uint8)]
     return sums
 
 
@@ -126,9 +127,9 @@ def _expansion(sizes: Floats, counts: Floats, total: float) -> float | None:
     """
     unit = sizes / sizes[-1]
     square = np.square(unit)
-    variance = float(counts @ square)
-    k4 = -2.0 * float(counts @ np.square(square)) / variance**2
-    k6 = 16.0 * float(counts @ (square * np.square(square))) / variance**3
+    variance = dot(counts, square)
+    k4 = -2.0 * dot(counts, np.square(square)) / variance**2
+    k6 = 16.0 * dot(counts, square * np.square(square)) / variance**3
     if abs(k4) > 0.01:
         return None
     x = total / float(sizes[-1]) / math.sqrt(variance)
@@ -140,14 +141,14 @@ def _expansion(sizes: Floats, counts: Floats, total: float) -> float | None:
 
 def _saddle_point_tail(unit: Floats, counts: Floats, total: float) -> float:
     """Lugannani & Rice 1980: P(S >= total) for S = sum of +-unit, from K(t) = sum log cosh(t d)."""
-    tilt = total / float(counts @ np.square(unit))
+    tilt = total / dot(counts, np.square(unit))
     for _ in range(50):
         slope = np.tanh(tilt * unit)
-        curvature = float(counts @ (np.square(unit) * (1.0 - np.square(slope))))
-        step = (total - float(counts @ (unit * slope))) / curvature if curvature > 0.0 else 0.0
+        curvature = dot(counts, np.square(unit) * (1.0 - np.square(slope)))
+        step = (total - dot(counts, unit * slope)) / curvature if curvature > 0.0 else 0.0
         tilt += step
         if abs(step) <= 1e-12 * tilt:
             break
-    exponent = tilt * total - float(counts @ log_cosh(tilt * unit))
+    exponent = tilt * total - dot(counts, log_cosh(tilt * unit))
     w, u = math.sqrt(2.0 * max(exponent, 0.0)), tilt * math.sqrt(curvature)
     return max(norm_sf(w) + norm_pdf(w) * (1.0 / u - 1.0 / w), 0.0) if u > 0.0 else norm_sf(w)

@@ -18,6 +18,7 @@ import numpy as np
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import binom_cdf, binom_pmf, noncentral_t_cdf, noncentral_t_sf, norm_isf, norm_sf, t_isf
 from batchtrial.stats.results import check_alpha
+from batchtrial.stats.sums import dot
 
 Sided = Literal[1, 2]
 
@@ -237,7 +238,7 @@ def _power_over(counts: Sequence[int], limits: Sequence[int], n: int, psi: float
     if sided == 2:
         other = [binom_cdf(k, m, 1.0 - loses) for m, k in zip(counts, limits, strict=True)]
         rejects = [one + two for one, two in zip(rejects, other, strict=True)]
-    return min(1.0, float(binom_pmf(counts, n, psi) @ np.asarray(rejects)))
+    return min(1.0, dot(binom_pmf(counts, n, psi), np.asarray(rejects)))
 
 
 def _discordance(p_treatment_only: float, p_control_only: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from batchtrial.stats.lattice import flip_tail
 from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import dot
 
 EXACT_RANKS = 50
 """Non-zero differences up to which signed-rank laws are exact."""
@@ -102,7 +103,7 @@ def rank_biserial(differences: Scores, *, zero_method: ZeroMethod = "wilcox") ->
         return None
     ranks, signs, _ = _signed_ranks(d, zero_method)
     total = float(ranks.sum())
-    return float(ranks @ signs) / total if total else 0.0
+    return dot(ranks, signs) / total if total else 0.0
 
 
 def hodges_lehmann(differences: Scores, level: float = 0.95) -> Estimate:
@@ -197,7 +198,7 @@ def _tail_at_least(steps: NDArray[np.int64], observed: int) -> float:
 def _normal_p(ranks: Floats, signed_sum: float, alternative: Alternative, correction: bool) -> float:
     if ranks.size == 0:
         return 1.0
-    sd = math.sqrt(float(ranks @ ranks)) / 2.0
+    sd = math.sqrt(dot(ranks, ranks)) / 2.0
     centred, half = signed_sum / 2.0, 0.5 if correction else 0.0  # W+ minus its expectation
     if alternative == "two-sided":
         return min(1.0, 2.0 * norm_sf(max(abs(centred) - half, 0.0) / sd))
@@ -240,7 +241,7 @@ def _walsh_by_counting(values: Floats, counts: NDArray[np.int64], place: int) ->
     upto = np.concatenate([[0], np.cumsum(counts)])
 
     def surplus(x: float) -> float:
-        ordered = int(counts @ upto[np.searchsorted(values, 2.0 * x - values, side="right")])
+        ordered = int(np.sum(counts * upto[np.searchsorted(values, 2.0 * x - values, side="right")]))
         itself = int(upto[int(np.searchsorted(values, x, side="right"))])
         return (ordered + itself) // 2 - place + 0.5
 

@@ -11,6 +11,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
+from batchtrial.stats.sums import covariance
 
 Floats = NDArray[np.float64]
 
@@ -70,10 +71,9 @@ def _ends(x: Floats, y: Floats, t2: float) -> tuple[float, float] | None:
     # In units of the means' scale, so that squares neither overflow nor vanish.
     scale_x, scale_y = float(np.abs(x).max()) or 1.0, float(np.abs(y).max())
     x, y = x / scale_x, y / scale_y
-    covariance = np.cov(x, y) / x.size
-    a = float(y.mean()) ** 2 - t2 * float(covariance[1, 1])
-    half_b = float(x.mean() * y.mean()) - t2 * float(covariance[0, 1])
-    c = float(x.mean()) ** 2 - t2 * float(covariance[0, 0])
+    a = float(y.mean()) ** 2 - t2 * float(y.var(ddof=1)) / x.size
+    half_b = float(x.mean() * y.mean()) - t2 * covariance(x, y) / x.size
+    c = float(x.mean()) ** 2 - t2 * float(x.var(ddof=1)) / x.size
     if a <= 0.0:
         return None
     root = math.sqrt(max(0.0, half_b * half_b - a * c))

@@ -19,6 +19,7 @@ from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.scores import two_sided_t
+from batchtrial.stats.sums import covariance
 
 Floats = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def _combined(t: Floats, c: Floats, rest: Floats, weight: float) -> tuple[float,
 
 def _slope(t: Floats, c: Floats) -> float:
     spread = float(c.var(ddof=1))
-    return min(1.0, max(0.0, float(np.cov(t, c)[0, 1]) / spread)) if spread > 0.0 else 1.0
+    return min(1.0, max(0.0, covariance(t, c) / spread)) if spread > 0.0 else 1.0
 
 
 def _inferred(value: float, variance: float, n: int, level: float, dropped: int) -> tuple[Estimate, Test]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import each, norm_isf, norm_sf
 from batchtrial.stats.results import Estimate, Test, check_alpha, check_level, undefined_estimate
+from batchtrial.stats.sums import by_row
 
 Floats = NDArray[np.float64]
 Shape = Literal["obrien_fleming", "pocock"]
@@ -228,7 +229,7 @@ class _Corridor:
         nodes = ((cuts[1:] + cuts[:-1])[:, None] / 2 + half * _NODES).ravel()
         sd = math.sqrt(elapsed)
         distance = (nodes[:, None] - self.drift * elapsed - self.nodes) / sd
-        density = np.exp(-0.5 * distance**2) @ self.mass / (sd * math.sqrt(2.0 * math.pi))
+        density = by_row(np.exp(-0.5 * distance**2), self.mass) / (sd * math.sqrt(2.0 * math.pi))
         self.time, self.nodes, self.mass = time, nodes, density * np.tile(half * _WEIGHTS, panels)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from batchtrial.stats.distributions import binom_pmf, binom_sf, each
 from batchtrial.stats.intervals import tango_z, tango_z_many
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import dot
 
 MOST_PAIRS = 5_000
 """Pairs above which the sum takes seconds and the normal limit has become good enough."""
@@ -61,4 +62,4 @@ def _rejection(rate: float, reject_from: Floats, n: int, margin: float) -> float
     c = np.arange(max(0, int(mean - reach)), min(n, int(mean + reach)) + 1)
     share = min(p_treatment / (1.0 - p_control), 1.0) if p_control < 1.0 else 0.0
     wins = each(lambda start, rest: binom_sf(int(start) - 1, int(rest), share), reject_from[c], n - c)
-    return float(binom_pmf(c, n, p_control) @ wins)
+    return dot(binom_pmf(c, n, p_control), wins)

@@ -21,7 +21,7 @@ def mean_chance(rates: Rates, sigma: float) -> float:
 
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     chances = [chance_right(rates, sigma * float(node)) for node in nodes]
-    return float(np.dot(weights, chances) / weights.sum())
+    return float((weights * chances).sum() / weights.sum())
 
 
 def population_rates(rates: Rates, question: QuestionClass, sigma: float) -> dict[str, float]:
