@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from batchtrial.app import emulator as dryrun
 from batchtrial.clock import SteadyClock, real_now
@@ -19,14 +19,13 @@ from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches.account import was_asked
-from batchtrial.providers.base import Limits, Provider
+from batchtrial.providers.base import KEY_VARIABLES, Limits, Provider
 from batchtrial.providers.by_hand import Carried
 from batchtrial.providers.recordings.form import load_provenance, source_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
 
-KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
 
 
@@ -74,7 +73,7 @@ class Wiring:
     @cached_property
     def codec(self) -> Provider:
         """The adapter without an address or key: only its pure half is used."""
-        return self._adapter(None, None)
+        return self._adapter(self._host(None), None)
 
     def provider(self) -> Provider:
         """The adapter, ready to call."""
@@ -97,8 +96,9 @@ class Wiring:
             return self._replay()
         server = self.emulator or self.rows
         if server is not None:
-            return self._recorded(self._adapter(server.url + WIRE_PATHS[self._config.backend], self._place.emulator_key or dryrun.KEY))
-        return self._recorded(self._adapter(base_url(self._config), self._env.get(KEY_VARIABLES[self._config.backend])))
+            host = self._host(server.url + WIRE_PATHS[self._config.backend], past_proxies=True)
+            return self._recorded(self._adapter(host, self._place.emulator_key or dryrun.KEY))
+        return self._recorded(self._adapter(self._host(base_url(self._config)), self._env.get(KEY_VARIABLES[self._config.backend])))
 
     def _recorded(self, provider: Provider) -> Provider:
         if self._place.record_dir is None:
@@ -107,15 +107,20 @@ class Wiring:
 
         return Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated)
 
-    def _adapter(self, base_url: str | None, key: str | None) -> Provider:
+    def _host(self, url: str | None, *, past_proxies: bool = False) -> dict[str, Any]:
+        """How the adapter reaches its host: what the settings of every adapter begin with."""
+        timeouts = Timeouts(connect=self._config.provider.connect_seconds, read=self._config.provider.read_seconds)
+        return {"base_url": url, "timeouts": timeouts, "past_proxies": past_proxies}
+
+    def _adapter(self, host: Mapping[str, Any], key: str | None) -> Provider:
         config = self._config
         if config.backend == "fireworks":
-            return _fireworks(config, base_url, key, self._account())
+            return _fireworks(host, key, self._account())
         if config.backend == "openai":
-            return _openai(config, base_url, key, self.now)
+            return _openai(config, host, key, self.now)
         if config.backend == "anthropic":
-            return _anthropic(config, base_url, key, self.now)
-        return _local(config, base_url, key)
+            return _anthropic(config, host, key, self.now)
+        return _local(config, host, key)
 
     def _replay(self) -> Provider:
         from batchtrial.providers.recordings.cassette import Replay
@@ -165,40 +170,34 @@ class Wiring:
                 server.close()
 
 
-def _timeouts(config: Config) -> Timeouts:
-    return Timeouts(connect=config.provider.connect_seconds, read=config.provider.read_seconds)
-
-
-def _fireworks(config: Config, base_url: str | None, key: str | None, account: str) -> Provider:
+def _fireworks(host: Mapping[str, Any], key: str | None, account: str) -> Provider:
     from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 
-    return FireworksProvider(FireworksSettings(account_id=account, base_url=base_url, timeouts=_timeouts(config)), key)
+    return FireworksProvider(FireworksSettings(**host, account_id=account), key)
 
 
-def _openai(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:
+def _openai(config: Config, host: Mapping[str, Any], key: str | None, now: Callable[[], datetime]) -> Provider:
     from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
     from batchtrial.providers.openai.quirks import quirks_of
 
     settings = OpenAISettings(
-        base_url=base_url,
+        **host,
         endpoint=config.provider.endpoint or "/v1/responses",
         quirks=quirks_of(config.provider.quirks),
         sampling=config.provider.sampling,
-        timeouts=_timeouts(config),
     )
     return OpenAIProvider(settings, key, now=now)
 
 
-def _local(config: Config, base_url: str | None, key: str | None) -> Provider:
+def _local(config: Config, host: Mapping[str, Any], key: str | None) -> Provider:
     from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
     from batchtrial.providers.openai.quirks import Quirks
 
     settings = OpenAISettings(
-        base_url=base_url,
+        **host,
         endpoint=config.provider.endpoint or "/v1/chat/completions",
         quirks=Quirks(chat_tokens_field=_length_field(config), takes_top_k=True),
         sampling=config.provider.sampling,
-        timeouts=_timeouts(config),
     )
     return OpenAIProvider(settings, key)
 
@@ -210,15 +209,14 @@ def _length_field(config: Config) -> Literal["max_completion_tokens", "max_token
     return "max_completion_tokens" if any(one is not None and one.wants for one in families) else "max_tokens"
 
 
-def _anthropic(config: Config, base_url: str | None, key: str | None, now: Callable[[], datetime]) -> Provider:
+def _anthropic(config: Config, host: Mapping[str, Any], key: str | None, now: Callable[[], datetime]) -> Provider:
     from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 
     settings = AnthropicSettings(
-        base_url=base_url,
+        **host,
         api_version=config.provider.api_version or "2023-06-01",
         sampling=config.provider.sampling,
         cache=config.provider.prompt_cache.ttl if config.provider.prompt_cache.enabled else None,
-        timeouts=_timeouts(config),
     )
     return AnthropicProvider(settings, key, now=now)
 

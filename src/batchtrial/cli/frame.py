@@ -18,8 +18,13 @@ log = logging.getLogger("batchtrial")
 INTERRUPTED = 130
 GARBAGE = (100_000, 20, 20)
 """When cycles are looked for. A ledger is many small records without cycles; at the interpreter's own 700, reading one takes twice as long."""
-# Else the interpreter looks through all of them once more before it ends, which takes a tenth of a command's time, and ends anyway.
-atexit.register(gc.freeze)
+
+
+def own_process() -> None:
+    """Settings for a process that is this one command and ends with it; a caller's process is the caller's."""
+    gc.set_threshold(*GARBAGE)
+    # Else the interpreter looks through all records once more before it ends, which takes a tenth of a command's time, and ends anyway.
+    atexit.register(gc.freeze)
 
 
 def say(text: str = "") -> None:
@@ -49,7 +54,8 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
     """The command with its errors told in one clear message: what, where, what to type next."""
 
     def main(argv: Sequence[str] | None = None) -> int:
-        gc.set_threshold(*GARBAGE)
+        if argv is None:
+            own_process()
         try:
             with file_modes(sys.argv[1:] if argv is None else argv):
                 return command(argv)

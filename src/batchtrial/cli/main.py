@@ -50,4 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: there is no command {args[0]!r}\n  hint commands are: {', '.join(COMMANDS)}\n")
         return 2
     command = importlib.import_module(COMMANDS[args[0]][0])
+    if argv is None:
+        from batchtrial.cli.frame import own_process
+
+        own_process()
     return int(command.main(list(underscored(args[1:]))))

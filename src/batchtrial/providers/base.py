@@ -19,6 +19,9 @@ from batchtrial.providers.decode.finish import is_known as is_known
 from batchtrial.providers.decode.finish import state_of_text as state_of_text
 from batchtrial.records import RawResult, Request
 
+KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+"""Where each provider's key is read from; nothing else about keys stands anywhere."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

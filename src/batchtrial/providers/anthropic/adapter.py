@@ -10,26 +10,26 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError, Unsure
+from batchtrial.errors import ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers.anthropic import results as messages
-from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
 from batchtrial.providers.decode.lines import count
 from batchtrial.providers.decode.plain import one, plain_lines
-from batchtrial.providers.sdk.connection import Connection, Sdk
-from batchtrial.providers.sdk.edge import Timeouts, account_headers, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
+from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
 ROOT = "does provider.base_url lead to the API? Anthropic's client adds /v1 itself, so that the address ends before it"
-SDK = Sdk(module="anthropic", extra="anthropic", title="Anthropic", key_variable="ANTHROPIC_API_KEY")
+SDK = Sdk(module="anthropic", extra="anthropic", title="Anthropic", key_variable=KEY_VARIABLES["anthropic"])
 PATH = "/v1/messages/batches"
 
 OUR_FIELDS = frozenset({"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k", "stop_sequences", "stream", "speed"})
@@ -45,19 +45,16 @@ KEPT = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnthropicSettings:
+class AnthropicSettings(HostSettings):
     """What the adapter needs to know.
 
     api_version: sent whatever the SDK's own default is. 2026-10-21 refuses sampling parameters, row by row, at our cost in time.
     sampling: "omit" leaves them out, for models and versions that refuse them. cache: put a cache marker of that life on the system prompt.
     """
 
-    base_url: str | None = None
     api_version: Literal["2023-06-01", "2026-10-21"] = "2023-06-01"
     sampling: Literal["send", "omit"] = "send"
     cache: Literal["5m", "1h"] | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    retry_after_cap: float = 120.0
     page_size: int = 1000
     limits: Limits = LIMITS
 
@@ -80,7 +77,7 @@ class AnthropicProvider:
         self.limits = settings.limits
         self._clock, self._now = clock, now
         self._honoured = Honoured()
-        self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
+        self._to = Connection(SDK, api_key, settings, self._client)
         # Ended batch -> one custom_id of it. What a batch holds never changes, and many parts may be in doubt at once.
         self._seen_ids: dict[str, str] = {}
 
@@ -149,10 +146,7 @@ class AnthropicProvider:
                     "timeout": self._to.timeout(answer=True),
                 },
             )
-        batch_id = getattr(batch, "id", None)
-        if not isinstance(batch_id, str) or not batch_id:
-            raise Ambiguous("the answer to the create call names no batch", where=f"{SDK.title}: create batch", retryable=True)
-        return batch_id
+        return self._to.created_id(batch)
 
     def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
         """Batches whose custom_ids begin with our token; see the module's text for why this can be Unsure for as long as a batch runs."""
@@ -192,14 +186,7 @@ class AnthropicProvider:
 
     def cancel(self, batch_id: str) -> None:
         """Ask for the batch to be stopped; one that has ended or is gone already is fine."""
-        try:
-            with self._to.edge.calling(f"cancel {batch_id}"):
-                self._to.client.messages.batches.cancel(batch_id)
-        except NotFound:
-            return
-        except ProviderError as error:
-            if error.retryable or not self.check(batch_id).state.is_terminal:
-                raise
+        self._to.cancel(batch_id, lambda client: client.messages.batches.cancel(batch_id), self.check)
 
     def account(self, salt: str) -> Mapping[str, str]:
         """The organisation, by its header. Which workspace of it, the wire does not tell."""
@@ -236,14 +223,8 @@ class AnthropicProvider:
 
     # --- the wire
 
-    def _client(self, sdk: Any, key: str, timeout: Any) -> Any:
-        return sdk.Anthropic(
-            api_key=key,
-            base_url=self.settings.base_url,
-            max_retries=0,
-            timeout=timeout,
-            default_headers={"anthropic-version": self.settings.api_version},
-        )
+    def _client(self, sdk: Any, **common: Any) -> Any:
+        return sdk.Anthropic(**common, default_headers={"anthropic-version": self.settings.api_version})
 
     def _system(self, text: str) -> str | list[dict[str, Any]]:
         if self.settings.cache is None:
@@ -252,11 +233,7 @@ class AnthropicProvider:
         return [{"type": "text", "text": text, "cache_control": marker}]
 
     def _get(self, batch_id: str) -> Any:
-        with self._to.edge.calling(f"get batch {batch_id}"):
-            batch = self._to.client.messages.batches.retrieve(batch_id)
-        if getattr(batch, "id", None) != batch_id:
-            raise ProviderError(f"the answer is no batch {batch_id}", where=SDK.title, hint="does base_url lead to Anthropic?", retryable=True)
-        return batch
+        return self._to.batch(batch_id, lambda client: client.messages.batches.retrieve(batch_id))
 
     def _batches(self, created_at: datetime) -> Iterator[Any]:
         """Every batch that can be of that time or later, newest first as the API lists them; a page's order is not relied on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
-from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import one, pick_flat, plain_flat
-from batchtrial.providers.sdk.connection import Connection, Sdk
-from batchtrial.providers.sdk.edge import Timeouts, check_extra
+from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
+from batchtrial.providers.sdk.edge import check_extra
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
-SDK = Sdk(module="fireworks", extra="fireworks", title="Fireworks", key_variable="FIREWORKS_API_KEY")
+SDK = Sdk(module="fireworks", extra="fireworks", title="Fireworks", key_variable=KEY_VARIABLES["fireworks"])
 TITLE = SDK.title
 UPLOAD_BYTES = 150 * 10**6
 """Above this size the multipart endpoint refuses, and a signed URL is asked for."""
@@ -53,14 +53,11 @@ READY_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FireworksSettings:
+class FireworksSettings(HostSettings):
     """What the adapter needs to know. window: `maxJobDuration` as the provider spells it ("24h"); None leaves it to the provider."""
 
     account_id: str
-    base_url: str | None = None
     window: str | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    retry_after_cap: float = 120.0
     upload_bytes: int = UPLOAD_BYTES
     limits: Limits = LIMITS
 
@@ -83,7 +80,7 @@ class FireworksProvider:
         self.limits = settings.limits
         self._sleep, self._clock = sleep, clock
         self._honoured = Honoured()
-        self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
+        self._to = Connection(SDK, api_key, settings, self._client)
 
     # --- codecs
 
@@ -188,11 +185,11 @@ class FireworksProvider:
         """Close the connections that were opened."""
         self._to.close()
 
-    def _client(self, sdk: Any, key: str, timeout: Any) -> Any:
+    def _client(self, sdk: Any, **common: Any) -> Any:
         settings = self.settings
         if not settings.account_id:
             raise ConfigError(f"no account id for {TITLE}", where="account_id", hint="set it in the config or in FIREWORKS_ACCOUNT_ID")
-        return sdk.Fireworks(api_key=key, account_id=settings.account_id, base_url=settings.base_url, max_retries=0, timeout=timeout)
+        return sdk.Fireworks(**common, account_id=settings.account_id)
 
     # --- the input dataset
 

@@ -16,19 +16,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from batchtrial.errors import Ambiguous, NotFound, ProviderError
-from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.errors import NotFound, ProviderError
+from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import Pick, one, pick_chat, pick_flat, pick_responses, plain_lines
 from batchtrial.providers.openai.quirks import Quirks
-from batchtrial.providers.sdk.connection import Connection, Sdk
-from batchtrial.providers.sdk.edge import Timeouts, account_headers, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
+from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
 ROOT = "does provider.base_url lead to the API? OpenAI's lies under /v1, as in HOST/v1"
-SDK = Sdk(module="openai", extra="openai", title="OpenAI", key_variable="OPENAI_API_KEY")
+SDK = Sdk(module="openai", extra="openai", title="OpenAI", key_variable=KEY_VARIABLES["openai"])
 
 Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
 CHAT_FIELDS = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "stream", "n"})
@@ -53,19 +53,16 @@ FILE_SLACK = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAISettings:
+class OpenAISettings(HostSettings):
     """What the adapter needs to know.
 
     sampling: "omit" leaves temperature and top_p out, for models that refuse them. window: overrides the host's own.
     """
 
-    base_url: str | None = None
     endpoint: Endpoint = "/v1/responses"
     quirks: Quirks = field(default_factory=Quirks)
     sampling: Literal["send", "omit"] = "send"
     window: str | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    retry_after_cap: float = 120.0
     limits: Limits | None = None
 
 
@@ -92,7 +89,7 @@ class OpenAIProvider:
         self._honoured = Honoured()
         self._file_names: dict[str, str] = {}
         self._pick: Pick = pick_flat if quirks.wrapper == "flat" else (pick_responses if self._is_responses else pick_chat)
-        self._to = Connection(SDK, api_key, timeouts=settings.timeouts, retry_after_cap=settings.retry_after_cap, make=self._client)
+        self._to = Connection(SDK, api_key, settings, self._client)
 
     # --- codecs
 
@@ -165,7 +162,7 @@ class OpenAIProvider:
                 completion_window=self.settings.window or quirks.window,
                 **({"metadata": labels} if quirks.has_labels else {}),
             )
-        return named_id(batch, "create batch")
+        return self._to.created_id(batch)
 
     def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
         """Batches with our token, or of our input file, in the whole list back to the time of that file. One listing: callers repeat it."""
@@ -192,14 +189,7 @@ class OpenAIProvider:
 
     def cancel(self, batch_id: str) -> None:
         """Ask for the batch to be stopped; one that has ended or is gone already is fine."""
-        try:
-            with self._to.edge.calling(f"cancel {batch_id}"):
-                self._to.client.batches.cancel(batch_id)
-        except NotFound:
-            return
-        except ProviderError as error:
-            if error.retryable or not self.check(batch_id).state.is_terminal:
-                raise
+        self._to.cancel(batch_id, lambda client: client.batches.cancel(batch_id), self.check)
 
     def account(self, salt: str) -> Mapping[str, str]:
         """Organisation and project, where the answers' headers name them."""
@@ -238,8 +228,8 @@ class OpenAIProvider:
     def _is_responses(self) -> bool:
         return self.settings.endpoint == "/v1/responses"
 
-    def _client(self, sdk: Any, key: str, timeout: Any) -> Any:
-        return sdk.OpenAI(api_key=key, base_url=self.settings.base_url, max_retries=0, timeout=timeout)
+    def _client(self, sdk: Any, **common: Any) -> Any:
+        return sdk.OpenAI(**common)
 
     def _upload(self, intent: Intent, payload: Path) -> str:
         name = f"bt-{intent.token}.jsonl"
@@ -255,11 +245,7 @@ class OpenAIProvider:
         return file_id
 
     def _get(self, batch_id: str) -> Any:
-        with self._to.edge.calling(f"get batch {batch_id}"):
-            batch = self._to.client.batches.retrieve(batch_id)
-        if getattr(batch, "id", None) != batch_id:
-            raise ProviderError(f"the answer is no batch {batch_id}", where=SDK.title, hint="does base_url lead to OpenAI?", retryable=True)
-        return batch
+        return self._to.batch(batch_id, lambda client: client.batches.retrieve(batch_id))
 
     def _file_time(self, file_id: str | None) -> datetime | None:
         """When the provider says it got our file, by its own clock: no batch that reads it is older. None when it cannot say."""
@@ -330,14 +316,6 @@ class OpenAIProvider:
 def _created(batch: Mapping[str, Any]) -> int:
     """Unix seconds; 0 when it does not say."""
     return results.count(batch.get("created_at")) or 0
-
-
-def named_id(batch: Any, doing: str) -> str:
-    """The id of a batch just created; Ambiguous when the answer names none, for one may exist."""
-    batch_id = getattr(batch, "id", None)
-    if not isinstance(batch_id, str) or not batch_id:
-        raise Ambiguous("the answer to the create call names no batch", where=f"{SDK.title}: {doing}", retryable=True)
-    return batch_id
 
 
 def status_of(batch: Any) -> BatchStatus:

@@ -1,0 +1,43 @@
+"""Importing the package does nothing to the process that imports it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+EVERYTHING = """
+import atexit, gc, importlib, locale, os, pkgutil, signal, sys, threading, warnings
+# What the libraries below do when they are loaded is theirs.
+import concurrent.futures.process, concurrent.futures.thread, logging.handlers, multiprocessing.util, urllib.request
+import filelock, msgspec, numpy, polars, pydantic, rich.console, starlette.applications, uvicorn, yaml
+
+def process():
+    return {
+        "environment": dict(os.environ),
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "timers": signal.getitimer(signal.ITIMER_REAL),
+        "threads": threading.enumerate(),
+        "garbage": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()),
+        "at the end": atexit._ncallbacks(),
+        "folder": os.getcwd(),
+        "mask": os.umask(os.umask(0o22)),
+        "recursion": sys.getrecursionlimit(),
+        "warnings": list(warnings.filters),
+        "locale": locale.setlocale(locale.LC_ALL),
+    }
+
+before = process()
+import batchtrial
+names = [found.name for found in pkgutil.walk_packages(batchtrial.__path__, "batchtrial.") if not found.name.endswith("__main__")]
+for name in names:
+    importlib.import_module(name)
+after = process()
+assert len(names) > 250, names
+print(*(what for what, was in before.items() if after[what] != was))
+"""
+
+
+def test_importing_every_module_leaves_the_process_as_it_was() -> None:
+    done = subprocess.run([sys.executable, "-c", EVERYTHING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == ""
