@@ -47,14 +47,14 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["check"])
 def types(session: nox.Session) -> None:
     """mypy strict over src, scripts, tests and this file."""
-    install(session, "-e", package(*SDKS, "stats"), groups=("types", "test", "nox"))
+    install(session, "-e", package(*SDKS), groups=("types", "test", "reference", "nox"))
     session.run("mypy", *session.posargs)
 
 
 @nox.session(tags=["check"])
 def unit(session: nox.Session) -> None:
-    """Unit, contract and wire tests with every optional package; branch coverage of src has a floor of 90 %."""
-    install(session, "-e", package(*SDKS, "stats"), groups=("test",))
+    """Unit, contract and wire tests, numbers held against SciPy and statsmodels; branch coverage of src has a floor of 90 %."""
+    install(session, "-e", package(*SDKS), groups=("test", "reference"))
     session.run("coverage", "erase")
     tests = session.posargs or ("tests/unit", "tests/runs", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
     session.run("coverage", "run", "-m", "pytest", *tests)
@@ -106,7 +106,7 @@ def docs_lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def tickets(session: nox.Session) -> None:
     """Every command that a ticket under codex/ names as the proof of an acceptance line, each once."""
-    install(session, "-e", package(*SDKS, "stats"), groups=("docs", "lint", "nox", "test", "types"))
+    install(session, "-e", package(*SDKS), groups=("docs", "lint", "nox", "reference", "test", "types"))
     session.run("python", "-m", "pytest", "tests/tickets", *session.posargs)
 
 
@@ -131,7 +131,7 @@ def real(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time, CPU and memory of the phases at 10k, 100k and 1M rows, each beside a yardstick of the same run."""
-    install(session, "-e", package("fireworks", "stats"))
+    install(session, "-e", package("fireworks"), groups=("reference",))
     session.run("python", "-m", "batchtrial.selftest.bench", *(session.posargs or ("--dry_runs", "100")))
 
 

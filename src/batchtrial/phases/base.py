@@ -20,7 +20,7 @@ from batchtrial.config.model import Config
 from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
-from batchtrial.state.layout import RunLayout, TrialLayout, result_file
+from batchtrial.state.layout import RunLayout, TrialLayout
 from batchtrial.state.ledger import Ledger, PartRecord
 from batchtrial.state.store import Hook, Stamps, no_hook
 
@@ -209,12 +209,3 @@ def over_trials(phase: PhaseByTrial, view: View) -> Verdict:
     first = open_ones[0]
     count = f"{len(open_ones)} of {len(verdicts)} trials: " if len(verdicts) > 1 else ""
     return Verdict(status=first.status, reason=count + first.reason, needs=first.needs)
-
-
-def attempt_files(view: View, arm: Arm, shard: Shard) -> tuple[Path, ...]:
-    """The part's result files on disk by the ledger, first attempt first."""
-    record = view.parts.get(shard.part)
-    if record is None:
-        return ()
-    folder = view.layout.root / arm.part_folder(shard.part_index)
-    return tuple(result_file(folder, a.number) for a in record.attempts if a.is_saved)

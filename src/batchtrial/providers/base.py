@@ -25,12 +25,10 @@ KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one batch may hold, and how fast batches may be made."""
+    """What one batch may hold, and how one is found again."""
 
     max_requests: int
     max_bytes: int
-    creates_per_hour: int | None = None
-    max_enqueued_tokens: int | None = None
     find_rounds: int = 3  # listings that must all be without our token before an absence is believed
     find_wait_seconds: float = 5.0  # waited before the second listing, doubled each time
     has_labels: bool = True  # False: a batch cannot carry our token, so `find` may answer Unsure

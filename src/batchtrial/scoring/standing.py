@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -32,11 +31,6 @@ class AnswerRules:
         if state is AnswerState.COMPLETE and (not read.text or read.text.isspace()):
             return AnswerState.UNFINISHED_THINKING if read.had_marks else AnswerState.EMPTY
         return state
-
-    def states_of(self, found: Sequence[tuple[AnswerState, str]]) -> list[AnswerState] | None:
-        """`state_of` of each; None when all are complete."""
-        states = [self.state_of(state, text) for state, text in found]
-        return None if all(state is AnswerState.COMPLETE for state in states) else states
 
     def treated(self, state: AnswerState) -> Treated:
         """What an answer of this state counts as."""

@@ -364,8 +364,3 @@ class Ledger:
                 self._mark()
         finally:
             self._file.close()
-
-
-def iter_notes(entries: Iterable[Entry], event: str) -> Iterator[Entry]:
-    """The run-level entries of one kind."""
-    return (e for e in entries if e.part is None and e.event == event)

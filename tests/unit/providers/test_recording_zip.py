@@ -12,7 +12,7 @@ import pytest
 
 from batchtrial.errors import DataError
 from batchtrial.providers.recordings.cassette import Replay
-from batchtrial.providers.recordings.zip import checked_members, unpack
+from batchtrial.providers.recordings.zip import checked_members
 
 LINE = b'{"custom_id":"a"}\n'
 
@@ -93,7 +93,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_a_hostile_zip_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
     build, reason = HOSTILE[name]
     path = build(tmp_path / "x.zip")
-    for use in (checked_members, Replay, lambda p: unpack(p, tmp_path / "out")):
+    for use in (checked_members, Replay):
         with pytest.raises(DataError) as caught:
             use(path)
         assert reason in caught.value.what or name == "broken"
@@ -129,21 +129,6 @@ def test_a_character_across_two_pieces_is_fine(tmp_path: Path) -> None:
     for shift in range(6):
         path = make(tmp_path / f"{shift}.zip", ("a.jsonl", b"z" * shift + text))
         assert list(checked_members(path)) == ["a.jsonl"]
-
-
-def test_formulas_and_scripts_are_inert_text(tmp_path: Path) -> None:
-    content = b'{"custom_id":"=cmd()","response":"<script>alert(1)</script>"}\n'
-    path = make(tmp_path / "x.zip", ("results/a.jsonl", content))
-    (written,) = unpack(path, tmp_path / "out")
-    assert written.read_bytes() == content
-    assert not written.stat().st_mode & 0o111
-
-
-def test_unpacking_never_overwrites(tmp_path: Path) -> None:
-    path = make(tmp_path / "x.zip", ("a.jsonl", LINE))
-    unpack(path, tmp_path / "out")
-    with pytest.raises(DataError):
-        unpack(path, tmp_path / "out")
 
 
 def test_one_folder_around_everything_is_taken_off(tmp_path: Path) -> None:

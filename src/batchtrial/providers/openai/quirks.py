@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from batchtrial.errors import ConfigError
 
@@ -30,12 +30,11 @@ class Quirks:
     takes_top_k: bool = False
     max_requests: int = 50_000
     max_bytes: int = 200 * 10**6
-    creates_per_hour: int | None = None
 
 
 TABLE: Mapping[str, Quirks] = MappingProxyType(
     {
-        "openai": Quirks(creates_per_hour=2000),
+        "openai": Quirks(),
         "azure": Quirks(),
         "groq": Quirks(paging="none", chat_tokens_field="max_tokens"),
         "litellm": Quirks(chat_tokens_field="max_tokens", takes_top_k=True),
@@ -49,6 +48,15 @@ TABLE: Mapping[str, Quirks] = MappingProxyType(
         "compatible": Quirks(has_labels=False, chat_tokens_field="max_tokens", takes_top_k=True, max_bytes=100 * 10**6),
     }
 )
+
+
+GONE = frozenset({"creates_per_hour"})
+"""What recordings of earlier versions name and nothing ever read."""
+
+
+def recorded_quirks(told: Mapping[str, Any]) -> Quirks:
+    """The host as a recording describes it. Raises TypeError for a field that there never was."""
+    return Quirks(**{name: value for name, value in told.items() if name not in GONE})
 
 
 def quirks_of(name: str) -> Quirks:

@@ -322,7 +322,7 @@ def codec_of(metadata: Metadata) -> Provider:
             return anthropic.AnthropicProvider(anthropic.AnthropicSettings(**settings), None)
         if metadata.provider == "openai":
             if "quirks" in settings:
-                settings["quirks"] = quirks.Quirks(**settings["quirks"])
+                settings["quirks"] = quirks.recorded_quirks(settings["quirks"])
             return openai.OpenAIProvider(openai.OpenAISettings(**settings), None)
     except TypeError as error:
         raise ManifestCorrupt(f"the recording's settings cannot be used: {error}", where="metadata.json") from None

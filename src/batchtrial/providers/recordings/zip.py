@@ -51,23 +51,6 @@ def checked_members(
     return members
 
 
-def unpack(path: Path, target: Path) -> list[Path]:
-    """Write the ZIP's files under `target`, an empty or new folder, after all of them passed. Raises DataError."""
-    members = checked_members(path)
-    if target.exists() and any(target.iterdir()):
-        raise DataError("the folder to unpack into is not empty", where=str(target))
-    written = []
-    with zipfile.ZipFile(path) as archive:
-        for name, info in members.items():
-            out = target / name
-            out.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(info) as source, out.open("xb") as file:
-                while chunk := source.read(CHUNK_BYTES):
-                    file.write(chunk)
-            written.append(out)
-    return written
-
-
 def _named(path: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Files by checked relative name, without one folder that may hold them all. Nothing is decompressed yet."""
     if len(infos) > MAX_MEMBERS:
