@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+KEY_SEPARATOR: Final = "|"
+"""Between dataset and item id in an item's key; no dataset's name has it."""
 Kind = Literal["open", "closed"]
 Condition = Literal["control", "treatment"]
 CONDITIONS: tuple[Condition, ...] = ("control", "treatment")
@@ -62,7 +64,7 @@ class Item:
     @property
     def key(self) -> str:
         """`dataset|item_id`, the item's name in tables."""
-        return f"{self.dataset}|{self.item_id}"
+        return f"{self.dataset}{KEY_SEPARATOR}{self.item_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from batchtrial.config.load import config_hash, decode, encode
 from batchtrial.config.model import Config
-from batchtrial.reading.inventory import PHASES
 from batchtrial.state.entries import Counts
 from batchtrial.state.files import (
     Artifact,
@@ -28,6 +27,7 @@ from batchtrial.state.files import (
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Ledger
 from batchtrial.state.store import fingerprint
+from batchtrial.steps import STEPS
 
 SLUG = "model-default"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,7 +147,7 @@ def _snapshots(layout: RunLayout, settings: Config, run_id: str, *, is_done: boo
     entry = TrialEntry(slug=SLUG, model_id="m", prompt_set="default", temps=(0.0,), results_dir=f"{SLUG}/results", reports_dir=f"{SLUG}/reports")
     listed = MultiTrialManifest(created_utc=START, updated_utc=START, run_id=run_id, num_trials=1, trials=(entry,))
     save(layout.multi_trial_manifest, listed)
-    done = PHASES if is_done else PHASES[:2]
+    done = STEPS if is_done else STEPS[:2]
     phases = {name: PhaseRecord(status="completed", started_at=START, updated_at=START + timedelta(minutes=1)) for name in done}
     if not is_done:
         phases["submit"] = PhaseRecord(status="in_progress", started_at=START, updated_at=START)

@@ -23,8 +23,7 @@ from tests.runs.rundir import SLUG, START, make_run, ticking, tree
 
 from batchtrial.cli.commands.status import main, watch
 from batchtrial.cli.screens import runs as statusview
-from batchtrial.reading.inventory import PHASES, Inventory, RunReader, RunSummary, Standing
-from batchtrial.run.plan import NAMES
+from batchtrial.reading.inventory import Inventory, RunReader, RunSummary, Standing
 from batchtrial.state.entries import Counts, encode, read
 from batchtrial.state.files import BuildManifest, PhaseRecord, RunState, load, save
 from batchtrial.state.ledger import Ledger, Money
@@ -42,10 +41,6 @@ def drawn(runs: tuple[RunSummary, ...], width: int) -> str:
     out = io.StringIO()
     Console(file=out, width=width).print(statusview.picture(runs, LATER, width))
     return out.getvalue()
-
-
-def test_the_phases_are_those_of_the_plan() -> None:
-    assert PHASES == NAMES
 
 
 def test_a_half_finished_run_is_told_in_parts_requests_and_dollars(tmp_path: Path) -> None:

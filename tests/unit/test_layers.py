@@ -11,7 +11,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
 
-BASE = ("amounts", "errors", "names", "records", "keys", "clock")
+BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "steps")
 MATTERS = ("state", "providers", "scoring", "sources")
 STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/analyse", "phases/report")
 """In the order of the pipeline: a step may use what comes before it, never what comes after."""
@@ -27,6 +27,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "names": (),
     "keys": ("errors", "records", "names"),
     "clock": (),
+    "modes": (),
+    "steps": (),
     "stats": BASE,
     "prices": BASE,
     "emulator": (),

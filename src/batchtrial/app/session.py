@@ -23,7 +23,7 @@ from batchtrial.providers.base import Provider
 from batchtrial.reading.config import first_flags, saved, saved_text
 from batchtrial.run.loop import Services
 from batchtrial.run.options import window
-from batchtrial.run.plan import NAMES, check_beginning
+from batchtrial.run.plan import check_beginning
 from batchtrial.run.refused import no_folder_when_refused
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
@@ -31,6 +31,7 @@ from batchtrial.state.form import is_of_earlier_system
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock
 from batchtrial.state.store import Hook, no_hook
+from batchtrial.steps import STEPS
 
 
 def layout_of(ask: Invocation, run_id: str) -> RunLayout:
@@ -97,7 +98,7 @@ def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Map
     layout = layout_of(ask, run_id)
     if ask.is_resume:
         layout.check_there()
-        window(ask.options, NAMES)
+        window(ask.options, STEPS)
     else:
         check_beginning(ask.options)
     if ask.is_resume and is_of_earlier_system(layout):

@@ -6,7 +6,6 @@ of its own that becomes the run only when everything in it is as the archive's m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.state.files import seal
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import BLOCK, TEMP_SUFFIX, Fingerprint, decode_json, fingerprint, fsync_folder
+from batchtrial.state.store import BLOCK, TEMP_SUFFIX, Fingerprint, decode_json, fingerprint, fingerprint_of, fsync_folder
 
 MANIFEST_BYTES = 512 * 2**20
 MOST_RATIO = 300
@@ -252,19 +251,21 @@ def _list_faults(archive: zipfile.ZipFile, manifest: ArchiveManifest) -> Iterato
 
 def _content_faults(archive: zipfile.ZipFile, name: str, want: Fingerprint, into: IO[bytes] | None) -> Iterator[Fault]:
     """Read a member, at most as far as its size in the manifest, copying it on the way."""
-    state, size = hashlib.sha256(), 0
     try:
         with archive.open(name) as member:
-            while size <= want.size and (block := member.read(min(BLOCK, want.size + 1 - size))):
-                size += len(block)
-                state.update(block)
-                if into is not None:
-                    into.write(block)
+            got = fingerprint_of(_at_most(member, want.size + 1), into)
     except UNREADABLE as error:
         yield Fault(name, f"it cannot be unpacked: {error}")
         return
-    if size != want.size or state.hexdigest() != want.sha256:
+    if got != want:
         yield Fault(name, "its bytes are not those that were archived")
+
+
+def _at_most(member: IO[bytes], size: int) -> Iterator[bytes]:
+    """The member's first bytes, some at a time: what its manifest did not announce is not unpacked."""
+    while size > 0 and (block := member.read(min(BLOCK, size))):
+        yield block
+        size -= len(block)
 
 
 def _raw_faults(path: Path, archive: zipfile.ZipFile) -> Iterator[Fault]:

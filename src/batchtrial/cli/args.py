@@ -15,6 +15,7 @@ from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, REMOTE
 from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
+from batchtrial.steps import STEPS
 
 
 class Parser(argparse.ArgumentParser):
@@ -116,7 +117,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 def add_steps(parser: argparse.ArgumentParser) -> None:
     """Which phases."""
-    group = parser.add_argument_group("steps", "prepare, build, submit, poll, parse, score, stats, costs, optional, report")
+    group = parser.add_argument_group("steps", ", ".join(STEPS))
     group.add_argument("--only_step", metavar="STEP", help="this step and no other")
     group.add_argument("--from_step", metavar="STEP", help="this step and what follows")
     group.add_argument("--to_step", metavar="STEP", help="stop after this step")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.modes import MODES
 
 OWN: Final[Mapping[str, str]] = {
     "openai": "https://api.openai.com/v1",
@@ -17,12 +18,6 @@ OWN: Final[Mapping[str, str]] = {
 """Each backend's own host. It is named to the SDK, which would else take another from its environment without a word."""
 VARIABLES: Final[Mapping[str, str]] = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL", "fireworks": "FIREWORKS_BASE_URL"}
 """Where the official SDKs look for another host."""
-ELSEWHERE: Final[Mapping[str, str]] = {
-    "dry_run": "an emulator of this run",
-    "recorded_dry_run": "an emulator with recorded answers",
-    "replay": "a recording",
-    "simulated_replay": "a recording",
-}
 
 
 def base_url(config: Config) -> str | None:
@@ -32,7 +27,7 @@ def base_url(config: Config) -> str | None:
 
 def host_of(config: Config) -> str:
     """Who answers, for manifest, plan and report: scheme, name and port, or what stands in for a host."""
-    return ELSEWHERE.get(config.mode) or bare(base_url(config) or "")
+    return MODES[config.mode].host or bare(base_url(config) or "")
 
 
 def bare(url: str) -> str:

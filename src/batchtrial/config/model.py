@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from batchtrial.config import families
+from batchtrial.modes import MODES, Mode
 from batchtrial.names import Name
 from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
 
 Backend = Literal["fireworks", "openai", "anthropic", "local"]
-Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay", "simulated_host"]
 Temperature = Annotated[float, Field(ge=0, le=2), AfterValidator(lambda temp: temp + 0.0)]
 """Adding nothing makes -0.0 the 0.0 that it equals."""
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -359,22 +359,27 @@ class Config(Model):
     @property
     def is_simulated(self) -> bool:
         """No real model answered, now or when the recording was made."""
-        return self.mode in ("dry_run", "simulated_replay", "simulated_host")
+        return MODES[self.mode].is_simulated
 
     @property
     def is_called(self) -> bool:
         """The config's own host is called, whoever answers there."""
-        return self.mode in ("live", "simulated_host")
+        return MODES[self.mode].is_called
+
+    @property
+    def is_live(self) -> bool:
+        """A provider is asked now, and paid where it charges."""
+        return self.is_called and not self.is_simulated
 
     @property
     def is_dry(self) -> bool:
         """An emulator stands in for the provider, with answers of its own or a recording's."""
-        return self.mode in ("dry_run", "recorded_dry_run")
+        return MODES[self.mode].is_dry
 
     @property
     def is_replay(self) -> bool:
         """A recording stands in for the adapter."""
-        return self.mode in ("replay", "simulated_replay")
+        return MODES[self.mode].is_replay
 
     def samples_for(self, temp: float) -> int:
         """Completions per item and arm at this temperature."""

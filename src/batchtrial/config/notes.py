@@ -33,7 +33,7 @@ def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
 
 def _address(config: Config) -> Iterator[str]:
     why = odd_path(config.backend, config.provider.base_url)
-    if why and config.mode == "live":
+    if why and config.is_live:
         yield f"provider.base_url {why}"
 
 

@@ -24,17 +24,6 @@ from batchtrial.state.layout import RunLayout, TrialLayout
 from batchtrial.state.ledger import Ledger, PartRecord
 from batchtrial.state.store import Hook, Stamps, no_hook
 
-STAGE_OF_PHASE = {
-    "poll": "downloaded",
-    "parse": "parsed",
-    "score": "scored",
-    "stats": "stats",
-    "costs": "costs",
-    "optional": "optional",
-    "report": "report",
-}
-"""Phase name -> stage key in trial_manifest.json."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:

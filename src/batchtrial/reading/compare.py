@@ -21,6 +21,7 @@ from batchtrial.phases.analyse.numbers import is_share, name_of
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.columns import KINDS, LABELS
 from batchtrial.reading.config import recorded_config, saved_config
+from batchtrial.records import KEY_SEPARATOR
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, load_or_none, refuse_damaged
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import RunLayout
@@ -128,7 +129,7 @@ class Side:
         if (build := load_or_none(BuildManifest, self.layout.build_manifest)) is not None:
             refuse_damaged({"index": build.index}, self.layout.root, Stamps(self.layout.root, self.layout.stamps))
         table = pl.read_csv(self.layout.index, columns=["dataset", "item_id"], schema_overrides={"dataset": pl.String, "item_id": pl.String})
-        return frozenset(table.select(pl.concat_str("dataset", pl.lit("|"), "item_id")).to_series().to_list())
+        return frozenset(table.select(pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR)).to_series().to_list())
 
     @property
     def metrics(self) -> dict[str, str]:

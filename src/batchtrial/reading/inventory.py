@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from batchtrial.errors import ManifestCorrupt, StateError
+from batchtrial.modes import MODES, ModeFacts
 from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.state.access import denied
 from batchtrial.state.entries import Counts
@@ -23,10 +24,8 @@ from batchtrial.state.layout import PREFIX, RunLayout
 from batchtrial.state.ledger import Money
 from batchtrial.state.lock import LockInfo, is_alive, read_lock
 from batchtrial.state.machine import IN_FLIGHT, PartState
+from batchtrial.steps import STEPS
 
-PHASES = ("prepare", "build", "submit", "poll", "parse", "score", "stats", "costs", "optional", "report")
-"""Names of the phases in order; the phases themselves are not loaded to list runs."""
-PAYING = ("submit", "poll")
 NONE_YET = Counts()
 NOTHING = Money()
 
@@ -81,12 +80,16 @@ class RunSummary:
     problems: tuple[str, ...] = ()
 
     @property
+    def _facts(self) -> ModeFacts:
+        return MODES.get(self.mode, MODES["live"])  # a file that somebody wrote may say anything
+
+    @property
     def is_simulated(self) -> bool:
-        return self.mode in ("dry_run", "simulated_replay", "simulated_host")
+        return self._facts.is_simulated
 
     @property
     def is_dry(self) -> bool:
-        return self.mode in ("dry_run", "recorded_dry_run")
+        return self._facts.is_dry
 
     @property
     def has_world(self) -> bool:
@@ -107,7 +110,7 @@ class RunSummary:
         """The first phase that is not completed; empty when all are, and for a run of the earlier system, whose phases are not ours."""
         if self.standing is Standing.EARLIER:
             return ""
-        return next((name for name in PHASES if name not in self.phases or self.phases[name].status != "completed"), "")
+        return next((name for name in STEPS if name not in self.phases or self.phases[name].status != "completed"), "")
 
 
 class _Lines(msgspec.Struct, gc=False):
@@ -246,7 +249,7 @@ def _standing(owner: LockInfo | None, state: RunState | None, *, is_asked: bool,
         return Standing.ELSEWHERE if alive is None else Standing.STOPPING if is_asked else Standing.RUNNING
     if state is None or not has_ledger:
         return Standing.DAMAGED if has_ledger or state is not None else Standing.NEW
-    records = [state.phases.get(name, PhaseRecord()) for name in PHASES]
+    records = [state.phases.get(name, PhaseRecord()) for name in STEPS]
     if all(record.status == "completed" for record in records):
         return Standing.FINISHED
     if owner is not None and owner.released_at is None:

@@ -19,10 +19,11 @@ from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.providers.base import Provider
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
-from batchtrial.run.plan import NAMES, PHASES, check_startable, needs_run
+from batchtrial.run.plan import PHASES, check_startable, needs_run
 from batchtrial.run.session import Session
 from batchtrial.state.ledger import Counts
 from batchtrial.state.store import Hook, no_hook
+from batchtrial.steps import PAYING, STEPS
 
 log = logging.getLogger(__name__)
 Moved = TypeVar("Moved")
@@ -52,7 +53,7 @@ class Finished:
 
 def execute(session: Session, options: Options, services: Services) -> Finished:
     """Run what needs running. Raises Stopped, RunnerError; the run can go on from what is on disk then."""
-    chosen = window(options, NAMES)
+    chosen = window(options, STEPS)
     ran: list[str] = []
     still: dict[str, Verdict] = {}  # verdicts since which nothing has run
     session.snapshots.save_state(stop_requested=False)
@@ -155,7 +156,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
 
 def _leave(session: Session, phase: Phase, work: Work, error: Stopped) -> None:
     """A stop: drain if the config says so, then write down where everything stands."""
-    is_drained = session.config.submission.stop_policy == "drain" and phase.name in ("submit", "poll")
+    is_drained = session.config.submission.stop_policy == "drain" and phase.name in PAYING
     if is_drained and not work.stop.is_immediate() and work.view.build is not None:
         try:
             Queue(work).drain()

@@ -16,11 +16,9 @@ from batchtrial.phases.report import phase as report
 from batchtrial.phases.score import phase as score
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
+from batchtrial.steps import PAYING, STEPS
 
 PHASES: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase, stats.phase, costs.phase, optional.phase, report.phase)
-NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
-PAYING = frozenset({"submit", "poll"})
-"""Phases that --remake never repeats: what was bought stays bought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ class Step:
 
 def plan(options: Options, view: View) -> tuple[Step, ...]:
     """What would happen, phase by phase. Pure; raises ConfigError for impossible flags."""
-    chosen = window(options, NAMES)
+    chosen = window(options, STEPS)
     steps, is_running = [], False
     for phase in PHASES:
         verdict = phase.verdict(view)
@@ -63,12 +61,12 @@ def needs_run(options: Options, phase: Phase, verdict: Verdict) -> bool:
 
 def check_beginning(options: Options) -> None:
     """Before a new run has a folder: are the steps those of a run that begins? Raises ConfigError, RunStateMissing."""
-    steps = [name for name in window(options, NAMES) if name not in options.skip]
-    if steps[:1] != [NAMES[0]]:
+    steps = [name for name in window(options, STEPS) if name not in options.skip]
+    if steps[:1] != [STEPS[0]]:
         raise RunStateMissing(
-            f"a new run begins with {NAMES[0]}, and it is not among the steps asked for",
+            f"a new run begins with {STEPS[0]}, and it is not among the steps asked for",
             where="--only_step, --from_step or --skip_*",
-            hint=f"leave the flag out, or go on with a run: --resume --run_id ID; steps are: {', '.join(NAMES)}",
+            hint=f"leave the flag out, or go on with a run: --resume --run_id ID; steps are: {', '.join(STEPS)}",
         )
 
 

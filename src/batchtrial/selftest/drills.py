@@ -20,11 +20,12 @@ from batchtrial.app.pause import SAID, VARIABLE
 from batchtrial.cli.frame import INTERRUPTED
 from batchtrial.errors import ManifestCorrupt, PhaseFailed, RunnerError
 from batchtrial.reading.config import saved_config
-from batchtrial.state.files import STAGES, BuildManifest, MultiTrialManifest, TrialManifest, load
+from batchtrial.state.files import BuildManifest, MultiTrialManifest, TrialManifest, load
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold, read
 from batchtrial.state.machine import PartState
 from batchtrial.state.store import fingerprint
+from batchtrial.steps import STAGES
 
 Interruption = Literal["stop_file", "SIGINT", "SIGTERM", "SIGKILL"]
 INTERRUPTIONS: tuple[Interruption, ...] = ("stop_file", "SIGINT", "SIGTERM", "SIGKILL")

@@ -16,12 +16,11 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batchtrial.errors import ManifestCorrupt, StateError
+from batchtrial.modes import Mode
 from batchtrial.state.ledger import Counts
 from batchtrial.state.store import Fingerprint, Hook, Stamps, decode_json, encode_json, no_hook, write_bytes
 
 Status = Literal["not_started", "in_progress", "completed", "failed"]
-Mode = Literal["live", "dry_run", "recorded_dry_run", "replay", "simulated_replay", "simulated_host"]
-STAGES = ("downloaded", "parsed", "scored", "stats", "costs", "optional", "report", "archived")
 
 
 class File(BaseModel):

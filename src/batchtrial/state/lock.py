@@ -29,18 +29,6 @@ class LockInfo(BaseModel):
     started_at: datetime
     released_at: datetime | None = None
 
-    def is_there(self) -> bool:
-        """Whether the owner may be alive: not released, and not a process of this host that is gone."""
-        if self.released_at is not None or self.host != socket.gethostname():
-            return self.released_at is None
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
 
 def read_lock(path: Path) -> LockInfo | None:
     """The last writer's details, or None."""
@@ -90,7 +78,7 @@ class RunLock:
         """Who has the lock. Its name is written a moment after the lock is taken: until then the file names the owner before."""
         for _ in range(OWNER_LOOKS):
             owner = read_lock(self.info)
-            if owner is not None and owner.is_there():
+            if owner is not None and is_alive(owner) is not False:
                 return owner
             wait(OWNER_LOOK_SECONDS)
         return None

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,6 +46,44 @@ class Fingerprint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     size: int = Field(ge=0)
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a sink: bytes before it, and the hash of them."""
+
+    size: int
+    state: hashlib._Hash
+
+
+class Sink:
+    """A file being written from its beginning, or none; knows the size and sha256 so far."""
+
+    def __init__(self, file: IO[bytes] | None) -> None:
+        self._file, self._state, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        self._state.update(data)
+        if self._file is not None:
+            self._file.write(data)
+        self.size += len(data)
+
+    def mark(self) -> Mark:
+        """Where the file ends now, for `back_to`."""
+        return Mark(self.size, self._state.copy())
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was written since."""
+        if self._file is not None:
+            self._file.seek(mark.size)
+            self._file.truncate()
+        self.size, self._state = mark.size, mark.state.copy()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of what was written so far."""
+        return Fingerprint(size=self.size, sha256=self._state.hexdigest())
 
 
 @contextmanager
@@ -104,13 +143,12 @@ def fingerprint(path: Path | str) -> Fingerprint:
     return fingerprint_of(blocks(path))
 
 
-def fingerprint_of(blocks: Iterable[bytes]) -> Fingerprint:
-    """Of bytes that come piece by piece."""
-    state, size = hashlib.sha256(), 0
+def fingerprint_of(blocks: Iterable[bytes], copy_to: IO[bytes] | None = None) -> Fingerprint:
+    """Of bytes that come piece by piece; copy_to: where they are written on the way."""
+    sink = Sink(copy_to)
     for block in blocks:
-        state.update(block)
-        size += len(block)
-    return Fingerprint(size=size, sha256=state.hexdigest())
+        sink.write(block)
+    return sink.fingerprint
 
 
 def blocks(path: Path | str) -> Iterator[bytes]:

@@ -15,11 +15,12 @@ from batchtrial.cli.commands.run import main
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.reading.view import look
 from batchtrial.run.options import Options, window
-from batchtrial.run.plan import NAMES, PAYING, PHASES, check_startable, needs_run, plan
+from batchtrial.run.plan import PHASES, check_startable, needs_run, plan
 from batchtrial.state.store import Stamps
+from batchtrial.steps import PAYING, STEPS
 
-STEPS = (None, *NAMES)
-COMBINATIONS = list(itertools.product(STEPS, STEPS, STEPS))
+OR_NONE = (None, *STEPS)
+COMBINATIONS = list(itertools.product(OR_NONE, OR_NONE, OR_NONE))
 
 
 def allowed(only: str | None, first: str | None, last: str | None) -> list[str] | None:
@@ -27,36 +28,36 @@ def allowed(only: str | None, first: str | None, last: str | None) -> list[str] 
     if only is not None:
         return [only] if first is None and last is None else None
     kept = [
-        name for place, name in enumerate(NAMES) if (first is None or place >= NAMES.index(first)) and (last is None or place <= NAMES.index(last))
+        name for place, name in enumerate(STEPS) if (first is None or place >= STEPS.index(first)) and (last is None or place <= STEPS.index(last))
     ]
     return kept or None
 
 
 def test_the_phases_are_the_ones_that_the_help_names() -> None:
-    assert NAMES[:7] == ("prepare", "build", "submit", "poll", "parse", "score", "stats")
-    assert {"costs", "report"} <= set(NAMES[7:])
-    assert {"submit", "poll"} == PAYING
+    assert STEPS[:7] == ("prepare", "build", "submit", "poll", "parse", "score", "stats")
+    assert {"costs", "report"} <= set(STEPS[7:])
+    assert PAYING == ("submit", "poll")
 
 
 def test_every_combination_of_the_three_step_flags() -> None:
-    assert len(COMBINATIONS) == (len(NAMES) + 1) ** 3
+    assert len(COMBINATIONS) == (len(STEPS) + 1) ** 3
     for only, first, last in COMBINATIONS:
         options = Options(only_step=only, from_step=first, to_step=last)
         want = allowed(only, first, last)
         if want is None:
             with pytest.raises(ConfigError) as caught:
-                window(options, NAMES)
+                window(options, STEPS)
             assert caught.value.exit_code == 2
         else:
-            assert list(window(options, NAMES)) == want
+            assert list(window(options, STEPS)) == want
 
 
 @pytest.mark.parametrize("flag", ["only_step", "from_step", "to_step"])
 def test_an_unknown_step_lists_the_steps_there_are(flag: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        window(Options(**{flag: "polll"}), NAMES)  # type: ignore[arg-type]
+        window(Options(**{flag: "polll"}), STEPS)  # type: ignore[arg-type]
     assert caught.value.where == f"--{flag}"
-    assert all(name in caught.value.hint for name in NAMES)
+    assert all(name in caught.value.hint for name in STEPS)
 
 
 EVERYTHING = {"optional": {"power_analysis": True}}
@@ -194,7 +195,7 @@ def test_a_plan_of_a_new_run_touches_nothing(folder: Path, flags: list[str], cap
     said = capsys.readouterr().out
     assert "4 parts, 8 requests" in said
     assert "nothing was written or sent" in said
-    assert all(name in said for name in NAMES)
+    assert all(name in said for name in STEPS)
 
 
 def test_a_plan_says_what_was_guessed_and_what_nobody_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

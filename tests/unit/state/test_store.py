@@ -23,7 +23,7 @@ from batchtrial.run import snapshots
 from batchtrial.state import form
 from batchtrial.state.entries import Entry, encode
 from batchtrial.state.files import RunState, load
-from batchtrial.state.lock import LockInfo, RunLock, read_lock
+from batchtrial.state.lock import LockInfo, RunLock, is_alive, read_lock
 from batchtrial.state.store import TEMP_SUFFIX, Stamps, decode_json, encode_json, fingerprint, replacing, write_bytes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -268,11 +268,11 @@ def test_a_lock_whose_owner_never_says_its_name_is_a_lock_all_the_same(tmp_path:
 
 
 def test_an_owner_on_another_host_is_believed_to_live() -> None:
-    here = LockInfo(pid=os.getpid(), host=os.uname().nodename, started_at=NOW)
-    assert here.is_there()
-    assert not here.model_copy(update={"released_at": NOW}).is_there()
-    assert not here.model_copy(update={"pid": 2**22 + 1}).is_there()
-    assert here.model_copy(update={"pid": 2**22 + 1, "host": "elsewhere"}).is_there()
+    here = LockInfo(pid=os.getpid(), host=os.uname().nodename, started_at=datetime.now(UTC))
+    assert is_alive(here) is True
+    assert is_alive(here.model_copy(update={"released_at": NOW})) is False
+    assert is_alive(here.model_copy(update={"pid": 2**22 + 1})) is False
+    assert is_alive(here.model_copy(update={"pid": 2**22 + 1, "host": "elsewhere"})) is None
 
 
 def test_a_full_disk_keeps_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

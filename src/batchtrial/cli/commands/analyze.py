@@ -11,8 +11,8 @@ from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
+from batchtrial.modes import MODES
 from batchtrial.phases.analyse.analyses import ANALYSES, analysis
-from batchtrial.phases.analyse.numbers import BANNERS
 from batchtrial.phases.report.appendix import part
 from batchtrial.phases.report.document import Block, Heading, markdown
 from batchtrial.reading.view import material_of, trial_of, view_of
@@ -56,7 +56,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     shown: list[Block] = [Heading(1, f"{trial.slug}: optional analyses")]
     for name, content in found.items():
         shown += part(name, content)
-    say(markdown(shown, BANNERS.get(view.config.mode)).rstrip())
+    say(markdown(shown, MODES[view.config.mode].banner or None).rstrip())
     return 0
 
 

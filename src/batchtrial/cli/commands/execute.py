@@ -19,15 +19,16 @@ from batchtrial.config.expand import expand
 from batchtrial.config.hosts import host_of
 from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigError, RunnerError, Stopped
+from batchtrial.modes import MODES
 from batchtrial.phases.batches.asking_again import ask_again
 from batchtrial.phases.batches.giving_up import give_up_unknown
 from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.options import window
-from batchtrial.run.plan import NAMES
 from batchtrial.run.session import Session
 from batchtrial.run.stop import StopToken
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.store import Hook, no_hook
+from batchtrial.steps import STEPS
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +69,10 @@ def run(ask: Invocation, run_id: str, *, nonce: str, env: Mapping[str, str], hoo
     return _sum_up(at.session, finished)
 
 
-HOW = {
-    "dry_run": " (dry run: simulated answers)",
-    "recorded_dry_run": " (dry run: recorded answers)",
-    "simulated_host": " (the host is an emulator: simulated answers)",
-}
-
-
 def _execute(session: Session, ask: Invocation, services: Services, stop: StopToken) -> Finished:
     run_id = session.snapshots.state.run_id
-    services.progress.note(f"run {run_id} in {session.layout.root}" + HOW.get(session.config.mode, ""))
+    how = MODES[session.config.mode].start
+    services.progress.note(f"run {run_id} in {session.layout.root}" + (f" ({how})" if how else ""))
     if (proxy := proxy_for(session.config)) is not None:
         services.progress.note(f"note: calls to {host_of(session.config)} go through the proxy {proxy} of the environment")
     for line in (*notes(session.config, expand(session.config, "")), *session.healed):
@@ -96,14 +91,14 @@ def _execute(session: Session, ask: Invocation, services: Services, stop: StopTo
 
 
 def _give_up(session: Session, ask: Invocation, services: Services) -> None:
-    if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
+    if "poll" not in window(ask.options, STEPS) or "poll" in ask.options.skip:
         raise ConfigError("batches are given up when they are polled, and poll is not among the steps asked for", where="--give_up_unknown_batches")
     agree = agreed(is_confirmed=ask.options.is_confirmed)
     carry(session, ask.options, services, lambda work: give_up_unknown(work, lambda lost: agree(lost.sentence)))
 
 
 def _ask_again(session: Session, ask: Invocation, services: Services) -> None:
-    if "poll" not in window(ask.options, NAMES) or "poll" in ask.options.skip:
+    if "poll" not in window(ask.options, STEPS) or "poll" in ask.options.skip:
         raise ConfigError("rows are asked again when the run polls, and poll is not among the steps asked for", where="--retry_not_understood")
     carry(session, ask.options, services, ask_again)
 

@@ -67,7 +67,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(
                 f"requests of the backend {config.backend} are not in OpenAI's form", where="backend", hint="start the run with --backend local"
             )
-        if config.mode != "live":
+        if not config.is_live:
             raise ConfigError(f"this run is a {config.mode.replace('_', ' ')}: its answers come from elsewhere", where="mode")
         layout.arrivals.mkdir(exist_ok=True)
 

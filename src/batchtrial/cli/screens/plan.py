@@ -149,6 +149,6 @@ def _budget(config: Config, view: View, waiting: list[ToBuy], *, n_pairs: int) -
 
 
 def _paid(config: Config) -> str:
-    if config.mode == "live":
+    if config.is_live:
         return ""
     return " (simulated: nothing is paid)" if config.is_simulated else " (nothing is paid)"

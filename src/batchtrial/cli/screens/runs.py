@@ -15,12 +15,13 @@ from rich.text import Text
 
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.report.account_words import answers_by_arm, states_told
-from batchtrial.reading.inventory import PHASES, RunSummary, Standing
+from batchtrial.reading.inventory import RunSummary, Standing
 from batchtrial.state.files import PhaseRecord
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
 from batchtrial.state.money import dollars
 from batchtrial.state.store import decode_json
+from batchtrial.steps import STEPS
 
 LEAST_NAME = 15
 """Columns that a run's name is never cut below: what a name has that nobody chose."""
@@ -150,7 +151,7 @@ def steps(run: RunSummary) -> str:
     """One character per phase, in order; the earlier system's phases are not ours."""
     if run.standing is Standing.EARLIER:
         return "-"
-    return "".join(MARKS[run.phases.get(name, PhaseRecord()).status] for name in PHASES)
+    return "".join(MARKS[run.phases.get(name, PhaseRecord()).status] for name in STEPS)
 
 
 def parts(run: RunSummary) -> str:
@@ -245,7 +246,7 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
     if run.started_at is not None:
         quiet = f", last sign of life {span(now - run.active_at)} ago" if run.active_at is not None else ""
         yield f"  started    {run.started_at:%Y-%m-%d %H:%M:%S} UTC, {span(now - run.started_at)} ago{quiet}"
-    for name in PHASES:
+    for name in STEPS:
         yield _phase_line(name, run.phases.get(name, PhaseRecord()))
     if run.n_parts:
         yield f"  parts      {', '.join(f'{n:,} {state}' for state, n in run.parts.items() if n)}"
@@ -292,7 +293,7 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "backend": run.backend,
         "model": run.model,
         "trials": list(run.trials),
-        "phases": {name: run.phases.get(name, PhaseRecord()).model_dump(mode="json") for name in PHASES},
+        "phases": {name: run.phases.get(name, PhaseRecord()).model_dump(mode="json") for name in STEPS},
         "phase": run.phase or None,
         "parts": {"total": run.n_parts, **{state.value: run.parts.get(state, 0) for state in PartState}},
         "requests": {"total": run.n_requests, "in_flight": run.in_flight_requests, **run.outcomes.model_dump()},

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from batchtrial.config.expand import Arm, Trial
+from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import two_axes
 from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, is_declared, is_share
 from batchtrial.phases.base import View
@@ -22,23 +23,16 @@ from batchtrial.phases.report.account_words import answers_by_arm, cautions, rea
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
 
-SIMULATED = {
-    "dry_run": "dry run against the emulator",
-    "simulated_replay": "recording of a dry run",
-    "simulated_host": "the host that answered is an emulator",
-}
-
 
 def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     """For standard output."""
     c = finished.counts
     if view.config.is_simulated:
-        how = SIMULATED[view.config.mode]
-        yield f"SIMULATED ANSWERS: no model was asked ({how})"
-    elif view.config.mode != "live":
+        yield f"SIMULATED ANSWERS: no model was asked ({MODES[view.config.mode].summary})"
+    elif not view.config.is_live:
         yield f"RECORDED ANSWERS: {_recorded_from(view)}"
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
-    yield f"cost      {_spent(money, is_paid=view.config.mode == 'live')}"
+    yield f"cost      {_spent(money, is_paid=view.config.is_live)}"
     twice = bought_twice(view.parts.values())
     if twice is not None:
         yield f"twice     {twice}"

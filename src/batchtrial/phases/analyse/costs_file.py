@@ -18,7 +18,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.batches.money import Bill, bill, price_for
 from batchtrial.phases.parse.predictions import arms_in_order, read_in_pieces
 from batchtrial.prices import Price, source
-from batchtrial.records import CONDITIONS, Outcome, Usage
+from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Outcome, Usage
 from batchtrial.state.money import rounded, together
 from batchtrial.stats.costs import cost_effectiveness, cost_ratio
 from batchtrial.stats.results import Estimate
@@ -52,7 +52,7 @@ def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
     dollars = _dollars(price)
     if price.long is not None and long_from is not None:
         dollars = pl.when(pl.col("prompt_tokens") > long_from).then(_dollars(price.long)).otherwise(dollars)
-    key = pl.concat_str("dataset", pl.lit("|"), "item_id").alias("item_key")
+    key = pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR).alias("item_key")
     by = ("item_key", "condition", "temp")
     condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
     # A piece holds all samples of its items, so that each can be added up by itself.

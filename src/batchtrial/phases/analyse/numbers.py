@@ -8,13 +8,6 @@ from typing import Any, Final
 from batchtrial.stats import rounding
 from batchtrial.stats.rounding import sided
 
-BANNERS: Final = {
-    "dry_run": "SIMULATED ANSWERS: this was a dry run; no model was asked and the effect was planted",
-    "simulated_host": "SIMULATED ANSWERS: the host that answered says that it is an emulator; no model was asked",
-    "simulated_replay": "SIMULATED ANSWERS: this replays the recording of a dry run; no model was ever asked",
-    "replay": "RECORDED ANSWERS: this run replays a recording; no model was asked now",
-    "recorded_dry_run": "RECORDED ANSWERS: a real model gave them when the recording was made; none was asked now",
-}
 UNSETTLED: Final = ("inconclusive", "undefined", "not decided", "not decidable")
 """Verdicts that say that there is none."""
 HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")

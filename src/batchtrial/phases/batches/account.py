@@ -167,6 +167,6 @@ def _tell(work: Work, before: Mapping[str, str], place: Mapping[str, str]) -> No
     what = where if before.get("folder") != place["folder"] or before.get("host") != place["host"] else "before its files were put back"
     log.warning("the run was last worked on %s: %s, now %s", what, dict(before), dict(place))
     note = f"note: this run was last worked on {what}; batches that were sent from there are looked for before anything is sent"
-    if work.config.backend == "local" and work.config.mode == "live":
+    if work.config.backend == "local" and work.config.is_live:
         note = f"note: this run was last worked on {what}; with the backend `local` each copy asks its own rows, and knows nothing of the other's"
     work.progress.note(note)

@@ -135,7 +135,7 @@ class Queue:
     def _say_that_it_waits(self) -> None:
         """Once an hour. Not in a dry run, where hours pass in moments."""
         now = self.work.now()
-        if self._heartbeat.is_due(now) and self.work.config.mode == "live":
+        if self._heartbeat.is_due(now) and self.work.config.is_live:
             money = self.work.ledger.money()
             under_way = [self.parts.current(job) for job in self._moving if self.state(job) in IN_FLIGHT]
             line = waiting_line(self._heartbeat.hours(now), under_way, money.in_flight_usd, money.unpriced)

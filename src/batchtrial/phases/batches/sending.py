@@ -6,7 +6,6 @@ before anything is sent for that part again.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from datetime import timedelta
 from decimal import Decimal
@@ -21,9 +20,10 @@ from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.coverage import unpriced
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Intent, Provider
 from batchtrial.state.machine import Event, PartState
-from batchtrial.state.store import Fingerprint, replacing
+from batchtrial.state.store import Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -128,13 +128,12 @@ class Sending:
                 raise RunStateMissing(f"the requests of {job.shard.part} are not as built", where=str(whole.name), hint="run with --from_step build")
             return whole, got, job.shard.lines
         path = self._work.layout.retry_input(job.shard.part, attempt)
-        state, size, n = hashlib.sha256(), 0, 0
-        with replacing(path, hook=self._work.hook) as file:
+        n = 0
+        with publishing(self._work, path) as file:
             for line in answers.rows(whole, self._parts.rows_again(job)):
                 file.write(line)
-                state.update(line)
-                size, n = size + len(line), n + 1
-        return path, Fingerprint(size=size, sha256=state.hexdigest()), n
+                n += 1
+        return path, file.fingerprint, n
 
     def _nonce(self) -> str:
         if self._work.ledger.run_nonce is None:

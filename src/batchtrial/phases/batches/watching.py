@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +12,11 @@ from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Patience
 from batchtrial.phases.batches.money import Purse, billed
 from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.phases.published import publishing
 from batchtrial.providers.base import OUT, BatchState, BatchStatus, Provider
 from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import Event, PartState
-from batchtrial.state.store import Fingerprint, replacing
+from batchtrial.state.store import Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -142,19 +142,14 @@ class Watching:
         """Fetch one attempt's lines into its result file and count them on the way. Raises ProviderError."""
         path = self._parts.folder_file(job)(attempt.number)
         counted = answers.new_tally(self._work.layout.root / attempt.payload, attempt.wire_state)
-        state, size = hashlib.sha256(), 0
         self._work.hook("call:fetch:before")
-        with self._work.progress.task(f"fetch {job.shard.part}", attempt.n_requests) as tick, replacing(path, hook=self._work.hook) as file:
+        with self._work.progress.task(f"fetch {job.shard.part}", attempt.n_requests) as tick, publishing(self._work, path) as file:
             for line in self._provider.fetch(attempt.batch_id or ""):
                 file.write(line)
-                state.update(line)
-                size += len(line)
                 counted.add(line, self._provider.decode)
                 tick(1)
                 if self._work.stop.is_immediate():
                     raise Stopped("stopped while fetching results; they are fetched again on resume")
         with path.open("rb") as lines:
             counted.settle(lines, self._provider.decode)
-        got = Fingerprint(size=size, sha256=state.hexdigest())
-        self._work.view.stamps.learn(path, got)
-        return counted, got, path
+        return counted, file.fingerprint, path

@@ -20,6 +20,7 @@ from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import custom_id, item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.prepare.items import load_prepared, place
+from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Item, Verdict
 from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save
@@ -204,14 +205,10 @@ def _check_sent(work: Work, shard: Shard) -> None:
 def _write_part(work: Work, provider: Provider, arm: Arm, index: int, piece: Slice, items: Sequence[Item]) -> Shard:
     path = work.layout.part_input(arm.part(index))
     mine = items[piece.first : piece.first + piece.n]
-    state, size = hashlib.sha256(), 0
-    with replacing(path, hook=work.hook) as file:
+    with publishing(work, path) as file:
         for line in lines(arm, mine, provider):
             file.write(line)
-            state.update(line)
-            size += len(line)
-    got = Fingerprint(size=size, sha256=state.hexdigest())
-    work.view.stamps.learn(path, got)
+    got = file.fingerprint
     return Shard(
         part=arm.part(index),
         arm=arm.name,

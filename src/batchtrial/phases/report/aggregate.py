@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import cost_cell
-from batchtrial.phases.analyse.numbers import BANNERS, p_text, points, row_of, signed_score, title_of, verdict_of
+from batchtrial.phases.analyse.numbers import p_text, points, row_of, signed_score, title_of, verdict_of
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.columns import LABELS
 from batchtrial.phases.published import read_json
@@ -68,9 +69,9 @@ def aggregate(view: View) -> str:
     found += [Paragraph(text) for text in not_followed]
     if len(rows) > 1:
         found.append(Paragraph(_note(list(joint.values()))))
-    paid = "" if view.config.mode == "live" else " (nothing was paid)"
+    paid = "" if view.config.is_live else " (nothing was paid)"
     found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
-    return markdown(found, BANNERS.get(view.config.mode))
+    return markdown(found, MODES[view.config.mode].banner or None)
 
 
 def inputs(view: View) -> str:

@@ -27,7 +27,7 @@ from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.report.document import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.told import WRONG, told, wrong
-from batchtrial.records import CONDITIONS, AnswerState, Item
+from batchtrial.records import CONDITIONS, KEY_SEPARATOR, AnswerState, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures
 from batchtrial.scoring.standing import AnswerRules
@@ -66,7 +66,7 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     if wide is None:
         return []
     k, is_yes_or_no = view.config.samples_for(temp), endpoint.metric in DID
-    sets = wide["item_key"].str.extract(r"^([^|]*)").unique().drop_nulls().to_list()
+    sets = wide["item_key"].str.split_exact(KEY_SEPARATOR, 1).struct.field("field_0").unique().drop_nulls().to_list()
     called = set_rules(read_record(layout)).title(endpoint.metric, sets)
     found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no))]
     ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in _ways(wide, endpoint, called, k)]
@@ -189,7 +189,7 @@ def _samples(predictions: Path, keys: list[str], temp: float, rules: AnswerRules
     frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
     if "answer_state" not in frame.collect_schema().names():  # of an earlier version, which took every success for an answer
         frame = frame.with_columns(answer_state=pl.lit(AnswerState.COMPLETE.value))
-    key = pl.concat_str("dataset", pl.lit("|"), "item_id")
+    key = pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR)
     wanted = frame.filter(pl.col("temp") == temp).select(*names, "sample_index", key.alias("key")).filter(pl.col("key").is_in(keys))
     rows = wanted.collect().sort("key", "condition", "sample_index")
     found: dict[tuple[str, str], list[Answer]] = {}

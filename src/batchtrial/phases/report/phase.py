@@ -14,8 +14,9 @@ from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash
+from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
-from batchtrial.phases.analyse.numbers import BANNERS, HEADER, is_declared, row_of, title_of, usd
+from batchtrial.phases.analyse.numbers import HEADER, is_declared, row_of, title_of, usd
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.columns import KINDS
@@ -156,7 +157,7 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
 
 
 def _paid(view: View) -> str:
-    if view.config.mode == "live":
+    if view.config.is_live:
         return ""
     return " (simulated: nothing was paid)" if view.config.is_simulated else " (nothing was paid)"
 
@@ -232,7 +233,7 @@ class Report:
         from batchtrial.phases.report.all_results import write_combined  # these two here, since a verdict needs no numbers
 
         view = work.view
-        banner = BANNERS.get(view.config.mode)
+        banner = MODES[view.config.mode].banner or None
         for trial, inputs in work.due(self):
             layout, content = view.trial_layout(trial), blocks(view, trial)
             write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)

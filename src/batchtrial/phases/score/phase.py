@@ -33,7 +33,7 @@ from batchtrial.phases.published import Sink, publishing
 from batchtrial.phases.score.questions import Questions
 from batchtrial.phases.score.record import Languages, changed, code_of, remarks, scoring_record
 from batchtrial.phases.score.told import WRONG, Told, lost_to, told, wrong
-from batchtrial.records import AnswerState, Verdict
+from batchtrial.records import KEY_SEPARATOR, AnswerState, Verdict
 from batchtrial.scoring import Scorer, Scores
 from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.scoring.standing import AnswerRules
@@ -98,7 +98,7 @@ class Desk:
         scores = self._scores(begin, items["dataset"], [one.texts for one in told])
         facts = items.select(
             pl.int_range(begin, begin + items.height).alias("place"),
-            pl.concat_str("dataset", "item_id", separator="|").alias("item_key"),
+            pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR).alias("item_key"),
             pl.col("kind").alias("type"),
             "dataset",
             "cluster",

@@ -90,17 +90,16 @@ class Recorder(SpeaksFor):
             return
         path = self._folder / "results" / f"{batch.key}.jsonl"
         draft = path.with_suffix(".tmp")
-        state, n_lines = hashlib.sha256(), 0
+        n_lines = 0
         with draft.open("wb") as file:
             for line in self._inner.fetch(batch_id):
                 file.write(line)
-                state.update(line)
                 n_lines += 1
                 yield line
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        self._note(self._batches[batch_id].model_copy(update={"n_results": n_lines, "results_sha256": state.hexdigest()}))
+        self._note(self._batches[batch_id].model_copy(update={"n_results": n_lines, "results_sha256": file_sha256(path)}))
 
     def account(self, salt: str) -> Mapping[str, str] | None:
         return self._inner.account(salt)

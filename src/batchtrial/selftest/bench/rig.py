@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from batchtrial.selftest.bench.data import Texts, answer, result_line, write_que
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.ledger import Counts, Ledger
-from batchtrial.state.store import Fingerprint
+from batchtrial.state.store import Fingerprint, fingerprint_of
 
 SEED: Final = 20
 RUN_ID: Final = "bench"
@@ -159,13 +158,8 @@ def _settle(rig: Rig, arm: Arm, shard: Shard, lines: list[bytes]) -> None:
     layout, ledger = rig.session.layout, rig.session.ledger
     path = result_file(layout.root / arm.part_folder(shard.part_index), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    state, size = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for line in lines:
-            file.write(line)
-            state.update(line)
-            size += len(line)
-    got = Fingerprint(size=size, sha256=state.hexdigest())
+        got = fingerprint_of(lines, file)
     rig.session.stamps.learn(path, got)
     _record(ledger, shard, got, path.relative_to(layout.root).as_posix())
 
