@@ -15,6 +15,9 @@ from batchtrial.records import Condition
 CUSTOM_ID = re.compile(r"^(?P<condition>[ct])-t(?P<temp>[0-9]+)-(?P<arm>[0-9a-f]{8})-(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$")
 """Ours; at most 45 characters, so that a provider's nonce of 16 still fits into the 64 that all of them accept."""
 
+OUT = "out-"
+"""What the id of a batch begins with whose requests left as a file: no provider has it, somebody carries it."""
+
 IDENTITY_PATTERN = r"(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$"
 """What the emulator is told to look for in a custom_id."""
 

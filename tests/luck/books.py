@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.luck.history import Place
 from tests.luck.provider import Provider
 
-from batchtrial.providers.base import OUT
+from batchtrial.keys import OUT
 from batchtrial.state.entries import LedgerRead, read
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import Attempt, PartRecord, fold

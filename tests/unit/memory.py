@@ -66,6 +66,7 @@ class Memory:
     on_find: deque[Literal["unsure", "down"]] = field(default_factory=deque)
     on_check: deque[Literal["down", "not found"]] = field(default_factory=deque)
     on_fetch: deque[Literal["down", "cut", "not found"]] = field(default_factory=deque)
+    on_list: deque[Literal["down", "denied"]] = field(default_factory=deque)
     ends: deque[BatchState] = field(default_factory=deque)
     hide_new_for: int = 0
     is_hopeless: bool = False
@@ -193,6 +194,9 @@ class Memory:
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
         self.calls.append("list")
+        trouble = self.on_list.popleft() if self.on_list else None
+        if trouble is not None:
+            raise ProviderError("cannot be listed", retryable=trouble == "down")
         found: dict[str, list[str]] = {}
         unread: dict[int, frozenset[str]] = {}
         for batch in self.batches.values():

@@ -30,6 +30,7 @@ class View:
     """What is true on disk when the plan is made: enough for every verdict, and nothing that could change it.
 
     trials: expanded against the prepared items, empty while there are none. parts: folded from the ledger.
+    is_look_due: the account was not listed for second batches since the last batch was made.
     stages: (trial slug, stage) -> record from the trial's manifest. limits: the provider's, which decide how requests are cut.
     """
 
@@ -42,6 +43,7 @@ class View:
     stages: Mapping[tuple[str, str], StageRecord]
     stamps: Stamps
     limits: Limits
+    is_look_due: bool = False
 
     def trial_layout(self, trial: Trial) -> TrialLayout:
         return self.layout.trial(trial.slug)

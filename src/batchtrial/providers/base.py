@@ -54,10 +54,6 @@ class Intent:
     label: str = ""  # readable name for the provider's console, never used for matching
 
 
-OUT = "out-"
-"""What the id of a batch begins with whose requests left as a file: no provider has it, somebody carries it."""
-
-
 class BatchState(StrEnum):
     """What a batch is to us; providers' own words are mapped to these, unknown ones to RUNNING."""
 
@@ -95,10 +91,12 @@ class Sightings:
     """What a listing of the account shows of some tokens, whoever sent them.
 
     by_token: token -> the batches that carry it, oldest first. unread: size -> batches of that size that may carry any token until they have ended.
+    has_list: False where there is nothing to list, since no token can have two batches.
     """
 
     by_token: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unread: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    has_list: bool = True
 
 
 KEY_CHECK = "key"
@@ -199,4 +197,4 @@ class SpeaksFor:
         return False
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
-        return Sightings()
+        return Sightings(has_list=False)

@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from batchtrial.errors import NotFound, Unsure
-from batchtrial.providers.base import OUT, BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor
+from batchtrial.keys import OUT
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor
 
 ENDS = {"completed": BatchState.COMPLETED, "cancelled": BatchState.CANCELLED}
 
@@ -88,7 +89,7 @@ class Carried(SpeaksFor):
         return self._live is not None and self._live.holds(file_id)
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
-        return self._live.sightings(wanted, owned, since) if self._live is not None else Sightings()
+        return self._live.sightings(wanted, owned, since) if self._live is not None else Sightings(has_list=False)
 
     def close(self) -> None:
         if self._live is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from batchtrial.config.expand import Trial, expand
@@ -13,16 +13,25 @@ from batchtrial.phases.analyse.analyses import Material, material
 from batchtrial.phases.base import View
 from batchtrial.providers.base import Limits
 from batchtrial.reading.config import saved_config
+from batchtrial.state.entries import Entry
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shelf, StageRecord, TrialManifest, refuse_damaged
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import PartRecord, load_parts
+from batchtrial.state.ledger import PartRecord, is_look_due, load_parts, look_lines
 from batchtrial.state.store import Stamps
 
 
-def look(layout: RunLayout, config: Config, parts: dict[str, PartRecord], stamps: Stamps, limits: Limits, shelf: Shelf | None = None) -> View:
+def look(
+    layout: RunLayout,
+    config: Config,
+    parts: dict[str, PartRecord],
+    stamps: Stamps,
+    limits: Limits,
+    shelf: Shelf | None = None,
+    notes: Iterable[Entry] = (),
+) -> View:
     """The view of a run. Raises ManifestCorrupt for a damaged snapshot, ConfigError when the trials cannot be expanded.
 
-    shelf: of an owner who looks again and again.
+    shelf: of an owner who looks again and again. notes: the ledger's lines about the run; without them nothing is known to be due.
     """
     shelf = shelf or Shelf()
     prepared = shelf.load(PreparedManifest, layout.prepared_manifest)
@@ -37,6 +46,7 @@ def look(layout: RunLayout, config: Config, parts: dict[str, PartRecord], stamps
         stages=_stages(layout, trials, shelf),
         stamps=stamps,
         limits=limits,
+        is_look_due=is_look_due(notes, parts.values()),
     )
 
 
@@ -55,7 +65,8 @@ def view_of(experiments: Path, run_id: str, limits_of: Callable[[Config, RunLayo
     layout = RunLayout.of(experiments, check_run_id(run_id))
     layout.check_there()
     config = saved_config(layout)
-    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits_of(config, layout))
+    notes = look_lines(layout.ledger)
+    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits_of(config, layout), notes=notes)
 
 
 def trial_of(view: View, slug: str | None) -> Trial:

@@ -19,9 +19,10 @@ from batchtrial.config.hosts import host_of
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
+from batchtrial.keys import OUT
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
-from batchtrial.providers.base import OUT, Limits
+from batchtrial.providers.base import Limits
 from batchtrial.reading.config import recorded_config, saved_config, synthesised_state
 from batchtrial.reading.view import look
 from batchtrial.run.snapshots import Snapshots
@@ -78,7 +79,7 @@ class Session:
         """The view now; a damaged snapshot is set aside first, since everything in it can be made again."""
         for path, model in self._snapshot_files():
             self.healed += set_aside_if_damaged(path, model, self.clock(), self.shelf)
-        return look(self.layout, self.config, self.ledger.parts, self.stamps, self.limits, self.shelf)
+        return look(self.layout, self.config, self.ledger.parts, self.stamps, self.limits, self.shelf, self.ledger.notes)
 
     def _snapshot_files(self) -> list[tuple[Path, type[File]]]:
         files: list[tuple[Path, type[File]]] = [

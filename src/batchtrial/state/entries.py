@@ -100,6 +100,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unknown_usd: Annotated[
         Decimal | None, Meta(description="saved: the most that answers without usage and requests without a line may have cost; absent without such.")
     ] = None
+    n_batches: Annotated[Count | None, Meta(description="looked: batches of ours that there were when the account was listed.")] = None
     run_nonce: Annotated[str | None, Meta(description="opened: random digits that keep this run's tokens apart from any other's.")] = None
     config_hash: Annotated[str | None, Meta(description="opened, drift: sha256 of effective_config.yaml.")] = None
     detail: Annotated[

@@ -22,8 +22,9 @@ import msgspec
 from msgspec.structs import replace
 
 from batchtrial.errors import IllegalTransition, StateError
+from batchtrial.keys import OUT
 from batchtrial.state.duplicates import DUPLICATE, Duplicate, duplicate_of
-from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read
+from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read, run_lines
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 from batchtrial.state.money import Money, of_attempt, of_second_batch, together
 from batchtrial.state.store import Hook, fsync_folder, no_hook
@@ -215,7 +216,7 @@ def _money_of(attempt: Attempt, part: PartRecord) -> Money:
     )
 
 
-LATER = frozenset({*EVENTS, "refetched", "duplicate"} - {Event.INTENT, Event.IMPORTED})
+LATER = frozenset({*EVENTS, "refetched", "duplicate", "looked"} - {Event.INTENT, Event.IMPORTED})
 """Found out again by asking the provider or reading the files, at no cost: 4,000 parts would otherwise wait for 24,000 fsyncs. A receipt is among
 them because nothing is sent between it and the next fsync, and its intent, which is fsynced, leads back to the batch."""
 REPAIR = "run `batchtrial repair --run_id RUN` to set the damaged file aside and rebuild what can be rebuilt"
@@ -226,6 +227,8 @@ REFETCHED = "refetched"
 OPENED = "opened"
 SESSION = "session"
 """A note: a process began to ask the provider; where it ran, and what the wire told of the account."""
+LOOKED = "looked"
+"""A note: every batch of the account was listed after the last one that `n_batches` counts, and second batches were settled."""
 OF_PARTS = frozenset({*EVENTS, REFETCHED, DUPLICATE})
 """Events that are folded into a part's record."""
 
@@ -237,6 +240,28 @@ def fold(entries: Iterable[Entry]) -> dict[str, PartRecord]:
         if entry.part is not None and entry.event in OF_PARTS:
             lines.setdefault(entry.part, []).append(entry)
     return {part: PartRecord(part=part).after(own) for part, own in lines.items()}
+
+
+def listable(parts: Iterable[PartRecord]) -> tuple[Attempt, ...]:
+    """Attempts whose batches the provider can list: those that it gave an id for, under a token of ours."""
+    return tuple(one for part in parts for one in part.attempts if one.token and one.batch_id and not one.batch_id.startswith(OUT))
+
+
+def is_look_due(notes: Iterable[Entry], parts: Iterable[PartRecord]) -> bool:
+    """Whether batches were made since the account was last listed for second ones.
+
+    A ledger without a session line is an earlier version's, or that of a run which asked no provider: it promised no such look.
+    """
+    lines = [note for note in notes if note.event in (SESSION, LOOKED)]
+    if not any(note.event == SESSION for note in lines):
+        return False
+    seen = next((note.n_batches or 0 for note in reversed(lines) if note.event == LOOKED), 0)
+    return seen < len(listable(parts))
+
+
+def look_lines(path: Path) -> tuple[Entry, ...]:
+    """The lines that `is_look_due` needs, for those who only look."""
+    return run_lines(path, (LOOKED,), first_of=(SESSION,))
 
 
 def check_sound(got: LedgerRead, path: Path) -> None:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
+from tests.unit.memory import Batch
 from tests.unit.phases.world import Quiet
 from tests.unit.rig import Rig, once
 
+from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
+from batchtrial.phases.batches import poll
 from batchtrial.phases.batches.by_hand import hand_out, take_in
 from batchtrial.providers.base import Intent
 from batchtrial.providers.by_hand import Carried, arrival
+from batchtrial.reading.view import view_of
 from batchtrial.run.loop import Services, carry
 from batchtrial.run.options import Options
+from batchtrial.state.entries import Entry
+from batchtrial.state.ledger import LOOKED, PartRecord, is_look_due
+from batchtrial.state.machine import PartState
 
 
 class Killed(BaseException):
@@ -78,3 +87,100 @@ def test_batches_without_labels_that_end_at_once_are_all_taken_over(tmp_path: Pa
     assert rig.is_paid_once()
     assert len(rig.memory.batches) == 4
     assert rig.counts()["succeeded"] == rig.n_requests
+
+
+def second_batch(rig: Rig, part: str) -> Batch:
+    """What a copy of the run, which ended a moment later, had sent for a part that is settled here."""
+    attempt = rig.parts()[part].attempts[0]
+    intent = Intent(
+        part=part,
+        attempt=1,
+        token=attempt.token,
+        payload_sha256=attempt.payload_sha256,
+        n_requests=attempt.n_requests,
+        created_at=rig.clock.now(),
+        model="",
+    )
+    return rig.memory.accept(intent, rig.layout.part_input(part))
+
+
+def ended_unseen(rig: Rig) -> None:
+    """A run that died when every part was settled, before the account was listed for second batches."""
+    with pytest.raises(Killed):
+        rig.run(hook=once("ledger:looked:before", die))
+    assert {record.state for record in rig.parts().values()} == {PartState.SETTLED}
+
+
+def looks(rig: Rig) -> list[Entry]:
+    return [entry for entry in rig.entries() if entry.event == LOOKED]
+
+
+def test_a_run_that_died_before_its_last_look_is_not_done(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    ended_unseen(rig)
+    view = view_of(rig.layout.root.parent, rig.layout.run_id, lambda config, layout: rig.memory.limits)
+    assert poll.verdict(view).reason == "all 4 parts settled; the account is still to be listed for second batches"
+    theirs = second_batch(rig, rig.names()[0])
+    n_batches = len(rig.memory.batches)
+    rig.run()
+    assert [one.batch_id for record in rig.parts().values() for one in record.duplicates] == [theirs.id]
+    assert rig.money().unknown_usd > 0
+    assert len(rig.memory.batches) == n_batches
+    view = view_of(rig.layout.root.parent, rig.layout.run_id, lambda config, layout: rig.memory.limits)
+    assert poll.verdict(view).is_done
+    n_listings = rig.memory.n_calls("list")
+    rig.run()  # nothing is left to do, nothing is asked
+    assert rig.memory.n_calls("list") == n_listings
+
+
+def test_a_batch_made_after_the_last_look_asks_for_another(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.run()
+    notes, parts = rig.entries(), list(rig.parts().values())
+    assert not is_look_due(notes, parts)
+    part = parts[0]
+    one = part.attempts[0]
+    more = PartRecord(part=part.part, state=part.state, attempts=(one, msgspec.structs.replace(one, number=2, batch_id="batch-99")))
+    assert is_look_due(notes, [more, *parts[1:]])
+    out = PartRecord(part=part.part, state=part.state, attempts=(one, msgspec.structs.replace(one, number=2, batch_id=f"{OUT}99")))
+    assert not is_look_due(notes, [out, *parts[1:]])  # no provider lists what left as a file
+
+
+def test_a_ledger_of_an_earlier_version_asks_for_no_look(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.run()
+    assert not is_look_due([], rig.parts().values())
+
+
+def test_a_list_that_fails_or_lags_at_the_end_is_asked_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    ended_unseen(rig)
+    rig.memory.on_list.extend(["down", "down"])
+    theirs = second_batch(rig, rig.names()[0])
+    theirs.unlisted_for = 1
+    mine = next(batch for batch in rig.memory.batches.values() if batch is not theirs)
+    mine.unlisted_for = 1
+    rig.run()
+    assert [one.batch_id for record in rig.parts().values() for one in record.duplicates] == [theirs.id]
+    assert [entry.reason for entry in looks(rig)] == [None]
+
+
+@pytest.mark.parametrize(("troubles", "n_listings"), [(["denied"], 1), (["down"] * 5, 5)])
+def test_a_list_that_cannot_be_had_is_told_and_ends_no_run(tmp_path: Path, troubles: list[Literal["down", "denied"]], n_listings: int) -> None:
+    rig = Rig(tmp_path)
+    ended_unseen(rig)
+    before = rig.memory.n_calls("list")
+    rig.memory.on_list.extend(troubles)
+    rig.run()
+    assert rig.counts()["succeeded"] == rig.n_requests
+    assert rig.memory.n_calls("list") - before == n_listings
+    assert [entry.reason for entry in looks(rig)] == ["the account's batches cannot be listed: cannot be listed"]
+    assert any("could not be seen" in note for note in rig.notes)
+
+
+def test_batches_that_the_list_does_not_show_are_told_and_end_no_run(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    ended_unseen(rig)
+    next(iter(rig.memory.batches.values())).unlisted_for = 99
+    rig.run()
+    assert [entry.reason for entry in looks(rig)] == ["the account's list lacks 1 batch of this run"]

@@ -32,7 +32,7 @@ from batchtrial.records import Item, Usage
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import load_parts, money
+from batchtrial.state.ledger import load_parts, look_lines, money
 from batchtrial.state.money import dollars
 from batchtrial.state.store import Stamps
 
@@ -43,7 +43,8 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
     """The plan. Raises ConfigError, DataError."""
     config = got.config
     stamps = Stamps(layout.root, layout.stamps)
-    view = look(layout, config, load_parts(layout.ledger), stamps, codec.limits)
+    notes = look_lines(layout.ledger)
+    view = look(layout, config, load_parts(layout.ledger), stamps, codec.limits, notes=notes)
     steps = plan(options, view)
     yield f"plan for {layout.root.name}: {config.backend}, {config.model_id}, mode {config.mode}"
     yield f"  host     {host_of(config)}" + (f", through the proxy {proxy}" if (proxy := proxy_for(config)) is not None else "")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from batchtrial.errors import AuthFailed, NotFound, ProviderError, StateError, Unsure
+from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Patience
-from batchtrial.providers.base import KEY_CHECK, OUT, Intent, Provider
+from batchtrial.providers.base import KEY_CHECK, Intent, Provider
 from batchtrial.state.ledger import SESSION, Attempt, read
 from batchtrial.state.lock import place_of
 from batchtrial.state.machine import Event, PartState

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchtrial.errors import ConfigError, PhaseFailed, RunStateMissing
+from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.coverage import check_budget
@@ -21,7 +22,6 @@ from batchtrial.phases.batches.parts import Job
 from batchtrial.phases.batches.queue import Queue
 from batchtrial.phases.batches.refetch import fetch_again
 from batchtrial.phases.batches.reopening import gone_attempt
-from batchtrial.providers.base import OUT
 from batchtrial.records import BadLine
 from batchtrial.state.ledger import Counts
 from batchtrial.state.machine import PartState

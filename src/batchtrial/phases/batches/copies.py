@@ -14,16 +14,18 @@ from datetime import timedelta
 
 from batchtrial.amounts import counted
 from batchtrial.errors import ProviderError
-from batchtrial.keys import token
+from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.account import patiently
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.providers.base import OUT, Provider, Sightings
+from batchtrial.providers.base import Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
-from batchtrial.state.ledger import Attempt
+from batchtrial.state.ledger import LOOKED, Attempt, listable
 from batchtrial.state.machine import Event, PartState
 
 log = logging.getLogger(__name__)
+LAST_LOOKS = 5
+"""Listings at the end of a run, at most, until one answers and shows the batches that are known here."""
 
 
 class Copies:
@@ -115,27 +117,48 @@ class Copies:
             log.warning("cannot look for second batches: %s", error.what)
             return
         # A list that does not show our own batch yet may lag with the other one too.
-        self._to_look = {part: job for part, job in self._to_look.items() if self._parts.current(job).batch_id not in shown}
+        self._to_look = {part: job for part, job in self._to_look.items() if shown is not None and self._parts.current(job).batch_id not in shown}
 
     def look_at_all(self, jobs: Iterable[Job]) -> None:
-        """At the end of a run: every batch that anybody made for it. What cannot be asked is left."""
-        try:
-            self._settle([job for job in jobs if self._parts.record(job).attempts], whole=True)
-        except ProviderError as error:
-            log.warning("cannot look for second batches: %s", error.what)
+        """At the end of a run: every batch that anybody made for it, and a line of the ledger that says so.
 
-    def _settle(self, jobs: Iterable[Job], *, whole: bool) -> frozenset[str]:
-        """Every batch that the listing showed of these parts, once second ones are settled."""
+        Of two copies at work at once both may send their last part and end, each before the other one's batch was there: whoever ends last has to
+        look, so a run whose process died before the line is written is not done. What cannot be listed is told, and ends no run.
+        """
+        sent = [job for job in jobs if self._parts.record(job).attempts]
+        ours = {one.batch_id or "" for one in listable(self._parts.record(job) for job in sent) if not (one.is_gone or one.is_rejected)}
+        problem = None
+        for number in range(LAST_LOOKS):
+            if number:
+                self._work.stop.sleep(self._provider.limits.find_wait_seconds * 2 ** (number - 1))
+            try:
+                shown = self._settle(sent, whole=True)
+            except ProviderError as error:
+                log.warning("cannot look for second batches: %s", error.what)
+                problem = f"the account's batches cannot be listed: {error.what}"
+                if not error.retryable:
+                    break
+                continue
+            unseen = ours - shown if shown is not None else set()
+            problem = f"the account's list lacks {counted(len(unseen), 'batch', 'batches')} of this run" if unseen else None
+            if problem is None:
+                break
+        if problem is not None:
+            self._work.progress.note(f"note: whether a copy of this run bought anything a second time could not be seen: {problem}")
+        self._work.ledger.append(LOOKED, n_batches=len(listable(self._work.ledger.parts.values())), reason=problem)
+
+    def _settle(self, jobs: Iterable[Job], *, whole: bool) -> frozenset[str] | None:
+        """Every batch that the listing showed of these parts, once second ones are settled; None where there is nothing to list."""
         attempts = {one.token: (job, one) for job in jobs for one in self._parts.record(job).attempts if one.token and one.batch_id}
         if not attempts:
-            return frozenset()
+            return None
         seen = self._list({mark: one.n_requests for mark, (_, one) in attempts.items()}, whole=whole)
         for mark, ids in seen.by_token.items():
             job, attempt = attempts[mark]
             is_out = (attempt.batch_id or "").startswith(OUT)  # it left as a file here, and a copy sent it
             if is_out or (attempt.batch_id in ids and len(ids) > 1):
                 self._settle_one(job, attempt, ids)
-        return frozenset(batch_id for ids in seen.by_token.values() for batch_id in ids)
+        return frozenset(batch_id for ids in seen.by_token.values() for batch_id in ids) if seen.has_list else None
 
     def _settle_one(self, job: Job, attempt: Attempt, ids: tuple[str, ...]) -> None:
         """Keep the oldest of several batches for one attempt. One that has brought its results stays, whoever was first: both were paid."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from batchtrial.config.expand import Arm, arms_of
 from batchtrial.errors import ProviderError, RunStateMissing
+from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Patience
-from batchtrial.providers.base import OUT, Provider
+from batchtrial.providers.base import Provider
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt, PartRecord

@@ -18,7 +18,7 @@ name = "poll"
 
 
 def verdict(view: View) -> Verdict:
-    """Done when every part is settled and every fetched file is on disk as fetched."""
+    """Done when every part is settled, every fetched file is on disk as fetched, and the account was listed for second batches after the last one."""
     if view.build is None:
         return Verdict(status="blocked", reason="waits for build", needs="build")
     parts = list(view.build.shards)
@@ -31,6 +31,8 @@ def verdict(view: View) -> Verdict:
     damaged = damaged_files(view)
     if damaged:
         return Verdict(status="stale", reason=f"{len(damaged)} result files gone or not as fetched ({damaged[0]})")
+    if view.is_look_due:
+        return Verdict(status="missing", reason=f"all {counted(len(parts), 'part')} settled; the account is still to be listed for second batches")
     counts = [record.counts for part in parts if (record := view.parts[part]) and record.counts]
     lost = sum(c.total - c.succeeded for c in counts)
     note = f", {counted(lost, 'request')} never succeeded" if lost else ""

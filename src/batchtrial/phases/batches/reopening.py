@@ -6,8 +6,8 @@ import logging
 
 from batchtrial.amounts import counted
 from batchtrial.errors import ConfigError, ProviderError
+from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
-from batchtrial.providers.base import OUT
 from batchtrial.state.ledger import Attempt, Ledger, PartRecord
 from batchtrial.state.machine import Event, PartState
 
