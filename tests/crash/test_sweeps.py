@@ -87,4 +87,4 @@ def test_a_foreign_batch_of_the_same_size_in_the_same_window_is_never_taken_for_
 
 
 def test_sigkill_at_random_times(labs: Labs) -> None:
-    holds(at_random_times(labs("fireworks"), 3, seed=2), 2)
+    holds(at_random_times(labs("fireworks"), 3, seed=2), 3)

@@ -40,6 +40,10 @@ BEFORE_FOUND: Mapping[PartState, Event] = {
     PartState.DOWNLOADED: Event.SETTLED,
 }
 """What must have been said before a part could be found again."""
+OF_A_BATCH = (Event.DONE, Event.SAVED, Event.GONE, Event.REPLACED, Event.REJECTED)
+"""What is said of an attempt while the provider has its batch."""
+OF_A_CALL = (Event.UPLOADED, Event.RECEIPT, Event.LOST)
+"""What is said of an attempt between its intent and its batch."""
 
 
 def folder_of(part: str) -> PurePosixPath:
@@ -174,9 +178,11 @@ class _Mender:
         self.out: list[Entry] = []
         self.filled = self.explained = 0
         self._evidence, self._source, self._since = evidence, source, since
+        self._to_come: Sequence[Entry] = ()
 
     def replay(self, survivors: Sequence[Entry]) -> None:
-        for entry in survivors:
+        for place, entry in enumerate(survivors):
+            self._to_come = survivors[place + 1 :]
             if entry.event not in EVENTS and entry.event != REFETCHED:
                 self.out.append(entry)  # a note about the part, or a duplicate of it
             elif self._bridge_to(entry):
@@ -202,8 +208,8 @@ class _Mender:
                 return True
             if event is Event.INTENT and self.part.state is PartState.SUBMITTING and self._current() == entry.attempt:
                 self._fill(Event.LOST)
-            elif self.part.state is PartState.SETTLED and not self._went_on(entry):
-                self._fill(Event.FOUND)
+            elif self._was_found(event) and not self._went_on(entry):
+                self._fill(Event.SETTLED if self.part.state is PartState.DOWNLOADED else Event.FOUND)
             elif event is Event.ASKED_AGAIN and self.part.state in (PartState.DOWNLOADED, PartState.FAILED):
                 self._fill(Event.SETTLED)  # only what was settled is asked again
             elif event is Event.FOUND and self.part.state in BEFORE_FOUND:
@@ -218,11 +224,19 @@ class _Mender:
         """An intent of a later attempt than the next: the attempt between is lost."""
         return event is Event.INTENT and entry.attempt is not None and entry.attempt > self.part.next_attempt
 
+    def _was_found(self, event: Event) -> bool:
+        """Whether an attempt that was over may have been found again before this was said of it."""
+        over = (PartState.DOWNLOADED, PartState.FAILED)
+        return self.part.state is PartState.SETTLED or (self.part.state in over and event in OF_A_BATCH)
+
     def _went_on(self, entry: Entry) -> bool:
-        """Whether a settled part was opened for a further attempt, as against one whose batch was found again."""
+        """Whether a part that was over was opened for a further attempt, as against one whose batch was found again."""
         later = self.part.part, self.part.next_attempt
-        is_later = entry.event == Event.INTENT and (entry.attempt or 0) >= later[1]
-        return is_later or later in self._evidence.payloads or self._was_begun(later)
+        if entry.event in OF_A_CALL or (entry.event == Event.INTENT and (entry.attempt or 0) >= later[1]):
+            return True
+        if any(one.event == Event.INTENT and one.attempt == later[1] for one in self._to_come):
+            return False  # what the files show of that attempt came later
+        return later in self._evidence.payloads or self._was_begun(later)
 
     def _extend(self) -> None:
         """Go on as far as files and manifests show that the part went."""

@@ -112,7 +112,31 @@ def test_nothing_that_may_have_been_sent_can_be_sent_again_unasked(history: Hist
         assert not undecided, f"{name} would be decided upon and sent as attempt {part.next_attempt} of {attempt}"
 
 
+def told(*events: str) -> History:
+    """The history of one part, of these events."""
+    part, entries = PartRecord(part=PARTS[1]), [Entry.of(seq=1, at=NOW, event="opened", **OPENED)]
+    retries = set()
+    for event in map(Event, events):
+        if event is Event.INTENT and part.next_attempt > 1:
+            retries.add((part.part, part.next_attempt))
+        seq = len(entries) + 1
+        entries.append(Entry.of(seq=seq, at=NOW + timedelta(minutes=seq), event=event, part=part.part, **fields_of(event, part)))
+        part = part.with_entry(entries[-1])
+    results = frozenset((part.part, one.number) for one in part.attempts if one.is_saved)
+    return History(tuple(entries), Evidence(parts=PARTS, results=results, payloads=frozenset({(name, 1) for name in PARTS} | retries)))
+
+
+REFUSED_AND_FOUND = told("intent", "rejected", "found", "done", "gone", "found", "done", "saved", "settled")
+FOUND_BEFORE_A_RETRY = told(
+    "intent", "receipt", "gone", "settled", "found", "done", "gone", "found", "done", "saved", "retry", "intent", "receipt", "done"
+)
+
+
 @settings(max_examples=200, deadline=None)
+@example(history=REFUSED_AND_FOUND, lost={4, 8})
+@example(history=REFUSED_AND_FOUND, lost={4, 5})
+@example(history=FOUND_BEFORE_A_RETRY, lost={6, 9})
+@example(history=FOUND_BEFORE_A_RETRY, lost={5, 6, 9, 10})
 @given(history=histories(), lost=st.sets(st.integers(2, 41), max_size=4))
 def test_what_is_left_is_kept_and_the_rest_can_be_folded(history: History, lost: set[int]) -> None:
     got, made = rebuilt_from(history, {seq for seq in lost if seq < len(history.entries)}, len(history.entries))
