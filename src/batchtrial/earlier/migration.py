@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +30,7 @@ from batchtrial.phases.prepare import phase as prepare
 from batchtrial.providers.base import Provider
 from batchtrial.reading.view import look
 from batchtrial.records import Item, Request
+from batchtrial.run.quiet import NeverStop, Silent
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.sources import default_metric
 from batchtrial.state.entries import Counts, Entry
@@ -140,8 +140,8 @@ class Migration:
             codec=codec,
             provider=lambda: codec,
             now=self.clock,
-            stop=_Never(),
-            progress=_Silent(),
+            stop=NeverStop(),
+            progress=Silent(),
             publish=lambda trial, stage, inputs, paths: None,
             refresh=lambda: None,
         )
@@ -249,36 +249,6 @@ class _Willing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
-
-
-class _Never:
-    """No stop while a run is taken over: it is short, and can be repeated."""
-
-    def check(self) -> None:
-        """Goes on."""
-
-    def is_requested(self) -> bool:
-        return False
-
-    def is_immediate(self) -> bool:
-        return False
-
-    def sleep(self, seconds: float) -> None:
-        """Never called."""
-
-    def sleep_draining(self, seconds: float) -> None:
-        """Never called."""
-
-
-class _Silent:
-    """No progress bars: the report at the end says it all."""
-
-    @contextmanager
-    def task(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda n: None
-
-    def note(self, text: str) -> None:
-        """Says nothing."""
 
 
 def _source(name: str, items: list[Item]) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def batch(provider: Provider, n_rows: int = 10, **effects: object) -> Batch:
 def test_an_undisturbed_life_takes_the_usual_time(provider: Provider) -> None:
     before, after = (status(batch(provider), START + seconds, USUAL) for seconds in (29.99, 30.0))
     assert before.outcome is None
-    assert (after.outcome, after.state, after.n_finished) == ("completed", CYCLES[provider].completed, 10)
-    assert list(after.since) == [*(state for state, _ in CYCLES[provider].steps), CYCLES[provider].completed]
+    assert (after.outcome, after.state, after.n_finished) == ("completed", CYCLES[provider].ends["completed"], 10)
+    assert list(after.since) == [*(state for state, _ in CYCLES[provider].steps), CYCLES[provider].ends["completed"]]
 
 
 @given(

@@ -28,33 +28,25 @@ def _choices(answers: tuple[Answer, ...]) -> list[tuple[dict[str, Any], str]]:
 
 def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """Body of `/v1/chat/completions`."""
-    n_input, n_output = usage_of(answers)
-    return {
-        "id": token("chatcmpl-", seed, "chat", key, length=29),
-        "object": "chat.completion",
-        "created": CREATED,
-        "model": asked.model,
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": None, "refusal": None, "annotations": []} | fields,
-                "logprobs": None,
-                "finish_reason": finish,
-            }
-            for index, (fields, finish) in enumerate(_choices(answers))
-        ],
-        "usage": {
-            "prompt_tokens": n_input,
-            "completion_tokens": n_output,
-            "total_tokens": n_input + n_output,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {
-                "reasoning_tokens": 0,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": 0,
-                "rejected_prediction_tokens": 0,
-            },
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
         },
+    }
+    choices = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": None, "refusal": None, "annotations": []} | fields,
+            "logprobs": None,
+            "finish_reason": finish,
+        }
+        for index, (fields, finish) in enumerate(_choices(answers))
+    ]
+    return _completion(token("chatcmpl-", seed, "chat", key, length=29), asked, answers, choices, details) | {
         "service_tier": "default",
         "system_fingerprint": token("fp_", seed, "fingerprint", asked.model, length=10),
     }
@@ -62,26 +54,23 @@ def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ..
 
 def fireworks_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """The `response` of a Fireworks output line: a chat completion with fewer fields."""
+    choices = [
+        {"index": index, "message": {"role": "assistant", **fields}, "finish_reason": finish}
+        for index, (fields, finish) in enumerate(_choices(answers))
+    ]
+    return _completion(token("", seed, "fireworks", key, length=32), asked, answers, choices, {"prompt_tokens_details": {"cached_tokens": 0}})
+
+
+def _completion(own_id: str, asked: Asked, answers: tuple[Answer, ...], choices: list[dict[str, Any]], details: dict[str, Any]) -> dict[str, Any]:
+    """What both kinds of chat completions have."""
     n_input, n_output = usage_of(answers)
     return {
-        "id": token("", seed, "fireworks", key, length=32),
+        "id": own_id,
         "object": "chat.completion",
         "created": CREATED,
         "model": asked.model,
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", **fields},
-                "finish_reason": finish,
-            }
-            for index, (fields, finish) in enumerate(_choices(answers))
-        ],
-        "usage": {
-            "prompt_tokens": n_input,
-            "completion_tokens": n_output,
-            "total_tokens": n_input + n_output,
-            "prompt_tokens_details": {"cached_tokens": 0},
-        },
+        "choices": choices,
+        "usage": {"prompt_tokens": n_input, "completion_tokens": n_output, "total_tokens": n_input + n_output, **details},
     }
 
 

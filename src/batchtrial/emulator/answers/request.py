@@ -129,18 +129,25 @@ def _model(body: Mapping[str, Any], default: str) -> str:
     return model
 
 
+def _common(custom_id: str, body: Mapping[str, Any], found: Turns, model: str, *, hottest: float) -> dict[str, Any]:
+    """What the bodies of all endpoints spell alike."""
+    return {
+        "custom_id": custom_id,
+        "model": _model(body, model),
+        "system": found.system,
+        "user": found.user,
+        "n_chars": found.n_chars,
+        "temperature": _number(body, "temperature", 0.0, hottest),
+        "top_p": _number(body, "top_p", 0.0, 1.0),
+    }
+
+
 def from_chat(custom_id: str, body: Mapping[str, Any], *, model: str = "", system: str = "") -> Asked:
     """A `/v1/chat/completions` body; `model` and `system` as given on the job, where a wire has them there."""
     found = turns(body.get("messages"), extra_system=system)
     max_tokens = _integer(body, "max_completion_tokens")
     return Asked(
-        custom_id=custom_id,
-        model=_model(body, model),
-        system=found.system,
-        user=found.user,
-        n_chars=found.n_chars,
-        temperature=_number(body, "temperature", 0.0, 2.0),
-        top_p=_number(body, "top_p", 0.0, 1.0),
+        **_common(custom_id, body, found, model, hottest=2.0),
         top_k=_integer(body, "top_k", low=-1),
         max_tokens=max_tokens if max_tokens is not None else _integer(body, "max_tokens"),
         n=_integer(body, "n") or 1,
@@ -157,13 +164,7 @@ def from_responses(custom_id: str, body: Mapping[str, Any]) -> Asked:
         messages = [each for each in messages if not isinstance(each, dict) or each.get("type", "message") == "message"]
     found = turns(messages, "input", extra_system=text_of(body.get("instructions"), "instructions"))
     return Asked(
-        custom_id=custom_id,
-        model=_model(body, ""),
-        system=found.system,
-        user=found.user,
-        n_chars=found.n_chars,
-        temperature=_number(body, "temperature", 0.0, 2.0),
-        top_p=_number(body, "top_p", 0.0, 1.0),
+        **_common(custom_id, body, found, "", hottest=2.0),
         max_tokens=_integer(body, "max_output_tokens", low=16),
     )
 
@@ -175,13 +176,7 @@ def from_messages(custom_id: str, params: Mapping[str, Any]) -> Asked:
     if max_tokens is None:
         raise BadRequest("max_tokens: Field required", "max_tokens")
     return Asked(
-        custom_id=custom_id,
-        model=_model(params, ""),
-        system=found.system,
-        user=found.user,
-        n_chars=found.n_chars,
-        temperature=_number(params, "temperature", 0.0, 1.0),
-        top_p=_number(params, "top_p", 0.0, 1.0),
+        **_common(custom_id, params, found, "", hottest=1.0),
         top_k=_integer(params, "top_k", low=0),
         max_tokens=max_tokens,
         stop=_stop(params.get("stop_sequences")),

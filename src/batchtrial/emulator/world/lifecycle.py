@@ -5,28 +5,27 @@ A batch that nobody asks about costs nothing: its state is a function of (record
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from batchtrial.emulator.world.records import Batch
 
 Outcome = Literal["completed", "failed", "expired", "cancelled"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 CANCEL_SHARE: Final = 0.1  # of the usual life: how long a batch stays in its cancelling state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
-    """States of one provider: name and start, as a share of the usual life; and which span of it answers rows."""
+    """States of one provider: name and start, as a share of the usual life; which span of it answers rows; and what its ends are called."""
 
     steps: tuple[tuple[str, float], ...]
     validated: float
     run: tuple[float, float]
-    completed: str
-    failed: str
-    expired: str
+    ends: Mapping[Outcome, str]
     cancelling: str
-    cancelled: str
     window_seconds: float = 86_400.0
 
 
@@ -41,31 +40,22 @@ CYCLES: Final = {
         ),
         validated=0.08,
         run=(0.2, 0.9),
-        completed="JOB_STATE_COMPLETED",
-        failed="JOB_STATE_FAILED",
-        expired="JOB_STATE_EXPIRED",
+        ends={outcome: f"JOB_STATE_{outcome.upper()}" for outcome in OUTCOMES},
         cancelling="JOB_STATE_CANCELLING",
-        cancelled="JOB_STATE_CANCELLED",
     ),
     "openai": Cycle(
         steps=(("validating", 0.0), ("in_progress", 0.1), ("finalizing", 0.9)),
         validated=0.1,
         run=(0.1, 0.9),
-        completed="completed",
-        failed="failed",
-        expired="expired",
+        ends={outcome: outcome for outcome in OUTCOMES},
         cancelling="cancelling",
-        cancelled="cancelled",
     ),
     "anthropic": Cycle(
         steps=(("in_progress", 0.0),),
         validated=0.0,
         run=(0.0, 1.0),
-        completed="ended",
-        failed="ended",
-        expired="ended",
+        ends=dict.fromkeys(OUTCOMES, "ended"),
         cancelling="canceling",
-        cancelled="ended",
     ),
 }
 
@@ -102,10 +92,9 @@ def status(batch: Batch, now: float, usual_seconds: float) -> Status:
         closed = cancel_at
         end, outcome = cancel_at + CANCEL_SHARE * usual, "cancelled"
         timeline = [(state, at) for state, at in timeline if at <= cancel_at] + [(cycle.cancelling, cancel_at)]
-    last = {"completed": cycle.completed, "failed": cycle.failed, "expired": cycle.expired, "cancelled": cycle.cancelled}
     timeline = [(state, at) for state, at in timeline if at < end or at == start]
     if end < inf:
-        timeline.append((last[outcome], end))
+        timeline.append((cycle.ends[outcome], end))
     is_over = now >= end
     since = {state: at for state, at in timeline if at <= now}
     state = _stuck_state(batch, cycle, since, is_over=is_over)

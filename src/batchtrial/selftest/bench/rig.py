@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
 from batchtrial.phases.build.index import Ids, IndexLines, fields
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.run.quiet import NeverStop, Silent
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.selftest.bench.data import Texts, answer, result_line, write_questions
 from batchtrial.state.files import Shard
@@ -32,37 +33,6 @@ WHEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 def clock() -> datetime:
     """Always the same: the bench measures no times of its own."""
     return WHEN
-
-
-class NeverStop:
-    """A stop signal that nobody gives."""
-
-    def check(self) -> None:
-        """Does not raise."""
-
-    def is_requested(self) -> bool:
-        return False
-
-    def is_immediate(self) -> bool:
-        return False
-
-    def sleep(self, seconds: float) -> None:
-        """Does not wait."""
-
-    def sleep_draining(self, seconds: float) -> None:
-        """Does not wait."""
-
-
-class Silent:
-    """Progress that nobody sees."""
-
-    @contextmanager
-    def task(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Counts nothing."""
-        yield lambda n: None
-
-    def note(self, text: str) -> None:
-        """Says nothing."""
 
 
 def config(folder: Path) -> Config:
