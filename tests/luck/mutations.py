@@ -32,7 +32,7 @@ class Mutation:
     instead: str
 
 
-LATER = '"duplicate"} - {Event.INTENT, Event.IMPORTED})'
+LATER = '"duplicate", "looked"} - {Event.INTENT, Event.IMPORTED})'
 PAGING = '            after = data[-1]["id"] if quirks.paging'
 LOST = '            return Ambiguous(f"the connection'
 HELD_BACK = (
@@ -43,7 +43,7 @@ HELD_BACK = (
 )
 MUTATIONS = (
     Mutation("the intent is written after the call", "openai", "state/ledger.py", *HELD_BACK),
-    Mutation("the intent is written and not synced", "openai", "state/ledger.py", LATER, '"duplicate"} - {Event.IMPORTED})'),
+    Mutation("the intent is written and not synced", "openai", "state/ledger.py", LATER, '"duplicate", "looked"} - {Event.IMPORTED})'),
     Mutation(
         "nothing is looked for before it is sent again",
         "openai",
@@ -90,6 +90,7 @@ MUTATIONS = (
     Mutation(
         "a lost answer counts as never sent", "anthropic", "providers/sdk/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"
     ),
+    Mutation("a run that did not look at its end is done", "anthropic", "phases/batches/poll.py", "    if view.is_look_due:\n", "    if False:\n"),
     Mutation("an export takes a call in doubt for none", "openai", "providers/by_hand.py", " and not self._was_asked():", ":"),
 )
 
