@@ -62,7 +62,7 @@ MUTATIONS = (
     ),
     Mutation("one 404 means gone", "openai", "phases/batches/watching.py", "GONE_AFTER = 3", "GONE_AFTER = 1"),
     Mutation("the lock is not taken", "fireworks", "state/lock.py", "            lock.acquire()\n", "            pass\n"),
-    Mutation("the SDK repeats calls by itself", "openai", "providers/openai/adapter.py", "max_retries=0", "max_retries=2"),
+    Mutation("the SDK repeats calls by itself", "openai", "providers/sdk/connection.py", "max_retries=0", "max_retries=2"),
     Mutation("a torn line stays in the ledger", "openai", "state/ledger.py", "self._file.truncate(got.whole_bytes)", "pass"),
     Mutation(
         "a new attempt asks for answered rows too",
