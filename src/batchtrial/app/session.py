@@ -92,18 +92,21 @@ class Opened:
     stop: StopToken
 
 
-@contextmanager
-def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
-    """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
-    layout = layout_of(ask, run_id)
-    if ask.is_resume:
-        layout.check_there()
-        window(ask.options, STEPS)
-    else:
+def _checked(ask: Invocation, layout: RunLayout, env: Mapping[str, str], person: Person, *, nonce: str) -> Invocation:
+    """What is asked for once it fits the folder; a run of the earlier system is taken over."""
+    if not ask.is_resume:
         check_beginning(ask.options)
-    if ask.is_resume and is_of_earlier_system(layout):
-        take_over(layout, ask, env, person, nonce=nonce)
-        ask = replace(ask, options=replace(ask.options, give_up_unknown=False))  # it was about taking over
+        return ask
+    layout.check_there()
+    window(ask.options, STEPS)
+    if not is_of_earlier_system(layout):
+        return ask
+    take_over(layout, ask, env, person, nonce=nonce)
+    return replace(ask, options=replace(ask.options, give_up_unknown=False))  # it was about taking over
+
+
+def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Config:
+    """The run's config, its host and its recording looked at. Raises ConfigDrift."""
     got = loaded(ask, layout, env)
     if ask.is_resume:
         check_same_host(got.config, env)
@@ -112,6 +115,15 @@ def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Map
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"
         )
+    return config
+
+
+@contextmanager
+def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
+    """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
+    layout = layout_of(ask, run_id)
+    ask = _checked(ask, layout, env, person, nonce=nonce)
+    config = _config(ask, layout, env)
     holder: list[Session] = []
     place = Place(
         layout=layout,

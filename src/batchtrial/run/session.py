@@ -194,22 +194,14 @@ def _assembled(
     is_new = ledger.run_nonce is None
     digest = config_hash(opening.config) if is_new or state is None or changed else state.config_hash
     if is_new:
-        plan = plan_line(opening.config, ())
-        host = {"host": host_of(opening.config)}
-        mark = {name: plan[name] for name in ("hash", "written")}  # so that a lost plan line can be told from one that never was
-        mark |= {CODE: plan["plan"][CODE]} if CODE in plan["plan"] else {}
-        detail = {"config": opening.config.model_dump(mode="json"), "overrides": dict(opening.overrides), "plan": mark, **host}
-        ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=detail)
+        ledger.append("opened", run_nonce=opening.nonce, config_hash=digest, detail=_opened_with(opening))
     if state is None:
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
         state = state if is_new or _is_just_opened(ledger) else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
     stamps = Stamps(layout.root, layout.stamps)
     if changed:
-        detail = {"config": opening.config.model_dump(mode="json"), "changed": dict(changed)}
-        ledger.append("drift", config_hash=digest, detail=detail)
-        drifts = (*state.drift, Drift(at=clock(), keys=dict(changed), config_hash=digest))
-        snapshots.save_state(drift=drifts, config_hash=digest)
+        _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
     is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
     if changed or not layout.effective_config.exists():
         write_bytes(layout.effective_config, encode(opening.config), hook=hook)
@@ -227,6 +219,24 @@ def _assembled(
         healed=healed,
         shelf=shelf,
     )
+
+
+def _opened_with(opening: Opening) -> dict[str, Any]:
+    """What the ledger's first line says the run was opened with."""
+    plan = plan_line(opening.config, ())
+    mark = {name: plan[name] for name in ("hash", "written")}  # so that a lost plan line can be told from one that never was
+    mark |= {CODE: plan["plan"][CODE]} if CODE in plan["plan"] else {}
+    config = opening.config.model_dump(mode="json")
+    return {"config": config, "overrides": dict(opening.overrides), "plan": mark, "host": host_of(opening.config)}
+
+
+def _record_drift(
+    opening: Opening, changed: Mapping[str, str], digest: str, ledger: Ledger, snapshots: Snapshots, state: RunState, now: datetime
+) -> None:
+    """Write down, ledger first, that the run goes on with another config."""
+    ledger.append("drift", config_hash=digest, detail={"config": opening.config.model_dump(mode="json"), "changed": dict(changed)})
+    drifts = (*state.drift, Drift(at=now, keys=dict(changed), config_hash=digest))
+    snapshots.save_state(drift=drifts, config_hash=digest)
 
 
 def _is_just_opened(ledger: Ledger) -> bool:

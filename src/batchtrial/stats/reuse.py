@@ -64,14 +64,7 @@ def difference_with_reuse(
     y_t, y_c = as_scores(treatment, "treatment"), as_scores(control, "control")
     if y_t.shape != y_c.shape:
         raise DataError("both arms list the same items; a treatment that was not run is NaN", where=f"{y_t.size}, {y_c.size}")
-    if treatment_source != control_source:
-        raise DataError(
-            "control answers of another model snapshot cannot be reused",
-            where=f"{control_source} for {treatment_source}",
-            hint="run the control again beside the treatment",
-        )
-    if weight is not None and not 0.0 <= weight <= 1.0:
-        raise DataError("a weight lies between 0 and 1", where=f"{weight:g}")
+    _check(treatment_source, control_source, weight)
     has_control, has_both = ~np.isnan(y_c), ~np.isnan(y_c) & ~np.isnan(y_t)
     dropped = int((~has_control & ~np.isnan(y_t)).sum())
     n, n_control = int(has_both.sum()), int(has_control.sum())
@@ -96,6 +89,17 @@ def difference_with_reuse(
         n_control=n_control,
         variance_ratio=variance / plain if plain > 0.0 else None,
     )
+
+
+def _check(treatment_source: str, control_source: str, weight: float | None) -> None:
+    if treatment_source != control_source:
+        raise DataError(
+            "control answers of another model snapshot cannot be reused",
+            where=f"{control_source} for {treatment_source}",
+            hint="run the control again beside the treatment",
+        )
+    if weight is not None and not 0.0 <= weight <= 1.0:
+        raise DataError("a weight lies between 0 and 1", where=f"{weight:g}")
 
 
 def _combined(t: Floats, c: Floats, rest: Floats, weight: float) -> tuple[float, float]:
