@@ -25,7 +25,7 @@ from batchtrial.config.expand import arms_of, expand
 from batchtrial.errors import RunStateMissing
 from batchtrial.keys import token
 from batchtrial.phases.prepare.items import load_prepared
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.run.options import Options
 from batchtrial.state.entries import LedgerRead, read
 from batchtrial.state.files import BuildManifest, PreparedManifest, load
@@ -129,7 +129,7 @@ class Lab:
         ask = self.asked(self.root / "learn", "", is_resume=False, options=Options(to_step="build"))
         assert session.run(ask, RUN_ID, nonce=NONCE, env={}) == 0
         layout = RunLayout(self.root / "learn" / f"run_{RUN_ID}")
-        config = saved_config(layout)
+        config = config_of_run(layout)
         prepared, build = load(PreparedManifest, layout.prepared_manifest), load(BuildManifest, layout.build_manifest)
         assert prepared is not None
         assert build is not None

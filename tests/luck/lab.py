@@ -24,7 +24,7 @@ from batchtrial.cli.commands import execute as session
 from batchtrial.config.expand import expand
 from batchtrial.emulator.answers.modelfile import ModelFile, load_model
 from batchtrial.keys import token
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.run.options import Options
 from batchtrial.state.files import BuildManifest, PreparedManifest, load
 from batchtrial.state.layout import RunLayout
@@ -94,7 +94,7 @@ class Lab:
             code = session.run(self.asked(self.root / "template", is_resume=False, to_step="build"), RUN_ID, nonce=NONCE, env=environment("main"))
         assert code == 0
         layout = RunLayout(self.template)
-        config, prepared, build = saved_config(layout), load(PreparedManifest, layout.prepared_manifest), load(BuildManifest, layout.build_manifest)
+        config, prepared, build = config_of_run(layout), load(PreparedManifest, layout.prepared_manifest), load(BuildManifest, layout.build_manifest)
         assert prepared is not None
         assert build is not None
         self.parts = tuple(build.shards)

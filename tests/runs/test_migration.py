@@ -22,7 +22,7 @@ from batchtrial.earlier.files import split_old_id
 from batchtrial.earlier.migration import Migration, as_wire
 from batchtrial.errors import StateError
 from batchtrial.providers.base import Provider
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.reading.inventory import RunReader, Standing
 from batchtrial.state.entries import read
 from batchtrial.state.files import RunState, TrialManifest, load
@@ -113,7 +113,7 @@ def test_the_old_config_is_carried_over_and_what_means_nothing_is_listed(tmp_pat
     make(tmp_path, shape)
     assert resumed(tmp_path, shape) == 0
     layout = layout_of(tmp_path, shape)
-    config = saved_config(layout)
+    config = config_of_run(layout)
     assert (config.backend, config.model_id, config.temps, config.top_k) == ("fireworks", MODEL, (0.0, 0.7), 50)
     assert config.prompt_sets["default"].control.system.text == SYSTEM["control"]
     assert config.task_instructions.open_book.text == "Use the passage.\n"

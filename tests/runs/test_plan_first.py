@@ -13,7 +13,7 @@ from tests.runs.test_taken_over_control import flags
 
 from batchtrial.cli.main import main
 from batchtrial.config.analysis_plan import plan_hash, plan_of
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.state.entries import Entry, read
 from batchtrial.state.layout import RunLayout
 
@@ -30,7 +30,7 @@ def ledger(folder: Path) -> Iterator[Entry]:
     detail = lines[events.index("plan")].detail
     assert detail is not None
     assert detail["results_before"] == 0
-    assert detail["hash"] == plan_hash(plan_of(saved_config(RunLayout(folder))))
+    assert detail["hash"] == plan_hash(plan_of(config_of_run(RunLayout(folder))))
     return iter(lines)
 
 

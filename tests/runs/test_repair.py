@@ -22,7 +22,7 @@ from batchtrial.state.files import RunState, load
 from batchtrial.state.ledger import fold
 from batchtrial.state.lock import RunLock
 from batchtrial.state.machine import PartState
-from batchtrial.upkeep.fix import mend
+from batchtrial.upkeep.fix import put_right
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_a_repair_can_be_killed_anywhere_and_run_again(finished: Template, tmp_p
         examiner = examiner_of(layout)
         is_done = False
         try:
-            mend(examiner.examine(), clock=clock)
+            put_right(examiner.examine(), clock=clock)
             is_done = True
         except Died:
             n_kills += 1

@@ -68,7 +68,7 @@ def emulator_at(config: Config) -> str | None:
         return None
 
 
-def as_answered(config: Config, *, is_begun: bool) -> Config:
+def as_the_host_says(config: Config, *, is_begun: bool) -> Config:
     """The config with its mode as the host says: an emulator's answers are simulated. Raises ConfigDrift when a live run would go on at one."""
     if not config.is_called:
         return config

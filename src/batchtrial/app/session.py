@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 
-from batchtrial.app.hosts import as_answered, as_recorded, check_same_host, with_host
+from batchtrial.app.hosts import as_recorded, as_the_host_says, check_same_host, with_host
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
 from batchtrial.app.pause import pausing
 from batchtrial.app.run_log import logged
@@ -20,7 +20,7 @@ from batchtrial.earlier.migration import Migration
 from batchtrial.errors import ConfigDrift
 from batchtrial.phases.base import Progress
 from batchtrial.providers.base import Provider
-from batchtrial.reading.config import first_flags, saved, saved_text
+from batchtrial.reading.config import config_text_of_run, config_with_origin, first_flags
 from batchtrial.run.loop import Services
 from batchtrial.run.options import window
 from batchtrial.run.plan import check_beginning
@@ -45,9 +45,11 @@ def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded
         return with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env)
     if ask.config is not None:
         given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
-        return as_recorded(with_host(given, env), saved(layout).config)
-    got = saved(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
-    return decode(saved_text(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
+        return as_recorded(with_host(given, env), config_with_origin(layout).config)
+    got = config_with_origin(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
+    return (
+        decode(config_text_of_run(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Confi
     got = loaded(ask, layout, env)
     if ask.is_resume:
         check_same_host(got.config, env)
-    config = as_answered(got.config, is_begun=ask.is_resume)
+    config = as_the_host_says(got.config, is_begun=ask.is_resume)
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"

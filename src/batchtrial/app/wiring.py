@@ -18,9 +18,9 @@ from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.phases.batches.account import was_asked
+from batchtrial.phases.batches.account import was_called
 from batchtrial.providers.base import KEY_VARIABLES, Limits, Provider
-from batchtrial.providers.by_hand import Carried
+from batchtrial.providers.by_hand import ByHand
 from batchtrial.providers.recordings.form import load_provenance, source_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.state.layout import RunLayout
@@ -81,15 +81,15 @@ class Wiring:
 
     @cached_property
     def _live(self) -> Provider:
-        provider = self._perhaps_carried()
+        provider = self._with_files_by_hand()
         self._closing.append(provider.close)
         return provider
 
-    def _perhaps_carried(self) -> Provider:
+    def _with_files_by_hand(self) -> Provider:
         folder = self._place.layout.arrivals
         if self._place.is_by_hand:
-            return Carried(self.codec, None, folder, was_asked=lambda: was_asked(self._place.layout.ledger))
-        return Carried(self.codec, self._made(), folder) if folder.is_dir() else self._made()
+            return ByHand(self.codec, None, folder, was_called=lambda: was_called(self._place.layout.ledger))
+        return ByHand(self.codec, self._made(), folder) if folder.is_dir() else self._made()
 
     def _made(self) -> Provider:
         if self._config.is_replay:

@@ -19,7 +19,7 @@ from batchtrial.archive import zip as archive
 from batchtrial.config.load import config_hash, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import StateError
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.reading.inventory import RunSummary
 from batchtrial.state import entries
 from batchtrial.state.files import RunState, StageRecord, TrialManifest, load, save, seal
@@ -125,7 +125,7 @@ def rewritten(layout: RunLayout, got: entries.LedgerRead) -> dict[str, bytes]:
     """Files that name paths of this machine, as they read without them; files that name none are not listed. Raises StateError, ManifestCorrupt."""
     found: dict[str, bytes] = {}
     state = load(RunState, layout.run_state)
-    config = saved_config(layout)
+    config = config_of_run(layout)
     bare = without_paths(config)
     is_bare = bare == config
     ledger = _bare_ledger(layout, got)

@@ -24,15 +24,15 @@ def arrival(folder: Path, batch_id: str, end: str) -> Path:
     return folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', batch_id)[-120:]}.{end}.jsonl"
 
 
-class Carried(SpeaksFor):
+class ByHand(SpeaksFor):
     """An adapter whose batches may be carried. Without a live provider nothing is called: what is submitted waits to be carried.
 
     was_asked: whether the run has ever asked a provider, and so may have sent what the ledger does not tell of.
     """
 
-    def __init__(self, codec: Provider, live: Provider | None, folder: Path, *, was_asked: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, codec: Provider, live: Provider | None, folder: Path, *, was_called: Callable[[], bool] = lambda: True) -> None:
         super().__init__(codec)
-        self._live, self._folder, self._was_asked = live, folder, was_asked
+        self._live, self._folder, self._was_asked = live, folder, was_called
 
     @property
     def limits(self) -> Limits:

@@ -20,7 +20,7 @@ from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.analyse.numbers import is_share, name_of
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.columns import KINDS, LABELS
-from batchtrial.reading.config import recorded_config, saved_config
+from batchtrial.reading.config import config_of_run, recorded_config
 from batchtrial.records import KEY_SEPARATOR
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, load_or_none, refuse_damaged
 from batchtrial.state.form import refuse_earlier
@@ -107,7 +107,7 @@ class Side:
 
     @cached_property
     def config(self) -> Config:
-        return recorded_config(self.layout) or saved_config(self.layout)
+        return recorded_config(self.layout) or config_of_run(self.layout)
 
     @cached_property
     def prepared(self) -> PreparedManifest | None:

@@ -30,7 +30,7 @@ def recorded_config(layout: RunLayout) -> Config | None:
         return None
 
 
-def saved_text(layout: RunLayout) -> str:
+def config_text_of_run(layout: RunLayout) -> str:
     """effective_config.yaml, or what it would hold when it is gone. Raises RunStateMissing when neither it nor the ledger has the config."""
     try:
         return layout.effective_config.read_text(encoding="utf-8")
@@ -47,14 +47,14 @@ def saved_text(layout: RunLayout) -> str:
     return encode(recorded).decode()
 
 
-def saved_config(layout: RunLayout) -> Config:
+def config_of_run(layout: RunLayout) -> Config:
     """The config that the run was started with. Raises RunStateMissing, ManifestCorrupt for a file that is no config any more."""
-    return saved(layout).config
+    return config_with_origin(layout).config
 
 
-def saved(layout: RunLayout) -> Loaded:
+def config_with_origin(layout: RunLayout) -> Loaded:
     """The same, with where each setting comes from."""
-    text = saved_text(layout)
+    text = config_text_of_run(layout)
     try:
         return decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={})
     except ConfigError as error:

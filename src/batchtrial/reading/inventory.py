@@ -147,23 +147,23 @@ class RunReader:
         owner = self._owner()
         if self.tail.n_damaged:
             problems.append(f"{self.tail.n_damaged} lines of the ledger are damaged: see `batchtrial repair --check`")
-        is_asked = self.layout.stop_requested.exists() or self.layout.stop_now.exists()
+        is_stop_asked = self.layout.stop_requested.exists() or self.layout.stop_now.exists()
         phases = dict(state.phases) if state is not None else {}
-        asked = self.tail.asked
+        opened = self.tail.opened
         parts, n_requests = self._parts()
-        standing = Standing.EARLIER if is_earlier else _standing(owner, state, is_asked=is_asked, has_ledger=has_ledger)
+        standing = Standing.EARLIER if is_earlier else _standing(owner, state, is_stop_asked=is_stop_asked, has_ledger=has_ledger)
         if is_earlier:
             problems.append(f"it is of the earlier system: `batchtrial resume {self.layout.flags}` takes it over, which sends nothing")
-        if is_asked and not standing.is_live:
+        if is_stop_asked and not standing.is_live:
             problems.append("a stop request is lying there: the next start obeys it, or give --ignore_stop")
         return RunSummary(
             run_id=self.layout.run_id,
             root=self.layout.root,
             standing=standing,
             phases=phases,
-            mode=(asked.mode if asked is not None else "") or (state.mode if state is not None else "live"),
-            backend=asked.backend if asked is not None else "",
-            model=asked.model_id if asked is not None else "",
+            mode=(opened.mode if opened is not None else "") or (state.mode if state is not None else "live"),
+            backend=opened.backend if opened is not None else "",
+            model=opened.model_id if opened is not None else "",
             trials=self._trials(),
             parts=parts,
             n_requests=n_requests,
@@ -176,7 +176,7 @@ class RunReader:
             owner=owner,
             is_migrated=state.migrated if state is not None else False,
             is_archived=self.layout.archive_manifest.exists(),
-            is_stop_requested=is_asked,
+            is_stop_requested=is_stop_asked,
             notes=state.notes if state is not None else (),
             problems=tuple(problems),
         )
@@ -243,10 +243,10 @@ def _damages(state: RunState | None, damage: str, n_lines: int | None) -> Iterat
         yield f"the ledger has lost at least {state.ledger_lines - n_lines} lines: {see}"
 
 
-def _standing(owner: LockInfo | None, state: RunState | None, *, is_asked: bool, has_ledger: bool) -> Standing:
+def _standing(owner: LockInfo | None, state: RunState | None, *, is_stop_asked: bool, has_ledger: bool) -> Standing:
     alive = is_alive(owner)
     if alive is not False:
-        return Standing.ELSEWHERE if alive is None else Standing.STOPPING if is_asked else Standing.RUNNING
+        return Standing.ELSEWHERE if alive is None else Standing.STOPPING if is_stop_asked else Standing.RUNNING
     if state is None or not has_ledger:
         return Standing.DAMAGED if has_ledger or state is not None else Standing.NEW
     records = [state.phases.get(name, PhaseRecord()) for name in STEPS]

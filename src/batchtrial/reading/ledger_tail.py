@@ -22,7 +22,7 @@ from batchtrial.state.money import ZERO, Money, of_attempt, of_second_batch, tog
 HEAD_BYTES = 96
 
 
-class Asked(msgspec.Struct, gc=False):
+class Opened(msgspec.Struct, gc=False):
     """What a run's config says it is."""
 
     backend: str = ""
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, gc=False):
 class Detail(msgspec.Struct, gc=False):
     """Of an opened or drift line."""
 
-    config: Asked | None = None
+    config: Opened | None = None
 
 
 class Line(msgspec.Struct, gc=False):
@@ -125,7 +125,7 @@ class LedgerTail:
     parts: dict[str, PartTally] = field(default_factory=dict)
     n_lines: int = 0
     n_damaged: int = 0
-    asked: Asked | None = None
+    opened: Opened | None = None
     _inode: int = 0
     _head: bytes = b""
     _read: int = 0
@@ -152,14 +152,14 @@ class LedgerTail:
         return True
 
     def _start_over(self, inode: int) -> None:
-        self.parts, self.n_lines, self.n_damaged, self.asked, self._inode, self._head, self._read = {}, 0, 0, None, inode, b"", 0
+        self.parts, self.n_lines, self.n_damaged, self.opened, self._inode, self._head, self._read = {}, 0, 0, None, inode, b"", 0
 
     def _take(self, text: bytes) -> None:
         self.n_lines += 1
         try:
             line = _DECODER.decode(text)
             if line.part is None:
-                self.asked = (line.detail and line.detail.config) or self.asked
+                self.opened = (line.detail and line.detail.config) or self.opened
             elif line.event == DUPLICATE:
                 self.parts.setdefault(line.part, PartTally()).take_duplicate(line)
             elif line.event in EVENTS:

@@ -12,7 +12,7 @@ from batchtrial.keys import check_run_id
 from batchtrial.phases.analyse.analyses import Material, material
 from batchtrial.phases.base import View
 from batchtrial.providers.base import Limits
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.state.entries import Entry
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shelf, StageRecord, TrialManifest, refuse_damaged
 from batchtrial.state.layout import RunLayout
@@ -64,7 +64,7 @@ def view_of(experiments: Path, run_id: str, limits_of: Callable[[Config, RunLayo
     """The run as it is on disk; nothing is written. limits_of: what the run's provider takes in one batch. Raises RunStateMissing."""
     layout = RunLayout.of(experiments, check_run_id(run_id))
     layout.check_there()
-    config = saved_config(layout)
+    config = config_of_run(layout)
     notes = look_lines(layout.ledger)
     return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits_of(config, layout), notes=notes)
 

@@ -23,7 +23,7 @@ from batchtrial.keys import OUT
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
 from batchtrial.providers.base import Limits
-from batchtrial.reading.config import recorded_config, saved_config, synthesised_state
+from batchtrial.reading.config import config_of_run, recorded_config, synthesised_state
 from batchtrial.reading.view import look
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.state.files import (
@@ -322,7 +322,7 @@ def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:
     if base is None:
         if not layout.effective_config.exists():
             return {}
-        base = saved_config(layout)
+        base = config_of_run(layout)
     changed = drift(base, opening.config)
     if changed and not opening.accept_drift:
         raise ConfigDrift(

@@ -19,7 +19,7 @@ from batchtrial.app import emulator as dryrun
 from batchtrial.app.pause import SAID, VARIABLE
 from batchtrial.cli.frame import INTERRUPTED
 from batchtrial.errors import ManifestCorrupt, PhaseFailed, RunnerError
-from batchtrial.reading.config import saved_config
+from batchtrial.reading.config import config_of_run
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, TrialManifest, load
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold, read
@@ -188,7 +188,7 @@ def facts(layout: RunLayout) -> Facts:
 
 def bill(layout: RunLayout) -> dict[str, Any]:
     """What the provider counted: the emulator is started once more on the run's world and asked."""
-    seed = saved_config(layout).simulation.seed
+    seed = config_of_run(layout).simulation.seed
     url, child = dryrun.spawn(layout.emulator, seed=seed, arguments=("--clock", "manual", "--model", str(layout.emulator / "model.json")))
     try:
         with dryrun.DIRECT.open(f"{url}/_emulator/ledger?at=end", timeout=60) as answer:

@@ -79,7 +79,7 @@ def symptoms(got: LedgerRead, state: RunState | None, batches: Iterable[BatchRec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Remnants:
     """What there is besides the ledger's own lines.
 
     parts: every part of the run that anything names. batches: by (part, attempt), from the manifests. results: (part, attempt) pairs whose result
@@ -120,7 +120,7 @@ class Rebuilt:
 def rebuild(
     got: LedgerRead,
     opened: Mapping[str, Any],
-    evidence: Evidence,
+    remnants: Remnants,
     source: Source,
     *,
     is_cut: bool,
@@ -131,7 +131,7 @@ def rebuild(
     opened: fields of a first line to write when the old one is lost. is_cut: lines may be missing at the end, so that their number is not known.
     plan_anew: the `detail` of a lost plan line, from the lines about the run that are left; None when there is one, or nothing tells.
     """
-    survivors: dict[str, list[Entry]] = {part: [] for part in evidence.parts}
+    survivors: dict[str, list[Entry]] = {part: [] for part in remnants.parts}
     heads: list[Entry] = []
     for entry in got.entries:
         (survivors.setdefault(entry.part, []) if entry.part is not None else heads).append(entry)
@@ -145,16 +145,16 @@ def rebuild(
     if plan is not None:
         heads.insert(1, Entry.of(seq=1, at=heads[0].at, event="plan", detail=dict(plan)))
         filled, explained = filled + 1, explained + 1
-    menders = [_Mender(part, evidence, source, since=heads[0].at) for part in survivors]
-    for mender in menders:
-        mender.replay(survivors[mender.part.part])
-    filled += sum(mender.filled for mender in menders)
-    explained += sum(mender.explained for mender in menders)
+    rebuilders = [_PartRebuilder(part, remnants, source, since=heads[0].at) for part in survivors]
+    for rebuilder in rebuilders:
+        rebuilder.replay(survivors[rebuilder.part.part])
+    filled += sum(rebuilder.filled for rebuilder in rebuilders)
+    explained += sum(rebuilder.explained for rebuilder in rebuilders)
     in_doubt = []
     # Lines made anew may be more than were lost, and those beyond the last one left may never have been written: neither may stand for a lost intent.
     if is_cut or explained < _missing(got):
-        in_doubt = [mender.part.part for mender in menders if mender.put_in_doubt()]
-    lines = [*heads, *(entry for mender in menders for entry in mender.out)]
+        in_doubt = [rebuilder.part.part for rebuilder in rebuilders if rebuilder.put_in_doubt()]
+    lines = [*heads, *(entry for rebuilder in rebuilders for entry in rebuilder.out)]
     first = "kept" if is_first_kept else "made anew"
     detail = {"symptom": "cut" if is_cut else "damaged", "lines_made_anew": filled, "parts_in_doubt": in_doubt, "first_line": first}
     lines.append(Entry.of(seq=1, at=source.now, event="repaired", reason="rebuilt from surviving lines, manifests and files", detail=detail))
@@ -167,17 +167,17 @@ def _missing(got: LedgerRead) -> int:
     return got.entries[-1].seq - len(got.entries) if got.entries else 0
 
 
-class _Mender:
+class _PartRebuilder:
     """One part: replays what is left, fills what the table shows to be missing, then adds what only the files and manifests know.
 
     filled: lines made anew. explained: lines that must have stood between those that are left.
     """
 
-    def __init__(self, part: str, evidence: Evidence, source: Source, *, since: datetime) -> None:
+    def __init__(self, part: str, remnants: Remnants, source: Source, *, since: datetime) -> None:
         self.part = PartRecord(part=part)
         self.out: list[Entry] = []
         self.filled = self.explained = 0
-        self._evidence, self._source, self._since = evidence, source, since
+        self._remnants, self._source, self._since = remnants, source, since
         self._to_come: Sequence[Entry] = ()
 
     def replay(self, survivors: Sequence[Entry]) -> None:
@@ -200,7 +200,7 @@ class _Mender:
         event = EVENTS[entry.event]
         start = len(self.out)
         n_retries = max(0, (entry.attempt or 0) - self._working_on()) if event is Event.INTENT else 0
-        fewest = fewest_before(event, self.part.state, n_retries, is_imported=self.part.part in self._evidence.imported)
+        fewest = fewest_before(event, self.part.state, n_retries, is_imported=self.part.part in self._remnants.imported)
         for _ in range(3 * len(FORWARD)):
             if (self.part.state, event) in NEXT and not self._is_too_early(event, entry):
                 self.filled += len(self.out) - start
@@ -236,7 +236,7 @@ class _Mender:
             return True
         if any(one.event == Event.INTENT and one.attempt == later[1] for one in self._to_come):
             return False  # what the files show of that attempt came later
-        return later in self._evidence.payloads or self._was_begun(later)
+        return later in self._remnants.payloads or self._was_begun(later)
 
     def _extend(self) -> None:
         """Go on as far as files and manifests show that the part went."""
@@ -247,7 +247,7 @@ class _Mender:
             if self.part.state in (PartState.PENDING, PartState.SUBMITTING):
                 goes_on = self._was_begun(key)
             elif self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
-                goes_on = key in self._evidence.results or self._was_begun(later)
+                goes_on = key in self._remnants.results or self._was_begun(later)
             else:
                 goes_on = self._was_begun(later)
             if not goes_on:
@@ -256,16 +256,16 @@ class _Mender:
         self.filled += len(self.out) - start
 
     def _was_begun(self, key: tuple[str, int]) -> bool:
-        return key in self._evidence.batches or key in self._evidence.results
+        return key in self._remnants.batches or key in self._remnants.results
 
     def put_in_doubt(self) -> bool:
         """Whether the part was pending and may have been sent: it now has an intent, and resume asks the provider."""
         number = self.part.next_attempt
-        if self.part.state in (PartState.DOWNLOADED, PartState.FAILED, PartState.SETTLED) and (self.part.part, number) in self._evidence.payloads:
+        if self.part.state in (PartState.DOWNLOADED, PartState.FAILED, PartState.SETTLED) and (self.part.part, number) in self._remnants.payloads:
             self._fill(FORWARD[self.part.state])  # its rows were written out, so it may have been sent
-        if self.part.state is not PartState.PENDING or self.part.part in self._evidence.imported:
+        if self.part.state is not PartState.PENDING or self.part.part in self._remnants.imported:
             return False
-        if (self.part.part, number) not in self._evidence.payloads:
+        if (self.part.part, number) not in self._remnants.payloads:
             return False
         self._fill(Event.INTENT)
         return True
@@ -280,16 +280,16 @@ class _Mender:
     def _next_event(self) -> Event:
         """What a lost line most likely said: an attempt that was followed by another and left no results was refused as a whole."""
         key = (self.part.part, self._current())
-        if self.part.state is PartState.PENDING and self.part.part in self._evidence.imported:
+        if self.part.state is PartState.PENDING and self.part.part in self._remnants.imported:
             return Event.IMPORTED
-        if key not in self._evidence.results and self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
+        if key not in self._remnants.results and self.part.state in (PartState.SUBMITTED, PartState.COMPLETED):
             return Event.REJECTED if self.part.state is PartState.SUBMITTED else Event.GONE
         return FORWARD[self.part.state]
 
     def _fill(self, event: Event) -> None:
         """Append a line made anew."""
         name, number = self.part.part, self._working_on()
-        batch = self._evidence.batches.get((name, number))
+        batch = self._remnants.batches.get((name, number))
         mark = token(self._source.nonce, name, number)
         at, fields = self._source.now, dict[str, Any]()
         if event is Event.INTENT:

@@ -266,8 +266,8 @@ def _evaluate_block(beta: Floats, sd: float, block: _Block, rule: _Rule) -> _Sur
     fixed = np.einsum("grp,p->gr", block.x, beta)  # (groups, rows)
     u, log_weights = rule.place(sd, block, fixed)  # (groups or 1, nodes)
     logits = fixed[:, :, None] + sd * u[:, None, :]  # (groups, rows, nodes)
-    log_joint = (block.y[:, :, None] * logits - block.n[:, :, None] * np.logaddexp(0.0, logits)).sum(axis=1)
-    log_terms = log_joint - u**2 / 2.0 + log_weights
+    log_likelihood_of_rows = (block.y[:, :, None] * logits - block.n[:, :, None] * np.logaddexp(0.0, logits)).sum(axis=1)
+    log_terms = log_likelihood_of_rows - u**2 / 2.0 + log_weights
     top = log_terms.max(axis=1, keepdims=True)
     posterior = np.exp(log_terms - top)
     total = posterior.sum(axis=1, keepdims=True)

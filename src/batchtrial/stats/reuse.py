@@ -75,7 +75,7 @@ def difference_with_reuse(
         test = undefined_test(why, method="control_reuse", n=n, dropped=dropped)
         return ControlReuse(estimate=estimate, test=test, weight=None, n_treated=n, n_control=n_control, variance_ratio=None)
     used = 1.0 if rest.size < 2 else _slope(t, c) if weight is None else weight
-    value, variance = _combined(t, c, rest, used)
+    value, variance = _both_samples(t, c, rest, used)
     largest = max(float(np.abs(t).max()), float(np.abs(y_c[has_control]).max()))
     if variance <= (1e-14 * largest) ** 2:
         variance, value = 0.0, 0.0 if abs(value) <= 1e-14 * largest else value
@@ -102,7 +102,7 @@ def _check(treatment_source: str, control_source: str, weight: float | None) -> 
         raise DataError("a weight lies between 0 and 1", where=f"{weight:g}")
 
 
-def _combined(t: Floats, c: Floats, rest: Floats, weight: float) -> tuple[float, float]:
+def _both_samples(t: Floats, c: Floats, rest: Floats, weight: float) -> tuple[float, float]:
     """Value and variance; the control's mean over all N is split into treated and other items, which are independent."""
     n, share = t.size, t.size / (t.size + rest.size)
     own = weight + (1.0 - weight) * share  # what a treated item's control score counts in all

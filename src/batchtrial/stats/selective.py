@@ -128,7 +128,7 @@ def selective_difference(
     few = w_t.sum() + w_c.sum() < FEW_WRONG
     warnings = (f"fewer than {FEW_WRONG} wrong answers: read with care",) if few else ()
     if not moved.any():
-        risk = _combined(a_t, w_t, a_c, w_c, level)
+        risk = _both_samples(a_t, w_t, a_c, w_c, level)
         test = replace(test, warnings=(*test.warnings, *warnings))
     risk = replace(_within(risk, -1.0, dropped), warnings=(*risk.warnings, *warnings))
     return SelectiveDifference(risk=risk, test=replace(test, dropped=dropped), coverage=coverage, coverage_test=coverage_test)
@@ -196,7 +196,7 @@ def _mean_of(values: Floats, labels: NDArray[np.generic] | None, level: float) -
     return clustered.estimate, clustered.test
 
 
-def _combined(a_t: Floats, w_t: Floats, a_c: Floats, w_c: Floats, level: float) -> Estimate:
+def _both_samples(a_t: Floats, w_t: Floats, a_c: Floats, w_c: Floats, level: float) -> Estimate:
     """Square-and-add of the two Wilson intervals: never a point, and conservative because it ignores the pairing."""
     ours, theirs = (wilson(float(w.sum()), float(a.sum()), level) for a, w in ((a_t, w_t), (a_c, w_c)))
     (r_t, l_t, u_t), (r_c, l_c, u_c) = ((e.value or 0.0, e.ci_low or 0.0, 1.0 if e.ci_high is None else e.ci_high) for e in (ours, theirs))

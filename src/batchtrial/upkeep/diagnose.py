@@ -174,12 +174,12 @@ class Examiner:
         if not got.entries and found.state is None and not remains.batches and not self.layout.batch_inputs.exists():
             return  # nothing was ever begun
         nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None) or (found.state.run_nonce if found.state is not None else None)
-        evidence = remains.evidence(e.part for e in got.entries if e.part is not None)
+        remnants = remains.remnants(e.part for e in got.entries if e.part is not None)
         if self.assume_unsent:
-            evidence = replace(evidence, payloads=frozenset())
+            remnants = replace(remnants, payloads=frozenset())
         source = Source(nonce=nonce or self.nonce, intent=remains.intent, saved=remains.saved, now=self._now(got), ended=remains.ended)
         is_cut = _is_cut(got, found.state, signs)
-        rebuilt = rebuild(got, self._opened(found, nonce), evidence, source, is_cut=is_cut, plan_anew=lambda heads: _plan_anew(found, heads))
+        rebuilt = rebuild(got, self._opened(found, nonce), remnants, source, is_cut=is_cut, plan_anew=lambda heads: _plan_anew(found, heads))
         if nonce is None and rebuilt.in_doubt:
             why = (
                 f"whether {len(rebuilt.in_doubt)} parts ({rebuilt.in_doubt[0]} ...) were sent is known to nobody here: the random digits that mark "

@@ -27,7 +27,7 @@ from batchtrial.state.store import TEMP_SUFFIX, Stamps, fsync_folder, write_byte
 from batchtrial.upkeep.diagnose import Diagnosis, Finding
 
 
-def mend(found: Diagnosis, *, clock: Callable[[], datetime]) -> list[str]:
+def put_right(found: Diagnosis, *, clock: Callable[[], datetime]) -> list[str]:
     """Do what can be done; one line per thing done. clock: real time, UTC. Raises StateError, OSError; nothing that costs is ever done."""
     done: list[str] = []
     for temp in found.layout.root.rglob(f".*{TEMP_SUFFIX}"):

@@ -27,7 +27,7 @@ UNSENT = (Standing.NEW, Standing.PARTIAL, Standing.STOPPED, Standing.FAILED, Sta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rubbish:
+class Leftover:
     """Something that can go. paths: files or folders, all inside the run or the folder of runs. reason: why nothing is lost, or what is.
 
     gives_up: what is in flight at the provider, in words, and would be lost with it; empty when nothing is.
@@ -62,7 +62,7 @@ class Kept:
 
 def find(
     experiments: Path, runs: Sequence[RunSummary], named: Iterable[str], archives: Sequence[Path], *, with_worlds: bool = False
-) -> tuple[tuple[Rubbish, ...], tuple[Kept, ...]]:
+) -> tuple[tuple[Leftover, ...], tuple[Kept, ...]]:
     """(what can go, what stays and why). named: runs that may go whole although they are finished and not archived, or have money in flight.
 
     archives: folders to look for archives in. with_worlds: also the simulated providers of finished dry runs that stay.
@@ -77,7 +77,7 @@ def find(
         reason = _why_whole(run, archives, is_named=run.run_id in wanted)
         if reason is not None:
             found.append(
-                Rubbish(kind="run", run_id=run.run_id, paths=(run.root,), size=_size(run.root), reason=reason, gives_up=_in_flight(run), mark=mark)
+                Leftover(kind="run", run_id=run.run_id, paths=(run.root,), size=_size(run.root), reason=reason, gives_up=_in_flight(run), mark=mark)
             )
             continue
         kept.append(Kept(run_id=run.run_id, reason=_why_kept(run)))
@@ -140,22 +140,22 @@ def _why_kept(run: RunSummary) -> str:
     return f"it is {run.standing}, and what it has bought is nowhere else"
 
 
-def _inside(run: RunSummary, *, with_worlds: bool) -> Iterator[Rubbish]:
+def _inside(run: RunSummary, *, with_worlds: bool) -> Iterator[Leftover]:
     """What can go of a run that stays."""
     temps = tuple(path for path in run.root.rglob(f".*{TEMP_SUFFIX}") if path.is_file())
     if temps:
         size = sum(path.stat().st_size for path in temps)
-        yield Rubbish(kind="temporary files", run_id=run.run_id, paths=temps, size=size, reason="left by a process that died while writing")
+        yield Leftover(kind="temporary files", run_id=run.run_id, paths=temps, size=size, reason="left by a process that died while writing")
     world = RunLayout(run.root).emulator
     if with_worlds and run.is_dry and run.standing is Standing.FINISHED and world.is_dir() and not world.is_symlink():
         reason = "the run is finished; its results could no longer be downloaded again"
-        yield Rubbish(kind="simulated provider", run_id=run.run_id, paths=(world,), size=_size(world), reason=reason)
+        yield Leftover(kind="simulated provider", run_id=run.run_id, paths=(world,), size=_size(world), reason=reason)
 
 
-def _left_over_restores(experiments: Path) -> Iterator[Rubbish]:
+def _left_over_restores(experiments: Path) -> Iterator[Leftover]:
     for ending, what in ((".restoring", "a restore that did not finish"), (DELETING, "a deletion that did not finish")):
         for folder in sorted(experiments.glob(f".run_*{ending}")):
-            yield Rubbish(kind="temporary files", run_id="-", paths=(folder,), size=_size(folder), reason=what)
+            yield Leftover(kind="temporary files", run_id="-", paths=(folder,), size=_size(folder), reason=what)
 
 
 def _size(folder: Path) -> int:
@@ -169,12 +169,12 @@ def _size(folder: Path) -> int:
     return total
 
 
-def delete(rubbish: Rubbish) -> None:
+def delete(leftover: Leftover) -> None:
     """Remove it; links are removed, never followed. A run disappears at once, under another name, and then bit by bit."""
-    for path in rubbish.paths:
+    for path in leftover.paths:
         if path.is_dir() and not path.is_symlink():
             going = path
-            if rubbish.kind == "run":
+            if leftover.kind == "run":
                 going = path.rename(path.with_name(f".{path.name}{DELETING}"))
             shutil.rmtree(going)
         else:

@@ -17,7 +17,7 @@ from batchtrial.phases.batches.money import billed, price_for, reserve_usd
 from batchtrial.providers.base import Provider
 from batchtrial.state.files import BatchRecord, BuildManifest, PreparedManifest, Shard, TrialManifest, load_or_none
 from batchtrial.state.layout import RunLayout, result_file
-from batchtrial.state.rebuild import Evidence, folder_of
+from batchtrial.state.rebuild import Remnants, folder_of
 from batchtrial.state.store import fingerprint
 
 RETRY = re.compile(r"(?P<part>.+)_a(?P<attempt>[0-9]+)\.jsonl")
@@ -56,14 +56,14 @@ class Remains:
         """(part, attempt) -> the batch that a manifest names."""
         return {(one.part, one.attempt): one for manifest in self.manifests.values() for one in manifest.batches if one.batch_id}
 
-    def evidence(self, known_parts: Iterable[str]) -> Evidence:
+    def remnants(self, known_parts: Iterable[str]) -> Remnants:
         """Everything besides the ledger's lines. known_parts: named by lines that are left."""
         files = {path.stem for path in self.layout.batch_inputs.glob("*.jsonl")}
         shards = set(self.build.shards) if self.build is not None else set()
         names = {*files, *shards, *known_parts, *(part for part, _ in self.batches)}
         parts = tuple(sorted(name for name in names if _is_ours(name)))
         order = {name: place for place, name in enumerate(self.build.shards)} if self.build is not None else {}
-        return Evidence(
+        return Remnants(
             parts=tuple(sorted(parts, key=lambda name: (order.get(name, len(order)), name))),
             batches=self.batches,
             results=frozenset(self._results(parts)),
@@ -122,9 +122,9 @@ class Remains:
         without_line = counted.expected - counted.said.keys()
         with again.open("rb") as sent:
             was_sent_again = bool(without_line) and without_line <= set(answers.custom_ids(sent))
-        return "expired" if was_sent_again and not self._were_answered(part, attempt, without_line) else None
+        return "expired" if was_sent_again and not self._have_answers(part, attempt, without_line) else None
 
-    def _were_answered(self, part: str, before: int, rows: frozenset[str] | set[str]) -> bool:
+    def _have_answers(self, part: str, before: int, rows: frozenset[str] | set[str]) -> bool:
         """Whether an earlier attempt brought an answer to one of the rows: it may have been asked again because nobody could read that answer."""
         for attempt in range(1, before):
             payload, results = self.payload(part, attempt), result_file(self.layout.root / folder_of(part), attempt)

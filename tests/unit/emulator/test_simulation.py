@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchtrial.emulator.answers.modelfile import Arm, ArmMatch, ArmRates, ModelFile, ModelFileError, Rates, load_items, load_model, sha256_text
-from batchtrial.emulator.answers.request import Asked, from_chat
+from batchtrial.emulator.answers.request import ChatRequest, from_chat
 from batchtrial.emulator.answers.simulation import SimulatedModel, plain
 from batchtrial.emulator.answers.truth import mean_chance, truth
 
@@ -42,19 +42,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SimulatedModel:
     return SimulatedModel(ModelFile(identity_pattern=r"^(?P<item>[oc][01]\d+)-(?P<sample>\d+)", items_file=str(path), sigma=1.2, arms=arms), seed=11)
 
 
-def asked(custom_id: str, system: str = CONTROL, user: str = PASSAGE, **body: object) -> Asked:
+def chat(custom_id: str, system: str = CONTROL, user: str = PASSAGE, **body: object) -> ChatRequest:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
     return from_chat(custom_id, {"model": "m", "messages": messages, **body})
 
 
-def kind_of(model: SimulatedModel, request: Asked) -> str:
+def kind_of(model: SimulatedModel, request: ChatRequest) -> str:
     return model.answers(request, model.identity(request))[0].kind
 
 
 @pytest.mark.parametrize(("prefix", "question"), [("o0", "open_answerable"), ("o1", "open_unanswerable"), ("c0", "closed")])
 @pytest.mark.parametrize(("system", "arm"), [(CONTROL, "control"), (TREATMENT, "treatment")])
 def test_rates_are_the_planted_ones(model: SimulatedModel, prefix: str, question: str, system: str, arm: str) -> None:
-    found = Counter(kind_of(model, asked(f"{prefix}{i}-0", system)) for i in range(N))
+    found = Counter(kind_of(model, chat(f"{prefix}{i}-0", system)) for i in range(N))
     planted = truth(model.file)["rates"][arm][question]
     for kind in ("exact", "verbose", "wrong", "abstain"):
         expected = planted[kind]
@@ -90,22 +90,22 @@ def test_truth_adds_up_and_differs_from_the_first_arm(model: SimulatedModel) -> 
 
 def test_difficulty_is_shared_by_the_arms(model: SimulatedModel) -> None:
     """Right in both arms happens more often than it would for independent answers."""
-    pairs = [tuple(kind_of(model, asked(f"c0{i}-0", system)) in ("exact", "verbose") for system in (CONTROL, TREATMENT)) for i in range(N)]
+    pairs = [tuple(kind_of(model, chat(f"c0{i}-0", system)) in ("exact", "verbose") for system in (CONTROL, TREATMENT)) for i in range(N)]
     both = sum(a and b for a, b in pairs) / N
     alone = (sum(a for a, _ in pairs) / N) * (sum(b for _, b in pairs) / N)
     assert both - alone > 0.03
 
 
 def test_samples_of_an_item_differ_and_nonces_do_not_matter(model: SimulatedModel) -> None:
-    texts = {model.answers(r, model.identity(r))[0].text for r in (asked(f"c07-{sample}") for sample in range(40))}
+    texts = {model.answers(r, model.identity(r))[0].text for r in (chat(f"c07-{sample}") for sample in range(40))}
     assert len(texts) > 2
-    one, other = asked("c07-3-noncea"), asked("c07-3-nonceb")
+    one, other = chat("c07-3-noncea"), chat("c07-3-nonceb")
     assert model.answers(one, model.identity(one)) == model.answers(other, model.identity(other))
 
 
 def test_right_answers_match_and_wrong_ones_do_not(model: SimulatedModel) -> None:
     for i in range(600):
-        request = asked(f"o0{i}-0")
+        request = chat(f"o0{i}-0")
         answer = model.answers(request, model.identity(request))[0]
         golds = {plain(f"Answer open {i}"), plain(f"the answer-open {i}!")}
         if answer.kind == "exact":
@@ -123,7 +123,7 @@ def test_right_answers_match_and_wrong_ones_do_not(model: SimulatedModel) -> Non
 def test_wrong_answers_from_a_passage_are_spans_of_it(model: SimulatedModel) -> None:
     texts = []
     for i in range(400):
-        request = asked(f"o1{i}-0")
+        request = chat(f"o1{i}-0")
         answer = model.answers(request, model.identity(request))[0]
         if answer.kind == "wrong":
             texts.append(answer.text)
@@ -134,34 +134,34 @@ def test_wrong_answers_from_a_passage_are_spans_of_it(model: SimulatedModel) -> 
 
 def test_arm_follows_the_prompt_that_was_really_sent(model: SimulatedModel) -> None:
     for system, arm in ((CONTROL, "control"), (TREATMENT, "treatment"), (CONTROL + " ", "default")):
-        assert model.identity(asked("c01-0", system)).arm == arm
-    assert model.identity(asked("c01-0", "other a")).condition != model.identity(asked("c01-0", "other b")).condition
+        assert model.identity(chat("c01-0", system)).arm == arm
+    assert model.identity(chat("c01-0", "other a")).condition != model.identity(chat("c01-0", "other b")).condition
 
 
 def test_without_a_pattern_the_item_is_the_question(model: SimulatedModel) -> None:
     bare = SimulatedModel(ModelFile(), seed=1)
-    who = bare.identity(asked("whatever", user="What?"))
+    who = bare.identity(chat("whatever", user="What?"))
     assert (who.item, who.sample) == (sha256_text("What?"), "whatever")
 
 
 def test_an_item_is_found_by_its_question(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text(json.dumps({"item": "q7", "answers": ["Kirilov"], "question": "Who founded Orsk?"}) + "\n")
     found = SimulatedModel(ModelFile(items_file=str(tmp_path / "items.jsonl")), seed=1)
-    assert found.identity(asked("x", user=PASSAGE)).item == "q7"
-    assert found.identity(asked("x", user="Question: Who founded Orsk?")).item == "q7"
+    assert found.identity(chat("x", user=PASSAGE)).item == "q7"
+    assert found.identity(chat("x", user="Question: Who founded Orsk?")).item == "q7"
 
 
 def test_limits_of_the_request_cut_the_answer(model: SimulatedModel) -> None:
-    request = asked("c01-0", max_tokens=1)
+    request = chat("c01-0", max_tokens=1)
     answer = model.answers(request, model.identity(request))[0]
     assert (len(answer.text) <= 4, answer.is_truncated, answer.output_tokens) == (True, True, 1)
-    whole = model.answers(asked("c01-0"), model.identity(request))[0].text
-    stopped = asked("c01-0", stop=[whole[3]])
+    whole = model.answers(chat("c01-0"), model.identity(request))[0].text
+    stopped = chat("c01-0", stop=[whole[3]])
     assert model.answers(stopped, model.identity(request))[0].text == whole.partition(whole[3])[0]
 
 
 def test_choices_are_samples_of_their_own(model: SimulatedModel) -> None:
-    request = asked("o05-0", n=3)
+    request = chat("o05-0", n=3)
     answers = model.answers(request, model.identity(request))
     assert len(answers) == 3
     assert answers[0] == model.answers(replace(request, n=1), model.identity(request))[0]

@@ -18,7 +18,7 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.batches import poll
 from batchtrial.phases.batches.by_hand import hand_out, take_in
 from batchtrial.providers.base import Intent
-from batchtrial.providers.by_hand import Carried, arrival
+from batchtrial.providers.by_hand import ByHand, arrival
 from batchtrial.reading.view import view_of
 from batchtrial.run.loop import Services, carry
 from batchtrial.run.options import Options
@@ -38,7 +38,7 @@ def die() -> None:
 def by_hand(rig: Rig, move: Callable[[Work], object]) -> None:
     """What export_batch and import_batch do: the run worked on without its provider."""
     session = rig.open()
-    carried = Carried(rig.memory, None, rig.layout.arrivals, was_asked=lambda: False)
+    carried = ByHand(rig.memory, None, rig.layout.arrivals, was_called=lambda: False)
     services = Services(codec=rig.memory, provider=lambda: carried, now=rig.clock.now, stop=rig.stop_token(), progress=Quiet(rig.notes))
     try:
         carry(session, Options(), services, move)

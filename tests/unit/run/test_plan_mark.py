@@ -14,7 +14,7 @@ from batchtrial.phases.batches.frozen_plan import frozen_plan
 from batchtrial.run.session import Opening, open_run
 from batchtrial.state.files import PlanMark, RunState, load, save
 from batchtrial.upkeep.diagnose import Examiner
-from batchtrial.upkeep.fix import mend
+from batchtrial.upkeep.fix import put_right
 
 
 def mark(made: World) -> PlanMark | None:
@@ -27,7 +27,7 @@ def without_a_ledger(made: World) -> None:
     """The ledger is deleted and made anew by what `repair` does."""
     made.session.close()
     made.layout.ledger.unlink()
-    mend(Examiner(layout=made.layout, codec_of=lambda config: made.codec, now=clock, nonce="1").examine(), clock=clock)
+    put_right(Examiner(layout=made.layout, codec_of=lambda config: made.codec, now=clock, nonce="1").examine(), clock=clock)
     opening = Opening(run_id="r1", config=made.config, is_resume=True, accept_drift=False, overrides={}, nonce="1")
     made.session = open_run(made.layout, opening, made.codec.limits, clock=clock, ledger_clock=clock)
 

@@ -18,7 +18,7 @@ from batchtrial.state.entries import Counts, Entry, LedgerRead
 from batchtrial.state.files import BatchRecord, RunState
 from batchtrial.state.ledger import PartRecord, fold
 from batchtrial.state.machine import NEXT, Event, PartState
-from batchtrial.state.rebuild import LONG_AGO, Evidence, Rebuilt, Source, folder_of, rebuild, symptoms
+from batchtrial.state.rebuild import LONG_AGO, Rebuilt, Remnants, Source, folder_of, rebuild, symptoms
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARTS = ("m-set_t0_treatment_p01", "m-set_t0_treatment_p02", "shared-00ff00ff00ff00ff_t0_control_p01")
@@ -31,7 +31,7 @@ class History:
     """A run's true ledger, and what its folder holds at that moment."""
 
     entries: tuple[Entry, ...]
-    evidence: Evidence
+    remnants: Remnants
 
     @property
     def sent(self) -> dict[str, int]:
@@ -72,7 +72,7 @@ def histories(draw: st.DrawFn) -> History:
     manifest = draw(st.lists(st.sampled_from(known), unique=True)) if known else []
     return History(
         tuple(entries),
-        Evidence(
+        Remnants(
             parts=PARTS,
             batches={(name, n): BatchRecord(part=name, attempt=n, batch_id=batch, wire_state="COMPLETED") for name, n, batch in manifest},
             results=frozenset((name, a.number) for name, part in parts.items() for a in part.attempts if a.is_saved),
@@ -95,7 +95,7 @@ def left(history: History, lost: set[int], cut: int) -> LedgerRead:
 def rebuilt_from(history: History, lost: set[int], cut: int) -> tuple[LedgerRead, Rebuilt]:
     got = left(history, lost, cut)
     is_cut = cut < len(history.entries) or not got.entries or max(lost, default=0) >= len(history.entries)
-    return got, rebuild(got, OPENED, history.evidence, SOURCE, is_cut=is_cut)
+    return got, rebuild(got, OPENED, history.remnants, SOURCE, is_cut=is_cut)
 
 
 @settings(max_examples=400, deadline=None)
@@ -123,7 +123,7 @@ def told(*events: str) -> History:
         entries.append(Entry.of(seq=seq, at=NOW + timedelta(minutes=seq), event=event, part=part.part, **fields_of(event, part)))
         part = part.with_entry(entries[-1])
     results = frozenset((part.part, one.number) for one in part.attempts if one.is_saved)
-    return History(tuple(entries), Evidence(parts=PARTS, results=results, payloads=frozenset({(name, 1) for name in PARTS} | retries)))
+    return History(tuple(entries), Remnants(parts=PARTS, results=results, payloads=frozenset({(name, 1) for name in PARTS} | retries)))
 
 
 REFUSED_AND_FOUND = told("intent", "rejected", "found", "done", "gone", "found", "done", "saved", "settled")
@@ -152,8 +152,8 @@ def test_what_is_left_is_kept_and_the_rest_can_be_folded(history: History, lost:
 def test_a_whole_ledger_shows_no_symptoms_and_comes_back_as_it_was(history: History) -> None:
     whole = left(history, set(), len(history.entries))
     state = RunState(run_id="r", config_hash="c", ledger_lines=len(history.entries))
-    assert symptoms(whole, state, history.evidence.batches.values()) == ()
-    made = rebuild(whole, OPENED, Evidence(parts=PARTS), SOURCE, is_cut=False)
+    assert symptoms(whole, state, history.remnants.batches.values()) == ()
+    made = rebuild(whole, OPENED, Remnants(parts=PARTS), SOURCE, is_cut=False)
     assert fold(made.entries) == fold(history.entries)
     assert (made.in_doubt, made.filled) == ((), 0)
 
@@ -179,7 +179,7 @@ LIFE = (
 
 @pytest.mark.parametrize("seq", range(1, 12))
 def test_any_single_lost_line_of_a_settled_part_is_filled_in(seq: int) -> None:
-    evidence = Evidence(
+    remnants = Remnants(
         parts=PARTS[:1],
         batches={(PARTS[0], n): BatchRecord(part=PARTS[0], attempt=n, batch_id=f"b{n}", wire_state="W") for n in (1, 2)},
         results=frozenset({(PARTS[0], 1), (PARTS[0], 2)}),
@@ -187,7 +187,7 @@ def test_any_single_lost_line_of_a_settled_part_is_filled_in(seq: int) -> None:
     )
     kept = tuple(one for one in LIFE if one.seq != seq)
     got = LedgerRead(entries=kept, whole_bytes=1, torn=0, foreign=(), absent=(seq,) if seq < 11 else ())
-    made = rebuild(got, OPENED, evidence, SOURCE, is_cut=seq == 11)
+    made = rebuild(got, OPENED, remnants, SOURCE, is_cut=seq == 11)
     part = fold(made.entries)[PARTS[0]]
     want = fold(LIFE)[PARTS[0]]
     assert part.state is (PartState.SETTLED if seq < 11 else PartState.DOWNLOADED)  # what follows a download is decided again, the same way
@@ -199,7 +199,7 @@ def test_any_single_lost_line_of_a_settled_part_is_filled_in(seq: int) -> None:
 
 def test_a_lost_intent_is_dated_early_enough_to_be_found() -> None:
     got = LedgerRead(entries=(), whole_bytes=0, torn=0, foreign=())
-    made = rebuild(got, OPENED, Evidence(parts=PARTS, payloads=frozenset({(PARTS[0], 1)})), SOURCE, is_cut=True)
+    made = rebuild(got, OPENED, Remnants(parts=PARTS, payloads=frozenset({(PARTS[0], 1)})), SOURCE, is_cut=True)
     assert made.in_doubt == PARTS[:1]
     (attempt,) = fold(made.entries)[PARTS[0]].attempts
     assert attempt.created_at == LONG_AGO
@@ -208,12 +208,12 @@ def test_a_lost_intent_is_dated_early_enough_to_be_found() -> None:
 
 def test_taken_over_parts_are_not_looked_for_at_the_provider() -> None:
     control = PARTS[2]
-    evidence = Evidence(parts=(control,), payloads=frozenset({(control, 1)}), imported=frozenset({control}))
+    remnants = Remnants(parts=(control,), payloads=frozenset({(control, 1)}), imported=frozenset({control}))
     empty = LedgerRead(entries=LIFE[:1], whole_bytes=1, torn=0, foreign=())
-    assert rebuild(empty, OPENED, evidence, SOURCE, is_cut=True).in_doubt == ()
+    assert rebuild(empty, OPENED, remnants, SOURCE, is_cut=True).in_doubt == ()
     settled = Entry.of(seq=3, at=NOW, event="settled", part=control, counts=Counts(succeeded=1))
     got = LedgerRead(entries=(LIFE[0], settled), whole_bytes=1, torn=0, foreign=(), absent=(2,))
-    have = Evidence(parts=(control,), results=frozenset({(control, 1)}), imported=frozenset({control}))
+    have = Remnants(parts=(control,), results=frozenset({(control, 1)}), imported=frozenset({control}))
     (attempt,) = fold(rebuild(got, OPENED, have, SOURCE, is_cut=False).entries)[control].attempts
     assert (attempt.is_saved, str(attempt.cost_usd)) == (True, "0")
 
@@ -234,7 +234,7 @@ def test_other_names_are_none_of_ours(name: str) -> None:
 
 
 def test_rebuilding_needs_no_folder(tmp_path: Path) -> None:
-    rebuild(LedgerRead(entries=(), whole_bytes=0, torn=0, foreign=()), OPENED, Evidence(parts=()), SOURCE, is_cut=True)
+    rebuild(LedgerRead(entries=(), whole_bytes=0, torn=0, foreign=()), OPENED, Remnants(parts=()), SOURCE, is_cut=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -255,7 +255,7 @@ def test_a_line_made_anew_too_many_hides_no_lost_intent() -> None:
     for event, name in told:
         entries.append(Entry.of(seq=len(entries) + 1, at=NOW, event=event, part=name, **fields_of(event, parts[name])))
         parts[name] = parts[name].with_entry(entries[-1])
-    history = History(tuple(entries), Evidence(parts=PARTS, payloads=frozenset((name, 1) for name in PARTS)))
+    history = History(tuple(entries), Remnants(parts=PARTS, payloads=frozenset((name, 1) for name in PARTS)))
     _, got = rebuilt_from(history, lost={5, 7}, cut=len(entries))
     assert second in got.in_doubt
     assert fold(got.entries)[second].state is PartState.SUBMITTING
@@ -263,12 +263,12 @@ def test_a_line_made_anew_too_many_hides_no_lost_intent() -> None:
 
 def test_the_first_line_alone_puts_no_part_in_doubt() -> None:
     """Its loss explains the gap: every part that had been sent is still known."""
-    history = History((Entry.of(seq=1, at=NOW, event="opened", **OPENED),), Evidence(parts=PARTS, payloads=frozenset((name, 1) for name in PARTS)))
+    history = History((Entry.of(seq=1, at=NOW, event="opened", **OPENED),), Remnants(parts=PARTS, payloads=frozenset((name, 1) for name in PARTS)))
     part = PartRecord(part=PARTS[0])
     for seq, event in enumerate((Event.INTENT, Event.RECEIPT), 2):
         entry = Entry.of(seq=seq, at=NOW, event=event, part=part.part, **fields_of(event, part))
         part = part.with_entry(entry)
-        history = History((*history.entries, entry), history.evidence)
+        history = History((*history.entries, entry), history.remnants)
     _, got = rebuilt_from(history, lost={1}, cut=3)
     assert got.in_doubt == ()
     assert fold(got.entries)[PARTS[0]].state is PartState.SUBMITTED

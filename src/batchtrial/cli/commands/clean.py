@@ -16,7 +16,7 @@ from batchtrial.keys import check_run_id
 from batchtrial.reading.inventory import Inventory
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock
-from batchtrial.upkeep.leftovers import Rubbish, delete, find, ledger_mark
+from batchtrial.upkeep.leftovers import Leftover, delete, find, ledger_mark
 
 EXAMPLES = """examples:
   batchtrial clean                                   what can go, and what stays and why; deletes nothing
@@ -80,11 +80,11 @@ def _command(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _json(one: Rubbish) -> dict[str, object]:
+def _json(one: Leftover) -> dict[str, object]:
     return {"kind": one.kind, "run_id": one.run_id, "paths": [path.as_posix() for path in one.paths], "bytes": one.size, "reason": one.reason}
 
 
-def _delete_all(found: Sequence[Rubbish], folder: Path) -> int:
+def _delete_all(found: Sequence[Leftover], folder: Path) -> int:
     """Each run's rubbish under that run's lock, so that nobody starts it meanwhile; looked at once more after the lock is taken."""
     code = 0
     for one in found:

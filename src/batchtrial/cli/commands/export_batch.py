@@ -43,7 +43,7 @@ def parser() -> flags.Parser:
     return p
 
 
-def carried(run_id: str, experiments: Path | None, changes: dict[str, float] | None = None) -> Invocation:
+def invocation_by_hand(run_id: str, experiments: Path | None, changes: dict[str, float] | None = None) -> Invocation:
     """A run that is there, worked on without a provider."""
     return Invocation(
         run_id=check_run_id(run_id),
@@ -60,7 +60,9 @@ def _command(argv: Sequence[str] | None = None) -> int:
     """Write the rows that a run still owes as batch request files."""
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
-    ask = carried(given.run_id, given.experiments_dir, {"submission.budget_usd": given.budget_usd} if given.budget_usd is not None else None)
+    ask = invocation_by_hand(
+        given.run_id, given.experiments_dir, {"submission.budget_usd": given.budget_usd} if given.budget_usd is not None else None
+    )
     with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
         config, layout = at.session.config, at.session.layout
         if at.services.codec.name != "openai":

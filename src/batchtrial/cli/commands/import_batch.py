@@ -12,7 +12,7 @@ from batchtrial.app.invocation import INCOMPLETE
 from batchtrial.app.session import opened
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands import execute as live
-from batchtrial.cli.commands.export_batch import carried
+from batchtrial.cli.commands.export_batch import invocation_by_hand
 from batchtrial.cli.frame import framed, say, set_up_logging
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import Work
@@ -94,7 +94,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if not given.paths and not given.take_back:
         raise ConfigError("nothing to import", where="PATH", hint="name result files or folders")
     files = result_files(given.paths)
-    ask = carried(given.run_id, given.experiments_dir)
+    ask = invocation_by_hand(given.run_id, given.experiments_dir)
     with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
         folder = at.session.layout.arrivals
         folder.mkdir(exist_ok=True)

@@ -98,13 +98,13 @@ def check(examiner: Examiner, *, is_json: bool) -> int:
 
 def repair(examiner: Examiner, *, clock: Callable[[], datetime]) -> int:
     """Mend what can be mended, under the run's lock."""
-    from batchtrial.upkeep.fix import mend  # here, since --check needs no phases
+    from batchtrial.upkeep.fix import put_right  # here, since --check needs no phases
 
     lock = RunLock(examiner.layout.guard, examiner.layout.lock_info)
     lock.acquire(clock)
     try:
         found = examiner.examine()
-        done = mend(found, clock=clock) if not found.is_sound else []
+        done = put_right(found, clock=clock) if not found.is_sound else []
     finally:
         lock.release(clock)
     for line in done:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from batchtrial.emulator.answers.forms import chat_choice, response_output
-from batchtrial.emulator.answers.request import Asked
+from batchtrial.emulator.answers.request import ChatRequest
 from batchtrial.emulator.answers.simulation import Answer
 from batchtrial.emulator.world.clock import EPOCH
 from batchtrial.emulator.world.draws import token
@@ -26,7 +26,7 @@ def _choices(answers: tuple[Answer, ...]) -> list[tuple[dict[str, Any], str]]:
     return [] if answers[0].form == "unreadable" else [chat_choice(answer) for answer in answers]
 
 
-def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+def chat_completion(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """Body of `/v1/chat/completions`."""
     details = {
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
@@ -46,35 +46,37 @@ def chat_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ..
         }
         for index, (fields, finish) in enumerate(_choices(answers))
     ]
-    return _completion(token("chatcmpl-", seed, "chat", key, length=29), asked, answers, choices, details) | {
+    return _completion(token("chatcmpl-", seed, "chat", key, length=29), chat, answers, choices, details) | {
         "service_tier": "default",
-        "system_fingerprint": token("fp_", seed, "fingerprint", asked.model, length=10),
+        "system_fingerprint": token("fp_", seed, "fingerprint", chat.model, length=10),
     }
 
 
-def fireworks_completion(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+def fireworks_completion(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """The `response` of a Fireworks output line: a chat completion with fewer fields."""
     choices = [
         {"index": index, "message": {"role": "assistant", **fields}, "finish_reason": finish}
         for index, (fields, finish) in enumerate(_choices(answers))
     ]
-    return _completion(token("", seed, "fireworks", key, length=32), asked, answers, choices, {"prompt_tokens_details": {"cached_tokens": 0}})
+    return _completion(token("", seed, "fireworks", key, length=32), chat, answers, choices, {"prompt_tokens_details": {"cached_tokens": 0}})
 
 
-def _completion(own_id: str, asked: Asked, answers: tuple[Answer, ...], choices: list[dict[str, Any]], details: dict[str, Any]) -> dict[str, Any]:
+def _completion(
+    own_id: str, chat: ChatRequest, answers: tuple[Answer, ...], choices: list[dict[str, Any]], details: dict[str, Any]
+) -> dict[str, Any]:
     """What both kinds of chat completions have."""
     n_input, n_output = usage_of(answers)
     return {
         "id": own_id,
         "object": "chat.completion",
         "created": CREATED,
-        "model": asked.model,
+        "model": chat.model,
         "choices": choices,
         "usage": {"prompt_tokens": n_input, "completion_tokens": n_output, "total_tokens": n_input + n_output, **details},
     }
 
 
-def response(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> dict[str, Any]:
+def response(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """Body of `/v1/responses`."""
     answer = answers[0]
     n_input, n_output = answer.input_tokens, answer.output_tokens
@@ -87,21 +89,21 @@ def response(seed: int, key: str, asked: Asked, answers: tuple[Answer, ...]) -> 
         "background": False,
         "error": None,
         "incomplete_details": None if why is None else {"reason": why},
-        "instructions": asked.system or None,
-        "max_output_tokens": asked.max_tokens,
+        "instructions": chat.system or None,
+        "max_output_tokens": chat.max_tokens,
         "metadata": {},
-        "model": asked.model,
+        "model": chat.model,
         "output": output,
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None},
         "service_tier": "default",
         "store": True,
-        "temperature": 1.0 if asked.temperature is None else asked.temperature,
+        "temperature": 1.0 if chat.temperature is None else chat.temperature,
         "text": {"format": {"type": "text"}, "verbosity": "medium"},
         "tool_choice": "auto",
         "tools": [],
-        "top_p": 1.0 if asked.top_p is None else asked.top_p,
+        "top_p": 1.0 if chat.top_p is None else chat.top_p,
         "truncation": "disabled",
         "usage": {
             "input_tokens": n_input,

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from batchtrial.emulator.answers.request import Asked
+from batchtrial.emulator.answers.request import ChatRequest
 from batchtrial.emulator.world.draws import digest
 from batchtrial.emulator.world.effects import Strict, valid_pattern
 from batchtrial.emulator.world.jsontext import BadJson, decode
@@ -83,12 +83,12 @@ class ArmMatch(Strict):
             raise ValueError("give at least one of system_sha256, system_contains, user_contains")
         return self
 
-    def fits(self, asked: Asked) -> bool:
-        if self.system_sha256 is not None and sha256_text(asked.system) != self.system_sha256.lower():
+    def fits(self, chat: ChatRequest) -> bool:
+        if self.system_sha256 is not None and sha256_text(chat.system) != self.system_sha256.lower():
             return False
-        if self.system_contains is not None and self.system_contains not in asked.system:
+        if self.system_contains is not None and self.system_contains not in chat.system:
             return False
-        return self.user_contains is None or self.user_contains in asked.user
+        return self.user_contains is None or self.user_contains in chat.user
 
 
 class Arm(Strict):

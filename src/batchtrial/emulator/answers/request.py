@@ -21,7 +21,7 @@ class BadRequest(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ChatRequest:
     """One request as text and parameters; None means that the request did not set it."""
 
     custom_id: str
@@ -142,11 +142,11 @@ def _common(custom_id: str, body: Mapping[str, Any], found: Turns, model: str, *
     }
 
 
-def from_chat(custom_id: str, body: Mapping[str, Any], *, model: str = "", system: str = "") -> Asked:
+def from_chat(custom_id: str, body: Mapping[str, Any], *, model: str = "", system: str = "") -> ChatRequest:
     """A `/v1/chat/completions` body; `model` and `system` as given on the job, where a wire has them there."""
     found = turns(body.get("messages"), extra_system=system)
     max_tokens = _integer(body, "max_completion_tokens")
-    return Asked(
+    return ChatRequest(
         **_common(custom_id, body, found, model, hottest=2.0),
         top_k=_integer(body, "top_k", low=-1),
         max_tokens=max_tokens if max_tokens is not None else _integer(body, "max_tokens"),
@@ -156,26 +156,26 @@ def from_chat(custom_id: str, body: Mapping[str, Any], *, model: str = "", syste
     )
 
 
-def from_responses(custom_id: str, body: Mapping[str, Any]) -> Asked:
+def from_responses(custom_id: str, body: Mapping[str, Any]) -> ChatRequest:
     """A `/v1/responses` body."""
-    asked_input = body.get("input")
-    messages = [{"role": "user", "content": asked_input}] if isinstance(asked_input, str) else asked_input
+    given_input = body.get("input")
+    messages = [{"role": "user", "content": given_input}] if isinstance(given_input, str) else given_input
     if isinstance(messages, list):
         messages = [each for each in messages if not isinstance(each, dict) or each.get("type", "message") == "message"]
     found = turns(messages, "input", extra_system=text_of(body.get("instructions"), "instructions"))
-    return Asked(
+    return ChatRequest(
         **_common(custom_id, body, found, "", hottest=2.0),
         max_tokens=_integer(body, "max_output_tokens", low=16),
     )
 
 
-def from_messages(custom_id: str, params: Mapping[str, Any]) -> Asked:
+def from_messages(custom_id: str, params: Mapping[str, Any]) -> ChatRequest:
     """An Anthropic `/v1/messages` body."""
     found = turns(params.get("messages"), extra_system=text_of(params.get("system"), "system"))
     max_tokens = _integer(params, "max_tokens")
     if max_tokens is None:
         raise BadRequest("max_tokens: Field required", "max_tokens")
-    return Asked(
+    return ChatRequest(
         **_common(custom_id, params, found, "", hottest=1.0),
         top_k=_integer(params, "top_k", low=0),
         max_tokens=max_tokens,

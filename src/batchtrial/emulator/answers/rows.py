@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from batchtrial.emulator.answers.request import Asked, BadRequest
+from batchtrial.emulator.answers.request import BadRequest, ChatRequest
 from batchtrial.emulator.answers.simulation import Answer, Identity, SimulatedModel
 from batchtrial.emulator.world.draws import Shuffle
 from batchtrial.emulator.world.effects import ErroredRows, RowFaults
@@ -41,7 +41,7 @@ class Read:
     """One line of input as a wire understands it: a request, or the reason why it cannot be one."""
 
     custom_id: str
-    asked: Asked | None
+    chat: ChatRequest | None
     problem: Problem | None = None
 
 
@@ -52,7 +52,7 @@ class Fate:
     row: int
     custom_id: str
     kind: RowKind
-    asked: Asked | None = None
+    chat: ChatRequest | None = None
     who: Identity | None = None
     answers: tuple[Answer, ...] = ()
     problem: Problem | None = None
@@ -91,13 +91,13 @@ def problem_in(answer: UpstreamAnswer) -> Problem | None:
     return Problem(status=answer.status, message=(words if isinstance(words, str) else encode(words))[:MAX_WORDS], code=code)
 
 
-def read_or_problem(custom_id: str, make: Callable[[], Asked]) -> Read:
+def read_or_problem(custom_id: str, make: Callable[[], ChatRequest]) -> Read:
     """A request, or HTTP 400 as the endpoint would answer it."""
     try:
-        return Read(custom_id=custom_id, asked=make())
+        return Read(custom_id=custom_id, chat=make())
     except BadRequest as err:
         problem = Problem(status=400, message=str(err), param=err.param, code="invalid_request_error")
-        return Read(custom_id=custom_id, asked=None, problem=problem)
+        return Read(custom_id=custom_id, chat=None, problem=problem)
 
 
 class Fates:
@@ -136,18 +136,18 @@ class Fates:
         """What became of a row."""
         line = self.rows.line(row)
         read = self.reader(line)
-        fate = Fate(row=row, custom_id=read.custom_id, kind="succeeded", asked=read.asked, problem=read.problem)
+        fate = Fate(row=row, custom_id=read.custom_id, kind="succeeded", chat=read.chat, problem=read.problem)
         answer = self.real(row, line)
         if not self._is_finished(row, answer):
             return replace(fate, kind="expired" if self.status.outcome == "expired" else "cancelled", problem=None)
         errored = self._chosen_error(row, read.custom_id)
         if errored is not None:
             return replace(fate, kind="errored", problem=_problem(errored))
-        if read.asked is None:  # refused whatever a real server made of it
+        if read.chat is None:  # refused whatever a real server made of it
             return replace(fate, kind="errored")
         if answer is not None:
-            return self._from_real(fate, read.asked, answer)
-        return self._answered(fate, read.asked)
+            return self._from_real(fate, read.chat, answer)
+        return self._simulated(fate, read.chat)
 
     def _is_finished(self, row: int, answer: UpstreamAnswer | None) -> bool:
         if self.batch.is_upstream:
@@ -160,17 +160,17 @@ class Fates:
         errored = self.faults.errored
         return errored if errored and errored.choose(row, custom_id, self.n, "errored") else None
 
-    def _from_real(self, fate: Fate, asked: Asked, answer: UpstreamAnswer) -> Fate:
-        who = self.model.identity(asked)
+    def _from_real(self, fate: Fate, chat: ChatRequest, answer: UpstreamAnswer) -> Fate:
+        who = self.model.identity(chat)
         key = f"{who.item}|{who.condition}|{who.sample}"
         problem = problem_in(answer)
         if problem is None:
             return self._with_line_faults(replace(fate, who=who, upstream=answer.body, is_billed=True, id_key=key))
         return replace(fate, kind="errored", problem=problem)
 
-    def _answered(self, fate: Fate, asked: Asked) -> Fate:
-        who = self.model.identity(asked)
-        answers = self.model.answers(asked, who)
+    def _simulated(self, fate: Fate, chat: ChatRequest) -> Fate:
+        who = self.model.identity(chat)
+        answers = self.model.answers(chat, who)
         huge = self.faults.huge
         if huge and huge.choose(fate.row, fate.custom_id, self.n, "huge"):
             answers = tuple(replace(each, text=(each.text + " " + "padding " * (huge.bytes // 8 + 1))[: huge.bytes]) for each in answers)

@@ -17,7 +17,7 @@ from statistics import NormalDist
 from typing import Final, Literal
 
 from batchtrial.emulator.answers.modelfile import Item, ModelFile, QuestionClass, Rates, load_items, sha256_text
-from batchtrial.emulator.answers.request import Asked
+from batchtrial.emulator.answers.request import ChatRequest
 from batchtrial.emulator.world.draws import digest, number, pick, uniform
 
 AnswerKind = Literal["exact", "verbose", "wrong", "abstain"]
@@ -84,16 +84,16 @@ class SimulatedModel:
         self.arm_name = lru_cache(maxsize=512)(self._arm_name)
         self.system_sha256 = lru_cache(maxsize=512)(sha256_text)
 
-    def identity(self, asked: Asked) -> Identity:
+    def identity(self, chat: ChatRequest) -> Identity:
         """Item, sample and arm of a request, from its custom_id and its prompts."""
-        found = self._pattern.search(asked.custom_id) if self._pattern else None
+        found = self._pattern.search(chat.custom_id) if self._pattern else None
         groups = found.groupdict() if found else {}
-        item = groups.get("item") or self._item_by_text(asked.user)
+        item = groups.get("item") or self._item_by_text(chat.user)
         sample = groups.get("sample")
         if sample is None:
-            sample = "" if found else asked.custom_id
-        arm = self._arm(asked)
-        condition = arm if arm != "default" else f"default:{self.system_sha256(asked.system)[:12]}"
+            sample = "" if found else chat.custom_id
+        arm = self._arm(chat)
+        condition = arm if arm != "default" else f"default:{self.system_sha256(chat.system)[:12]}"
         return Identity(item=item, sample=sample, arm=arm, condition=condition)
 
     def _item_by_text(self, user: str) -> str:
@@ -103,46 +103,46 @@ class SimulatedModel:
                 return known
         return sha256_text(user)
 
-    def _arm(self, asked: Asked) -> str:
+    def _arm(self, chat: ChatRequest) -> str:
         if any(arm.match.user_contains is not None for arm in self.file.arms):
-            return self._arm_name(asked)
+            return self._arm_name(chat)
         # The system prompt alone decides, and there are few of them.
-        return self.arm_name(Asked(custom_id="", model="", system=asked.system, user="", n_chars=0))
+        return self.arm_name(ChatRequest(custom_id="", model="", system=chat.system, user="", n_chars=0))
 
-    def _arm_name(self, asked: Asked) -> str:
-        return next((arm.name for arm in self.file.arms if arm.match.fits(asked)), "default")
+    def _arm_name(self, chat: ChatRequest) -> str:
+        return next((arm.name for arm in self.file.arms if arm.match.fits(chat)), "default")
 
     def rates(self, arm: str, question: QuestionClass) -> Rates:
         """Planted rates of an arm."""
         rates = next((each.rates for each in self.file.arms if each.name == arm), self.file.default_rates)
         return rates.of(question)
 
-    def billing_identity(self, provider: str, asked: Asked, who: Identity) -> int:
+    def billing_identity(self, provider: str, chat: ChatRequest, who: Identity) -> int:
         """A number that is equal for two requests asking for the very same thing, whatever their custom_ids."""
         return number(
-            provider, who.item, who.sample, who.condition, asked.model, asked.temperature, asked.top_p, asked.top_k,
-            asked.max_tokens, asked.n, asked.seed, asked.system, asked.user,
+            provider, who.item, who.sample, who.condition, chat.model, chat.temperature, chat.top_p, chat.top_k,
+            chat.max_tokens, chat.n, chat.seed, chat.system, chat.user,
         )  # fmt: skip
 
-    def answers(self, asked: Asked, who: Identity) -> tuple[Answer, ...]:
+    def answers(self, chat: ChatRequest, who: Identity) -> tuple[Answer, ...]:
         """One answer for each choice asked for."""
-        return tuple(self._answer(asked, who, choice) for choice in range(asked.n))
+        return tuple(self._answer(chat, who, choice) for choice in range(chat.n))
 
-    def _answer(self, asked: Asked, who: Identity, choice: int) -> Answer:
+    def _answer(self, chat: ChatRequest, who: Identity, choice: int) -> Answer:
         item = self._items.get(who.item)
-        question = item.question_class if item else _guess_class(asked.user)
+        question = item.question_class if item else _guess_class(chat.user)
         sample = f"{who.sample}#{choice}" if choice else who.sample
         raw = digest("answer", self.seed, who.item, who.condition, sample)
         kind = self._kind(who, question, raw)
-        text = self._text(kind, item, question, asked, raw)
-        for stop in asked.stop:
+        text = self._text(kind, item, question, chat, raw)
+        for stop in chat.stop:
             text = text.partition(stop)[0]
-        limit = asked.max_tokens * CHARS_A_TOKEN if asked.max_tokens is not None else len(text)
+        limit = chat.max_tokens * CHARS_A_TOKEN if chat.max_tokens is not None else len(text)
         return Answer(
             text=text[:limit],
             kind=kind,
             is_truncated=len(text) > limit,
-            input_tokens=n_tokens(asked.n_chars) + TOKENS_A_REQUEST,
+            input_tokens=n_tokens(chat.n_chars) + TOKENS_A_REQUEST,
             output_tokens=n_tokens(len(text[:limit])),
         )
 
@@ -159,13 +159,13 @@ class SimulatedModel:
             return "verbose" if uniform(raw, 1) < rates.verbose else "exact"
         return "abstain" if uniform(raw, 1) < rates.abstain else "wrong"
 
-    def _text(self, kind: AnswerKind, item: Item | None, question: QuestionClass, asked: Asked, raw: bytes) -> str:
+    def _text(self, kind: AnswerKind, item: Item | None, question: QuestionClass, chat: ChatRequest, raw: bytes) -> str:
         if kind == "abstain":
             phrases = self.file.closed_abstentions if question == "closed" else self.file.abstentions
             return phrases[pick(raw, 2, len(phrases))]
         if kind == "wrong":
-            return self._wrong(item, asked.user, raw)
-        golds = item.answers if item and item.answers else (next(_spans(asked.user), _STOCK_ANSWERS[0]),)
+            return self._wrong(item, chat.user, raw)
+        golds = item.answers if item and item.answers else (next(_spans(chat.user), _STOCK_ANSWERS[0]),)
         # The first alias is what people mostly say; now and then it is another one.
         gold = golds[0] if uniform(raw, 2) < 0.75 else golds[pick(raw, 3, len(golds))]
         if kind == "exact":

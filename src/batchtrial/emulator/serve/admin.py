@@ -141,10 +141,10 @@ class Admin:
                     if custom_id is not None and found.custom_id != custom_id:
                         continue
                     shown |= {"custom_id": found.custom_id, "line": decode(line)}
-                    if found.asked is not None:
-                        who = self.service.model.identity(found.asked)
+                    if found.chat is not None:
+                        who = self.service.model.identity(found.chat)
                         shown |= {"identity": {"item": who.item, "sample": who.sample, "arm": who.arm}}
-                        shown |= {"model": found.asked.model, "parameters": found.asked.parameters()}
+                        shown |= {"model": found.chat.model, "parameters": found.chat.parameters()}
                     if found.problem is not None:
                         shown["problem"] = found.problem.message
                     yield shown

@@ -73,9 +73,9 @@ class Bill:
             "n_paid_more_than_once": len(twice),
             "input_tokens": total["i"],
             "output_tokens": total["o"],
-            "uploads": _carried_out(calls, "upload", "put_signed", "upload_complete"),
-            "creates": _carried_out(calls, "create"),
-            "cancels": _carried_out(calls, "cancel"),
+            "uploads": _cancelled_in_time(calls, "upload", "put_signed", "upload_complete"),
+            "creates": _cancelled_in_time(calls, "create"),
+            "cancels": _cancelled_in_time(calls, "cancel"),
             "direct": {
                 "answered": sum(row["n"] for row in direct),
                 "answered_by_body_max": max((row["n"] for row in direct), default=0),
@@ -109,15 +109,15 @@ class Bill:
         batch = self.service.batches.by_seq(paid[0]["batch"])
         with RowFile(self.world.blob(batch.blob)) as rows:
             read = self.closing.formats[batch.provider].reader_of(batch)(rows.line(paid[0]["row"]))
-        assert read.asked is not None
-        who = self.service.model.identity(read.asked)
+        assert read.chat is not None
+        who = self.service.model.identity(read.chat)
         return {
             "times": row["n"],
             "item": who.item,
             "arm": who.condition,
             "sample": who.sample,
-            "temperature": read.asked.temperature,
-            "model": read.asked.model,
+            "temperature": read.chat.temperature,
+            "model": read.chat.model,
             "provider": batch.provider,
             "custom_ids": [each["custom_id"] for each in paid],
             "batches": [each["id"] for each in paid],
@@ -142,5 +142,5 @@ def calls_by_provider(rows: list[sqlite3.Row]) -> dict[str, dict[str, dict[str, 
     return calls
 
 
-def _carried_out(calls: dict[str, dict[str, dict[str, int]]], *ops: str) -> int:
+def _cancelled_in_time(calls: dict[str, dict[str, dict[str, int]]], *ops: str) -> int:
     return sum(by_op[op]["carried_out"] for by_op in calls.values() for op in ops if op in by_op)

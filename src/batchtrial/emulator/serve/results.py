@@ -141,9 +141,9 @@ class Closing:
 
     def paid_row(self, batch: Batch, fate: Fate) -> PaidRow | None:
         """The line of a row on the bill, or None when it costs nothing."""
-        if not fate.is_billed or fate.asked is None or fate.who is None:
+        if not fate.is_billed or fate.chat is None or fate.who is None:
             return None
-        identity = self.service.model.billing_identity(batch.provider, fate.asked, fate.who)
+        identity = self.service.model.billing_identity(batch.provider, fate.chat, fate.who)
         return (batch.seq, fate.row, fate.custom_id, identity, *tokens_of(fate))
 
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from batchtrial.emulator.answers import bodies
 from batchtrial.emulator.answers.refusing import refused_by_openai
-from batchtrial.emulator.answers.request import Asked, BadRequest, from_chat, from_messages, from_responses
+from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages, from_responses
 from batchtrial.emulator.answers.rows import Problem
 from batchtrial.emulator.answers.simulation import SimulatedModel
 from batchtrial.emulator.answers.upstream import Upstream
@@ -32,8 +32,8 @@ from batchtrial.emulator.world.jsontext import BadJson, decode_object, encode
 MAX_BODY_BYTES: Final = 32_000_000
 MODELS: Final = ("simulated-small", "simulated-large")
 _SAFE_ID: Final = re.compile(r"[\x21-\x7e]{1,512}")
-Reader = Callable[[str, dict[str, Any]], Asked]
-Writer = Callable[[SimulatedModel, Asked, str], dict[str, Any]]
+Reader = Callable[[str, dict[str, Any]], ChatRequest]
+Writer = Callable[[SimulatedModel, ChatRequest, str], dict[str, Any]]
 
 
 class Direct:
@@ -69,15 +69,15 @@ class Direct:
         if body.get("stream"):
             raise WireError(400, "stream: not supported by the emulator", param="stream")
         try:
-            asked = reader(custom_id, body)
+            chat = reader(custom_id, body)
         except BadRequest as err:
             raise WireError(400, str(err), param=err.param) from None
-        if not self.service.model.file.knows(asked.model):
-            raise WireError(404, f"The model '{asked.model}' does not exist.", code=None)
+        if not self.service.model.file.knows(chat.model):
+            raise WireError(404, f"The model '{chat.model}' does not exist.", code=None)
         problem = self._refused(call, body)
         if problem is not None:
             raise WireError(problem.status, problem.message, code=problem.code, param=problem.param)
-        status, shown = await self._answered(call, body, asked, writer, raw)
+        status, shown = await self._simulated(call, body, chat, writer, raw)
         n_input, n_output = usage_in(shown)
         with self.world.commit() as db:
             db.execute(
@@ -100,9 +100,9 @@ class Direct:
             return refused_params({**body, "stream": None}, call.request.headers["anthropic-version"], lambda model: True)
         return refused_by_openai(body) if self.upstream is None and isinstance(call.wire, LocalWire) else None
 
-    async def _answered(self, call: Call, body: dict[str, Any], asked: Asked, writer: Writer, raw: bytes) -> tuple[int, dict[str, Any]]:
+    async def _simulated(self, call: Call, body: dict[str, Any], chat: ChatRequest, writer: Writer, raw: bytes) -> tuple[int, dict[str, Any]]:
         if self.upstream is None or call.request.url.path not in ("/v1/chat/completions", "/v1/responses"):
-            return 200, writer(self.service.model, asked, "" if asked.seed is None else str(asked.seed))
+            return 200, writer(self.service.model, chat, "" if chat.seed is None else str(chat.seed))
         found = await asyncio.to_thread(self.upstream.ask, call.request.url.path.removeprefix("/v1"), body)
         try:
             return found.status, decode_object(found.body)
@@ -132,25 +132,25 @@ def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": int(EPOCH), "owned_by": "batchtrial-emulator"}
 
 
-def _key(model: SimulatedModel, asked: Asked, sample: str) -> tuple[Any, str]:
-    who = model.identity(asked)
-    if not asked.custom_id and sample:
+def _key(model: SimulatedModel, chat: ChatRequest, sample: str) -> tuple[Any, str]:
+    who = model.identity(chat)
+    if not chat.custom_id and sample:
         who = type(who)(item=who.item, sample=sample, arm=who.arm, condition=who.condition)
     return who, f"{who.item}|{who.condition}|{who.sample}"
 
 
-def _chat(model: SimulatedModel, asked: Asked, sample: str) -> dict[str, Any]:
-    who, key = _key(model, asked, sample)
-    return bodies.chat_completion(model.seed, key, asked, model.answers(asked, who))
+def _chat(model: SimulatedModel, chat: ChatRequest, sample: str) -> dict[str, Any]:
+    who, key = _key(model, chat, sample)
+    return bodies.chat_completion(model.seed, key, chat, model.answers(chat, who))
 
 
-def _response(model: SimulatedModel, asked: Asked, sample: str) -> dict[str, Any]:
-    who, key = _key(model, asked, sample)
-    return bodies.response(model.seed, key, asked, model.answers(asked, who))
+def _response(model: SimulatedModel, chat: ChatRequest, sample: str) -> dict[str, Any]:
+    who, key = _key(model, chat, sample)
+    return bodies.response(model.seed, key, chat, model.answers(chat, who))
 
 
-def _message(model: SimulatedModel, asked: Asked, sample: str) -> dict[str, Any]:
-    who, key = _key(model, asked, sample)
-    answer = model.answers(asked, who)[0]
+def _message(model: SimulatedModel, chat: ChatRequest, sample: str) -> dict[str, Any]:
+    who, key = _key(model, chat, sample)
+    answer = model.answers(chat, who)[0]
     reason = "max_tokens" if answer.is_truncated else "end_turn"
-    return bodies.message(model.seed, key, asked.model, answer.text, reason, answer.input_tokens, answer.output_tokens, tier="standard")
+    return bodies.message(model.seed, key, chat.model, answer.text, reason, answer.input_tokens, answer.output_tokens, tier="standard")

@@ -55,7 +55,7 @@ def prove(work: Work) -> None:
     standing.is_proved = True
 
 
-def was_asked(ledger: Path) -> bool:
+def was_called(ledger: Path) -> bool:
     """Whether any process of the run has asked a provider for something: only then can a call of it have arrived."""
     entries = read(ledger).entries
     return any(one.event == SESSION or (one.event == Event.RECEIPT and not (one.batch_id or "").startswith(OUT)) for one in entries)

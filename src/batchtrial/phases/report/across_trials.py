@@ -18,7 +18,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import Floats, seed_of
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
-from batchtrial.phases.report.aggregate import Joint, inputs
+from batchtrial.phases.report.aggregate import AcrossTrials, inputs
 from batchtrial.stats import max_t
 
 
@@ -28,11 +28,11 @@ def aggregate_file(view: View) -> dict[str, Any]:
         "schema_version": 1,
         "simulated": view.config.is_simulated,
         "inputs": inputs(view),
-        "joint": [asdict(one) for one in joint_correction(view)],
+        "joint": [asdict(one) for one in correction_across_trials(view)],
     }
 
 
-def joint_correction(view: View) -> list[Joint]:
+def correction_across_trials(view: View) -> list[AcrossTrials]:
     """Every trial that shares its control with another, in the order of the trials."""
     groups: dict[str, list[Trial]] = {}
     for trial in view.trials:
@@ -43,7 +43,7 @@ def joint_correction(view: View) -> list[Joint]:
     return [found[trial.slug] for trial in view.trials if trial.slug in found]
 
 
-def _group(view: View, control: str, trials: list[Trial]) -> list[Joint]:
+def _group(view: View, control: str, trials: list[Trial]) -> list[AcrossTrials]:
     primary, stats = view.config.stats.primary, view.config.stats
     by_trial: dict[str, tuple[pl.Series, Floats]] = {}
     cluster_of: dict[str, str] = {}
@@ -70,7 +70,7 @@ def _group(view: View, control: str, trials: list[Trial]) -> list[Joint]:
         flips=stats.permutation_samples,
     )
     return [
-        Joint(slug=slug, control=control, n_trials=len(by_trial), p_adjusted=test.p_value, ci_low=estimate.ci_low, ci_high=estimate.ci_high)
+        AcrossTrials(slug=slug, control=control, n_trials=len(by_trial), p_adjusted=test.p_value, ci_low=estimate.ci_low, ci_high=estimate.ci_high)
         for slug, test, estimate in zip(by_trial, got.tests, got.estimates, strict=True)
     ]
 

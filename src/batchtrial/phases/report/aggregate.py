@@ -20,7 +20,7 @@ FORM: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joint:
+class AcrossTrials:
     """One trial's primary endpoint, corrected for the trials that were compared with the same control answers. n_trials: how many those are."""
 
     slug: str
@@ -34,7 +34,7 @@ class Joint:
 def aggregate(view: View) -> str:
     """aggregate_report.md, from the trials' significance.json and aggregate.json. Raises FileNotFoundError when the latter is not there."""
     record = decode_json(view.layout.aggregate_json.read_bytes())
-    joint = {one["slug"]: Joint(**one) for one in record["joint"]}
+    across = {one["slug"]: AcrossTrials(**one) for one in record["joint"]}
     rows = []
     not_followed: dict[str, None] = {}
     own: dict[str, None] = {}
@@ -45,7 +45,7 @@ def aggregate(view: View) -> str:
         if head and title_of(head) != LABELS.get(head["metric"], head["metric"]):
             own |= dict.fromkeys(tests.get("rules") or [title_of(head)])
         numbers = row_of(head)[1:6] if head else ("-",) * 5
-        together = joint.get(trial.slug)
+        together = across.get(trial.slug)
         rows.append(
             (
                 trial.slug,
@@ -53,14 +53,14 @@ def aggregate(view: View) -> str:
                 trial.prompt_set,
                 verdict,
                 *numbers,
-                *(_joint_cells(together, is_share=head is None or head["is_share"]) if joint else ()),
+                *(_cells_across_trials(together, is_share=head is None or head["is_share"]) if across else ()),
                 cost_cell(tests, read_json(view.trial_layout(trial).costs)),
             )
         )
         if not tests.get("plan", {}).get("followed", True):
             not_followed[tests["plan"]["statement"]] = None
     header: tuple[str, ...] = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
-    if joint:
+    if across:
         header = (*header, "p across trials", "joint interval (pp)")
     header = (*header, "answers cost (%)")
     found: list[Block] = [Heading(1, "All trials"), Heading(2, "Primary endpoint"), Grid(header, tuple(rows))]
@@ -68,7 +68,7 @@ def aggregate(view: View) -> str:
         found.append(Paragraph(f"What is right is told by metrics of the user's own: {', '.join(own)}."))
     found += [Paragraph(text) for text in not_followed]
     if len(rows) > 1:
-        found.append(Paragraph(_note(list(joint.values()))))
+        found.append(Paragraph(_note(list(across.values()))))
     paid = "" if view.config.is_live else " (nothing was paid)"
     found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
     return markdown(found, MODES[view.config.mode].banner or None)
@@ -100,7 +100,7 @@ def aggregate_problem(view: View) -> str | None:
     return "is not what the trials' results make it" if is_stale or is_other else None
 
 
-def _joint_cells(one: Joint | None, *, is_share: bool) -> tuple[str, str]:
+def _cells_across_trials(one: AcrossTrials | None, *, is_share: bool) -> tuple[str, str]:
     if one is None:
         return "-", "-"
     signed = points if is_share else signed_score
@@ -108,14 +108,14 @@ def _joint_cells(one: Joint | None, *, is_share: bool) -> tuple[str, str]:
     return p_text(one.p_adjusted), bounds
 
 
-def _note(joint: list[Joint]) -> str:
+def _note(across: list[AcrossTrials]) -> str:
     shared = (
         "Verdicts hold the chance of even one false claim over all trials of the run at alpha: they share it, each starting with an equal part, and "
         "a trial that could claim all that it declared hands its part on. The first p is each trial's own."
     )
-    if not joint:
+    if not across:
         return f"{shared} No two trials were compared with the same control answers."
-    groups = sorted({one.control: one.n_trials for one in joint}.values())
+    groups = sorted({one.control: one.n_trials for one in across}.values())
     return (
         f"{shared} Trials with the same control share its answers and its luck ({', '.join(str(n) for n in groups)} of them do): p across trials and "
         "the joint intervals hold the error of their differences together, by shared sign flips (step-down max-T), which use that they are "

@@ -22,7 +22,7 @@ from batchtrial.phases.analyse.planned_power import n_trials_of, power_of_pairs
 from batchtrial.phases.analyse.significance import significance
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
-from batchtrial.phases.report.across_trials import joint_correction
+from batchtrial.phases.report.across_trials import correction_across_trials
 from batchtrial.phases.score import phase as score
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
@@ -206,14 +206,14 @@ def several(tmp_path: Path, names: Sequence[str], run_id: str = "r1") -> tuple[s
         for phase in (*BEFORE, report.phase):
             w.run(phase)
         heads = [json.loads(w.view.trial_layout(trial).significance.read_bytes())["tests"][0] for trial in w.view.trials]
-        return w.layout.aggregate_report.read_text(), joint_correction(w.view), [head["p_raw"] for head in heads]
+        return w.layout.aggregate_report.read_text(), correction_across_trials(w.view), [head["p_raw"] for head in heads]
 
 
 def test_trials_with_one_control_are_corrected_together(tmp_path: Path) -> None:
-    text, joint, own = several(tmp_path, ["good", "none", "third"])
-    assert [one.n_trials for one in joint] == [3, 3, 3]
+    text, across, own = several(tmp_path, ["good", "none", "third"])
+    assert [one.n_trials for one in across] == [3, 3, 3]
     assert "p across trials" in text
-    adjusted = [one.p_adjusted for one in joint]
+    adjusted = [one.p_adjusted for one in across]
     assert all(p is not None and p >= 0.9 * raw for p, raw in zip(adjusted, own, strict=True))
     # Shared flips use the correlation: never worse than Bonferroni, up to the noise of 9,999 flips.
     assert all(p is not None and p <= min(1.0, 3 * raw) + 0.02 for p, raw in zip(adjusted, own, strict=True))
@@ -221,8 +221,8 @@ def test_trials_with_one_control_are_corrected_together(tmp_path: Path) -> None:
 
 
 def test_one_trial_alone_is_not_corrected(tmp_path: Path) -> None:
-    text, joint, _ = several(tmp_path, ["good"])
-    assert joint == []
+    text, across, _ = several(tmp_path, ["good"])
+    assert across == []
     assert "p across trials" not in text
 
 

@@ -23,7 +23,7 @@ from batchtrial.phases.score import phase as score
 from batchtrial.run.session import Opening, open_run
 from batchtrial.sources import SourceSpec
 from batchtrial.state import entries
-from batchtrial.state.rebuild import Evidence, Rebuilt, Source, rebuild
+from batchtrial.state.rebuild import Rebuilt, Remnants, Source, rebuild
 
 WRITTEN: dict[str, Any] = {
     "primary": {"metric": "em", "kind": "all", "margin": 0.05},
@@ -513,4 +513,4 @@ def test_a_repair_that_lost_the_first_line_too_makes_no_plan_up(tmp_path: Path) 
 def rebuilt_from(path: Path, parts: Sequence[str], opened: dict[str, Any] | None = None) -> Rebuilt:
     """The ledger as `repair` makes it from what is left."""
     source = Source(nonce="1", intent=lambda part, attempt: {}, saved=lambda part, attempt, state: {}, now=clock())
-    return rebuild(entries.read(path), opened or {}, Evidence(parts=tuple(parts)), source, is_cut=False, plan_anew=plan_made_anew)
+    return rebuild(entries.read(path), opened or {}, Remnants(parts=tuple(parts)), source, is_cut=False, plan_anew=plan_made_anew)

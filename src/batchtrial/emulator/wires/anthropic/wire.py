@@ -103,7 +103,7 @@ def reader_of(knows: Callable[[str], bool]) -> Callable[[Batch], Reader]:
             custom_id, params = row["custom_id"], row["params"]
             problem = refused_params(params, version, knows)
             if problem is not None:
-                return Read(custom_id=custom_id, asked=None, problem=problem)
+                return Read(custom_id=custom_id, chat=None, problem=problem)
             return read_or_problem(custom_id, lambda: from_messages(custom_id, params))
 
         return read
@@ -138,11 +138,11 @@ def _result(seed: int, fate: Fate) -> dict[str, Any]:
 
 
 def _message(seed: int, fate: Fate) -> dict[str, Any]:
-    assert fate.asked is not None
+    assert fate.chat is not None
     if fate.upstream is None:
         answer = fate.answers[0]
         blocks, reason = message_blocks(answer)
-        made = bodies.message(seed, fate.id_key, fate.asked.model, answer.text, reason, answer.input_tokens, answer.output_tokens)
+        made = bodies.message(seed, fate.id_key, fate.chat.model, answer.text, reason, answer.input_tokens, answer.output_tokens)
         return made if answer.form is None else made | {"content": blocks}
     body = decode(fate.upstream)
     choices = body.get("choices") if isinstance(body, dict) else None
@@ -156,13 +156,13 @@ STOP_REASONS: Final = {"length": "max_tokens", "content_filter": "refusal", "too
 
 def _from_chat(seed: int, fate: Fate, body: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
     """A chat completion that a real server gave, as a message: its text, what it thought, and why it ended."""
-    assert fate.asked is not None
+    assert fate.chat is not None
     given = choice.get("message")
     message = given if isinstance(given, dict) else {}
     refusal = message.get("refusal")
     text, thought = message.get("content") or refusal, message.get("reasoning_content") or message.get("reasoning")
     reason = "refusal" if refusal else STOP_REASONS.get(str(choice.get("finish_reason")), "end_turn")
-    model = str(body.get("model") or "") or fate.asked.model
+    model = str(body.get("model") or "") or fate.chat.model
     made = bodies.message(seed, fate.id_key, model, str(text or ""), reason, *usage_in(body))
     blocks: list[dict[str, Any]] = [{"type": "thinking", "thinking": str(thought), "signature": ""}] if thought else []
     if text:

@@ -97,19 +97,19 @@ class Jobs:
         effects = await call.gate(part=f"{job_id} {body.get('displayName') or ''}".strip())
         if job_id:
             check_id(job_id, "batchInferenceJobId")
-        asked = _validated(body)
+        wanted = _validated(body)
         self._refuse_taken(f"accounts/{account}/batchInferenceJobs/{job_id}")
-        if asked.continuedFromJobName is not None:
-            asked, rows = await self._continued(call, asked)
+        if wanted.continuedFromJobName is not None:
+            wanted, rows = await self._continued(call, wanted)
         else:
-            rows = await self._from_dataset(call, asked)
+            rows = await self._from_dataset(call, wanted)
         with self.world.commit():
             job_id = job_id or self.world.new_id("bij-", 12)
             name = f"accounts/{account}/batchInferenceJobs/{job_id}"
             self._refuse_taken(name)
-            output = asked.outputDatasetId or f"accounts/{account}/datasets/{self.world.new_id('bij-output-', 12)}"
+            output = wanted.outputDatasetId or f"accounts/{account}/datasets/{self.world.new_id('bij-output-', 12)}"
             self._refuse_bad_output(output)
-            wire = {**asked.model_dump(exclude_none=True), "outputDatasetId": output}
+            wire = {**wanted.model_dump(exclude_none=True), "outputDatasetId": output}
             batch = self.service.batches.add(
                 NewBatch(
                     provider="fireworks", id=name, n_rows=rows.n_rows, blob=rows.blob, wire=wire, effects=effects,
@@ -128,16 +128,16 @@ class Jobs:
         if self.world.row("SELECT 1 FROM datasets WHERE name = ?", (output,)) or self._job_writing(output):
             raise WireError(409, f"output dataset {output!r} already exists")
 
-    async def _from_dataset(self, call: Call, asked: CreateJob) -> TakenIn:
-        if not asked.model:
+    async def _from_dataset(self, call: Call, wanted: CreateJob) -> TakenIn:
+        if not wanted.model:
             raise WireError(400, "model is required")
-        if not self.service.model.file.knows(asked.model):
-            raise WireError(404, f"model {asked.model!r} not found")
-        if not asked.inputDatasetId:
+        if not self.service.model.file.knows(wanted.model):
+            raise WireError(404, f"model {wanted.model!r} not found")
+        if not wanted.inputDatasetId:
             raise WireError(400, "inputDatasetId is required")
-        row = self.datasets.find(asked.inputDatasetId)
+        row = self.datasets.find(wanted.inputDatasetId)
         if row["state"] != "READY":
-            raise WireError(400, f"dataset {asked.inputDatasetId!r} is not ready", code="9")
+            raise WireError(400, f"dataset {wanted.inputDatasetId!r} is not ready", code="9")
         paths = [self.world.blob(file["blob"]) for _, file in sorted(json.loads(row["files"]).items())]
         taken: TakenIn = await asyncio.to_thread(lambda: self._take_in(paths))
         return taken
@@ -162,9 +162,9 @@ class Jobs:
         self.world.publish(name)
         return TakenIn(name, len(offsets), (problem,) if problem else ())
 
-    async def _continued(self, call: Call, asked: CreateJob) -> tuple[CreateJob, TakenIn]:
+    async def _continued(self, call: Call, wanted: CreateJob) -> tuple[CreateJob, TakenIn]:
         """A job for the rows that an earlier one did not finish."""
-        name = asked.continuedFromJobName or ""
+        name = wanted.continuedFromJobName or ""
         earlier = self.service.batches.get("fireworks", name)
         if earlier is None or self.is_gone(earlier):
             raise WireError(404, f"batch inference job {name!r} not found")
@@ -173,12 +173,12 @@ class Jobs:
             raise WireError(400, f"job {name!r} has nothing left to continue", code="9")
         old = CreateJob.model_validate(earlier.wire)
         inherited = {
-            "model": asked.model or old.model,
-            "inferenceParameters": asked.inferenceParameters or old.inferenceParameters,
-            "systemPrompt": asked.systemPrompt or old.systemPrompt,
+            "model": wanted.model or old.model,
+            "inferenceParameters": wanted.inferenceParameters or old.inferenceParameters,
+            "systemPrompt": wanted.systemPrompt or old.systemPrompt,
         }
         rows: TakenIn = await asyncio.to_thread(lambda: self._take_in_rest(earlier, at))
-        return asked.model_copy(update=inherited), rows
+        return wanted.model_copy(update=inherited), rows
 
     def _take_in_rest(self, earlier: Batch, at: Status) -> TakenIn:
         name, draft = self.world.new_blob()
@@ -330,15 +330,15 @@ class Jobs:
 
 def _validated(body: dict[str, Any]) -> CreateJob:
     try:
-        asked = CreateJob.model_validate(body)
-        if asked.inferenceParameters and asked.inferenceParameters.extraBody:
-            decode_object(asked.inferenceParameters.extraBody)
+        wanted = CreateJob.model_validate(body)
+        if wanted.inferenceParameters and wanted.inferenceParameters.extraBody:
+            decode_object(wanted.inferenceParameters.extraBody)
     except ValidationError as err:
         first = err.errors()[0]
         raise WireError(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except BadJson as err:
         raise WireError(400, f"inferenceParameters.extraBody: {err}") from None
-    return asked
+    return wanted
 
 
 def _forced_problems(effects: Effects) -> tuple[dict[str, Any], ...]:

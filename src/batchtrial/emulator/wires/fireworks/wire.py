@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from batchtrial.emulator.answers import bodies
-from batchtrial.emulator.answers.request import Asked, BadRequest, from_chat
+from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat
 from batchtrial.emulator.answers.rows import Fate, Problem, Read, Reader
 from batchtrial.emulator.serve.exchange import WireError
 from batchtrial.emulator.serve.results import Format, Renderer
@@ -82,9 +82,9 @@ def reader_of(batch: Batch) -> Reader:
         body = {**defaults, **row["body"], "model": model}
         custom_id = row["custom_id"]
         try:
-            return Read(custom_id=custom_id, asked=from_chat(custom_id, body, system=system))
+            return Read(custom_id=custom_id, chat=from_chat(custom_id, body, system=system))
         except BadRequest as err:
-            return Read(custom_id=custom_id, asked=None, problem=Problem(status=400, message=str(err)))
+            return Read(custom_id=custom_id, chat=None, problem=Problem(status=400, message=str(err)))
 
     return read
 
@@ -138,6 +138,6 @@ def _error(fate: Fate) -> Any:
 def _response(seed: int, fate: Fate) -> Any:
     if fate.upstream is not None:
         return decode(fate.upstream)
-    asked: Asked | None = fate.asked
-    assert asked is not None
-    return bodies.fireworks_completion(seed, fate.id_key, asked, fate.answers)
+    chat: ChatRequest | None = fate.chat
+    assert chat is not None
+    return bodies.fireworks_completion(seed, fate.id_key, chat, fate.answers)

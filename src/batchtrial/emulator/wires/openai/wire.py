@@ -87,7 +87,7 @@ def reader_of(batch: Batch) -> Reader:
         custom_id, body = row["custom_id"], row["body"]
         problem = None if batch.is_upstream else refused_by_openai(body)
         if problem is not None:
-            return Read(custom_id=custom_id, asked=None, problem=problem)
+            return Read(custom_id=custom_id, chat=None, problem=problem)
         return read_or_problem(custom_id, lambda: make(custom_id, body))
 
     return read
@@ -162,8 +162,8 @@ def _renderer(seed: int, batch: Batch) -> Renderer:
         key = fate.id_key or fate.custom_id
         line: dict[str, Any] = {"id": token("batch_req_", seed, "line", key), "custom_id": fate.custom_id}
         if fate.kind == "succeeded":
-            assert fate.asked is not None
-            body = decode(fate.upstream) if fate.upstream is not None else body_of(seed, key, fate.asked, fate.answers)
+            assert fate.chat is not None
+            body = decode(fate.upstream) if fate.upstream is not None else body_of(seed, key, fate.chat, fate.answers)
             line["response"] = {"status_code": 200, "request_id": token("", seed, "line-request", key, length=32), "body": body}
             line["error"] = None
             return OUTPUT, encode_line(line)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from batchtrial.emulator.answers.request import Asked, BadRequest, from_chat, from_messages, from_responses
+from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages, from_responses
 
 SYSTEM, USER = "Be brief.", "Who?"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "chat",
     [
         from_chat("a", {"model": "m", "max_tokens": 20, "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]}),
         from_chat(
@@ -42,14 +42,14 @@ SYSTEM, USER = "Be brief.", "Who?"
         ),
     ],
 )
-def test_the_same_request_in_every_spelling(asked: Asked) -> None:
-    assert asked == Asked(custom_id="a", model="m", system=SYSTEM, user=USER, n_chars=len(SYSTEM + USER), max_tokens=20)
+def test_the_same_request_in_every_spelling(chat: ChatRequest) -> None:
+    assert chat == ChatRequest(custom_id="a", model="m", system=SYSTEM, user=USER, n_chars=len(SYSTEM + USER), max_tokens=20)
 
 
 def test_the_question_is_the_last_user_turn() -> None:
     turns = [("user", "First?"), ("assistant", "Yes."), ("user", "Second?"), ("assistant", None)]
-    asked = from_chat("a", {"model": "m", "messages": [{"role": role, "content": content} for role, content in turns]})
-    assert (asked.user, asked.n_chars) == ("Second?", len("First?Yes.Second?"))
+    chat = from_chat("a", {"model": "m", "messages": [{"role": role, "content": content} for role, content in turns]})
+    assert (chat.user, chat.n_chars) == ("Second?", len("First?Yes.Second?"))
 
 
 @pytest.mark.parametrize(
