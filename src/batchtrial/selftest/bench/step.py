@@ -7,10 +7,18 @@ import re
 import resource
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-PHASES = ("prepare", "build", "parse", "score", "stats", "costs", "report")
+if TYPE_CHECKING:
+    from batchtrial.phases.base import Phase
+
+
+def phase_of(step: str) -> Phase:
+    """The phase of that name. Raises KeyError."""
+    from batchtrial.run.plan import PHASES
+
+    return {phase.name: phase for phase in PHASES}[step]
 
 
 def yardstick(folder: Path) -> int:
@@ -38,20 +46,16 @@ def do(folder: Path, step: str, n_rows: int) -> None:
     if step == "yardstick":
         yardstick(folder)
         return
-    from batchtrial import cli  # noqa: F401  # what it sets for its process holds here too
     from batchtrial.selftest.bench import rig
 
     if step == "questions":
-        for name in PHASES:  # compiled here, before anything is measured
-            import_module(f"batchtrial.phases.{name}")
         rig.make_questions(folder, n_rows)
         return
     with rig.opened(folder) as run:
         if step == "answers":
             rig.make_answers(run)
         else:
-            module = import_module(f"batchtrial.phases.{step}")
-            run.run(getattr(module, "phase", module))
+            run.run(phase_of(step))
 
 
 def main() -> int:
