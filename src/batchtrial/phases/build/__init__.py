@@ -1,0 +1,1 @@
+"""Items and arms in, request files out."""
