@@ -24,7 +24,7 @@ from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Item, Verdict
 from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save
-from batchtrial.state.store import Fingerprint, replacing, write_bytes
+from batchtrial.state.store import Fingerprint, write_bytes
 
 name = "build"
 FORM = 1
