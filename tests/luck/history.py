@@ -57,6 +57,7 @@ class Played:
     bad: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)  # batches that the provider shows nobody any more
+    is_brought: bool = False  # somebody brought downloaded results of batches that were under way
     is_shifted: bool = False  # batches were cancelled or lost, so that the attempts are others than the twin's
     is_blank: bool = False  # the folder was copied before anything was sent, so that each copy may be begun with an account of its own
     is_unbegun: bool = False  # the folder was copied before its ledger began: whoever begins it makes a run of its own
@@ -297,6 +298,7 @@ class Play:
         elif name == "take back":
             wrong = tools.taken_back(place.experiments, process)
         elif name == "import":
+            self.played.is_brought = True
             wrong = tools.imported(place.experiments, self._downloads(), process)
         elif name == "archive":
             self._note_blank()
