@@ -17,7 +17,7 @@ from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import poll
 from batchtrial.phases.batches.by_hand import hand_out, take_in
-from batchtrial.providers.base import Intent
+from batchtrial.providers.base import BatchState, Intent
 from batchtrial.providers.by_hand import ByHand, arrival
 from batchtrial.reading.view import view_of
 from batchtrial.run.loop import Services, carry
@@ -109,6 +109,42 @@ def ended_unseen(rig: Rig) -> None:
     with pytest.raises(Killed):
         rig.run(hook=once("ledger:looked:before", die))
     assert {record.state for record in rig.parts().values()} == {PartState.SETTLED}
+
+
+def test_what_a_copy_cancelled_is_not_bought_again(tmp_path: Path) -> None:
+    """The copy was first, saw both batches and cancelled ours, before we saw its own."""
+    rig = Rig(tmp_path)
+    theirs: list[Batch] = []
+
+    def a_moment_before(intent: Intent) -> None:
+        if not theirs:
+            theirs.append(rig.memory.accept(intent, rig.layout.part_input(intent.part)))
+            theirs[0].unlisted_for = 1
+
+    def cancelled() -> None:
+        ours = list(rig.memory.batches.values())[1]
+        ours.is_cancelled, ours.ends_as, ours.lines = True, BatchState.CANCELLED, ()
+
+    rig.memory.at_create = a_moment_before
+    rig.run(hook=once("ledger:receipt:after", cancelled))
+    part = rig.names()[0]
+    record = rig.parts()[part]
+    assert [(one.number, one.batch_id) for one in record.attempts] == [(1, theirs[0].id)]
+    assert [one.batch_id for one in record.duplicates] == ["batch-2"]
+    assert rig.is_paid_once()
+    assert rig.counts()["succeeded"] == rig.n_requests
+
+
+def test_what_somebody_cancelled_where_there_is_no_copy_is_asked_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    def cancelled() -> None:
+        ours = next(iter(rig.memory.batches.values()))
+        ours.is_cancelled, ours.ends_as, ours.lines = True, BatchState.CANCELLED, ()
+
+    rig.run(hook=once("ledger:receipt:after", cancelled))
+    assert [one.number for one in rig.parts()[rig.names()[0]].attempts] == [1, 2]
+    assert rig.is_paid_once()
 
 
 def looks(rig: Rig) -> list[Entry]:

@@ -119,6 +119,15 @@ class Copies:
         # A list that does not show our own batch yet may lag with the other one too.
         self._to_look = {part: job for part, job in self._to_look.items() if shown is not None and self._parts.current(job).batch_id not in shown}
 
+    def has_older(self, job: Job) -> bool:
+        """Whether a copy of the run made an older batch for this attempt, which is waited for from now on. Raises ProviderError.
+
+        Asked when our own was cancelled: the copy did that, since it keeps the older one, and what it cancelled must not be bought by a new attempt.
+        """
+        ours = self._parts.current(job).batch_id
+        self._settle([job], whole=True)
+        return self._parts.current(job).batch_id != ours
+
     def look_at_all(self, jobs: Iterable[Job]) -> None:
         """At the end of a run: every batch that anybody made for it, and a line of the ledger that says so.
 

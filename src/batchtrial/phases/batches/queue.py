@@ -43,7 +43,7 @@ class Queue:
         self.purse = Purse(work.config, work.ledger)
         self._copies = Copies(work, provider, self.parts)
         self._sending = Sending(work, provider, self.parts, self.purse, self._copies)
-        self._watching = Watching(work, provider, self.parts, self.purse)
+        self._watching = Watching(work, provider, self.parts, self.purse, self._copies)
         self._waiting: list[int] = []  # a heap of places
         self._moving: list[Job] = []
         self._sent: set[int] = set()

@@ -11,6 +11,7 @@ from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.money import Purse, billed
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.phases.published import publishing
@@ -30,8 +31,8 @@ PROBES = 3
 class Watching:
     """The patient half of the queue."""
 
-    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse) -> None:
-        self._work, self._provider, self._parts, self._purse = work, provider, parts, purse
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies) -> None:
+        self._work, self._provider, self._parts, self._purse, self._copies = work, provider, parts, purse, copies
         if work.standing.earlier is None:
             work.standing.earlier = work.ledger.owned_batches()
         self._earlier = work.standing.earlier  # of sessions before this one
@@ -44,6 +45,7 @@ class Watching:
         try:
             self._work.hook("call:check:before")
             status = self._provider.check(current.batch_id or "")
+            is_taken_over = status.state is BatchState.CANCELLED and self._copies.has_older(job)
         except NotFound:
             return self._count_absence(job, "the provider no longer knows the batch")
         except ProviderError as error:
@@ -54,6 +56,8 @@ class Watching:
         job.absent = 0
         # The next look is one poll away, however often the loop goes round for other parts.
         job.looking = Patience(not_before=self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds))
+        if is_taken_over:
+            return False
         if not status.state.is_terminal:
             self._check_deadline(job, current)
             return False
