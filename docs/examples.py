@@ -28,9 +28,8 @@ def general_name(path: Path, run: Path) -> str:
     name = re.sub(r"^emulator/.*", "emulator/", name)
     name = re.sub(r"^batch_inputs/retries/.*_a\d+\.jsonl$", "batch_inputs/retries/PART_aN.jsonl", name)
     name = re.sub(r"^batch_inputs/[^/]*_p\d+\.jsonl$", "batch_inputs/PART.jsonl", name)
-    name = re.sub(r"^shared_controls/[^/]+/[^/]+_p\d+/", "shared_controls/KEY/ARM_pNN/", name)
-    name = re.sub(r"^[^/]+/results/[^/]+_p\d+/", "TRIAL/results/ARM_pNN/", name)
-    return re.sub(r"^[^/]+/(results|reports)/(?!ARM)", r"TRIAL/\1/", name)
+    name = re.sub(r"^arms/[^/]+/p\d+/", "arms/ARM/pNN/", name)
+    return re.sub(r"^[^/]+/(results|reports)/", r"TRIAL/\1/", name)
 
 
 def cut(value: Any) -> Any:

@@ -189,8 +189,7 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
     ("batch_inputs/index.csv", "build", "`item_hash, dataset, item_id, kind, cluster` in the order of the requests"),
     ("batch_inputs/PART.jsonl", "build", "requests in the provider's own form"),
     ("batch_inputs/retries/PART_aN.jsonl", "submit, poll", "the rows that attempt N sends again"),
-    ("TRIAL/results/ARM_pNN/results.jsonl", "poll", "result lines as received; `results_a2.jsonl` for a second attempt"),
-    ("shared_controls/KEY/ARM_pNN/results.jsonl", "poll", "the same for a control arm, bought once for every trial with the same key"),
+    ("arms/ARM/pNN/results.jsonl", "poll", "result lines of a part as received; `results_a2.jsonl` for a second attempt"),
     ("TRIAL/results/results_combined.jsonl", "report", "one line per request, in request order"),
     (
         "TRIAL/results/predictions.csv",

@@ -12,8 +12,9 @@ from batchtrial.errors import ConfigError
 from batchtrial.names import MAX_NAME, RULE, name_fault
 from batchtrial.records import Condition
 
-CUSTOM_ID = re.compile(r"^(?P<condition>[ct])-t(?P<temp>[0-9]+)-(?P<arm>[0-9a-f]{8})-(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$")
-"""Ours; at most 45 characters, so that a provider's nonce of 16 still fits into the 64 that all of them accept."""
+CUSTOM_ID = re.compile(r"^(?P<arm>a[0-9a-f]{12}|[ct]-t[0-9]+-[0-9a-f]{8})-(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$")
+"""Ours; at most 45 characters, so that a provider's nonce of 16 still fits into the 64 that all of them accept. An arm of the second kind names its
+role, as runs and recordings have it that were begun under form 1."""
 
 OUT = "out-"
 """What the id of a batch begins with whose requests left as a file: no provider has it, somebody carries it."""
@@ -24,10 +25,8 @@ IDENTITY_PATTERN = r"(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$"
 
 @dataclass(frozen=True, slots=True)
 class CustomId:
-    """A custom_id taken apart; item is the hash that the index file maps to (dataset, item_id)."""
+    """A custom_id taken apart. arm: as `id_head` makes it. item: the hash that the index file maps to (dataset, item_id)."""
 
-    condition: Condition
-    temp_label: str
     arm: str
     item: str
     sample_index: int
@@ -84,18 +83,26 @@ def item_hash(dataset: str, item_id: str) -> str:
     return digest((dataset, item_id), 16)
 
 
-def custom_id(condition: Condition, temp: float, arm_key: str, item: str, sample_index: int) -> str:
-    """The request's id: valid for every provider, unique per run; `arm_key` and `item` are hex digests."""
-    return f"{condition[0]}-t{temp_label(temp)}-{arm_key[:8]}-{item}-s{sample_index}"
+def id_head(arm_key: str, condition: Condition | None = None, temp: float = 0.0) -> str:
+    """What the custom_ids of an arm begin with. condition, temp: of an arm of form 1, which is bought for its role."""
+    return f"a{arm_key[:12]}" if condition is None else f"{condition[0]}-t{temp_label(temp)}-{arm_key[:8]}"
+
+
+def custom_id(head: str, item: str, sample_index: int) -> str:
+    """The request's id: valid for every provider, unique per run. head: of its arm. item: hex digest."""
+    return f"{head}-{item}-s{sample_index}"
 
 
 def split_custom_id(text: str) -> CustomId | None:
     """A custom_id of ours taken apart; None when it is not ours."""
     match = CUSTOM_ID.fullmatch(text)
-    if match is None:
-        return None
-    condition: Condition = "control" if match["condition"] == "c" else "treatment"
-    return CustomId(condition, match["temp"], match["arm"], match["item"], int(match["sample"]))
+    return None if match is None else CustomId(match["arm"], match["item"], int(match["sample"]))
+
+
+def arm_name(model_id: str, temp: float, arm_key: str) -> str:
+    """`<model>-t07-<12 hex digits>`: told by the recipe alone, whose key ends it."""
+    stem = short_model(model_id)[:40].strip("-_") or "model"
+    return f"{stem}-t{temp_label(temp)}-{arm_key[:12]}"
 
 
 def part_name(arm_name: str, part_index: int) -> str:

@@ -14,7 +14,7 @@ import pytest
 from tests.emulator_process import Emulator
 
 from batchtrial.errors import Unsure
-from batchtrial.keys import custom_id, item_hash
+from batchtrial.keys import custom_id, id_head, item_hash
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Intent, Provider
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
@@ -115,7 +115,7 @@ class World:
         return [
             replace(
                 Request(
-                    custom_id=custom_id("control", 0.7, "0123456789abcdef", item_hash("sample", f"q{number}"), 0),
+                    custom_id=custom_id(id_head("0123456789abcdef"), item_hash("sample", f"q{number}"), 0),
                     model=self.wire.model,
                     system="Answer in one word.",
                     user=f"What is number {number}?",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from batchtrial.state.machine import PartState
 from batchtrial.state.store import fingerprint
 
 RUN_ID = "r1"
+RESULTS = re.compile(r"results(_a[0-9]+)?\.jsonl")
 LINES_PER_PART = 2
 MODELS: Mapping[str, str] = {
     "fireworks": "accounts/fireworks/models/gpt-oss-20b",
@@ -214,7 +216,7 @@ class World:
 
     def n_rows(self) -> int:
         """Result lines on disk."""
-        return sum(path.read_bytes().count(b"\n") for path in self.layout.artifacts() if path.name.startswith("results") and "_p" in path.parent.name)
+        return sum(path.read_bytes().count(b"\n") for path in self.layout.artifacts() if RESULTS.fullmatch(path.name))
 
     def outputs(self) -> dict[str, str]:
         """sha256 of every artifact by its path inside the run."""

@@ -42,7 +42,7 @@ OURS = dryrun.KEY
 OTHER = "somebody@else-where"
 ROTATED = f"new@{dryrun.KEY}"
 
-RAW_LINES = re.compile(r"_p[0-9]+/results[^/]*\.jsonl$")
+RAW_LINES = re.compile(r"\bp[0-9]+/results[^/]*\.jsonl$")
 
 
 @dataclass(slots=True)

@@ -42,9 +42,9 @@ prompt_sets:
 """
 
 
-def config(*, mode: str = "live", data: str = "facts.jsonl") -> Config:
-    """A config that names one data file."""
-    return decode(YAML.format(mode=mode, data=data), where="test", folder=Path(), flags={}, env={}).config
+def config(*, mode: str = "live", data: str = "facts.jsonl", arm_form: int = 1) -> Config:
+    """A config that names one data file, of a run that exists."""
+    return decode(YAML.format(mode=mode, data=data), where="test", folder=Path(), flags={"arm_form": arm_form}, env={}).config
 
 
 def ticking(step: timedelta = timedelta(seconds=1)) -> Callable[[], datetime]:

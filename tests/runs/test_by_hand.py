@@ -261,7 +261,7 @@ def test_what_a_dead_engine_left_is_a_prefix_and_the_rest_is_owed(run: Run) -> N
     code, out = run.bring([*prefix, torn])
     assert code == 4
     assert "taken in  2 parts: 4 succeeded" in out  # both whole parts of the control: 3 rows and 1
-    assert re.search(r"waits +small-model-sure_t0_treatment_p01: 2 rows have no line", out)
+    assert re.search(r"waits +small-model-t0-99d8683c3c85_p01: 2 rows have no line", out)
     code, out = run.bring([*prefix, torn], "--allow_incomplete")
     assert code == 4
     assert "1 succeeded, 0 errored, 0 expired, 2 cancelled, 0 missing" in out
@@ -402,7 +402,7 @@ def test_taking_back_leaves_what_was_brought_in_part(run: Run) -> None:
     rows = run.export()
     code, out = run.bring([success(rows[0])], "--take_back")
     assert code == 4
-    assert re.search(r"waits +shared-\S+_p01: 2 rows have no line", out)
+    assert re.search(r"waits +small-model-t0-714560c9b533_p01: 2 rows have no line", out)
     assert "taken in  3 parts: 0 succeeded, 0 errored, 0 expired, 5 cancelled" in out
 
 

@@ -59,7 +59,7 @@ def test_check_names_every_file_and_writes_nothing(world: World, capsys: pytest.
     layout = world.layout
     layout.control_registry.write_text("{")
     layout.multi_trial_manifest.unlink()
-    results = next(layout.root.glob("*/results/t0_treatment_p01/results.jsonl"))
+    results = min(layout.arms.glob("*/p01/results.jsonl"))
     results.write_bytes(results.read_bytes()[:-9])
     before = tree(layout.root)
     assert repaired(world, "--check", "--json") == 3
@@ -110,8 +110,7 @@ def test_a_live_run_is_not_touched(world: World, capsys: pytest.CaptureFixture[s
 def test_with_ledger_and_state_both_lost_unsent_parts_are_not_guessed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     for path in world.layout.root.glob("*/results/trial_manifest.json"):
         path.unlink()
-    for path in world.layout.root.rglob("t0_control_p02/results.jsonl"):
-        path.unlink()
+    (world.layout.arms / world.lab.parts[0].removesuffix("_p01") / "p02" / "results.jsonl").unlink()
     world.layout.ledger.unlink()
     world.layout.run_state.unlink()
     with pytest.raises(RunnerError, match="no ledger says what was paid for"):
@@ -124,7 +123,7 @@ def test_with_ledger_and_state_both_lost_unsent_parts_are_not_guessed(world: Wor
         world.resume()
     assert repaired(world, "--assume_unsent") == 0
     parts = fold(read(world.layout.ledger).entries)
-    assert parts[next(name for name in parts if name.endswith("treatment_p01"))].state is PartState.DOWNLOADED
+    assert parts[world.lab.parts[1]].state is PartState.DOWNLOADED
 
 
 def test_a_ledger_lost_alone_is_rebuilt_from_manifests_and_files_at_the_same_cost(world: World) -> None:
@@ -195,7 +194,7 @@ def test_items_whose_source_is_gone_cannot_be_rebuilt_and_that_is_said(world: Wo
 
 def test_results_that_nobody_has_any_more_are_not_bought_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.emulator.kill()
-    lost = next(world.layout.root.glob("*/results/t0_treatment_p01/results.jsonl"))
+    lost = min(world.layout.arms.glob("*/p01/results.jsonl"))
     lost.unlink()
     world.emulator.start()
     world.emulator.add_faults({"match": {"op": "get_download_endpoint"}, "on": "every", "do": {"status": 404}})

@@ -13,6 +13,7 @@ from typing import Any
 from tests.unit.memory import Clock, Memory
 from tests.unit.phases.world import Quiet, config, open_items
 
+from batchtrial.config.expand import expand
 from batchtrial.config.model import Config
 from batchtrial.run.loop import Finished, Services, execute
 from batchtrial.run.options import Options
@@ -99,6 +100,10 @@ class Rig:
 
     def parts(self) -> Mapping[str, PartRecord]:
         return fold(self.entries())
+
+    def arms(self, condition: str) -> tuple[str, ...]:
+        """What the custom_ids begin with of the arms that play this role."""
+        return tuple(arm.id_head for trial in expand(self.config(), "") for arm in trial.arms if arm.condition == condition)
 
     def names(self) -> tuple[str, ...]:
         """Part names in the order of sending."""

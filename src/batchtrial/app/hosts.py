@@ -43,8 +43,8 @@ def check_same_host(config: Config, env: Mapping[str, str]) -> None:
 
 
 def as_recorded(got: Loaded, recorded: Config) -> Loaded:
-    """A config that a run is compared with, where it says nothing of the host: who answers there was settled when the run began."""
-    config = got.config
+    """A config that a run is compared with, where it says nothing of the host or of the arms' form: both were settled when the run began."""
+    config = got.config.model_copy(update={"arm_form": recorded.arm_form})
     if config.mode == "live" and recorded.mode == "simulated_host":
         config = config.model_copy(update={"mode": recorded.mode})
     if config.provider.base_url is None and recorded.provider.base_url is not None and config.backend == recorded.backend:

@@ -59,6 +59,8 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("--emulator_url needs --dry_run")
     if given.dry_run or (given.replay_dir and not given.resume):  # a run that goes on has its mode, and the recording has to fit it
         changes["mode"] = mode_of(is_dry=given.dry_run, recording=given.replay_dir)
+        if given.replay_dir is not None and not given.dry_run:  # a dry run takes recorded answers by what is asked, whatever its ids
+            changes["arm_form"] = form_of(given.replay_dir)
     return changes
 
 
@@ -74,6 +76,13 @@ def mode_of(*, is_dry: bool, recording: Path | None) -> str:
     if is_simulated:
         raise ConfigError("the answers of this recording are simulated", where=f"--replay_dir {recording}", hint="leave out one of the two flags")
     return "recorded_dry_run"
+
+
+def form_of(recording: Path) -> int:
+    """The form of arms by which the recorded requests have their ids. Raises RunStateMissing, ManifestCorrupt."""
+    from batchtrial.providers.recordings.form import load_metadata, source_of
+
+    return load_metadata(source_of(recording)).arm_form
 
 
 def _number(text: str, flag: str) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
 from batchtrial.app.hosts import as_recorded, as_the_host_says, check_same_host, with_host
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
@@ -17,10 +18,11 @@ from batchtrial.clock import real_now
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
 from batchtrial.earlier.migration import Migration
-from batchtrial.errors import ConfigDrift
+from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing
+from batchtrial.names import is_one_step
 from batchtrial.phases.base import Progress
 from batchtrial.providers.base import Provider
-from batchtrial.reading.config import config_text_of_run, config_with_origin, first_flags
+from batchtrial.reading.config import config_of_run, config_text_of_run, config_with_origin, first_flags
 from batchtrial.run.loop import Services
 from batchtrial.run.options import window
 from batchtrial.run.plan import check_beginning
@@ -42,7 +44,7 @@ def layout_of(ask: Invocation, run_id: str) -> RunLayout:
 def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     """The config of this invocation. On resume the run's own is the base, and a --config is compared with it under the flags of its start."""
     if not ask.is_resume:
-        return with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env)
+        return _in_form_of_controls(with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env), ask.experiments)
     if ask.config is not None:
         given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
         return as_recorded(with_host(given, env), config_with_origin(layout).config)
@@ -50,6 +52,16 @@ def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded
     return (
         decode(config_text_of_run(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
     )
+
+
+def _in_form_of_controls(got: Loaded, experiments: Path) -> Loaded:
+    """The config of a run that begins, with arms of the form that they have in the run which its controls are taken over from."""
+    if got.config.control_from is None or not is_one_step(got.config.control_from):
+        return got
+    with suppress(RunStateMissing, ManifestCorrupt):  # taking over says what is wrong with that run
+        theirs = config_of_run(RunLayout.of(experiments, got.config.control_from))
+        return replace(got, config=got.config.model_copy(update={"arm_form": theirs.arm_form}))
+    return got
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,7 +105,7 @@ class Wiring:
             return provider
         from batchtrial.providers.recordings.cassette import Recorder
 
-        return Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated)
+        return Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated, arm_form=self._config.arm_form)
 
     def _host(self, url: str | None, *, past_proxies: bool = False) -> dict[str, Any]:
         """How the adapter reaches its host: what the settings of every adapter begin with."""

@@ -19,6 +19,7 @@ from batchtrial.archive import zip as archive
 from batchtrial.config.load import config_hash, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import StateError
+from batchtrial.names import RECORDED
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.inventory import RunSummary
 from batchtrial.state import entries
@@ -171,7 +172,7 @@ def _bare_entry(entry: entries.Entry) -> entries.Entry:
         changes["reason"] = MACHINE_PATH.sub("", entry.reason)
     tree = (entry.detail or {}).get("config")
     if isinstance(tree, dict):
-        config = Config.model_validate(tree)
+        config = Config.model_validate(tree, context=RECORDED)
         bare = without_paths(config)
         if bare != config:
             changes["detail"] = {**(entry.detail or {}), "config": bare.model_dump(mode="json")}

@@ -16,7 +16,9 @@ from pydantic_core import PydanticUndefined
 
 from batchtrial.config.model import Config
 
-CARRIED_OUT: Final = frozenset({"mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional", "metric_seconds"})
+CARRIED_OUT: Final = frozenset(
+    {"arm_form", "mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional", "metric_seconds"}
+)
 """Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""
 SENT: Final = ("endpoint", "api_version", "sampling", "accepts", "quirks", "request_overrides")
 """Settings of `provider` that shape what is asked, and so are part of the plan; the others say where it goes."""

@@ -1,7 +1,7 @@
 """From a config to trials and arms: pure, deterministic, with readable unique names.
 
-A trial is one (model, prompt set, decoding) cell; an arm is one (trial, condition, temperature) group of requests. Trials whose control arms ask
-exactly the same of the same model share one arm, produced once.
+A trial is one (model, prompt set, decoding) cell that compares arms. An arm is what it asks: its key says nothing of the role that it plays, of the
+items, of how often each is asked, or of what else is in the run, so that one arm is bought once for every trial and role that needs it.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from batchtrial.config.model import Config, Instructions, MaxTokens, Prompt, Sweep, TrialSpec
 from batchtrial.errors import ConfigError
-from batchtrial.keys import digest, number_label, part_name, short_model, temp_label
+from batchtrial.keys import arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
 from batchtrial.records import Condition, Item, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """The requests of one condition at one temperature.
+    """The requests that one recipe makes of the run's items.
 
-    key: 16 hex digits over everything that is asked; not over who answers, so that a recording has the requests of the run that made it.
-    name: unique in the run, prefix of its part names.
-    folder: where its results lie, relative to the run; a control's is shared by every trial with the same key.
+    key: 16 hex digits over the recipe; not over who answers, so that a recording has the requests of the run that made it.
+    name: unique in the run, prefix of its part names. folder: where its result lines lie, relative to the run.
+    id_head: what its custom_ids begin with. folder_head: what the folders of its parts begin with.
     """
 
     key: str
     name: str
     folder: PurePosixPath
-    condition: Condition
+    id_head: str
+    folder_head: str
     temp: float
     model: str
     prompt: Prompt
@@ -43,10 +44,9 @@ class Arm:
     stop: tuple[str, ...]
     extra: str  # canonical JSON of further body fields
 
-    @property
-    def stem(self) -> str:
-        """`t07_treatment`: the arm inside its trial, and the key of `jobs` in the manifest."""
-        return f"t{temp_label(self.temp)}_{self.condition}"
+    def custom_id(self, item: str, sample_index: int) -> str:
+        """The id of one request. item: the item's hash."""
+        return custom_id(self.id_head, item, sample_index)
 
     def part(self, index: int) -> str:
         """Name of part `index` (from 1), unique in the run."""
@@ -54,7 +54,7 @@ class Arm:
 
     def part_folder(self, index: int) -> PurePosixPath:
         """Where the results of part `index` lie, relative to the run."""
-        return self.folder / part_name(self.stem, index)
+        return self.folder / f"{self.folder_head}p{index:02d}"
 
     def request(self, item: Item, custom_id: str) -> Request:
         """The request for one sample of `item`."""
@@ -80,6 +80,18 @@ def user_turn(item: Item, instructions: Instructions) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialArm(Arm):
+    """An arm in the role that it plays in one trial; in another it may play the other role, or in this one both."""
+
+    condition: Condition
+
+    @property
+    def stem(self) -> str:
+        """`t07_treatment`: the role inside its trial, and the key of `jobs` in the manifest."""
+        return f"t{temp_label(self.temp)}_{self.condition}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One cell of the comparison, with its arms by (condition, temperature)."""
 
@@ -87,9 +99,9 @@ class Trial:
     model: str
     prompt_set: str
     temps: tuple[float, ...]
-    arms: tuple[Arm, ...]
+    arms: tuple[TrialArm, ...]
 
-    def arm(self, condition: Condition, temp: float) -> Arm | None:
+    def arm(self, condition: Condition, temp: float) -> TrialArm | None:
         """The arm, or None when this condition is not part of the run."""
         return next((a for a in self.arms if a.condition == condition and a.temp == temp), None)
 
@@ -106,7 +118,7 @@ class _Cell:
 
 
 def expand(config: Config, input_sha256: str) -> tuple[Trial, ...]:
-    """Every trial of the run, in order. input_sha256: fingerprint of the prepared items, part of each arm's key.
+    """Every trial of the run, in order. input_sha256: fingerprint of the prepared items, part of the keys of runs that were begun under form 1.
 
     Raises ConfigError when two trials would have one slug, or the filter leaves none.
     """
@@ -126,8 +138,22 @@ def expand(config: Config, input_sha256: str) -> tuple[Trial, ...]:
 
 
 def arms_of(trials: tuple[Trial, ...]) -> tuple[Arm, ...]:
-    """Every arm once, in trial order; a shared control comes with the first trial that needs it."""
-    return tuple({arm.name: arm for trial in trials for arm in trial.arms}.values())
+    """Every arm once, in the order in which the trials need them."""
+    found: dict[str, Arm] = {}
+    for trial in trials:
+        for arm in trial.arms:
+            found.setdefault(arm.name, arm)
+    return tuple(found.values())
+
+
+def users_of(arm: Arm, trials: Iterable[Trial]) -> tuple[str, ...]:
+    """Slugs of the trials that compare the arm, in whatever role."""
+    return tuple(trial.slug for trial in trials if any(one.name == arm.name for one in trial.arms))
+
+
+def controls_of(trials: Iterable[Trial]) -> tuple[Arm, ...]:
+    """Every arm once that some trial has as its control."""
+    return tuple({arm.name: arm for trial in trials for arm in trial.arms if arm.condition == "control"}.values())
 
 
 def _cells(config: Config) -> Iterator[_Cell]:
@@ -181,41 +207,62 @@ def _trial(config: Config, cell: _Cell, input_sha256: str) -> Trial:
     for temp in cell.temps:
         for condition in config.conditions:
             prompt = prompts.control if condition == "control" else prompts.treatment
-            instructions = prompt.instruction or config.task_instructions
-            key = digest(
-                (
-                    config.backend,
-                    cell.model,
-                    prompt.system.sha256,
-                    instructions.open_book.sha256,
-                    instructions.closed_book.sha256,
-                    input_sha256,
-                    condition,
-                    repr(temp),
-                    str(config.samples_for(temp)),
-                    cell.max_tokens.model_dump_json(),
-                    repr((cell.top_p, cell.top_k, config.stop)),
-                    extra,
-                ),
-                16,
-            )
-            is_shared = condition == "control"
-            arms.append(
-                Arm(
-                    key=key,
-                    name=f"shared-{key}_t{temp_label(temp)}_control" if is_shared else f"{slug}_t{temp_label(temp)}_treatment",
-                    folder=PurePosixPath("shared_controls", key) if is_shared else PurePosixPath(slug, "results"),
-                    condition=condition,
-                    temp=temp,
-                    model=cell.model,
-                    prompt=prompt,
-                    instructions=instructions,
-                    samples=config.samples_for(temp),
-                    max_tokens=cell.max_tokens,
-                    top_p=cell.top_p,
-                    top_k=cell.top_k,
-                    stop=config.stop,
-                    extra=extra,
-                )
-            )
+            arms.append(_arm(config, cell, slug, condition, temp, prompt, extra, input_sha256))
     return Trial(slug=slug, model=cell.model, prompt_set=cell.prompt_set, temps=cell.temps, arms=tuple(arms))
+
+
+def _arm(config: Config, cell: _Cell, slug: str, condition: Condition, temp: float, prompt: Prompt, extra: str, input_sha256: str) -> TrialArm:
+    instructions = prompt.instruction or config.task_instructions
+    texts = (prompt.system.sha256, instructions.open_book.sha256, instructions.closed_book.sha256)
+    decoding = (cell.max_tokens.model_dump_json(), repr((cell.top_p, cell.top_k, config.stop)), extra)
+    if config.arm_form == 1:
+        key = digest((config.backend, cell.model, *texts, input_sha256, condition, repr(temp), str(config.samples_for(temp)), *decoding), 16)
+        place = _place_by_role(slug, condition, temp, key)
+    else:
+        key = digest((config.backend, cell.model, *texts, repr(temp), *decoding), 16)
+        place = _place_by_recipe(cell.model, temp, key)
+    return TrialArm(
+        key=key,
+        name=place.name,
+        folder=place.folder,
+        id_head=place.id_head,
+        folder_head=place.folder_head,
+        condition=condition,
+        temp=temp,
+        model=cell.model,
+        prompt=prompt,
+        instructions=instructions,
+        samples=config.samples_for(temp),
+        max_tokens=cell.max_tokens,
+        top_p=cell.top_p,
+        top_k=cell.top_k,
+        stop=config.stop,
+        extra=extra,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """How an arm is called and where it lies; the fields are those of `Arm`."""
+
+    name: str
+    folder: PurePosixPath
+    id_head: str
+    folder_head: str
+
+
+def _place_by_recipe(model: str, temp: float, key: str) -> _Place:
+    name = arm_name(model, temp, key)
+    return _Place(name=name, folder=PurePosixPath("arms", name), id_head=id_head(key), folder_head="")
+
+
+def _place_by_role(slug: str, condition: Condition, temp: float, key: str) -> _Place:
+    """As form 1 has it: a control is shared by the trials that have the same, a treatment is its trial's."""
+    stem = f"t{temp_label(temp)}_{condition}"
+    is_shared = condition == "control"
+    return _Place(
+        name=f"shared-{key}_{stem}" if is_shared else f"{slug}_{stem}",
+        folder=PurePosixPath("shared_controls", key) if is_shared else PurePosixPath(slug, "results"),
+        id_head=id_head(key, condition, temp),
+        folder_head=f"{stem}_",
+    )

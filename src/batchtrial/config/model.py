@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from batchtrial.config import families
 from batchtrial.modes import MODES, Mode
-from batchtrial.names import Name
+from batchtrial.names import Name, is_recorded
 from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
 
@@ -298,6 +299,9 @@ class Simulation(Model):
 class Config(Model):
     """Everything that decides what a run asks, sends and computes."""
 
+    arm_form: Literal[1, 2] = Field(
+        2, description="Set by the program. 2: an arm is what it asks; 1: runs begun by an earlier version, and replays of recordings made by one."
+    )
     mode: Mode = Field("live", description="Set by --dry_run, --replay_dir and a host that says it is an emulator; part of the run's identity.")
     backend: Backend = Field("fireworks", description="Which provider runs the batches.")
     model_id: str = Field(min_length=1, description="The model, in the provider's own spelling.")
@@ -342,6 +346,13 @@ class Config(Model):
     stats: StatsConfig = Field(StatsConfig(), description="The analysis plan.")
     optional: OptionalAnalyses = Field(OptionalAnalyses(), description="Optional analyses.")
     simulation: Simulation = Field(Simulation(), description="Behaviour of the simulated model in a dry run.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _form_of_record(cls, tree: Any, info: ValidationInfo) -> Any:
+        """What a run of an earlier version wrote down says nothing of the form that it was begun under."""
+        is_earlier = is_recorded(info) and isinstance(tree, Mapping) and "arm_form" not in tree
+        return {**tree, "arm_form": 1} if is_earlier else tree
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

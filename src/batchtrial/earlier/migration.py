@@ -21,7 +21,7 @@ from batchtrial.earlier import files as upgrade
 from batchtrial.earlier.config import backend_of
 from batchtrial.earlier.run import EarlierRun, Lines
 from batchtrial.errors import ConfigError, RunStateMissing, StateError
-from batchtrial.keys import custom_id, item_hash
+from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.money import billed, price_for
@@ -150,15 +150,16 @@ class Migration:
         """The part's result file, in request order, from the old lines of every trial that has the arm."""
         lines: Lines = {}
         for new, old in zip(view.trials, earlier.trials, strict=True):
-            if arm in new.arms:
-                lines = {**earlier.lines(old, arm.condition, arm.temp), **lines}
+            for role in new.arms:
+                if role.name == arm.name:
+                    lines = {**earlier.lines(old, role.condition, role.temp), **lines}
         mine = {}
         for item in earlier.items:
             mark = item_hash(item.dataset, item.item_id)
             for sample in range(arm.samples):
                 line = lines.get((earlier.origin[item.dataset], item.item_id, sample))
                 if line is not None:
-                    mine[custom_id(arm.condition, arm.temp, arm.key, mark, sample)] = line
+                    mine[arm.custom_id(mark, sample)] = line
         payload = self.layout.part_input(shard.part)
         with payload.open("rb") as sent:
             data = b"".join(as_wire(codec.name, mine[one], one) for one in answers.custom_ids(sent) if one in mine)
@@ -281,8 +282,9 @@ def _imported(layout: RunLayout, config: Config, now: datetime, part: Taken, bat
 def _job_of(earlier: EarlierRun, trials: tuple[Trial, ...], arm: Arm) -> str:
     """The names under which the earlier system submitted the arm."""
     for old, new in zip(earlier.trials, trials, strict=True):
-        if arm in new.arms and old.jobs.get(arm.stem):
-            return ", ".join(old.jobs[arm.stem])[:500]
+        for role in new.arms:
+            if role.name == arm.name and old.jobs.get(role.stem):
+                return ", ".join(old.jobs[role.stem])[:500]
     return "earlier system"
 
 

@@ -18,7 +18,7 @@ from typing import Protocol
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.model import Config
 from batchtrial.providers.base import Limits, Provider
-from batchtrial.records import Verdict
+from batchtrial.records import Item, Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
 from batchtrial.state.layout import RunLayout, TrialLayout
 from batchtrial.state.ledger import Ledger, PartRecord
@@ -147,6 +147,7 @@ class Work:
     progress: Progress
     publish: Callable[[Trial, str, str, Sequence[Path]], None]
     refresh: Callable[[], None]  # parts or batches have changed: the manifests may be brought up to date
+    fits_what_was_sent: Callable[[Sequence[Item], str], bool] = lambda items, sha256: False  # whether requests were sent about these items
     is_remaking: bool = False  # make finished artifacts again; never anything that costs
     is_partial: bool = False  # a budget below the whole plan is meant
     hook: Hook = no_hook

@@ -13,6 +13,7 @@ from batchtrial.phases.base import Phase, Progress, Standing, StopSignal, View, 
 from batchtrial.phases.batches import poll, submit
 from batchtrial.phases.batches.queue import Queue
 from batchtrial.phases.batches.reopening import has_gone, reopen
+from batchtrial.phases.build.sent import fits_what_was_sent
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import load_prepared
@@ -147,6 +148,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         progress=services.progress,
         publish=lambda trial, stage, inputs, paths: session.snapshots.publish(view, trial, stage, inputs, paths),
         refresh=lambda: session.snapshots.refresh(view),
+        fits_what_was_sent=lambda items, sha256: fits_what_was_sent(view.config, services.codec, items, sha256, view.parts),
         is_remaking=options.remake,
         is_partial=options.is_partial,
         hook=services.hook,

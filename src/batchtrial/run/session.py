@@ -185,6 +185,7 @@ def _assembled(
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     shelf = Shelf()
     _refuse_other_items(changed, ledger)
+    _refuse_other_form(changed, ledger)
     _refuse_other_host(changed, ledger, opening.config)
     is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
     _refuse_orphans(layout, ledger, state, shelf, n_torn=int(is_torn_late))
@@ -254,6 +255,14 @@ def _freeze_plan(ledger: Ledger, config: Config, *, is_changed: bool) -> bool:
         ledger.append(PLAN, detail=detail)
         return True
     return False
+
+
+def _refuse_other_form(changed: Mapping[str, str], ledger: Ledger) -> None:
+    """Under another form every arm would have another name, and be bought again."""
+    if "arm_form" in changed and any(part.attempts for part in ledger.parts.values()):
+        raise ConfigDrift(
+            "the run's requests were sent under another form of arms", where=f"arm_form: {changed['arm_form']}", hint="put the old value back"
+        )
 
 
 ITEM_KEYS = ("datasets.", "limit_items", "skip_bad_rows")

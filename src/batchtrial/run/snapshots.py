@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Arm, Trial, controls_of, users_of
 from batchtrial.config.hosts import host_of
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import plan_mark
@@ -144,6 +144,7 @@ class Snapshots:
             pricing_key=config.provider.pricing_key or trial.model,
             server=_server(self._layout.server),
             host=host_of(config),
+            arms={arm.stem: arm.name for arm in trial.arms},
             datasets={arm.stem: self._ids(view, arm, "file_id") for arm in trial.arms},
             jobs={arm.stem: self._ids(view, arm, "batch_id") for arm in trial.arms},
             job_status={f"{arm.stem}_p{s.part_index:02d}": JOB_STATUS[records[s.part].state] for arm in trial.arms for s in view.shards(arm)},
@@ -193,11 +194,8 @@ class Snapshots:
         if view.prepared is None:
             return
         controls: dict[str, ControlEntry] = {}
-        for trial in view.trials:
-            for arm in trial.arms:
-                if arm.condition == "control":
-                    users = controls[arm.key].trials if arm.key in controls else ()
-                    controls[arm.key] = self._control(view, arm, view.prepared.sha256, (*users, trial.slug))
+        for arm in controls_of(view.trials):
+            controls[arm.key] = self._control(view, arm, view.prepared.sha256, users_of(arm, view.trials))
         self._save(self._layout.control_registry, ControlRegistry(controls=controls))
 
     def _control(self, view: View, arm: Arm, input_sha: str, users: tuple[str, ...]) -> ControlEntry:

@@ -135,12 +135,13 @@ class TrialManifest(Snapshot):
     pricing_key: str | None = Field(None, description="Name in the price table.")
     host: str | None = Field(None, description="Who answered: scheme, name and port of the host, or what stood in for one.")
     server: dict[str, Any] | None = Field(None, description="`local` only: what the server said it is.")
-    datasets: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's input ids per arm.")
-    jobs: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's batch ids per arm.")
+    arms: dict[str, str] = Field(default_factory=dict, description="Name of the arm in each role, such as `t0_control`.")
+    datasets: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's input ids per role.")
+    jobs: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Provider's batch ids per role.")
     job_status: dict[str, str] = Field(default_factory=dict, description="State per part.")
     job_counts: dict[str, Counts] = Field(default_factory=dict, description="Final outcomes per part.")
     batches: tuple[BatchRecord, ...] = Field((), description="Every attempt that reached the provider.")
-    control_registry: dict[str, str] = Field(default_factory=dict, description="Shared control key per temperature.")
+    control_registry: dict[str, str] = Field(default_factory=dict, description="Key of the control arm per temperature.")
     stage_status: dict[str, StageRecord] = Field(default_factory=dict, description="Every stage by name.")
 
 
@@ -160,7 +161,7 @@ class PreparedManifest(Snapshot):
 
     @property
     def sha256(self) -> str:
-        """What arms are keyed by: both files' sha256 together."""
+        """Fingerprint of the items: both files' sha256 together."""
         return "-".join(self.datasets[name].sha256 for name in sorted(self.datasets))
 
 
@@ -169,7 +170,7 @@ class Shard(Artifact):
 
     part: str = Field(description="Part name.")
     arm: str = Field(description="Arm name.")
-    condition: str = Field(description="control or treatment.")
+    condition: str | None = Field(None, description="Of runs begun by an earlier version: the role that the arm was bought for.")
     temp: float = Field(description="Temperature.")
     part_index: int = Field(ge=1, description="From 1.")
     first_item: int = Field(ge=0, description="Place of its first item in the index.")
@@ -191,12 +192,12 @@ class BuildManifest(Snapshot):
 
 
 class ControlEntry(File):
-    """One shared control arm."""
+    """One arm that some trial has as its control."""
 
     status: Literal["pending", "in_progress", "completed"] = Field(description="Where it stands.")
     shared_rel: str = Field(description="Folder, relative to the run.")
-    producer_trial: str = Field(description="The first trial that needs it.")
-    trials: tuple[str, ...] = Field(description="Every trial that uses it.")
+    producer_trial: str = Field(description="The first trial that uses it.")
+    trials: tuple[str, ...] = Field(description="Every trial that uses it, in either role.")
     backend: str = Field(description="Provider.")
     model_id: str = Field(description="Model.")
     prompt_sha: str = Field(description="sha256 of the system prompt.")

@@ -19,7 +19,9 @@ from batchtrial.state.files import BatchRecord, RunState
 from batchtrial.state.ledger import REFETCHED, PartRecord
 from batchtrial.state.machine import EVENTS, NEXT, Event, PartState, fewest_before
 
-PART = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>[^/\\]*[^./\\][^/\\]*))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
+PART = re.compile(r"^(?P<arm>[A-Za-z0-9_-]+-t[0-9]+-[0-9a-f]{12})_(?P<leaf>p[0-9]+)$")
+PART_OF_ROLE = re.compile(r"^(?:shared-(?P<key>[0-9a-f]+)|(?P<slug>[^/\\]*[^./\\][^/\\]*))_(?P<leaf>t[0-9]+_(?:control|treatment)_p[0-9]+)$")
+"""As runs of form 1 name their parts: for the role that an arm was bought for."""
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """Time of an intent whose own is lost: no listing is then cut off before the batch it may have led to."""
 FORWARD: Mapping[PartState, Event] = {
@@ -48,7 +50,9 @@ OF_A_CALL = (Event.UPLOADED, Event.RECEIPT, Event.LOST)
 
 def folder_of(part: str) -> PurePosixPath:
     """Where the part's results lie, relative to the run, told from its name alone. Raises ValueError for a name that is none of ours."""
-    match = PART.fullmatch(part)
+    if (own := PART.fullmatch(part)) is not None:
+        return PurePosixPath("arms", own["arm"], own["leaf"])
+    match = PART_OF_ROLE.fullmatch(part)
     if match is None:
         raise ValueError(part)
     if match["key"] is not None:

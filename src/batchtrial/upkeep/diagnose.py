@@ -18,6 +18,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, IllegalTransition, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.phases.base import over_trials
 from batchtrial.phases.batches.frozen_plan import plan_by_mark, plan_made_anew
+from batchtrial.phases.build.sent import fits_what_was_sent
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.report import phase as report
 from batchtrial.providers.base import Provider
@@ -226,18 +227,20 @@ class Examiner:
         if any(spec.source == "hub" for spec in found.config.datasets):
             return
         try:
-            sha256 = prepare.choose(found.config).sha256
+            chosen = prepare.choose(found.config)
             why = ""
         except (RunnerError, OSError) as error:
-            sha256, why = None, f"its source cannot be read: {getattr(error, 'what', error)}"
-        if sha256 is not None and not self._fits(found, prepared, sha256):
+            chosen, why = None, f"its source cannot be read: {getattr(error, 'what', error)}"
+        if chosen is not None and not self._fits(found, prepared, chosen):
             why = "its source holds other items now than those that the requests were made from"
         if why:
             for finding in [f for f in found.findings if f.path.startswith(f"{self.layout.prepared.name}/")]:
                 _recure(found.findings, finding.path, "hopeless", f"{why}. Put the source or the prepared file back from a copy")
 
-    def _fits(self, found: Diagnosis, prepared: PreparedManifest | None, sha256: str) -> bool:
-        return sha256 == prepared.sha256 if prepared is not None else prepare.explains(found.config, sha256, found.parts)
+    def _fits(self, found: Diagnosis, prepared: PreparedManifest | None, chosen: prepare.Prepared) -> bool:
+        if prepared is not None:
+            return chosen.sha256 == prepared.sha256
+        return fits_what_was_sent(found.config, found.codec, chosen.items, chosen.sha256, found.parts)
 
     def _results(self, found: Diagnosis) -> None:
         """Result files against the ledger, and the requests of later attempts."""

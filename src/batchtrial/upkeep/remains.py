@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from batchtrial.config.expand import arms_of, expand
+from batchtrial.config.expand import arms_of, controls_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches import tally as answers
@@ -52,6 +52,14 @@ class Remains:
             return {}
 
     @cached_property
+    def controls(self) -> frozenset[str]:
+        """Names of the arms that some trial has as its control; of a run of form 1 they cannot be told without its items."""
+        try:
+            return frozenset(arm.name for arm in controls_of(expand(self.config, "")))
+        except ConfigError:
+            return frozenset()
+
+    @cached_property
     def batches(self) -> dict[tuple[str, int], BatchRecord]:
         """(part, attempt) -> the batch that a manifest names."""
         return {(one.part, one.attempt): one for manifest in self.manifests.values() for one in manifest.batches if one.batch_id}
@@ -68,8 +76,14 @@ class Remains:
             batches=self.batches,
             results=frozenset(self._results(parts)),
             payloads=frozenset(self._payloads(files | shards)),
-            imported=frozenset(name for name in parts if self.config.control_from is not None and name.startswith("shared-")),
+            imported=frozenset(name for name in parts if self._is_taken_over(name)),
         )
+
+    def _is_taken_over(self, part: str) -> bool:
+        """Whether the part comes from the run that `control_from` names, and is never bought here."""
+        if self.config.control_from is None or self.config.arm_form == 1:
+            return self.config.control_from is not None and part.startswith("shared-")
+        return part.rpartition("_p")[0] in self.controls
 
     def _results(self, parts: Iterable[str]) -> Iterator[tuple[str, int]]:
         for part in parts:

@@ -1,4 +1,4 @@
-"""Trials and arms: every cell once, under a name of its own; a control that asks the same is one arm."""
+"""Trials and arms: every cell once, under a name of its own; what asks the same is one arm, whatever role it plays."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from tests.unit.phases.world import text_of
 
-from batchtrial.config.expand import Trial, arms_of, expand, user_turn
+from batchtrial.config.expand import Trial, arms_of, controls_of, expand, user_turn, users_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.names import RECORDED
 from batchtrial.records import Item
 
 ITEMS = "0" * 64
+OLD_KEY = "06bebf49307fdb97"  # as the version before form 2 made it
 OPEN = Item(dataset="d", item_id="1", kind="open", question="Which?", context="A passage.", answers=("a",))
 CLOSED = Item(dataset="d", item_id="2", kind="closed", question="What?", answers=("b",))
 
@@ -96,12 +98,82 @@ def test_a_control_that_asks_the_same_is_bought_once() -> None:
     assert shared[0] == shared[1]
 
 
+ROUND = {
+    "ab": {"control": {"system": text_of("a", "A.")}, "treatment": {"system": text_of("b", "B.")}},
+    "bc": {"control": {"system": text_of("b again", "B.")}, "treatment": {"system": text_of("c", "C.")}},
+    "ac": {"control": {"system": text_of("a", "A.")}, "treatment": {"system": text_of("c", "C.")}},
+}
+
+
+def test_an_arm_is_what_it_asks_whatever_role_it_plays_and_whatever_its_file_is_called() -> None:
+    trials = expand(config(prompt_sets=ROUND, sweep={"prompt_sets": ["ab", "bc", "ac"], "temps": [0.0, 0.7]}), ITEMS)
+    arms = arms_of(trials)
+    assert len(arms) == 3 * 2
+    assert [len(users_of(arm, trials)) for arm in arms] == [2] * 6
+    b = arms_by_text(trials)["B."]
+    assert b == {trials[0].arms[1].name, trials[0].arms[3].name} == {trials[1].arms[0].name, trials[1].arms[2].name}
+    assert {arm.prompt.system.text for arm in controls_of(trials)} == {"A.", "B."}
+
+
+def arms_by_text(trials: tuple[Trial, ...]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for arm in (arm for trial in trials for arm in trial.arms):
+        found.setdefault(arm.prompt.system.text, set()).add(arm.name)
+    return found
+
+
+def test_an_arm_that_is_both_roles_of_a_trial_is_one_arm() -> None:
+    (trial,) = expand(config(prompt_sets={"same": prompt_set("x", control="x text")}), ITEMS)
+    assert [arm.stem for arm in trial.arms] == ["t0_control", "t0_treatment"]
+    assert len(arms_of((trial,))) == 1
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_another_treatment_leaves_the_arms_that_are_there(form: int) -> None:
+    before = expand(config(arm_form=form), ITEMS)
+    after = expand(config(arm_form=form, sweep={"prompt_sets": ["three", "two", "one"]}), ITEMS)
+    assert arms_by_name(before) < arms_by_name(after)
+
+
+def test_other_items_other_samples_and_another_role_leave_the_arm() -> None:
+    before = arms_by_name(expand(config(), ITEMS))
+    assert before == arms_by_name(expand(config(), "1" * 64))
+    assert before == arms_by_name(expand(config(samples_per_item=3), ITEMS))
+    turned = {"one": {"control": prompt_set("one")["treatment"], "treatment": prompt_set("one")["control"]}}
+    assert before == arms_by_name(expand(config(prompt_sets=turned), ITEMS))
+
+
+def test_an_arms_name_is_short_and_told_by_its_recipe() -> None:
+    (trial,) = expand(config(temps=[0.7]), ITEMS)
+    for arm in trial.arms:
+        assert arm.name == f"base-t07-{arm.key[:12]}"
+        assert arm.part_folder(3).as_posix() == f"arms/{arm.name}/p03"
+
+
+def test_form_1_names_its_arms_as_the_version_did_that_began_such_runs() -> None:
+    (trial,) = expand(config(arm_form=1, samples_per_item=2, temps=[0.7]), ITEMS)
+    control, treatment = trial.arms
+    assert (control.name, treatment.name) == (f"shared-{OLD_KEY}_t07_control", "base-one_t07_treatment")
+    assert (control.part_folder(1).as_posix(), treatment.part_folder(2).as_posix()) == (
+        f"shared_controls/{OLD_KEY}/t07_control_p01",
+        "base-one/results/t07_treatment_p02",
+    )
+    assert control.custom_id("0" * 16, 1) == f"c-t07-{OLD_KEY[:8]}-{'0' * 16}-s1"
+
+
+def test_what_an_earlier_version_wrote_down_is_read_under_its_form() -> None:
+    recorded = config().model_dump(mode="json")
+    assert Config.model_validate(recorded, context=RECORDED).arm_form == 2
+    del recorded["arm_form"]
+    assert Config.model_validate(recorded, context=RECORDED).arm_form == 1
+    assert Config.model_validate(recorded).arm_form == 2, "a file that starts a run"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"model_id": "other"},
         {"temps": [0.7]},
-        {"samples_per_item": 2},
         {"top_p": 0.5},
         {"top_k": 7},
         {"stop": ["\n"]},
@@ -115,10 +187,6 @@ def test_whatever_the_answers_hang_on_makes_another_control(changes: dict[str, A
     plain, other = expand(config(), ITEMS)[0].arms[0], expand(config(**changes), ITEMS)[0].arms[0]
     assert plain.condition == other.condition == "control"
     assert plain.key != other.key
-
-
-def test_other_items_make_another_control() -> None:
-    assert expand(config(), ITEMS)[0].arms[0].key != expand(config(), "1" * 64)[0].arms[0].key
 
 
 @pytest.mark.parametrize("changes", [{"seed": 8}, {"stats": {"alpha": 0.01}}, {"submission": {"poll_seconds": 1.0}}, {"model_aliases": {"z": "y"}}])

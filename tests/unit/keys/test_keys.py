@@ -15,6 +15,7 @@ from batchtrial.keys import (
     check_run_id,
     custom_id,
     digest,
+    id_head,
     item_hash,
     new_run_id,
     number_label,
@@ -79,16 +80,16 @@ temps = st.sampled_from([0.0, 0.25, 0.7, 1.0, 1.25, 2.0])
 arms = st.text("0123456789abcdef", min_size=16, max_size=16)
 
 
-@given(st.sampled_from(CONDITIONS), temps, arms, texts, texts, st.integers(0, 10**6))
+@given(st.sampled_from((None, *CONDITIONS)), temps, arms, texts, texts, st.integers(0, 10**6))
 def test_a_custom_id_is_valid_everywhere_and_comes_apart_again(
-    condition: Condition, temp: float, arm: str, dataset: str, item: str, sample: int
+    condition: Condition | None, temp: float, arm: str, dataset: str, item: str, sample: int
 ) -> None:
-    made = custom_id(condition, temp, arm, item_hash(dataset, item), sample)
+    made = custom_id(id_head(arm, condition, temp), item_hash(dataset, item), sample)
     assert EVERY_PROVIDER.fullmatch(made)
     assert len(made) + NONCE_CHARS <= 64
     found = split_custom_id(made)
     assert found is not None
-    assert (found.condition, found.temp_label, found.arm) == (condition, temp_label(temp), arm[:8])
+    assert found.arm == (f"a{arm[:12]}" if condition is None else f"{condition[0]}-t{temp_label(temp)}-{arm[:8]}")
     assert (found.item, found.sample_index) == (item_hash(dataset, item), sample)
     seen = re.search(IDENTITY_PATTERN, f"{'a' * 16}-{made}")
     assert seen is not None

@@ -12,10 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchtrial.config.expand import Arm, Trial, arms_of
+from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.config.model import Config
 from batchtrial.errors import Stopped
-from batchtrial.keys import custom_id
 from batchtrial.phases.base import Phase, View, Work
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.prepare import phase as prepare
@@ -120,7 +119,7 @@ def closed_items(n: int) -> list[dict[str, Any]]:
     return [{"id": f"c{i}", "question": f"What is thing {i}?", "answers": [f"thing {i}", f"item {i}"]} for i in range(n)]
 
 
-Answer = Callable[[Arm, str, str, int], str | None]
+Answer = Callable[[TrialArm, str, str, int], str | None]
 """(arm, dataset, item_id, sample) -> answer text, or None for an error line."""
 
 
@@ -164,20 +163,20 @@ class World:
     def run(self, phase: Phase, **how: Any) -> None:
         phase.run(self.work(**how))
 
-    def parts(self) -> list[tuple[Arm, Shard]]:
+    def parts(self) -> list[tuple[TrialArm, Shard]]:
         """Every part with its arm, in sending order."""
         view = self.view
-        arms = {arm.name: arm for arm in arms_of(view.trials)}
+        arms = {arm.name: arm for trial in view.trials for arm in trial.arms}
         assert view.build is not None
         return [(arms[shard.arm], shard) for shard in view.build.shards.values()]
 
-    def requests(self, arm: Arm, shard: Shard) -> list[tuple[str, str, str, int]]:
+    def requests(self, arm: TrialArm, shard: Shard) -> list[tuple[str, str, str, int]]:
         """(custom_id, dataset, item_id, sample) in request order."""
         rows = [line.split(",") for line in self.layout.index.read_text().splitlines()[1:]]
         mine = rows[shard.first_item : shard.first_item + shard.n_items]
-        return [(custom_id(arm.condition, arm.temp, arm.key, r[0], s), r[1], r[2], s) for r in mine for s in range(arm.samples)]
+        return [(arm.custom_id(r[0], s), r[1], r[2], s) for r in mine for s in range(arm.samples)]
 
-    def lines(self, arm: Arm, shard: Shard, answer: Answer) -> list[bytes]:
+    def lines(self, arm: TrialArm, shard: Shard, answer: Answer) -> list[bytes]:
         """One line per request, in request order."""
         made = []
         for one, dataset, item_id, sample in self.requests(arm, shard):
@@ -186,7 +185,7 @@ class World:
         return made
 
     def save(
-        self, arm: Arm, shard: Shard, lines: Iterable[bytes], *, attempt: int = 1, wire_state: str = "COMPLETED", asked: Sequence[str] = ()
+        self, arm: TrialArm, shard: Shard, lines: Iterable[bytes], *, attempt: int = 1, wire_state: str = "COMPLETED", asked: Sequence[str] = ()
     ) -> None:
         """Record an attempt that brought these lines."""
         self._intend(shard, attempt, asked)

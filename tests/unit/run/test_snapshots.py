@@ -46,7 +46,7 @@ def test_bytes_written_grow_linearly_with_the_parts(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Rig:
     rig = Rig(tmp_path_factory.mktemp("finished"), n_items=6)
-    rig.memory.answer = lambda one, batch: "errored!" if one.startswith("t-") and batch == 2 else "succeeded"
+    rig.memory.answer = lambda one, batch: "errored!" if one.startswith(rig.arms("treatment")) and batch == 2 else "succeeded"
     rig.run()
     return rig
 

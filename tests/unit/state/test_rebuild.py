@@ -218,13 +218,12 @@ def test_taken_over_parts_are_not_looked_for_at_the_provider() -> None:
     assert (attempt.is_saved, str(attempt.cost_usd)) == (True, "0")
 
 
-@example(condition="control")
-@example(condition="treatment")
-@given(condition=st.sampled_from(["control", "treatment"]))
-def test_a_parts_name_tells_its_folder(condition: str) -> None:
-    for arm in arms_of(expand(config(), "items")):
-        if arm.condition == condition:
-            assert folder_of(arm.part(7)) == arm.part_folder(7)
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_parts_name_tells_its_folder(form: int) -> None:
+    arms = arms_of(expand(config(arm_form=form), "items"))
+    assert len(arms) > 1
+    for arm in arms:
+        assert folder_of(arm.part(7)) == arm.part_folder(7)
 
 
 @pytest.mark.parametrize("name", ["", "x", "../../a_t0_control_p01", ".._t0_control_p01", "a/b_t0_control_p01", "t0_control", "results"])

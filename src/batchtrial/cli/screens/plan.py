@@ -8,7 +8,7 @@ from decimal import Decimal
 from batchtrial.amounts import counted
 from batchtrial.app.hosts import proxy_for
 from batchtrial.cli.frame import complain
-from batchtrial.config.expand import Trial, arms_of, expand
+from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
 from batchtrial.config.hosts import host_of
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
@@ -28,7 +28,7 @@ from batchtrial.phases.prepare.metrics import try_metrics
 from batchtrial.prices import cost_usd
 from batchtrial.providers.base import Provider
 from batchtrial.reading.view import look
-from batchtrial.records import Item, Usage
+from batchtrial.records import CONDITIONS, Item, Usage
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
@@ -87,29 +87,26 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
     build.check_sampling(arms, codec)
     for note in notes(config, trials):
         yield f"  note     {note}"
-    in_order = build.order(chosen, config.seed)
-    slices = build.cut(in_order, arms, config, codec.limits, codec)
+    slices = build.cut(build.order(chosen, config.seed), arms, config, codec.limits, codec)
     kinds = {kind: sum(item.kind == kind for item in chosen) for kind in ("open", "closed")}
     yield f"  items    {len(chosen)} ({kinds['open']} open book, {kinds['closed']} closed book)"
     yield f"  trials   {len(trials)}: {', '.join(trial.slug for trial in trials)}"
-    yield from _purchases(config, view, trials, in_order, slices)
+    yield from _purchases(config, view, trials, prepared, slices)
     if view.prepared is None:
         yield "  nothing was written or sent"
 
 
-def _purchases(config: Config, view: View, trials: Sequence[Trial], in_order: Sequence[Item], slices: Sequence[build.Slice]) -> Iterator[str]:
+def _purchases(config: Config, view: View, trials: Sequence[Trial], prepared: prepare.Prepared, slices: Sequence[build.Slice]) -> Iterator[str]:
     """What is bought, arm by arm, and what it may cost."""
-    arms = arms_of(tuple(trials))
-    ours = taken_over(config, view.layout, arms)
+    arms, in_order = arms_of(tuple(trials)), build.order(prepared.items, config.seed)
+    ours = taken_over(config, view.layout, trials, prepared.sha256)
     waiting: list[ToBuy] = []
     total, is_priced = Decimal(0), True
     n_requests = n_in = n_out = n_parts = 0
     for arm in arms:
         n = arm.samples * len(in_order)
-        users = [trial.slug for trial in trials if arm in trial.arms]
-        shared = f", shared by {len(users)} trials" if len(users) > 1 else ""
         source = f", taken over from run {config.control_from}: not bought" if arm.name in ours else ""
-        yield f"  arm      {arm.name}: {counted(len(slices), 'part')}, {counted(n, 'request')}{shared}{source}"
+        yield f"  arm      {arm.name}: {counted(len(slices), 'part')}, {counted(n, 'request')}, {_roles(arm, trials)}{source}"
         if arm.name in ours:
             continue
         price = price_for(config, arm.model)
@@ -129,6 +126,14 @@ def _purchases(config: Config, view: View, trials: Sequence[Trial], in_order: Se
     most = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
     yield f"  cost     {most}" + _paid(config)
     yield from _budget(config, view, waiting, n_pairs=len(in_order))
+
+
+def _roles(arm: Arm, trials: Sequence[Trial]) -> str:
+    """What the arm is in which trials; a role that it plays in several, by their number."""
+    played = {c: [trial.slug for trial in trials if any(a.name == arm.name and a.condition == c for a in trial.arms)] for c in CONDITIONS}
+    told = [f"{c} of {slugs[0] if len(slugs) == 1 else f'{len(slugs)} trials'}" for c, slugs in played.items() if slugs]
+    n = len(users_of(arm, trials))
+    return ", ".join(told) + (f", shared by {n} trials" if n > 1 else "")
 
 
 def _budget(config: Config, view: View, waiting: list[ToBuy], *, n_pairs: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import two_axes
 from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, is_declared, is_share
@@ -64,9 +64,12 @@ def wrapped(sentence: str) -> Iterator[str]:
 def answers(view: View) -> Iterator[str]:
     """Answers that are none, by arm, and why requests failed; an arm that trials share is told of once."""
     arms: dict[str, Any] = {}
+    seen: set[str] = set()
     for trial in view.trials:
         told = answers_by_arm(read_json(view.trial_layout(trial).account))
-        arms |= {_label(view, trial, arm): told[arm.stem] for arm in trial.arms if arm.stem in told}
+        mine = [arm for arm in trial.arms if arm.stem in told and arm.name not in seen]
+        arms |= {_label(view, trial, arm): told[arm.stem] for arm in mine}
+        seen |= {arm.name for arm in mine}
     states = states_told(arms)
     if states:
         yield f"answers   {states}"
@@ -76,8 +79,8 @@ def answers(view: View) -> Iterator[str]:
         yield f"care      {text}"
 
 
-def _label(view: View, trial: Trial, arm: Arm) -> str:
-    return arm.stem if len(view.trials) == 1 else arm.name
+def _label(view: View, trial: Trial, arm: TrialArm) -> str:
+    return arm.stem if len(view.trials) == 1 else f"{trial.slug}_{arm.stem}"
 
 
 def _recorded_from(view: View) -> str:

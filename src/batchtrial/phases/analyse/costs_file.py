@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Trial, TrialArm, users_of
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.money import Bill, bill, price_for
 from batchtrial.phases.parse.predictions import arms_in_order, read_in_pieces
@@ -130,10 +130,11 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
     config = view.config
     price = price_for(config, trial.model)
     bills = {arm.stem: bill(view, arm) for arm in arms_in_order(trial)}
+    once = {arm.name: bills[arm.stem] for arm in arms_in_order(trial)}.values()  # an arm may play both roles
     total = Usage()
-    for one in bills.values():
+    for one in once:
         total += one.usage
-    spent = together(one.money for one in bills.values())
+    spent = together(one.money for one in once)
     reasons = [*spent.why_unknown(), *([NO_PRICE] if price is None else [])]
     table = None if price is None else per_item(view, trial, price)
     return {
@@ -155,8 +156,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _arm(view: View, arm: Arm, one: Bill, table: pl.DataFrame | None) -> dict[str, Any]:
-    users = sum(arm in trial.arms for trial in view.trials)
+def _arm(view: View, arm: TrialArm, one: Bill, table: pl.DataFrame | None) -> dict[str, Any]:
     return {
         "condition": arm.condition,
         "temp": arm.temp,
@@ -168,11 +168,12 @@ def _arm(view: View, arm: Arm, one: Bill, table: pl.DataFrame | None) -> dict[st
         "usd_per_request": None if table is None else _per_request(arm, table),
         "estimate_usd": money(one.reserved_usd) if not one.money.unpriced else None,
         "attempts": one.n_attempts,
-        "shared_by_trials": users,
+        "arm": arm.name,
+        "shared_by_trials": len(users_of(arm, view.trials)),
     }
 
 
-def _per_request(arm: Arm, table: pl.DataFrame) -> float | None:
+def _per_request(arm: TrialArm, table: pl.DataFrame) -> float | None:
     """What a request of the arm costs by its tokens, whoever paid for it: an arm taken over from another run was not billed here."""
     known = table.filter((pl.col("condition") == arm.condition) & (pl.col("temp") == arm.temp) & pl.col("usd").is_not_null())
     n = int(known["n"].sum())

@@ -1,6 +1,7 @@
 """Taking control arms over from a finished run, so that the same answers are not bought twice.
 
-A control is the same when its parts are the same bytes: arm key (model, prompts, decoding, items) and requests included. Anything else is refused.
+A control is the same when its requests are the same bytes, which hold model, prompts, decoding and items. Anything else is refused. There it may have
+played another role.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from batchtrial.config.expand import Arm, arms_of
+from batchtrial.config.expand import Arm, Trial, controls_of
 from batchtrial.config.load import decode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import Work
-from batchtrial.state.files import BuildManifest, ControlRegistry, Shard, load
+from batchtrial.state.files import BuildManifest, ControlRegistry, PreparedManifest, Shard, load
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.ledger import Attempt, PartRecord, load_parts
 from batchtrial.state.machine import Event, PartState
@@ -32,30 +33,33 @@ def import_controls(work: Work) -> None:
         raise _no_run(work.config.control_from)
     _check_source(work, theirs)
     parts = load_parts(theirs.ledger)
-    for arm in arms_of(work.view.trials):
-        for shard in work.view.shards(arm) if arm.condition == "control" else ():
+    for arm in controls_of(work.view.trials):
+        for shard in work.view.shards(arm):
             if not work.ledger.part(shard.part).attempts:
                 record = _same_part(work, theirs, build, parts, arm, shard)
                 _take_over(work, theirs, arm, shard, record)
 
 
-def taken_over(config: Config, layout: RunLayout, arms: Iterable[Arm]) -> frozenset[str]:
-    """Names of the arms that `control_from` brings, without writing anything. Raises ConfigError when that run has not got them whole."""
+def taken_over(config: Config, layout: RunLayout, trials: Iterable[Trial], input_sha256: str) -> frozenset[str]:
+    """Names of the arms that `control_from` brings, without writing anything. Raises ConfigError when that run has not got them whole.
+
+    input_sha256: fingerprint of the items.
+    """
     if config.control_from is None:
         return frozenset()
     theirs = RunLayout.of(layout.root.parent, check_run_id(config.control_from))
     build = load(BuildManifest, theirs.build_manifest)
     if build is None:
         raise _no_run(config.control_from)
-    parts = load_parts(theirs.ledger)
+    parts, prepared = load_parts(theirs.ledger), load(PreparedManifest, theirs.prepared_manifest)
     found = set()
-    for arm in arms:
-        if arm.condition != "control":
-            continue
-        states = [parts[s.part].state if s.part in parts else None for s in build.shards.values() if s.arm == arm.name]
-        if not states:
+    for arm in controls_of(trials):
+        mine = [s for s in build.shards.values() if s.arm == arm.name]
+        states = [parts[s.part].state if s.part in parts else None for s in mine]
+        is_same = prepared is not None and prepared.sha256 == input_sha256
+        if not states or not is_same or sum(s.lines for s in mine) != arm.samples * sum(s.n_items for s in mine):
             raise ConfigError(
-                f"run {config.control_from} has no such control: {arm.name}",
+                f"run {config.control_from} has no such control: {arm.name}" + (" about these items" if states else ""),
                 where="control_from",
                 hint="leave control_from out to buy the control for this run",
             )

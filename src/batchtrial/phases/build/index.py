@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchtrial.config.expand import Arm
-from batchtrial.keys import custom_id
 from batchtrial.state.files import Shard
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Ids:
     @classmethod
     def of(cls, arm: Arm) -> Ids:
         """For all samples of the arm."""
-        shapes = [custom_id(arm.condition, arm.temp, arm.key, "*", sample).partition("*") for sample in range(arm.samples)]
+        shapes = [arm.custom_id("*", sample).partition("*") for sample in range(arm.samples)]
         return cls(lead=shapes[0][0], tails=tuple(tail for _, _, tail in shapes))
 
     def of_items(self, hashes: bytes) -> list[str]:

@@ -17,7 +17,7 @@ from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
-from batchtrial.keys import custom_id, item_hash
+from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.prepare.items import load_prepared, place
 from batchtrial.phases.published import publishing
@@ -87,8 +87,7 @@ def _blanks() -> tuple[Item, Item]:
 
 
 def _fixed_bytes(arm: Arm, blank: Item, provider: Provider) -> int:
-    longest_id = custom_id(arm.condition, arm.temp, arm.key, "0" * 16, 10**6)
-    return len(provider.encode(arm.request(blank, longest_id)))
+    return len(provider.encode(arm.request(blank, arm.custom_id("0" * 16, 10**6))))
 
 
 def _text_bytes(item: Item) -> int:
@@ -117,7 +116,7 @@ def lines(arm: Arm, items: Sequence[Item], provider: Provider) -> Iterator[bytes
     for item in items:
         mark = item_hash(item.dataset, item.item_id)
         for sample in range(arm.samples):
-            yield provider.encode(arm.request(item, custom_id(arm.condition, arm.temp, arm.key, mark, sample)))
+            yield provider.encode(arm.request(item, arm.custom_id(mark, sample)))
 
 
 def in_sending_order(arms: Sequence[Arm], slices: Sequence[Slice]) -> Iterator[tuple[Arm, int, Slice]]:
@@ -212,7 +211,6 @@ def _write_part(work: Work, provider: Provider, arm: Arm, index: int, piece: Sli
     return Shard(
         part=arm.part(index),
         arm=arm.name,
-        condition=arm.condition,
         temp=arm.temp,
         part_index=index,
         path=path.relative_to(work.layout.root).as_posix(),

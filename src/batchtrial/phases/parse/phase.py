@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.base import View, Work, digest_of, over_trials
@@ -113,7 +113,7 @@ def _run_trial(work: Work, trial: Trial, inputs: str, lines: IndexLines) -> None
     work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
 
 
-def _write_part(work: Work, arm: Arm, shard: Shard, items: bytes, rows: Rows, out: Output, odd: Odd) -> Standing:
+def _write_part(work: Work, arm: TrialArm, shard: Shard, items: bytes, rows: Rows, out: Output, odd: Odd) -> Standing:
     """The rows of one part, in a hurry where that is the same."""
     came, ids, samples, check = sources(work.view, arm, shard), Ids.of(arm), arm.samples, work.stop.check
     rules = answer_rules(work.config)

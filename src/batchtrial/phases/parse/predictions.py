@@ -15,7 +15,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.phases.build.index import HASH_CHARS, IndexLines, fields
 from batchtrial.providers.base import Plain
 from batchtrial.records import CONDITIONS, AnswerState, Outcome, RawResult
@@ -82,7 +82,7 @@ def read_in_pieces(layout: TrialLayout, *columns: str) -> Iterator[Any]:
         yield read_stretch(layout.predictions, begin, end, *columns)
 
 
-def arms_in_order(trial: Trial) -> tuple[Arm, ...]:
+def arms_in_order(trial: Trial) -> tuple[TrialArm, ...]:
     """Control arms by temperature, then treatment arms."""
     found = (trial.arm(condition, temp) for condition in CONDITIONS for temp in trial.temps)
     return tuple(arm for arm in found if arm is not None)
@@ -126,7 +126,7 @@ def answer_fields(result: RawResult, state: AnswerState) -> str:
 class Rows:
     """Puts the rows of one arm together. lines: of the index."""
 
-    def __init__(self, lines: IndexLines, arm: Arm) -> None:
+    def __init__(self, lines: IndexLines, arm: TrialArm) -> None:
         self._lines = lines
         # What stands between an item's own fields and the answer, by kind and sample.
         self._middles = {kind: [f",{arm.condition},{arm.temp!r},{sample},{kind}," for sample in range(arm.samples)] for kind in ("open", "closed")}

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from batchtrial.amounts import counted
-from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError, DataError, StateError
+from batchtrial.errors import DataError, StateError
 from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.prepare.endpoints import check_endpoints
@@ -26,7 +25,6 @@ from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import METRICS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
-from batchtrial.state.ledger import PartRecord
 from batchtrial.state.store import Fingerprint, Stamps, write_bytes
 
 name = "prepare"
@@ -173,15 +171,6 @@ def was_sent(view: View) -> bool:
     return any(record.attempts for record in view.parts.values())
 
 
-def explains(config: Config, sha256: str, parts: Mapping[str, PartRecord]) -> bool:
-    """Whether items of this fingerprint lead to the arms whose parts were sent; a control arm's name depends on every item."""
-    try:
-        arms = {arm.name for arm in arms_of(expand(config, sha256))}
-    except ConfigError:
-        return False
-    return all(part.rpartition("_p")[0] in arms for part, record in parts.items() if record.attempts)
-
-
 def run(work: Work) -> None:
     """Read, check, write. Raises DataError, and StateError rather than putting other items in place of those that were asked about."""
     if was_sent(work.view) and work.view.prepared is not None and _damage(work.view) is None:
@@ -191,7 +180,7 @@ def run(work: Work) -> None:
         chosen = choose(work.config)
         step(len(chosen.items))
     work.stop.check()
-    _check_same(work.view, chosen)
+    _check_same(work, chosen)
     if not was_sent(work.view):
         check_endpoints(work.config, chosen.whole, chosen.sources)
     try_metrics(work.config, chosen, chosen.items, work.progress.note, work.stop.check)
@@ -207,11 +196,11 @@ def run(work: Work) -> None:
     )
 
 
-def _check_same(view: View, chosen: Prepared) -> None:
-    if not was_sent(view):
+def _check_same(work: Work, chosen: Prepared) -> None:
+    if not was_sent(work.view):
         return
-    known = view.prepared.sha256 if view.prepared is not None else None
-    if chosen.sha256 != known and not (known is None and explains(view.config, chosen.sha256, view.parts)):
+    known = work.view.prepared.sha256 if work.view.prepared is not None else None
+    if chosen.sha256 != known and not (known is None and work.fits_what_was_sent(chosen.items, chosen.sha256)):
         raise StateError(
             "the question sets hold other items now than those that requests were sent about",
             where="datasets",

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.base import View, Work, digest_of, over_trials
@@ -87,7 +87,7 @@ class Desk:
     user: tuple[str, ...]
     rules: AnswerRules
     predictions: Path
-    arms: tuple[tuple[Arm, tuple[int, ...]], ...]  # with the bytes of predictions.csv between which the rows of each stretch of items stand
+    arms: tuple[tuple[TrialArm, tuple[int, ...]], ...]  # with the bytes of predictions.csv between which the rows of each stretch of items stand
     languages: Languages
 
     def rows(self, stretch: int) -> pl.DataFrame:
@@ -292,7 +292,7 @@ def _watch(work: Work, trial: Trial, n_items: int, tasks: ExitStack, slow: SlowC
     return watch
 
 
-def stretches(trial: Trial, record: Mapping[str, Any]) -> tuple[tuple[Arm, tuple[int, ...]], ...]:
+def stretches(trial: Trial, record: Mapping[str, Any]) -> tuple[tuple[TrialArm, tuple[int, ...]], ...]:
     """Each arm with the bytes between which its stretches stand; the last one of an arm ends where the next arm begins."""
     arms = arms_in_order(trial)
     begins = [record["stretches_begin"][arm.stem] for arm in arms]

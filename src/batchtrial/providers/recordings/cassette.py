@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import asdict
 from datetime import datetime
+from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.keys import split_custom_id
@@ -24,10 +25,10 @@ CODEC_SETTINGS = ("endpoint", "quirks", "sampling", "api_version", "cache")
 class Recorder(SpeaksFor):
     """An adapter that writes down what goes through it. A run that is resumed goes on with the same recording."""
 
-    def __init__(self, provider: Provider, folder: Path, *, simulated: bool = False) -> None:
-        """simulated: no real model answers. Raises ConfigError when the folder holds the recording of another provider."""
+    def __init__(self, provider: Provider, folder: Path, *, simulated: bool = False, arm_form: Literal[1, 2] = 2) -> None:
+        """simulated: no real model answers. arm_form: of the run's config. Raises ConfigError when the folder holds another provider's recording."""
         super().__init__(provider)
-        self._inner, self._folder, self._simulated = provider, folder, simulated
+        self._inner, self._folder, self._simulated, self._arm_form = provider, folder, simulated, arm_form
         self._lock = threading.Lock()
         self._batches: dict[str, RecordedBatch] = {}
         for name in ("batches", "requests", "results"):
@@ -37,6 +38,12 @@ class Recorder(SpeaksFor):
             if found.provider != provider.name:
                 raise ConfigError(
                     f"the folder holds a recording of {found.provider}", where=f"--record_dir {folder}", hint="record into a new folder"
+                )
+            if found.arm_form != arm_form:
+                raise ConfigError(
+                    f"the folder holds a recording of arms of form {found.arm_form}, and the run's are of form {arm_form}",
+                    where=f"--record_dir {folder}",
+                    hint="record into a new folder",
                 )
             self._batches = {batch.batch_id: batch for batch in load_batches(Folder(folder))}
         else:
@@ -127,6 +134,7 @@ class Recorder(SpeaksFor):
         batches = self._batches.values()
         metadata = Metadata(
             provider=self._inner.name,
+            arm_form=self._arm_form,
             simulated=self._simulated,
             settings=codec_settings(self._inner),
             failure_mode=failure_mode(batches),
@@ -224,28 +232,34 @@ class Replay(SpeaksFor):
         )
 
     def _nearest(self, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The recorded request that this one was probably meant to be: same custom_id, else same condition, item and sample."""
-        alike: Mapping[str, Any] | None = None
+        """The recorded request that this one was probably meant to be: same custom_id, else same item and sample, of the arm that differs least."""
+        alike: list[Mapping[str, Any]] = []
         wanted = identity(asked)
         for line in self._recorded():
             recorded: Mapping[str, Any] = json.loads(line)
             if recorded.get("custom_id") == asked.get("custom_id"):
                 return recorded
-            if alike is None and wanted is not None and identity(recorded) == wanted:
-                alike = recorded
-        return alike
+            if wanted is not None and identity(recorded) == wanted:
+                alike.append(recorded)
+        match = SequenceMatcher(b=json.dumps(asked), autojunk=False)
+
+        def likeness(recorded: Mapping[str, Any]) -> float:
+            match.set_seq1(json.dumps(recorded))
+            return match.quick_ratio()
+
+        return max(alike, key=likeness, default=None)
 
 
 def identity(request: Mapping[str, Any]) -> tuple[str, str, int] | None:
-    """Condition, item and sample of a request of ours."""
+    """Role (where the id tells one), item and sample of a request of ours."""
     found = split_custom_id(str(request.get("custom_id")))
-    return None if found is None else (found.condition, found.item, found.sample_index)
+    return None if found is None else (found.arm[0], found.item, found.sample_index)
 
 
 def first_difference(recorded: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> str:
     """`path: 'recorded' -> 'asked'` for the first place where the two differ; what is asked before the id that it goes by."""
     if recorded is None:
-        return "the recording has no request for this item, condition and sample"
+        return "the recording has no request for this item and sample"
     names = [name for name in (*asked, *recorded) if name != "custom_id"]
     for name in (*dict.fromkeys(names), "custom_id"):
         found = _difference(name, recorded.get(name, ABSENT), asked.get(name, ABSENT))

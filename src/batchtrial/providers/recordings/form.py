@@ -45,11 +45,13 @@ class _File(BaseModel):
 class Metadata(_File):
     """`metadata.json`. expected_records: requests of all first attempts; expected_results: result lines of all attempts.
 
-    simulated: the answers came from the emulator's model, not from a real one; a replay of them says so.
+    simulated: the answers came from the emulator's model, not from a real one; a replay of them says so. arm_form: of the config, by which requests
+    have their ids; a recording that does not say is of form 1.
     """
 
     schema_version: Literal[1] = 1
     provider: str
+    arm_form: Literal[1, 2] = 1
     simulated: bool = False
     settings: dict[str, Any] = {}
     failure_mode: FailureMode = "none"

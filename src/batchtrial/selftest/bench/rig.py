@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from batchtrial.config.expand import Arm, arms_of
+from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
 from batchtrial.phases.build.index import Ids, IndexLines, fields
@@ -110,7 +110,7 @@ def make_answers(rig: Rig) -> None:
     if view.build is None:
         raise ValueError("the bench's requests are not built")
     lines, texts = IndexLines.load(view.layout.index), Texts.of(SEED)
-    arms = {arm.name: arm for arm in arms_of(view.trials)}
+    arms = {arm.name: arm for trial in view.trials for arm in trial.arms}
     for serial, shard in enumerate(view.build.shards.values()):
         arm = arms[shard.arm]
         draw = random.Random(f"{SEED} {arm.condition} {shard.part_index}")

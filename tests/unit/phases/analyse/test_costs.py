@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.phases.world import World, closed_items, error_line, success_line, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import costs
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import phase as score
@@ -26,7 +26,7 @@ def run(w: World) -> dict[str, Any]:
     return dict(json.loads(w.layout.trial(w.trial.slug).costs.read_bytes()))
 
 
-def right_more_often(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def right_more_often(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     number = int(item_id[1:])
     return f"thing {number}" if number % 10 < (6 if arm.condition == "treatment" else 4) else "something else"
 
@@ -101,7 +101,7 @@ def test_an_override_beats_the_table_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_lost_answer_costs_nothing_and_drops_its_pair(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         return None if item_id == "c0" and arm.condition == "control" else right_more_often(arm, dataset, item_id, sample)
 
     with world(tmp_path, closed=closed_items(20)) as w:

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.phases.world import World, closed_items, open_items, world
 
 from batchtrial.cli.commands import analyze
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Endpoint
 from batchtrial.phases.analyse import costs, optional, stats
 from batchtrial.phases.analyse.analyses import analysis, material
@@ -33,7 +33,7 @@ FILES = {"unsupported_sensitivity", "mixed_models", "power_analysis", "cost_effe
 BEFORE = (parse.phase, score.phase, stats.phase, costs.phase)
 
 
-def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     """Right for 50 of a hundred items under the control, for 70 under the treatment; wrong answers are words of the passage or strange ones."""
     number = int(item_id[1:])
     is_right = (number * 37 + 11 * sample) % 100 < (70 if arm.condition == "treatment" else 50)
@@ -130,7 +130,7 @@ def test_the_mixed_model_finds_the_direction_and_counts_rows_and_items(tmp_path:
 
 
 def test_an_arm_that_is_always_right_is_unavailable_with_the_reason(tmp_path: Path) -> None:
-    def certain(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def certain(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         return f"thing {item_id[1:]}"
 
     with world(tmp_path, closed=closed_items(20), optional=ALL) as w:
@@ -196,7 +196,7 @@ def several(tmp_path: Path, names: Sequence[str], run_id: str = "r1") -> tuple[s
     sets = {name: {"control": prompt("Answer."), "treatment": prompt(name)} for name in names}
     changes: dict[str, Any] = {"prompt_sets": sets, "sweep": {"prompt_sets": list(names)}, "stats": {"primary": {"metric": "em"}}}
 
-    def by_prompt(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def by_prompt(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         share = {"Answer.": 40, "good": 60, "none": 42}.get(arm.prompt.system.text, 44)
         return f"thing {number}" if number * 37 % 100 < share else "other"
@@ -271,7 +271,7 @@ def answer_words(item: object, text: str) -> float:
 
 
 def test_a_metric_that_is_no_share_is_not_shown_in_percentage_points(tmp_path: Path) -> None:
-    def longer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    def longer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
         return "one two three" if arm.condition == "treatment" and int(item_id[1:]) % 5 else "one"
 
     primary = {"metric": "answer_words", "higher_is_better": False}

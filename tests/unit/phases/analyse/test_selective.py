@@ -11,12 +11,12 @@ import pytest
 from tests.unit.phases.batches.test_frozen_plan import analysed
 from tests.unit.phases.world import open_items, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 
 WORDS = "a slice that the outcome chose"
 
 
-def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
     """The control answers three of four and a quarter wrongly; the treatment answers half, all right."""
     number = int(item_id[1:])
     if number % 4 == 0 or (arm.condition == "treatment" and number % 2 == 0):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.phases.world import Answer, World, closed_items, open_items, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import stats
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import phase as score
@@ -32,7 +32,7 @@ def significance(w: World) -> dict[str, Any]:
 def by_share(control: float, treatment: float) -> Answer:
     """Every item whose number, reduced to two digits, is below the arm's share of a hundred is right."""
 
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         share = treatment if arm.condition == "treatment" else control
         is_right = number * 37 % 100 < 100 * share
@@ -54,7 +54,7 @@ def primary(found: dict[str, Any]) -> dict[str, Any]:
 def test_the_declared_share_of_lost_answers_is_the_one_that_has_to_be_survived(tmp_path: Path) -> None:
     """The treatment gains 20 of 200 items and loses the answers to 20 others."""
 
-    def lossy(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def lossy(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         if arm.condition == "treatment" and int(item_id[1:]) % 10 == 3:
             return None
         return by_share(0.5, 0.6)(arm, dataset, item_id, sample)
@@ -118,7 +118,7 @@ def test_swapping_the_arms_turns_the_sign_and_keeps_p(tmp_path: Path) -> None:
 
 
 def test_lost_pairs_are_dropped_and_told_by_arm(tmp_path: Path) -> None:
-    def lossy(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def lossy(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         lost = {"control": ("c1", "c2"), "treatment": tuple(f"c{i}" for i in range(2, 40))}
         return None if item_id in lost[arm.condition] else by_share(0.5, 0.6)(arm, dataset, item_id, sample)
 
@@ -131,7 +131,7 @@ def test_lost_pairs_are_dropped_and_told_by_arm(tmp_path: Path) -> None:
 
 
 def test_samples_are_averaged_and_items_are_the_unit(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         return f"thing {number}" if (number + sample) % 5 < (3 if arm.condition == "treatment" else 2) else "no"
 
@@ -146,7 +146,7 @@ def test_samples_are_averaged_and_items_are_the_unit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("clusters", "n_clusters", "method"), [("auto", 10, "effective_tango"), ("off", None, "tango")])
 def test_items_of_one_passage_are_not_taken_as_independent(tmp_path: Path, clusters: str, n_clusters: int | None, method: str) -> None:
-    def by_passage(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def by_passage(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         is_right = number // 6 % 2 == 0 or (arm.condition == "treatment" and number // 6 in (1, 3))
         return f"answer {number}" if is_right else "no"
@@ -175,7 +175,7 @@ def test_items_of_one_passage_are_not_taken_as_independent(tmp_path: Path, clust
 def test_families_are_corrected_as_declared(tmp_path: Path) -> None:
     declared = {"primary": EM, "confirmatory": [{"metric": "false_answer", "kind": "open"}, {"metric": "abstained", "kind": "all"}]}
 
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         if number % 7 == 0 and arm.condition == "treatment":
             return "I don't know."
@@ -196,7 +196,7 @@ def test_families_are_corrected_as_declared(tmp_path: Path) -> None:
 
 
 def test_nothing_is_claimed_behind_a_primary_endpoint_that_failed(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         return "I don't know." if arm.condition == "treatment" and number % 2 else "something else"
 
@@ -217,7 +217,7 @@ def test_alpha_reaches_the_margin_and_its_interval(tmp_path: Path, alpha: float,
 
 
 def test_trials_of_a_run_share_alpha_and_name_each_other(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         return f"thing {number}" if 8 < number < 100 or (arm.prompt.system.text == "first" and number <= 5) else "no"
 
@@ -261,24 +261,24 @@ def test_the_plan_is_hashed_from_the_declaration_alone(tmp_path: Path) -> None:
     assert hashes["one"] == hashes["other data"] != hashes["other plan"]
 
 
-def everything_lost(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def everything_lost(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     return None
 
 
-def one_arm_lost(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def one_arm_lost(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     return None if arm.condition == "control" else f"thing {item_id[1:]}"
 
 
-def one_answer_left(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def one_answer_left(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     return f"thing {item_id[1:]}" if item_id == "c0" else None
 
 
-def all_the_same(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def all_the_same(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     return f"thing {item_id[1:]}"
 
 
 @pytest.mark.parametrize("answer", [everything_lost, one_arm_lost, one_answer_left, all_the_same])
-def test_degenerate_runs_give_reasons_and_not_errors(tmp_path: Path, answer: Callable[[Arm, str, str, int], str | None]) -> None:
+def test_degenerate_runs_give_reasons_and_not_errors(tmp_path: Path, answer: Callable[[TrialArm, str, str, int], str | None]) -> None:
     found = run(tmp_path, answer, n=40, opened=20)
     assert found["schema_version"] == 2
     for one in found["tests"]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tests.unit.phases.world import World, clock, open_items, world
 
 from batchtrial.config.analysis_plan import CARRIED_OUT, SENT, differences, plan_hash, plan_of
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Config, ProviderConfig, StatsConfig, Unsupported
 from batchtrial.errors import ConfigDrift
 from batchtrial.phases.analyse import costs, stats
@@ -96,7 +96,7 @@ def leaves() -> list[str]:
     return found
 
 
-def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
     number = int(item_id[1:])
     return f"answer {number}" if number % 4 or arm.condition == "treatment" else "no idea at all"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.phases.world import World, closed_items, error_line, open_items, success_line, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import costs, stats
 from batchtrial.phases.analyse.significance import significance
 from batchtrial.phases.batches import tally as answers
@@ -242,7 +242,7 @@ def test_ledger_account_and_export_choose_the_same_line_in_whatever_order_they_c
     assert seen[0] == seen[1]
 
 
-def _fate(w: World, arm: Arm, shard: Any) -> answers.Fate:
+def _fate(w: World, arm: TrialArm, shard: Any) -> answers.Fate:
     record = w.work().ledger.part(shard.part)
     folder = w.layout.root / arm.part_folder(shard.part_index)
     whole = w.layout.part_input(shard.part)

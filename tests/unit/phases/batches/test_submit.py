@@ -79,14 +79,14 @@ def test_only_this_step_sends_and_sends_no_more(rig: Rig) -> None:
     assert rig.memory.calls == calls
 
 
-def test_shared_controls_are_sent_once(tmp_path: Path) -> None:
+def test_a_control_that_trials_share_is_sent_once(tmp_path: Path) -> None:
     texts = {name: {"path": f"{name}.txt", "text": f"{name} text"} for name in ("c", "one", "two", "three")}
     sets = {name: {"control": {"system": texts["c"]}, "treatment": {"system": texts[name]}} for name in ("one", "two", "three")}
     rig = Rig(tmp_path, changes={"prompt_sets": sets, "sweep": {"prompt_sets": ["one", "two", "three"]}})
     rig.run()
     rows = [row for batch in rig.memory.batches.values() for row in batch.rows]
     assert len(rows) == len(set(rows)) == 4 * (1 + 3)
-    assert sum(row.startswith("c-") for row in rows) == 4
+    assert sum(row.startswith(rig.arms("control")[0]) for row in rows) == 4
 
 
 def test_a_stop_before_the_first_part_sends_nothing_and_does_not_stop_the_next_run(rig: Rig) -> None:

@@ -47,7 +47,7 @@ def test_every_request_is_in_exactly_one_part(tmp_path: Path) -> None:
     seen = Counter(itertools.chain.from_iterable(ids_of(rig.layout.part_input(part)) for part in shards(rig)))
     assert set(seen.values()) == {1}
     assert len(seen) == 5 * 2 * (1 + 3)
-    cells = {(one.condition, one.temp_label, one.item, one.sample_index) for one in map(split_custom_id, seen) if one is not None}
+    cells = {(one.arm, one.item, one.sample_index) for one in map(split_custom_id, seen) if one is not None}
     assert len(cells) == len(seen)
 
 

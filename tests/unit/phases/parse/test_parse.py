@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.phases.world import Stop, World, closed_items, error_line, open_items, success_line, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.errors import Stopped
 from batchtrial.phases.build.index import load_index
 from batchtrial.phases.parse import join as answered
@@ -69,7 +69,7 @@ def combined(w: World) -> bytes:
     return (w.folder / "combined.jsonl").read_bytes()
 
 
-def plain(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+def plain(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
     return f"{item_id} by {arm.condition} #{sample}"
 
 
@@ -215,7 +215,7 @@ def test_odd_lines_are_counted_with_samples_and_change_nothing_else(tmp_path: Pa
     assert {kind: one["count"] for kind, one in counts.items()} == {"malformed": 8, "unknown": 2, "duplicate": 0}
     first = counts["malformed"]["samples"][0]
     assert first["line"] == 41
-    assert first["file"].endswith("t0_control_p01/results.jsonl")
+    assert first["file"].endswith("/p01/results.jsonl")
     assert first["excerpt"] == "{not json"
     assert len(counts["malformed"]["samples"]) == 5
 

@@ -16,7 +16,7 @@ from tests.unit.phases.world import Quiet, Stop, World, closed_items, open_items
 
 from batchtrial.cli.commands.run import main
 from batchtrial.cli.screens.summary import lines as summary_lines
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.errors import ConfigError, Stopped
 from batchtrial.phases.analyse import costs, optional, stats
 from batchtrial.phases.analyse.significance import significance
@@ -52,7 +52,7 @@ def module(text: str, name: str | None = None) -> str:
     return name
 
 
-def right(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+def right(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
     return f"answer {item_id[1:]}" if dataset == "reading" else f"thing {item_id[1:]}"
 
 
@@ -227,7 +227,7 @@ def test_a_metric_of_a_set_that_neither_says_right_nor_wrong_has_failed_on_that_
 def test_answers_that_a_further_metric_fails_on_are_named_in_its_own_comparison_alone(tmp_path: Path, k: int) -> None:
     name = module("def g(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'depth': float(len(text) % 3)}\n")
 
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         if item_id == "c5" and arm.condition == "control":
             return None
         return "odd" if item_id in ("c3", "c4") and arm.condition == "treatment" else right(arm, dataset, item_id, sample)
@@ -248,7 +248,7 @@ def test_answers_lost_to_the_sets_metric_are_named_like_those_that_were_cut(tmp_
     """The metric fails on two of the treatment's items; of one of these the first sample never came, of another one none did."""
     name = module("def f(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'em': float(text in item.answers)}\n")
 
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         if arm.condition == "treatment" and (item_id == "c5" or (item_id == "c4" and sample == 0 and k > 1)):
             return None
         return "odd" if arm.condition == "treatment" and item_id in ("c3", "c4") else right(arm, dataset, item_id, sample)
@@ -276,7 +276,7 @@ def test_answers_lost_to_the_sets_metric_are_named_like_those_that_were_cut(tmp_
 def test_a_sample_that_the_metric_fails_on_is_in_an_example_without_a_score(tmp_path: Path) -> None:
     name = module("def f(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'em': float(text in item.answers)}\n")
 
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
         good = arm.condition == "treatment" or item_id != "c3"
         return "odd" if sample == 0 and item_id == "c3" else right(arm, dataset, item_id, sample) if good else "something else"
 
@@ -441,7 +441,7 @@ NUMERIC = "def numeric(item, text): return {'em': float(text in item.answers)}\n
 GRADED = "def graded(item, text): return {'em': float(text in item.answers), 'f1': 0.5 if text else 0.0}\n"
 
 
-def better(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+def better(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
     """The treatment is right where the control is not, on every second item."""
     return right(arm, dataset, item_id, sample) if arm.condition == "treatment" or int(item_id[1:]) % 2 else "something else"
 
@@ -605,7 +605,7 @@ def test_without_metrics_of_ones_own_nothing_of_this_is_in_the_inputs(tmp_path: 
 
 
 def test_answers_in_other_languages_are_counted_by_arm_and_said(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
         return "Das steht nicht im Text." if arm.condition == "treatment" and item_id in ("o0", "o1") else right(arm, dataset, item_id, sample)
 
     with world(tmp_path / "w", opened=open_items(4)) as w:

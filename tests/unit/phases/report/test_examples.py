@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.unit.phases.world import World, closed_items, open_items, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import costs, stats
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
@@ -23,7 +23,7 @@ def shown(made: World) -> str:
 
 
 def test_with_several_samples_shares_and_a_sample_of_the_majority_are_shown(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         is_right = sample in (1, 3, 4) if arm.condition == "treatment" else sample == 0
         return f"thing {item_id[1:]}" if is_right else f"wrong {sample}"
 
@@ -41,7 +41,7 @@ def test_with_several_samples_shares_and_a_sample_of_the_majority_are_shown(tmp_
 
 
 def test_a_lost_sample_is_not_counted(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         if sample == 0:
             return None
         return f"thing {item_id[1:]}" if arm.condition == "treatment" else "wrong"
@@ -54,7 +54,7 @@ def test_a_lost_sample_is_not_counted(tmp_path: Path) -> None:
 
 
 def test_examples_follow_the_primary_endpoint_and_its_kind(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         return "I don't know" if arm.condition == "treatment" and item_id.startswith("o") else "something"
 
     plan = {"primary": {"metric": "false_answer", "kind": "open"}}
@@ -69,7 +69,7 @@ def test_examples_follow_the_primary_endpoint_and_its_kind(tmp_path: Path) -> No
 
 
 def test_a_metric_that_is_no_yes_or_no_shows_means(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         return f"thing {item_id[1:]} and more" if arm.condition == "control" or sample else f"thing {item_id[1:]}"
 
     plan: dict[str, Any] = {"primary": {"metric": "f1"}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.phases.world import Answer, World, closed_items, open_items, success_line, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import costs, stats
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
@@ -61,7 +61,7 @@ def finish(w: World) -> dict[str, str]:
     }
 
 
-def better(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+def better(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
     number = int(item_id[1:])
     is_right = number % 10 < (8 if arm.condition == "treatment" else 4)
     return (f"answer {number}" if dataset == "reading" else f"thing {number}") if is_right else "something else"
@@ -82,7 +82,7 @@ def test_the_verdict_comes_first_and_in_words(tmp_path: Path) -> None:
 
 
 def test_the_table_has_difference_interval_p_changes_pairs_and_losses(tmp_path: Path) -> None:
-    def lossy(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def lossy(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         return None if item_id in ("c0", "o39") and arm.condition == "treatment" else better(arm, dataset, item_id, sample)
 
     text = run(tmp_path, lossy)["md"]
@@ -97,7 +97,7 @@ def test_the_table_has_difference_interval_p_changes_pairs_and_losses(tmp_path: 
 def test_a_margin_tests_p_is_called_that_and_p_is_of_the_difference(tmp_path: Path) -> None:
     """5 of 80 items changed, all for the worse: the difference has p = 0.031, the generous margin p < 0.001."""
 
-    def slightly_worse(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def slightly_worse(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         is_worse = arm.condition == "treatment" and item_id in ("c0", "c1", "c2", "c3", "c4")
         return "wrong" if is_worse else f"answer {item_id[1:]}" if dataset == "reading" else f"thing {item_id[1:]}"
 
@@ -132,7 +132,7 @@ def test_a_live_run_has_no_banner(tmp_path: Path) -> None:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Reports of a run in which every wrong answer, item and question is an attack."""
 
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id.split(" ")[0][1:])
         right = number % 2 == (arm.condition == "treatment")
         return f"thing {number}" if right else HOSTILE[number % len(HOSTILE)]
@@ -191,7 +191,7 @@ def test_odd_lines_are_shown(hostile: dict[str, str]) -> None:
 
 
 def test_items_that_changed_are_shown_both_ways(tmp_path: Path) -> None:
-    def crossed(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def crossed(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         number = int(item_id[1:])
         return f"thing {number}" if (number % 2 == 0) == (arm.condition == "treatment") else "no idea"
 
@@ -220,7 +220,7 @@ def test_where_it_comes_from_is_told(tmp_path: Path) -> None:
 
 
 def test_every_outcome_is_in_the_account(tmp_path: Path) -> None:
-    def half(arm: Arm, dataset: str, item_id: str, sample: int) -> str | None:
+    def half(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
         return None if item_id == "c3" else better(arm, dataset, item_id, sample)
 
     text = run(tmp_path, half)["md"]

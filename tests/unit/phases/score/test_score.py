@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.unit.phases.world import Stop, World, closed_items, open_items, world
 
-from batchtrial.config.expand import Arm
+from batchtrial.config.expand import TrialArm
 from batchtrial.errors import ConfigError, Stopped
 from batchtrial.phases.columns import SCORE_COLUMNS
 from batchtrial.phases.parse import phase as parse
@@ -33,7 +33,7 @@ def by_key(frame: pl.DataFrame, condition: str = "control") -> dict[str, dict[st
     return {row["item_key"]: row for row in frame.filter(condition=condition).to_dicts()}
 
 
-def right(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+def right(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
     return f"answer {item_id[1:]}" if dataset == "reading" else f"thing {item_id[1:]}"
 
 
@@ -83,7 +83,7 @@ def test_a_single_sample_has_no_spread(tmp_path: Path) -> None:
 
 
 def test_unanswerable_questions_have_false_answers_and_closed_ones_have_no_passage(tmp_path: Path) -> None:
-    def answer(arm: Arm, dataset: str, item_id: str, sample: int) -> str:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
         return "I don't know." if item_id in ("o1", "c0") else "answer 3" if item_id == "o3" else right(arm, dataset, item_id, sample)
 
     with world(tmp_path, opened=open_items(4, unanswerable_every=2), closed=closed_items(2)) as w:

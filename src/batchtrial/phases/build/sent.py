@@ -1,0 +1,50 @@
+"""Whether items are those that requests were sent about, told by the requests themselves: the ledger has a fingerprint of each part that was sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from batchtrial.config.expand import Arm, arms_of, expand
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError
+from batchtrial.phases.build.phase import Slice, cut, in_sending_order, lines, order
+from batchtrial.providers.base import Provider
+from batchtrial.records import Item
+from batchtrial.state.ledger import PartRecord
+
+
+def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], sha256: str, parts: Mapping[str, PartRecord]) -> bool:
+    """Whether the parts that were sent would be made of these items again, byte by byte. sha256: fingerprint of the items.
+
+    Of each slice one part is enough, since all arms ask about the same items. False also where no fingerprint is left to compare with.
+    """
+    sent = {name: first for name, part in parts.items() if (first := _first_sent(part)) is not None}
+    try:
+        arms = arms_of(expand(config, sha256))
+        in_order = order(items, config.seed)
+        slices = cut(in_order, arms, config, codec.limits, codec)
+    except ConfigError:
+        return False
+    places = {arm.part(index): (arm, index, piece) for arm, index, piece in in_sending_order(arms, slices)}
+    if not sent.keys() <= places.keys():
+        return False
+    chosen = {places[name][1]: name for name, payload in sent.items() if payload}
+    if len(chosen) < len({places[name][1] for name in sent}):
+        return False
+    return all(_sha256(*places[name][::2], in_order, codec) == sent[name] for name in chosen.values())
+
+
+def _first_sent(part: PartRecord) -> str | None:
+    """Fingerprint of the whole part's requests as they were sent, "" when it is lost; None when nothing was sent."""
+    sent = [attempt for attempt in part.attempts if not attempt.is_lost]
+    if not sent:
+        return None
+    return next((attempt.payload_sha256 for attempt in sent if attempt.number == 1), "")
+
+
+def _sha256(arm: Arm, piece: Slice, items: Sequence[Item], codec: Provider) -> str:
+    state = hashlib.sha256()
+    for line in lines(arm, items[piece.first : piece.first + piece.n], codec):
+        state.update(line)
+    return state.hexdigest()
