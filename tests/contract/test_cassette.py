@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.contract.test_states import STATES, state_of
 from tests.contract.wires import KEY, World, only
 
 from batchtrial.errors import Ambiguous, ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.providers.base import BatchState, BatchStatus, Intent
 from batchtrial.providers.recordings.cassette import Recorder, Replay
+from batchtrial.records import AnswerState
 
 
 def record(world: World, folder: Path, n: int = 5) -> tuple[Intent, Path, str]:
@@ -65,6 +67,19 @@ def test_how_a_batch_ended_is_part_of_the_recording(world: World, tmp_path: Path
     intent, payload, batch_id = record(world, tmp_path / "tape")
     assert f'"failure_mode": "{mode}"' in (tmp_path / "tape" / "metadata.json").read_text()
     assert play(Replay(tmp_path / "tape"), intent, payload) == (world.provider.check(batch_id), list(world.provider.fetch(batch_id)))
+
+
+@pytest.mark.parametrize("form", STATES)
+def test_an_answer_that_is_none_is_none_in_the_replay(world: World, tmp_path: Path, form: str) -> None:
+    """Cut off, refused, withheld, a tool's call: the recording tells the same state, text and use of tokens, and is no failure of the batch."""
+    world.fault("create", {"rows": {"answers": {"count": 2, "form": form}}})
+    intent, payload, batch_id = record(world, tmp_path / "tape")
+    status, lines = play(Replay(tmp_path / "tape"), intent, payload)
+    assert '"failure_mode": "none"' in (tmp_path / "tape" / "metadata.json").read_text()
+    assert (status, lines) == (world.provider.check(batch_id), list(world.provider.fetch(batch_id)))
+    live = [world.provider.decode(line) for line in lines]
+    assert [Replay(tmp_path / "tape").decode(line) for line in lines] == live
+    assert {one.state for one in live} == {AnswerState.COMPLETE, state_of(world, form)}
 
 
 @only("fireworks", "openai")
