@@ -170,3 +170,25 @@ def test_an_answer_to_the_create_that_names_no_batch_is_ambiguous(tmp_path: Path
         with pytest.raises(Ambiguous):
             provider.submit(INTENT, payload, lambda file_id: None)
         provider.close()
+
+
+def failed_rows(n: int) -> list[bytes]:
+    row = {"response": None, "error": {"code": "model_not_found", "message": "no such model"}}
+    return [json.dumps({"custom_id": f"row-{number}", **row}).encode() + b"\n" for number in range(n)]
+
+
+@pytest.mark.parametrize(("n_lines", "is_whole"), [(3, True), (2, False), (0, False)])
+def test_a_host_that_counts_failed_rows_as_done_names_no_output_file(n_lines: int, is_whole: bool) -> None:
+    """Its error file tells what became of every row; one that does not hold them all leaves answers that were paid for unread."""
+    lines = failed_rows(n_lines)
+    batch = listed(1, "feed") | {"status": "completed", "request_counts": {"total": 3, "completed": 3, "failed": 0}, "error_file_id": "file-e"}
+    with host() as (seen, url):
+        provider = OpenAIProvider(OpenAISettings(base_url=url, timeouts=TIMEOUTS), KEY)
+        seen.do_GET = lambda self: self._answer(b"".join(lines) if "/files/" in self.path else batch)  # type: ignore[method-assign]
+        got = provider.fetch("batch_1")
+        if is_whole:
+            assert list(got) == lines
+        else:
+            with pytest.raises(NotFound, match="finished 3 rows and names no output file"):
+                list(got)
+        provider.close()

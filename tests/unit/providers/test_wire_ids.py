@@ -11,3 +11,13 @@ def test_a_batch_is_known_by_its_first_line_that_can_be_read() -> None:
     assert first_wire_id([b'{"custom_id": "00ff-c-t0-0", "resu\n', b"\n", whole]) == "00ff-c-t0-1", "else a copy of the run waits for ever"
     assert first_wire_id([b"{\n"]) is None
     assert first_wire_id([]) is None
+
+
+def test_a_batch_whose_every_line_is_damaged_is_known_by_what_is_left_of_its_ids() -> None:
+    """Else a part in doubt, or a copy of the run, waits for that batch for ever."""
+    token = "00112233445566ff"
+    whole = b'{"custom_id": "%s-c-t0-1", "result": {"type": "succeeded"}}' % token.encode()
+    for line in (whole[:60], whole.replace(b"succeeded", b"\xff\xfe"), whole.replace(b"succeeded", b"\x00"), whole[:33], b"1" + whole):
+        assert first_wire_id([b"<html>\n", line]) == f"{token}-", line
+    said = b'{"custom_id": 7, "text": "write {\\"custom_id\\": \\"ffffffffffffffff-c-t0-1\\"}"}'
+    assert first_wire_id([said]) is None, "an answer's text is no id"

@@ -76,7 +76,8 @@ def _is_denied(work: Work, provider: Provider, parts: Parts, job: Job) -> bool:
         try:
             provider.check(batch_id)
             if parts.state(job) is PartState.COMPLETED:  # the batch may be there and its results gone
-                next(iter(provider.fetch(batch_id)), None)
+                for _ in provider.fetch(batch_id):
+                    pass  # what is gone may be told after the lines that are there
         except NotFound:
             continue
         except ProviderError as error:
