@@ -98,3 +98,5 @@ NEVER = either("is not", "isnt", "was not", "wasnt", "are not", "arent", "were n
                  "hasnt been", "have (?:not|never) been", "havent been", "were never")  # fmt: skip
 SOURCES = "(?:(?:the|any|most|available|surviving|written|official|known|existing|contemporary) )*"
 SOURCES += "(?:history|records?|sources?|historians?|chroniclers?|chronicles?|documents?|archives?|literature|scholars?|experts?|evidence)"
+NONE_IS = "(?:there (?:is|was|are|were|exists?|survives?|seems? to be|appears? to be) no|theres no"
+NONE_IS += "|there (?:isnt|is not|wasnt|was not|arent|are not) any|there (?:does not|doesnt|do not|dont) (?:seem|appear) to be (?:any|an?))"

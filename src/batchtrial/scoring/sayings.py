@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchtrial.scoring.phrase_parts import ADVERBS, DOES_NOT, INFO, IT, IT_IS, NEVER, OF_THIS, SOURCES, THE_INFO, WH
+from batchtrial.scoring.phrase_parts import ADVERBS, DOES_NOT, FACTS, INFO, IT, IT_IS, NEVER, NONE_IS, OF_THIS, SOURCES, THE_INFO, WH
 
 # Sayings for "I do not know", which share no word.
 SAYINGS = (
@@ -69,4 +69,21 @@ SAYINGS = (
     r"(?:i )?(?:cannot|cant|could not|couldnt) be (?:sure|certain)(?: (?:of|about|wh\w+|how) [^,]*)?",
     r"my (?:training |own )?(?:data|knowledge)(?: base)? (?:does not|doesnt|do not|dont) (?:go|reach)(?: [^,]*)?",
     "null",
+    # there is no record of it: of what was asked, for "no record of a king after 1592" may be what is known
+    rf"{NONE_IS} (?:known |surviving |clear |direct |explicit )*(?:records?|evidence|mention|statement|indication|reference|trace|word|account)"
+    rf" (?:of|about|to|as to|on|for|regarding) (?:it|(?:this|that)(?: \w+)?|(?:{WH}|how|why) [^,]+)",
+    rf"{NONE_IS} (?:explicit |direct |clear )?(?:mention|statement) (?:of|about|on|regarding) [^,]+",
+    rf"{NONE_IS} (?:exact |specific |such |definite |particular |further |clear )?{INFO} (?:for (?:this|that|it) )?(?:given|provided|mentioned|stated"
+    rf"|specified|indicated|listed|named)(?: (?:here|anywhere|in (?:it|{SOURCES})))?",
+    rf"{NONE_IS} {FACTS}(?: (?:about|of|on|for|to|that|given|provided|available|regarding|as to|{WH})\b[^,]*)?",
+    rf"i (?:see|saw|find|found) no (?:records?|evidence|trace|account) of (?:it|(?:this|that)(?: \w+)?|(?:{WH}|how|why) [^,]+)",
+    rf"{NONE_IS} (?:documented|recorded|definite|definitive|clear|direct) answer(?: to (?:this|that|it|the question))?",
+    r"there (?:is|was) nothing (?:(?:here|there) (?:about|on) [^,]+|(?:about|on) [^,]+ here)",
+    rf"(?:(?:{IT}|{THE_INFO}) (?:is|was) )?(?:not|nowhere) on record(?: (?:{WH}|how) [^,]+)?",
+    rf"{IT} (?:is|was) not recorded (?:{WH}|how|why) [^,]+",
+    rf"(?:{IT}|{THE_INFO}) (?:is|was|are|were) nowhere to be (?:found|seen)",
+    rf"nothing in {SOURCES} (?:says?|tells?|states?|mentions?|shows?|records?|names?|indicates?)(?: (?:us|me))?"
+    rf"(?: (?:it|this|that|so|{WH}|how|why)(?: [^,]+)?)?",
+    r"(?:no one|nobody) is (?:named|identified)(?: here)?|no source is (?:cited|given|named)(?: (?:for|here)\b[^,]*)?",
+    r"none (?:of (?:this|that|these|those) )?(?:is|are|was|were) (?:stated|given|mentioned|provided|specified|indicated|named|listed)(?: here)?",
 )
