@@ -49,7 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] not in COMMANDS:
         sys.stderr.write(f"error: there is no command {args[0]!r}\n  hint commands are: {', '.join(COMMANDS)}\n")
         return 2
-    command = importlib.import_module(COMMANDS[args[0]][0])
+    try:
+        command = importlib.import_module(COMMANDS[args[0]][0])
+    except KeyboardInterrupt:  # importing takes a second, in which nothing has been begun
+        sys.stderr.write("stopped: interrupted before anything was begun\n")
+        return 130
     if argv is None:
         from batchtrial.cli.frame import own_process
 
