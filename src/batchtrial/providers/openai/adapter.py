@@ -185,9 +185,9 @@ class OpenAIProvider:
             raise ProviderError(f"the batch is still {status.wire_state}", where=f"{SDK.title}: fetch {batch_id}", retryable=True)
         n = 0
         for kind in ("output_file_id", "error_file_id"):
-            if kind in status.ids:
-                for n, line in enumerate(self._download(status.ids[kind]), n + 1):
-                    yield line
+            for line in self._download(status.ids[kind]) if kind in status.ids else ():
+                n += 1
+                yield line
         if status.n_done and "output_file_id" not in status.ids and not (status.n_total and n >= status.n_total):
             raise NotFound(f"the batch finished {status.n_done} rows and names no output file", where=f"{SDK.title}: fetch {batch_id}")
 
