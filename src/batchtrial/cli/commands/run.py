@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Invocation, invocation_of
-from batchtrial.app.session import layout_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
 from batchtrial.clock import real_now
@@ -82,6 +81,7 @@ def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str]) ->
     run_id = ask.run_id or new_run_id(real_now())
     code = live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
     if ask.is_archived and code in (0, INCOMPLETE):
+        from batchtrial.app.session import layout_of
         from batchtrial.archive.whole_run import archive_run, default_target
         from batchtrial.cli.commands.archive import tell
 
