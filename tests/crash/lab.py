@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.crash.children import NONCE
 from tests.crash.providers import Emulator
+from tests.small_run import LINES_PER_PART, config_tree, write_inputs
 
 from batchtrial.app import emulator as dryrun
 from batchtrial.app.invocation import Invocation
@@ -37,12 +38,6 @@ from batchtrial.state.store import fingerprint
 
 RUN_ID = "r1"
 RESULTS = re.compile(r"results(_a[0-9]+)?\.jsonl")
-LINES_PER_PART = 2
-MODELS: Mapping[str, str] = {
-    "fireworks": "accounts/fireworks/models/gpt-oss-20b",
-    "openai": "gpt-4.1",
-    "anthropic": "claude-haiku-4-5",
-}
 FINISHED = (0, 4)
 """Exit codes of a run that reached its end, with and without requests that never succeeded."""
 IN_MEMORY: str | None = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -55,34 +50,10 @@ def no_hook(point: str) -> None:
     """Kill nothing."""
 
 
-def questions(n: int) -> list[dict[str, Any]]:
-    """Open-book rows, every third without an answer in its passage."""
-    return [
-        {
-            "id": f"q{k}",
-            "question": f"How many boats lay in harbour {k}?",
-            "context": f"The harbour master of quay {k} counted {k + 2} boats at noon and {k + 5} carts beside them.",
-            "answers": [] if k % 3 == 2 else [f"{k + 2} boats", str(k + 2)],
-            "is_unanswerable": k % 3 == 2,
-        }
-        for k in range(n)
-    ]
-
-
 def config_text(provider: str, settings: Mapping[str, Any]) -> str:
     """A config as JSON, which is YAML too."""
-    tree: dict[str, Any] = {
-        "backend": provider,
-        "model_id": MODELS[provider],
-        "datasets": [{"name": "harbours", "source": "file", "path": "questions.jsonl"}],
-        "max_new_tokens": {"open_book": 32, "closed_book": 32},
-        "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
-        "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
-        "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 20.0},
-        "stats": {"permutation_samples": 999},
-    }
+    tree = config_tree(provider, poll_seconds=20.0, **{key: value for key, value in settings.items() if key != "submission"})
     tree["submission"] |= settings.get("submission", {})
-    tree |= {key: value for key, value in settings.items() if key != "submission"}
     return json.dumps(tree, indent=1)
 
 
@@ -110,11 +81,7 @@ class Lab:
 
     def __post_init__(self) -> None:
         """Write the inputs, learn the parts, and run the twin."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        (self.root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(self.n_items)))
-        texts = {"open.txt": "Answer from the passage.", "closed.txt": "Answer.", "control.txt": "Be brief.", "treatment.txt": "Be careful."}
-        for name, text in texts.items():
-            (self.root / name).write_text(text)
+        write_inputs(self.root, self.n_items)
         (self.root / "config.yaml").write_text(config_text(self.provider, self.settings))
         self._learn()
         if self.has_twin:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import small_run
 from tests.crash.children import NONCE
-from tests.crash.lab import MODELS, questions
 from tests.luck.machine import CLOCK, EPOCH, Being, Process
 from tests.luck.provider import Provider
 from tests.luck.schedule import N_CLIMATES, Rule, climates
@@ -31,8 +31,7 @@ from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import fingerprint
 
 RUN_ID = "r1"
-N_ITEMS, LINES_PER_PART, N_PARTS = 4, 2, 4
-TEXTS = {"open.txt": "Answer from the passage.", "closed.txt": "Answer.", "control.txt": "Be brief.", "treatment.txt": "Be careful."}
+N_ITEMS, N_PARTS = 4, 4
 VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "FIREWORKS_API_KEY")
 KEYS: Mapping[str, str] = {
     "main": "sk-first@acme",
@@ -50,17 +49,8 @@ def environment(key: str) -> dict[str, str]:
 
 def config_tree(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The config, with dotted settings over it."""
-    tree: dict[str, Any] = {
-        "backend": provider,
-        "model_id": MODELS[provider],
-        "datasets": [{"name": "harbours", "source": "file", "path": "questions.jsonl"}],
-        "max_new_tokens": {"open_book": 32, "closed_book": 32},
-        "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},
-        "prompt_sets": {"default": {"control": "control.txt", "treatment": "treatment.txt"}},
-        "submission": {"lines_per_part": LINES_PER_PART, "max_concurrent_jobs": 2, "poll_seconds": 47.0},
-        "stats": {"permutation_samples": 999},
-        "provider": {"sampling": "omit" if provider == "openai" else "send"},
-    }
+    sampling = {"sampling": "omit" if provider == "openai" else "send"}
+    tree = small_run.config_tree(provider, poll_seconds=47.0, provider=sampling)
     for dotted, value in settings.items():
         *path, last = dotted.split(".")
         place = tree
@@ -84,11 +74,8 @@ class Lab:
 
     def __post_init__(self) -> None:
         """Write the inputs and build the requests."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        small_run.write_inputs(self.root, N_ITEMS)
         os.chdir(self.root)
-        (self.root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(N_ITEMS)))
-        for name, text in TEXTS.items():
-            (self.root / name).write_text(text)
         self.write_config({})
         with quiet(), Being(Process(self.template)):
             code = session.run(self.asked(self.root / "template", is_resume=False, to_step="build"), RUN_ID, nonce=NONCE, env=environment("main"))

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.crash.lab import FINISHED, Lab, World
-from tests.runs.damage import Template, place
+from tests.crash.lab import FINISHED, World
+from tests.runs.damage import place
 
 from batchtrial.cli.commands.resume import main as resume
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    root = tmp_path_factory.mktemp("items")
-    lab = Lab(root / "lab", n_items=4)
-    world = World(lab, root / "finished")
-    assert world.start() in FINISHED
-    world.emulator.kill()
-    return Template("finished", lab, root / "finished")
-
-
-@pytest.fixture
-def world(finished: Template, tmp_path: Path) -> Iterator[World]:
-    source = finished.lab.root / "questions.jsonl"
-    data = source.read_bytes()
-    copied = finished.copy(tmp_path / "w")
-    yield copied
-    copied.emulator.kill()
-    source.write_bytes(data)
 
 
 def resumed(world: World, *flags: str) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.crash.lab import FINISHED, Lab, World
+from tests.crash.lab import FINISHED, World
 from tests.runs.damage import Template, place
 from tests.runs.rundir import tree
 
@@ -23,23 +22,6 @@ from batchtrial.state.ledger import fold
 from batchtrial.state.lock import RunLock
 from batchtrial.state.machine import PartState
 from batchtrial.upkeep.fix import put_right
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    root = tmp_path_factory.mktemp("repair")
-    lab = Lab(root / "lab", n_items=4)
-    world = World(lab, root / "finished")
-    assert world.start() in FINISHED
-    world.emulator.kill()
-    return Template("finished", lab, root / "finished")
-
-
-@pytest.fixture
-def world(finished: Template, tmp_path: Path) -> Iterator[World]:
-    copied = finished.copy(tmp_path / "w")
-    yield copied
-    copied.emulator.kill()
 
 
 def repaired(world: World, *flags: str) -> int:
