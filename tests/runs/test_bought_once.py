@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.crash.lab import MODELS, Lab, World
+from tests.crash.lab import Lab, World
+from tests.small_run import MODELS
 
 from batchtrial.run.options import Options
 from batchtrial.state.files import ControlRegistry, TrialManifest, load
