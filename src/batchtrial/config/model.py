@@ -357,12 +357,8 @@ class Config(Model):
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
         known = set(self.prompt_sets)
-        asked = [
-            self.default_prompt_set,
-            *((self.sweep and self.sweep.prompt_sets) or ()),
-            *(t.prompt_set for t in self.trials),
-        ]
-        unknown = sorted({name for name in asked if name is not None and name not in known})
+        named = (self.default_prompt_set, *((self.sweep and self.sweep.prompt_sets) or ()), *(t.prompt_set for t in self.trials))
+        unknown = sorted({name for name in named if name is not None and name not in known})
         if unknown:
             raise ValueError(f"prompt set {unknown[0]!r} is not defined; prompt_sets has {', '.join(sorted(known))}")
         return self
@@ -396,7 +392,4 @@ class Config(Model):
         """Completions per item and arm at this temperature."""
         if isinstance(self.samples_per_item, int):
             return self.samples_per_item
-        for key, count in self.samples_per_item.items():
-            if float(key) == temp:
-                return count
-        return 1
+        return next((count for key, count in self.samples_per_item.items() if float(key) == temp), 1)
