@@ -184,8 +184,8 @@ def _assembled(
     if ledger.dropped_bytes:
         healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     shelf = Shelf()
-    _refuse_other_items(changed, ledger)
-    _refuse_other_form(changed, ledger)
+    for refuse in (_refuse_other_items, _refuse_other_form):
+        refuse(changed, ledger)
     _refuse_other_host(changed, ledger, opening.config)
     is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
     _refuse_orphans(layout, ledger, state, shelf, n_torn=int(is_torn_late))
@@ -200,7 +200,6 @@ def _assembled(
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
         state = state if is_new or _is_just_opened(ledger) else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
-    stamps = Stamps(layout.root, layout.stamps)
     if changed:
         _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
     is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
@@ -214,7 +213,7 @@ def _assembled(
         lock=lock,
         ledger=ledger,
         snapshots=snapshots,
-        stamps=stamps,
+        stamps=Stamps(layout.root, layout.stamps),
         limits=limits,
         clock=clock,
         healed=healed,
