@@ -89,6 +89,22 @@ def test_a_control_that_trials_share_is_sent_once(tmp_path: Path) -> None:
     assert sum(row.startswith(rig.arms("control")[0]) for row in rows) == 4
 
 
+def test_a_treatment_that_is_added_is_all_that_is_bought(tmp_path: Path) -> None:
+    texts = {name: {"path": f"{name}.txt", "text": f"{name} text"} for name in "abc"}
+    pairs = {"ab": "ab", "bc": "bc", "ac": "ac"}
+    sets = {name: {"control": {"system": texts[pair[0]]}, "treatment": {"system": texts[pair[1]]}} for name, pair in pairs.items()}
+    rig = Rig(tmp_path, changes={"prompt_sets": sets, "sweep": {"prompt_sets": ["ab"]}})
+    rig.run()
+    before = set(rig.memory.paid())
+    assert len(before) == 4 * 2
+    rig.changes["sweep"] = {"prompt_sets": ["bc", "ac", "ab"]}
+    rig.run(options=Options(to_step="poll", accept_drift=True))
+    paid = rig.memory.paid()
+    assert set(paid.values()) == {1}
+    assert before < set(paid)
+    assert len(paid) == 4 * 3
+
+
 def test_a_stop_before_the_first_part_sends_nothing_and_does_not_stop_the_next_run(rig: Rig) -> None:
     rig.run(to_step="build")
     rig.layout.stop_requested.touch()
