@@ -71,11 +71,7 @@ def number_label(value: float) -> str:
 
 def digest(parts: Iterable[str], length: int) -> str:
     """Hex sha256 of the parts, each ended by a separator that cannot occur in them, cut to `length`."""
-    state = hashlib.sha256()
-    for part in parts:
-        state.update(part.encode("utf-8", "surrogatepass"))
-        state.update(b"\x1f")
-    return state.hexdigest()[:length]
+    return hashlib.sha256("\x1f".join((*parts, "")).encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def item_hash(dataset: str, item_id: str) -> str:

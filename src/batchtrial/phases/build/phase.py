@@ -9,17 +9,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
-from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
-from batchtrial.phases.prepare.items import load_prepared, place
+from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
+from batchtrial.phases.build.rows import Row, index_rows, rows_in_order, text_bytes, texts_of
+from batchtrial.phases.prepare.items import place
 from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Limits, Provider
 from batchtrial.records import Item, Verdict
@@ -51,6 +52,18 @@ def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limi
 
     Raises ConfigError when a single item's request is over the provider's byte limit.
     """
+    return cut_by_size([Sized(item.item_id, text_bytes(item.question, item.context or "")) for item in items], arms, config, limits, provider)
+
+
+class Sized(NamedTuple):
+    """An item as far as cutting needs it. n_bytes: what its texts take in a line at most."""
+
+    item_id: str
+    n_bytes: int
+
+
+def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
+    """The same, of items whose size is known."""
     samples = max(arm.samples for arm in arms)
     most_lines = limits.max_requests
     if config.submission.lines_per_part is not None:
@@ -61,7 +74,7 @@ def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limi
     fixed = max(_fixed_bytes(arm, kind_item, provider) for arm in arms for kind_item in _blanks())
     slices, first, size = [], 0, 0
     for position, item in enumerate(items):
-        bytes_here = samples * (fixed + _text_bytes(item))
+        bytes_here = samples * (fixed + item.n_bytes)
         if bytes_here > limits.max_bytes:
             raise ConfigError(f"one request about item {item.item_id!r} is larger than a batch of {provider.name} may be", where="datasets")
         if position > first and (position - first >= most_items or size + bytes_here > limits.max_bytes):
@@ -90,12 +103,6 @@ def _fixed_bytes(arm: Arm, blank: Item, provider: Provider) -> int:
     return len(provider.encode(arm.request(blank, arm.custom_id("0" * 16, 10**6))))
 
 
-def _text_bytes(item: Item) -> int:
-    """At least what the item adds to a line, whether or not the codec escapes non-ASCII."""
-    texts = (item.question, item.context or "")
-    return sum(max(len(json.dumps(text)), len(text.encode("utf-8", "surrogatepass"))) for text in texts)
-
-
 def tokens(text: str) -> int:
     """Estimated tokens of a text, rounded up."""
     return -(-len(text) // CHARS_PER_TOKEN)
@@ -109,14 +116,6 @@ def input_tokens(arm: Arm, item: Item) -> int:
 def output_tokens(arm: Arm, item: Item) -> int:
     """Answer tokens of one request at most."""
     return arm.max_tokens.open_book if item.kind == "open" else arm.max_tokens.closed_book
-
-
-def lines(arm: Arm, items: Sequence[Item], provider: Provider) -> Iterator[bytes]:
-    """Request lines of a part: items in order, each with its samples."""
-    for item in items:
-        mark = item_hash(item.dataset, item.item_id)
-        for sample in range(arm.samples):
-            yield provider.encode(arm.request(item, arm.custom_id(mark, sample)))
 
 
 def in_sending_order(arms: Sequence[Arm], slices: Sequence[Slice]) -> Iterator[tuple[Arm, int, Slice]]:
@@ -160,27 +159,28 @@ def _is_intact(view: View, want: Artifact) -> bool:
 
 def run(work: Work) -> None:
     """Write the index and every part that is missing or stale."""
-    items = order(load_prepared(work.layout), work.config.seed)
+    rows = rows_in_order(work.layout, work.config.seed)
     provider = work.codec
     arms = arms_of(work.view.trials)
     check_sampling(arms, provider)
-    slices = cut(items, arms, work.config, provider.limits, provider)
+    slices = cut_by_size(rows, arms, work.config, provider.limits, provider)
     made_from = inputs(work.view, provider.limits)
     old = work.view.build.shards if work.view.build is not None and work.view.build.inputs == made_from else {}
     shards: dict[str, Shard] = {}
+    writer = Writer(work, rows)
     with work.progress.task("build", len(arms) * len(slices)) as step:
         for arm, index, piece in in_sending_order(arms, slices):
             work.stop.check()
             part = arm.part(index)
             kept = old.get(part)
             if kept is None or not _is_intact(work.view, kept):
-                kept = _write_part(work, provider, arm, index, piece, items)
+                kept = writer.write(arm, index, piece)
                 _check_sent(work, kept)
             shards[part] = kept
             step(1)
     manifest = BuildManifest(
         inputs=made_from or "",
-        index=artifact(work.layout.root, work.layout.index, _write_index(work, items)),
+        index=artifact(work.layout.root, work.layout.index, _write_index(work, rows)),
         shards=shards,
         temps=tuple(sorted({arm.temp for arm in arms})),
         prompt_sets=tuple(sorted({trial.prompt_set for trial in work.view.trials})),
@@ -201,35 +201,74 @@ def _check_sent(work: Work, shard: Shard) -> None:
         )
 
 
-def _write_part(work: Work, provider: Provider, arm: Arm, index: int, piece: Slice, items: Sequence[Item]) -> Shard:
-    path = work.layout.part_input(arm.part(index))
-    mine = items[piece.first : piece.first + piece.n]
-    with publishing(work, path) as file:
-        for line in lines(arm, mine, provider):
-            file.write(line)
-    got = file.fingerprint
-    return Shard(
-        part=arm.part(index),
-        arm=arm.name,
-        temp=arm.temp,
-        part_index=index,
-        path=path.relative_to(work.layout.root).as_posix(),
-        first_item=piece.first,
-        n_items=piece.n,
-        lines=piece.n * arm.samples,
-        size=got.size,
-        sha256=got.sha256,
-        input_tokens=arm.samples * sum(input_tokens(arm, item) for item in mine),
-        max_output_tokens=arm.samples * sum(output_tokens(arm, item) for item in mine),
-    )
+class Writer:
+    """Writes parts. Parts of one slice ask about the same items, so their texts are read once for all arms."""
+
+    def __init__(self, work: Work, rows: Sequence[Row]) -> None:
+        self._work, self._rows = work, rows
+        self._slice = Slice(0, 0)
+        self._escaped: list[Escaped] = []
+        self._pieces: dict[str, Pieces | None] = {}
+
+    def write(self, arm: Arm, index: int, piece: Slice) -> Shard:
+        """Part `index` of the arm, on the disk."""
+        work, path = self._work, self._work.layout.part_input(arm.part(index))
+        self._turn_to(piece)
+        if arm.name not in self._pieces:
+            self._pieces[arm.name] = Pieces.of(arm, work.codec)
+        with publishing(work, path) as file:
+            for block in self._blocks(arm, piece):
+                file.write(block)
+        rows = self._rows[piece.first : piece.first + piece.n]
+        got = file.fingerprint
+        return Shard(
+            part=arm.part(index),
+            arm=arm.name,
+            temp=arm.temp,
+            part_index=index,
+            path=path.relative_to(work.layout.root).as_posix(),
+            first_item=piece.first,
+            n_items=piece.n,
+            lines=piece.n * arm.samples,
+            size=got.size,
+            sha256=got.sha256,
+            input_tokens=arm.samples * _tokens_in(arm, rows),
+            max_output_tokens=arm.samples * _tokens_out(arm, rows),
+        )
+
+    def _turn_to(self, piece: Slice) -> None:
+        if piece != self._slice:
+            rows = self._rows[piece.first : piece.first + piece.n]
+            self._slice, self._escaped = piece, []  # the old texts go before the new ones come
+            self._escaped = [Escaped.of(row, texts) for row, texts in zip(rows, texts_of(self._work.layout, rows), strict=True)]
+
+    def _blocks(self, arm: Arm, piece: Slice) -> Iterator[bytes]:
+        pieces = self._pieces[arm.name]
+        if pieces is not None:
+            return pieces.blocks(self._escaped)
+        rows = self._rows[piece.first : piece.first + piece.n]
+        texts = texts_of(self._work.layout, rows)
+        return plain_lines(arm, (one.item(row.kind) for row, one in zip(rows, texts, strict=True)), self._work.codec)
 
 
-def _write_index(work: Work, items: Sequence[Item]) -> Fingerprint:
+def _tokens_in(arm: Arm, rows: Sequence[Row]) -> int:
+    """`input_tokens` of one request about each of the items."""
+    fixed = tokens(arm.prompt.system.text) + 2 * TOKENS_PER_MESSAGE
+    around = {blank.kind: len(user_turn(blank, arm.instructions)) for blank in _blanks()}
+    return len(rows) * fixed + sum(-(-(around[row.kind] + row.n_chars) // CHARS_PER_TOKEN) for row in rows)
+
+
+def _tokens_out(arm: Arm, rows: Sequence[Row]) -> int:
+    """`output_tokens` of one request about each of the items."""
+    most = {blank.kind: output_tokens(arm, blank) for blank in _blanks()}
+    return sum(most[row.kind] for row in rows)
+
+
+def _write_index(work: Work, rows: Sequence[Row]) -> Fingerprint:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("item_hash", "dataset", "item_id", "kind", "cluster"))
-    for item in items:
-        table.writerow((item_hash(item.dataset, item.item_id), item.dataset, item.item_id, item.kind, item.cluster or ""))
+    table.writerows(index_rows(rows))
     data = text.getvalue().encode()
     write_bytes(work.layout.index, data, hook=work.hook)
     got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -50,4 +50,9 @@ def load_prepared(layout: RunLayout) -> tuple[Item, ...]:
 
 def place(item: Item, seed: int) -> str:
     """Sort key of the seeded order: depends on the item alone, so a limit keeps a prefix of the same order."""
-    return digest((str(seed), item_hash(item.dataset, item.item_id)), 32)
+    return place_of(item_hash(item.dataset, item.item_id), seed)
+
+
+def place_of(mark: str, seed: int) -> str:
+    """The same of an item whose hash is known."""
+    return digest((str(seed), mark), 32)

@@ -20,6 +20,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import split_custom_id
 from batchtrial.phases.build import phase as build
+from batchtrial.phases.build.lines import plain_lines
 from batchtrial.providers.base import Limits
 from batchtrial.records import Item
 from batchtrial.run.options import Options
@@ -171,7 +172,7 @@ def test_slices_cover_every_item_once_within_every_limit(sizes: list[int], most_
     for piece in slices:
         mine = items[piece.first : piece.first + piece.n]
         assert 1 <= piece.n <= min(most_requests, lines or most_requests)
-        assert all(sum(map(len, build.lines(arm, mine, provider))) <= most_bytes for arm in arms)
+        assert all(sum(map(len, plain_lines(arm, mine, provider))) <= most_bytes for arm in arms)
 
 
 @pytest.mark.parametrize(("parts", "n_items", "want"), [(1, 7, [7]), (3, 7, [3, 3, 1]), (7, 7, [1] * 7), (20, 7, [1] * 7)])
