@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from batchtrial.config.expand import Arm, arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.phases.build.phase import Slice, cut, in_sending_order, lines, order
+from batchtrial.phases.build.lines import plain_lines
+from batchtrial.phases.build.phase import Slice, cut, in_sending_order, order
 from batchtrial.providers.base import Provider
 from batchtrial.records import Item
 from batchtrial.state.ledger import PartRecord
@@ -45,6 +46,6 @@ def _first_sent(part: PartRecord) -> str | None:
 
 def _sha256(arm: Arm, piece: Slice, items: Sequence[Item], codec: Provider) -> str:
     state = hashlib.sha256()
-    for line in lines(arm, items[piece.first : piece.first + piece.n], codec):
+    for line in plain_lines(arm, items[piece.first : piece.first + piece.n], codec):
         state.update(line)
     return state.hexdigest()
