@@ -303,8 +303,9 @@ def test_a_lock_file_holds_what_a_person_wants_to_know(tmp_path: Path, holder: H
 def test_an_error_that_quotes_half_of_a_character_can_be_shown_and_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What pytest keeps of a log goes from worker to master as UTF-8.
+    # What pytest keeps of a log goes from worker to master as UTF-8. It listens at the root, and at loggers that an earlier test cut off from it.
     monkeypatch.setattr(logging.getLogger("batchtrial"), "propagate", False)
+    monkeypatch.setattr(logging.getLogger("batchtrial"), "handlers", [])
     error = StateError("the columns are op\ud800n", where="caf\u00e9\udcff.tsv", hint="name them")
     assert str(error) == "the columns are op\\ud800n\n  at   caf\u00e9\\udcff.tsv\n  hint name them"
     with logged(tmp_path / "run.log"):
