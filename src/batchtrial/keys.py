@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Final
 
 from batchtrial.errors import ConfigError
 from batchtrial.names import MAX_NAME, RULE, name_fault
@@ -18,6 +20,9 @@ role, as runs and recordings have it that were begun under form 1."""
 
 OUT = "out-"
 """What the id of a batch begins with whose requests left as a file: no provider has it, somebody carries it."""
+
+ARMS: Final = "arms"
+"""Folder of what belongs to an arm rather than to a trial."""
 
 IDENTITY_PATTERN = r"(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$"
 """What the emulator is told to look for in a custom_id."""
@@ -93,6 +98,11 @@ def split_custom_id(text: str) -> CustomId | None:
     """A custom_id of ours taken apart; None when it is not ours."""
     match = CUSTOM_ID.fullmatch(text)
     return None if match is None else CustomId(match["arm"], match["item"], int(match["sample"]))
+
+
+def arm_folder(name: str) -> PurePosixPath:
+    """Where what belongs to an arm lies, relative to the run."""
+    return PurePosixPath(ARMS, name)
 
 
 def arm_name(model_id: str, temp: float, arm_key: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from batchtrial.config.model import Config, Instructions, MaxTokens, Prompt, Sweep, TrialSpec
 from batchtrial.errors import ConfigError
-from batchtrial.keys import arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
+from batchtrial.keys import arm_folder, arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
 from batchtrial.records import Condition, Item, Request
 
 
@@ -253,7 +253,7 @@ class _Place:
 
 def _place_by_recipe(model: str, temp: float, key: str) -> _Place:
     name = arm_name(model, temp, key)
-    return _Place(name=name, folder=PurePosixPath("arms", name), id_head=id_head(key), folder_head="")
+    return _Place(name=name, folder=arm_folder(name), id_head=id_head(key), folder_head="")
 
 
 def _place_by_role(slug: str, condition: Condition, temp: float, key: str) -> _Place:

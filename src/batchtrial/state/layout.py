@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchtrial.errors import RunStateMissing, StateError
+from batchtrial.keys import ARMS, arm_folder
 from batchtrial.names import is_one_step
 from batchtrial.state.access import denied
 
@@ -279,13 +280,13 @@ class RunLayout:
     @property
     def arms(self) -> Path:
         """What belongs to an arm rather than to a trial."""
-        return self.root / "arms"
+        return self.root / ARMS
 
     def arm(self, name: str) -> ArmLayout:
         """Files of an arm by its name. Raises StateError for a name that would lie elsewhere."""
         if not is_one_step(name):
             raise StateError(f"{name[:80]!r} cannot name an arm's folder", where=str(self.arms), hint="use letters, digits, '_', '-' and '.'")
-        return ArmLayout(self.arms / name)
+        return ArmLayout(self.root / arm_folder(name))
 
 
 def result_name(attempt: int) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from batchtrial.keys import token
+from batchtrial.keys import arm_folder, token
 from batchtrial.state.entries import Entry, LedgerRead
 from batchtrial.state.files import BatchRecord, RunState
 from batchtrial.state.ledger import REFETCHED, PartRecord
@@ -51,7 +51,7 @@ OF_A_CALL = (Event.UPLOADED, Event.RECEIPT, Event.LOST)
 def folder_of(part: str) -> PurePosixPath:
     """Where the part's results lie, relative to the run, told from its name alone. Raises ValueError for a name that is none of ours."""
     if (own := PART.fullmatch(part)) is not None:
-        return PurePosixPath("arms", own["arm"], own["leaf"])
+        return arm_folder(own["arm"]) / own["leaf"]
     match = PART_OF_ROLE.fullmatch(part)
     if match is None:
         raise ValueError(part)
