@@ -29,6 +29,7 @@ def general_name(path: Path, run: Path) -> str:
     name = re.sub(r"^batch_inputs/retries/.*_a\d+\.jsonl$", "batch_inputs/retries/PART_aN.jsonl", name)
     name = re.sub(r"^batch_inputs/[^/]*_p\d+\.jsonl$", "batch_inputs/PART.jsonl", name)
     name = re.sub(r"^arms/[^/]+/p\d+/", "arms/ARM/pNN/", name)
+    name = re.sub(r"^arms/[^/]+/(?=[^/]+$)", "arms/ARM/", name)
     return re.sub(r"^[^/]+/(results|reports)/", r"TRIAL/\1/", name)
 
 

@@ -24,6 +24,7 @@ RESERVED: Final = frozenset(
     {
         "aggregate.json",
         "aggregate_report.md",
+        "answers.json",
         "archive_manifest.json",
         "arms",
         "arrivals",
@@ -39,6 +40,7 @@ RESERVED: Final = frozenset(
         "run.lock",
         "run.log",
         "run_state.json",
+        "scores.json",
         "server.json",
         "shared_controls",
         "stop_now",

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+import msgspec
+
 KEY_SEPARATOR: Final = "|"
 """Between dataset and item id in an item's key; no dataset's name has it."""
 Kind = Literal["open", "closed"]
@@ -86,8 +88,7 @@ class Request:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens of one answer in the normal form of every provider.
 
     input_tokens counts all of the prompt, cached parts included; output_tokens counts reasoning too.
@@ -109,9 +110,8 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawResult:
-    """One decoded result line.
+class RawResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One decoded result line. A struct, since millions are made: a frozen dataclass of the same fields takes five times as long to make.
 
     text: the answer; None unless outcome is succeeded. error: `code: message` otherwise, and for an answer that is not understood.
     retryable: False when sending the same row again cannot help (the request itself is invalid).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,14 +49,12 @@ def test_a_batch_from_submit_to_results(world: World) -> None:
         assert result.usage.output_tokens > 0
 
 
-def test_plain_answers_read_fast_are_those_read_one_by_one(world: World) -> None:
+def test_the_reader_of_lines_can_be_sent_to_another_process(world: World) -> None:
     batch_id = world.submit(12)
     world.finish()
     lines = list(world.provider.fetch(batch_id))
-    plain = world.provider.decode_plain(lines)
-    assert plain is not None
-    assert [row[:4] for row in plain] == [(r.custom_id, r.text, r.finish_reason, r.request_id) for r in map(world.provider.decode, lines)]
-    assert world.provider.decode_plain([*lines, b"{}\n"]) is None
+    sent = pickle.loads(pickle.dumps(world.provider.decode))
+    assert [sent(line) for line in lines] == [world.provider.decode(line) for line in lines]
 
 
 def test_what_was_asked_is_what_arrived(world: World) -> None:

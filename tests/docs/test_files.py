@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_file_of_a_run_is_on_the_page(run: Path) -> None:
     page, general_name = text_of(ROOT / "docs" / "files.md"), examples().general_name
     left = {general_name(path, run) for path in run.rglob("*") if path.is_file()}
-    unsaid = {"TRIAL/results/predictions.parquet": "predictions.parquet", "TRIAL/reports/report.html": "report.html"}
+    unsaid = {"TRIAL/reports/report.html": "report.html"}
     assert sorted(name for name in left if f"`{unsaid.get(name, name)}`" not in page) == []
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError, RateLimited, Unsure
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Plain, Sightings
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Sightings
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request, Usage
 
 Trouble = Literal["lost before", "lost after", "refused", "busy", "down"]
@@ -101,9 +101,6 @@ class Memory:
         if "~" in row["is"]:  # a success that nobody can read
             text, state = None, AnswerState.NOT_UNDERSTOOD
         return RawResult(custom_id=row["custom_id"], outcome=outcome, text=text, usage=usage, retryable=is_retryable, state=state)
-
-    def decode_plain(self, lines: Iterable[bytes]) -> list[Plain] | None:
-        return None
 
     # Verbs
 

@@ -121,6 +121,7 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--only_step", metavar="STEP", help="this step and no other")
     group.add_argument("--from_step", metavar="STEP", help="this step and what follows")
     group.add_argument("--to_step", metavar="STEP", help="stop after this step")
+    group.add_argument("--workers", type=positive, metavar="N", help="processes that parse and score (default: one a core); the bytes are the same")
     group.add_argument("--remake", action="store_true", help="make finished artifacts anew; never anything that costs")
     agreeing = parser.add_argument_group("what is agreed to")
     agreeing.add_argument("--partial", action="store_true", help="the budget is less than the whole plan may cost: buy as many pairs as it covers")

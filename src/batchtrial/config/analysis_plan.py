@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from batchtrial.config.model import Config
 
 CARRIED_OUT: Final = frozenset(
-    {"arm_form", "mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional", "metric_seconds"}
+    {"arm_form", "mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional", "metric_seconds", "exports"}
 )
 """Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""
 SENT: Final = ("endpoint", "api_version", "sampling", "accepts", "quirks", "request_overrides")

@@ -345,6 +345,9 @@ class Config(Model):
     answers: Answers = Field(Answers(), description="Reading answers.")
     stats: StatsConfig = Field(StatsConfig(), description="The analysis plan.")
     optional: OptionalAnalyses = Field(OptionalAnalyses(), description="Optional analyses.")
+    exports: tuple[Literal["predictions.csv", "per_item_scores.csv", "results_combined.jsonl"], ...] = Field(
+        ("predictions.csv", "per_item_scores.csv"), description="Files for people that are made of the tables; no phase reads them."
+    )
     simulation: Simulation = Field(Simulation(), description="Behaviour of the simulated model in a dry run.")
 
     @model_validator(mode="before")

@@ -15,14 +15,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.expand import Arm, Trial, TrialArm
 from batchtrial.config.model import Config
 from batchtrial.providers.base import Limits, Provider
-from batchtrial.records import Item, Verdict
+from batchtrial.records import CONDITIONS, Item, Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
 from batchtrial.state.layout import RunLayout, TrialLayout
 from batchtrial.state.ledger import Ledger, PartRecord
 from batchtrial.state.store import Hook, Stamps, no_hook
+
+EXPORTS = ("predictions.csv", "per_item_scores.csv", "results_combined.jsonl")
+"""Artifacts made for people, which no phase reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +73,11 @@ class View:
         return Verdict(status="done", reason=f"{len(record.artifacts)} artifacts as published")
 
     def stage_artifacts_digest(self, trial: Trial, stage: str) -> str | None:
-        """Digest of a finished stage's artifacts; None while the stage is not completed. What later stages take as their input."""
+        """Digest of a finished stage's artifacts but exports; None while the stage is not completed. What later stages take as their input."""
         record = self.stages.get((trial.slug, stage))
         if record is None or record.status != "completed":
             return None
-        return digest_of({name: one.sha256 for name, one in record.artifacts.items()})
+        return digest_of({name: one.sha256 for name, one in record.artifacts.items() if name not in EXPORTS})
 
 
 def digest_of(value: object) -> str:
@@ -106,6 +109,19 @@ class Progress(Protocol):
 
     def task(self, label: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
         """A task; call the yielded function with the number of steps done since the last call."""
+
+    def note(self, text: str) -> None:
+        """One line for the person watching."""
+
+
+class Worker(Protocol):
+    """What a pure function of one part may use while it works, in whatever process."""
+
+    def check(self) -> None:
+        """Raises Stopped when a stop was requested."""
+
+    def step(self, n: int) -> None:
+        """So many rows are done."""
 
     def note(self, text: str) -> None:
         """One line for the person watching."""
@@ -150,6 +166,7 @@ class Work:
     fits_what_was_sent: Callable[[Sequence[Item], str], bool] = lambda items, sha256: False  # whether requests were sent about these items
     is_remaking: bool = False  # make finished artifacts again; never anything that costs
     is_partial: bool = False  # a budget below the whole plan is meant
+    workers: int = 1  # processes that parse and score at the same time, at most
     hook: Hook = no_hook
     standing: Standing = field(default_factory=Standing)
 
@@ -201,3 +218,9 @@ def over_trials(phase: PhaseByTrial, view: View) -> Verdict:
     first = open_ones[0]
     count = f"{len(open_ones)} of {len(verdicts)} trials: " if len(verdicts) > 1 else ""
     return Verdict(status=first.status, reason=count + first.reason, needs=first.needs)
+
+
+def arms_in_order(trial: Trial) -> tuple[TrialArm, ...]:
+    """Control arms by temperature, then treatment arms."""
+    found = (trial.arm(condition, temp) for condition in CONDITIONS for temp in trial.temps)
+    return tuple(arm for arm in found if arm is not None)

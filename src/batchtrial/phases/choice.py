@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from batchtrial.records import AnswerState, Outcome, RawResult
 
 Rank = tuple[int, str, str, str, str, str, tuple[int, ...]]
@@ -59,7 +61,7 @@ def rank(result: RawResult) -> Rank:
     """Place of a line among those of one attempt for one request, in full: which of two answers is taken, too."""
     code, _, message = (result.error or "").partition(": ")
     level = _level(result.outcome, result.state is not AnswerState.NOT_UNDERSTOOD)
-    used = (1,) if result.usage is None else (0, *(getattr(result.usage, name) for name in result.usage.__dataclass_fields__))
+    used = (1,) if result.usage is None else (0, *msgspec.structs.astuple(result.usage))
     return level, code, message, result.request_id or "", result.text or "", str(result.state), used
 
 

@@ -1,8 +1,11 @@
-"""Names that scoring gives: the columns of per_item_scores.csv and the measures that they hold."""
+"""The columns of every table: answers.parquet, scores.parquet, and the CSV files that are made of them.
+
+A column is added here, in one line: readers and writers take what stands in these lists.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 MEASURES: Final = ("em", "f1", "abstained", "false_answer", "unsupported")
 """What a config may ask for by name; a user's own measures may not take these names."""
@@ -15,27 +18,78 @@ LABELS: Final[dict[str, str]] = {
 }
 Kind = Literal["open", "closed", "all"]
 KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
-SCORE_COLUMNS: Final = (
-    "abstain_rate",
-    "abstain_rate_std",
-    "condition",
-    "em",
-    "em_std",
-    "f1",
-    "f1_std",
-    "false_answer_rate",
-    "false_answer_rate_std",
-    "item_key",
-    "temp",
-    "type",
-    "unsupported_rate",
-    "unsupported_rate_std",
-    "n_samples",
-    "n_lost",
-    "lost_to",
-    "overlap",
-    "dataset",
-    "cluster",
+
+
+class Column(NamedTuple):
+    """A column of answers.parquet. of: where its value stands: `line`, the line's `result`, that result's `usage`, or "" for what parse works out."""
+
+    name: str
+    type: str
+    of: Literal["line", "result", "usage", ""] = ""
+    field: str = ""
+
+
+ANSWERS: Final = (
+    Column("place", "Int32"),
+    Column("sample", "Int32"),
+    Column("outcome", "String", "result", "outcome"),
+    Column("answer_state", "String", "result", "state"),
+    Column("finish_reason", "String", "result", "finish_reason"),
+    Column("error_code", "String"),
+    Column("input_tokens", "Int64", "usage", "input_tokens"),
+    Column("output_tokens", "Int64", "usage", "output_tokens"),
+    Column("cached_tokens", "Int64", "usage", "cached_tokens"),
+    Column("cache_write_tokens", "Int64", "usage", "cache_write_tokens"),
+    Column("reasoning_tokens", "Int64", "usage", "reasoning_tokens"),
+    Column("usd", "Float64"),
+    Column("attempt", "Int32", "line", "attempt"),
+    Column("file", "String", "line", "file"),
+    Column("byte", "Int64", "line", "byte"),
+    Column("length", "Int64", "line", "length"),
+    Column("custom_id", "String", "result", "custom_id"),
+    Column("request_id", "String", "result", "request_id"),
+    Column("error", "String", "result", "error"),
+    Column("text", "String", "result", "text"),
 )
-"""Fixed columns of per_item_scores.csv; a user's measures follow by name."""
+"""Small columns before texts, so that a page of them can be read without the rest."""
+TOKENS: Final = tuple(column.name for column in ANSWERS if column.of == "usage")
+
+PREDICTIONS: Final = {
+    "custom_id": "custom_id",
+    "dataset": "dataset",
+    "item_id": "item_id",
+    "condition": "condition",
+    "temp": "temp",
+    "sample_index": "sample",
+    "type": "kind",
+    "request_id": "request_id",
+    "finish_reason": "finish_reason",
+    "response_text": "text",
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+    "outcome": "outcome",
+    "error": "error",
+    "cached_tokens": "cached_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "reasoning_tokens": "reasoning_tokens",
+    "answer_state": "answer_state",
+    "cluster": "cluster",
+    "question": "question",
+    "reference": "reference",
+}
+"""Column of predictions.csv -> column of the tables."""
+
 RATES: Final = ("em", "f1", "abstain_rate", "false_answer_rate", "unsupported_rate")
+NUMBERS: Final = (*RATES, "overlap")
+"""The numbers of a scored answer, in the order of `Scores`: averaged over an item's samples, with the spread of the rates."""
+SCORES: Final = ("place", *NUMBERS, *(f"{name}_std" for name in RATES), "n_samples", "n_lost", "lost_to")
+"""Columns of scores.parquet; a user's measures follow by name."""
+ITEM_COLUMNS: Final = {"item_key": "item_key", "type": "kind", "dataset": "dataset", "cluster": "cluster"}
+"""Column of per_item_scores.csv -> column of items.parquet."""
+TEXTS: Final = ("question", "reference")
+"""What the CSV files say of the item at the end of each row."""
+_OF_ROWS: Final = (*SCORES[1:], *ITEM_COLUMNS, "condition", "temp")
+_LAST: Final = ("n_samples", "n_lost", "lost_to", "overlap", "dataset", "cluster")
+SCORE_COLUMNS: Final = (*sorted(name for name in _OF_ROWS if name not in _LAST), *_LAST)
+"""Fixed columns of per_item_scores.csv; a user's measures follow by name, then TEXTS."""

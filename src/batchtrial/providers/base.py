@@ -14,9 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-# What a Plain's finish reason means belongs to what a Plain is, so those who know the protocol alone find it here.
+# What a finish reason means belongs to what a result is, so those who know the protocol alone find it here.
 from batchtrial.providers.decode.finish import is_known as is_known
-from batchtrial.providers.decode.finish import state_of_text as state_of_text
 from batchtrial.records import RawResult, Request
 
 KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
@@ -82,10 +81,6 @@ class BatchStatus:
     ids: Mapping[str, str] = field(default_factory=dict)  # output_file_id, error_file_id, results_uri ...
 
 
-Plain = tuple[str, str, str | None, str | None, int, int, int, int, int]
-"""A success with nothing odd about it: custom_id, text, finish_reason, request_id; input, output, cached, cache write and reasoning tokens."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sightings:
     """What a listing of the account shows of some tokens, whoever sent them.
@@ -123,11 +118,9 @@ class Provider(Protocol):
     def encode(self, request: Request) -> bytes:
         """Pure: the request's line in the part file, ended by one newline; the same request gives the same bytes."""
 
-    def decode(self, line: bytes) -> RawResult:
-        """Pure: one result line, judged by its content. Raises BadLine."""
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        """Pure: what `decode` says of each line, when every one is a plain success; None when any is not. Hand it some dozen lines at a time."""
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        """Pure: the reader of one result line, which judges it by its content and raises BadLine. It can be pickled for another process."""
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Upload the payload (unless intent.file_id is set; `uploaded` is called with the id at once), create the batch ONCE, return its id."""
@@ -183,11 +176,9 @@ class SpeaksFor:
     def encode(self, request: Request) -> bytes:
         return self._codec.encode(request)
 
-    def decode(self, line: bytes) -> RawResult:
-        return self._codec.decode(line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        return self._codec.decode_plain(lines)
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        return self._codec.decode
 
     def account(self, salt: str) -> Mapping[str, str] | None:
         """Nobody's: a recording or a folder of files has no account."""

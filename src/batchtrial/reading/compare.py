@@ -14,12 +14,14 @@ from typing import Any, Literal
 
 import polars as pl
 
+from batchtrial.config.expand import Trial, expand
 from batchtrial.config.load import config_hash, drift
 from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.analyse.numbers import is_share, name_of
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.columns import KINDS, LABELS
+from batchtrial.phases.score.tables import scores_of
 from batchtrial.reading.config import config_of_run, recorded_config
 from batchtrial.records import KEY_SEPARATOR
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, load_or_none, refuse_damaged
@@ -52,6 +54,7 @@ class TrialSide:
 
     layout: RunLayout
     entry: TrialEntry
+    trial: Trial | None = None  # with its arms, where the items are known
 
     @cached_property
     def tests(self) -> dict[str, Any]:
@@ -85,13 +88,15 @@ class TrialSide:
     def scores(self, column: str, kind: str) -> pl.DataFrame | None:
         """One score per item, condition and temperature; None when the run does not have it. Raises RunStateMissing, StateError."""
         path = self.layout.trial(self.entry.slug).scores
-        if not path.exists():
+        arms = self.trial.arms if self.trial is not None else ()
+        if not path.exists() and not (arms and all(self.layout.arm(arm.name).scores.exists() for arm in arms)):
             raise _missing(path)
         self._refuse_damaged()
-        if column not in pl.read_csv(path, n_rows=0).columns:
+        table = pl.scan_csv(path, infer_schema=False) if self.trial is None else scores_of(self.layout, self.trial)
+        if column not in table.collect_schema().names():
             return None
         columns = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, column: pl.Float64}
-        found = pl.read_csv(path, columns=list(columns), schema_overrides=columns).rename({column: "score"})
+        found = table.select(pl.col(name).cast(own) for name, own in columns.items()).collect().rename({column: "score"})
         return found if kind == "all" else found.filter(pl.col("type") == kind)
 
 
@@ -119,7 +124,8 @@ class Side:
         listed = load_or_none(MultiTrialManifest, self.layout.multi_trial_manifest)
         if listed is None:
             raise _missing(self.layout.multi_trial_manifest)
-        return tuple(TrialSide(self.layout, entry) for entry in listed.trials)
+        known = {} if self.prepared is None else {trial.slug: trial for trial in expand(self.config, self.prepared.sha256)}
+        return tuple(TrialSide(self.layout, entry, known.get(entry.slug)) for entry in listed.trials)
 
     @cached_property
     def items(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -151,9 +152,15 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         fits_what_was_sent=lambda items, sha256: fits_what_was_sent(view.config, services.codec, items, sha256, view.parts),
         is_remaking=options.remake,
         is_partial=options.is_partial,
+        workers=options.workers or cores(),
         hook=services.hook,
         standing=services.standing,
     )
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _leave(session: Session, phase: Phase, work: Work, error: Stopped) -> None:

@@ -93,7 +93,9 @@ class Snapshots:
             got = view.stamps.of(path)
             if got is None:
                 raise FileNotFoundError(path)
-            found[path.name] = artifact(self._layout.root, path, got)
+            is_of_trial = path.is_relative_to(self._layout.trial(trial.slug).root)
+            name = path.name if is_of_trial else path.relative_to(self._layout.root).as_posix()
+            found[name] = artifact(self._layout.root, path, got)
         record = StageRecord(status="completed", updated_at=self._clock(), inputs=inputs, artifacts=found)
         self.write_trial(view, trial, {stage: record})
         self.save_state(last_checkpoint=Checkpoint(phase=stage, trial_slug=trial.slug, timestamp=self._clock()))

@@ -262,3 +262,9 @@ class Failures:
         kept = self.samples.setdefault(failed.metric, [])
         if len(kept) < _SAMPLES:
             kept.append(f"{failed.what}, at {failed.where}")
+
+    def extend(self, other: Failures) -> None:
+        """Those of other answers, which came later."""
+        for metric, n in other.counts.items():
+            self.counts[metric] = self.counts.get(metric, 0) + n
+            self.samples[metric] = [*self.samples.get(metric, []), *other.samples.get(metric, [])][:_SAMPLES]

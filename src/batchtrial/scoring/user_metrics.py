@@ -39,7 +39,7 @@ _KEPT_OUTPUT: Final = 2000  # characters of what metrics print
 class MetricFailed(ConfigError):
     """A user's metric raised, or returned what is no number. metric: its import path."""
 
-    def __init__(self, what: str, *, metric: str, where: str = "", hint: str = "") -> None:
+    def __init__(self, what: str, *, metric: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where, hint=hint)
         self.metric = metric
 

@@ -182,7 +182,7 @@ def facts(layout: RunLayout) -> Facts:
         n_receipts=sum(attempt.batch_id is not None for attempt in attempts),
         n_saved=sum(attempt.is_saved for attempt in attempts),
         n_settled=sum(part.state is PartState.SETTLED for part in parts.values()),
-        has_predictions=any(layout.root.glob("*/results/predictions.csv")),
+        has_predictions=any(layout.arms.glob("*/answers.parquet")),
     )
 
 

@@ -24,6 +24,8 @@ STATE_FILES = frozenset(
         "trial_manifest.json",
         "multi_trial_manifest.json",
         "control_registry.json",
+        "answers.json",
+        "scores.json",
         "archive_manifest.json",
         "server.json",
         "STOP_REQUESTED",
@@ -58,10 +60,6 @@ class TrialLayout:
     @property
     def predictions(self) -> Path:
         return self.results / "predictions.csv"
-
-    @property
-    def predictions_parquet(self) -> Path:
-        return self.results / "predictions.parquet"
 
     @property
     def account(self) -> Path:
@@ -109,8 +107,18 @@ class ArmLayout:
         return self.root / "answers.parquet"
 
     @property
+    def answers_record(self) -> Path:
+        """What the table of answers was made from, and what was counted."""
+        return self.root / "answers.json"
+
+    @property
     def scores(self) -> Path:
         return self.root / "scores.parquet"
+
+    @property
+    def scores_record(self) -> Path:
+        """What the table of scores was made from, and what was found on the way."""
+        return self.root / "scores.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,11 @@ class RunLayout:
     @property
     def closed_book(self) -> Path:
         return self.prepared / "closed_book.jsonl"
+
+    @property
+    def items(self) -> Path:
+        """The items in the run's order."""
+        return self.prepared / "items.parquet"
 
     @property
     def prepared_manifest(self) -> Path:

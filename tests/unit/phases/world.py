@@ -145,7 +145,7 @@ class World:
     def trial(self) -> Trial:
         return self.view.trials[0]
 
-    def work(self, *, stop: Stop | None = None, view: View | None = None, is_remaking: bool = False) -> Work:
+    def work(self, *, stop: Stop | None = None, view: View | None = None, is_remaking: bool = False, workers: int = 1) -> Work:
         seen = view or self.view
         return Work(
             view=seen,
@@ -158,6 +158,7 @@ class World:
             publish=lambda trial, stage, inputs, paths: self.session.snapshots.publish(seen, trial, stage, inputs, paths),
             refresh=lambda: None,
             is_remaking=is_remaking,
+            workers=workers,
         )
 
     def run(self, phase: Phase, **how: Any) -> None:

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.one_file import OneFile
-from batchtrial.phases.base import View, digest_of
+from batchtrial.phases.base import View, arms_in_order, digest_of
 from batchtrial.phases.batches.money import bill, price_for
-from batchtrial.phases.parse.predictions import arms_in_order
 
 FORM: Final = 3
 

@@ -14,18 +14,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial, TrialArm, users_of
-from batchtrial.phases.base import View
+from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
-from batchtrial.phases.parse.predictions import arms_in_order, read_in_pieces
+from batchtrial.phases.score.tables import scores_of
 from batchtrial.prices import Price, source
-from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Outcome, Usage
+from batchtrial.records import CONDITIONS, Usage
 from batchtrial.state.money import rounded, together
 from batchtrial.stats.costs import cost_effectiveness, cost_ratio
 from batchtrial.stats.results import Estimate
 
 NO_PRICE: Final = "the model is in no price table; add it under pricing.overrides"
-SCORES: Final = {"item_key": pl.String, "temp": pl.Float64, "em": pl.Float64, "n_samples": pl.Int64, "cluster": pl.String}
-TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
 
 
 def money(value: Decimal | float | None) -> float | None:
@@ -42,45 +40,25 @@ def _interval(estimate: Estimate) -> dict[str, Any]:
     return record
 
 
-def per_item(view: View, trial: Trial, price: Price) -> pl.DataFrame:
+def per_item(view: View, trial: Trial) -> pl.DataFrame:
     """One row per (item_key, condition, temp): dollars of all its samples, their number, and right answers among them.
 
     The dollars are null when one of the samples may have been billed a sum that nobody told: an answer without usage, or a request without a line.
     """
-    layout = view.trial_layout(trial)
-    long_from = price.long_from
-    dollars = _dollars(price)
-    if price.long is not None and long_from is not None:
-        dollars = pl.when(pl.col("prompt_tokens") > long_from).then(_dollars(price.long)).otherwise(dollars)
-    key = pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR).alias("item_key")
     by = ("item_key", "condition", "temp")
     condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
-    # A piece holds all samples of its items, so that each can be added up by itself.
-    pieces: list[pl.DataFrame] = [
-        rows.with_columns(_is_unbilled().alias("unbilled"), pl.col(*TOKENS).fill_null(0))
-        .select(key, condition, "temp", dollars.alias("usd"), "unbilled")
-        .group_by(by)
-        .agg(pl.when(pl.col("unbilled").any()).then(None).otherwise(pl.col("usd").sum()).alias("usd"), pl.len().alias("n"))
-        for rows in read_in_pieces(layout, "dataset", "item_id", "condition", "temp", "outcome", *TOKENS)
-    ]
-    costs = pl.concat(pieces).lazy()
-    scores = pl.scan_csv(layout.scores, schema_overrides=SCORES)
-    right = scores.select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"), pl.col("cluster").cast(pl.String))
+    costs = pl.concat([_of_arm(view, arm) for arm in arms_in_order(trial)]).with_columns(condition)
+    right = scores_of(view.layout, trial).select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"), "cluster")
     return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
 
 
-def _is_unbilled() -> pl.Expr:
-    return pl.col("prompt_tokens").is_null() & pl.col("outcome").is_in([Outcome.SUCCEEDED.value, Outcome.MISSING.value])
-
-
-def _dollars(price: Price) -> pl.Expr:
-    """As `cost_usd` has it, with more cached tokens than there are tokens cut down likewise."""
-    cached = pl.min_horizontal("cached_tokens", "prompt_tokens")
-    written = pl.min_horizontal(pl.col("cache_write_tokens"), pl.col("prompt_tokens") - cached)
-    fresh = pl.col("prompt_tokens") - cached - written
-    rates = (price.input_per_mtok, price.cached_per_mtok, price.cache_write_per_mtok, price.output_per_mtok)
-    amounts = (fresh, cached, written, pl.col("completion_tokens"))
-    return pl.sum_horizontal(amount * (float(rate) / 1e6) for amount, rate in zip(amounts, rates, strict=True))
+def _of_arm(view: View, arm: TrialArm) -> pl.LazyFrame:
+    answers = pl.scan_parquet(view.layout.arm(arm.name).answers).select("place", "usd")
+    # An item's samples stand one behind the other, so that no table of all items is needed to add them up.
+    dollars = pl.when(pl.col("usd").has_nulls()).then(None).otherwise(pl.col("usd").sum()).alias("usd")
+    items = pl.scan_parquet(view.layout.items).select("place", "item_key")
+    costs = answers.group_by("place", maintain_order=True).agg(dollars, pl.len().alias("n")).join(items, on="place", how="left")
+    return costs.select("item_key", pl.lit(arm.condition).alias("condition"), pl.lit(arm.temp, dtype=pl.Float64).alias("temp"), "usd", "n")
 
 
 def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, Any]:
@@ -136,7 +114,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
         total += one.usage
     spent = together(one.money for one in once)
     reasons = [*spent.why_unknown(), *([NO_PRICE] if price is None else [])]
-    table = None if price is None else per_item(view, trial, price)
+    table = None if price is None else per_item(view, trial)
     return {
         "schema_version": 2,
         "simulated": config.is_simulated,

@@ -13,6 +13,7 @@ import polars as pl
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table
 from batchtrial.phases.base import View
+from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import METRIC, read_lost
 from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
@@ -71,11 +72,11 @@ def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
 
 
 def load_losses(view: View, trial: Trial) -> dict[float, Losses]:
-    """By temperature. A file of an earlier version has no such column: then nothing is known."""
-    scan = pl.scan_csv(view.trial_layout(trial).scores, schema_overrides={"item_key": pl.String, "lost_to": pl.String, "temp": pl.Float64})
+    """By temperature. What an earlier version scored may have no such column: then nothing is known."""
+    scores = scores_of(view.layout, trial)
     columns = ("item_key", "condition", "temp", "lost_to")
-    if "lost_to" in scan.collect_schema().names():
-        frame = scan.select(columns).filter(pl.col("lost_to").is_not_null()).collect()
+    if "lost_to" in scores.collect_schema().names():
+        frame = scores.select(columns).filter(pl.col("lost_to").is_not_null()).collect()
     else:
         frame = pl.DataFrame(schema=dict.fromkeys(columns, pl.String) | {"temp": pl.Float64})
     return {temp: Losses(frame.filter(pl.col("temp") == temp)) for temp in trial.temps}

@@ -1,6 +1,6 @@
-"""per_item_scores.csv as arrays: what is compared, and the pairs of each comparison.
+"""A trial's scores as arrays: what is compared, and the pairs of each comparison.
 
-Rows are put in the order of their items' keys, so that the order of the file never shows in a number. A score that an arm lacks is NaN here and
+Rows are put in the order of their items' keys, so that the order of the tables never shows in a number. A score that an arm lacks is NaN here and
 nowhere else.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.phases.base import View
-from batchtrial.phases.columns import KINDS, LABELS, Kind
+from batchtrial.phases.columns import KINDS, LABELS, TEXTS, Kind
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
+from batchtrial.phases.score.tables import scores_of
 
 Places = NDArray[np.int64]
 COLUMNS: Final[dict[str, str]] = {
@@ -30,7 +30,7 @@ COLUMNS: Final[dict[str, str]] = {
     "false_answer": "false_answer_rate",
     "unsupported": "unsupported_rate",
 }
-"""Metric -> column of per_item_scores.csv; a metric of the user's own is its own column."""
+"""Metric -> column of the scores; a metric of the user's own is its own column."""
 EVERY_ITEM_HAS: Final = frozenset({"em", "f1", "abstain_rate"})
 """Columns that are defined for every question; the others exist only where an arm shows them."""
 KEYS: Final[dict[str, type[pl.DataType]]] = {
@@ -45,7 +45,7 @@ _SORTED_AS_NUMBERS: Final = 64
 """Bytes of a key up to which it is."""
 _KEYS_AT_ONCE: Final = 1 << 16
 """Keys that are held as text and as numbers at one time."""
-NOT_METRICS: Final = frozenset({*KEYS, "n_samples", "n_lost", "lost_to", "overlap"})
+NOT_METRICS: Final = frozenset({*KEYS, *TEXTS, "place", "n_samples", "n_lost", "lost_to", "overlap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +191,10 @@ class Table:
 
 
 def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> dict[float, Table]:
-    """per_item_scores.csv as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
-    path = view.trial_layout(trial).scores
-    metrics = metric_columns(path)
-    columns = [*dict.fromkeys((*metrics, *further, "n_lost"))]
-    frame = pl.read_csv(path, columns=[*KEYS, *columns], schema_overrides={**KEYS, **dict.fromkeys(columns, pl.Float64)})
+    """The trial's scores as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
+    scores = scores_of(view.layout, trial)
+    columns = [*dict.fromkeys((*metric_columns(scores), *further, "n_lost"))]
+    frame = scores.select(*(pl.col(name).cast(own) for name, own in KEYS.items()), pl.col(columns).cast(pl.Float64)).collect()
     condition, temps = frame["condition"], frame["temp"]
     arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}
     if not all(mask.any() for mask in arms.values()):
@@ -203,10 +202,9 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
     return {temp: _table(view, trial, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
 
 
-def metric_columns(path: Path) -> list[str]:
+def metric_columns(scores: pl.LazyFrame) -> list[str]:
     """Names of the columns that hold metrics."""
-    header = pl.read_csv(path, n_rows=0, schema_overrides=KEYS).columns
-    return [name for name in header if name not in NOT_METRICS and not name.endswith("_std")]
+    return [name for name in scores.collect_schema().names() if name not in NOT_METRICS and not name.endswith("_std")]
 
 
 def _table(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
 from batchtrial.phases.base import View
@@ -96,7 +98,7 @@ def billed(price: Price | None, shard: Shard | None, counted: Tally) -> dict[str
     """The fields of a `saved` or `imported` line that say what an attempt cost. price, shard: None when not known."""
     usage, n_unbilled = counted.total_usage, counted.n_unbilled
     return {
-        "usage": {name: getattr(usage, name) for name in usage.__dataclass_fields__},
+        "usage": msgspec.structs.asdict(usage),
         "cost_usd": None if price is None else bill_usd(price, counted.usage),
         "n_without_usage": counted.n_without_usage or None,
         "unknown_usd": None if price is None or not n_unbilled else reserve_usd(price, shard, n_unbilled) if shard is not None else Decimal(0),

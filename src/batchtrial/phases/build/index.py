@@ -51,9 +51,8 @@ class IndexLines:
 
     def hashes(self, shard: Shard) -> bytes:
         """The item hashes of a part, one behind the other."""
-        from batchtrial.phases.places import pieces
-
-        return pieces(self._data, self._ends[shard.first_item : shard.first_item + shard.n_items], HASH_CHARS)
+        begins = self._ends[shard.first_item : shard.first_item + shard.n_items].tolist()
+        return b"".join([self._data[begin : begin + HASH_CHARS] for begin in begins])
 
 
 def fields(line: str) -> list[str]:
@@ -95,15 +94,3 @@ class Ids:
         text = hashes.decode("ascii")
         marks = [text[at : at + HASH_CHARS] for at in range(0, len(text), HASH_CHARS)]
         return [f"{self.lead}{mark}{tail}" for mark in marks for tail in self.tails]
-
-    def joined(self, hashes: bytes) -> bytes:
-        """The same ids, one behind the other; b"" when they are not all of one length."""
-        import numpy as np
-
-        if len(set(map(len, self.tails))) != 1:
-            return b""
-        marks = np.frombuffer(hashes, dtype=f"S{HASH_CHARS}")
-        form = [("lead", f"S{len(self.lead)}"), ("item", marks.dtype), ("tail", f"S{len(self.tails[0])}")]
-        whole = np.empty((len(marks), len(self.tails)), dtype=form)
-        whole["lead"], whole["item"], whole["tail"] = self.lead.encode(), marks[:, None], [tail.encode() for tail in self.tails]
-        return whole.tobytes()

@@ -1,59 +1,37 @@
-"""parse: result lines in, one prediction per request out, joined by custom_id and in request order.
+"""parse: result lines in, one answer per request out, joined by custom_id and in request order.
 
-Writes predictions.csv and account.json of each trial. Their bytes depend on the requests and the answers alone, not on the order in which lines
-came or on how often the run was stopped; only the samples of odd lines in the account name lines by their number.
+Each arm is parsed once, part by part, into arms/<arm>/answers.parquet, however many trials compare it. account.json and predictions.csv of a trial
+are made from the tables of its arms: their bytes depend on the requests and the answers alone, not on the order in which lines came, on how many
+processes worked, or on how often the run was stopped; only where a line lies is told by its number.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from batchtrial.config.expand import Trial, TrialArm
+from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.answer_rules import answer_rules
-from batchtrial.phases.base import View, Work, digest_of, over_trials
-from batchtrial.phases.batches.standing import Standing
-from batchtrial.phases.build.index import Ids, IndexLines
-from batchtrial.phases.parse.join import LINES_AT_ONCE, Answers, NotOrdinary, Odd, carefully, quickly, sources
-from batchtrial.phases.parse.predictions import HEADER, STRETCH, Rows, arms_in_order
-from batchtrial.phases.published import Mark, Sink, publishing
+from batchtrial.phases.arm_tables import is_current, joined, part_files, record_table
+from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
+from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.published import publishing
 from batchtrial.records import Outcome, Verdict
-from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Counts
 from batchtrial.state.machine import PartState
 from batchtrial.state.store import encode_json, write_bytes
 
+if TYPE_CHECKING:
+    from batchtrial.phases.build.index import IndexLines
+    from batchtrial.phases.parse.part import Parsed
+
 log = logging.getLogger(__name__)
-FORM: Final = 2
+FORM: Final = 3
 STAGE: Final = "parsed"
-
-
-@dataclass(slots=True)
-class Output:
-    """predictions.csv while it is written. begins: arm -> byte at which each stretch of items begins."""
-
-    file: Sink
-    begins: dict[str, list[int]] = field(default_factory=dict)
-
-    def write(self, rows: Rows, stem: str, place: int, answers: Answers, samples: int) -> None:
-        """Rows of the requests from the item at `place` of the order on."""
-        done, n_items = 0, len(answers) // samples
-        at_once = max(1, LINES_AT_ONCE // samples)
-        while done < n_items:
-            here = min(at_once, n_items - done, STRETCH - (place + done) % STRETCH)
-            if (place + done) % STRETCH == 0:
-                self.begins.setdefault(stem, []).append(self.file.size)
-            self.file.write(answers.rows(rows, place + done, here, slice(done * samples, (done + here) * samples)))
-            done += here
-
-    def back_to(self, mark: Mark, stem: str) -> None:
-        """Forget what was written since, all of it for one arm."""
-        self.file.back_to(mark)
-        self.begins[stem] = [begin for begin in self.begins.get(stem, []) if begin < mark.size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +41,9 @@ class Parse:
     name: str = "parse"
 
     def inputs(self, view: View, trial: Trial) -> str | None:
-        """Digest of the requests and the result files; None while a part is not settled or a file is gone."""
-        if view.build is None:
-            return None
-        found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking]
-        for arm in arms_in_order(trial):
-            for shard in view.shards(arm):
-                record = view.parts.get(shard.part)
-                if record is None or record.state is not PartState.SETTLED:
-                    return None
-                for attempt in record.attempts:
-                    path = result_file(view.layout.root / arm.part_folder(shard.part_index), attempt.number)
-                    got = view.stamps.of(path) if attempt.is_saved else None
-                    if attempt.is_saved and got is None:
-                        return None
-                    ended = (attempt.is_lost, attempt.is_rejected, attempt.is_gone, attempt.reason, attempt.wire_state)
-                    found.append([shard.part, shard.sha256, attempt.number, attempt.payload_sha256, got and got.sha256, ended])
-        return digest_of(found)
+        """Digest of what the trial's arms are made from; None while a part is not settled or a file is gone."""
+        arms = [arm_inputs(view, arm) for arm in arms_in_order(trial)]
+        return None if None in arms else digest_of([FORM, arms, "predictions.csv" in view.config.exports])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="poll")
@@ -88,62 +52,83 @@ class Parse:
         return over_trials(self, view)
 
     def run(self, work: Work) -> None:
-        """Parse every trial that is due. Raises Stopped, RunStateMissing."""
-        lines: IndexLines | None = None
-        for trial, inputs in work.due(self):
-            lines = lines or IndexLines.load(work.layout.index)
-            _run_trial(work, trial, inputs, lines)
+        """Parse every arm of the trials that are due. Raises Stopped, RunStateMissing."""
+        due = list(work.due(self))
+        if not due:
+            return
+        from batchtrial.phases.build.index import IndexLines  # these two here, since a verdict needs no tables
+        from batchtrial.phases.build.questions import write_items
+
+        write_items(work)
+        lines = IndexLines.load(work.layout.index)
+        parsed: dict[str, Parsed] = {}
+        for trial, inputs in due:
+            for arm in arms_in_order(trial):
+                if arm.name not in parsed:
+                    parsed[arm.name] = _parse_arm(work, arm, lines)
+            _publish(work, trial, inputs, parsed)
 
 
-def _run_trial(work: Work, trial: Trial, inputs: str, lines: IndexLines) -> None:
-    layout = work.view.trial_layout(trial)
-    accounts: dict[str, Standing] = {}
-    odd = Odd()
-    total = sum(shard.lines for arm in trial.arms for shard in work.view.shards(arm))
-    with work.progress.task(f"parse {trial.slug}", total) as step, publishing(work, layout.predictions) as file:
-        file.write(HEADER)
-        out = Output(file)
-        for arm in arms_in_order(trial):
-            account = accounts.setdefault(arm.stem, Standing())
-            rows = Rows(lines, arm)
-            for shard in work.view.shards(arm):
-                account.add(_write_part(work, arm, shard, lines.hashes(shard), rows, out, odd))
-                step(shard.lines)
-    write_bytes(layout.account, encode_json(_account_file(accounts, odd, out)), hook=work.hook)
-    work.publish(trial, STAGE, inputs, [layout.predictions, layout.account])
+def arm_inputs(view: View, arm: Arm) -> str | None:
+    """Digest of the arm's requests, its result files and how they are read; None while a part is not settled or a file is gone."""
+    if view.build is None:
+        return None
+    found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking, repr(price_for(view.config, arm.model))]
+    for shard in view.shards(arm):
+        record = view.parts.get(shard.part)
+        if record is None or record.state is not PartState.SETTLED:
+            return None
+        for attempt in record.attempts:
+            path = result_file(view.layout.root / arm.part_folder(shard.part_index), attempt.number)
+            got = view.stamps.of(path) if attempt.is_saved else None
+            if attempt.is_saved and got is None:
+                return None
+            ended = (attempt.is_lost, attempt.is_rejected, attempt.is_gone, attempt.reason, attempt.wire_state)
+            found.append([shard.part, shard.sha256, attempt.number, attempt.payload_sha256, got and got.sha256, ended])
+    return digest_of(found)
 
 
-def _write_part(work: Work, arm: TrialArm, shard: Shard, items: bytes, rows: Rows, out: Output, odd: Odd) -> Standing:
-    """The rows of one part, in a hurry where that is the same."""
-    came, ids, samples, check = sources(work.view, arm, shard), Ids.of(arm), arm.samples, work.stop.check
-    rules = answer_rules(work.config)
+def _parse_arm(work: Work, arm: Arm, lines: IndexLines) -> Parsed:
+    """The counts of an arm's answers; its table is made unless it is there and as it would be made."""
+    from batchtrial.phases.build.index import Ids
+    from batchtrial.phases.parse.lines import sources
+    from batchtrial.phases.parse.part import Parsed, PartJob, parse_part
+    from batchtrial.phases.workers import over_parts
 
-    def write(answers: Iterable[Answers]) -> Standing:
-        account, done = Standing(), 0
-        for some in answers:
-            out.write(rows, arm.stem, shard.first_item + done, some, samples)
-            account.add(some.standing)
-            done += len(some) // samples
-        return account
+    layout, view, inputs = work.layout.arm(arm.name), work.view, arm_inputs(work.view, arm)
+    known = None if work.is_remaking else is_current(view, layout.answers, layout.answers_record, inputs)
+    if known is not None:
+        return Parsed.from_json(known)
+    shards, total = view.shards(arm), Parsed()
+    with part_files(layout.answers, len(shards)) as files:
+        jobs = [
+            PartJob(
+                ids=Ids.of(arm),
+                hashes=lines.hashes(shard),
+                samples=arm.samples,
+                first_item=shard.first_item,
+                sources=sources(view, arm, shard),
+                decode=work.codec.decode,
+                rules=answer_rules(work.config),
+                price=price_for(work.config, arm.model),
+                target=file,
+            )
+            for shard, file in zip(shards, files, strict=True)
+        ]
+        n_rows = sum(shard.lines for shard in shards)
+        for shard, one in zip(shards, over_parts(work, parse_part, jobs, n_rows, f"parse {arm.name}"), strict=True):
+            _compare(view, shard, one)
+            total.add(one)
+        joined(work, files, layout.answers, max(shard.lines for shard in shards))
+    record_table(work, layout.answers, layout.answers_record, inputs, total.to_json())
+    return total
 
-    check()
-    begin = out.file.mark()
-    try:
-        account = write(quickly(came, ids.joined(items), shard.lines, samples, work.codec, rules, check))
-    except NotOrdinary:
-        out.back_to(begin, arm.stem)
-        found = Odd()
-        account = write(carefully(came, ids.of_items(items), samples, work.codec, rules, found, check))
-        odd.extend(found)
-    _compare(work.view, shard, account)
-    return account
 
-
-def _compare(view: View, shard: Shard, counted: Standing) -> None:
+def _compare(view: View, shard: Any, parsed: Parsed) -> None:
     """The ledger counted the same lines when they came; a difference is a fault of ours and must not pass silently."""
     record = view.parts.get(shard.part)
     settled = record.counts if record is not None else None
-    found = Counts(**{outcome.value: counted.outcomes[outcome] for outcome in Outcome})
+    found = Counts(**{outcome.value: parsed.standing.outcomes[outcome] for outcome in Outcome})
     if settled is not None and settled != found:
         log.warning("counts differ part=%s ledger=%s parse=%s", shard.part, settled.model_dump(), found.model_dump())
     if found.total != shard.lines:
@@ -154,21 +139,32 @@ def _compare(view: View, shard: Shard, counted: Standing) -> None:
         )
 
 
-def _account_file(accounts: dict[str, Standing], odd: Odd, out: Output) -> dict[str, Any]:
-    total = Standing()
-    for one in accounts.values():
+def _publish(work: Work, trial: Trial, inputs: str, parsed: Mapping[str, Parsed]) -> None:
+    """Write what the trial has of its own, and record the stage."""
+    layout, arms = work.view.trial_layout(trial), arms_in_order(trial)
+    write_bytes(layout.account, encode_json(_account_file({arm.stem: parsed[arm.name] for arm in arms})), hook=work.hook)
+    paths = [work.layout.items, *(work.layout.arm(arm.name).answers for arm in arms), layout.account]
+    if "predictions.csv" in work.config.exports:
+        from batchtrial.phases.parse.predictions import write_predictions
+
+        with publishing(work, layout.predictions) as out:
+            write_predictions(work, trial, out)
+        paths.append(layout.predictions)
+    work.publish(trial, STAGE, inputs, paths)
+
+
+def _account_file(arms: Mapping[str, Parsed]) -> dict[str, Any]:
+    from batchtrial.phases.parse.part import Parsed
+
+    total = Parsed()
+    for one in arms.values():
         total.add(one)
-    samples = [asdict(sample) for sample in odd.samples]
     return {
         "schema_version": 1,
-        "all": total.to_json(),
-        "arms": {stem: one.to_json() for stem, one in accounts.items()},
-        "answers": {"all": total.answers_json(), "arms": {stem: one.answers_json() for stem, one in accounts.items()}},
-        "odd_lines": {
-            kind: {"count": count, "samples": [{k: v for k, v in s.items() if k != "kind"} for s in samples if s["kind"] == kind]}
-            for kind, count in odd.counts.items()
-        },
-        "predictions": {"bytes": out.file.size, "items_per_stretch": STRETCH, "stretches_begin": out.begins},
+        "all": total.standing.to_json(),
+        "arms": {stem: one.standing.to_json() for stem, one in arms.items()},
+        "answers": {"all": total.standing.answers_json(), "arms": {stem: one.standing.answers_json() for stem, one in arms.items()}},
+        "odd_lines": total.odd.to_json(),
     }
 
 

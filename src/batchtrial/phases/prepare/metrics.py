@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.phases.columns import MEASURES, SCORE_COLUMNS
+from batchtrial.phases.columns import MEASURES, SCORE_COLUMNS, TEXTS
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
@@ -104,7 +104,7 @@ def check_names(scorer: Scorer) -> None:
     owner: dict[str, str] = {}
     for metric in scorer.own:
         for name in sorted(metric.names):
-            if name in (*SCORE_COLUMNS, *MEASURES) and not (metric is scorer.main and name in ("em", "f1")):
+            if name in (*SCORE_COLUMNS, *MEASURES, *TEXTS, "place") and not (metric is scorer.main and name in ("em", "f1")):
                 raise ConfigError(
                     f"the metric {metric.path} returns {name!r}, which is a name of batchtrial's own", where="metrics", hint="give it another name"
                 )

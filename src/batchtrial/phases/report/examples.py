@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import polars as pl
 
@@ -20,17 +19,17 @@ from batchtrial.keys import digest
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.base import View
+from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import KINDS
 from batchtrial.phases.prepare.endpoints import metric_by_set
-from batchtrial.phases.prepare.items import decode_items
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.report.document import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
+from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import WRONG, told, wrong
-from batchtrial.records import CONDITIONS, KEY_SEPARATOR, AnswerState, Item
+from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures
-from batchtrial.scoring.standing import AnswerRules
 
 EXAMPLES_EACH_WAY: Final = 3
 MOST_CHARS: Final = 400
@@ -62,7 +61,7 @@ class Answer:
 def example_blocks(view: View, trial: Trial) -> list[Block]:
     """The section, empty when there are not two arms or the metric is not there."""
     layout, temp, endpoint = view.trial_layout(trial), trial.temps[0], view.config.stats.primary
-    wide = _scores(layout.scores, endpoint, temp)
+    wide = _scores(view, trial, endpoint, temp)
     if wide is None:
         return []
     k, is_yes_or_no = view.config.samples_for(temp), endpoint.metric in DID
@@ -71,8 +70,8 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no))]
     ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in _ways(wide, endpoint, called, k)]
     keys = [key for _, some, _ in ways for key in some]
-    items = _items(view, keys)
-    samples = _samples(layout.predictions, keys, temp, answer_rules(view.config))
+    shown = wide.filter(pl.col("item_key").is_in(keys))
+    items, samples = _items(view, shown), _samples(view, trial, shown, temp)
     scorers = _scorers(view)
     for title, chosen, n in ways:
         found.append(Heading(3, f"{title} ({n} items)"))
@@ -84,16 +83,15 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     return found
 
 
-def _scores(path: Path, endpoint: Endpoint, temp: float) -> pl.DataFrame | None:
+def _scores(view: View, trial: Trial, endpoint: Endpoint, temp: float) -> pl.DataFrame | None:
     """Control and treatment by item, for the questions of the primary endpoint."""
     column = COLUMNS.get(endpoint.metric, endpoint.metric)
-    if column not in pl.read_csv(path, n_rows=0).columns:
+    scores = scores_of(view.layout, trial)
+    if column not in scores.collect_schema().names():
         return None
-    names = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, column: pl.Float64}
-    scores = pl.read_csv(path, columns=list(names), schema_overrides=names).filter(pl.col("temp") == temp)
-    if endpoint.kind != "all":
-        scores = scores.filter(pl.col("type") == endpoint.kind)
-    wide = scores.pivot(on="condition", index="item_key", values=column)
+    here = scores.filter(pl.col("temp") == temp).select("place", "item_key", "condition", "type", column)
+    frame = (here if endpoint.kind == "all" else here.filter(pl.col("type") == endpoint.kind)).collect()
+    wide = frame.pivot(on="condition", index=["place", "item_key"], values=column)
     return wide if set(CONDITIONS) <= set(wide.columns) else None
 
 
@@ -183,25 +181,18 @@ def _short(text: str) -> str:
     return flat if len(flat) <= MOST_CHARS else f"{flat[:MOST_CHARS]} ... ({len(flat)} characters)"
 
 
-def _samples(predictions: Path, keys: list[str], temp: float, rules: AnswerRules) -> dict[tuple[str, str], list[Answer]]:
+def _samples(view: View, trial: Trial, items: pl.DataFrame, temp: float) -> dict[tuple[str, str], list[Answer]]:
     """Answers to these items by (item, condition), in the order of the samples."""
-    names = ("dataset", "item_id", "condition", "outcome", "answer_state", "response_text")
-    frame = pl.scan_csv(predictions, schema_overrides=dict.fromkeys(names, pl.String) | {"temp": pl.Float64, "sample_index": pl.Int64})
-    if "answer_state" not in frame.collect_schema().names():  # of an earlier version, which took every success for an answer
-        frame = frame.with_columns(answer_state=pl.lit(AnswerState.COMPLETE.value))
-    key = pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR)
-    wanted = frame.filter(pl.col("temp") == temp).select(*names, "sample_index", key.alias("key")).filter(pl.col("key").is_in(keys))
-    rows = wanted.collect().sort("key", "condition", "sample_index")
     found: dict[tuple[str, str], list[Answer]] = {}
-    for row, scored in zip(rows.iter_rows(named=True), told(rows, rules).texts, strict=True):
-        found.setdefault((row["key"], row["condition"]), []).append(Answer(row["response_text"] or "", scored))
+    for arm in (one for one in trial.arms if one.temp == temp):
+        table = pl.scan_parquet(view.layout.arm(arm.name).answers).select("outcome", "answer_state", "text")
+        for place, key in items.select("place", "item_key").iter_rows():
+            rows = table.slice(place * arm.samples, arm.samples).collect()
+            texts = told(rows, answer_rules(view.config)).texts
+            found[key, arm.condition] = [Answer(text or "", scored) for text, scored in zip(rows["text"].to_list(), texts, strict=True)]
     return found
 
 
-def _items(view: View, keys: Sequence[str]) -> dict[str, Item]:
-    wanted, found = set(keys), dict[str, Item]()
-    books: tuple[tuple[Path, Literal["open", "closed"]], ...] = ((view.layout.open_book, "open"), (view.layout.closed_book, "closed"))
-    for path, kind in books if wanted else ():
-        with path.open("rb") as lines:
-            found |= {item.key: item for item in decode_items(lines, kind) if item.key in wanted}
-    return found
+def _items(view: View, items: pl.DataFrame) -> dict[str, Item]:
+    with Questions(view.layout) as questions:
+        return {item.key: item for place in items["place"].to_list() for item in questions.read(place, 1)}

@@ -1,7 +1,7 @@
 """report: what was found, in plain words first, then in numbers, with what it cost and where it came from.
 
-Writes report.md and report.html of each trial and the aggregate report of the run; beside them, for work of your own and read by nothing here,
-predictions.parquet and results_combined.jsonl. No times, process ids or names of runs stand in them: the same config and answers give the same bytes.
+Writes report.md and report.html of each trial, results_combined.jsonl where it is asked for, and the aggregate report of the run. No times, process
+ids or names of runs stand in them: the same config and answers give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from batchtrial.phases.analyse.numbers import HEADER, is_declared, row_of, title
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.columns import KINDS
-from batchtrial.phases.parse.predictions import write_parquet
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.published import publishing, read_json
 from batchtrial.phases.report.account_words import account_blocks
@@ -30,7 +29,7 @@ from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Par
 from batchtrial.phases.report.forest import Line, forest
 from batchtrial.phases.score.record import read_record, remarks
 from batchtrial.records import Verdict
-from batchtrial.state.store import replacing, write_bytes
+from batchtrial.state.store import write_bytes
 from batchtrial.stats.wording import shared_alpha
 
 FORM: Final = 3
@@ -232,17 +231,19 @@ class Report:
         from batchtrial.phases.report.across_trials import aggregate_file
         from batchtrial.phases.report.all_results import write_combined  # these two here, since a verdict needs no numbers
 
+        is_combined = "results_combined.jsonl" in work.config.exports
+
         view = work.view
         banner = MODES[view.config.mode].banner or None
         for trial, inputs in work.due(self):
             layout, content = view.trial_layout(trial), blocks(view, trial)
             write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)
             write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
-            with replacing(layout.predictions_parquet, hook=work.hook) as table:
-                write_parquet(layout.predictions, table)
-            with publishing(work, layout.combined) as lines:
-                write_combined(work, trial, lines)
-            paths = [layout.report_md, layout.report_html, layout.predictions_parquet, layout.combined]
+            paths = [layout.report_md, layout.report_html]
+            if is_combined:
+                with publishing(work, layout.combined) as lines:
+                    write_combined(work, trial, lines)
+                paths.append(layout.combined)
             work.publish(trial, STAGE, inputs, paths)
         write_bytes(view.layout.aggregate_json, sealed(aggregate_file(view)), hook=work.hook)
         write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)

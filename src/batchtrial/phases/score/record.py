@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.amounts import counted
 from batchtrial.config.model import Config
 from batchtrial.phases.prepare.metrics import own_paths, sources_of
 from batchtrial.phases.published import read_json
 from batchtrial.scoring import Scorer
-from batchtrial.scoring.language import are_foreign
 from batchtrial.scoring.scorer import Failures
 from batchtrial.state.layout import TrialLayout
 
+if TYPE_CHECKING:
+    from batchtrial.phases.score.part import Scored
+
 _SHOWN_DIGITS: Final = 12
-
-
-@dataclass(slots=True)
-class Languages:
-    """Answers by arm, and how many of them are not mainly English."""
-
-    answers: dict[str, int] = field(default_factory=dict)
-    foreign: dict[str, int] = field(default_factory=dict)
-
-    def add(self, stem: str, texts: Iterable[str | None]) -> None:
-        """Count these answers of an arm; None is no answer."""
-        there = [text for text in texts if text is not None]
-        self.answers[stem] = self.answers.get(stem, 0) + len(there)
-        self.foreign[stem] = self.foreign.get(stem, 0) + int(are_foreign(there).sum())
 
 
 def read_record(layout: TrialLayout) -> dict[str, Any]:
@@ -64,10 +51,11 @@ def changed(config: Config, layout: TrialLayout) -> str:
     return "; ".join(edited)
 
 
-def scoring_record(
-    config: Config, layout: TrialLayout, by_set: Mapping[str, Scorer], failures: Failures | None, languages: Languages
-) -> dict[str, Any]:
-    """The content of scoring.json; the record that is there says which code scored before."""
+def scoring_record(config: Config, layout: TrialLayout, by_set: Mapping[str, Scorer], arms: Mapping[str, Scored]) -> dict[str, Any]:
+    """The content of scoring.json; the record that is there says which code scored before. arms: by the stem of each."""
+    failures = Failures()
+    for one in arms.values():
+        failures.extend(one.failures)
     own = {metric.path: metric for scorer in by_set.values() for metric in scorer.own}
     recorded, metrics = _recorded(layout), {}
     for path, metric in own.items():
@@ -81,8 +69,8 @@ def scoring_record(
             "names": sorted(metric.names),
             "scales": {name: scale for name in sorted(metric.names) if (scale := metric.scale_of(name)) is not None},
             "changed_from": earlier,
-            "n_failed": 0 if failures is None else failures.counts.get(path, 0),
-            "failures": [] if failures is None else failures.samples.get(path, []),
+            "n_failed": failures.counts.get(path, 0),
+            "failures": failures.samples.get(path, []),
         }
     mains = [scorer.main for scorer in by_set.values()]
     return {
@@ -92,7 +80,7 @@ def scoring_record(
         "metric_errors": config.metric_errors,
         "f1_is_em": bool(mains) and all(main is not None and "f1" not in main.names for main in mains),
         "abstention_phrases": list(config.answers.abstention_phrases),
-        "languages": {stem: {"answers": n, "not_english": languages.foreign[stem]} for stem, n in languages.answers.items()},
+        "languages": {stem: {"answers": one.n_answers, "not_english": one.n_foreign} for stem, one in arms.items()},
     }
 
 

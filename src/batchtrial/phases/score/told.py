@@ -1,4 +1,4 @@
-"""What of predictions.csv is scored: the text of each answer, and why there is none, by the declared rules."""
+"""What of an arm's answers is scored: the text of each, and why there is none, by the declared rules."""
 
 from __future__ import annotations
 
@@ -43,16 +43,14 @@ class Told:
 
 
 def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:
-    """Of rows of predictions.csv. answers: columns outcome, answer_state, response_text."""
+    """Of rows of an arm's table. answers: columns outcome, answer_state, text."""
     is_plain = (pl.col("outcome") == Outcome.SUCCEEDED.value) & (pl.col("answer_state") == AnswerState.COMPLETE.value)
-    needs_rules = pl.lit(True) if rules.strip_thinking not in ("auto", "off") else pl.col("response_text").str.contains(_MAY_HOLD_MARKS)
-    found = answers.select(
-        pl.when(is_plain).then("response_text").alias("text"), (~is_plain.fill_null(False) | needs_rules.fill_null(True)).alias("is_odd")
-    )
+    needs_rules = pl.lit(True) if rules.strip_thinking not in ("auto", "off") else pl.col("text").str.contains(_MAY_HOLD_MARKS)
+    found = answers.select(pl.when(is_plain).then("text").alias("text"), (~is_plain.fill_null(False) | needs_rules.fill_null(True)).alias("is_odd"))
     texts: list[str | None] = found["text"].to_list()
     lost: dict[int, str] = {}
     places = found["is_odd"].arg_true()
-    rows = answers.select("outcome", "answer_state", "response_text")[places]
+    rows = answers.select("outcome", "answer_state", "text")[places]
     for place, (outcome, state, text) in zip(places.to_list(), rows.iter_rows(), strict=True):
         if outcome != Outcome.SUCCEEDED:
             texts[place], lost[place] = None, outcome

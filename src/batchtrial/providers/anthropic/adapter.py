@@ -19,9 +19,9 @@ import msgspec
 
 from batchtrial.errors import ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers.anthropic import results as messages
-from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
 from batchtrial.providers.decode.lines import count
-from batchtrial.providers.decode.plain import one, plain_lines
+from batchtrial.providers.decode.plain import reader
 from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
 from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
@@ -123,13 +123,10 @@ class AnthropicProvider:
             params.update(request.extra)
         return msgspec.json.encode({"custom_id": request.custom_id, "params": params}) + b"\n"
 
-    def decode(self, line: bytes) -> RawResult:
-        """One line of the results stream, with or without the token before its custom_id."""
-        return one(line, messages.pick, messages.decode_line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        """`decode` of some lines that are all plain successes, else None."""
-        return plain_lines(lines, messages.pick)
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        """Of one line of the results stream, with or without the token before its custom_id."""
+        return reader(messages.pick, messages.decode_line)
 
     # --- verbs
 

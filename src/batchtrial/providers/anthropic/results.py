@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.base import Plain
 from batchtrial.providers.decode.contents import THINKING, read_content
 from batchtrial.providers.decode.finish import state_by_finish
 from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, why_not_understood
-from batchtrial.providers.decode.plain import Count, checked, is_odd
+from batchtrial.providers.decode.plain import Count, checked, success
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {
@@ -69,7 +68,7 @@ class _Line(msgspec.Struct, gc=False):
 _line = msgspec.json.Decoder(_Line).decode
 
 
-def pick(line: bytes) -> Plain | None:
+def pick(line: bytes) -> RawResult | None:
     """A plain success line, or None."""
     try:
         seen = _line(checked(line))
@@ -77,24 +76,18 @@ def pick(line: bytes) -> Plain | None:
         return None
     custom_id, message = seen.custom_id, seen.result.message
     blocks = [block for block in message.content if block.type not in THINKING]
-    if seen.result.type != "succeeded" or message.type == "error" or len(blocks) != 1 or blocks[0].type != "text":
+    if seen.result.type != "succeeded" or message.type == "error" or len(blocks) != 1 or blocks[0].type != "text" or custom_id[16:17] == "-":
         return None
-    text, usage = blocks[0].text, message.usage
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    n_in, n_out, details = usage.input_tokens + read + written, usage.output_tokens, usage.output_tokens_details
-    if is_odd(text, custom_id, message.id, message.stop_reason) or custom_id[16:17] == "-":
-        return None
-    return (
-        custom_id,
-        text,
-        FINISH.get(message.stop_reason, message.stop_reason) or None,
-        message.id,
-        n_in,
-        n_out,
-        read,
-        written,
-        (details.thinking_tokens or 0) if details else 0,
+    used, details = message.usage, message.usage.output_tokens_details
+    read, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
+    usage = Usage(
+        input_tokens=used.input_tokens + read + written,
+        output_tokens=used.output_tokens,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=(details.thinking_tokens or 0) if details else 0,
     )
+    return success(custom_id, blocks[0].text, FINISH.get(message.stop_reason, message.stop_reason), message.id, usage)
 
 
 def decode_line(line: bytes) -> RawResult:

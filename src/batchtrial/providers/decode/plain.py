@@ -1,27 +1,24 @@
-"""Plain success lines read fast, through typed structs.
+"""Plain success lines read through typed structs, everything else by the careful readers.
 
-Whatever is not exactly a plain success line (an odd type, a NUL, a null content, an error) is left to the careful readers of `results.py` and
-`messages.py`, whose meaning these readers share. A line costs well under half of what `json.loads` alone would; making a frozen record of it costs as
-much again, so a million lines are handed on as plain tuples.
+Whatever is not exactly a plain success line (an odd type, a NUL, a null content, an error) is left to the careful readers of `lines.py` and of
+the Anthropic wire, whose meaning these readers share. A plain line costs well under half of what `json.loads` alone would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Final
 
 import msgspec
 
-from batchtrial.providers.base import Plain
-from batchtrial.providers.decode.finish import is_fault, state_of_text
-from batchtrial.providers.decode.lines import MAX_COUNT, MAX_ID_CHARS
+from batchtrial.providers.decode.finish import state_of_text
+from batchtrial.providers.decode.lines import MAX_COUNT, MAX_ID_CHARS, decode_line
 from batchtrial.providers.sdk.lines import MAX_DEPTH, is_too_deep
-from batchtrial.records import BadLine, Outcome, RawResult, Usage
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
-Pick = Callable[[bytes], Plain | None]
+Pick = Callable[[bytes], RawResult | None]
 Careful = Callable[[bytes], RawResult]
-
-
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
@@ -144,156 +141,86 @@ def checked(line: bytes) -> bytes:
     return line
 
 
-def is_odd(text: str, custom_id: str, request_id: str | None, finish_reason: str | None) -> bool:
-    """Whether a success needs the careful reader: something is empty or too long, holds a NUL, or ended in a fault."""
-    return (
-        not text
-        or not request_id
-        or "\x00" in text
-        or "\x00" in custom_id
-        or "\x00" in request_id
-        or (finish_reason is not None and ("\x00" in finish_reason or is_fault(finish_reason)))
-        or not 0 < len(custom_id) <= MAX_ID_CHARS
+_SUCCEEDED: Final = Outcome.SUCCEEDED
+
+
+def success(custom_id: str, text: str, finish: str | None, request_id: str | None, usage: Usage) -> RawResult | None:
+    """A success with a text; None when it needs the careful reader: something is empty, too long or holds a NUL, or it ended in a fault."""
+    if not text or not request_id or not 0 < len(custom_id) <= MAX_ID_CHARS or "\0" in text or "\0" in custom_id or "\0" in request_id:
+        return None
+    state = AnswerState.COMPLETE if finish == "stop" else state_of_text(finish)
+    if state is AnswerState.NOT_UNDERSTOOD or (finish and "\0" in finish):
+        return None
+    return RawResult(
+        custom_id=custom_id, outcome=_SUCCEEDED, text=text, finish_reason=finish or None, request_id=request_id, usage=usage, state=state
     )
 
 
-def pick_flat(line: bytes) -> Plain | None:
+def usage_of(n_in: int, n_out: int, before: _InputDetails | None, after: _OutputDetails | None) -> Usage:
+    """Token counts, those that are not told as 0."""
+    return Usage(
+        input_tokens=n_in,
+        output_tokens=n_out,
+        cached_tokens=0 if before is None else before.cached_tokens or 0,
+        cache_write_tokens=0 if before is None else before.cache_write_tokens or 0,
+        reasoning_tokens=0 if after is None else after.reasoning_tokens or 0,
+    )
+
+
+def pick_flat(line: bytes) -> RawResult | None:
     """A plain success line of the flat shape (Fireworks), or None."""
     try:
         seen = _flat(checked(line))
     except (ValueError, RecursionError):
         return None
-    return _chat_plain(seen.custom_id, seen.response, seen.response.id)
+    return _of_chat(seen.custom_id, seen.response, seen.response.id)
 
 
-def pick_chat(line: bytes) -> Plain | None:
+def pick_chat(line: bytes) -> RawResult | None:
     """A plain success line of `/v1/chat/completions` in OpenAI's wrapper, or None."""
     try:
         seen = _chat(checked(line))
     except (ValueError, RecursionError):
         return None
     reply = seen.response
-    return _chat_plain(seen.custom_id, reply.body, reply.request_id) if reply.status_code == 200 else None
+    return _of_chat(seen.custom_id, reply.body, reply.request_id) if reply.status_code == 200 else None
 
 
-def _chat_plain(custom_id: str, body: _ChatBody, request_id: str | None) -> Plain | None:
+def _of_chat(custom_id: str, body: _ChatBody, request_id: str | None) -> RawResult | None:
     if not body.choices or body.object == "error":
         return None
-    choice, usage = body.choices[0], body.usage
-    text, n_in, n_out = choice.message.content, usage.prompt_tokens, usage.completion_tokens
-    before, after = usage.prompt_tokens_details, usage.completion_tokens_details
-    if is_odd(text, custom_id, request_id, choice.finish_reason):
-        return None
-    return (
-        custom_id,
-        text,
-        choice.finish_reason or None,
-        request_id,
-        n_in,
-        n_out,
-        (before.cached_tokens or 0) if before else 0,
-        (before.cache_write_tokens or 0) if before else 0,
-        (after.reasoning_tokens or 0) if after else 0,
-    )
+    choice, used = body.choices[0], body.usage
+    usage = usage_of(used.prompt_tokens, used.completion_tokens, used.prompt_tokens_details, used.completion_tokens_details)
+    return success(custom_id, choice.message.content, choice.finish_reason, request_id, usage)
 
 
-def pick_responses(line: bytes) -> Plain | None:
+def pick_responses(line: bytes) -> RawResult | None:
     """A plain success line of `/v1/responses`, or None: one message of one text, completed."""
     try:
         seen = _responses(checked(line))
     except (ValueError, RecursionError):
         return None
-    custom_id, reply, body = seen.custom_id, seen.response, seen.response.body
+    reply, body = seen.response, seen.response.body
     messages = [item for item in body.output if item.type != "reasoning"]
     if reply.status_code != 200 or body.status != "completed" or body.object == "error" or len(messages) != 1 or messages[0].type != "message":
         return None
-    parts, usage = messages[0].content, body.usage
+    parts, used = messages[0].content, body.usage
     if parts is None or len(parts) != 1 or parts[0].type != "output_text":
         return None
-    text, n_in, n_out = parts[0].text, usage.input_tokens, usage.output_tokens
-    before, after = usage.input_tokens_details, usage.output_tokens_details
-    if is_odd(text, custom_id, reply.request_id, None):
-        return None
-    return (
-        custom_id,
-        text,
-        "stop",
-        reply.request_id,
-        n_in,
-        n_out,
-        (before.cached_tokens or 0) if before else 0,
-        (before.cache_write_tokens or 0) if before else 0,
-        (after.reasoning_tokens or 0) if after else 0,
-    )
-
-
-def plain_flat(lines: Sequence[bytes]) -> list[Plain] | None:
-    """`pick_flat` of every line, or None when it is None for any: some checks are made for all lines together, which halves their cost."""
-    plain: list[Plain] = []
-    try:
-        for line in lines:
-            checked(line)
-        for seen in map(_flat, lines):
-            body = seen.response
-            choice, usage, request_id = body.choices[0], body.usage, body.id
-            before, after, text = usage.prompt_tokens_details, usage.completion_tokens_details, choice.message.content
-            if not text or not request_id or "\x00" in text or body.object == "error":
-                return None
-            plain.append(
-                (
-                    seen.custom_id,
-                    text,
-                    choice.finish_reason or None,
-                    request_id,
-                    usage.prompt_tokens,
-                    usage.completion_tokens,
-                    0 if before is None else before.cached_tokens or 0,
-                    0 if before is None else before.cache_write_tokens or 0,
-                    0 if after is None else after.reasoning_tokens or 0,
-                )
-            )
-    except (ValueError, IndexError, RecursionError):
-        return None
-    ids = [row[0] for row in plain]
-    finishes = {row[2] or "" for row in plain}
-    names = "".join([*ids, *[row[3] or "" for row in plain], *finishes])
-    lengths = set(map(len, ids))
-    is_odd_id = lengths and not 0 < min(lengths) <= max(lengths) <= MAX_ID_CHARS
-    return None if is_odd_id or "\x00" in names or any(map(is_fault, finishes)) else plain
-
-
-def plain_lines(lines: Sequence[bytes], pick: Pick) -> list[Plain] | None:
-    """`pick` of every line, or None when it is None for any."""
-    plain = []
-    for line in lines:
-        row = pick(line)
-        if row is None:
-            return None
-        plain.append(row)
-    return plain
+    usage = usage_of(used.input_tokens, used.output_tokens, used.input_tokens_details, used.output_tokens_details)
+    return success(seen.custom_id, parts[0].text, "stop", reply.request_id, usage)
 
 
 def one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
     """One line as a record. Raises BadLine, and nothing else whatever the line holds: a run that was paid for must not end at one line."""
     try:
-        return _one(line, pick, careful)
+        return pick(line) or careful(line)
     except (BadLine, MemoryError):
         raise
     except Exception as error:  # of a reader, about this line alone: it is counted and kept where it is
         raise BadLine(f"cannot be read: {type(error).__name__}") from error
 
 
-def _one(line: bytes, pick: Pick, careful: Careful) -> RawResult:
-    plain = pick(line)
-    if plain is None:
-        return careful(line)
-    custom_id, text, finish_reason, request_id, n_in, n_out, cached, written, reasoning = plain
-    return RawResult(
-        custom_id=custom_id,
-        outcome=Outcome.SUCCEEDED,
-        text=text,
-        finish_reason=finish_reason,
-        request_id=request_id,
-        usage=Usage(input_tokens=n_in, output_tokens=n_out, cached_tokens=cached, cache_write_tokens=written, reasoning_tokens=reasoning),
-        state=state_of_text(finish_reason),
-    )
+def reader(pick: Pick, careful: Careful = decode_line) -> Callable[[bytes], RawResult]:
+    """`one` by these two readers, as a function that another process can be sent."""
+    return partial(one, pick=pick, careful=careful)

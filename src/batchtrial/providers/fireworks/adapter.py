@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
-from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
 from batchtrial.providers.decode import lines as results
-from batchtrial.providers.decode.plain import one, pick_flat, plain_flat
+from batchtrial.providers.decode.plain import pick_flat, reader
 from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
 from batchtrial.providers.sdk.edge import check_extra
 from batchtrial.providers.sdk.lines import split_lines, watched
@@ -99,13 +99,10 @@ class FireworksProvider:
             body.update(request.extra)
         return msgspec.json.encode({"custom_id": request.custom_id, "body": body}) + b"\n"
 
-    def decode(self, line: bytes) -> RawResult:
-        """A flat success line, an `error-data` line, or either in OpenAI's wrapper."""
-        return one(line, pick_flat, results.decode_line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        """`decode` of some lines that are all plain successes, else None."""
-        return plain_flat(lines)
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        """Of a flat success line, an `error-data` line, or either in OpenAI's wrapper."""
+        return reader(pick_flat)
 
     def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
         """Why these sampling values cannot be honoured, or None when they can."""

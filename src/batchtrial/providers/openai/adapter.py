@@ -17,9 +17,9 @@ from typing import Any, Literal
 import msgspec
 
 from batchtrial.errors import NotFound, ProviderError
-from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Plain, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
 from batchtrial.providers.decode import lines as results
-from batchtrial.providers.decode.plain import Pick, one, pick_chat, pick_flat, pick_responses, plain_lines
+from batchtrial.providers.decode.plain import Pick, pick_chat, pick_flat, pick_responses, reader
 from batchtrial.providers.openai.quirks import Quirks
 from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
 from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
@@ -130,13 +130,10 @@ class OpenAIProvider:
             line |= {"method": "POST", "url": self.settings.endpoint}
         return msgspec.json.encode(line | {"body": body}) + b"\n"
 
-    def decode(self, line: bytes) -> RawResult:
-        """A success or error line of either endpoint, from whichever file it came."""
-        return one(line, self._pick, results.decode_line)
-
-    def decode_plain(self, lines: Sequence[bytes]) -> list[Plain] | None:
-        """`decode` of some lines that are all plain successes, else None."""
-        return plain_lines(lines, self._pick)
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        """Of a success or error line of either endpoint, from whichever file it came."""
+        return reader(self._pick)
 
     # --- verbs
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from batchtrial.phases.parse.predictions import disk_error
+from batchtrial.phases.arm_tables import disk_error
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG])
 def test_what_the_table_library_wraps_is_unwrapped(number: int) -> None:
     wrapped = RuntimeError(f"failed to write: {os.strerror(number)} (os error {number})")
-    found = disk_error(wrapped, "predictions.parquet")
+    found = disk_error(wrapped, "answers.parquet")
     assert isinstance(found, OSError)
-    assert (found.errno, found.filename) == (number, "predictions.parquet")
+    assert (found.errno, found.filename) == (number, "answers.parquet")
     assert disk_error(ValueError("schema"), "x").args == ("schema",)
 
 

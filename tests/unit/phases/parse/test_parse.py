@@ -15,17 +15,19 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.phases.world import Stop, World, closed_items, error_line, open_items, success_line, world
+from tests.unit.phases.world import Stop, World, closed_items, error_line, open_items, success_line, text_of, world
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import Stopped
+from batchtrial.phases import columns, workers
 from batchtrial.phases.build.index import load_index
-from batchtrial.phases.parse import join as answered
+from batchtrial.phases.columns import PREDICTIONS, Column
 from batchtrial.phases.parse import phase as parse
-from batchtrial.phases.parse.predictions import COLUMNS, read_stretch, schema, write_parquet
+from batchtrial.phases.parse.predictions import schema
 from batchtrial.phases.published import publishing
 from batchtrial.phases.report.all_results import write_combined
-from batchtrial.records import Outcome
+from batchtrial.providers.base import SpeaksFor
+from batchtrial.records import Outcome, RawResult
 from batchtrial.state.layout import TrialLayout
 
 NASTY = (
@@ -121,7 +123,7 @@ def test_every_text_comes_back_to_the_letter(tmp_path: Path, reader: str) -> Non
         else:
             with layout(w).predictions.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
-            assert list(rows[0]) == list(COLUMNS)
+            assert list(rows[0]) == list(PREDICTIONS)
             got = {row["item_id"]: row["response_text"] for row in rows}
         assert got == {f"c{i}": text for i, text in enumerate(NASTY)}
 
@@ -178,6 +180,7 @@ def test_a_request_without_a_line_gets_one_that_says_so(tmp_path: Path) -> None:
         for arm, shard in w.parts():
             w.save(arm, shard, w.lines(arm, shard, plain)[:-1])
             w.settle(shard)
+        w.run(parse.phase)
         lines = [json.loads(line) for line in combined(w).splitlines()]
     assert len(lines) == 6
     assert lines[2]["response"] is None
@@ -324,67 +327,73 @@ def renamed(line: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [broken, renamed])
-def test_a_part_that_proves_odd_near_its_end_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]) -> None:
-    """Each line has its id in the usual place, so that the quick reader has written most rows before it sees the odd one."""
-    monkeypatch.setattr(parse, "STRETCH", 64)
-    monkeypatch.setattr(answered, "LINES_AT_ONCE", 16)
-    found = []
-    for is_quick in (True, False):
-        if not is_quick:
-            monkeypatch.setattr(answered, "BYTES_PER_ROUND", 4000)
-        with world(tmp_path / str(is_quick), closed=closed_items(300), submission={"lines_per_part": 150}) as w:
-            for arm, shard in w.parts():
-                lines = w.lines(arm, shard, plain)
-                lines[140] = spoil(lines[140])
-                w.save(arm, shard, shuffled(5)(lines))
-                w.settle(shard)
-            w.run(parse.phase)
-            found.append(published(w))
-            assert table(w)["outcome"].to_list() == (["succeeded"] * 140 + ["missing"] + ["succeeded"] * 9) * 4
-            manifest = json.loads((layout(w).results / "trial_manifest.json").read_bytes())
-            digest = hashlib.sha256(found[-1]["predictions.csv"]).hexdigest()
-            assert digest in json.dumps(manifest)
-    assert found[0] == found[1]
-
-
-def test_the_typed_table_says_what_the_csv_says(tmp_path: Path) -> None:
-    with world(tmp_path, closed=closed_items(40)) as w:
-        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c7" else NASTY[int(item_id[1:]) % len(NASTY)])
-        w.run(parse.phase)
-        with (tmp_path / "table.parquet").open("wb") as file:
-            write_parquet(layout(w).predictions, file)
-        assert pl.read_parquet(tmp_path / "table.parquet").equals(table(w))
-
-
-def test_the_account_says_where_each_stretch_of_items_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "STRETCH", 7)
-    with world(tmp_path, closed=closed_items(30), samples_per_item=3, submission={"lines_per_part": 36}) as w:
+def test_an_odd_line_loses_the_request_that_it_was_for_and_no_other(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    with world(tmp_path, closed=closed_items(300), submission={"lines_per_part": 150}) as w:
         for arm, shard in w.parts():
-            # Every second part needs the careful reader.
             lines = w.lines(arm, shard, plain)
-            w.save(arm, shard, [*lines, b"junk\n"] if shard.part_index % 2 else lines)
+            lines[140] = spoil(lines[140])
+            w.save(arm, shard, shuffled(5)(lines))
             w.settle(shard)
         w.run(parse.phase)
-        record = account(w)["predictions"]
-        for arm in w.trial.arms:
-            want = table(w).filter(condition=arm.condition)["item_id"].to_list()[:: 7 * 3]
-            begins = record["stretches_begin"][arm.stem]
-            assert [read_stretch(layout(w).predictions, begin, record["bytes"])["item_id"][0] for begin in begins] == want
+        assert table(w)["outcome"].to_list() == (["succeeded"] * 140 + ["missing"] + ["succeeded"] * 9) * 4
+        manifest = (layout(w).results / "trial_manifest.json").read_text()
+        assert hashlib.sha256(published(w)["predictions.csv"]).hexdigest() in manifest
 
 
-@pytest.mark.parametrize("lines_are_odd", [False, True])
-def test_a_part_with_much_text_is_read_in_rounds_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines_are_odd: bool) -> None:
+def answers(w: World, condition: str) -> pl.DataFrame:
+    (arm,) = (arm for arm in w.trial.arms if arm.condition == condition)
+    return pl.read_parquet(w.layout.arm(arm.name).answers)
+
+
+def test_the_table_of_an_arm_says_what_the_csv_says_and_where_each_line_lies(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(40), submission={"lines_per_part": 15}) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c7" else NASTY[int(item_id[1:]) % len(NASTY)], order=shuffled(2))
+        w.run(parse.phase)
+        for condition in ("control", "treatment"):
+            got, told = answers(w, condition), table(w).filter(condition=condition)
+            assert got.columns == [column.name for column in columns.ANSWERS]
+            assert got["place"].to_list() == list(range(40))
+            for name, own in PREDICTIONS.items():
+                if own in got.columns:
+                    assert got[own].to_list() == told[name].to_list(), name
+            for file, byte, length, custom_id in got.select("file", "byte", "length", "custom_id").iter_rows():
+                line = (w.layout.root / file).read_bytes()[byte : byte + length]
+                assert json.loads(line)["custom_id"] == custom_id
+            assert got.filter(outcome="errored")["error_code"].to_list() == ["internal_error"]
+
+
+def test_what_a_request_cost_is_null_where_nobody_knows(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(4)) as w:
+        for arm, shard in w.parts():
+            lines = w.lines(arm, shard, plain)
+            w.save(arm, shard, [lines[0], lines[1].replace(b'"usage"', b'"use"'), error_line(json.loads(lines[2])["custom_id"])])
+            w.settle(shard)
+        w.run(parse.phase)
+        got = answers(w, "control")
+    assert got["usd"].to_list() == [pytest.approx((40 * 0.035 + 7 * 0.15) / 1e6), None, 0.0, None]
+    assert got["input_tokens"].to_list() == [40, None, None, None]
+
+
+def test_a_new_column_of_the_answers_is_one_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "ANSWERS", (Column("retryable", "Boolean", "result", "retryable"), *columns.ANSWERS))
+    with world(tmp_path, closed=closed_items(3)) as w:
+        w.answer_all(plain)
+        w.run(parse.phase)
+        assert answers(w, "control")["retryable"].to_list() == [True] * 3
+
+
+def test_the_bytes_do_not_depend_on_how_many_processes_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for limit in (10**9, 4000):
-        monkeypatch.setattr(answered, "BYTES_PER_ROUND", limit)
-        with world(tmp_path / str(limit), closed=closed_items(50), samples_per_item=3) as w:
+    for n in (1, 2):
+        monkeypatch.setattr(workers, "FEW_ROWS", 10 if n > 1 else 1000)
+        with world(tmp_path / str(n), closed=closed_items(60), submission={"lines_per_part": 25}) as w:
             for arm, shard in w.parts():
-                lines = w.lines(arm, shard, plain)
-                mixed = [*lines[7:], b"junk\n", lines[20], success_line("nobody", "x")] if lines_are_odd else lines
-                w.save(arm, shard, shuffled(3)(mixed))
+                w.save(arm, shard, shuffled(shard.part_index)([*w.lines(arm, shard, plain)[1:], b"junk\n"]))
                 w.settle(shard)
-            w.run(parse.phase)
-            found.append(published(w))
+            w.run(parse.phase, workers=n)
+            found.append(published(w) | {arm.stem: w.layout.arm(arm.name).answers.read_bytes() for arm in w.trial.arms})
+            assert [w.progress.steps[f"parse {arm.name}"] for arm in w.trial.arms] == [60, 60]
+            assert not list(w.layout.root.rglob(".answers*"))
     assert found[0] == found[1]
 
 
@@ -447,12 +456,45 @@ def test_trials_that_share_a_control_each_get_its_rows(tmp_path: Path) -> None:
     assert set(first["custom_id"]) & set(second["custom_id"]) == set(first.filter(condition="control")["custom_id"])
 
 
+class Counting(SpeaksFor):
+    """The wire's codec, that counts the lines which it reads."""
+
+    n_read = 0
+
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        def read(line: bytes) -> RawResult:
+            self.n_read += 1
+            return self._codec.decode(line)
+
+        return read
+
+
+def test_ten_treatments_with_one_control_are_the_work_of_eleven_arms(tmp_path: Path) -> None:
+    names = [f"p{n}" for n in range(10)]
+    sets = {name: {"control": {"system": text_of("c", "Answer.")}, "treatment": {"system": text_of(name, name)}} for name in names}
+    with world(tmp_path, closed=closed_items(6), prompt_sets=sets, sweep={"prompt_sets": names}) as w:
+        w.answer_all(plain)
+        work = w.work()
+        counting = Counting(w.codec)
+        work.codec = counting  # type: ignore[assignment]  # it is asked for nothing but decoding
+        parse.phase.run(work)
+        assert counting.n_read == 11 * 6
+        assert len(list(w.layout.arms.glob("*/answers.parquet"))) == 11
+        # One trial made again takes the tables that are there.
+        w.layout.trial(w.view.trials[3].slug).account.unlink()
+        work = w.work()
+        work.codec = counting  # type: ignore[assignment]
+        parse.phase.run(work)
+        assert counting.n_read == 11 * 6
+        assert parse.phase.verdict(w.view).is_done
+
+
 def test_progress_counts_every_request(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(150)) as w:
         w.answer_all(plain)
         w.run(parse.phase)
-        label = f"parse {w.trial.slug}"
-        assert w.progress.steps[label] == 300
+        assert [w.progress.steps[f"parse {arm.name}"] for arm in w.trial.arms] == [150, 150]
 
 
 @st.composite

@@ -12,9 +12,11 @@ from tests.unit.phases.world import Stop, World, closed_items, open_items, world
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import ConfigError, Stopped
-from batchtrial.phases.columns import SCORE_COLUMNS
+from batchtrial.phases.columns import SCORE_COLUMNS, TEXTS
 from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.score import part as score_part
 from batchtrial.phases.score import phase as score
+from batchtrial.phases.score import tables
 
 
 def scored(w: World) -> pl.DataFrame:
@@ -42,7 +44,7 @@ def test_one_row_per_item_and_arm_in_the_order_of_the_run(tmp_path: Path) -> Non
         w.answer_all(right)
         got = scored(w)
         index = [line.split(",") for line in w.layout.index.read_text().splitlines()[1:]]
-    assert tuple(got.columns) == SCORE_COLUMNS
+    assert tuple(got.columns) == (*SCORE_COLUMNS, *TEXTS)
     assert got["item_key"].to_list() == [f"{row[1]}|{row[2]}" for row in index for _ in range(4)]
     assert list(zip(got["condition"], got["temp"], strict=True))[:4] == [
         ("control", 0.0),
@@ -136,7 +138,7 @@ def test_metrics_of_the_users_own_get_columns(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(3), metrics=own) as w:
         w.answer_all(right)
         got = scored(w)
-    assert tuple(got.columns) == (*SCORE_COLUMNS, "is_short", "length", "words")
+    assert tuple(got.columns) == (*SCORE_COLUMNS, "is_short", "length", "words", *TEXTS)
     assert got["words"].to_list() == [2.0] * 6
     assert got["length"].to_list() == [7.0] * 6
 
@@ -181,8 +183,8 @@ def test_a_stop_leaves_no_scores(tmp_path: Path) -> None:
 def test_stretches_of_items_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for size in (2, 4096):
-        for module in (parse, score):
-            monkeypatch.setattr(module, "STRETCH", size)
+        monkeypatch.setattr(score_part, "ITEMS_AT_ONCE", size)
+        monkeypatch.setattr(tables, "ITEMS_AT_ONCE", size)
         with world(tmp_path / str(size), opened=open_items(5, unanswerable_every=3), closed=closed_items(6), samples_per_item=2) as w:
             w.answer_all(right)
             scored(w)
