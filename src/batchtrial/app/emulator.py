@@ -167,7 +167,7 @@ def local(layout: RunLayout, config: Config) -> Emulator:
 
     Each answered row is durable before the next, so a kill loses at most the rows in flight. Starting it raises ConfigError, ProviderError.
     """
-    concurrency, patience = str(config.provider.max_concurrent_requests), str(config.provider.read_seconds)
+    concurrency, timeout = str(config.provider.max_concurrent_requests), str(config.provider.read_seconds)
 
     def start() -> tuple[str, subprocess.Popen[bytes]]:
         url = config.provider.base_url
@@ -175,7 +175,7 @@ def local(layout: RunLayout, config: Config) -> Emulator:
             raise ConfigError("the backend `local` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
         root = url.rstrip("/").removesuffix("/v1")
         write_bytes(layout.server, encode_json(identity(root, config.model_id)))
-        arguments = ("--clock", "real", "--upstream", root, "--upstream_concurrency", concurrency, "--upstream_timeout", patience)
+        arguments = ("--clock", "real", "--upstream", root, "--upstream_concurrency", concurrency, "--upstream_timeout", timeout)
         return spawn(layout.emulator, seed=config.simulation.seed, arguments=arguments)
 
     return Emulator(start)

@@ -258,16 +258,16 @@ def damaged(send: Send, call: Call, scope: Scope, receive: Receive) -> Send:
     if cut is None and slow is None:
         return send
     left = cut.bytes if cut else None
-    patience = slow.cap_seconds if slow else 0.0
+    longest = slow.cap_seconds if slow else 0.0
     is_finished = False
 
     async def trickle(body: bytes, message: MutableMapping[str, Any]) -> None:
-        nonlocal patience
+        nonlocal longest
         step = max(1, int(slow.bytes_per_second / 10)) if slow else max(1, len(body))
-        while slow and patience > 0.0 and len(body) > step:
+        while slow and longest > 0.0 and len(body) > step:
             await send({"type": "http.response.body", "body": body[:step], "more_body": True})
             body = body[step:]
-            patience -= 0.1
+            longest -= 0.1
             await call.service.pause(0.1)
         await send({**message, "body": body})
 

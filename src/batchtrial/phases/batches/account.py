@@ -16,7 +16,7 @@ from typing import TypeVar
 from batchtrial.errors import AuthFailed, NotFound, ProviderError, StateError, Unsure
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
-from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.providers.base import KEY_CHECK, Intent, Provider
 from batchtrial.state.ledger import SESSION, Attempt, read
 from batchtrial.state.lock import place_of
@@ -42,7 +42,7 @@ def prove(work: Work) -> None:
     standing, provider, ledger = work.standing, work.provider(), work.ledger
     if standing.is_proved:
         return
-    told = patiently(work, "cannot ask the provider", lambda: provider.account(ledger.run_nonce or ""))
+    told = asking_again_later(work, "cannot ask the provider", lambda: provider.account(ledger.run_nonce or ""))
     if told is not None:
         last = ledger.last_session
         detail = last.detail if last is not None and last.detail is not None else {}
@@ -61,9 +61,9 @@ def was_called(ledger: Path) -> bool:
     return any(one.event == SESSION or (one.event == Event.RECEIPT and not (one.batch_id or "").startswith(OUT)) for one in entries)
 
 
-def patiently(work: Work, what: str, call: Callable[[], T]) -> T:
+def asking_again_later(work: Work, what: str, call: Callable[[], T]) -> T:
     """The call's answer; waits and asks again, longer each time, while the provider is away. Raises ProviderError, PhaseFailed, Stopped."""
-    patience = Patience()
+    backoff = Backoff()
     while True:
         try:
             return call()
@@ -72,13 +72,13 @@ def patiently(work: Work, what: str, call: Callable[[], T]) -> T:
         except ProviderError as error:
             if not error.retryable:
                 raise
-            patience.after(error, what, work.now(), work.progress.note)
-            while not patience.is_due(work.now()):
-                work.stop.sleep(_seconds(patience, work))
+            backoff.after(error, what, work.now(), work.progress.note)
+            while not backoff.is_due(work.now()):
+                work.stop.sleep(_seconds(backoff, work))
 
 
-def _seconds(patience: Patience, work: Work) -> float:
-    return max(0.0, ((patience.not_before or work.now()) - work.now()) / timedelta(seconds=1))
+def _seconds(backoff: Backoff, work: Work) -> float:
+    return max(0.0, ((backoff.not_before or work.now()) - work.now()) / timedelta(seconds=1))
 
 
 def _check(work: Work, provider: Provider, told: Mapping[str, str], before: Mapping[str, str]) -> None:
@@ -120,7 +120,7 @@ def _sent(work: Work) -> Iterator[Attempt]:
 
 def _sees(work: Work, provider: Provider, attempt: Attempt) -> bool:
     try:
-        patiently(work, "cannot look at the run's batches", lambda: provider.check(attempt.batch_id or ""))
+        asking_again_later(work, "cannot look at the run's batches", lambda: provider.check(attempt.batch_id or ""))
     except NotFound:
         return False
     except AuthFailed as error:
@@ -131,7 +131,7 @@ def _sees(work: Work, provider: Provider, attempt: Attempt) -> bool:
 def _holds(work: Work, provider: Provider, attempt: Attempt) -> bool:
     file_id = attempt.file_id
     try:
-        return file_id is not None and patiently(work, "cannot look at the run's files", lambda: provider.holds(file_id))
+        return file_id is not None and asking_again_later(work, "cannot look at the run's files", lambda: provider.holds(file_id))
     except AuthFailed as error:
         _refuse(work, f"the provider does not let this key see the files of this run: {error.what}")
         return False
@@ -150,7 +150,7 @@ def _finds(work: Work, provider: Provider, attempt: Attempt) -> bool:
         file_id=attempt.file_id,
     )
     try:
-        return bool(patiently(work, "cannot look for a batch", lambda: provider.find(intent, work.ledger.owned_batches())))
+        return bool(asking_again_later(work, "cannot look for a batch", lambda: provider.find(intent, work.ledger.owned_batches())))
     except Unsure:
         return False
 

@@ -18,7 +18,7 @@ LONGEST_WAIT_SECONDS = 600.0
 
 
 @dataclass(slots=True)
-class Patience:
+class Backoff:
     """Back-off for one thing that keeps failing. not_before: when it may be tried again."""
 
     failures: int = 0

@@ -16,7 +16,7 @@ from batchtrial.amounts import counted
 from batchtrial.errors import ProviderError
 from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work
-from batchtrial.phases.batches.account import patiently
+from batchtrial.phases.batches.account import asking_again_later
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
@@ -53,7 +53,7 @@ class Copies:
         for number in range(rounds):
             if number:
                 self._work.stop.sleep(limits.find_wait_seconds * 2 ** (number - 1))
-            seen = patiently(self._work, "cannot list the batches", lambda: self._list(wanted, whole=True))
+            seen = asking_again_later(self._work, "cannot list the batches", lambda: self._list(wanted, whole=True))
             for size, ids in self._unexplained(seen).items():
                 standing.unread.setdefault(size, ids)
         standing.surveyed |= {(job.shard.part, self._parts.record(job).next_attempt) for job in fresh}

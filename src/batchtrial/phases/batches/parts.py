@@ -11,7 +11,7 @@ from batchtrial.errors import ProviderError, RunStateMissing
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
-from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.providers.base import Provider
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
@@ -26,10 +26,10 @@ class Job:
     place: int
     shard: Shard
     arm: Arm
-    doubt: Patience = field(default_factory=Patience)  # listings without our token so far
-    sending: Patience = field(default_factory=Patience)
-    looking: Patience = field(default_factory=Patience)
-    fetching: Patience = field(default_factory=Patience)
+    doubt: Backoff = field(default_factory=Backoff)  # listings without our token so far
+    sending: Backoff = field(default_factory=Backoff)
+    looking: Backoff = field(default_factory=Backoff)
+    fetching: Backoff = field(default_factory=Backoff)
     absent: int = 0  # 404s in a row for a known batch
     refusal: ProviderError | None = None  # what brought the doubt
 

@@ -15,7 +15,7 @@ from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
 from batchtrial.keys import token
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
-from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.coverage import unpriced
 from batchtrial.phases.batches.money import Purse
@@ -59,7 +59,7 @@ class Sending:
         if (self._work.ledger.is_doubtful or self._copies.was_sent(mark)) and mark not in self._asked:
             self._asked.add(mark)
             log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
-            job.doubt, job.refusal = Patience(), None
+            job.doubt, job.refusal = Backoff(), None
             return True
         log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
         return self._create(job, payload)
@@ -85,7 +85,7 @@ class Sending:
             self._work.hook("call:submit:after")
         except Ambiguous as error:
             log.warning("in doubt part=%s attempt=%s reason=%s", part, intent.attempt, error.what)
-            job.doubt, job.refusal = Patience(), error
+            job.doubt, job.refusal = Backoff(), error
             return True
         except ProviderError as error:
             # Refused before anything was created: the part is free again, whatever else is wrong.
@@ -96,7 +96,7 @@ class Sending:
             return False
         ledger.append(Event.RECEIPT, part, batch_id=batch_id, adopted=False)
         self._copies.received(job)
-        job.sending = Patience()
+        job.sending = Backoff()
         return True
 
     def _note_upload(self, part: str, file_id: str) -> None:
@@ -154,7 +154,7 @@ class Sending:
             return False
         except ProviderError as error:
             return self._doubt_longer(job, error)
-        job.looking = Patience()
+        job.looking = Backoff()
         if found:
             return self._adopt(job, found)
         if job.doubt.failures + 1 < limits.find_rounds:
@@ -162,7 +162,7 @@ class Sending:
             return False
         log.info("lost part=%s: no listing of %s knows its token, it is sent again", part, limits.find_rounds)
         self._work.ledger.append(Event.LOST, part, reason=f"{limits.find_rounds} listings without its token")
-        job.doubt = Patience()
+        job.doubt = Backoff()
         if job.refusal is not None:
             job.sending.after(job.refusal, f"cannot submit {part}", self._work.now(), self._work.progress.note)
         return True
@@ -184,5 +184,5 @@ class Sending:
         log.info("adopt part=%s batch=%s", job.shard.part, keep)
         self._work.ledger.append(Event.RECEIPT, job.shard.part, batch_id=keep, adopted=True)
         self._copies.received(job)
-        job.doubt, job.sending = Patience(), Patience()
+        job.doubt, job.sending = Backoff(), Backoff()
         return True

@@ -10,7 +10,7 @@ from batchtrial.errors import NotFound, PhaseFailed, ProviderError, Stopped
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
-from batchtrial.phases.batches.backoff import Patience
+from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.money import Purse, billed
 from batchtrial.phases.batches.parts import Job, Parts
@@ -55,7 +55,7 @@ class Watching:
             return False
         job.absent = 0
         # The next look is one poll away, however often the loop goes round for other parts.
-        job.looking = Patience(not_before=self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds))
+        job.looking = Backoff(not_before=self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds))
         if is_taken_over:
             return False
         if not status.state.is_terminal:
@@ -130,7 +130,7 @@ class Watching:
                 raise
             job.fetching.after(error, f"cannot fetch the results of {job.shard.part}", self._work.now(), self._work.progress.note)
             return False
-        job.fetching, job.absent = Patience(), 0
+        job.fetching, job.absent = Backoff(), 0
         self._work.ledger.append(
             Event.SAVED,
             job.shard.part,
