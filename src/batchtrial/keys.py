@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from batchtrial.errors import ConfigError
 from batchtrial.names import MAX_NAME, RULE, name_fault
-from batchtrial.records import Condition
+
+if TYPE_CHECKING:
+    from batchtrial.records import Condition  # not loaded: flags are read before any record is made
 
 CUSTOM_ID = re.compile(r"^(?P<arm>a[0-9a-f]{12}|[ct]-t[0-9]+-[0-9a-f]{8})-(?P<item>[0-9a-f]{16})-s(?P<sample>[0-9]+)$")
 """Ours; at most 45 characters, so that a provider's nonce of 16 still fits into the 64 that all of them accept. An arm of the second kind names its
