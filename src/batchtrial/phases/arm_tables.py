@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from batchtrial.phases.base import View, Work
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
 
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
-OS_ERROR: Final = re.compile(r"[(]os error ([0-9]+)[)]")
 
 
 @contextmanager
@@ -32,25 +30,52 @@ def part_files(table: Path, n: int) -> Iterator[list[Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def write_part(frame: Any, target: Path) -> None:
+    """Write one part's rows. Raises OSError on a full disk, which polars does not when it writes to a path by itself."""
+    target.write_bytes(frame.write_ipc(None, compression="uncompressed").getbuffer())
+
+
 def joined(work: Work, files: Sequence[Path], table: Path, rows_per_part: int) -> None:
     """Durably write the parts one behind the other as one table. Where all are of one size, each is a whole number of row groups."""
     import polars as pl  # a verdict is told without
 
     work.stop.check()
     n_groups = -(-rows_per_part // ROWS_PER_GROUP)
-    with replacing(table, hook=work.hook) as out:
+    with replacing(table, hook=work.hook) as file, for_tables(file) as out:
+        pl.scan_ipc(list(files)).sink_parquet(
+            out, compression="lz4", statistics=False, row_group_size=-(-rows_per_part // n_groups), maintain_order=True, engine="streaming"
+        )
+
+
+@contextmanager
+def for_tables(file: IO[bytes]) -> Iterator[Any]:
+    """The file as the table library may write to it: an error of the disk ends the block as the OSError that it was, which the library hides."""
+    import polars as pl
+
+    told = _Told(file)
+    try:
+        yield told
+    except pl.exceptions.PolarsError:
+        if told.error is not None:
+            raise told.error from None
+        raise
+
+
+class _Told:
+    """A file without a descriptor, so that every write goes through `write`; keeps the error of one that failed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+        self.flush, self.seek, self.tell = file.flush, file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        """Write all of it. Raises OSError."""
         try:
-            pl.scan_ipc(list(files)).sink_parquet(
-                out, compression="lz4", statistics=False, row_group_size=-(-rows_per_part // n_groups), maintain_order=True, engine="streaming"
-            )
-        except pl.exceptions.PolarsError as error:
-            raise disk_error(error, str(table)) from None
-
-
-def disk_error(error: Exception, path: str) -> Exception:
-    """What the disk said, which polars wraps into an error of its own; the error itself when it is about something else."""
-    found = OS_ERROR.search(str(error))
-    return error if found is None else OSError(int(found[1]), os.strerror(int(found[1])), path)
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def record_table(work: Work, table: Path, record: Path, inputs: str | None, found: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import polars as pl
 
 from batchtrial.errors import RunStateMissing
+from batchtrial.phases.arm_tables import for_tables
 from batchtrial.phases.base import Work
 from batchtrial.phases.build.index import load_index
 from batchtrial.records import KEY_SEPARATOR, Item
@@ -71,8 +72,8 @@ def write_items(work: Work) -> None:
         "question",
         "references",
     )
-    with replacing(layout.items, hook=work.hook) as file:
-        table.write_parquet(file, compression="lz4", statistics=False, row_group_size=ITEMS_PER_GROUP)
+    with replacing(layout.items, hook=work.hook) as file, for_tables(file) as out:
+        table.write_parquet(out, compression="lz4", statistics=False, row_group_size=ITEMS_PER_GROUP)
 
 
 def _prepared(book: str, path: Path) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from batchtrial.phases import columns
+from batchtrial.phases.arm_tables import write_part
 from batchtrial.phases.base import Worker
 from batchtrial.phases.batches.reasons import counted_reasons
 from batchtrial.phases.batches.standing import Standing, unknown_finish
@@ -72,7 +73,7 @@ def parse_part(job: PartJob, worker: Worker) -> Parsed:
     odd = Odd()
     lines = lines_of(job.ids.of_items(job.hashes), job.sources, job.decode, odd, worker.check)
     frame, standing = judged(answers_frame(job, lines), job.rules)
-    frame.write_ipc(job.target, compression="uncompressed")
+    write_part(frame, job.target)
     worker.step(frame.height)
     return Parsed(standing, odd)
 

@@ -15,6 +15,7 @@ import polars as pl
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.answer_rules import answer_rules
+from batchtrial.phases.arm_tables import write_part
 from batchtrial.phases.base import Worker
 from batchtrial.phases.build.questions import Questions, read_items
 from batchtrial.phases.columns import NUMBERS, RATES, SCORES
@@ -99,7 +100,7 @@ def score_part(job: ScoreJob, worker: Worker) -> Scored:
             for metric in scorer.own:
                 metric.names.update(job.names.get(metric.path, ()))
         frames = list(_stretches(job, worker, answers, questions, by_set, found))
-    pl.concat(frames).write_ipc(job.target, compression="uncompressed")
+    write_part(pl.concat(frames), job.target)
     return found
 
 

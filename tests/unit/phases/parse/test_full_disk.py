@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
-from batchtrial.phases.arm_tables import disk_error
+from batchtrial.phases.arm_tables import for_tables, write_part
+
+FULL = Path("/dev/full")
+Write = Callable[[Any], None]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG])
-def test_what_the_table_library_wraps_is_unwrapped(number: int) -> None:
-    wrapped = RuntimeError(f"failed to write: {os.strerror(number)} (os error {number})")
-    found = disk_error(wrapped, "answers.parquet")
-    assert isinstance(found, OSError)
-    assert (found.errno, found.filename) == (number, "answers.parquet")
-    assert disk_error(ValueError("schema"), "x").args == ("schema",)
+def at_once(out: Any) -> None:
+    pl.DataFrame({"a": range(200_000)}).write_parquet(out)
 
 
-def test_a_table_that_does_not_fit_ends_with_the_disk_s_own_error() -> None:
-    import polars as pl
+def streamed(out: Any) -> None:
+    pl.LazyFrame({"a": range(200_000)}).sink_parquet(out, engine="streaming")
 
-    device = Path("/dev/full")
-    with device.open("wb") as full, pytest.raises(OSError, match="No space left on device") as caught:  # noqa: PT012
-        try:
-            pl.LazyFrame({"a": range(200_000)}).sink_parquet(full, engine="streaming")
-        except pl.exceptions.PolarsError as error:
-            raise disk_error(error, str(device)) from None
+
+class Last(BytesIO):
+    """A disk that is full at the very end of the table, where the library names no number of an error."""
+
+    def write(self, data: Any) -> int:
+        if len(data) < 200:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+@pytest.mark.parametrize("write", [at_once, streamed])
+@pytest.mark.parametrize("disk", [lambda: FULL.open("wb", buffering=0), Last])
+def test_a_table_that_does_not_fit_ends_with_the_disk_s_own_error(write: Write, disk: Callable[[], Any]) -> None:
+    with disk() as file, pytest.raises(OSError, match="No space left on device") as caught, for_tables(file) as out:
+        write(out)
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_another_fault_of_the_table_stays_what_it_is() -> None:
+    with pytest.raises(pl.exceptions.PolarsError), for_tables(BytesIO()):
+        pl.DataFrame({"a": [1]}).select("b")
+
+
+def test_a_part_that_does_not_fit_ends_with_the_disk_s_own_error() -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        write_part(pl.DataFrame({"a": range(10)}), FULL)
