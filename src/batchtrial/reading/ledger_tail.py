@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from batchtrial.errors import IllegalTransition
+from batchtrial.phases.batches.reasons import merged
 from batchtrial.state.duplicates import DUPLICATE
 from batchtrial.state.entries import Counts
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
@@ -214,11 +215,7 @@ class LedgerTail:
     @property
     def reasons(self) -> dict[str, int]:
         """Why rows have no answer, as the last decision about each part has it; the commonest first."""
-        total: dict[str, int] = {}
-        for part in self.parts.values():
-            for reason, n in (part.reasons or {}).items():
-                total[reason] = total.get(reason, 0) + n
-        return dict(sorted(total.items(), key=lambda one: (-one[1], one[0])))
+        return merged(part.reasons or {} for part in self.parts.values())
 
     @property
     def in_flight_requests(self) -> int:

@@ -86,3 +86,20 @@ def test_a_damaged_line_is_counted_and_the_rest_still_told(tmp_path: Path) -> No
     tail = LedgerTail(path)
     tail.update()
     assert (tail.n_damaged, tail.in_flight_requests, tail.n_lines) == (2, 4, 3)
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one_reason_over_all_parts(tmp_path: Path) -> None:
+    """The terminal and the report say so too: two places that count differently would be two answers."""
+    reasons = ({"errored: no such model (10 rows before)": 19, "errored: 404": 1}, {"errored: no such model (3 rows before)": 26})
+    lines = []
+    for number, part in enumerate(("a_p01", "b_p01")):
+        record = PartRecord(part=part)
+        lines.append(Entry.of(seq=5 * number + 1, at=NOW, event=Event.INTENT, part=part, **fields_of(Event.INTENT, record, 26)))
+        for place, event in enumerate((Event.RECEIPT, Event.DONE, Event.SAVED, Event.SETTLED), 2):
+            why = reasons[number] if event is Event.SETTLED else None
+            lines.append(Entry.of(seq=5 * number + place, at=NOW, event=event, part=part, reasons=why))
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b"".join(map(encode, lines)))
+    tail = LedgerTail(path)
+    assert tail.update()
+    assert tail.reasons == {"errored: no such model (10 rows before)": 45, "errored: 404": 1}
