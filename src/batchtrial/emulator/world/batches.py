@@ -122,7 +122,12 @@ class Batches:
             db.execute("UPDATE batches SET effects = ? WHERE seq = ?", (encoded(effects), batch.seq))
         return self.by_seq(batch.seq)
 
-    def count_poll(self, batch: Batch) -> int:
+    def state_in_place(self, batch: Batch) -> str | None:
+        """The state that a fault wants to be shown in place of the batch's own this time; None when there is no such fault."""
+        unknown = batch.effects.unknown_state
+        return unknown.state if unknown is not None and self._count_poll(batch) <= unknown.polls else None
+
+    def _count_poll(self, batch: Batch) -> int:
         """How many times the batch was asked for, this time included."""
         with self.world.commit() as db:
             db.execute("UPDATE batches SET polls = polls + 1 WHERE seq = ?", (batch.seq,))

@@ -92,9 +92,7 @@ class MessageBatches:
     async def get(self, call: Call) -> Response:
         await call.gate(part=call.request.path_params["batch"])
         batch = self.find(call)
-        unknown, state = batch.effects.unknown_state, None
-        if unknown is not None and self.service.batches.count_poll(batch) <= unknown.polls:
-            state = unknown.state
+        state = self.service.batches.state_in_place(batch)
         return JSONResponse(await asyncio.to_thread(self.shown, call, batch, state))
 
     async def list_all(self, call: Call) -> Response:

@@ -213,10 +213,7 @@ class Jobs:
     async def get(self, call: Call) -> Response:
         await call.gate(part=call.request.path_params["job"])
         batch = self.find(call)
-        unknown = batch.effects.unknown_state
-        state = None
-        if unknown is not None and self.service.batches.count_poll(batch) <= unknown.polls:
-            state = unknown.state
+        state = self.service.batches.state_in_place(batch)
         return JSONResponse(await asyncio.to_thread(lambda: self.shown(batch, state)))
 
     async def list_all(self, call: Call) -> Response:

@@ -130,9 +130,7 @@ class OpenAIBatches:
     async def get(self, call: Call) -> Response:
         await call.gate(part=call.request.path_params["batch"])
         batch = self.find(call)
-        unknown, state = batch.effects.unknown_state, None
-        if unknown is not None and self.service.batches.count_poll(batch) <= unknown.polls:
-            state = unknown.state
+        state = self.service.batches.state_in_place(batch)
         return PrettyJson(await asyncio.to_thread(self.shown, batch, state))
 
     async def list_all(self, call: Call) -> Response:
