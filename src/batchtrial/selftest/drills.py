@@ -244,7 +244,7 @@ def _is_object(path: Path) -> bool:
 
 def n_result_rows(layout: RunLayout) -> int:
     """Result lines on disk, over all parts and attempts."""
-    return sum(_lines(path) for path in layout.artifacts() if path.parent.name.startswith("t") and path.name.startswith("results"))
+    return sum(map(_lines, layout.arms.glob("*/*/results*.jsonl")))
 
 
 def twin(plan: Plan) -> dict[str, str]:
