@@ -14,7 +14,8 @@ import msgspec
 from batchtrial.config.expand import Arm
 from batchtrial.keys import item_hash
 from batchtrial.phases.build.index import HASH_CHARS, Ids
-from batchtrial.phases.build.rows import Row, Texts
+from batchtrial.phases.build.rows import Row
+from batchtrial.phases.prepare.items import Prepared
 from batchtrial.providers.base import Provider
 from batchtrial.records import Item, Kind
 
@@ -41,7 +42,7 @@ class Escaped(msgspec.Struct, gc=False):
     question: bytes
 
     @classmethod
-    def of(cls, row: Row, texts: Texts) -> Escaped:
+    def of(cls, row: Row, texts: Prepared) -> Escaped:
         """Of one item."""
         return cls(row.kind, row.mark.encode(), _escaped(texts.context or ""), _escaped(texts.question))
 

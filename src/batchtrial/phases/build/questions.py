@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Final
 
-import msgspec
 import polars as pl
 
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.arm_tables import for_tables
 from batchtrial.phases.base import Work
 from batchtrial.phases.build.index import load_index
-from batchtrial.records import KEY_SEPARATOR, Item
+from batchtrial.phases.prepare.items import Prepared, decode_row
+from batchtrial.records import KEY_SEPARATOR, Item, Kind
 from batchtrial.scoring import Asked
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import replacing
@@ -25,30 +25,6 @@ ITEMS_PER_GROUP: Final = 8192
 """Items that a reader can skip or take at once."""
 ANSWERS_BETWEEN: Final = " | "
 _KEY: Final = ("dataset", "item_id")
-
-
-class _Row(msgspec.Struct, gc=False):
-    dataset: str
-    id: str
-    question: str
-    answers: tuple[str, ...]
-    context: str | None = None
-    is_unanswerable: bool = False
-    cluster: str | None = None
-    distractors: tuple[str, ...] = ()
-
-
-class _Named(msgspec.Struct, gc=False):
-    """What the table takes of a prepared row."""
-
-    dataset: str
-    id: str
-    question: str
-    answers: tuple[str, ...]
-
-
-_row = msgspec.json.Decoder(_Row).decode
-_named = msgspec.json.Decoder(_Named).decode
 
 
 def write_items(work: Work) -> None:
@@ -78,18 +54,18 @@ def write_items(work: Work) -> None:
 
 def _prepared(book: str, path: Path) -> pl.DataFrame:
     """What the lines of a prepared file say, and where each stands."""
-    rows: list[_Named] = []
+    rows: list[Prepared] = []
     lengths: list[int] = []
     if path.exists():
         with path.open("rb") as file:
             for line in file:
-                rows.append(_named(line))
+                rows.append(decode_row(line))
                 lengths.append(len(line))
     length = pl.Series("length", lengths, dtype=pl.Int64)
     return pl.DataFrame(
         {
             "dataset": pl.Series([row.dataset for row in rows], dtype=pl.String),
-            "item_id": pl.Series([row.id for row in rows], dtype=pl.String),
+            "item_id": pl.Series([row.item_id for row in rows], dtype=pl.String),
             "byte": length.cum_sum() - length,
             "length": length,
             "question": pl.Series([row.question for row in rows], dtype=pl.String),
@@ -123,27 +99,13 @@ class Questions(AbstractContextManager["Questions"]):
 
     def asked(self, first: int, n: int) -> Sequence[Asked]:
         """What scoring needs of items first .. first + n; half the time of `read`."""
-        return [_row(line) for _, line in self._lines(first, n)]
+        return [decode_row(line) for _, line in self._lines(first, n)]
 
     def read(self, first: int, n: int) -> list[Item]:
         """Items first .. first + n."""
-        return [
-            Item(
-                dataset=row.dataset,
-                item_id=row.id,
-                kind="closed" if book == "closed" else "open",
-                question=row.question,
-                answers=row.answers,
-                context=row.context,
-                is_unanswerable=row.is_unanswerable,
-                cluster=row.cluster,
-                distractors=row.distractors,
-            )
-            for book, line in self._lines(first, n)
-            for row in (_row(line),)
-        ]
+        return [decode_row(line).item(book) for book, line in self._lines(first, n)]
 
-    def _lines(self, first: int, n: int) -> Iterator[tuple[str, bytes]]:
+    def _lines(self, first: int, n: int) -> Iterator[tuple[Kind, bytes]]:
         for book, byte, length in read_items(self._table, first, n, "kind", "byte", "length").iter_rows():
             file = self._files.get(book)
             if file is None:

@@ -15,23 +15,9 @@ from pathlib import Path
 import msgspec
 
 from batchtrial.keys import item_hash
-from batchtrial.phases.prepare.items import place_of
-from batchtrial.records import Item, Kind
+from batchtrial.phases.prepare.items import Prepared, decode_row, place_of
+from batchtrial.records import Kind
 from batchtrial.state.layout import RunLayout
-
-
-class Texts(msgspec.Struct, gc=False):
-    """What a prepared line says, as far as a request needs it."""
-
-    dataset: str
-    item_id: str = msgspec.field(name="id")
-    question: str
-    context: str | None = None
-    cluster: str | None = None
-
-    def item(self, kind: Kind) -> Item:
-        """The item, without its accepted answers."""
-        return Item(dataset=self.dataset, item_id=self.item_id, kind=kind, question=self.question, context=self.context, answers=())
 
 
 class Row(msgspec.Struct, gc=False):
@@ -47,9 +33,6 @@ class Row(msgspec.Struct, gc=False):
     size: int
     n_bytes: int
     n_chars: int
-
-
-_DECODE = msgspec.json.Decoder(Texts).decode
 
 
 def text_bytes(question: str, context: str) -> int:
@@ -74,7 +57,7 @@ def _rows(path: Path, kind: Kind, seed: int) -> Iterator[Row]:
     at = 0
     with path.open("rb") as lines:
         for line in lines:
-            said = _DECODE(line)
+            said = decode_row(line)
             mark, context = item_hash(said.dataset, said.item_id), said.context or ""
             yield Row(
                 place=place_of(mark, seed),
@@ -91,12 +74,12 @@ def _rows(path: Path, kind: Kind, seed: int) -> Iterator[Row]:
             at += len(line)
 
 
-def texts_of(layout: RunLayout, rows: Sequence[Row]) -> Iterator[Texts]:
+def texts_of(layout: RunLayout, rows: Sequence[Row]) -> Iterator[Prepared]:
     """The texts of some items, in their order, one after the other."""
     files = {kind: os.open(path, os.O_RDONLY) for kind, path in _books(layout)}
     try:
         for row in rows:
-            yield _DECODE(os.pread(files[row.kind], row.size, row.at))
+            yield decode_row(os.pread(files[row.kind], row.size, row.at))
     finally:
         for fd in files.values():
             os.close(fd)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
+
+import msgspec
 
 from batchtrial.keys import digest, item_hash
-from batchtrial.records import Item
+from batchtrial.records import Item, Kind
 from batchtrial.state.layout import RunLayout
 
 
@@ -25,21 +27,30 @@ def encode_item(item: Item) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def decode_items(lines: Iterable[bytes], kind: Literal["open", "closed"]) -> Iterator[Item]:
+class Prepared(msgspec.Struct, gc=False):
+    """A row of a prepared file, as every phase reads it. The kind of its item is told by the file that it stands in."""
+
+    dataset: str
+    item_id: str = msgspec.field(name="id")
+    question: str
+    answers: tuple[str, ...]
+    context: str | None = None
+    is_unanswerable: bool = False
+    cluster: str | None = None
+    distractors: tuple[str, ...] = ()
+
+    def item(self, kind: Kind) -> Item:
+        """The item."""
+        return Item(kind=kind, **{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+decode_row = msgspec.json.Decoder(Prepared).decode
+"""The row of a line. Raises msgspec.MsgspecError for what prepare did not write."""
+
+
+def decode_items(lines: Iterable[bytes], kind: Kind) -> Iterator[Item]:
     """Items of a prepared file."""
-    for line in lines:
-        row = json.loads(line)
-        yield Item(
-            dataset=row["dataset"],
-            item_id=row["id"],
-            kind=kind,
-            question=row["question"],
-            context=row.get("context"),
-            answers=tuple(row["answers"]),
-            is_unanswerable=row.get("is_unanswerable", False),
-            cluster=row.get("cluster"),
-            distractors=tuple(row.get("distractors", ())),
-        )
+    return (decode_row(line).item(kind) for line in lines)
 
 
 def load_prepared(layout: RunLayout) -> tuple[Item, ...]:

@@ -17,8 +17,8 @@ from tests.unit.rig import Rig
 from batchtrial.config.expand import Arm, arms_of, expand, user_turn
 from batchtrial.keys import item_hash
 from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
-from batchtrial.phases.build.rows import Row, Texts, rows_in_order, text_bytes, texts_of
-from batchtrial.phases.prepare.items import load_prepared, place
+from batchtrial.phases.build.rows import Row, rows_in_order, text_bytes, texts_of
+from batchtrial.phases.prepare.items import Prepared, load_prepared, place
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Provider
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
@@ -42,7 +42,7 @@ def arms() -> tuple[Arm, ...]:
 
 def escaped(item: Item) -> Escaped:
     row = Row("", item_hash(item.dataset, item.item_id), item.kind, item.dataset, item.item_id, "", 0, 0, 0, 0)
-    return Escaped.of(row, Texts(dataset=item.dataset, item_id=item.item_id, question=item.question, context=item.context))
+    return Escaped.of(row, Prepared(dataset=item.dataset, item_id=item.item_id, question=item.question, answers=(), context=item.context))
 
 
 @pytest.mark.parametrize("codec", CODECS)
