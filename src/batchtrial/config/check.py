@@ -12,7 +12,8 @@ from typing import Final
 from batchtrial.config.expand import Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
 from batchtrial.config.hosts import address_fault
-from batchtrial.config.model import Config, Text
+from batchtrial.config.model import Config
+from batchtrial.config.settings import Text
 from batchtrial.config.texts import template_mark
 from batchtrial.errors import ConfigError
 from batchtrial.keys import is_told_by_its_label

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from batchtrial.config.model import Config, Instructions, MaxTokens, Prompt, Sweep, TrialSpec
+from batchtrial.config.model import Config, Sweep, TrialSpec
+from batchtrial.config.recipes import Instructions, MaxTokens, Prompt
 from batchtrial.errors import ConfigError
 from batchtrial.keys import arm_folder, arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
 from batchtrial.records import Condition, Item, Request

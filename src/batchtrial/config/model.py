@@ -6,69 +6,19 @@ outside its folder and its hash covers what was really sent.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from batchtrial.config import families
+from batchtrial.config.recipes import Instructions, MaxTokens, PromptSet
+from batchtrial.config.settings import Backend, Model, Probability, Temperature
 from batchtrial.modes import MODES, Mode
 from batchtrial.names import Name, is_recorded
 from batchtrial.records import Condition
 from batchtrial.sources.spec import SourceSpec
-
-Backend = Literal["fireworks", "openai", "anthropic", "local"]
-Temperature = Annotated[float, Field(ge=0, le=2), AfterValidator(lambda temp: temp + 0.0)]
-"""Adding nothing makes -0.0 the 0.0 that it equals."""
-Probability = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Model(BaseModel):
-    """Base of all settings: frozen, unknown keys and numbers without an end refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
-
-
-class Text(Model):
-    """A prompt file: the path as it was given and the text that it held."""
-
-    path: str = Field(description="Where the text came from, as written in the config.")
-    text: str = Field(description="The text itself, read once when the run starts.")
-
-    @property
-    def sha256(self) -> str:
-        """Hex sha256 of the UTF-8 text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-
-class Instructions(Model):
-    """The task instruction at the head of the user turn, per kind of question."""
-
-    open_book: Text = Field(description="Instruction for questions that come with a passage.")
-    closed_book: Text = Field(description="Instruction for questions without a passage.")
-
-
-class Prompt(Model):
-    """One condition: a system prompt, and instructions of its own when the user turn is treated too."""
-
-    system: Text = Field(description="The system prompt.")
-    instruction: Instructions | None = Field(None, description="Task instructions of this condition; unset: the run's.")
-
-
-class PromptSet(Model):
-    """A control and a treatment to compare."""
-
-    control: Prompt = Field(description="The condition compared against.")
-    treatment: Prompt = Field(description="The condition whose effect is asked for.")
-
-
-class MaxTokens(Model):
-    """Longest answer, in tokens."""
-
-    open_book: int = Field(1024, ge=1, description="For questions with a passage.")
-    closed_book: int = Field(1024, ge=1, description="For questions without a passage.")
 
 
 class Sweep(Model):
@@ -296,6 +246,10 @@ class Simulation(Model):
     by_prompt_set: dict[str, SimulatedArm] = Field(default_factory=dict, description="Treatments that behave in a way of their own.")
 
 
+LATER_KEYS: Final = frozenset[str]()
+"""Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
+
+
 class Config(Model):
     """Everything that decides what a run asks, sends and computes."""
 
@@ -365,6 +319,10 @@ class Config(Model):
         if unknown:
             raise ValueError(f"prompt set {unknown[0]!r} is not defined; prompt_sets has {', '.join(sorted(known))}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset_later_keys(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name not in LATER_KEYS or value}
 
     @property
     def is_simulated(self) -> bool:

@@ -9,7 +9,8 @@ from typing import Final
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import odd_path
-from batchtrial.config.model import Config, Text
+from batchtrial.config.model import Config
+from batchtrial.config.settings import Text
 
 HIGHEST_ALPHA: Final = 0.1
 _NAME: Final = "(?:question|query|context|passage|answers?)"

@@ -1,0 +1,31 @@
+"""What all settings have in common: their base, texts that are read from files, and bounded numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Backend = Literal["fireworks", "openai", "anthropic", "local"]
+Temperature = Annotated[float, Field(ge=0, le=2), AfterValidator(lambda temp: temp + 0.0)]
+"""Adding nothing makes -0.0 the 0.0 that it equals."""
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Model(BaseModel):
+    """Base of all settings: frozen, unknown keys and numbers without an end refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class Text(Model):
+    """A prompt file: the path as it was given and the text that it held."""
+
+    path: str = Field(description="Where the text came from, as written in the config.")
+    text: str = Field(description="The text itself, read once when the run starts.")
+
+    @property
+    def sha256(self) -> str:
+        """Hex sha256 of the UTF-8 text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
