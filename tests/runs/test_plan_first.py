@@ -45,7 +45,8 @@ def test_batches_that_are_carried_by_hand(run: Run) -> None:
     assert parts_with(run.folder, "saved") > 0
 
 
-def test_a_server_of_ones_own(run: Run) -> None:
+def test_a_server_of_ones_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHTRIAL_POLL_SECONDS", "0.05")
     with serving(run.root) as server:
         where = ["--base_url", server.url, "--experiments_dir", "experiments", "--run_id", "served", "--to_step", "poll"]
         assert main(["run", "--config", "trial.yaml", *where]) in (0, 4)
