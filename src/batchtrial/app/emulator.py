@@ -39,14 +39,15 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def model_file(config: Config, trials: tuple[Trial, ...]) -> dict[str, Any]:
     """What the simulated model is to do, told by what stands in the requests, so that swapped prompts would show in its answers."""
     arms: dict[str, dict[str, Any]] = {}
+    tried = {trial.prompt_set for trial in trials} if config.arms else set()
     for trial in trials:
         for arm in trial.arms:
-            planted = config.simulation.control
-            if arm.condition == "treatment":
-                planted = config.simulation.by_prompt_set.get(trial.prompt_set, config.simulation.treatment)
+            name = trial.prompt_set if arm.condition == "treatment" else trial.against if config.arms else "control"
+            is_control = name not in tried if config.arms else arm.condition == "control"
+            usual = config.simulation.control if is_control else config.simulation.treatment
+            planted = config.simulation.by_prompt_set.get(name, usual) if config.arms or not is_control else usual
             for kind in ("open_book", "closed_book"):
                 match = _match(config, arm, kind)
-                name = arm.condition if arm.condition == "control" else trial.prompt_set
                 arms.setdefault(json.dumps(match, sort_keys=True), {"name": name, "match": match, "rates": _rates(planted)})
     return {
         "identity_pattern": IDENTITY_PATTERN,
@@ -56,10 +57,13 @@ def model_file(config: Config, trials: tuple[Trial, ...]) -> dict[str, Any]:
     }
 
 
-def _match(config: Config, arm: Arm, kind: str) -> dict[str, str]:
-    match = {"system_sha256": arm.prompt.system.sha256}
+def _match(config: Config, arm: Arm, kind: str) -> dict[str, Any]:
+    match: dict[str, Any] = {"system_sha256": arm.prompt.system.sha256}
     if arm.prompt.instruction is not None:
         match["user_contains"] = getattr(arm.instructions, kind).text.strip()
+    if config.arms:
+        match |= {"model": arm.model, "max_tokens": getattr(arm.max_tokens, kind)}
+        match |= {} if config.provider.sampling == "omit" else {"temperature": arm.temp}
     return match
 
 

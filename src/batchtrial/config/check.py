@@ -5,14 +5,17 @@ Raises ConfigError with the dotted key as `where`; `load.py` says in which file 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Final
+from typing import Any, Final
 
-from batchtrial.config.expand import Trial, expand
+from batchtrial.config.contrasts import check_arms, names_in_order
+from batchtrial.config.expand import Arm, Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
 from batchtrial.config.hosts import address_fault
 from batchtrial.config.model import Config
+from batchtrial.config.recipes import Instructions
 from batchtrial.config.settings import Text
 from batchtrial.config.texts import template_mark
 from batchtrial.errors import ConfigError
@@ -32,6 +35,10 @@ def check(config: Config) -> None:
     _check_samples(config)
     if config.template_marks == "refuse":
         _check_templates(config)
+    if config.arms:
+        check_arms(config)
+    elif config.contrasts is not None:
+        raise ConfigError("contrasts names arms, and this config has prompt_sets", where="contrasts", hint="leave it out, or write the `arms` out")
     trials = expand(config, "")
     _check_slugs(trials)
     _check_families(config, trials)
@@ -60,18 +67,16 @@ def _check_alpha(config: Config) -> None:
 
 
 def _check_names(config: Config) -> None:
-    lists = (("prompt_sets", config.prompt_sets), ("datasets", [one.name for one in config.datasets]))
+    lists = (("prompt_sets", config.prompt_sets), ("arms", config.arms), ("datasets", [one.name for one in config.datasets]))
     for key, names in lists:
         pair = same_but_for_case(names)
         if pair is not None:
             raise ConfigError(f"{pair[0]!r} and {pair[1]!r} differ by upper and lower case alone", where=key, hint="give one of them another name")
-    unknown = sorted(config.simulation.by_prompt_set.keys() - config.prompt_sets.keys())
+    named = config.arms or config.prompt_sets
+    unknown = sorted(config.simulation.by_prompt_set.keys() - named.keys())
     if unknown:
-        raise ConfigError(
-            f"prompt set {unknown[0]!r} is not defined",
-            where="simulation.by_prompt_set",
-            hint=f"prompt_sets has {', '.join(sorted(config.prompt_sets))}",
-        )
+        what, key = ("arm", "arms") if config.arms else ("prompt set", "prompt_sets")
+        raise ConfigError(f"{what} {unknown[0]!r} is not defined", where="simulation.by_prompt_set", hint=f"{key} has {', '.join(sorted(named))}")
 
 
 def _temperature_lists(config: Config) -> Iterator[tuple[str, Sequence[float]]]:
@@ -81,6 +86,9 @@ def _temperature_lists(config: Config) -> Iterator[tuple[str, Sequence[float]]]:
     for place, spec in enumerate(config.trials):
         if spec.temps is not None:
             yield f"trials.{place}.temps", spec.temps
+    for name, arm in config.arms.items():
+        if arm.temperature is not None:
+            yield f"arms.{name}.temperature", (arm.temperature,)
 
 
 def _check_temps(config: Config) -> None:
@@ -117,11 +125,19 @@ def _texts(config: Config) -> Iterator[tuple[str, Text]]:
     yield "task_instructions.closed_book", config.task_instructions.closed_book
     for name, pair in config.prompt_sets.items():
         for condition, prompt in (("control", pair.control), ("treatment", pair.treatment)):
-            key = f"prompt_sets.{name}.{condition}"
-            yield key, prompt.system
-            if prompt.instruction is not None:
-                yield f"{key}.instruction.open_book", prompt.instruction.open_book
-                yield f"{key}.instruction.closed_book", prompt.instruction.closed_book
+            yield from _texts_of(f"prompt_sets.{name}.{condition}", prompt.system, prompt.instruction)
+    yield from _texts_of("system", config.system, None)
+    for name in names_in_order(config.arms):
+        yield from _texts_of(f"arms.{name}.system", config.arms[name].system, config.arms[name].instruction)
+
+
+def _texts_of(key: str, system: Text | None, instruction: Instructions | None) -> Iterator[tuple[str, Text]]:
+    if system is not None:
+        yield key, system
+    if instruction is not None:
+        head = key.removesuffix(".system")
+        yield f"{head}.instruction.open_book", instruction.open_book
+        yield f"{head}.instruction.closed_book", instruction.closed_book
 
 
 def _check_templates(config: Config) -> None:
@@ -152,33 +168,31 @@ def _check_slugs(trials: Sequence[Trial]) -> None:
 
 def _check_families(config: Config, trials: Sequence[Trial]) -> None:
     """Raises ConfigError when a model would refuse every row for a field that is sent with it."""
-    if config.backend == "fireworks":
-        return
     is_sent = config.provider.sampling == "send"
-    for trial in trials:
-        arm = trial.arms[0]
+    for arm in (arm for trial in trials for arm in trial.arms if arm.backend != "fireworks"):
+        extra = json.loads(arm.extra)
         asked = Sampling(
-            temps=trial.temps if is_sent else (),
+            temps=(arm.temp,) if is_sent else (),
             top_p=arm.top_p if is_sent else None,
             top_k=arm.top_k if is_sent else None,
-            stop=config.stop,
-            extra=config.provider.request_overrides,
+            stop=arm.stop,
+            extra=extra,
         )
-        for name, value in refused(trial.model, asked):
+        for name, value in refused(arm.model, asked):
             if name not in config.provider.accepts:
-                raise _refusal(config, trial.model, name, value)
+                raise _refusal(config, arm, extra, name, value)
 
 
-def _refusal(config: Config, model: str, name: str, value: object) -> ConfigError:
-    family = family_of(model)
+def _refusal(config: Config, arm: Arm, extra: Mapping[str, Any], name: str, value: object) -> ConfigError:
+    family, model = family_of(arm.model), arm.model
     assert family is not None
-    given = effort(config.provider.request_overrides)
+    given = effort(extra)
     when = f" with reasoning effort {given!r}" if family.only_with_effort else ""
     what = f"{model} refuses {name}{when}; it would be sent as {value!r}, and every row would come back as an error"
     spelled = (
-        "`reasoning_effort: low`" if config.backend == "local" or config.provider.endpoint == "/v1/chat/completions" else "`reasoning: {effort: low}`"
+        "`reasoning_effort: low`" if arm.backend == "local" or config.provider.endpoint == "/v1/chat/completions" else "`reasoning: {effort: low}`"
     )
-    effort_goes = "" if config.backend == "anthropic" else f" (how much it thinks is set by {spelled} under `provider.request_overrides`)"
+    effort_goes = "" if arm.backend == "anthropic" else f" (how much it thinks is set by {spelled} under `provider.request_overrides`)"
     fix = "leave `stop` out" if name == "stop" else f"set `provider.sampling: omit` and one temperature, as a label{effort_goes}"
     hint = f"{fix}; if the table of {DATED} ({family.name}: {family.source}) is wrong, set `provider.accepts: [{name}]`"
     return ConfigError(what, where="stop" if name == "stop" else "temps" if name == "temperature" else name, hint=hint)

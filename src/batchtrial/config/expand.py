@@ -9,12 +9,15 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
+from batchtrial.config.contrasts import pairs
 from batchtrial.config.model import Config, Sweep, TrialSpec
-from batchtrial.config.recipes import Instructions, MaxTokens, Prompt
+from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, Prompt
+from batchtrial.config.settings import Backend
 from batchtrial.errors import ConfigError
 from batchtrial.keys import arm_folder, arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
 from batchtrial.records import Condition, Item, Request
@@ -26,7 +29,7 @@ class Arm:
 
     key: 16 hex digits over the recipe; not over who answers, so that a recording has the requests of the run that made it.
     name: unique in the run, prefix of its part names. folder: where its result lines lie, relative to the run.
-    id_head: what its custom_ids begin with. folder_head: what the folders of its parts begin with.
+    id_head: what its custom_ids begin with. folder_head: what the folders of its parts begin with. pricing_key: its name in the table of prices.
     """
 
     key: str
@@ -35,7 +38,9 @@ class Arm:
     id_head: str
     folder_head: str
     temp: float
+    backend: Backend
     model: str
+    pricing_key: str
     prompt: Prompt
     instructions: Instructions
     samples: int
@@ -82,9 +87,13 @@ def user_turn(item: Item, instructions: Instructions) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialArm(Arm):
-    """An arm in the role that it plays in one trial; in another it may play the other role, or in this one both."""
+    """An arm in the role that it plays in one trial; in another it may play the other role, or in this one both.
+
+    at: the temperature under which the trial compares it, that of its control.
+    """
 
     condition: Condition
+    at: float
 
     @property
     def stem(self) -> str:
@@ -94,17 +103,38 @@ class TrialArm(Arm):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One cell of the comparison, with its arms by (condition, temperature)."""
+    """One cell of the comparison, with its arms by (condition, temperature).
+
+    prompt_set: what is tried, a prompt set or an arm by its name. against: what it is compared with, in words.
+    """
 
     slug: str
     model: str
     prompt_set: str
+    against: str = "its control"
     temps: tuple[float, ...]
     arms: tuple[TrialArm, ...]
 
     def arm(self, condition: Condition, temp: float) -> TrialArm | None:
         """The arm, or None when this condition is not part of the run."""
-        return next((a for a in self.arms if a.condition == condition and a.temp == temp), None)
+        return next((a for a in self.arms if a.condition == condition and a.at == temp), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipe:
+    """What an arm asks."""
+
+    backend: Backend
+    model: str
+    pricing_key: str
+    prompt: Prompt
+    instructions: Instructions
+    temp: float
+    top_p: float | None
+    top_k: int | None
+    max_tokens: MaxTokens
+    stop: tuple[str, ...]
+    extra: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,17 +147,29 @@ class _Cell:
     max_tokens: MaxTokens
     id: str | None = None
 
+    def recipe(self, config: Config, prompt: Prompt, temp: float) -> _Recipe:
+        return _Recipe(
+            backend=config.backend,
+            model=self.model,
+            pricing_key=config.provider.pricing_key or self.model,
+            prompt=prompt,
+            instructions=prompt.instruction or config.task_instructions,
+            temp=temp,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+            stop=config.stop,
+            extra=_body(config.provider.request_overrides),
+        )
+
 
 def expand(config: Config, input_sha256: str) -> tuple[Trial, ...]:
     """Every trial of the run, in order. input_sha256: fingerprint of the prepared items, part of the keys of runs that were begun under form 1.
 
     Raises ConfigError when two trials would have one slug, or the filter leaves none.
     """
-    trials = []
-    for cell in _cells(config):
-        trial = _trial(config, cell, input_sha256)
-        if config.trial_filter is None or fnmatch.fnmatchcase(trial.slug, config.trial_filter):
-            trials.append(trial)
+    made = _contrasts(config, input_sha256) if config.arms else (_trial(config, cell, input_sha256) for cell in _cells(config))
+    trials = [trial for trial in made if config.trial_filter is None or fnmatch.fnmatchcase(trial.slug, config.trial_filter)]
     if not trials:
         raise ConfigError(f"no trial matches {config.trial_filter!r}", where="trial_filter", hint="`--plan_only` lists the slugs")
     seen: dict[str, Trial] = {}
@@ -203,25 +245,63 @@ def _slug(config: Config, cell: _Cell) -> str:
 def _trial(config: Config, cell: _Cell, input_sha256: str) -> Trial:
     slug = _slug(config, cell)
     prompts = config.prompt_sets[cell.prompt_set]
-    extra = json.dumps(config.provider.request_overrides, sort_keys=True, separators=(",", ":"))
     arms = []
     for temp in cell.temps:
         for condition in config.conditions:
             prompt = prompts.control if condition == "control" else prompts.treatment
-            arms.append(_arm(config, cell, slug, condition, temp, prompt, extra, input_sha256))
+            arms.append(_arm(config, cell.recipe(config, prompt, temp), slug, condition, temp, input_sha256))
     return Trial(slug=slug, model=cell.model, prompt_set=cell.prompt_set, temps=cell.temps, arms=tuple(arms))
 
 
-def _arm(config: Config, cell: _Cell, slug: str, condition: Condition, temp: float, prompt: Prompt, extra: str, input_sha256: str) -> TrialArm:
-    instructions = prompt.instruction or config.task_instructions
-    texts = (prompt.system.sha256, instructions.open_book.sha256, instructions.closed_book.sha256)
-    decoding = (cell.max_tokens.model_dump_json(), repr((cell.top_p, cell.top_k, config.stop)), extra)
+def _contrasts(config: Config, input_sha256: str) -> Iterator[Trial]:
+    """A trial for each contrast of arms that are written out."""
+    for control, treatment in pairs(config):
+        slug = f"{treatment}-vs-{control}"
+        specs: tuple[tuple[Condition, ArmSpec], ...] = (("control", config.arms[control]), ("treatment", config.arms[treatment]))
+        arms, temps = [], []
+        for temp in config.temps:
+            at = _written_out(config, config.arms[control], temp).temp
+            temps.append(at)
+            arms += [_arm(config, _written_out(config, spec, temp), slug, condition, at, input_sha256) for condition, spec in specs]
+        yield Trial(slug=slug, model=arms[-1].model, prompt_set=treatment, against=control, temps=tuple(temps), arms=tuple(arms))
+
+
+def _written_out(config: Config, spec: ArmSpec, temp: float) -> _Recipe:
+    """The recipe of an arm, with the run's own values for what it leaves out. temp: of the run."""
+    system = spec.system or config.system
+    if system is None:
+        raise ConfigError("an arm has no system prompt", where="arms", hint="give the run one: `system: PATH`")
+    body = {**config.provider.request_overrides, **(spec.body or {})}
+    model = spec.model or config.model_id
+    return _Recipe(
+        backend=spec.backend or config.backend,
+        model=model,
+        pricing_key=spec.pricing_key or (config.provider.pricing_key if spec.model is None else None) or model,
+        prompt=Prompt(system=system, instruction=spec.instruction),
+        instructions=spec.instruction or config.task_instructions,
+        temp=temp if spec.temperature is None else spec.temperature,
+        top_p=config.top_p if spec.top_p is None else spec.top_p,
+        top_k=config.top_k if spec.top_k is None else spec.top_k,
+        max_tokens=spec.max_tokens or config.max_new_tokens,
+        stop=config.stop if spec.stop is None else spec.stop,
+        extra=_body({name: value for name, value in body.items() if value is not None}),
+    )
+
+
+def _body(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def _arm(config: Config, recipe: _Recipe, slug: str, condition: Condition, at: float, input_sha256: str) -> TrialArm:
+    instructions, temp = recipe.instructions, recipe.temp
+    texts = (recipe.prompt.system.sha256, instructions.open_book.sha256, instructions.closed_book.sha256)
+    decoding = (recipe.max_tokens.model_dump_json(), repr((recipe.top_p, recipe.top_k, recipe.stop)), recipe.extra)
     if config.arm_form == 1:
-        key = digest((config.backend, cell.model, *texts, input_sha256, condition, repr(temp), str(config.samples_for(temp)), *decoding), 16)
+        key = digest((recipe.backend, recipe.model, *texts, input_sha256, condition, repr(temp), str(config.samples_for(temp)), *decoding), 16)
         place = _place_by_role(slug, condition, temp, key)
     else:
-        key = digest((config.backend, cell.model, *texts, repr(temp), *decoding), 16)
-        place = _place_by_recipe(cell.model, temp, key)
+        key = digest((recipe.backend, recipe.model, *texts, repr(temp), *decoding), 16)
+        place = _place_by_recipe(recipe.model, temp, key)
     return TrialArm(
         key=key,
         name=place.name,
@@ -229,16 +309,19 @@ def _arm(config: Config, cell: _Cell, slug: str, condition: Condition, temp: flo
         id_head=place.id_head,
         folder_head=place.folder_head,
         condition=condition,
+        at=at,
         temp=temp,
-        model=cell.model,
-        prompt=prompt,
+        backend=recipe.backend,
+        model=recipe.model,
+        pricing_key=recipe.pricing_key,
+        prompt=recipe.prompt,
         instructions=instructions,
         samples=config.samples_for(temp),
-        max_tokens=cell.max_tokens,
-        top_p=cell.top_p,
-        top_k=cell.top_k,
-        stop=config.stop,
-        extra=extra,
+        max_tokens=recipe.max_tokens,
+        top_p=recipe.top_p,
+        top_k=recipe.top_k,
+        stop=recipe.stop,
+        extra=recipe.extra,
     )
 
 

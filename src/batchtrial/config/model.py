@@ -6,6 +6,7 @@ outside its folder and its hash covers what was really sent.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -13,8 +14,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from batchtrial.config import families
-from batchtrial.config.recipes import Instructions, MaxTokens, PromptSet
-from batchtrial.config.settings import Backend, Model, Probability, Temperature
+from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
+from batchtrial.config.settings import Backend, Model, Probability, Temperature, Text
 from batchtrial.modes import MODES, Mode
 from batchtrial.names import Name, is_recorded
 from batchtrial.records import Condition
@@ -243,10 +244,12 @@ class Simulation(Model):
         SimulatedArm(right=0.68, verbose=0.08, abstain=0.45, unanswerable_abstain=0.62),
         description="Under a treatment.",
     )
-    by_prompt_set: dict[str, SimulatedArm] = Field(default_factory=dict, description="Treatments that behave in a way of their own.")
+    by_prompt_set: dict[str, SimulatedArm] = Field(
+        default_factory=dict, description="Treatments that behave in a way of their own, by prompt set or by the name of their arm."
+    )
 
 
-LATER_KEYS: Final = frozenset[str]()
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "system"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -274,7 +277,14 @@ class Config(Model):
     skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
     conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")
     task_instructions: Instructions = Field(description="Head of the user turn, for both conditions.")
-    prompt_sets: dict[Name, PromptSet] = Field(min_length=1, description="Named comparisons.")
+    prompt_sets: dict[Name, PromptSet] = Field(default_factory=dict, description="Named comparisons of two prompts: the short form of `arms`.")
+    arms: dict[Name, ArmSpec] = Field(default_factory=dict, description="Named recipes that are compared; they take the place of `prompt_sets`.")
+    contrasts: str | tuple[tuple[Name, Name], ...] | None = Field(
+        None,
+        description="Which arms are compared: `vs_control` (each other arm with the one named `control`; so too when unset), `all_pairs`, or a list "
+        "of pairs such as `[[a, b], [a, c]]`, each read as: what b changes against a.",
+    )
+    system: Text | None = Field(None, description="System prompt of the arms that name none, as a path.")
     template_marks: Literal["refuse", "text"] = Field(
         "refuse", description="`{{name}}` in a prompt or instruction: an error, since nothing fills it in; or text that is sent as it stands."
     )
@@ -310,6 +320,26 @@ class Config(Model):
         """What a run of an earlier version wrote down says nothing of the form that it was begun under."""
         is_earlier = is_recorded(info) and isinstance(tree, Mapping) and "arm_form" not in tree
         return {**tree, "arm_form": 1} if is_earlier else tree
+
+    @model_validator(mode="after")
+    def _has_arms(self) -> Config:
+        if bool(self.arms) == bool(self.prompt_sets):
+            what = "both say what is compared" if self.arms else "neither is there, so nothing would be compared"
+            raise ValueError(f"give prompt_sets (two prompts) or arms (whole recipes): {what}")
+        return self
+
+    @field_validator("contrasts", mode="before")
+    @classmethod
+    def _is_a_choice(cls, given: Any) -> Any:
+        choices = ("vs_control", "all_pairs")
+        if isinstance(given, list | tuple):
+            odd = next((one for one in given if not (isinstance(one, list | tuple) and len(one) == 2)), None)
+            if odd is not None or not given:
+                raise ValueError(f"each contrast names two arms, as in [[a, b], [a, c]], and {given if odd is None else odd!r} does not")
+        elif given is not None and given not in choices:
+            near = difflib.get_close_matches(str(given), choices, 1)
+            raise ValueError(f"it is vs_control, all_pairs or a list of pairs{f'; did you mean {near[0]}?' if near else ''}")
+        return given
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

@@ -65,9 +65,11 @@ def _columns(text: Text) -> Iterator[str]:
 
 def _labels(config: Config, trials: Sequence[Trial]) -> Iterator[str]:
     for trial in trials:
-        family = family_of(trial.model)
+        models = dict.fromkeys(arm.model for arm in trial.arms)
         if config.provider.sampling == "omit":
             temps = ", ".join(f"{temp:g}" for temp in trial.temps)
             yield f"no sampling parameter is sent (`provider.sampling: omit`): temperature {temps} of {trial.slug} is a label"
-        elif family is not None and config.provider.accepts:
-            yield f"{trial.model} refuses {', '.join(sorted(family.refuses))} by the table of {DATED}; `provider.accepts` overrules it"
+        for model in models if config.provider.accepts and config.provider.sampling != "omit" else ():
+            family = family_of(model)
+            if family is not None:
+                yield f"{model} refuses {', '.join(sorted(family.refuses))} by the table of {DATED}; `provider.accepts` overrules it"

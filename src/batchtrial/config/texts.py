@@ -30,26 +30,30 @@ def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
     instructions = tree.get("task_instructions")
     if isinstance(instructions, dict):
         _read_each(instructions, ("open_book", "closed_book"), "task_instructions", folder, where)
-    sets = tree.get("prompt_sets")
+    _read_each(tree, ("system",), "", folder, where)
+    sets, arms = tree.get("prompt_sets"), tree.get("arms")
     for name, conditions in sets.items() if isinstance(sets, dict) else ():
         for condition in ("control", "treatment"):
-            if not isinstance(conditions, dict) or condition not in conditions:
-                continue
-            key = f"prompt_sets.{name}.{condition}"
-            if isinstance(conditions[condition], str):
-                conditions[condition] = {"system": conditions[condition]}
-            prompt = conditions[condition]
-            if isinstance(prompt, dict):
-                _read_each(prompt, ("system",), key, folder, where)
-                if isinstance(prompt.get("instruction"), dict):
-                    _read_each(prompt["instruction"], ("open_book", "closed_book"), f"{key}.instruction", folder, where)
+            if isinstance(conditions, dict) and condition in conditions:
+                if isinstance(conditions[condition], str):
+                    conditions[condition] = {"system": conditions[condition]}
+                _read_prompt(conditions[condition], f"prompt_sets.{name}.{condition}", folder, where)
+    for name, arm in arms.items() if isinstance(arms, dict) else ():
+        _read_prompt(arm, f"arms.{name}", folder, where)
+
+
+def _read_prompt(tree: Any, key: str, folder: Path, where: str) -> None:
+    if isinstance(tree, dict):
+        _read_each(tree, ("system",), key, folder, where)
+        if isinstance(tree.get("instruction"), dict):
+            _read_each(tree["instruction"], ("open_book", "closed_book"), f"{key}.instruction", folder, where)
 
 
 def _read_each(tree: dict[str, Any], keys: tuple[str, ...], prefix: str, folder: Path, where: str) -> None:
     for key in keys:
         given = tree.get(key)
         if isinstance(given, str):
-            tree[key] = {"path": _portable(given), "text": _read_one(given, f"{where}: {prefix}.{key}", folder)}
+            tree[key] = {"path": _portable(given), "text": _read_one(given, f"{where}: {prefix}.{key}" if prefix else f"{where}: {key}", folder)}
 
 
 def _read_one(given: str, where: str, folder: Path) -> str:

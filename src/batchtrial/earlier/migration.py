@@ -274,7 +274,7 @@ def _imported(layout: RunLayout, config: Config, now: datetime, part: Taken, bat
         size=got.size,
         counts=part.tally.counts,
         odd=part.tally.odd,
-        **billed(price_for(config, part.arm.model), part.shard, part.tally),
+        **billed(price_for(config, part.arm), part.shard, part.tally),
         reason="answered under the earlier system",
     )
 

@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from batchtrial.config.expand import arms_of, controls_of, expand
+from batchtrial.config.expand import Arm, arms_of, controls_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches import tally as answers
-from batchtrial.phases.batches.money import billed, price_for, reserve_usd
+from batchtrial.phases.batches.money import billed, price_for, price_named, reserve_usd
+from batchtrial.prices import Price
 from batchtrial.providers.base import Provider
 from batchtrial.state.files import BatchRecord, BuildManifest, PreparedManifest, Shard, TrialManifest, load_or_none
 from batchtrial.state.layout import RunLayout, result_file
@@ -42,12 +43,12 @@ class Remains:
         return load_or_none(BuildManifest, self.layout.build_manifest)
 
     @cached_property
-    def models(self) -> dict[str, str]:
-        """Arm name -> model; empty while the arms are not known."""
+    def arms(self) -> dict[str, Arm]:
+        """By name; empty while they are not known."""
         if self.prepared is None:
             return {}
         try:
-            return {arm.name: arm.model for arm in arms_of(expand(self.config, self.prepared.sha256))}
+            return {arm.name: arm for arm in arms_of(expand(self.config, self.prepared.sha256))}
         except ConfigError:
             return {}
 
@@ -106,9 +107,17 @@ class Remains:
     def shard(self, part: str) -> Shard | None:
         return self.build.shards.get(part) if self.build is not None else None
 
-    def model(self, part: str) -> str:
+    def arm(self, part: str) -> Arm | None:
+        """The arm that the part is of, where it can be told."""
         shard = self.shard(part)
-        return self.models.get(shard.arm if shard is not None else "", self.config.model_id)
+        return self.arms.get(shard.arm if shard is not None else part.rpartition("_p")[0])
+
+    def price(self, part: str) -> Price | None:
+        """Of the part's model; of the run's where its arm cannot be told."""
+        arm = self.arm(part)
+        if arm is None:
+            return price_named(self.config, self.config.backend, self.config.provider.pricing_key or self.config.model_id)
+        return price_for(self.config, arm)
 
     def intent(self, part: str, attempt: int) -> dict[str, Any]:
         """The fields of a lost intent, as the same queue would write them again."""
@@ -119,7 +128,7 @@ class Remains:
             fields["n_requests"] = count_lines(path)
         elif shard is not None and attempt == 1:
             fields |= {"payload_sha256": shard.sha256, "n_requests": shard.lines}
-        price = price_for(self.config, self.model(part))
+        price = self.price(part)
         if price is not None and shard is not None and "n_requests" in fields:
             fields["reserved_usd"] = reserve_usd(price, shard, fields["n_requests"])
         return fields
@@ -159,7 +168,7 @@ class Remains:
             "size": got.size,
             "counts": counted.counts,
             "odd": counted.odd,
-            **billed(price_for(self.config, self.model(part)), self.shard(part), counted),
+            **billed(self.price(part), self.shard(part), counted),
         }
 
 

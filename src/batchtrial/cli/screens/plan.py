@@ -8,6 +8,7 @@ from decimal import Decimal
 from batchtrial.amounts import counted
 from batchtrial.app.hosts import proxy_for
 from batchtrial.cli.frame import complain
+from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
 from batchtrial.config.hosts import host_of
 from batchtrial.config.load import Loaded
@@ -91,9 +92,18 @@ def _requests(config: Config, view: View, codec: Provider, chosen: tuple[Item, .
     kinds = {kind: sum(item.kind == kind for item in chosen) for kind in ("open", "closed")}
     yield f"  items    {len(chosen)} ({kinds['open']} open book, {kinds['closed']} closed book)"
     yield f"  trials   {len(trials)}: {', '.join(trial.slug for trial in trials)}"
+    yield from _differences(config, trials)
     yield from _purchases(config, view, trials, prepared, slices)
     if view.prepared is None:
         yield "  nothing was written or sent"
+
+
+def _differences(config: Config, trials: Sequence[Trial]) -> Iterator[str]:
+    """What differs between the arms of each contrast, where whole recipes are compared."""
+    for trial in trials if config.arms else ():
+        control, treatment = (trial.arm(condition, trial.temps[0]) for condition in CONDITIONS)
+        if control is not None and treatment is not None:
+            yield from (f"  differs  {trial.slug}: {one.sentence}" for one in arm_differences(control, treatment))
 
 
 def _purchases(config: Config, view: View, trials: Sequence[Trial], prepared: prepare.Prepared, slices: Sequence[build.Slice]) -> Iterator[str]:
@@ -109,7 +119,7 @@ def _purchases(config: Config, view: View, trials: Sequence[Trial], prepared: pr
         yield f"  arm      {arm.name}: {counted(len(slices), 'part')}, {counted(n, 'request')}, {_roles(arm, trials)}{source}"
         if arm.name in ours:
             continue
-        price = price_for(config, arm.model)
+        price, before = price_for(config, arm), total
         is_priced &= price is not None
         for index, part in enumerate(slices, 1):
             mine = in_order[part.first : part.first + part.n]
@@ -121,11 +131,22 @@ def _purchases(config: Config, view: View, trials: Sequence[Trial], prepared: pr
             if arm.part(index) not in view.parts:
                 waiting.append(ToBuy(slice_index=index, n_items=part.n, model=arm.model, usd=cost))
         n_requests, n_parts = n_requests + n, n_parts + len(slices)
+        if config.arms:
+            yield f"           {_named(arm, trials)}: {arm.backend}, {arm.model}, " + _at_most(None if price is None else total - before)
     yield f"  total    {counted(n_parts, 'part')}, {counted(n_requests, 'request')}"
     yield f"  tokens   about {n_in:,} in, at most {n_out:,} out"
-    most = f"at most ${total:,.4f} at batch price" if is_priced else "unknown: a model has no price; add it under pricing.overrides"
-    yield f"  cost     {most}" + _paid(config)
+    yield f"  cost     {_at_most(total if is_priced else None)}" + _paid(config)
     yield from _budget(config, view, waiting, n_pairs=len(in_order))
+
+
+def _at_most(usd: Decimal | None) -> str:
+    return "unknown: a model has no price; add it under pricing.overrides" if usd is None else f"at most ${usd:,.4f} at batch price"
+
+
+def _named(arm: Arm, trials: Sequence[Trial]) -> str:
+    """What the config calls the arm; several names when it has it more than once."""
+    names = [trial.prompt_set if one.condition == "treatment" else trial.against for trial in trials for one in trial.arms if one.name == arm.name]
+    return " and ".join(dict.fromkeys(names))
 
 
 def _roles(arm: Arm, trials: Sequence[Trial]) -> str:

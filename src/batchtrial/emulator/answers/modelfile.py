@@ -76,6 +76,9 @@ class ArmMatch(Strict):
     system_sha256: str | None = Field(None, description="sha256 of the system prompt, hexadecimal.")
     system_contains: str | None = Field(None, description="Text inside the system prompt.")
     user_contains: str | None = Field(None, description="Text inside the last user turn.")
+    model: str | None = Field(None, description="The model that is asked, beside another condition.")
+    temperature: float | None = Field(None, description="The sampling temperature, beside another condition.")
+    max_tokens: int | None = Field(None, description="The longest answer, beside another condition.")
 
     @model_validator(mode="after")
     def _says_something(self) -> ArmMatch:
@@ -87,6 +90,9 @@ class ArmMatch(Strict):
         if self.system_sha256 is not None and sha256_text(chat.system) != self.system_sha256.lower():
             return False
         if self.system_contains is not None and self.system_contains not in chat.system:
+            return False
+        given = ((self.model, chat.model), (self.temperature, chat.temperature), (self.max_tokens, chat.max_tokens))
+        if any(wanted is not None and wanted != found for wanted, found in given):
             return False
         return self.user_contains is None or self.user_contains in chat.user
 

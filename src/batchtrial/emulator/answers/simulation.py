@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from math import exp, log
@@ -106,8 +106,8 @@ class SimulatedModel:
     def _arm(self, chat: ChatRequest) -> str:
         if any(arm.match.user_contains is not None for arm in self.file.arms):
             return self._arm_name(chat)
-        # The system prompt alone decides, and there are few of them.
-        return self.arm_name(ChatRequest(custom_id="", model="", system=chat.system, user="", n_chars=0))
+        # Model, system prompt and decoding decide, and there are few of them.
+        return self.arm_name(replace(chat, custom_id="", user="", n_chars=0, seed=None))
 
     def _arm_name(self, chat: ChatRequest) -> str:
         return next((arm.name for arm in self.file.arms if arm.match.fits(chat)), "default")

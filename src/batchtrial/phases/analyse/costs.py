@@ -18,11 +18,10 @@ def _digest(view: View, trial: Trial) -> str | None:
     parsed, scored = (view.stage_artifacts_digest(trial, stage) for stage in ("parsed", "scored"))
     if parsed is None or scored is None:
         return None
-    price = price_for(view.config, trial.model)
-    bills = [bill(view, arm) for arm in arms_in_order(trial)]
-    return digest_of(
-        [FORM, parsed, scored, repr(price), [repr(one) for one in bills], view.config.stats.alpha, view.config.stats.clusters, view.config.mode]
-    )
+    prices = list(dict.fromkeys(repr(price_for(view.config, arm)) for arm in trial.arms))
+    priced = prices[0] if len(prices) == 1 else prices
+    bills, stats = [bill(view, arm) for arm in arms_in_order(trial)], view.config.stats
+    return digest_of([FORM, parsed, scored, priced, [repr(one) for one in bills], stats.alpha, stats.clusters, view.config.mode])
 
 
 def _maker(view: View) -> Callable[[Trial], Any]:

@@ -6,6 +6,7 @@ has no cost: null with the reason, never zero.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ def _of_arm(view: View, arm: TrialArm) -> pl.LazyFrame:
     dollars = pl.when(pl.col("usd").has_nulls()).then(None).otherwise(pl.col("usd").sum()).alias("usd")
     items = pl.scan_parquet(view.layout.items).select("place", "item_key")
     costs = answers.group_by("place", maintain_order=True).agg(dollars, pl.len().alias("n")).join(items, on="place", how="left")
-    return costs.select("item_key", pl.lit(arm.condition).alias("condition"), pl.lit(arm.temp, dtype=pl.Float64).alias("temp"), "usd", "n")
+    return costs.select("item_key", pl.lit(arm.condition).alias("condition"), pl.lit(arm.at, dtype=pl.Float64).alias("temp"), "usd", "n")
 
 
 def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, Any]:
@@ -106,15 +107,15 @@ def ratio_json(one: Estimate) -> dict[str, Any]:
 def costs_file(view: View, trial: Trial) -> dict[str, Any]:
     """The content of costs.json."""
     config = view.config
-    price = price_for(config, trial.model)
+    prices = {arm.stem: price_for(config, arm) for arm in arms_in_order(trial)}
     bills = {arm.stem: bill(view, arm) for arm in arms_in_order(trial)}
     once = {arm.name: bills[arm.stem] for arm in arms_in_order(trial)}.values()  # an arm may play both roles
     total = Usage()
     for one in once:
         total += one.usage
     spent = together(one.money for one in once)
-    reasons = [*spent.why_unknown(), *([NO_PRICE] if price is None else [])]
-    table = None if price is None else per_item(view, trial)
+    reasons = [*spent.why_unknown(), *([NO_PRICE] if None in prices.values() else [])]
+    table = None if None in prices.values() else per_item(view, trial)
     return {
         "schema_version": 2,
         "simulated": config.is_simulated,
@@ -128,7 +129,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
         "cost": spent.sentence(),
         "reason": "; ".join(reasons) or None,
         "usage_source": "the ledger: every attempt whose results were fetched",
-        "pricing": _pricing(config.backend, config.provider.pricing_key or trial.model, price),
+        "pricing": _pricings(arms_in_order(trial), prices),
         "arms": {arm.stem: _arm(view, arm, bills[arm.stem], table) for arm in arms_in_order(trial)},
         "effectiveness": None if table is None else effectiveness(view, trial, table),
     }
@@ -153,9 +154,16 @@ def _arm(view: View, arm: TrialArm, one: Bill, table: pl.DataFrame | None) -> di
 
 def _per_request(arm: TrialArm, table: pl.DataFrame) -> float | None:
     """What a request of the arm costs by its tokens, whoever paid for it: an arm taken over from another run was not billed here."""
-    known = table.filter((pl.col("condition") == arm.condition) & (pl.col("temp") == arm.temp) & pl.col("usd").is_not_null())
+    known = table.filter((pl.col("condition") == arm.condition) & (pl.col("temp") == arm.at) & pl.col("usd").is_not_null())
     n = int(known["n"].sum())
     return money(known["usd"].sum() / n) if n else None
+
+
+def _pricings(arms: Sequence[TrialArm], prices: Mapping[str, Price | None]) -> dict[str, Any]:
+    """What the arms are priced by: the first one's, and each one's where they differ."""
+    found = {arm.stem: _pricing(arm.backend, arm.pricing_key, prices[arm.stem]) for arm in arms}
+    first = next(iter(found.values()))
+    return first if all(one == first for one in found.values()) else first | {"by_arm": found}
 
 
 def _pricing(provider: str, key: str, price: Price | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
@@ -25,6 +26,7 @@ from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import FrozenPlan, Role, frozen_plan
 from batchtrial.phases.columns import Kind
+from batchtrial.records import CONDITIONS
 from batchtrial.stats import (
     AnalysisPlan,
     Endpoint,
@@ -161,6 +163,8 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     config, tables = view.config, load_tables(view, trial)
     record: dict[str, Any] = {"schema_version": 2, "simulated": config.is_simulated, "temps": list(trial.temps)}
     record["stats_config"] = config.stats.model_dump(mode="json")
+    if config.arms:
+        record["contrast"] = contrast_json(trial)
     if not tables:
         return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}
     first = trial.temps[0]
@@ -198,6 +202,13 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         **({"rules": rules} if rules else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
     }
+
+
+def contrast_json(trial: Trial) -> dict[str, Any]:
+    """Which arms a trial compares, and what differs between them."""
+    control, treatment = (trial.arm(condition, trial.temps[0]) for condition in CONDITIONS)
+    told = [one.as_json() for one in arm_differences(control, treatment)] if control is not None and treatment is not None else []
+    return {"control": trial.against, "treatment": trial.prompt_set, "differences": told}
 
 
 def _compared(

@@ -112,7 +112,7 @@ def ask_again(work: Work) -> AskingAgain:
 
 def _unread(view: View, codec: Provider) -> Iterator[Unread]:
     for arm in arms_of(view.trials):
-        price = price_for(view.config, arm.model)
+        price = price_for(view.config, arm)
         for shard in view.shards(arm):
             record = view.parts.get(shard.part)
             if record is None or record.state is not PartState.SETTLED:

@@ -82,7 +82,7 @@ def unpriced(model: str) -> ConfigError:
 def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
     """Built parts that have never been sent, with what each may cost."""
     return tuple(
-        ToBuy(slice_index=shard.part_index, n_items=shard.n_items, model=arm.model, usd=purse.reserve(shard, arm.model, shard.lines))
+        ToBuy(slice_index=shard.part_index, n_items=shard.n_items, model=arm.model, usd=purse.reserve(shard, arm, shard.lines))
         for arm in arms_of(view.trials)
         for shard in view.shards(arm)
         if not any(not attempt.is_lost for attempt in purse.ledger.part(shard.part).attempts)

@@ -19,10 +19,15 @@ from batchtrial.state.files import Shard
 from batchtrial.state.ledger import Ledger, Money, money
 
 
-def price_for(config: Config, model: str) -> Price | None:
-    """The model's batch price: the config's override, else the dated table; None when neither knows it."""
+def price_for(config: Config, arm: Arm) -> Price | None:
+    """The batch price of the arm's model: the config's override, else the dated table; None when neither knows it."""
+    return price_named(config, arm.backend, arm.pricing_key)
+
+
+def price_named(config: Config, backend: str, key: str) -> Price | None:
+    """The same of a model by its name in the table of prices."""
     overrides = {name: price.model_dump(exclude_none=True) for name, price in config.pricing.overrides.items()}
-    return price_of(config.backend, config.provider.pricing_key or model, overrides)
+    return price_of(backend, key, overrides)
 
 
 def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:
@@ -45,14 +50,14 @@ class Purse:
     refusal: str | None = None
     _prices: dict[str, Price | None] = field(default_factory=dict)
 
-    def price(self, model: str) -> Price | None:
-        if model not in self._prices:
-            self._prices[model] = price_for(self.config, model)
-        return self._prices[model]
+    def price(self, arm: Arm) -> Price | None:
+        if arm.name not in self._prices:
+            self._prices[arm.name] = price_for(self.config, arm)
+        return self._prices[arm.name]
 
-    def reserve(self, shard: Shard, model: str, n_requests: int) -> Decimal | None:
+    def reserve(self, shard: Shard, arm: Arm, n_requests: int) -> Decimal | None:
         """See `reserve_usd`; None without a price."""
-        price = self.price(model)
+        price = self.price(arm)
         return None if price is None else reserve_usd(price, shard, n_requests)
 
     def covers(self, part: str, reserve: Decimal | None, besides: Decimal = Decimal(0)) -> bool:

@@ -43,7 +43,7 @@ class Sending:
             job.sending.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
             return False
         mark = token(self._nonce(), job.shard.part, attempt)
-        reserve = self._purse.reserve(job.shard, job.arm.model, n_requests)
+        reserve = self._purse.reserve(job.shard, job.arm, n_requests)
         if not self._is_affordable(job, attempt, reserve):
             return False
         entry = self._work.ledger.append(
@@ -69,11 +69,11 @@ class Sending:
         if self._work.config.submission.budget_usd is None:
             return True
         others = self._parts.unsent_beside(job) if attempt == 1 else []
-        reserves = {one.arm.model: self._purse.reserve(one.shard, one.arm.model, one.shard.lines) for one in others}
+        reserves = {one.arm.model: self._purse.reserve(one.shard, one.arm, one.shard.lines) for one in others}
         for model, found in {**reserves, job.arm.model: reserve}.items():
             if found is None:
                 raise unpriced(model)
-        besides = sum((self._purse.reserve(one.shard, one.arm.model, one.shard.lines) or Decimal(0) for one in others), Decimal(0))
+        besides = sum((self._purse.reserve(one.shard, one.arm, one.shard.lines) or Decimal(0) for one in others), Decimal(0))
         return self._purse.covers(job.shard.part, reserve, besides)
 
     def _create(self, job: Job, payload: Path) -> bool:

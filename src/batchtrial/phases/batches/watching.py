@@ -139,7 +139,7 @@ class Watching:
             size=got.size,
             counts=counted.counts,
             odd=counted.odd,
-            **billed(self._purse.price(job.arm.model), job.shard, counted),
+            **billed(self._purse.price(job.arm), job.shard, counted),
         )
         return True
 

@@ -86,8 +86,8 @@ def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Confi
 
 def check_sampling(arms: Sequence[Arm], provider: Provider) -> None:
     """Before anything is sent: temperatures and other sampling values must reach the model as asked. Raises ConfigError."""
-    for model in {arm.model: None for arm in arms}:
-        mine = [arm for arm in arms if arm.model == model]
+    for asked in {(arm.model, arm.prompt.system.sha256, arm.extra): None for arm in arms}:
+        mine = [arm for arm in arms if (arm.model, arm.prompt.system.sha256, arm.extra) == asked]
         for arm in mine:
             reason = provider.refuses(sorted({a.temp for a in mine}), arm.top_p, arm.top_k, arm.stop)
             if reason is not None:

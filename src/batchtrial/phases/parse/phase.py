@@ -73,7 +73,7 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
     """Digest of the arm's requests, its result files and how they are read; None while a part is not settled or a file is gone."""
     if view.build is None:
         return None
-    found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking, repr(price_for(view.config, arm.model))]
+    found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking, repr(price_for(view.config, arm))]
     for shard in view.shards(arm):
         record = view.parts.get(shard.part)
         if record is None or record.state is not PartState.SETTLED:
@@ -110,7 +110,7 @@ def _parse_arm(work: Work, arm: Arm, lines: IndexLines) -> Parsed:
                 sources=sources(view, arm, shard),
                 decode=work.codec.decode,
                 rules=answer_rules(work.config),
-                price=price_for(work.config, arm.model),
+                price=price_for(work.config, arm),
                 target=file,
             )
             for shard, file in zip(shards, files, strict=True)

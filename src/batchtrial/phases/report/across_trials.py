@@ -34,13 +34,26 @@ def aggregate_file(view: View) -> dict[str, Any]:
 
 def correction_across_trials(view: View) -> list[AcrossTrials]:
     """Every trial that shares its control with another, in the order of the trials."""
-    groups: dict[str, list[Trial]] = {}
+    found = {one.slug: one for name, trials in _groups(view).items() if len(trials) > 1 for one in _group(view, name, trials)}
+    return [found[trial.slug] for trial in view.trials if trial.slug in found]
+
+
+def _groups(view: View) -> dict[str, list[Trial]]:
+    """Trials that share answers, by the first control among them: by the control alone, or by any arm where contrasts of whole recipes are asked."""
+    groups: dict[str, tuple[set[str], list[Trial]]] = {}
     for trial in view.trials:
         control = trial.arm("control", trial.temps[0])
-        if control is not None:
-            groups.setdefault(control.name, []).append(trial)
-    found = {one.slug: one for name, trials in groups.items() if len(trials) > 1 for one in _group(view, name, trials)}
-    return [found[trial.slug] for trial in view.trials if trial.slug in found]
+        if control is None:
+            continue
+        mine = {arm.name for arm in trial.arms} if view.config.arms else {control.name}
+        trials = [trial]
+        for name, (arms, others) in list(groups.items()):
+            if arms & mine:
+                mine, trials = mine | arms, [*others, *trials]
+                del groups[name]
+        first = trials[0].arm("control", trials[0].temps[0])
+        groups[first.name if first is not None else control.name] = mine, trials
+    return {name: trials for name, (_, trials) in groups.items()}
 
 
 def _group(view: View, control: str, trials: list[Trial]) -> list[AcrossTrials]:

@@ -59,7 +59,17 @@ def aggregate(view: View) -> str:
         )
         if not tests.get("plan", {}).get("followed", True):
             not_followed[tests["plan"]["statement"]] = None
-    header: tuple[str, ...] = ("trial", "model", "prompt set", "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
+    header: tuple[str, ...] = (
+        "trial",
+        "model",
+        "arm" if view.config.arms else "prompt set",
+        "verdict",
+        "control",
+        "treatment",
+        "difference (pp)",
+        "interval (pp)",
+        "p",
+    )
     if across:
         header = (*header, "p across trials", "joint interval (pp)")
     header = (*header, "answers cost (%)")
@@ -68,7 +78,7 @@ def aggregate(view: View) -> str:
         found.append(Paragraph(f"What is right is told by metrics of the user's own: {', '.join(own)}."))
     found += [Paragraph(text) for text in not_followed]
     if len(rows) > 1:
-        found.append(Paragraph(_note(list(across.values()))))
+        found.append(Paragraph(_note(list(across.values()), is_any_arm=bool(view.config.arms))))
     paid = "" if view.config.is_live else " (nothing was paid)"
     found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
     return markdown(found, MODES[view.config.mode].banner or None)
@@ -108,16 +118,17 @@ def _cells_across_trials(one: AcrossTrials | None, *, is_share: bool) -> tuple[s
     return p_text(one.p_adjusted), bounds
 
 
-def _note(across: list[AcrossTrials]) -> str:
+def _note(across: list[AcrossTrials], *, is_any_arm: bool) -> str:
     shared = (
         "Verdicts hold the chance of even one false claim over all trials of the run at alpha: they share it, each starting with an equal part, and "
         "a trial that could claim all that it declared hands its part on. The first p is each trial's own."
     )
     if not across:
-        return f"{shared} No two trials were compared with the same control answers."
+        return f"{shared} No two trials {'have an arm in common' if is_any_arm else 'were compared with the same control answers'}."
     groups = sorted({one.control: one.n_trials for one in across}.values())
+    what = "Trials that have an arm in common share its answers" if is_any_arm else "Trials with the same control share its answers"
     return (
-        f"{shared} Trials with the same control share its answers and its luck ({', '.join(str(n) for n in groups)} of them do): p across trials and "
+        f"{shared} {what} and its luck ({', '.join(str(n) for n in groups)} of them do): p across trials and "
         "the joint intervals hold the error of their differences together, by shared sign flips (step-down max-T), which use that they are "
         "correlated. Who looks for the best of several treatments should read these beside the verdicts."
     )

@@ -43,8 +43,9 @@ def blocks(view: View, trial: Trial) -> list[Block]:
 
     layout = view.trial_layout(trial)
     tests, account, costs = (read_json(path) for path in (layout.significance, layout.account, layout.costs))
-    found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against its control")]
+    found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against {trial.against}")]
     found += _verdict(tests, costs)
+    found += _contrast(tests)
     found += _results(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
     found += _account(account, view.config.answers.strip_thinking)
@@ -75,6 +76,31 @@ def _verdict(tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     found.append(Paragraph(tests["plan"]["statement"]))
     shared = shared_alpha(tests.get("run"), tests["stats_config"]["alpha"])
     return [*found, Paragraph(shared)] if shared else found
+
+
+def _contrast(tests: dict[str, Any]) -> list[Block]:
+    """What differs between the two arms, where whole recipes are compared."""
+    contrast = tests.get("contrast")
+    if contrast is None:
+        return []
+    found: list[Block] = [Heading(2, "What differs")]
+    short = [one for one in contrast["differences"] if "words" not in one]
+    names = (contrast["control"], contrast["treatment"])
+    if not contrast["differences"]:
+        found.append(Paragraph(f"Nothing: {names[0]} and {names[1]} ask the same."))
+    if short:
+        found.append(Grid(("field", *names), tuple((one["field"], one["control"], one["treatment"]) for one in short)))
+    for one in contrast["differences"]:
+        if "words" in one:
+            found += [Paragraph(f"{one['field']}, words that only {names[0]} has as [-...-], that only {names[1]} has as {{+...+}}:")]
+            found.append(Quote("".join(_word_run(kind, text) for kind, text in one["words"]).strip()))
+    return found
+
+
+def _word_run(kind: str, text: str) -> str:
+    inner = text.rstrip()
+    mark = {"removed": f"[-{inner}-]", "added": f"{{+{inner}+}}"}.get(kind, inner)
+    return mark + text[len(inner) :]
 
 
 def _results(tests: dict[str, Any]) -> list[Block]:
@@ -141,8 +167,9 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
         shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
         rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), shared))
     pricing = costs["pricing"]
-    table = pricing["table"]
-    source = pricing.get("provenance") or f"no price in {table['source']} {table['version']} of {table['newest_entry']}"
+    source = _price_source(pricing)
+    if "by_arm" in pricing:
+        source = "; ".join(f"{stem}: {one['model_key']}, {_price_source(one)}" for stem, one in pricing["by_arm"].items())
     found: list[Block] = [
         Heading(2, "Cost" + _paid(view)),
         Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
@@ -153,6 +180,11 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
         found.append(Paragraph(twice))
     found += [Paragraph(text) for text in per_right_answer(costs)]
     return found
+
+
+def _price_source(pricing: dict[str, Any]) -> str:
+    table = pricing["table"]
+    return str(pricing.get("provenance") or f"no price in {table['source']} {table['version']} of {table['newest_entry']}")
 
 
 def _paid(view: View) -> str:
@@ -178,7 +210,8 @@ def _server(view: View) -> list[tuple[str, str]]:
 
 def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     config = view.config
-    rows = [("model", trial.model), ("backend", config.backend), ("host that answered", host_of(config))]
+    models = dict.fromkeys(arm.model for arm in trial.arms) or (trial.model,)
+    rows = [("model", ", ".join(models)), ("backend", config.backend), ("host that answered", host_of(config))]
     rows += [("config hash", config_hash(config)), ("batchtrial", __version__)]
     if "plan" in tests:
         rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))

@@ -69,5 +69,5 @@ def _of_arm(layout: RunLayout, arm: TrialArm, user: Sequence[str]) -> pl.LazyFra
     return table.with_columns(
         *(pl.lit(None, dtype=pl.Float64).alias(name) for name in missing),
         pl.lit(arm.condition).alias("condition"),
-        pl.lit(arm.temp, dtype=pl.Float64).alias("temp"),
+        pl.lit(arm.at, dtype=pl.Float64).alias("temp"),
     ).select(*SCORES, *user, "condition", "temp")

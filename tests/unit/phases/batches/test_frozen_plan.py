@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
-from tests.unit.phases.world import World, clock, open_items, world
+from tests.unit.phases.world import World, clock, config, open_items, text_of, world
 
 from batchtrial.config.analysis_plan import CARRIED_OUT, SENT, differences, plan_hash, plan_of
 from batchtrial.config.expand import TrialArm
@@ -52,6 +52,8 @@ OTHER: dict[str, Any] = {
     "samples_per_item": 3,
     "max_new_tokens": {"open_book": 7, "closed_book": 8},
     "top_p": 0.9,
+    "contrasts": "all_pairs",
+    "system": {"path": "s.txt", "text": "Another."},
     "top_k": 5,
     "stop": ["END"],
     "conditions": ["control"],
@@ -249,10 +251,10 @@ def test_a_field_changed_after_the_first_result_is_named_and_makes_no_claim(key:
 ASKED = [
     key
     for name, info in Config.model_fields.items()
-    if name not in (*CARRIED_OUT, *ANALYSIS, *QUESTIONS)
+    if name not in (*CARRIED_OUT, *ANALYSIS, *QUESTIONS, "arms")
     for key in ([one for one in OTHER if one.startswith(f"{name}.")] or [name])
 ] + [f"provider.{name}" for name in SENT]
-"""Settings of the plan that decide what is asked."""
+"""Settings that decide what is asked. Arms take the place of prompt sets, which no single setting can do: they have a test of their own."""
 
 
 def test_every_setting_is_of_the_plan_or_named_as_carrying_out() -> None:
@@ -274,6 +276,13 @@ def test_what_is_asked_is_part_of_the_plan(key: str, tmp_path: Path) -> None:
         assert all(one.key.startswith(key.removesuffix(".text")) for one in found.late)
         assert all(one.at == clock() for one in found.late)
         assert not found.keeps(made.config.stats.primary, "primary")
+
+
+def test_arms_that_are_written_out_are_part_of_the_plan() -> None:
+    given = {"prompt_sets": {}, "system": text_of("s", "Answer.")}
+    datasets = [{"name": "bundled_open", "source": "bundled"}]
+    before, after = (config(datasets, **given, arms={"control": {}, "b": {"model": name}}) for name in ("m/one", "m/two"))
+    assert [one.key for one in differences(plan_of(before), plan_of(after))] == ["arms.b.model"]
 
 
 @pytest.mark.parametrize("name", [name for name in SourceSpec.model_fields if name not in ("path", "source")])
