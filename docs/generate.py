@@ -192,7 +192,7 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
     ("batch_inputs/PART.jsonl", "build", "requests in the provider's own form"),
     ("batch_inputs/retries/PART_aN.jsonl", "submit, poll", "the rows that attempt N sends again"),
     ("arms/ARM/pNN/results.jsonl", "poll", "result lines of a part as received; `results_a2.jsonl` for a second attempt"),
-    ("prepared/items.parquet", "parse", "the items in the order of the requests: question, references, cluster, and where the prepared line lies"),
+    ("prepared/items.parquet", "build", "the items in the order of the requests: question, references, cluster, and where the prepared line lies"),
     (
         "arms/ARM/answers.parquet",
         "parse",

@@ -186,6 +186,7 @@ class BuildManifest(Snapshot):
     schema_version: Literal[1] = Field(1, description="Version of this file's form.")
     inputs: str = Field(description="Digest of everything the parts were made from.")
     index: Artifact = Field(description="The index file.")
+    items: Artifact | None = Field(None, description="The table of items; absent in runs that earlier versions built.")
     shards: dict[str, Shard] = Field(description="By part name, in the order they are sent.")
     temps: tuple[float, ...] = Field(description="Temperatures.")
     prompt_sets: tuple[str, ...] = Field(description="Prompt sets in use.")

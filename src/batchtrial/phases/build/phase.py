@@ -159,7 +159,11 @@ def _is_intact(view: View, want: Artifact) -> bool:
 
 def run(work: Work) -> None:
     """Write the index and every part that is missing or stale."""
-    rows = rows_in_order(work.layout, work.config.seed)
+    from batchtrial.phases.build.questions import write_items  # here, since a verdict needs no tables
+
+    rows, texts = rows_in_order(work.layout, work.config.seed)
+    items = artifact(work.layout.root, work.layout.items, write_items(work, rows, texts))
+    del texts
     provider = work.codec
     arms = arms_of(work.view.trials)
     check_sampling(arms, provider)
@@ -181,6 +185,7 @@ def run(work: Work) -> None:
     manifest = BuildManifest(
         inputs=made_from or "",
         index=artifact(work.layout.root, work.layout.index, _write_index(work, rows)),
+        items=items,
         shards=shards,
         temps=tuple(sorted({arm.temp for arm in arms})),
         prompt_sets=tuple(sorted({trial.prompt_set for trial in work.view.trials})),

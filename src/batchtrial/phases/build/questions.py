@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Final
 
@@ -14,64 +15,63 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.arm_tables import for_tables
 from batchtrial.phases.base import Work
 from batchtrial.phases.build.index import load_index
-from batchtrial.phases.prepare.items import Prepared, decode_row
+from batchtrial.phases.build.rows import Row, rows_in_order
+from batchtrial.phases.prepare.items import decode_row
 from batchtrial.records import KEY_SEPARATOR, Item, Kind
 from batchtrial.scoring import Asked
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import replacing
+from batchtrial.state.store import Fingerprint, replacing
 
 BOOKS: Final = ("open", "closed")
 ITEMS_PER_GROUP: Final = 8192
 """Items that a reader can skip or take at once."""
 ANSWERS_BETWEEN: Final = " | "
-_KEY: Final = ("dataset", "item_id")
+_OF_ROWS: Final = {
+    "item_hash": ("mark", pl.String),
+    "dataset": ("dataset", pl.String),
+    "item_id": ("item_id", pl.String),
+    "kind": ("kind", pl.String),
+    "cluster": ("cluster", pl.String),
+    "byte": ("at", pl.Int64),
+    "length": ("size", pl.Int64),
+}
+"""Column -> field of a Row, and its type."""
 
 
-def write_items(work: Work) -> None:
-    """Write items.parquet. Raises RunStateMissing when the prepared items are not those of the index."""
-    layout = work.layout
-    prepared = pl.concat([_prepared(book, path) for book, path in zip(BOOKS, (layout.open_book, layout.closed_book), strict=True)])
-    index = load_index(layout.index).with_row_index("place")
-    found = index.join(prepared, on=_KEY, how="left", maintain_order="left")
-    if found["byte"].has_nulls() or found.height != index.height:
-        raise RunStateMissing("the prepared items are not those of the index", where="prepared/", hint="run with --from_step prepare")
-    table = found.select(
-        pl.col("place").cast(pl.Int32),
+def write_items(work: Work, rows: Sequence[Row], texts: pl.DataFrame) -> Fingerprint:
+    """Durably write items.parquet of what `rows_in_order` gave."""
+    names = pl.DataFrame(
+        {name: pl.Series(list(map(attrgetter(field), rows)), dtype=dtype) for name, (field, dtype) in _OF_ROWS.items()},
+    )
+    table = names.select(
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("place"),
         pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR).alias("item_key"),
-        "item_hash",
-        "dataset",
-        "item_id",
-        "kind",
-        "cluster",
+        pl.exclude("cluster", "byte", "length"),
+        pl.when(pl.col("cluster") != "").then("cluster").alias("cluster"),
         "byte",
         "length",
-        "question",
-        "references",
-    )
-    with replacing(layout.items, hook=work.hook) as file, for_tables(file) as out:
-        table.write_parquet(out, compression="lz4", statistics=False, row_group_size=ITEMS_PER_GROUP)
+    ).hstack(texts)
+    with replacing(work.layout.items, hook=work.hook) as file, for_tables(file) as out:
+        table.rechunk().write_parquet(out, compression="lz4", statistics=False, row_group_size=ITEMS_PER_GROUP)
+    got = work.view.stamps.of(work.layout.items)
+    if got is None:
+        raise FileNotFoundError(work.layout.items)
+    return got
 
 
-def _prepared(book: str, path: Path) -> pl.DataFrame:
-    """What the lines of a prepared file say, and where each stands."""
-    rows: list[Prepared] = []
-    lengths: list[int] = []
-    if path.exists():
-        with path.open("rb") as file:
-            for line in file:
-                rows.append(decode_row(line))
-                lengths.append(len(line))
-    length = pl.Series("length", lengths, dtype=pl.Int64)
-    return pl.DataFrame(
-        {
-            "dataset": pl.Series([row.dataset for row in rows], dtype=pl.String),
-            "item_id": pl.Series([row.item_id for row in rows], dtype=pl.String),
-            "byte": length.cum_sum() - length,
-            "length": length,
-            "question": pl.Series([row.question for row in rows], dtype=pl.String),
-            "references": pl.Series([row.answers for row in rows], dtype=pl.List(pl.String)),
-        }
-    )
+def restore_items(work: Work) -> None:
+    """Write items.parquet where it is not as build wrote it, or was not written by the version that built the run.
+
+    Raises RunStateMissing when the prepared items are not those of the index.
+    """
+    known = work.view.build.items if work.view.build is not None else None
+    got = work.view.stamps.of(work.layout.items) if known is not None else None
+    if known is not None and got is not None and got.sha256 == known.sha256:
+        return
+    rows, texts = rows_in_order(work.layout, work.config.seed)
+    if load_index(work.layout.index)["item_hash"].to_list() != [row.mark for row in rows]:
+        raise RunStateMissing("the prepared items are not those of the index", where="prepared/", hint="run with --from_step prepare")
+    write_items(work, rows, texts)
 
 
 def read_items(path: Path, first: int, n: int, *columns: str) -> pl.DataFrame:

@@ -57,9 +57,9 @@ class Parse:
         if not due:
             return
         from batchtrial.phases.build.index import IndexLines  # these two here, since a verdict needs no tables
-        from batchtrial.phases.build.questions import write_items
+        from batchtrial.phases.build.questions import restore_items
 
-        write_items(work)
+        restore_items(work)
         lines = IndexLines.load(work.layout.index)
         parsed: dict[str, Parsed] = {}
         for trial, inputs in due:

@@ -105,7 +105,7 @@ def test_rows_are_the_prepared_items_in_the_run_s_order(tmp_path: Path) -> None:
     rig = Rig(tmp_path, n_items=9)
     rig.run(to_step="build")
     items = sorted(load_prepared(rig.layout), key=lambda item: place(item, rig.config().seed))
-    rows = rows_in_order(rig.layout, rig.config().seed)
+    rows, _ = rows_in_order(rig.layout, rig.config().seed)
     assert [(row.dataset, row.item_id, row.kind, row.cluster) for row in rows] == [(i.dataset, i.item_id, i.kind, i.cluster or "") for i in items]
     assert [(one.question, one.context) for one in texts_of(rig.layout, rows)] == [(item.question, item.context) for item in items]
 

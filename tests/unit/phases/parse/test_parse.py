@@ -8,6 +8,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -532,3 +533,21 @@ def test_any_mix_of_lines_gives_each_request_one_true_outcome(tmp_path_factory: 
     n_own = sum(kind in ("success", "error") for _, kind in lines)
     assert counts["odd_lines"]["duplicate"]["count"] == n_own - sum(bool(kinds[i] & {"success", "error"}) for i in range(7))
     assert counts["odd_lines"]["malformed"]["count"] == sum(kind == "junk" for _, kind in lines)
+
+
+@pytest.mark.parametrize("how", ["built by an earlier version", "damaged", "gone"])
+def test_the_table_of_items_is_restored_where_it_is_not_as_it_was_built(tmp_path: Path, how: str) -> None:
+    with world(tmp_path, opened=open_items(4), closed=closed_items(5)) as w:
+        w.answer_all(plain)
+        built = w.layout.items.read_bytes()
+        assert pl.read_parquet(w.layout.items)["references"].to_list()[0]
+        work = w.work()
+        if how == "built by an earlier version" and work.view.build is not None:
+            build = work.view.build.model_copy(update={"items": None})
+            work.view = replace(work.view, build=build)
+        if how == "damaged":
+            w.layout.items.write_bytes(built[:-1])
+        else:
+            w.layout.items.unlink()
+        parse.phase.run(work)
+        assert w.layout.items.read_bytes() == built
