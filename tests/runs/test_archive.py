@@ -329,6 +329,16 @@ def test_a_half_finished_run_is_archived_wiped_restored_and_ends_like_one_that_n
     assert (paid, distinct) == (48, 48)
 
 
+def test_a_run_that_was_killed_before_its_config_was_written_down_is_archived_from_the_copy_that_its_ledger_carries(tmp_path: Path) -> None:
+    assert started(tmp_path / "a", "--to_step", "build") == 0
+    (tmp_path / "a" / "run_r1" / "effective_config.yaml").unlink()
+    path = archived(tmp_path / "a", "r1", "--allow_incomplete")
+    assert main(["--verify", str(path)]) == 0
+    assert main(["--restore", str(path), "--experiments_dir", str(tmp_path / "b")]) == 0
+    assert artifacts(tmp_path / "b") == artifacts(tmp_path / "a")
+    assert resume(["--run_id", "r1", "--experiments_dir", str(tmp_path / "b"), "--to_step", "submit"]) == 0
+
+
 @pytest.mark.slow
 def test_a_finished_run_is_archived_wiped_restored_and_resumed_without_a_provider(tmp_path: Path) -> None:
     assert started(tmp_path / "a") == 0

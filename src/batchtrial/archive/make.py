@@ -20,7 +20,7 @@ from batchtrial.config.load import config_hash, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import StateError
 from batchtrial.names import RECORDED
-from batchtrial.reading.config import config_of_run
+from batchtrial.reading.config import config_of_run, config_text_of_run
 from batchtrial.reading.inventory import RunSummary
 from batchtrial.state import entries
 from batchtrial.state.files import RunState, StageRecord, TrialManifest, load, save, seal
@@ -119,7 +119,7 @@ def _links(layout: RunLayout, slug: str) -> dict[str, str]:
 
 def _hash_of(layout: RunLayout, instead: Mapping[str, bytes]) -> str:
     data = instead.get(layout.effective_config.name)
-    return hashlib.sha256(layout.effective_config.read_bytes() if data is None else data).hexdigest()
+    return hashlib.sha256(config_text_of_run(layout).encode() if data is None else data).hexdigest()
 
 
 def rewritten(layout: RunLayout, got: entries.LedgerRead) -> dict[str, bytes]:
@@ -132,7 +132,7 @@ def rewritten(layout: RunLayout, got: entries.LedgerRead) -> dict[str, bytes]:
     ledger = _bare_ledger(layout, got)
     if ledger is not None:
         found[layout.ledger.name] = ledger
-    if not is_bare:
+    if not is_bare and layout.effective_config.exists():
         found[layout.effective_config.name] = encode(bare)
     if state is not None:
         tree = state.model_dump(mode="json", exclude_none=True, exclude={"check"})
