@@ -26,6 +26,7 @@ from batchtrial.state.layout import TrialLayout
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # this file is run by its path, and loaded by a test
 
+import metrics_page  # noqa: E402
 from model_tables import Documented, cell, reachable, sections, table  # noqa: E402
 
 NOTICE = "<!-- Made from the code by docs/generate.py; change the code and run `nox -t gen`. -->\n"
@@ -294,7 +295,18 @@ def finish(lines: list[str]) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"config.md": config_page, "state.md": state_page, "files.md": files_page, "cli.md": cli_page}
+def metrics_by_name() -> str:
+    """docs/metrics.md."""
+    return finish(metrics_page.page(NOTICE))
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "metrics.md": metrics_by_name,
+    "config.md": config_page,
+    "state.md": state_page,
+    "files.md": files_page,
+    "cli.md": cli_page,
+}
 
 
 def stale() -> list[str]:

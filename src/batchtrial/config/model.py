@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from batchtrial.config import families
+from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.settings import Backend, Model, Probability, Temperature, Text
 from batchtrial.modes import MODES, Mode
@@ -297,7 +298,11 @@ class Config(Model):
     provider: ProviderConfig = Field(ProviderConfig(), description="The provider's address and extras.")
     pricing: Pricing = Field(Pricing(), description="Price overrides.")
     unsupported: Unsupported = Field(Unsupported(), description="The unsupported-answer heuristic.")
-    metrics: tuple[str, ...] = Field((), description="Further metrics, as `package.module:function`.")
+    metrics: MetricEntries = Field(
+        (),
+        description="Further metrics: by name with parameters, such as `exact` or `{contains: {any: [refund]}}` (docs/metrics.md lists them), or "
+        "your own as `package.module:function`.",
+    )
     metric_errors: Literal["stop", "lost"] = Field(
         "stop", description="When a metric of your own fails on an answer: stop and name it, or count that answer as lost to the metric and go on."
     )

@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.match import Metric
+from batchtrial.scoring.metrics.base import NamedMetric
 from batchtrial.scoring.nq_open import NQ_OPEN
 from batchtrial.scoring.own_phrases import OwnPhrases
 from batchtrial.scoring.scorer import Failures, Scorer, Watch
@@ -35,6 +36,7 @@ def scorer_for(
     dataset_or_name: str,
     *,
     further: Sequence[str] = (),
+    named: Sequence[NamedMetric] = (),
     rule: OverlapRule | None = None,
     folders: Sequence[str] = (),
     phrases: Sequence[str] = (),
@@ -43,9 +45,9 @@ def scorer_for(
 ) -> Scorer:
     """The scorer for a metric's name, a bundled question set's name, or an import path.
 
-    further: import paths of metrics that only add numbers. folders: where modules that Python's own path does not have are
-    looked for. phrases: abstentions beside the English ones that are known. failures, watch: as in Scorer. Raises ConfigError for a name
-    that is not known, naming the nearest ones, and for a path that leads nowhere.
+    further: import paths of metrics that only add numbers. named: metrics by name beside them. folders: where modules that Python's own path does
+    not have are looked for. phrases: abstentions beside the English ones that are known. failures, watch: as in Scorer. Raises ConfigError for a
+    name that is not known, naming the nearest ones, and for a path that leads nowhere.
     """
     added = tuple(load_metric(path, folders) for path in further)
     is_own = ":" in dataset_or_name
@@ -54,6 +56,7 @@ def scorer_for(
         rule=rule or OverlapRule(),
         main=load_metric(dataset_or_name, folders) if is_own else None,
         further=added,
+        named=tuple(named),
         phrases=OwnPhrases(tuple(phrases)),
         failures=failures,
         watch=watch,

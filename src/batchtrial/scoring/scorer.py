@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from batchtrial.records import Item
 from batchtrial.scoring.match import MISS, Golds, Metric
+from batchtrial.scoring.metrics.base import NamedMetric, Rows
 from batchtrial.scoring.own_phrases import OwnPhrases
 from batchtrial.scoring.unsupported import OverlapRule, all_overlaps
 from batchtrial.scoring.user_metrics import MetricFailed, UserMetric, contained
@@ -55,15 +56,17 @@ class Scores(NamedTuple):
     """Scores of n answers, as columns.
 
     numbers: shape (6, n); the rows are the numbers of an ItemScore in its order, NaN where it has None. custom: as there, for each answer.
+    named: those of metrics by name, as columns of length n.
     """
 
     numbers: Numbers
     custom: list[Mapping[str, float]]
+    named: dict[str, Numbers]
 
     @classmethod
     def lost(cls, n: int) -> Self:
         """Of requests without an answer, which have no scores."""
-        return cls(np.full((len(ItemScore._fields) - 1, n), np.nan), [{}] * n)
+        return cls(np.full((len(ItemScore._fields) - 1, n), np.nan), [{}] * n, {})
 
     def one(self, place: int) -> ItemScore:
         """Scores of one answer, which is not lost."""
@@ -96,19 +99,21 @@ class Gold(NamedTuple):
     """What an answer is compared with, normalised once per item.
 
     golds: accepted answers, None when the question is unanswerable. context: open book only.
-    item: kept only where a user's metric needs it.
+    item: kept only where a user's metric needs it. asked: what metrics by name compare with.
     """
 
     golds: Golds | None
     context: str | None
     item: Item | None
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorer:
     """Scores answers by one metric, and by a user's further ones.
 
-    main: a user's metric that decides em and f1 in place of `metric`; further: others, whose numbers only go to `custom`.
+    main: a user's metric that decides em and f1 in place of `metric`; further: others, whose numbers only go to `custom`; named: those of the config
+    that are asked for by name.
     phrases: further abstentions. failures: counts what users' metrics could not score, which then is lost; None: such a failure is raised.
     watch: with metric and item, is entered around each call of a user's metric, and may raise.
     """
@@ -117,6 +122,7 @@ class Scorer:
     rule: OverlapRule = field(default_factory=OverlapRule)
     main: UserMetric | None = None
     further: tuple[UserMetric, ...] = ()
+    named: tuple[NamedMetric, ...] = ()
     phrases: OwnPhrases = field(default_factory=OwnPhrases)
     failures: Failures | None = None
     watch: Watch | None = None
@@ -145,7 +151,7 @@ class Scorer:
         found = self.metric.all_golds([item.answers for item in items])
         is_kept = self.needs_items
         return [
-            Gold(None if item.is_unanswerable else golds, item.context, item if is_kept and isinstance(item, Item) else None)
+            Gold(None if item.is_unanswerable else golds, item.context, item if is_kept and isinstance(item, Item) else None, item)
             for item, golds in zip(items, found, strict=True)
         ]
 
@@ -169,6 +175,13 @@ class Scorer:
             if custom:
                 scores.custom[begin:end] = custom
         return scores
+
+    def score_named(
+        self, golds: Sequence[Gold], texts: Sequence[str | None], facts: Mapping[str, Numbers] | None = None, worst: Sequence[int] = ()
+    ) -> dict[str, Numbers]:
+        """Columns of the metrics by name for these answers. facts, worst: as in Rows."""
+        rows = Rows(texts=texts, items=[gold.asked for gold in golds], facts=facts or {}, worst=worst)
+        return {column: values for metric in self.named for column, values in metric.of(rows).items()}
 
     def _matches(self, golds: Sequence[Gold], texts: Sequence[str], custom: Sequence[dict[str, float]]) -> Numbers:
         """EM and F1 before the rules on abstaining, shape (2, n); fills `custom`, which is empty without a user's metric."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.expand import Trial
+from batchtrial.config.metric_entries import lower_is_better
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyse.analyses import dataset_meta
@@ -60,15 +61,15 @@ class Compared:
     lost: Lost
 
 
-def better_when_higher(metric: str, declared: Declared | None = None) -> bool:
-    """Direction of a metric: as declared, else up for right answers and the user's own, down for the rates of what goes wrong."""
+def better_when_higher(metric: str, declared: Declared | None = None, lower: frozenset[str] = frozenset()) -> bool:
+    """Direction of a metric: as declared, else up for right answers and the user's own, down for rates of what goes wrong and those of `lower`."""
     if declared is not None and declared.higher_is_better is not None:
         return declared.higher_is_better
-    return metric not in ("abstained", "false_answer", "unsupported")
+    return metric not in ("abstained", "false_answer", "unsupported") and metric not in lower
 
 
-def endpoint(declared: Declared, temp: float) -> Endpoint:
-    """A declared endpoint in the words of the statistics."""
+def endpoint(declared: Declared, temp: float, lower: frozenset[str] = frozenset()) -> Endpoint:
+    """A declared endpoint in the words of the statistics. lower: metrics by name of which less is better."""
     cell = Cell(metric=declared.metric, kind=declared.kind, temp=temp)
     goal = declared.goal or ("noninferiority" if declared.margin is not None else "superiority")
     return Endpoint(
@@ -76,15 +77,16 @@ def endpoint(declared: Declared, temp: float) -> Endpoint:
         label=cell.label,
         goal=goal,
         margin=declared.margin,
-        higher_is_better=better_when_higher(declared.metric, declared),
+        higher_is_better=better_when_higher(declared.metric, declared, lower),
     )
 
 
 def analysis_plan(config: Config, temp: float) -> AnalysisPlan:
     """The plan as the config declares it, before any result exists. temp: the trial's first temperature."""
+    lower = lower_is_better(config.metrics)
     return AnalysisPlan(
-        primary=endpoint(config.stats.primary, temp),
-        confirmatory=tuple(endpoint(one, temp) for one in config.stats.confirmatory),
+        primary=endpoint(config.stats.primary, temp, lower),
+        confirmatory=tuple(endpoint(one, temp, lower) for one in config.stats.confirmatory),
         exploratory=FAMILIES,
         alpha=config.stats.alpha,
         lost_share=config.stats.missing.plausible_share,
@@ -266,7 +268,7 @@ def _finding(cell: Cell, one: Comparison, family: str | None, lost: LostAnswers 
         family=family,
         margin_test_p=None if one.margin is None else one.margin.p_value,
         label=table.label(cell),
-        higher_is_better=better_when_higher(cell.metric),
+        higher_is_better=better_when_higher(cell.metric, lower=table.lower),
         is_share=table.is_share(cell.metric),
         lost=lost,
         not_decidable=one.not_decidable,

@@ -78,6 +78,7 @@ class Table:
 
     scores: column -> (control, treatment), each shape (n_items,), NaN where an arm has none. datasets: place in `dataset_names` per item.
     scales: what metrics of the user's own declare their numbers to be: share, count, grade. rules: by which each set is scored.
+    lower: metrics by name of which less is better.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     """
 
@@ -91,6 +92,7 @@ class Table:
     metrics: tuple[str, ...]
     scales: Mapping[str, str]
     rules: SetRules = field(default_factory=SetRules)
+    lower: frozenset[str] = frozenset()
 
     @property
     def n_items(self) -> int:
@@ -235,6 +237,7 @@ def _table(
         metrics=tuple(names.get(column, column) for column in defined if not (column == "f1" and record.get("f1_is_em"))),
         scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
         rules=set_rules(record),
+        lower=frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"]),
     )
 
 

@@ -40,7 +40,7 @@ def _was_sent(view: View, part: str) -> bool:
 
 def run(work: Work) -> None:
     """Send. Raises Stopped, ProviderError, PhaseFailed."""
-    if own_paths(work.config):
+    if work.config.metrics or own_paths(work.config):
         try_metrics(work.config, work.view.prepared, load_prepared(work.layout), work.progress.note, work.stop.check)
     import_controls(work)
     queue = Queue(work)

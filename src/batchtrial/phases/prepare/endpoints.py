@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from batchtrial.config.metric_entries import named_metrics, own_functions
 from batchtrial.config.model import Config, Endpoint
 from batchtrial.errors import ConfigError
 from batchtrial.phases.columns import KINDS, LABELS, MEASURES
@@ -111,10 +112,13 @@ def _first_of_sets(items: Sequence[Item], metrics: Mapping[str, str]) -> dict[st
 
 def _numbers(config: Config, metric: str, item: Item) -> set[str] | None:
     """Names of the numbers that metrics of one's own give for a set, f1 among them when it is one; None when the set has none of its own."""
-    scorer = scorer_for(metric, further=config.metrics, folders=(".",))
+    named = {
+        column for one in named_metrics(config.metrics) if not one.sets or item.dataset in one.sets for column in one.columns if one.kind != "corpus"
+    }
+    scorer = scorer_for(metric, further=own_functions(config.metrics), folders=(".",))
     if not scorer.needs_items:
-        return None
-    return _given(scorer, item)
+        return {"f1", *named} if named else None
+    return _given(scorer, item) | named
 
 
 def _given(scorer: Scorer, item: Item) -> set[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
+from batchtrial.config.metric_entries import named_metrics, own_functions
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.columns import MEASURES, SCORE_COLUMNS, TEXTS
@@ -12,9 +14,12 @@ from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.metric_source import source_of
+from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.sources import default_metric
 
+_OURS = frozenset((*SCORE_COLUMNS, *MEASURES, *TEXTS, "place"))
+"""Columns that no metric of a config may fill."""
 FOLDERS = (".",)
 """Where modules of a user's own are looked for beside Python's own path."""
 
@@ -41,30 +46,38 @@ def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None 
     """Scorer by set name. Raises ConfigError for a metric that is not there or cannot be loaded."""
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     made: dict[str, Scorer] = {}
+    further, named = own_functions(config.metrics), named_metrics(config.metrics)
     found = {}
     for name, metric in metric_names(config, prepared).items():
         if metric not in made:
             made[metric] = scorer_for(
                 metric,
-                further=config.metrics,
+                further=further,
                 rule=rule,
                 folders=FOLDERS,
                 phrases=config.answers.abstention_phrases,
                 failures=failures,
                 watch=watch,
             )
-        found[name] = made[metric]
+        here = tuple(one for one in named if not one.sets or name in one.sets)
+        found[name] = replace(made[metric], named=here) if here else made[metric]
     return found
 
 
 def own_paths(config: Config) -> tuple[str, ...]:
     """Import paths of the user's metrics, each once."""
-    return tuple(dict.fromkeys([*(spec.metric for spec in config.datasets if spec.metric and ":" in spec.metric), *config.metrics]))
+    return tuple(dict.fromkeys([*(spec.metric for spec in config.datasets if spec.metric and ":" in spec.metric), *own_functions(config.metrics)]))
 
 
 def sources_of(config: Config) -> dict[str, str]:
-    """sha256 of the code of each of the user's metrics, by import path; "" where there is no file to read."""
-    return {path: source_of(path.partition(":")[0], FOLDERS).sha256 for path in own_paths(config)}
+    """sha256 of the code of each of the user's metrics by import path, "" where no file can be read; and of metrics by name, by column."""
+    own = {path: source_of(path.partition(":")[0], FOLDERS).sha256 for path in own_paths(config)}
+    return own | {metric.column: sha256_of(metric) for metric in named_metrics(config.metrics)}
+
+
+def versions(config: Config) -> list[str]:
+    """Libraries that compute metrics by name, with their versions."""
+    return sorted({f"{metric.library} {metric.version}" for metric in named_metrics(config.metrics) if metric.library})
 
 
 def try_metrics(
@@ -75,11 +88,23 @@ def try_metrics(
     note: is told of a call that takes long. Raises ConfigError naming metric, item, file and line, and what stop raises.
     """
     with SlowCalls(config.metric_seconds, note, stop) as slow:
-        _try_each(scorers(config, prepared, watch=slow.watched), items)
+        by_set = scorers(config, prepared, watch=slow.watched)
+        _check_sets(config, by_set)
+        _try_each(by_set, items)
+
+
+def _check_sets(config: Config, by_set: Mapping[str, Scorer]) -> None:
+    for metric in named_metrics(config.metrics):
+        for name in metric.sets:
+            if name not in by_set:
+                hint = f"the sets are {', '.join(by_set)}"
+                raise ConfigError(f"the metric {metric.column} is for a set, and there is no question set {name!r}", where="metrics", hint=hint)
 
 
 def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
-    waiting = {name for name, scorer in by_set.items() if scorer.needs_items}
+    for metric in {id(one): one for scorer in by_set.values() for one in scorer.named}.values():
+        metric.check()
+    waiting = {name for name, scorer in by_set.items() if scorer.needs_items or scorer.named}
     for item in items:
         if not waiting:
             return
@@ -89,6 +114,7 @@ def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
             gold = scorer.prepare_gold(item)
             for text in trial_answers(item):
                 scorer.score(gold, text)
+                scorer.score_named([gold], [text])
             check_names(scorer)
 
 
@@ -101,10 +127,13 @@ def trial_answers(item: Item) -> tuple[str, ...]:
 
 def check_names(scorer: Scorer) -> None:
     """Raises ConfigError when two metrics give a number the same name, or one takes a name of ours. The metrics have been called."""
-    owner: dict[str, str] = {}
+    owner = {column: f"{metric.id} (of `metrics`)" for metric in scorer.named for column in metric.columns}
+    for column in owner:
+        if column in _OURS:
+            raise ConfigError(f"a metric is called {column!r}, which is a name of batchtrial's own", where="metrics", hint="give it another `name`")
     for metric in scorer.own:
         for name in sorted(metric.names):
-            if name in (*SCORE_COLUMNS, *MEASURES, *TEXTS, "place") and not (metric is scorer.main and name in ("em", "f1")):
+            if name in _OURS and not (metric is scorer.main and name in ("em", "f1")):
                 raise ConfigError(
                     f"the metric {metric.path} returns {name!r}, which is a name of batchtrial's own", where="metrics", hint="give it another name"
                 )

@@ -14,8 +14,10 @@ from typing import Final
 import polars as pl
 
 from batchtrial.config.expand import Trial
+from batchtrial.config.metric_entries import lower_is_better, named_metrics, own_functions
 from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
+from batchtrial.phases.analyse.significance import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.base import View
@@ -68,7 +70,9 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     sets = wide["item_key"].str.split_exact(KEY_SEPARATOR, 1).struct.field("field_0").unique().drop_nulls().to_list()
     called = set_rules(read_record(layout)).title(endpoint.metric, sets)
     found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no))]
-    ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in _ways(wide, endpoint, called, k)]
+    is_up_better = better_when_higher(endpoint.metric, endpoint, lower_is_better(view.config.metrics))
+    found_ways = _ways(wide, endpoint, called, k, is_up_better=is_up_better)
+    ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in found_ways]
     keys = [key for _, some, _ in ways for key in some]
     shown = wide.filter(pl.col("item_key").is_in(keys))
     items, samples = _items(view, shown), _samples(view, trial, shown, temp)
@@ -105,7 +109,7 @@ def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool) -> str
     return f"{each} Scores are means of the {k} samples of an item; the answer shown is the one whose score is nearest to the mean."
 
 
-def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int) -> list[tuple[str, list[str]]]:
+def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int, *, is_up_better: bool) -> list[tuple[str, list[str]]]:
     """(title, items) both ways, what is better under the treatment first."""
     treatment, control = pl.col("treatment"), pl.col("control")
     did = DID.get(endpoint.metric)
@@ -116,7 +120,6 @@ def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int) -> list[t
     else:
         up = (f"Higher {called} under the treatment", wide.filter(treatment > control + 1e-9))
         down = (f"Higher {called} under the control", wide.filter(treatment < control - 1e-9))
-    is_up_better = endpoint.higher_is_better if endpoint.higher_is_better is not None else endpoint.metric not in set(DID) - {"em"}
     return [(title, frame["item_key"].to_list()) for title, frame in ((up, down) if is_up_better else (down, up))]
 
 
@@ -129,8 +132,11 @@ def _scorers(view: View) -> dict[str, Scorer]:
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     sets = metric_by_set(view.prepared.sources) if view.prepared is not None else {}
     failures = Failures() if config.metric_errors == "lost" else None
+    further, named = own_functions(config.metrics), named_metrics(config.metrics)
     return {
-        name: scorer_for(metric, further=config.metrics, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases, failures=failures)
+        name: scorer_for(
+            metric, further=further, named=named, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases, failures=failures
+        )
         for name, metric in sets.items()
     }
 
@@ -156,7 +162,8 @@ def _scored(answer: Answer, item: Item, scorer: Scorer | None, metric: str) -> S
     if math.isnan(scores.numbers[0, 0]):  # the set's own metric failed on it, and the config says that it is lost then
         return Sample(answer.text, None)
     score = scores.one(0)
-    found = getattr(score, metric) if metric in ItemScore._fields else score.custom.get(metric)
+    named = scorer.score_named([gold], [answer.scored]) if metric not in ItemScore._fields else {}
+    found = getattr(score, metric) if metric in ItemScore._fields else named[metric][0] if metric in named else score.custom.get(metric)
     return Sample(answer.text, None if found is None else float(found))
 
 

@@ -36,6 +36,7 @@ class Names:
         with Questions(work.layout) as questions, SlowCalls(work.config.metric_seconds, work.progress.note, work.stop.check) as slow:
             for name, scorer in by_set.items():
                 if not scorer.needs_items:
+                    check_names(scorer)
                     continue
                 for place, text in _answers(work, arms, name, _TRIED if may_fail else 1):
                     item = questions.read(place, 1)[0]
@@ -63,7 +64,7 @@ class Names:
             for name in metric.names
             if metric is not scorer.main or name not in ("em", "f1")
         )
-        return tuple(sorted(set(own)))
+        return tuple(sorted({*own, *(column for scorer in self.by_set.values() for metric in scorer.named for column in metric.columns)}))
 
 
 def _answers(work: Work, arms: Sequence[Arm], dataset: str, n: int) -> Iterator[tuple[int, str | None]]:

@@ -21,9 +21,12 @@ from batchtrial.phases.build.questions import Questions, read_items
 from batchtrial.phases.columns import NUMBERS, RATES, SCORES
 from batchtrial.phases.prepare.metrics import scorers
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
+from batchtrial.phases.score.facts import at, facts_of, wanted_facts
 from batchtrial.phases.score.told import WRONG, Told, lost_to, told, wrong
 from batchtrial.scoring import Scorer, Scores
 from batchtrial.scoring.language import are_foreign
+from batchtrial.scoring.metrics.base import Numbers
+from batchtrial.scoring.metrics.texts import REFUSED
 from batchtrial.scoring.scorer import Failures
 from batchtrial.state.files import PreparedManifest
 from batchtrial.state.layout import RunLayout
@@ -87,7 +90,6 @@ def score_part(job: ScoreJob, worker: Worker) -> Scored:
     """Write the part's table and return what was found. Raises Stopped, ConfigError."""
     found = Scored()
     n_rows = job.n_items * job.samples
-    answers = pl.scan_parquet(job.answers).slice(job.first_row, n_rows).select("outcome", "answer_state", "text").collect()
     with Questions(job.layout) as questions, SlowCalls(job.config.metric_seconds, worker.note, worker.check) as slow:
 
         def watch(metric: str, item: str) -> AbstractContextManager[None]:
@@ -99,6 +101,8 @@ def score_part(job: ScoreJob, worker: Worker) -> Scored:
         for scorer in by_set.values():
             for metric in scorer.own:
                 metric.names.update(job.names.get(metric.path, ()))
+        read = {"outcome", "answer_state", "text", *(set(wanted_facts(by_set.values())) - {REFUSED})}
+        answers = pl.scan_parquet(job.answers).slice(job.first_row, n_rows).select(sorted(read)).collect()
         frames = list(_stretches(job, worker, answers, questions, by_set, found))
     write_part(pl.concat(frames), job.target)
     return found
@@ -113,18 +117,22 @@ def _stretches(
     for begin in range(0, job.n_items, at_once):
         worker.check()
         first, n = job.first_item + begin, min(at_once, job.n_items - begin)
-        here = told(answers.slice(begin * job.samples, n * job.samples), rules)
+        rows = answers.slice(begin * job.samples, n * job.samples)
+        here = told(rows, rules)
         texts = [text for text in here.texts if text is not None]
         found.n_answers += len(texts)
         found.n_foreign += int(are_foreign(texts).sum())
-        scores = _scores(job, here, questions, by_set, first, n)
+        facts = facts_of(rows, wanted_facts(by_set.values()))
+        scores = _scores(job, here, facts, questions, by_set, first, n)
         place = pl.int_range(first, first + n, dtype=pl.Int32, eager=True).alias("place")
         lost = lost_to(here.lost_to_metric(scores.numbers[0]), job.samples, n)
         yield averaged(scores, job.samples, job.user).with_columns(place, lost).select(*SCORES, *job.user)
         worker.step(n * job.samples)
 
 
-def _scores(job: ScoreJob, here: Told, questions: Questions, by_set: Mapping[str, Scorer], first: int, n: int) -> Scores:
+def _scores(
+    job: ScoreJob, here: Told, facts: Mapping[str, Numbers], questions: Questions, by_set: Mapping[str, Scorer], first: int, n: int
+) -> Scores:
     """Of every answer to the items first .. first + n, in request order."""
     scores = Scores.lost(len(here.texts))
     read = questions.read if any(scorer.needs_items for scorer in by_set.values()) else questions.asked
@@ -141,6 +149,11 @@ def _scores(job: ScoreJob, here: Told, questions: Questions, by_set: Mapping[str
         scored = scorer.score_all(list(compress(golds, is_there)), [text for text in texts if text is not None and text is not WRONG])
         chosen = list(compress(places, is_there))
         scores.numbers[:, chosen] = scored.numbers
+        if scorer.named:
+            worst = [place for place, text in enumerate(texts) if text is WRONG]
+            named = scorer.score_named(golds, [None if text is WRONG else text for text in texts], at(facts, places), worst)
+            for column, values in named.items():
+                scores.named.setdefault(column, np.full(len(here.texts), np.nan))[places] = values
         for place, custom in zip(chosen, scored.custom, strict=True) if job.user else ():
             scores.custom[place] = custom
     return scores
@@ -152,7 +165,12 @@ def averaged(scores: Scores, k: int, user: Sequence[str]) -> pl.DataFrame:
     Raises ConfigError when a user's metric gives a name that it did not give for an empty answer.
     """
     columns = [pl.Series(name, numbers, nan_to_null=True) for name, numbers in zip(NUMBERS, scores.numbers, strict=True)]
-    columns += [pl.Series(name, [custom.get(name) for custom in scores.custom], dtype=pl.Float64, strict=False) for name in user]
+    columns += [
+        pl.Series(name, scores.named[name], nan_to_null=True)
+        if name in scores.named
+        else pl.Series(name, [custom.get(name) for custom in scores.custom], dtype=pl.Float64, strict=False)
+        for name in user
+    ]
     for custom in scores.custom if user else ():
         if not custom.keys() <= set(user):
             extra = sorted(custom.keys() - set(user))[0]

@@ -16,7 +16,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.arm_tables import is_current, joined, part_files, record_table
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
-from batchtrial.phases.prepare.metrics import metric_names, own_paths
+from batchtrial.phases.prepare.metrics import metric_names, own_paths, versions
 from batchtrial.phases.published import publishing
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
 from batchtrial.records import Verdict
@@ -75,7 +75,7 @@ def _settings(view: View, trial: Trial) -> list[Any]:
     config = view.config
     given = [FORM, metric_names(config, view.prepared), config.metrics, config.unsupported.model_dump(), asdict(answer_rules(config))]
     own = code_of(config, view.trial_layout(trial))
-    given += [config.answers.abstention_phrases, [own, config.metric_errors] if own else None]
+    given += [config.answers.abstention_phrases, [own, config.metric_errors] if own else None, *versions(config)]
     return [*given, view.prepared and view.prepared.sha256, view.build and view.build.index.sha256]
 
 

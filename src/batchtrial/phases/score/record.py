@@ -10,6 +10,7 @@ from batchtrial.config.model import Config
 from batchtrial.phases.prepare.metrics import own_paths, sources_of
 from batchtrial.phases.published import read_json
 from batchtrial.scoring import Scorer
+from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures
 from batchtrial.state.layout import TrialLayout
 
@@ -34,7 +35,7 @@ def _recorded(layout: TrialLayout) -> Mapping[str, Mapping[str, Any]]:
 
 def code_of(config: Config, layout: TrialLayout) -> dict[str, str]:
     """sha256 of the code of each of the user's metrics, by import path; of a metric that is no longer there, what it was when it scored."""
-    if not own_paths(config):
+    if not config.metrics and not own_paths(config):
         return {}
     recorded = _recorded(layout)
     return {path: sha256 or str(recorded.get(path, {}).get("sha256", "")) for path, sha256 in sources_of(config).items()}
@@ -42,7 +43,7 @@ def code_of(config: Config, layout: TrialLayout) -> dict[str, str]:
 
 def changed(config: Config, layout: TrialLayout) -> str:
     """Which metric's code is another one than when it scored, with both hashes; "" when none is, or nothing was scored."""
-    recorded = _recorded(layout) if own_paths(config) else {}
+    recorded = _recorded(layout) if config.metrics or own_paths(config) else {}
     edited = [
         f"the metric {path} has changed since it scored (sha256 {recorded[path]['sha256'][:_SHOWN_DIGITS]} -> {sha256[:_SHOWN_DIGITS]})"
         for path, sha256 in (code_of(config, layout).items() if recorded else ())
@@ -71,6 +72,14 @@ def scoring_record(config: Config, layout: TrialLayout, by_set: Mapping[str, Sco
             "changed_from": earlier,
             "n_failed": failures.counts.get(path, 0),
             "failures": failures.samples.get(path, []),
+        }
+    by_column = {metric.column: metric for scorer in by_set.values() for metric in scorer.named}
+    for column, named in by_column.items():
+        sha256, before = sha256_of(named), recorded.get(column, {})
+        earlier = list(before.get("changed_from", []))
+        metrics[column] = named.record() | {
+            "sha256": sha256,
+            "changed_from": [*earlier, before["sha256"]] if before and before["sha256"] != sha256 else earlier,
         }
     mains = [scorer.main for scorer in by_set.values()]
     return {

@@ -1,0 +1,97 @@
+"""Metrics by name in a whole trial: their columns, their direction in the verdict, and what the plan freezes of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.unit.phases.world import World, closed_items, open_items, world
+
+from batchtrial.config.expand import TrialArm
+from batchtrial.errors import ConfigError
+from batchtrial.phases.analyse import costs, stats
+from batchtrial.phases.analyse.significance import significance
+from batchtrial.phases.batches.frozen_plan import plan_now
+from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.report import phase as report
+from batchtrial.phases.score import phase as score
+
+
+def right(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
+    return f"answer {item_id[1:]}" if dataset == "reading" else f"thing {item_id[1:]}"
+
+
+def scored(w: World) -> pl.DataFrame:
+    w.run(parse.phase)
+    w.run(score.phase)
+    return pl.read_csv(w.layout.trial(w.trial.slug).scores, infer_schema_length=None)
+
+
+def record(w: World) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(w.layout.trial(w.trial.slug).scoring.read_bytes())
+    return found
+
+
+def test_their_numbers_stand_in_the_tables_and_samples_are_averaged(tmp_path: Path) -> None:
+    metrics = ["words", {"contains": {"name": "said"}}, {"regex": {"pattern": "1", "sets": ["recall"], "name": "one"}}]
+    with world(tmp_path, opened=open_items(2), closed=closed_items(2), metrics=metrics, samples_per_item=2) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: "no" if sample else right(arm, dataset, item_id, sample))
+        rows = {row["item_key"]: row for row in scored(w).filter(condition="control").to_dicts()}
+        kept = record(w)["metrics"]
+    assert rows["reading|o1"] | {"words": 1.5, "said": 0.5, "one": None} == rows["reading|o1"]
+    assert rows["recall|c1"] | {"words": 1.5, "said": 0.5, "one": 0.5} == rows["recall|c1"]
+    assert kept["said"]["scales"] == {"said": "share"}
+    assert (kept["words"]["better"], kept["said"]["better"]) == ("lower", "higher")
+    assert kept["one"]["parameters"]["pattern"] == "1"
+
+
+def test_a_refused_row_is_a_refusal_and_a_lost_one_has_no_number(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(3), metrics=["refusal", "words"]) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c1" else "I'm sorry, but I can't help with that.")
+        rows = {row["item_key"]: row for row in scored(w).filter(condition="control").to_dicts()}
+    assert (rows["recall|c0"]["refusal"], rows["recall|c1"]["refusal"], rows["recall|c1"]["words"]) == (1.0, None, None)
+
+
+def test_fewer_words_are_better_in_the_verdict(tmp_path: Path) -> None:
+    plan = {"primary": {"metric": "words", "kind": "all"}}
+    with world(tmp_path, closed=closed_items(40), metrics=["words"], stats=plan) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: "one" if arm.condition == "treatment" else "one two " + "x " * (int(item_id[1:]) % 3))
+        scored(w)
+        w.run(stats.phase)
+        w.run(costs.phase)
+        found = significance(w.view, w.trial)
+        w.run(report.phase)
+        text = w.layout.trial(w.trial.slug).report_md.read_text()
+    assert found["headline"]["verdict"] == "superior"
+    assert found["tests"][0]["higher_is_better"] is False
+    assert "words" in text
+
+
+def test_the_plan_freezes_what_the_metric_is(tmp_path: Path) -> None:
+    with world(tmp_path / "a", closed=closed_items(1), metrics=[{"contains": {"any": ["a"]}}]) as w:
+        one = plan_now(w.config)
+    with world(tmp_path / "b", closed=closed_items(1), metrics=[{"contains": {"any": ["b"]}}]) as w:
+        other = plan_now(w.config)
+    assert one["metric_code"]["further"]["contains"] != other["metric_code"]["further"]["contains"]
+    assert one["metrics"] != other["metrics"]
+
+
+def test_a_name_of_ours_and_a_set_that_is_not_there_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    cases = [(["exact", {"words": {"name": "em"}}], "batchtrial's own"), ([{"words": {"sets": ["reeding"]}}], "no question set 'reeding'")]
+    for place, (metrics, says) in enumerate(cases):
+        with pytest.raises(ConfigError, match=says), world(tmp_path / str(place), closed=closed_items(1), metrics=metrics):
+            pass
+
+
+def test_another_parameter_scores_again(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2), metrics=[{"contains": {"any": ["thing"]}}]) as w:
+        w.answer_all(right)
+        scored(w)
+        before = score.phase.inputs(w.view, w.trial)
+    with world(tmp_path / "other", closed=closed_items(2), metrics=[{"contains": {"any": ["x"]}}]) as w:
+        w.answer_all(right)
+        scored(w)
+        assert score.phase.inputs(w.view, w.trial) != before
