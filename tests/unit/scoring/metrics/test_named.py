@@ -14,6 +14,7 @@ from batchtrial.scoring.metrics.named import METRICS, metric_of, metrics_of, sha
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
+        ("[rules]", "A metric of your own is written package.module:function"),
         ("[exakt]", "did you mean 'exact'?"),
         ("[{contains: {anny: [a]}}]", "contains: unknown parameter 'anny'; did you mean 'any'?"),
         ("[{contains: {any: [1]}}]", "contains: any.0: Input should be a valid string; it is 1"),
