@@ -1,50 +1,89 @@
-"""A table of an arm: its part files, how they become one table, and the record that says from what it was made."""
+"""The one way in which a table of an arm comes to be: part by part on every core, joined, and recorded with what it was made from."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
-from batchtrial.phases.base import View, Work
+from batchtrial.phases.base import Work, Worker
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
 
+if TYPE_CHECKING:
+    from batchtrial.phases.workers import Team
+
+J = TypeVar("J")
+R = TypeVar("R")
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
 
 
-@contextmanager
-def part_files(table: Path, n: int) -> Iterator[list[Path]]:
-    """Where the parts of a table may be written until it is joined; what an earlier process left there is removed."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    for old in table.parent.glob(f".{table.stem}-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    folder = table.parent / f".{table.stem}-{os.getpid()}"
-    folder.mkdir()
-    try:
-        yield [folder / f"{number:05d}.arrow" for number in range(n)]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@dataclass(frozen=True, slots=True)
+class ArmTable:
+    """A table and the record beside it. inputs: digest of what it is made from; rows: of each of its parts; n_steps: requests that they stand for."""
+
+    path: Path
+    record: Path
+    inputs: str | None
+    rows: Sequence[int]
+    n_steps: int
+
+    def known(self, work: Work) -> dict[str, Any] | None:
+        """The record of a table that is there as it was made, from these inputs; None when it has to be made."""
+        try:
+            known = dict(decode_json(self.record.read_bytes()))
+            is_same = known["inputs"] == self.inputs and work.view.stamps.of(self.path) == Fingerprint.model_validate(known["table"])
+        except (OSError, ValueError, TypeError, KeyError):  # lost or damaged: then the table is made again
+            return None
+        return known if is_same and not work.is_remaking else None
+
+    def make(
+        self, work: Work, team: Team, function: Callable[[J, Worker], R], job: Callable[[int, Path], J], take: Callable[[int, R], None], label: str
+    ) -> None:
+        """Have the function write each part's rows to the path of its job, give what it found to `take`, and join the parts.
+
+        Raises Stopped, PhaseFailed, and what the functions raise.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for old in self.path.parent.glob(f".{self.path.stem}-*"):  # of an earlier process
+            shutil.rmtree(old, ignore_errors=True)
+        folder = self.path.parent / f".{self.path.stem}-{os.getpid()}"
+        folder.mkdir()
+        files = [folder / f"{place:05d}.arrow" for place in range(len(self.rows))]
+        try:
+            for place, found in enumerate(team.over_parts(function, [job(*one) for one in enumerate(files)], self.n_steps, label)):
+                take(place, found)
+            work.stop.check()
+            self._join(work, files)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _join(self, work: Work, files: Sequence[Path]) -> None:
+        """Where all parts are of one size, each is a whole number of row groups."""
+        import polars as pl  # a verdict is told without
+
+        most = max(self.rows)
+        size = -(-most // -(-most // ROWS_PER_GROUP))
+        with replacing(self.path, hook=work.hook) as file, for_tables(file) as out:
+            pl.scan_ipc(list(files)).sink_parquet(
+                out, compression="lz4", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
+            )
+
+    def save_record(self, work: Work, found: Mapping[str, Any]) -> None:
+        """Say durably from what it was made and what was found. Written last, so that a table without it counts for nothing."""
+        got = work.view.stamps.of(self.path)
+        if got is None:
+            raise FileNotFoundError(self.path)
+        write_bytes(self.record, encode_json({"schema_version": 1, "inputs": self.inputs, "table": got.model_dump(), **found}), hook=work.hook)
 
 
 def write_part(frame: Any, target: Path) -> None:
     """Write one part's rows. Raises OSError on a full disk, which polars does not when it writes to a path by itself."""
     target.write_bytes(frame.write_ipc(None, compression="uncompressed").getbuffer())
-
-
-def joined(work: Work, files: Sequence[Path], table: Path, rows_per_part: int) -> None:
-    """Durably write the parts one behind the other as one table. Where all are of one size, each is a whole number of row groups."""
-    import polars as pl  # a verdict is told without
-
-    work.stop.check()
-    n_groups = -(-rows_per_part // ROWS_PER_GROUP)
-    with replacing(table, hook=work.hook) as file, for_tables(file) as out:
-        pl.scan_ipc(list(files)).sink_parquet(
-            out, compression="lz4", statistics=False, row_group_size=-(-rows_per_part // n_groups), maintain_order=True, engine="streaming"
-        )
 
 
 @contextmanager
@@ -70,27 +109,8 @@ class _Told:
         self.flush, self.seek, self.tell = file.flush, file.seek, file.tell
 
     def write(self, data: bytes) -> int:
-        """Write all of it. Raises OSError."""
         try:
             return self._file.write(data)
         except OSError as error:
             self.error = error
             raise
-
-
-def record_table(work: Work, table: Path, record: Path, inputs: str | None, found: Mapping[str, Any]) -> None:
-    """Say durably from what the table was made and what was found on the way. Written last, so that a table without it counts for nothing."""
-    got = work.view.stamps.of(table)
-    if got is None:
-        raise FileNotFoundError(table)
-    write_bytes(record, encode_json({"schema_version": 1, "inputs": inputs, "table": got.model_dump(), **found}), hook=work.hook)
-
-
-def is_current(view: View, table: Path, record: Path, inputs: str | None) -> dict[str, Any] | None:
-    """The record of a table that is there as it was made, from these inputs; None when it has to be made."""
-    try:
-        known = dict(decode_json(record.read_bytes()))
-        is_same = known["inputs"] == inputs and view.stamps.of(table) == Fingerprint.model_validate(known["table"])
-    except (OSError, ValueError, TypeError, KeyError):  # lost or damaged: then the table is made again
-        return None
-    return known if is_same else None

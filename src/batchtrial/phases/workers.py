@@ -10,8 +10,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import wait as ends
 from multiprocessing.queues import SimpleQueue
@@ -32,31 +33,27 @@ LOOK_SECONDS: Final = 0.2
 class Here:
     """A worker in the run's own process."""
 
-    work: Work
+    check: Callable[[], None]
     step: Callable[[int], None]
-
-    def check(self) -> None:
-        self.work.stop.check()
-
-    def note(self, text: str) -> None:
-        self.work.progress.note(text)
+    note: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
 class Elsewhere:
     """A worker in a process of its own. stop: set when it is to end; told: steps and notes for the run's own process."""
 
-    def __init__(self, stop: Event, told: SimpleQueue[int | str]) -> None:
-        self._stop, self._told = stop, told
+    stop: Event
+    told: SimpleQueue[int | str]
 
     def check(self) -> None:
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise Stopped("stopped with the run")
 
     def step(self, n: int) -> None:
-        self._told.put(n)
+        self.told.put(n)
 
     def note(self, text: str) -> None:
-        self._told.put(text)
+        self.told.put(text)
 
 
 _here: list[Elsewhere] = []
@@ -67,15 +64,13 @@ def _begin(stop: Event, told: SimpleQueue[int | str]) -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # of this process alone: there are as many of them as cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = mp.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(mp.parent_process(),), daemon=True).start()
     _here[:] = [Elsewhere(stop, told)]
 
 
-def _end_with(sentinel: int) -> None:
+def _end_with(parent: Any) -> None:
     """A killed run leaves nobody behind who goes on writing."""
-    ends([sentinel])
+    ends([parent.sentinel])
     os._exit(1)
 
 
@@ -83,41 +78,46 @@ def _carry_out(function: Callable[[J, Worker], R], job: J) -> R:
     return function(job, _here[0])
 
 
-def over_parts(work: Work, function: Callable[[J, Worker], R], jobs: Sequence[J], n_rows: int, label: str) -> Iterator[R]:
-    """What the function gives for each job, in their order. n_rows: of all jobs. Raises Stopped, PhaseFailed, and what the function raises."""
-    with work.progress.task(label, n_rows) as step:
-        n = min(work.workers, len(jobs))
-        if n < 2 or n_rows < FEW_ROWS:
-            here = Here(work, step)
-            for job in jobs:
-                work.stop.check()
-                yield function(job, here)
-            return
-        yield from _on_processes(work, function, jobs, n, step)
+class Team(ExitStack):
+    """Who carries out a phase's parts: this process, or as many others as the run may have, which are started once and end with the block."""
 
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._work = work
+        self._pool: ProcessPoolExecutor | None = None
+        self._told: SimpleQueue[int | str] | None = None
 
-def _on_processes(work: Work, function: Callable[[J, Worker], R], jobs: Sequence[J], n: int, step: Callable[[int], None]) -> Iterator[R]:
-    context = mp.get_context("spawn")
-    stop, told = context.Event(), context.SimpleQueue()
-    pool = ProcessPoolExecutor(n, mp_context=context, initializer=_begin, initargs=(stop, told))
-    try:
-        waiting = [pool.submit(_carry_out, function, job) for job in jobs]
-        for future in waiting:
-            while not future.done():
-                wait([future], timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-                _tell(work, told, step)
-                work.stop.check()
-            yield _result(future)
-        _tell(work, told, step)
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+    def over_parts(self, function: Callable[[J, Worker], R], jobs: Sequence[J], n_rows: int, label: str) -> Iterator[R]:
+        """What the function gives for each job, in their order. n_rows: of all jobs. Raises Stopped, PhaseFailed, and what the function raises."""
+        work = self._work
+        with work.progress.task(label, n_rows) as step:
+            if min(work.workers, len(jobs)) < 2 or n_rows < FEW_ROWS:
+                here = Here(work.stop.check, step, work.progress.note)
+                for job in jobs:
+                    here.check()
+                    yield function(job, here)
+                return
+            pool = self._pool or self._started()
+            for future in [pool.submit(_carry_out, function, job) for job in jobs]:
+                while not future.done():
+                    wait([future], timeout=LOOK_SECONDS)
+                    self._tell(step)
+                    work.stop.check()
+                yield _result(future)
+            self._tell(step)
 
+    def _started(self) -> ProcessPoolExecutor:
+        context = mp.get_context("spawn")
+        stop, self._told = context.Event(), context.SimpleQueue()
+        self._pool = ProcessPoolExecutor(self._work.workers, mp_context=context, initializer=_begin, initargs=(stop, self._told))
+        self.callback(self._pool.shutdown, cancel_futures=True)
+        self.callback(stop.set)
+        return self._pool
 
-def _tell(work: Work, told: Any, step: Callable[[int], None]) -> None:
-    while not told.empty():
-        said = told.get()
-        step(said) if isinstance(said, int) else work.progress.note(said)
+    def _tell(self, step: Callable[[int], None]) -> None:
+        while self._told is not None and not self._told.empty():
+            said = self._told.get()
+            step(said) if isinstance(said, int) else self._work.progress.note(said)
 
 
 def _result(future: Future[R]) -> R:

@@ -5,17 +5,16 @@ Every line is decoded once. Which of several lines is the answer is decided by `
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from batchtrial.config.expand import Arm
 from batchtrial.phases.base import View
-from batchtrial.phases.batches.tally import Decode, absent_outcome
+from batchtrial.phases.batches.tally import Decode, absent_outcome, custom_ids
 from batchtrial.phases.choice import Said, rank, said, takes_over
 from batchtrial.records import BadLine, Outcome, RawResult
 from batchtrial.state.files import Shard
@@ -23,7 +22,6 @@ from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt
 
 OddKind = Literal["malformed", "unknown", "duplicate"]
-Check = Callable[[], None]
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
 LINES_PER_CHECK: Final = 4096
@@ -34,61 +32,35 @@ WHY_ABSENT: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OddLine:
+class OddLine(msgspec.Struct, frozen=True):
     """A result line that answers no request, or one that is answered already. line: from 1, in `file`."""
 
-    kind: OddKind
     file: str
     line: int
     reason: str
     excerpt: str
 
 
-@dataclass(slots=True)
-class Odd:
-    """Odd lines: all of them counted, a few of each kind kept."""
+class OddLines(msgspec.Struct):
+    """Odd lines of one kind: all of them counted, a few kept."""
 
-    counts: dict[OddKind, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
-    samples: list[OddLine] = field(default_factory=list)
-
-    def add(self, kind: OddKind, file: str, number: int, line: bytes, reason: str) -> None:
-        """Count one."""
-        self.counts[kind] += 1
-        text = line[: 4 * EXCERPT_CHARS].decode("utf-8", "replace").strip()[:EXCERPT_CHARS].replace("\x00", "�")
-        self._keep([OddLine(kind=kind, file=file, line=number, reason=reason, excerpt=text)])
-
-    def extend(self, other: Odd) -> None:
-        """Count another part's too."""
-        for kind, count in other.counts.items():
-            self.counts[kind] += count
-        self._keep(other.samples)
-
-    def to_json(self) -> dict[str, Any]:
-        """By kind."""
-        samples = [asdict(sample) for sample in self.samples]
-        return {
-            kind: {"count": count, "samples": [{k: v for k, v in s.items() if k != "kind"} for s in samples if s["kind"] == kind]}
-            for kind, count in self.counts.items()
-        }
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Odd:
-        """The same, read again."""
-        found = cls()
-        for kind in found.counts:
-            found.counts[kind] = record[kind]["count"]
-            found.samples += [OddLine(kind=kind, **sample) for sample in record[kind]["samples"]]
-        return found
-
-    def _keep(self, samples: Iterable[OddLine]) -> None:
-        for sample in samples:
-            if sum(one.kind == sample.kind for one in self.samples) < MOST_SAMPLES:
-                self.samples.append(sample)
+    count: int = 0
+    samples: list[OddLine] = []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+def no_odd_lines() -> dict[OddKind, OddLines]:
+    """None of any kind, to count in."""
+    return {"malformed": OddLines(), "unknown": OddLines(), "duplicate": OddLines()}
+
+
+def add_odd_lines(to: Mapping[OddKind, OddLines], more: Mapping[OddKind, OddLines]) -> None:
+    """Count these too."""
+    for kind, one in more.items():
+        to[kind].count += one.count
+        to[kind].samples = [*to[kind].samples, *one.samples][:MOST_SAMPLES]
+
+
+class Source(msgspec.Struct, frozen=True):
     """One attempt as the ledger has it. name: of `path`, its result lines, in the run; payload: who was asked, None for every request."""
 
     attempt: Attempt
@@ -96,19 +68,12 @@ class Source:
     name: str
     payload: Path | None
 
-    def lines(self) -> Iterable[bytes]:
-        """Result lines as received; none when nothing was fetched."""
-        if self.attempt.is_saved:
-            with self.path.open("rb") as file:
-                yield from file
-
     def asked(self, places: Mapping[str, int]) -> Mapping[str, int]:
         """Place by custom_id of the requests that the attempt sent."""
         if self.payload is None:
             return places
         with self.payload.open("rb") as sent:
-            ids = [json.loads(line)["custom_id"] for line in sent]
-        return {one: places[one] for one in ids if one in places}
+            return {one: places[one] for one in custom_ids(sent) if one in places}
 
 
 def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
@@ -118,8 +83,7 @@ def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
     for attempt in record.attempts if record is not None else ():
         if not attempt.is_lost:
             path = result_file(root / arm.part_folder(shard.part_index), attempt.number)
-            payload = None if attempt.number == 1 else root / attempt.payload
-            found.append(Source(attempt=attempt, path=path, name=path.relative_to(root).as_posix(), payload=payload))
+            found.append(Source(attempt, path, path.relative_to(root).as_posix(), None if attempt.number == 1 else root / attempt.payload))
     return tuple(found)
 
 
@@ -133,66 +97,78 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     length: int | None = None
 
 
-def lines_of(ids: Sequence[str], sources: Sequence[Source], decode: Decode, odd: Odd, check: Check) -> list[Line]:
-    """The line that answers each of the part's requests, in their order. odd: odd lines are counted here. check: raises Stopped."""
-    places = {one: place for place, one in enumerate(ids)}
-    known: list[Line | None] = [None] * len(ids)
-    last: list[Attempt | None] = [None] * len(ids)
-    for source in sources:
-        asked = source.asked(places)
-        here = _read(source, asked, len(ids), decode, odd, check)
-        for place in asked.values():
-            last[place] = source.attempt
-        if source is sources[0]:
-            known = here
-            continue
-        nothing = Said(outcome=absent_outcome(source.attempt.wire_state))
-        for place in asked.values():
-            before, now = known[place], here[place]
-            if takes_over(None if before is None else said(before.result), nothing if now is None else said(now.result)):
-                known[place] = now
-    return [_without_line(ids[place], last[place]) if line is None else line for place, line in enumerate(known)]
+@dataclass(slots=True)
+class Reader:
+    """Reads the lines of a part. ids: of its requests, in order; odd: odd lines are counted here; check: raises Stopped."""
 
+    ids: Sequence[str]
+    decode: Decode
+    odd: Mapping[OddKind, OddLines]
+    check: Callable[[], None]
 
-def _read(source: Source, asked: Mapping[str, int], n_ids: int, decode: Decode, odd: Odd, check: Check) -> list[Line | None]:
-    """What one attempt says of each request."""
-    here: list[Line | None] = [None] * n_ids
-    end = 0
-    for number, line in enumerate(source.lines(), 1):
-        begin, end = end, end + len(line)
-        if number % LINES_PER_CHECK == 1:
-            check()
-        if line.isspace():
-            continue
-        try:
-            result = decode(line)
-        except BadLine as error:
-            odd.add("malformed", source.name, number, line, str(error))
-            continue
-        place = asked.get(result.custom_id)
-        if place is None:
-            odd.add("unknown", source.name, number, line, "its custom_id was not asked for in this attempt")
-            continue
-        before = here[place]
-        if before is not None:
-            odd.add("duplicate", source.name, number, line, "its custom_id was answered already in this attempt")
-            if rank(before.result) <= rank(result):
+    def lines(self, sources: Sequence[Source]) -> list[Line]:
+        """The line that answers each of the requests."""
+        places = {one: place for place, one in enumerate(self.ids)}
+        known: list[Line | None] = [None] * len(self.ids)
+        last: list[Attempt | None] = [None] * len(self.ids)
+        for source in sources:
+            asked = source.asked(places)
+            here = self._read(source, asked)
+            nothing = Said(outcome=absent_outcome(source.attempt.wire_state))
+            for place in asked.values():
+                last[place] = source.attempt
+                before, now = known[place], here[place]
+                if before is None or takes_over(said(before.result), nothing if now is None else said(now.result)):
+                    known[place] = now
+        return [_without_line(self.ids[place], last[place]) if line is None else line for place, line in enumerate(known)]
+
+    def _read(self, source: Source, asked: Mapping[str, int]) -> list[Line | None]:
+        """What one attempt says of each request."""
+        here: list[Line | None] = [None] * len(self.ids)
+        number, file, end = source.attempt.number, source.name, 0
+        for count, line in enumerate(_lines(source), 1):
+            begin, end = end, end + len(line)
+            if count % LINES_PER_CHECK == 1:
+                self.check()
+            if line.isspace():
                 continue
-        here[place] = Line(result, source.attempt.number, source.name, begin, len(line))
-    return here
+            try:
+                result = self.decode(line)
+            except BadLine as error:
+                self._is_odd("malformed", source, count, line, str(error))
+                continue
+            place = asked.get(result.custom_id)
+            if place is None:
+                self._is_odd("unknown", source, count, line, "its custom_id was not asked for in this attempt")
+                continue
+            before = here[place]
+            if before is not None:
+                self._is_odd("duplicate", source, count, line, "its custom_id was answered already in this attempt")
+                if rank(before.result) <= rank(result):
+                    continue
+            here[place] = Line(result, number, file, begin, len(line))
+        return here
+
+    def _is_odd(self, kind: OddKind, source: Source, number: int, line: bytes, reason: str) -> None:
+        text = line[: 4 * EXCERPT_CHARS].decode("utf-8", "replace").strip()[:EXCERPT_CHARS].replace("\x00", "\ufffd")
+        add_odd_lines(self.odd, {kind: OddLines(1, [OddLine(source.name, number, reason, text)])})
+
+
+def _lines(source: Source) -> Iterator[bytes]:
+    """Result lines as received; none when nothing was fetched."""
+    if source.attempt.is_saved:
+        with source.path.open("rb") as file:
+            yield from file
 
 
 def _without_line(custom_id: str, last: Attempt | None) -> Line:
-    return Line(fate(custom_id, last), None if last is None else last.number)
-
-
-def fate(custom_id: str, last: Attempt | None) -> RawResult:
     """What is known of a request that no line answers. last: the last attempt that asked for it."""
-    if last is None:
-        return RawResult(custom_id=custom_id, outcome=Outcome.MISSING, error="missing: it was never sent")
-    if last.is_rejected:
-        return RawResult(custom_id=custom_id, outcome=Outcome.ERRORED, error=f"batch_rejected: {last.reason or 'the provider gave no reason'}")
-    if last.is_gone:
-        return RawResult(custom_id=custom_id, outcome=Outcome.MISSING, error="missing: the provider no longer has the batch or its results")
-    outcome = absent_outcome(last.wire_state)
-    return RawResult(custom_id=custom_id, outcome=outcome, error=f"{outcome}: {WHY_ABSENT[outcome]}")
+    outcome, error = Outcome.MISSING, "missing: it was never sent"
+    if last is not None and last.is_rejected:
+        outcome, error = Outcome.ERRORED, f"batch_rejected: {last.reason or 'the provider gave no reason'}"
+    elif last is not None and last.is_gone:
+        error = "missing: the provider no longer has the batch or its results"
+    elif last is not None:
+        outcome = absent_outcome(last.wire_state)
+        error = f"{outcome}: {WHY_ABSENT[outcome]}"
+    return Line(RawResult(custom_id=custom_id, outcome=outcome, error=error), None if last is None else last.number)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from batchtrial.phases.batches.reasons import counted_reasons
 from batchtrial.phases.batches.standing import Standing, unknown_finish
 from batchtrial.phases.build.index import Ids
 from batchtrial.phases.choice import Said
-from batchtrial.phases.parse.lines import Line, Odd, Source, lines_of
+from batchtrial.phases.parse.lines import Line, OddKind, OddLines, Reader, Source, add_odd_lines, no_odd_lines
 from batchtrial.prices import Price
 from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
@@ -27,8 +28,9 @@ from batchtrial.scoring.thinking import has_marks
 
 _NEEDS_READING: Final = r"[<\[◁]|^[\s\x00-\x20]|^$"
 """Texts that may hold a mark of thinking, or nothing but blanks."""
-_SUCCEEDED_WORD: Final = Outcome.SUCCEEDED.value
-_SUCCEEDED: Final = pl.col("outcome") == _SUCCEEDED_WORD
+_SUCCEEDED: Final = pl.col("outcome") == Outcome.SUCCEEDED.value
+_NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(columns.TOKENS))
+"""Stands where an answer does not say what it used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,77 +53,60 @@ class Parsed:
     """What was counted of a part, or of all parts of an arm."""
 
     standing: Standing = field(default_factory=Standing)
-    odd: Odd = field(default_factory=Odd)
+    odd: dict[OddKind, OddLines] = field(default_factory=no_odd_lines)
 
     def add(self, other: Parsed) -> None:
         """Count these too."""
         self.standing.add(other.standing)
-        self.odd.extend(other.odd)
+        add_odd_lines(self.odd, other.odd)
 
     def to_json(self) -> dict[str, Any]:
         """As the arm's record has it."""
-        return {"requests": self.standing.to_json(), "answers": self.standing.answers_json(), "odd_lines": self.odd.to_json()}
+        return {"requests": self.standing.to_json(), "answers": self.standing.answers_json(), "odd_lines": msgspec.to_builtins(self.odd)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Parsed:
         """The same, read again."""
-        return cls(Standing.from_json(record["requests"], record["answers"]), Odd.from_json(record["odd_lines"]))
+        return cls(Standing.from_json(record["requests"], record["answers"]), msgspec.convert(record["odd_lines"], dict[OddKind, OddLines]))
 
 
 def parse_part(job: PartJob, worker: Worker) -> Parsed:
     """Write the part's table and return its counts. Raises Stopped."""
-    odd = Odd()
-    lines = lines_of(job.ids.of_items(job.hashes), job.sources, job.decode, odd, worker.check)
-    frame, standing = judged(answers_frame(job, lines), job.rules)
+    odd = no_odd_lines()
+    lines = Reader(job.ids.of_items(job.hashes), job.decode, odd, worker.check).lines(job.sources)
+    frame, standing = _judged(_answers(job, lines), job.rules)
     write_part(frame, job.target)
     worker.step(frame.height)
     return Parsed(standing, odd)
 
 
-def answers_frame(job: PartJob, lines: Sequence[Line]) -> pl.DataFrame:
+def _answers(job: PartJob, lines: Sequence[Line]) -> pl.DataFrame:
     """One row per request, in request order."""
-    results: list[Any] = [line.result for line in lines]
-    rows = {"line": lines, "result": results, "usage": _usages(results)}
-    made = {c.name: pl.Series(c.name, list(map(attrgetter(c.field), rows[c.of])), dtype=_dtype(c.type)) for c in columns.ANSWERS if c.of}
+    results = [line.result for line in lines]
+    rows: dict[str, Sequence[Any]] = {"line": lines, "result": results, "usage": [one.usage or _NOT_TOLD for one in results]}
+    types = {column.name: getattr(pl, column.type) for column in columns.ANSWERS}
+    told = (column for column in columns.ANSWERS if column.of)
+    made = [pl.Series(one.name, list(map(attrgetter(one.field), rows[one.of])), dtype=types[one.name]) for one in told]
     n = pl.int_range(len(lines), dtype=pl.Int32)
     frame = pl.DataFrame(made).with_columns(
         (n // job.samples + job.first_item).alias("place"),
         (n % job.samples).alias("sample"),
         pl.col("error").str.split_exact(": ", 1).struct.field("field_0").alias("error_code"),
-        usd(job.price).alias("usd"),
+        _usd(job.price).alias("usd"),
         pl.when(_SUCCEEDED).then("answer_state").alias("answer_state"),
     )
-    return frame.select(pl.col(c.name).cast(_dtype(c.type)) for c in columns.ANSWERS)
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in types.items())
 
 
-def _dtype(name: str) -> Any:
-    return getattr(pl, name)
-
-
-class _NoUsage(msgspec.Struct, frozen=True):
-    """Stands where an answer does not say what it used."""
-
-    input_tokens: None = None
-    output_tokens: None = None
-    cached_tokens: None = None
-    cache_write_tokens: None = None
-    reasoning_tokens: None = None
-
-
-def _usages(results: Iterable[RawResult]) -> list[Any]:
-    nothing = _NoUsage()
-    return [nothing if one.usage is None else one.usage for one in results]
-
-
-def usd(price: Price | None) -> pl.Expr:
+def _usd(price: Price | None) -> pl.Expr:
     """What a row costs; null where nobody knows: an answer that does not say what it used, a request without a line, a model without a price."""
     if price is None:
         return pl.lit(None, dtype=pl.Float64)
     by_tokens = _at(price)
     if price.long is not None and price.long_from is not None:
         by_tokens = pl.when(pl.col("input_tokens") > price.long_from).then(_at(price.long)).otherwise(by_tokens)
-    is_told = pl.col("input_tokens").is_not_null()
-    return pl.when(is_told).then(by_tokens).when(~pl.col("outcome").is_in([_SUCCEEDED_WORD, Outcome.MISSING.value])).then(0.0)
+    is_free = ~pl.col("outcome").is_in([Outcome.SUCCEEDED.value, Outcome.MISSING.value])
+    return pl.when(pl.col("input_tokens").is_not_null()).then(by_tokens).when(is_free).then(0.0)
 
 
 def _at(price: Price) -> pl.Expr:
@@ -134,23 +119,23 @@ def _at(price: Price) -> pl.Expr:
     return pl.sum_horizontal(amount * (float(rate) / 1e6) for amount, rate in zip(amounts, rates, strict=True))
 
 
-def judged(frame: pl.DataFrame, rules: AnswerRules) -> tuple[pl.DataFrame, Standing]:
+def _judged(frame: pl.DataFrame, rules: AnswerRules) -> tuple[pl.DataFrame, Standing]:
     """The table with the states of answers whose text says more than the provider did, and the counts of all its rows."""
     standing = Standing(outcomes=Counter({Outcome(word): n for word, n in _counts(frame["outcome"])}))
-    answers = frame.with_row_index().filter(_SUCCEEDED & (pl.col("answer_state") != AnswerState.NOT_UNDERSTOOD.value))
+    is_unread = pl.col("answer_state") == AnswerState.NOT_UNDERSTOOD.value
+    answers = frame.with_row_index().filter(_SUCCEEDED & ~is_unread)
     for finish, n in _counts(answers["finish_reason"]):
         if (word := unknown_finish(finish)) is not None:
             standing.finish[word] += n
     is_read = pl.lit(rules.strip_thinking not in ("auto", "off")) | pl.col("text").str.contains(_NEEDS_READING)
-    odd = answers.filter(is_read.fill_null(True))
-    texts = odd["text"].fill_null("").to_list()
-    states = [rules.state_of(AnswerState(state), text).value for state, text in zip(odd["answer_state"].to_list(), texts, strict=True)]
-    standing.thinking = sum(map(has_marks, texts))
+    odd = answers.filter(is_read.fill_null(True)).select("index", "answer_state", pl.col("text").fill_null(""))
+    states = [rules.state_of(AnswerState(state), text).value for _, state, text in odd.iter_rows()]
+    standing.thinking = sum(map(has_marks, odd["text"]))
     if states:
         frame = frame.with_columns(frame["answer_state"].scatter(odd["index"], pl.Series(states, dtype=pl.String)))
     standing.states.update({AnswerState(state): n for state, n in _counts(frame.filter(_SUCCEEDED)["answer_state"])})
-    lost = frame.filter(~_SUCCEEDED | (pl.col("answer_state") == AnswerState.NOT_UNDERSTOOD.value))
-    standing.reasons = counted_reasons(_reason(*row) for row in lost.select("outcome", "error").iter_rows())
+    lost = frame.filter(~_SUCCEEDED | is_unread).select("outcome", "error")
+    standing.reasons = counted_reasons(_reason(*row) for row in lost.iter_rows())
     return frame, standing
 
 

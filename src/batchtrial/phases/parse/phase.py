@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.answer_rules import answer_rules
-from batchtrial.phases.arm_tables import is_current, joined, part_files, record_table
+from batchtrial.phases.arm_tables import ArmTable
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.published import publishing
@@ -28,6 +29,7 @@ from batchtrial.state.store import encode_json, write_bytes
 if TYPE_CHECKING:
     from batchtrial.phases.build.index import IndexLines
     from batchtrial.phases.parse.part import Parsed
+    from batchtrial.phases.workers import Team
 
 log = logging.getLogger(__name__)
 FORM: Final = 3
@@ -56,17 +58,19 @@ class Parse:
         due = list(work.due(self))
         if not due:
             return
-        from batchtrial.phases.build.index import IndexLines  # these two here, since a verdict needs no tables
+        from batchtrial.phases.build.index import IndexLines  # these here, since a verdict needs no tables
         from batchtrial.phases.build.questions import restore_items
+        from batchtrial.phases.workers import Team
 
         restore_items(work)
-        lines = IndexLines.load(work.layout.index)
+        index = IndexLines.load(work.layout.index)
         parsed: dict[str, Parsed] = {}
-        for trial, inputs in due:
-            for arm in arms_in_order(trial):
-                if arm.name not in parsed:
-                    parsed[arm.name] = _parse_arm(work, arm, lines)
-            _publish(work, trial, inputs, parsed)
+        with Team(work) as team:
+            for trial, inputs in due:
+                for arm in arms_in_order(trial):
+                    if arm.name not in parsed:
+                        parsed[arm.name] = _parse_arm(work, team, arm, index)
+                _publish(work, trial, inputs, parsed)
 
 
 def arm_inputs(view: View, arm: Arm) -> str | None:
@@ -88,39 +92,37 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
     return digest_of(found)
 
 
-def _parse_arm(work: Work, arm: Arm, lines: IndexLines) -> Parsed:
+def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
     """The counts of an arm's answers; its table is made unless it is there and as it would be made."""
     from batchtrial.phases.build.index import Ids
     from batchtrial.phases.parse.lines import sources
     from batchtrial.phases.parse.part import Parsed, PartJob, parse_part
-    from batchtrial.phases.workers import over_parts
 
-    layout, view, inputs = work.layout.arm(arm.name), work.view, arm_inputs(work.view, arm)
-    known = None if work.is_remaking else is_current(view, layout.answers, layout.answers_record, inputs)
-    if known is not None:
+    layout, view, shards, total = work.layout.arm(arm.name), work.view, work.view.shards(arm), Parsed()
+    rows = [shard.lines for shard in shards]
+    table = ArmTable(layout.answers, layout.answers_record, arm_inputs(view, arm), rows, sum(rows))
+    if (known := table.known(work)) is not None:
         return Parsed.from_json(known)
-    shards, total = view.shards(arm), Parsed()
-    with part_files(layout.answers, len(shards)) as files:
-        jobs = [
-            PartJob(
-                ids=Ids.of(arm),
-                hashes=lines.hashes(shard),
-                samples=arm.samples,
-                first_item=shard.first_item,
-                sources=sources(view, arm, shard),
-                decode=work.codec.decode,
-                rules=answer_rules(work.config),
-                price=price_for(work.config, arm),
-                target=file,
-            )
-            for shard, file in zip(shards, files, strict=True)
-        ]
-        n_rows = sum(shard.lines for shard in shards)
-        for shard, one in zip(shards, over_parts(work, parse_part, jobs, n_rows, f"parse {arm.name}"), strict=True):
-            _compare(view, shard, one)
-            total.add(one)
-        joined(work, files, layout.answers, max(shard.lines for shard in shards))
-    record_table(work, layout.answers, layout.answers_record, inputs, total.to_json())
+
+    def job(place: int, target: Path) -> PartJob:
+        return PartJob(
+            ids=Ids.of(arm),
+            hashes=index.hashes(shards[place]),
+            samples=arm.samples,
+            first_item=shards[place].first_item,
+            sources=sources(view, arm, shards[place]),
+            decode=work.codec.decode,
+            rules=answer_rules(work.config),
+            price=price_for(work.config, arm),
+            target=target,
+        )
+
+    def take(place: int, found: Parsed) -> None:
+        _compare(view, shards[place], found)
+        total.add(found)
+
+    table.make(work, team, parse_part, job, take, f"parse {arm.name}")
+    table.save_record(work, total.to_json())
     return total
 
 
@@ -142,7 +144,7 @@ def _compare(view: View, shard: Any, parsed: Parsed) -> None:
 def _publish(work: Work, trial: Trial, inputs: str, parsed: Mapping[str, Parsed]) -> None:
     """Write what the trial has of its own, and record the stage."""
     layout, arms = work.view.trial_layout(trial), arms_in_order(trial)
-    write_bytes(layout.account, encode_json(_account_file({arm.stem: parsed[arm.name] for arm in arms})), hook=work.hook)
+    write_bytes(layout.account, encode_json(_account({arm.stem: parsed[arm.name] for arm in arms})), hook=work.hook)
     paths = [work.layout.items, *(work.layout.arm(arm.name).answers for arm in arms), layout.account]
     if "predictions.csv" in work.config.exports:
         from batchtrial.phases.parse.predictions import write_predictions
@@ -153,18 +155,19 @@ def _publish(work: Work, trial: Trial, inputs: str, parsed: Mapping[str, Parsed]
     work.publish(trial, STAGE, inputs, paths)
 
 
-def _account_file(arms: Mapping[str, Parsed]) -> dict[str, Any]:
+def _account(arms: Mapping[str, Parsed]) -> dict[str, Any]:
     from batchtrial.phases.parse.part import Parsed
 
     total = Parsed()
     for one in arms.values():
         total.add(one)
+    told, own = total.to_json(), {stem: one.to_json() for stem, one in arms.items()}
     return {
         "schema_version": 1,
-        "all": total.standing.to_json(),
-        "arms": {stem: one.standing.to_json() for stem, one in arms.items()},
-        "answers": {"all": total.standing.answers_json(), "arms": {stem: one.standing.answers_json() for stem, one in arms.items()}},
-        "odd_lines": total.odd.to_json(),
+        "all": told["requests"],
+        "arms": {stem: one["requests"] for stem, one in own.items()},
+        "answers": {"all": told["answers"], "arms": {stem: one["answers"] for stem, one in own.items()}},
+        "odd_lines": told["odd_lines"],
     }
 
 

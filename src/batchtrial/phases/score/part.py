@@ -38,7 +38,7 @@ CALLS_AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreJob:
-    """A part to score: rows of an arm's table, `samples` per item from item `first_item` on.
+    """A part to score: the rows of an arm's table that are about so many items from `first_item` on, `samples` to each.
 
     names: of the numbers that each of the user's metrics gives; user: all of them, in order. target: the table to write.
     """
@@ -47,7 +47,6 @@ class ScoreJob:
     config: Config
     prepared: PreparedManifest | None
     answers: Path
-    first_row: int
     samples: int
     first_item: int
     n_items: int
@@ -102,7 +101,7 @@ def score_part(job: ScoreJob, worker: Worker) -> Scored:
             for metric in scorer.own:
                 metric.names.update(job.names.get(metric.path, ()))
         read = {"outcome", "answer_state", "text", *(set(wanted_facts(by_set.values())) - {REFUSED})}
-        answers = pl.scan_parquet(job.answers).slice(job.first_row, n_rows).select(sorted(read)).collect()
+        answers = pl.scan_parquet(job.answers).slice(job.first_item * job.samples, n_rows).select(sorted(read)).collect()
         frames = list(_stretches(job, worker, answers, questions, by_set, found))
     write_part(pl.concat(frames), job.target)
     return found

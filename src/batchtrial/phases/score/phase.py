@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.answer_rules import answer_rules
-from batchtrial.phases.arm_tables import is_current, joined, part_files, record_table
+from batchtrial.phases.arm_tables import ArmTable
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.prepare.metrics import metric_names, own_paths, versions
 from batchtrial.phases.published import publishing
@@ -25,6 +26,7 @@ from batchtrial.state.store import encode_json, write_bytes
 if TYPE_CHECKING:
     from batchtrial.phases.score.names import Names
     from batchtrial.phases.score.part import Scored
+    from batchtrial.phases.workers import Team
 
 FORM: Final = 3
 STAGE: Final = "scored"
@@ -56,18 +58,19 @@ class Score:
         due = list(work.due(self))
         if not due:
             return
-        from batchtrial.phases.score.names import Names  # here, since a verdict needs no tables
+        from batchtrial.phases.score.names import Names  # these two here, since a verdict needs no tables
+        from batchtrial.phases.workers import Team
 
         names = Names.found(work, [arm for trial, _ in due for arm in arms_in_order(trial)])
         scored: dict[str, Scored] = {}
-        for trial, inputs in due:
-            edited = changed(work.config, work.view.trial_layout(trial))
-            if edited:
-                work.progress.note(f"note: {edited}; {trial.slug} is scored again")
-            for arm in arms_in_order(trial):
-                if arm.name not in scored:
-                    scored[arm.name] = _score_arm(work, trial, arm, names)
-            _publish(work, trial, inputs, scored, names)
+        with Team(work) as team:
+            for trial, inputs in due:
+                if edited := changed(work.config, work.view.trial_layout(trial)):
+                    work.progress.note(f"note: {edited}; {trial.slug} is scored again")
+                for arm in arms_in_order(trial):
+                    if arm.name not in scored:
+                        scored[arm.name] = _score_arm(work, team, trial, arm, names)
+                _publish(work, trial, inputs, scored, names)
 
 
 def _settings(view: View, trial: Trial) -> list[Any]:
@@ -79,42 +82,35 @@ def _settings(view: View, trial: Trial) -> list[Any]:
     return [*given, view.prepared and view.prepared.sha256, view.build and view.build.index.sha256]
 
 
-def _score_arm(work: Work, trial: Trial, arm: Arm, names: Names) -> Scored:
+def _score_arm(work: Work, team: Team, trial: Trial, arm: Arm, names: Names) -> Scored:
     """What was found in an arm's answers; its table is made unless it is there and as it would be made."""
     from batchtrial.phases.score.part import Scored, ScoreJob, score_part
-    from batchtrial.phases.workers import over_parts
 
-    layout, view = work.layout.arm(arm.name), work.view
+    layout, view, shards, total = work.layout.arm(arm.name), work.view, work.view.shards(arm), Scored()
     answers = view.stamps.of(layout.answers)
     inputs = digest_of([answers and answers.sha256, _settings(view, trial), {path: sorted(one) for path, one in names.by_metric.items()}])
-    known = None if work.is_remaking else is_current(view, layout.scores, layout.scores_record, inputs)
-    if known is not None:
+    rows = [shard.n_items for shard in shards]
+    table = ArmTable(layout.scores, layout.scores_record, inputs, rows, sum(rows) * arm.samples)
+    if (known := table.known(work)) is not None:
         return Scored.from_json(known)
-    shards, total, first_row = view.shards(arm), Scored(), 0
-    with part_files(layout.scores, len(shards)) as files:
-        jobs = []
-        for shard, file in zip(shards, files, strict=True):
-            jobs.append(
-                ScoreJob(
-                    layout=work.layout,
-                    config=work.config,
-                    prepared=view.prepared,
-                    answers=layout.answers,
-                    first_row=first_row,
-                    samples=arm.samples,
-                    first_item=shard.first_item,
-                    n_items=shard.n_items,
-                    names=names.by_metric,
-                    user=names.columns,
-                    target=file,
-                )
-            )
-            first_row += shard.lines
-        what = ", ".join(own_paths(work.config)) or "score"
-        for one in over_parts(work, score_part, jobs, first_row, f"{what} on {arm.name}"):
-            total.add(one)
-        joined(work, files, layout.scores, max(shard.n_items for shard in shards))
-    record_table(work, layout.scores, layout.scores_record, inputs, total.to_json())
+
+    def job(place: int, target: Path) -> ScoreJob:
+        return ScoreJob(
+            layout=work.layout,
+            config=work.config,
+            prepared=view.prepared,
+            answers=layout.answers,
+            samples=arm.samples,
+            first_item=shards[place].first_item,
+            n_items=shards[place].n_items,
+            names=names.by_metric,
+            user=names.columns,
+            target=target,
+        )
+
+    what = ", ".join(own_paths(work.config)) or "score"
+    table.make(work, team, score_part, job, lambda _, found: total.add(found), f"{what} on {arm.name}")
+    table.save_record(work, total.to_json())
     return total
 
 
