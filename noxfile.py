@@ -54,7 +54,7 @@ def types(session: nox.Session) -> None:
 @nox.session(tags=["check"])
 def unit(session: nox.Session) -> None:
     """Unit, contract and wire tests, numbers held against SciPy and statsmodels; branch coverage of src has a floor of 90 %."""
-    install(session, "-e", package(*SDKS), groups=("test", "reference"))
+    install(session, "-e", package(*SDKS, "metrics"), groups=("test", "reference"))
     session.run("coverage", "erase")
     tests = session.posargs or ("tests/unit", "tests/runs", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
     session.run("coverage", "run", "-m", "pytest", *tests)

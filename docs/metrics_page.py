@@ -19,12 +19,18 @@ metrics:
   - exact
   - contains: {any: [refund, money back], case: false, name: mentions_refund}
   - regex: {pattern: '(?i)as an ai', not: true, name: no_boilerplate}
+  - choice: {labels: [billing, refund, other]}
+  - numeric: {tolerance: 0.01, relative: true}
+  - json_schema: {schema: {type: object, required: [id]}}
+  - json_fields: {fields: [name, total], name: extracted}
+  - similarity: {reference: reply}
   - words
 ```
 
 Each can be an endpoint of `stats` by its name (its column in `per_item_scores.csv`). An unknown name or parameter is an error that names the nearest.
-Before anything is sent each metric is tried on an item of every set. `scoring.json` records what each is: parameters, sha256 of what decides its
-numbers (which the plan freezes), library and version.
+Metrics with a library need the extra `metrics`: `pip install 'batchtrial[metrics]'`. Before anything is sent each metric is
+tried on an item of every set. `scoring.json` records what each is: parameters, sha256 of what decides its numbers (which the plan freezes), library
+and version.
 
 A share lies between 0 and 1 and is compared in percentage points, a grade and a count in their own unit. Lost answers are not scored, where the
 table does not say otherwise. An answer that is declared to count as wrong (`stats.cut_answers: wrong`) is at the worst end of a share, and has no

@@ -15,7 +15,8 @@ import pytest
 hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
 
-OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic")
+METRICS = ("rapidfuzz", "sacrebleu", "rouge_score", "jsonschema")
+OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *METRICS)
 """Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""
 
 ALLOWED_SKIPS: tuple[str, ...] = (

@@ -14,6 +14,7 @@ from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.metric_source import source_of
+from batchtrial.scoring.metrics.base import NamedMetric
 from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.sources import default_metric
@@ -46,7 +47,7 @@ def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None 
     """Scorer by set name. Raises ConfigError for a metric that is not there or cannot be loaded."""
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     made: dict[str, Scorer] = {}
-    further, named = own_functions(config.metrics), named_metrics(config.metrics)
+    further, named = own_functions(config.metrics), usable_metrics(config)
     found = {}
     for name, metric in metric_names(config, prepared).items():
         if metric not in made:
@@ -61,6 +62,14 @@ def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None 
             )
         here = tuple(one for one in named if not one.sets or name in one.sets)
         found[name] = replace(made[metric], named=here) if here else made[metric]
+    return found
+
+
+def usable_metrics(config: Config) -> tuple[NamedMetric, ...]:
+    """The metrics by name. Raises ConfigError, and MissingExtra where the library of one is not installed."""
+    found = named_metrics(config.metrics)
+    for metric in found:
+        metric.check()
     return found
 
 
@@ -102,8 +111,6 @@ def _check_sets(config: Config, by_set: Mapping[str, Scorer]) -> None:
 
 
 def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
-    for metric in {id(one): one for scorer in by_set.values() for one in scorer.named}.values():
-        metric.check()
     waiting = {name for name, scorer in by_set.items() if scorer.needs_items or scorer.named}
     for item in items:
         if not waiting:

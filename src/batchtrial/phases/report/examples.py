@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from batchtrial.config.expand import Trial
-from batchtrial.config.metric_entries import lower_is_better, named_metrics, own_functions
+from batchtrial.config.metric_entries import lower_is_better, own_functions
 from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
 from batchtrial.phases.analyse.significance import better_when_higher
@@ -24,6 +24,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import KINDS
 from batchtrial.phases.prepare.endpoints import metric_by_set
+from batchtrial.phases.prepare.metrics import usable_metrics
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.report.document import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
@@ -132,7 +133,7 @@ def _scorers(view: View) -> dict[str, Scorer]:
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     sets = metric_by_set(view.prepared.sources) if view.prepared is not None else {}
     failures = Failures() if config.metric_errors == "lost" else None
-    further, named = own_functions(config.metrics), named_metrics(config.metrics)
+    further, named = own_functions(config.metrics), usable_metrics(config)
     return {
         name: scorer_for(
             metric, further=further, named=named, rule=rule, folders=(".",), phrases=config.answers.abstention_phrases, failures=failures
@@ -164,7 +165,7 @@ def _scored(answer: Answer, item: Item, scorer: Scorer | None, metric: str) -> S
     score = scores.one(0)
     named = scorer.score_named([gold], [answer.scored]) if metric not in ItemScore._fields else {}
     found = getattr(score, metric) if metric in ItemScore._fields else named[metric][0] if metric in named else score.custom.get(metric)
-    return Sample(answer.text, None if found is None else float(found))
+    return Sample(answer.text, None if found is None or math.isnan(found) else float(found))
 
 
 def _shown(given: Sequence[Sample], metric: str, k: int) -> str:

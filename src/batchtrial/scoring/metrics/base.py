@@ -108,8 +108,11 @@ class NamedMetric(BaseModel):
 
     @property
     def version(self) -> str | None:
-        """Version of the library that computes it; None where nothing beside this program does."""
-        return None if self.library is None else metadata.version(self.library)
+        """Version of the library that computes it; None where nothing beside this program does, and where it is not installed."""
+        try:
+            return None if self.library is None else metadata.version(self.library)
+        except metadata.PackageNotFoundError:
+            return None
 
     @property
     def uses_references(self) -> bool:

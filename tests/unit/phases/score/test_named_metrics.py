@@ -70,6 +70,24 @@ def test_fewer_words_are_better_in_the_verdict(tmp_path: Path) -> None:
     assert "words" in text
 
 
+def test_tokens_and_dollars_are_known_of_answers_that_are_lost_too(tmp_path: Path) -> None:
+    with world(tmp_path, closed=closed_items(2), metrics=["output_tokens", "cost_usd", "reasoning_tokens"]) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c1" else " " if arm.condition == "treatment" else "thing 0")
+        rows = scored(w)
+    assert rows.filter(item_key="recall|c0")["output_tokens"].to_list() == [7.0, 7.0]
+    assert rows.filter(item_key="recall|c0")["em"].to_list() == [1.0, None]
+    assert rows.filter(item_key="recall|c1")["output_tokens"].to_list() == [None, None]
+    assert all(value > 0 for value in rows.filter(item_key="recall|c0")["cost_usd"].to_list())
+
+
+def test_a_metric_of_several_columns_fills_them_all(tmp_path: Path) -> None:
+    closed = [{"id": f"c{n}", "question": "q", "answers": ['{"a": 1, "b": 2}']} for n in range(2)]
+    with world(tmp_path, closed=closed, metrics=[{"json_fields": {"fields": ["a", "b"]}}]) as w:
+        w.answer_all(lambda *_: '{"a": 1, "b": 3}')
+        rows = scored(w)
+    assert [rows[name].to_list() for name in ("json_fields", "json_fields.a", "json_fields.b")] == [[0.5] * 4, [1.0] * 4, [0.0] * 4]
+
+
 def test_the_plan_freezes_what_the_metric_is(tmp_path: Path) -> None:
     with world(tmp_path / "a", closed=closed_items(1), metrics=[{"contains": {"any": ["a"]}}]) as w:
         one = plan_now(w.config)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from tests.unit.config.configs import TEXT, loaded, refused
 
 from batchtrial.config.load import encode
+from batchtrial.errors import MissingExtra
+from batchtrial.scoring.metrics.base import NamedMetric
 from batchtrial.scoring.metrics.named import METRICS, metric_of, metrics_of, sha256_of
 
 
@@ -51,6 +54,22 @@ def test_the_hash_is_of_what_decides_the_numbers() -> None:
     assert one == sha256_of(metric_of({"contains": {"any": "a", "name": "other", "better": "lower", "sets": ["x"]}}))
     assert one != sha256_of(metric_of({"contains": {"any": ["b"]}}))
     assert one != sha256_of(metric_of({"starts_with": {"any": ["a"]}}))
+
+
+class Absent(NamedMetric):
+    """A metric of a library that nobody has."""
+
+    id: ClassVar[str] = "absent"
+    library: ClassVar[str | None] = "absent-library"
+    module: ClassVar[str | None] = "absent_library"
+
+
+def test_a_library_that_is_not_installed_is_named_with_the_fix() -> None:
+    metric = Absent()
+    with pytest.raises(MissingExtra, match="the metric absent needs absent-library") as caught:
+        metric.check()
+    assert "batchtrial[metrics]" in str(caught.value)
+    assert metric.version is None
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))

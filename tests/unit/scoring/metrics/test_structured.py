@@ -1,0 +1,168 @@
+"""JSON in answers: against the standard library's reader, the library's own verdicts on schemas, and known answers field by field."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.scoring.metrics.answers import Question, judged, plain
+
+from batchtrial.errors import ConfigError
+from batchtrial.scoring.metrics.base import Rows
+from batchtrial.scoring.metrics.named import metric_of, sha256_of
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | st.text("ab", max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+ORDER = {
+    "type": "object",
+    "properties": {"id": {"type": "integer", "minimum": 1}, "name": {"type": "string", "pattern": "^[a-b]+$"}, "tags": {"$ref": "#/$defs/tags"}},
+    "required": ["id"],
+    "additionalProperties": False,
+    "patternProperties": {"^x": {"type": "number"}},
+    "$defs": {"tags": {"type": "array", "uniqueItems": True, "items": {"enum": ["a", "b", 1, True]}}},
+}
+
+
+@given(VALUES)
+def test_what_python_writes_is_json_and_what_is_cut_off_is_none(value: Any) -> None:
+    text = json.dumps(value)
+    assert judged("json_valid", [text, f"```json\n{text}\n```", f"Here you are:\n```\n{text}\n```\nBye", f"{text} {text}", f"[{text}"]) == [
+        1,
+        1,
+        1,
+        0,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "NaN", "[Infinity]", "{'a': 1}", "{a: 1}", "[1,]", "nul", "[" * 100_000, "text", '{"a": 1', "\ufeff", "```json\n```"]
+)
+def test_what_is_no_json(text: str) -> None:
+    assert judged("json_valid", [text]) == [0]
+    assert judged("json_fields", [text], ['{"a": 1}']) == [0]
+
+
+def test_a_fence_counts_only_where_it_may() -> None:
+    assert judged({"json_valid": {"fenced": False}}, ["```json\n1\n```", "1"]) == [0, 1]
+    assert judged("json_valid", ['{"a": "```\\n1\\n```"}']) == [1]
+
+
+SCHEMAS: list[Any] = [
+    ORDER,
+    {"type": "array", "uniqueItems": True},
+    {"additionalProperties": {"type": "integer"}, "properties": {"a": {}}},
+    {"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": False, "properties": {"a": {"type": "null"}}}]},
+    {"not": {"type": "object"}},
+    True,
+    False,
+]
+
+
+@pytest.mark.parametrize("place", range(len(SCHEMAS)))
+@given(value=VALUES)
+def test_the_verdict_on_a_schema_is_the_librarys_own(place: int, value: Any) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = SCHEMAS[place]
+    wanted = jsonschema.Draft202012Validator(schema).is_valid(value)
+    assert judged({"json_schema": {"schema": schema}}, [json.dumps(value)]) == [float(wanted)]
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ({"id": 1}, 1),
+        ({"id": 1, "name": "ab", "x1": 2.5}, 1),
+        ({"id": 0}, 0),
+        ({"name": "ab"}, 0),
+        ({"id": 1, "name": "abc"}, 0),
+        ({"id": 1, "y": 2}, 0),
+        ({"id": 1, "x": "2"}, 0),
+        ({"id": 1, "tags": ["a", "b"]}, 1),
+        ({"id": 1, "tags": ["a", "a"]}, 0),
+        ({"id": 1, "tags": [1, True]}, 1),
+        ([], 0),
+    ],
+)
+def test_known_verdicts(value: Any, fits: int) -> None:
+    pytest.importorskip("jsonschema")
+    assert judged({"json_schema": {"schema": ORDER}}, [json.dumps(value)]) == [fits]
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": "objekt"}, "no JSON schema"),
+        ({"$ref": "https://schemas.example/a.json"}, "nothing is ever fetched"),
+        ({"properties": {"a": {"$ref": "other.json#/x"}}}, "nothing is ever fetched"),
+        ({"$ref": "#/$defs/none"}, "which is not in it"),
+        ({"$ref": "#"}, "refers to itself"),
+        ({"pattern": "(?=a)b"}, "look-around"),
+        ({"patternProperties": {"(a)\\1": {}}}, "backreferences"),
+    ],
+)
+def test_a_schema_that_cannot_be_checked_is_refused_before_anything_is_sent(schema: Any, says: str) -> None:
+    pytest.importorskip("jsonschema")
+    with pytest.raises(ConfigError, match="json") as caught:
+        metric_of({"json_schema": {"schema": schema, "name": "json"}}).check()
+    assert says in str(caught.value)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith("metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"pattern": "(a+)+$"}, "a" * 50_000 + "!"),
+        ({"uniqueItems": True}, [{"a": n} for n in range(20_000)]),
+        ({"patternProperties": {"(a|a)*b": {}}, "additionalProperties": False}, {"a" * 5_000: 1}),
+    ],
+)
+def test_no_schema_takes_for_ever(schema: Any, value: Any) -> None:
+    pytest.importorskip("jsonschema")
+    began = time.process_time()
+    judged({"json_schema": {"schema": schema}}, [json.dumps(value)])
+    assert time.process_time() - began < 10.0
+
+
+def test_a_schema_may_stand_in_a_file_whose_content_is_hashed(tmp_path: Path) -> None:
+    pytest.importorskip("jsonschema")
+    file = tmp_path / "order.json"
+    entry = {"json_schema": {"file": str(file)}}
+    with pytest.raises(ConfigError, match="cannot be read"):
+        metric_of(entry).check()
+    file.write_text(json.dumps({"type": "object"}))
+    before = sha256_of(metric_of(entry))
+    assert judged(entry, ["{}", "[]"]) == [1, 0]
+    file.write_text(json.dumps({"type": "array"}))
+    assert sha256_of(metric_of(entry)) != before
+    file.write_text("[1]")
+    with pytest.raises(ConfigError, match="no JSON schema"):
+        metric_of(entry).check()
+
+
+def test_the_share_of_fields_and_each_by_itself() -> None:
+    metric = metric_of({"json_fields": {"fields": ["name", "total", "address.city"], "tolerance": 0.01, "name": "f"}})
+    right = '{"name": "Ann Lee", "total": 5, "address": {"city": "Rome"}, "note": "x"}'
+    answers = [right, '{"name": "ann  lee", "total": 5.01, "address": {}}', "no", None, '{"name": null, "total": true}']
+    found = metric.of(Rows(texts=answers, items=[Question(answers=(right,))] * 5))
+    assert metric.columns == ("f", "f.name", "f.total", "f.address.city")
+    assert plain(found["f"].tolist()) == [1, pytest.approx(2 / 3), 0, None, 0]
+    assert plain(found["f.name"].tolist()) == [1, 1, 0, None, 0]
+    assert plain(found["f.address.city"].tolist()) == [1, 0, 0, None, 0]
+
+
+def test_without_names_the_fields_are_those_of_the_reference() -> None:
+    assert judged("json_fields", ['{"a": 1, "b": [1, {"c": "X"}], "d": 9}'], ['{"a": 1, "b": [1, {"c": "x"}]}']) == [1]
+    assert judged("json_fields", ['{"a": 1}'], ['{"a": 1, "b": 2}']) == [0.5]
+    assert judged("json_fields", ['{"a": 1}'], ["no json"]) == [None]
+    assert judged("json_fields", ['{"a": 1}'], ["{}"]) == [None]
+    assert judged({"json_fields": {"case": True}}, ['{"a": "X"}'], ['{"a": "x"}']) == [0]
