@@ -234,3 +234,50 @@ class TestAnthropicTwins:
     def test_a_running_batch_that_the_ledger_owns_does_not_matter(self, world: World) -> None:
         owned = new_sender(world).submit()
         assert world.provider.find(new_sender(world).intent, frozenset({owned})) == ()
+
+
+@only("anthropic")
+class TestAnthropicWithoutIds:
+    """A batch that has ended and shows no custom_id: the one wire where nothing else says whose it is."""
+
+    def lose(self, world: World, **rows: Any) -> Sender:
+        world.fault("create", {"close_after_commit": True, "rows": rows}, [1])
+        sender = new_sender(world)
+        with pytest.raises(Ambiguous):
+            sender.submit()
+        world.finish()
+        return sender
+
+    def looks(self, world: World, sender: Sender, owned: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """What is found at the third look; the ones before it are in doubt, since what they read may have been cut short."""
+        for _ in range(2):
+            with pytest.raises(Unsure):
+                world.provider.find(sender.intent, owned)
+        return world.provider.find(sender.intent, owned)
+
+    def test_it_is_taken_in_the_end_and_not_bought_again(self, world: World) -> None:
+        sender = self.lose(world, missing={"count": 5, "billed": True})
+        (batch,) = world.batches()
+        assert self.looks(world, sender) == (batch["id"],)
+        assert world.provider.find(sender.intent, frozenset({batch["id"]})) == (), "it is one part's and no other's"
+
+    def test_so_it_is_when_its_results_are_denied(self, world: World) -> None:
+        sender = self.lose(world)
+        world.fault_downloads({"status": 404})
+        (batch,) = world.batches()
+        assert self.looks(world, sender) == (batch["id"],)
+
+    def test_one_that_names_our_token_goes_before_it(self, world: World) -> None:
+        self.lose(world, missing={"count": 5, "billed": True})
+        sender = new_sender(world)
+        batch_id = sender.submit()
+        world.finish()
+        assert [world.provider.find(sender.intent, frozenset()) for _ in range(4)] == [(batch_id,)] * 4
+
+    def test_a_copy_of_the_run_is_told_of_it_and_waits_no_longer(self, world: World) -> None:
+        sender = self.lose(world, missing={"count": 5, "billed": True})
+        (batch,) = world.batches()
+        wanted = {sender.intent.token: 5}
+        seen = [world.provider.sightings(wanted, {}, sender.intent.created_at) for _ in range(3)]
+        assert [batch["id"] in one.unread.get(5, frozenset()) for one in seen] == [True, True, False]
+        assert [batch["id"] in one.nameless.get(5, frozenset()) for one in seen] == [False, False, True]

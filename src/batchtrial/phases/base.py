@@ -134,6 +134,7 @@ class Standing:
     is_proved: the key is the run's. earlier: batches that the ledger had when this process began.
     surveyed: (part, attempt) that others' batches were looked for; wanted: their tokens, with requests. listed_at: when that was last.
     sighted: tokens of ours that the provider showed. unread: size -> batches that may be ours until they have ended.
+    nameless: size -> batches of which that can never be told.
     """
 
     is_proved: bool = False
@@ -143,6 +144,7 @@ class Standing:
     listed_at: datetime | None = None
     sighted: set[str] = field(default_factory=set)
     unread: dict[int, frozenset[str]] = field(default_factory=dict)
+    nameless: dict[int, frozenset[str]] = field(default_factory=dict)
     is_elsewhere: bool = False  # the last process worked on the run in another place, or a copy of it is at work now
 
 

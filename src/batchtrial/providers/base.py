@@ -86,11 +86,13 @@ class Sightings:
     """What a listing of the account shows of some tokens, whoever sent them.
 
     by_token: token -> the batches that carry it, oldest first. unread: size -> batches of that size that may carry any token until they have ended.
+    nameless: size -> ended batches of that size whose results show no custom_id: they may be anybody's, for ever.
     has_list: False where there is nothing to list, since no token can have two batches.
     """
 
     by_token: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unread: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    nameless: Mapping[int, frozenset[str]] = field(default_factory=dict)
     has_list: bool = True
 
 

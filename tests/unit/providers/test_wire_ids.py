@@ -21,3 +21,10 @@ def test_a_batch_whose_every_line_is_damaged_is_known_by_what_is_left_of_its_ids
         assert first_wire_id([b"<html>\n", line]) == f"{token}-", line
     said = b'{"custom_id": 7, "text": "write {\\"custom_id\\": \\"ffffffffffffffff-c-t0-1\\"}"}'
     assert first_wire_id([said]) is None, "an answer's text is no id"
+
+
+def test_an_id_that_nobody_sent_does_not_hide_whose_the_batch_is() -> None:
+    """Else the batch is taken for somebody else's, and its rows are bought again."""
+    ours = b'{"custom_id": "00112233445566ff-c-t0-1", "result": {"type": "expired"}}\n'
+    assert first_wire_id([b'{"custom_id": "nobody", "result": {}}\n', ours]) == "00112233445566ff-c-t0-1"
+    assert first_wire_id([b'{"custom_id": "nobody", "result": {}}\n', b'{"custom_id": "other", "result": {}}\n']) == "nobody"

@@ -54,8 +54,10 @@ class Copies:
             if number:
                 self._work.stop.sleep(limits.find_wait_seconds * 2 ** (number - 1))
             seen = asking_again_later(self._work, "cannot list the batches", lambda: self._list(wanted, whole=True))
-            for size, ids in self._unexplained(seen).items():
+            for size, ids in self._unexplained(seen.unread).items():
                 standing.unread.setdefault(size, ids)
+            for size, ids in self._unexplained(seen.nameless).items():
+                standing.nameless.setdefault(size, ids)
         standing.surveyed |= {(job.shard.part, self._parts.record(job).next_attempt) for job in fresh}
         n = len(standing.sighted & wanted.keys())
         if n:
@@ -63,16 +65,16 @@ class Copies:
                 f"{counted(n, 'part that waits', 'parts that wait')} here had been sent from elsewhere; the batches are taken over"
             )
 
-    def _unexplained(self, seen: Sightings) -> Mapping[int, frozenset[str]]:
+    def _unexplained(self, seen: Mapping[int, frozenset[str]]) -> Mapping[int, frozenset[str]]:
         """Batches that may be a copy's: as many as our own calls in doubt are ours, unless somebody is known to have worked elsewhere."""
         if self._standing.is_elsewhere:
-            return seen.unread
+            return seen
         doubted = Counter(r.current.n_requests for r in self._work.ledger.parts.values() if r.state is PartState.SUBMITTING and r.current is not None)
-        return {size: ids for size, ids in seen.unread.items() if len(ids) > doubted[size]}
+        return {size: ids for size, ids in seen.items() if len(ids) > doubted[size]}
 
-    def was_sent(self, mark: str) -> bool:
-        """Whether the provider showed a batch with this token."""
-        return mark in self._standing.sighted
+    def was_sent(self, mark: str, n_requests: int) -> bool:
+        """Whether the provider showed a batch with this token, or one of that size whose token nobody can read."""
+        return mark in self._standing.sighted or bool(self._standing.nameless.get(n_requests))
 
     def must_wait(self, job: Job, n_requests: int) -> bool:
         """Whether a batch that still runs may be this part's, sent from elsewhere. Asks again at most once a poll."""
@@ -89,6 +91,8 @@ class Copies:
                     raise
                 log.warning("cannot list: %s", error.what)
                 return True
+            told = standing.unread[n_requests] & seen.nameless.get(n_requests, frozenset())
+            standing.nameless[n_requests] = standing.nameless.get(n_requests, frozenset()) | told
             standing.unread[n_requests] &= seen.unread.get(n_requests, frozenset())
         waits = standing.unread[n_requests]
         if waits and not self._is_told:

@@ -56,7 +56,7 @@ class Sending:
             n_requests=n_requests,
             reserved_usd=reserve,
         )
-        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark)) and mark not in self._asked:
+        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark, n_requests)) and mark not in self._asked:
             self._asked.add(mark)
             log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
             job.doubt, job.refusal = Backoff(), None

@@ -1,13 +1,15 @@
 """Anthropic's Message Batches: all requests travel inside the create call, results come as one stream.
 
 A batch carries no label, so our token stands before every custom_id on the wire (`<token>-<custom_id>`) and is taken off again when results are
-fetched. `find` can therefore only read it once a batch has ended; until then a batch of the right size that nobody owns leaves it Unsure.
+fetched. `find` can therefore only read it once a batch has ended; until then a batch of the right size that nobody owns leaves it Unsure. One that
+has ended and shows no custom_id, however often it is read, may be ours: it is taken, its rows count as lost, and nothing is bought again.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
@@ -40,6 +42,9 @@ HEAD = b'{"custom_id":"'
 CUSTOM_ID = re.compile(rb'[A-Za-z0-9_-]{1,47}"')
 TOKEN_CHARS = 16
 SEND_BYTES = 256 * 1024
+READS = 3
+"""Times that an ended batch is read before it is believed to show no custom_id: what was read may have been cut short."""
+NO_ID = ""
 KEPT = timedelta(days=28)
 """Results are kept for 29 days: a batch without them is older than any intent that is younger than this."""
 
@@ -80,6 +85,7 @@ class AnthropicProvider:
         self._to = Connection(SDK, api_key, settings, self._client)
         # Ended batch -> one custom_id of it. What a batch holds never changes, and many parts may be in doubt at once.
         self._seen_ids: dict[str, str] = {}
+        self._reads: Counter[str] = Counter()  # of ended batches in which no custom_id was found
 
     # --- codecs
 
@@ -149,13 +155,18 @@ class AnthropicProvider:
         """Batches whose custom_ids begin with our token; see the module's text for why this can be Unsure for as long as a batch runs."""
         ours: list[tuple[str, str]] = []
         unread: list[str] = []
+        nameless: list[tuple[timedelta, str]] = []
         for batch in self._batches(intent.created_at):
             if batch.id in owned or total_of(batch) != intent.n_requests:
                 continue
             first = self._first_id(batch)
-            if first is None:
-                if not (is_archived(batch) and self._now() - intent.created_at < KEPT):
-                    unread.append(batch.id)
+            if is_archived(batch):
+                if self._now() - intent.created_at >= KEPT:
+                    nameless.append((abs(stamp(batch) - intent.created_at), batch.id))
+            elif first is None:
+                unread.append(batch.id)
+            elif first == NO_ID:
+                nameless.append((abs(stamp(batch) - intent.created_at), batch.id))
             elif first.startswith(f"{intent.token}-"):
                 ours.append((stamp(batch).isoformat(), batch.id))
         if not ours and unread:
@@ -165,7 +176,7 @@ class AnthropicProvider:
                 hint="their custom_ids can be read once they have ended; other parts go on",
                 retryable=True,
             )
-        return tuple(batch_id for _, batch_id in sorted(ours))
+        return tuple(batch_id for _, batch_id in sorted(ours)) or tuple(batch_id for _, batch_id in sorted(nameless)[:1])  # the nearest in time
 
     def check(self, batch_id: str) -> BatchStatus:
         """One look at the batch."""
@@ -200,6 +211,7 @@ class AnthropicProvider:
         sizes = frozenset(wanted.values())
         found: dict[str, list[tuple[str, str]]] = {}
         unread: dict[int, set[str]] = {}
+        nameless: dict[int, set[str]] = {}
         for batch in self._batches(since):
             token, size = owned.get(batch.id), total_of(batch)
             if token is None and size in sizes:
@@ -207,11 +219,14 @@ class AnthropicProvider:
                 token = first.partition("-")[0] if first is not None else None
                 if first is None and not is_archived(batch):
                     unread.setdefault(size, set()).add(batch.id)
+                if first == NO_ID:
+                    nameless.setdefault(size, set()).add(batch.id)
             if token is not None and token in wanted:
                 found.setdefault(token, []).append((stamp(batch).isoformat(), batch.id))
         return Sightings(
             by_token={token: tuple(batch_id for _, batch_id in sorted(ones)) for token, ones in found.items()},
             unread={size: frozenset(ids) for size, ids in unread.items()},
+            nameless={size: frozenset(ids) for size, ids in nameless.items()},
         )
 
     def close(self) -> None:
@@ -252,7 +267,7 @@ class AnthropicProvider:
             after = data[-1].id
 
     def _first_id(self, batch: Any) -> str | None:
-        """One custom_id of an ended batch as it went over the wire; None while it cannot be read."""
+        """One custom_id of an ended batch as it went over the wire; None while it cannot be read, NO_ID once it is believed to show none."""
         if batch.id not in self._seen_ids:
             if batch.processing_status != "ended" or not getattr(batch, "results_url", None):
                 return None
@@ -260,9 +275,12 @@ class AnthropicProvider:
                 try:
                     custom_id = messages.first_wire_id(lines)
                 except NotFound:
-                    return None
+                    custom_id = None
             if custom_id is None:
-                return None
+                self._reads[batch.id] += 1
+                if self._reads[batch.id] < READS:
+                    return None
+                custom_id = NO_ID
             self._seen_ids[batch.id] = custom_id
         return self._seen_ids[batch.id]
 

@@ -26,6 +26,7 @@ FINISH: Mapping[str, str] = {
 """Stop reasons in the words that the other providers use; the rest (refusal, pause_turn) stay as they are."""
 
 TOKEN_ON_WIRE = re.compile(rb'("custom_id"\s*:\s*")[0-9a-f]{16}-')
+TOKEN_FIRST = re.compile(r"[0-9a-f]{16}-")
 TOKEN = re.compile(r"[0-9a-f]{16}-(?P<rest>.+)")
 
 
@@ -167,8 +168,17 @@ def without_token(line: bytes) -> bytes:
 
 
 def first_wire_id(lines: Iterable[bytes]) -> str | None:
-    """The custom_id of the first line that has one, be it no more than its token in a line that is damaged."""
-    return next((found for line in lines if (found := wire_id(line)) is not None), None)
+    """The custom_id of the first line that has one with a token before it, be it no more than that token in a line that is damaged.
+
+    When none has, the first custom_id of any kind: a line that nobody sent may stand among ours.
+    """
+    other: str | None = None
+    for line in lines:
+        found = wire_id(line)
+        if found is not None and TOKEN_FIRST.match(found):
+            return found
+        other = other or found
+    return other
 
 
 def wire_id(line: bytes) -> str | None:
