@@ -32,7 +32,7 @@ SAID: Final[Mapping[str, str]] = {
     Outcome.CANCELLED: "lost to a cancelled batch",
     Outcome.MISSING: "missing",
     METRIC: "lost to the set's metric, which failed on them",
-    FURTHER: "lost to this metric, which failed on them",
+    FURTHER: "lost to this metric, which failed on their items",
 }
 """What is said of answers after "were"."""
 Lost = dict[str, dict[str, int]]
@@ -59,7 +59,7 @@ class Losses:
 
 
 def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
-    """condition -> answers that are scored, but on which a metric beside that of the set gave no number at all."""
+    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on at least one of them."""
     column, mask = table.column(cell.metric), table.members_of(cell)
     if cell.metric in COLUMNS or column is None or "em" not in table.scores:
         return {}

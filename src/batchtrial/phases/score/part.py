@@ -161,6 +161,8 @@ def _scores(
 def averaged(scores: Scores, k: int, user: Sequence[str]) -> pl.DataFrame:
     """One row per item from k samples each: means over the samples that were answered, their standard deviation (k - 1 below), and counts.
 
+    An item has no number of a further metric that failed on one of its answered samples: of the rest it would be a mean that nobody declared.
+
     Raises ConfigError when a user's metric gives a name that it did not give for an empty answer.
     """
     columns = [pl.Series(name, numbers, nan_to_null=True) for name, numbers in zip(NUMBERS, scores.numbers, strict=True)]
@@ -186,7 +188,8 @@ def averaged(scores: Scores, k: int, user: Sequence[str]) -> pl.DataFrame:
         flat.with_columns(item, answered)
         .group_by("item", maintain_order=True)
         .agg(
-            *(pl.col(name).mean() for name in flat.columns),
+            *(pl.col(name).mean() for name in flat.columns if name not in user),
+            *(pl.when((pl.col("answered") & pl.col(name).is_null()).any()).then(None).otherwise(pl.col(name).mean()).alias(name) for name in user),
             *(pl.col(name).std().alias(f"{name}_std") for name in RATES),
             pl.col("answered").sum().cast(pl.Int64).alias("n_samples"),
             (~pl.col("answered")).sum().cast(pl.Int64).alias("n_lost"),

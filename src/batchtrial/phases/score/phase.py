@@ -78,7 +78,8 @@ def _settings(view: View, trial: Trial) -> list[Any]:
     config = view.config
     given = [FORM, metric_names(config, view.prepared), config.metrics, config.unsupported.model_dump(), asdict(answer_rules(config))]
     own = code_of(config, view.trial_layout(trial))
-    given += [config.answers.abstention_phrases, [own, config.metric_errors] if own else None, *versions(config)]
+    failing = [config.metric_errors, *(["items whole"] if config.metric_errors == "lost" else [])]
+    given += [config.answers.abstention_phrases, [own, *failing] if own else None, *versions(config)]
     return [*given, view.prepared and view.prepared.sha256, view.build and view.build.index.sha256]
 
 

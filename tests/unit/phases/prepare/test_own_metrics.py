@@ -239,8 +239,28 @@ def test_answers_that_a_further_metric_fails_on_are_named_in_its_own_comparison_
         tests = json.loads(w.layout.trial(w.trial.slug).significance.read_bytes())["tests"]
     by_metric = {one["metric"]: one for one in tests}
     assert by_metric["depth"]["pairs"]["lost_answers"] == {"control": {"errored": k}, "treatment": {"further_metric": 2 * k}}
-    assert f"{2 * k} treatment answers were lost to this metric, which failed on them" in by_metric["depth"]["sentence"]
+    assert f"{2 * k} treatment answers were lost to this metric, which failed on their items" in by_metric["depth"]["sentence"]
     assert by_metric["em"]["pairs"]["lost_answers"] == {"control": {"errored": k}, "treatment": {}}
+
+
+def test_an_item_has_no_number_of_a_further_metric_that_failed_on_one_of_its_samples(tmp_path: Path) -> None:
+    """A mean over the samples that it liked would move the arm in which it fails; so it is a lost pair, like one whose answers never came."""
+    name = module("def g(item, text):\n    if 'odd' in text: raise ValueError('odd')\n    return {'depth': 1.0}\n")
+
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+        if sample == 1 and item_id == "c4":
+            return None
+        return "odd" if item_id == "c3" and sample == 1 and arm.condition == "treatment" else right(arm, dataset, item_id, sample)
+
+    with world(tmp_path / "w", closed=closed_items(40), metrics=[f"{name}:g"], metric_errors="lost", samples_per_item=3) as w:
+        w.answer_all(answer)
+        got = scored(w)
+        w.run(stats.phase)
+        tests = json.loads(w.layout.trial(w.trial.slug).significance.read_bytes())["tests"]
+    assert got.filter(pl.col("depth").is_null()).select("item_key", "condition").rows() == [("recall|c3", "treatment")]
+    depth = next(one for one in tests if one["metric"] == "depth")
+    assert (depth["pairs"]["n"], depth["pairs"]["dropped"]) == (39, 1)
+    assert depth["pairs"]["lost_answers"]["treatment"] == {"errored": 1, "further_metric": 3}
 
 
 @pytest.mark.parametrize("k", [1, 3])
