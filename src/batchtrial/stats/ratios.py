@@ -15,6 +15,7 @@ from batchtrial.stats.sums import covariance
 
 Floats = NDArray[np.float64]
 
+NO_ITEMS = "no items"
 UNBOUNDED = "the denominator's interval includes zero, so the ratio has no bounded interval"
 
 
@@ -42,7 +43,7 @@ def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, clusters: A
         return undefined_estimate(reason, level=level, method="fieller", n=n, dropped=dropped, value=value)
 
     if n == 0:
-        return without("no items", None)
+        return without(NO_ITEMS, None)
     mean_x, mean_y = float(x.mean()), float(y.mean())
     if abs(mean_y) <= 1e-14 * float(np.abs(y).max()) or mean_y == 0.0:
         return without("the denominator is zero on average", None)
@@ -50,7 +51,7 @@ def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, clusters: A
     if not math.isfinite(ratio):
         return without("the denominator is too close to zero", None)
     if n < 2:
-        return without("an interval needs at least two items", ratio)
+        return without(f"an interval needs at least two {'items' if clusters is None else 'clusters'}", ratio)
     ends = _ends(x, y, t_two_sided(level, n - 1.0) ** 2)
     if ends is None:
         return without(UNBOUNDED, ratio)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchtrial.amounts import counted
+from batchtrial.phases.analyse.numbers import ONE_ARM
 from batchtrial.stats import (
     clustered_mean,
     discordant,
@@ -148,7 +149,7 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
         warnings.append(f"only {counted(both.treatment.size, 'pair')}")
     changed = int(np.count_nonzero(both.treatment != both.control))
     if both.treatment.size >= FEW_ITEMS and changed < FEW_CHANGED:
-        warnings.append(f"only {counted(changed, 'item')} changed")
+        warnings.append(f"only {counted(changed, 'item')} changed" if changed else "no item changed")
     if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
         warnings.append(f"only {clustered.n_clusters} clusters")
     if clustered is not None and clustered.n_clusters == 1:
@@ -236,6 +237,25 @@ def _shares(
         design_effect=None if deff == 1.0 else deff,
         warnings=warnings,
         not_decidable=_too_few(clustered, level),
+    )
+
+
+def of_one_arm(one: Comparison, level: float) -> Comparison:
+    """What is left of a comparison of an arm with itself: its numbers, without an interval, a test or a verdict."""
+
+    def bare(found: Estimate) -> Estimate:
+        return undefined_estimate(ONE_ARM, level=level, method=found.method, n=found.n, value=found.value)
+
+    return replace(
+        one,
+        estimate=bare(one.estimate),
+        test=undefined_test(ONE_ARM, method=one.test.method, n=one.test.n),
+        exact=None,
+        odds=None,
+        margin=None,
+        design_effect=None,
+        warnings=(ONE_ARM,),
+        not_decidable=f"not decidable: {ONE_ARM}",
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchtrial.phases.analyse.numbers import UNSETTLED, is_share, usd
+from batchtrial.phases.analyse.numbers import ONE_ARM, UNSETTLED, is_share, usd
+from batchtrial.stats.ratios import NO_ITEMS
 from batchtrial.stats.rounding import sided
 
 
 def two_axes(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str | None:
     """Quality by the primary endpoint and cost by item in one sentence; None when there is no verdict, or no price is known."""
     head, ratio, n_without = _primary(tests, costs)
+    if head is not None and ONE_ARM in (head.get("not_decidable") or ""):
+        return None
     return None if head is None or ratio is None else f"{_quality(head)} {_cost(ratio)}{_basis(head, ratio, n_without)}."
 
 
@@ -90,6 +93,13 @@ def _size(change: float) -> str:
     return sided(size, 0 if size >= 10 else 1)
 
 
+def _each(one: Mapping[str, Any]) -> str:
+    """Dollars per right answer of an arm, or why there are none to tell."""
+    if one["usd"] is not None:
+        return f"{usd(one['usd'])} per right answer"
+    return "no item with known cost and a score in both arms" if one.get("reason") == NO_ITEMS else "no right answer to divide its cost by"
+
+
 def per_right_answer(costs: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each temperature: dollars for each right answer, and for an additional one where the gain is more than chance."""
     for temp, one in (costs["effectiveness"] or {}).items():
@@ -98,7 +108,4 @@ def per_right_answer(costs: Mapping[str, Any]) -> Iterator[str]:
             more = f"per additional right answer: {usd(extra['usd'])}, {usd(extra['ci'][0])} to {usd(extra['ci'][1])}"
         else:
             more = f"per additional right answer: no price ({extra.get('reason', 'no effect')})"
-        yield (
-            f"At temperature {temp}: {usd(each['control']['usd'])} per right answer under the control, {usd(each['treatment']['usd'])} under the "
-            f"treatment; {more}."
-        )
+        yield (f"At temperature {temp}: {_each(each['control'])} under the control, {_each(each['treatment'])} under the treatment; {more}.")

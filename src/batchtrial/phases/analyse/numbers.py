@@ -10,6 +10,7 @@ from batchtrial.stats.rounding import sided
 
 UNSETTLED: Final = ("inconclusive", "undefined", "not decided", "not decidable")
 """Verdicts that say that there is none."""
+ONE_ARM: Final = "control and treatment are the same arm, whose requests were asked once, so that nothing can differ"
 HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
 
 

@@ -18,7 +18,7 @@ from batchtrial.config.metric_entries import lower_is_better
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyse.analyses import dataset_meta
-from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, estimate_json, of_one_arm, seed_of, test_json
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
@@ -153,6 +153,10 @@ def findings_of(
         level, seed, flips = 1 - config.stats.alpha, seed_of(config.stats.random_seed, cell.name), config.stats.permutation_samples
         endpoint = by_name.get(cell.name)
         one = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        if tables[cell.temp].is_one_arm:
+            made[cell.name] = of_one_arm(one, level)
+            findings.append(_finding(cell, made[cell.name], family, None, tables[cell.temp]))
+            continue
         share = config.stats.missing.plausible_share
         lost = lost_answers(paired, one, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
         made[cell.name] = one
@@ -222,7 +226,7 @@ def _compared(
             cell=cell,
             title=tables[cell.temp].title(cell),
             one=made[cell.name],
-            secondary={} if cell.dataset else _secondary(tables[cell.temp].pick(cell)),
+            secondary={} if cell.dataset or tables[cell.temp].is_one_arm else _secondary(tables[cell.temp].pick(cell)),
             lost=losses[cell.temp].of(tables[cell.temp], cell),
         )
         for cell in wanted
@@ -313,7 +317,7 @@ def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any
         "n_clusters": one.n_clusters,
         "not_decidable": one.not_decidable,
         "design_effect": one.design_effect,
-        "warnings": list(dict.fromkeys((*one.warnings, *judgement.warnings))),
+        "warnings": _each_once((*one.warnings, *judgement.warnings)),
     }
     if one.counts is not None:
         record["counts"] = dict(zip(("both_right", "treatment_only", "control_only", "both_wrong"), one.counts, strict=True))
@@ -321,6 +325,12 @@ def _test(judgement: Judgement, compared: Compared, words: str) -> dict[str, Any
     if one.margin is not None:
         record["margin"] = {"low": one.margin.low, "high": one.margin.high, "alpha": one.margin.alpha, "p_value": one.margin.p_value}
     return record
+
+
+def _each_once(warnings: Iterable[str]) -> list[str]:
+    """The warnings, without those that another one says with more words after them."""
+    each = list(dict.fromkeys(warnings))
+    return [one for one in each if not any(other.startswith(f"{one}:") for other in each)]
 
 
 def _blocks(table: Table, temp: float, judgements: tuple[Judgement, ...], compared: dict[str, Compared], config: Config) -> dict[str, Any]:

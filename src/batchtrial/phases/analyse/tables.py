@@ -80,6 +80,7 @@ class Table:
     scales: what metrics of the user's own declare their numbers to be: share, count, grade. rules: by which each set is scored.
     lower: metrics by name of which less is better.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
+    is_one_arm: control and treatment are the same answers, asked once.
     """
 
     keys: pl.Series
@@ -93,6 +94,7 @@ class Table:
     scales: Mapping[str, str]
     rules: SetRules = field(default_factory=SetRules)
     lower: frozenset[str] = frozenset()
+    is_one_arm: bool = False
 
     @property
     def n_items(self) -> int:
@@ -192,6 +194,12 @@ class Table:
         )
 
 
+def is_one_arm(trial: Trial, temp: float) -> bool:
+    """Whether the trial compares an arm with itself."""
+    control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
+    return control is not None and treatment is not None and control.name == treatment.name
+
+
 def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> dict[float, Table]:
     """The trial's scores as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
     scores = scores_of(view.layout, trial)
@@ -238,6 +246,7 @@ def _table(
         scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
         rules=set_rules(record),
         lower=frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"]),
+        is_one_arm=is_one_arm(trial, temp),
     )
 
 

@@ -1,6 +1,7 @@
 """Giving up batches that the provider does not know: which they are, what is lost with them, and recording it once a person has agreed.
 
-Nothing else declares a batch lost while no other batch of the run is known to the account that is asked.
+Where batches do not vanish by themselves, nothing else declares one lost while no other batch of the run is known to the account that is asked. At
+Fireworks a job may vanish (`Limits.may_vanish`), and another account's key is told by 403 and not by 404: there three 404s in a row end a job.
 """
 
 from __future__ import annotations

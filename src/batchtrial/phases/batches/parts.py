@@ -48,6 +48,12 @@ class Parts:
         for job in self.jobs:
             self._by_slice.setdefault(job.shard.part_index, []).append(job)
 
+    def label(self, job: Job) -> str:
+        """What people see of the part at the provider: its name, and what compares it in which role, as `m1-t0-59ff22f7934d_p01 mine control`."""
+        roles = [f"{trial.prompt_set} {arm.condition}" for trial in self._work.view.trials for arm in trial.arms if arm.name == job.arm.name]
+        more = f" and {len(roles) - 1} more" if len(roles) > 1 else ""
+        return f"{job.shard.part} {roles[0]}{more}" if roles else job.shard.part
+
     def record(self, job: Job) -> PartRecord:
         return self._work.ledger.part(job.shard.part)
 

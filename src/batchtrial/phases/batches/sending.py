@@ -116,7 +116,7 @@ class Sending:
             created_at=since,
             model=job.arm.model,
             file_id=current.file_id,
-            label=job.shard.part,
+            label=self._parts.label(job),
         )
 
     def _payload(self, job: Job, attempt: int) -> tuple[Path, Fingerprint, int]:

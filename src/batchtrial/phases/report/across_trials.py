@@ -63,7 +63,7 @@ def _group(view: View, control: str, trials: list[Trial]) -> list[AcrossTrials]:
     for trial in trials:
         temp = trial.temps[0]
         table = load_tables(view, trial).get(temp)
-        differences = None if table is None else _differences(table, Cell(metric=primary.metric, kind=primary.kind, temp=temp))
+        differences = None if table is None or table.is_one_arm else _differences(table, Cell(metric=primary.metric, kind=primary.kind, temp=temp))
         if table is not None and differences is not None:
             by_trial[trial.slug] = (table.keys, differences)
             cluster_of |= _clusters(table)

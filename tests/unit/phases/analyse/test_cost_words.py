@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from batchtrial.phases.analyse.cost_words import cost_cell, per_right_answer, two_axes
+from batchtrial.phases.analyse.numbers import ONE_ARM
 from batchtrial.stats.costs import cost_ratio
 
 
@@ -117,7 +118,7 @@ def test_the_ratio_is_paired_and_clusters_are_its_units() -> None:
     assert (doubled.value, doubled.ci_low, doubled.ci_high) == pytest.approx((alone.value, alone.ci_low, alone.ci_high))
     assert doubled.n == 60
     one = cost_ratio(noisy, control, clusters=np.zeros(60))
-    assert (one.ci_low, one.reason) == (None, "an interval needs at least two items")
+    assert (one.ci_low, one.reason) == (None, "an interval needs at least two clusters")
 
 
 def test_a_price_for_more_right_answers_needs_a_gain() -> None:
@@ -129,3 +130,23 @@ def test_a_price_for_more_right_answers_needs_a_gain() -> None:
     assert unclear.endswith("per additional right answer: no price (the effect's interval includes zero).")
     (clear,) = per_right_answer({"effectiveness": {"0.0": {"usd_per_correct": each, "usd_per_additional_correct": {"usd": 0.1, "ci": [0.05, 0.2]}}}})
     assert clear.endswith("per additional right answer: $0.1000, $0.0500 to $0.2000.")
+
+
+def test_where_nothing_is_right_no_cost_per_right_answer_is_called_unknown() -> None:
+    extra = {"usd": None, "ci": [None, None], "reason": "the arms are right equally often: there is no price"}
+    no_right, no_item = ({"usd": None, "ci": [None, None], "reason": why} for why in ("the denominator is zero on average", "no items"))
+    (said,) = per_right_answer(
+        {"effectiveness": {"0.0": {"usd_per_correct": {"control": {"usd": 0.5}, "treatment": no_right}, "usd_per_additional_correct": extra}}}
+    )
+    assert "$0.5000 per right answer under the control, no right answer to divide its cost by under the treatment" in said
+    (said,) = per_right_answer(
+        {"effectiveness": {"0.0": {"usd_per_correct": {"control": no_item, "treatment": no_item}, "usd_per_additional_correct": extra}}}
+    )
+    assert "no item with known cost and a score in both arms under the control" in said
+    assert "unknown" not in said
+
+
+def test_an_arm_beside_itself_has_no_second_axis() -> None:
+    one = results_of("not decidable", is_claim=False)
+    one["tests"][0]["not_decidable"] = f"not decidable: {ONE_ARM}"
+    assert two_axes(one, costs_of(1.0, 1.0, 1.0)) is None

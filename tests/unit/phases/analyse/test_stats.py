@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.phases.world import Answer, World, closed_items, open_items, world
+from tests.unit.phases.world import Answer, World, closed_items, open_items, text_of, world
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import stats
@@ -310,3 +310,29 @@ def test_the_same_scores_give_the_same_bytes(tmp_path: Path) -> None:
             significance(w)
             seen.append(w.layout.trial(w.trial.slug).significance.read_bytes())
     assert seen[0] == seen[1]
+
+
+def _same(item_id: str) -> str:
+    return f"thing {item_id[1:]}"
+
+
+@pytest.mark.parametrize("goal", [{}, {"margin": 0.05}, {"margin": 0.05, "goal": "equivalence"}])
+@pytest.mark.parametrize("k", [1, 3])
+def test_an_arm_compared_with_itself_shows_nothing(tmp_path: Path, goal: dict[str, Any], k: int) -> None:
+    """Answers that were asked once differ in nothing: no interval, no test, and least of all non-inferior or equivalent."""
+    one = {"system": text_of("c", "Be brief.")}
+    changes: dict[str, Any] = {"prompt_sets": {"default": {"control": one, "treatment": one}}, "samples_per_item": k}
+    confirmatory = [{"metric": "f1", "kind": "all", "margin": 0.05}]
+    with world(tmp_path, closed=closed_items(300), stats={"primary": {**EM, **goal}, "confirmatory": confirmatory}, **changes) as w:
+        assert len({arm.name for arm in w.trial.arms}) == 1
+        w.answer_all(lambda arm, dataset, item_id, sample: _same(item_id))
+        found = significance(w)
+    assert {one["verdict"] for one in found["tests"]} <= {"not decidable", "undefined"}
+    assert [one for one in found["tests"] if one["is_claim"] or one["p_raw"] is not None or one["estimate"]["ci_low"] is not None] == []
+    assert "control and treatment are the same arm" in found["headline"]["sentence"]
+
+
+def test_that_few_items_changed_is_said_once(tmp_path: Path) -> None:
+    for name, share, said in (("few", 0.52, "only 4 items changed: read with care"), ("none", 0.5, "no item changed: the arms agree on every item")):
+        found = run(tmp_path / name, by_share(0.5, share), n=200, stats={"primary": EM})
+        assert [warning for warning in primary(found)["warnings"] if "changed" in warning] == [said]

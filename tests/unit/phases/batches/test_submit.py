@@ -129,3 +129,13 @@ def test_a_refused_part_does_not_count_as_sent(rig: Rig) -> None:
     with pytest.raises(Exception, match="no such model"):
         rig.run()
     assert verdict(rig).reason == "0 of 4 parts sent"
+
+
+def test_what_people_see_at_the_provider_names_prompt_set_and_role(rig: Rig) -> None:
+    seen: list[str] = []
+    rig.memory.at_create = lambda intent: seen.append(intent.label)
+    rig.run(to_step="submit")
+    assert len(seen) == len(rig.names())
+    for label, part in zip(seen, rig.names(), strict=True):
+        assert label.startswith(f"{part} ")
+        assert label.split(" ", 1)[1] in ("default control", "default treatment")

@@ -108,7 +108,7 @@ def test_a_margin_tests_p_is_called_that_and_p_is_of_the_difference(tmp_path: Pa
     assert cells["b / c"] == "0 / 5"
     assert cells["p"] == "0.031"
     assert cells["adjusted p"] == "< 0.001 (margin)"
-    assert "(margin) where it is of the declared margin test" in text
+    assert "(margin) where it is of the margin test" in text
 
 
 @pytest.mark.parametrize(("mode", "banner"), [("dry_run", "SIMULATED ANSWERS"), ("replay", "RECORDED ANSWERS")])
