@@ -85,10 +85,11 @@ def reference() -> pl.Expr:
 
 
 class Questions(AbstractContextManager["Questions"]):
-    """The prepared items by place. Memory does not grow with them."""
+    """The prepared items by place, or `n` of them from `first` on. Their texts are read when they are asked for."""
 
-    def __init__(self, layout: RunLayout) -> None:
-        self._table, self._open = layout.items, ExitStack()
+    def __init__(self, layout: RunLayout, first: int = 0, n: int | None = None) -> None:
+        self._first, self._open = first, ExitStack()
+        self._places = pl.scan_parquet(layout.items).slice(first, n).select("dataset", "kind", "byte", "length").collect()
         self._files: dict[str, IO[bytes]] = {}
         for book, path in zip(BOOKS, (layout.open_book, layout.closed_book), strict=True):
             if path.exists():
@@ -96,6 +97,10 @@ class Questions(AbstractContextManager["Questions"]):
 
     def __exit__(self, *exc: object) -> None:
         self._open.close()
+
+    def datasets(self, first: int, n: int) -> pl.Series:
+        """The set of each of items first .. first + n."""
+        return self._places["dataset"].slice(first - self._first, n)
 
     def asked(self, first: int, n: int) -> Sequence[Asked]:
         """What scoring needs of items first .. first + n; half the time of `read`."""
@@ -106,7 +111,7 @@ class Questions(AbstractContextManager["Questions"]):
         return [decode_row(line).item(book) for book, line in self._lines(first, n)]
 
     def _lines(self, first: int, n: int) -> Iterator[tuple[Kind, bytes]]:
-        for book, byte, length in read_items(self._table, first, n, "kind", "byte", "length").iter_rows():
+        for book, byte, length in self._places.slice(first - self._first, n).select("kind", "byte", "length").iter_rows():
             file = self._files.get(book)
             if file is None:
                 raise RunStateMissing("a prepared file is gone", where="prepared/", hint="run with --from_step prepare")

@@ -26,8 +26,8 @@ from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.scoring.thinking import has_marks
 
-_NEEDS_READING: Final = r"[<\[◁]|^[\s\x00-\x20]|^$"
-"""Texts that may hold a mark of thinking, or nothing but blanks."""
+_NEEDS_READING: Final = pl.col("text").str.contains(r"[<\[◁]") | pl.col("text").str.contains(r"^(?:[\s\x00-\x20]|$)")
+"""Of texts that may hold a mark of thinking, or nothing but blanks. As one pattern it takes five times as long."""
 _SUCCEEDED: Final = pl.col("outcome") == Outcome.SUCCEEDED.value
 _NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(columns.TOKENS))
 """Stands where an answer does not say what it used."""
@@ -127,7 +127,7 @@ def _judged(frame: pl.DataFrame, rules: AnswerRules) -> tuple[pl.DataFrame, Stan
     for finish, n in _counts(answers["finish_reason"]):
         if (word := unknown_finish(finish)) is not None:
             standing.finish[word] += n
-    is_read = pl.lit(rules.strip_thinking not in ("auto", "off")) | pl.col("text").str.contains(_NEEDS_READING)
+    is_read = pl.lit(rules.strip_thinking not in ("auto", "off")) | _NEEDS_READING
     odd = answers.filter(is_read.fill_null(True)).select("index", "answer_state", pl.col("text").fill_null(""))
     states = [rules.state_of(AnswerState(state), text).value for _, state, text in odd.iter_rows()]
     standing.thinking = sum(map(has_marks, odd["text"]))

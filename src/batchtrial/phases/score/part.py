@@ -17,7 +17,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.arm_tables import write_part
 from batchtrial.phases.base import Worker
-from batchtrial.phases.build.questions import Questions, read_items
+from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import NUMBERS, RATES, SCORES
 from batchtrial.phases.prepare.metrics import scorers
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
@@ -89,7 +89,7 @@ def score_part(job: ScoreJob, worker: Worker) -> Scored:
     """Write the part's table and return what was found. Raises Stopped, ConfigError."""
     found = Scored()
     n_rows = job.n_items * job.samples
-    with Questions(job.layout) as questions, SlowCalls(job.config.metric_seconds, worker.note, worker.check) as slow:
+    with Questions(job.layout, job.first_item, job.n_items) as questions, SlowCalls(job.config.metric_seconds, worker.note, worker.check) as slow:
 
         def watch(metric: str, item: str) -> AbstractContextManager[None]:
             worker.check()
@@ -135,7 +135,7 @@ def _scores(
     """Of every answer to the items first .. first + n, in request order."""
     scores = Scores.lost(len(here.texts))
     read = questions.read if any(scorer.needs_items for scorer in by_set.values()) else questions.asked
-    items, datasets = read(first, n), read_items(job.layout.items, first, n, "dataset")["dataset"]
+    items, datasets = read(first, n), questions.datasets(first, n)
     for name in datasets.unique(maintain_order=True):
         scorer, own = by_set[name], (datasets == name).arg_true().to_list()
         golds = [gold for gold in scorer.prepare_golds([items[item] for item in own]) for _ in range(job.samples)]

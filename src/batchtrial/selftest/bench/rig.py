@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,9 @@ from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
 from batchtrial.phases.build.index import Ids, IndexLines, fields
+from batchtrial.providers.base import SpeaksFor
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.records import RawResult
 from batchtrial.run.quiet import NeverStop, Silent
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.selftest.bench.data import Texts, answer, result_line, write_questions
@@ -35,12 +37,13 @@ def clock() -> datetime:
     return WHEN
 
 
-def config(folder: Path) -> Config:
-    """One trial over the three question sets, with an analysis plan of one primary and two confirmatory endpoints."""
+def config(folder: Path, n_treatments: int = 1) -> Config:
+    """Trials of so many treatments over the three question sets, with an analysis plan of one primary and two confirmatory endpoints."""
 
     def text(name: str, content: str) -> dict[str, str]:
         return {"path": f"{name}.txt", "text": content}
 
+    names = {"bench": "."} | {f"bench{number}": "!" * number for number in range(1, n_treatments)}
     sets: list[dict[str, Any]] = [
         {"name": "bench_open", "source": "file", "format": "jsonl", "kind": "open", "metric": "squad_v2"},
         {"name": "bench_trivia", "source": "file", "format": "jsonl", "kind": "closed", "metric": "triviaqa"},
@@ -52,10 +55,28 @@ def config(folder: Path) -> Config:
             "model_id": MODEL,
             "datasets": [{**one, "path": str(folder / f"{one['name']}.jsonl")} for one in sets],
             "task_instructions": {"open_book": text("open", "Answer from the passage."), "closed_book": text("closed", "Answer.")},
-            "prompt_sets": {"bench": {"control": {"system": text("c", "Answer.")}, "treatment": {"system": text("t", "Answer with care.")}}},
+            "prompt_sets": {
+                name: {"control": {"system": text("c", "Answer.")}, "treatment": {"system": text("t", f"Answer with care{mark}")}}
+                for name, mark in names.items()
+            },
+            **({"sweep": {"prompt_sets": list(names)}} if n_treatments > 1 else {}),
             "stats": {"primary": {"metric": "em"}, "confirmatory": [{"metric": "false_answer", "kind": "open"}, {"metric": "abstained"}]},
         }
     )
+
+
+class Counting(SpeaksFor):
+    """The wire's codec, that counts the lines which it decodes."""
+
+    n_decoded = 0
+
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        def counted(line: bytes) -> RawResult:
+            self.n_decoded += 1
+            return self._codec.decode(line)
+
+        return counted
 
 
 @dataclass(slots=True)
@@ -65,12 +86,12 @@ class Rig:
     session: Session
     codec: FireworksProvider
 
-    def run(self, phase: Phase) -> None:
-        """Run one phase as the loop would."""
+    def run(self, phase: Phase, workers: int = 1) -> None:
+        """Run one phase as the loop would, also when it is done."""
         view = self.session.look()
-        phase.run(self.work(view))
+        phase.run(self.work(view, workers))
 
-    def work(self, view: View) -> Work:
+    def work(self, view: View, workers: int = 1) -> Work:
         """What the phase is given."""
         return Work(
             view=view,
@@ -82,16 +103,18 @@ class Rig:
             progress=Silent(),
             publish=lambda trial, stage, inputs, paths: self.session.snapshots.publish(view, trial, stage, inputs, paths),
             refresh=lambda: None,
+            workers=workers,
+            is_remaking=True,
         )
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Rig]:
+def opened(folder: Path, n_treatments: int = 1) -> Iterator[Rig]:
     """The bench's run in `folder`, made when it is not there."""
     codec = FireworksProvider(FireworksSettings(account_id="bench"), None)
     layout = RunLayout(folder / RUN_ID)
     is_there = layout.effective_config.exists()
-    opening = Opening(run_id=RUN_ID, config=config(folder), is_resume=is_there, accept_drift=False, overrides={}, nonce="0" * 16)
+    opening = Opening(run_id=RUN_ID, config=config(folder, n_treatments), is_resume=is_there, accept_drift=False, overrides={}, nonce="0" * 16)
     session = open_run(layout, opening, codec.limits, clock=clock, ledger_clock=clock)
     try:
         yield Rig(session, codec)
@@ -149,3 +172,21 @@ def _record(ledger: Ledger, shard: Shard, got: Fingerprint, path: str) -> None:
     ledger.append("done", shard.part, wire_state="COMPLETED", ids={})
     ledger.append("saved", shard.part, path=path, sha256=got.sha256, size=got.size, counts=counts, odd={}, usage=usage, cost_usd=Decimal(1))
     ledger.append("settled", shard.part, counts=counts)
+
+
+def lines_decoded(folder: Path, n_treatments: int, n_items: int = 40) -> tuple[int, int]:
+    """Result lines that parse decodes where so many treatments have one control, and the items that each of them asks about."""
+    from batchtrial.phases.build import phase as build
+    from batchtrial.phases.parse import phase as parse
+    from batchtrial.phases.prepare import phase as prepare
+
+    write_questions(folder, n_items, SEED)
+    with opened(folder, n_treatments) as rig:
+        rig.run(prepare)
+        rig.run(build)
+        make_answers(rig)
+        counting = Counting(rig.codec)
+        work = rig.work(rig.session.look())
+        work.codec = counting  # type: ignore[assignment]  # it is asked for nothing but decoding
+        parse.phase.run(work)
+        return counting.n_decoded, n_items

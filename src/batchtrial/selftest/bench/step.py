@@ -1,4 +1,7 @@
-"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [ROWS]` prints what it took as JSON."""
+"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [N]` prints what it took as JSON.
+
+The last argument is the number of rows to make, or of processes that a phase may work on.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def peak_mb() -> float:
     return int(found[1]) / 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def do(folder: Path, step: str, n_rows: int) -> None:
+def do(folder: Path, step: str, n: int) -> None:
     """Carry out one step."""
     if step == "yardstick":
         yardstick(folder)
@@ -49,13 +52,13 @@ def do(folder: Path, step: str, n_rows: int) -> None:
     from batchtrial.selftest.bench import rig
 
     if step == "questions":
-        rig.make_questions(folder, n_rows)
+        rig.make_questions(folder, n)
         return
     with rig.opened(folder) as run:
         if step == "answers":
             rig.make_answers(run)
         else:
-            run.run(phase_of(step))
+            run.run(phase_of(step), n or 1)
 
 
 def main() -> int:
@@ -63,8 +66,10 @@ def main() -> int:
     folder, step = Path(sys.argv[1]), sys.argv[2]
     begin = time.perf_counter()
     do(folder, step, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    taken = {"wall": time.perf_counter() - begin, "cpu": used.ru_utime + used.ru_stime, "peak_mb": peak_mb()}
+    wall = time.perf_counter() - begin
+    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = sum(used.ru_utime + used.ru_stime for used in (own, ended))
+    taken = {"wall": wall, "cpu": cpu, "peak_mb": max(peak_mb(), ended.ru_maxrss / 1024)}
     sys.stdout.write(json.dumps(taken) + "\n")
     return 0
 
