@@ -58,8 +58,12 @@ def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
 
     A wire with batch ids of our choosing gives a run that was begun anew with another account the same ids there: it must agree with one of the two.
     """
-    accounts = sorted({row.account for row in paid if row.batch in books.known()}) or [""]
-    return min((_bill_problems(provider, [row for row in paid if row.account == account], books) for account in accounts), key=len)
+    of_account: dict[str, set[str]] = defaultdict(set)
+    for row in paid:
+        if row.batch in books.known():
+            of_account[row.account].add(row.batch)
+    bills = [[row for row in paid if row.account == account or row.batch not in batches] for account, batches in sorted(of_account.items())]
+    return min((_bill_problems(provider, bill, books) for bill in bills or [paid]), key=len)
 
 
 def _bill_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[str]:

@@ -161,6 +161,8 @@ class Play:
                 place = self.copy
             elif event.kind == "together" and self.copy.folder.exists():
                 together = Turnstile(int(event.how))
+        # What `clean` has deleted since nothing was sent begins anew, with whatever config is given.
+        self.played.is_shifted |= "config" in asked and self.played.is_unbegun and not place.folder.exists()
         process = self._process(place, key, events)
         ended = self.attempt(place, process, **asked) if together is None else self._both(process, together, asked)
         self.played.said.append(ended)
@@ -355,7 +357,7 @@ class Play:
     # The end
 
     def _calm(self) -> None:
-        """Everybody's faults are over: each place is resumed until it is done or refuses for good."""
+        """Each place is resumed in fair weather until it is done or refuses for good."""
         CLOCK.skew = 0.0
         self.provider.calm()
         for batch in self.provider.service.batches.all():
@@ -371,6 +373,7 @@ class Play:
         ended = ""
         # Whose key the run was begun with hangs on where its first turns died: a wrong one must be harmless.
         keys = ["main", *sorted({event.how for event in self.history.events if event.kind == "key"})]
+        n_refusals = 0
         for number in range(MOST_RESUMES):
             ended = self.attempt(place, Process(place.folder, key=keys[number % len(keys)]), **asked)
             self.played.said.append(f"calm: {ended}")
@@ -386,7 +389,7 @@ class Play:
                 if not self.played.is_shifted:
                     self.played.bad.append(f"told to give batches up that are there: {ended}")
                 asked |= {"give_up_unknown": True, "is_confirmed": True}
-            elif not ended.startswith(PASSING) and number >= len(keys):
+            elif not ended.startswith(PASSING) and (n_refusals := n_refusals + 1) > len(keys):
                 break
             CLOCK.sleep(3600.0)
         place.refusal = ended

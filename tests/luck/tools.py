@@ -14,6 +14,7 @@ from tests.luck.lab import RUN_ID, outputs
 from tests.luck.machine import Being, Killed, Process
 
 from batchtrial.cli.commands import archive, clean, export_batch, import_batch, repair, status
+from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
 
 Command = Callable[[Sequence[str] | None], int]
@@ -79,6 +80,8 @@ def repaired(experiments: Path, process: Process | None = None) -> list[str]:
 def archived(experiments: Path, target: Path, process: Process | None = None) -> list[str]:
     """Archive a run into a file. It must verify, and what is restored from it must be the run."""
     used = use("archive", experiments, "--output", str(target), process=process)
+    if used.code == 3 and "has no effective_config.yaml" in used.told and not read(RunLayout.of(experiments, RUN_ID).ledger).entries:
+        return []  # it was killed before its first line: there is nothing to put away yet
     wrong = wrong_with("archive", used)
     if used.code == 0:
         wrong += wrong_with("verify", use("verify", experiments, "--verify", str(target)))
