@@ -63,7 +63,7 @@ def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
         if row.batch in books.known():
             of_account[row.account].add(row.batch)
     bills = [[row for row in paid if row.account == account or row.batch not in batches] for account, batches in sorted(of_account.items())]
-    return min((_bill_problems(provider, bill, books) for bill in bills or [paid]), key=len)
+    return min((_bill_problems(provider, bill, books) for bill in bills or [list(paid)]), key=len)
 
 
 def _bill_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[str]:
