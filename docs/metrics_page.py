@@ -32,6 +32,10 @@ Metrics with a library need the extra `metrics`: `pip install 'batchtrial[metric
 tried on an item of every set. `scoring.json` records what each is: parameters, sha256 of what decides its numbers (which the plan freezes), library
 and version.
 
+`bleu` and `chrf` are no means over answers: the scores table holds counts of each answer (`bleu#0` and so on), and `significance.json` under `corpus`
+and the report compare the scores of all answers together, by a paired bootstrap over items or clusters, with the signature that computes the same.
+They are exploratory and no endpoints.
+
 A share lies between 0 and 1 and is compared in percentage points, a grade and a count in their own unit. Lost answers are not scored, where the
 table does not say otherwise. An answer that is declared to count as wrong (`stats.cut_answers: wrong`) is at the worst end of a share, and has no
 grade and no count.

@@ -19,6 +19,7 @@ from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyse.analyses import dataset_meta
 from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, estimate_json, of_one_arm, seed_of, test_json
+from batchtrial.phases.analyse.corpus_scores import corpus_scores
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
@@ -27,6 +28,7 @@ from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import FrozenPlan, Role, frozen_plan
 from batchtrial.phases.columns import Kind
+from batchtrial.phases.score.record import read_record
 from batchtrial.records import CONDITIONS
 from batchtrial.stats import (
     AnalysisPlan,
@@ -189,6 +191,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
     headline = next((j for j in judgements if j.family == "primary"), None)
     rules = tables[first].told_rules()
+    corpus = corpus_scores(read_record(view.trial_layout(trial)), tables, level=1 - config.stats.alpha, seed=config.stats.random_seed)
     return record | {
         "plan": {
             **plan_json(frozen),
@@ -206,6 +209,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
         "same_items": same_items(tables[first]),
         **({"rules": rules} if rules else {}),
+        **({"corpus": corpus} if corpus else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
     }
 

@@ -21,6 +21,7 @@ from batchtrial.phases.columns import KINDS, LABELS, TEXTS, Kind
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
+from batchtrial.scoring.metrics.corpus import is_count
 
 Places = NDArray[np.int64]
 COLUMNS: Final[dict[str, str]] = {
@@ -233,7 +234,8 @@ def _table(
         scores[name] = (values[control], values[treatment])
     names = {column: metric for metric, column in COLUMNS.items()}
     record = read_record(view.trial_layout(trial))
-    defined = [c for c in columns if c not in NOT_METRICS and not c.endswith("_std") and not all(np.isnan(arm).all() for arm in scores[c])]
+    shown = [column for column in columns if column not in NOT_METRICS and not column.endswith("_std") and not is_count(column)]
+    defined = [column for column in shown if not all(np.isnan(arm).all() for arm in scores[column])]
     return Table(
         keys=facts["item_key"],
         scores=scores,

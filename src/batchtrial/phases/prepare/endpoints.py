@@ -27,7 +27,12 @@ def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mappi
     rules = SetRules(own, frozenset(own.values()))
     titles = {**LABELS, **{name: rules.title(name, metrics) for name in ("em", "f1")}}
     seen: dict[tuple[str, str], str] = {}
+    corpus = {one.column for one in named_metrics(config.metrics) if one.kind == "corpus"}
     for where, endpoint in _endpoints(config):
+        if endpoint.metric in corpus:
+            hint = "the report compares it; a metric of each answer, such as `similarity` or `rouge_l`, can be an endpoint"
+            what = f"{where}: {endpoint.metric} is a score of all answers together, and no endpoint of the plan"
+            raise ConfigError(what, where=f"{where}.metric", hint=hint)
         if items is not None and offered is not None:
             _check_one(where, endpoint, offered, items, titles)
         elif endpoint.metric not in MEASURES and not config.metrics and not any(":" in metric for metric in metrics.values()):

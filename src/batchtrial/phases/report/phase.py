@@ -25,6 +25,7 @@ from batchtrial.phases.published import publishing, read_json
 from batchtrial.phases.report.account_words import account_blocks
 from batchtrial.phases.report.aggregate import aggregate, aggregate_problem, sealed
 from batchtrial.phases.report.appendix import TITLES, appendix
+from batchtrial.phases.report.corpus_words import corpus_blocks
 from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
 from batchtrial.phases.report.forest import Line, forest
 from batchtrial.phases.score.record import read_record, remarks
@@ -47,6 +48,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _verdict(tests, costs)
     found += _contrast(tests)
     found += _results(tests)
+    found += corpus_blocks(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
     found += _account(account, view.config.answers.strip_thinking)
     if said := tuple(remarks(read_record(layout))):

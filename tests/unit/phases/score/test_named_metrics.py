@@ -88,6 +88,29 @@ def test_a_metric_of_several_columns_fills_them_all(tmp_path: Path) -> None:
     assert [rows[name].to_list() for name in ("json_fields", "json_fields.a", "json_fields.b")] == [[0.5] * 4, [1.0] * 4, [0.0] * 4]
 
 
+def test_scores_of_all_answers_together_are_compared_and_are_no_endpoint(tmp_path: Path) -> None:
+    pytest.importorskip("sacrebleu")
+    with world(tmp_path / "a", closed=closed_items(30), metrics=["chrf", {"bleu": {"name": "b"}}, "words"]) as w:
+        w.answer_all(lambda arm, dataset, item_id, sample: right(arm, dataset, item_id, 0) if arm.condition == "treatment" else "thin")
+        scored(w)
+        for phase in (stats.phase, costs.phase, report.phase):
+            w.run(phase)
+        found = significance(w.view, w.trial)
+        text = w.layout.trial(w.trial.slug).report_md.read_text()
+    assert [(one["metric"], one["kind"]) for one in found["corpus"]] == [("chrf", "all"), ("b", "all")]
+    assert found["corpus"][0]["difference"] > 0
+    assert found["corpus"][0]["p_value"] < 0.01
+    assert {one["metric"] for one in found["tests"]} == {"em", "f1", "abstained", "words"}
+    assert "Scores of all answers together" in text
+    assert "nc:6" in text
+    plan = {"primary": {"metric": "chrf"}}
+    with (
+        pytest.raises(ConfigError, match="score of all answers together"),
+        world(tmp_path / "b", closed=closed_items(1), metrics=["chrf"], stats=plan),
+    ):
+        pass
+
+
 def test_the_plan_freezes_what_the_metric_is(tmp_path: Path) -> None:
     with world(tmp_path / "a", closed=closed_items(1), metrics=[{"contains": {"any": ["a"]}}]) as w:
         one = plan_now(w.config)

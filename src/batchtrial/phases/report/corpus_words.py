@@ -1,0 +1,38 @@
+"""Scores of all answers together, as the report shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchtrial.phases.columns import KINDS
+from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Paragraph
+
+
+def corpus_blocks(tests: Mapping[str, Any]) -> list[Block]:
+    """The section; empty where no such metric was asked for. tests: the content of significance.json."""
+    found = tests.get("corpus", ())
+    if not found:
+        return []
+    rows = tuple(
+        (
+            f"{one['metric']} ({KINDS[one['kind']]}, temperature {one['temp']:g})",
+            *(_number(one[name]) for name in ("control", "treatment")),
+            _number(one["difference"], sign="+"),
+            f"{one['ci_low']:+.2f} to {one['ci_high']:+.2f}" if one["ci_low"] is not None else one["reason"] or "",
+            f"{one['p_value']:.3f}" if one["p_value"] is not None else "",
+            f"{one['n_items']:,}",
+        )
+        for one in found
+    )
+    signatures = tuple(sorted({f"{one['metric']}: {one['signature']}" for one in found}))
+    said = (
+        "Scores of all answers together, 0 to 100, treatment minus control, with paired bootstrap intervals "
+        f"({100 * found[0]['level']:g} %) over items or their clusters. They are exploratory, and p is not corrected. To compute the same:"
+    )
+    header = ("score", "control", "treatment", "difference", "interval", "p", "pairs")
+    return [Heading(3, "Scores of all answers together"), Grid(header, rows), Paragraph(said), Bullets(signatures)]
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.2f}"
