@@ -27,7 +27,6 @@ from batchtrial.phases.analyse.selective import selective
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import FrozenPlan, Role, frozen_plan
-from batchtrial.phases.columns import Kind
 from batchtrial.phases.score.record import read_record
 from batchtrial.records import CONDITIONS
 from batchtrial.stats import (
@@ -109,22 +108,10 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
                 if cell.name not in seen and not table.is_em_again(cell):
                     yield cell, "metrics" if place == 0 else "temperatures"
         if place == 0 and len(table.dataset_names) > 1:
-            same = same_items(table)
+            same = table.same_items()
             for dataset in table.dataset_names:
                 if dataset not in same:
                     yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
-
-
-def same_items(table: Table) -> dict[str, Kind]:
-    """Datasets that hold exactly the questions of one kind, with that kind: their comparison is made once, under the kind."""
-    found: dict[str, Kind] = {}
-    for dataset in table.dataset_names if len(table.dataset_names) > 1 else ():
-        mine = table.members("all", dataset)
-        for kind in table.kinds():
-            other = table.members(kind)
-            if mine is not None and other is not None and np.array_equal(mine, other):
-                found[dataset] = kind
-    return found
 
 
 def declared_cells(config: Config, trial: Trial) -> tuple[Cell, ...]:
@@ -207,7 +194,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         if headline is None
         else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentences[headline.finding.name]},
         "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
-        "same_items": same_items(tables[first]),
+        "same_items": tables[first].same_items(),
         **({"rules": rules} if rules else {}),
         **({"corpus": corpus} if corpus else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},

@@ -155,6 +155,17 @@ class Table:
         own: NDArray[np.bool_] = self.datasets == self.dataset_names.index(dataset)
         return own if mask is None else own & mask
 
+    def same_items(self) -> dict[str, Kind]:
+        """Datasets that hold exactly the questions of one kind, with that kind: their comparison is made once, under the kind."""
+        found: dict[str, Kind] = {}
+        for dataset in self.dataset_names if len(self.dataset_names) > 1 else ():
+            mine = self.members("all", dataset)
+            for kind in self.kinds():
+                other = self.members(kind)
+                if mine is not None and other is not None and np.array_equal(mine, other):
+                    found[dataset] = kind
+        return found
+
     def members_of(self, cell: Cell) -> NDArray[np.bool_] | None:
         """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it."""
         mask = self.members(cell.kind, cell.dataset)
