@@ -59,17 +59,8 @@ def aggregate(view: View) -> str:
         )
         if not tests.get("plan", {}).get("followed", True):
             not_followed[tests["plan"]["statement"]] = None
-    header: tuple[str, ...] = (
-        "trial",
-        "model",
-        "arm" if view.config.arms else "prompt set",
-        "verdict",
-        "control",
-        "treatment",
-        "difference (pp)",
-        "interval (pp)",
-        "p",
-    )
+    kind = "arm" if view.config.arms else "prompt set"
+    header: tuple[str, ...] = ("trial", "model", kind, "verdict", "control", "treatment", "difference (pp)", "interval (pp)", "p")
     if across:
         header = (*header, "p across trials", "joint interval (pp)")
     header = (*header, "answers cost (%)")
