@@ -118,7 +118,7 @@ def test_phases_know_what_a_provider_is_and_none_of_them() -> None:
 
 def test_phases_hold_steps_and_what_all_steps_share() -> None:
     loose = {name.removeprefix("phases/") for name in FILES if name.startswith("phases/") and name.count("/") == 1}
-    assert loose == {"__init__.py", "answer_rules.py", "arm_tables.py", "base.py", "choice.py", "columns.py", "published.py", "workers.py"}
+    assert loose == {"__init__.py", "arm_tables.py", "base.py", "choice.py", "columns.py", "published.py", "workers.py"}
 
 
 def test_every_step_has_its_phase_in_front() -> None:

@@ -16,7 +16,6 @@ from batchtrial.state.store import Fingerprint, decode_json, encode_json, replac
 if TYPE_CHECKING:
     from batchtrial.phases.workers import Team
 
-J = TypeVar("J")
 R = TypeVar("R")
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
@@ -41,10 +40,8 @@ class ArmTable:
             return None
         return known if is_same and not work.is_remaking else None
 
-    def make(
-        self, work: Work, team: Team, function: Callable[[J, Worker], R], job: Callable[[int, Path], J], take: Callable[[int, R], None], label: str
-    ) -> None:
-        """Have the function write each part's rows to the path of its job, give what it found to `take`, and join the parts.
+    def make(self, work: Work, team: Team, job: Callable[[int, Path], Callable[[Worker], R]], take: Callable[[int, R], None], label: str) -> None:
+        """Have each part's job write its rows to the path that it is given, give what it found to `take`, and join the parts.
 
         Raises Stopped, PhaseFailed, and what the functions raise.
         """
@@ -55,7 +52,7 @@ class ArmTable:
         folder.mkdir()
         files = [folder / f"{place:05d}.arrow" for place in range(len(self.rows))]
         try:
-            for place, found in enumerate(team.over_parts(function, [job(*one) for one in enumerate(files)], self.n_steps, label)):
+            for place, found in enumerate(team.over_parts([job(*one) for one in enumerate(files)], self.n_steps, label)):
                 take(place, found)
             work.stop.check()
             self._join(work, files)

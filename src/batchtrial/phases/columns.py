@@ -54,30 +54,14 @@ ANSWERS: Final = (
 """Small columns before texts, so that a page of them can be read without the rest."""
 TOKENS: Final = tuple(column.name for column in ANSWERS if column.of == "usage")
 
-PREDICTIONS: Final = {
-    "custom_id": "custom_id",
-    "dataset": "dataset",
-    "item_id": "item_id",
-    "condition": "condition",
-    "temp": "temp",
-    "sample_index": "sample",
-    "type": "kind",
-    "request_id": "request_id",
-    "finish_reason": "finish_reason",
-    "response_text": "text",
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "total_tokens": "total_tokens",
-    "outcome": "outcome",
-    "error": "error",
-    "cached_tokens": "cached_tokens",
-    "cache_write_tokens": "cache_write_tokens",
-    "reasoning_tokens": "reasoning_tokens",
-    "answer_state": "answer_state",
-    "cluster": "cluster",
-    "question": "question",
-    "reference": "reference",
-}
+_PREDICTIONS: Final = (
+    *("custom_id", "dataset", "item_id", "condition", "temp", "sample_index", "type", "request_id", "finish_reason", "response_text"),
+    *("prompt_tokens", "completion_tokens", "total_tokens", "outcome", "error", "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    *("answer_state", "cluster", "question", "reference"),
+)
+_OTHER_NAMES: Final = {"sample_index": "sample", "type": "kind", "response_text": "text"}
+_OTHER_NAMES_OF_TOKENS: Final = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens"}
+PREDICTIONS: Final = {name: (_OTHER_NAMES | _OTHER_NAMES_OF_TOKENS).get(name, name) for name in _PREDICTIONS}
 """Column of predictions.csv -> column of the tables."""
 
 RATES: Final = ("em", "f1", "abstain_rate", "false_answer_rate", "unsupported_rate")

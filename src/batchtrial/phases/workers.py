@@ -22,7 +22,6 @@ from typing import Any, Final, TypeVar
 from batchtrial.errors import PhaseFailed, Stopped
 from batchtrial.phases.base import Work, Worker
 
-J = TypeVar("J")
 R = TypeVar("R")
 FEW_ROWS: Final = 40_000
 """Rows up to which starting processes takes longer than the work."""
@@ -74,8 +73,8 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _carry_out(function: Callable[[J, Worker], R], job: J) -> R:
-    return function(job, _here[0])
+def _carry_out(job: Callable[[Worker], R]) -> R:
+    return job(_here[0])
 
 
 class Team(ExitStack):
@@ -87,18 +86,18 @@ class Team(ExitStack):
         self._pool: ProcessPoolExecutor | None = None
         self._told: SimpleQueue[int | str] | None = None
 
-    def over_parts(self, function: Callable[[J, Worker], R], jobs: Sequence[J], n_rows: int, label: str) -> Iterator[R]:
-        """What the function gives for each job, in their order. n_rows: of all jobs. Raises Stopped, PhaseFailed, and what the function raises."""
+    def over_parts(self, jobs: Sequence[Callable[[Worker], R]], n_rows: int, label: str) -> Iterator[R]:
+        """What each job gives, in their order. n_rows: of all jobs. Raises Stopped, PhaseFailed, and what the jobs raise."""
         work = self._work
         with work.progress.task(label, n_rows) as step:
             if min(work.workers, len(jobs)) < 2 or n_rows < FEW_ROWS:
                 here = Here(work.stop.check, step, work.progress.note)
                 for job in jobs:
                     here.check()
-                    yield function(job, here)
+                    yield job(here)
                 return
             pool = self._pool or self._started()
-            for future in [pool.submit(_carry_out, function, job) for job in jobs]:
+            for future in [pool.submit(_carry_out, job) for job in jobs]:
                 while not future.done():
                     wait([future], timeout=LOOK_SECONDS)
                     self._tell(step)

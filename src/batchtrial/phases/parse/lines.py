@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 import msgspec
 
@@ -22,6 +22,7 @@ from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt
 
 OddKind = Literal["malformed", "unknown", "duplicate"]
+KINDS: Final[tuple[OddKind, ...]] = ("malformed", "unknown", "duplicate")
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
 LINES_PER_CHECK: Final = 4096
@@ -32,32 +33,21 @@ WHY_ABSENT: Final = {
 }
 
 
-class OddLine(msgspec.Struct, frozen=True):
-    """A result line that answers no request, or one that is answered already. line: from 1, in `file`."""
+class OddLines(TypedDict):
+    """Odd lines of one kind: all of them counted, a few kept, each with file, line (from 1), reason and excerpt."""
 
-    file: str
-    line: int
-    reason: str
-    excerpt: str
+    count: int
+    samples: list[dict[str, str | int]]
 
 
-class OddLines(msgspec.Struct):
-    """Odd lines of one kind: all of them counted, a few kept."""
-
-    count: int = 0
-    samples: list[OddLine] = []
-
-
-def no_odd_lines() -> dict[OddKind, OddLines]:
-    """None of any kind, to count in."""
-    return {"malformed": OddLines(), "unknown": OddLines(), "duplicate": OddLines()}
-
-
-def add_odd_lines(to: Mapping[OddKind, OddLines], more: Mapping[OddKind, OddLines]) -> None:
-    """Count these too."""
-    for kind, one in more.items():
-        to[kind].count += one.count
-        to[kind].samples = [*to[kind].samples, *one.samples][:MOST_SAMPLES]
+def odd_lines(*found: Mapping[OddKind, OddLines]) -> dict[OddKind, OddLines]:
+    """Those of several parts together; of none without any."""
+    total: dict[OddKind, OddLines] = {kind: OddLines(count=0, samples=[]) for kind in KINDS}
+    for one in found:
+        for kind, lines in one.items():
+            total[kind]["count"] += lines["count"]
+            total[kind]["samples"] = [*total[kind]["samples"], *lines["samples"]][:MOST_SAMPLES]
+    return total
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -150,8 +140,11 @@ class Reader:
         return here
 
     def _is_odd(self, kind: OddKind, source: Source, number: int, line: bytes, reason: str) -> None:
+        told = self.odd[kind]
+        told["count"] += 1
         text = line[: 4 * EXCERPT_CHARS].decode("utf-8", "replace").strip()[:EXCERPT_CHARS].replace("\x00", "\ufffd")
-        add_odd_lines(self.odd, {kind: OddLines(1, [OddLine(source.name, number, reason, text)])})
+        if len(told["samples"]) < MOST_SAMPLES:
+            told["samples"].append({"file": source.name, "line": number, "reason": reason, "excerpt": text})
 
 
 def _lines(source: Source) -> Iterator[bytes]:

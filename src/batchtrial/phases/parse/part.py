@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-import msgspec
 import polars as pl
 
 from batchtrial.phases import columns
@@ -20,7 +19,7 @@ from batchtrial.phases.batches.reasons import counted_reasons
 from batchtrial.phases.batches.standing import Standing, unknown_finish
 from batchtrial.phases.build.index import Ids
 from batchtrial.phases.choice import Said
-from batchtrial.phases.parse.lines import Line, OddKind, OddLines, Reader, Source, add_odd_lines, no_odd_lines
+from batchtrial.phases.parse.lines import Line, OddKind, OddLines, Reader, Source, odd_lines
 from batchtrial.prices import Price
 from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
@@ -33,9 +32,31 @@ _NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(columns.TOKENS))
 """Stands where an answer does not say what it used."""
 
 
+@dataclass(slots=True)
+class Parsed:
+    """What was counted of a part, or of all parts of an arm."""
+
+    standing: Standing = field(default_factory=Standing)
+    odd: dict[OddKind, OddLines] = field(default_factory=odd_lines)
+
+    def add(self, other: Parsed) -> None:
+        """Count these too."""
+        self.standing.add(other.standing)
+        self.odd = odd_lines(self.odd, other.odd)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the arm's record has it."""
+        return {"requests": self.standing.to_json(), "answers": self.standing.answers_json(), "odd_lines": self.odd}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Parsed:
+        """The same, read again."""
+        return cls(Standing.from_json(record["requests"], record["answers"]), odd_lines(record["odd_lines"]))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartJob:
-    """A part to parse. hashes: of its items, one behind the other; first_item: place of the first. target: the table to write."""
+class ParsePart:
+    """Parses a part. hashes: of its items, one behind the other; first_item: place of the first. target: the table to write."""
 
     ids: Ids
     hashes: bytes
@@ -47,40 +68,17 @@ class PartJob:
     price: Price | None
     target: Path
 
-
-@dataclass(slots=True)
-class Parsed:
-    """What was counted of a part, or of all parts of an arm."""
-
-    standing: Standing = field(default_factory=Standing)
-    odd: dict[OddKind, OddLines] = field(default_factory=no_odd_lines)
-
-    def add(self, other: Parsed) -> None:
-        """Count these too."""
-        self.standing.add(other.standing)
-        add_odd_lines(self.odd, other.odd)
-
-    def to_json(self) -> dict[str, Any]:
-        """As the arm's record has it."""
-        return {"requests": self.standing.to_json(), "answers": self.standing.answers_json(), "odd_lines": msgspec.to_builtins(self.odd)}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Parsed:
-        """The same, read again."""
-        return cls(Standing.from_json(record["requests"], record["answers"]), msgspec.convert(record["odd_lines"], dict[OddKind, OddLines]))
+    def __call__(self, worker: Worker) -> Parsed:
+        """Write the table and return its counts. Raises Stopped."""
+        odd = odd_lines()
+        lines = Reader(self.ids.of_items(self.hashes), self.decode, odd, worker.check).lines(self.sources)
+        frame, standing = _judged(_answers(self, lines), self.rules)
+        write_part(frame, self.target)
+        worker.step(frame.height)
+        return Parsed(standing, odd)
 
 
-def parse_part(job: PartJob, worker: Worker) -> Parsed:
-    """Write the part's table and return its counts. Raises Stopped."""
-    odd = no_odd_lines()
-    lines = Reader(job.ids.of_items(job.hashes), job.decode, odd, worker.check).lines(job.sources)
-    frame, standing = _judged(_answers(job, lines), job.rules)
-    write_part(frame, job.target)
-    worker.step(frame.height)
-    return Parsed(standing, odd)
-
-
-def _answers(job: PartJob, lines: Sequence[Line]) -> pl.DataFrame:
+def _answers(job: ParsePart, lines: Sequence[Line]) -> pl.DataFrame:
     """One row per request, in request order."""
     results = [line.result for line in lines]
     rows: dict[str, Sequence[Any]] = {"line": lines, "result": results, "usage": [one.usage or _NOT_TOLD for one in results]}

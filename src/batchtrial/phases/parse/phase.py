@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.arm_tables import ArmTable
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.prepare.metrics import answer_rules
 from batchtrial.phases.published import publishing
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
@@ -96,7 +96,7 @@ def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
     """The counts of an arm's answers; its table is made unless it is there and as it would be made."""
     from batchtrial.phases.build.index import Ids
     from batchtrial.phases.parse.lines import sources
-    from batchtrial.phases.parse.part import Parsed, PartJob, parse_part
+    from batchtrial.phases.parse.part import Parsed, ParsePart
 
     layout, view, shards, total = work.layout.arm(arm.name), work.view, work.view.shards(arm), Parsed()
     rows = [shard.lines for shard in shards]
@@ -104,8 +104,8 @@ def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
     if (known := table.known(work)) is not None:
         return Parsed.from_json(known)
 
-    def job(place: int, target: Path) -> PartJob:
-        return PartJob(
+    def job(place: int, target: Path) -> ParsePart:
+        return ParsePart(
             ids=Ids.of(arm),
             hashes=index.hashes(shards[place]),
             samples=arm.samples,
@@ -121,7 +121,7 @@ def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
         _compare(view, shards[place], found)
         total.add(found)
 
-    table.make(work, team, parse_part, job, take, f"parse {arm.name}")
+    table.make(work, team, job, take, f"parse {arm.name}")
     table.save_record(work, total.to_json())
     return total
 

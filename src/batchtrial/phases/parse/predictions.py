@@ -8,7 +8,7 @@ shows it as it is, one that guesses may take an answer for a formula.
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -21,12 +21,6 @@ from batchtrial.phases.published import Sink
 HEADER: Final = (",".join(PREDICTIONS) + "\r\n").encode()
 ROWS_AT_ONCE: Final = 1 << 15
 _ITEM: Final = ("dataset", "item_id", "kind", "cluster", "question")
-_NUMBERS: Final = frozenset({"sample", "input_tokens", "output_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"})
-
-
-def schema() -> dict[str, Any]:
-    """Column types for polars, of a file that this version wrote."""
-    return {name: pl.Int64 if own in _NUMBERS else pl.Float64 if own == "temp" else pl.String for name, own in PREDICTIONS.items()}
 
 
 def write_predictions(work: Work, trial: Trial, out: Sink) -> None:

@@ -17,6 +17,7 @@ from batchtrial.scoring.metric_source import source_of
 from batchtrial.scoring.metrics.base import NamedMetric
 from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures, Watch
+from batchtrial.scoring.standing import AnswerRules
 from batchtrial.sources import default_metric
 
 _OURS = frozenset((*SCORE_COLUMNS, *MEASURES, *TEXTS, "place"))
@@ -71,6 +72,11 @@ def usable_metrics(config: Config) -> tuple[NamedMetric, ...]:
     for metric in found:
         metric.check()
     return found
+
+
+def answer_rules(config: Config) -> AnswerRules:
+    """How answers are read, and what those count as that are none."""
+    return AnswerRules(strip_thinking=config.answers.strip_thinking or "auto", cut=config.stats.cut_answers, refused=config.stats.refused_answers)
 
 
 def own_paths(config: Config) -> tuple[str, ...]:

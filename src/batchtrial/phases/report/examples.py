@@ -19,12 +19,11 @@ from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
 from batchtrial.phases.analyse.significance import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS
-from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.base import View
 from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import KINDS
 from batchtrial.phases.prepare.endpoints import metric_by_set
-from batchtrial.phases.prepare.metrics import usable_metrics
+from batchtrial.phases.prepare.metrics import answer_rules, usable_metrics
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.report.document import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record

@@ -14,12 +14,11 @@ import polars as pl
 
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.arm_tables import write_part
 from batchtrial.phases.base import Worker
 from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import NUMBERS, RATES, SCORES
-from batchtrial.phases.prepare.metrics import scorers
+from batchtrial.phases.prepare.metrics import answer_rules, scorers
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.phases.score.facts import at, facts_of, wanted_facts
 from batchtrial.phases.score.told import WRONG, Told, lost_to, told, wrong

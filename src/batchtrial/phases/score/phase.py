@@ -8,16 +8,16 @@ are averaged inside the item and arm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.answer_rules import answer_rules
 from batchtrial.phases.arm_tables import ArmTable
-from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
-from batchtrial.phases.prepare.metrics import metric_names, own_paths, versions
+from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials
+from batchtrial.phases.prepare.metrics import answer_rules, metric_names, own_paths, versions
 from batchtrial.phases.published import publishing
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
 from batchtrial.records import Verdict
@@ -95,8 +95,8 @@ def _score_arm(work: Work, team: Team, trial: Trial, arm: Arm, names: Names) -> 
     if (known := table.known(work)) is not None:
         return Scored.from_json(known)
 
-    def job(place: int, target: Path) -> ScoreJob:
-        return ScoreJob(
+    def job(place: int, target: Path) -> Callable[[Worker], Scored]:
+        part = ScoreJob(
             layout=work.layout,
             config=work.config,
             prepared=view.prepared,
@@ -108,9 +108,10 @@ def _score_arm(work: Work, team: Team, trial: Trial, arm: Arm, names: Names) -> 
             user=names.columns,
             target=target,
         )
+        return partial(score_part, part)
 
     what = ", ".join(own_paths(work.config)) or "score"
-    table.make(work, team, score_part, job, lambda _, found: total.add(found), f"{what} on {arm.name}")
+    table.make(work, team, job, lambda _, found: total.add(found), f"{what} on {arm.name}")
     table.save_record(work, total.to_json())
     return total
 

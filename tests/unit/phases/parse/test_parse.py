@@ -20,11 +20,10 @@ from tests.unit.phases.world import Stop, World, closed_items, error_line, open_
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import Stopped
-from batchtrial.phases import columns, workers
+from batchtrial.phases import columns
 from batchtrial.phases.build.index import load_index
-from batchtrial.phases.columns import PREDICTIONS, Column
+from batchtrial.phases.columns import PREDICTIONS, TOKENS, Column
 from batchtrial.phases.parse import phase as parse
-from batchtrial.phases.parse.predictions import schema
 from batchtrial.phases.published import publishing
 from batchtrial.phases.report.all_results import write_combined
 from batchtrial.providers.base import SpeaksFor
@@ -47,6 +46,12 @@ NASTY = (
     "null",
     "<script>alert(1)</script> `code` | table |",
 )
+
+
+def schema() -> dict[str, Any]:
+    """Column types for polars."""
+    numbers = {"sample", "total_tokens", *TOKENS}
+    return {name: pl.Int64 if own in numbers else pl.Float64 if own == "temp" else pl.String for name, own in PREDICTIONS.items()}
 
 
 def layout(w: World) -> TrialLayout:
@@ -381,21 +386,6 @@ def test_a_new_column_of_the_answers_is_one_edit(tmp_path: Path, monkeypatch: py
         w.answer_all(plain)
         w.run(parse.phase)
         assert answers(w, "control")["retryable"].to_list() == [True] * 3
-
-
-def test_the_bytes_do_not_depend_on_how_many_processes_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for n in (1, 2):
-        monkeypatch.setattr(workers, "FEW_ROWS", 10 if n > 1 else 1000)
-        with world(tmp_path / str(n), closed=closed_items(60), submission={"lines_per_part": 25}) as w:
-            for arm, shard in w.parts():
-                w.save(arm, shard, shuffled(shard.part_index)([*w.lines(arm, shard, plain)[1:], b"junk\n"]))
-                w.settle(shard)
-            w.run(parse.phase, workers=n)
-            found.append(published(w) | {arm.stem: w.layout.arm(arm.name).answers.read_bytes() for arm in w.trial.arms})
-            assert [w.progress.steps[f"parse {arm.name}"] for arm in w.trial.arms] == [60, 60]
-            assert not list(w.layout.root.rglob(".answers*"))
-    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ['say "a", b', "tab\tand\nline\r\nends", "ret\rurn", " spaced ", 'comma,quote"', "ünïcode"])
