@@ -5,6 +5,7 @@ Reads published artifacts only, takes no lock. No statistic is computed here: in
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -218,7 +219,8 @@ def _check(what: str, a: str, b: str, *, forbids: str = "", note: str = "") -> C
 
 def _items(a: Side, b: Side) -> Check:
     hashes = [s.prepared.sha256 if s.prepared is not None else "lost" for s in (a, b)]
-    counts = [f"{len(s.items):,} ({h[:8]})" for s, h in zip((a, b), hashes, strict=True)]
+    shown = [h if h == "lost" else hashlib.sha256(h.encode()).hexdigest()[:8] for h in hashes]  # of open and closed book together
+    counts = [f"{len(s.items):,} ({h})" for s, h in zip((a, b), shown, strict=True)]
     if hashes[0] == hashes[1] and hashes[0] != "lost":
         return Check(what="items", a=counts[0], b=counts[1], standing="same")
     common = len(a.items & b.items)

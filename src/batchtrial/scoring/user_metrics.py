@@ -136,7 +136,8 @@ def load_metric(path: str, folders: Sequence[str]) -> UserMetric:
         function = getattr(module, function_name, None)
     if not callable(function):
         own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        near = difflib.get_close_matches(function_name, own, n=3, cutoff=0.4) or sorted(own)[:5]
+        near = difflib.get_close_matches(function_name, own, n=3, cutoff=0.4)
+        near += sorted(set(own) - set(near))[: max(0, 5 - len(near))]
         found = f" ({_short(module.__file__)})" if getattr(module, "__file__", None) else ""
         raise ConfigError(
             f"the module {module_name}{found} has no function {function_name!r}", where=path, hint=f"it has {', '.join(near) or 'none'}"

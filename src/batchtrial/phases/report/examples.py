@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from batchtrial.amounts import counted
 from batchtrial.config.expand import Trial
 from batchtrial.config.metric_entries import lower_is_better, own_functions
 from batchtrial.config.model import Endpoint
@@ -78,7 +79,7 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     items, samples = _items(view, shown), _samples(view, trial, shown, temp)
     scorers = _scorers(view)
     for title, chosen, n in ways:
-        found.append(Heading(3, f"{title} ({n} items)"))
+        found.append(Heading(3, f"{title} ({counted(n, 'item')})"))
         if not chosen:
             found.append(Paragraph("None."))
         for key in chosen:
