@@ -51,6 +51,7 @@ class Item:
     answers: accepted answers; empty exactly when is_unanswerable.
     cluster: what makes items dependent (passage, document, template); None when every item stands alone.
     distractors: plausible wrong answers, used by the simulated model only.
+    columns: every column of the row, for tasks that are written as templates; none otherwise.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class Item:
     is_unanswerable: bool = False
     cluster: str | None = None
     distractors: tuple[str, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def key(self) -> str:
@@ -70,10 +72,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One turn of a conversation after the system prompt. images: addresses or data URLs, shown after the text."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One completion asked for: what every provider's line is encoded from.
 
-    extra: further body fields passed through as given.
+    turns: the whole conversation, where it is more than the one user turn. response_format: `name`, `schema` and `strict` of the JSON asked for.
+    tools: `name`, `description` and `parameters` of each. tool_choice: auto, required, or the name of one. extra: further body fields as given.
     """
 
     custom_id: str
@@ -85,6 +97,10 @@ class Request:
     top_p: float | None = None
     top_k: int | None = None
     stop: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    response_format: Mapping[str, Any] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

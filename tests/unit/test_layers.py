@@ -15,7 +15,7 @@ BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "step
 MATTERS = ("state", "providers", "scoring", "sources")
 STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/analyse", "phases/report")
 """In the order of the pipeline: a step may use what comes before it, never what comes after."""
-BELOW_PHASES = ("config", *MATTERS, "stats", "prices", *BASE)
+BELOW_PHASES = ("config", "tasks", *MATTERS, "stats", "prices", *BASE)
 BELOW_READING = ("phases", *STEPS, *BELOW_PHASES)
 BELOW_UPKEEP = ("run", "archive", "reading", *BELOW_READING)
 BELOW_APP = ("upkeep", "earlier", *BELOW_UPKEEP)
@@ -36,7 +36,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "providers": ("prices", *BASE),
     "scoring": BASE,
     "sources": BASE,
-    "config": ("sources", "scoring", "prices", *BASE),
+    "tasks": BASE,
+    "config": ("tasks", "sources", "scoring", "prices", *BASE),
     "phases": BELOW_PHASES,
     **{step: ("phases", *STEPS[:place], *BELOW_PHASES) for place, step in enumerate(STEPS)},
     "reading": BELOW_READING,

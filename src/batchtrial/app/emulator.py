@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.config.model import Config, SimulatedArm
+from batchtrial.config.model import Config
+from batchtrial.config.simulation import SimulatedArm
 from batchtrial.errors import ConfigError, ProviderError, StateError
 from batchtrial.keys import IDENTITY_PATTERN, item_hash
 from batchtrial.phases.prepare.items import load_prepared

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from batchtrial.config.expand import Arm
+from batchtrial.tasks.recipe import compiled
 
 MOST_WORDS: Final = 2000
 """Texts with more words are told apart by their length and hash: comparing words takes the square of their number."""
@@ -57,11 +58,11 @@ def arm_differences(control: Arm, treatment: Arm) -> tuple[ArmDifference, ...]:
         if before.get(name) != after.get(name)
     ]
     found += [
-        ArmDifference(field=name, before=text, after=others[name], words=_words(text, others[name]))
-        if max(len(text.split()), len(others[name].split())) <= MOST_WORDS
-        else ArmDifference(field=name, before=f"{len(text):,} characters", after=f"{len(others[name]):,} other characters")
-        for name, text in texts.items()
-        if text != others[name]
+        ArmDifference(field=name, before=text, after=other, words=_words(text, other))
+        if max(len(text.split()), len(other.split())) <= MOST_WORDS
+        else ArmDifference(field=name, before=f"{len(text):,} characters", after=f"{len(other):,} other characters")
+        for name, text, other in ((name, texts.get(name, ""), others.get(name, "")) for name in dict.fromkeys((*texts, *others)))
+        if text != other
     ]
     return tuple(found)
 
@@ -83,6 +84,7 @@ def _texts(arm: Arm) -> Iterator[tuple[str, str]]:
     yield "system", arm.prompt.system.text
     yield "instruction.open_book", arm.instructions.open_book.text
     yield "instruction.closed_book", arm.instructions.closed_book.text
+    yield from compiled(arm.task).texts if arm.task else ()
 
 
 def _words(before: str, after: str) -> tuple[Run, ...]:

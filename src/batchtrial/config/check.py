@@ -33,6 +33,7 @@ def check(config: Config) -> None:
     _check_names(config)
     _check_temps(config)
     _check_samples(config)
+    _check_systems(config)
     if config.template_marks == "refuse":
         _check_templates(config)
     if config.arms:
@@ -118,6 +119,15 @@ def _check_samples(config: Config) -> None:
     fewest = min(given.values(), default=1) if isinstance(given, dict) else given
     if fewest < 1:
         raise ConfigError(f"{fewest} completions per item", where="samples_per_item", hint="a whole number from 1")
+
+
+def _check_systems(config: Config) -> None:
+    """A question under an instruction has a system prompt; a task can do without."""
+    for name, pair in config.prompt_sets.items():
+        for condition, prompt in (("control", pair.control), ("treatment", pair.treatment)):
+            if not prompt.system.text and prompt.task is None and config.task is None:
+                key = f"prompt_sets.{name}.{condition}.system"
+                raise ConfigError(f"{key} is not set", where=key, hint="name the file of the system prompt")
 
 
 def _texts(config: Config) -> Iterator[tuple[str, Text]]:

@@ -79,7 +79,7 @@ def check_arms(config: Config) -> None:
         what = f"arm {named[0]!r} has a temperature of its own, and `temps` has {len(config.temps)}"
         raise ConfigError(what, where=f"arms.{named[0]}.temperature", hint="leave one in `temps`, or name each temperature as an arm")
     for name in names_in_order(config.arms):
-        if config.arms[name].system is None and config.system is None:
+        if config.arms[name].system is None and config.system is None and (config.arms[name].task or config.task) is None:
             raise ConfigError(
                 f"arm {name!r} has no system prompt", where=f"arms.{name}", hint="give it `system: PATH`, or give the run one: `system: PATH`"
             )

@@ -16,11 +16,14 @@ from typing import Any
 
 from batchtrial.config.contrasts import pairs
 from batchtrial.config.model import Config, Sweep, TrialSpec
-from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, Prompt
+from batchtrial.config.recipes import NO_SYSTEM, ArmSpec, Instructions, MaxTokens, Prompt
 from batchtrial.config.settings import Backend
+from batchtrial.config.tasks import TaskSettings
 from batchtrial.errors import ConfigError
 from batchtrial.keys import arm_folder, arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
 from batchtrial.records import Condition, Item, Request
+from batchtrial.sources.spec import TaskReads
+from batchtrial.tasks.recipe import compiled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Arm:
     top_k: int | None
     stop: tuple[str, ...]
     extra: str  # canonical JSON of further body fields
+    task: str = ""  # encoded recipe of a task; "" asks the question under an instruction
 
     def custom_id(self, item: str, sample_index: int) -> str:
         """The id of one request. item: the item's hash."""
@@ -63,12 +67,12 @@ class Arm:
         return self.folder / f"{self.folder_head}p{index:02d}"
 
     def request(self, item: Item, custom_id: str) -> Request:
-        """The request for one sample of `item`."""
-        return Request(
+        """The request for one sample of `item`. Raises ConfigError for an item that the task's templates cannot be filled with."""
+        asked = Request(
             custom_id=custom_id,
             model=self.model,
             system=self.prompt.system.text,
-            user=user_turn(item, self.instructions),
+            user="" if self.task else user_turn(item, self.instructions),
             max_tokens=self.max_tokens.open_book if item.kind == "open" else self.max_tokens.closed_book,
             temperature=self.temp,
             top_p=self.top_p,
@@ -76,6 +80,7 @@ class Arm:
             stop=self.stop,
             extra=json.loads(self.extra),
         )
+        return compiled(self.task).filled(asked, item) if self.task else asked
 
 
 def user_turn(item: Item, instructions: Instructions) -> str:
@@ -135,6 +140,7 @@ class _Recipe:
     max_tokens: MaxTokens
     stop: tuple[str, ...]
     extra: str
+    task: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +166,7 @@ class _Cell:
             max_tokens=self.max_tokens,
             stop=config.stop,
             extra=_body(config.provider.request_overrides),
+            task=_task(config, prompt.task, f"prompt_sets.{self.prompt_set}.task"),
         )
 
 
@@ -187,6 +194,14 @@ def arms_of(trials: tuple[Trial, ...]) -> tuple[Arm, ...]:
         for arm in trial.arms:
             found.setdefault(arm.name, arm)
     return tuple(found.values())
+
+
+def task_reads(arms: Iterable[Arm]) -> TaskReads | None:
+    """What the arms' tasks read of an item; None where they all ask questions under an instruction."""
+    recipes = {arm.task for arm in arms}
+    tasks = [compiled(recipe) for recipe in recipes if recipe]
+    names = frozenset[str]().union(*(task.reads for task in tasks))
+    return TaskReads(names=names, is_all=any(task.may_read_all for task in tasks), has_questions="" in recipes) if tasks else None
 
 
 def users_of(arm: Arm, trials: Iterable[Trial]) -> tuple[str, ...]:
@@ -268,7 +283,9 @@ def _contrasts(config: Config, input_sha256: str) -> Iterator[Trial]:
 
 def _written_out(config: Config, spec: ArmSpec, temp: float) -> _Recipe:
     """The recipe of an arm, with the run's own values for what it leaves out. temp: of the run."""
-    system = spec.system or config.system
+    name = next((name for name, one in config.arms.items() if one is spec), "")
+    task = _task(config, spec.task, f"arms.{name}.task")
+    system = spec.system or config.system or (NO_SYSTEM if task else None)
     if system is None:
         raise ConfigError("an arm has no system prompt", where="arms", hint="give the run one: `system: PATH`")
     body = {**config.provider.request_overrides, **(spec.body or {})}
@@ -285,6 +302,7 @@ def _written_out(config: Config, spec: ArmSpec, temp: float) -> _Recipe:
         max_tokens=spec.max_tokens or config.max_new_tokens,
         stop=config.stop if spec.stop is None else spec.stop,
         extra=_body({name: value for name, value in body.items() if value is not None}),
+        task=task,
     )
 
 
@@ -295,7 +313,9 @@ def _body(fields: Mapping[str, Any]) -> str:
 def _arm(config: Config, recipe: _Recipe, slug: str, condition: Condition, at: float, input_sha256: str) -> TrialArm:
     instructions, temp = recipe.instructions, recipe.temp
     texts = (recipe.prompt.system.sha256, instructions.open_book.sha256, instructions.closed_book.sha256)
-    decoding = (recipe.max_tokens.model_dump_json(), repr((recipe.top_p, recipe.top_k, recipe.stop)), recipe.extra)
+    decoding: tuple[str, ...] = (recipe.max_tokens.model_dump_json(), repr((recipe.top_p, recipe.top_k, recipe.stop)), recipe.extra)
+    if recipe.task:
+        decoding = (*decoding, compiled(recipe.task).asked)
     if config.arm_form == 1:
         key = digest((recipe.backend, recipe.model, *texts, input_sha256, condition, repr(temp), str(config.samples_for(temp)), *decoding), 16)
         place = _place_by_role(slug, condition, temp, key)
@@ -322,7 +342,15 @@ def _arm(config: Config, recipe: _Recipe, slug: str, condition: Condition, at: f
         top_k=recipe.top_k,
         stop=recipe.stop,
         extra=recipe.extra,
+        task=recipe.task,
     )
+
+
+def _task(config: Config, task: TaskSettings | None, key: str) -> str:
+    """The recipe of an arm's task, or of the run's; "" where questions are asked under an instruction. key: where the arm's own stands."""
+    if task is not None:
+        return task.recipe(key)
+    return "" if config.task is None else config.task.recipe("task")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
@@ -17,6 +17,8 @@ from batchtrial.config import families
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.settings import Backend, Model, Probability, Temperature, Text
+from batchtrial.config.simulation import Simulation
+from batchtrial.config.tasks import TaskSettings, without_unused_keys
 from batchtrial.modes import MODES, Mode
 from batchtrial.names import Name, is_recorded
 from batchtrial.records import Condition
@@ -223,34 +225,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-class SimulatedArm(Model):
-    """Planted behaviour of the simulated model under one condition, as probabilities for a question of middling difficulty."""
-
-    right: Probability = Field(description="An answer that contains the truth.")
-    verbose: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Of the right answers, the share wrapped in a sentence.")
-    abstain: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Of the other answers, the share that abstains.")
-    unanswerable_abstain: Probability = Field(0.5, description="Abstention when the passage holds no answer.")
-
-
-class Simulation(Model):
-    """What the emulator's model does in a dry run."""
-
-    seed: int = Field(7, ge=0, description="Seed of every simulated answer.")
-    difficulty_sd: float = Field(1.0, ge=0, description="Spread of the items' difficulty on the logit scale.")
-    control: SimulatedArm = Field(
-        SimulatedArm(right=0.62, verbose=0.12, abstain=0.25, unanswerable_abstain=0.45),
-        description="Under the control.",
-    )
-    treatment: SimulatedArm = Field(
-        SimulatedArm(right=0.68, verbose=0.08, abstain=0.45, unanswerable_abstain=0.62),
-        description="Under a treatment.",
-    )
-    by_prompt_set: dict[str, SimulatedArm] = Field(
-        default_factory=dict, description="Treatments that behave in a way of their own, by prompt set or by the name of their arm."
-    )
-
-
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "system"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -277,7 +252,8 @@ class Config(Model):
     limit_items: int | None = Field(None, ge=1, description="Use only this many items of all sets together.")
     skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
     conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")
-    task_instructions: Instructions = Field(description="Head of the user turn, for both conditions.")
+    task: TaskSettings | None = Field(None, description="What is asked about an item; unset, or `qa`: the question under an instruction.")
+    task_instructions: Instructions = Field(description="Head of the user turn, for both conditions; with a `task` there is none.")
     prompt_sets: dict[Name, PromptSet] = Field(default_factory=dict, description="Named comparisons of two prompts: the short form of `arms`.")
     arms: dict[Name, ArmSpec] = Field(default_factory=dict, description="Named recipes that are compared; they take the place of `prompt_sets`.")
     contrasts: str | tuple[tuple[Name, Name], ...] | None = Field(
@@ -325,6 +301,11 @@ class Config(Model):
         """What a run of an earlier version wrote down says nothing of the form that it was begun under."""
         is_earlier = is_recorded(info) and isinstance(tree, Mapping) and "arm_form" not in tree
         return {**tree, "arm_form": 1} if is_earlier else tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_or_instructions(cls, tree: Any) -> Any:
+        return without_unused_keys(tree) if isinstance(tree, Mapping) else tree
 
     @model_validator(mode="after")
     def _has_arms(self) -> Config:

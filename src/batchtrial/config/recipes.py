@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from batchtrial.config.settings import Backend, Model, Temperature, Text
+from batchtrial.config.tasks import TaskSettings
 
 
 class Instructions(Model):
@@ -16,11 +17,19 @@ class Instructions(Model):
     closed_book: Text = Field(description="Instruction for questions without a passage.")
 
 
-class Prompt(Model):
-    """One condition: a system prompt, and instructions of its own when the user turn is treated too."""
+NO_SYSTEM: Final = Text(path="", text="")
 
-    system: Text = Field(description="The system prompt.")
+
+class Prompt(Model):
+    """One condition: a system prompt, and instructions or a task of its own when the user turn is treated too."""
+
+    system: Text = Field(NO_SYSTEM, description="The system prompt; unset: none, which only a task can do without.")
     instruction: Instructions | None = Field(None, description="Task instructions of this condition; unset: the run's.")
+    task: TaskSettings | None = Field(None, description="Task of this condition; unset: the run's.")
+
+    @model_serializer(mode="wrap")
+    def _without_unset_task(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "task" or value is not None}
 
 
 class PromptSet(Model):
@@ -44,6 +53,7 @@ class ArmSpec(Model):
     model: str | None = Field(None, min_length=1, description="Model id, in the provider's own spelling; unset: `model_id`.")
     system: Text | None = Field(None, description="Its system prompt, as a path; unset: `system` of the run.")
     instruction: Instructions | None = Field(None, description="Its task instructions; unset: the run's.")
+    task: TaskSettings | None = Field(None, description="Its task; unset: the run's.")
     max_tokens: MaxTokens | None = Field(None, description="Longest answer; a number holds for both kinds of questions. Unset: `max_new_tokens`.")
     temperature: Temperature | None = Field(None, description="Its sampling temperature; unset: those of `temps`.")
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling.")

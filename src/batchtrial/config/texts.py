@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchtrial.config.files import read_text
+from batchtrial.config.tasks import PROMPTS, portable, spelled_out
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
 
@@ -27,6 +28,7 @@ COMMAND: Final = re.compile(r"\\[A-Za-z]+\*?(?:\[[^\]\n]*\])?$")
 
 def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
     """Put the texts of prompt and instruction files in the place of their paths. Raises ConfigError."""
+    _read_task(tree.get("task"), "task", folder, where)
     instructions = tree.get("task_instructions")
     if isinstance(instructions, dict):
         _read_each(instructions, ("open_book", "closed_book"), "task_instructions", folder, where)
@@ -45,6 +47,7 @@ def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
 def _read_prompt(tree: Any, key: str, folder: Path, where: str) -> None:
     if isinstance(tree, dict):
         _read_each(tree, ("system",), key, folder, where)
+        _read_task(tree.get("task"), f"{key}.task", folder, where)
         if isinstance(tree.get("instruction"), dict):
             _read_each(tree["instruction"], ("open_book", "closed_book"), f"{key}.instruction", folder, where)
 
@@ -53,31 +56,34 @@ def _read_each(tree: dict[str, Any], keys: tuple[str, ...], prefix: str, folder:
     for key in keys:
         given = tree.get(key)
         if isinstance(given, str):
-            tree[key] = {"path": _portable(given), "text": _read_one(given, f"{where}: {prefix}.{key}" if prefix else f"{where}: {key}", folder)}
+            tree[key] = {"path": portable(given), "text": _read_one(given, f"{where}: {prefix}.{key}" if prefix else f"{where}: {key}", folder)}
+
+
+def _read_task(task: Any, key: str, folder: Path, where: str) -> None:
+    if isinstance(task, dict):
+        spelled_out(task, key, lambda name, at: _read_as_it_is(name, f"{where}: {at}", folder))
 
 
 def _read_one(given: str, where: str, folder: Path) -> str:
+    text = _read_as_it_is(given, where, folder)
+    if not text.strip():
+        raise ConfigError(f"{given} is empty", where=where, hint="a prompt needs at least one word")
+    return text.strip("\n") + "\n"
+
+
+def _read_as_it_is(given: str, where: str, folder: Path) -> str:
     if is_url(given):
         raise ConfigError(f"{given} is an address, not a file", where=where, hint="fetch it first, and name the file")
     if "\x00" in given or not given.strip():
         raise ConfigError(f"{given!r} is no file name", where=where, hint="name a text file")
     for base in (folder, Path()):
         try:
-            text = read_text(base / given, what=given, where=where, max_bytes=MAX_TEXT_BYTES)
+            return read_text(base / given, what=given, where=where, max_bytes=MAX_TEXT_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        if not text.strip():
-            raise ConfigError(f"{given} is empty", where=where, hint="a prompt needs at least one word")
-        return text.strip("\n") + "\n"
     near = difflib.get_close_matches(Path(given).name, [p.name for p in (folder / given).parent.glob("*")] or [], 1)
     hint = f"did you mean {(Path(given).parent / near[0]).as_posix()}?" if near else f"looked in {folder} and in the working directory"
     raise ConfigError(f"there is no file {given}", where=where, hint=hint)
-
-
-def _portable(given: str) -> str:
-    """An absolute path says more about a machine than a run should carry."""
-    path = Path(given)
-    return path.name if path.is_absolute() else path.as_posix()
 
 
 def template_mark(text: str) -> tuple[int, str] | None:
@@ -91,6 +97,8 @@ def template_mark(text: str) -> tuple[int, str] | None:
 
 def without_variables(value: Any, key: str) -> Any:
     """The same values with `$${NAME}` unescaped. Raises ConfigError, `where` being the key, for a variable that nobody fills in."""
+    if isinstance(value, str) and PROMPTS.search(key):
+        return value  # whatever it holds is meant
     if isinstance(value, str):
         found = VARIABLE.search(value)
         if found is not None:

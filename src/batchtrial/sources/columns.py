@@ -49,7 +49,8 @@ class Columns:
     """What became of the columns of one set.
 
     ignored: not read on purpose. mapped: named by the settings as some role's. seen: columns in the order in which they came up.
-    used: those that some role was read from. told: what was read in another way than it is written, how often, and the first example.
+    used: those that some role was read from, or a task; is_all_read: a task may read any. told: what was read in another way than it is written,
+    how often, and the first example.
     unit, line: what a row is found by, and that of the row in hand.
     """
 
@@ -57,6 +58,7 @@ class Columns:
     mapped: frozenset[str] = frozenset()
     seen: dict[str, None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    is_all_read: bool = False
     told: dict[str, tuple[int, str]] = field(default_factory=dict)
     unit: str = "row"
     line: int = 0
@@ -70,7 +72,8 @@ class Columns:
         if suspects is None:
             self.seen |= dict.fromkeys(_writable(str(name)) for name in names)
             allowed = self.ignored | self.mapped
-            suspects = tuple(name for name in names if isinstance(name, str) and name.lower() in ASKS_MORE and name not in allowed)
+            asks_more = (name for name in names if isinstance(name, str) and name.lower() in ASKS_MORE and name not in allowed)
+            suspects = () if self.is_all_read else tuple(asks_more)
             if len(self._checked) < 1000:
                 self._checked[names] = suspects
         return tuple(name for name in suspects if not _is_blank(fields[name])) if suspects else ()
@@ -82,6 +85,8 @@ class Columns:
 
     def unread(self) -> tuple[str, ...]:
         """Columns that nobody reads, those left out: told to be ignored."""
+        if self.is_all_read:
+            return ()
         return tuple(name for name in self.seen if name not in self.used and name not in self.ignored)
 
     def notes(self) -> list[str]:
@@ -103,9 +108,10 @@ def _is_blank(value: Any) -> bool:
 def refuse_task(name: str, where: str, column: str, value: Any) -> NoReturn:
     """Always raises DataError: for a column that makes the question another one than is asked here."""
     raise DataError(
-        f"the set {name} has a column {column!r}, {ASKS_MORE[column.lower()]}, which no task here shows to the model: {shown(value)}",
+        f"the set {name} has a column {column!r}, {ASKS_MORE[column.lower()]}, which is not shown to the model: {shown(value)}",
         where=where,
-        hint=f"write it into the question's own text, or leave it out on purpose with `ignore_columns: [{column}]` in this set's settings",
+        hint=f"show it with a `task` (docs/tasks.md), write it into the question's own text, "
+        f"or leave it out on purpose with `ignore_columns: [{column}]` in this set's settings",
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from batchtrial.errors import DataError
-from batchtrial.records import Item
+from batchtrial.records import Item, Kind
 from batchtrial.sources.columns import CANDIDATES, Columns, refuse_task
 from batchtrial.sources.hub import read_hub
 from batchtrial.sources.problems import BadRow, RowProblem
@@ -20,7 +20,7 @@ from batchtrial.sources.readers import HAS_LINES, READERS, Rows, read_json
 from batchtrial.sources.rows import Row, RowReader
 from batchtrial.sources.shape import missing_columns
 from batchtrial.sources.sniff import guess_format
-from batchtrial.sources.spec import BUNDLED, Format, SourceSpec
+from batchtrial.sources.spec import BUNDLED, Format, SourceSpec, TaskReads
 
 _SHOWN_ROWS = 3  # bad rows spelled out in an error
 
@@ -43,8 +43,8 @@ class LoadReport:
     notes: tuple[str, ...] = ()
 
 
-def load_items(source: SourceSpec, *, skip_bad_rows: bool) -> LoadReport:
-    """Read and check a whole question set.
+def load_items(source: SourceSpec, *, skip_bad_rows: bool, task: TaskReads | None = None) -> LoadReport:
+    """Read and check a whole question set. task: what is read of items, which then keep all of their columns; None where questions are asked.
 
     Raises DataError naming file, line, field, value and fix when a row cannot be used and skip_bad_rows is false, and always when
     there is no usable row; MissingExtra when the hub's package is not installed.
@@ -52,12 +52,12 @@ def load_items(source: SourceSpec, *, skip_bad_rows: bool) -> LoadReport:
     notes: list[str] = []
     with _rows(source, notes) as (where, layout, rows):
         first, rows = _peek(rows)
-        kind = _kind(source, layout, first, notes)
+        kind = _kind(source, layout, first, notes) if task is None or task.has_questions else source.kind or "closed"
         unit = "line" if layout is None or layout in HAS_LINES else "row"
-        reader = _reader(source, layout, kind, unit)
+        reader = _reader(source, layout, kind, unit, task)
         items, bad_rows = _collect(rows, reader, f"{where} {unit}")
     n_read = len(items) + len(bad_rows)
-    if first is not None and not items:
+    if first is not None and not items and not reader.is_task:
         _refuse_unknown_columns(source, where, first)
     if bad_rows and not (skip_bad_rows and items):
         raise _refusal(source, where, unit, bad_rows, n_read, can_skip=bool(items))
@@ -145,7 +145,8 @@ def _kind(source: SourceSpec, layout: Format | None, first: Row | None, notes: l
     return kind
 
 
-def _reader(source: SourceSpec, layout: Format | None, kind: Literal["open", "closed"], unit: str) -> RowReader:
+def _reader(source: SourceSpec, layout: Format | None, kind: Kind, unit: str, task: TaskReads | None) -> RowReader:
+    is_task, reads = task is not None and not task.has_questions, frozenset[str]() if task is None else task.names
     mapped = frozenset(step for name in dict(source.fields).values() if name for step in (name, name.partition(".")[0]))
     return RowReader(
         name=source.name,
@@ -153,9 +154,13 @@ def _reader(source: SourceSpec, layout: Format | None, kind: Literal["open", "cl
         names=source.fields,
         answer_separator=source.answer_separator,
         context_separator=source.context_separator,
-        is_kind_guessed=source.kind is None and source.source != "bundled",
+        is_task=is_task,
+        keeps_columns=task is not None,
+        is_kind_guessed=source.kind is None and source.source != "bundled" and not is_task,
         is_cell=layout == "csv",
-        columns=Columns(ignored=frozenset(source.ignore_columns), mapped=mapped, unit=unit),
+        columns=Columns(
+            ignored=frozenset(source.ignore_columns), mapped=mapped | reads, used=set(reads), is_all_read=task is not None and task.is_all, unit=unit
+        ),
     )
 
 
@@ -181,11 +186,17 @@ def _columns_read(reader: RowReader) -> Iterator[str]:
 def _repeated(items: list[Item]) -> Iterator[str]:
     """Items that ask what another item asks: pairs that are taken as independent, and are not."""
     first: dict[tuple[str, str | None], str] = {}
-    repeats = [(item.item_id, one) for item in items if (one := first.setdefault((item.question, item.context), item.item_id)) != item.item_id]
+    asked = ((item.item_id, (item.question if not item.columns else _without_id(item), item.context)) for item in items)
+    repeats = [(name, one) for name, key in asked if (one := first.setdefault(key, name)) != name]
     if repeats:
         shown = ", ".join(f"{second} repeats {one}" for second, one in repeats[:_SHOWN_ROWS])
         more = f" and {len(repeats) - _SHOWN_ROWS} more" if len(repeats) > _SHOWN_ROWS else ""
         yield f"{len(repeats)} of {len(items)} items ask what another item asks, and count as further evidence all the same: {shown}{more}"
+
+
+def _without_id(item: Item) -> str:
+    """The columns of an item but those that tell it from others alone."""
+    return repr(sorted((name, repr(value)) for name, value in item.columns.items() if name not in CANDIDATES["id"] and str(value) != item.item_id))
 
 
 def _collect(rows: Rows, reader: RowReader, place: str) -> tuple[list[Item], list[BadRow]]:

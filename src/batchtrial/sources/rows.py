@@ -11,6 +11,7 @@ from typing import Any, Literal
 from batchtrial.records import Item
 from batchtrial.sources.cells import flag, nested_answers, passage, spelled_answers, text_of, texts
 from batchtrial.sources.columns import CANDIDATES, Columns
+from batchtrial.sources.kept import display, kept, references
 from batchtrial.sources.problems import RowProblem
 from batchtrial.sources.spec import FieldMap
 
@@ -32,7 +33,7 @@ class RowReader:
     """Turns rows of one source into items.
 
     is_kind_guessed: the kind is the first row's, and nobody has said that passages are to be left out. is_cell: values are cells of a CSV file.
-    columns: keeps count of what is read, and how.
+    is_task: what is asked is made from any columns, and accepted answers are optional. columns: keeps count of what is read, and how.
     """
 
     name: str
@@ -40,6 +41,8 @@ class RowReader:
     names: FieldMap
     answer_separator: str | None = None
     context_separator: str | None = None
+    is_task: bool = False
+    keeps_columns: bool = False
     is_kind_guessed: bool = False
     is_cell: bool = False
     columns: Columns = field(default_factory=Columns)
@@ -47,6 +50,8 @@ class RowReader:
     def item(self, row: Row) -> Item:
         """Raises RowProblem naming the field, the value and the fix."""
         fields = row.fields
+        if self.is_task:
+            return self._of_task(row)
         question_name, question = self._look_up(fields, "question")
         answers_name, raw_answers = self._look_up(fields, "answers")
         if isinstance(raw_answers, str):
@@ -68,6 +73,27 @@ class RowReader:
             is_unanswerable=is_unanswerable,
             cluster=self._cluster(fields, context),
             distractors=self._distractors(fields),
+            columns=kept(fields, self.columns.ignored) if self.keeps_columns else {},
+        )
+
+    def _of_task(self, row: Row) -> Item:
+        columns = kept(row.fields, self.columns.ignored)
+        question = self._look_up(row.fields, "question")[1]
+        context = self._context(row.fields) if self.kind == "open" else None
+        answers_name, _ = self._look_up(row.fields, "answers")
+        value = _reach(columns, answers_name)
+        is_unanswerable = self._is_unanswerable(row.fields, None, ()) if self.kind == "open" else False
+        return Item(
+            dataset=self._dataset(row.fields),
+            item_id=self._id(row),
+            kind=self.kind,
+            question=question if isinstance(question, str) and question.strip() else display(columns),
+            context=context,
+            answers=references(None if value is _ABSENT or is_unanswerable else value, self.answer_separator),
+            is_unanswerable=is_unanswerable,
+            cluster=self._cluster(row.fields, context),
+            distractors=self._distractors(row.fields),
+            columns=columns,
         )
 
     def has_context(self, fields: Mapping[str, Any]) -> bool:

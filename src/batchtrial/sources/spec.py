@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,15 @@ FORMATS: tuple[Format, ...] = ("jsonl", "json", "csv", "parquet", "squad_v2", "n
 
 BUNDLED = ("bundled_open", "bundled_closed")
 """Question sets that ship with the package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReads:
+    """What a run's tasks read of an item. is_all: they may read any column. has_questions: beside them, questions are asked under an instruction."""
+
+    names: frozenset[str]
+    is_all: bool = False
+    has_questions: bool = False
 
 
 class FieldMap(BaseModel):

@@ -20,6 +20,7 @@ from batchtrial.errors import ConfigError, StateError
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
 from batchtrial.phases.build.rows import Row, index_rows, rows_in_order, text_bytes, texts_of
+from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of
 from batchtrial.phases.prepare.items import place
 from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Limits, Provider
@@ -29,9 +30,6 @@ from batchtrial.state.store import Fingerprint, write_bytes
 
 name = "build"
 FORM = 1
-CHARS_PER_TOKEN = 4
-"""The usual rule of thumb for English; only estimates and reserves depend on it, never a bill."""
-TOKENS_PER_MESSAGE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,11 @@ def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limi
 
     Raises ConfigError when a single item's request is over the provider's byte limit.
     """
-    return cut_by_size([Sized(item.item_id, text_bytes(item.question, item.context or "")) for item in items], arms, config, limits, provider)
+    n_bytes = [text_bytes(item.question, item.context or "") for item in items]
+    with_tasks = [arm for arm in arms if arm.task]
+    if with_tasks:
+        n_bytes = list(map(max, n_bytes, largest_lines(with_tasks, items, provider)))
+    return cut_by_size([Sized(item.item_id, n) for item, n in zip(items, n_bytes, strict=True)], arms, config, limits, provider)
 
 
 class Sized(NamedTuple):
@@ -71,7 +73,7 @@ def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Confi
     elif config.submission.parts_per_dataset is not None:
         most_lines = min(most_lines, -(-len(items) // config.submission.parts_per_dataset) * samples)
     most_items = max(1, most_lines // samples)
-    fixed = max(_fixed_bytes(arm, kind_item, provider) for arm in arms for kind_item in _blanks())
+    fixed = max((_fixed_bytes(arm, kind_item, provider) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
     slices, first, size = [], 0, 0
     for position, item in enumerate(items):
         bytes_here = samples * (fixed + item.n_bytes)
@@ -103,13 +105,10 @@ def _fixed_bytes(arm: Arm, blank: Item, provider: Provider) -> int:
     return len(provider.encode(arm.request(blank, arm.custom_id("0" * 16, 10**6))))
 
 
-def tokens(text: str) -> int:
-    """Estimated tokens of a text, rounded up."""
-    return -(-len(text) // CHARS_PER_TOKEN)
-
-
 def input_tokens(arm: Arm, item: Item) -> int:
     """Estimated prompt tokens of one request."""
+    if arm.task:
+        return tokens_of(arm.request(item, ""))
     return tokens(arm.prompt.system.text) + tokens(user_turn(item, arm.instructions)) + 2 * TOKENS_PER_MESSAGE
 
 
@@ -167,6 +166,7 @@ def run(work: Work) -> None:
     provider = work.codec
     arms = arms_of(work.view.trials)
     check_sampling(arms, provider)
+    _measure(work, rows, [arm for arm in arms if arm.task])
     slices = cut_by_size(rows, arms, work.config, provider.limits, provider)
     made_from = inputs(work.view, provider.limits)
     old = work.view.build.shards if work.view.build is not None and work.view.build.inputs == made_from else {}
@@ -192,6 +192,15 @@ def run(work: Work) -> None:
     )
     save(work.layout.build_manifest, manifest, hook=work.hook)
     work.progress.note(f"built {counted(sum(s.lines for s in shards.values()), 'request')} in {counted(len(shards), 'part')}")
+
+
+def _measure(work: Work, rows: Sequence[Row], arms: Sequence[Arm]) -> None:
+    """Set the size of every row to that of its longest line under these tasks, where that is more. Raises ConfigError for one that cannot be made."""
+    if not arms:
+        return
+    items = (texts.item(row.kind) for row, texts in zip(rows, texts_of(work.layout, rows), strict=True))
+    for row, n_bytes in zip(rows, largest_lines(arms, items, work.codec, work.stop.check), strict=True):
+        row.n_bytes = max(row.n_bytes, n_bytes)
 
 
 def _check_sent(work: Work, shard: Shard) -> None:
@@ -220,7 +229,7 @@ class Writer:
         work, path = self._work, self._work.layout.part_input(arm.part(index))
         self._turn_to(piece)
         if arm.name not in self._pieces:
-            self._pieces[arm.name] = Pieces.of(arm, work.codec)
+            self._pieces[arm.name] = None if arm.task else Pieces.of(arm, work.codec)
         with publishing(work, path) as file:
             for block in self._blocks(arm, piece):
                 file.write(block)
@@ -237,7 +246,7 @@ class Writer:
             lines=piece.n * arm.samples,
             size=got.size,
             sha256=got.sha256,
-            input_tokens=arm.samples * _tokens_in(arm, rows),
+            input_tokens=arm.samples * self._tokens_in(arm, rows),
             max_output_tokens=arm.samples * _tokens_out(arm, rows),
         )
 
@@ -254,6 +263,11 @@ class Writer:
         rows = self._rows[piece.first : piece.first + piece.n]
         texts = texts_of(self._work.layout, rows)
         return plain_lines(arm, (one.item(row.kind) for row, one in zip(rows, texts, strict=True)), self._work.codec)
+
+    def _tokens_in(self, arm: Arm, rows: Sequence[Row]) -> int:
+        if not arm.task:
+            return _tokens_in(arm, rows)
+        return sum(input_tokens(arm, one.item(row.kind)) for row, one in zip(rows, texts_of(self._work.layout, rows), strict=True))
 
 
 def _tokens_in(arm: Arm, rows: Sequence[Row]) -> int:

@@ -24,6 +24,8 @@ def encode_item(item: Item) -> bytes:
         row["cluster"] = item.cluster
     if item.distractors:
         row["distractors"] = list(item.distractors)
+    if item.columns:
+        row["columns"] = dict(item.columns)
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -38,6 +40,7 @@ class Prepared(msgspec.Struct, gc=False):
     is_unanswerable: bool = False
     cluster: str | None = None
     distractors: tuple[str, ...] = ()
+    columns: dict[str, Any] = {}  # msgspec gives each row its own
 
     def item(self, kind: Kind) -> Item:
         """The item."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from batchtrial.amounts import counted
+from batchtrial.config.expand import arms_of, expand, task_reads
 from batchtrial.config.model import Config
 from batchtrial.errors import DataError, StateError
 from batchtrial.keys import item_hash
@@ -26,6 +27,7 @@ from batchtrial.scoring.registry import METRICS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
 from batchtrial.state.store import Fingerprint, Stamps, write_bytes
+from batchtrial.tasks.recipe import check_columns
 
 name = "prepare"
 FORM = 1
@@ -58,8 +60,10 @@ def choose(config: Config) -> Prepared:
     """Read every source and keep the items of the run. Raises DataError; reads files, writes none."""
     items: list[Item] = []
     sources: dict[str, dict[str, Any]] = {}
+    arms = arms_of(expand(config, ""))
+    reads = task_reads(arms)
     for spec in config.datasets:
-        report = load_items(spec, skip_bad_rows=config.skip_bad_rows)
+        report = load_items(spec, skip_bad_rows=config.skip_bad_rows, task=reads)
         sources[spec.name] = _source_record(spec, report)
         items += report.items
     seen: dict[str, str] = {}
@@ -75,6 +79,7 @@ def choose(config: Config) -> Prepared:
     if not items:
         raise DataError("the question sets hold no items", where="datasets")
     whole = tuple(items)
+    check_columns([arm.task for arm in arms if arm.task], whole)
     if config.limit_items is not None and config.limit_items < len(items):
         kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed))[: config.limit_items]}
         items = [i for i in items if i.key in kept]
@@ -134,7 +139,9 @@ def inputs(config: Config, stamps: Stamps) -> str | None:
     # Settings that earlier versions did not have count only where they are set, so that what those versions prepared is still as asked for.
     unset = [{key for key in LATER_SETTINGS if getattr(spec, key) == SourceSpec.model_fields[key].default} for spec in config.datasets]
     specs = [spec.model_dump(mode="json", exclude={"path", *absent}) for spec, absent in zip(config.datasets, unset, strict=True)]
-    return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None])
+    reads = task_reads(arms_of(expand(config, "")))
+    kept = [] if reads is None else [f"columns, {'with' if reads.has_questions else 'without'} questions"]
+    return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None, *kept])
 
 
 def verdict(view: View) -> Verdict:

@@ -32,6 +32,7 @@ from batchtrial.phases.score.record import read_record, remarks
 from batchtrial.records import Verdict
 from batchtrial.state.store import write_bytes
 from batchtrial.stats.wording import shared_alpha
+from batchtrial.tasks.recipe import compiled
 
 FORM: Final = 3
 STAGE: Final = "report"
@@ -223,6 +224,9 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
     rows += _server(view)
     for arm in trial.arms:
         rows.append((f"{arm.stem} prompt", arm.prompt.system.sha256))
+        if arm.task:
+            rows.append((f"{arm.stem} task", compiled(arm.task).sha256))
+            continue
         rows += [(f"{arm.stem} {book} instruction", getattr(arm.instructions, book).sha256) for book in ("open_book", "closed_book")]
     rows += [("item order seed", str(config.seed)), ("statistics seed", str(config.stats.random_seed))]
     if config.mode == "dry_run":

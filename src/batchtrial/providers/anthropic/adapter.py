@@ -24,6 +24,7 @@ from batchtrial.providers.anthropic import results as messages
 from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
 from batchtrial.providers.decode.lines import count
 from batchtrial.providers.decode.plain import reader
+from batchtrial.providers.sdk import turns
 from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
 from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
@@ -115,7 +116,7 @@ class AnthropicProvider:
         params: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens}
         if request.system:
             params["system"] = self._system(request.system)
-        params["messages"] = [{"role": "user", "content": request.user}]
+        params["messages"] = turns.anthropic_messages(request)
         if self.settings.sampling == "send" and self.settings.api_version != "2026-10-21":
             params["temperature"] = request.temperature
             if request.top_p is not None:
@@ -124,8 +125,9 @@ class AnthropicProvider:
                 params["top_k"] = request.top_k
         if request.stop:
             params["stop_sequences"] = list(request.stop)
+        params |= turns.anthropic_extras(request)
         if request.extra:
-            check_extra(request.extra, OUR_FIELDS)
+            check_extra(request.extra, OUR_FIELDS.union(params))
             params.update(request.extra)
         return msgspec.json.encode({"custom_id": request.custom_id, "params": params}) + b"\n"
 

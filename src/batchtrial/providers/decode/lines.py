@@ -13,7 +13,7 @@ from typing import Any
 from batchtrial.providers.decode.contents import Content, is_call, read_content
 from batchtrial.providers.decode.finish import is_fault, state_by_finish
 from batchtrial.providers.sdk.lines import MAX_DEPTH, MAX_LINE_BYTES, is_too_deep
-from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request, Usage
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
 MAX_ID_CHARS = 128
 MAX_ERROR_CHARS = 2000
@@ -86,12 +86,6 @@ CALLS_OF_OURS = frozenset({"function_call", "custom_tool_call", "computer_call",
 """Output items that wait for the caller: what is said beside them is no last word."""
 EXPIRED_CODES = frozenset({"batch_expired", "expired"})
 CANCELLED_CODES = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
-
-
-def messages(request: Request) -> list[dict[str, str]]:
-    """Chat messages; an empty system prompt is left out, since some hosts refuse empty content."""
-    system = [{"role": "system", "content": request.system}] if request.system else []
-    return [*system, {"role": "user", "content": request.user}]
 
 
 def load_object(line: bytes) -> tuple[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
 from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import pick_flat, reader
+from batchtrial.providers.sdk import turns
 from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
 from batchtrial.providers.sdk.edge import check_extra
 from batchtrial.providers.sdk.lines import split_lines, watched
@@ -87,15 +88,16 @@ class FireworksProvider:
     def encode(self, request: Request) -> bytes:
         """`{"custom_id", "body"}`; model and endpoint belong to the job. Raises ConfigError when an extra field clashes with ours."""
         self._honoured.check(self, request)
-        body: dict[str, Any] = {"messages": results.messages(request), "max_tokens": request.max_tokens, "temperature": request.temperature}
+        body: dict[str, Any] = {"messages": turns.chat_messages(request), "max_tokens": request.max_tokens, "temperature": request.temperature}
         if request.top_p is not None:
             body["top_p"] = request.top_p
         if request.top_k is not None:
             body["top_k"] = request.top_k
         if request.stop:
             body["stop"] = list(request.stop)
+        body |= turns.chat_extras(request)
         if request.extra:
-            check_extra(request.extra, OUR_FIELDS)
+            check_extra(request.extra, OUR_FIELDS.union(body))
             body.update(request.extra)
         return msgspec.json.encode({"custom_id": request.custom_id, "body": body}) + b"\n"
 

@@ -21,6 +21,7 @@ from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, Batc
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import Pick, pick_chat, pick_flat, pick_responses, reader
 from batchtrial.providers.openai.quirks import Quirks
+from batchtrial.providers.sdk import turns
 from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
 from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
@@ -111,9 +112,9 @@ class OpenAIProvider:
         self._honoured.check(self, request)
         body: dict[str, Any] = {"model": request.model}
         if self._is_responses:
-            body |= {"input": results.messages(request), "max_output_tokens": request.max_tokens}
+            body |= {"input": turns.responses_input(request), "max_output_tokens": request.max_tokens}
         else:
-            body |= {"messages": results.messages(request), self.settings.quirks.chat_tokens_field: request.max_tokens}
+            body |= {"messages": turns.chat_messages(request), self.settings.quirks.chat_tokens_field: request.max_tokens}
         if self.settings.sampling == "send":
             body["temperature"] = request.temperature
             if request.top_p is not None:
@@ -122,8 +123,9 @@ class OpenAIProvider:
                 body["top_k"] = request.top_k
         if request.stop:
             body["stop"] = list(request.stop)
+        body |= turns.responses_extras(request) if self._is_responses else turns.chat_extras(request)
         if request.extra:
-            check_extra(request.extra, RESPONSES_FIELDS if self._is_responses else CHAT_FIELDS)
+            check_extra(request.extra, (RESPONSES_FIELDS if self._is_responses else CHAT_FIELDS).union(body))
             body.update(request.extra)
         line: dict[str, Any] = {"custom_id": request.custom_id}
         if self.settings.quirks.request_line == "full":

@@ -1,0 +1,36 @@
+"""Settings of the simulated model that answers a dry run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from batchtrial.config.settings import Model, Probability
+
+
+class SimulatedArm(Model):
+    """Planted behaviour of the simulated model under one condition, as probabilities for a question of middling difficulty."""
+
+    right: Probability = Field(description="An answer that contains the truth.")
+    verbose: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Of the right answers, the share wrapped in a sentence.")
+    abstain: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Of the other answers, the share that abstains.")
+    unanswerable_abstain: Probability = Field(0.5, description="Abstention when the passage holds no answer.")
+
+
+class Simulation(Model):
+    """What the emulator's model does in a dry run."""
+
+    seed: int = Field(7, ge=0, description="Seed of every simulated answer.")
+    difficulty_sd: float = Field(1.0, ge=0, description="Spread of the items' difficulty on the logit scale.")
+    control: SimulatedArm = Field(
+        SimulatedArm(right=0.62, verbose=0.12, abstain=0.25, unanswerable_abstain=0.45),
+        description="Under the control.",
+    )
+    treatment: SimulatedArm = Field(
+        SimulatedArm(right=0.68, verbose=0.08, abstain=0.45, unanswerable_abstain=0.62),
+        description="Under a treatment.",
+    )
+    by_prompt_set: dict[str, SimulatedArm] = Field(
+        default_factory=dict, description="Treatments that behave in a way of their own, by prompt set or by the name of their arm."
+    )

@@ -1,0 +1,41 @@
+"""How large an item's requests are under tasks: every one is rendered, so that what cannot be is told before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from batchtrial.config.expand import Arm
+from batchtrial.providers.base import Provider
+from batchtrial.records import Item, Request
+
+CHARS_PER_TOKEN = 4
+"""The usual rule of thumb for English; only estimates and reserves depend on it, never a bill."""
+TOKENS_PER_MESSAGE = 4
+TOKENS_PER_IMAGE = 1000
+"""Of a picture of a million pixels; what it is told depends on model and size."""
+HASH = "0" * 16
+HIGHEST_SAMPLE = 10**6
+
+
+def largest_lines(arms: Sequence[Arm], items: Iterable[Item], provider: Provider, check: Callable[[], None] = lambda: None) -> list[int]:
+    """Bytes of the longest line about each item under the arms' tasks. check: is called at each item, and may raise.
+
+    Raises ConfigError naming file, line and item where a template cannot be filled in.
+    """
+    found = []
+    for item in items:
+        check()
+        found.append(max(len(provider.encode(arm.request(item, arm.custom_id(HASH, HIGHEST_SAMPLE)))) for arm in arms))
+    return found
+
+
+def tokens(text: str) -> int:
+    """Estimated tokens of a text, rounded up."""
+    return -(-len(text) // CHARS_PER_TOKEN)
+
+
+def tokens_of(request: Request) -> int:
+    """Estimated prompt tokens of a request, of its tools and its response format too."""
+    turns = sum(tokens(turn.text) + TOKENS_PER_MESSAGE + TOKENS_PER_IMAGE * len(turn.images) for turn in request.turns)
+    forms = sum(tokens(repr(form)) for form in (request.response_format, *request.tools) if form is not None)
+    return tokens(request.system) + TOKENS_PER_MESSAGE + turns + forms
