@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -24,8 +24,3 @@ def facts_of(answers: pl.DataFrame, wanted: Iterable[str]) -> dict[str, Numbers]
     made = {REFUSED: pl.col("answer_state").is_in(_DECLINED).cast(pl.Float64)}
     found = answers.select(made.get(fact, pl.col(fact).cast(pl.Float64)).fill_null(float("nan")).alias(fact) for fact in wanted)
     return {fact: found[fact].to_numpy() for fact in wanted}
-
-
-def at(facts: Mapping[str, Numbers], places: list[int]) -> dict[str, Numbers]:
-    """The facts of some of the answers."""
-    return {fact: values[places] for fact, values in facts.items()}

@@ -20,8 +20,8 @@ from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import NUMBERS, RATES, SCORES
 from batchtrial.phases.prepare.metrics import answer_rules, scorers
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
-from batchtrial.phases.score.facts import at, facts_of, wanted_facts
-from batchtrial.phases.score.told import WRONG, Told, lost_to, told, wrong
+from batchtrial.phases.score.facts import facts_of, wanted_facts
+from batchtrial.phases.score.told import WRONG, Told, told, wrong
 from batchtrial.scoring import Scorer, Scores
 from batchtrial.scoring.language import are_foreign
 from batchtrial.scoring.metrics.base import Numbers
@@ -123,7 +123,7 @@ def _stretches(
         facts = facts_of(rows, wanted_facts(by_set.values()))
         scores = _scores(job, here, facts, questions, by_set, first, n)
         place = pl.int_range(first, first + n, dtype=pl.Int32, eager=True).alias("place")
-        lost = lost_to(here.lost_to_metric(scores.numbers[0]), job.samples, n)
+        lost = here.lost_to(scores.numbers[0], job.samples)
         yield averaged(scores, job.samples, job.user).with_columns(place, lost).select(*SCORES, *job.user)
         worker.step(n * job.samples)
 
@@ -149,7 +149,9 @@ def _scores(
         scores.numbers[:, chosen] = scored.numbers
         if scorer.named:
             worst = [place for place, text in enumerate(texts) if text is WRONG]
-            named = scorer.score_named(golds, [None if text is WRONG else text for text in texts], at(facts, places), worst)
+            named = scorer.score_named(
+                golds, [None if text is WRONG else text for text in texts], {fact: values[places] for fact, values in facts.items()}, worst
+            )
             for column, values in named.items():
                 scores.named.setdefault(column, np.full(len(here.texts), np.nan))[places] = values
         for place, custom in zip(chosen, scored.custom, strict=True) if job.user else ():

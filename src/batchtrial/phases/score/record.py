@@ -60,27 +60,19 @@ def scoring_record(config: Config, layout: TrialLayout, by_set: Mapping[str, Sco
     own = {metric.path: metric for scorer in by_set.values() for metric in scorer.own}
     recorded, metrics = _recorded(layout), {}
     for path, metric in own.items():
-        before = recorded.get(path, {})
-        earlier = list(before.get("changed_from", []))
-        if before and before["sha256"] != metric.source.sha256:
-            earlier.append(before["sha256"])
         metrics[path] = {
             "sha256": metric.source.sha256,
             "files": list(metric.source.files),
             "names": sorted(metric.names),
             "scales": {name: scale for name in sorted(metric.names) if (scale := metric.scale_of(name)) is not None},
-            "changed_from": earlier,
+            "changed_from": _earlier(recorded.get(path), metric.source.sha256),
             "n_failed": failures.counts.get(path, 0),
             "failures": failures.samples.get(path, []),
         }
     by_column = {metric.column: metric for scorer in by_set.values() for metric in scorer.named}
     for column, named in by_column.items():
-        sha256, before = sha256_of(named), recorded.get(column, {})
-        earlier = list(before.get("changed_from", []))
-        metrics[column] = named.record() | {
-            "sha256": sha256,
-            "changed_from": [*earlier, before["sha256"]] if before and before["sha256"] != sha256 else earlier,
-        }
+        sha256 = sha256_of(named)
+        metrics[column] = named.record() | {"sha256": sha256, "changed_from": _earlier(recorded.get(column), sha256)}
     mains = [scorer.main for scorer in by_set.values()]
     return {
         "schema_version": 1,
@@ -91,6 +83,11 @@ def scoring_record(config: Config, layout: TrialLayout, by_set: Mapping[str, Sco
         "abstention_phrases": list(config.answers.abstention_phrases),
         "languages": {stem: {"answers": one.n_answers, "not_english": one.n_foreign} for stem, one in arms.items()},
     }
+
+
+def _earlier(before: Mapping[str, Any] | None, sha256: str) -> list[str]:
+    """Hashes of the code that scored before this one."""
+    return [] if not before else [*before.get("changed_from", []), *([before["sha256"]] if before["sha256"] != sha256 else [])]
 
 
 def remarks(record: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,12 +33,19 @@ class Told:
     """Answers in request order. texts: what is scored, None where nothing is; lost: place -> why nothing is."""
 
     texts: list[str | None]
-    lost: Mapping[int, str]
+    lost: dict[int, str]
 
-    def lost_to_metric(self, em: NDArray[np.float64]) -> dict[int, str]:
-        """Place -> why nothing is scored, with the answers that their set's own metric failed on. em: of each answer, NaN where it has none."""
+    def lost_to(self, em: NDArray[np.float64], samples: int) -> pl.Series:
+        """Column `lost_to`: for each item why samples were lost, with how many, as `cut:2 errored:1`; null where none was.
+
+        em: of each answer, NaN where its set's own metric failed on it.
+        """
         failed = (place for place in np.flatnonzero(np.isnan(em)).tolist() if self.texts[place] is not None)
-        return {**self.lost, **dict.fromkeys(failed, METRIC)}
+        by_item: dict[int, Counter[str]] = {}
+        for place, why in (self.lost | dict.fromkeys(failed, METRIC)).items():
+            by_item.setdefault(place // samples, Counter())[why] += 1
+        shown = {item: " ".join(f"{why}:{n}" for why, n in sorted(counts.items())) for item, counts in by_item.items()}
+        return pl.Series("lost_to", map(shown.get, range(len(self.texts) // samples)), dtype=pl.String)
 
 
 def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:
@@ -66,17 +72,6 @@ def wrong(gold: Gold) -> tuple[float, ...]:
     """Numbers of Scores of an answer that counts as wrong: neither right nor an abstention; there is no text to look for in the passage."""
     nan = float("nan")
     return 0.0, 0.0, 0.0, 1.0 if gold.golds is None else nan, nan, nan
-
-
-def lost_to(lost: Mapping[int, str], samples: int, n_items: int) -> pl.Series:
-    """Column `lost_to`: for each item why samples were lost, with how many, as `cut:2 errored:1`; null where none was."""
-    by_item: dict[int, Counter[str]] = {}
-    for place, why in lost.items():
-        by_item.setdefault(place // samples, Counter())[why] += 1
-    shown: list[str | None] = [None] * n_items
-    for item, counts in by_item.items():
-        shown[item] = " ".join(f"{why}:{n}" for why, n in sorted(counts.items()))
-    return pl.Series("lost_to", shown, dtype=pl.String)
 
 
 def read_lost(shown: str) -> Counter[str]:
