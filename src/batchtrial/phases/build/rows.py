@@ -60,9 +60,12 @@ def rows_in_order(layout: RunLayout, seed: int) -> tuple[list[Row], pl.DataFrame
             texts.append(_texts(said))
     places = list(map(attrgetter("place"), found))
     order = sorted(range(len(found)), key=places.__getitem__)
+    del places
     for row in found:
         row.place = ""  # half a million of them are forty megabytes
-    return [found[number] for number in order], pl.concat([_texts([]), *texts])[order]
+    whole = pl.concat([_texts([]), *texts])
+    texts.clear()
+    return [found[number] for number in order], pl.DataFrame([whole.drop_in_place(name)[order] for name in whole.columns])
 
 
 def _books(layout: RunLayout) -> tuple[tuple[Kind, Path], ...]:
@@ -96,7 +99,7 @@ def _rows(lines: Sequence[bytes], said: Sequence[Prepared], kind: Kind, seed: in
             kind=kind,
             dataset=sys.intern(one.dataset),
             item_id=one.item_id,
-            cluster=one.cluster or "",
+            cluster=sys.intern(one.cluster or ""),
             at=at,
             size=len(line),
             n_bytes=text_bytes(one.question, context),

@@ -13,13 +13,14 @@ from typing import Final
 import polars as pl
 
 from batchtrial.config.expand import Trial, TrialArm
+from batchtrial.phases.arm_tables import ROWS_PER_GROUP
 from batchtrial.phases.base import Work, arms_in_order
 from batchtrial.phases.build.questions import read_items, reference
 from batchtrial.phases.columns import PREDICTIONS
 from batchtrial.phases.published import Sink
 
 HEADER: Final = (",".join(PREDICTIONS) + "\r\n").encode()
-ROWS_AT_ONCE: Final = 1 << 15
+ROWS_AT_ONCE: Final = ROWS_PER_GROUP
 _ITEM: Final = ("dataset", "item_id", "kind", "cluster", "question")
 
 
