@@ -6,6 +6,7 @@ RunnerError
     MissingExtra  exit 2   an optional package is needed and not installed
   StateError      exit 3   what is on disk refuses: drift, a lock, a missing or corrupt file
     ConfigDrift
+    OtherAccount  the key belongs to another account than the run was started with
     RunLocked
     RunStateMissing
     ManifestCorrupt
@@ -69,6 +70,10 @@ class StateError(RunnerError):
 
 class ConfigDrift(StateError):
     """The config given now differs from the one the run was started with."""
+
+
+class OtherAccount(StateError):
+    """The key belongs to another account than the run was started with."""
 
 
 class RunLocked(StateError):

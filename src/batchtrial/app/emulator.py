@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.lanes import config_of_lane
 from batchtrial.config.model import Config
 from batchtrial.config.simulation import SimulatedArm
 from batchtrial.errors import ConfigError, ProviderError, StateError
@@ -64,7 +65,7 @@ def _match(config: Config, arm: Arm, kind: str) -> dict[str, Any]:
         match["user_contains"] = getattr(arm.instructions, kind).text.strip()
     if config.arms:
         match |= {"model": arm.model, "max_tokens": getattr(arm.max_tokens, kind)}
-        match |= {} if config.provider.sampling == "omit" else {"temperature": arm.temp}
+        match |= {} if config_of_lane(config, arm.backend).provider.sampling == "omit" else {"temperature": arm.temp}
     return match
 
 

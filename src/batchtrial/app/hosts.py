@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from batchtrial.config.hosts import OWN, bare, base_url, from_environment
+from batchtrial.config.lanes import config_of_lane, key_of, lanes_of, with_base_url
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigDrift
+from batchtrial.errors import ConfigDrift, ConfigError
 
 HEADER = "x-batchtrial-emulator"
 SIMULATED = frozenset({"simulated", "recorded"})
@@ -19,37 +20,41 @@ SECONDS = 5.0
 
 
 def with_host(got: Loaded, env: Mapping[str, str]) -> Loaded:
-    """The config of a run that begins, with the host that the SDK would take from the environment written down as its own. Raises ConfigError."""
-    config = got.config
-    if not config.is_called or config.provider.base_url is not None or (named := from_environment(config, env)) is None:
-        return got
-    variable, url = named
-    provider = config.provider.model_copy(update={"base_url": url})
-    origin = {**got.origin, "provider.base_url": f"environment, {variable}"}
-    return replace(got, config=config.model_copy(update={"provider": provider}), origin=origin)
+    """The config of a run that begins, with the hosts that the SDKs would take from the environment written down as its own. Raises ConfigError."""
+    config, origin = got.config, dict(got.origin)
+    for name, (variable, url) in _from_environment(config, env).items():
+        config = with_base_url(config, name, url)
+        origin[f"{key_of(config, name)}.base_url"] = f"environment, {variable}"
+    return replace(got, config=config, origin=origin)
+
+
+def _from_environment(config: Config, env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Lane -> (variable, address), where a variable of an SDK names the host of a lane that the config gives none."""
+    lanes = [config_of_lane(config, name) for name in lanes_of(config)] if config.is_called else []
+    named = {lane.backend: from_environment(lane, env) for lane in lanes if lane.provider.base_url is None}
+    return {name: found for name, found in named.items() if found is not None}
 
 
 def check_same_host(config: Config, env: Mapping[str, str]) -> None:
     """On resume: a variable that would have led a new run elsewhere is no reason to look for this run's batches there. Raises ConfigDrift."""
-    if not config.is_called or config.provider.base_url is not None or (named := from_environment(config, env)) is None:
-        return
-    variable, url = named
-    if bare(url) != bare(OWN.get(config.backend, "")):
-        raise ConfigDrift(
-            f"the run's host is {bare(OWN[config.backend])}, and {variable} names {bare(url)}",
-            where=variable,
-            hint=f"unset {variable}; if the run was started there by an earlier version, name the host with --base_url and --accept_drift",
-        )
+    for name, (variable, url) in _from_environment(config, env).items():
+        if bare(url) != bare(OWN.get(name, "")):
+            raise ConfigDrift(
+                f"the run's host is {bare(OWN[name])}, and {variable} names {bare(url)}",
+                where=variable,
+                hint=f"unset {variable}; if the run was started there by an earlier version, name the host with --base_url and --accept_drift",
+            )
 
 
 def as_recorded(got: Loaded, recorded: Config) -> Loaded:
-    """A config that a run is compared with, where it says nothing of the host or of the arms' form: both were settled when the run began."""
+    """A config that a run is compared with, where it says nothing of the hosts or of the arms' form: both were settled when the run began."""
     config = got.config.model_copy(update={"arm_form": recorded.arm_form})
     if config.mode == "live" and recorded.mode == "simulated_host":
         config = config.model_copy(update={"mode": recorded.mode})
-    if config.provider.base_url is None and recorded.provider.base_url is not None and config.backend == recorded.backend:
-        provider = config.provider.model_copy(update={"base_url": recorded.provider.base_url})
-        config = config.model_copy(update={"provider": provider})
+    for name in lanes_of(config) if config.backend == recorded.backend else ():
+        url = config_of_lane(recorded, name).provider.base_url
+        if config_of_lane(config, name).provider.base_url is None and url is not None:
+            config = with_base_url(config, name, url)
     return replace(got, config=config)
 
 
@@ -69,17 +74,27 @@ def emulator_at(config: Config) -> str | None:
 
 
 def as_the_host_says(config: Config, *, is_begun: bool) -> Config:
-    """The config with its mode as the host says: an emulator's answers are simulated. Raises ConfigDrift when a live run would go on at one."""
+    """The config with its mode as the hosts say: an emulator's answers are simulated.
+
+    Raises ConfigDrift when a live run would go on at one, ConfigError when some hosts of a new run are emulators and others are not.
+    """
     if not config.is_called:
         return config
-    is_simulated = emulator_at(config) in SIMULATED
-    if is_begun and is_simulated and config.mode == "live":
+    lanes = [config_of_lane(config, name) for name in lanes_of(config)]
+    simulated = [lane for lane in lanes if emulator_at(lane) in SIMULATED]
+    if is_begun and simulated and config.mode == "live":
         raise ConfigDrift(
-            f"the host {bare(base_url(config) or '')} says that it is an emulator, and this run is live",
-            where="provider.base_url",
+            f"the host {bare(base_url(simulated[0]) or '')} says that it is an emulator, and this run is live",
+            where=f"{key_of(config, simulated[0].backend)}.base_url",
             hint="start the host that the run was begun with",
         )
-    return config.model_copy(update={"mode": "simulated_host"}) if is_simulated and not is_begun else config
+    if not is_begun and simulated and len(simulated) < len(lanes):
+        raise ConfigError(
+            f"the host of {simulated[0].backend} says that it is an emulator, and others do not: simulated answers would pass for real ones",
+            where=f"{key_of(config, simulated[0].backend)}.base_url",
+            hint="name real hosts for all arms, or emulators for all",
+        )
+    return config.model_copy(update={"mode": "simulated_host"}) if simulated and not is_begun else config
 
 
 def proxy_for(config: Config) -> str | None:

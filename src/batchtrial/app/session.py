@@ -20,7 +20,7 @@ from batchtrial.config.model import Config
 from batchtrial.earlier.migration import Migration
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing
 from batchtrial.names import is_one_step
-from batchtrial.phases.base import Progress
+from batchtrial.phases.base import Lane, Progress
 from batchtrial.providers.base import Provider
 from batchtrial.reading.config import config_of_run, config_text_of_run, config_with_origin, first_flags
 from batchtrial.run.loop import Services
@@ -159,19 +159,25 @@ def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Map
         closing.enter_context(no_folder_when_refused(layout, nonce))
         stop.listen()
         closing.callback(stop.unlisten)
-        session = open_run(layout, opening, wiring.codec.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
+        session = open_run(layout, opening, wiring.codecs.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
         closing.callback(session.close)
         closing.enter_context(logged(layout.log))
         closing.callback(wiring.close)
         holder.append(session)
 
-        @cache
-        def provider() -> Provider:
-            made = wiring.provider()
-            closing.callback(made.close)
-            return made
+        def ready(lane: Wiring) -> Callable[[], Provider]:
+            @cache
+            def provider() -> Provider:
+                made = lane.provider()
+                closing.callback(made.close)
+                return made
 
-        services = Services(codec=wiring.codec, provider=provider, now=wiring.waiting_now, stop=stop, progress=person.progress, hook=hooks)
+            return provider
+
+        others = {name: Lane(config=lane.config, codec=lane.codec, provider=ready(lane)) for name, lane in wiring.others.items()}
+        made = ready(wiring)
+        now, tell = wiring.waiting_now, person.progress
+        services = Services(codec=wiring.codecs, provider=made, others=others, now=now, stop=stop, progress=tell, hook=hooks)
         yield Opened(ask=ask, session=session, services=services, stop=stop)
 
 

@@ -9,23 +9,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from batchtrial.app import emulator as dryrun
 from batchtrial.clock import SteadyClock, real_now
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
+from batchtrial.config.lanes import config_of_lane, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches.account import was_called
-from batchtrial.providers.base import KEY_VARIABLES, Limits, Provider
+from batchtrial.providers.base import KEY_VARIABLES, LaneCodecs, Limits, Provider
 from batchtrial.providers.by_hand import ByHand
 from batchtrial.providers.recordings.form import load_provenance, source_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
 
+LANES = "lanes"
+"""Folder of a recording with what went through further lanes."""
 WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
 
 
@@ -48,14 +51,28 @@ class Place:
 class Wiring:
     """The provider of one invocation, and the clock that its batches live by."""
 
-    def __init__(self, config: Config, place: Place, env: Mapping[str, str] = os.environ) -> None:
-        self._config, self._place, self._env = config, place, env
+    def __init__(self, config: Config, place: Place, env: Mapping[str, str] = os.environ, *, beside: Wiring | None = None) -> None:
+        """beside: the wiring of the run's own lane, when this is of another one: they share the emulator and the clock."""
+        self._config, self._place, self._env, self._beside = config, place, env, beside
         self._closing: list[Callable[[], None]] = []
         self._steady = SteadyClock()
 
     @cached_property
+    def others(self) -> dict[str, Wiring]:
+        """The wiring of each further lane, by its backend."""
+        names = [name for name in lanes_of(self._config) if name != self._config.backend]
+        return {name: Wiring(config_of_lane(self._config, name), self._place, self._env, beside=self) for name in names}
+
+    @property
+    def config(self) -> Config:
+        """The config as it is for this lane."""
+        return self._config
+
+    @cached_property
     def emulator(self) -> dryrun.Emulator | None:
         """The dry run's emulator, not started yet; None when the run is not dry."""
+        if self._beside is not None:
+            return self._beside.emulator
         if not self._config.is_dry:
             return None
         if self._place.emulator_url is not None:
@@ -69,6 +86,13 @@ class Wiring:
         """What turns the config's own server into a batch provider; None for other backends."""
         is_local = self._config.backend == "local" and self._config.is_called
         return dryrun.local(self._place.layout, self._config) if is_local else None
+
+    @cached_property
+    def codecs(self) -> Provider:
+        """The pure half of every lane's adapter, the lane's own alone where there is one lane."""
+        own = {self._config.backend: self.codec} if self._config.backend in lanes_of(self._config) else {}
+        every = own | {name: lane.codec for name, lane in self.others.items()}
+        return self.codec if len(every) == 1 and own else cast(Provider, LaneCodecs(every))  # nothing is sent with it
 
     @cached_property
     def codec(self) -> Provider:
@@ -105,7 +129,7 @@ class Wiring:
             return provider
         from batchtrial.providers.recordings.cassette import Recorder
 
-        return Recorder(provider, self._place.record_dir, simulated=self._config.is_simulated, arm_form=self._config.arm_form)
+        return Recorder(provider, self._of_lane(self._place.record_dir), simulated=self._config.is_simulated, arm_form=self._config.arm_form)
 
     def _host(self, url: str | None, *, past_proxies: bool = False) -> dict[str, Any]:
         """How the adapter reaches its host: what the settings of every adapter begin with."""
@@ -125,7 +149,11 @@ class Wiring:
     def _replay(self) -> Provider:
         from batchtrial.providers.recordings.cassette import Replay
 
-        return Replay(self._recording(), self.codec)
+        return Replay(self._of_lane(self._recording()), self.codec)
+
+    def _of_lane(self, recording: Path) -> Path:
+        """Where the lane's part of a recording lies: each further lane has a folder of its own."""
+        return recording if self._beside is None else recording / LANES / self._config.backend
 
     def _recording(self) -> Path:
         """The recording; where its answers came from is kept in the run's folder, for its report."""
@@ -165,7 +193,9 @@ class Wiring:
         """End what was started."""
         for end in self._closing:
             end()
-        for server in (self.emulator, self.rows):
+        for lane in self.others.values():
+            lane.close()
+        for server in (self.emulator if self._beside is None else None, self.rows):
             if server is not None:
                 server.close()
 
@@ -205,6 +235,7 @@ def _local(config: Config, host: Mapping[str, Any], key: str | None) -> Provider
 def _length_field(config: Config) -> Literal["max_completion_tokens", "max_tokens"]:
     """The older spelling, which every server knows, unless a model of the run refuses it."""
     models = {config.model_id, *((config.sweep and config.sweep.models) or ()), *(one.model_id for one in config.trials if one.model_id)}
+    models |= {one.model for one in config.arms.values() if one.model is not None}
     families = [family_of(model) for model in models]
     return "max_completion_tokens" if any(one is not None and one.wants for one in families) else "max_tokens"
 
@@ -223,4 +254,4 @@ def _anthropic(config: Config, host: Mapping[str, Any], key: str | None, now: Ca
 
 def limits_of(config: Config, layout: RunLayout) -> Limits:
     """What the run's provider takes in one batch; starts nothing."""
-    return Wiring(config, Place(layout=layout, trials=lambda: ())).codec.limits
+    return Wiring(config, Place(layout=layout, trials=lambda: ())).codecs.limits

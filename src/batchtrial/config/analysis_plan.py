@@ -17,7 +17,20 @@ from pydantic_core import PydanticUndefined
 from batchtrial.config.model import Config
 
 CARRIED_OUT: Final = frozenset(
-    {"arm_form", "mode", "backend", "model_aliases", "provider", "submission", "pricing", "simulation", "optional", "metric_seconds", "exports"}
+    {
+        "arm_form",
+        "mode",
+        "backend",
+        "model_aliases",
+        "provider",
+        "lanes",
+        "submission",
+        "pricing",
+        "simulation",
+        "optional",
+        "metric_seconds",
+        "exports",
+    }
 )
 """Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""
 SENT: Final = ("endpoint", "api_version", "sampling", "accepts", "quirks", "request_overrides")
@@ -36,6 +49,8 @@ def plan_of(config: Config, code: Mapping[str, Mapping[str, str]] | None = None)
     plan = {name: _without_texts(value) for name, value in tree.items() if name not in CARRIED_OUT}
     plan["datasets"] = {spec.name: spec.model_dump(mode="json", exclude={"path"}, exclude_defaults=True) for spec in config.datasets}
     plan["provider"] = {name: tree["provider"][name] for name in SENT}
+    if config.lanes:
+        plan["lanes"] = {lane: {name: settings[name] for name in SENT} for lane, settings in tree["lanes"].items()}
     return plan | {CODE: {role: dict(by_path) for role, by_path in code.items()}} if code else plan
 
 

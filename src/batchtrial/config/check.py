@@ -14,7 +14,8 @@ from batchtrial.config.contrasts import check_arms, names_in_order
 from batchtrial.config.expand import Arm, Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
 from batchtrial.config.hosts import address_fault
-from batchtrial.config.model import Config
+from batchtrial.config.lanes import config_of_lane
+from batchtrial.config.model import Config, ProviderConfig
 from batchtrial.config.recipes import Instructions
 from batchtrial.config.settings import Text
 from batchtrial.config.texts import template_mark
@@ -38,6 +39,8 @@ def check(config: Config) -> None:
         _check_templates(config)
     if config.arms:
         check_arms(config)
+    elif config.lanes:
+        raise ConfigError("lanes are for arms at several providers, and this config has prompt_sets", where="lanes", hint="leave it out")
     elif config.contrasts is not None:
         raise ConfigError("contrasts names arms, and this config has prompt_sets", where="contrasts", hint="leave it out, or write the `arms` out")
     trials = expand(config, "")
@@ -54,9 +57,10 @@ def number(text: object) -> float | None:
 
 
 def _check_address(config: Config) -> None:
-    fault = None if config.provider.base_url is None else address_fault(config.provider.base_url)
-    if fault is not None:
-        raise ConfigError(fault[0], where="provider.base_url", hint=fault[1])
+    for key, provider in (("provider", config.provider), *((f"lanes.{name}", one) for name, one in config.lanes.items())):
+        fault = None if provider.base_url is None else address_fault(provider.base_url)
+        if fault is not None:
+            raise ConfigError(fault[0], where=f"{key}.base_url", hint=fault[1])
 
 
 def _check_alpha(config: Config) -> None:
@@ -178,9 +182,9 @@ def _check_slugs(trials: Sequence[Trial]) -> None:
 
 def _check_families(config: Config, trials: Sequence[Trial]) -> None:
     """Raises ConfigError when a model would refuse every row for a field that is sent with it."""
-    is_sent = config.provider.sampling == "send"
     for arm in (arm for trial in trials for arm in trial.arms if arm.backend != "fireworks"):
-        extra = json.loads(arm.extra)
+        extra, provider = json.loads(arm.extra), config_of_lane(config, arm.backend).provider
+        is_sent = provider.sampling == "send"
         asked = Sampling(
             temps=(arm.temp,) if is_sent else (),
             top_p=arm.top_p if is_sent else None,
@@ -189,19 +193,17 @@ def _check_families(config: Config, trials: Sequence[Trial]) -> None:
             extra=extra,
         )
         for name, value in refused(arm.model, asked):
-            if name not in config.provider.accepts:
-                raise _refusal(config, arm, extra, name, value)
+            if name not in provider.accepts:
+                raise _refusal(provider, arm, extra, name, value)
 
 
-def _refusal(config: Config, arm: Arm, extra: Mapping[str, Any], name: str, value: object) -> ConfigError:
+def _refusal(provider: ProviderConfig, arm: Arm, extra: Mapping[str, Any], name: str, value: object) -> ConfigError:
     family, model = family_of(arm.model), arm.model
     assert family is not None
     given = effort(extra)
     when = f" with reasoning effort {given!r}" if family.only_with_effort else ""
     what = f"{model} refuses {name}{when}; it would be sent as {value!r}, and every row would come back as an error"
-    spelled = (
-        "`reasoning_effort: low`" if arm.backend == "local" or config.provider.endpoint == "/v1/chat/completions" else "`reasoning: {effort: low}`"
-    )
+    spelled = "`reasoning_effort: low`" if arm.backend == "local" or provider.endpoint == "/v1/chat/completions" else "`reasoning: {effort: low}`"
     effort_goes = "" if arm.backend == "anthropic" else f" (how much it thinks is set by {spelled} under `provider.request_overrides`)"
     fix = "leave `stop` out" if name == "stop" else f"set `provider.sampling: omit` and one temperature, as a label{effort_goes}"
     hint = f"{fix}; if the table of {DATED} ({family.name}: {family.source}) is wrong, set `provider.accepts: [{name}]`"

@@ -70,9 +70,15 @@ def check_arms(config: Config) -> None:
     if isinstance(config.samples_per_item, dict):
         raise ConfigError("with arms, each item is asked equally often in all of them", where="samples_per_item", hint="give one number")
     other = [name for name in names_in_order(config.arms) if (config.arms[name].backend or config.backend) != config.backend]
-    if other:
+    for name in other:
+        if config.arms[name].model is None:
+            what = f"arm {name!r} is at {config.arms[name].backend}, and names no model"
+            raise ConfigError(what, where=f"arms.{name}.model", hint=f"say which; the run's own model, {config.model_id}, is one of {config.backend}")
+    unused = sorted(set(config.lanes) - {config.arms[name].backend for name in other})
+    if unused:
+        what = f"no arm is at {unused[0]}" if unused[0] != config.backend else f"{unused[0]} is the run's own backend"
         raise ConfigError(
-            "all arms of a run are at one provider", where=f"arms.{other[0]}.backend", hint=f"leave it out: the run's is {config.backend}"
+            what, where=f"lanes.{unused[0]}", hint="leave it out" if unused[0] != config.backend else "its settings are those of `provider`"
         )
     named = [name for name in names_in_order(config.arms) if config.arms[name].temperature is not None]
     if named and len(config.temps) > 1:
@@ -83,6 +89,6 @@ def check_arms(config: Config) -> None:
             raise ConfigError(
                 f"arm {name!r} has no system prompt", where=f"arms.{name}", hint="give it `system: PATH`, or give the run one: `system: PATH`"
             )
-    unused = [name for name in names_in_order(config.arms) if not any(name in pair for pair in pairs(config))]
-    if unused:
-        raise ConfigError(f"no contrast has the arm {unused[0]!r}", where="contrasts", hint="compare it, or leave it out: it would not be bought")
+    alone = [name for name in names_in_order(config.arms) if not any(name in pair for pair in pairs(config))]
+    if alone:
+        raise ConfigError(f"no contrast has the arm {alone[0]!r}", where="contrasts", hint="compare it, or leave it out: it would not be bought")

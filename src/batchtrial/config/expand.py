@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from batchtrial.config.contrasts import pairs
+from batchtrial.config.lanes import config_of_lane
 from batchtrial.config.model import Config, Sweep, TrialSpec
 from batchtrial.config.recipes import NO_SYSTEM, ArmSpec, Instructions, MaxTokens, Prompt
 from batchtrial.config.settings import Backend
@@ -111,6 +112,7 @@ class Trial:
     """One cell of the comparison, with its arms by (condition, temperature).
 
     prompt_set: what is tried, a prompt set or an arm by its name. against: what it is compared with, in words.
+    absent: (name, reason) of arms that have no answers because their lane failed.
     """
 
     slug: str
@@ -119,6 +121,14 @@ class Trial:
     against: str = "its control"
     temps: tuple[float, ...]
     arms: tuple[TrialArm, ...]
+    absent: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def why_absent(self) -> str:
+        """Which arms have no answers, and why, in a sentence; empty when all of them can have some."""
+        told = dict(self.absent)
+        names = {arm.name: self.prompt_set if arm.condition == "treatment" else self.against for arm in self.arms}
+        return "; ".join(f"{names[name]} has no answers, since its provider failed: {reason}" for name, reason in told.items())
 
     def arm(self, condition: Condition, temp: float) -> TrialArm | None:
         """The arm, or None when this condition is not part of the run."""
@@ -288,12 +298,13 @@ def _written_out(config: Config, spec: ArmSpec, temp: float) -> _Recipe:
     system = spec.system or config.system or (NO_SYSTEM if task else None)
     if system is None:
         raise ConfigError("an arm has no system prompt", where="arms", hint="give the run one: `system: PATH`")
-    body = {**config.provider.request_overrides, **(spec.body or {})}
+    provider = config_of_lane(config, spec.backend or config.backend).provider
+    body = {**provider.request_overrides, **(spec.body or {})}
     model = spec.model or config.model_id
     return _Recipe(
         backend=spec.backend or config.backend,
         model=model,
-        pricing_key=spec.pricing_key or (config.provider.pricing_key if spec.model is None else None) or model,
+        pricing_key=spec.pricing_key or (provider.pricing_key if spec.model is None else None) or model,
         prompt=Prompt(system=system, instruction=spec.instruction),
         instructions=spec.instruction or config.task_instructions,
         temp=temp if spec.temperature is None else spec.temperature,

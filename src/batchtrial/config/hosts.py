@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from batchtrial.config.lanes import config_of_lane, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.modes import MODES
@@ -28,6 +29,11 @@ def base_url(config: Config) -> str | None:
 def host_of(config: Config) -> str:
     """Who answers, for manifest, plan and report: scheme, name and port, or what stands in for a host."""
     return MODES[config.mode].host or bare(base_url(config) or "")
+
+
+def hosts_of(config: Config) -> str:
+    """The same of every lane, for manifest, plan and report."""
+    return ", ".join(dict.fromkeys(host_of(config_of_lane(config, name)) for name in lanes_of(config)))
 
 
 def bare(url: str) -> str:

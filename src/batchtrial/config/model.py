@@ -225,7 +225,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "lanes", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -260,6 +260,10 @@ class Config(Model):
         None,
         description="Which arms are compared: `vs_control` (each other arm with the one named `control`; so too when unset), `all_pairs`, or a list "
         "of pairs such as `[[a, b], [a, c]]`, each read as: what b changes against a.",
+    )
+    lanes: dict[Backend, ProviderConfig] = Field(
+        default_factory=dict,
+        description="Addresses and extras of the further backends that arms name; unset: the usual. `provider` is that of the run's own backend.",
     )
     system: Text | None = Field(None, description="System prompt of the arms that name none, as a path.")
     template_marks: Literal["refuse", "text"] = Field(

@@ -9,6 +9,7 @@ from typing import Final
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import odd_path
+from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.settings import Text
 
@@ -32,9 +33,11 @@ def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
 
 
 def _address(config: Config) -> Iterator[str]:
-    why = odd_path(config.backend, config.provider.base_url)
-    if why and config.is_live:
-        yield f"provider.base_url {why}"
+    for name in lanes_of(config) if config.is_live else ():
+        lane = config_of_lane(config, name)
+        why = odd_path(lane.backend, lane.provider.base_url)
+        if why:
+            yield f"{key_of(config, name)}.base_url {why}"
 
 
 def _level(config: Config) -> Iterator[str]:
@@ -65,11 +68,11 @@ def _columns(text: Text) -> Iterator[str]:
 
 def _labels(config: Config, trials: Sequence[Trial]) -> Iterator[str]:
     for trial in trials:
-        models = dict.fromkeys(arm.model for arm in trial.arms)
-        if config.provider.sampling == "omit":
-            temps = ", ".join(f"{temp:g}" for temp in trial.temps)
-            yield f"no sampling parameter is sent (`provider.sampling: omit`): temperature {temps} of {trial.slug} is a label"
-        for model in models if config.provider.accepts and config.provider.sampling != "omit" else ():
-            family = family_of(model)
-            if family is not None:
-                yield f"{model} refuses {', '.join(sorted(family.refuses))} by the table of {DATED}; `provider.accepts` overrules it"
+        for arm in trial.arms:
+            key, provider = key_of(config, arm.backend), config_of_lane(config, arm.backend).provider
+            family = family_of(arm.model)
+            if provider.sampling == "omit":
+                temps = ", ".join(f"{temp:g}" for temp in trial.temps)
+                yield f"no sampling parameter is sent (`{key}.sampling: omit`): temperature {temps} of {trial.slug} is a label"
+            elif family is not None and provider.accepts:
+                yield f"{arm.model} refuses {', '.join(sorted(family.refuses))} by the table of {DATED}; `{key}.accepts` overrules it"

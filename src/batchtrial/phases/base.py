@@ -10,14 +10,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from batchtrial.config.expand import Arm, Trial, TrialArm
+from batchtrial.config.expand import Arm, Trial, TrialArm, arms_of
+from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
-from batchtrial.providers.base import Limits, Provider
+from batchtrial.providers.base import Limits, Provider, codec_of
 from batchtrial.records import CONDITIONS, Item, Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
 from batchtrial.state.layout import RunLayout, TrialLayout
@@ -34,6 +35,7 @@ class View:
 
     trials: expanded against the prepared items, empty while there are none. parts: folded from the ledger.
     is_look_due: the account was not listed for second batches since the last batch was made.
+    failed: lanes that could not be asked to the end -> why.
     stages: (trial slug, stage) -> record from the trial's manifest. limits: the provider's, which decide how requests are cut.
     """
 
@@ -47,6 +49,18 @@ class View:
     stamps: Stamps
     limits: Limits
     is_look_due: bool = False
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def asked_shards(self) -> dict[str, Shard]:
+        """Parts of the lanes that have not failed, by name."""
+        lane_of = {arm.name: arm.backend for arm in arms_of(self.trials)} if self.failed else {}
+        shards = self.build.shards if self.build is not None else {}
+        return {name: shard for name, shard in shards.items() if lane_of.get(shard.arm) not in self.failed}
+
+    @property
+    def but_failed(self) -> str:
+        """What stands behind a sentence about all parts when some lanes have failed."""
+        return "".join(f"; but those of {name}, which failed: {reason}" for name, reason in self.failed.items())
 
     def trial_layout(self, trial: Trial) -> TrialLayout:
         return self.layout.trial(trial.slug)
@@ -148,6 +162,16 @@ class Standing:
     is_elsewhere: bool = False  # the last process worked on the run in another place, or a copy of it is at work now
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A provider beside the run's own: its part of `Work`. config: as it is for arms at this lane."""
+
+    config: Config
+    codec: Provider
+    provider: Callable[[], Provider]
+    standing: Standing = field(default_factory=Standing)
+
+
 @dataclass(slots=True, kw_only=True)
 class Work:
     """What `run` gets: the view, and the only ways to change anything.
@@ -171,6 +195,41 @@ class Work:
     workers: int = 1  # processes that parse and score at the same time, at most
     hook: Hook = no_hook
     standing: Standing = field(default_factory=Standing)
+    others: Mapping[str, Lane] = field(default_factory=dict)  # further lanes, by backend
+    lane: str | None = None  # the one lane that this is about; None: the run with all of them
+
+    @property
+    def lanes(self) -> tuple[Work, ...]:
+        """The work of each lane by itself: its own config, codec, provider and standing; itself alone where there is one lane."""
+        if not self.others or self.lane is not None:
+            return (self,)
+        return tuple(self.at(name) for name in lanes_of(self.config))
+
+    def at(self, lane: str) -> Work:
+        """The work of one lane."""
+        if lane == self.config.backend:
+            return replace(self, lane=lane, codec=codec_of(self.codec, lane))
+        one = self.others[lane]
+        return replace(self, lane=lane, view=replace(self.view, config=one.config), codec=one.codec, provider=one.provider, standing=one.standing)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is about the run's own lane, or about all of them. Lines of the ledger name the others."""
+        return self.lane is None or self.lane not in self.others
+
+    def records(self) -> dict[str, PartRecord]:
+        """What the ledger has of the lane's parts. A part of an arm that is no longer in the config is the run's own lane's."""
+        if self.lane is None:
+            return self.ledger.parts
+        lane_of = {arm.name: arm.backend for arm in arms_of(self.view.trials)}
+        elsewhere = {name for name, lane in lane_of.items() if lane != self.lane}
+        mine = {name for name, lane in lane_of.items() if lane == self.lane}
+        arms = {part: part.rpartition("_p")[0] for part in self.ledger.parts}
+        return {part: self.ledger.parts[part] for part, arm in arms.items() if arm in mine or (self.is_own and arm not in elsewhere)}
+
+    def batches(self) -> frozenset[str]:
+        """Ids of the lane's batches that the ledger has a receipt for."""
+        return frozenset(one.batch_id for record in self.records().values() for one in record.attempts if one.batch_id)
 
     @property
     def config(self) -> Config:
@@ -223,6 +282,7 @@ def over_trials(phase: PhaseByTrial, view: View) -> Verdict:
 
 
 def arms_in_order(trial: Trial) -> tuple[TrialArm, ...]:
-    """Control arms by temperature, then treatment arms."""
+    """Control arms by temperature, then treatment arms; without those whose lane failed."""
     found = (trial.arm(condition, temp) for condition in CONDITIONS for temp in trial.temps)
-    return tuple(arm for arm in found if arm is not None)
+    absent = dict(trial.absent)
+    return tuple(arm for arm in found if arm is not None and arm.name not in absent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -191,3 +191,26 @@ class SpeaksFor:
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
         return Sightings(has_list=False)
+
+
+class LaneCodecs(SpeaksFor):
+    """Speaks the first lane's wire where nobody asks for another; its limits are the smallest, so that one cut of the items fits every lane."""
+
+    def __init__(self, codecs: Mapping[str, Provider]) -> None:
+        """codecs: by lane, at least one."""
+        super().__init__(next(iter(codecs.values())))
+        self._codecs = codecs
+
+    @property
+    def limits(self) -> Limits:
+        every = [codec.limits for codec in self._codecs.values()]
+        return replace(every[0], max_requests=min(one.max_requests for one in every), max_bytes=min(one.max_bytes for one in every))
+
+    def of(self, lane: str) -> Provider:
+        """The lane's own codec."""
+        return self._codecs[lane]
+
+
+def codec_of(codec: Provider, lane: str) -> Provider:
+    """What speaks the lane's wire; the codec itself in a run with one lane."""
+    return codec.of(lane) if isinstance(codec, LaneCodecs) else codec

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from batchtrial.config.expand import Trial, expand
+from batchtrial.config.expand import Trial, arms_of, expand
+from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
@@ -15,8 +17,10 @@ from batchtrial.providers.base import Limits
 from batchtrial.reading.config import config_of_run
 from batchtrial.state.entries import Entry
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shelf, StageRecord, TrialManifest, refuse_damaged
+from batchtrial.state.lanes import failed_lanes
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import PartRecord, is_look_due, load_parts, look_lines
+from batchtrial.state.machine import PartState
 from batchtrial.state.store import Stamps
 
 
@@ -36,18 +40,48 @@ def look(
     shelf = shelf or Shelf()
     prepared = shelf.load(PreparedManifest, layout.prepared_manifest)
     trials = expand(config, prepared.sha256) if prepared is not None else ()
+    build, notes = shelf.load(BuildManifest, layout.build_manifest), tuple(notes)
+    failed = failed_lanes(notes)
+    trials = without_answers(trials, failed, build, parts)
     return View(
         layout=layout,
         config=config,
         trials=trials,
         prepared=prepared,
-        build=shelf.load(BuildManifest, layout.build_manifest),
+        build=build,
         parts=parts,
         stages=_stages(layout, trials, shelf),
         stamps=stamps,
         limits=limits,
-        is_look_due=is_look_due(notes, parts.values()),
+        is_look_due=_is_look_due(config, trials, failed, notes, parts),
+        failed=failed,
     )
+
+
+def without_answers(
+    trials: tuple[Trial, ...], failed: Mapping[str, str], build: BuildManifest | None, parts: Mapping[str, PartRecord]
+) -> tuple[Trial, ...]:
+    """The trials, each with those of its arms named that have no answers because their lane failed."""
+    if not failed or build is None:
+        return trials
+    settled = {name for name, part in parts.items() if part.state is PartState.SETTLED}
+    open_arms = {shard.arm for name, shard in build.shards.items() if name not in settled}
+    absent = {arm.name: failed[arm.backend] for arm in arms_of(trials) if arm.backend in failed and arm.name in open_arms}
+    return tuple(replace(trial, absent=tuple({arm.name: absent[arm.name] for arm in trial.arms if arm.name in absent}.items())) for trial in trials)
+
+
+def _is_look_due(
+    config: Config, trials: tuple[Trial, ...], failed: Mapping[str, str], notes: tuple[Entry, ...], parts: Mapping[str, PartRecord]
+) -> bool:
+    """Whether it is in any lane that has not failed."""
+    lanes = lanes_of(config)
+    if len(lanes) == 1:
+        return is_look_due(notes, parts.values())
+    lane_of = {arm.name: arm.backend for arm in arms_of(trials)}
+    by_lane: dict[str, list[PartRecord]] = {name: [] for name in (config.backend, *lanes)}
+    for name, part in parts.items():
+        by_lane[lane_of.get(name.rpartition("_p")[0], config.backend)].append(part)
+    return any(is_look_due(notes, mine, None if name == config.backend else name) for name, mine in by_lane.items() if name not in failed)
 
 
 def _stages(layout: RunLayout, trials: tuple[Trial, ...], shelf: Shelf) -> dict[tuple[str, str], StageRecord]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from batchtrial.errors import PhaseFailed, RunnerError, Stopped
-from batchtrial.phases.base import Phase, Progress, Standing, StopSignal, View, Work
+from batchtrial.phases.base import Lane, Phase, Progress, Standing, StopSignal, View, Work
 from batchtrial.phases.batches import poll, submit
-from batchtrial.phases.batches.queue import Queue
+from batchtrial.phases.batches.lanes import Lanes, try_again
 from batchtrial.phases.batches.reopening import has_gone, reopen
 from batchtrial.phases.build.sent import fits_what_was_sent
 from batchtrial.phases.prepare import phase as prepare
@@ -42,6 +42,7 @@ class Services:
     progress: Progress
     hook: Hook = no_hook
     standing: Standing = field(default_factory=Standing)
+    others: Mapping[str, Lane] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
     ran: list[str] = []
     still: dict[str, Verdict] = {}  # verdicts since which nothing has run
     session.snapshots.save_state(stop_requested=False)
+    if set(PAYING) & set(chosen) and session.look().failed:
+        try_again(session.ledger)
     if poll.name in chosen and has_gone(session.ledger):
         reopen(_work(session, session.look(), options, services))
     for phase in PHASES:
@@ -155,6 +158,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         workers=options.workers or cores(),
         hook=services.hook,
         standing=services.standing,
+        others=services.others,
     )
 
 
@@ -168,7 +172,7 @@ def _leave(session: Session, phase: Phase, work: Work, error: Stopped) -> None:
     is_drained = session.config.submission.stop_policy == "drain" and phase.name in PAYING
     if is_drained and not work.stop.is_immediate() and work.view.build is not None:
         try:
-            Queue(work).drain()
+            Lanes(work).drain()
         except Stopped as second:
             log.warning("%s", second.what)
     session.snapshots.refresh(work.view, is_final=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchtrial.config.analysis_plan import CODE, differences
-from batchtrial.config.hosts import host_of
+from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
@@ -227,7 +227,7 @@ def _opened_with(opening: Opening) -> dict[str, Any]:
     mark = {name: plan[name] for name in ("hash", "written")}  # so that a lost plan line can be told from one that never was
     mark |= {CODE: plan["plan"][CODE]} if CODE in plan["plan"] else {}
     config = opening.config.model_dump(mode="json")
-    return {"config": config, "overrides": dict(opening.overrides), "plan": mark, "host": host_of(opening.config)}
+    return {"config": config, "overrides": dict(opening.overrides), "plan": mark, "host": hosts_of(opening.config)}
 
 
 def _record_drift(
@@ -280,11 +280,12 @@ def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
 
 
 HOST_KEYS = ("backend", "mode", "provider.base_url", "provider.account_id")
+LANE_HOST_KEYS = ("base_url", "account_id")
 """Settings that say where batches lie. While some are under way there, not even --accept_drift looks for them elsewhere."""
 
 
 def _refuse_other_host(changed: Mapping[str, str], ledger: Ledger, config: Config) -> None:
-    keys = [key for key in changed if key in HOST_KEYS]
+    keys = [key for key in changed if key in HOST_KEYS or (key.startswith("lanes.") and key.rpartition(".")[2] in LANE_HOST_KEYS)]
     flying = [name for name, part in ledger.parts.items() if part.state in IN_FLIGHT and not _is_out(part)]
     if config.backend == "local" or not keys or not flying:
         return  # the batches of a local run lie in its own folder, whichever server answers their rows

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batchtrial.config.expand import Arm, Trial, controls_of, users_of
-from batchtrial.config.hosts import host_of
+from batchtrial.config.hosts import hosts_of
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import plan_mark
 from batchtrial.state.files import (
@@ -133,7 +133,9 @@ class Snapshots:
     def _manifest(self, view: View, trial: Trial, times: dict[str, datetime], stages: dict[str, StageRecord]) -> TrialManifest:
         config, first = view.config, trial.arms[0]
         records = {s.part: self._ledger.part(s.part) for arm in trial.arms for s in view.shards(arm)}
-        decoding = {"top_p": first.top_p, "top_k": first.top_k, "max_new_tokens": first.max_tokens.model_dump()}
+        decoding: dict[str, Any] = {"top_p": first.top_p, "top_k": first.top_k, "max_new_tokens": first.max_tokens.model_dump()}
+        if config.arms:
+            decoding |= {"control": trial.against, "models": {arm.stem: arm.model for arm in trial.arms}}
         return TrialManifest(
             timestamps=times,
             run_id=self.state.run_id,
@@ -141,11 +143,11 @@ class Snapshots:
             temps=trial.temps,
             samples_per_item={f"{temp:.1f}": config.samples_for(temp) for temp in trial.temps},
             prompts={arm.condition: _prompt(arm) for arm in trial.arms},
-            backend=config.backend,
+            backend=", ".join(dict.fromkeys(arm.backend for arm in trial.arms)) or config.backend,
             mode=config.mode,
-            pricing_key=config.provider.pricing_key or trial.model,
+            pricing_key=first.pricing_key,
             server=_server(self._layout.server),
-            host=host_of(config),
+            host=hosts_of(config),
             arms={arm.stem: arm.name for arm in trial.arms},
             datasets={arm.stem: self._ids(view, arm, "file_id") for arm in trial.arms},
             jobs={arm.stem: self._ids(view, arm, "batch_id") for arm in trial.arms},
@@ -209,7 +211,7 @@ class Snapshots:
             shared_rel=arm.folder.as_posix(),
             producer_trial=users[0],
             trials=users,
-            backend=view.config.backend,
+            backend=arm.backend,
             model_id=arm.model,
             prompt_sha=arm.prompt.system.sha256,
             input_sha=input_sha,

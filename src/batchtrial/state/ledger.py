@@ -25,6 +25,7 @@ from batchtrial.errors import IllegalTransition, StateError
 from batchtrial.keys import OUT
 from batchtrial.state.duplicates import DUPLICATE, Duplicate, duplicate_of
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read, run_lines
+from batchtrial.state.lanes import LANE, lane_of
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 from batchtrial.state.money import Money, of_attempt, of_second_batch, together
 from batchtrial.state.store import Hook, fsync_folder, no_hook
@@ -247,12 +248,12 @@ def listable(parts: Iterable[PartRecord]) -> tuple[Attempt, ...]:
     return tuple(one for part in parts for one in part.attempts if one.token and one.batch_id and not one.batch_id.startswith(OUT))
 
 
-def is_look_due(notes: Iterable[Entry], parts: Iterable[PartRecord]) -> bool:
-    """Whether batches were made since the account was last listed for second ones.
+def is_look_due(notes: Iterable[Entry], parts: Iterable[PartRecord], lane: str | None = None) -> bool:
+    """Whether batches were made since the account was last listed for second ones. lane: a further one, whose parts these are.
 
     A ledger without a session line is an earlier version's, or that of a run which asked no provider: it promised no such look.
     """
-    lines = [note for note in notes if note.event in (SESSION, LOOKED)]
+    lines = [note for note in notes if note.event in (SESSION, LOOKED) and lane_of(note) == lane]
     if not any(note.event == SESSION for note in lines):
         return False
     seen = next((note.n_batches or 0 for note in reversed(lines) if note.event == LOOKED), 0)
@@ -260,8 +261,8 @@ def is_look_due(notes: Iterable[Entry], parts: Iterable[PartRecord]) -> bool:
 
 
 def look_lines(path: Path) -> tuple[Entry, ...]:
-    """The lines that `is_look_due` needs, for those who only look."""
-    return run_lines(path, (LOOKED,), first_of=(SESSION,))
+    """The lines that `is_look_due` and `failed_lanes` need, for those who only look."""
+    return run_lines(path, (LOOKED, SESSION, LANE))
 
 
 def check_sound(got: LedgerRead, path: Path) -> None:
@@ -312,10 +313,9 @@ class Ledger:
         fsync_folder(path.parent)
         self._mark()
 
-    @property
-    def last_session(self) -> Entry | None:
-        """The note of the last process that asked the provider."""
-        return next((note for note in reversed(self.notes) if note.event == SESSION), None)
+    def last_session(self, lane: str | None = None) -> Entry | None:
+        """The note of the last process that asked the provider; lane: a further one, by its backend."""
+        return next((note for note in reversed(self.notes) if note.event == SESSION and lane_of(note) == lane), None)
 
     @property
     def is_doubtful(self) -> bool:

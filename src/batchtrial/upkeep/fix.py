@@ -12,10 +12,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from batchtrial.config.expand import arms_of
 from batchtrial.config.load import config_hash, encode
 from batchtrial.phases.batches import tally as answers
+from batchtrial.providers.base import codec_of
 from batchtrial.reading.config import synthesised_state
 from batchtrial.reading.view import look
+from batchtrial.records import RawResult
 from batchtrial.run.plan import PHASES
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.state import entries
@@ -82,7 +85,7 @@ def _retry_payload(found: Diagnosis, finding: Finding) -> str:
     whole, folder = layout.part_input(part), layout.root / folder_of(part)
     before = tuple(a for a in found.parts[part].attempts if a.number < attempt.number)
     try:
-        again = answers.fate(whole, before, layout.root, lambda number: result_file(folder, number), found.codec.decode).again
+        again = answers.fate(whole, before, layout.root, lambda number: result_file(folder, number), _decode(found, part)).again
         data = b"".join(answers.rows(whole, again))
     except FileNotFoundError as error:
         return f"{finding.path} waits for {Path(str(error.filename)).name}: run --resume, then repair again"
@@ -90,6 +93,12 @@ def _retry_payload(found: Diagnosis, finding: Finding) -> str:
         return f"{finding.path} cannot be rebuilt as it was sent; it is needed only if its results have to be counted again"
     write_bytes(layout.root / finding.path, data)
     return f"{finding.path} is rebuilt"
+
+
+def _decode(found: Diagnosis, part: str) -> Callable[[bytes], RawResult]:
+    """What reads the part's result lines."""
+    lanes = {arm.name: arm.backend for arm in arms_of(found.trials)}
+    return codec_of(found.codec, lanes.get(part.rpartition("_p")[0], found.config.backend)).decode
 
 
 def _state_and_manifests(found: Diagnosis, clock: Callable[[], datetime]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from batchtrial.errors import ConfigError
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.money import billed, price_for, price_named, reserve_usd
 from batchtrial.prices import Price
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import Provider, codec_of
+from batchtrial.records import RawResult
 from batchtrial.state.files import BatchRecord, BuildManifest, PreparedManifest, Shard, TrialManifest, load_or_none
 from batchtrial.state.layout import RunLayout, result_file
 from batchtrial.state.rebuild import Remnants, folder_of
@@ -112,6 +113,11 @@ class Remains:
         shard = self.shard(part)
         return self.arms.get(shard.arm if shard is not None else part.rpartition("_p")[0])
 
+    def decode(self, part: str) -> Callable[[bytes], RawResult]:
+        """What reads the part's result lines."""
+        arm = self.arm(part)
+        return codec_of(self.codec, self.config.backend if arm is None else arm.backend).decode
+
     def price(self, part: str) -> Price | None:
         """Of the part's model; of the run's where its arm cannot be told."""
         arm = self.arm(part)
@@ -141,7 +147,7 @@ class Remains:
         folder, again = self.layout.root / folder_of(part), self.layout.retry_input(part, attempt + 1)
         if not (again.exists() and self.payload(part, attempt).exists() and result_file(folder, attempt).exists()):
             return None
-        counted = answers.tally(self.payload(part, attempt), result_file(folder, attempt), None, self.codec.decode)
+        counted = answers.tally(self.payload(part, attempt), result_file(folder, attempt), None, self.decode(part))
         without_line = counted.expected - counted.said.keys()
         with again.open("rb") as sent:
             was_sent_again = bool(without_line) and without_line <= set(answers.custom_ids(sent))
@@ -152,7 +158,7 @@ class Remains:
         for attempt in range(1, before):
             payload, results = self.payload(part, attempt), result_file(self.layout.root / folder_of(part), attempt)
             if payload.exists() and results.exists():
-                counted = answers.tally(payload, results, None, self.codec.decode)
+                counted = answers.tally(payload, results, None, self.decode(part))
                 if any(one in rows and word.is_success for one, word in counted.said.items()):
                     return True
         return False
@@ -160,7 +166,7 @@ class Remains:
     def saved(self, part: str, attempt: int, wire_state: str | None) -> dict[str, Any]:
         """The fields of a lost `saved` line, counted again from the result file. wire_state: how the batch ended. Raises FileNotFoundError."""
         path = result_file(self.layout.root / folder_of(part), attempt)
-        counted = answers.tally(self.payload(part, attempt), path, wire_state, self.codec.decode)
+        counted = answers.tally(self.payload(part, attempt), path, wire_state, self.decode(part))
         got = fingerprint(path)
         return {
             "path": path.relative_to(self.layout.root).as_posix(),

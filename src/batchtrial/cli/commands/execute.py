@@ -44,7 +44,7 @@ def show_plan(ask: Invocation, env: Mapping[str, str]) -> int:
     if ask.is_resume:
         check_same_host(got.config, env)
     wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
-    for line in planview.lines(got, ask.options, layout, wiring.codec):
+    for line in planview.lines(got, ask.options, layout, wiring.codecs):
         say(line)
     return 0
 
@@ -111,7 +111,7 @@ def resume_command(ask: Invocation, run_id: str) -> str:
 
 
 def _sum_up(session: Session, finished: Finished) -> int:
-    for line in summary.lines(session.look(), finished, session.ledger.money()):
+    view, counts = session.look(), finished.counts
+    for line in summary.lines(view, finished, session.ledger.money()):
         say(line)
-    counts = finished.counts
-    return INCOMPLETE if finished.is_complete and counts.total > counts.succeeded else 0
+    return INCOMPLETE if finished.is_complete and (counts.total > counts.succeeded or view.failed) else 0

@@ -74,7 +74,7 @@ def examiner_of(layout: RunLayout, *, replay_dir: Path | None = None, assume_uns
         return Wiring(config, Place(layout=layout, trials=lambda: (), replay_dir=replay_dir), os.environ)
 
     def codec_of(config: Config) -> Provider:
-        return wiring(config).codec
+        return wiring(config).codecs
 
     return Examiner(layout=layout, codec_of=codec_of, now=real_now, nonce=secrets.token_hex(8), assume_unsent=assume_unsent, is_live=is_live)
 

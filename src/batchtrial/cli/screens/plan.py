@@ -10,7 +10,7 @@ from batchtrial.app.hosts import proxy_for
 from batchtrial.cli.frame import complain
 from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
-from batchtrial.config.hosts import host_of
+from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
@@ -48,7 +48,7 @@ def lines(got: Loaded, options: Options, layout: RunLayout, codec: Provider) -> 
     view = look(layout, config, load_parts(layout.ledger), stamps, codec.limits, notes=notes)
     steps = plan(options, view)
     yield f"plan for {layout.root.name}: {config.backend}, {config.model_id}, mode {config.mode}"
-    yield f"  host     {host_of(config)}" + (f", through the proxy {proxy}" if (proxy := proxy_for(config)) is not None else "")
+    yield f"  host     {hosts_of(config)}" + (f", through the proxy {proxy}" if (proxy := proxy_for(config)) is not None else "")
     given = [f"{key} ({where})" for key, where in sorted(got.origin.items()) if where != "file"]
     if given:
         yield f"  over the file: {', '.join(given)}"

@@ -115,7 +115,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
         total += one.usage
     spent = together(one.money for one in once)
     reasons = [*spent.why_unknown(), *([NO_PRICE] if None in prices.values() else [])]
-    table = None if None in prices.values() else per_item(view, trial)
+    table = None if None in prices.values() or not prices else per_item(view, trial)
     return {
         "schema_version": 2,
         "simulated": config.is_simulated,
@@ -162,7 +162,7 @@ def _per_request(arm: TrialArm, table: pl.DataFrame) -> float | None:
 def _pricings(arms: Sequence[TrialArm], prices: Mapping[str, Price | None]) -> dict[str, Any]:
     """What the arms are priced by: the first one's, and each one's where they differ."""
     found = {arm.stem: _pricing(arm.backend, arm.pricing_key, prices[arm.stem]) for arm in arms}
-    first = next(iter(found.values()))
+    first: dict[str, Any] = next(iter(found.values()), {"table": {}})
     return first if all(one == first for one in found.values()) else first | {"by_arm": found}
 
 

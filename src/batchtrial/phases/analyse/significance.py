@@ -161,7 +161,8 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     if config.arms:
         record["contrast"] = contrast_json(trial)
     if not tables:
-        return record | {"reason": "the run has one arm only: there is nothing to compare", "tests": [], "results": {}}
+        why = trial.why_absent or "the run has one arm only"
+        return record | {"reason": f"{why}: there is nothing to compare", "tests": [], "results": {}}
     first = trial.temps[0]
     plan = declared_plan(config, trial, tables)
     by_name = {one.name: one for one in plan.declared}

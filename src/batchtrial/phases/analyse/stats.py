@@ -21,7 +21,9 @@ def _digest(view: View, trial: Trial) -> str | None:
         return None
     samples = [view.config.samples_for(temp) for temp in trial.temps]
     plan = asdict(frozen_plan(view.layout.ledger, view.config))
-    return digest_of([FORM, scored, view.config.stats.model_dump(mode="json"), plan, samples, view.config.mode])
+    return digest_of(
+        [FORM, scored, view.config.stats.model_dump(mode="json"), plan, samples, view.config.mode, *([trial.absent] if trial.absent else [])]
+    )
 
 
 def _maker(view: View) -> Callable[[Trial], Any]:

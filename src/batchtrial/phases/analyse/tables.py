@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import Floats, Paired
-from batchtrial.phases.base import View
+from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.columns import KINDS, LABELS, TEXTS, Kind
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
@@ -214,6 +214,8 @@ def is_one_arm(trial: Trial, temp: float) -> bool:
 
 def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> dict[float, Table]:
     """The trial's scores as one table per temperature; empty when an arm is missing. further: columns to read that are no metrics."""
+    if not arms_in_order(trial):
+        return {}
     scores = scores_of(view.layout, trial)
     columns = [*dict.fromkeys((*metric_columns(scores), *further, "n_lost"))]
     frame = scores.select(*(pl.col(name).cast(own) for name, own in KEYS.items()), pl.col(columns).cast(pl.Float64)).collect()

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from batchtrial.errors import AuthFailed, NotFound, ProviderError, StateError, Unsure
+from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError, Unsure
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
@@ -44,14 +44,15 @@ def prove(work: Work) -> None:
         return
     told = asking_again_later(work, "cannot ask the provider", lambda: provider.account(ledger.run_nonce or ""))
     if told is not None:
-        last = ledger.last_session
+        last = ledger.last_session(None if work.is_own else work.lane)
         detail = last.detail if last is not None and last.detail is not None else {}
         _check(work, provider, told, {str(name): str(value) for name, value in dict(detail.get("account") or {}).items()})
         place = place_of(work.layout.root, work.layout.ledger, ledger.run_nonce or "")
         before = dict(detail.get("place") or {})
         standing.is_elsewhere = bool(before) and before != place
         _tell(work, before, place)
-        ledger.append(SESSION, detail={"account": dict(told), "place": place})
+        named = {} if work.is_own else {"lane": work.lane}
+        ledger.append(SESSION, detail={"account": dict(told), "place": place, **named})
     standing.is_proved = True
 
 
@@ -70,7 +71,7 @@ def asking_again_later(work: Work, what: str, call: Callable[[], T]) -> T:
         except Unsure:
             raise
         except ProviderError as error:
-            if not error.retryable:
+            if not error.retryable or work.lane is not None:  # other lanes do not wait for this one
                 raise
             backoff.after(error, what, work.now(), work.progress.note)
             while not backoff.is_due(work.now()):
@@ -110,7 +111,7 @@ def _sent(work: Work) -> Iterator[Attempt]:
     """Attempts that this run's own account has, or may have, the newest first."""
     found = [
         (attempt.created_at, record.part, attempt)
-        for record in work.ledger.parts.values()
+        for record in work.records().values()
         for attempt in record.attempts
         if attempt.token and not attempt.is_lost and not (attempt.batch_id or attempt.file_id or "").startswith((OUT, UNKNOWN))
         if attempt.batch_id is not None or (attempt is record.current and record.state is PartState.SUBMITTING)
@@ -150,14 +151,14 @@ def _finds(work: Work, provider: Provider, attempt: Attempt) -> bool:
         file_id=attempt.file_id,
     )
     try:
-        return bool(asking_again_later(work, "cannot look for a batch", lambda: provider.find(intent, work.ledger.owned_batches())))
+        return bool(asking_again_later(work, "cannot look for a batch", lambda: provider.find(intent, work.batches())))
     except Unsure:
         return False
 
 
 def _refuse(work: Work, what: str) -> None:
     log.error("refused: %s", what)
-    raise StateError(what, where=work.config.backend, hint=HINT)
+    raise OtherAccount(what, where=work.config.backend, hint=HINT)
 
 
 def _tell(work: Work, before: Mapping[str, str], place: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.coverage import unpriced
 from batchtrial.phases.batches.money import price_for, reserve_usd
 from batchtrial.phases.batches.poll import damaged_files
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import Provider, codec_of
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import money
 from batchtrial.state.machine import Event, PartState
@@ -99,8 +99,9 @@ def ask_again(work: Work) -> AskingAgain:
     """Open every part that has such answers: they go into a new attempt, and nothing else of the part does. Raises StateError, ConfigError."""
     again = asking_again(work.view, work.codec)
     check_affordable(work.config, money(work.ledger.parts.values()).committed_usd, again)
-    if again.parts:
-        account.prove(work)
+    for lane in work.lanes if again.parts else ():
+        if any(one.part in lane.records() for one in again.parts):
+            account.prove(lane)
     for one in again.parts:
         log.info("asked again part=%s rows=%s", one.part, one.n_requests)
         work.ledger.append(Event.ASKED_AGAIN, one.part, n_requests=one.n_requests, reason=FLAG)
@@ -118,7 +119,7 @@ def _unread(view: View, codec: Provider) -> Iterator[Unread]:
             if record is None or record.state is not PartState.SETTLED:
                 continue
             results = partial(result_file, view.layout.root / arm.part_folder(shard.part_index))
-            fate = answers.fate(view.layout.part_input(shard.part), record.attempts, view.layout.root, results, codec.decode)
+            fate = answers.fate(view.layout.part_input(shard.part), record.attempts, view.layout.root, results, codec_of(codec, arm.backend).decode)
             n = len(fate.not_understood)
             if n:
                 usd = None if price is None else reserve_usd(price, shard, n)

@@ -50,6 +50,7 @@ def hand_out(work: Work, target: Path) -> HandedOut:
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError("the folder is not empty", where=f"--to {target}", hint="files of an earlier export may hold rows that are answered by now")
+    _refuse_lanes(work)
     import_controls(work)
     queue = Queue(work)
     check_budget(work, queue.purse, "raise --budget_usd, or export a run of fewer --limit_items")
@@ -72,6 +73,15 @@ def hand_out(work: Work, target: Path) -> HandedOut:
     if failed is not None:
         raise failed
     return HandedOut(files=tuple(files), n_rows=n_rows)
+
+
+def _refuse_lanes(work: Work) -> None:
+    if work.others:
+        raise ConfigError(
+            "the arms of this run are at several providers, and files are carried to one",
+            where="arms",
+            hint="start a run with those of one",
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,6 +133,7 @@ def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, take_b
     """
     if work.view.build is None:
         raise RunStateMissing("no requests are built", where="batch_inputs/build_manifest.json", hint="run with --to_step build")
+    _refuse_lanes(work)
     queue = Queue(work)
     fetch_again(work, queue)
     waiting = {job.shard.part: job for job in queue.jobs if queue.state(job) in WAITING or gone_attempt(queue.record(job)) is not None}

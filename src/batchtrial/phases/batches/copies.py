@@ -69,7 +69,7 @@ class Copies:
         """Batches that may be a copy's: as many as our own calls in doubt are ours, unless somebody is known to have worked elsewhere."""
         if self._standing.is_elsewhere:
             return seen
-        doubted = Counter(r.current.n_requests for r in self._work.ledger.parts.values() if r.state is PartState.SUBMITTING and r.current is not None)
+        doubted = Counter(r.current.n_requests for r in self._work.records().values() if r.state is PartState.SUBMITTING and r.current is not None)
         return {size: ids for size, ids in seen.items() if len(ids) > doubted[size]}
 
     def was_sent(self, mark: str, n_requests: int) -> bool:
@@ -158,7 +158,8 @@ class Copies:
                 break
         if problem is not None:
             self._work.progress.note(f"note: whether a copy of this run bought anything a second time could not be seen: {problem}")
-        self._work.ledger.append(LOOKED, n_batches=len(listable(self._work.ledger.parts.values())), reason=problem)
+        named = None if self._work.is_own else {"lane": self._work.lane}
+        self._work.ledger.append(LOOKED, n_batches=len(listable(self._work.records().values())), reason=problem, detail=named)
 
     def _settle(self, jobs: Iterable[Job], *, whole: bool) -> frozenset[str] | None:
         """Every batch that the listing showed of these parts, once second ones are settled; None where there is nothing to list."""
@@ -218,7 +219,7 @@ class Copies:
         return seen
 
     def _owned(self) -> dict[str, str]:
-        return {a.batch_id: a.token for part in self._work.ledger.parts.values() for a in part.attempts if a.batch_id}
+        return {a.batch_id: a.token for part in self._work.records().values() for a in part.attempts if a.batch_id}
 
     def _next(self, job: Job) -> tuple[str, int]:
         """Token and requests of the part's next attempt."""

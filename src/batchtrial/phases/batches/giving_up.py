@@ -51,11 +51,15 @@ Agree = Callable[[Lost], None]
 
 def give_up_unknown(work: Work, agree: Agree) -> Lost:
     """Declare lost what the provider denies `LOOKS` times, after `agree`. Raises StateError when it knows them all, ProviderError."""
-    account.prove(work)
-    provider = work.provider()
-    parts = Parts(work, provider)
-    under_way = [job for job in parts.jobs if parts.state(job) in (PartState.SUBMITTED, PartState.COMPLETED) and not parts.is_out(job)]
-    unknown = [job for job in under_way if _is_denied(work, provider, parts, job)]
+    under_way: list[Job] = []
+    unknown: list[Job] = []
+    for one in work.lanes:
+        account.prove(one)
+        provider = one.provider()
+        parts = Parts(one, provider)
+        mine = [job for job in parts.jobs if parts.state(job) in (PartState.SUBMITTED, PartState.COMPLETED) and not parts.is_out(job)]
+        under_way += mine
+        unknown += [job for job in mine if _is_denied(one, provider, parts, job)]
     if not unknown:
         known = f"the provider knows all {len(under_way)} batches that are under way" if under_way else "no batch is under way"
         raise StateError(f"there is nothing to give up: {known}", where="--give_up_unknown_batches", hint="resume without the flag")

@@ -35,17 +35,20 @@ class Job:
 
 
 class Parts:
-    """Every part of the run, in the order of sending. Raises RunStateMissing when no requests are built."""
+    """Every part of a lane, in the order of sending. Raises RunStateMissing when no requests are built."""
 
     def __init__(self, work: Work, provider: Provider) -> None:
         if work.view.build is None:
             raise RunStateMissing("no requests are built", where="batch_inputs/build_manifest.json", hint="run with --from_step build")
-        self._work, self._provider = work, provider
         arms = {arm.name: arm for arm in arms_of(work.view.trials)}
+        self._work, self._provider = work, provider
         shards = [shard for shard in work.view.build.shards.values() if shard.arm in arms]
-        self.jobs = [Job(place, shard, arms[shard.arm]) for place, shard in enumerate(shards)]
+        mine = [shard for shard in shards if work.lane is None or arms[shard.arm].backend == work.lane]
+        self.jobs = [Job(place, shard, arms[shard.arm]) for place, shard in enumerate(mine)]
+        elsewhere = [Job(len(mine), shard, arms[shard.arm]) for shard in shards if shard not in mine] if len(mine) < len(shards) else []
+        self._is_alone = not elsewhere
         self._by_slice: dict[int, list[Job]] = {}
-        for job in self.jobs:
+        for job in (*self.jobs, *elsewhere):
             self._by_slice.setdefault(job.shard.part_index, []).append(job)
 
     def label(self, job: Job) -> str:
@@ -73,8 +76,9 @@ class Parts:
         return record.state is not PartState.SUBMITTING and any(a.batch_id for a in record.attempts)
 
     def unsent_beside(self, job: Job) -> list[Job]:
-        """Parts about the same items in other arms that have never been sent."""
-        beside = [other for other in self._by_slice[job.shard.part_index] if other is not job]
+        """Parts about the same items in other arms that have never been sent; where another lane lags behind, those about earlier items too."""
+        indices = [job.shard.part_index] if self._is_alone else [index for index in self._by_slice if index <= job.shard.part_index]
+        beside = [other for index in indices for other in self._by_slice[index] if other is not job]
         return [other for other in beside if all(attempt.is_lost for attempt in self.record(other).attempts)]
 
     def is_out(self, job: Job) -> bool:

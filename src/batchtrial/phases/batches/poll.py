@@ -8,8 +8,8 @@ from __future__ import annotations
 from batchtrial.amounts import counted
 from batchtrial.config.expand import arms_of
 from batchtrial.phases.base import View, Work
+from batchtrial.phases.batches.lanes import Lanes
 from batchtrial.phases.batches.queue import Queue
-from batchtrial.phases.batches.refetch import fetch_again
 from batchtrial.records import Verdict
 from batchtrial.state.layout import result_name
 from batchtrial.state.machine import PartState
@@ -21,7 +21,7 @@ def verdict(view: View) -> Verdict:
     """Done when every part is settled, every fetched file is on disk as fetched, and the account was listed for second batches after the last one."""
     if view.build is None:
         return Verdict(status="blocked", reason="waits for build", needs="build")
-    parts = list(view.build.shards)
+    parts = list(view.asked_shards())
     unsent = [part for part in parts if part not in view.parts]
     if len(unsent) == len(parts):
         return Verdict(status="blocked", reason="waits for submit", needs="submit")
@@ -36,14 +36,14 @@ def verdict(view: View) -> Verdict:
     counts = [record.counts for part in parts if (record := view.parts[part]) and record.counts]
     lost = sum(c.total - c.succeeded for c in counts)
     note = f", {counted(lost, 'request')} never succeeded" if lost else ""
-    return Verdict(status="done", reason=f"all {counted(len(parts), 'part')} settled{note}")
+    return Verdict(status="done", reason=f"all {counted(len(parts), 'part')} settled{note}{view.but_failed}")
 
 
 def damaged_files(view: View) -> list[str]:
     """Result files of saved attempts that are gone or differ from what was fetched, relative to the run."""
     found, root = [], view.layout.root.as_posix()
     for arm in arms_of(view.trials):
-        for shard in view.shards(arm):
+        for shard in view.shards(arm) if arm.backend not in view.failed else ():
             record = view.parts.get(shard.part)
             for attempt in record.attempts if record is not None else ():
                 if attempt.is_saved:
@@ -56,7 +56,6 @@ def damaged_files(view: View) -> list[str]:
 
 def run(work: Work) -> None:
     """Watch, fetch, settle. Raises Stopped, ProviderError, PhaseFailed, RunStateMissing."""
-    queue = Queue(work)
-    fetch_again(work, queue)
-    queue.run("poll", queue.is_settled, lambda: queue.n_settled)
-    queue.look_for_copies()
+    lanes = Lanes(work)
+    lanes.run("poll", Queue.is_settled, lambda queue: queue.n_settled)
+    lanes.look_for_copies()

@@ -1,4 +1,4 @@
-"""The queue: sends parts, watches batches, fetches results, decides on new attempts. submit and poll both run it, each until its own goal.
+"""The queue of a lane: sends parts, watches batches, fetches results, decides on new attempts. submit and poll both run it, each until its own goal.
 
 `sending.py` keeps the order of writes that pays once, `watching.py` looks and fetches; parts in doubt wait while others go on. Nothing here knows a
 wire.
@@ -16,7 +16,6 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.batches import account
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.copies import Copies
-from batchtrial.phases.batches.heartbeat import Heartbeat, waiting_line
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.phases.batches.reasons import reason_lines
@@ -30,24 +29,24 @@ log = logging.getLogger(__name__)
 
 
 class Queue:
-    """All parts of the run, driven by `run`.
+    """All parts of a lane, driven round by round.
 
     A part that waits to be sent stands in `_waiting`, in the order of sending; one that is under way in `_moving`; a settled one in neither, so that
     a round costs what is under way and not what the run is.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, purse: Purse | None = None) -> None:
+        """work: of one lane. purse: of the run."""
         self.work = work
         provider = work.provider()
         self.parts = Parts(work, provider)
-        self.purse = Purse(work.config, work.ledger)
+        self.purse = purse or Purse(work.config, work.ledger)
         self._copies = Copies(work, provider, self.parts)
         self._sending = Sending(work, provider, self.parts, self.purse, self._copies)
         self._watching = Watching(work, provider, self.parts, self.purse, self._copies)
         self._waiting: list[int] = []  # a heap of places
         self._moving: list[Job] = []
         self._sent: set[int] = set()
-        self._heartbeat = Heartbeat()
         for job in self.jobs:
             self._line_up(job, self._moving)
 
@@ -105,47 +104,22 @@ class Queue:
 
     # The loop
 
-    def run(self, label: str, until: Callable[[], bool], steps: Callable[[], int]) -> None:
-        """Go round until `until` holds. steps: how many parts count as done for the progress bar.
-
-        Raises Stopped, or PhaseFailed when the budget or the provider ends the work; what was done by then is on disk.
-        """
-        shown = 0
-        self._begin()
-        with self.work.progress.task(label, len(self.jobs)) as tick:
-            while True:
-                is_busy = self.round()
-                done = steps()
-                tick(done - shown)
-                shown = done
-                self.work.refresh()
-                if until():
-                    return
-                if self.purse.refusal is not None and self.in_flight() == 0:
-                    raise PhaseFailed(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
-                if not is_busy and not self._waiting and all(self.parts.is_out(job) for job in self._moving):
-                    raise PhaseFailed(
-                        f"{len(self._moving)} parts are out as files, and nothing else is left to do ({self._moving[0].shard.part})",
-                        hint="bring their answers with `batchtrial import_batch`, or take them back with its --take_back",
-                    )
-                self._say_that_it_waits()
-                if not is_busy:
-                    self.work.stop.sleep(self.work.config.submission.poll_seconds)
-
-    def _say_that_it_waits(self) -> None:
-        """Once an hour. Not in a dry run, where hours pass in moments."""
-        now = self.work.now()
-        if self._heartbeat.is_due(now) and self.work.config.is_live:
-            money = self.work.ledger.money()
-            under_way = [self.parts.current(job) for job in self._moving if self.state(job) in IN_FLIGHT]
-            line = waiting_line(self._heartbeat.hours(now), under_way, money.in_flight_usd, money.unpriced)
-            log.info("%s", line)
-            self.work.progress.note(line)
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Before this process asks for anything: whose account it is, and what was sent from elsewhere."""
         account.prove(self.work)
         self._copies.survey([self.jobs[place] for place in self._waiting])
+
+    def under_way(self) -> list[Attempt]:
+        """The attempts that the provider has."""
+        return [self.parts.current(job) for job in self._moving if self.state(job) in IN_FLIGHT]
+
+    def waiting_for_files(self) -> list[Job]:
+        """Parts that left as files, and whose answers have not been brought."""
+        return [job for job in self._moving if self.parts.is_out(job)]
+
+    def is_out(self) -> bool:
+        """Whether everything that is not settled left as files."""
+        return not self._waiting and all(self.parts.is_out(job) for job in self._moving)
 
     def look_for_copies(self) -> None:
         """At the end of a run: whether a copy of it bought anything a second time."""
@@ -156,19 +130,19 @@ class Queue:
         self.work.ledger.append(Event.FOUND, job.shard.part, reason="its results were brought")
         self._line_up(job, self._moving)
 
-    def drain(self) -> None:
+    def drain(self, say_that_it_waits: Callable[[], None]) -> None:
         """`stop_policy: drain`: send nothing more, wait for what is in flight, fetch it."""
         account.prove(self.work)
         waiting = {PartState.SUBMITTED, PartState.COMPLETED}
         while any(self.state(job) in waiting for job in self._moving):
-            self._say_that_it_waits()
+            say_that_it_waits()
             moved = [self._watching.look(job) or self._watching.fetch(job) for job in self._moving]  # every job, not only up to the first that moved
             if not any(moved):
                 self.work.stop.sleep_draining(self.work.config.submission.poll_seconds)
 
     def hand_out(self) -> None:
         """Send every part that waits, however many are under way: it only waits elsewhere. Raises PhaseFailed when the budget does not cover it."""
-        self._begin()
+        self.begin()
         moving, self._moving = self._moving, []
         for job in moving:
             self._sending.clear_doubt(job)

@@ -29,9 +29,20 @@ def has_gone(ledger: Ledger) -> bool:
 
 def reopen(work: Work) -> int:
     """Open every such part whose batch the provider shows; how many. One look each; that it cannot be asked changes nothing."""
+    n = sum(map(_reopen, work.lanes))
+    if n:
+        work.ledger.sync()
+        work.progress.note(
+            f"{counted(n, 'part')} whose batches were declared gone {'is' if n == 1 else 'are'} there after all; their results are fetched"
+        )
+    return n
+
+
+def _reopen(work: Work) -> int:
+    """The same at one lane."""
     n = 0
     try:
-        for record in list(work.ledger.parts.values()):
+        for record in list(work.records().values()):
             attempt = gone_attempt(record)
             if attempt is None or not attempt.batch_id or attempt.batch_id.startswith(OUT):
                 continue
@@ -46,9 +57,4 @@ def reopen(work: Work) -> int:
             n += 1
     except ConfigError as error:
         log.info("cannot ask for what was declared gone: %s", error.what)
-    if n:
-        work.ledger.sync()
-        work.progress.note(
-            f"{counted(n, 'part')} whose batches were declared gone {'is' if n == 1 else 'are'} there after all; their results are fetched"
-        )
     return n

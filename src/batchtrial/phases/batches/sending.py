@@ -147,7 +147,7 @@ class Sending:
         limits, part = self._provider.limits, job.shard.part
         try:
             self._work.hook("call:find:before")
-            found = self._provider.find(self._intent(job), self._work.ledger.owned_batches())
+            found = self._provider.find(self._intent(job), self._work.batches())
         except Unsure as error:
             log.warning("unsure part=%s reason=%s", part, error.what)
             job.doubt.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)

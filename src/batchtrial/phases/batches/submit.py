@@ -9,8 +9,8 @@ from batchtrial.amounts import counted
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.batches.coverage import check_budget
 from batchtrial.phases.batches.import_controls import import_controls
+from batchtrial.phases.batches.lanes import Lanes
 from batchtrial.phases.batches.queue import Queue
-from batchtrial.phases.batches.refetch import fetch_again
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.phases.prepare.metrics import own_paths, try_metrics
 from batchtrial.records import Verdict
@@ -23,12 +23,12 @@ def verdict(view: View) -> Verdict:
     """Done when no part waits for its first batch and none is in doubt."""
     if view.build is None:
         return Verdict(status="blocked", reason="waits for build", needs="build")
-    shards = view.build.shards
+    shards = view.asked_shards()
     states = {part: view.parts[part].state if part in view.parts else PartState.PENDING for part in shards}
     in_doubt = [part for part, state in states.items() if state is PartState.SUBMITTING]
     unsent = [part for part, state in states.items() if state is PartState.PENDING and not _was_sent(view, part)]
     if not in_doubt and not unsent:
-        return Verdict(status="done", reason=f"all {len(shards)} parts have been sent")
+        return Verdict(status="done", reason=f"all {len(shards)} parts have been sent{view.but_failed}")
     doubts = f", {len(in_doubt)} in doubt ({in_doubt[0]})" if in_doubt else ""
     sent = len(shards) - len(in_doubt) - len(unsent)
     return Verdict(status="missing", reason=f"{sent} of {counted(len(shards), 'part')} sent{doubts}")
@@ -43,7 +43,6 @@ def run(work: Work) -> None:
     if work.config.metrics or own_paths(work.config):
         try_metrics(work.config, work.view.prepared, load_prepared(work.layout), work.progress.note, work.stop.check)
     import_controls(work)
-    queue = Queue(work)
-    check_budget(work, queue.purse)
-    fetch_again(work, queue)
-    queue.run("submit", queue.is_submitted, lambda: queue.n_sent)
+    lanes = Lanes(work)
+    check_budget(work, lanes.purse)
+    lanes.run("submit", Queue.is_submitted, lambda queue: queue.n_sent)

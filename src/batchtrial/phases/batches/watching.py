@@ -34,7 +34,7 @@ class Watching:
     def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies) -> None:
         self._work, self._provider, self._parts, self._purse, self._copies = work, provider, parts, purse, copies
         if work.standing.earlier is None:
-            work.standing.earlier = work.ledger.owned_batches()
+            work.standing.earlier = work.batches()
         self._earlier = work.standing.earlier  # of sessions before this one
 
     def look(self, job: Job) -> bool:

@@ -23,7 +23,7 @@ from batchtrial.phases.build.rows import Row, index_rows, rows_in_order, text_by
 from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of
 from batchtrial.phases.prepare.items import place
 from batchtrial.phases.published import publishing
-from batchtrial.providers.base import Limits, Provider
+from batchtrial.providers.base import Limits, Provider, codec_of
 from batchtrial.records import Item, Verdict
 from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save
 from batchtrial.state.store import Fingerprint, write_bytes
@@ -73,7 +73,7 @@ def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Confi
     elif config.submission.parts_per_dataset is not None:
         most_lines = min(most_lines, -(-len(items) // config.submission.parts_per_dataset) * samples)
     most_items = max(1, most_lines // samples)
-    fixed = max((_fixed_bytes(arm, kind_item, provider) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
+    fixed = max((_fixed_bytes(arm, kind_item, codec_of(provider, arm.backend)) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
     slices, first, size = [], 0, 0
     for position, item in enumerate(items):
         bytes_here = samples * (fixed + item.n_bytes)
@@ -88,12 +88,13 @@ def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Confi
 
 def check_sampling(arms: Sequence[Arm], provider: Provider) -> None:
     """Before anything is sent: temperatures and other sampling values must reach the model as asked. Raises ConfigError."""
-    for asked in {(arm.model, arm.prompt.system.sha256, arm.extra): None for arm in arms}:
-        mine = [arm for arm in arms if (arm.model, arm.prompt.system.sha256, arm.extra) == asked]
+    for asked in dict.fromkeys((arm.backend, arm.model, arm.prompt.system.sha256, arm.extra) for arm in arms):
+        mine = [arm for arm in arms if (arm.backend, arm.model, arm.prompt.system.sha256, arm.extra) == asked]
         for arm in mine:
-            reason = provider.refuses(sorted({a.temp for a in mine}), arm.top_p, arm.top_k, arm.stop)
+            codec = codec_of(provider, arm.backend)
+            reason = codec.refuses(sorted({a.temp for a in mine}), arm.top_p, arm.top_k, arm.stop)
             if reason is not None:
-                raise ConfigError(f"{provider.name}: {reason}", where="temps, top_p, top_k, stop", hint="ask for what the provider can honour")
+                raise ConfigError(f"{codec.name}: {reason}", where="temps, top_p, top_k, stop", hint="ask for what the provider can honour")
 
 
 def _blanks() -> tuple[Item, Item]:
@@ -229,7 +230,7 @@ class Writer:
         work, path = self._work, self._work.layout.part_input(arm.part(index))
         self._turn_to(piece)
         if arm.name not in self._pieces:
-            self._pieces[arm.name] = None if arm.task else Pieces.of(arm, work.codec)
+            self._pieces[arm.name] = None if arm.task else Pieces.of(arm, codec_of(work.codec, arm.backend))
         with publishing(work, path) as file:
             for block in self._blocks(arm, piece):
                 file.write(block)
@@ -262,7 +263,7 @@ class Writer:
             return pieces.blocks(self._escaped)
         rows = self._rows[piece.first : piece.first + piece.n]
         texts = texts_of(self._work.layout, rows)
-        return plain_lines(arm, (one.item(row.kind) for row, one in zip(rows, texts, strict=True)), self._work.codec)
+        return plain_lines(arm, (one.item(row.kind) for row, one in zip(rows, texts, strict=True)), codec_of(self._work.codec, arm.backend))
 
     def _tokens_in(self, arm: Arm, rows: Sequence[Row]) -> int:
         if not arm.task:

@@ -10,7 +10,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.build.lines import plain_lines
 from batchtrial.phases.build.phase import Slice, cut, in_sending_order, order
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item
 from batchtrial.state.ledger import PartRecord
 
@@ -46,6 +46,6 @@ def _first_sent(part: PartRecord) -> str | None:
 
 def _sha256(arm: Arm, piece: Slice, items: Sequence[Item], codec: Provider) -> str:
     state = hashlib.sha256()
-    for line in plain_lines(arm, items[piece.first : piece.first + piece.n], codec):
+    for line in plain_lines(arm, items[piece.first : piece.first + piece.n], codec_of(codec, arm.backend)):
         state.update(line)
     return state.hexdigest()

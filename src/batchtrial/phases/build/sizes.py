@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from batchtrial.config.expand import Arm
-from batchtrial.providers.base import Provider
+from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item, Request
 
 CHARS_PER_TOKEN = 4
@@ -25,7 +25,7 @@ def largest_lines(arms: Sequence[Arm], items: Iterable[Item], provider: Provider
     found = []
     for item in items:
         check()
-        found.append(max(len(provider.encode(arm.request(item, arm.custom_id(HASH, HIGHEST_SAMPLE)))) for arm in arms))
+        found.append(max(len(codec_of(provider, arm.backend).encode(arm.request(item, arm.custom_id(HASH, HIGHEST_SAMPLE)))) for arm in arms))
     return found
 
 

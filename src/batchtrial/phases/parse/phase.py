@@ -20,6 +20,7 @@ from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_tr
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
 from batchtrial.phases.published import publishing
+from batchtrial.providers.base import codec_of
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Counts
@@ -111,7 +112,7 @@ def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
             samples=arm.samples,
             first_item=shards[place].first_item,
             sources=sources(view, arm, shards[place]),
-            decode=work.codec.decode,
+            decode=codec_of(work.codec, arm.backend).decode,
             rules=answer_rules(work.config),
             price=price_for(work.config, arm),
             target=target,

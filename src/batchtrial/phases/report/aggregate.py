@@ -41,7 +41,7 @@ def aggregate(view: View) -> str:
     for trial in view.trials:
         tests = read_json(view.trial_layout(trial).significance)
         head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
-        verdict = verdict_of(head) if head else "-"
+        verdict = verdict_of(head) if head else trial.why_absent or "-"
         if head and title_of(head) != LABELS.get(head["metric"], head["metric"]):
             own |= dict.fromkeys(tests.get("rules") or [title_of(head)])
         numbers = row_of(head)[1:6] if head else ("-",) * 5

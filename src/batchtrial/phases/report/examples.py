@@ -20,7 +20,7 @@ from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
 from batchtrial.phases.analyse.significance import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS
-from batchtrial.phases.base import View
+from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.columns import KINDS
 from batchtrial.phases.prepare.endpoints import metric_by_set
@@ -90,6 +90,8 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
 
 def _scores(view: View, trial: Trial, endpoint: Endpoint, temp: float) -> pl.DataFrame | None:
     """Control and treatment by item, for the questions of the primary endpoint."""
+    if not arms_in_order(trial):
+        return None
     column = COLUMNS.get(endpoint.metric, endpoint.metric)
     scores = scores_of(view.layout, trial)
     if column not in scores.collect_schema().names():
@@ -192,7 +194,7 @@ def _short(text: str) -> str:
 def _samples(view: View, trial: Trial, items: pl.DataFrame, temp: float) -> dict[tuple[str, str], list[Answer]]:
     """Answers to these items by (item, condition), in the order of the samples."""
     found: dict[tuple[str, str], list[Answer]] = {}
-    for arm in (one for one in trial.arms if one.temp == temp):
+    for arm in (one for one in trial.arms if one.at == temp):
         table = pl.scan_parquet(view.layout.arm(arm.name).answers).select("outcome", "answer_state", "text")
         for place, key in items.select("place", "item_key").iter_rows():
             rows = table.slice(place * arm.samples, arm.samples).collect()

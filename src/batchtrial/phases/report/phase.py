@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from batchtrial import __version__
 from batchtrial.config.expand import Trial
-from batchtrial.config.hosts import host_of
+from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
@@ -170,7 +170,7 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
         shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
         rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), shared))
     pricing = costs["pricing"]
-    source = _price_source(pricing)
+    source = _price_source(pricing) if costs["arms"] else "none were needed"
     if "by_arm" in pricing:
         source = "; ".join(f"{stem}: {one['model_key']}, {_price_source(one)}" for stem, one in pricing["by_arm"].items())
     found: list[Block] = [
@@ -214,7 +214,8 @@ def _server(view: View) -> list[tuple[str, str]]:
 def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     config = view.config
     models = dict.fromkeys(arm.model for arm in trial.arms) or (trial.model,)
-    rows = [("model", ", ".join(models)), ("backend", config.backend), ("host that answered", host_of(config))]
+    backends = ", ".join(dict.fromkeys(arm.backend for arm in trial.arms))
+    rows = [("model", ", ".join(models)), ("backend", backends), ("host that answered", hosts_of(config))]
     rows += [("config hash", config_hash(config)), ("batchtrial", __version__)]
     if "plan" in tests:
         rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))
@@ -233,7 +234,8 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
         rows.append(("simulation seed", str(config.simulation.seed)))
     if view.prepared is not None:
         rows += [(f"{book} items", f"{file.items}, sha256 {file.sha256}") for book, file in sorted(view.prepared.datasets.items())]
-    rows.append(("prices", f"{costs['pricing']['table']['source']} {costs['pricing']['table']['version']}"))
+    if table := costs["pricing"]["table"]:
+        rows.append(("prices", f"{table['source']} {table['version']}"))
     live = "A live model is not promised to repeat itself: a second run may differ in every answer."
     return [Heading(2, "Where this comes from"), Grid(("what", "value"), tuple(rows)), Paragraph(live)]
 

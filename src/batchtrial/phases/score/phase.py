@@ -124,7 +124,7 @@ def _publish(work: Work, trial: Trial, inputs: str, scored: Mapping[str, Scored]
     for line in remarks(record):
         work.progress.note(f"note: {trial.slug}: {line}")
     paths = [*(work.layout.arm(arm.name).scores for arm in arms), layout.scoring]
-    if "per_item_scores.csv" in work.config.exports:
+    if arms and "per_item_scores.csv" in work.config.exports:
         from batchtrial.phases.score.tables import write_scores
 
         with publishing(work, layout.scores) as out:
