@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from batchtrial.config.analysis_plan import CODE, differences
 from batchtrial.config.hosts import hosts_of
+from batchtrial.config.lanes import lanes_of
 from batchtrial.config.load import config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
@@ -287,7 +288,7 @@ LANE_HOST_KEYS = ("base_url", "account_id")
 def _refuse_other_host(changed: Mapping[str, str], ledger: Ledger, config: Config) -> None:
     keys = [key for key in changed if key in HOST_KEYS or (key.startswith("lanes.") and key.rpartition(".")[2] in LANE_HOST_KEYS)]
     flying = [name for name, part in ledger.parts.items() if part.state in IN_FLIGHT and not _is_out(part)]
-    if config.backend == "local" or not keys or not flying:
+    if lanes_of(config) == ("local",) or not keys or not flying:
         return  # the batches of a local run lie in its own folder, whichever server answers their rows
     opened = next((note for note in ledger.notes if note.event == "opened"), None)
     if opened is None or "host" not in (opened.detail or {}):
