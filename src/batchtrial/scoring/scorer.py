@@ -36,15 +36,15 @@ Watch = Callable[[str, str], AbstractContextManager[None]]
 class ItemScore(NamedTuple):
     """Scores of one answer.
 
-    em: 0 or 1. f1: in [0, 1]. abstained: declined to answer, or said nothing.
+    em: 0 or 1, f1: in [0, 1]; None where the item has no reference. abstained: declined to answer, or said nothing.
     false_answer: answered although unanswerable; None when the question is answerable.
     unsupported, overlap: the word heuristic of open-book answers; None for closed book. overlap is also None when there is no
     word to look for, and then the answer is not flagged.
     custom: a user's numbers by name.
     """
 
-    em: int
-    f1: float
+    em: int | None
+    f1: float | None
     abstained: bool
     false_answer: bool | None = None
     unsupported: bool | None = None
@@ -72,8 +72,8 @@ class Scores(NamedTuple):
         """Scores of one answer, which is not lost."""
         em, f1, abstained, false_answer, unsupported, share = self.numbers[:, place].tolist()
         return ItemScore(
-            em=int(em),
-            f1=f1,
+            em=None if math.isnan(em) else int(em),
+            f1=None if math.isnan(f1) else f1,
             abstained=bool(abstained),
             false_answer=None if math.isnan(false_answer) else bool(false_answer),
             unsupported=None if math.isnan(unsupported) else bool(unsupported),
@@ -106,6 +106,11 @@ class Gold(NamedTuple):
     context: str | None
     item: Item | None
     asked: Asked
+
+    @property
+    def is_unjudged(self) -> bool:
+        """Whether nothing says what is right: then an answer is neither right nor wrong, and not lost."""
+        return self.golds is not None and not self.asked.answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +195,11 @@ class Scorer:
                 found: Sequence[tuple[float, float]] = [self._by_user(*one) for one in zip(golds, texts, custom, strict=True)]
             is_matched = np.ones(len(texts), dtype=np.bool_)
         else:
-            found = self.metric.match_all([(gold.golds, text) for gold, text in zip(golds, texts, strict=True) if gold.golds is not None])
-            is_matched = np.array([gold.golds is not None for gold in golds], dtype=np.bool_)
+            is_matched = np.array([gold.golds is not None and not gold.is_unjudged for gold in golds], dtype=np.bool_)
+            pairs = compress(zip(golds, texts, strict=True), is_matched.tolist())
+            found = self.metric.match_all([(gold.golds, text) for gold, text in pairs if gold.golds is not None])
         matches = np.zeros((2, len(texts)))
+        matches[:, [gold.is_unjudged for gold in golds]] = np.nan
         matches[:, is_matched] = np.fromiter(chain.from_iterable(found), np.float64, 2 * len(found)).reshape(-1, 2).T
         return matches
 
@@ -200,18 +207,19 @@ class Scorer:
         """The rules that hold for every metric, over what the metric and the word heuristic find; shape as in Scores."""
         is_unanswerable = np.array([gold.golds is None for gold in golds], dtype=np.bool_)
         is_open = np.array([gold.context is not None for gold in golds], dtype=np.bool_)
+        is_unjudged = np.array([gold.is_unjudged and self.main is None for gold in golds], dtype=np.bool_)
         # Abstaining words that are themselves an accepted answer are an answer.
-        abstained = is_unanswerable | (matches[0] == 0)
+        abstained = is_unanswerable | (matches[0] == 0) | is_unjudged
         abstained[abstained] = [self.phrases.abstains(text) for text in compress(texts, abstained.tolist())]
         is_read = is_open & ~abstained
         pairs = [(gold.context or "", text) for gold, text in compress(zip(golds, texts, strict=True), is_read.tolist())]
         shares = np.full(len(texts), np.nan)
         shares[is_read] = all_overlaps(pairs, min_token_overlap=self.rule.min_token_overlap)
-        em, f1 = np.where(is_unanswerable, abstained, np.where(abstained, 0, matches))
+        em, f1 = np.where(is_unanswerable, abstained, np.where(abstained & ~is_unjudged, 0, matches))
         false_answer = np.where(is_unanswerable, ~abstained, np.nan)
         unsupported = np.where(is_open, shares < self.rule.threshold, np.nan)
         numbers = np.stack((em, f1, abstained, false_answer, unsupported, shares))
-        numbers[:, np.isnan(matches[0])] = np.nan  # what the metric could not score is lost, not wrong
+        numbers[:, np.isnan(matches[0]) & ~is_unjudged] = np.nan  # what the metric could not score is lost, not wrong
         return numbers
 
     def _by_user(self, gold: Gold, text: str, custom: dict[str, float]) -> tuple[float, float]:
@@ -222,7 +230,7 @@ class Scorer:
         for metric in self.further:
             custom.update(self._called(metric, item, text) or {})
         if self.main is None:
-            return MISS if gold.golds is None else self.metric.match(gold.golds, text)
+            return LOST if gold.is_unjudged else MISS if gold.golds is None else self.metric.match(gold.golds, text)
         numbers = self._called(self.main, item, text)
         if numbers is None:
             return LOST

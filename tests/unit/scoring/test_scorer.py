@@ -7,8 +7,10 @@ import pickle
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,7 @@ def test_an_unsupported_answer_is_flagged_at_its_threshold() -> None:
 def test_scores_are_official_unless_the_answer_abstains(metric: str, answers: list[str], text: str) -> None:
     item = Item(dataset="d", item_id="5", kind="closed", question="?", answers=tuple(answers))
     got = scored(item, text, metric)
+    assert got.f1 is not None
     assert (got.em, got.f1) == ((0, 0.0) if got.abstained else official(metric, answers, text))
     assert 0 <= got.f1 <= 1
 
@@ -176,3 +179,15 @@ def test_a_metric_that_returns_no_score_is_named(tmp_path: Path, returned: str, 
             scorer.score(scorer.prepare_gold(CLOSED), "Paris")
     finally:
         del sys.modules["odd"]
+
+
+def test_an_item_without_a_reference_is_neither_right_nor_wrong_and_not_lost() -> None:
+    scorer = scorer_for("triviaqa")
+    known = Item(dataset="d", item_id="1", kind="closed", question="q", answers=("Rome",))
+    unknown = replace(known, answers=())
+    golds = scorer.prepare_golds([known, unknown, unknown])
+    scores = scorer.score_all(golds, ["Rome", "Rome", "I don't know."])
+    assert scores.numbers[:2, 0].tolist() == [1.0, 1.0]
+    assert np.isnan(scores.numbers[:2, 1:]).all()
+    assert scores.numbers[2].tolist() == [0.0, 0.0, 1.0]
+    assert scores.one(1).em is None

@@ -123,7 +123,7 @@ def _stretches(
         facts = facts_of(rows, wanted_facts(by_set.values()))
         scores = _scores(job, here, facts, questions, by_set, first, n)
         place = pl.int_range(first, first + n, dtype=pl.Int32, eager=True).alias("place")
-        lost = here.lost_to(scores.numbers[0], job.samples)
+        lost = here.lost_to(scores.numbers[2], job.samples)
         yield averaged(scores, job.samples, job.user).with_columns(place, lost).select(*SCORES, *job.user)
         worker.step(n * job.samples)
 
@@ -180,7 +180,7 @@ def averaged(scores: Scores, k: int, user: Sequence[str]) -> pl.DataFrame:
                 f"a metric of yours returns {extra!r} for some answers only", where="metrics", hint="return the same names for every answer"
             )
     flat = pl.DataFrame(columns)
-    answered = flat["em"].is_not_null().alias("answered")
+    answered = flat["abstain_rate"].is_not_null().alias("answered")
     if k == 1:
         counts = pl.DataFrame({"n_samples": answered.cast(pl.Int64), "n_lost": (~answered).cast(pl.Int64)})
         return flat.hstack(counts).with_columns(pl.lit(None, dtype=pl.Float64).alias(f"{name}_std") for name in RATES)

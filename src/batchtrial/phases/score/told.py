@@ -35,12 +35,12 @@ class Told:
     texts: list[str | None]
     lost: dict[int, str]
 
-    def lost_to(self, em: NDArray[np.float64], samples: int) -> pl.Series:
+    def lost_to(self, abstained: NDArray[np.float64], samples: int) -> pl.Series:
         """Column `lost_to`: for each item why samples were lost, with how many, as `cut:2 errored:1`; null where none was.
 
-        em: of each answer, NaN where its set's own metric failed on it.
+        abstained: of each answer, NaN where its set's own metric failed on it.
         """
-        failed = (place for place in np.flatnonzero(np.isnan(em)).tolist() if self.texts[place] is not None)
+        failed = (place for place in np.flatnonzero(np.isnan(abstained)).tolist() if self.texts[place] is not None)
         by_item: dict[int, Counter[str]] = {}
         for place, why in (self.lost | dict.fromkeys(failed, METRIC)).items():
             by_item.setdefault(place // samples, Counter())[why] += 1
@@ -71,7 +71,8 @@ def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:
 def wrong(gold: Gold) -> tuple[float, ...]:
     """Numbers of Scores of an answer that counts as wrong: neither right nor an abstention; there is no text to look for in the passage."""
     nan = float("nan")
-    return 0.0, 0.0, 0.0, 1.0 if gold.golds is None else nan, nan, nan
+    right = nan if gold.is_unjudged else 0.0
+    return right, right, 0.0, 1.0 if gold.golds is None else nan, nan, nan
 
 
 def read_lost(shown: str) -> Counter[str]:

@@ -80,8 +80,8 @@ class NamedMetric(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.is_negated and self.kind != "share":
-            raise ValueError(f"not: only a share has a negation, and {self.id} is a {self.kind}")
+        if self.is_negated and self.number_kind != "share":
+            raise ValueError(f"not: only a share has a negation, and {self.id} is a {self.number_kind}")
         if self.name is not None and self.name.endswith("_std"):
             raise ValueError("name: names that end with _std are batchtrial's own")
         return self
@@ -97,6 +97,11 @@ class NamedMetric(BaseModel):
         return (self.column,)
 
     @property
+    def number_kind(self) -> Kind:
+        """What its numbers are, where parameters say it too."""
+        return self.kind
+
+    @property
     def direction(self) -> Better:
         """Which direction is better. Whoever negates a share asks for the negation."""
         return self.better or ("higher" if self.is_negated else self.better_when)
@@ -104,7 +109,7 @@ class NamedMetric(BaseModel):
     @property
     def scales(self) -> dict[str, str]:
         """What the number of each column is."""
-        return dict.fromkeys(self.columns, self.kind)
+        return dict.fromkeys(self.columns, self.number_kind)
 
     @property
     def version(self) -> str | None:

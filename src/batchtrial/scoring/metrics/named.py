@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from batchtrial.scoring.metrics import corpus, likeness, structured, texts, usage, values
+from batchtrial.scoring.metrics import command, corpus, likeness, structured, texts, usage, values
 from batchtrial.scoring.metrics.base import NamedMetric
 
 METRICS: Mapping[str, type[NamedMetric]] = MappingProxyType(
-    {one.id: one for one in chain(texts.FAMILY, values.FAMILY, structured.FAMILY, likeness.FAMILY, corpus.FAMILY, usage.FAMILY)}
+    {one.id: one for one in chain(texts.FAMILY, values.FAMILY, structured.FAMILY, likeness.FAMILY, corpus.FAMILY, usage.FAMILY, command.FAMILY)}
 )
 """Metric by its name in a config."""
 
