@@ -92,9 +92,9 @@ def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, An
 def _clusters(rows: pl.DataFrame, keys: pl.Series) -> NDArray[np.int64] | None:
     """A number per item, the same for items that depend on each other; None when all stand alone."""
     known = rows.drop_nulls("cluster").filter(pl.col("cluster") != "").unique("item_key").select("item_key", "cluster")
-    named = pl.DataFrame({"item_key": keys}).join(known, on="item_key", how="left", maintain_order="left")["cluster"].to_list()
-    labels = [f"cluster {name}" if name is not None else f"item {key}" for name, key in zip(named, keys.to_list(), strict=True)]
-    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    label = pl.coalesce(pl.concat_str(pl.lit("cluster "), "cluster"), pl.concat_str(pl.lit("item "), "item_key"))
+    named = pl.DataFrame({"item_key": keys}).join(known, on="item_key", how="left", maintain_order="left")
+    codes = named.select(label.rank("dense").cast(pl.Int64) - 1).to_series().to_numpy()
     return codes if codes.size and int(np.bincount(codes).max()) > 1 else None
 
 
