@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from batchtrial.providers.anthropic.results import first_wire_id
+import json
+
+import pytest
+
+from batchtrial.providers.anthropic.results import decode_line, first_wire_id
+from batchtrial.records import AnswerState
 
 
 def test_a_batch_is_known_by_its_first_line_that_can_be_read() -> None:
@@ -28,3 +33,13 @@ def test_an_id_that_nobody_sent_does_not_hide_whose_the_batch_is() -> None:
     ours = b'{"custom_id": "00112233445566ff-c-t0-1", "result": {"type": "expired"}}\n'
     assert first_wire_id([b'{"custom_id": "nobody", "result": {}}\n', ours]) == "00112233445566ff-c-t0-1"
     assert first_wire_id([b'{"custom_id": "nobody", "result": {}}\n', b'{"custom_id": "other", "result": {}}\n']) == "nobody"
+
+
+@pytest.mark.parametrize("texts", [1, 2])
+def test_a_message_inside_a_json_text_is_read_as_on_the_other_wires(texts: int) -> None:
+    """Paid, and there: it is no reason to lose it. Text inside text inside text is nothing that a server sends."""
+    message: object = {"content": [{"type": "text", "text": "Rome"}], "stop_reason": "end_turn", "usage": {"input_tokens": 4, "output_tokens": 1}}
+    for _ in range(texts):
+        message = json.dumps(message)
+    got = decode_line(json.dumps({"custom_id": "c-t0-1", "result": {"type": "succeeded", "message": message}}).encode())
+    assert (got.text, got.state) == (("Rome", AnswerState.COMPLETE) if texts == 1 else (None, AnswerState.NOT_UNDERSTOOD))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.decode.contents import THINKING, read_content
 from batchtrial.providers.decode.finish import state_by_finish
-from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, why_not_understood
+from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, unwrapped, why_not_understood
 from batchtrial.providers.decode.plain import Count, checked, success
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
@@ -113,8 +113,9 @@ def decode_line(line: bytes) -> RawResult:
 
 
 def _success(custom_id: str, message: object) -> RawResult:
+    message, why = unwrapped(message)
     if not isinstance(message, dict):
-        return not_understood(custom_id, "the result has no message", None, message)
+        return not_understood(custom_id, why or "the result has no message", None, message)
     request_id, usage = text_of(message.get("id")), usage_of(message.get("usage"))
     if message.get("error") or message.get("type") == "error":
         return replace(failure(custom_id, message.get("error") or message, 200, request_id), usage=usage)

@@ -130,7 +130,7 @@ def decode_line(line: bytes) -> RawResult:
         response = value
     why = None
     if isinstance(response, str) and response:
-        response, why = _unwrapped(response)
+        response, why = unwrapped(response)
         if not isinstance(response, dict):
             return not_understood(custom_id, why or "an answer that is no JSON object", text_of(value.get("id")), response)
     if isinstance(response, int | float) and not isinstance(response, bool):
@@ -139,7 +139,7 @@ def decode_line(line: bytes) -> RawResult:
     request_id = text_of(reply.get("request_id")) or text_of(reply.get("id")) or text_of(value.get("id"))
     status = count(reply.get("status_code"))
     wrapped = ("status_code" in reply or "body" in reply) and not ("choices" in reply or "output" in reply)
-    body, why = _unwrapped(reply.get("body") if wrapped else reply)
+    body, why = unwrapped(reply.get("body") if wrapped else reply)
     if value.get("error"):
         return failure(custom_id, value["error"], status, request_id)
     if status is not None and not 200 <= status < 300:
@@ -156,7 +156,7 @@ def decode_line(line: bytes) -> RawResult:
     return _success(custom_id, body, request_id)
 
 
-def _unwrapped(body: object) -> tuple[object, str | None]:
+def unwrapped(body: object) -> tuple[object, str | None]:
     """(the body, also when it came as JSON inside a text, as one server sends it; why a text is no such JSON)."""
     if not isinstance(body, str):
         return body, None
