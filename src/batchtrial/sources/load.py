@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from batchtrial.errors import DataError
 from batchtrial.records import Item, Kind
@@ -183,6 +183,9 @@ def _columns_read(reader: RowReader) -> Iterator[str]:
         yield "there are no ids: they are made from the row number, so that inserting a row renames those after it"
 
 
+REPEATED: Final = "ask what another item asks"
+
+
 def _repeated(items: list[Item]) -> Iterator[str]:
     """Items that ask what another item asks: pairs that are taken as independent, and are not."""
     first: dict[tuple[str, str | None], str] = {}
@@ -191,7 +194,7 @@ def _repeated(items: list[Item]) -> Iterator[str]:
     if repeats:
         shown = ", ".join(f"{second} repeats {one}" for second, one in repeats[:_SHOWN_ROWS])
         more = f" and {len(repeats) - _SHOWN_ROWS} more" if len(repeats) > _SHOWN_ROWS else ""
-        yield f"{len(repeats)} of {len(items)} items ask what another item asks, and count as further evidence all the same: {shown}{more}"
+        yield f"{len(repeats)} of {len(items)} items {REPEATED}, and count as further evidence all the same: {shown}{more}"
 
 
 def _without_id(item: Item) -> str:

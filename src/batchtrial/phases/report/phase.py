@@ -7,6 +7,7 @@ ids or names of runs stand in them: the same config and answers give the same by
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from batchtrial.phases.analyse.numbers import HEADER, is_declared, row_of, title
 from batchtrial.phases.base import View, Work, digest_of, over_trials
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.columns import KINDS
+from batchtrial.phases.prepare.phase import notes
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.published import publishing, read_json
 from batchtrial.phases.report.account_words import account_blocks
@@ -30,6 +32,7 @@ from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Par
 from batchtrial.phases.report.forest import Line, forest
 from batchtrial.phases.score.record import read_record, remarks
 from batchtrial.records import Verdict
+from batchtrial.sources.load import REPEATED
 from batchtrial.state.store import write_bytes
 from batchtrial.stats.wording import shared_alpha
 from batchtrial.tasks.recipe import compiled
@@ -52,7 +55,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += corpus_blocks(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
     found += _account(account, view.config.answers.strip_thinking)
-    if said := tuple(remarks(read_record(layout))):
+    if said := (*remarks(read_record(layout)), *_repeats(view)):
         found.append(Bullets(said))
     found += example_blocks(view, trial)
     found += _costs(costs, view)
@@ -146,6 +149,13 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     methods = sorted({f"{one['estimate']['method']}, {one['test']['method']}" for one in tests["tests"]})
     found.append(Paragraph(f"Methods (interval, test): {'; '.join(methods)}. See docs/statistics.md."))
     return [*found, Heading(3, "Read with care"), Bullets(tuple(warnings))] if warnings else found
+
+
+def _repeats(view: View) -> Iterator[str]:
+    """What prepare said of items that ask the same: their pairs are taken as independent."""
+    for note in notes(view.prepared.sources if view.prepared is not None else {}):
+        if REPEATED in note:
+            yield note
 
 
 OUTCOMES: Final = ("requests", "succeeded", "errored", "expired", "cancelled", "missing")
