@@ -14,7 +14,7 @@ SET_ASIDE = re.compile(r"\b(?:variants?|buckets?|chunks?|replicates?|shards?|moc
 """Those of the words set aside that have no everyday meaning in these pages; the rest (job, task, log ...) is for readers to judge."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-REAL_WORDS = {"simple", "simulate", "artifact"}
+REAL_WORDS = {"contract", "simple", "simulate", "artifact"}
 """Words that are one letter away from a word of the glossary and right."""
 
 
