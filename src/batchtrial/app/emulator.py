@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from batchtrial.config.simulation import SimulatedArm
 from batchtrial.errors import ConfigError, ProviderError, StateError
 from batchtrial.keys import IDENTITY_PATTERN, item_hash
 from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.records import Item
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
 
@@ -60,6 +61,8 @@ def model_file(config: Config, trials: tuple[Trial, ...]) -> dict[str, Any]:
 
 
 def _match(config: Config, arm: Arm, kind: str) -> dict[str, Any]:
+    if arm.task:
+        return {"id_begins": arm.id_head}  # its turns are another text for every item
     match: dict[str, Any] = {"system_sha256": arm.prompt.system.sha256}
     if arm.prompt.instruction is not None:
         match["user_contains"] = getattr(arm.instructions, kind).text.strip()
@@ -74,8 +77,33 @@ def _rates(planted: SimulatedArm) -> dict[str, Any]:
     return {"open_answerable": right, "open_unanswerable": {"right": planted.unanswerable_abstain}, "closed": right}
 
 
+CHOICES = ("choices", "options", "labels")
+"""Columns in which the answers to choose from are looked for."""
+MOST_LABELS = 20
+
+
+def labels_of(items: Sequence[Item]) -> dict[str, list[str]]:
+    """For items of tasks whose answer is one of a few: what it may be, by item. Told by a column of choices, or by how few answers their set has."""
+    by_set: dict[str, dict[str, int]] = {}
+    for item in items:
+        for answer in item.answers:
+            counts = by_set.setdefault(item.dataset, {})
+            counts[answer] = counts.get(answer, 0) + 1
+    found = {}
+    for item in items if any(one.columns for one in items) else ():
+        own = next((item.columns[name] for name in CHOICES if isinstance(item.columns.get(name), list)), None)
+        usual = by_set.get(item.dataset, {})
+        if own and all(isinstance(one, str) for one in own):
+            found[item.key] = list(own)
+        elif item.answers and len(usual) <= MOST_LABELS and 2 * len(usual) <= sum(usual.values()):
+            found[item.key] = sorted(usual)
+    return found
+
+
 def write_world(layout: RunLayout, config: Config, trials: tuple[Trial, ...]) -> Path:
     """Write the emulator's model file and answer key from the prepared items; returns the model file."""
+    prepared = load_prepared(layout)
+    labels = labels_of(prepared)
     items = [
         json.dumps(
             {
@@ -85,10 +113,11 @@ def write_world(layout: RunLayout, config: Config, trials: tuple[Trial, ...]) ->
                 "distractors": item.distractors,
                 "kind": item.kind,
                 "dataset": item.dataset,
-            },
+            }
+            | ({"labels": labels[item.key]} if item.key in labels else {}),
             ensure_ascii=False,
         )
-        for item in load_prepared(layout)
+        for item in prepared
     ]
     write_bytes(layout.emulator / "items.jsonl", "".join(f"{line}\n" for line in items).encode())
     path = layout.emulator / "model.json"

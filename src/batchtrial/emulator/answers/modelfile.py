@@ -76,18 +76,21 @@ class ArmMatch(Strict):
     system_sha256: str | None = Field(None, description="sha256 of the system prompt, hexadecimal.")
     system_contains: str | None = Field(None, description="Text inside the system prompt.")
     user_contains: str | None = Field(None, description="Text inside the last user turn.")
+    id_begins: str | None = Field(None, description="What the custom_id begins with.")
     model: str | None = Field(None, description="The model that is asked, beside another condition.")
     temperature: float | None = Field(None, description="The sampling temperature, beside another condition.")
     max_tokens: int | None = Field(None, description="The longest answer, beside another condition.")
 
     @model_validator(mode="after")
     def _says_something(self) -> ArmMatch:
-        if self.system_sha256 is None and self.system_contains is None and self.user_contains is None:
-            raise ValueError("give at least one of system_sha256, system_contains, user_contains")
+        if self.system_sha256 is None and self.system_contains is None and self.user_contains is None and self.id_begins is None:
+            raise ValueError("give at least one of system_sha256, system_contains, user_contains, id_begins")
         return self
 
     def fits(self, chat: ChatRequest) -> bool:
         if self.system_sha256 is not None and sha256_text(chat.system) != self.system_sha256.lower():
+            return False
+        if self.id_begins is not None and not chat.custom_id.startswith(self.id_begins):
             return False
         if self.system_contains is not None and self.system_contains not in chat.system:
             return False
@@ -143,6 +146,7 @@ class Item(Strict):
     answers: tuple[str, ...] = ()
     is_unanswerable: bool = False
     distractors: tuple[str, ...] = ()
+    labels: tuple[str, ...] = Field((), description="What the answer is one of, whether it is right or not.")
     kind: Literal["open", "closed"] = "open"
     dataset: str = ""
     question: str | None = Field(None, description="Finds the item by its question where no custom_id is sent.")

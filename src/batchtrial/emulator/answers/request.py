@@ -5,6 +5,7 @@ Only what was really received counts: an arm is recognised by its prompt, so tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,6 +37,7 @@ class ChatRequest:
     n: int = 1
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    schema: str = ""  # JSON of the schema that the answer is to have
 
     def parameters(self) -> dict[str, Any]:
         """Sampling parameters, for showing."""
@@ -122,6 +124,16 @@ def _stop(value: Any) -> tuple[str, ...]:
     return tuple(each for each in found if each)
 
 
+def _schema(body: Mapping[str, Any], *path: str) -> str:
+    """JSON of the schema that lies there; "" when there is none. Raises BadRequest for a form that is no schema."""
+    found: Any = body
+    for step in path:
+        found = found.get(step) if isinstance(found, Mapping) else None
+    if found is not None and not isinstance(found, Mapping):
+        raise BadRequest(f"{'.'.join(path)}: expected a JSON schema", ".".join(path))
+    return "" if found is None else json.dumps(found)
+
+
 def _model(body: Mapping[str, Any], default: str) -> str:
     model = body.get("model", default)
     if not isinstance(model, str) or not model:
@@ -153,6 +165,7 @@ def from_chat(custom_id: str, body: Mapping[str, Any], *, model: str = "", syste
         n=_integer(body, "n") or 1,
         seed=_integer(body, "seed", low=-(2**63)),
         stop=_stop(body.get("stop")),
+        schema=_schema(body, "response_format", "json_schema", "schema"),
     )
 
 
@@ -166,6 +179,7 @@ def from_responses(custom_id: str, body: Mapping[str, Any]) -> ChatRequest:
     return ChatRequest(
         **_common(custom_id, body, found, "", hottest=2.0),
         max_tokens=_integer(body, "max_output_tokens", low=16),
+        schema=_schema(body, "text", "format", "schema"),
     )
 
 
@@ -180,4 +194,5 @@ def from_messages(custom_id: str, params: Mapping[str, Any]) -> ChatRequest:
         top_k=_integer(params, "top_k", low=0),
         max_tokens=max_tokens,
         stop=_stop(params.get("stop_sequences")),
+        schema=_schema(params, "output_config", "format", "schema"),
     )

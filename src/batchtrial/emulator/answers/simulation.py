@@ -6,6 +6,7 @@ the time. So answers are never stored, and asking again gives the same bytes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import Final, Literal
 
 from batchtrial.emulator.answers.modelfile import Item, ModelFile, QuestionClass, Rates, load_items, sha256_text
 from batchtrial.emulator.answers.request import ChatRequest
+from batchtrial.emulator.answers.shaped import json_of, label
 from batchtrial.emulator.world.draws import digest, number, pick, uniform
 
 AnswerKind = Literal["exact", "verbose", "wrong", "abstain"]
@@ -104,10 +106,10 @@ class SimulatedModel:
         return sha256_text(user)
 
     def _arm(self, chat: ChatRequest) -> str:
-        if any(arm.match.user_contains is not None for arm in self.file.arms):
+        if any(arm.match.user_contains is not None or arm.match.id_begins is not None for arm in self.file.arms):
             return self._arm_name(chat)
         # Model, system prompt and decoding decide, and there are few of them.
-        return self.arm_name(replace(chat, custom_id="", user="", n_chars=0, seed=None))
+        return self.arm_name(replace(chat, custom_id="", user="", n_chars=0, seed=None, schema=""))
 
     def _arm_name(self, chat: ChatRequest) -> str:
         return next((arm.name for arm in self.file.arms if arm.match.fits(chat)), "default")
@@ -160,6 +162,11 @@ class SimulatedModel:
         return "abstain" if uniform(raw, 1) < rates.abstain else "wrong"
 
     def _text(self, kind: AnswerKind, item: Item | None, question: QuestionClass, chat: ChatRequest, raw: bytes) -> str:
+        is_right = kind in ("exact", "verbose") or (kind == "abstain" and question == "open_unanswerable")
+        if chat.schema:
+            return json_of(json.loads(chat.schema), item.answers[0] if item and item.answers else None, is_right, raw)
+        if item and item.labels:
+            return label(item.labels, item.answers, is_right, raw)
         if kind == "abstain":
             phrases = self.file.closed_abstentions if question == "closed" else self.file.abstentions
             return phrases[pick(raw, 2, len(phrases))]

@@ -53,8 +53,9 @@ def offers(config: Config, items: Sequence[Item], metrics: Mapping[str, str]) ->
     own = {name: _numbers(config, metric, first) for name, (metric, first) in _first_of_sets(items, metrics).items()}
     for item in items:
         given = own.get(item.dataset)
-        names = ["em", "abstained"]
-        names += ["f1"] if given is None or "f1" in given else []
+        has_reference = bool(item.answers) or item.is_unanswerable or given is not None
+        names = ["em", "abstained"] if has_reference else ["abstained"]
+        names += ["f1"] if has_reference and (given is None or "f1" in given) else []
         names += ["false_answer"] if item.is_unanswerable else []
         names += ["unsupported"] if item.kind == "open" else []
         for name in (*names, *(given or ())):
@@ -74,7 +75,11 @@ def _check_one(where: str, endpoint: Endpoint, offered: Mapping[str, tuple[str, 
         _refuse_name(where, name, offered, titles)
     there = _listed(offered, titles)
     if name not in offered:
-        why = {"false_answer": "no question is unanswerable", "unsupported": "no question has a passage"}.get(name, "its sets are scored without it")
+        why = {
+            **dict.fromkeys(("em", "f1"), "no row has an accepted answer"),
+            "false_answer": "no question is unanswerable",
+            "unsupported": "no question has a passage",
+        }.get(name, "its sets are scored without it")
         raise ConfigError(f"{where}: no question of this run has the metric {name}: {why}", where=f"{where}.metric", hint=f"there are: {there}")
     if endpoint.kind not in offered[name]:
         n = sum(item.kind == endpoint.kind for item in items)
