@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.crash.lab import RUN_ID, Lab
-from tests.crash.test_asking_again import N_UNREAD, TOLD, states, unreadable
+from tests.crash.test_retry_not_understood import N_UNREAD, TOLD, states, unreadable
 
 from batchtrial.cli.commands.repair import main as repair
 

@@ -20,8 +20,8 @@ from batchtrial.config.hosts import host_of
 from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigError, RunnerError, Stopped
 from batchtrial.modes import MODES
-from batchtrial.phases.batches.asking_again import ask_again
 from batchtrial.phases.batches.giving_up import give_up_unknown
+from batchtrial.phases.batches.retry_not_understood import ask_again
 from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.options import window
 from batchtrial.run.session import Session

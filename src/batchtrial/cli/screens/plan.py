@@ -17,10 +17,10 @@ from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigError
 from batchtrial.phases.analyse.plan_words import plan_lines
 from batchtrial.phases.base import View
-from batchtrial.phases.batches.asking_again import asking_again, check_affordable
 from batchtrial.phases.batches.coverage import ToBuy, coverage
 from batchtrial.phases.batches.import_controls import taken_over
 from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.batches.retry_not_understood import asking_again, check_affordable
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.prepare import items
 from batchtrial.phases.prepare import phase as prepare

@@ -18,7 +18,7 @@ from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.phases.batches.reasons import reason_lines
+from batchtrial.phases.batches.retry import decide
 from batchtrial.phases.batches.sending import Sending
 from batchtrial.phases.batches.watching import Watching
 from batchtrial.state.ledger import Attempt, PartRecord
@@ -146,7 +146,7 @@ class Queue:
         moving, self._moving = self._moving, []
         for job in moving:
             self._sending.clear_doubt(job)
-            self._decide(job)
+            decide(self.work, self.parts, job)
             self._line_up(job, self._moving)
         while self._waiting:
             self.work.stop.check()
@@ -165,7 +165,7 @@ class Queue:
             if job.shard.part in arrived:
                 self._watching.look(job)
                 self._watching.fetch(job)
-            self._decide(job)
+            decide(self.work, self.parts, job)
             self._line_up(job, self._moving)
         self.work.ledger.sync()
         self.work.refresh()
@@ -179,7 +179,7 @@ class Queue:
             is_busy |= self._sending.clear_doubt(job)
             is_busy |= self._watching.look(job)
             is_busy |= self._watching.fetch(job)
-            is_busy |= self._decide(job)
+            is_busy |= decide(self.work, self.parts, job)
             self._line_up(job, moving)
         self._moving = moving
         return self._send_waiting() or is_busy
@@ -207,22 +207,3 @@ class Queue:
         self.work.ledger.sync()
         self._copies.look()
         return is_busy
-
-    def _decide(self, job: Job) -> bool:
-        """After an attempt: send some rows again, or call the part settled."""
-        record = self.record(job)
-        if record.state not in (PartState.DOWNLOADED, PartState.FAILED):
-            return False
-        fate = self.parts.fate(job)
-        part, used = job.shard.part, record.next_attempt - 1
-        if fate.again and used < self.work.config.submission.max_attempts:
-            log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
-            why = "; ".join(reason_lines(fate.again_reasons, 1))
-            self.work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {used + 1}" + (f" ({why})" if why else ""))
-            self.work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=fate.reasons or None)
-        else:
-            log.info("settled part=%s counts=%s", part, fate.counts.model_dump())
-            for line in reason_lines(fate.reasons):
-                self.work.progress.note(f"{part}: {line}")
-            self.work.ledger.append(Event.SETTLED, part, counts=fate.counts, reasons=fate.reasons or None)
-        return True

@@ -10,7 +10,7 @@ from tests.unit.phases.world import Quiet
 from tests.unit.rig import Rig, once
 
 from batchtrial.errors import ConfigError
-from batchtrial.phases.batches.asking_again import AskingAgain, ask_again
+from batchtrial.phases.batches.retry_not_understood import AskingAgain, ask_again
 from batchtrial.run.loop import Services, carry
 from batchtrial.run.options import Options
 from batchtrial.state.store import Hook, no_hook

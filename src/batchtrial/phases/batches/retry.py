@@ -1,0 +1,33 @@
+"""When rows of a part are sent again, and when a part is settled: decided once its attempt has ended."""
+
+from __future__ import annotations
+
+import logging
+
+from batchtrial.phases.base import Work
+from batchtrial.phases.batches.parts import Job, Parts
+from batchtrial.phases.batches.reasons import reason_lines
+from batchtrial.state.machine import Event, PartState
+
+log = logging.getLogger(__name__)
+
+
+def decide(work: Work, parts: Parts, job: Job) -> bool:
+    """Whether the part's attempt had ended: the rows that failed for a passing reason go into the next attempt while there are attempts left, and
+    else the part is settled."""
+    record = parts.record(job)
+    if record.state not in (PartState.DOWNLOADED, PartState.FAILED):
+        return False
+    fate = parts.fate(job)
+    part, used = job.shard.part, record.next_attempt - 1
+    if fate.again and used < work.config.submission.max_attempts:
+        log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
+        why = "; ".join(reason_lines(fate.again_reasons, 1))
+        work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {used + 1}" + (f" ({why})" if why else ""))
+        work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=fate.reasons or None)
+    else:
+        log.info("settled part=%s counts=%s", part, fate.counts.model_dump())
+        for line in reason_lines(fate.reasons):
+            work.progress.note(f"{part}: {line}")
+        work.ledger.append(Event.SETTLED, part, counts=fate.counts, reasons=fate.reasons or None)
+    return True
