@@ -54,6 +54,7 @@ OTHER: dict[str, Any] = {
     "top_p": 0.9,
     "contrasts": "all_pairs",
     "system": {"path": "s.txt", "text": "Another."},
+    "task": {"messages": [{"role": "user", "template": {"path": "", "text": "Q: {{ question }}"}}]},
     "top_k": 5,
     "stop": ["END"],
     "conditions": ["control"],
