@@ -36,6 +36,9 @@ and version.
 and the report compare the scores of all answers together, by a paired bootstrap over items or clusters, with the signature that computes the same.
 They are exploratory and no endpoints.
 
+Where metrics by name are asked for and no endpoint is about what is right (`em`, `f1` and their like), rows need no accepted answer: such an item is
+neither right nor wrong, and has its other numbers.
+
 A share lies between 0 and 1 and is compared in percentage points, a grade and a count in their own unit. Lost answers are not scored, where the
 table does not say otherwise. An answer that is declared to count as wrong (`stats.cut_answers: wrong`) is at the worst end of a share, and has no
 grade and no count.

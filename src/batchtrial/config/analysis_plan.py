@@ -30,6 +30,7 @@ CARRIED_OUT: Final = frozenset(
         "optional",
         "metric_seconds",
         "exports",
+        "slices",
     }
 )
 """Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""

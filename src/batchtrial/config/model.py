@@ -225,7 +225,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "lanes", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "lanes", "slices", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -283,6 +283,7 @@ class Config(Model):
         description="Further metrics: by name with parameters, such as `exact` or `{contains: {any: [refund]}}` (docs/metrics.md lists them), or "
         "your own as `package.module:function`.",
     )
+    slices: tuple[str, ...] = Field((), description="Columns of the items by whose values the report shows the effect, with a test that it differs.")
     metric_errors: Literal["stop", "lost"] = Field(
         "stop", description="When a metric of your own fails on an answer: stop and name it, or count that answer as lost to the metric and go on."
     )

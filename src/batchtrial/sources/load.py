@@ -156,6 +156,7 @@ def _reader(source: SourceSpec, layout: Format | None, kind: Kind, unit: str, ta
         context_separator=source.context_separator,
         is_task=is_task,
         keeps_columns=task is not None,
+        is_reference_optional=task is not None and task.is_reference_optional,
         is_kind_guessed=source.kind is None and source.source != "bundled" and not is_task,
         is_cell=layout == "csv",
         columns=Columns(

@@ -43,6 +43,7 @@ class RowReader:
     context_separator: str | None = None
     is_task: bool = False
     keeps_columns: bool = False
+    is_reference_optional: bool = False
     is_kind_guessed: bool = False
     is_cell: bool = False
     columns: Columns = field(default_factory=Columns)
@@ -58,7 +59,7 @@ class RowReader:
             raw_answers = self._parted(answers_name, raw_answers)
         answers = self._answers(answers_name, raw_answers)
         is_unanswerable = self._is_unanswerable(fields, raw_answers, answers)
-        if not answers and not is_unanswerable:
+        if not answers and not is_unanswerable and not self.is_reference_optional:
             fix = "give at least one accepted answer"
             fix += ", or set is_unanswerable to true" if self.kind == "open" else ""
             raise RowProblem(answers_name, "there is no accepted answer", raw_answers, fix)

@@ -18,11 +18,15 @@ BUNDLED = ("bundled_open", "bundled_closed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskReads:
-    """What a run's tasks read of an item. is_all: they may read any column. has_questions: beside them, questions are asked under an instruction."""
+    """What a run's tasks read of an item. is_all: they may read any column. has_questions: beside them, questions are asked under an instruction.
+
+    is_reference_optional: rows without an accepted answer will do.
+    """
 
     names: frozenset[str]
     is_all: bool = False
     has_questions: bool = False
+    is_reference_optional: bool = False
 
 
 class FieldMap(BaseModel):

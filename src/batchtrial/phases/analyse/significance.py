@@ -24,6 +24,7 @@ from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
 from batchtrial.phases.analyse.selective import selective
+from batchtrial.phases.analyse.slices import slices
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import FrozenPlan, Role, frozen_plan
@@ -198,6 +199,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         "same_items": tables[first].same_items(),
         **({"rules": rules} if rules else {}),
         **({"corpus": corpus} if corpus else {}),
+        **({"slices": sliced} if (sliced := slices(config, view.layout, tables)) else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
     }
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from batchtrial.amounts import counted
-from batchtrial.config.expand import arms_of, expand, task_reads
+from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import DataError, StateError
 from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.prepare.columns_read import columns_read
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import encode_item, place
 from batchtrial.phases.prepare.metrics import try_metrics
@@ -61,7 +62,7 @@ def choose(config: Config) -> Prepared:
     items: list[Item] = []
     sources: dict[str, dict[str, Any]] = {}
     arms = arms_of(expand(config, ""))
-    reads = task_reads(arms)
+    reads = columns_read(config)
     for spec in config.datasets:
         report = load_items(spec, skip_bad_rows=config.skip_bad_rows, task=reads)
         sources[spec.name] = _source_record(spec, report)
@@ -139,8 +140,9 @@ def inputs(config: Config, stamps: Stamps) -> str | None:
     # Settings that earlier versions did not have count only where they are set, so that what those versions prepared is still as asked for.
     unset = [{key for key in LATER_SETTINGS if getattr(spec, key) == SourceSpec.model_fields[key].default} for spec in config.datasets]
     specs = [spec.model_dump(mode="json", exclude={"path", *absent}) for spec, absent in zip(config.datasets, unset, strict=True)]
-    reads = task_reads(arms_of(expand(config, "")))
+    reads = columns_read(config)
     kept = [] if reads is None else [f"columns, {'with' if reads.has_questions else 'without'} questions"]
+    kept += ["references optional"] if reads is not None and reads.is_reference_optional else []
     return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None, *kept])
 
 

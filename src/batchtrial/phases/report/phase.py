@@ -30,6 +30,7 @@ from batchtrial.phases.report.appendix import TITLES, appendix
 from batchtrial.phases.report.corpus_words import corpus_blocks
 from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
 from batchtrial.phases.report.forest import Line, forest
+from batchtrial.phases.report.slice_words import slice_blocks
 from batchtrial.phases.score.record import read_record, remarks
 from batchtrial.records import Verdict
 from batchtrial.sources.load import REPEATED
@@ -53,6 +54,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _contrast(tests)
     found += _results(tests)
     found += corpus_blocks(tests)
+    found += slice_blocks(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
     found += _account(account, view.config.answers.strip_thinking)
     if said := (*remarks(read_record(layout)), *_repeats(view)):

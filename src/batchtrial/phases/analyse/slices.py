@@ -1,0 +1,81 @@
+"""The effect on the primary metric by the values of a column, with a test that it differs between them. Exploratory, and never a claim."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchtrial.config.model import Config
+from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.tables import COLUMNS, Table
+from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.state.layout import RunLayout
+from batchtrial.stats import subgroup_table
+
+_MOST: Final = 40
+"""Values of a column that are shown; the rarer ones are one slice together."""
+_OTHERS: Final = "(all others)"
+
+
+def slices(config: Config, layout: RunLayout, tables: Mapping[float, Table]) -> list[dict[str, Any]]:
+    """A record for each column of `slices`, at the first temperature; empty without any."""
+    if not config.slices or not tables:
+        return []
+    columns = {item.key: item.columns for item in load_prepared(layout)}
+    table = next(iter(tables.values()))
+    return [_of_column(config, table, name, [columns.get(key, {}).get(name) for key in table.keys]) for name in config.slices]
+
+
+def _of_column(config: Config, table: Table, name: str, values: Sequence[Any]) -> dict[str, Any]:
+    metric = config.stats.primary.metric
+    labels = np.array([_told(value) for value in values], dtype=object)
+    counts = Counter(label for label in labels.tolist() if label)
+    often = sorted(counts, key=lambda label: (-counts[label], label))[:_MOST]
+    if len(counts) > _MOST:
+        labels = np.array([label if not label or label in often else _OTHERS for label in labels.tolist()], dtype=object)
+    members = table.members(config.stats.primary.kind)
+    mine: NDArray[np.bool_] = (labels != "") & (True if members is None else members)
+    record: dict[str, Any] = {"column": name, "metric": metric, "is_share": table.is_share(metric), "without": int((labels == "").sum()), "rows": []}
+    column = COLUMNS.get(metric, metric)
+    if column not in table.scores or not mine.any():
+        return record | {"heterogeneity": None, "reason": f"no item has a value of {name} and a score"}
+    control, treatment = (arm[mine] for arm in table.scores[column])
+    units = None if table.clusters is None else table.clusters[mine]
+    seed, level = seed_of(config.stats.random_seed, f"slices/{name}"), 1 - config.stats.alpha
+    found = subgroup_table(treatment, control, labels[mine].astype(str), seed=seed, clusters=units, level=level)
+    record["rows"] = [
+        {"value": row.label, "n": row.n, "control": row.control, "treatment": row.treatment, "estimate": estimate_json(row.difference)}
+        | {"p_value": row.test.p_value, "q_value": row.q_value}
+        for row in found.rows
+    ]
+    if units is not None and _reaches_over(units, labels[mine].tolist()):
+        return record | {"heterogeneity": None, "reason": "clusters reach over several slices, so that these are not independent"}
+    return record | {"heterogeneity": test_json(found.heterogeneity), "reason": None}
+
+
+def _told(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _reaches_over(units: NDArray[np.int64], labels: Sequence[str]) -> bool:
+    first: dict[int, str] = {}
+    return any(first.setdefault(unit, label) != label for unit, label in zip(units.tolist(), labels, strict=True))
+
+
+def slice_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Rows of a column's table as texts: value, control, treatment, difference, interval, q, pairs."""
+    scale, digits = (100.0, 1) if record["is_share"] else (1.0, 4)
+
+    def shown(value: float | None, sign: str = "") -> str:
+        return "" if value is None else f"{scale * value:{sign}.{digits}f}"
+
+    for row in record["rows"]:
+        one = row["estimate"]
+        bounds = "" if one["ci_low"] is None else f"{shown(one['ci_low'], '+')} to {shown(one['ci_high'], '+')}"
+        q = "" if row["q_value"] is None else f"{row['q_value']:.3f}"
+        yield row["value"], shown(row["control"]), shown(row["treatment"]), shown(one["value"], "+"), bounds, q, f"{row['n']:,}"
