@@ -30,17 +30,19 @@ def source_of(module: str, folders: Sequence[str]) -> MetricSource:
     Nothing is imported. Installed modules that it imports are not followed; their versions belong to the installation.
     """
     files: dict[str, Path] = {}
+    seen: set[str] = set()
     modules: set[str] = set()
     todo = [module.partition(".")[0]]
     home: Path | None = None
     while todo and len(files) < _MOST_FILES:
         top = todo.pop()
-        if top in modules:
+        if top in seen:
             continue
-        modules.add(top)
+        seen.add(top)
         spec = _spec(top, folders, home)
         for name, path in sorted(_files_of(spec)):
             files[name] = path
+            modules.add(top)  # and not what is imported from elsewhere, which nobody may load a second time
             if home is None:
                 home = path.parent if name == path.name else _above(path, name)
             todo += () if "site-packages" in path.parts else _read(path)[1]

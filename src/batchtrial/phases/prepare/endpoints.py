@@ -75,8 +75,9 @@ def _check_one(where: str, endpoint: Endpoint, offered: Mapping[str, tuple[str, 
         _refuse_name(where, name, offered, titles)
     there = _listed(offered, titles)
     if name not in offered:
+        is_bare = not any(item.answers for item in items)
         why = {
-            **dict.fromkeys(("em", "f1"), "no row has an accepted answer"),
+            **(dict.fromkeys(("em", "f1"), "no row has an accepted answer") if is_bare else {}),
             "false_answer": "no question is unanswerable",
             "unsupported": "no question has a passage",
         }.get(name, "its sets are scored without it")

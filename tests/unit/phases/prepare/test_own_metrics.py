@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from batchtrial.phases.report import phase as report
 from batchtrial.phases.score import phase as score
 from batchtrial.reading.compare import both_names
 from batchtrial.run.loop import Finished
+from batchtrial.scoring.user_metrics import load_metric
 from batchtrial.state.ledger import Counts, money
 
 
@@ -141,6 +143,18 @@ def test_a_metric_that_was_edited_since_is_tried_again_before_the_first_part_is_
         with pytest.raises(ConfigError, match="returned None"):
             submit.run(w.work())
         assert w.session.ledger.parts == {}
+
+
+def test_a_metric_that_was_edited_is_loaded_again_and_what_it_imports_from_elsewhere_is_not(tmp_path: Path) -> None:
+    """Two copies of a standard module in one process no longer know each other's objects: a path cannot be sent to a worker any more."""
+    name = module("import pathlib, json\ndef f(item, text): return 1.0")
+    loaded = load_metric(f"{name}:f", [str(tmp_path)])
+    module("import pathlib, json\ndef f(item, text): return 2.0", name)
+    again = load_metric(f"{name}:f", [str(tmp_path)])
+    assert loaded.source.modules == again.source.modules == {name}
+    assert again.source.sha256 != loaded.source.sha256
+    assert again.function is not loaded.function
+    assert (sys.modules["pathlib"].Path, sys.modules["json"]) == (Path, json)
 
 
 def test_two_metrics_that_return_one_name_are_refused(tmp_path: Path) -> None:
