@@ -161,7 +161,7 @@ def luck(session: nox.Session) -> None:
 @nox.session(tags=["check"])
 def fuzz(session: nox.Session) -> None:
     """Damaged configs, question sets, prompts, results, recordings, state files, archives and flags: a message each, never a traceback."""
-    install(session, "-e", package(*SDKS), groups=("test",))
+    install(session, "-e", package(*SDKS, "metrics"), groups=("test",))
     session.run("python", "-m", "pytest", "tests/fuzz", *WORKERS)
     session.run("python", "-m", "tests.fuzz", *(session.posargs or ("--inputs", "5000")))
 
