@@ -14,8 +14,6 @@ import pytest
 
 hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
-if "PYTEST_XDIST_WORKER" in os.environ:  # processes that tests start are not measured: that would take a third of all the time
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 METRICS = ("rapidfuzz", "sacrebleu", "rouge_score", "jsonschema")
 OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *METRICS)
