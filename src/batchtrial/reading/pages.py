@@ -1,0 +1,199 @@
+"""What a page shows of a run: the run itself, rows of pairs with the beginning of their texts, and everything about one item.
+
+The server answers with these, and the page that is mailed carries the same under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.load import config_hash
+from batchtrial.modes import MODES
+from batchtrial.phases.analyse.numbers import is_declared
+from batchtrial.phases.published import read_json
+from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON
+from batchtrial.reading.metrics import metrics_json
+from batchtrial.reading.outcomes import Outcomes
+from batchtrial.reading.run_tables import Pairs, RunTables
+from batchtrial.reading.slices import Slicer
+from batchtrial.records import Item
+
+EXCERPT: Final = 320
+"""Characters of a text in a row."""
+LONGEST: Final = 200_000
+"""Characters of a text that is shown whole; what is longer is shown by its beginning, with its length."""
+
+
+def about(tables: RunTables) -> dict[str, Any]:
+    """The run: its trials with their arms, metrics, declared results, prompts, and what can be chosen from."""
+    config = tables.config
+    names = {arm.name: place for place, arm in enumerate(tables.arms())}
+    return {
+        "form": 1,
+        "banner": MODES[config.mode].banner or "",
+        "config": config_hash(config)[:12],
+        "n_items": tables.items.n,
+        "alpha": config.stats.alpha,
+        "clusters": config.stats.clusters == "auto" and tables.items.clusters is not None,
+        "choices": tables.items.choices,
+        "outcomes": list(OUTCOMES),
+        "arms": [_arm(arm) for arm in tables.arms()],
+        "trials": [_trial(tables, trial, temp, names) for trial, temp in tables.ready()],
+    }
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    system = arm.prompt.system.text
+    parts = {} if arm.task else {"open": arm.instructions.open_book.text, "closed": arm.instructions.closed_book.text}
+    return {"name": arm.name, "model": arm.model, "backend": arm.backend, "temp": arm.temp, "system": system, "instructions": parts}
+
+
+def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int]) -> dict[str, Any]:
+    pairs = tables.pairs(trial.slug, temp)
+    path = tables.layout.trial(trial.slug).significance
+    tests = read_json(path) if path.exists() else {}
+    shown = (
+        "label",
+        "metric",
+        "kind",
+        "dataset",
+        "family",
+        "is_share",
+        "higher_is_better",
+        "estimate",
+        "margin",
+        "verdict",
+        "p_adjusted",
+        "sentence",
+    )
+    mine = [one for one in tests.get("tests", ()) if one["temp"] == temp]
+    return {
+        "slug": trial.slug,
+        "temp": temp,
+        "title": trial.prompt_set,
+        "against": trial.against,
+        "control": names[pairs.control.name],
+        "treatment": names[pairs.treatment.name],
+        "samples": pairs.samples,
+        "metrics": metrics_json(pairs.metrics),
+        "headline": (tests.get("headline") or {}).get("sentence", ""),
+        "tests": [{name: one.get(name) for name in shown} | {"is_declared": is_declared(one)} for one in mine],
+    }
+
+
+def rows(slicer: Slicer, metric: str, places: Sequence[int], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The pairs at these places: outcome, scores, and the beginnings of question and answers. labels: verdict by item key."""
+    tables, pairs = slicer.tables, slicer.pairs
+    one = pairs.metric(metric)
+    outcomes, items = slicer.outcomes(one), tables.items.read(places)
+    said = [_first_texts(tables, pairs, place, places) for place in (0, 1)]
+    return [
+        {
+            "place": place,
+            "key": item.key,
+            "id": item.item_id,
+            "dataset": item.dataset,
+            "kind": item.kind,
+            "question": item.question[:EXCERPT],
+            "answers": [said[0][at], said[1][at]],
+            "outcome": OUTCOMES[outcomes.codes[place]],
+            "marks": marks_of(outcomes, place),
+            "scores": [_number(arm[place]) for arm in pairs.scores[one.column]],
+            "n": [pairs.samples - round(float(arm[place]) * pairs.samples) for arm in pairs.lost],
+            "label": labels.get(item.key, ""),
+        }
+        for at, (place, item) in enumerate(zip(places, items, strict=True))
+    ]
+
+
+def _first_texts(tables: RunTables, pairs: Pairs, arm: int, places: Sequence[int]) -> list[str]:
+    """The beginning of each item's first sample."""
+    role = (pairs.control, pairs.treatment)[arm]
+    found = tables.texts(role).of(place * pairs.samples for place in places)
+    return [text[:EXCERPT] for text in found.values()]
+
+
+def marks_of(outcomes: Outcomes, place: int) -> list[str]:
+    """Names of the chips beside its outcome that a pair has."""
+    return [name for name in FLAGS if outcomes.flags[name][place]] + [f"{REASON}{why}" for why, one in outcomes.reasons.items() if one[place]]
+
+
+def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
+    """Everything about the item at a place: question, references, columns, what was sent and what came back, in every arm of the run."""
+    item = tables.items.read([place])[0]
+    found = item_json(item) | {"place": place, "sent": [], "by_arm": []}
+    for arm in tables.arms():
+        found["sent"].append(sent(arm, item))
+        found["by_arm"].append(samples(tables, arm, place))
+    found["scores"] = {one.name: [_number(arm[place]) for arm in pairs.scores[one.column]] for one in pairs.metrics}
+    return found
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    """An item as JSON."""
+    found: dict[str, Any] = {"key": item.key, "id": item.item_id, "dataset": item.dataset, "kind": item.kind, "question": _cut(item.question)}
+    found |= {"references": list(item.answers), "unanswerable": item.is_unanswerable}
+    optional = {"context": item.context and _cut(item.context), "cluster": item.cluster, "columns": dict(item.columns)}
+    return found | {name: value for name, value in optional.items() if value}
+
+
+def sent(arm: Arm, item: Item) -> list[list[str]]:
+    """The conversation as it was sent after the system prompt: role and text of each turn, images by their address."""
+    request = arm.request(item, "")
+    if not request.turns:
+        return [["user", _cut(request.user)]]
+    return [[turn.role, _cut("\n".join([turn.text, *(f"[image] {one[:200]}" for one in turn.images)]))] for turn in request.turns]
+
+
+def samples(tables: RunTables, arm: Arm, place: int) -> list[dict[str, Any]]:
+    """The arm's answers to the item at a place."""
+    k = arm.samples
+    texts = tables.texts(arm).of(range(place * k, (place + 1) * k))
+    small = tables.answers(arm).slice(place * k, k).drop("file", "byte", "length")
+    path = tables.layout.arm(arm.name).answers
+    rest = pl.scan_parquet(path).select("custom_id", "request_id", "error").slice(place * k, k).collect()
+    both = zip(small.iter_rows(named=True), rest.iter_rows(named=True), texts.values(), strict=True)
+    return [answer_json({**one, **more}, text) for one, more, text in both]
+
+
+def answer_json(row: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """One answer as JSON, without what is not known of it."""
+    return {"text": _cut(text)} | {name: value for name, value in row.items() if value is not None}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text):,} characters)"
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def histogram(values: np.ndarray[Any, np.dtype[np.float64]], bins: int = 24) -> dict[str, Any] | None:
+    """Counts between even edges, without what lies far out, which is counted in the outermost ones; None without numbers."""
+    own = values[~np.isnan(values)]
+    if own.size == 0:
+        return None
+    low, high = (float(one) for one in np.quantile(own, (0.01, 0.99)))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(np.clip(own, low, high), bins=bins, range=(low, high))
+    return {"low": float(edges[0]), "high": float(edges[-1]), "counts": counts.tolist(), "n": int(own.size)}
+
+
+def pictures(slicer: Slicer, metric: str, mask: np.ndarray[Any, np.dtype[np.bool_]], most: int = 1500) -> dict[str, Any]:
+    """Histograms of the change in length and score over a slice, and control against treatment for a grade."""
+    one = slicer.pairs.metric(metric)
+    control, treatment = slicer.pairs.scores[one.column]
+    length = slicer.number("length_change", one)
+    found: dict[str, Any] = {"length_change": histogram(length[mask]), "score_change": histogram((treatment - control)[mask])}
+    if not one.is_rate:
+        places = np.flatnonzero(mask & ~np.isnan(control) & ~np.isnan(treatment))
+        places = places[:: max(1, -(-places.size // most))]
+        found["scatter"] = [[int(place), float(control[place]), float(treatment[place])] for place in places]
+    return found

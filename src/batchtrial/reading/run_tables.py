@@ -1,0 +1,200 @@
+"""One run's tables, read without its lock while it may be live: tables are replaced whole, so that what is read is never half written.
+
+A `RunTables` holds the numbers of a run in memory and leaves its texts where they lie. `is_current` says whether the files are still those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from batchtrial.config.expand import Arm, Trial, TrialArm, arms_of, expand
+from batchtrial.config.model import Config
+from batchtrial.errors import RunStateMissing
+from batchtrial.phases.base import arms_in_order
+from batchtrial.reading.config import config_of_run
+from batchtrial.reading.items import Items
+from batchtrial.reading.metrics import Metric, metrics_of, score_columns
+from batchtrial.reading.texts import Texts
+from batchtrial.records import RawResult
+from batchtrial.state.files import PreparedManifest, load
+from batchtrial.state.form import refuse_earlier
+from batchtrial.state.layout import RunLayout
+
+Floats = NDArray[np.float64]
+Mark = tuple[int, int, int]
+DecodeOf = Callable[[str], Callable[[bytes], RawResult]]
+"""backend -> what reads a result line of its."""
+SMALL: Final = ("outcome", "answer_state", "finish_reason", "input_tokens", "output_tokens", "usd", "attempt", "file", "byte", "length")
+"""Columns of the answers that stay in memory."""
+
+
+def mark_of(path: Path) -> Mark | None:
+    """What tells a file from the one that replaces it; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The pairs of one trial at one temperature, one place per item in the run's order.
+
+    scores: column -> (control, treatment), NaN where an arm has none. lost: (control, treatment), the share of samples that never came.
+    """
+
+    trial: Trial
+    temp: float
+    control: TrialArm
+    treatment: TrialArm
+    samples: int
+    metrics: tuple[Metric, ...]
+    scores: dict[str, tuple[Floats, Floats]]
+    lost: tuple[Floats, Floats]
+    lost_to: tuple[pl.Series, pl.Series]
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name, or the first."""
+        return next((one for one in self.metrics if one.name == name), self.metrics[0])
+
+
+@dataclass(slots=True)
+class RunTables:
+    """The tables of a run. decode_of: what reads result lines; None: texts come out of the tables, which takes longer where they lie apart."""
+
+    layout: RunLayout
+    config: Config
+    trials: tuple[Trial, ...]
+    decode_of: DecodeOf | None = None
+    _marks: dict[Path, Mark | None] = field(default_factory=dict)
+    _pairs: dict[tuple[str, float], Pairs] = field(default_factory=dict)
+    _answers: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _texts: dict[str, Texts] = field(default_factory=dict)
+    _items: Items | None = None
+
+    @classmethod
+    def of(cls, layout: RunLayout, decode_of: DecodeOf | None = None) -> RunTables:
+        """The run by its folder. Raises RunStateMissing when it has no config, items or answers yet, StateError for one of the earlier system."""
+        layout.check_there()
+        refuse_earlier(layout)
+        config = config_of_run(layout)
+        prepared = load(PreparedManifest, layout.prepared_manifest)
+        if prepared is None or not layout.items.exists():
+            raise RunStateMissing(
+                f"run {layout.run_id} has no table of items yet", where=str(layout.root), hint="`batchtrial resume` goes on with the run"
+            )
+        found = cls(layout, config, expand(config, prepared.sha256), decode_of)
+        found._marks = {path: mark_of(path) for path in found._files()}
+        return found
+
+    def _files(self) -> list[Path]:
+        arms = [self.layout.arm(arm.name) for arm in arms_of(self.trials)]
+        return [self.layout.items, self.layout.effective_config, *(path for arm in arms for path in (arm.answers, arm.scores))]
+
+    def is_current(self) -> bool:
+        """Whether the files are those that were read."""
+        return all(mark_of(path) == mark for path, mark in self._marks.items())
+
+    def __enter__(self) -> RunTables:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files that stand open."""
+        for one in self._texts.values():
+            one.close()
+        if self._items is not None:
+            self._items.close()
+
+    @property
+    def items(self) -> Items:
+        """The run's items."""
+        if self._items is None:
+            self._items = Items(self.layout)
+        return self._items
+
+    def ready(self) -> list[tuple[Trial, float]]:
+        """Trials and temperatures whose arms both have scores."""
+        found = []
+        for trial in self.trials:
+            names = {arm.name for arm in arms_in_order(trial)}
+            for temp in trial.temps:
+                pair = [trial.arm(condition, temp) for condition in ("control", "treatment")]
+                if all(arm is not None and arm.name in names and self._has(arm) for arm in pair):
+                    found.append((trial, temp))
+        return found
+
+    def _has(self, arm: Arm) -> bool:
+        files = self.layout.arm(arm.name)
+        return files.answers.exists() and files.scores.exists()
+
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm that has answers and scores, once."""
+        return tuple(arm for arm in arms_of(self.trials) if self._has(arm))
+
+    def pairs(self, slug: str, temp: float) -> Pairs:
+        """The pairs of a trial. Raises RunStateMissing when there is no such trial, or not both of its arms have scores."""
+        known = self._pairs.get((slug, temp))
+        if known is None:
+            trial = next((trial for trial, at in self.ready() if trial.slug == slug and at == temp), None)
+            if trial is None:
+                raise RunStateMissing(
+                    f"there are no pairs of {slug!r} at temperature {temp:g} yet", where=str(self.layout.root), hint="the run has not been scored"
+                )
+            known = self._pairs[slug, temp] = self._made(trial, temp)
+        return known
+
+    def _made(self, trial: Trial, temp: float) -> Pairs:
+        control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
+        if control is None or treatment is None:
+            raise RunStateMissing(f"{trial.slug} has one arm only: there is nothing to compare", where=str(self.layout.root))
+        tables = [pl.scan_parquet(self.layout.arm(arm.name).scores) for arm in (control, treatment)]
+        columns = score_columns(sorted({name for table in tables for name in table.collect_schema().names()}))
+        frames = [_read(table, columns) for table in tables]
+        n = min(self.items.n, *(frame.height for frame in frames))
+        arms = [{name: frame[name].head(n).cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in (*columns, "n_lost")} for frame in frames]
+        scores = {name: (arms[0][name], arms[1][name]) for name in columns}
+        samples = self.config.samples_for(temp)
+        sets = sorted(self.items.datasets.unique().cast(pl.String).to_list())
+        return Pairs(
+            trial=trial,
+            temp=temp,
+            control=control,
+            treatment=treatment,
+            samples=samples,
+            metrics=metrics_of(self.config, self.layout, trial, scores, samples, sets),
+            scores=scores,
+            lost=(arms[0]["n_lost"] / samples, arms[1]["n_lost"] / samples),
+            lost_to=(frames[0]["lost_to"].head(n), frames[1]["lost_to"].head(n)),
+        )
+
+    def answers(self, arm: Arm) -> pl.DataFrame:
+        """The small columns of an arm's answers: a row a sample, those of an item beside each other."""
+        if arm.name not in self._answers:
+            table = pl.scan_parquet(self.layout.arm(arm.name).answers).select(SMALL)
+            shared = ("outcome", "answer_state", "finish_reason", "file")
+            self._answers[arm.name] = table.with_columns(pl.col(shared).cast(pl.Categorical)).collect()
+        return self._answers[arm.name]
+
+    def texts(self, arm: Arm) -> Texts:
+        """The texts of an arm's answers, read when they are asked for."""
+        if arm.name not in self._texts:
+            decode = None if self.decode_of is None else self.decode_of(arm.backend)
+            self._texts[arm.name] = Texts(self.layout, self.layout.arm(arm.name).answers, self.answers(arm), decode)
+        return self._texts[arm.name]
+
+
+def _read(table: pl.LazyFrame, columns: list[str]) -> pl.DataFrame:
+    missing = [name for name in columns if name not in table.collect_schema().names()]
+    filled = table.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in missing)
+    return filled.select(*columns, "n_lost", "lost_to").collect()
