@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "scoring": BASE,
     "sources": BASE,
     "tasks": BASE,
-    "config": ("tasks", "sources", "scoring", "prices", *BASE),
+    "config": ("tasks", "sources", "scoring", "providers", "prices", *BASE),
     "phases": BELOW_PHASES,
     **{step: ("phases", *STEPS[:place], *BELOW_PHASES) for place, step in enumerate(STEPS)},
     "reading": BELOW_READING,
@@ -113,7 +113,12 @@ def test_only_the_process_at_work_and_its_tests_know_the_emulator() -> None:
 
 def test_phases_know_what_a_provider_is_and_none_of_them() -> None:
     assert (
-        offenders(lambda name, found: name.startswith("phases/") and found.startswith("providers/") and not found.startswith("providers/base")) == []
+        offenders(
+            lambda name, found: (
+                name.startswith("phases/") and found.startswith("providers/") and not found.startswith(("providers/base", "providers/registry"))
+            )
+        )
+        == []
     )
 
 

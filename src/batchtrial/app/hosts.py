@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
 
-from batchtrial.config.hosts import OWN, bare, base_url, from_environment
+from batchtrial.config.hosts import bare, base_url, from_environment, own_url
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of, with_base_url
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
@@ -38,9 +38,10 @@ def _from_environment(config: Config, env: Mapping[str, str]) -> dict[str, tuple
 def check_same_host(config: Config, env: Mapping[str, str]) -> None:
     """On resume: a variable that would have led a new run elsewhere is no reason to look for this run's batches there. Raises ConfigDrift."""
     for name, (variable, url) in _from_environment(config, env).items():
-        if bare(url) != bare(OWN.get(name, "")):
+        own = bare(own_url(name) or "")
+        if bare(url) != own:
             raise ConfigDrift(
-                f"the run's host is {bare(OWN[name])}, and {variable} names {bare(url)}",
+                f"the run's host is {own}, and {variable} names {bare(url)}",
                 where=variable,
                 hint=f"unset {variable}; if the run was started there by an earlier version, name the host with --base_url and --accept_drift",
             )

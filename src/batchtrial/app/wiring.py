@@ -1,4 +1,4 @@
-"""Picks the adapter: the one file that names concrete providers and the emulator."""
+"""Makes the adapter of each lane by its row in the registry, and puts an emulator, a recording or files behind it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from batchtrial.app import emulator as dryrun
 from batchtrial.clock import SteadyClock, real_now
@@ -20,16 +20,16 @@ from batchtrial.config.lanes import config_of_lane, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches.account import was_called
-from batchtrial.providers.base import KEY_VARIABLES, LaneCodecs, Limits, Provider
+from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
 from batchtrial.providers.by_hand import ByHand
 from batchtrial.providers.recordings.form import load_provenance, source_of
+from batchtrial.providers.registry import Row, adapter_of, row_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
 
 LANES = "lanes"
 """Folder of a recording with what went through further lanes."""
-WIRE_PATHS: Mapping[str, str] = {"fireworks": "", "openai": "/v1", "anthropic": "", "local": "/v1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +120,9 @@ class Wiring:
             return self._replay()
         server = self.emulator or self.rows
         if server is not None:
-            host = self._host(server.url + WIRE_PATHS[self._config.backend], past_proxies=True)
+            host = self._host(server.url + self._row.emulated_at, past_proxies=True)
             return self._recorded(self._adapter(host, self._place.emulator_key or dryrun.KEY))
-        return self._recorded(self._adapter(self._host(base_url(self._config)), self._env.get(KEY_VARIABLES[self._config.backend])))
+        return self._recorded(self._adapter(self._host(base_url(self._config)), self._env.get(self._row.key_variable)))
 
     def _recorded(self, provider: Provider) -> Provider:
         if self._place.record_dir is None:
@@ -137,14 +137,24 @@ class Wiring:
         return {"base_url": url, "timeouts": timeouts, "past_proxies": past_proxies}
 
     def _adapter(self, host: Mapping[str, Any], key: str | None) -> Provider:
-        config = self._config
-        if config.backend == "fireworks":
-            return _fireworks(host, key, self._account())
-        if config.backend == "openai":
-            return _openai(config, host, key, self.now)
-        if config.backend == "anthropic":
-            return _anthropic(config, host, key, self.now)
-        return _local(config, host, key)
+        settings = self._config.provider
+        setup = Setup(
+            host=host,
+            key=key,
+            account=self._account(),
+            endpoint=settings.endpoint,
+            host_row=settings.quirks if settings.quirks != "openai" else None,
+            sampling=settings.sampling,
+            api_version=settings.api_version,
+            cache=settings.prompt_cache.ttl if settings.prompt_cache.enabled else None,
+            is_longer_field=_wants_longer_field(self._config),
+            now=self.now,
+        )
+        return adapter_of(self._config.backend, setup)
+
+    @property
+    def _row(self) -> Row:
+        return row_of(self._config.backend)
 
     def _replay(self) -> Provider:
         from batchtrial.providers.recordings.cassette import Replay
@@ -200,56 +210,12 @@ class Wiring:
                 server.close()
 
 
-def _fireworks(host: Mapping[str, Any], key: str | None, account: str) -> Provider:
-    from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
-
-    return FireworksProvider(FireworksSettings(**host, account_id=account), key)
-
-
-def _openai(config: Config, host: Mapping[str, Any], key: str | None, now: Callable[[], datetime]) -> Provider:
-    from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
-    from batchtrial.providers.openai.quirks import quirks_of
-
-    settings = OpenAISettings(
-        **host,
-        endpoint=config.provider.endpoint or "/v1/responses",
-        quirks=quirks_of(config.provider.quirks),
-        sampling=config.provider.sampling,
-    )
-    return OpenAIProvider(settings, key, now=now)
-
-
-def _local(config: Config, host: Mapping[str, Any], key: str | None) -> Provider:
-    from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
-    from batchtrial.providers.openai.quirks import Quirks
-
-    settings = OpenAISettings(
-        **host,
-        endpoint=config.provider.endpoint or "/v1/chat/completions",
-        quirks=Quirks(chat_tokens_field=_length_field(config), takes_top_k=True),
-        sampling=config.provider.sampling,
-    )
-    return OpenAIProvider(settings, key)
-
-
-def _length_field(config: Config) -> Literal["max_completion_tokens", "max_tokens"]:
-    """The older spelling, which every server knows, unless a model of the run refuses it."""
+def _wants_longer_field(config: Config) -> bool:
+    """Whether a model of the run refuses the older name of the field that bounds an answer, which every server of one's own knows."""
     models = {config.model_id, *((config.sweep and config.sweep.models) or ()), *(one.model_id for one in config.trials if one.model_id)}
     models |= {one.model for one in config.arms.values() if one.model is not None}
     families = [family_of(model) for model in models]
-    return "max_completion_tokens" if any(one is not None and one.wants for one in families) else "max_tokens"
-
-
-def _anthropic(config: Config, host: Mapping[str, Any], key: str | None, now: Callable[[], datetime]) -> Provider:
-    from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
-
-    settings = AnthropicSettings(
-        **host,
-        api_version=config.provider.api_version or "2023-06-01",
-        sampling=config.provider.sampling,
-        cache=config.provider.prompt_cache.ttl if config.provider.prompt_cache.enabled else None,
-    )
-    return AnthropicProvider(settings, key, now=now)
+    return any(one is not None and one.wants for one in families)
 
 
 def limits_of(config: Config, layout: RunLayout) -> Limits:

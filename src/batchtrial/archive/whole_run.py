@@ -8,7 +8,7 @@ from pathlib import Path
 from batchtrial.archive.make import Archived, make
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
-from batchtrial.providers.base import KEY_VARIABLES
+from batchtrial.providers.registry import key_variables
 from batchtrial.reading.inventory import RunReader, RunSummary
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import RunLayout
@@ -43,7 +43,7 @@ def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allo
     lock.acquire(real_now)
     try:
         run = archivable(reader, allow_incomplete=allow_incomplete)
-        keys = tuple(env[name] for name in KEY_VARIABLES.values() if env.get(name))
+        keys = tuple(env[name] for name in key_variables() if env.get(name))
         return make(layout, run, target, description=description, keys=keys)
     finally:
         lock.release(real_now)

@@ -10,20 +10,20 @@ from batchtrial.config.lanes import config_of_lane, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.modes import MODES
+from batchtrial.providers.registry import ROWS, row_of
 
-OWN: Final[Mapping[str, str]] = {
-    "openai": "https://api.openai.com/v1",
-    "anthropic": "https://api.anthropic.com",
-    "fireworks": "https://api.fireworks.ai",
-}
-"""Each backend's own host. It is named to the SDK, which would else take another from its environment without a word."""
-VARIABLES: Final[Mapping[str, str]] = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL", "fireworks": "FIREWORKS_BASE_URL"}
+VARIABLES: Final[Mapping[str, str]] = {name: row.url_variable for name, row in ROWS.items() if row.url_variable}
 """Where the official SDKs look for another host."""
+
+
+def own_url(backend: str) -> str | None:
+    """The backend's own host. It is named to the SDK, which would else take another from its environment without a word."""
+    return row_of(backend).base_url
 
 
 def base_url(config: Config) -> str | None:
     """Where the backend's wire is spoken; None for a local server that nobody named."""
-    return config.provider.base_url or OWN.get(config.backend)
+    return config.provider.base_url or own_url(config.backend)
 
 
 def host_of(config: Config) -> str:

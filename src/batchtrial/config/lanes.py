@@ -17,7 +17,7 @@ def config_of_lane(config: Config, backend: str) -> Config:
     if backend == config.backend:
         return config
     arms = {name: one for name, one in config.arms.items() if one.backend == backend}
-    lane = {"backend": backend, "provider": {**config.lanes}.get(backend) or ProviderConfig(), "lanes": {}, "arms": arms}  # type: ignore[call-overload]
+    lane = {"backend": backend, "provider": {**config.lanes}.get(backend) or ProviderConfig(), "lanes": {}, "arms": arms}
     return config.model_copy(update=lane)
 
 

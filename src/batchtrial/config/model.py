@@ -236,7 +236,7 @@ class Config(Model):
         2, description="Set by the program. 2: an arm is what it asks; 1: runs begun by an earlier version, and replays of recordings made by one."
     )
     mode: Mode = Field("live", description="Set by --dry_run, --replay_dir and a host that says it is an emulator; part of the run's identity.")
-    backend: Backend = Field("fireworks", description="Which provider runs the batches.")
+    backend: Backend = Field("fireworks", description="Which provider runs the batches; docs/providers.md lists them.")
     model_id: str = Field(min_length=1, description="The model, in the provider's own spelling.")
     model_aliases: dict[str, Name] = Field(default_factory=dict, description="Short names for trial slugs.")
     temps: tuple[Temperature, ...] = Field((0.0,), min_length=1, description="Sampling temperatures; one arm each.")

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Backend = Literal["fireworks", "openai", "anthropic", "local"]
+from batchtrial.providers.registry import names
+
+
+def _known_backend(name: str) -> str:
+    if name in names():
+        return name
+    near = difflib.get_close_matches(name, names(), 1)
+    raise ValueError(f"there is no backend {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"))
+
+
+Backend = Annotated[str, AfterValidator(_known_backend)]
+"""Name of a row in the registry of providers."""
 Temperature = Annotated[float, Field(ge=0, le=2), AfterValidator(lambda temp: temp + 0.0)]
 """Adding nothing makes -0.0 the 0.0 that it equals."""
 Probability = Annotated[float, Field(gt=0, lt=1)]

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 # What a finish reason means belongs to what a result is, so those who know the protocol alone find it here.
 from batchtrial.providers.decode.finish import is_known as is_known
 from batchtrial.records import RawResult, Request
-
-KEY_VARIABLES: Mapping[str, str] = {"fireworks": "FIREWORKS_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-"""Where each provider's key is read from; nothing else about keys stands anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +153,31 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Close open connections; the provider may be used again afterwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What an adapter is made of: a lane's settings in plain values. What is not set is the wire's own default.
+
+    host: how it is reached (`base_url`, `timeouts`, `past_proxies`). key: None for an adapter of which only the pure half is used. account: for
+    wires that name one in their paths. host_row: name of a row in the table of OpenAI-compatible hosts. is_longer_field: a chat answer's length is
+    bounded by the field's newer name. now: the time that batches live in.
+    """
+
+    host: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    account: str = ""
+    endpoint: str | None = None
+    host_row: str | None = None
+    sampling: Literal["send", "omit"] = "send"
+    api_version: str | None = None
+    cache: Literal["5m", "1h"] | None = None
+    is_longer_field: bool = False
+    now: Callable[[], datetime] | None = None
+
+    def given(self, **settings: Any) -> dict[str, Any]:
+        """The settings without those that are not set."""
+        return {name: value for name, value in settings.items() if value is not None}
 
 
 class SpeaksFor:

@@ -22,6 +22,7 @@ from batchtrial.phases.analyse.analyses import shares_of
 from batchtrial.phases.analyse.numbers import usd
 from batchtrial.phases.analyse.planned_power import design_effect_of, n_trials_of
 from batchtrial.prices import cost_usd, price_of
+from batchtrial.providers.registry import names, row_of
 from batchtrial.reading.view import material_of, trial_of, view_of
 from batchtrial.records import Usage
 from batchtrial.state.store import write_bytes
@@ -82,7 +83,7 @@ def parser() -> flags.Parser:
     price = p.add_argument_group("prices (a pilot brings its own)")
     price.add_argument("--usd_per_answer", type=factor, metavar="USD", help="cost of one answer")
     price.add_argument("--model", metavar="ID", help="model in the price table, with --tokens_in and --tokens_out")
-    price.add_argument("--backend", choices=("fireworks", "openai", "anthropic"), default="fireworks", help="whose price (default: fireworks)")
+    price.add_argument("--backend", choices=names(), default="fireworks", help="whose price (default: fireworks)")
     price.add_argument("--tokens_in", type=flags.positive, default=400, metavar="N", help="prompt tokens of a request (default: 400)")
     price.add_argument("--tokens_out", type=flags.positive, default=100, metavar="N", help="answer tokens (default: 100)")
     design = p.add_argument_group("designs")
@@ -215,7 +216,7 @@ def from_assumptions(given: Any) -> Assumed:
         raise ConfigError("nothing to plan from", hint="give --run_id of a pilot, or --rate_control and --effect; --help has examples")
     per_answer = given.usd_per_answer
     if per_answer is None and given.model is not None:
-        price = price_of(given.backend, given.model, {})
+        price = price_of(row_of(given.backend).prices, given.model, {})
         if price is None:
             raise ConfigError(f"{given.model!r} is in no price table", where="--model", hint="give --usd_per_answer")
         per_answer = float(cost_usd(price.for_prompt(given.tokens_in), Usage(input_tokens=given.tokens_in, output_tokens=given.tokens_out)))

@@ -11,6 +11,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, set_up_logging
 from batchtrial.clock import real_now
 from batchtrial.keys import new_run_id
+from batchtrial.providers.registry import names
 
 EXAMPLES = """examples:
   batchtrial run --config config/eval_config.yaml --plan_only          what would happen, and what it would cost
@@ -23,10 +24,7 @@ exit codes: 0 done, 1 a phase failed, 2 bad flag or config, 3 the run's state re
 """
 
 
-BACKENDS = ("fireworks", "openai", "anthropic", "local")
-
-
-def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, needs_backend: bool = False) -> flags.Parser:
+def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, *, needs_backend: bool = False) -> flags.Parser:
     """Flags of a run."""
     p = flags.Parser(prog=prog, description="Run a prompt trial from config to report, or go on with one.", epilog=EXAMPLES)
     p.add_argument(
@@ -34,7 +32,7 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] = BACKENDS, *, 
     )
     p.add_argument("--run_id", metavar="ID", help="name of the run (default: rYYYYMMDDHHMMSS)")
     p.add_argument("--resume", action="store_true", help="go on with the run --run_id")
-    p.add_argument("--backend", choices=backends, required=needs_backend, default=None, help="provider, over the config's")
+    p.add_argument("--backend", choices=backends or names(), required=needs_backend, default=None, help="provider, over the config's")
     p.add_argument("--plan_only", action="store_true", help="print phases with reasons, parts, tokens and dollars; touch neither network nor disk")
     flags.add_place(p)
     what = p.add_argument_group("what to ask")
@@ -91,7 +89,7 @@ def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str]) ->
     return code
 
 
-def _command(prog: str, backends: Sequence[str], *, needs_backend: bool) -> Callable[[Sequence[str] | None], int]:
+def _command(prog: str, backends: Sequence[str] | None, *, needs_backend: bool) -> Callable[[Sequence[str] | None], int]:
     def command(argv: Sequence[str] | None = None) -> int:
         given = parser(prog, backends, needs_backend=needs_backend).parse_args(argv)
         set_up_logging(is_verbose=given.verbose)
@@ -101,5 +99,5 @@ def _command(prog: str, backends: Sequence[str], *, needs_backend: bool) -> Call
     return command
 
 
-main = framed(_command("batchtrial run", BACKENDS, needs_backend=False))
+main = framed(_command("batchtrial run", None, needs_backend=False))
 alt_main = framed(_command("alt_run_all", ("openai", "anthropic"), needs_backend=True))

@@ -14,6 +14,7 @@ from batchtrial.config.model import Config
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.tally import Tally
 from batchtrial.prices import Price, cost_usd, price_of
+from batchtrial.providers.registry import row_of
 from batchtrial.records import Usage
 from batchtrial.state.files import Shard
 from batchtrial.state.ledger import Ledger, Money, money
@@ -27,7 +28,7 @@ def price_for(config: Config, arm: Arm) -> Price | None:
 def price_named(config: Config, backend: str, key: str) -> Price | None:
     """The same of a model by its name in the table of prices."""
     overrides = {name: price.model_dump(exclude_none=True) for name, price in config.pricing.overrides.items()}
-    return price_of(backend, key, overrides)
+    return price_of(row_of(backend).prices, key, overrides)
 
 
 def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:

@@ -21,18 +21,19 @@ import msgspec
 
 from batchtrial.errors import ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers.anthropic import results as messages
-from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Setup, Sightings, key_check
 from batchtrial.providers.decode.lines import count
 from batchtrial.providers.decode.plain import reader
+from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
-from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
+from batchtrial.providers.sdk.connection import Connection, HostSettings, sdk_of
 from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
 ROOT = "does provider.base_url lead to the API? Anthropic's client adds /v1 itself, so that the address ends before it"
-SDK = Sdk(module="anthropic", extra="anthropic", title="Anthropic", key_variable=KEY_VARIABLES["anthropic"])
+SDK = sdk_of("anthropic", "anthropic")
 PATH = "/v1/messages/batches"
 
 OUR_FIELDS = frozenset({"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k", "stop_sequences", "stream", "speed"})
@@ -363,3 +364,16 @@ def status_of(batch: Any) -> BatchStatus:
         n_failed=counts["errored"],
         ids={"results_uri": url} if isinstance(url, str) and url else {},
     )
+
+
+def make(row: Row, setup: Setup) -> AnthropicProvider:
+    """The adapter of a lane."""
+    given = setup.given(api_version=setup.api_version)
+    return AnthropicProvider(
+        AnthropicSettings(**setup.host, **given, sampling=setup.sampling, cache=setup.cache), setup.key, now=setup.now or utc_now
+    )
+
+
+def of_recording(settings: Mapping[str, Any]) -> AnthropicProvider:
+    """One that encodes as the recorded one did."""
+    return AnthropicProvider(AnthropicSettings(**settings), None)

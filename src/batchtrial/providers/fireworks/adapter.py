@@ -17,17 +17,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
-from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Setup, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import pick_flat, reader
+from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
-from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
+from batchtrial.providers.sdk.connection import Connection, HostSettings, sdk_of
 from batchtrial.providers.sdk.edge import check_extra
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
-SDK = Sdk(module="fireworks", extra="fireworks", title="Fireworks", key_variable=KEY_VARIABLES["fireworks"])
+SDK = sdk_of("fireworks", "fireworks")
 TITLE = SDK.title
 UPLOAD_BYTES = 150 * 10**6
 """Above this size the multipart endpoint refuses, and a signed URL is asked for."""
@@ -387,3 +388,13 @@ def status_of(job: Any) -> BatchStatus:
         retryable=not (state is BatchState.FAILED and code in HOPELESS_STATUS),
         ids={name: value for name, value in ids.items() if value},
     )
+
+
+def make(row: Row, setup: Setup) -> FireworksProvider:
+    """The adapter of a lane."""
+    return FireworksProvider(FireworksSettings(**setup.host, account_id=setup.account), setup.key)
+
+
+def of_recording(settings: Mapping[str, Any]) -> FireworksProvider:
+    """One that encodes as the recorded one did."""
+    return FireworksProvider(FireworksSettings(account_id="", **settings), None)

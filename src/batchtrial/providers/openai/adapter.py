@@ -12,24 +12,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
 from batchtrial.errors import NotFound, ProviderError
-from batchtrial.providers.base import KEY_CHECK, KEY_VARIABLES, BatchState, BatchStatus, Intent, Limits, Sightings, key_check
+from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Setup, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import Pick, pick_chat, pick_flat, pick_responses, reader
-from batchtrial.providers.openai.quirks import Quirks
+from batchtrial.providers.openai.quirks import Quirks, quirks_of, recorded_quirks
+from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
-from batchtrial.providers.sdk.connection import Connection, HostSettings, Sdk
+from batchtrial.providers.sdk.connection import Connection, HostSettings, sdk_of
 from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
 ROOT = "does provider.base_url lead to the API? OpenAI's lies under /v1, as in HOST/v1"
-SDK = Sdk(module="openai", extra="openai", title="OpenAI", key_variable=KEY_VARIABLES["openai"])
+SDK = sdk_of("openai", "openai")
 
 Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
 CHAT_FIELDS = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "stream", "n"})
@@ -344,3 +345,24 @@ def fault_text(fault: Any) -> str:
     """`code: message (line n)` of one reason why a batch was refused."""
     line = getattr(fault, "line", None)
     return f"{getattr(fault, 'code', None) or 'error'}: {getattr(fault, 'message', None) or ''}" + (f" (line {line})" if line else "")
+
+
+def make(row: Row, setup: Setup) -> OpenAIProvider:
+    """The adapter of a lane: of OpenAI, of a host that speaks its wire, or of a server of one's own."""
+    if row.host:
+        quirks, usual = quirks_of(setup.host_row or row.host), setup.now or utc_now
+    else:
+        quirks, usual = Quirks(chat_tokens_field="max_completion_tokens" if setup.is_longer_field else "max_tokens", takes_top_k=True), utc_now
+    endpoint = setup.endpoint or ("/v1/responses" if row.host == "openai" else "/v1/chat/completions")
+    named: dict[str, Any] = {"title": row.title, "key_variable": row.key_variable} if row.host else {}
+    return OpenAIProvider(
+        OpenAISettings(**setup.host, **named, endpoint=cast(Endpoint, endpoint), quirks=quirks, sampling=setup.sampling), setup.key, now=usual
+    )
+
+
+def of_recording(settings: Mapping[str, Any]) -> OpenAIProvider:
+    """One that encodes as the recorded one did."""
+    known = dict(settings)
+    if "quirks" in known:
+        known["quirks"] = recorded_quirks(known["quirks"])
+    return OpenAIProvider(OpenAISettings(**known), None)

@@ -17,6 +17,7 @@ from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, StateEr
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings, SpeaksFor
 from batchtrial.providers.recordings.form import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
+from batchtrial.providers.registry import of_recording
 
 CODEC_SETTINGS = ("endpoint", "quirks", "sampling", "api_version", "cache")
 """Settings that decide how a request is encoded; the others (addresses, time-outs) are not part of a recording."""
@@ -322,23 +323,12 @@ def codec_settings(provider: Provider) -> dict[str, Any]:
 
 def codec_of(metadata: Metadata) -> Provider:
     """An adapter that encodes as the recorded one did; it has no key and is never called. Raises ManifestCorrupt."""
-    from batchtrial.providers.anthropic import adapter as anthropic
-    from batchtrial.providers.fireworks import adapter as fireworks
-    from batchtrial.providers.openai import adapter as openai
-    from batchtrial.providers.openai import quirks
-
-    settings = dict(metadata.settings)
     try:
-        if metadata.provider == "fireworks":
-            return fireworks.FireworksProvider(fireworks.FireworksSettings(account_id="", **settings), None)
-        if metadata.provider == "anthropic":
-            return anthropic.AnthropicProvider(anthropic.AnthropicSettings(**settings), None)
-        if metadata.provider == "openai":
-            if "quirks" in settings:
-                settings["quirks"] = quirks.recorded_quirks(settings["quirks"])
-            return openai.OpenAIProvider(openai.OpenAISettings(**settings), None)
+        found = of_recording(metadata.provider, metadata.settings)
     except TypeError as error:
         raise ManifestCorrupt(f"the recording's settings cannot be used: {error}", where="metadata.json") from None
+    if found is not None:
+        return found
     raise ManifestCorrupt(f"the recording is of {metadata.provider!r}, which is no provider", where="metadata.json")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from batchtrial.errors import Ambiguous, NotFound, ProviderError
 from batchtrial.providers.base import BatchStatus
+from batchtrial.providers.registry import row_of
 from batchtrial.providers.sdk.edge import Edge, Timeouts, checked_key, import_sdk
 
 
@@ -24,12 +25,23 @@ class Sdk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    """How a host is reached. past_proxies: it was started on this machine by this run, so no proxy of the environment stands between."""
+    """How a host is reached. past_proxies: it was started on this machine by this run, so no proxy of the environment stands between.
+
+    title, key_variable: of the host, where they are not those of the wire's own provider.
+    """
 
     base_url: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_after_cap: float = 120.0
     past_proxies: bool = False
+    title: str = ""
+    key_variable: str = ""
+
+
+def sdk_of(provider: str, module: str) -> Sdk:
+    """What speaks to a provider of the registry by this package."""
+    row = row_of(provider)
+    return Sdk(module=module, extra=row.extra, title=row.title, key_variable=row.key_variable)
 
 
 class Connection:
@@ -37,7 +49,8 @@ class Connection:
 
     def __init__(self, sdk: Sdk, api_key: str | None, settings: HostSettings, make: Callable[..., Any]) -> None:
         """make: (SDK module, arguments that the clients of every SDK take, by name) -> client."""
-        self._named, self._api_key, self._settings, self._make = sdk, api_key, settings, make
+        own = replace(sdk, title=settings.title or sdk.title, key_variable=settings.key_variable or sdk.key_variable)
+        self._named, self._api_key, self._settings, self._make = own, api_key, settings, make
 
     @cached_property
     def sdk(self) -> Any:

@@ -1,0 +1,131 @@
+"""Every provider that a run can name: one row each, with what differs between them; whatever lists providers reads it here.
+
+An adapter's module has two functions: `make(row, setup)` gives the adapter of a lane, `of_recording(settings)` one that encodes as a recording's
+settings say and is never called. Modules are imported at their first use, so that names, keys and addresses cost nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from batchtrial.errors import ConfigError
+from batchtrial.providers.base import Provider, Setup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One provider.
+
+    name: as a config names it. adapter: module of its wire. speaks: name of that wire, which recordings carry. key_variable: environment variable
+    of its key, "" where none is needed. base_url: its own host; None where each user has another. url_variable: where its official SDK looks for
+    another host, "" for none. prices: its name in the price table; nothing is ever priced by a neighbour's. host: its row in the table of
+    OpenAI-compatible hosts. emulated_at: path of its wire below an emulator's address. extra: of this package, that brings what it needs.
+    maturity: `recorded` (recordings of this wire are replayed), `emulated` (by its documents, at the emulator), or `live-tested by NAME on DATE`.
+    """
+
+    name: str
+    title: str
+    adapter: str
+    speaks: str
+    key_variable: str = ""
+    base_url: str | None = None
+    url_variable: str = ""
+    prices: str = ""
+    host: str = ""
+    emulated_at: str = ""
+    extra: str = ""
+    docs: str = "docs/providers.md"
+    maturity: str = "emulated"
+
+
+OWN: Final[tuple[Row, ...]] = (
+    Row(
+        name="fireworks",
+        title="Fireworks",
+        adapter="batchtrial.providers.fireworks.adapter",
+        speaks="fireworks",
+        key_variable="FIREWORKS_API_KEY",
+        base_url="https://api.fireworks.ai",
+        url_variable="FIREWORKS_BASE_URL",
+        prices="fireworks",
+        extra="fireworks",
+        maturity="recorded",
+    ),
+    Row(
+        name="openai",
+        title="OpenAI",
+        adapter="batchtrial.providers.openai.adapter",
+        speaks="openai",
+        key_variable="OPENAI_API_KEY",
+        base_url="https://api.openai.com/v1",
+        url_variable="OPENAI_BASE_URL",
+        prices="openai",
+        host="openai",
+        emulated_at="/v1",
+        extra="openai",
+        maturity="recorded",
+    ),
+    Row(
+        name="anthropic",
+        title="Anthropic",
+        adapter="batchtrial.providers.anthropic.adapter",
+        speaks="anthropic",
+        key_variable="ANTHROPIC_API_KEY",
+        base_url="https://api.anthropic.com",
+        url_variable="ANTHROPIC_BASE_URL",
+        prices="anthropic",
+        extra="anthropic",
+        maturity="recorded",
+    ),
+    Row(
+        name="local",
+        title="OpenAI",
+        adapter="batchtrial.providers.openai.adapter",
+        speaks="openai",
+        prices="local",
+        emulated_at="/v1",
+        extra="openai",
+        maturity="recorded",
+    ),
+)
+ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in OWN})
+
+
+def names() -> tuple[str, ...]:
+    """What a config may name as a backend."""
+    return tuple(ROWS)
+
+
+def row_of(name: str) -> Row:
+    """The provider's row. Raises ConfigError naming the nearest one."""
+    if name in ROWS:
+        return ROWS[name]
+    near = difflib.get_close_matches(name, ROWS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ROWS)}"
+    raise ConfigError(f"no provider {name!r}", where="backend", hint=hint)
+
+
+def adapter_of(name: str, setup: Setup) -> Provider:
+    """The provider's adapter, made of a lane's settings; nothing is asked yet. Raises ConfigError."""
+    row = row_of(name)
+    made: Provider = importlib.import_module(row.adapter).make(row, setup)
+    return made
+
+
+def of_recording(speaks: str, settings: Mapping[str, Any]) -> Provider | None:
+    """An adapter that encodes as a recording of this wire did; None when there is no such wire. Raises TypeError for settings that it never had."""
+    module = next((row.adapter for row in ROWS.values() if row.speaks == speaks), None)
+    if module is None:
+        return None
+    made: Provider = importlib.import_module(module).of_recording(settings)
+    return made
+
+
+def key_variables() -> tuple[str, ...]:
+    """The environment variables that hold keys."""
+    return tuple(dict.fromkeys(row.key_variable for row in ROWS.values() if row.key_variable))
