@@ -216,6 +216,11 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
         for name in ANALYSES
     ),
     ("TRIAL/reports/report.md", "report", "the report; `report.html` is the same as one self-contained page"),
+    (
+        "earlier_scores/ID/",
+        "`batchtrial rescore`",
+        "scores that were there before, with what was concluded from them; `kept.json` has the hash of each metric's code and library versions",
+    ),
     ("aggregate.json", "report", "the same for programs"),
     ("aggregate_report.md", "report", "all trials of the run side by side"),
 )

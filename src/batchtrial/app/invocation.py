@@ -107,6 +107,7 @@ class Invocation:
     replay_dir: Path | None = None
     record_dir: Path | None = None
     is_by_hand: bool = False
+    is_offline: bool = False  # nobody is asked anything, not even what time it is in a dry run
     prepared_dir: Path | None = None
     is_archived: bool = False
 

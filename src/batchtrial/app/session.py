@@ -124,7 +124,7 @@ def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Confi
     got = loaded(ask, layout, env)
     if ask.is_resume:
         check_same_host(got.config, env)
-    config = as_the_host_says(got.config, is_begun=ask.is_resume)
+    config = got.config if ask.is_offline else as_the_host_says(got.config, is_begun=ask.is_resume)
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"
@@ -147,6 +147,7 @@ def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Map
         replay_dir=ask.replay_dir,
         record_dir=ask.record_dir,
         is_by_hand=ask.is_by_hand,
+        is_offline=ask.is_offline,
     )
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)

@@ -18,7 +18,7 @@ from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
 from batchtrial.config.lanes import config_of_lane, lanes_of
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError
+from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
 from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
 from batchtrial.providers.by_hand import ByHand
@@ -36,7 +36,7 @@ LANES = "lanes"
 class Place:
     """Where the provider comes from, besides the config.
 
-    trials: known once the items are prepared. is_by_hand: no provider is called, files go by hand.
+    trials: known once the items are prepared. is_by_hand: no provider is called, files go by hand. is_offline: nobody is called at all.
     """
 
     layout: RunLayout
@@ -46,6 +46,7 @@ class Place:
     replay_dir: Path | None = None
     record_dir: Path | None = None
     is_by_hand: bool = False
+    is_offline: bool = False
 
 
 class Wiring:
@@ -73,7 +74,7 @@ class Wiring:
         """The dry run's emulator, not started yet; None when the run is not dry."""
         if self._beside is not None:
             return self._beside.emulator
-        if not self._config.is_dry:
+        if not self._config.is_dry or self._place.is_offline:
             return None
         if self._place.emulator_url is not None:
             return dryrun.running(self._place.emulator_url)
@@ -84,7 +85,7 @@ class Wiring:
     @cached_property
     def rows(self) -> dryrun.Emulator | None:
         """What turns the config's own server into a batch provider; None for other backends."""
-        is_local = self._config.backend == "local" and self._config.is_called
+        is_local = self._config.backend == "local" and self._config.is_called and not self._place.is_offline
         return dryrun.local(self._place.layout, self._config) if is_local else None
 
     @cached_property
@@ -116,6 +117,8 @@ class Wiring:
         return ByHand(self.codec, self._made(), folder) if folder.is_dir() else self._made()
 
     def _made(self) -> Provider:
+        if self._place.is_offline:
+            raise PhaseFailed("this command asks no provider", hint="go on with `batchtrial resume`")
         if self._config.is_replay:
             return self._replay()
         server = self.emulator or self.rows

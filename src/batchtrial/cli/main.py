@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("batchtrial.cli.commands.run", "the pipeline, from config to report; --plan_only shows it, --dry_run simulates it"),
     "resume": ("batchtrial.cli.commands.resume", "go on with a run that stopped"),
     "init": ("batchtrial.cli.commands.init", "write a commented config and prompts to start from"),
+    "rescore": ("batchtrial.cli.commands.rescore", "other metrics, slices and thresholds over answers that are there; buys nothing"),
     "stop": ("batchtrial.cli.commands.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.commands.status", "where runs stand and what they have cost; --watch redraws"),
     "compare": ("batchtrial.cli.commands.compare", "two finished runs side by side, after a look at whether they can be compared"),

@@ -276,6 +276,11 @@ class RunLayout:
         return self.root / "provenance.json"
 
     @property
+    def earlier_scores(self) -> Path:
+        """Scores that were there before answers were scored again, a folder each."""
+        return self.root / "earlier_scores"
+
+    @property
     def log(self) -> Path:
         return self.root / "run.log"
 

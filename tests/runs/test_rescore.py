@@ -1,0 +1,108 @@
+"""Answers are scored again without asking anybody: no connection, no byte of the answers changed, the earlier scores kept, killed or not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.crash.lab import RUN_ID, Killed, World
+from tests.runs.damage import Template
+
+from batchtrial.app.invocation import Invocation
+from batchtrial.cli.commands.rescore import main, score_again
+from batchtrial.run.options import Options
+from batchtrial.state.entries import read
+from batchtrial.state.store import Hook, decode_json, no_hook
+
+
+@contextmanager
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever opens a socket fails."""
+
+    def refuse(*args: Any, **how: Any) -> Any:
+        raise AssertionError("a socket was opened")
+
+    with monkeypatch.context() as within:
+        within.setattr(socket.socket, "connect", refuse)
+        within.setattr(socket.socket, "bind", refuse)
+        yield
+
+
+def asked(world: World) -> Invocation:
+    options = Options(from_step="score", accept_drift=True, workers=1)
+    return Invocation(
+        run_id=RUN_ID, is_resume=True, config=None, changes={"metrics": ["words"]}, options=options, experiments=world.experiments, is_offline=True
+    )
+
+
+def rescored(world: World, hook: Hook = no_hook) -> int:
+    return score_again(asked(world), RUN_ID, env={}, hook=hook)
+
+
+def dying(n: int) -> Hook:
+    """Kills at the n-th point."""
+    seen = 0
+
+    def hook(point: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == n:
+            raise Killed(point)
+
+    return hook
+
+
+def told(world: World) -> dict[str, str]:
+    """sha256 of every artifact that does not say when the metric was added."""
+    tells_when = ("aggregate.json", "aggregate_report.md", "/significance.json", "/report.md", "/report.html")
+    return {name: sha for name, sha in world.outputs().items() if name.startswith("earlier_scores/") or not name.endswith(tells_when)}
+
+
+def test_another_metric_asks_nobody_and_leaves_the_answers_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, bill = world.outputs(), world.bill()
+    with no_network(monkeypatch):
+        assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--metric", "words"]) == 0
+    after = world.outputs()
+    assert world.bill() == bill
+    kept = {name.split("/", 2)[2]: sha for name, sha in after.items() if name.startswith("earlier_scores/")}
+    record = decode_json(next(world.layout.earlier_scores.glob("*/kept.json")).read_bytes())
+    scores = [name for name in before if name.endswith(("scores.parquet", "significance.json", "/report.md"))]
+    assert scores
+    assert {name: kept[name] for name in scores} == {name: before[name] for name in scores}
+    assert record["files"] == {name: sha for name, sha in kept.items() if name != "kept.json"}
+    untouched = [name for name in before if name.endswith(("answers.parquet", "results.jsonl", "predictions.csv"))]
+    assert untouched
+    assert {name: after[name] for name in untouched} == {name: before[name] for name in untouched}
+    for path in world.layout.arms.glob("*/scores.parquet"):
+        assert "words" in pl.read_parquet_schema(path)
+    assert [entry.event for entry in read(world.layout.ledger).entries][-3:].count("drift") == 1
+
+
+def test_only_what_scores_may_change(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.yaml"
+    text = world.layout.effective_config.read_text()
+    other.write_text(text.replace("alpha: 0.05", "alpha: 0.1"))
+    before = world.outputs()
+    assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--config", str(other)]) == 2
+    assert "stats.alpha differs (0.05 -> 0.1), and `rescore` changes only how answers are scored" in capsys.readouterr().err
+    assert world.outputs() == before
+
+
+def test_killed_anywhere_and_given_again_it_ends_with_the_same_bytes(finished: Template, tmp_path: Path) -> None:
+    whole = finished.copy(tmp_path / "whole")
+    points: list[str] = []
+    assert rescored(whole, points.append) == 0
+    want = told(whole)
+    whole.emulator.kill()
+    for n in range(1, len(points), max(1, len(points) // 6)):
+        world = finished.copy(tmp_path / f"k{n}")
+        with pytest.raises(Killed):
+            rescored(world, dying(n))
+        assert rescored(world) == 0
+        assert told(world) == want, points[n - 1]
+        world.emulator.kill()
