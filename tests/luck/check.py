@@ -33,7 +33,7 @@ def problems(lab: Lab, history: History, played: Played) -> list[str]:
     found += needless(everyone, played)
     brought = delivered(played.provider)
     for books in done:
-        found += lost(paid, brought, books)
+        found += lost(paid, brought, books, is_of_elsewhere=played.is_brought and played.is_elsewhere)
         found += money_problems(lab.provider, paid, books)
         # The other one of two copies at work may have cancelled a batch before this one saw that there were two.
         is_cancelled = bool(books.known() & set().union(*(other.second() for other in everyone)))
@@ -77,17 +77,23 @@ def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) 
 
 
 def needless(everyone: Sequence[Books], played: Played) -> list[str]:
-    """Batches that a run owns up to having bought a second time, although no two copies raced; that it gives up, although they are all there."""
+    """Batches that a run owns up to having bought a second time, although no two copies raced; that it gives up, although they are all there.
+
+    A folder put back from before an attempt was sent does not know of it; brought answers of it make it a batch that nobody needs.
+    """
     found: list[str] = []
-    if not played.is_raced and not played.is_unbegun:
+    if not played.is_raced and not played.is_unbegun and not (played.is_brought and played.is_elsewhere):
         found += [f"{batch} is bought without need, and owned up to" for books in everyone for batch in sorted(books.second())]
     if not played.is_elsewhere:
         found += [f"{batch} is given up, and the provider has it" for books in everyone for batch in sorted(books.gone() - played.deleted)]
     return found
 
 
-def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books) -> list[str]:
-    """Answers that were paid for, delivered, and are not among the successes."""
+def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books, *, is_of_elsewhere: bool) -> list[str]:
+    """Answers that were paid for, delivered, and are not among the successes.
+
+    is_of_elsewhere: answers of attempts that no ledger knows may have been brought.
+    """
     by_batch: dict[str, set[str]] = defaultdict(set)
     for row in paid:
         by_batch[row.batch].add(row.custom_id)
@@ -97,7 +103,7 @@ def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books) ->
         here = set().union(*(by_batch[batch] & {our_id(one) for one in brought[batch]} for batch in batches))
         n_brought = len(here) + sum(attempt.counts.succeeded for attempt in part.attempts if is_out(attempt) and attempt.counts is not None)
         counted = part.counts.succeeded if part.counts is not None else 0
-        if counted != n_brought:
+        if counted < n_brought or (counted > n_brought and not is_of_elsewhere):
             found.append(f"{name} counts {counted} successes, and {n_brought} were delivered")
     return found
 

@@ -54,3 +54,10 @@ def test_every_guard_that_the_mutations_take_out_is_there_once() -> None:
     source = ROOT / "src" / "batchtrial"
     assert [one.name for one in MUTATIONS if (source / one.file).read_text().count(one.text) != 1] == []
     assert len(MUTATIONS) >= 10
+
+
+def test_what_another_folder_sent_is_found_by_one_that_was_put_back_and_worked_with_by_hand() -> None:
+    """Seed 1068: put back from before a part and an attempt were sent, then parts left as files, then results were brought by hand."""
+    command = [sys.executable, "-m", "tests.luck", "--provider", "openai", "--seeds", "1068..1068"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

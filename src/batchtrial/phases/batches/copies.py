@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from batchtrial.amounts import counted
@@ -18,9 +18,9 @@ from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.account import asking_again_later
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.providers.base import Provider, Sightings
+from batchtrial.providers.base import BatchStatus, Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
-from batchtrial.state.ledger import LOOKED, Attempt, listable
+from batchtrial.state.ledger import LOOKED, Attempt, PartRecord, listable
 from batchtrial.state.machine import Event, PartState
 
 log = logging.getLogger(__name__)
@@ -123,6 +123,12 @@ class Copies:
         # A list that does not show our own batch yet may lag with the other one too.
         self._to_look = {part: job for part, job in self._to_look.items() if shown is not None and self._parts.current(job).batch_id not in shown}
 
+    def take_over(self, jobs: Iterable[Job]) -> None:
+        """Parts that left as files here, and that somebody had sent before this folder was put back: their batches are waited for instead."""
+        out = [job for job in jobs if self._parts.is_out(job)]
+        if out and (not self._work.ledger.is_begun_here or self._standing.is_elsewhere):
+            asking_again_later(self._work, "cannot list the batches", lambda: self._settle(out, whole=True))
+
     def has_older(self, job: Job) -> bool:
         """Whether a copy of the run made an older batch for this attempt, which is waited for from now on. Raises ProviderError.
 
@@ -145,7 +151,7 @@ class Copies:
             if number:
                 self._work.stop.sleep(self._provider.limits.find_wait_seconds * 2 ** (number - 1))
             try:
-                shown = self._settle(sent, whole=True)
+                shown = self._settle(sent, whole=True, at_end=True)
             except ProviderError as error:
                 log.warning("cannot look for second batches: %s", error.what)
                 problem = f"the account's batches cannot be listed: {error.what}"
@@ -161,23 +167,57 @@ class Copies:
         named = None if self._work.is_own else {"lane": self._work.lane}
         self._work.ledger.append(LOOKED, n_batches=len(listable(self._work.records().values())), reason=problem, detail=named)
 
-    def _settle(self, jobs: Iterable[Job], *, whole: bool) -> frozenset[str] | None:
+    def _settle(self, jobs: Iterable[Job], *, whole: bool, at_end: bool = False) -> frozenset[str] | None:
         """Every batch that the listing showed of these parts, once second ones are settled; None where there is nothing to list."""
+        jobs = list(jobs)
         attempts = {one.token: (job, one) for job in jobs for one in self._parts.record(job).attempts if one.token and one.batch_id}
         if not attempts:
             return None
-        seen = self._list({mark: one.n_requests for mark, (_, one) in attempts.items()}, whole=whole)
+        later = {mark: (job, number) for job in jobs for mark, number in self._later(job)} if at_end else {}
+        sizes = {mark: _most_again(self._parts.record(job)) for mark, (job, _) in later.items()}
+        seen = self._list({mark: one.n_requests for mark, (_, one) in attempts.items()} | sizes, whole=whole)
         for mark, ids in seen.by_token.items():
+            if mark in later:
+                self._write_unknown(*later[mark], ids)
+                continue
             job, attempt = attempts[mark]
             is_out = (attempt.batch_id or "").startswith(OUT)  # it left as a file here, and a copy sent it
             if is_out or (attempt.batch_id in ids and len(ids) > 1):
                 self._settle_one(job, attempt, ids)
         return frozenset(batch_id for ids in seen.by_token.values() for batch_id in ids) if seen.has_list else None
 
+    def _later(self, job: Job) -> Iterator[tuple[str, int]]:
+        """Token and number of the attempts that this ledger does not know: a folder put back from a backup may have sent them before."""
+        for number in range(self._parts.record(job).next_attempt, self._work.config.submission.max_attempts + 1):
+            yield token(self._work.ledger.run_nonce or "", job.shard.part, number), number
+
+    def _write_unknown(self, job: Job, number: int, ids: Iterable[str]) -> None:
+        """Cancel and write down batches of an attempt that nobody here knows of and that is not needed any more. Raises ProviderError."""
+        record = self._parts.record(job)
+        first = next((one for one in record.attempts if one.reserved_usd and one.n_requests), None)
+        known = {one.batch_id for one in record.duplicates} | self._owned().keys()
+        for batch_id in ids:
+            if batch_id in known:
+                continue
+            status, what = self._end(batch_id)
+            n_requests = status.n_total or _most_again(record)
+            self._work.progress.note(f"WARNING: {job.shard.part} had been sent again where this folder was before; {batch_id} {what}")
+            self._work.ledger.append(
+                DUPLICATE,
+                job.shard.part,
+                attempt=number,
+                batch_id=batch_id,
+                n_requests=n_requests,
+                reserved_usd=first.reserved_usd * n_requests / first.n_requests if first is not None else None,
+                retryable=not status.state.is_terminal,
+                reason=f"attempt {number} is not in this ledger, and its rows came another way; this one {what}",
+            )
+
     def _settle_one(self, job: Job, attempt: Attempt, ids: tuple[str, ...]) -> None:
         """Keep the oldest of several batches for one attempt. One that has brought its results stays, whoever was first: both were paid."""
         known = {one.batch_id for one in self._parts.record(job).duplicates}
-        is_open = attempt.batch_id in ids and self._parts.state(job) is PartState.SUBMITTED and attempt is self._parts.record(job).current
+        is_waiting = self._parts.state(job) is PartState.SUBMITTED and attempt is self._parts.record(job).current
+        is_open = is_waiting and (attempt.batch_id in ids or self._parts.is_out(job))
         keep = ids[0] if is_open else attempt.batch_id or ""
         for batch_id in ids:
             if batch_id != keep and batch_id not in known:
@@ -189,11 +229,8 @@ class Copies:
         """Cancel a second batch and write it down. Raises ProviderError, and finds it again then."""
         part = job.shard.part
         self._standing.is_elsewhere = True  # from now on this process looks before it sends
-        status = self._provider.check(batch_id)
-        if not status.state.is_terminal:
-            self._provider.cancel(batch_id)
-        log.error("two batches for one token: part=%s keeps %s, cancels %s", part, keep, batch_id)
-        what = "had ended already" if status.state.is_terminal else "is cancelled"
+        status, what = self._end(batch_id)
+        log.error("two batches for one token: part=%s keeps %s, drops %s", part, keep, batch_id)
         self._work.progress.note(f"WARNING: {part} was sent twice, by two copies of this run; {keep} is kept, {batch_id} {what}")
         self._work.ledger.append(
             DUPLICATE,
@@ -205,6 +242,14 @@ class Copies:
             retryable=not status.state.is_terminal,
             reason=f"{keep} is kept; this one {what}",
         )
+
+    def _end(self, batch_id: str) -> tuple[BatchStatus, str]:
+        """How a batch stood before it was cancelled, and what became of it in words. Raises ProviderError."""
+        status = self._provider.check(batch_id)
+        if status.state.is_terminal:
+            return status, "had ended already"
+        self._provider.cancel(batch_id)
+        return status, "is cancelled"
 
     # The list
 
@@ -226,3 +271,11 @@ class Copies:
         record = self._parts.record(job)
         mark = token(self._work.ledger.run_nonce or "", job.shard.part, record.next_attempt)
         return mark, job.shard.lines if record.next_attempt == 1 else len(self._parts.rows_again(job))
+
+
+def _most_again(record: PartRecord) -> int:
+    """How many rows an attempt after the last known one asks: those that have not succeeded."""
+    last = record.current
+    if last is None or last.counts is None:
+        return last.n_requests if last is not None else 0
+    return last.n_requests - last.counts.succeeded

@@ -108,6 +108,7 @@ class Queue:
         """Before this process asks for anything: whose account it is, and what was sent from elsewhere."""
         account.prove(self.work)
         self._copies.survey([self.jobs[place] for place in self._waiting])
+        self._copies.take_over(self.waiting_for_files())
 
     def under_way(self) -> list[Attempt]:
         """The attempts that the provider has."""
