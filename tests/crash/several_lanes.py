@@ -29,6 +29,7 @@ SETTINGS: Mapping[str, Any] = {
     "pricing": {"overrides": {"qwen": {"input_per_mtok": 0.1, "output_per_mtok": 0.2}}},
 }
 LANES = ("openai", "fireworks", "local", "anthropic")
+TWO = {"openai": "gpt-4.1", "anthropic": "claude-haiku-4-5"}
 
 
 class LanesLab(Lab):
@@ -42,6 +43,14 @@ class LanesLab(Lab):
 def lab_of_lanes(root: Path, *, faults: Callable[[Lab], Sequence[Rule]] = rough, **how: Any) -> LanesLab:
     """A lab whose run has an arm at each provider."""
     return LanesLab(root, provider="openai", n_items=6, settings=SETTINGS, faults=faults, **how)
+
+
+def lab_of_two_lanes(root: Path, *, own: str, **how: Any) -> Lab:
+    """A lab whose run has an arm at OpenAI and one at Anthropic. own: the run's own backend; where it is neither, no arm is there."""
+    first, second = (own, next(name for name in TWO if name != own)) if own in TWO else tuple(TWO)
+    control = {} if own in TWO else {"backend": first, "model": TWO[first]}
+    settings = {**SETTINGS, "arms": {"control": control, "house": {"backend": second, "model": TWO[second]}}}
+    return Lab(root, provider=own, n_items=4, settings=settings, **how)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.crash.children import NONCE
 from tests.crash.inprocess import InProcess
-from tests.crash.lab import IN_MEMORY, Lab, Rule, World
-from tests.crash.several_lanes import LANES, lab_of_lanes
+from tests.crash.lab import IN_MEMORY, RUN_ID, Lab, Rule, World
+from tests.crash.several_lanes import LANES, lab_of_lanes, lab_of_two_lanes
 from tests.crash.sweeps import at_every_point, plans, several_times
 
+from batchtrial.app.invocation import form_of, mode_of
+from batchtrial.cli.commands import execute as session
+from batchtrial.cli.commands.repair import main as repair
+from batchtrial.cli.commands.status import main as status
 from batchtrial.errors import ProviderError
 from batchtrial.state.lanes import LANE
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold
+from batchtrial.state.store import fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -92,4 +101,47 @@ def test_when_every_provider_fails_the_run_fails(tmp_path: Path) -> None:
     world = down.world("down")
     with pytest.raises(ProviderError):
         world.start()
+    world.close()
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["own lane asks", "own lane asks nothing"])
+def recorded(request: pytest.FixtureRequest) -> Iterator[tuple[Lab, Path, dict[str, str]]]:
+    """A run at two providers, its recording as a folder, and its artifacts."""
+    with tempfile.TemporaryDirectory(prefix="batchtrial-tape-", dir=IN_MEMORY, ignore_cleanup_errors=True) as root:
+        two = lab_of_two_lanes(Path(root), own="openai" if request.param else "fireworks", provider_of=InProcess, has_twin=False)
+        world = two.world("recorded")
+        asked = two.asked(world.experiments, world.emulator.url, is_resume=False)
+        assert session.run(replace(asked, record_dir=Path(root) / "tape"), RUN_ID, nonce=NONCE, env={}) == 0
+        yield two, Path(root) / "tape", {name: sha for name, sha in world.outputs().items() if name.startswith("arms/")}
+        world.close()
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "zip of the folder"])
+def test_a_recording_of_several_lanes_replays_from_a_folder_or_a_zip(recorded: tuple[Lab, Path, dict[str, str]], tmp_path: Path, form: str) -> None:
+    two, tape, want = recorded
+    if form != "folder":
+        base = {"root_dir": tape} if form == "zip" else {"root_dir": tape.parent, "base_dir": tape.name}
+        tape = Path(shutil.make_archive(str(tmp_path / "tape"), "zip", **base))
+    asked = two.asked(tmp_path / "runs", "", is_resume=False)
+    asked = replace(asked, replay_dir=tape, changes={"mode": mode_of(is_dry=False, recording=tape), "arm_form": form_of(tape)})
+    assert session.run(asked, RUN_ID, nonce=NONCE, env={}) == 0
+    layout = RunLayout(tmp_path / "runs" / f"run_{RUN_ID}")
+    got = {path.relative_to(layout.root).as_posix(): fingerprint(path).sha256 for path in layout.artifacts()}
+    assert {name: sha for name, sha in got.items() if name.startswith("arms/")} == want
+
+
+def test_status_and_repair_know_lanes_and_those_that_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    down = lab_of_two_lanes(tmp_path, own="openai", provider_of=InProcess, has_twin=False, faults=lambda lab: away("anthropic", 401))
+    world = down.world("down")
+    assert world.start() == 4
+    where = ["--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]
+    assert repair([*where, "--check"]) == 0, capsys.readouterr().out
+    capsys.readouterr()
+    assert status([*where, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["backends"] == ["openai", "anthropic"]
+    assert told["models"] == ["gpt-4.1", "claude-haiku-4-5"]
+    assert any(line.startswith("anthropic failed, and its arms have no answers:") for line in told["problems"])
+    assert status(where) == 0
+    assert "openai, anthropic, gpt-4.1, claude-haiku-4-5" in capsys.readouterr().out
     world.close()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.lab import FINISHED, RUN_ID, Lab, World, killed_at, rough
+from tests.crash.several_lanes import lab_of_lanes
 
 from batchtrial.cli.commands.repair import main as repair
 from batchtrial.cli.commands.resume import main as resume
@@ -96,7 +97,12 @@ class Template:
 
 def templates(root: Path, provider: str = "fireworks") -> dict[str, Template]:
     """A finished run, one stopped between two phases, and one killed with parts in flight; each against a provider on a bad day."""
-    lab = Lab(root / "lab", provider=provider, faults=rough)
+    lab = lab_of_lanes(root / "lab") if provider == "lanes" else Lab(root / "lab", provider=provider, faults=rough)
+    return templates_of(lab, root)
+
+
+def templates_of(lab: Lab, root: Path) -> dict[str, Template]:
+    """The same of any run."""
     found = {}
     for name, make in {"finished": _finish, "stopped": _stop, "killed": _kill}.items():
         world = World(lab, root / name)
@@ -170,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sample", type=int, default=None, help="only so many cases, chosen by the seed")
     parser.add_argument("--only", default="", help="only files whose path holds this")
-    parser.add_argument("--provider", choices=("fireworks", "openai", "anthropic"), default="fireworks")
+    parser.add_argument("--provider", choices=("fireworks", "openai", "anthropic", "lanes"), default="fireworks")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -22,14 +22,11 @@ from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
 from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
 from batchtrial.providers.by_hand import ByHand
-from batchtrial.providers.recordings.form import load_provenance, source_of
+from batchtrial.providers.recordings.form import LANES, load_provenance, source_of
 from batchtrial.providers.registry import Row, adapter_of, row_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
-
-LANES = "lanes"
-"""Folder of a recording with what went through further lanes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +121,7 @@ class Wiring:
         server = self.emulator or self.rows
         if server is not None:
             host = self._host(server.url + self._row.emulated_at, past_proxies=True)
-            return self._recorded(self._adapter(host, self._place.emulator_key or dryrun.KEY))
+            return self._recorded(self._adapter(host, self._emulator_key or dryrun.KEY))
         return self._recorded(self._adapter(self._host(base_url(self._config)), self._env.get(self._row.key_variable)))
 
     def _recorded(self, provider: Provider) -> Provider:
@@ -162,7 +159,7 @@ class Wiring:
     def _replay(self) -> Provider:
         from batchtrial.providers.recordings.cassette import Replay
 
-        return Replay(self._of_lane(self._recording()), self.codec)
+        return Replay(self._recording(), self.codec, lane=None if self._beside is None else self._config.backend)
 
     def _of_lane(self, recording: Path) -> Path:
         """Where the lane's part of a recording lies: each further lane has a folder of its own."""
@@ -177,9 +174,18 @@ class Wiring:
             write_bytes(self._place.layout.provenance, encode_json(provenance.model_dump(mode="json")))
         return self._place.replay_dir
 
+    @property
+    def _emulator_key(self) -> str | None:
+        """The key that the emulator is asked with: one for all lanes, or `LANE=KEY` for one of them."""
+        lane, is_named, key = (self._place.emulator_key or "").partition("=")
+        whole = self._config if self._beside is None else self._beside.config
+        if is_named and lane in lanes_of(whole):
+            return key if lane == self._config.backend else None
+        return self._place.emulator_key
+
     def _account(self) -> str:
         if not self._config.is_called:
-            return (self._place.emulator_key or "").rpartition("@")[2] or dryrun.ACCOUNT
+            return (self._emulator_key or "").rpartition("@")[2] or dryrun.ACCOUNT
         return self._config.provider.account_id or self._env.get("FIREWORKS_ACCOUNT_ID", "")
 
     def now(self) -> datetime:

@@ -55,6 +55,11 @@ class Arm:
     extra: str  # canonical JSON of further body fields
     task: str = ""  # encoded recipe of a task; "" asks the question under an instruction
 
+    @property
+    def offers_tools(self) -> bool:
+        """Whether its task has tools, so that a call of one is an answer."""
+        return bool(self.task) and bool(compiled(self.task).recipe.tools)
+
     def custom_id(self, item: str, sample_index: int) -> str:
         """The id of one request. item: the item's hash."""
         return custom_id(self.id_head, item, sample_index)

@@ -63,6 +63,8 @@ class RunSummary:
     mode: str = "live"
     backend: str = ""
     model: str = ""
+    backends: tuple[str, ...] = ()  # of all arms
+    models: tuple[str, ...] = ()
     trials: tuple[str, ...] = ()
     parts: Mapping[str, int] = field(default_factory=dict)
     n_requests: int = 0
@@ -94,7 +96,7 @@ class RunSummary:
     @property
     def has_world(self) -> bool:
         """The provider's side of it lies in the run's own folder."""
-        return self.is_dry or self.backend == "local"
+        return self.is_dry or "local" in (self.backend, *self.backends)
 
     @property
     def n_parts(self) -> int:
@@ -147,6 +149,8 @@ class RunReader:
         owner = self._owner()
         if self.tail.n_damaged:
             problems.append(f"{self.tail.n_damaged} lines of the ledger are damaged: see `batchtrial repair --check`")
+        failed = self.tail.failed_lanes.items()
+        problems += [f"{name} failed, and its arms have no answers: {why}; `batchtrial resume` tries it again" for name, why in failed]
         is_stop_asked = self.layout.stop_requested.exists() or self.layout.stop_now.exists()
         phases = dict(state.phases) if state is not None else {}
         opened = self.tail.opened
@@ -164,6 +168,8 @@ class RunReader:
             mode=(opened.mode if opened is not None else "") or (state.mode if state is not None else "live"),
             backend=opened.backend if opened is not None else "",
             model=opened.model_id if opened is not None else "",
+            backends=opened.backends if opened is not None else (),
+            models=opened.models if opened is not None else (),
             trials=self._trials(),
             parts=parts,
             n_requests=n_requests,

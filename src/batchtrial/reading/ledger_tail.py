@@ -17,10 +17,18 @@ from batchtrial.errors import IllegalTransition
 from batchtrial.phases.batches.reasons import merged
 from batchtrial.state.duplicates import DUPLICATE
 from batchtrial.state.entries import Counts
+from batchtrial.state.lanes import LANE
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 from batchtrial.state.money import ZERO, Money, of_attempt, of_second_batch, together
 
 HEAD_BYTES = 96
+
+
+class OfArm(msgspec.Struct, gc=False):
+    """What an arm of a run's config changes."""
+
+    backend: str | None = None
+    model: str | None = None
 
 
 class Opened(msgspec.Struct, gc=False):
@@ -29,12 +37,25 @@ class Opened(msgspec.Struct, gc=False):
     backend: str = ""
     model_id: str = ""
     mode: str = ""
+    arms: dict[str, OfArm] = {}  # msgspec gives each its own
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Those of all arms, the run's own first where an arm is at it."""
+        named = dict.fromkeys(arm.backend or self.backend for arm in self.arms.values())
+        return tuple(sorted(named, key=lambda name: (name != self.backend, name))) or (self.backend,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Those of all arms, in their order."""
+        return tuple(dict.fromkeys(arm.model or self.model_id for arm in self.arms.values())) or (self.model_id,)
 
 
 class Detail(msgspec.Struct, gc=False):
-    """Of an opened or drift line."""
+    """Of an opened or drift line, or of one about a lane."""
 
     config: Opened | None = None
+    lane: str | None = None
 
 
 class Line(msgspec.Struct, gc=False):
@@ -52,6 +73,7 @@ class Line(msgspec.Struct, gc=False):
     n_requests: int | None = None
     reasons: dict[str, int] | None = None
     detail: Detail | None = None
+    reason: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(Line)
@@ -127,6 +149,7 @@ class LedgerTail:
     n_lines: int = 0
     n_damaged: int = 0
     opened: Opened | None = None
+    failed_lanes: dict[str, str] = field(default_factory=dict)  # with the reason
     _inode: int = 0
     _head: bytes = b""
     _read: int = 0
@@ -154,6 +177,7 @@ class LedgerTail:
 
     def _start_over(self, inode: int) -> None:
         self.parts, self.n_lines, self.n_damaged, self.opened, self._inode, self._head, self._read = {}, 0, 0, None, inode, b"", 0
+        self.failed_lanes = {}
 
     def _take(self, text: bytes) -> None:
         self.n_lines += 1
@@ -161,6 +185,9 @@ class LedgerTail:
             line = _DECODER.decode(text)
             if line.part is None:
                 self.opened = (line.detail and line.detail.config) or self.opened
+                if line.event == LANE and line.detail is not None and line.detail.lane is not None:
+                    self.failed_lanes.pop(line.detail.lane, None)
+                    self.failed_lanes |= {line.detail.lane: line.reason} if line.reason else {}
             elif line.event == DUPLICATE:
                 self.parts.setdefault(line.part, PartTally()).take_duplicate(line)
             elif line.event in EVENTS:

@@ -36,7 +36,7 @@ from batchtrial.state.files import (
     TrialManifest,
 )
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import PartRecord, fold
+from batchtrial.state.ledger import PartRecord, fold, look_lines
 from batchtrial.state.machine import PartState
 from batchtrial.state.rebuild import Rebuilt, Source, rebuild, symptoms
 from batchtrial.state.store import Fingerprint, Stamps, fingerprint, is_unchanged
@@ -283,7 +283,8 @@ class Examiner:
                         _compare(found.findings, self.layout, artifact.path, artifact, cure="remake")
         if found.findings or not found.trials:
             return
-        view = look(self.layout, found.config, found.parts, Stamps(self.layout.root, self.layout.stamps), found.codec.limits, found.shelf)
+        stamps, notes = Stamps(self.layout.root, self.layout.stamps), look_lines(self.layout.ledger)
+        view = look(self.layout, found.config, found.parts, stamps, found.codec.limits, found.shelf, notes)
         verdict = report.phase.verdict(view)
         if not verdict.is_done and over_trials(report.phase, view).is_done:
             is_there = self.layout.aggregate_report.exists()

@@ -58,7 +58,7 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, 
         "--dry_run", action="store_true", help="against an emulator on this machine, with simulated answers or those of --replay_dir"
     )
     offline.add_argument("--emulator_url", metavar="URL", help="with --dry_run: an emulator that is running already")
-    offline.add_argument("--emulator_key", metavar="KEY", help="with --emulator_url: the key to ask it with; every key has an account of its own")
+    offline.add_argument("--emulator_key", metavar="KEY", help="with --emulator_url: its key, or LANE=KEY; every key has an account of its own")
     offline.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="answer from a recording")
     offline.add_argument("--record_dir", type=flags.local_path, metavar="DIR", help="record requests and results into a cassette")
     flags.add_steps(p)

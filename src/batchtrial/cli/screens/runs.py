@@ -235,7 +235,8 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
     yield title + (f"  ({', '.join(told)})" if told else "")
     yield f"  folder     {escape(str(run.root))}"
     if run.model:
-        yield f"  asks       {escape(run.backend)}, {escape(run.model)}, {len(run.trials)} trial{'s' * (len(run.trials) != 1)}"
+        asked = escape(", ".join((*run.backends, *run.models)))
+        yield f"  asks       {asked}, {len(run.trials)} trial{'s' * (len(run.trials) != 1)}"
     for slug in run.trials:
         report = run.root / slug / "reports" / "report.md"
         yield f"  trial      {escape(slug)}"
@@ -292,6 +293,8 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "archived": run.is_archived,
         "backend": run.backend,
         "model": run.model,
+        "backends": list(run.backends),
+        "models": list(run.models),
         "trials": list(run.trials),
         "phases": {name: run.phases.get(name, PhaseRecord()).model_dump(mode="json") for name in STEPS},
         "phase": run.phase or None,

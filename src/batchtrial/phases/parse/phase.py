@@ -21,6 +21,7 @@ from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
 from batchtrial.phases.published import publishing
 from batchtrial.providers.base import codec_of
+from batchtrial.providers.decode.calls import calls_as_answers
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Counts
@@ -79,6 +80,7 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
     if view.build is None:
         return None
     found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking, repr(price_for(view.config, arm))]
+    found += ["calls are answers"] if arm.offers_tools else []
     for shard in view.shards(arm):
         record = view.parts.get(shard.part)
         if record is None or record.state is not PartState.SETTLED:
@@ -112,7 +114,7 @@ def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
             samples=arm.samples,
             first_item=shards[place].first_item,
             sources=sources(view, arm, shards[place]),
-            decode=codec_of(work.codec, arm.backend).decode,
+            decode=calls_as_answers(codec_of(work.codec, arm.backend).decode) if arm.offers_tools else codec_of(work.codec, arm.backend).decode,
             rules=answer_rules(work.config),
             price=price_for(work.config, arm),
             target=target,

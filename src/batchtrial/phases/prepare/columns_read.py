@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from batchtrial.config.expand import arms_of, expand, task_reads
 from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError
 from batchtrial.phases.columns import MEASURES
+from batchtrial.records import Item
 from batchtrial.scoring.metrics.base import ReferenceMetric
 from batchtrial.sources.spec import TaskReads
 
@@ -29,3 +33,26 @@ def are_references_optional(config: Config) -> bool:
     """Whether rows without an accepted answer will do: metrics by name are asked for, and no declared endpoint is about what is right."""
     endpoints = (config.stats.primary, *config.stats.confirmatory)
     return bool(named_metrics(config.metrics)) and all(one.metric not in MEASURES for one in endpoints)
+
+
+def check_columns_named(config: Config, items: Sequence[Item]) -> None:
+    """Raises ConfigError for a column of `slices` or of a metric's references in which no row has a value, naming files and the nearest column."""
+    for where, name, sets in _columns_named(config):
+        mine = [item for item in items if not sets or item.dataset in sets]
+        if any(name in item.columns for item in mine):
+            continue
+        known = {column for item in mine for column in item.columns}
+        near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.5)
+        files = ", ".join(spec.path or spec.name for spec in config.datasets if not sets or spec.name in sets) or ", ".join(sets)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint += f"the columns are {', '.join(sorted(known)) or 'none'}"
+        raise ConfigError(f"no row of {files} has a column {name!r} with a value in it", where=where, hint=hint)
+
+
+def _columns_named(config: Config) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(config key, column, sets that it is about; none: all) of each column that the config names beside a task."""
+    for name in config.slices:
+        yield "slices", name, ()
+    for metric in named_metrics(config.metrics):
+        if isinstance(metric, ReferenceMetric) and metric.reference is not None:
+            yield f"metrics.{metric.column}.reference", metric.reference, tuple(metric.sets)

@@ -19,7 +19,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import DataError, StateError
 from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
-from batchtrial.phases.prepare.columns_read import columns_read
+from batchtrial.phases.prepare.columns_read import check_columns_named, columns_read
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import encode_item, place
 from batchtrial.phases.prepare.metrics import try_metrics
@@ -81,6 +81,7 @@ def choose(config: Config) -> Prepared:
         raise DataError("the question sets hold no items", where="datasets")
     whole = tuple(items)
     check_columns([arm.task for arm in arms if arm.task], whole)
+    check_columns_named(config, whole)
     if config.limit_items is not None and config.limit_items < len(items):
         kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed))[: config.limit_items]}
         items = [i for i in items if i.key in kept]

@@ -16,7 +16,17 @@ from typing import Any, Literal
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.keys import split_custom_id
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings, SpeaksFor
-from batchtrial.providers.recordings.form import FailureMode, Folder, Metadata, RecordedBatch, load_batches, load_metadata, source_of
+from batchtrial.providers.recordings.form import (
+    LANES,
+    FailureMode,
+    Folder,
+    LaneOf,
+    Metadata,
+    RecordedBatch,
+    load_batches,
+    load_metadata,
+    source_of,
+)
 from batchtrial.providers.registry import of_recording
 
 CODEC_SETTINGS = ("endpoint", "quirks", "sampling", "api_version", "cache")
@@ -148,11 +158,13 @@ class Recorder(SpeaksFor):
 class Replay(SpeaksFor):
     """A recording that answers as the provider did. It keeps nothing between calls, so a run may stop and resume as it likes."""
 
-    def __init__(self, path: Path, codec: Provider | None = None) -> None:
-        """path: a folder or a ZIP. codec: the adapter of the run's own config, so that what the config changed shows; without it, the recorded
-        settings are used. Raises RunStateMissing, ManifestCorrupt, DataError, or ConfigError when codec is of another provider."""
-        self._source = source_of(path)
-        self._where = str(path)
+    def __init__(self, path: Path, codec: Provider | None = None, *, lane: str | None = None) -> None:
+        """path: a folder or a ZIP. lane: the further lane of it that answers; None: the run's own. codec: the adapter of the run's own config, so
+        that what the config changed shows; without it, the recorded settings are used.
+
+        Raises RunStateMissing, ManifestCorrupt, DataError, or ConfigError when codec is of another provider."""
+        self._source = source_of(path) if lane is None else LaneOf(source_of(path), lane)
+        self._where = str(path) if lane is None else f"{path}, {LANES}/{lane}"
         self._metadata = load_metadata(self._source)
         super().__init__(codec or codec_of(self._metadata))
         if self._codec.name != self._metadata.provider:

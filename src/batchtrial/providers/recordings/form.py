@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -215,13 +215,36 @@ def source_of(path: Path) -> Source:
     raise RunStateMissing("there is no recording", where=str(path), hint="--replay_dir takes a folder or ZIP that --record_dir has made")
 
 
+LANES: Final = "lanes"
+"""Folder of a recording with what went through each further lane."""
+
+
+class LaneOf:
+    """What a recording of several lanes has of one of them."""
+
+    def __init__(self, whole: Source, lane: str) -> None:
+        self._whole, self._head = whole, f"{LANES}/{lane}/"
+
+    def names(self) -> list[str]:
+        return [name.removeprefix(self._head) for name in self._whole.names() if name.startswith(self._head)]
+
+    def read(self, name: str) -> bytes:
+        return self._whole.read(self._head + name)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        return self._whole.lines(self._head + name)
+
+
 def missing(place: Path, name: str) -> RunStateMissing:
     """A file that a recording must have."""
     return RunStateMissing(f"the recording has no {name}", where=str(place), hint="record it again with --record_dir")
 
 
 def load_metadata(source: Source) -> Metadata:
-    """Raises RunStateMissing or ManifestCorrupt."""
+    """Of the run's own lane; where none of its arms is there, of the first that is. Raises RunStateMissing or ManifestCorrupt."""
+    lanes = [name.split("/")[1] for name in source.names() if name.startswith(f"{LANES}/") and name.endswith("/metadata.json")]
+    if lanes and "metadata.json" not in source.names():
+        return load_metadata(LaneOf(source, min(lanes)))
     return _load(source, "metadata.json", Metadata)
 
 

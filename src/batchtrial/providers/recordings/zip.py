@@ -84,7 +84,9 @@ def _without_common_folder(files: dict[str, zipfile.ZipInfo]) -> dict[str, zipfi
     if "metadata.json" in files:
         return files
     tops = {name.split("/", 1)[0] for name in files}
-    if len(tops) == 1 and f"{next(iter(tops))}/metadata.json" in files:
+    top = next(iter(tops), "")
+    is_whole = f"{top}/metadata.json" in files or any(name.startswith(f"{top}/lanes/") for name in files)
+    if len(tops) == 1 and is_whole:
         return {name.split("/", 1)[1]: info for name, info in files.items()}
     return files
 

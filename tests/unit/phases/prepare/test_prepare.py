@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.phases.world import open_items
 from tests.unit.rig import Rig
 
-from batchtrial.errors import DataError
+from batchtrial.errors import ConfigError, DataError
 from batchtrial.phases.base import digest_of
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.run.options import Options
@@ -175,3 +176,31 @@ def test_settings_of_later_versions_do_not_make_older_prepared_items_stale(tmp_p
     assert prepare.inputs(config, stamps) == digest_of([prepare.FORM, [known], {"x": got.sha256}, None, False, None])
     told = config.model_copy(update={"datasets": (spec.model_copy(update={"ignore_columns": ("topic",)}),)})
     assert prepare.inputs(told, stamps) != prepare.inputs(config, stamps)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "hint"),
+    [
+        ({"slices": ["contxt"]}, "slices", "did you mean 'context'?"),
+        ({"metrics": [{"similarity": {"reference": "anwers"}}]}, "metrics.similarity.reference", "did you mean 'answers'?"),
+        ({"slices": ["zzz"]}, "slices", "the columns are answers, context"),
+    ],
+)
+def test_a_column_that_no_row_has_is_refused_with_file_field_and_the_nearest_column(
+    tmp_path: Path, changes: dict[str, Any], where: str, hint: str
+) -> None:
+    rig = Rig(tmp_path, n_items=6, changes=changes)
+    with pytest.raises(ConfigError) as caught:
+        only(rig)
+    assert caught.value.where == where
+    assert str(rig.questions) in caught.value.what
+    assert hint in caught.value.hint
+    assert not rig.layout.open_book.exists()
+
+
+def test_a_column_that_is_empty_in_every_row_is_refused_too(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, n_items=2, changes={"slices": ["topic"]})
+    said = [json.loads(line) | {"topic": None} for line in rig.questions.read_text().splitlines()]
+    rig.questions.write_text("".join(json.dumps(row) + "\n" for row in said))
+    with pytest.raises(ConfigError, match="column 'topic' with a value"):
+        only(rig)

@@ -1,0 +1,76 @@
+"""Calls of tools as answers: where a task offers tools, a call is what the model says, and its name and arguments are what can be scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from batchtrial.providers.decode.lines import clean, load_object, unwrapped
+from batchtrial.records import AnswerState, RawResult
+
+Decode = Callable[[bytes], RawResult]
+
+
+def calls_as_answers(decode: Decode) -> Decode:
+    """The reader, for requests that offer tools: an answer that calls some is complete, and its text is the JSON of `calls`."""
+    return partial(_read, decode=decode)
+
+
+def _read(line: bytes, decode: Decode) -> RawResult:
+    result = decode(line)
+    if result.state is not AnswerState.TOOL_CALL:
+        return result
+    text = calls(line)
+    return result if text is None else msgspec.structs.replace(result, text=text, state=AnswerState.COMPLETE)
+
+
+def calls(line: bytes) -> str | None:
+    """`{"name": ..., "arguments": ...}` of the call that a result line holds, a list of them where it holds several; None where none can be read.
+
+    Arguments that are no JSON stay the text that they are.
+    """
+    found = list(_calls(_body(load_object(line)[1])))
+    return clean(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False)) if found else None
+
+
+def _body(value: Mapping[str, Any]) -> Any:
+    """The answer inside any wire's result line."""
+    result = value.get("result")
+    if isinstance(result, dict):
+        return unwrapped(result.get("message"))[0]
+    reply = unwrapped(value.get("response") or value)[0]
+    if isinstance(reply, dict) and "body" in reply and not ("choices" in reply or "output" in reply):
+        return unwrapped(reply["body"])[0]
+    return reply
+
+
+def _calls(body: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(body, dict):
+        return
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    if isinstance(message, dict):
+        listed = message.get("tool_calls")
+        functions = [one.get("function") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        for one in functions or [message.get("function_call")]:
+            yield from _call(one, "arguments")
+        return
+    for key, kind, arguments in (("output", "function_call", "arguments"), ("content", "tool_use", "input")):
+        items = body.get(key)
+        for one in items if isinstance(items, list) else ():
+            if isinstance(one, dict) and one.get("type") == kind:
+                yield from _call(one, arguments)
+
+
+def _call(call: object, key: str) -> Iterator[dict[str, Any]]:
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        return
+    arguments = call.get(key)
+    if isinstance(arguments, str):
+        arguments = unwrapped(arguments)[0]
+    yield {"name": call["name"], "arguments": arguments}

@@ -1,0 +1,68 @@
+"""Calls of tools as answers, on the four forms in which they come; and everything else is read as without tools."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from batchtrial.providers.anthropic.results import decode_line as anthropic
+from batchtrial.providers.decode.calls import calls_as_answers
+from batchtrial.providers.decode.lines import decode_line as openai
+from batchtrial.records import AnswerState
+
+ASKED = {"name": "look_up", "arguments": {"order": 7, "when": "né"}}
+USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "input_tokens": 1, "output_tokens": 1}
+
+
+def chat(message: dict[str, Any], finish: str = "tool_calls") -> dict[str, Any]:
+    return {"choices": [{"message": {"content": None, **message}, "finish_reason": finish}], "usage": USAGE, "id": "r"}
+
+
+def function(arguments: str) -> dict[str, Any]:
+    return {"id": "c", "type": "function", "function": {"name": "look_up", "arguments": arguments}}
+
+
+def wrapped(body: dict[str, Any]) -> bytes:
+    return json.dumps({"custom_id": "a", "response": {"status_code": 200, "request_id": "r", "body": body}}).encode()
+
+
+TEXT = json.dumps(ASKED["arguments"])
+OUTPUT = {"type": "function_call", "name": "look_up", "arguments": TEXT, "call_id": "c"}
+USE = {"type": "tool_use", "id": "t", "name": "look_up", "input": ASKED["arguments"]}
+MESSAGE = {"id": "m", "content": [{"type": "text", "text": "I look."}, USE], "stop_reason": "tool_use", "usage": USAGE}
+
+
+@pytest.mark.parametrize(
+    ("line", "plain"),
+    [
+        (wrapped(chat({"tool_calls": [function(TEXT)]})), openai),
+        (wrapped(chat({"tool_calls": [function(TEXT)]}, "stop")), openai),
+        (wrapped(chat({"function_call": {"name": "look_up", "arguments": TEXT}}, "function_call")), openai),
+        (json.dumps({"custom_id": "a", "response": chat({"tool_calls": [function(TEXT)]})}).encode(), openai),
+        (json.dumps({"custom_id": "a", **chat({"tool_calls": [function(TEXT)]})}).encode(), openai),
+        (wrapped({"output": [{"type": "reasoning"}, OUTPUT], "status": "completed", "usage": USAGE}), openai),
+        (json.dumps({"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}).encode(), anthropic),
+    ],
+)
+def test_a_call_is_the_answer_where_tools_were_offered(line: bytes, plain: Any) -> None:
+    assert plain(line).state is AnswerState.TOOL_CALL
+    read = pickle.loads(pickle.dumps(calls_as_answers(plain)))
+    assert read(line).state is AnswerState.COMPLETE
+    assert json.loads(read(line).text) == ASKED
+    assert read(line).usage == plain(line).usage
+
+
+def test_several_calls_are_a_list_and_arguments_that_are_no_json_stay_text() -> None:
+    got = calls_as_answers(openai)(wrapped(chat({"tool_calls": [function(TEXT), function("order 7")]})))
+    assert json.loads(got.text or "") == [ASKED, {"name": "look_up", "arguments": "order 7"}]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [chat({"content": "Paris"}, "stop"), chat({"tool_calls": [function("{")]}, "length"), chat({"tool_calls": "x"}), chat({"tool_calls": [3]})],
+)
+def test_what_is_no_call_is_read_as_without_tools(body: dict[str, Any]) -> None:
+    assert calls_as_answers(openai)(wrapped(body)) == openai(wrapped(body))
