@@ -149,8 +149,7 @@ class RunReader:
         owner = self._owner()
         if self.tail.n_damaged:
             problems.append(f"{self.tail.n_damaged} lines of the ledger are damaged: see `batchtrial repair --check`")
-        failed = self.tail.failed_lanes.items()
-        problems += [f"{name} failed, and its arms have no answers: {why}; `batchtrial resume` tries it again" for name, why in failed]
+        problems += _failed_lanes(self.tail.failed_lanes)
         is_stop_asked = self.layout.stop_requested.exists() or self.layout.stop_now.exists()
         phases = dict(state.phases) if state is not None else {}
         opened = self.tail.opened
@@ -247,6 +246,10 @@ def _damages(state: RunState | None, damage: str, n_lines: int | None) -> Iterat
         yield f"the ledger is lost: {see}"
     elif state is not None and n_lines is not None and state.ledger_lines > n_lines:
         yield f"the ledger has lost at least {state.ledger_lines - n_lines} lines: {see}"
+
+
+def _failed_lanes(failed: Mapping[str, str]) -> list[str]:
+    return [f"{name} failed, and its arms have no answers: {why}; `batchtrial resume` tries it again" for name, why in failed.items()]
 
 
 def _standing(owner: LockInfo | None, state: RunState | None, *, is_stop_asked: bool, has_ledger: bool) -> Standing:
