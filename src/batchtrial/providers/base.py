@@ -14,7 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-# What a finish reason means belongs to what a result is, so those who know the protocol alone find it here.
+# What a finish reason or a call of a tool means belongs to what a result is, so those who know the protocol alone find it here.
+from batchtrial.providers.decode.calls import calls_as_answers as calls_as_answers
 from batchtrial.providers.decode.finish import is_known as is_known
 from batchtrial.records import RawResult, Request
 

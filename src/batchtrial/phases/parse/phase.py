@@ -20,8 +20,7 @@ from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_tr
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
 from batchtrial.phases.published import publishing
-from batchtrial.providers.base import codec_of
-from batchtrial.providers.decode.calls import calls_as_answers
+from batchtrial.providers.base import calls_as_answers, codec_of
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Counts
