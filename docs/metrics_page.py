@@ -8,7 +8,7 @@ from model_tables import cell, default_of, type_name
 from pydantic.fields import FieldInfo
 
 from batchtrial.scoring.metrics.base import NamedMetric
-from batchtrial.scoring.metrics.named import METRICS
+from batchtrial.scoring.metrics.named import NAMED_METRICS
 
 OPENING = """\
 Metrics under `metrics` in a config add numbers to every answer, beside the metric of its question set
@@ -47,7 +47,7 @@ grade and no count.
 
 def rows() -> Iterator[str]:
     """One row a metric."""
-    for name, metric in sorted(METRICS.items()):
+    for name, metric in sorted(NAMED_METRICS.items()):
         library = f"`{metric.library}`" if metric.library else ""
         yield (
             f"| `{name}` | {cell(' '.join((metric.__doc__ or '').split()))} | {metric.kind} | {metric.better_when} "
@@ -80,6 +80,6 @@ def page(notice: str) -> list[str]:
     lines = ["# Metrics by name", "", notice, *OPENING.splitlines(), ""]
     lines += ["| metric | is | kind | better | needs | undefined | library |", "| --- | --- | --- | --- | --- | --- | --- |", *rows(), ""]
     lines += ["## Parameters of every metric", "", *header(), *lines_of(dict(NamedMetric.model_fields)), ""]
-    for _, metric in sorted(METRICS.items()):
+    for _, metric in sorted(NAMED_METRICS.items()):
         lines += parameters(metric)
     return lines

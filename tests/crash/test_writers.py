@@ -13,7 +13,7 @@ from tests.crash.children import finish, spawn
 from tests.crash.conftest import Labs
 from tests.crash.lab import FINISHED, Lab, World
 
-from batchtrial.app.pause import SAID, VARIABLE
+from batchtrial.app.drill_pauses import SAID, VARIABLE
 
 N_STARTS = 20
 REFUSED, STOPPED = 3, 130

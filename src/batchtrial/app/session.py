@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from batchtrial.app.drill_pauses import pausing
 from batchtrial.app.hosts import as_recorded, as_the_host_says, check_same_host, with_host
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
-from batchtrial.app.pause import pausing
 from batchtrial.app.run_log import logged
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.clock import real_now

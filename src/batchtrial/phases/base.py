@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from batchtrial.records import CONDITIONS, Item, Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
 from batchtrial.state.layout import RunLayout, TrialLayout
 from batchtrial.state.ledger import Ledger, PartRecord
-from batchtrial.state.store import Hook, Stamps, no_hook
+from batchtrial.state.store import Hook, Sink, Stamps, no_hook, replacing
 
 EXPORTS = ("predictions.csv", "per_item_scores.csv", "results_combined.jsonl")
 """Artifacts made for people, which no phase reads."""
@@ -286,3 +286,12 @@ def arms_in_order(trial: Trial) -> tuple[TrialArm, ...]:
     found = (trial.arm(condition, temp) for condition in CONDITIONS for temp in trial.temps)
     absent = dict(trial.absent)
     return tuple(arm for arm in found if arm is not None and arm.name not in absent)
+
+
+@contextmanager
+def publishing(work: Work, path: Path) -> Iterator[Sink]:
+    """A sink whose content durably becomes `path` on a clean exit; its fingerprint is then known without another look at the file."""
+    with replacing(path, hook=work.hook) as file:
+        sink = Sink(file)
+        yield sink
+    work.view.stamps.learn(path, sink.fingerprint)

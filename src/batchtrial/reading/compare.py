@@ -21,8 +21,8 @@ from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.analyse.numbers import is_share, name_of
 from batchtrial.phases.analyse.tables import COLUMNS
-from batchtrial.phases.columns import KINDS, LABELS
 from batchtrial.phases.score.tables import scores_of
+from batchtrial.phases.tables.columns import KINDS, LABELS
 from batchtrial.reading.config import config_of_run, recorded_config
 from batchtrial.records import KEY_SEPARATOR
 from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, load_or_none, refuse_damaged

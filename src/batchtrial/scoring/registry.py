@@ -28,7 +28,7 @@ from batchtrial.scoring.triviaqa import TRIVIAQA
 from batchtrial.scoring.unsupported import OverlapRule
 from batchtrial.scoring.user_metrics import load_metric
 
-METRICS = MappingProxyType({metric.name: metric for metric in (SQUAD_V2, TRIVIAQA, NQ_OPEN)})
+BENCHMARKS = MappingProxyType({metric.name: metric for metric in (SQUAD_V2, TRIVIAQA, NQ_OPEN)})
 METRIC_BY_DATASET = MappingProxyType({"bundled_open": SQUAD_V2, "bundled_closed": TRIVIAQA})
 
 
@@ -64,10 +64,10 @@ def scorer_for(
 
 
 def _named(name: str) -> Metric:
-    known = {**METRICS, **METRIC_BY_DATASET}
+    known = {**BENCHMARKS, **METRIC_BY_DATASET}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(METRICS)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(BENCHMARKS)
     raise ConfigError(
         f"there is no metric {name!r}",
         where="datasets.metric",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from batchtrial.app import emulator as dryrun
-from batchtrial.app.pause import SAID, VARIABLE
+from batchtrial.app.drill_pauses import SAID, VARIABLE
 from batchtrial.cli.frame import INTERRUPTED
 from batchtrial.errors import ManifestCorrupt, PhaseFailed, RunnerError
 from batchtrial.reading.config import config_of_run

@@ -120,6 +120,11 @@ def decode_json(data: bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of ours. Raises OSError, ValueError."""
+    return dict(decode_json(path.read_bytes()))
+
+
 def encode_json(value: object) -> bytes:
     """Indented JSON in given key order with a final newline; NaN and infinities raise ValueError. Indenting apart takes half the time.
 

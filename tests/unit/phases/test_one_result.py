@@ -11,10 +11,10 @@ from tests.unit.phases.world import Stop, World, closed_items, open_items, world
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import Stopped
-from batchtrial.phases import workers
 from batchtrial.phases.base import Phase
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import phase as score
+from batchtrial.phases.tables import workers
 
 STEPS: tuple[Phase, ...] = (parse.phase, score.phase)
 

@@ -14,7 +14,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.analyses import ANALYSES, analysis
 from batchtrial.phases.report.appendix import part
-from batchtrial.phases.report.document import Block, Heading, markdown
+from batchtrial.phases.report.render import Block, Heading, markdown
 from batchtrial.reading.view import material_of, trial_of, view_of
 
 EXAMPLES = f"""analyses: {", ".join(ANALYSES)}

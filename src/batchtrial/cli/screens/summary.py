@@ -18,10 +18,10 @@ from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.batches.twice import bought_twice
-from batchtrial.phases.published import read_json
 from batchtrial.phases.report.account_words import answers_by_arm, cautions, reasons_of, states_told
 from batchtrial.run.loop import Finished
 from batchtrial.state.money import Money, dollars
+from batchtrial.state.store import read_json
 
 
 def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:

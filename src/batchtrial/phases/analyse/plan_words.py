@@ -12,7 +12,7 @@ from batchtrial.config.analysis_plan import plan_hash, written_keys
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
-from batchtrial.phases.columns import KINDS
+from batchtrial.phases.tables.columns import KINDS
 from batchtrial.stats import Judgement
 from batchtrial.stats.wording import Origin
 

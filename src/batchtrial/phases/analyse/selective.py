@@ -14,7 +14,7 @@ import numpy as np
 from batchtrial.config.model import Config
 from batchtrial.phases.analyse.comparison import estimate_json, test_json
 from batchtrial.phases.analyse.tables import Cell, Table
-from batchtrial.phases.columns import Kind
+from batchtrial.phases.tables.columns import Kind
 from batchtrial.stats import Estimate, selective_difference, selective_risk
 
 ANSWERED: Final = "no interval: which questions an arm answered is an outcome, and a slice that the outcome chose has none"

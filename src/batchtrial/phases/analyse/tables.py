@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.phases.base import View, arms_in_order
-from batchtrial.phases.columns import KINDS, LABELS, TEXTS, Kind
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
+from batchtrial.phases.tables.columns import KINDS, LABELS, TEXTS, Kind
 from batchtrial.scoring.metrics.corpus import is_count
 
 Places = NDArray[np.int64]

@@ -23,8 +23,8 @@ from batchtrial.config.analysis_plan import CODE, differences, plan_hash, plan_o
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
-from batchtrial.phases.columns import MEASURES
 from batchtrial.phases.prepare.metrics import sources_of
+from batchtrial.phases.tables.columns import MEASURES
 from batchtrial.state.entries import Entry, run_lines
 from batchtrial.state.files import PlanMark
 from batchtrial.state.ledger import PartRecord

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
 from batchtrial.keys import token
-from batchtrial.phases.base import Work
+from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.coverage import unpriced
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Intent, Provider
 from batchtrial.state.machine import Event, PartState
 from batchtrial.state.store import Fingerprint

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchtrial.phases.batches.choice import Rank, Said, rank, said, takes_over
 from batchtrial.phases.batches.reasons import counted_reasons
-from batchtrial.phases.choice import Rank, Said, rank, said, takes_over
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 from batchtrial.state.ledger import Attempt, Counts
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from batchtrial.errors import NotFound, PhaseFailed, ProviderError, Stopped
 from batchtrial.keys import OUT
-from batchtrial.phases.base import Work
+from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.money import Purse, billed
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.phases.published import publishing
 from batchtrial.providers.base import BatchState, BatchStatus, Provider
 from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import Event, PartState

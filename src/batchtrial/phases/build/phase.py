@@ -17,12 +17,11 @@ from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
-from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.base import View, Work, digest_of, publishing
 from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
 from batchtrial.phases.build.rows import Row, index_rows, rows_in_order, text_bytes, texts_of
 from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of
 from batchtrial.phases.prepare.items import place
-from batchtrial.phases.published import publishing
 from batchtrial.providers.base import Limits, Provider, codec_of
 from batchtrial.records import Item, Verdict
 from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save

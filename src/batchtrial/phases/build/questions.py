@@ -12,11 +12,11 @@ from typing import IO, Final
 import polars as pl
 
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases.arm_tables import for_tables
 from batchtrial.phases.base import Work
 from batchtrial.phases.build.index import load_index
 from batchtrial.phases.build.rows import Row, rows_in_order
 from batchtrial.phases.prepare.items import decode_row
+from batchtrial.phases.tables.arm_table import for_tables
 from batchtrial.records import KEY_SEPARATOR, Item, Kind
 from batchtrial.scoring import Asked
 from batchtrial.state.layout import RunLayout

@@ -14,8 +14,8 @@ import msgspec
 
 from batchtrial.config.expand import Arm
 from batchtrial.phases.base import View
+from batchtrial.phases.batches.choice import Said, rank, said, takes_over
 from batchtrial.phases.batches.tally import Decode, absent_outcome, custom_ids
-from batchtrial.phases.choice import Said, rank, said, takes_over
 from batchtrial.records import BadLine, Outcome, RawResult
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file

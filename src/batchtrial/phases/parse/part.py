@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import polars as pl
 
-from batchtrial.phases import columns
-from batchtrial.phases.arm_tables import write_part
 from batchtrial.phases.base import Worker
+from batchtrial.phases.batches.choice import Said
 from batchtrial.phases.batches.reasons import counted_reasons
 from batchtrial.phases.batches.standing import Standing, unknown_finish
 from batchtrial.phases.build.index import Ids
-from batchtrial.phases.choice import Said
 from batchtrial.phases.parse.lines import Line, OddKind, OddLines, Reader, Source, odd_lines
+from batchtrial.phases.tables import columns
+from batchtrial.phases.tables.arm_table import write_part
 from batchtrial.prices import Price
 from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules

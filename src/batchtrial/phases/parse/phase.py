@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases.arm_tables import ArmTable
-from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
+from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials, publishing
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
-from batchtrial.phases.published import publishing
 from batchtrial.providers.base import calls_as_answers, codec_of
+from batchtrial.phases.tables.arm_table import ArmTable
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Counts
@@ -30,7 +29,7 @@ from batchtrial.state.store import encode_json, write_bytes
 if TYPE_CHECKING:
     from batchtrial.phases.build.index import IndexLines
     from batchtrial.phases.parse.part import Parsed
-    from batchtrial.phases.workers import Team
+    from batchtrial.phases.tables.workers import Team
 
 log = logging.getLogger(__name__)
 FORM: Final = 3
@@ -61,7 +60,7 @@ class Parse:
             return
         from batchtrial.phases.build.index import IndexLines  # these here, since a verdict needs no tables
         from batchtrial.phases.build.questions import restore_items
-        from batchtrial.phases.workers import Team
+        from batchtrial.phases.tables.workers import Team
 
         restore_items(work)
         index = IndexLines.load(work.layout.index)

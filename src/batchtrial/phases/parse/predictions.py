@@ -13,11 +13,11 @@ from typing import Final
 import polars as pl
 
 from batchtrial.config.expand import Trial, TrialArm
-from batchtrial.phases.arm_tables import ROWS_PER_GROUP
 from batchtrial.phases.base import Work, arms_in_order
 from batchtrial.phases.build.questions import read_items, reference
-from batchtrial.phases.columns import PREDICTIONS
-from batchtrial.phases.published import Sink
+from batchtrial.phases.tables.arm_table import ROWS_PER_GROUP
+from batchtrial.phases.tables.columns import PREDICTIONS
+from batchtrial.state.store import Sink
 
 HEADER: Final = (",".join(PREDICTIONS) + "\r\n").encode()
 ROWS_AT_ONCE: Final = ROWS_PER_GROUP

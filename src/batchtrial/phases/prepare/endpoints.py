@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from batchtrial.config.metric_entries import named_metrics, own_functions
 from batchtrial.config.model import Config, Endpoint
 from batchtrial.errors import ConfigError
-from batchtrial.phases.columns import KINDS, LABELS, MEASURES
 from batchtrial.phases.prepare.set_rules import SetRules
+from batchtrial.phases.tables.columns import KINDS, LABELS, MEASURES
 from batchtrial.records import Item
 from batchtrial.scoring import Scorer, scorer_for
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from batchtrial.config.metric_entries import named_metrics, own_functions
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.phases.columns import MEASURES, SCORE_COLUMNS, TEXTS
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
+from batchtrial.phases.tables.columns import MEASURES, SCORE_COLUMNS, TEXTS
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.metric_source import source_of

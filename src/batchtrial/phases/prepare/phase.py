@@ -24,7 +24,7 @@ from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import encode_item, place
 from batchtrial.phases.prepare.metrics import try_metrics
 from batchtrial.records import Item, Verdict
-from batchtrial.scoring.registry import METRICS
+from batchtrial.scoring.registry import BENCHMARKS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
 from batchtrial.state.store import Fingerprint, Stamps, write_bytes
@@ -108,7 +108,7 @@ def _source_record(spec: SourceSpec, report: LoadReport) -> dict[str, Any]:
 
 def _says_nothing(report: LoadReport) -> Iterator[str]:
     """Items of which an accepted answer normalises to nothing, so that an empty answer is right, as in the official scripts."""
-    metric = METRICS.get(report.metric)
+    metric = BENCHMARKS.get(report.metric)
     if metric is None:
         return
     is_enough = all if metric.drops_empty_golds else any

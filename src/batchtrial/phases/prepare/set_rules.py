@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from batchtrial.phases.columns import LABELS
+from batchtrial.phases.tables.columns import LABELS
 
 _NAMED: Final = 3
 """Sets that are named one by one."""

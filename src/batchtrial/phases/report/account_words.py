@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from batchtrial.amounts import counted
 from batchtrial.phases.batches.reasons import merged
-from batchtrial.phases.report.document import Block, Grid, Heading, Paragraph, Quote
+from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph, Quote
 from batchtrial.records import AnswerState
 
 Account = Mapping[str, Any]

@@ -10,11 +10,10 @@ from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import cost_cell
 from batchtrial.phases.analyse.numbers import p_text, points, row_of, signed_score, title_of, verdict_of
 from batchtrial.phases.base import View, digest_of
-from batchtrial.phases.columns import LABELS
-from batchtrial.phases.published import read_json
-from batchtrial.phases.report.document import Block, Grid, Heading, Paragraph, markdown
+from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph, markdown
+from batchtrial.phases.tables.columns import LABELS
 from batchtrial.state.ledger import money
-from batchtrial.state.store import decode_json, encode_json
+from batchtrial.state.store import decode_json, encode_json, read_json
 
 FORM: Final = 2
 

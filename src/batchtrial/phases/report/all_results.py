@@ -14,7 +14,7 @@ import polars as pl
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import Work, arms_in_order
-from batchtrial.phases.published import Sink
+from batchtrial.state.store import Sink
 
 _ROWS_AT_ONCE: Final = 1 << 14
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from batchtrial.phases.analyse.numbers import p_text, percent, points, usd
-from batchtrial.phases.report.document import Block, Grid, Heading, Paragraph
+from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph
 
 TITLES: Final[Mapping[str, str]] = {"em": "exact match", "f1": "F1"}
 SHOWN_THRESHOLDS: Final = ("0.10", "0.20", "0.30", "0.40", "0.50", "0.60", "0.70", "0.80", "0.90", "1.00")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batchtrial.phases.columns import KINDS
-from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Paragraph
+from batchtrial.phases.report.render import Block, Bullets, Grid, Heading, Paragraph
+from batchtrial.phases.tables.columns import KINDS
 
 
 def corpus_blocks(tests: Mapping[str, Any]) -> list[Block]:

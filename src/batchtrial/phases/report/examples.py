@@ -22,14 +22,14 @@ from batchtrial.phases.analyse.significance import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.build.questions import Questions
-from batchtrial.phases.columns import KINDS
 from batchtrial.phases.prepare.endpoints import metric_by_set
 from batchtrial.phases.prepare.metrics import answer_rules, usable_metrics
 from batchtrial.phases.prepare.set_rules import set_rules
-from batchtrial.phases.report.document import Block, Heading, Paragraph, Quote
+from batchtrial.phases.report.render import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import WRONG, told, wrong
+from batchtrial.phases.tables.columns import KINDS
 from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures

@@ -1,255 +1,28 @@
-"""report: what was found, in plain words first, then in numbers, with what it cost and where it came from.
+"""report: everything that was found, for people.
 
-Writes report.md and report.html of each trial, results_combined.jsonl where it is asked for, and the aggregate report of the run. No times, process
-ids or names of runs stand in them: the same config and answers give the same bytes.
+Writes report.md and report.html of each trial, results_combined.jsonl where it is asked for, and the aggregate report of the run. What they say is
+in `lines`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from batchtrial import __version__
 from batchtrial.config.expand import Trial
-from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
-from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
-from batchtrial.phases.analyse.numbers import HEADER, is_declared, row_of, title_of, usd
-from batchtrial.phases.base import View, Work, digest_of, over_trials
+from batchtrial.phases.base import View, Work, digest_of, over_trials, publishing
 from batchtrial.phases.batches.twice import bought_twice
-from batchtrial.phases.columns import KINDS
-from batchtrial.phases.prepare.phase import notes
-from batchtrial.phases.prepare.set_rules import set_rules
-from batchtrial.phases.published import publishing, read_json
-from batchtrial.phases.report.account_words import account_blocks
 from batchtrial.phases.report.aggregate import aggregate, aggregate_problem, sealed
-from batchtrial.phases.report.appendix import TITLES, appendix
-from batchtrial.phases.report.corpus_words import corpus_blocks
-from batchtrial.phases.report.document import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote, markdown, page
-from batchtrial.phases.report.forest import Line, forest
-from batchtrial.phases.report.slice_words import slice_blocks
-from batchtrial.phases.score.record import read_record, remarks
+from batchtrial.phases.report.lines import blocks, recorded, server
+from batchtrial.phases.report.render import markdown, page
 from batchtrial.records import Verdict
-from batchtrial.sources.load import REPEATED
 from batchtrial.state.store import write_bytes
-from batchtrial.stats.wording import shared_alpha
-from batchtrial.tasks.recipe import compiled
 
 FORM: Final = 3
 STAGE: Final = "report"
-MOST_CHARS: Final = 400
-
-
-def blocks(view: View, trial: Trial) -> list[Block]:
-    """The whole report."""
-    from batchtrial.phases.report.examples import example_blocks  # here, since a verdict needs no tables
-
-    layout = view.trial_layout(trial)
-    tests, account, costs = (read_json(path) for path in (layout.significance, layout.account, layout.costs))
-    found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against {trial.against}")]
-    found += _verdict(tests, costs)
-    found += _contrast(tests)
-    found += _results(tests)
-    found += corpus_blocks(tests)
-    found += slice_blocks(tests)
-    found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
-    found += _account(account, view.config.answers.strip_thinking)
-    if said := (*remarks(read_record(layout)), *_repeats(view)):
-        found.append(Bullets(said))
-    found += example_blocks(view, trial)
-    found += _costs(costs, view)
-    found += _provenance(view, trial, tests, costs)
-    return found
-
-
-def _titles(record: dict[str, Any]) -> dict[str, str]:
-    """What em and f1 are called over all question sets."""
-    rules, sets = set_rules(record), tuple(record.get("metric_by_set", ()))
-    return {name: rules.title(name, sets) if rules.own else usual for name, usual in TITLES.items()}
-
-
-def _verdict(tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
-    found: list[Block] = [Heading(2, "Verdict")]
-    if tests.get("headline") is None:
-        return [*found, Paragraph(tests.get("reason") or "The declared primary endpoint could not be analysed.", strong=True)]
-    found.append(Paragraph(tests["headline"]["sentence"], strong=True))
-    more = [one["sentence"] for one in tests["tests"] if one["family"] == "confirmatory"]
-    if more:
-        found.append(Bullets(tuple(more)))
-    both = two_axes(tests, costs)
-    found += [Paragraph(both)] if both is not None else []
-    found.append(Paragraph(tests["plan"]["statement"]))
-    shared = shared_alpha(tests.get("run"), tests["stats_config"]["alpha"])
-    return [*found, Paragraph(shared)] if shared else found
-
-
-def _contrast(tests: dict[str, Any]) -> list[Block]:
-    """What differs between the two arms, where whole recipes are compared."""
-    contrast = tests.get("contrast")
-    if contrast is None:
-        return []
-    found: list[Block] = [Heading(2, "What differs")]
-    short = [one for one in contrast["differences"] if "words" not in one]
-    names = (contrast["control"], contrast["treatment"])
-    if not contrast["differences"]:
-        found.append(Paragraph(f"Nothing: {names[0]} and {names[1]} ask the same."))
-    if short:
-        found.append(Grid(("field", *names), tuple((one["field"], one["control"], one["treatment"]) for one in short)))
-    for one in contrast["differences"]:
-        if "words" in one:
-            found += [Paragraph(f"{one['field']}, words that only {names[0]} has as [-...-], that only {names[1]} has as {{+...+}}:")]
-            found.append(Quote("".join(_word_run(kind, text) for kind, text in one["words"]).strip()))
-    return found
-
-
-def _word_run(kind: str, text: str) -> str:
-    inner = text.rstrip()
-    mark = {"removed": f"[-{inner}-]", "added": f"{{+{inner}+}}"}.get(kind, inner)
-    return mark + text[len(inner) :]
-
-
-def _results(tests: dict[str, Any]) -> list[Block]:
-    if not tests["tests"]:
-        return []
-    declared = [one for one in tests["tests"] if is_declared(one)]
-    found: list[Block] = [Heading(2, "Results"), Grid(HEADER, tuple(row_of(one) for one in declared))]
-    lines = [
-        Line(one["label"], 100 * e["value"], 100 * e["ci_low"], 100 * e["ci_high"])
-        for one in tests["tests"]
-        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures" and one["is_share"]
-    ]
-    found.append(Picture(forest(lines), "Differences with their intervals, treatment minus control, in percentage points"))
-    level = tests["stats_config"]["alpha"]
-    found.append(
-        Paragraph(
-            f"Differences are treatment minus control, with {100 * (1 - level):g} % intervals; p is of the difference. Adjusted p: corrected "
-            "within its family; (margin) where it is of the margin test. b / c: items that only the treatment, only the control got right "
-            "(or did). Lost: pairs left out because an answer never came or was none."
-        )
-    )
-    if lower := sorted({title_of(one) for one in tests["tests"] if not one["higher_is_better"]}):
-        found.append(Paragraph(f"Lower is better for: {', '.join(lower)}."))
-    found += [Paragraph(f"{text[0].upper()}{text[1:]}.") for text in tests.get("rules", ())]
-    for family, title in (
-        ("datasets", "By dataset"),
-        ("metrics", "Other comparisons (exploratory)"),
-        ("temperatures", "Other temperatures (exploratory)"),
-    ):
-        rows = tuple(row_of(one) for one in tests["tests"] if one["family"] == family)
-        if rows:
-            care = tuple("; ".join(one["warnings"]) for one in tests["tests"] if one["family"] == family)
-            has_care = any(care)
-            header = (*HEADER, "read with care") if has_care else HEADER
-            found += [Heading(3, title), Grid(header, tuple((*row, text) if has_care else row for row, text in zip(rows, care, strict=True)))]
-    if same := tests.get("same_items"):
-        listed = ", ".join(f"{name} ({KINDS[kind]})" for name, kind in same.items())
-        found.append(Paragraph(f"Datasets that hold exactly the questions of one kind are compared once, under the kind: {listed}."))
-    warnings = [f"{one['label']}: {text}" for one in declared for text in one["warnings"]]
-    methods = sorted({f"{one['estimate']['method']}, {one['test']['method']}" for one in tests["tests"]})
-    found.append(Paragraph(f"Methods (interval, test): {'; '.join(methods)}. See docs/statistics.md."))
-    return [*found, Heading(3, "Read with care"), Bullets(tuple(warnings))] if warnings else found
-
-
-def _repeats(view: View) -> Iterator[str]:
-    """What prepare said of items that ask the same: their pairs are taken as independent."""
-    for note in notes(view.prepared.sources if view.prepared is not None else {}):
-        if REPEATED in note:
-            yield note
-
-
-OUTCOMES: Final = ("requests", "succeeded", "errored", "expired", "cancelled", "missing")
-
-
-def _account(account: dict[str, Any], strip_thinking: str | None) -> list[Block]:
-    arms = {**account["arms"], "all": account["all"]}
-    rows = tuple((stem, *(str(one[name]) for name in OUTCOMES)) for stem, one in arms.items())
-    found: list[Block] = [Heading(2, "What became of the requests"), Grid(("arm", *OUTCOMES), rows)]
-    found += account_blocks(account, strip_thinking)
-    odd = {kind: one for kind, one in account["odd_lines"].items() if one["count"]}
-    if odd:
-        found.append(Paragraph("Result lines that were odd: " + ", ".join(f"{one['count']} {kind}" for kind, one in odd.items()) + "."))
-        samples = [json.dumps({"kind": kind, **sample}, ensure_ascii=False) for kind, one in odd.items() for sample in one["samples"]]
-        found.append(Quote("\n".join(text[:MOST_CHARS] for text in samples)))
-    return found
-
-
-def _costs(costs: dict[str, Any], view: View) -> list[Block]:
-    rows = []
-    for stem, one in costs["arms"].items():
-        shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
-        rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), shared))
-    pricing = costs["pricing"]
-    source = _price_source(pricing) if costs["arms"] else "none were needed"
-    if "by_arm" in pricing:
-        source = "; ".join(f"{stem}: {one['model_key']}, {_price_source(one)}" for stem, one in pricing["by_arm"].items())
-    found: list[Block] = [
-        Heading(2, "Cost" + _paid(view)),
-        Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
-        Paragraph(f"Together {costs['cost']}, at batch rate. Prices: {source}."),
-    ]
-    twice = bought_twice(view.parts.values())
-    if twice is not None:
-        found.append(Paragraph(twice))
-    found += [Paragraph(text) for text in per_right_answer(costs)]
-    return found
-
-
-def _price_source(pricing: dict[str, Any]) -> str:
-    table = pricing["table"]
-    return str(pricing.get("provenance") or f"no price in {table['source']} {table['version']} of {table['newest_entry']}")
-
-
-def _paid(view: View) -> str:
-    if view.config.is_live:
-        return ""
-    return " (simulated: nothing was paid)" if view.config.is_simulated else " (nothing was paid)"
-
-
-def _recorded(view: View) -> dict[str, Any]:
-    """Where recorded answers came from, when the recording says it."""
-    return read_json(view.layout.provenance) if view.layout.provenance.exists() else {}
-
-
-def _server(view: View) -> list[tuple[str, str]]:
-    """What the server of a `local` run said it is."""
-    if not view.layout.server.exists():
-        return []
-    told = read_json(view.layout.server)
-    names = [str(one.get("id")) for one in told["models"] if isinstance(one, dict)]
-    facts = {"models": ", ".join(names), "build": told.get("build"), "context length": told.get("context_length")}
-    return [(f"server: {name}", str(value)) for name, value in facts.items() if value]
-
-
-def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
-    config = view.config
-    models = dict.fromkeys(arm.model for arm in trial.arms) or (trial.model,)
-    backends = ", ".join(dict.fromkeys(arm.backend for arm in trial.arms))
-    rows = [("model", ", ".join(models)), ("backend", backends), ("host that answered", hosts_of(config))]
-    rows += [("config hash", config_hash(config)), ("batchtrial", __version__)]
-    if "plan" in tests:
-        rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))
-    rows += [(f"answers: {name.replace('_', ' ')}", str(value)) for name, value in _recorded(view).items() if value]
-    for path, one in read_record(view.trial_layout(trial)).get("metrics", {}).items():
-        rows.append((f"metric {path}", " -> ".join([*one["changed_from"], one["sha256"]]) + f" ({', '.join(one['files'])})"))
-    rows += _server(view)
-    for arm in trial.arms:
-        rows.append((f"{arm.stem} prompt", arm.prompt.system.sha256))
-        if arm.task:
-            rows.append((f"{arm.stem} task", compiled(arm.task).sha256))
-            continue
-        rows += [(f"{arm.stem} {book} instruction", getattr(arm.instructions, book).sha256) for book in ("open_book", "closed_book")]
-    rows += [("item order seed", str(config.seed)), ("statistics seed", str(config.stats.random_seed))]
-    if config.mode == "dry_run":
-        rows.append(("simulation seed", str(config.simulation.seed)))
-    if view.prepared is not None:
-        rows += [(f"{book} items", f"{file.items}, sha256 {file.sha256}") for book, file in sorted(view.prepared.datasets.items())]
-    if table := costs["pricing"]["table"]:
-        rows.append(("prices", f"{table['source']} {table['version']}"))
-    live = "A live model is not promised to repeat itself: a second run may differ in every answer."
-    return [Heading(2, "Where this comes from"), Grid(("what", "value"), tuple(rows)), Paragraph(live)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +42,7 @@ class Report:
         twice = bought_twice(view.parts.values())
         slugs = [one.slug for one in view.trials]
         return digest_of(
-            [FORM, __version__, parts, parsed.inputs, config_hash(view.config), slugs, _recorded(view), _server(view), *([twice] if twice else [])]
+            [FORM, __version__, parts, parsed.inputs, config_hash(view.config), slugs, recorded(view), server(view), *([twice] if twice else [])]
         )
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:

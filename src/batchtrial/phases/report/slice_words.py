@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchtrial.phases.analyse.slices import slice_rows
-from batchtrial.phases.report.document import Block, Grid, Heading, Paragraph
+from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph
 
 
 def slice_blocks(tests: Mapping[str, Any]) -> list[Block]:

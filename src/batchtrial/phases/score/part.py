@@ -14,14 +14,14 @@ import polars as pl
 
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.phases.arm_tables import write_part
 from batchtrial.phases.base import Worker
 from batchtrial.phases.build.questions import Questions
-from batchtrial.phases.columns import NUMBERS, RATES, SCORES
 from batchtrial.phases.prepare.metrics import answer_rules, scorers
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.phases.score.facts import facts_of, wanted_facts
 from batchtrial.phases.score.told import WRONG, Told, told, wrong
+from batchtrial.phases.tables.arm_table import write_part
+from batchtrial.phases.tables.columns import NUMBERS, RATES, SCORES
 from batchtrial.scoring import Scorer, Scores
 from batchtrial.scoring.language import are_foreign
 from batchtrial.scoring.metrics.base import Numbers

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.arm_tables import ArmTable
-from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials
+from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials, publishing
 from batchtrial.phases.prepare.metrics import answer_rules, metric_names, own_paths, versions
-from batchtrial.phases.published import publishing
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
+from batchtrial.phases.tables.arm_table import ArmTable
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
 if TYPE_CHECKING:
     from batchtrial.phases.score.names import Names
     from batchtrial.phases.score.part import Scored
-    from batchtrial.phases.workers import Team
+    from batchtrial.phases.tables.workers import Team
 
 FORM: Final = 3
 STAGE: Final = "scored"
@@ -59,7 +58,7 @@ class Score:
         if not due:
             return
         from batchtrial.phases.score.names import Names  # these two here, since a verdict needs no tables
-        from batchtrial.phases.workers import Team
+        from batchtrial.phases.tables.workers import Team
 
         names = Names.found(work, [arm for trial, _ in due for arm in arms_in_order(trial)])
         scored: dict[str, Scored] = {}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from batchtrial.amounts import counted
 from batchtrial.config.model import Config
 from batchtrial.phases.prepare.metrics import own_paths, sources_of
-from batchtrial.phases.published import read_json
 from batchtrial.scoring import Scorer
 from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures
 from batchtrial.state.layout import TrialLayout
+from batchtrial.state.store import read_json
 
 if TYPE_CHECKING:
     from batchtrial.phases.score.part import Scored

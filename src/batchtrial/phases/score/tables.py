@@ -11,9 +11,9 @@ import polars as pl
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.phases.base import Work, arms_in_order
 from batchtrial.phases.build.questions import read_items, reference
-from batchtrial.phases.columns import ITEM_COLUMNS, SCORE_COLUMNS, SCORES, TEXTS
-from batchtrial.phases.published import Sink
+from batchtrial.phases.tables.columns import ITEM_COLUMNS, SCORE_COLUMNS, SCORES, TEXTS
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import Sink
 
 ITEMS_AT_ONCE: Final = 1 << 15
 _TYPES: Final[dict[str, type[pl.DataType]]] = {

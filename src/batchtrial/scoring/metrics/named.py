@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from batchtrial.scoring.metrics import command, corpus, likeness, structured, texts, usage, values
 from batchtrial.scoring.metrics.base import NamedMetric
 
-METRICS: Mapping[str, type[NamedMetric]] = MappingProxyType(
+NAMED_METRICS: Mapping[str, type[NamedMetric]] = MappingProxyType(
     {one.id: one for one in chain(texts.FAMILY, values.FAMILY, structured.FAMILY, likeness.FAMILY, corpus.FAMILY, usage.FAMILY, command.FAMILY)}
 )
 """Metric by its name in a config."""
@@ -34,14 +34,14 @@ def metric_of(entry: object) -> NamedMetric:
         ((name, given),) = entry.items()
     else:
         name, given = entry, None
-    if not isinstance(name, str) or name not in METRICS:
-        raise ValueError(f"there is no metric {name!r}; {_near(str(name), METRICS)} A metric of your own is written package.module:function")
+    if not isinstance(name, str) or name not in NAMED_METRICS:
+        raise ValueError(f"there is no metric {name!r}; {_near(str(name), NAMED_METRICS)} A metric of your own is written package.module:function")
     if given is not None and not isinstance(given, Mapping):
         raise ValueError(f"{name}: parameters are written as a mapping, such as `{{name: mine}}`; it is {given!r}"[:300])
     try:
-        return METRICS[name].model_validate(dict(given or {}))
+        return NAMED_METRICS[name].model_validate(dict(given or {}))
     except ValidationError as error:
-        raise ValueError(_told(name, METRICS[name], error)) from None
+        raise ValueError(_told(name, NAMED_METRICS[name], error)) from None
 
 
 def metrics_of(entries: Sequence[object]) -> tuple[NamedMetric, ...]:

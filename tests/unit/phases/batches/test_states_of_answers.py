@@ -15,12 +15,12 @@ from tests.unit.phases.world import World, closed_items, error_line, open_items,
 from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import costs, stats
 from batchtrial.phases.analyse.significance import significance
+from batchtrial.phases.base import publishing
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.reasons import MOST_REASONS, OTHERS, counted_reasons
 from batchtrial.phases.parse import phase as parse
-from batchtrial.phases.published import publishing
 from batchtrial.phases.report.all_results import write_combined
-from batchtrial.phases.report.phase import blocks
+from batchtrial.phases.report.lines import blocks
 from batchtrial.phases.score import phase as score
 from batchtrial.phases.score.told import read_lost
 from batchtrial.records import AnswerState

@@ -20,12 +20,12 @@ from tests.unit.phases.world import Stop, World, closed_items, error_line, open_
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import Stopped
-from batchtrial.phases import columns
+from batchtrial.phases.base import publishing
 from batchtrial.phases.build.index import load_index
-from batchtrial.phases.columns import PREDICTIONS, TOKENS, Column
 from batchtrial.phases.parse import phase as parse
-from batchtrial.phases.published import publishing
 from batchtrial.phases.report.all_results import write_combined
+from batchtrial.phases.tables import columns
+from batchtrial.phases.tables.columns import PREDICTIONS, TOKENS, Column
 from batchtrial.providers.base import SpeaksFor
 from batchtrial.records import Outcome, RawResult
 from batchtrial.state.layout import TrialLayout

@@ -12,11 +12,11 @@ from tests.unit.phases.world import Stop, World, closed_items, open_items, world
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import ConfigError, Stopped
-from batchtrial.phases.columns import SCORE_COLUMNS, TEXTS
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import part as score_part
 from batchtrial.phases.score import phase as score
 from batchtrial.phases.score import tables
+from batchtrial.phases.tables.columns import SCORE_COLUMNS, TEXTS
 
 
 def scored(w: World) -> pl.DataFrame:

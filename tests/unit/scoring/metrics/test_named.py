@@ -11,7 +11,7 @@ from tests.unit.config.configs import TEXT, loaded, refused
 from batchtrial.config.load import encode
 from batchtrial.errors import MissingExtra
 from batchtrial.scoring.metrics.base import NamedMetric
-from batchtrial.scoring.metrics.named import METRICS, metric_of, metrics_of, sha256_of
+from batchtrial.scoring.metrics.named import NAMED_METRICS, metric_of, metrics_of, sha256_of
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_a_library_that_is_not_installed_is_named_with_the_fix() -> None:
     assert metric.version is None
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("name", sorted(NAMED_METRICS))
 def test_each_says_what_it_is(name: str) -> None:
-    metric = METRICS[name]
+    metric = NAMED_METRICS[name]
     assert metric.kind in ("share", "grade", "count", "corpus")
     assert metric.better_when in ("higher", "lower")
     assert metric.needs

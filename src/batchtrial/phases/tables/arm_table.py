@@ -14,7 +14,7 @@ from batchtrial.phases.base import Work, Worker
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
 
 if TYPE_CHECKING:
-    from batchtrial.phases.workers import Team
+    from batchtrial.phases.tables.workers import Team
 
 R = TypeVar("R")
 ROWS_PER_GROUP: Final = 10_000

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from batchtrial.phases.arm_tables import for_tables, write_part
+from batchtrial.phases.tables.arm_table import for_tables, write_part
 
 FULL = Path("/dev/full")
 Write = Callable[[Any], None]
