@@ -15,9 +15,9 @@ from batchtrial.config.model import Config
 from batchtrial.phases.analyse.comparison import Paired
 from batchtrial.phases.analyse.significance import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS
-from batchtrial.phases.columns import RATES, SCORES
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.score.record import read_record
+from batchtrial.phases.tables.columns import RATES, SCORES
 from batchtrial.scoring.metrics.corpus import is_count
 from batchtrial.state.layout import RunLayout
 

@@ -15,13 +15,13 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.numbers import is_declared
-from batchtrial.phases.published import read_json
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON
 from batchtrial.reading.metrics import metrics_json
 from batchtrial.reading.outcomes import Outcomes
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.reading.slices import Slicer
 from batchtrial.records import Item
+from batchtrial.state.store import read_json
 
 EXCERPT: Final = 320
 """Characters of a text in a row."""

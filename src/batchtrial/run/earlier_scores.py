@@ -15,9 +15,8 @@ from batchtrial.config.load import config_hash
 from batchtrial.config.model import Config
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.prepare.metrics import sources_of
-from batchtrial.phases.published import read_json
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import Fingerprint, Hook, encode_json, fsync_folder, no_hook, write_bytes
+from batchtrial.state.store import Fingerprint, Hook, encode_json, fsync_folder, no_hook, read_json, write_bytes
 
 RECORD: Final = "kept.json"
 _DIGITS: Final = 12
