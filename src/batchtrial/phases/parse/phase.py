@@ -18,8 +18,8 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials, publishing
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
-from batchtrial.providers.base import calls_as_answers, codec_of
 from batchtrial.phases.tables.arm_table import ArmTable
+from batchtrial.providers.base import calls_as_answers, codec_of
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Counts

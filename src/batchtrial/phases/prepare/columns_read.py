@@ -10,8 +10,8 @@ from batchtrial.config.expand import arms_of, expand, task_reads
 from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
-from batchtrial.records import Item
 from batchtrial.phases.tables.columns import MEASURES
+from batchtrial.records import Item
 from batchtrial.scoring.metrics.base import ReferenceMetric
 from batchtrial.sources.spec import TaskReads
 
