@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import chain
 from pathlib import Path
@@ -64,7 +64,8 @@ def load_items(source: SourceSpec, *, skip_bad_rows: bool, task: TaskReads | Non
     if not items:
         raise DataError("the question set is empty", where=where, hint="a question set needs at least one row")
     if source.source != "bundled":
-        notes += [*_columns_read(reader), *reader.columns.notes(), *_repeated(items)]
+        items, told = _taken_together(items)
+        notes += [*_columns_read(reader), *reader.columns.notes(), *told]
     if source.max_items is not None and source.max_items < len(items):
         items = _subset(items, source.max_items)
     return LoadReport(
@@ -187,15 +188,23 @@ def _columns_read(reader: RowReader) -> Iterator[str]:
 REPEATED: Final = "ask what another item asks"
 
 
-def _repeated(items: list[Item]) -> Iterator[str]:
-    """Items that ask what another item asks: pairs that are taken as independent, and are not."""
+def _taken_together(items: list[Item]) -> tuple[list[Item], list[str]]:
+    """The items, those that ask the same in one cluster where they have none; and a note that names them.
+
+    An answer to the same question says the same once more, so such pairs stand or fall together like questions on one passage.
+    """
     first: dict[tuple[str, str | None], str] = {}
-    asked = ((item.item_id, (item.question if not item.columns else _without_id(item), item.context)) for item in items)
-    repeats = [(name, one) for name, key in asked if (one := first.setdefault(key, name)) != name]
-    if repeats:
-        shown = ", ".join(f"{second} repeats {one}" for second, one in repeats[:_SHOWN_ROWS])
-        more = f" and {len(repeats) - _SHOWN_ROWS} more" if len(repeats) > _SHOWN_ROWS else ""
-        yield f"{len(repeats)} of {len(items)} items {REPEATED}, and count as further evidence all the same: {shown}{more}"
+    asked = [(item.question if not item.columns else _without_id(item), item.context) for item in items]
+    repeats = [
+        (item.item_id, one, key) for item, key in zip(items, asked, strict=True) if (one := first.setdefault(key, item.item_id)) != item.item_id
+    ]
+    if not repeats:
+        return items, []
+    several = {key: f"same-{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}" for _, _, key in repeats}
+    found = [replace(item, cluster=several[key]) if key in several and item.cluster is None else item for item, key in zip(items, asked, strict=True)]
+    shown = ", ".join(f"{second} repeats {one}" for second, one, _ in repeats[:_SHOWN_ROWS])
+    more = f" and {len(repeats) - _SHOWN_ROWS} more" if len(repeats) > _SHOWN_ROWS else ""
+    return found, [f"{len(repeats)} of {len(items)} items {REPEATED} and are taken together, as questions on one passage are: {shown}{more}"]
 
 
 def _without_id(item: Item) -> str:

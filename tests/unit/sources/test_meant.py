@@ -300,9 +300,14 @@ def test_columns_read_under_another_name_are_said(tmp_path: Path) -> None:
     assert not any("columns" in note for note in named.notes)
 
 
-def test_items_that_ask_the_same_are_counted(tmp_path: Path) -> None:
+def test_items_that_ask_the_same_are_counted_and_one_cluster(tmp_path: Path) -> None:
     got = load(rows(tmp_path, ROW, {**ROW, "id": "2"}, {**ROW, "id": "3", "question": "Other?"}))
     assert any(note.startswith("1 of 3 items ask what another item asks") and "2 repeats 1" in note for note in got.notes)
+    first, second, third = (item.cluster for item in got.items)
+    assert first == second is not None
+    assert third is None
+    own = load(rows(tmp_path, {**ROW, "topic": "a"}, {**ROW, "id": "2", "topic": "b"}), fields=FieldMap(cluster="topic"))
+    assert [item.cluster for item in own.items] == ["a", "b"], "clusters that are declared stay"
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
 
 
 def _repeats(view: View) -> Iterator[str]:
-    """What prepare said of items that ask the same: their pairs are taken as independent."""
+    """What prepare said of items that ask the same: they are one cluster, unless they have clusters of their own."""
     for note in notes(view.prepared.sources if view.prepared is not None else {}):
         if REPEATED in note:
             yield note

@@ -268,8 +268,8 @@ def test_verdicts_wait_for_costs_and_notice_damage(tmp_path: Path) -> None:
 
 
 def test_questions_that_stand_twice_are_named_in_the_report(tmp_path: Path) -> None:
-    """Their pairs are taken as independent, so whoever reads the interval has to know."""
+    """Their pairs are one cluster, so whoever reads the interval has to know."""
     rows = closed_items(20)
     with world(tmp_path, closed=[*rows, {**rows[3], "id": "c20"}]) as w:
         w.answer_all(better)
-        assert "1 of 21 items ask what another item asks, and count as further evidence all the same: c20 repeats c3" in finish(w)["md"]
+        assert "1 of 21 items ask what another item asks and are taken together, as questions on one passage are: c20 repeats c3" in finish(w)["md"]
