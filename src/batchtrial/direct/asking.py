@@ -1,0 +1,141 @@
+"""One request to a server: what it said, or why nothing usable came. Never more than one request, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from batchtrial.direct.records import Answer, Kind, Reply, Row, as_text, error_of, json_line, no_answer
+from batchtrial.direct.stream import body_of_stream
+from batchtrial.direct.wires import NAME_HEADER
+
+MAX_ANSWER_BYTES: Final = 32_000_000
+KINDS: Final[Mapping[int, Kind]] = {
+    429: "busy",
+    503: "busy",
+    529: "busy",
+    408: "failed",
+    409: "failed",
+    425: "failed",
+    500: "failed",
+    502: "lost",  # what stands before the server does not know what became of it
+    504: "lost",
+}
+"""Statuses that are no last word; every other one is."""
+SPENT: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "spend_limit_reached", "enforced_spend_limit_reached"})
+"""Codes of a 429 that waiting does not lift."""
+NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError", "InvalidURL")
+REQUEST_IDS: Final = ("x-request-id", "request-id")
+
+
+def http_library() -> Any:
+    """httpx, or httpx2, which newer SDKs bring in its place. Raises ImportError that says how to have one."""
+    for name in ("httpx", "httpx2"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise ImportError('rows are asked with httpx, which is not installed: pip install "batchtrial[direct]"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Who is asked. url: address of the API, rows' paths stand behind it. seconds: for one whole answer. past_proxies: this machine."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connect_seconds: float = 5.0
+    seconds: float = 600.0
+    past_proxies: bool = False
+
+
+class Asker:
+    """An open client of one server. Used from one event loop."""
+
+    def __init__(self, host: Host, concurrency: int) -> None:
+        self._url, self._seconds = host.url.rstrip("/"), host.seconds
+        self._http = http = http_library()
+        self._never_sent = tuple(getattr(http, name) for name in NEVER_SENT)
+        is_open = not host.past_proxies
+        # Plain HTTP needs no certificates, and reading them takes longer than many an answer.
+        verify = http.create_ssl_context(trust_env=is_open) if host.url.startswith("https:") else False
+        self._client = http.AsyncClient(
+            headers=dict(host.headers),
+            timeout=http.Timeout(host.seconds, connect=host.connect_seconds, pool=None),
+            limits=http.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            trust_env=is_open,
+            verify=verify,
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ask(self, row: Row) -> Reply:
+        """What came of asking the row once."""
+        try:
+            # The client's own time-outs start anew with every byte: a server that drips would never meet one.
+            async with asyncio.timeout(self._seconds):
+                return await self._ask(row)
+        except (TimeoutError, self._http.HTTPError, self._http.InvalidURL) as error:
+            return self._without_answer(error)
+
+    def _without_answer(self, error: Exception) -> Reply:
+        why = f"the server gave no answer: {error or type(error).__name__}"
+        if isinstance(error, self._never_sent):
+            return Reply("unsent", no_answer(why))
+        is_late = isinstance(error, (TimeoutError, self._http.TimeoutException))
+        return Reply("lost", no_answer(f"the server gave no whole answer within {self._seconds:g} s" if is_late else why))
+
+    async def _ask(self, row: Row) -> Reply:
+        async with self._client.stream("POST", self._url + row.path, content=row.body, headers={NAME_HEADER: row.name}) as response:
+            pieces: list[bytes] = []
+            n_bytes = 0
+            async for piece in response.aiter_bytes():
+                n_bytes += len(piece)
+                if n_bytes > MAX_ANSWER_BYTES:
+                    return Reply("lost", no_answer(f"the server sent more than {MAX_ANSWER_BYTES} bytes"))
+                pieces.append(piece)
+            return reply_of(response.status_code, response.headers, b"".join(pieces))
+
+
+def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
+    """What a whole response means. One with status 200 is kept whatever it holds: what it means is for its reader to say, and asking again costs."""
+    request_id = next((headers[name] for name in REQUEST_IDS if name in headers), "")
+    is_good = 200 <= status < 300
+    if is_good and headers.get("content-type", "").startswith("text/event-stream"):
+        whole = body_of_stream(raw)
+        if whole is None:
+            return Reply("lost", no_answer("the server broke its stream off"))
+        return Reply("answer", Answer(200, whole, request_id))
+    answer = Answer(200 if is_good else status if status >= 400 else 502, json_line(raw) or as_text(raw), request_id)
+    if is_good:
+        return Reply("answer", answer)
+    kind = KINDS.get(status, "failed" if status >= 500 else "answer")
+    if is_spent(answer):
+        return Reply("answer", answer)
+    return Reply(kind, answer, wait_of(headers))
+
+
+def is_spent(answer: Answer) -> bool:
+    """Whether the account has no money left, which waiting does not lift."""
+    return answer.status == 402 or (answer.status == 429 and (error_of(answer) or {}).get("code") in SPENT)
+
+
+def wait_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` as a number or a date. None when it does not say."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) / unit)
+        except (KeyError, ValueError):
+            continue
+    try:
+        at = parsedate_to_datetime(headers["retry-after"])
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return max(0.0, (at - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None

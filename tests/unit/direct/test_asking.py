@@ -1,0 +1,78 @@
+"""What a response means: which are a last word, which pass, which were spoken in whose dialect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from batchtrial.direct.asking import is_spent, reply_of, wait_of
+from batchtrial.direct.records import Answer, error_of, json_line
+from batchtrial.direct.wires import headers_of, path_of
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, "answer"), (400, "answer"), (404, "answer"), (429, "busy"), (503, "busy"), (529, "busy"), (500, "failed"), (408, "failed"), (504, "lost")],
+)
+def test_statuses(status: int, kind: str) -> None:
+    assert reply_of(status, {}, b'{"a":1}').kind == kind
+
+
+def test_an_account_without_money_is_a_last_word() -> None:
+    reply = reply_of(429, {}, b'{"error":{"message":"pay","code":"insufficient_quota"}}')
+    assert (reply.kind, is_spent(reply.answer)) == ("answer", True)
+    assert not is_spent(Answer(429, b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}'))
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        ({"error": {"message": "no such model", "type": "not_found_error"}}, "no such model", "not_found_error"),  # OpenAI, Ollama
+        ({"error": {"code": 400, "message": "too long", "type": "exceed_context_size_error"}}, "too long", "exceed_context_size_error"),  # llama.cpp
+        ({"error": "Model is overloaded", "error_type": "overloaded"}, "Model is overloaded", "overloaded"),  # TGI
+        ({"object": "error", "message": "bad request", "code": 400, "type": "BadRequestError"}, "bad request", "BadRequestError"),  # vLLM
+        ({"detail": "Not Found"}, "Not Found", None),
+        ({"error": {"code": 400, "message": "bad", "status": "INVALID_ARGUMENT"}}, "bad", "INVALID_ARGUMENT"),  # Gemini
+        ("nginx", "nginx", None),
+    ],
+)
+def test_shapes_of_errors(body: Any, message: str, code: str | None) -> None:
+    assert error_of(Answer(400, json.dumps(body).encode())) == {"message": message, "code": code}
+
+
+def test_an_error_that_calls_itself_a_success_is_seen_and_an_answer_is_none() -> None:
+    assert error_of(Answer(200, b'{"error":{"message":"died"}}')) == {"message": "died", "code": None}
+    assert error_of(Answer(200, b'{"object":"error","message":"died"}')) == {"message": "died", "code": None}
+    assert error_of(Answer(200, b'{"choices":[]}')) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "2", "retry-after-ms": "150"}, 0.15),
+        ({"retry-after": "Sun, 29 Nov 2026 10:00:05 GMT", "date": "Sun, 29 Nov 2026 10:00:00 GMT"}, 5.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_what_the_server_asks_to_wait(headers: Mapping[str, str], seconds: float | None) -> None:
+    assert wait_of(headers) == seconds
+
+
+def test_an_answer_is_one_line_with_its_meaning_kept() -> None:
+    raw = '{\r\n "a": 123456789012345678901234567890,\n "b": "ä"}'
+    assert json_line(raw.encode()) == '{"a":123456789012345678901234567890,"b":"ä"}'.encode()
+    assert json_line(b'{"a":1}\n') == b'{"a":1}' or json.loads(json_line(b'{"a":1}\n') or b"") == {"a": 1}
+    assert json_line(b"<html>") is None
+
+
+def test_paths_and_keys_of_the_wires() -> None:
+    assert path_of("chat") == "/chat/completions"
+    assert path_of("generate_content", "gemini-3/x") == "/models/gemini-3%2Fx:generateContent"
+    assert headers_of("responses", "k")["authorization"] == "Bearer k"
+    assert headers_of("messages", "k")["x-api-key"] == headers_of("generate_content", "k")["x-goog-api-key"] == "k"
+    assert "authorization" not in headers_of("chat", None)
