@@ -100,10 +100,13 @@ def labels_of(items: Sequence[Item]) -> dict[str, list[str]]:
     return found
 
 
-def write_world(layout: RunLayout, config: Config, trials: tuple[Trial, ...]) -> Path:
-    """Write the emulator's model file and answer key from the prepared items; returns the model file."""
+def write_world(layout: RunLayout, config: Config, trials: tuple[Trial, ...], around: Sequence[Item] = ()) -> Path:
+    """Write the emulator's model file and answer key from the prepared items; returns the model file.
+
+    around: items that tell which answers there are to choose from; empty: the prepared ones.
+    """
     prepared = load_prepared(layout)
-    labels = labels_of(prepared)
+    labels = labels_of(around or prepared)
     items = [
         json.dumps(
             {
@@ -181,11 +184,11 @@ class Emulator:
             self._child = None
 
 
-def own(layout: RunLayout, config: Config, trials: Callable[[], tuple[Trial, ...]]) -> Emulator:
+def own(layout: RunLayout, config: Config, trials: Callable[[], tuple[Trial, ...]], around: Sequence[Item] = ()) -> Emulator:
     """An emulator of this run alone, its world in the run's folder."""
 
     def start() -> tuple[str, subprocess.Popen[bytes]]:
-        model = write_world(layout, config, trials())
+        model = write_world(layout, config, trials(), around)
         return spawn(layout.emulator, seed=config.simulation.seed, arguments=("--clock", "manual", "--model", str(model)))
 
     return Emulator(start)

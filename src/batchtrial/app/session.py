@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +15,7 @@ from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
 from batchtrial.app.run_log import logged
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.clock import real_now
+from batchtrial.config.expand import Trial
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
 from batchtrial.earlier.migration import Migration
@@ -23,6 +24,7 @@ from batchtrial.names import is_one_step
 from batchtrial.phases.base import Lane, Progress
 from batchtrial.providers.base import Provider
 from batchtrial.reading.config import config_of_run, config_text_of_run, config_with_origin, first_flags
+from batchtrial.records import Item
 from batchtrial.run.loop import Services
 from batchtrial.run.options import window
 from batchtrial.run.plan import check_beginning
@@ -132,23 +134,33 @@ def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Confi
     return config
 
 
-@contextmanager
-def opened(ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> Iterator[Opened]:
-    """Take the run, and let it go at the end of the block. Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError."""
-    layout = layout_of(ask, run_id)
-    ask = _checked(ask, layout, env, person, nonce=nonce)
-    config = _config(ask, layout, env)
-    holder: list[Session] = []
-    place = Place(
+def _place(ask: Invocation, layout: RunLayout, trials: Callable[[], tuple[Trial, ...]], around: Sequence[Item]) -> Place:
+    return Place(
         layout=layout,
-        trials=lambda: holder[0].look().trials,
+        trials=trials,
         emulator_url=ask.emulator_url,
         emulator_key=ask.emulator_key,
         replay_dir=ask.replay_dir,
         record_dir=ask.record_dir,
         is_by_hand=ask.is_by_hand,
         is_offline=ask.is_offline,
+        around=tuple(around),
     )
+
+
+@contextmanager
+def opened(
+    ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook, around: Sequence[Item] = ()
+) -> Iterator[Opened]:
+    """Take the run, and let it go at the end of the block. around: see `Place`.
+
+    Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError.
+    """
+    layout = layout_of(ask, run_id)
+    ask = _checked(ask, layout, env, person, nonce=nonce)
+    config = _config(ask, layout, env)
+    holder: list[Session] = []
+    place = _place(ask, layout, lambda: holder[0].look().trials, around)
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
     opening = Opening(

@@ -25,6 +25,7 @@ from batchtrial.providers.by_hand import ByHand
 from batchtrial.providers.recordings.form import LANES, load_provenance, source_of
 from batchtrial.providers.registry import Row, adapter_of, row_of
 from batchtrial.providers.sdk.edge import Timeouts
+from batchtrial.records import Item
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
 
@@ -34,6 +35,7 @@ class Place:
     """Where the provider comes from, besides the config.
 
     trials: known once the items are prepared. is_by_hand: no provider is called, files go by hand. is_offline: nobody is called at all.
+    around: items that tell a dry run which answers there are to choose from; empty: those of the run.
     """
 
     layout: RunLayout
@@ -44,6 +46,7 @@ class Place:
     record_dir: Path | None = None
     is_by_hand: bool = False
     is_offline: bool = False
+    around: tuple[Item, ...] = ()
 
 
 class Wiring:
@@ -77,7 +80,7 @@ class Wiring:
             return dryrun.running(self._place.emulator_url)
         if self._config.mode == "recorded_dry_run":
             return dryrun.recorded(self._place.layout, self._config, self._recording())
-        return dryrun.own(self._place.layout, self._config, self._place.trials)
+        return dryrun.own(self._place.layout, self._config, self._place.trials, self._place.around)
 
     @cached_property
     def rows(self) -> dryrun.Emulator | None:

@@ -11,6 +11,7 @@ from batchtrial.cli.args import underscored
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("batchtrial.cli.commands.run", "the pipeline, from config to report; --plan_only shows it, --dry_run simulates it"),
+    "try": ("batchtrial.cli.commands.try_out", "a request of each arm before anything is paid; --send N asks a few items at once"),
     "resume": ("batchtrial.cli.commands.resume", "go on with a run that stopped"),
     "init": ("batchtrial.cli.commands.init", "write a commented config and prompts to start from"),
     "rescore": ("batchtrial.cli.commands.rescore", "other metrics, slices and thresholds over answers that are there; buys nothing"),

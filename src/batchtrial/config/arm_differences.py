@@ -58,13 +58,18 @@ def arm_differences(control: Arm, treatment: Arm) -> tuple[ArmDifference, ...]:
         if before.get(name) != after.get(name)
     ]
     found += [
-        ArmDifference(field=name, before=text, after=other, words=_words(text, other))
-        if max(len(text.split()), len(other.split())) <= MOST_WORDS
-        else ArmDifference(field=name, before=f"{len(text):,} characters", after=f"{len(other):,} other characters")
+        text_difference(name, text, other)
         for name, text, other in ((name, texts.get(name, ""), others.get(name, "")) for name in dict.fromkeys((*texts, *others)))
         if text != other
     ]
     return tuple(found)
+
+
+def text_difference(name: str, text: str, other: str) -> ArmDifference:
+    """In which words two texts differ."""
+    if max(len(text.split()), len(other.split())) > MOST_WORDS:
+        return ArmDifference(field=name, before=f"{len(text):,} characters", after=f"{len(other):,} other characters")
+    return ArmDifference(field=name, before=text, after=other, words=_words(text, other))
 
 
 def _fields(arm: Arm) -> Iterator[tuple[str, str]]:

@@ -89,6 +89,12 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
     return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
 
 
+def prepare_items(session: Session, options: Options, services: Services, chosen: prepare.Prepared) -> None:
+    """Prepare these items, whichever the config would choose: the run asks about them alone. Raises ConfigError."""
+    prepare.publish(_work(session, session.look(), options, services), chosen)
+    _note_done(session, prepare)
+
+
 def carry(session: Session, options: Options, services: Services, move: Callable[[Work], Moved]) -> Moved:
     """Hand parts out or take results in: what submit and poll do at a provider, done with files. Raises Stopped, RunnerError."""
     view = session.look()

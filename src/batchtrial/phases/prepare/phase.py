@@ -193,6 +193,11 @@ def run(work: Work) -> None:
     _check_same(work, chosen)
     if not was_sent(work.view):
         check_endpoints(work.config, chosen.whole, chosen.sources)
+    publish(work, chosen)
+
+
+def publish(work: Work, chosen: Prepared) -> None:
+    """Write the items, and the manifest that says what they are. Raises ConfigError for a metric that cannot score them."""
     try_metrics(work.config, chosen, chosen.items, work.progress.note, work.stop.check)
     made_from = inputs(work.config, work.view.stamps)
     files = {book: _publish(work, book, chosen) for book in BOOKS}
