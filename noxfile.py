@@ -176,6 +176,14 @@ def wire(session: nox.Session, generation: str) -> None:
 
 
 @nox.session(default=False)
+def hosts(session: nox.Session) -> None:
+    """The contract suite, and kills at every point and by SIGKILL, for every wire and every host: `nox -s hosts -- --provider groq --kills 100`."""
+    install(session, "-e", package(*SDKS), groups=("test",))
+    session.run("python", "-m", "pytest", "tests/contract", *WORKERS, env={"BATCHTRIAL_EVERY_WIRE": "1"})
+    session.run("python", "-m", "tests.crash.sweeps", *(session.posargs or ("--kills", "100")))
+
+
+@nox.session(default=False)
 def calibrate(session: nox.Session) -> None:
     """Coverage and size of every interval and test, by enumeration and simulation, against the gates; minutes."""
     install(session, "-e", ".", groups=("test",))

@@ -12,6 +12,10 @@ MODELS: Mapping[str, str] = {
     "openai": "gpt-4.1",
     "anthropic": "claude-haiku-4-5",
 }
+OF_HOSTS = "gpt-4.1"
+"""What hosts that speak OpenAI's API are asked for."""
+PRICE = {"input_per_mtok": 1.0, "output_per_mtok": 2.0}
+
 LINES_PER_PART = 2
 TEXTS = {"open.txt": "Answer from the passage.", "closed.txt": "Answer.", "control.txt": "Be brief.", "treatment.txt": "Be careful."}
 
@@ -42,7 +46,7 @@ def config_tree(backend: str, *, poll_seconds: float, **changes: Any) -> dict[st
     """The config as a tree; JSON of it is YAML too. changes: further top-level keys."""
     return {
         "backend": backend,
-        "model_id": MODELS[backend],
+        "model_id": MODELS.get(backend, OF_HOSTS),
         "datasets": [{"name": "harbours", "source": "file", "path": "questions.jsonl"}],
         "max_new_tokens": {"open_book": 32, "closed_book": 32},
         "task_instructions": {"open_book": "open.txt", "closed_book": "closed.txt"},

@@ -196,8 +196,8 @@ def test_lost_results_are_not_an_empty_success(world: World, tmp_path: Path) -> 
 
 def test_a_folder_with_another_providers_recording_is_refused(world: World, tmp_path: Path) -> None:
     record(world, tmp_path / "tape")
-    other = next(wire for wire in ("fireworks", "openai") if wire != world.wire.provider)
-    text = (tmp_path / "tape" / "metadata.json").read_text().replace(f'"{world.wire.provider}"', f'"{other}"')
+    other = next(wire for wire in ("fireworks", "openai") if wire != world.wire.speaks)
+    text = (tmp_path / "tape" / "metadata.json").read_text().replace(f'"{world.wire.speaks}"', f'"{other}"')
     (tmp_path / "tape" / "metadata.json").write_text(text)
     with pytest.raises(ConfigError):
         Recorder(world.provider, tmp_path / "tape")

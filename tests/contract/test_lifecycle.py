@@ -35,7 +35,8 @@ def test_a_batch_from_submit_to_results(world: World) -> None:
     assert (status.state, status.state.is_terminal) == (BatchState.RUNNING, False)
     world.finish()
     status = world.provider.check(batch_id)
-    assert (status.state, status.n_total, status.n_done, status.n_failed) == (BatchState.COMPLETED, 7, 7, 0)
+    counts = (7, 7, 0) if world.wire.has_counts else (None, None, None)
+    assert (status.state, status.n_total, status.n_done, status.n_failed) == (BatchState.COMPLETED, *counts)
     assert status.ids
 
     results = decoded(world, batch_id)

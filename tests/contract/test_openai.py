@@ -16,7 +16,7 @@ import pytest
 from tests.contract.wires import KEY, TIMEOUTS, WIRES, World
 from tests.emulator_process import Emulator
 
-from batchtrial.errors import Ambiguous, NotFound
+from batchtrial.errors import Ambiguous, NotFound, Unsure
 from batchtrial.providers.base import BatchState, Intent
 from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 from batchtrial.providers.openai.quirks import Quirks
@@ -157,7 +157,8 @@ def test_a_host_that_gives_the_same_page_for_ever_does_not_hold_us() -> None:
     with host(tuple(listed(n, "other") for n in range(250))) as (seen, url):
         provider = OpenAIProvider(OpenAISettings(base_url=url, quirks=Quirks(paging="after_id"), timeouts=TIMEOUTS), KEY)
         seen.do_GET = lambda self: self._answer({"object": "list", "data": self.batches[:100], "has_more": True})  # type: ignore[method-assign]
-        assert provider.find(INTENT, frozenset()) == ()
+        with pytest.raises(Unsure, match="gives a page again"):
+            provider.find(INTENT, frozenset())
         provider.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicS
 from batchtrial.providers.base import Intent, Provider
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+from batchtrial.providers.openai.quirks import Quirks, quirks_of
+from batchtrial.providers.registry import ROWS, row_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.records import Request
 
@@ -60,12 +63,42 @@ class Wire:
     provider: str
     model: str
     make: Make
+    host: str = ""  # a host of its own that speaks OpenAI's wire
+    has_counts: bool = True  # a batch tells how many of its rows are done
+    small_pages: Mapping[str, Any] = field(default_factory=dict)  # settings that ask for five batches a page
+
+    @property
+    def speaks(self) -> str:
+        """Whose wire it is."""
+        return row_of(self.provider).speaks
+
+    @property
+    def key_variable(self) -> str:
+        """Where a person puts the key."""
+        return row_of(self.provider).key_variable
+
     download_ops: tuple[str, ...] = ("download", "results")
     expired_is_told: bool = True  # rows that ran out of time have lines of their own
     refuses_twins: bool = False  # a second create of one attempt is answered 409
 
 
-WIRES: Mapping[str, Wire] = {
+def _host(name: str) -> Wire:
+    quirks, row = quirks_of(name), row_of(name)
+
+    def make(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
+        given: dict[str, Any] = {"base_url": emu.url + row.emulated_at, "endpoint": "/v1/chat/completions", "quirks": quirks}
+        given |= {"title": row.title, "key_variable": row.key_variable}
+        return OpenAIProvider(OpenAISettings(**given | {"timeouts": TIMEOUTS} | dict(settings)), key, now=clock_of(emu))
+
+    small = {"quirks": replace(quirks, page_size=5)}
+    return Wire(name=name, provider=name, model="gpt-4.1", make=make, host=name, small_pages=small, has_counts=name != "together")
+
+
+HOSTS: Mapping[str, Wire] = {name: _host(name) for name in sorted(ROWS) if ROWS[name].host not in ("", "openai")}
+"""Hosts that speak OpenAI's batch API; the whole suite runs for them where BATCHTRIAL_EVERY_WIRE is set (`nox -s hosts`)."""
+
+SMALL = {"quirks": Quirks(page_size=5)}
+OF_CI: Mapping[str, Wire] = {
     wire.name: wire
     for wire in (
         Wire(
@@ -76,16 +109,18 @@ WIRES: Mapping[str, Wire] = {
             expired_is_told=False,
             refuses_twins=True,
         ),
-        Wire(name="openai-responses", provider="openai", model="gpt-4.1", make=_openai("/v1/responses")),
-        Wire(name="openai-chat", provider="openai", model="gpt-4.1", make=_openai("/v1/chat/completions")),
-        Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic),
+        Wire(name="openai-responses", provider="openai", model="gpt-4.1", make=_openai("/v1/responses"), small_pages=SMALL),
+        Wire(name="openai-chat", provider="openai", model="gpt-4.1", make=_openai("/v1/chat/completions"), small_pages=SMALL),
+        Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic, small_pages={"page_size": 5}),
     )
 }
+
+WIRES: Mapping[str, Wire] = {**OF_CI, **(HOSTS if os.environ.get("BATCHTRIAL_EVERY_WIRE") else {})}
 
 
 def only(*providers: str) -> pytest.MarkDecorator:
     """The test is about these providers alone; the reason stands in its docstring."""
-    names = sorted(wire.name for wire in WIRES.values() if wire.provider in providers)
+    names = sorted(wire.name for wire in WIRES.values() if wire.speaks in providers)
     assert names
     return pytest.mark.parametrize("world", names, indirect=True)
 

@@ -21,6 +21,7 @@ from tests.crash.lab import FINISHED, Lab, World, killed_at, rough
 
 from batchtrial.cli.frame import say
 from batchtrial.errors import ProviderError
+from batchtrial.providers.registry import ROWS
 
 MOST_RESUMES = 30
 NAMES: Mapping[str, str] = {"rename": "rename or replace", "send": "sendto", "recv": "recvfrom"}
@@ -216,12 +217,13 @@ def full(lab: Lab, kills: int) -> Iterator[Tally]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; 0 when every run survived every kill."""
+    names = tuple(name for name in ROWS if name != "local")
     parser = argparse.ArgumentParser(prog="python -m tests.crash.sweeps", description=__doc__)
-    parser.add_argument("--provider", action="append", choices=("fireworks", "openai", "anthropic"), help="may be repeated (default: all)")
+    parser.add_argument("--provider", action="append", choices=names, help="may be repeated (default: all)")
     parser.add_argument("--kills", type=int, default=220, help="real processes killed per provider (default: 220)")
     given = parser.parse_args(argv)
     tallies: list[Tally] = []
-    for provider in given.provider or ("fireworks", "openai", "anthropic"):
+    for provider in given.provider or names:
         root = Path(tempfile.mkdtemp(prefix="batchtrial-crash-"))
         # Whoever shares an Anthropic workspace sees batches that may be anybody's until they have ended.
         lab = Lab(root, provider=provider, n_items=6, faults=rough, is_crowded=provider == "anthropic")

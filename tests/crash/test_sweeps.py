@@ -53,6 +53,16 @@ def test_a_power_cut_takes_back_unsynced_lines_and_nothing_is_paid_twice(near_la
     holds(at_every_point(lab, spread(lab, n, "ledger:"), is_power_cut=True), n)
 
 
+@pytest.mark.parametrize("host", ["together"])
+def test_a_host_of_its_own_ways_pays_once_around_the_create_call(near_labs: Labs, host: str) -> None:
+    """It keeps no label, wraps what it has made, and is searched by the input file alone. All hosts: `nox -s hosts`."""
+    lab = near_labs(host)
+    window = ("call:submit:before", "call:submit:after", "ledger:receipt:before")
+    firsts = sorted(lab.points.index(point) + 1 for point in window)
+    holds(at_every_point(lab, firsts), len(window))
+    holds(at_every_point(lab, firsts[1:2], is_power_cut=True), 1)
+
+
 def test_a_power_cut_before_any_receipt_is_synced(near_labs: Labs) -> None:
     lab = near_labs("openai")
     receipts = [number for number, point in enumerate(lab.points, 1) if point == "ledger:receipt:after"]

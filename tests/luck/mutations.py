@@ -33,7 +33,6 @@ class Mutation:
 
 
 LATER = '"duplicate", "looked"} - {Event.INTENT, Event.IMPORTED})'
-PAGING = '            after = data[-1]["id"] if quirks.paging'
 LOST = '            return Ambiguous(f"the connection'
 HELD_BACK = (
     "            rest = memoryview(line)\n",
@@ -51,7 +50,7 @@ MUTATIONS = (
         "found = self._provider.find(",
         "found: tuple[str, ...] = () and self._provider.find(",
     ),
-    Mutation("only the first page is looked at", "openai", "providers/openai/adapter.py", PAGING, f"            return\n{PAGING}"),
+    Mutation("only the first page is looked at", "openai", "providers/openai/listing.py", "further = self._further(page, new)", "further = None"),
     Mutation("one listing proves an absence", "openai", "phases/batches/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),
     Mutation(
         "any batch of the right size is taken for ours",

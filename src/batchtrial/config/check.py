@@ -13,8 +13,8 @@ from typing import Any, Final
 from batchtrial.config.contrasts import check_arms, names_in_order
 from batchtrial.config.expand import Arm, Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
-from batchtrial.config.hosts import address_fault
-from batchtrial.config.lanes import config_of_lane
+from batchtrial.config.hosts import address_fault, base_url
+from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
 from batchtrial.config.model import Config, ProviderConfig
 from batchtrial.config.recipes import Instructions
 from batchtrial.config.settings import Text
@@ -61,6 +61,10 @@ def _check_address(config: Config) -> None:
         fault = None if provider.base_url is None else address_fault(provider.base_url)
         if fault is not None:
             raise ConfigError(fault[0], where=f"{key}.base_url", hint=fault[1])
+    for name in lanes_of(config) if config.is_called else ():
+        if name != "local" and base_url(config_of_lane(config, name)) is None:
+            what = f"{name} has no address of its own: every account has another"
+            raise ConfigError(what, where=f"{key_of(config, name)}.base_url", hint="set it to the address of your resource, with its path")
 
 
 def _check_alpha(config: Config) -> None:

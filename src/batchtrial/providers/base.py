@@ -29,6 +29,7 @@ class Limits:
     find_rounds: int = 3  # listings that must all be without our token before an absence is believed
     find_wait_seconds: float = 5.0  # waited before the second listing, doubled each time
     has_labels: bool = True  # False: a batch cannot carry our token, so `find` may answer Unsure
+    is_found_by_file: bool = False  # a batch is known by its input file alone, so that file's id must be on the disk before the batch is made
     may_vanish: bool = False  # a batch can be deleted while it runs, so an id that nobody knows says nothing about the account
 
 

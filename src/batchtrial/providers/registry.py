@@ -43,6 +43,22 @@ class Row:
     maturity: str = "emulated"
 
 
+def _host(name: str, title: str, key_variable: str, base_url: str | None) -> Row:
+    """A host that speaks OpenAI's batch API: its own address, key and prices; how it differs stands in providers/openai/quirks.py."""
+    return Row(
+        name=name,
+        title=title,
+        adapter="batchtrial.providers.openai.adapter",
+        speaks="openai",
+        key_variable=key_variable,
+        base_url=base_url,
+        prices=name,
+        host=name,
+        emulated_at=f"/hosts/{name}/v1",
+        extra="openai",
+    )
+
+
 OWN: Final[tuple[Row, ...]] = (
     Row(
         name="fireworks",
@@ -92,6 +108,13 @@ OWN: Final[tuple[Row, ...]] = (
         extra="openai",
         maturity="recorded",
     ),
+    _host("azure", "Azure OpenAI", "AZURE_OPENAI_API_KEY", None),
+    _host("groq", "Groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),
+    _host("together", "Together", "TOGETHER_API_KEY", "https://api.together.xyz/v1"),
+    _host("deepinfra", "DeepInfra", "DEEPINFRA_API_KEY", "https://api.deepinfra.com/v1/openai"),
+    _host("nebius", "Nebius Token Factory", "NEBIUS_API_KEY", "https://api.tokenfactory.nebius.com/v1"),
+    _host("alibaba", "Alibaba Model Studio", "DASHSCOPE_API_KEY", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
+    _host("parasail", "Parasail", "PARASAIL_API_KEY", "https://api.parasail.io/v1"),
 )
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in OWN})
 

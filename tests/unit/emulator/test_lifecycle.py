@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,7 @@ from batchtrial.emulator.world.effects import Effects
 from batchtrial.emulator.world.lifecycle import CYCLES, status
 from batchtrial.emulator.world.records import Batch, Provider
 
-PROVIDERS = get_args(Provider)
+PROVIDERS = tuple(CYCLES)
 START, USUAL = 1000.0, 30.0
 
 

@@ -15,7 +15,7 @@ _MESSAGES_ONLY: Final = frozenset({"system", "stop_sequences", "thinking", "meta
 def request_of(batch: Batch, line: bytes) -> tuple[str, dict[str, Any]]:
     """Path under the prefix, and body, of a row; fields that we do not know pass through."""
     row = decode_object(line)
-    if batch.provider == "openai":
+    if "endpoint" in batch.wire:  # OpenAI's, and that of hosts that speak it
         return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), row["body"]
     if batch.provider == "fireworks":
         system = batch.wire.get("systemPrompt")

@@ -23,16 +23,18 @@ from batchtrial.emulator.wires.fireworks.datasets import Datasets, StorageWire
 from batchtrial.emulator.wires.fireworks.jobs import Jobs
 from batchtrial.emulator.wires.openai import wire as openai
 from batchtrial.emulator.wires.openai.batches import OpenAIBatches
+from batchtrial.emulator.wires.openai.dialects import HOSTS, Dialect
 from batchtrial.emulator.wires.openai.files import Files
 
 
 def make_closing(service: Service) -> Closing:
-    """What closes the batches of all three wires."""
+    """What closes the batches of every wire."""
     seed = service.world.seed
     formats = {
         "fireworks": fireworks.format_of(seed),
         "openai": openai.format_of(seed),
         "anthropic": anthropic.format_of(seed, service.model.file.knows),
+        **{host.name: openai.format_of(seed, has_bare_errors=host.has_bare_errors) for host in HOSTS},
     }
     return Closing(service, formats)
 
@@ -44,6 +46,11 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
     datasets = Datasets(service)
     jobs = Jobs(service, datasets, closing)
     files = Files(service)
+
+    def of_host(host: Dialect) -> list[Route]:
+        own, wire = Files(service, host.prefix), openai.OpenAIWire(host.name)
+        return [*OpenAIBatches(service, own, closing, host).routes(wire), *own.routes(wire)]
+
     routes: list[Route] = [
         *Admin(closing).routes(),
         *datasets.signed_routes(StorageWire()),
@@ -51,6 +58,7 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
         *datasets.routes(fireworks_wire),
         *OpenAIBatches(service, files, closing).routes(openai_wire),
         *files.routes(openai_wire),
+        *(route for host in HOSTS for route in of_host(host)),
         *MessageBatches(service, closing).routes(anthropic_wire),
         *Direct(service, upstream).routes(openai.LocalWire(), fireworks_wire, anthropic_wire),
     ]

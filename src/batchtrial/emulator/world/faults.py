@@ -32,7 +32,7 @@ class FaultFileError(ValueError):
 class Match(Strict):
     """Which requests; a condition left out matches all."""
 
-    provider: Literal["fireworks", "openai", "anthropic", "local"] | None = None
+    provider: str | None = Field(None, description="A wire, or a host by its name; docs/emulator.md lists them.")
     op: str | None = Field(None, description="One of the operations listed in docs/emulator.md.")
     path: str | None = Field(None, description="Regular expression searched in the URL path.")
     part: str | None = Field(None, description="Regular expression searched in the client's id or file name.")

@@ -60,6 +60,11 @@ CYCLES: Final = {
 }
 
 
+def cycle_of(batch: Batch) -> Cycle:
+    """The life that batches of this provider have; hosts that speak OpenAI's API have that."""
+    return CYCLES.get(batch.provider, CYCLES["openai"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Where a batch stands: its state in the wire's words, when each state began, and how many rows are finished."""
@@ -77,12 +82,12 @@ def expires_at(batch: Batch, usual_seconds: float) -> float:
     effect = batch.effects.expire_after
     if effect is not None:
         return batch.created_at + (effect.seconds if effect.seconds is not None else usual_seconds)
-    return batch.created_at + CYCLES[batch.provider].window_seconds
+    return batch.created_at + (batch.window_seconds or cycle_of(batch).window_seconds)
 
 
 def status(batch: Batch, now: float, usual_seconds: float) -> Status:
     """State of a batch at a time; `usual_seconds` is the length of an undisturbed life."""
-    cycle = CYCLES[batch.provider]
+    cycle = cycle_of(batch)
     start, usual = batch.created_at, usual_seconds
     timeline = [(state, start + share * usual) for state, share in cycle.steps]
     end, outcome = _natural_end(batch, usual)
@@ -110,7 +115,7 @@ def status(batch: Batch, now: float, usual_seconds: float) -> Status:
 
 def _natural_end(batch: Batch, usual: float) -> tuple[float, Outcome]:
     """When and how a batch ends if nobody cancels it; infinity for never."""
-    cycle, effects, start = CYCLES[batch.provider], batch.effects, batch.created_at
+    cycle, effects, start = cycle_of(batch), batch.effects, batch.created_at
     if batch.problems:
         return start + cycle.validated * usual, "failed"
     window_end = expires_at(batch, usual)
@@ -130,7 +135,7 @@ def _cancel_at(batch: Batch, usual: float) -> float | None:
 
 
 def _their_cancel_at(batch: Batch, usual: float) -> float | None:
-    run_from, run_to = CYCLES[batch.provider].run
+    run_from, run_to = cycle_of(batch).run
     share = batch.effects.cancelled_fraction
     return None if share is None else batch.created_at + (run_from + (run_to - run_from) * share) * usual
 
@@ -144,7 +149,7 @@ def _n_finished(batch: Batch, at: float, usual: float, outcome: Outcome | None) 
     if batch.is_upstream:
         return batch.n_answered
     expiry = batch.effects.expire_after
-    run_from, run_to = CYCLES[batch.provider].run
+    run_from, run_to = cycle_of(batch).run
     share = ((at - batch.created_at) / usual - run_from) / (run_to - run_from)
     if expiry is not None:
         window = expires_at(batch, usual) - batch.created_at

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from batchtrial.emulator.world.effects import Effects
 
-Provider = Literal["fireworks", "openai", "anthropic"]
+Provider = str
+"""Name of a wire, or of a host that speaks OpenAI's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +30,8 @@ class Batch:
     cancelled_at: float | None
     deleted_at: float | None
     account: str  # of whom; "" is everybody's
+
+    @property
+    def window_seconds(self) -> float | None:
+        """The window that was asked for, where the wire lets it be chosen."""
+        return self.wire.get("window_seconds")

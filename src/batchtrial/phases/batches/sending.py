@@ -100,6 +100,8 @@ class Sending:
 
     def _note_upload(self, part: str, file_id: str) -> None:
         self._work.ledger.append(Event.UPLOADED, part, file_id=file_id)
+        if self._provider.limits.is_found_by_file:
+            self._work.ledger.sync()
 
     def _intent(self, job: Job) -> Intent:
         current, ledger = self._parts.current(job), self._work.ledger

@@ -27,7 +27,7 @@ from batchtrial.providers.decode.plain import reader
 from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
 from batchtrial.providers.sdk.connection import Connection, HostSettings, sdk_of
-from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.sdk.edge import account_headers, check_extra, check_listed, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
@@ -259,12 +259,14 @@ class AnthropicProvider:
             asked: dict[str, Any] = {"limit": self.settings.page_size} | ({"after_id": after} if after is not None else {})
             with self._to.edge.calling("list batches", root=ROOT):
                 answer = self._to.client.messages.batches.with_raw_response.list(**asked)
-                listed(answer, f"{SDK.title}: list batches")
+                check_listed(answer, f"{SDK.title}: list batches")
                 page = answer.parse()
             since = since or oldest_possible(created_at, answer.headers, self._now())
             data = [batch for batch in page.data or () if batch.id not in seen]
             seen.update(batch.id for batch in data)
             yield from (batch for batch in data if since is None or stamp(batch) >= since)
+            if page.has_more and not data:
+                raise Unsure("the list of batches says that there is more, and gives no more", where=f"{SDK.title}: list batches", retryable=True)
             if not data or not page.has_more or (since is not None and all(stamp(batch) < since for batch in data)):
                 return
             after = data[-1].id

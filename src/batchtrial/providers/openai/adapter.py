@@ -16,15 +16,16 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from batchtrial.errors import NotFound, ProviderError
+from batchtrial.errors import NotFound, ProviderError, Unsure
 from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Setup, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import Pick, pick_chat, pick_flat, pick_responses, reader
+from batchtrial.providers.openai.listing import Listing, Page, created, page_of
 from batchtrial.providers.openai.quirks import Quirks, quirks_of, recorded_quirks
 from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
 from batchtrial.providers.sdk.connection import Connection, HostSettings, sdk_of
-from batchtrial.providers.sdk.edge import account_headers, check_extra, listed, oldest_possible, utc_now
+from batchtrial.providers.sdk.edge import account_headers, check_extra, oldest_possible, utc_now
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
@@ -84,7 +85,7 @@ class OpenAIProvider:
         """Nothing is imported or sent yet: a missing key or package is told at the first call, so that codecs work without."""
         self.settings = settings
         quirks = settings.quirks
-        self.limits = settings.limits or Limits(max_requests=quirks.max_requests, max_bytes=quirks.max_bytes)
+        self.limits = settings.limits or Limits(max_requests=quirks.max_requests, max_bytes=quirks.max_bytes, is_found_by_file=not quirks.has_labels)
         self._clock, self._now = clock, now
         self._honoured = Honoured()
         self._file_names: dict[str, str] = {}
@@ -142,17 +143,18 @@ class OpenAIProvider:
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Upload the file unless that is done, then create the batch once."""
-        file_id = intent.file_id
+        quirks, file_id = self.settings.quirks, intent.file_id
+        if quirks.refuses:
+            raise ProviderError(f"nothing is sent to this host: {quirks.refuses}", where="provider.quirks", hint="choose another provider")
         if file_id is None:
             file_id = self._upload(intent, payload)
             uploaded(file_id)
         labels = {
-            "bt_token": intent.token,
+            quirks.label: intent.token,
             "bt_part": intent.part[:METADATA_CHARS],
             "bt_attempt": str(intent.attempt),
             "bt_run": intent.label[:METADATA_CHARS],
         }
-        quirks = self.settings.quirks
         with self._to.edge.calling("create batch", creating=True, root=ROOT):
             batch = self._to.client.batches.create(
                 input_file_id=file_id,
@@ -163,11 +165,19 @@ class OpenAIProvider:
         return self._to.created_id(batch)
 
     def find(self, intent: Intent, owned: Set[str]) -> tuple[str, ...]:
-        """Batches with our token, or of our input file, in the whole list back to the time of that file. One listing: callers repeat it."""
-        if intent.file_id is None and not self.settings.quirks.has_labels:
-            return ()  # the file goes up, and its id to the ledger, before a batch can name it
+        """Batches with our token, or of our input file, in the whole list back to the time of that file. One listing: callers repeat it.
+
+        Raises Unsure when the list cannot have been read to its end and what was read of it shows none.
+        """
         batches = self._batches(self._file_time(intent.file_id), intent.created_at)
-        found = {batch["id"]: _created(batch) for batch in batches if batch["id"] not in owned and self._is_ours(batch, intent)}
+        found: dict[str, float] = {}
+        try:
+            for batch in batches:
+                if batch["id"] not in owned and self._is_ours(batch, intent):
+                    found[batch["id"]] = created(batch) or 0.0
+        except Unsure:
+            if not found:
+                raise
         return tuple(sorted(found, key=lambda batch_id: (found[batch_id], batch_id)))
 
     def check(self, batch_id: str) -> BatchStatus:
@@ -182,14 +192,14 @@ class OpenAIProvider:
         """
         status = self.check(batch_id)
         if not status.state.is_terminal:
-            raise ProviderError(f"the batch is still {status.wire_state}", where=f"{SDK.title}: fetch {batch_id}", retryable=True)
+            raise ProviderError(f"the batch is still {status.wire_state}", where=f"{self._to.title}: fetch {batch_id}", retryable=True)
         n = 0
         for kind in ("output_file_id", "error_file_id"):
             for line in self._download(status.ids[kind]) if kind in status.ids else ():
                 n += 1
                 yield line
         if status.n_done and "output_file_id" not in status.ids and not (status.n_total and n >= status.n_total):
-            raise NotFound(f"the batch finished {status.n_done} rows and names no output file", where=f"{SDK.title}: fetch {batch_id}")
+            raise NotFound(f"the batch finished {status.n_done} rows and names no output file", where=f"{self._to.title}: fetch {batch_id}")
 
     def cancel(self, batch_id: str) -> None:
         """Ask for the batch to be stopped; one that has ended or is gone already is fine."""
@@ -215,11 +225,11 @@ class OpenAIProvider:
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
         """By the token in the metadata; on a host without any, by the name of the input file, in which the token stands too."""
-        found: dict[str, list[tuple[int, str]]] = {}
+        found: dict[str, list[tuple[float, str]]] = {}
         for batch in self._batches(None, since):
             token = owned.get(batch["id"]) or self._token_of(batch)
             if token in wanted:
-                found.setdefault(token, []).append((_created(batch), batch["id"]))
+                found.setdefault(token, []).append((created(batch) or 0.0, batch["id"]))
         return Sightings(by_token={token: tuple(batch_id for _, batch_id in sorted(ones)) for token, ones in found.items()})
 
     def close(self) -> None:
@@ -245,7 +255,7 @@ class OpenAIProvider:
             )
         file_id = getattr(made, "id", None)
         if not isinstance(file_id, str) or not file_id:
-            raise ProviderError("the answer to the upload names no file", where=f"{SDK.title}: upload {name}", retryable=True)
+            raise ProviderError("the answer to the upload names no file", where=f"{self._to.title}: upload {name}", retryable=True)
         return file_id
 
     def _get(self, batch_id: str) -> Any:
@@ -267,36 +277,35 @@ class OpenAIProvider:
 
         since: by the provider's clock; None: what cannot be older than a thing of ours that was made at `created_at`.
         """
-        quirks = self.settings.quirks
-        seen: set[str] = set()
-        after: str | None = None
-        while True:
-            asked = {"limit": quirks.page_size} | ({"after": after} if after is not None else {})
+        quirks, where, bound = self.settings.quirks, f"{self._to.title}: list batches", since
+
+        def ask(query: Mapping[str, Any]) -> Page:
+            nonlocal bound
+            own = {name: value for name, value in query.items() if name in ("limit", "after")}
+            further = {name: value for name, value in query.items() if name not in own}
             with self._to.edge.calling("list batches", root=ROOT):
-                answer = self._to.client.batches.with_raw_response.list(**asked)
-                page, has_more = listed(answer, f"{SDK.title}: list batches", is_bare=quirks.paging == "none")
-            if since is None:
-                since = oldest_possible(created_at, answer.headers, self._now())
-            data = [batch for batch in page if batch["id"] not in seen]
-            yield from data
-            seen.update(batch["id"] for batch in data)
-            if not data or quirks.paging == "none" or has_more is False:
-                return
-            if since is not None and all(_created(batch) < since.timestamp() for batch in data):
-                return
-            after = data[-1]["id"] if quirks.paging == "after_id" else str(len(seen))
+                answer = self._to.client.batches.with_raw_response.list(**own, **({"extra_query": further} if further else {}))
+                page = page_of(answer.http_response.json(), where, is_bare=quirks.paging == "none")
+            if bound is None:
+                bound = oldest_possible(created_at, answer.headers, self._now())
+            return page
+
+        return Listing(quirks, ask, where).batches(lambda: bound)
 
     def _is_ours(self, batch: Mapping[str, Any], intent: Intent) -> bool:
-        labels = batch.get("metadata")
-        if self.settings.quirks.has_labels and isinstance(labels, Mapping) and "bt_token" in labels:
-            return bool(labels["bt_token"] == intent.token)
-        return intent.file_id is not None and batch.get("input_file_id") == intent.file_id
+        labels, quirks = batch.get("metadata"), self.settings.quirks
+        if quirks.has_labels and isinstance(labels, Mapping) and quirks.label in labels:
+            return bool(labels[quirks.label] == intent.token)
+        if intent.file_id is not None:
+            return bool(batch.get("input_file_id") == intent.file_id)
+        return not quirks.has_labels and self._token_of(batch) == intent.token  # the ledger may have lost the id, the file's name has the token
 
     def _token_of(self, batch: Mapping[str, Any]) -> str:
         """The token that a batch carries, "" when it carries none of ours."""
         labels = batch.get("metadata")
-        if isinstance(labels, Mapping) and isinstance(labels.get("bt_token"), str):
-            return str(labels["bt_token"])
+        label = self.settings.quirks.label
+        if isinstance(labels, Mapping) and isinstance(labels.get(label), str):
+            return str(labels[label])
         file_id = batch.get("input_file_id")
         if self.settings.quirks.has_labels or not isinstance(file_id, str):
             return ""
@@ -317,17 +326,13 @@ class OpenAIProvider:
             yield from split_lines(watched(answer.iter_bytes(), patience=self.settings.timeouts.slow, clock=self._clock))
 
 
-def _created(batch: Mapping[str, Any]) -> int:
-    """Unix seconds; 0 when it does not say."""
-    return results.count(batch.get("created_at")) or 0
-
-
 def status_of(batch: Any) -> BatchStatus:
     """A batch as we see it."""
     wire = str(getattr(batch, "status", None) or "unknown")
     counts = getattr(batch, "request_counts", None)
     state = STATES.get(wire.lower(), BatchState.RUNNING)
-    faults = getattr(getattr(batch, "errors", None), "data", None) or []
+    told = getattr(batch, "errors", None)
+    faults = told if isinstance(told, list) else getattr(told, "data", None) or []  # some hosts give the bare array
     ids = {name: getattr(batch, name, None) for name in ("output_file_id", "error_file_id", "input_file_id")}
     return BatchStatus(
         state=state,
@@ -336,15 +341,19 @@ def status_of(batch: Any) -> BatchStatus:
         n_done=results.count(getattr(counts, "completed", None)),
         n_failed=results.count(getattr(counts, "failed", None)),
         reason="; ".join(fault_text(fault) for fault in faults[:5]) or None,
-        retryable=not faults or any(getattr(fault, "code", None) in PASSING_CODES for fault in faults),
+        retryable=not faults or any(_part(fault, "code") in PASSING_CODES for fault in faults),
         ids={name: value for name, value in ids.items() if isinstance(value, str) and value},
     )
 
 
 def fault_text(fault: Any) -> str:
     """`code: message (line n)` of one reason why a batch was refused."""
-    line = getattr(fault, "line", None)
-    return f"{getattr(fault, 'code', None) or 'error'}: {getattr(fault, 'message', None) or ''}" + (f" (line {line})" if line else "")
+    line = _part(fault, "line")
+    return f"{_part(fault, 'code') or 'error'}: {_part(fault, 'message') or ''}" + (f" (line {line})" if line else "")
+
+
+def _part(fault: Any, name: str) -> Any:
+    return fault.get(name) if isinstance(fault, Mapping) else getattr(fault, name, None)
 
 
 def make(row: Row, setup: Setup) -> OpenAIProvider:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -52,6 +52,11 @@ class Connection:
         own = replace(sdk, title=settings.title or sdk.title, key_variable=settings.key_variable or sdk.key_variable)
         self._named, self._api_key, self._settings, self._make = own, api_key, settings, make
 
+    @property
+    def title(self) -> str:
+        """Whom errors are about."""
+        return self._named.title
+
     @cached_property
     def sdk(self) -> Any:
         """The SDK's module. Raises MissingExtra."""
@@ -86,7 +91,9 @@ class Connection:
 
     def created_id(self, batch: Any) -> str:
         """The id of a batch just created. Raises Ambiguous when the answer names none, for one may exist."""
-        batch_id = getattr(batch, "id", None)
+        # Some hosts wrap the batch that they have just made, and no other answer.
+        inner = getattr(batch, "job", None)
+        batch_id = inner.get("id") if isinstance(inner, Mapping) else getattr(batch, "id", None)
         if not isinstance(batch_id, str) or not batch_id:
             raise Ambiguous("the answer to the create call names no batch", where=f"{self._named.title}: create batch", retryable=True)
         return batch_id

@@ -179,16 +179,12 @@ class Edge:
         return None if seconds is None else min(seconds, self._retry_after_cap)
 
 
-def listed(answer: Any, where: str, *, is_bare: bool = False) -> tuple[list[dict[str, Any]], bool | None]:
-    """The batches of a raw list answer, and whether it says that there are more. is_bare: a bare array is a whole list.
-
-    Raises ProviderError when it is no list of objects with ids: what is none would be taken for an empty one, and prove an absence.
-    """
+def check_listed(answer: Any, where: str) -> None:
+    """Raises ProviderError when a raw answer is no list of objects with ids: what is none would be taken for an empty one, and prove an absence."""
     got = answer.http_response.json()
-    data, has_more = (got.get("data"), got.get("has_more")) if isinstance(got, dict) else (got if is_bare else None, False)
+    data = got.get("data") if isinstance(got, dict) else None
     if not isinstance(data, list) or not all(isinstance(each, dict) and isinstance(each.get("id"), str) for each in data):
         raise ProviderError("the answer is no list of batches", where=where, hint="does base_url lead to the provider?", retryable=True)
-    return data, has_more
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

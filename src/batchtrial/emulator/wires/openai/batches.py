@@ -16,15 +16,15 @@ from batchtrial.emulator.serve.accounts import EVERYBODY
 from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_number
 from batchtrial.emulator.serve.results import Closed, Closing
 from batchtrial.emulator.serve.service import Service
-from batchtrial.emulator.wires.openai.files import BATCH_FILE_SECONDS, Files, StoredFile, envelope
-from batchtrial.emulator.wires.openai.wire import ENDPOINTS, ERRORS, MAX_ROWS, OUTPUT, OpenAIWire, PrettyJson, Validation
+from batchtrial.emulator.wires.openai.dialects import OPENAI, Dialect, hours_of, in_dialect, page_of
+from batchtrial.emulator.wires.openai.files import BATCH_FILE_SECONDS, Files, StoredFile
+from batchtrial.emulator.wires.openai.wire import ENDPOINTS, ERRORS, OUTPUT, OpenAIWire, PrettyJson, Validation
 from batchtrial.emulator.world.batches import NewBatch
 from batchtrial.emulator.world.effects import Effects
 from batchtrial.emulator.world.lifecycle import Status
 from batchtrial.emulator.world.records import Batch
 from batchtrial.emulator.world.rowfile import save_index, scan
 
-MAX_INPUT_BYTES: Final = 200 * 1024 * 1024
 TIMES: Final = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
 
@@ -42,7 +42,7 @@ class CreateBatch(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     input_file_id: str
     endpoint: str
-    completion_window: Literal["24h"]
+    completion_window: str
     metadata: dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None = Field(
         None, max_length=16
     )
@@ -52,14 +52,15 @@ class CreateBatch(BaseModel):
 class OpenAIBatches:
     """Handlers of the batch routes."""
 
-    def __init__(self, service: Service, files: Files, closing: Closing) -> None:
+    def __init__(self, service: Service, files: Files, closing: Closing, dialect: Dialect = OPENAI) -> None:
+        self.dialect, self.name = dialect, dialect.name
         self.service, self.world, self.files, self.closing = service, service.world, files, closing
         files.result_file = self.result_file
         files.result_files = self.result_files
 
     def routes(self, wire: OpenAIWire) -> list[Route]:
         def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
-            return Route(path, Endpoint(self.service, wire, op, handler), methods=[method])
+            return Route(self.dialect.prefix + path, Endpoint(self.service, wire, op, handler), methods=[method])
 
         return [
             route("/v1/batches", "POST", "create", self.create),
@@ -72,21 +73,27 @@ class OpenAIBatches:
 
     async def create(self, call: Call) -> Response:
         asked = _validated(await call.json_object())
+        hours = hours_of(self.dialect, asked.completion_window)
+        if not self.dialect.has_labels:
+            asked = asked.model_copy(update={"metadata": None})
         file = await asyncio.to_thread(self.files.find, asked.input_file_id, call.account)
         label = " ".join([file.filename, *(asked.metadata or {}).values()])
         effects = await call.gate(part=label)
-        if file.purpose != "batch":
-            raise WireError(400, f"The file {file.id} has purpose '{file.purpose}', not 'batch'.", param="input_file_id")
+        if file.purpose != self.dialect.purpose:
+            text = f"The file {file.id} has purpose '{file.purpose}', not '{self.dialect.purpose}'."
+            raise WireError(400, text, param="input_file_id")
         blob, n_rows, validation = await asyncio.to_thread(self._take_in, file, asked.endpoint)
         _force_problems(validation, effects)
         with self.world.commit() as db:
             batch = self.service.batches.add(
                 NewBatch(
-                    provider="openai",
+                    provider=self.name,
                     id=self.world.new_id("batch_", 32),
                     n_rows=n_rows,
                     blob=blob,
-                    wire={**asked.model_dump(exclude_none=True), "model": validation.model, "input_filename": file.filename},
+                    wire=asked.model_dump(exclude_none=True)
+                    | {"model": validation.model, "input_filename": file.filename}
+                    | ({"window_seconds": hours * 3600.0} if hours != 24 else {}),
                     effects=effects,
                     problems=tuple(validation.problems),
                     is_upstream=self.service.is_upstream,
@@ -95,7 +102,8 @@ class OpenAIBatches:
             )
             for name in (OUTPUT, ERRORS):
                 db.execute("INSERT INTO result_files VALUES(?, ?, ?, NULL)", (self.world.new_id("file-"), batch.seq, name))
-        return PrettyJson(self.shown(batch))
+        shown = self.shown(batch)
+        return PrettyJson({"job": shown, "warning": ""} if self.dialect.is_wrapped else shown)
 
     def _take_in(self, file: StoredFile, endpoint: str) -> tuple[str, int, Validation]:
         """Check every line of the input; the rows stay in a file."""
@@ -103,14 +111,14 @@ class OpenAIBatches:
         name, draft = self.world.new_blob()
         os.link(file.path, draft)  # the batch keeps its rows when the client deletes the file
         offsets = array("Q")
-        if file.n_bytes > MAX_INPUT_BYTES:
-            validation.add("file_too_large", f"The input file is larger than {MAX_INPUT_BYTES} bytes.")
+        if file.n_bytes > self.dialect.max_bytes:
+            validation.add("file_too_large", f"The input file is larger than {self.dialect.max_bytes} bytes.")
         else:
             for number, offset, line in scan(draft):
                 offsets.append(offset)
                 validation.check(number, line)
-        if len(offsets) > MAX_ROWS:
-            validation.add("too_many_tasks", f"The input file has {len(offsets)} requests; at most {MAX_ROWS} are allowed.")
+        if len(offsets) > self.dialect.max_rows:
+            validation.add("too_many_tasks", f"The input file has {len(offsets)} requests; at most {self.dialect.max_rows} are allowed.")
         if not offsets and not validation.problems:
             validation.add("empty_file", "The input file has no requests.")
         save_index(self.world.blob(name), offsets)
@@ -122,7 +130,7 @@ class OpenAIBatches:
     def find(self, call: Call) -> Batch:
         """The batch in the path. Raises WireError 404."""
         batch_id = call.request.path_params["batch"]
-        batch = self.service.batches.get("openai", batch_id, call.account)
+        batch = self.service.batches.get(self.name, batch_id, call.account)
         if batch is None:
             raise WireError(404, f"No batch found with id '{batch_id}'.")
         return batch
@@ -136,13 +144,13 @@ class OpenAIBatches:
     async def list_all(self, call: Call) -> Response:
         await call.gate()
         query = call.request.query_params
-        limit = whole_number(query.get("limit"), 20, 1, 100, "limit")
-        after = query.get("after")
-        batches = self.service.batches.listed("openai", call.account, is_first_page=not after)
-        found = envelope([{"id": each.id, "seq": each.seq} for each in batches], after, limit)
+        limit = min(self.dialect.page, whole_number(query.get("limit"), 20, 1, 100, "limit"))
+        is_first_page = not (query.get("after") or query.get("cursor"))
+        batches = self.service.batches.listed(self.name, call.account, is_first_page=is_first_page)
+        found = page_of(self.dialect, [{"id": each.id, "seq": each.seq} for each in batches], query, limit)
         by_seq = self.service.batches.by_seq
         found["data"] = await asyncio.to_thread(lambda: [self.shown(by_seq(each["seq"])) for each in found["data"]])
-        return PrettyJson(found)
+        return PrettyJson(found["data"] if self.dialect.paging == "array" else found)
 
     async def cancel(self, call: Call) -> Response:
         await call.gate(part=call.request.path_params["batch"])
@@ -161,7 +169,7 @@ class OpenAIBatches:
         closed = self.closing.closed(batch, at) if at.outcome is not None else None
         files = self._result_ids(batch, closed)
         failed = at.outcome == "failed"
-        return {
+        shown = {
             "id": batch.id,
             "object": "batch",
             "endpoint": wire["endpoint"],
@@ -179,6 +187,7 @@ class OpenAIBatches:
             "usage": _usage(closed) if closed is not None and not failed else None,
             "metadata": wire.get("metadata"),
         }
+        return in_dialect(self.dialect, shown)
 
     # Result files: they follow from their batch; only their ids are stored.
 
@@ -186,7 +195,11 @@ class OpenAIBatches:
         if closed is None:
             return {}
         rows = self.world.rows("SELECT id, name FROM result_files WHERE batch = ?", (batch.seq,))
-        return {row["name"]: row["id"] for row in rows if row["name"] in closed.files}
+        return {row["name"]: row["id"] for row in rows if row["name"] in closed.files or self._is_empty(row["name"])}
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether a file of that name is there although it has no line."""
+        return name == ERRORS and self.dialect.has_empty_error_file
 
     def result_file(self, file_id: str, account: str) -> StoredFile | None:
         """The account's result file of that id, or None when there is none or its batch is not over."""
@@ -198,6 +211,9 @@ class OpenAIBatches:
         if at.outcome is None or at.ended_at is None or batch.account not in (account, EVERYBODY):
             return None
         path = self.closing.closed(batch, at).files.get(row["name"])
+        if path is None and self._is_empty(row["name"]):
+            path = self.closing.path(batch, "empty")
+            path.touch()
         if path is None:
             return None
         lifetime = batch.wire.get("output_expires_after", {}).get("seconds", BATCH_FILE_SECONDS)

@@ -22,7 +22,7 @@ from batchtrial.emulator.wires.openai.wire import OpenAIWire, PrettyJson
 BATCH_FILE_SECONDS: Final = 30 * 86_400
 UPLOAD_SECONDS: Final = 3600
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
-PURPOSES: Final = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+PURPOSES: Final = ("assistants", "batch", "batch-api", "fine-tune", "vision", "user_data", "evals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,9 @@ class StoredFile:
 class Files:
     """Handlers of the file and upload routes."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, prefix: str = "") -> None:
+        """prefix: of the paths, for a host that speaks this API."""
+        self.prefix = prefix
         self.service, self.world = service, service.world
         # Set by the batches: result files are not stored here, they follow from their batch.
         self.result_file: Callable[[str, str], StoredFile | None] = lambda file_id, account: None
@@ -54,7 +56,7 @@ class Files:
 
     def routes(self, wire: OpenAIWire) -> list[Route]:
         def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
-            return Route(path, Endpoint(self.service, wire, op, handler), methods=[method])
+            return Route(self.prefix + path, Endpoint(self.service, wire, op, handler), methods=[method])
 
         return [
             route("/v1/files", "POST", "upload", self.upload),

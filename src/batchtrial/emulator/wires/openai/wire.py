@@ -22,7 +22,6 @@ OUTPUT: Final = "output"
 ERRORS: Final = "error"
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 ENDPOINTS: Final = (CHAT, RESPONSES)
-MAX_ROWS: Final = 50_000
 ERROR_TYPES: Final = {429: "rate_limit_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error"}
 
 
@@ -42,9 +41,10 @@ def error_body(status: int, message: str, code: str | None = None, param: str | 
 
 
 class OpenAIWire:
-    """Errors as `{"error": {...}}`; the request id in a header."""
+    """Errors as `{"error": {...}}`; the request id in a header. name: of the host that speaks it."""
 
-    name = "openai"
+    def __init__(self, name: str = "openai") -> None:
+        self.name = name
 
     def authenticate(self, request: Request) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -70,7 +70,8 @@ class OpenAIWire:
 class LocalWire(OpenAIWire):
     """The synchronous endpoints: the same envelope, but no key is asked for."""
 
-    name = "local"
+    def __init__(self) -> None:
+        super().__init__("local")
 
     def authenticate(self, request: Request) -> None:
         """A server of one's own mostly runs without keys; a wrong one is refused all the same."""
@@ -148,12 +149,12 @@ class Validation:
             self.add("model_mismatch", text, number, "body.model")
 
 
-def format_of(seed: int) -> Format:
-    """How batches read and write."""
-    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed, batch))
+def format_of(seed: int, *, has_bare_errors: bool = False) -> Format:
+    """How batches read and write. has_bare_errors: lines of the error file have no `response`."""
+    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed, batch, has_bare_errors=has_bare_errors))
 
 
-def _renderer(seed: int, batch: Batch) -> Renderer:
+def _renderer(seed: int, batch: Batch, *, has_bare_errors: bool) -> Renderer:
     body_of = bodies.chat_completion if batch.wire["endpoint"] == CHAT else bodies.response
 
     def render(fate: Fate) -> tuple[str, bytes] | None:
@@ -170,6 +171,9 @@ def _renderer(seed: int, batch: Batch) -> Renderer:
         if fate.kind == "errored":
             problem = fate.problem or Problem(status=500, message="unknown error")
             inner = problem.body or error_body(problem.status, problem.message, problem.code, problem.param)
+            if has_bare_errors:
+                told = {"message": problem.message, "code": problem.code or str(problem.status)}
+                return ERRORS, encode_line({"custom_id": fate.custom_id, "error": told})
             line["response"] = {"status_code": problem.status, "request_id": token("", seed, "line-request", key, length=32), "body": inner}
             line["error"] = None
             return ERRORS, encode_line(line)
