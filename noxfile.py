@@ -199,6 +199,7 @@ def calibrate(session: nox.Session) -> None:
         "sequential",
         "planning",
         "meta",
+        "judges",
     ):
         session.run("python", "-m", f"tests.calibration.{module}")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from . import clusters, few_clusters, lost_answers, meta, multiplicity, one_alpha, planning, sequential, simulations
+from . import clusters, few_clusters, judges, lost_answers, meta, multiplicity, one_alpha, planning, sequential, simulations
 from .gates import Gate, Outcome, finish, near, three_errors
 
 
@@ -25,6 +25,7 @@ def test_gates_of_whole_plans_hold_in_a_few_named_worlds() -> None:
         one_alpha.measure(0.1, one_alpha.WORLDS[2:3]),
         lost_answers.measure(0.1, lost_answers.WORLDS[1:2]),
         few_clusters.measure(0.1, (*few_clusters.WORLDS[:2], few_clusters.WORLDS[5])),
+        judges.measure(0.1, (judges.WORLDS[4], judges.WORLDS[-1])),
     )
     assert [line for outcome in outcomes for line in outcome.broken] == []
 

@@ -7,7 +7,7 @@
 | scores | `paired_t`, `sign_flip`, `bootstrap_mean`, `wilcoxon`, `hodges_lehmann`, `cohen_dz` |
 | not worse, or the same | `noninferiority_binary`, `equivalence_binary`, `noninferiority_scores`, `equivalence_scores` |
 | many tests | `holm`, `benjamini_hochberg`, `max_t`, `dunnett`; with a declared plan: `AnalysisPlan`, `judge_findings`, `sentence` |
-| abstaining, judges, several datasets | `selective_difference`, `utility_curve`, `ppi_mean`, `meta_analysis` |
+| abstaining, judges, several datasets | `selective_difference`, `utility_curve`, `ppi_mean`, `kappa`, `meta_analysis` |
 | what it costs, subgroups, lost answers | `cost_effectiveness`, `subgroup_table`, `missing_pairs`, `difference_bounds` |
 | how many items, when to stop | `claim_power`, `mcnemar_power`, `design_table`, `group_sequential_bounds`, `paired_evalue` |
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         wilson,
     )
     from batchtrial.stats.judge import corrected_rate, judged_rate, ppi_mean
+    from batchtrial.stats.judge_quality import flip_rate, kappa, length_bias, leniency, position_bias
     from batchtrial.stats.judging import judge_findings, verdict
     from batchtrial.stats.maxt import MaxT, dunnett, max_t
     from batchtrial.stats.meta import MetaAnalysis, between_variance, dataset_effect, laplace_variance, meta_analysis, stratified_mean
@@ -183,6 +184,7 @@ __all__ = [
     "exact_margin_p",
     "fieller_ratio",
     "fit_random_intercept",
+    "flip_rate",
     "followed",
     "group_sequential_bounds",
     "hedges_gz",
@@ -193,7 +195,10 @@ __all__ = [
     "jeffreys",
     "judge_findings",
     "judged_rate",
+    "kappa",
     "laplace_variance",
+    "length_bias",
+    "leniency",
     "level_of_trial",
     "log_odds_ratio",
     "logit_t",
@@ -226,6 +231,7 @@ __all__ = [
     "pass_at_k",
     "pass_at_k_scores",
     "penalty_for_confidence",
+    "position_bias",
     "ppi_mean",
     "probability_better",
     "rank_biserial",
@@ -264,6 +270,7 @@ _NAMES_BY_MODULE = {
     "glmm": "MixedLogit fit_random_intercept",
     "intervals": "EffectiveTango bonett_price clopper_pearson effective_tango jeffreys newcombe tango tango_many wilson",
     "judge": "corrected_rate judged_rate ppi_mean",
+    "judge_quality": "flip_rate kappa length_bias leniency position_bias",
     "judging": "judge_findings verdict",
     "maxt": "MaxT dunnett max_t",
     "meta": "MetaAnalysis between_variance dataset_effect laplace_variance meta_analysis stratified_mean",

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided, z_two_sided
+from batchtrial.stats.labelled_groups import Group, spread
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.sums import covariance
@@ -31,6 +32,8 @@ def ppi_mean(
     weight: float | None = None,
     level: float = 0.95,
     is_small_sample: bool = True,
+    clusters: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
 ) -> Estimate:
     """Mean of the truth: weight * mean(judged, unlabelled) + mean(truth - weight * judged, labelled).
 
@@ -40,13 +43,15 @@ def ppi_mean(
     (PPI++). is_small_sample: variances with n - 1 and Student's quantile with n_labelled - 1 degrees of freedom;
     False: normal quantile and variances with n, as the reference implementation ppi_py, which covers too little
     below 100 labels. Fewer than 30 labels warn, as do fewer than 10 that differ from the most common one (a rate of
-    .05 is covered .75 to .90 by 30 to 100 labels); fewer than 2 or no spread leave no interval. Raises DataError on
-    a weight outside [0, 1]. Source: Angelopoulos et al. 2023, Science 382:669; Angelopoulos, Duchi & Zrnic 2023,
-    arXiv:2311.01453.
+    .05 is covered .75 to .90 by 30 to 100 labels); fewer than 2 or no spread leave no interval. clusters: one name per item of what
+    makes items depend on each other: then CR2 variance with Bell and McCaffrey's degrees of freedom, at most one less than clusters with a label.
+    strata: one name per item where items were drawn for labelling at a different rate in each stratum, such as by what the judge said: then the
+    sum of the strata's estimates by their share of all items. Raises DataError on a weight outside [0, 1]. Source: Angelopoulos et al. 2023,
+    Science 382:669; Angelopoulos, Duchi & Zrnic 2023, arXiv:2311.01453; Fisch et al. 2024, arXiv:2406.04291 (strata).
     """
-    check_level(level)
-    if weight is not None and not 0.0 <= weight <= 1.0:
-        raise DataError("the judge's weight lies between 0 and 1", where=f"{weight:g}")
+    _check(level, weight)
+    if clusters is not None or strata is not None:
+        return _in_groups(truth, judged, clusters, strata, weight, level)
     y, f_labelled, f_rest, dropped = _labelled_and_rest(truth, judged)
     n = y.size
     if n < 2:
@@ -70,8 +75,67 @@ def ppi_mean(
         return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
     se = math.sqrt(variance)
     half = (t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)) * se
-    low, high = value - half, value + half
-    return Estimate(value=value, ci_low=low, ci_high=high, level=level, method=method, n=n, dropped=dropped, se=se, warnings=warnings)
+    return Estimate(
+        value=value, ci_low=value - half, ci_high=value + half, level=level, method=method, n=n, dropped=dropped, se=se, warnings=warnings
+    )
+
+
+def _check(level: float, weight: float | None) -> None:
+    check_level(level)
+    if weight is not None and not 0.0 <= weight <= 1.0:
+        raise DataError("the judge's weight lies between 0 and 1", where=f"{weight:g}")
+
+
+def _in_groups(
+    truth: ArrayLike, judged: ArrayLike, clusters: ArrayLike | None, strata: ArrayLike | None, weight: float | None, level: float
+) -> Estimate:
+    """`ppi_mean` where items depend on each other, or were drawn for labelling by strata."""
+    y, f = as_scores(truth, "truth"), as_scores(judged, "judged")
+    keep = ~np.isnan(f)
+    if y.shape != f.shape or any(given is not None and np.asarray(given).shape != f.shape for given in (clusters, strata)):
+        raise DataError("every item needs a truth (or NaN), a judged score, and its cluster and stratum", where=f"{y.size} and {f.size}")
+    y, f, n_all, dropped = y[keep], f[keep], int(keep.sum()), int((~keep).sum())
+    units = np.arange(n_all) if clusters is None else np.unique(np.asarray(clusters)[keep], return_inverse=True)[1]
+    names = np.zeros(n_all) if strata is None else np.asarray(strata)[keep]
+    is_labelled = ~np.isnan(y)
+    n, method = int(is_labelled.sum()), "ppi" + ("_strata" if strata is not None else "") + ("_cr2" if clusters is not None else "")
+    groups: list[Group] = []
+    means, place_of = [], np.zeros(n_all, dtype=np.intp)
+    for place, name in enumerate(np.unique(names)):
+        inside = names == name
+        with_label, without = np.flatnonzero(inside & is_labelled), np.flatnonzero(inside & ~is_labelled)
+        share = float(inside.sum()) / n_all
+        if with_label.size < 2:
+            why = "an interval needs at least two labels" + (f" in each stratum, and {name} has {with_label.size}" if strata is not None else "")
+            return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped)
+        used = _best_weight(y[with_label], f[with_label], f[without]) if weight is None else weight
+        used = used if without.size >= 2 else 0.0
+        groups.append(Group(with_label, y[with_label] - used * f[with_label], share))
+        if used:
+            groups.append(Group(without, f[without], share * used))
+        place_of[inside] = place
+        means.append(float((y[with_label] - used * f[with_label]).mean()) + used * _mean(f[without]))
+    if not groups:
+        return undefined_estimate("no item has both a label and a judged score", level=level, method=method, n=n, dropped=dropped)
+    value = sum(group.weight * float(group.values.mean()) for group in groups)
+    found = spread(groups, units.astype(np.intp), np.array(means)[place_of] - value)
+    warnings = _label_warnings(y[is_labelled])
+    if found.se is None or found.se <= 1e-14 * max(1.0, float(np.abs(f).max())):
+        why = "the labelled items stand on a single cluster" if found.se is None else "no spread among the labelled items"
+        return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
+    n_units, n_strata = np.unique(units[is_labelled]).size, len(means)
+    half = t_two_sided(level, max(1.0, min(found.df or 1.0, float(n_units - n_strata)))) * found.se
+    return Estimate(
+        value=value,
+        ci_low=value - half,
+        ci_high=value + half,
+        level=level,
+        method=method,
+        n=n,
+        dropped=dropped,
+        se=found.se,
+        warnings=warnings,
+    )
 
 
 def corrected_rate(judged_rate: float, *, sensitivity: float, specificity: float) -> float:
