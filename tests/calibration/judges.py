@@ -70,10 +70,9 @@ def _chance(x: Floats) -> Floats:
 def draw(world: World, rng: np.random.Generator) -> tuple[Floats, Floats, NDArray[np.intp]]:
     """True differences where labelled, judged differences, and clusters; the true mean is 0."""
     n, clusters = world.n, np.arange(world.n) // world.size
-    shared = rng.normal(0.0, 1.0 if world.size > 1 else 0.0, (2, clusters[-1] + 1))
-    ease = 0.4 + rng.normal(size=n) + shared[0][clusters]
-    control = rng.random(n) < _chance(ease)
-    treatment = rng.random(n) < _chance(ease + _even(shared[1], rng)[clusters])
+    alike, own, other = rng.normal(0.0, 1.0 if world.size > 1 else 0.0, (3, clusters[-1] + 1))
+    ease = 0.4 + rng.normal(size=n) + alike[clusters]
+    control, treatment = (rng.random(n) < _chance(ease + 0.4 * effect[clusters]) for effect in (own, other))
 
     def judged(truth: NDArray[np.bool_], bias: float) -> NDArray[np.bool_]:
         verdict = np.where(rng.random(n) < world.accuracy, truth, ~truth)
@@ -84,11 +83,6 @@ def draw(world: World, rng: np.random.Generator) -> tuple[Floats, Floats, NDArra
     chosen = _chosen(world, f, rng)
     truth[chosen] = treatment[chosen].astype(float) - control[chosen].astype(float)
     return truth, f, clusters
-
-
-def _even(effects: Floats, rng: np.random.Generator) -> Floats:
-    """Clusters that differ in the treatment's effect without an effect on the whole: what is added to a chance comes off again as often."""
-    return 0.6 * effects * rng.choice([-1.0, 1.0], effects.size)
 
 
 def _chosen(world: World, f: Floats, rng: np.random.Generator) -> NDArray[np.intp]:

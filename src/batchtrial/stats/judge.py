@@ -58,9 +58,7 @@ def ppi_mean(
         why = "no item has both a label and a judged score" if n == 0 else "an interval needs at least two labels"
         value = float(y[0] - (weight or 0.0) * f_labelled[0] + (weight or 0.0) * _mean(f_rest)) if n else None
         return undefined_estimate(why, level=level, method="ppi", n=n, dropped=dropped, value=value)
-    used = _best_weight(y, f_labelled, f_rest) if weight is None else weight
-    if f_rest.size == 0:
-        used = 0.0  # nothing to fill in
+    used = (_best_weight(y, f_labelled, f_rest) if weight is None else weight) if f_rest.size else 0.0
     rectifier = y - used * f_labelled
     value = float(rectifier.mean()) + used * _mean(f_rest)
     ddof = 1 if is_small_sample else 0
@@ -69,8 +67,7 @@ def ppi_mean(
         variance += used**2 * float(f_rest.var(ddof=ddof)) / f_rest.size
     warnings = _label_warnings(y)
     method = f"ppi(weight={used:.3g})"
-    largest = max(float(np.abs(part).max(initial=0.0)) for part in (y, f_labelled, f_rest))
-    if variance <= (1e-14 * largest) ** 2:
+    if variance <= (1e-14 * max(float(np.abs(part).max(initial=0.0)) for part in (y, f_labelled, f_rest))) ** 2:
         why = "no spread among the labelled items"
         return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
     se = math.sqrt(variance)

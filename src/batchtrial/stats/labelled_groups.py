@@ -43,8 +43,8 @@ def spread(groups: Sequence[Group], clusters: Places, between: Floats) -> Spread
     variance is each group's own. Cochran 1977, Sampling Techniques, 12.2 for the spread between strata.
     """
     n_clusters = int(clusters.max()) + 1 if clusters.size else 0
-    total = np.bincount(clusters, weights=between / between.size, minlength=n_clusters)
-    diagonal, shares = np.zeros(n_clusters), []
+    total: Floats = np.bincount(clusters, weights=between / between.size, minlength=n_clusters).astype(np.float64)
+    diagonal, shares = np.zeros(n_clusters, dtype=np.float64), []
     for group in groups:
         n = group.values.size
         sizes = np.bincount(clusters[group.places], minlength=n_clusters).astype(np.float64)
@@ -52,9 +52,9 @@ def spread(groups: Sequence[Group], clusters: Places, between: Floats) -> Spread
             return Spread(None, None)  # a single item, or a single cluster, tells nothing of its spread
         residuals = group.values - group.values.mean()
         pull = group.weight / (n * np.sqrt(1.0 - sizes / n))
-        total += pull * np.bincount(clusters[group.places], weights=residuals, minlength=n_clusters)
+        total = total + pull * np.bincount(clusters[group.places], weights=residuals, minlength=n_clusters)
         sd = math.sqrt(float((residuals**2).sum()) / (n - 1))
-        diagonal += (sd * pull) ** 2 * sizes
+        diagonal = diagonal + (sd * pull) ** 2 * sizes
         shares.append(sd * pull * sizes / math.sqrt(n))
     return Spread(math.sqrt(float((total**2).sum())), _degrees(diagonal, shares))
 

@@ -76,6 +76,7 @@ def test_clusters_that_repeat_an_item_widen_the_interval() -> None:
     together = ppi_mean(np.repeat(truth, times), np.repeat(judged, times), clusters=np.repeat(np.arange(100), times))
     assert alone.se is not None
     assert together.se == pytest.approx(ppi_mean(truth, judged, weight=float(alone.method[11:-1])).se, rel=0.02)
+    assert together.se is not None
     assert together.se > 2 * alone.se
 
 
@@ -86,6 +87,7 @@ def test_strata_are_weighted_by_their_share_of_all_items() -> None:
     truth[:20] = np.resize([0.0, 0.0, 0.0, 0.0, 1.0], 20)  # .2 of 900
     truth[900:940] = np.resize([1.0, 1.0, 1.0, 0.0], 40)  # .75 of 100
     got = ppi_mean(truth, judged, strata=judged)
+    assert got.value is not None
     assert got.value == pytest.approx(0.9 * 0.2 + 0.1 * 0.75)
     within = 0.9**2 * truth[:20].var(ddof=1) / 20 + 0.1**2 * truth[900:940].var(ddof=1) / 40
     between = (0.9 * (0.2 - got.value) ** 2 + 0.1 * (0.75 - got.value) ** 2) / 1000
