@@ -49,7 +49,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "earlier": BELOW_UPKEEP,
     "app": ("emulator", *BELOW_APP),
     "cli/screens": ("cli", "app", *BELOW_APP),
-    "cli/commands": ("cli/screens", "cli", "app", *BELOW_APP),
+    "viewer": ("reading", *BELOW_READING),
+    "cli/commands": ("viewer", "cli/screens", "cli", "app", *BELOW_APP),
     "cli": ("cli/commands", "app", *BELOW_APP),
     "selftest": ("cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
 }

@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("batchtrial.cli.commands.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.commands.status", "where runs stand and what they have cost; --watch redraws"),
     "compare": ("batchtrial.cli.commands.compare", "two finished runs side by side, after a look at whether they can be compared"),
+    "view": ("batchtrial.cli.commands.view", "runs and answers in a browser, from a server on this machine"),
+    "export": ("batchtrial.cli.commands.export", "a run's answers as one page to mail, that needs no server"),
     "archive": ("batchtrial.cli.commands.archive", "put a finished run away, verify an archive, restore a run from one"),
     "export_batch": ("batchtrial.cli.commands.export_batch", "the rows that a run still owes as files, for vLLM's run-batch and its like"),
     "import_batch": ("batchtrial.cli.commands.import_batch", "take in result files that were brought by hand"),

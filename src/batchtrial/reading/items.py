@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -58,6 +58,12 @@ class Items:
                         known[name].add(text or "")
         most = min(MOST_VALUES, self.n // 2)  # what names each item anew is no category
         return {name: pl.Series(name, found[name], dtype=pl.Categorical) for name, values in known.items() if 1 < len(values) <= most}
+
+    def places_of(self, keys: Iterable[str]) -> NDArray[np.int64]:
+        """The places of the items with these keys."""
+        wanted = pl.Series(list(keys), dtype=pl.String)
+        own = pl.scan_parquet(self._layout.items).select(pl.col("item_key").is_in(wanted.implode()).alias("is_in")).collect()["is_in"]
+        return own.arg_true().to_numpy().astype(np.int64)
 
     def column(self, name: str) -> pl.Series | None:
         """`dataset`, `kind`, or a column of the source as `x.NAME`; None when there is none of that name."""

@@ -25,6 +25,11 @@ from batchtrial.state.store import read_json
 
 EXCERPT: Final = 320
 """Characters of a text in a row."""
+_OF_ANSWER: Final = (
+    *("outcome", "answer_state", "finish_reason", "input_tokens", "output_tokens", "usd", "attempt"),
+    *("custom_id", "request_id", "error", "text"),
+)
+"""What is shown of an answer."""
 LONGEST: Final = 200_000
 """Characters of a text that is shown whole; what is longer is shown by its beginning, with its length."""
 
@@ -129,7 +134,7 @@ def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
     found = item_json(item) | {"place": place, "sent": [], "by_arm": []}
     for arm in tables.arms():
         found["sent"].append(sent(arm, item))
-        found["by_arm"].append(samples(tables, arm, place))
+        found["by_arm"].append(samples(tables, arm, [place])[0])
     found["scores"] = {one.name: [_number(arm[place]) for arm in pairs.scores[one.column]] for one in pairs.metrics}
     return found
 
@@ -150,20 +155,20 @@ def sent(arm: Arm, item: Item) -> list[list[str]]:
     return [[turn.role, _cut("\n".join([turn.text, *(f"[image] {one[:200]}" for one in turn.images)]))] for turn in request.turns]
 
 
-def samples(tables: RunTables, arm: Arm, place: int) -> list[dict[str, Any]]:
-    """The arm's answers to the item at a place."""
+def samples(tables: RunTables, arm: Arm, places: Sequence[int]) -> list[list[dict[str, Any]]]:
+    """The arm's answers to the items at these places, item by item."""
     k = arm.samples
-    texts = tables.texts(arm).of(range(place * k, (place + 1) * k))
-    small = tables.answers(arm).slice(place * k, k).drop("file", "byte", "length")
-    path = tables.layout.arm(arm.name).answers
-    rest = pl.scan_parquet(path).select("custom_id", "request_id", "error").slice(place * k, k).collect()
-    both = zip(small.iter_rows(named=True), rest.iter_rows(named=True), texts.values(), strict=True)
-    return [answer_json({**one, **more}, text) for one, more, text in both]
+    wanted = [place * k + sample for place in places for sample in range(k)]
+    table = pl.scan_parquet(tables.layout.arm(arm.name).answers, row_index_name="row").select("row", *_OF_ANSWER)
+    first, n = min(wanted), max(wanted) - min(wanted) + 1
+    rows = (table.slice(first, n) if n == len(wanted) else table.filter(pl.col("row").is_in(wanted))).collect()
+    by_row = {row.pop("row"): row for row in rows.iter_rows(named=True)}
+    return [[answer_json(by_row[place * k + sample]) for sample in range(k)] for place in places]
 
 
-def answer_json(row: Mapping[str, Any], text: str) -> dict[str, Any]:
+def answer_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """One answer as JSON, without what is not known of it."""
-    return {"text": _cut(text)} | {name: value for name, value in row.items() if value is not None}
+    return {"text": _cut(row["text"] or "")} | {name: value for name, value in row.items() if value is not None and name != "text"}
 
 
 def _cut(text: str) -> str:

@@ -124,11 +124,11 @@ class Slicer:
         return np.asarray(holds(table, search.text, is_literal=not search.is_pattern).to_numpy()[: self.n])
 
     def order(self, ask: Ask, mask: Mask) -> Places:
-        """The places of a slice in the order asked for; ties by place, pairs without a number last."""
-        places = np.flatnonzero(mask)
+        """The places of a slice in the order asked for; ties by place, pairs that the metric does not score and those without a number last."""
+        places, metric = np.flatnonzero(mask), self.pairs.metric(ask.metric)
         if ask.sort == "place":
-            return places[::-1] if ask.is_down else places
-        metric = self.pairs.metric(ask.metric)
+            places = places[::-1] if ask.is_down else places
+            return places[np.argsort(self.outcomes(metric).codes[places] == OUTCOMES.index("no_score"), kind="stable")]
         control, treatment = self.pairs.scores[metric.column]
         if ask.sort in ("effect", "size", "informative"):
             keys = (treatment - control) * (1.0 if metric.higher_is_better else -1.0)

@@ -30,6 +30,7 @@ STATE_FILES = frozenset(
         "server.json",
         "STOP_REQUESTED",
         "STOP_NOW",
+        "labels.jsonl",
     }
 )
 """Files that hold times, pids or a provider's ids; every other file of a run is the same however often the run was stopped."""
@@ -279,6 +280,16 @@ class RunLayout:
     def earlier_scores(self) -> Path:
         """Scores that were there before answers were scored again, a folder each."""
         return self.root / "earlier_scores"
+
+    @property
+    def labels(self) -> Path:
+        """People's judgements of answers, append-only."""
+        return self.root / "labels.jsonl"
+
+    @property
+    def answers_page(self) -> Path:
+        """Every answer in one page."""
+        return self.root / "answers.html"
 
     @property
     def log(self) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,7 +15,7 @@ from batchtrial.clock import real_now
 from batchtrial.keys import check_run_id
 from batchtrial.reading.inventory import RunReader, RunSummary, Standing
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import write_bytes
+from batchtrial.state.stop_request import request_stop
 
 EXAMPLES = """examples:
   batchtrial stop --run_id r20261122103000              finish the call in hand, send nothing more, leave
@@ -51,19 +50,11 @@ def _command(argv: Sequence[str] | None = None) -> int:
         return _cancel(layout)
     reader = RunReader(layout)
     before = reader.look()
-    _request(layout, is_immediate=given.now)
+    request_stop(layout, real_now(), is_immediate=given.now)
     say(_answer(before, is_immediate=given.now))
     if not given.wait or not before.standing.is_live:
         return 0
     return wait(reader, now=real_now, sleep=time.sleep, timeout=given.timeout)
-
-
-def _request(layout: RunLayout, *, is_immediate: bool) -> None:
-    """Both files for an immediate stop: a process that looks for either sees it."""
-    asked = f"asked for at {real_now():%Y-%m-%dT%H:%M:%SZ} by process {os.getpid()} on {socket.gethostname()}\n".encode()
-    write_bytes(layout.stop_requested, asked)
-    if is_immediate:
-        write_bytes(layout.stop_now, asked)
 
 
 def _cancel(layout: RunLayout) -> int:

@@ -1,0 +1,35 @@
+"""Which items people are asked to label: drawn by the run's seed, the two answers in a shuffled order, some of them twice."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from batchtrial.keys import digest
+from batchtrial.reading.run_tables import Pairs, RunTables
+
+DRAWN: Final = 100
+TWICE_EVERY: Final = 5
+
+
+class Drawn(NamedTuple):
+    """One item to label. is_flipped: the treatment's answer stands first."""
+
+    key: str
+    place: int
+    is_repeat: bool
+    is_flipped: bool
+
+
+def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
+    """The first complete pairs of the run's order, which is a shuffle by its seed; every fifth of them once more at the end, the other way round."""
+    column = next((one.column for one in pairs.metrics if one.is_total), pairs.metrics[0].column)
+    control, treatment = pairs.scores[column]
+    places = np.flatnonzero(~(np.isnan(control) | np.isnan(treatment)))[:n].tolist()
+    keys = [item.key for item in tables.items.read(places)]
+    seed = str(tables.config.seed)
+    once = [
+        Drawn(key, place, False, int(digest((seed, "label", pairs.trial.slug, key), 8), 16) % 2 == 1) for key, place in zip(keys, places, strict=True)
+    ]
+    return once + [one._replace(is_repeat=True, is_flipped=not one.is_flipped) for one in once[::TWICE_EVERY]]

@@ -1,0 +1,213 @@
+"""What a page that is mailed carries: numbers as columns, texts in blocks that are unpacked when they are looked at, and never more than fits."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from batchtrial.config.expand import Arm
+from batchtrial.keys import digest
+from batchtrial.reading import pages
+from batchtrial.reading.ask import OUTCOMES, Ask
+from batchtrial.reading.drawn import DRAWN, drawn
+from batchtrial.reading.metrics import score_columns
+from batchtrial.reading.run_tables import RunTables
+from batchtrial.reading.slices import Slicer, slice_json
+from batchtrial.stats.distributions import z_two_sided
+
+PER_BLOCK: Final = 128
+_AT_ONCE: Final = 16 * PER_BLOCK
+"""Pairs whose answers are read in one pass over the tables."""
+MOST_BYTES: Final = 10_000_000
+REDACTED: Final = "(left out)"
+_FOR_COLUMNS: Final = 160
+"""Bytes per pair that its columns take at most, roughly; what the texts may take is what is left."""
+_PACKED: Final = 3
+"""How much smaller texts become, at most: what surely does not fit is not tried."""
+
+
+@dataclass(slots=True)
+class Carrier:
+    """The data of a page. is_redacted: without any text; per_block: items whose texts are unpacked together; places: the items that it holds."""
+
+    tables: RunTables
+    most_bytes: int = MOST_BYTES
+    is_redacted: bool = False
+    per_block: int = PER_BLOCK
+    places: list[int] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+
+    def data(self) -> dict[str, str]:
+        """Name of each block -> its content: JSON, compressed, in base64."""
+        n = self.tables.items.n
+        room = self.most_bytes - 200_000
+        size = sum(self.tables.layout.arm(arm.name).answers.stat().st_size for arm in self.tables.arms())
+        if size > _PACKED * room or not self._fill(range(n), room):
+            self._fill(self._by_weight(), room)
+        columns = packed(self._columns())
+        return {"columns": columns, **{f"texts-{number}": block for number, block in enumerate(self.blocks)}}
+
+    def _fill(self, order: Sequence[int], room: int) -> bool:
+        """Take pairs in this order until the room is used up; whether all of them fit."""
+        self.places, self.blocks = [], []
+        used = 0
+        for begin in range(0, len(order), _AT_ONCE):
+            batch = list(order[begin : begin + _AT_ONCE])
+            made = self._items(batch)
+            for first in range(0, len(batch), self.per_block):
+                some = batch[first : first + self.per_block]
+                block = packed(made[first : first + self.per_block])
+                used += len(block) + len(some) * _FOR_COLUMNS
+                if used > room:
+                    return False
+                self.places += some
+                self.blocks.append(block)
+        return True
+
+    def _by_weight(self) -> list[int]:
+        """Those drawn for labels, all that changed or are incomplete by the first metric of any trial, then the others shuffled by the seed."""
+        n = self.tables.items.n
+        weight = np.full(n, 2, dtype=np.int8)
+        for trial, temp in self.tables.ready():
+            pairs = self.tables.pairs(trial.slug, temp)
+            slicer = Slicer(self.tables, pairs, lambda: np.zeros(n, dtype=np.bool_))
+            codes = slicer.outcomes(pairs.metrics[0]).codes
+            changed = np.isin(codes, [OUTCOMES.index(name) for name in ("won", "lost", "incomplete")])
+            weight[: codes.size][changed] = 1
+        weight[: 2 * DRAWN] = 0
+        seed = int(digest((str(self.tables.config.seed), "page"), 8), 16)
+        return [int(place) for place in np.lexsort((np.random.default_rng(seed).permutation(n), weight))]
+
+    def _items(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        """Items as `pages.detail` has them; turns that several arms sent are there once."""
+        arms = self.tables.arms()
+        answers = [pages.samples(self.tables, arm, places) for arm in arms]
+        found = []
+        for at, item in enumerate(self.tables.items.read(places)):
+            one = pages.item_json(item)
+            turns, by = _distinct([pages.sent(arm, item) for arm in arms])
+            said = [of_arm[at] for of_arm in answers]
+            if self.is_redacted:
+                one, turns, said = _redacted(one), [[["user", REDACTED]] for _ in turns], [_without_texts(arm) for arm in said]
+            found.append(one | {"sent": turns, "by": by, "by_arm": said})
+        return found
+
+    def _columns(self) -> dict[str, Any]:
+        tables, items = self.tables, self.tables.items
+        about = pages.about(tables)
+        if self.is_redacted:
+            about["arms"] = [{**one, "system": REDACTED, "instructions": {}} for one in about["arms"]]
+        place_of = {place: at for at, place in enumerate(self.places)}
+        keys = [item.key for item in items.read(self.places)] if self.places else []
+        clusters = None if items.clusters is None else items.clusters[self.places].tolist()
+        first = tables.ready()
+        if first:
+            queue = drawn(tables, tables.pairs(first[0][0].slug, first[0][1]))
+            about["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped] for one in queue if one.place in place_of]
+        is_part = len(self.places) < items.n
+        return {
+            "about": about,
+            "n": len(self.places),
+            "per_block": self.per_block,
+            "z": z_two_sided(1 - tables.config.stats.alpha),
+            "keys": keys,
+            "clusters": clusters,
+            "items": {name: self._coded(name) for name in items.choices},
+            "arms": [self._arm(arm) for arm in tables.arms()],
+            "part": self._said() if is_part else None,
+            "whole": self._whole() if is_part else None,
+        }
+
+    def _said(self) -> str:
+        kept, n = len(self.places), self.tables.items.n
+        return (
+            f"This file holds {kept:,} of {n:,} items, as many as fit: those that changed first, then others drawn by the run's seed. Numbers of the "
+            "whole run are of all items; slices show counts of what is in the file. `batchtrial view` shows everything."
+        )
+
+    def _whole(self) -> dict[str, Any]:
+        """The statistics and chips of all pairs of each trial by each metric, for a page that holds a part of them."""
+        found: dict[str, Any] = {}
+        for trial, temp in self.tables.ready():
+            pairs = self.tables.pairs(trial.slug, temp)
+            slicer = Slicer(self.tables, pairs, lambda: np.zeros(self.tables.items.n, dtype=np.bool_))
+            every = np.ones(slicer.n, dtype=np.bool_)
+            by_metric = {}
+            for metric in pairs.metrics:
+                ask = Ask(trial=trial.slug, temp=temp, metric=metric.name)
+                by_metric[metric.name] = {"slice": slice_json(slicer, ask, every), "chips": slicer.outcomes(metric).counts(every)}
+            found[f"{trial.slug}/{temp:g}"] = by_metric
+        return found
+
+    def _coded(self, name: str) -> dict[str, Any]:
+        values = self.tables.items.choices[name]
+        column = self.tables.items.column(name)
+        if column is None:
+            return {"values": [], "codes": []}
+        codes = {value: code for code, value in enumerate(values)}
+        return {"values": values, "codes": [codes.get(one) for one in column.cast(pl.String).gather(self.places).to_list()]}
+
+    def _arm(self, arm: Arm) -> dict[str, Any]:
+        """Scores of an arm, and its lengths, tokens and dollars as means over the samples of each item."""
+        tables, k = self.tables, arm.samples
+        small = tables.answers(arm).select("output_tokens", "usd").with_columns(tables.texts(arm).lengths().alias("length"))
+        means = small.with_columns(pl.int_range(pl.len()).floordiv(k).alias("item")).group_by("item", maintain_order=True).mean()
+        scores = pl.read_parquet(tables.layout.arm(arm.name).scores)
+        columns = [name for name in score_columns(scores.columns) if name in scores.columns]
+        own = scores.select(*columns, "n_lost", "lost_to")[self.places]
+        return {
+            "length": _numbers(means["length"].gather(self.places)),
+            "tokens": _numbers(means["output_tokens"].gather(self.places)),
+            "usd": _numbers(means["usd"].gather(self.places)),
+            "n_lost": own["n_lost"].to_list(),
+            "lost_to": own["lost_to"].to_list(),
+            "scores": {name: _numbers(own[name]) for name in columns},
+        }
+
+
+def _redacted(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name not in ("context", "columns")} | {"question": REDACTED, "references": []}
+
+
+def _without_texts(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in one.items() if name != "error"} | {"text": REDACTED if one["text"] else ""} for one in answers]
+
+
+def _numbers(series: pl.Series) -> list[float | int | None]:
+    """As JSON has them: whole ones short, none where there is none."""
+    found = series.cast(pl.Float64).fill_nan(None).to_list()
+    return [value if value is None or value != int(value) else int(value) for value in found]
+
+
+def _distinct(every: list[Any]) -> tuple[list[Any], list[int]]:
+    kept: list[Any] = []
+    by = []
+    for one in every:
+        if one not in kept:
+            kept.append(one)
+        by.append(kept.index(one))
+    return kept, by
+
+
+def packed(value: Any) -> str:
+    """JSON, compressed, in base64; the same bytes for the same value."""
+    return base64.b64encode(gzip.compress(msgspec.json.encode(value), compresslevel=6, mtime=0)).decode("ascii")
+
+
+def unpacked(text: str) -> Any:
+    """The value again."""
+    return msgspec.json.decode(gzip.decompress(base64.b64decode(text)))
+
+
+def blocks_of(page: str) -> Iterator[tuple[str, str]]:
+    """(name, content) of each block of a page."""
+    for piece in page.split('<script type="text/plain" id="')[1:]:
+        name, _, rest = piece.partition('">')
+        yield name, rest.partition("</script>")[0]

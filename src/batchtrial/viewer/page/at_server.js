@@ -1,0 +1,27 @@
+// The pairs of a run of any size: the server answers, a page of rows at a time.
+
+/** Ask the server. Throws an Error with the server's words. */
+export async function asked(path, body) {
+  const how = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const answer = await fetch(path, how);
+  const told = await answer.json().catch(() => ({ error: `the server said ${answer.status}` }));
+  if (!answer.ok) throw new Error(told.error || `the server said ${answer.status}`);
+  return told;
+}
+
+/** The source of one run of the server. */
+export async function serverSource(run) {
+  const at = `api/runs/${encodeURIComponent(run)}`;
+  const question = (ask) => encodeURIComponent(JSON.stringify(ask));
+  return {
+    about: await asked(`${at}/about`),
+    part: null,
+    query: (ask) => asked(`${at}/pairs?ask=${question(ask)}`),
+    rows: (ask, first, n) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}`),
+    detail: (ask, place) => asked(`${at}/items/${place}?ask=${question(ask)}`),
+    pictures: (ask) => asked(`${at}/pictures?ask=${question(ask)}`),
+    judgements: () => asked(`${at}/labels`),
+    label: (label) => asked(`${at}/labels`, label),
+    stop: () => asked(`${at}/stop`, {}),
+  };
+}

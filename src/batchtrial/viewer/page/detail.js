@@ -1,0 +1,121 @@
+// Everything about one item: what was asked, what each arm said, what they were scored, and what it cost.
+
+import { diff } from "./diff.js";
+import { el, fill, shownText, visible } from "./dom.js";
+import { count, difference, general, level } from "./numbers.js";
+import { OUTCOME } from "./words.js";
+
+/** The panel's content. how: view ("raw" or "diff"), onview, oncopy, onlabel, onclose; row: of the table. */
+export function detail(item, row, trial, about, how) {
+  const arms = [trial.control, trial.treatment];
+  const names = ["control", "treatment"];
+  const button = (view, text) => el("button", { type: "button", "aria-pressed": String(how.view === view), onclick: () => how.onview(view), text });
+  const others = about.arms.map((_, at) => at).filter((at) => !arms.includes(at));
+  return [
+    el("div", { class: "bar" }, el("h2", { text: `${visible(item.dataset)} \u00b7 ${visible(item.id)}` }), row ? el("span", { class: `outcome ${row.outcome}`, text: `${OUTCOME[row.outcome][0]} ${OUTCOME[row.outcome][1]}` }) : null,
+      button("raw", "raw"), button("diff", "diff (d)"), el("button", { type: "button", text: "copy as Markdown", onclick: how.oncopy }),
+      el("button", { type: "button", text: "label this item", onclick: how.onlabel }), el("button", { type: "button", class: "close", "aria-label": "close the item", text: "\u00d7", onclick: how.onclose })),
+    el("h3", { text: "question" }), el("div", { class: "text" }, shownText(item.question)),
+    item.context ? el("details", {}, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(item.context))) : null,
+    item.references.length || item.unanswerable ? el("p", { class: "refs" }, el("b", { text: "accepted: " }), item.unanswerable ? "nothing: the question cannot be answered" : item.references.map((one, at) => [at ? " | " : "", shownText(one)]).flat()) : null,
+    item.columns ? el("details", {}, el("summary", { text: "columns of the item" }), el("dl", {}, Object.entries(item.columns).map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, shownText(typeof value === "string" ? value : JSON.stringify(value)))]).flat())) : null,
+    how.view === "diff" ? differences(item, arms) : el("div", { class: "two" }, arms.map((arm, at) => side(names[at], item, arm, about))),
+    scores(item, trial),
+    others.length ? el("details", {}, el("summary", { text: `other arms of the run (${others.length})` }), el("div", { class: "two" }, others.map((arm) => side(visible(about.arms[arm].name), item, arm, about)))) : null,
+    el("details", { class: "sent" }, el("summary", { text: "prompts as sent" }), el("div", { class: "two" }, arms.map((arm, at) => conversation(names[at], item.sent[arm], about.arms[arm])))),
+  ];
+}
+
+function side(name, item, arm, about) {
+  const many = item.by_arm[arm].length > 1;
+  return el("section", { class: "arm" }, el("h3", { text: name }), item.by_arm[arm].map((one, at) => el("div", { class: "sample" },
+    many ? el("h4", { text: `sample ${at + 1}` }) : null, answer(one, item.references), el("p", { class: "quiet facts" }, shownText(facts(one))))),
+  el("p", { class: "quiet", text: visible(about.arms[arm].model) }));
+}
+
+function answer(one, references) {
+  if (!one.text) return el("p", { class: "text none", text: `(no answer: ${visible(one.error || one.answer_state || one.outcome)})` });
+  return el("div", { class: "text" }, marked(one.text, references));
+}
+
+/** The answer with the accepted ones that stand in it marked. */
+export function marked(text, references) {
+  if (text.length > 20000) return shownText(text);
+  const lower = text.toLowerCase();
+  const spans = [];
+  for (const one of references) {
+    const at = one ? lower.indexOf(one.toLowerCase()) : -1;
+    if (at >= 0 && !spans.some(([from, to]) => at < to && at + one.length > from)) spans.push([at, at + one.length]);
+  }
+  const made = el("span", { class: "given", dir: "auto" });
+  let end = 0;
+  for (const [from, to] of spans.sort((a, b) => a[0] - b[0])) {
+    fill(made, text.slice(end, from));
+    const mark = el("mark", { title: "an accepted answer" });
+    fill(mark, text.slice(from, to));
+    made.append(mark);
+    end = to;
+  }
+  fill(made, text.slice(end));
+  return made;
+}
+
+function facts(one) {
+  const state = one.answer_state && one.answer_state !== "complete" ? one.answer_state.replaceAll("_", " ") : one.outcome;
+  const parts = [state, one.finish_reason && `finish ${one.finish_reason}`, one.input_tokens !== undefined && `${count(one.input_tokens)} + ${count(one.output_tokens ?? 0)} tokens`,
+    one.usd !== undefined && `$${general(one.usd, 3)}`, one.attempt > 1 && `attempt ${one.attempt}`, one.custom_id, one.request_id, one.error];
+  return parts.filter(Boolean).join(" \u00b7 ");
+}
+
+function differences(item, arms) {
+  const [before, after] = arms.map((arm) => item.by_arm[arm]);
+  return el("section", { class: "arm" }, el("h3", {}, "what changed from ", el("del", { text: "control" }), " to ", el("ins", { text: "treatment" })),
+    before.map((one, at) => el("div", { class: "sample text" }, changes(one.text, after[at] ? after[at].text : ""))));
+}
+
+/** A diff as nodes. */
+export function changes(before, after) {
+  const made = el("span", { class: "given", dir: "auto" });
+  for (const [kind, text] of diff(before, after)) {
+    const piece = kind === "same" ? made : el(kind === "gone" ? "del" : "ins");
+    fill(piece, text);
+    if (piece !== made) made.append(piece);
+  }
+  return made;
+}
+
+function scores(item, trial) {
+  const known = trial.metrics.filter((one) => item.scores[one.name].some((value) => value !== null));
+  if (!known.length) return null;
+  return el("table", { class: "scores" }, el("thead", {}, el("tr", {}, ["metric", "control", "treatment", "change"].map((text) => el("th", { scope: "col", text })))),
+    el("tbody", {}, known.map((one) => {
+      const [c, t] = item.scores[one.name];
+      return el("tr", {}, el("th", { scope: "row", text: visible(one.title) }), el("td", { text: level(c, one.is_share) }), el("td", { text: level(t, one.is_share) }),
+        el("td", { text: c === null || t === null ? "-" : `${difference(t - c, one.is_share)}${one.is_share ? " pp" : ""}` }));
+    })));
+}
+
+function conversation(name, turns, arm) {
+  return el("section", { class: "arm" }, el("h3", { text: name }), arm.system ? [el("h4", { text: "system" }), el("div", { class: "text" }, shownText(arm.system))] : null,
+    turns.map(([role, text]) => [el("h4", { text: role }), el("div", { class: "text" }, shownText(text))]).flat());
+}
+
+/** What the treatment changed in the prompts, word by word. */
+export function promptChanges(trial, about) {
+  const [before, after] = [about.arms[trial.control], about.arms[trial.treatment]];
+  const parts = [["system prompt", before.system || "", after.system || ""], ...["open", "closed"].map((kind) => [`${kind}-book instruction`, before.instructions[kind] || "", after.instructions[kind] || ""])];
+  const different = parts.filter(([, one, other]) => one !== other);
+  if (before.model !== after.model) different.unshift(["model", before.model, after.model]);
+  if (!different.length) return [el("p", { class: "quiet", text: "System prompt and instructions are the same; what differs is in the templates or settings of the arms." })];
+  return different.map(([name, one, other]) => [el("h3", { text: name }), el("div", { class: "text" }, changes(one, other))]).flat();
+}
+
+/** An item as Markdown, fenced so that no answer can close its fence. */
+export function asMarkdown(item, trial, address) {
+  const fence = (text) => {
+    const marks = Math.max(3, 1 + Math.max(0, ...[...text.matchAll(/`+/g)].map((one) => one[0].length)));
+    return `${"`".repeat(marks)}text\n${visible(text)}\n${"`".repeat(marks)}`;
+  };
+  const said = (arm) => item.by_arm[arm].map((one) => fence(one.text || `(no answer: ${one.outcome})`)).join("\n\n");
+  return [`### ${visible(item.dataset)} ${visible(item.id)}`, fence(item.question), `accepted: ${visible(item.references.join(" | ")) || "-"}`, "**control**", said(trial.control), "**treatment**", said(trial.treatment), address].join("\n\n") + "\n";
+}

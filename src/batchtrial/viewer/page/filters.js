@@ -1,0 +1,123 @@
+// Chips, filters and the statistics of the slice that they leave.
+
+import { chosenByOutcome, isEverything } from "./address.js";
+import { el, visible } from "./dom.js";
+import { count, difference, level, ordinal, pText } from "./numbers.js";
+import { MEANS, OUTCOME, RANGE, SORT, chipName } from "./words.js";
+
+/** Chips with their counts; a click filters. */
+export function chips(told, chosen, onchange) {
+  const names = Object.keys(told);
+  const order = [...Object.keys(OUTCOME), ...names.filter((name) => !OUTCOME[name]).sort((a, b) => a.startsWith("reason:") - b.startsWith("reason:"))];
+  return order.filter((name) => name in told).map((name) => {
+    const isOn = chosen.includes(name);
+    const sign = OUTCOME[name] ? `${OUTCOME[name][0]} ` : "";
+    return el("button", { type: "button", class: `chip ${name.replace(/:.*/, "")}`, "aria-pressed": String(isOn), title: MEANS[name] || "",
+      onclick: () => onchange(isOn ? chosen.filter((one) => one !== name) : [...chosen, name]) },
+      el("span", { "aria-hidden": "true", text: sign }), `${visible(chipName(name))} `, el("b", { text: count(told[name]) }));
+  });
+}
+
+/** The fields of the filter. onchange: called with what changes in the state. */
+export function fields(state, about, trial, onchange) {
+  const search = (changes) => onchange({ search: { ...state.search, ...changes } });
+  const option = (value, text, isOn) => el("option", { value, text, selected: isOn });
+  const places = { any: "anywhere", question: "in the question", control: "in the control's answer", treatment: "in the treatment's answer", control_only: "in the control's only", treatment_only: "in the treatment's only" };
+  const made = [
+    el("label", { class: "find" }, "find ", el("input", { type: "search", id: "find", value: state.search.text, placeholder: "text ( / )", autocomplete: "off", maxlength: 400, onchange: (event) => search({ text: event.target.value }) })),
+    el("label", {}, "where ", el("select", { onchange: (event) => search({ where: event.target.value }) }, Object.entries(places).map(([value, text]) => option(value, text, value === state.search.where)))),
+    el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.search.is_pattern, onchange: (event) => search({ is_pattern: event.target.checked }) }), " regular expression"),
+    ...Object.entries(about.choices).map(([name, values]) => choice(name, values, state.values[name] || [], (wanted) => {
+      const next = { ...state.values };
+      if (wanted.length) next[name] = wanted;
+      else delete next[name];
+      onchange({ values: next });
+    })),
+    el("label", {}, "sort ", el("select", { id: "sort", onchange: (event) => onchange({ sort: event.target.value }) }, Object.entries(SORT).map(([value, text]) => option(value, text, value === state.sort)))),
+    el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.is_down, onchange: (event) => onchange({ is_down: event.target.checked }) }), " reversed"),
+    el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"]].map(([value, text]) => option(value, text, value === state.labelled)))),
+  ];
+  return [...made, ranges(state, trial, onchange)];
+}
+
+function choice(name, values, chosen, onchange) {
+  const title = name.replace(/^x\./, "");
+  return el("label", {}, `${visible(title)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
+    el("option", { value: "", text: "all" }), chosen.length > 1 ? el("option", { value: chosen[0], text: `${chosen.length} of them`, selected: true }) : null,
+    values.map((value) => el("option", { value, text: visible(value) || "(empty)", selected: chosen.length === 1 && chosen[0] === value }))));
+}
+
+/** Ranges of numbers: chosen ones as fields, and a menu that adds one. */
+function ranges(state, trial, onchange) {
+  const names = { ...Object.fromEntries(Object.entries(RANGE).flatMap(([name, text]) => ["change", "control", "treatment"].map((arm) => [`${name}_${arm}`, `${text}, ${arm}`]))) };
+  for (const one of trial.metrics) names[`d.${one.name}`] = `difference of ${one.title}`;
+  const set = (name, value) => {
+    const next = { ...state.ranges };
+    if (value) next[name] = value;
+    else delete next[name];
+    onchange({ ranges: next });
+  };
+  const field = (name, place) => el("input", { type: "number", step: "any", "aria-label": `${names[name] || name} ${place ? "to" : "from"}`, value: state.ranges[name][place] ?? "",
+    onchange: (event) => set(name, state.ranges[name].map((one, at) => (at === place ? (event.target.value === "" ? null : Number(event.target.value)) : one))) });
+  return el("span", { class: "ranges" },
+    Object.keys(state.ranges).map((name) => el("span", { class: "range" }, `${visible(names[name] || name)} `, field(name, 0), " to ", field(name, 1), el("button", { type: "button", "aria-label": `without the range of ${names[name] || name}`, text: "\u00d7", onclick: () => set(name, null) }))),
+    el("label", {}, "range ", el("select", { onchange: (event) => event.target.value && set(event.target.value, [null, null]) }, el("option", { value: "", text: "add \u2026" }),
+      Object.entries(names).filter(([name]) => !(name in state.ranges)).map(([value, text]) => el("option", { value, text: visible(text) })))));
+}
+
+const looked = new Set();
+
+/** The statistics of the slice, as nodes. Slices with an interval are counted, since each further one is another chance to find something. */
+export function sliceLine(slice, ask, metric, trial, alpha) {
+  const counts = slice.counts;
+  const parts = [el("b", { text: `${count(slice.n)} pairs` })];
+  const changed = metric.is_rate || counts.won || counts.lost ? ` \u00b7 won ${count(counts.won)} \u00b7 lost ${count(counts.lost)}` : "";
+  parts.push(`${changed}${counts.incomplete ? ` \u00b7 incomplete ${count(counts.incomplete)}` : ""}`);
+  if (slice.withheld) return [...parts, el("p", { class: "quiet", text: slice.withheld })];
+  const unit = metric.is_share ? " pp" : "";
+  parts.push(el("span", { class: "result" },
+    ` \u00b7 ${visible(metric.title)}: ${level(slice.control, metric.is_share)} \u2192 ${level(slice.treatment, metric.is_share)}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
+    slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * slice.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
+    slice.p === null ? "" : `, p ${pOf(slice.p, alpha)}`, ` (${count(slice.pairs)} complete pairs${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})`));
+  return [...parts, bar(slice, metric), el("p", { class: "quiet", text: notes(slice, ask, metric, trial).join(" \u00b7 ") })];
+}
+
+function pOf(p, alpha) {
+  const text = pText(p, [Number(alpha.toPrecision(12)), Number((alpha / 2).toPrecision(12))]);
+  return text.startsWith("<") ? text : `= ${text}`;
+}
+
+function notes(slice, ask, metric, trial) {
+  const near = (a, b) => a === b || Math.abs(a - b) < 1e-9;
+  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low));
+  const found = [];
+  if (isEverything(ask) && declared) found.push("all pairs: what was declared of this metric stands in the verdict, with its correction");
+  else {
+    found.push("exploratory: not in the declared plan");
+    looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
+    if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
+  }
+  if (slice.counts.won + slice.counts.lost < 10) found.push("fewer than 10 items changed");
+  if (slice.not_decidable) found.push(slice.not_decidable);
+  if (slice.p === null) found.push("p is computed by `batchtrial view` only");
+  return [...found, ...(slice.warnings || []).filter((one) => !/items? changed$/.test(one))];
+}
+
+/** One row of a forest: the interval against no difference. */
+function bar(slice, metric) {
+  if (slice.low === null || !metric.is_share) return null;
+  const reach = Math.max(Math.abs(slice.low), Math.abs(slice.high), 0.02) * 1.1;
+  const at = (value) => `${50 + (value / reach) * 50}%`;
+  const line = el("span", { class: "line" });
+  line.style.left = at(slice.low);
+  line.style.width = `${((slice.high - slice.low) / reach) * 50}%`;
+  const dot = el("span", { class: "point" });
+  dot.style.left = at(slice.value);
+  return el("div", { class: "slicebar", "aria-hidden": "true" }, el("span", { class: "middle" }), line, dot);
+}
+
+/** What is filtered, in words, with a button that takes everything back. */
+export function filtered(ask, onclear) {
+  if (isEverything(ask)) return null;
+  return el("button", { type: "button", class: "clear", text: chosenByOutcome(ask) ? "show all pairs (clears chips and filters)" : "show all pairs", onclick: onclear });
+}

@@ -1,0 +1,266 @@
+// The pairs that a file carries: columns first, texts by blocks when they are asked for. It answers what the server answers, by the same names.
+
+import { chosenByOutcome, isEverything } from "./address.js";
+import { compare } from "./stats.js";
+
+export const OUTCOMES = ["both_right", "won", "lost", "both_wrong", "same", "incomplete", "no_score"];
+const FLAGS = { abstained_control: ["abstain_rate", 0], abstained_treatment: ["abstain_rate", 1], false_control: ["false_answer_rate", 0], false_treatment: ["false_answer_rate", 1] };
+const BY_OUTCOME = "chosen by the outcome: an interval would mean nothing";
+const EXCERPT = 320;
+
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** The source of a page that carries its data. blocks: what gives the text of a named block. */
+export async function fileSource(blocks) {
+  const data = await unpacked(blocks("columns"));
+  const texts = new Map();
+  const known = new Map();
+  const labels = new Map();
+
+  const block = async (number) => {
+    if (!texts.has(number)) texts.set(number, unpacked(blocks(`texts-${number}`)));
+    return texts.get(number);
+  };
+  const itemAt = async (place) => (await block(Math.floor(place / data.per_block)))[place % data.per_block];
+  const trialOf = (ask) => data.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp) || data.about.trials[0];
+  const metricOf = (trial, name) => trial.metrics.find((one) => one.name === name) || trial.metrics[0];
+  const armsOf = (trial) => [data.arms[trial.control], data.arms[trial.treatment]];
+  const scoresOf = (trial, column) => armsOf(trial).map((arm) => arm.scores[column] || new Array(data.n).fill(null));
+
+  function outcomes(trial, metric) {
+    const key = `${trial.slug}/${trial.temp}/${metric.name}`;
+    if (!known.has(key)) known.set(key, outcomesOf(trial, metric, armsOf(trial), scoresOf, data.n));
+    return known.get(key);
+  }
+
+  function number(trial, metric, name) {
+    if (name.startsWith("d.")) {
+      const [control, treatment] = scoresOf(trial, metricOf(trial, name.slice(2)).column);
+      return control.map((value, place) => minus(treatment[place], value));
+    }
+    const [what, arm] = name.split("_");
+    const [control, treatment] = what === "score" ? scoresOf(trial, metric.column) : armsOf(trial).map((one) => one[what]);
+    return arm === "change" ? control.map((value, place) => minus(treatment[place], value)) : arm === "control" ? control : treatment;
+  }
+
+  async function found(ask, trial) {
+    const { text, where, is_pattern: isPattern } = ask.search;
+    const pattern = isPattern ? new RegExp(text, "i") : null;
+    const lower = text.toLowerCase();
+    const holds = (one) => (pattern ? pattern.test(one) : one.toLowerCase().includes(lower));
+    const mask = new Array(data.n);
+    for (let place = 0; place < data.n; place += 1) {
+      const item = await itemAt(place);
+      const said = [trial.control, trial.treatment].map((arm) => where !== "question" && item.by_arm[arm].some((one) => holds(one.text)));
+      if (where === "any") mask[place] = holds(item.question) || said[0] || said[1];
+      else if (where === "question") mask[place] = holds(item.question);
+      else if (where === "control" || where === "treatment") mask[place] = said[where === "control" ? 0 : 1];
+      else mask[place] = where === "control_only" ? said[0] && !said[1] : said[1] && !said[0];
+    }
+    return mask;
+  }
+
+  async function withoutChips(ask, trial, metric) {
+    const tests = [];
+    for (const [name, wanted] of Object.entries(ask.values)) {
+      const column = data.items[name];
+      const codes = new Set(wanted.map((value) => column.values.indexOf(value)));
+      tests.push((place) => column.codes[place] !== null && codes.has(column.codes[place]));
+    }
+    for (const [name, [low, high]] of Object.entries(ask.ranges)) {
+      const values = number(trial, metric, name);
+      tests.push((place) => values[place] !== null && (low === null || values[place] >= low) && (high === null || values[place] <= high));
+    }
+    if (ask.labelled) tests.push((place) => labels.has(data.keys[place]) === (ask.labelled === "yes"));
+    if (ask.search.text) {
+      const mask = await found(ask, trial);
+      tests.push((place) => mask[place]);
+    }
+    const places = [];
+    for (let place = 0; place < data.n; place += 1) if (tests.every((test) => test(place))) places.push(place);
+    return places;
+  }
+
+  function ordered(ask, trial, metric, places) {
+    if (ask.sort === "place") {
+      const codes = outcomes(trial, metric).codes;
+      const isBare = (place) => OUTCOMES[codes[place]] === "no_score";
+      const found = ask.is_down ? places.slice().reverse() : places;
+      return [...found.filter((place) => !isBare(place)), ...found.filter(isBare)];
+    }
+    let keys;
+    if (["effect", "size", "informative"].includes(ask.sort)) {
+      const change = number(trial, metric, "score_change").map((value) => (value === null ? null : value * (metric.higher_is_better ? 1 : -1)));
+      keys = ask.sort === "effect" ? change : change.map((value) => (value === null ? null : -Math.abs(value)));
+    } else keys = number(trial, metric, ask.sort);
+    const last = (place) => (keys[place] === null ? Infinity : ask.is_down ? -keys[place] : keys[place]);
+    return places.slice().sort((a, b) => (last(a) === last(b) ? a - b : last(a) < last(b) ? -1 : 1));
+  }
+
+  function sliceOf(ask, trial, metric, places) {
+    const codes = outcomes(trial, metric).codes;
+    const counts = Object.fromEntries(OUTCOMES.map((name) => [name, 0]));
+    for (const place of places) counts[OUTCOMES[codes[place]]] += 1;
+    const made = { n: places.length, counts };
+    if (data.whole) {
+      const whole = data.whole[`${trial.slug}/${trial.temp}`][metric.name];
+      if (isEverything(ask)) return whole.slice;
+      return { ...made, withheld: "this file holds a part of the pairs, chosen by how they ended: an interval over them would mean nothing" };
+    }
+    if (chosenByOutcome(ask)) return { ...made, withheld: BY_OUTCOME };
+    const one = comparison(trial, metric, places);
+    return one ? { ...made, ...one } : { ...made, withheld: "no pair of this slice has the metric" };
+  }
+
+  function comparison(trial, metric, places) {
+    const [control, treatment] = scoresOf(trial, metric.column);
+    const mine = metric.is_total ? places : places.filter((place) => control[place] !== null || treatment[place] !== null);
+    if (!mine.length) return null;
+    const pick = (values) => mine.map((place) => values[place]);
+    return {
+      level: 1 - data.about.alpha,
+      ...compare({
+        control: pick(control), treatment: pick(treatment), clusters: data.about.clusters ? pick(data.clusters) : null, samples: trial.samples,
+        isRate: metric.is_rate, isNumber: metric.is_number, level: 1 - data.about.alpha, z: data.z,
+      }),
+    };
+  }
+
+  let last = { key: "", places: [] };
+
+  /** The places of a slice in order, kept until another one is asked for. */
+  async function placesOf(ask) {
+    const key = JSON.stringify([ask, ask.labelled ? [...labels.keys()] : 0]);
+    if (last.key === key) return last;
+    const trial = trialOf(ask);
+    const metric = metricOf(trial, ask.metric);
+    const base = await withoutChips(ask, trial, metric);
+    const kinds = outcomes(trial, metric);
+    last = { key, base, places: ordered(ask, trial, metric, base.filter(kinds.passes(ask.chips))) };
+    return last;
+  }
+
+  async function query(ask) {
+    const trial = trialOf(ask);
+    const metric = metricOf(trial, ask.metric);
+    const { base, places } = await placesOf(ask);
+    const isWhole = data.whole && isEverything({ ...ask, chips: [] });
+    const chips = isWhole ? data.whole[`${trial.slug}/${trial.temp}`][metric.name].chips : outcomes(trial, metric).counts(base);
+    return { n: places.length, chips, slice: sliceOf(ask, trial, metric, places) };
+  }
+
+  async function rows(ask, first, n) {
+    const trial = trialOf(ask);
+    const metric = metricOf(trial, ask.metric);
+    const kinds = outcomes(trial, metric);
+    const scores = scoresOf(trial, metric.column);
+    const { places } = await placesOf(ask);
+    return Promise.all(places.slice(first, first + n).map(async (place) => {
+      const item = await itemAt(place);
+      const arms = [trial.control, trial.treatment];
+      return {
+        place, key: item.key, id: item.id, dataset: item.dataset, kind: item.kind, question: item.question.slice(0, EXCERPT),
+        answers: arms.map((arm) => item.by_arm[arm][0].text.slice(0, EXCERPT)), outcome: OUTCOMES[kinds.codes[place]], marks: kinds.marks(place),
+        scores: scores.map((values) => values[place]), n: arms.map((arm) => trial.samples - data.arms[arm].n_lost[place]), label: labels.get(item.key) || "",
+      };
+    }));
+  }
+
+  async function detail(ask, place) {
+    const trial = trialOf(ask);
+    const item = await itemAt(place);
+    const scores = Object.fromEntries(trial.metrics.map((one) => [one.name, scoresOf(trial, one.column).map((values) => values[place])]));
+    return { ...item, place, sent: item.by.map((at) => item.sent[at]), scores };
+  }
+
+  async function pictures(ask) {
+    const { places } = await placesOf(ask);
+    const trial = trialOf(ask);
+    const metric = metricOf(trial, ask.metric);
+    const change = number(trial, metric, "score_change");
+    const [control, treatment] = scoresOf(trial, metric.column);
+    const length = number(trial, metric, "length_change");
+    const both = places.filter((place) => control[place] !== null && treatment[place] !== null);
+    const step = Math.max(1, Math.ceil(both.length / 1500));
+    return {
+      length_change: histogram(places.map((place) => length[place])),
+      score_change: histogram(places.map((place) => change[place])),
+      scatter: metric.is_rate ? null : both.filter((_, at) => at % step === 0).map((place) => [place, control[place], treatment[place]]),
+    };
+  }
+
+  return { about: data.about, part: data.part, labels, query, rows, detail, pictures, comparison: (slug, temp, name, places) => {
+    const trial = trialOf({ trial: slug, temp });
+    return comparison(trial, metricOf(trial, name), places);
+  } };
+}
+
+function minus(a, b) {
+  return a === null || a === undefined || b === null || b === undefined ? null : a - b;
+}
+
+/** What became of each pair by a metric, as a code; and the marks beside it. */
+function outcomesOf(trial, metric, arms, scoresOf, n) {
+  const [control, treatment] = scoresOf(trial, metric.column);
+  const codes = new Uint8Array(n);
+  const reasons = new Map();
+  const up = metric.higher_is_better ? 1 : -1;
+  for (let place = 0; place < n; place += 1) {
+    const [c, t] = [control[place], treatment[place]];
+    const lost = arms.map((arm) => arm.lost_to[place]);
+    let name;
+    if (c === null && t === null && !(metric.is_total && (lost[0] !== null || lost[1] !== null))) name = "no_score";
+    else if (c === null || t === null) {
+      name = "incomplete";
+      const whys = new Set(lost.flatMap((one) => (one === null ? [] : one.split(" ").map((part) => part.slice(0, part.lastIndexOf(":"))))));
+      for (const why of whys.size ? whys : ["unscored"]) {
+        if (!reasons.has(why)) reasons.set(why, new Uint8Array(n));
+        reasons.get(why)[place] = 1;
+      }
+    } else if (t !== c) name = (t - c) * up > 0 ? "won" : "lost";
+    else if (!metric.is_rate) name = "same";
+    else name = c >= 0.5 === metric.higher_is_better ? "both_right" : "both_wrong";
+    codes[place] = OUTCOMES.indexOf(name);
+  }
+  const marks = new Map([...reasons].map(([why, mask]) => [`reason:${why}`, mask]));
+  for (const [name, [column, arm]] of Object.entries(FLAGS)) {
+    marks.set(name, Uint8Array.from(scoresOf(trial, column)[arm], (value) => (value !== null && value >= 0.5 ? 1 : 0)));
+  }
+  return {
+    codes,
+    marks: (place) => [...marks].filter(([, mask]) => mask[place]).map(([name]) => name),
+    counts(places) {
+      const total = new Map(OUTCOMES.map((name) => [name, 0]));
+      for (const place of places) total.set(OUTCOMES[codes[place]], total.get(OUTCOMES[codes[place]]) + 1);
+      const there = new Set(codes);
+      const found = Object.fromEntries([...total].filter(([name]) => there.has(OUTCOMES.indexOf(name))));
+      for (const [name, mask] of marks) if (mask.includes(1)) found[name] = places.reduce((sum, place) => sum + mask[place], 0);
+      return found;
+    },
+    passes(chips) {
+      const groups = [[], [], []];
+      for (const chip of chips) groups[OUTCOMES.includes(chip) ? 0 : chip.startsWith("reason:") ? 2 : 1].push(chip);
+      return (place) => groups.every((group, kind) => !group.length || group.some((chip) => (kind ? marks.has(chip) && marks.get(chip)[place] : OUTCOMES[codes[place]] === chip)));
+    },
+  };
+}
+
+/** Counts between even edges; what lies far out is counted in the outermost bins. */
+export function histogram(values, bins = 24) {
+  const own = values.filter((value) => value !== null && value !== undefined).sort((a, b) => a - b);
+  if (!own.length) return null;
+  const quantile = (q) => {
+    const at = q * (own.length - 1);
+    const low = Math.floor(at);
+    return own[low] + (at - low) * (own[Math.min(low + 1, own.length - 1)] - own[low]);
+  };
+  let [low, high] = [quantile(0.01), quantile(0.99)];
+  if (low === high) [low, high] = [low - 0.5, high + 0.5];
+  const counts = new Array(bins).fill(0);
+  for (const value of own) counts[Math.min(bins - 1, Math.max(0, Math.floor(((value - low) / (high - low)) * bins)))] += 1;
+  return { low, high, counts, n: own.length };
+}

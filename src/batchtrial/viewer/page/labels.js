@@ -1,0 +1,169 @@
+// Labels: two answers without their arms' names, a key each, kept as soon as the source says so.
+
+import { el, put, shownText, visible } from "./dom.js";
+import { VERDICT } from "./words.js";
+
+const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot", x: "cannot" };
+
+/** The labelling panel. store: { queue, labels, add(label), undo(id) }; detailOf: place -> item; onclose. */
+export function labelling(store, trial, detailOf, onclose) {
+  const box = el("section", { class: "labelling", "aria-label": "label answers blind" });
+  const state = { at: null, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
+  const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered(), placeholder: "your name", onchange: () => { remember(who.value); next(); } });
+  const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas" });
+  const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note" });
+
+  const mine = () => store.labels().filter((one) => one.who === who.value.trim());
+  const isDone = ([key, , isRepeat]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat));
+
+  async function next() {
+    const queue = store.queue();
+    const open = queue.find((one) => !isDone(one));
+    if (!open) {
+      state.item = null;
+      return draw();
+    }
+    return show(open[1], open[3], open[2]);
+  }
+
+  async function show(place, flip, isRepeat) {
+    state.item = await detailOf(place);
+    Object.assign(state, { at: place, flip: Boolean(flip), isRepeat: Boolean(isRepeat), isBlind: !store.seen.has(place) });
+    draw();
+  }
+
+  function sides() {
+    const arms = [trial.control, trial.treatment];
+    return state.flip ? arms.reverse() : arms;
+  }
+
+  function verdictOf(key) {
+    const choice = BY_KEY[key];
+    if (choice === "first" || choice === "second") return (choice === "first") === state.flip ? "better" : "worse";
+    return choice;
+  }
+
+  async function give(key) {
+    if (state.busy || !state.item) return;
+    if (!who.value.trim()) {
+      state.message = "Say who you are first: labels carry a name.";
+      draw();
+      who.focus();
+      return;
+    }
+    state.busy = true;
+    const label = {
+      item_key: state.item.key, trial: trial.slug, temp: trial.temp, sample: 0, who: who.value.trim(), verdict: verdictOf(key), is_blind: state.isBlind, is_repeat: state.isRepeat,
+      order: state.flip ? "treatment_first" : "control_first", tags: tags.value.split(",").map((one) => one.trim()).filter(Boolean), note: note.value,
+      id: Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(16).padStart(2, "0")).join(""),
+    };
+    try {
+      await store.add(label);
+      state.last.push([label.id, state.at, state.flip, state.isRepeat]);
+      state.message = "kept";
+      tags.value = note.value = "";
+      await next();
+    } catch (error) {
+      state.message = `not kept: ${error.message}`;
+      draw();
+    }
+    state.busy = false;
+  }
+
+  async function undo() {
+    const last = state.last.pop();
+    if (!last) return;
+    try {
+      await store.undo(last[0], who.value.trim());
+      state.message = "taken back";
+      await show(last[1], last[2], last[3]);
+    } catch (error) {
+      state.message = `not taken back: ${error.message}`;
+      draw();
+    }
+  }
+
+  function draw() {
+    const queue = store.queue();
+    const done = queue.filter(isDone).length;
+    const head = el("div", { class: "bar" }, el("h2", { text: "Label answers" }), el("label", {}, "who ", who), el("span", { role: "status", text: `${done} of ${queue.length} labelled${state.message ? ` \u00b7 ${state.message}` : ""}` }),
+      store.download ? el("button", { type: "button", text: "download labels", onclick: store.download }) : null, el("button", { type: "button", class: "close", "aria-label": "leave labelling", text: "\u00d7", onclick: onclose }));
+    if (!state.item) return put(box, head, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
+    const buttons = [["1", "first is better"], ["2", "second is better"], ["3", "same"], ["4", "both bad"], ["x", "cannot compare"]];
+    return put(box, head, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
+      el("h3", { text: "question" }), el("div", { class: "text" }, shownText(state.item.question)),
+      state.item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(state.item.context))) : null,
+      el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, shownText(state.item.by_arm[arm][0].text || "(no answer)"))))),
+      el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => give(key) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: undo }, el("kbd", { text: "u" }), " undo")),
+      el("div", { class: "choices" }, tags, note));
+  }
+
+  draw();
+  return {
+    box, next, show,
+    /** Whether the key meant something here. */
+    key(name) {
+      if (name in BY_KEY) give(name);
+      else if (name === "u") undo();
+      else return false;
+      return true;
+    },
+  };
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("batchtrial-who") || "";
+  } catch {
+    return "";
+  }
+}
+
+function remember(name) {
+  try {
+    localStorage.setItem("batchtrial-who", name);
+  } catch {
+    // A browser that keeps nothing asks again next time.
+  }
+}
+
+/** Labels in a page that carries its data: kept in the page, handed on as a file. */
+export function storeInPage(source) {
+  const kept = [];
+  return {
+    seen: new Set(),
+    queue: () => (source.about.queue || []),
+    labels: () => kept,
+    async add(label) {
+      kept.push({ ...label, at: new Date().toISOString() });
+      source.labels.set(label.item_key, label.verdict);
+    },
+    async undo(id) {
+      const at = kept.findIndex((one) => one.id === id);
+      if (at >= 0) source.labels.delete(kept.splice(at, 1)[0].item_key);
+    },
+    download() {
+      const lines = kept.map((one) => JSON.stringify(one)).join("\n");
+      const link = el("a", { href: URL.createObjectURL(new Blob([`${lines}\n`], { type: "application/jsonl" })), download: "labels.jsonl" });
+      link.click();
+      URL.revokeObjectURL(link.href);
+    },
+  };
+}
+
+/** Labels of a run on the server. */
+export async function storeAtServer(source) {
+  let told = await source.judgements();
+  return {
+    seen: new Set(),
+    queue: () => told.queue,
+    labels: () => told.labels,
+    async add(label) { told = await source.label({ label }); },
+    async undo(id, who) { told = await source.label({ undo: id, who }); },
+  };
+}
+
+/** The verdicts as one reads them. */
+export function verdictName(verdict) {
+  return visible(VERDICT[verdict] || verdict);
+}

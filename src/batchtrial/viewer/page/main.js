@@ -1,0 +1,296 @@
+// The page: one state, its address, and everything drawn from it. Two doors: a file that carries its data, and a server.
+
+import { EMPTY, askOf, fromAddress, toAddress } from "./address.js";
+import { asked, serverSource } from "./at_server.js";
+import { asMarkdown, detail, promptChanges } from "./detail.js";
+import { el, put, shownText, visible } from "./dom.js";
+import { chips, fields, filtered, sliceLine } from "./filters.js";
+import { fileSource } from "./in_file.js";
+import { labelling, storeAtServer, storeInPage } from "./labels.js";
+import { forest, histogram, scatter } from "./pictures.js";
+import { runList } from "./runs.js";
+import { COLUMNS, grid, paper } from "./table.js";
+
+const KEYS = [["j, k", "next, previous"], ["n, p", "next, previous lost"], ["/", "search"], ["d", "diff"], ["l", "label blind"], ["1 2 3 4 x", "while labelling: first, second, same, both bad, cannot compare"], ["u", "undo a label"], ["Esc", "close"], ["?", "this help"]];
+
+/** Show a run. */
+async function runPage(root, source, store, isReadOnly) {
+  const about = source.about;
+  let state = fromAddress(location.hash);
+  let result = { n: 0, chips: {}, slice: null };
+  let labelled = null;
+  let turn = 0;
+  let papering = 0;
+  let lastPaper = null;
+  const hidden = new Set();
+  const trialOf = () => about.trials.find((one) => one.slug === state.trial && one.temp === state.temp) || about.trials[0];
+  const metricOf = () => trialOf().metrics.find((one) => one.name === state.metric) || trialOf().metrics[0];
+
+  const parts = Object.fromEntries(["top", "extras", "more", "chips", "fields", "slice", "pictures", "message"].map((name) => [name, el("div", { class: name })]));
+  parts.slice.setAttribute("role", "status");
+  parts.message.setAttribute("role", "status");
+  const table = grid(picked);
+  const panel = el("aside", { class: "panel", "aria-label": "item", tabindex: -1 });
+  const sheet = el("div", { class: "sheet" });
+  const pictures = el("details", { class: "box", ontoggle: () => drawPictures() }, el("summary", { text: "pictures: length and score changes (drag to filter)" }), parts.pictures);
+  const filters = el("details", { class: "filters", open: window.innerWidth > 760 }, el("summary", { text: "search, filters, order" }), parts.fields);
+  const work = el("div", { class: "work" }, table.body, panel);
+
+  if (!about.trials.length) return put(root, el("main", {}, el("h1", { text: "Nothing to compare yet" }), el("p", { text: "This run has no scored pairs. The page fills once both arms of a trial are scored." })));
+  put(root, el("main", {}, parts.top, parts.extras, el("section", { class: "filterbox", "aria-label": "filter" }, parts.chips, filters), parts.slice, parts.message, work, sheet));
+  columnMenu();
+
+  function columnMenu() {
+    const boxes = Object.entries(COLUMNS).filter(([name]) => name !== "id").map(([name, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: true, onchange: (event) => {
+      if (event.target.checked) hidden.delete(name);
+      else hidden.add(name);
+      show();
+    } }), ` ${text}`));
+    put(parts.extras, parts.more, pictures, el("details", { class: "box columns" }, el("summary", { text: "columns" }), el("div", { class: "choices" }, boxes)),
+      el("button", { type: "button", class: "labelbutton", text: "label blind (l)", onclick: () => label(undefined) }), el("button", { type: "button", text: "keys (?)", onclick: help }));
+  }
+
+  function drawTop() {
+    const trial = trialOf();
+    const several = about.trials.length > 1;
+    const picture = forest(trial.tests);
+    put(parts.top,
+      about.banner ? el("p", { class: "banner", role: "note", text: about.banner }) : null,
+      el("h1", { text: `${visible(trial.title)} against ${visible(trial.against)}` }),
+      el("div", { class: "choices" },
+        several ? el("label", {}, "trial ", el("select", { id: "trial", onchange: (event) => change({ ...JSON.parse(event.target.value), item: null, chips: [], values: {}, ranges: {} }) },
+          about.trials.map((one) => el("option", { value: JSON.stringify({ trial: one.slug, temp: one.temp }), text: `${visible(one.slug)}${one.temp ? `, temperature ${one.temp}` : ""}`, selected: one === trial })))) : null,
+        el("label", {}, "compared by ", el("select", { id: "metric", onchange: (event) => change({ metric: event.target.value, chips: [] }) },
+          trial.metrics.map((one) => el("option", { value: one.name, text: visible(one.title), selected: one === metricOf() }))))),
+      trial.headline ? el("p", { class: "verdict", text: visible(trial.headline) }) : null,
+      source.part ? el("p", { class: "warn", text: source.part }) : null);
+    put(parts.more, el("details", { class: "box" }, el("summary", { text: "what the treatment changed in the prompts" }), ...promptChanges(trial, about)),
+      picture ? el("details", { class: "box" }, el("summary", { text: "results of the whole trial" }), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "results of the whole trial" }, picture),
+        el("p", { class: "quiet", text: "Bold: declared beforehand. Short upright line: the declared margin. Everything else is exploratory." })) : null);
+    document.title = `${visible(trial.slug)}: answers`;
+  }
+
+  function drawResult() {
+    const [ask, trial, metric] = [askOf(state), trialOf(), metricOf()];
+    put(parts.chips, chips(result.chips, state.chips, (chosen) => change({ chips: chosen, item: null })));
+    put(parts.fields, fields(state, about, trial, (changes) => change({ ...changes, item: null })));
+    put(parts.slice, sliceLine(result.slice, ask, metric, trial, about.alpha), filtered(ask, () => change({ ...structuredClone(EMPTY), run: state.run, trial: state.trial, temp: state.temp, metric: state.metric })));
+  }
+
+  async function drawPictures() {
+    if (!pictures.open) return;
+    const told = await source.pictures(ask());
+    const range = (name) => (value) => {
+      const ranges = { ...state.ranges };
+      if (value) ranges[name] = value;
+      else delete ranges[name];
+      change({ ranges, item: null });
+    };
+    put(parts.pictures, histogram("length change (characters)", told.length_change, state.ranges.length_change || null, range("length_change")),
+      histogram(`change of ${visible(metricOf().title)}`, told.score_change, state.ranges.score_change || null, range("score_change")), scatter(told.scatter, (place) => change({ item: place })));
+  }
+
+  const ask = () => ({ ...askOf(state), trial: trialOf().slug, temp: trialOf().temp, metric: metricOf().name });
+
+  function show() {
+    const asking = ask();
+    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), samples: trialOf().samples, hidden });
+  }
+
+  const keepPaper = async () => { lastPaper = await paper(source, ask(), result.n); };
+
+  async function load() {
+    turn += 1;
+    const mine = turn;
+    try {
+      const told = await source.query(ask());
+      if (mine !== turn) return;
+      result = told;
+      put(parts.message);
+    } catch (error) {
+      if (mine !== turn) return;
+      put(parts.message, el("p", { class: "warn", text: visible(error.message) }));
+      return;
+    }
+    drawResult();
+    show();
+    if (pictures.open) drawPictures();
+    document.documentElement.dataset.ready = String(mine);
+    clearTimeout(papering);
+    papering = setTimeout(keepPaper, 800);
+  }
+
+  function change(changes) {
+    const before = JSON.stringify(ask());
+    const focus = document.activeElement && document.activeElement.id;
+    const trial = trialOf();
+    state = { ...state, ...changes };
+    const address = toAddress(state);
+    if (location.hash !== address) history.replaceState(null, "", address);
+    const isOther = trialOf() !== trial || "metric" in changes;
+    if (isOther) drawTop();
+    const done = JSON.stringify(ask()) === before ? Promise.resolve() : load();
+    if ("item" in changes) drawItem();
+    return done.then(() => focus && document.getElementById(focus) && document.getElementById(focus).focus());
+  }
+
+  let shownRow = null;
+  async function picked(at, row) {
+    shownRow = row;
+    await change({ item: row.place });
+  }
+
+  async function drawItem() {
+    work.classList.toggle("open", state.item !== null || labelled !== null);
+    if (labelled) return;
+    if (state.item === null) {
+      put(panel);
+      return;
+    }
+    const place = state.item;
+    try {
+      const item = await source.detail(ask(), place);
+      if (state.item !== place || labelled) return;
+      store.seen.add(place);
+      const row = shownRow && shownRow.place === place ? shownRow : null;
+      put(panel, detail(item, row, trialOf(), about, {
+        view: state.view, onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), location.href)), onlabel: () => label(place), onclose: () => close(),
+      }));
+      panel.scrollTop = 0;
+    } catch (error) {
+      put(panel, el("p", { class: "warn", text: visible(error.message) }));
+    }
+  }
+
+  function close() {
+    if (labelled) {
+      labelled = null;
+      work.classList.remove("labelling");
+      load();
+    }
+    const at = table.at;
+    change({ item: null });
+    drawItem();
+    if (at >= 0) table.body.querySelector("[aria-selected]")?.focus();
+  }
+
+  function label(place) {
+    if (isReadOnly) {
+      put(parts.message, el("p", { class: "warn", text: "The viewer was started with --read_only: labels are not kept." }));
+      return;
+    }
+    labelled = labelling(store, trialOf(), (at) => source.detail(ask(), at), () => close());
+    put(panel, labelled.box);
+    work.classList.add("open", "labelling");
+    const drawn = store.queue().find((one) => one[1] === place);
+    if (place === undefined) labelled.next();
+    else labelled.show(place, drawn ? drawn[3] : Math.random() < 0.5, false);
+    panel.focus();
+  }
+
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      put(parts.message, el("p", { text: "copied" }));
+    } catch {
+      put(parts.message, el("textarea", { readonly: true, rows: 6, "aria-label": "the item as Markdown", value: text }));
+    }
+  }
+
+  function help() {
+    const box = el("dialog", { "aria-label": "keys" }, el("h2", { text: "Keys" }), el("dl", {}, KEYS.map(([key, text]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text })]).flat()), el("button", { type: "button", text: "close", onclick: () => box.remove() }));
+    root.append(box);
+    box.addEventListener("close", () => box.remove());
+    box.showModal();
+  }
+
+  async function nextLost(step) {
+    for (let at = table.at + step; at >= 0 && at < table.n; at += step) {
+      if ((await table.rowAt(at)).outcome === "lost") return table.pick(at);
+    }
+    put(parts.message, el("p", { class: "quiet", text: "no further lost pair in this slice" }));
+    return null;
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const target = event.target;
+    const isWriting = target.matches && target.matches("input:not([type=checkbox]), textarea, select");
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      if (isWriting) target.blur();
+      else if (!document.querySelector("dialog[open]")) close();
+      return;
+    }
+    if (isWriting || document.querySelector("dialog[open]")) return;
+    if (labelled && labelled.key(event.key)) {
+      event.preventDefault();
+      return;
+    }
+    const does = {
+      j: () => table.pick(table.at + 1), k: () => table.pick(Math.max(0, table.at - 1)), n: () => nextLost(1), p: () => nextLost(-1), "/": () => { filters.open = true; document.getElementById("find").focus(); },
+      d: () => { change({ view: state.view === "diff" ? "raw" : "diff" }); drawItem(); }, l: () => label(undefined), "?": help,
+      ArrowDown: () => onGrid(1), ArrowUp: () => onGrid(-1), Enter: () => rowOf(target),
+    }[event.key];
+    if (!does) return;
+    const used = does();
+    if (used !== false) event.preventDefault();
+  });
+
+  function onGrid(step) {
+    if (!table.body.contains(document.activeElement)) return false;
+    table.pick(Math.max(0, table.at + step)).then(() => table.body.querySelector("[aria-selected]")?.focus());
+    return true;
+  }
+
+  function rowOf(target) {
+    const row = target.closest && target.closest(".grid .row[aria-rowindex]");
+    if (!row || row.classList.contains("head")) return false;
+    table.pick(Number(row.getAttribute("aria-rowindex")) - 2);
+    return true;
+  }
+
+  window.addEventListener("hashchange", () => {
+    const next = fromAddress(location.hash);
+    if (next.run !== state.run) {
+      location.reload();
+      return;
+    }
+    state = next;
+    drawTop();
+    load();
+    drawItem();
+  });
+  window.addEventListener("beforeprint", () => { if (lastPaper) put(sheet, lastPaper); });
+  window.addEventListener("afterprint", () => put(sheet));
+
+  drawTop();
+  await load();
+  drawItem();
+  window.batchtrial = { source };
+  document.documentElement.dataset.usable = String(Math.round(performance.now()));
+}
+
+async function start() {
+  const root = document.getElementById("page");
+  const inFile = document.getElementById("columns");
+  try {
+    if (inFile) {
+      const source = await fileSource((name) => document.getElementById(name).textContent);
+      await runPage(root, source, storeInPage(source), false);
+      return;
+    }
+    const { read_only: isReadOnly } = await asked("api/about");
+    const { run } = fromAddress(location.hash);
+    if (run) {
+      const source = await serverSource(run);
+      root.before(el("nav", {}, el("a", { href: "./", text: "all runs" })));
+      await runPage(root, source, await storeAtServer(source), isReadOnly);
+    } else {
+      await runList(root, (id) => { location.hash = `#run=${encodeURIComponent(id)}`; location.reload(); }, isReadOnly);
+    }
+  } catch (error) {
+    put(root, el("main", {}, el("h1", { text: "The page could not be shown" }), el("p", { class: "warn" }, shownText(error.message))));
+  }
+}
+
+start();

@@ -1,0 +1,26 @@
+// What things are called on the page.
+
+export const OUTCOME = {
+  both_right: ["=", "both right"], won: ["\u25b2", "won"], lost: ["\u25bc", "lost"], both_wrong: ["\u00d7", "both wrong"], same: ["=", "same"],
+  incomplete: ["?", "pair incomplete"], no_score: ["\u2013", "not scored by this metric"],
+};
+export const MARK = {
+  abstained_control: "control abstained", abstained_treatment: "treatment abstained",
+  false_control: "control answered the unanswerable", false_treatment: "treatment answered the unanswerable",
+};
+export const MEANS = {
+  both_right: "both arms right by the metric", won: "the treatment is better", lost: "the treatment is worse: regressions", both_wrong: "neither arm right",
+  same: "equal scores", incomplete: "one answer of the pair is missing, cut, refused or could not be scored", no_score: "this metric does not apply to these items",
+};
+export const SORT = {
+  place: "order of the run", effect: "worst for the treatment first", size: "largest change first", length_change: "length change", usd_change: "cost change",
+  informative: "most informative to label",
+};
+export const RANGE = { length: "length (characters)", tokens: "answer tokens", usd: "cost ($)", score: "score" };
+export const VERDICT = { better: "treatment better", worse: "treatment worse", same: "same", both_bad: "both bad", cannot: "cannot compare" };
+
+/** What a chip is called. */
+export function chipName(chip) {
+  if (OUTCOME[chip]) return OUTCOME[chip][1];
+  return MARK[chip] || `incomplete: ${chip.replace("reason:", "").replaceAll("_", " ")}`;
+}

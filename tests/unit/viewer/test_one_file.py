@@ -1,0 +1,122 @@
+"""The page that is mailed: whole without a server, deterministic, never larger than it may be, and without texts when they are to stay here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.phases.world import World
+from tests.unit.reading.trials import finished
+
+from batchtrial.cli.commands.export import main
+from batchtrial.reading.in_one_file import REDACTED, Carrier, blocks_of, unpacked
+from batchtrial.reading.run_tables import RunTables
+from batchtrial.viewer.modules import MODULES, STYLE, csp_hash, one_script, text_of
+from batchtrial.viewer.one_file import answers_page
+
+PAGE = Path(__file__).resolve().parents[3] / "src" / "batchtrial" / "viewer" / "page"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    stats = {"primary": {"metric": "em", "kind": "all"}, "permutation_samples": 999}
+    with finished(tmp_path_factory.mktemp("page"), stats=stats, run_id="run_r1") as made:
+        yield made
+
+
+def data_of(page: str) -> dict[str, Any]:
+    return {name: unpacked(content) for name, content in blocks_of(page)}
+
+
+def page_of(world: World, **how: Any) -> str:
+    with RunTables.of(world.layout) as tables:
+        return answers_page(tables, **how)
+
+
+def test_the_page_has_every_pair_and_is_the_same_each_time(world: World) -> None:
+    page = page_of(world)
+    data = data_of(page)
+    n = data["columns"]["n"]
+    items = [item for name, block in data.items() if name.startswith("texts-") for item in block]
+    assert n == len(items) == 60
+    assert data["columns"]["part"] is None
+    assert {len(arm["scores"]["em"]) for arm in data["columns"]["arms"]} == {n}
+    assert [item["key"] for item in items] == data["columns"]["keys"]
+    assert page == page_of(world)
+    assert world.layout.run_id not in page.partition("</head>")[0]
+
+
+def test_the_page_lets_nothing_in_and_asks_nobody(world: World) -> None:
+    page = page_of(world)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    said = policy[1].replace("&#x27;", "'")
+    assert said.startswith("default-src 'none'; script-src 'sha256-")
+    assert "connect-src" not in said
+    assert "unsafe" not in said
+    assert csp_hash(one_script()) in said
+    assert csp_hash(text_of(STYLE)) in said
+    bare = re.sub(r'<script type="text/plain".*?</script>', "", page, flags=re.DOTALL).replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?://|//[a-z]+\.", bare)
+    assert page.count("</script>") == page.count("<script")
+
+
+def test_a_page_without_texts_has_none_of_them(world: World) -> None:
+    whole, redacted = (data_of(page_of(world, is_redacted=is_redacted)) for is_redacted in (False, True))
+    assert whole["columns"]["arms"] == redacted["columns"]["arms"]
+    told = str(redacted)
+    assert REDACTED in told
+    for text in ("Which word belongs", "something else", "answer 1", "Passage", "Answer with care", "thing 1"):
+        assert text in str(whole)
+        assert text not in told
+
+
+def test_a_run_that_does_not_fit_is_there_with_what_changed_and_the_numbers_of_all(world: World) -> None:
+    with RunTables.of(world.layout) as tables:
+        carrier = Carrier(tables, most_bytes=206_000, per_block=8)
+        columns = unpacked(carrier.data()["columns"])
+    assert 0 < columns["n"] < 60
+    assert f"{columns['n']} of 60" in columns["part"]
+    whole = columns["whole"][f"{world.trial.slug}/0"]["em"]
+    assert whole["slice"]["n"] == 60
+    assert sum(whole["slice"]["counts"].values()) == 60
+    assert columns["n"] == len(columns["keys"]) == len(columns["arms"][0]["scores"]["em"])
+
+
+def test_the_modules_can_be_one_script() -> None:
+    assert {path.name for path in PAGE.iterdir() if path.suffix in (".js", ".css")} == {*MODULES, STYLE}
+    known: set[str] = set()
+    for name in MODULES:
+        text = text_of(name)
+        lines = [line for line in text.splitlines() if line.startswith("import ")]
+        for line in lines:
+            found = re.fullmatch(r'import \{ [\w, ]+ \} from "\./([a-z_]+\.js)";', line)
+            assert found is not None, (name, line)
+            assert found[1] in known, (name, line)
+        assert not re.search(r"^export (default|\{|\*)", text, re.MULTILINE), name
+        known.add(name)
+    assert "import {" not in one_script()
+    assert "\nexport " not in one_script()
+
+
+def test_texts_never_become_markup() -> None:
+    script = "\n".join(text_of(name) for name in MODULES)
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function", "srcdoc", "javascript:"):
+        assert word not in script
+    assert len(script) + len(text_of(STYLE)) < 150_000
+
+
+def test_the_command_writes_the_page(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "answers.html"
+    where = ["--run_id", "r1", "--experiments_dir", str(world.layout.root.parent)]
+    assert main([*where, "--html", str(out)]) == 0
+    assert out.read_text(encoding="utf-8") == page_of(world)
+    assert main([*where, "--html", str(tmp_path / "no" / "such.html")]) == 2
+    assert main(where) == 2
+    assert main(["--run_id", "none", "--experiments_dir", str(tmp_path), "--html", str(out)]) == 3
+    told = capsys.readouterr().err
+    assert "there is no run none" in told
+    assert "Traceback" not in told

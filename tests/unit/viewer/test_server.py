@@ -1,0 +1,220 @@
+"""The viewer's server: who may ask, what it answers, and that nothing of the run changes but labels and the stop request."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runs.rundir import tree
+from tests.unit.phases.world import World
+from tests.unit.reading.trials import finished
+from tests.unit.viewer.served import TOKEN, Served, question, served
+
+from batchtrial.reading.labels import Labels
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    stats = {"primary": {"metric": "em", "kind": "all"}, "permutation_samples": 999}
+    with finished(tmp_path_factory.mktemp("view"), stats=stats, run_id="run_r1", n_open=10, n_closed=20) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def at(world: World) -> Iterator[Served]:
+    with served(world.layout.root.parent) as found:
+        yield found
+
+
+def asked(world: World, **how: Any) -> str:
+    return question(trial=world.trial.slug, temp=0.0, **how)
+
+
+def test_the_printed_address_becomes_a_cookie(at: Served) -> None:
+    first = at.ask(f"/?token={TOKEN}", without=("Cookie",))
+    assert (first.status, first.headers["location"]) == (303, "/")
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    page = at.ask("/")
+    assert page.status == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in page.headers
+    assert at.ask("/page/main.js").status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/api/runs", "/api/about", "/api/runs/r1/about", "/api/events", "/nowhere"])
+def test_nobody_gets_in_without_the_token(at: Served, path: str) -> None:
+    assert at.ask(path, without=("Cookie",)).status == 403
+    assert at.ask(path, Cookie=f"batchtrial_{at.port}=wrong").status == 403
+    assert at.ask(f"{path}?token=wrong", without=("Cookie",)).status == 403
+
+
+@pytest.mark.parametrize("host", ["example.com", "127.0.0.1", "127.0.0.1.example.com:80", "", "localhost:1"])
+def test_a_foreign_host_header_is_refused(at: Served, host: str) -> None:
+    assert at.ask("/api/runs", Host=host).status == 421
+
+
+@pytest.mark.parametrize("origin", ["http://example.com", "null", "http://127.0.0.1:1", "https://127.0.0.1"])
+def test_another_origin_is_refused(at: Served, origin: str) -> None:
+    assert at.ask("/api/runs", Origin=origin).status == 403
+    assert at.post("/api/runs/r1/stop", {}, Origin=origin).status == 403
+    assert at.ask("/api/runs", Sec_Fetch_Site="cross-site").status == 403
+
+
+def test_a_change_needs_the_origin_json_and_a_bounded_length(at: Served, world: World) -> None:
+    path = "/api/runs/r1/labels"
+    assert at.post(path, {}, without=("Origin",)).status == 403
+    assert at.post(path, {}, Content_Type="text/plain").status == 415
+    assert at.post(path, {"label": {"note": "x" * 10_000_000}}).status == 413
+    assert at.post(path, {}, without=("Content-Length",)).status == 413
+    assert at.post(path, {"label": {"note": "x" * 40_000, "id": "1", "who": "a", "item_key": "k", "trial": "t", "verdict": "same"}}).status == 400
+    assert at.ask("/api/runs", method="DELETE").status == 405
+    assert not world.layout.labels.exists()
+    assert not world.layout.stop_requested.exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../door.py",
+        "/page/..%2Fdoor.py",
+        "/page/%2e%2e/server.py",
+        "/page//etc/passwd",
+        "/api/runs/..%2F..%2Fetc/about",
+        "/api/runs/../about",
+        "/api/runs/%00/about",
+        "/api/runs/r1%2F..%2F..%2Fx/about",
+        "/api/runs/none/about",
+        "/api/runs/r1/items/999999?ask=" + question(trial="x", temp=0.0),
+        "/api/runs/r1/pairs?ask={",
+        "/api/runs/r1/pairs?ask=[]",
+        "/api/runs/r1/rows?first=-1&n=2&ask=" + question(trial="x", temp=0.0),
+    ],
+)
+def test_odd_paths_and_questions_are_refused_in_words(at: Served, path: str) -> None:
+    told = at.ask(path)
+    assert told.status in (400, 404), told.body
+    assert b"Traceback" not in told.body
+    assert b"import " not in told.body
+
+
+def test_a_hundred_at_once_are_answered_or_turned_away(at: Served, world: World) -> None:
+    with ThreadPoolExecutor(100) as pool:
+        found = list(pool.map(lambda k: at.ask(f"/api/runs/r1/pairs?ask={asked(world, metric='em', search={'text': str(k)})}").status, range(100)))
+    assert set(found) <= {200, 503}
+    assert found.count(200) >= 30
+    assert at.ask("/api/about").status == 200
+
+
+def test_runs_pairs_rows_and_items_are_told(at: Served, world: World) -> None:
+    (run,) = at.ask("/api/runs").json["runs"]
+    assert (run["id"], run["simulated"]) == ("r1", True)
+    about = at.ask("/api/runs/r1/about").json
+    assert about["trials"][0]["slug"] == world.trial.slug
+    pairs = at.ask(f"/api/runs/r1/pairs?ask={asked(world, metric='em')}").json
+    assert (pairs["n"], pairs["slice"]["n"]) == (30, 30)
+    assert pairs["slice"]["low"] < pairs["slice"]["value"] < pairs["slice"]["high"]
+    lost = at.ask(f"/api/runs/r1/pairs?ask={asked(world, metric='em', chips=['lost'])}").json
+    assert lost["n"] == pairs["chips"]["lost"]
+    assert "low" not in lost["slice"]
+    rows = at.ask(f"/api/runs/r1/rows?first=28&n=50&ask={asked(world, metric='em')}").json
+    assert len(rows) == 2
+    assert rows[0]["place"] != rows[1]["place"]
+    item = at.ask(f"/api/runs/r1/items/{rows[0]['place']}?ask={asked(world)}").json
+    assert item["key"] == rows[0]["key"]
+    assert set(at.ask(f"/api/runs/r1/pictures?ask={asked(world, metric='f1')}").json) == {"length_change", "score_change", "scatter"}
+
+
+def test_the_list_of_runs_comes_by_itself(at: Served) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{at.port}/api/events", headers={"Cookie": at.cookie})
+    with urllib.request.urlopen(request, timeout=10) as stream:
+        assert json.loads(stream.readline().removeprefix(b"data: "))["runs"][0]["id"] == "r1"
+
+
+def label(key: str, who: str = "ana", **how: Any) -> dict[str, Any]:
+    return {"id": f"{who}-{key}", "who": who, "item_key": key, "trial": "model", "temp": 0.0, "verdict": "better", "is_blind": True} | how
+
+
+def test_labels_are_kept_taken_back_and_filtered_by(world: World, tmp_path: Path) -> None:
+    with served(world.layout.root.parent) as at:
+        path = "/api/runs/r1/labels"
+        queue = at.ask(path).json["queue"]
+        assert [len(one) for one in queue[:1]] == [4]
+        key = queue[0][0]
+        slug = world.trial.slug
+        kept = at.post(path, {"label": label(key, trial=slug)})
+        assert kept.status == 200
+        assert [one["verdict"] for one in kept.json["labels"]] == ["better"]
+        at.post(path, {"label": label(key, trial=slug)})  # the same once more: an answer that was lost on its way
+        assert len(at.ask(path).json["labels"]) == 1
+        assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == 1
+        assert at.ask(f"/api/runs/r1/rows?first=0&n=1&ask={asked(world, labelled='yes')}").json[0]["label"] == "better"
+        wrong: tuple[Any, ...] = (
+            {"label": label(key, verdict="best")},
+            {"label": label("", trial=slug)},
+            {"labels": []},
+            [],
+            {"label": label(key, who=" ")},
+        )
+        assert [at.post(path, one).status for one in wrong] == [400] * 5
+        assert at.post(path, {"undo": f"ana-{key}", "who": "ben"}).json["labels"] != []
+        assert at.post(path, {"undo": f"ana-{key}", "who": "ana"}).json["labels"] == []
+        assert Labels.of(world.layout.labels).held == ()
+    world.layout.labels.unlink()
+
+
+def test_a_viewer_writes_labels_and_the_stop_request_and_nothing_else(world: World) -> None:
+    root = world.layout.root
+    before = tree(root)
+    with served(root.parent) as at:
+        for path in ("about", f"pairs?ask={asked(world)}", f"rows?first=0&n=9&ask={asked(world)}", "labels"):
+            assert at.ask(f"/api/runs/r1/{path}").status == 200
+        assert tree(root) == before
+        assert at.post("/api/runs/r1/stop", {}).json == {"asked": True}
+    assert set(tree(root)) - set(before) == {"STOP_REQUESTED"}
+    world.layout.stop_requested.unlink()
+    with served(root.parent, is_read_only=True) as at:
+        assert at.post("/api/runs/r1/stop", {}).status == 403
+        assert at.post("/api/runs/r1/labels", {"label": label("k")}).status == 403
+        assert at.ask("/api/about").json == {"read_only": True}
+    assert tree(root) == before
+
+
+def test_tables_that_are_replaced_meanwhile_are_read_anew(world: World) -> None:
+    scores = world.layout.arm(world.trial.arms[0].name).scores
+    data = scores.read_bytes()
+    with served(world.layout.root.parent) as at:
+        assert at.ask(f"/api/runs/r1/pairs?ask={asked(world)}").status == 200
+        scores.unlink()
+        assert at.ask(f"/api/runs/r1/pairs?ask={asked(world)}").status == 404
+        scores.write_bytes(data)
+        assert at.ask(f"/api/runs/r1/pairs?ask={asked(world)}").status == 200
+
+
+def test_the_command_prints_its_address_and_ends_with_ctrl_c(world: World) -> None:
+    before = tree(world.layout.root.parent)
+    command = [sys.executable, "-m", "batchtrial", "view", "--experiments_dir", str(world.layout.root.parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address, timeout=20) as page:
+            assert b"page/main.js" in page.read()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(address.partition("?")[0], timeout=20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert tree(world.layout.root.parent) == before
