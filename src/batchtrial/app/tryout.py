@@ -28,8 +28,6 @@ from batchtrial.run.options import Options
 from batchtrial.run.preview import labels_of_arms
 from batchtrial.state.money import Money
 
-TRIES: Final = "tries"
-"""Folder beside the runs in which tries are, each a run of its own."""
 BUDGET_USD: Final = 1.0
 """What a try may cost where nothing else is said."""
 LAST_STEP: Final = "score"

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from batchtrial.errors import DataError
 from batchtrial.sources.problems import shown
@@ -34,6 +34,8 @@ ASKS_MORE: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Columns without which the question is another one, and what they hold."""
 MAYBE_PASSAGES: Final = frozenset(("passages", "contexts", "ctxs", "documents", "paragraphs", "article", "document", "text", "story", "evidence"))
+_UNREAD: Final = "columns that nobody reads: "
+NoteKind = Literal["unread", "guessed", "odd"]
 _PROPOSED: Final = ("question", "answers", "context")
 """Roles for which an unknown column may be proposed; never `cluster`: a topic or a source only describes, and would change every interval."""
 _SHOWN_COLUMNS: Final = 20
@@ -94,11 +96,16 @@ class Columns:
         found = [f"{what}: {count} time{'s' * (count != 1)}, first {example}" for what, (count, example) in self.told.items()]
         unread = self.unread()
         if unread:
-            found.append(f"columns that nobody reads: {listed(unread)}")
+            found.append(f"{_UNREAD}{listed(unread)}")
             maybe = [name for name in unread if name.lower() in MAYBE_PASSAGES]
             if maybe and not self.used.intersection(CANDIDATES["context"]):
                 found.append(f"no passage is shown to the model; if {maybe[0]!r} holds it, set `fields.context: {maybe[0]}`")
         return found
+
+
+def note_kind(text: str) -> NoteKind:
+    """What a note about a set tells: columns that nobody reads, what was guessed, or what is odd about its rows."""
+    return "unread" if text.startswith(_UNREAD) else "guessed" if "guessed" in text else "odd"
 
 
 def _is_blank(value: Any) -> bool:

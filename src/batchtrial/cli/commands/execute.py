@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 
@@ -24,6 +25,7 @@ from batchtrial.phases.batches.giving_up import give_up_unknown
 from batchtrial.phases.batches.retry_not_understood import ask_again
 from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.options import window
+from batchtrial.run.planned import planned
 from batchtrial.run.session import Session
 from batchtrial.run.stop import StopToken
 from batchtrial.state.form import refuse_earlier
@@ -33,7 +35,7 @@ from batchtrial.steps import STEPS
 log = logging.getLogger(__name__)
 
 
-def show_plan(ask: Invocation, env: Mapping[str, str]) -> int:
+def show_plan(ask: Invocation, env: Mapping[str, str], *, is_json: bool = False) -> int:
     """Print the plan; nothing is written or sent."""
     run_id = ask.run_id or "NEW"
     layout = layout_of(ask, run_id)
@@ -44,7 +46,11 @@ def show_plan(ask: Invocation, env: Mapping[str, str]) -> int:
     if ask.is_resume:
         check_same_host(got.config, env)
     wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
-    for line in planview.lines(got, ask.options, layout, wiring.codecs):
+    found = planned(got, ask.options, layout, wiring.codecs, proxy=proxy_for(got.config), complain=complain)
+    if is_json:
+        say(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        return 0
+    for line in planview.lines(found):
         say(line)
     return 0
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Invocation, invocation_of
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, set_up_logging
+from batchtrial.cli.frame import framed, say, set_up_logging
 from batchtrial.clock import real_now
+from batchtrial.errors import ConfigError, DataError
 from batchtrial.keys import new_run_id
 from batchtrial.providers.registry import names
 
@@ -34,6 +36,7 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, 
     p.add_argument("--resume", action="store_true", help="go on with the run --run_id")
     p.add_argument("--backend", choices=backends or names(), required=needs_backend, default=None, help="provider, over the config's")
     p.add_argument("--plan_only", action="store_true", help="print phases with reasons, parts, tokens and dollars; touch neither network nor disk")
+    p.add_argument("--json", action="store_true", help="with --plan_only: the plan as JSON")
     flags.add_place(p)
     what = p.add_argument_group("what to ask")
     what.add_argument("--models", nargs="+", action=flags.Words, metavar="MODEL", help="only these models")
@@ -70,12 +73,19 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, 
     return p
 
 
-def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str]) -> int:
+def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str], is_json: bool = False) -> int:
     """Plan or run. Raises RunnerError."""
     from batchtrial.cli.commands import execute as live
 
     if is_plan_only:
-        return live.show_plan(ask, env)
+        try:
+            return live.show_plan(ask, env, is_json=is_json)
+        except (ConfigError, DataError) as error:
+            if is_json:
+                say(json.dumps({"refused": {"what": error.what, "where": error.where, "hint": error.hint}}, indent=2, ensure_ascii=False))
+            raise
+    if is_json:
+        raise ConfigError("--json is for --plan_only", where="--json", hint="`batchtrial status --json` tells how a run stands")
     run_id = ask.run_id or new_run_id(real_now())
     code = live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
     if ask.is_archived and code in (0, INCOMPLETE):
@@ -93,7 +103,7 @@ def _command(prog: str, backends: Sequence[str] | None, *, needs_backend: bool) 
     def command(argv: Sequence[str] | None = None) -> int:
         given = parser(prog, backends, needs_backend=needs_backend).parse_args(argv)
         set_up_logging(is_verbose=given.verbose)
-        return carry_out(invocation_of(given, os.environ), is_plan_only=given.plan_only, env=os.environ)
+        return carry_out(invocation_of(given, os.environ), is_plan_only=given.plan_only, env=os.environ, is_json=given.json)
 
     command.__doc__ = "Run a prompt trial from config to report, or go on with one."
     return command

@@ -12,7 +12,7 @@ from typing import Any
 
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, experiments_dir, mode_of
 from batchtrial.app.session import layout_of, loaded
-from batchtrial.app.tryout import TRIES, budget_of, check_at_once, chosen_items, send
+from batchtrial.app.tryout import budget_of, check_at_once, chosen_items, send
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.execute import person_of, resume_command
@@ -23,6 +23,7 @@ from batchtrial.config.expand import expand
 from batchtrial.config.notes import notes
 from batchtrial.errors import Stopped
 from batchtrial.keys import check_run_id
+from batchtrial.reading.similar import TRIES
 from batchtrial.run.options import Options
 from batchtrial.run.preview import previews
 

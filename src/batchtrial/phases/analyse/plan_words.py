@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from batchtrial.config.analysis_plan import plan_hash, written_keys
 from batchtrial.config.model import Config
@@ -82,7 +82,14 @@ def statement(plan: FrozenPlan, *, is_followed: bool = True) -> str:
     return " ".join(words)
 
 
-def plan_lines(ledger: Path, config: Config) -> Iterator[str]:
+class PlanWord(NamedTuple):
+    """Something that --plan_only says of the analysis plan. label: what it is about, such as `primary`."""
+
+    label: str
+    text: str
+
+
+def plan_words(ledger: Path, config: Config) -> Iterator[PlanWord]:
     """What --plan_only says of the plan: its hash, what it is to show, and what differs from the plan that the ledger has."""
     frozen = frozen_plan(ledger, config)
     now = plan_hash(plan_now(config))
@@ -90,14 +97,14 @@ def plan_lines(ledger: Path, config: Config) -> Iterator[str]:
         nobody, standing = "primary" not in written_keys(config), "frozen when the run starts"
     else:
         nobody, standing = frozen.is_default_primary, "frozen before the first request" if frozen.hash else "none was frozen for this run"
-    yield f"  plan     {frozen.hash or now}, {standing}"
+    yield PlanWord("plan", f"{frozen.hash or now}, {standing}")
     stats = config.stats
-    yield f"  primary  {_endpoint(stats.primary)}" + (" (the default: the config names none)" if nobody else "")
+    yield PlanWord("primary", _endpoint(stats.primary) + (" (the default: the config names none)" if nobody else ""))
     for one in stats.confirmatory:
-        yield f"  further  {_endpoint(one)}"
+        yield PlanWord("further", _endpoint(one))
     for change in frozen.changes:
         when = "after the first result: what it concerns is exploratory" if change.is_late else "before the first result"
-        yield f"  changed  {change.key} {_short(change.declared)} -> {_short(change.done)}, {when}"
+        yield PlanWord("changed", f"{change.key} {_short(change.declared)} -> {_short(change.done)}, {when}")
 
 
 def _endpoint(one: Declared) -> str:
