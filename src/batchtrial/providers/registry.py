@@ -11,10 +11,12 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.errors import ConfigError
-from batchtrial.providers.base import Provider, Setup
+
+if TYPE_CHECKING:
+    from batchtrial.providers.base import Provider, Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
