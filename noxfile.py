@@ -176,6 +176,14 @@ def wire(session: nox.Session, generation: str) -> None:
 
 
 @nox.session(default=False)
+def plugins(session: nox.Session) -> None:
+    """The package of docs/plugins, built and installed: the contract suite for its provider, and what `batchtrial plugins` says of it."""
+    install(session, ".[openai]", "./docs/plugins", groups=("test",))
+    session.run("batchtrial", "plugins")
+    session.run("python", "-m", "pytest", "docs/plugins/tests", "-c", "docs/plugins/pyproject.toml", *session.posargs)
+
+
+@nox.session(default=False)
 def hosts(session: nox.Session) -> None:
     """The contract suite, and kills at every point and by SIGKILL, for every wire and every host: `nox -s hosts -- --provider groq --kills 100`."""
     install(session, "-e", package(*SDKS), groups=("test",))

@@ -11,7 +11,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
 
-BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "steps")
+BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "plugins", "steps")
 MATTERS = ("state", "providers", "scoring", "sources")
 STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/analyse", "phases/report")
 """In the order of the pipeline: a step may use what comes before it, never what comes after."""
@@ -28,6 +28,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "keys": ("errors", "records", "names"),
     "clock": (),
     "modes": (),
+    "plugins": (),
     "steps": (),
     "stats": BASE,
     "prices": BASE,
@@ -48,6 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "upkeep": BELOW_UPKEEP,
     "earlier": BELOW_UPKEEP,
     "app": ("emulator", *BELOW_APP),
+    "testing": ("providers", *BASE),
     "cli/screens": ("cli", "app", *BELOW_APP),
     "viewer": ("reading", *BELOW_READING),
     "cli/commands": ("viewer", "cli/screens", "cli", "app", *BELOW_APP),

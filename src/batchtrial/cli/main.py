@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("batchtrial.cli.commands.analyze", "one optional analysis of a run that is there: subgroups, power, mixed effects ..."),
     "plan_trial": ("batchtrial.cli.commands.plan_trial", "how many items and samples, what it costs, what effect it can see"),
     "clean": ("batchtrial.cli.commands.clean", "show what can be deleted safely, and delete it when told to"),
+    "plugins": ("batchtrial.cli.commands.plugins", "what other packages add: providers, metrics, sources, and where they come from"),
     "demo": ("batchtrial.cli.commands.demo", "the whole pipeline on the bundled questions, in one command"),
     "emulate": ("batchtrial.emulator.command", "serve the providers' batch APIs on this machine, for any program"),
 }

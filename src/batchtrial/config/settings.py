@@ -8,14 +8,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from batchtrial.providers.registry import names
+from batchtrial.plugins import faults
+from batchtrial.providers.registry import ROWS, names
 
 
 def _known_backend(name: str) -> str:
-    if name in names():
+    if name in ROWS or name in names():
         return name
     near = difflib.get_close_matches(name, names(), 1)
-    raise ValueError(f"there is no backend {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"))
+    told = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"
+    raise ValueError("; ".join((f"there is no backend {name!r}; {told}", *faults())))
 
 
 Backend = Annotated[str, AfterValidator(_known_backend)]

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.errors import ConfigError
+from batchtrial.plugins import added, faults
 
 if TYPE_CHECKING:
     from batchtrial.providers.base import Provider, Setup
@@ -119,20 +120,28 @@ OWN: Final[tuple[Row, ...]] = (
     _host("parasail", "Parasail", "PARASAIL_API_KEY", "https://api.parasail.io/v1"),
 )
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in OWN})
+"""Our own by name; `row_of` knows those of other packages too."""
+
+
+def rows() -> Mapping[str, Row]:
+    """Every provider there is by name: our own, then those that plugins add under names of their own."""
+    others = {row.name: row for _, row in added("batchtrial.providers") if isinstance(row, Row)}
+    return {**others, **ROWS}
 
 
 def names() -> tuple[str, ...]:
     """What a config may name as a backend."""
-    return tuple(ROWS)
+    return (*ROWS, *sorted(rows().keys() - ROWS.keys()))
 
 
 def row_of(name: str) -> Row:
     """The provider's row. Raises ConfigError naming the nearest one."""
-    if name in ROWS:
-        return ROWS[name]
-    near = difflib.get_close_matches(name, ROWS, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ROWS)}"
-    raise ConfigError(f"no provider {name!r}", where="backend", hint=hint)
+    found = ROWS.get(name) or rows().get(name)
+    if found is not None:
+        return found
+    near = difflib.get_close_matches(name, rows(), 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"
+    raise ConfigError(f"no provider {name!r}", where="backend", hint="; ".join((hint, *faults())))
 
 
 def adapter_of(name: str, setup: Setup) -> Provider:
@@ -144,7 +153,7 @@ def adapter_of(name: str, setup: Setup) -> Provider:
 
 def of_recording(speaks: str, settings: Mapping[str, Any]) -> Provider | None:
     """An adapter that encodes as a recording of this wire did; None when there is no such wire. Raises TypeError for settings that it never had."""
-    module = next((row.adapter for row in ROWS.values() if row.speaks == speaks), None)
+    module = next((row.adapter for row in (*OWN, *rows().values()) if row.speaks == speaks), None)
     if module is None:
         return None
     made: Provider = importlib.import_module(module).of_recording(settings)
@@ -153,4 +162,4 @@ def of_recording(speaks: str, settings: Mapping[str, Any]) -> Provider | None:
 
 def key_variables() -> tuple[str, ...]:
     """The environment variables that hold keys."""
-    return tuple(dict.fromkeys(row.key_variable for row in ROWS.values() if row.key_variable))
+    return tuple(dict.fromkeys(row.key_variable for row in (*OWN, *rows().values()) if row.key_variable))

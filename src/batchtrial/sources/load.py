@@ -20,7 +20,7 @@ from batchtrial.sources.readers import HAS_LINES, READERS, Rows, read_json
 from batchtrial.sources.rows import Row, RowReader
 from batchtrial.sources.shape import missing_columns
 from batchtrial.sources.sniff import guess_format
-from batchtrial.sources.spec import BUNDLED, Format, SourceSpec, TaskReads
+from batchtrial.sources.spec import BUNDLED, KEYS_OF, Format, SourceSpec, TaskReads, own_sources
 
 _SHOWN_ROWS = 3  # bad rows spelled out in an error
 
@@ -94,6 +94,9 @@ def _rows(source: SourceSpec, notes: list[str]) -> Iterator[tuple[str, Format | 
     if source.source == "hub":
         yield source.path or source.name, None, read_hub(source)
         return
+    if source.source not in KEYS_OF:
+        yield source.path or source.name, None, _of_plugin(source)
+        return
     if source.source == "bundled":
         packed = resources.files("batchtrial.sources") / "bundled" / f"{source.name.removeprefix('bundled_')}_book.jsonl"
         with resources.as_file(packed) as path:
@@ -106,6 +109,16 @@ def _rows(source: SourceSpec, notes: list[str]) -> Iterator[tuple[str, Format | 
         layout = guess_format(path)
         notes.append(f"format guessed from the content: {layout}")
     yield str(path), layout, READERS[layout](path) if source.rows_in is None else read_json(path, source.rows_in)
+
+
+def _of_plugin(source: SourceSpec) -> Rows:
+    """The rows that a plugin's source gives. Raises DataError naming the source, whatever goes wrong in it."""
+    try:
+        for number, fields in enumerate(own_sources()[source.source](source)):
+            yield Row(line=number + 1, number=number, fields=dict(fields))
+    except Exception as error:  # somebody else's code, which may raise anything; nothing was bought yet, and the run ends here with its words
+        what = f"the source {source.source!r} gives no rows: {type(error).__name__}: {error}"
+        raise DataError(what, where=f"datasets.{source.name}", hint="its package says why") from error
 
 
 def _check_readable(path: Path, name: str) -> None:

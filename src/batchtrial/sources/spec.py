@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from batchtrial.names import Name
+from batchtrial.plugins import added, faults
 
 Format = Literal["jsonl", "json", "csv", "parquet", "squad_v2", "nq_open", "triviaqa"]
 FORMATS: tuple[Format, ...] = ("jsonl", "json", "csv", "parquet", "squad_v2", "nq_open", "triviaqa")
+
+KEYS_OF: Mapping[str, tuple[str, ...]] = {"bundled": (), "file": ("path", "format", "rows_in"), "hub": ("path", "split", "subset")}
+"""The sources of this package, and which settings mean something to each."""
+
+
+def own_sources() -> Mapping[str, Callable[[SourceSpec], Iterable[Mapping[str, Any]]]]:
+    """Sources that plugins add: name -> what gives the rows."""
+    return {plugin.name: read for plugin, read in added("batchtrial.sources") if plugin.name not in KEYS_OF and callable(read)}
+
 
 BUNDLED = ("bundled_open", "bundled_closed")
 """Question sets that ship with the package."""
@@ -52,8 +64,8 @@ class SourceSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name = Field(description="Name of the question set in tables, reports and item keys.")
-    source: Literal["bundled", "file", "hub"] = Field(
-        description="bundled: shipped with the package; file: a local file; hub: Hugging Face `datasets` (extra `hub`)."
+    source: str = Field(
+        description="bundled: shipped with the package; file: a local file; hub: Hugging Face `datasets` (extra `hub`); or a plugin's name."
     )
     path: str | None = Field(
         None,
@@ -99,7 +111,11 @@ class SourceSpec(BaseModel):
             raise ValueError("`source: file` needs a `path`")
         if self.source == "bundled" and self.name not in BUNDLED:
             raise ValueError(f"there is no bundled question set {self.name!r}; the names are {' and '.join(BUNDLED)}")
-        allowed = {"bundled": (), "file": ("path", "format", "rows_in"), "hub": ("path", "split", "subset")}[self.source]
+        if self.source not in KEYS_OF and self.source not in own_sources():
+            near = difflib.get_close_matches(self.source, (*KEYS_OF, *own_sources()), 1)
+            told = f"did you mean {near[0]}?" if near else f"there are {', '.join((*KEYS_OF, *own_sources()))}"
+            raise ValueError("; ".join((f"there is no source {self.source!r}; {told}", *faults())))
+        allowed = KEYS_OF.get(self.source, ("path", "split", "subset"))
         for key in ("path", "format", "rows_in", "split", "subset"):
             if key not in allowed and getattr(self, key) is not None:
                 raise ValueError(f"`{key}` has no meaning with `source: {self.source}`")

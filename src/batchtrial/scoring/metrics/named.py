@@ -6,19 +6,32 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from batchtrial.plugins import added, faults
 from batchtrial.scoring.metrics import command, corpus, likeness, structured, texts, usage, values
 from batchtrial.scoring.metrics.base import NamedMetric
 
-NAMED_METRICS: Mapping[str, type[NamedMetric]] = MappingProxyType(
-    {one.id: one for one in chain(texts.FAMILY, values.FAMILY, structured.FAMILY, likeness.FAMILY, corpus.FAMILY, usage.FAMILY, command.FAMILY)}
+OWN: Final[tuple[type[NamedMetric], ...]] = (
+    *texts.FAMILY,
+    *values.FAMILY,
+    *structured.FAMILY,
+    *likeness.FAMILY,
+    *corpus.FAMILY,
+    *usage.FAMILY,
+    *command.FAMILY,
 )
-"""Metric by its name in a config."""
+NAMED_METRICS: Mapping[str, type[NamedMetric]] = MappingProxyType({one.id: one for one in OWN})
+"""Our own by name; `known` has those of other packages too."""
+
+
+def known() -> Mapping[str, type[NamedMetric]]:
+    """Every metric that a config can name: our own, then those that plugins add under names of their own."""
+    others = {one.id: one for _, one in added("batchtrial.metrics") if isinstance(one, type) and issubclass(one, NamedMetric)}
+    return {**others, **NAMED_METRICS}
 
 
 def is_named(entry: object) -> bool:
@@ -34,14 +47,16 @@ def metric_of(entry: object) -> NamedMetric:
         ((name, given),) = entry.items()
     else:
         name, given = entry, None
-    if not isinstance(name, str) or name not in NAMED_METRICS:
-        raise ValueError(f"there is no metric {name!r}; {_near(str(name), NAMED_METRICS)} A metric of your own is written package.module:function")
+    kind = NAMED_METRICS.get(name) or known().get(name) if isinstance(name, str) else None
+    if kind is None:
+        told = " ".join((_near(str(name), known()), "A metric of your own is written package.module:function", *faults()))
+        raise ValueError(f"there is no metric {name!r}; {told}")
     if given is not None and not isinstance(given, Mapping):
         raise ValueError(f"{name}: parameters are written as a mapping, such as `{{name: mine}}`; it is {given!r}"[:300])
     try:
-        return NAMED_METRICS[name].model_validate(dict(given or {}))
+        return kind.model_validate(dict(given or {}))
     except ValidationError as error:
-        raise ValueError(_told(name, NAMED_METRICS[name], error)) from None
+        raise ValueError(_told(name, kind, error)) from None
 
 
 def metrics_of(entries: Sequence[object]) -> tuple[NamedMetric, ...]:

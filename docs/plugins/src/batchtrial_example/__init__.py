@@ -1,0 +1,1 @@
+"""A provider, a metric and a source for batchtrial."""

@@ -1,0 +1,88 @@
+"""The package that docs/plugins shows, as an installer would leave it: its provider, metric and source in a run, and what breaks beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.small_run import config_tree, write_inputs
+
+from batchtrial.plugins import GROUPS, OURS, OWN, plugins
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "docs" / "plugins"
+
+
+def installed(site: Path) -> None:
+    """The package and what its metadata say, in a folder that Python looks into. `nox -s plugins` builds and installs it for real."""
+    shutil.copytree(TEMPLATE / "src" / "batchtrial_example", site / "batchtrial_example")
+    project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]
+    told = site / f"batchtrial_example-{project['version']}.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    groups = project["entry-points"].items()
+    (told / "entry_points.txt").write_text("".join(f"[{group}]\n" + "".join(f"{a} = {b}\n" for a, b in of.items()) for group, of in groups))
+
+
+def broken(site: Path) -> None:
+    (site / "broken.py").write_text("raise RuntimeError('half installed')\n")
+    told = site / "broken-2.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 2.0\n")
+    (told / "entry_points.txt").write_text("[batchtrial.metrics]\nloud = broken:Loud\n[batchtrial.providers]\nbroken = broken:ROW\n")
+
+
+def batchtrial(site: Path, cwd: Path, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("BATCHTRIAL_") and not name.endswith("_API_KEY")}
+    own |= {"PYTHONPATH": str(site), **env}
+    return subprocess.run([sys.executable, "-m", "batchtrial", *argv], cwd=cwd, env=own, capture_output=True, text=True, check=False, timeout=240)
+
+
+def test_the_package_of_the_docs_is_listed_beside_one_that_does_not_import(tmp_path: Path) -> None:
+    installed(tmp_path)
+    broken(tmp_path)
+    told = json.loads(batchtrial(tmp_path, tmp_path, "plugins", "--json").stdout)["plugins"]
+    others = {(one["group"], one["name"]): (one["origin"], one["version"], one["fault"]) for one in told if one["origin"] != OURS}
+    assert others == {
+        ("batchtrial.providers", "example"): ("batchtrial-example", "0.1.0", ""),
+        ("batchtrial.metrics", "shouting"): ("batchtrial-example", "0.1.0", ""),
+        ("batchtrial.sources", "counting"): ("batchtrial-example", "0.1.0", ""),
+        ("batchtrial.metrics", "loud"): ("broken", "2.0", "RuntimeError: half installed"),
+        ("batchtrial.providers", "broken"): ("broken", "2.0", "RuntimeError: half installed"),
+    }
+    assert len(told) > len(others)
+    none = json.loads(batchtrial(tmp_path, tmp_path, "plugins", "--json", BATCHTRIAL_PLUGINS="none").stdout)["plugins"]
+    assert {one["origin"] for one in none} == {OURS}
+
+
+def test_a_run_asks_the_packages_provider_about_its_source_and_scores_by_its_metric(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    site, work = tmp_path / "site", tmp_path / "work"
+    site.mkdir()
+    installed(site)
+    write_inputs(work, 1)
+    sums = {"name": "sums", "source": "counting", "kind": "closed", "max_items": 5}
+    config = config_tree("example", poll_seconds=1.0, metrics=["shouting"], datasets=[sums])
+    (work / "c.json").write_text(json.dumps(config))
+    done = batchtrial(site, work, "run", "--config", "c.json", "--run_id", "r", "--dry_run", "--record_dir", "tape")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 succeeded" in done.stdout
+    (scores,) = work.glob("experiments/run_r/*/results/per_item_scores.csv")
+    assert "shouting" in scores.read_text().splitlines()[0]
+    assert json.loads((work / "tape" / "metadata.json").read_text())["provider"] == "example"
+    without = batchtrial(site, work, "run", "--config", "c.json", "--run_id", "s", "--dry_run", BATCHTRIAL_PLUGINS="none")
+    assert without.returncode == 2
+    assert "there is no backend 'example'" in without.stderr
+
+
+def test_our_own_come_through_the_same_door() -> None:
+    for group in {point.group for point in OWN}:
+        own = [one for one in plugins(group) if one.origin == OURS]
+        assert own
+        assert not [one.fault for one in own if one.fault]
+    assert {point.group for point in OWN} <= set(GROUPS)
