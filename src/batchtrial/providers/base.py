@@ -17,6 +17,8 @@ from typing import Any, Literal, Protocol
 # What a finish reason or a call of a tool means belongs to what a result is, so those who know the protocol alone find it here.
 from batchtrial.providers.decode.calls import calls_as_answers as calls_as_answers
 from batchtrial.providers.decode.finish import is_known as is_known
+from batchtrial.providers.decode.finish import state_of_text as state_of_text
+from batchtrial.providers.decode.plain import many_at_once as many_at_once
 from batchtrial.records import RawResult, Request
 
 

@@ -7,13 +7,18 @@ id, text, state and usage; so the order in which lines came decides nothing, of 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from batchtrial.records import AnswerState, Outcome, RawResult
 
 Rank = tuple[int, str, str, str, str, str, tuple[int, ...]]
+ANSWER: Final = 0
+UNREAD: Final = 1
+"""A success that nobody can read."""
+NO_SUCCESS: Final = 2
+"""A failure, or no line at all."""
 
 
 class Said(NamedTuple):
@@ -67,10 +72,13 @@ def rank(result: RawResult) -> Rank:
 
 def takes_over(before: Said | None, now: Said) -> bool:
     """Whether a later attempt's word replaces what the attempts before it said of the request."""
-    if before is None or not before.is_success:
-        return True
-    return not before.is_answer and now.is_answer
+    return before is None or bool(level_takes_over(_level(before.outcome, before.is_understood), _level(now.outcome, now.is_understood)))
+
+
+def level_takes_over(before: Any, now: Any) -> Any:
+    """The same by level alone, ANSWER, UNREAD or NO_SUCCESS, of one request or of arrays of them."""
+    return (before == NO_SUCCESS) | ((before == UNREAD) & (now == ANSWER))
 
 
 def _level(outcome: Outcome, is_understood: bool) -> int:
-    return (0 if is_understood else 1) if outcome is Outcome.SUCCEEDED else 2
+    return (ANSWER if is_understood else UNREAD) if outcome is Outcome.SUCCEEDED else NO_SUCCESS

@@ -1,22 +1,29 @@
-"""The result lines of one part, and which of them answers each request.
+"""The result lines of one part as columns, and which of them answers each request.
 
-Every line is decoded once. Which of several lines is the answer is decided by `choice`; here they are brought to the place of their request.
+Every line is decoded once, plain ones many at a time. Which of several lines is the answer is decided by `choice`; here they are brought to the place
+of their request.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from batchtrial.config.expand import Arm
 from batchtrial.phases.base import View
-from batchtrial.phases.batches.choice import Said, rank, said, takes_over
+from batchtrial.phases.batches.choice import ANSWER, NO_SUCCESS, UNREAD, level_takes_over, rank
 from batchtrial.phases.batches.tally import Decode, absent_outcome, custom_ids
-from batchtrial.records import BadLine, Outcome, RawResult
+from batchtrial.phases.parse.decoded import of_plain, of_results
+from batchtrial.providers.base import many_at_once
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt
@@ -25,7 +32,8 @@ OddKind = Literal["malformed", "unknown", "duplicate"]
 KINDS: Final[tuple[OddKind, ...]] = ("malformed", "unknown", "duplicate")
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
-LINES_PER_CHECK: Final = 4096
+BYTES_AT_ONCE: Final = 1 << 18
+"""Lines that are decoded together: few enough to stay in the processor's own memory."""
 WHY_ABSENT: Final = {
     Outcome.EXPIRED: "the batch ran out of time before this request",
     Outcome.CANCELLED: "the batch was stopped before this request",
@@ -58,12 +66,19 @@ class Source(msgspec.Struct, frozen=True):
     name: str
     payload: Path | None
 
-    def asked(self, places: Mapping[str, int]) -> Mapping[str, int]:
-        """Place by custom_id of the requests that the attempt sent."""
+    def asked(self, requests: pl.DataFrame) -> pl.DataFrame:
+        """Those of the part's requests that the attempt sent."""
         if self.payload is None:
-            return places
+            return requests
         with self.payload.open("rb") as sent:
-            return {one: places[one] for one in custom_ids(sent) if one in places}
+            return requests.filter(pl.col("custom_id").is_in(list(custom_ids(sent))))
+
+    def read(self, lines: pl.DataFrame) -> Iterator[bytes]:
+        """The bytes of some of the attempt's lines."""
+        with self.path.open("rb") as file:
+            for byte, length in lines.select("byte", "length").iter_rows():
+                file.seek(byte)
+                yield file.read(length)
 
 
 def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
@@ -77,16 +92,6 @@ def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
     return tuple(found)
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """What answers a request, and where it lies: byte and length of the line in an attempt's file, null where no line came."""
-
-    result: RawResult
-    attempt: int | None = None
-    file: str | None = None
-    byte: int | None = None
-    length: int | None = None
-
-
 @dataclass(slots=True)
 class Reader:
     """Reads the lines of a part. ids: of its requests, in order; odd: odd lines are counted here; check: raises Stopped."""
@@ -96,72 +101,115 @@ class Reader:
     odd: Mapping[OddKind, OddLines]
     check: Callable[[], None]
 
-    def lines(self, sources: Sequence[Source]) -> list[Line]:
-        """The line that answers each of the requests."""
-        places = {one: place for place, one in enumerate(self.ids)}
-        known: list[Line | None] = [None] * len(self.ids)
-        last: list[Attempt | None] = [None] * len(self.ids)
-        for source in sources:
-            asked = source.asked(places)
-            here = self._read(source, asked)
-            nothing = Said(outcome=absent_outcome(source.attempt.wire_state))
-            for place in asked.values():
-                last[place] = source.attempt
-                before, now = known[place], here[place]
-                if before is None or takes_over(said(before.result), nothing if now is None else said(now.result)):
-                    known[place] = now
-        return [_without_line(self.ids[place], last[place]) if line is None else line for place, line in enumerate(known)]
+    def table(self, sources: Sequence[Source]) -> pl.DataFrame:
+        """What answers each request, in the columns that a line tells of, and where that line lies; nowhere when none came."""
+        requests = pl.DataFrame({"custom_id": self.ids}, schema={"custom_id": pl.String}).with_row_index("request")
+        n, n_lines = len(self.ids), 0
+        chosen, level, last = np.full(n, -1), np.full(n, NO_SUCCESS), np.zeros(n, dtype=np.int64)
+        frames = []
+        for number, source in enumerate(sources, 1):
+            asked = source.asked(requests)
+            found = self._lines(source, asked)
+            own, line, now = found["request"].to_numpy(), np.full(n, -1), np.full(n, NO_SUCCESS)
+            line[own], now[own] = np.arange(n_lines, n_lines + len(own)), _levels(found)
+            is_asked = np.zeros(n, dtype=np.bool_)
+            is_asked[asked["request"].to_numpy()] = True
+            is_new = is_asked & level_takes_over(level, now)
+            chosen[is_new], level[is_new], last[is_asked] = line[is_new], now[is_new], number
+            frames.append(found.drop("request", "line"))
+            n_lines += len(own)
+        frames.append(_without_line([None, *(source.attempt for source in sources)]))
+        whole = pl.concat(frames)
+        return whole[np.where(chosen < 0, n_lines + last, chosen)].with_columns(requests["custom_id"])
 
-    def _read(self, source: Source, asked: Mapping[str, int]) -> list[Line | None]:
-        """What one attempt says of each request."""
-        here: list[Line | None] = [None] * len(self.ids)
-        number, file, end = source.attempt.number, source.name, 0
-        for count, line in enumerate(_lines(source), 1):
-            begin, end = end, end + len(line)
-            if count % LINES_PER_CHECK == 1:
+    def _lines(self, source: Source, asked: pl.DataFrame) -> pl.DataFrame:
+        """What one attempt says of the requests that it was asked, with each request's number: a row for each that has a line."""
+        found = self._decoded(source).join(asked, on="custom_id", how="left")
+        unknown = found.filter(pl.col("request").is_null())
+        if unknown.height:
+            self._are_odd("unknown", source, unknown, "its custom_id was not asked for in this attempt")
+            found = found.filter(pl.col("request").is_not_null())
+        if found["request"].n_unique() == found.height:
+            return found
+        repeated = found.filter(pl.col("request").is_duplicated()).sort("line")
+        again = repeated.filter(~pl.col("request").is_first_distinct())
+        self._are_odd("duplicate", source, again, "its custom_id was answered already in this attempt")
+        ranked = zip(repeated["request"], map(rank, map(self.decode, source.read(repeated))), repeated["line"], strict=True)
+        kept = {request: line for request, _, line in sorted(ranked, reverse=True)}
+        return found.filter(~pl.col("request").is_in(again["request"]) | pl.col("line").is_in(kept.values()))
+
+    def _decoded(self, source: Source) -> pl.DataFrame:
+        """The lines of an attempt that can be read, in any order."""
+        frames, n_lines, end = [_located(of_results({}), [], 0, 0)], 0, 0
+        with source.path.open("rb") if source.attempt.is_saved else io.BytesIO() as file:
+            while lines := file.readlines(BYTES_AT_ONCE):
                 self.check()
-            if line.isspace():
-                continue
-            try:
-                result = self.decode(line)
-            except BadLine as error:
-                self._is_odd("malformed", source, count, line, str(error))
-                continue
-            place = asked.get(result.custom_id)
-            if place is None:
-                self._is_odd("unknown", source, count, line, "its custom_id was not asked for in this attempt")
-                continue
-            before = here[place]
-            if before is not None:
-                self._is_odd("duplicate", source, count, line, "its custom_id was answered already in this attempt")
-                if rank(before.result) <= rank(result):
-                    continue
-            here[place] = Line(result, number, file, begin, len(line))
-        return here
+                told = many_at_once(self.decode, lines)
+                found = of_plain(told)
+                if found.height < len(lines):
+                    found = pl.concat([found, of_results(self._records(source, lines, told, n_lines))])
+                frames.append(_located(found, lines, n_lines, end))
+                n_lines, end = n_lines + len(lines), end + sum(map(len, lines))
+        number = pl.lit(source.attempt.number, dtype=pl.Int32)
+        return pl.concat(frames).with_columns(number.alias("attempt"), pl.lit(source.name).alias("file"))
 
-    def _is_odd(self, kind: OddKind, source: Source, number: int, line: bytes, reason: str) -> None:
+    def _records(self, source: Source, lines: Sequence[bytes], told: Sequence[object], before: int) -> dict[int, RawResult]:
+        """Lines that have to be read one by one, by their place among these."""
+        found = {}
+        for place, (one, line) in enumerate(zip(told, lines, strict=True)):
+            if one is None and not line.isspace():
+                try:
+                    found[place] = self.decode(line)
+                except BadLine as error:
+                    self._is_odd("malformed", source, before + place, line, str(error))
+        return found
+
+    def _are_odd(self, kind: OddKind, source: Source, lines: pl.DataFrame, reason: str) -> None:
+        shown = lines.sort("line").head(MOST_SAMPLES)
+        for number, line in zip(shown["line"], source.read(shown), strict=True):
+            self._is_odd(kind, source, number, line, reason)
+        self.odd[kind]["count"] += lines.height - shown.height
+
+    def _is_odd(self, kind: OddKind, source: Source, before: int, line: bytes, reason: str) -> None:
+        """Count a line. before: lines of the file that come before it."""
         told = self.odd[kind]
         told["count"] += 1
         text = line[: 4 * EXCERPT_CHARS].decode("utf-8", "replace").strip()[:EXCERPT_CHARS].replace("\x00", "\ufffd")
         if len(told["samples"]) < MOST_SAMPLES:
-            told["samples"].append({"file": source.name, "line": number, "reason": reason, "excerpt": text})
+            told["samples"].append({"file": source.name, "line": before + 1, "reason": reason, "excerpt": text})
 
 
-def _lines(source: Source) -> Iterator[bytes]:
-    """Result lines as received; none when nothing was fetched."""
-    if source.attempt.is_saved:
-        with source.path.open("rb") as file:
-            yield from file
+def _located(found: pl.DataFrame, lines: Sequence[bytes], n_before: int, end: int) -> pl.DataFrame:
+    """With byte and length of each line, and its number in the file. n_before, end: lines and bytes of the file before these."""
+    lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+    begins, places = end + np.cumsum(lengths) - lengths, found["line"].to_numpy()
+    return found.with_columns(
+        pl.col("line") + n_before, pl.Series("byte", begins[places], dtype=pl.Int64), pl.Series("length", lengths[places], dtype=pl.Int64)
+    )
 
 
-def _without_line(custom_id: str, last: Attempt | None) -> Line:
-    """What is known of a request that no line answers. last: the last attempt that asked for it."""
-    outcome, error = Outcome.MISSING, "missing: it was never sent"
-    if last is not None and last.is_rejected:
-        outcome, error = Outcome.ERRORED, f"batch_rejected: {last.reason or 'the provider gave no reason'}"
-    elif last is not None and last.is_gone:
-        error = "missing: the provider no longer has the batch or its results"
-    elif last is not None:
-        outcome = absent_outcome(last.wire_state)
-        error = f"{outcome}: {WHY_ABSENT[outcome]}"
-    return Line(RawResult(custom_id=custom_id, outcome=outcome, error=error), None if last is None else last.number)
+def _levels(found: pl.DataFrame) -> NDArray[np.int64]:
+    """Of each line, as `choice` has them."""
+    is_unread = pl.col("answer_state") == AnswerState.NOT_UNDERSTOOD.value
+    level = pl.when(pl.col("outcome") != Outcome.SUCCEEDED.value).then(NO_SUCCESS).when(is_unread).then(UNREAD).otherwise(ANSWER)
+    return found.select(level.cast(pl.Int64)).to_series().to_numpy()
+
+
+def _without_line(attempts: Sequence[Attempt | None]) -> pl.DataFrame:
+    """What is known of a request that no line answers, a row for each attempt that may be the last to have asked for it."""
+    found = of_results({place: RawResult(custom_id="", **_why_absent(last)) for place, last in enumerate(attempts)})
+    numbers = pl.Series("attempt", [None if last is None else last.number for last in attempts], dtype=pl.Int32)
+    nowhere = pl.lit(None, dtype=pl.Int64)
+    return found.drop("line").with_columns(nowhere.alias("byte"), nowhere.alias("length"), numbers, pl.lit(None, dtype=pl.String).alias("file"))
+
+
+def _why_absent(last: Attempt | None) -> dict[str, Any]:
+    """Outcome and error of such a request. last: the last attempt that asked for it."""
+    if last is None:
+        return {"outcome": Outcome.MISSING, "error": "missing: it was never sent"}
+    if last.is_rejected:
+        return {"outcome": Outcome.ERRORED, "error": f"batch_rejected: {last.reason or 'the provider gave no reason'}"}
+    if last.is_gone:
+        return {"outcome": Outcome.MISSING, "error": "missing: the provider no longer has the batch or its results"}
+    outcome = absent_outcome(last.wire_state)
+    return {"outcome": outcome, "error": f"{outcome}: {WHY_ABSENT[outcome]}"}

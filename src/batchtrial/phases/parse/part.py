@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import polars as pl
@@ -17,7 +15,7 @@ from batchtrial.phases.batches.choice import Said
 from batchtrial.phases.batches.reasons import counted_reasons
 from batchtrial.phases.batches.standing import Standing, unknown_finish
 from batchtrial.phases.build.index import Ids
-from batchtrial.phases.parse.lines import Line, OddKind, OddLines, Reader, Source, odd_lines
+from batchtrial.phases.parse.lines import OddKind, OddLines, Reader, Source, odd_lines
 from batchtrial.phases.tables import columns
 from batchtrial.phases.tables.arm_table import write_part
 from batchtrial.prices import Price
@@ -28,8 +26,6 @@ from batchtrial.scoring.thinking import has_marks
 _NEEDS_READING: Final = pl.col("text").str.contains(r"[<\[◁]") | pl.col("text").str.contains(r"^(?:[\s\x00-\x20]|$)")
 """Of texts that may hold a mark of thinking, or nothing but blanks. As one pattern it takes five times as long."""
 _SUCCEEDED: Final = pl.col("outcome") == Outcome.SUCCEEDED.value
-_NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(columns.TOKENS))
-"""Stands where an answer does not say what it used."""
 
 
 @dataclass(slots=True)
@@ -71,29 +67,24 @@ class ParsePart:
     def __call__(self, worker: Worker) -> Parsed:
         """Write the table and return its counts. Raises Stopped."""
         odd = odd_lines()
-        lines = Reader(self.ids.of_items(self.hashes), self.decode, odd, worker.check).lines(self.sources)
+        lines = Reader(self.ids.of_items(self.hashes), self.decode, odd, worker.check).table(self.sources)
         frame, standing = _judged(_answers(self, lines), self.rules)
         write_part(frame, self.target)
         worker.step(frame.height)
         return Parsed(standing, odd)
 
 
-def _answers(job: ParsePart, lines: Sequence[Line]) -> pl.DataFrame:
-    """One row per request, in request order."""
-    results = [line.result for line in lines]
-    rows: dict[str, Sequence[Any]] = {"line": lines, "result": results, "usage": [one.usage or _NOT_TOLD for one in results]}
-    types = {column.name: getattr(pl, column.type) for column in columns.ANSWERS}
-    told = (column for column in columns.ANSWERS if column.of)
-    made = [pl.Series(one.name, list(map(attrgetter(one.field), rows[one.of])), dtype=types[one.name]) for one in told]
-    n = pl.int_range(len(lines), dtype=pl.Int32)
-    frame = pl.DataFrame(made).with_columns(
+def _answers(job: ParsePart, lines: pl.DataFrame) -> pl.DataFrame:
+    """One row per request, in request order. lines: what answers each of them."""
+    n = pl.int_range(lines.height, dtype=pl.Int32)
+    frame = lines.with_columns(
         (n // job.samples + job.first_item).alias("place"),
         (n % job.samples).alias("sample"),
         pl.col("error").str.split_exact(": ", 1).struct.field("field_0").alias("error_code"),
         _usd(job.price).alias("usd"),
         pl.when(_SUCCEEDED).then("answer_state").alias("answer_state"),
     )
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in types.items())
+    return frame.select(pl.col(column.name).cast(getattr(pl, column.type)) for column in columns.ANSWERS)
 
 
 def _usd(price: Price | None) -> pl.Expr:

@@ -13,7 +13,7 @@ from batchtrial.keys import split_custom_id
 from batchtrial.providers.decode.contents import THINKING, read_content
 from batchtrial.providers.decode.finish import state_by_finish
 from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, unwrapped, why_not_understood
-from batchtrial.providers.decode.plain import Count, checked, success
+from batchtrial.providers.decode.plain import Count, PlainLines, Told
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {
@@ -66,29 +66,20 @@ class _Line(msgspec.Struct, gc=False):
     result: _Result
 
 
-_line = msgspec.json.Decoder(_Line).decode
-
-
-def pick(line: bytes) -> RawResult | None:
-    """A plain success line, or None."""
-    try:
-        seen = _line(checked(line))
-    except ValueError:
-        return None
+def _told(seen: _Line) -> Told | None:
+    """Of a message of one text."""
     custom_id, message = seen.custom_id, seen.result.message
     blocks = [block for block in message.content if block.type not in THINKING]
     if seen.result.type != "succeeded" or message.type == "error" or len(blocks) != 1 or blocks[0].type != "text" or custom_id[16:17] == "-":
         return None
     used, details = message.usage, message.usage.output_tokens_details
     read, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
-    usage = Usage(
-        input_tokens=used.input_tokens + read + written,
-        output_tokens=used.output_tokens,
-        cached_tokens=read,
-        cache_write_tokens=written,
-        reasoning_tokens=(details.thinking_tokens or 0) if details else 0,
-    )
-    return success(custom_id, blocks[0].text, FINISH.get(message.stop_reason, message.stop_reason), message.id, usage)
+    tokens = (used.input_tokens + read + written, used.output_tokens, read, written, (details.thinking_tokens or 0) if details else 0)
+    return custom_id, blocks[0].text, FINISH.get(message.stop_reason, message.stop_reason), message.id, *tokens
+
+
+pick = PlainLines(_Line, _told)
+"""Plain success lines."""
 
 
 def decode_line(line: bytes) -> RawResult:
