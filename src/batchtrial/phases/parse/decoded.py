@@ -27,16 +27,17 @@ def of_plain(told: Sequence[Sequence[Any] | None]) -> pl.DataFrame:
     """Of what a decoder told of plain lines; without a row where it told nothing."""
     places = [place for place, one in enumerate(told) if one is not None]
     read = told if len(places) == len(told) else [told[place] for place in places]
-    fields = zip(*read, strict=True) if places else [()] * len(_FIELDS)
-    kinds = {name: pl.Int64 if name in _TOKENS else pl.String for name in _FIELDS}
-    frame = pl.DataFrame([pl.Series(name, values, dtype=kinds[name]) for name, values in zip(_FIELDS, fields, strict=True)])
-    finish = pl.col("finish_reason")
-    states = {word: state_of_text(word).value for word in frame["finish_reason"].unique()}
-    frame = frame.with_columns(finish.replace_strict(states, return_dtype=pl.String).alias("state"), pl.when(finish != "").then(finish))
-    own = [column for column in columns.ANSWERS if column.of in ("result", "usage")]
-    values = [pl.col(one.field) if one.field in frame.columns else pl.lit(_OF_PLAIN[one.field]) for one in own]
-    made = [value.cast(_type(one)).alias(one.name) for one, value in zip(own, values, strict=True)]
-    return frame.select(pl.Series("line", places, dtype=pl.Int64), *made)
+    fields: dict[str, Sequence[Any]] = dict(zip(_FIELDS, zip(*read, strict=True) if places else [()] * len(_FIELDS), strict=True))
+    states = {word: state_of_text(word).value for word in set(fields["finish_reason"])}
+    fields["state"] = [states[word] for word in fields["finish_reason"]]
+    fields["finish_reason"] = [word or None for word in fields["finish_reason"]]
+
+    def column(one: columns.Column) -> pl.Series:
+        if one.field in fields:
+            return pl.Series(one.name, fields[one.field], dtype=_type(one))
+        return pl.Series(one.name, [_OF_PLAIN[one.field]], dtype=_type(one)).new_from_index(0, len(places))
+
+    return pl.DataFrame([pl.Series("line", places, dtype=pl.Int64), *(column(one) for one in columns.ANSWERS if one.of in ("result", "usage"))])
 
 
 def of_results(results: Mapping[int, RawResult]) -> pl.DataFrame:

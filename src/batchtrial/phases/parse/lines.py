@@ -33,7 +33,9 @@ KINDS: Final[tuple[OddKind, ...]] = ("malformed", "unknown", "duplicate")
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
 BYTES_AT_ONCE: Final = 1 << 18
-"""Lines that are decoded together: few enough to stay in the processor's own memory."""
+"""Of lines that are decoded together: few enough to stay in the processor's own memory."""
+LINES_AT_ONCE: Final = 8192
+"""Lines, about, that become a table together."""
 WHY_ABSENT: Final = {
     Outcome.EXPIRED: "the batch ran out of time before this request",
     Outcome.CANCELLED: "the batch was stopped before this request",
@@ -145,6 +147,9 @@ class Reader:
             while lines := file.readlines(BYTES_AT_ONCE):
                 self.check()
                 told = many_at_once(self.decode, lines)
+                while len(lines) < LINES_AT_ONCE and (more := file.readlines(BYTES_AT_ONCE)):
+                    lines += more
+                    told += many_at_once(self.decode, more)
                 found = of_plain(told)
                 if found.height < len(lines):
                     found = pl.concat([found, of_results(self._records(source, lines, told, n_lines))])

@@ -259,7 +259,7 @@ class LineReader:
         """The line as a record. Raises BadLine."""
         return one(line, self.pick, self.careful)
 
-    def many(self, lines: Sequence[bytes]) -> Sequence[Told | None]:
+    def many(self, lines: Sequence[bytes]) -> list[Told | None]:
         """What each of the lines says where it is plain and may be read with the others; None for those that have to be read by themselves."""
         if not isinstance(self.pick, PlainLines) or not _is_text(whole := b"".join(lines)):
             return [None] * len(lines)
@@ -292,6 +292,6 @@ def reader(pick: Pick, careful: Careful = decode_line) -> LineReader:
     return LineReader(pick, careful)
 
 
-def many_at_once(decode: Careful, lines: Sequence[bytes]) -> Sequence[Told | None]:
+def many_at_once(decode: Careful, lines: Sequence[bytes]) -> list[Told | None]:
     """What each of the lines says, where `decode` is a reader that takes plain ones together; None for those to be decoded by themselves."""
     return decode.many(lines) if isinstance(decode, LineReader) else [None] * len(lines)
