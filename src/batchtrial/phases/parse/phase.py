@@ -18,7 +18,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials, publishing
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
-from batchtrial.phases.tables.arm_table import ArmTable
+from batchtrial.phases.tables.arm_table import ArmTable, make_tables
 from batchtrial.providers.base import calls_as_answers, codec_of
 from batchtrial.records import Outcome, Verdict
 from batchtrial.state.layout import result_file
@@ -29,7 +29,6 @@ from batchtrial.state.store import encode_json, write_bytes
 if TYPE_CHECKING:
     from batchtrial.phases.build.index import IndexLines
     from batchtrial.phases.parse.part import Parsed
-    from batchtrial.phases.tables.workers import Team
 
 log = logging.getLogger(__name__)
 FORM: Final = 3
@@ -60,17 +59,14 @@ class Parse:
             return
         from batchtrial.phases.build.index import IndexLines  # these here, since a verdict needs no tables
         from batchtrial.phases.build.questions import restore_items
-        from batchtrial.phases.tables.workers import Team
+        from batchtrial.phases.parse.part import Parsed
 
         restore_items(work)
         index = IndexLines.load(work.layout.index)
-        parsed: dict[str, Parsed] = {}
-        with Team(work) as team:
-            for trial, inputs in due:
-                for arm in arms_in_order(trial):
-                    if arm.name not in parsed:
-                        parsed[arm.name] = _parse_arm(work, team, arm, index)
-                _publish(work, trial, inputs, parsed)
+        arms = {arm.name: arm for trial, _ in due for arm in arms_in_order(trial)}
+        parsed = make_tables(work, {name: _table(work, arm, index) for name, arm in arms.items()}, Parsed)
+        for trial, inputs in due:
+            _publish(work, trial, inputs, parsed)
 
 
 def arm_inputs(view: View, arm: Arm) -> str | None:
@@ -93,17 +89,14 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
     return digest_of(found)
 
 
-def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
-    """The counts of an arm's answers; its table is made unless it is there and as it would be made."""
+def _table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
+    """The arm's answers."""
     from batchtrial.phases.build.index import Ids
     from batchtrial.phases.parse.lines import sources
-    from batchtrial.phases.parse.part import Parsed, ParsePart
+    from batchtrial.phases.parse.part import ParsePart
 
-    layout, view, shards, total = work.layout.arm(arm.name), work.view, work.view.shards(arm), Parsed()
-    rows = [shard.lines for shard in shards]
-    table = ArmTable(layout.answers, layout.answers_record, arm_inputs(view, arm), rows, sum(rows))
-    if (known := table.known(work)) is not None:
-        return Parsed.from_json(known)
+    layout, view, shards = work.layout.arm(arm.name), work.view, work.view.shards(arm)
+    decode = codec_of(work.codec, arm.backend).decode
 
     def job(place: int, target: Path) -> ParsePart:
         return ParsePart(
@@ -112,19 +105,22 @@ def _parse_arm(work: Work, team: Team, arm: Arm, index: IndexLines) -> Parsed:
             samples=arm.samples,
             first_item=shards[place].first_item,
             sources=sources(view, arm, shards[place]),
-            decode=calls_as_answers(codec_of(work.codec, arm.backend).decode) if arm.offers_tools else codec_of(work.codec, arm.backend).decode,
+            decode=calls_as_answers(decode) if arm.offers_tools else decode,
             rules=answer_rules(work.config),
             price=price_for(work.config, arm),
             target=target,
         )
 
-    def take(place: int, found: Parsed) -> None:
-        _compare(view, shards[place], found)
-        total.add(found)
-
-    table.make(work, team, job, take, f"parse {arm.name}")
-    table.save_record(work, total.to_json())
-    return total
+    return ArmTable(
+        path=layout.answers,
+        record=layout.answers_record,
+        inputs=arm_inputs(view, arm),
+        rows=[shard.lines for shard in shards],
+        n_steps=sum(shard.lines for shard in shards),
+        label=f"parse {arm.name}",
+        job=job,
+        check=lambda place, found: _compare(view, shards[place], found),
+    )
 
 
 def _compare(view: View, shard: Any, parsed: Parsed) -> None:

@@ -18,14 +18,13 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials, publishing
 from batchtrial.phases.prepare.metrics import answer_rules, metric_names, own_paths, versions
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
-from batchtrial.phases.tables.arm_table import ArmTable
+from batchtrial.phases.tables.arm_table import ROWS_PER_GROUP, ArmTable, make_tables
 from batchtrial.records import Verdict
 from batchtrial.state.store import encode_json, write_bytes
 
 if TYPE_CHECKING:
     from batchtrial.phases.score.names import Names
     from batchtrial.phases.score.part import Scored
-    from batchtrial.phases.tables.workers import Team
 
 FORM: Final = 3
 STAGE: Final = "scored"
@@ -58,18 +57,17 @@ class Score:
         if not due:
             return
         from batchtrial.phases.score.names import Names  # these two here, since a verdict needs no tables
-        from batchtrial.phases.tables.workers import Team
+        from batchtrial.phases.score.part import Scored
 
         names = Names.found(work, [arm for trial, _ in due for arm in arms_in_order(trial)])
-        scored: dict[str, Scored] = {}
-        with Team(work) as team:
-            for trial, inputs in due:
-                if edited := changed(work.config, work.view.trial_layout(trial)):
-                    work.progress.note(f"note: {edited}; {trial.slug} is scored again")
-                for arm in arms_in_order(trial):
-                    if arm.name not in scored:
-                        scored[arm.name] = _score_arm(work, team, trial, arm, names)
-                _publish(work, trial, inputs, scored, names)
+        tables: dict[str, ArmTable[Scored]] = {}
+        for trial, _ in due:
+            if edited := changed(work.config, work.view.trial_layout(trial)):
+                work.progress.note(f"note: {edited}; {trial.slug} is scored again")
+            tables |= {arm.name: _table(work, trial, arm, names) for arm in arms_in_order(trial) if arm.name not in tables}
+        scored = make_tables(work, tables, Scored)
+        for trial, inputs in due:
+            _publish(work, trial, inputs, scored, names)
 
 
 def _settings(view: View, trial: Trial) -> list[Any]:
@@ -82,17 +80,17 @@ def _settings(view: View, trial: Trial) -> list[Any]:
     return [*given, view.prepared and view.prepared.sha256, view.build and view.build.index.sha256]
 
 
-def _score_arm(work: Work, team: Team, trial: Trial, arm: Arm, names: Names) -> Scored:
-    """What was found in an arm's answers; its table is made unless it is there and as it would be made."""
-    from batchtrial.phases.score.part import Scored, ScoreJob, score_part
+def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]:
+    """The arm's scores. Its jobs are stretches of parts, so that several processes end at about the same time."""
+    from batchtrial.phases.score.part import ScoreJob, score_part
 
-    layout, view, shards, total = work.layout.arm(arm.name), work.view, work.view.shards(arm), Scored()
+    layout, view = work.layout.arm(arm.name), work.view
     answers = view.stamps.of(layout.answers)
-    inputs = digest_of([answers and answers.sha256, _settings(view, trial), {path: sorted(one) for path, one in names.by_metric.items()}])
-    rows = [shard.n_items for shard in shards]
-    table = ArmTable(layout.scores, layout.scores_record, inputs, rows, sum(rows) * arm.samples)
-    if (known := table.known(work)) is not None:
-        return Scored.from_json(known)
+    pieces = [
+        (first, min(ROWS_PER_GROUP, shard.first_item + shard.n_items - first))
+        for shard in view.shards(arm)
+        for first in range(shard.first_item, shard.first_item + shard.n_items, ROWS_PER_GROUP)
+    ]
 
     def job(place: int, target: Path) -> Callable[[Worker], Scored]:
         part = ScoreJob(
@@ -101,18 +99,23 @@ def _score_arm(work: Work, team: Team, trial: Trial, arm: Arm, names: Names) -> 
             prepared=view.prepared,
             answers=layout.answers,
             samples=arm.samples,
-            first_item=shards[place].first_item,
-            n_items=shards[place].n_items,
+            first_item=pieces[place][0],
+            n_items=pieces[place][1],
             names=names.by_metric,
             user=names.columns,
             target=target,
         )
         return partial(score_part, part)
 
-    what = ", ".join(own_paths(work.config)) or "score"
-    table.make(work, team, job, lambda _, found: total.add(found), f"{what} on {arm.name}")
-    table.save_record(work, total.to_json())
-    return total
+    return ArmTable(
+        path=layout.scores,
+        record=layout.scores_record,
+        inputs=digest_of([answers and answers.sha256, _settings(view, trial), {path: sorted(one) for path, one in names.by_metric.items()}]),
+        rows=[n for _, n in pieces],
+        n_steps=sum(n for _, n in pieces) * arm.samples,
+        label=f"{', '.join(own_paths(work.config)) or 'score'} on {arm.name}",
+        job=job,
+    )
 
 
 def _publish(work: Work, trial: Trial, inputs: str, scored: Mapping[str, Scored], names: Names) -> None:

@@ -5,31 +5,48 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, Any, Final, Generic, Protocol, Self, TypeVar
 
 from batchtrial.phases.base import Work, Worker
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
 
-if TYPE_CHECKING:
-    from batchtrial.phases.tables.workers import Team
-
-R = TypeVar("R")
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArmTable:
-    """A table and the record beside it. inputs: digest of what it is made from; rows: of each of its parts; n_steps: requests that they stand for."""
+class Found(Protocol):
+    """What was found while a part was made, or several."""
+
+    def add(self, other: Self, /) -> None: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], /) -> Self: ...
+
+
+F = TypeVar("F", bound=Found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmTable(Generic[F]):
+    """A table and the record beside it. inputs: digest of what it is made from; rows: of each of its parts; n_steps: requests that they stand for.
+
+    job: what writes a part's rows to the path that it is given, on any process. check: looks at what was found in a part, and may raise. label: what
+    people are told while it is made.
+    """
 
     path: Path
     record: Path
     inputs: str | None
     rows: Sequence[int]
     n_steps: int
+    label: str
+    job: Callable[[int, Path], Callable[[Worker], F]]
+    check: Callable[[int, F], None] = lambda place, found: None
 
     def known(self, work: Work) -> dict[str, Any] | None:
         """The record of a table that is there as it was made, from these inputs; None when it has to be made."""
@@ -40,33 +57,31 @@ class ArmTable:
             return None
         return known if is_same and not work.is_remaking else None
 
-    def make(self, work: Work, team: Team, job: Callable[[int, Path], Callable[[Worker], R]], take: Callable[[int, R], None], label: str) -> None:
-        """Have each part's job write its rows to the path that it is given, give what it found to `take`, and join the parts.
+    @property
+    def folder(self) -> Path:
+        """Where this process has the parts until they are joined."""
+        return self.path.parent / f".{self.path.stem}-{os.getpid()}"
 
-        Raises Stopped, PhaseFailed, and what the functions raise.
-        """
+    @property
+    def files(self) -> list[Path]:
+        """One for each part."""
+        return [self.folder / f"{place:05d}.arrow" for place in range(len(self.rows))]
+
+    def begin(self) -> None:
+        """Make room for the parts."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         for old in self.path.parent.glob(f".{self.path.stem}-*"):  # of an earlier process
             shutil.rmtree(old, ignore_errors=True)
-        folder = self.path.parent / f".{self.path.stem}-{os.getpid()}"
-        folder.mkdir()
-        files = [folder / f"{place:05d}.arrow" for place in range(len(self.rows))]
-        try:
-            for place, found in enumerate(team.over_parts([job(*one) for one in enumerate(files)], self.n_steps, label)):
-                take(place, found)
-            work.stop.check()
-            self._join(work, files)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        self.folder.mkdir()
 
-    def _join(self, work: Work, files: Sequence[Path]) -> None:
-        """Where all parts are of one size, each is a whole number of row groups."""
+    def join(self, work: Work) -> None:
+        """Make the parts one table. Where all are of one size, each is a whole number of row groups."""
         import polars as pl  # a verdict is told without
 
         most = max(self.rows)
         size = -(-most // -(-most // ROWS_PER_GROUP))
         with replacing(self.path, hook=work.hook) as file, for_tables(file) as out:
-            pl.scan_ipc(list(files)).sink_parquet(
+            pl.scan_ipc(self.files).sink_parquet(
                 out, compression="lz4", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
             )
 
@@ -76,6 +91,33 @@ class ArmTable:
         if got is None:
             raise FileNotFoundError(self.path)
         write_bytes(self.record, encode_json({"schema_version": 1, "inputs": self.inputs, "table": got.model_dump(), **found}), hook=work.hook)
+
+
+def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) -> dict[str, F]:
+    """What was found in each of the tables, by the same names; a table is made unless it is there as it would be made.
+
+    Raises Stopped, PhaseFailed, and what the jobs and checks raise.
+    """
+    from batchtrial.phases.tables.workers import Task, Team  # a verdict is told without
+
+    found = {name: kind.from_json(known) for name, table in tables.items() if (known := table.known(work)) is not None}
+    due = {name: table for name, table in tables.items() if name not in found}
+    with ExitStack() as folders, Team(work) as team:
+        for table in due.values():
+            folders.callback(shutil.rmtree, table.folder, ignore_errors=True)
+            table.begin()
+        tasks = [Task(table.label, table.n_steps, [table.job(*one) for one in enumerate(table.files)]) for table in due.values()]
+        for (name, table), parts in zip(due.items(), team.carry_out(tasks), strict=True):
+            total = kind()
+            for place, one in enumerate(parts):
+                table.check(place, one)
+                total.add(one)
+            work.stop.check()
+            table.join(work)
+            table.save_record(work, total.to_json())
+            shutil.rmtree(table.folder, ignore_errors=True)
+            found[name] = total
+    return found
 
 
 def write_part(frame: Any, target: Path) -> None:
