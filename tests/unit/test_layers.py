@@ -52,7 +52,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "testing": ("providers", *BASE),
     "cli/screens": ("cli", "app", *BELOW_APP),
     "viewer": ("reading", *BELOW_READING),
-    "cli/commands": ("viewer", "cli/screens", "cli", "app", *BELOW_APP),
+    "importing": ("config", "tasks", "providers", *BASE),
+    "cli/commands": ("importing", "viewer", "cli/screens", "cli", "app", *BELOW_APP),
     "cli": ("cli/commands", "app", *BELOW_APP),
     "selftest": ("cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
 }

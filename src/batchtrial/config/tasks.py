@@ -137,7 +137,7 @@ class TaskSettings(Model):
     )
     examples: tuple[Example, ...] = Field((), description="Exchanges shown after the system turns, before the others.")
     response_format: ResponseFormat | None = Field(None, description="JSON that the answer must be, in each wire's own words.")
-    tools: tuple[Tool, ...] = Field((), description="Functions that the model may call; a call in the place of an answer is no answer.")
+    tools: tuple[Tool, ...] = Field((), description="Functions that the model may call; a call of one is an answer then.")
     tool_choice: str | None = Field(None, description="auto, required, or the name of a tool.")
 
     @model_validator(mode="after")

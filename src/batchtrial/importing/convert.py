@@ -1,0 +1,247 @@
+"""A promptfoo config as ours: files by name, and what has no counterpart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from batchtrial.errors import ConfigError
+from batchtrial.importing.assertions import AssertionReader, Wanted
+from batchtrial.importing.cases import Case, CaseReader
+from batchtrial.importing.documents import Document, Findings, Left, Library
+from batchtrial.importing.models import Provider, ProviderReader
+from batchtrial.importing.prompts import Prompt, PromptReader
+from batchtrial.tasks.template import Template
+
+CONFIG: Final = "trial.yaml"
+_TAKEN: Final = frozenset(("prompts", "providers", "targets", "tests", "defaultTest", "scenarios", "description", "evaluateOptions"))
+_OF_THE_PROGRAM: Final = frozenset(("outputPath", "sharing", "writeLatestResults", "commandLineOptions", "tags", "$schema"))
+"""About how that program runs, and nothing of the trial."""
+_MOST_SETS: Final = 12
+_ID: Final = "case_id"
+_GRADES: Final = frozenset({"similarity", "rouge_l", "json_fields"})
+_CORPUS: Final = frozenset({"bleu", "chrf"})
+_COUNTS: Final = frozenset({"words", "cost_usd"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What a config became. files: text by name, `trial.yaml` among them. left: what has no counterpart, or only something like it."""
+
+    files: Mapping[str, str]
+    left: tuple[Left, ...]
+    arms: tuple[str, ...]
+    n_items: int
+    metrics: tuple[str, ...]
+
+
+def convert(path: Path) -> Imported:
+    """Raises ConfigError for a file that cannot be read, or in which there is nothing to compare."""
+    library, findings = Library(path.parent), Findings()
+    try:
+        config = Document(path, path.name, library.text(path, str(path)))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no config file {path}", hint="name a promptfooconfig.yaml") from None
+    if not isinstance(config.tree, dict):
+        raise ConfigError("a config is a mapping of settings, and this file is none", where=config.name)
+    for name in config.tree.keys() - _TAKEN - _OF_THE_PROGRAM:
+        findings.left(config.place((name,)), f"`{name}`", "left out")
+    prompts = PromptReader(config, library, findings).read()
+    providers = ProviderReader(config, library, findings).read()
+    cases = CaseReader(config, library, findings).read()
+    for what, found in (("prompts", prompts), ("providers", providers), ("tests", cases)):
+        if not found:
+            told = "; ".join(str(one) for one in findings.found) or f"the config has no {what}"
+            raise ConfigError(f"none of its {what} can be taken over: {told}", where=config.name)
+    return _Conversion(config, findings, prompts, providers, cases, AssertionReader(library, findings)).made()
+
+
+class _Conversion:
+    def __init__(
+        self,
+        config: Document,
+        findings: Findings,
+        prompts: Sequence[Prompt],
+        providers: Sequence[Provider],
+        cases: Sequence[Case],
+        reader: AssertionReader,
+    ) -> None:
+        self._config, self._findings, self._prompts, self._providers, self._cases = config, findings, prompts, providers, cases
+        self._wanted = [reader.read(case) for case in cases]
+        self._files: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # key of a metric -> its column
+        self._columns = _columns(self._wanted)
+
+    def made(self) -> Imported:
+        """The files."""
+        arms = self._arms()
+        sets, metrics = self._data()
+        own = self._providers[0]
+        lanes = {one.backend: dict(one.lane) for one in reversed(self._providers)}
+        tree: dict[str, Any] = {"backend": own.backend, "model_id": own.model}
+        if lanes[own.backend]:
+            tree["provider"] = lanes[own.backend]
+        tree["datasets"] = sets
+        names = list(arms)
+        tree |= {"arms": arms, "contrasts": [[names[0], name] for name in names[1:]]}
+        if further := {name: lane for name, lane in lanes.items() if name != own.backend and lane}:
+            tree["lanes"] = further
+        options = self._config.tree.get("evaluateOptions")
+        if isinstance(options, dict) and isinstance(options.get("repeat"), int):
+            tree["samples_per_item"] = options["repeat"]
+        tree |= {"metrics": metrics, "stats": {"primary": self._primary(metrics)}}
+        head = [f"# From {self._config.name}."]
+        if description := self._config.tree.get("description"):
+            head += [f"# {line}" for line in str(description).splitlines()]
+        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=140)
+        self._files[CONFIG] = "\n".join([*head, text])
+        columns = tuple(self._names.values())
+        return Imported(files=self._files, left=tuple(self._findings.found), arms=tuple(names), n_items=len(self._cases), metrics=columns)
+
+    # Arms
+
+    def _arms(self) -> dict[str, Any]:
+        """Every prompt at every provider, the first of them the one that the others are compared with."""
+        pairs = [(prompt, provider) for provider in self._providers for prompt in self._prompts if _takes(provider, prompt)]
+        pairs = pairs or [(prompt, provider) for provider in self._providers for prompt in self._prompts]
+        found: dict[str, Any] = {}
+        for prompt, provider in pairs:
+            words = [prompt.label] if len(self._prompts) > 1 else []
+            words += [provider.label] if len(self._providers) > 1 or not words else []
+            name = _apart(_name("-".join(words)), found)
+            found[name] = {"backend": provider.backend, "model": provider.model, **provider.arm, "task": self._task(prompt, provider)}
+        if len(found) == 1:
+            (name, only) = next(iter(found.items()))
+            found[_apart("candidate", found)] = json.loads(json.dumps(only))
+            where = self._config.place(("prompts",))
+            self._findings.near(where, "one prompt and one provider: nothing is compared", "`candidate` is a copy of it; change what you want to try")
+        return found
+
+    def _task(self, prompt: Prompt, provider: Provider) -> dict[str, Any]:
+        messages = []
+        for place, (role, template, image) in enumerate(prompt.messages):
+            name = f"prompts/{_name(prompt.label)}{f'-{place + 1}' if len(prompt.messages) > 1 else ''}.txt"
+            self._files[name] = self._with_defaults(template)
+            messages.append({"role": role, "file": name, **({"image": image} if image else {})})
+        return {"messages": messages, **provider.task}
+
+    def _with_defaults(self, template: str) -> str:
+        """The template with nothing in the place of variables that some test does not have, as the other program does."""
+        empty = {name for name in Template.of(template).names if any(case.vars.get(name) in (None, "") for case in self._cases)}
+        for name in empty:
+            template = re.sub(rf"\{{\{{-?\s*{re.escape(name)}\s*-?\}}\}}", f'{{{{ {name} | default("") }}}}', template)
+        return template
+
+    # Items and metrics
+
+    def _data(self) -> tuple[list[dict[str, Any]], list[Any]]:
+        """(question sets, metrics): items that want the same metrics without references are one set."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, wanted in enumerate(self._wanted):
+            groups.setdefault(tuple(sorted({one.key for one in wanted if one.reference is None})), []).append(number)
+        if len(groups) > _MOST_SETS:
+            where = self._config.place(("tests",))
+            self._findings.left(where, "patterns or schemas of their own for more than a dozen kinds of tests", "each then holds for all tests")
+            groups = {tuple(sorted({key for keys in groups for key in keys})): list(range(len(self._cases)))}
+        sets: list[dict[str, Any]] = []
+        of_key: dict[str, list[str]] = {}
+        for place, (keys, numbers) in enumerate(groups.items(), 1):
+            name = "tests" if len(groups) == 1 else f"tests-{place}"
+            rows = [json.dumps(self._row(number), ensure_ascii=False, default=str) + "\n" for number in numbers]
+            self._files[f"{name}.jsonl"] = "".join(rows)
+            spec = {"name": name, "source": "file", "path": f"{name}.jsonl", "format": "jsonl", "kind": "closed", "fields": {"id": _ID}}
+            sets.append(spec)
+            for key in keys:
+                of_key.setdefault(key, []).append(name)
+        metrics = [self._metric(one, of_key.get(one.key, []), len(sets)) for one in self._distinct()]
+        if all(next(iter(one)) in _CORPUS for one in metrics):
+            told = "no assertion has a counterpart that can be an endpoint"
+            self._findings.near(self._config.place(("tests",)), told, "`words` is counted, and is the first endpoint")
+            metrics = [*metrics, "words"]
+        return sets, metrics
+
+    def _distinct(self) -> list[Wanted]:
+        """Every metric once; each gets a name of its own."""
+        found: dict[str, Wanted] = {}
+        for wanted in self._wanted:
+            for one in wanted:
+                if one.key not in found:
+                    found[one.key] = one
+                    self._name_of(one)
+        return list(found.values())
+
+    def _name_of(self, one: Wanted) -> str:
+        if one.key not in self._names:
+            usual = f"not_{one.kind}" if one.params.get("not") else one.kind
+            self._names[one.key] = _apart(_name(one.label, "_") if one.label else usual, self._names.values())
+        return self._names[one.key]
+
+    def _metric(self, one: Wanted, sets: Sequence[str], n_sets: int) -> Any:
+        params = {**one.params, "name": self._name_of(one)}
+        if one.reference is not None:
+            params["reference"] = self._columns[one.key] or f"expected_{self._name_of(one)}"
+        elif len(sets) < n_sets:
+            params["sets"] = list(sets)
+        return {one.kind: params}
+
+    def _row(self, number: int) -> dict[str, Any]:
+        case = self._cases[number]
+        row: dict[str, Any] = {_ID: f"t{number + 1}", **case.vars}
+        if case.description:
+            row["description"] = case.description
+        row |= {f"metadata_{name}": value for name, value in case.metadata.items()}
+        for one in self._wanted[number]:
+            if one.reference is not None and not self._columns[one.key]:
+                row[f"expected_{self._name_of(one)}"] = one.reference
+        return row
+
+    def _primary(self, metrics: Sequence[Any]) -> dict[str, Any]:
+        """A share that most tests want, where there is one; else a grade, else whatever there is."""
+        wanted = Counter(self._name_of(one) for each in self._wanted for one in each)
+
+        def rank(one: Any) -> tuple[int, bool, int]:
+            kind, params = next(iter(one.items()))
+            place = 3 if kind in _CORPUS else 2 if kind in _COUNTS else 1 if kind in _GRADES else 0
+            return place, bool(params.get("not")), -wanted[params["name"]]
+
+        best = min((one for one in metrics if isinstance(one, dict)), key=rank, default=None)
+        if best is None or next(iter(best)) in _CORPUS:
+            return {"metric": "words", "goal": "superiority"}
+        return {"metric": next(iter(best.values()))["name"], "goal": "superiority"}
+
+
+def _columns(wanted: Sequence[Sequence[Wanted]]) -> dict[str, str]:
+    """Key of a metric -> the variable that holds its reference in every item; "" where each item has a column of its own for it."""
+    found: dict[str, str] = {}
+    for one in (one for each in wanted for one in each if one.reference is not None):
+        found[one.key] = one.column if found.get(one.key, one.column) == one.column else ""
+    return found
+
+
+def _takes(provider: Provider, prompt: Prompt) -> bool:
+    heads = [one.removesuffix("*").removesuffix(":") for one in provider.prompts]
+    return not heads or any(prompt.label == head or prompt.label.startswith(f"{head}:") for head in heads)
+
+
+def _name(text: str, between: str = "-") -> str:
+    """The text as a name that arms, files and columns may have."""
+    plain = re.sub(r"[^A-Za-z0-9]+", between, text).strip(between)[:40].strip(between)
+    return plain if plain and plain[0].isalpha() else f"p{between}{plain}".strip(between)
+
+
+def _apart(name: str, taken: Any) -> str:
+    """The name, with a number behind it when it is taken."""
+    names = {one.lower() for one in taken}
+    number = 2
+    found = name
+    while found.lower() in names:
+        found = f"{name}_{number}"
+        number += 1
+    return found

@@ -1,0 +1,147 @@
+"""Providers of a promptfoo config: each becomes a backend, a model and the settings of an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from batchtrial.errors import ConfigError
+from batchtrial.importing.documents import Document, Findings, Library, Step
+from batchtrial.providers.registry import names
+
+_OTHER_NAMES: Final = {"togetherai": "together", "azureopenai": "azure", "dashscope": "alibaba", "qwen": "alibaba"}
+_KINDS: Final = frozenset({"chat", "messages", "completion", "responses", "realtime", "assistant", "embedding", "image"})
+_UNKNOWN_KINDS: Final = frozenset({"completion", "realtime", "assistant", "embedding", "image"})
+_LOCAL: Final = {
+    "ollama": "http://127.0.0.1:11434",
+    "localai": "http://127.0.0.1:8080",
+    "llama": "http://127.0.0.1:8080",
+    "vllm": "http://127.0.0.1:8000",
+}
+_LENGTHS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxTokens", "num_predict")
+_BODY: Final = frozenset(
+    ("frequency_penalty", "presence_penalty", "seed", "reasoning_effort", "reasoning", "verbosity", "logit_bias", "service_tier", "thinking")
+)
+_SECRETS: Final = frozenset({"apiKey", "apiKeyRequired", "headers", "organization"})
+_KEY: Final = "keys are read from the environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One provider. arm: what an arm of ours says of it. task: response format and tools. lane: settings of its backend. prompts: labels it takes."""
+
+    label: str
+    backend: str
+    model: str
+    arm: Mapping[str, Any] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
+    lane: Mapping[str, Any] = field(default_factory=dict)
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReader:
+    """Reads the providers of a config."""
+
+    config: Document
+    library: Library
+    findings: Findings
+
+    def read(self) -> tuple[Provider, ...]:
+        """Every provider that has a counterpart, in order, each under a name of its own."""
+        key = "providers" if "providers" in self.config.tree else "targets"
+        given = self.config.tree.get(key, [])
+        entries = given if isinstance(given, list) else [given]
+        found: list[Provider] = []
+        for place, entry in enumerate(entries):
+            steps: tuple[Step, ...] = (key, place) if isinstance(given, list) else (key,)
+            try:
+                found.append(self._entry(entry, steps))
+            except ConfigError as error:
+                self.findings.left(self.config.place(steps), error.what, error.hint)
+        return tuple(found)
+
+    def _entry(self, entry: Any, steps: tuple[Step, ...]) -> Provider:
+        where = self.config.place(steps)
+        if isinstance(entry, str) and entry.startswith("file://") and entry.endswith((".yaml", ".yml", ".json")):
+            (path, *_) = self.library.paths(entry, where)
+            entry = self.library.document(path, where).tree
+        if isinstance(entry, dict) and "id" not in entry and len(entry) == 1:
+            name, inner = next(iter(entry.items()))
+            entry, steps = {"id": name, **(inner if isinstance(inner, dict) else {})}, (*steps, name)
+        options = entry if isinstance(entry, dict) else {"id": entry}
+        backend, model, lane = self._model(str(options.get("id") or ""), where)
+        settings = options.get("config") or {}
+        arm, task, further = self._settings(settings if isinstance(settings, dict) else {}, (*steps, "config"))
+        for name in options.keys() - {"id", "label", "config", "prompts", "delay"}:
+            self.findings.left(self.config.place((*steps, name)), f"the provider's `{name}`", "left out")
+        taken = options.get("prompts") or ()
+        label = str(options.get("label") or model.rpartition("/")[2])
+        prompts = tuple(str(one) for one in taken) if isinstance(taken, list) else ()
+        return Provider(label=label, backend=backend, model=model, arm=arm, task=task, lane={**lane, **further}, prompts=prompts)
+
+    def _model(self, given: str, where: str) -> tuple[str, str, dict[str, Any]]:
+        """(backend, model, settings of the lane). Raises ConfigError for a provider that is not known here."""
+        head, *rest = given.split(":")
+        backend = _OTHER_NAMES.get(head, head)
+        kind = rest[0] if rest and rest[0] in _KINDS else ""
+        model = ":".join(rest[1:] if kind else rest)
+        if head in _LOCAL and model:
+            return "local", model, {"base_url": _LOCAL[head]}
+        if backend not in names() or backend == "local":
+            known = ", ".join(name for name in names() if name != "local")
+            raise ConfigError(f"the provider {given[:80]!r} has no counterpart", hint=f"backends are {known} and local")
+        if kind in _UNKNOWN_KINDS or not model:
+            raise ConfigError(f"the provider {given[:80]!r} names no chat model")
+        if backend == "openai":
+            return backend, model, {"endpoint": "/v1/responses" if kind == "responses" else "/v1/chat/completions"}
+        return backend, model, {}
+
+    def _settings(self, config: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """(of the arm, of its task, of the lane)."""
+        arm: dict[str, Any] = {}
+        task: dict[str, Any] = {}
+        lane: dict[str, Any] = {}
+        body: dict[str, Any] = {}
+        for name, value in config.items():
+            where = self.config.place((*steps, name))
+            if name in _LENGTHS and isinstance(value, int):
+                arm["max_tokens"] = value
+            elif name in ("temperature", "top_p", "top_k", "stop"):
+                arm[name] = [value] if name == "stop" and isinstance(value, str) else value
+            elif name in _BODY:
+                body[name] = value
+            elif name in ("apiBaseUrl", "base_url"):
+                lane["base_url"] = value
+            elif name in _SECRETS:
+                self.findings.left(where, f"`config.{name}`", _KEY)
+            elif name == "passthrough" and isinstance(value, dict):
+                body |= value
+            elif not self._of_task(name, value, task, where):
+                self.findings.left(where, f"`config.{name}`", "left out")
+        return arm | ({"body": body} if body else {}), task, lane
+
+    def _of_task(self, name: str, value: Any, task: dict[str, Any], where: str) -> bool:
+        """Take over a response format or tools; False for what is neither."""
+        if isinstance(value, str) and value.startswith("file://") and value.endswith((".json", ".yaml", ".yml")):
+            (path, *_) = self.library.paths(value, where)
+            value = self.library.document(path, where).tree
+        if name == "response_format" and isinstance(value, dict):
+            inner = value.get("json_schema")
+            form = inner if isinstance(inner, dict) else value
+            schema = form.get("schema")
+            if isinstance(schema, dict):
+                task["response_format"] = {"name": form.get("name", "answer"), "json_schema": schema, "strict": bool(form.get("strict", False))}
+                return True
+        if name == "tools" and isinstance(value, list):
+            functions = [one.get("function", one) for one in value if isinstance(one, dict)]
+            if functions and all(isinstance(one, dict) and "name" in one for one in functions):
+                keys = ("name", "description", "parameters")
+                plain = [{"parameters": one.get("input_schema", {"type": "object", "properties": {}}), **one} for one in functions]
+                task["tools"] = [{key: one[key] for key in keys if key in one} for one in plain]
+                return True
+        if name == "tool_choice" and value in ("auto", "required"):
+            task["tool_choice"] = value
+            return True
+        return False

@@ -1,0 +1,174 @@
+"""Prompts of a promptfoo config: texts, files, chats. Each becomes the turns of a task."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from batchtrial.errors import ConfigError
+from batchtrial.importing.documents import Document, Findings, Library, csv_rows
+from batchtrial.tasks.template import Template, TemplateFault
+
+_TEXTS: Final = (".txt", ".md", ".j2", ".jinja", ".jinja2", ".prompt", "")
+_CODE: Final = (".py", ".js", ".ts", ".mjs", ".cjs", ".sh", ".bash", ".rb", ".pl")
+_ELSEWHERE: Final = ("langfuse://", "portkey://", "helicone://", "exec:", "http://", "https://", "package:")
+_BETWEEN: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_DUMP: Final = re.compile(r"\|\s*dump\b")
+_IMAGE: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One prompt. messages: (role, template, column of an image or "") in order. label: its name in the config."""
+
+    label: str
+    messages: tuple[tuple[str, str, str], ...]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Variables that it needs."""
+        names = (Template.of(template).names for _, template, _ in self.messages)
+        return frozenset[str]().union(*names, *({image} for _, _, image in self.messages if image))
+
+
+@dataclass(frozen=True, slots=True)
+class PromptReader:
+    """Reads the prompts of a config."""
+
+    config: Document
+    library: Library
+    findings: Findings
+
+    def read(self) -> tuple[Prompt, ...]:
+        """Every prompt that has a counterpart, in order."""
+        given = self.config.tree.get("prompts", "{{prompt}}")
+        entries = given if isinstance(given, list) else [given]
+        found: list[Prompt] = []
+        for place, entry in enumerate(entries):
+            where = self.config.place(("prompts", place) if isinstance(given, list) else ("prompts",))
+            try:
+                found += self._entry(entry, where)
+            except ConfigError as error:
+                self.findings.left(where, error.what, error.hint)
+        return _apart(found)
+
+    def _entry(self, entry: Any, where: str) -> list[Prompt]:
+        label = ""
+        if isinstance(entry, dict):
+            label = str(entry.get("label") or "")
+            for name in entry.keys() - {"id", "label", "raw", "display"}:
+                self.findings.left(where, f"the prompt's `{name}`", "left out")
+            entry = entry.get("raw") or entry.get("id") or ""
+        if isinstance(entry, list):
+            return [self._chat(entry, label or "chat", where)]
+        if not isinstance(entry, str):
+            raise ConfigError("it is no prompt", where=where)
+        if entry.startswith(_ELSEWHERE):
+            raise ConfigError(f"the prompt {entry[:60]!r} is made by a program or kept elsewhere", hint="write its text into a file")
+        named = entry.removeprefix("file://")
+        if entry.startswith("file://") or (_is_path(named) and not _is_text(named)):
+            return list(self._of_files(entry, label, where))
+        if entry.lstrip().startswith("[") and (turns := _json_list(entry)) is not None:
+            return [self._chat(turns, label or "chat", where)]
+        return [self._plain(entry, label, where)]
+
+    def _of_files(self, entry: str, label: str, where: str) -> Iterator[Prompt]:
+        name = entry.removeprefix("file://")
+        if Path(name.partition(":")[0]).suffix.lower() in _CODE:
+            raise ConfigError(f"the prompt is a program ({name})", hint="a template over the columns can take its place")
+        for path in self.library.paths(entry, where):
+            text, suffix = self.library.text(path, where), path.suffix.lower()
+            own = label or path.stem
+            if suffix in (".json", ".yaml", ".yml"):
+                tree = self.library.document(path, where).tree
+                yield self._chat(tree, own, where) if isinstance(tree, list) else self._plain(text, own, where)
+            elif suffix == ".csv":
+                for number, (_, row) in enumerate(csv_rows(text, path.name), 1):
+                    yield self._plain(row.get("prompt") or next(iter(row.values()), ""), row.get("label") or f"{own}-{number}", where)
+            elif suffix in _TEXTS:
+                parts = [part.strip("\n") for part in _BETWEEN.split(text)] if suffix in (".txt", "") else [text]
+                parts = [part for part in parts if part.strip()]
+                for number, part in enumerate(parts, 1):
+                    yield self._plain(part, own if len(parts) == 1 else f"{own}-{number}", where)
+            else:
+                raise ConfigError(f"a prompt file of the kind {suffix!r} is not known")
+
+    def _plain(self, text: str, label: str, where: str) -> Prompt:
+        if not text.strip():
+            raise ConfigError("the prompt is empty")
+        return Prompt(label=label, messages=(("user", self._template(text, where), ""),))
+
+    def _chat(self, turns: Any, label: str, where: str) -> Prompt:
+        messages = []
+        for turn in turns if isinstance(turns, list) else ():
+            role = {"developer": "system"}.get(str(turn.get("role")), str(turn.get("role"))) if isinstance(turn, dict) else ""
+            if role not in ("system", "user", "assistant"):
+                raise ConfigError(f"a turn of the role {role!r}", hint="a task has system, user and assistant turns")
+            messages.append((role, *self._content(turn.get("content"), where)))
+        if not messages:
+            raise ConfigError("the chat has no turns")
+        return Prompt(label=label, messages=tuple(messages))
+
+    def _content(self, content: Any, where: str) -> tuple[str, str]:
+        """(template, column of an image) of a turn."""
+        if isinstance(content, str):
+            return self._template(content, where), ""
+        texts, image = [], ""
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                texts.append(self._template(part["text"], where))
+            elif isinstance(part, dict) and "image_url" in part:
+                url = part["image_url"]
+                image = self._image(url.get("url") if isinstance(url, dict) else url)
+            else:
+                raise ConfigError("a turn has a part that is neither text nor an image")
+        return "\n".join(texts), image
+
+    def _image(self, url: Any) -> str:
+        found = _IMAGE.search(url) if isinstance(url, str) else None
+        if found is None or not (url == found[0] or url.startswith("data:")):
+            raise ConfigError("an image whose address is no variable", hint="put the address into a column")
+        return found[1]
+
+    def _template(self, text: str, where: str) -> str:
+        """The template in our words. Raises ConfigError where it cannot be compiled."""
+        told = _DUMP.sub("| tojson", text)
+        try:
+            Template.of(told)
+        except TemplateFault as error:
+            raise ConfigError(f"the template cannot be read here: {error.what}", hint="docs/tasks.md lists what templates may do") from None
+        if told != text:
+            self.findings.near(where, "the filter `dump`", "`tojson` takes its place")
+        return told
+
+
+def _is_path(text: str) -> bool:
+    return "\n" not in text and "{{" not in text and (Path(text).suffix.lower() in (*_TEXTS[:-1], *_CODE, ".json", ".yaml", ".yml", ".csv"))
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is a sentence that ends as a file name does."""
+    return " " in text.strip() and "/" not in text
+
+
+def _json_list(text: str) -> list[Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None
+
+
+def _apart(prompts: list[Prompt]) -> tuple[Prompt, ...]:
+    """The prompts with names of their own."""
+    seen: dict[str, int] = {}
+    found = []
+    for number, prompt in enumerate(prompts, 1):
+        label = prompt.label or f"prompt-{number}"
+        seen[label] = seen.get(label, 0) + 1
+        found.append(Prompt(label=label if seen[label] == 1 else f"{label}-{seen[label]}", messages=prompt.messages))
+    return tuple(found)

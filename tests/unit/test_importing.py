@@ -1,0 +1,166 @@
+"""promptfoo configs made ours: what can be taken over runs, what cannot is named with its line, and nothing outside the folder is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.docs.pages import ROOT
+
+from batchtrial.cli.main import main
+from batchtrial.config.load import load
+from batchtrial.errors import ConfigError
+from batchtrial.importing.cases import expected
+from batchtrial.importing.convert import convert
+
+SAMPLE = ROOT / "tests" / "fixtures" / "promptfoo"
+MINIMAL: dict[str, Any] = {
+    "prompts": ["Sort {{letter}}", "Please sort {{letter}}"],
+    "providers": ["openai:gpt-4.1"],
+    "tests": [{"vars": {"letter": "a"}}],
+}
+
+
+def made(folder: Path, **changes: Any) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """(the config, what was left, the files) of a promptfoo config."""
+    (folder / "promptfooconfig.yaml").write_text(yaml.safe_dump(MINIMAL | changes, sort_keys=False))
+    found = convert(folder / "promptfooconfig.yaml")
+    return yaml.safe_load(found.files["trial.yaml"]), [str(one) for one in found.left], dict(found.files)
+
+
+def metrics_of(folder: Path, *asserts: Any) -> list[Any]:
+    """Metrics of one test with these assertions."""
+    return list(made(folder, tests=[{"vars": {"letter": "a"}, "assert": list(asserts)}])[0]["metrics"])
+
+
+def test_the_sample_becomes_a_trial_and_every_gap_is_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["import_config", str(SAMPLE / "promptfooconfig.yaml"), "--out", "here", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["arms"] == ["plain-small", "careful-small", "plain-claude-haiku-4-5", "careful-claude-haiku-4-5"]
+    assert told["items"] == 5
+    places = {one["where"]: one["what"] for one in told["left"] if not one["is_near"]}
+    assert {where.partition(": ")[0] for where in places} == {
+        *("promptfooconfig.yaml, line 53", "promptfooconfig.yaml, line 7", "promptfooconfig.yaml, line 14", "promptfooconfig.yaml, line 16"),
+        *("promptfooconfig.yaml, line 26", "promptfooconfig.yaml, line 45", "tests.csv, line 3"),
+    }
+    assert "`llm-rubric` asks a model to judge" in places["promptfooconfig.yaml, line 26: defaultTest.assert.2"]
+    config = load(Path("here/trial.yaml")).config
+    assert set(config.arms) == set(told["arms"])
+    assert {arm.backend for arm in config.arms.values()} == {"openai", "anthropic"}
+    assert config.stats.primary.metric == "exact"
+    everything = "".join(path.read_text() for path in Path("here").rglob("*") if path.is_file())
+    assert "sk-not-a-real-key" not in everything
+    assert main(["try", "--config", "here/trial.yaml", "--json"]) == 0
+    arms = {one["arm"]: one["request"] for one in json.loads(capsys.readouterr().out)["arms"]}
+    assert "the harbour office" in json.dumps(arms["plain-small"])
+    assert main(["import_config", str(SAMPLE / "promptfooconfig.yaml"), "--out", "here"]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_items_have_the_references_of_their_own_assertions(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path / "s")
+    found = convert(tmp_path / "s" / "promptfooconfig.yaml")
+    rows = {row["case_id"]: row for name, text in found.files.items() if name.endswith(".jsonl") for row in map(json.loads, text.splitlines())}
+    assert [rows[f"t{k}"]["letter"] for k in (2, 3)] == ["Where is my boat?", "My boat has gone."], "lists of variables are combinations"
+    assert rows["t1"]["expected_exact"] == "billing"
+    assert rows["t4"]["expected_exact"] == rows["t5"]["expected_exact"] == "weather"
+    assert rows["t5"]["expected_contains"] == ["weather", "fog"]
+    assert "expected_exact" not in rows["t2"]
+    assert rows["t4"]["metadata_channel"] == "phone"
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ({"type": "contains-all", "value": ["x", "y"]}, {"contains": {"all": ["x", "y"], "name": "contains"}}),
+        ({"type": "icontains-all", "value": ["x"]}, {"contains": {"case": False, "all": ["x"], "name": "contains"}}),
+        ({"type": "not-regex", "value": "^a"}, {"regex": {"pattern": "^a", "not": True, "name": "not_regex"}}),
+        ({"type": "is-json"}, {"json_valid": {"fenced": False, "name": "json_valid"}}),
+        ({"type": "is-json", "value": {"type": "object"}}, {"json_schema": {"schema": {"type": "object"}, "fenced": False, "name": "json_schema"}}),
+        ({"type": "not-is-refusal"}, {"refusal": {"better": "lower", "name": "refusal"}}),
+        ({"type": "starts-with", "value": "{{letter}}"}, {"starts_with": {"name": "starts_with", "reference": "letter"}}),
+        ({"type": "equals", "value": 4}, {"exact": {"name": "exact", "reference": "expected_exact"}}),
+        ({"type": "rouge-n", "value": "x", "threshold": 0.6}, {"rouge_l": {"name": "rouge_l", "reference": "expected_rouge_l"}}),
+        ({"type": "cost", "threshold": 0.1, "metric": "price"}, {"cost_usd": {"name": "price"}}),
+    ],
+)
+def test_an_assertion_is_a_metric_by_name(tmp_path: Path, given: dict[str, Any], want: dict[str, Any]) -> None:
+    assert metrics_of(tmp_path, given) == [want]
+
+
+def test_two_assertions_of_a_kind_are_two_metrics(tmp_path: Path) -> None:
+    tree, _, files = made(
+        tmp_path, tests=[{"vars": {"letter": "a"}, "assert": [{"type": "contains", "value": "x"}, {"type": "contains", "value": "y"}]}]
+    )
+    assert [next(iter(one.values()))["reference"] for one in tree["metrics"]] == ["expected_contains", "expected_contains_2"]
+    row = json.loads(files["tests.jsonl"])
+    assert (row["expected_contains"], row["expected_contains_2"]) == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ("contains: Paris", {"type": "contains", "value": "Paris"}),
+        ("Paris", {"type": "equals", "value": "Paris"}),
+        ("contains-any: a, b", {"type": "contains-any", "value": ["a", "b"]}),
+        ("similar(0.8):Hello: you", {"type": "similar", "value": "Hello: you", "threshold": 0.8}),
+        ("is-json", {"type": "is-json"}),
+        ("At 5: tea", {"type": "equals", "value": "At 5: tea"}),
+    ],
+)
+def test_a_cell_of_a_csv_file_is_an_assertion(given: str, want: dict[str, Any]) -> None:
+    assert expected(given) == want
+
+
+def test_scenarios_defaults_and_missing_variables(tmp_path: Path) -> None:
+    scenarios = [{"config": [{"vars": {"letter": "a"}}, {"vars": {"letter": "b"}}], "tests": [{"vars": {"tone": "kind"}}, {"vars": {}}]}]
+    tree, left, files = made(tmp_path, prompts=["{{letter}} {{tone}}", "{{ tone }}: {{letter}}"], tests=[], scenarios=scenarios)
+    rows = [json.loads(line) for line in files["tests.jsonl"].splitlines()]
+    assert [(row["letter"], row.get("tone")) for row in rows] == [("a", "kind"), ("a", None), ("b", "kind"), ("b", None)]
+    assert files["prompts/prompt-1.txt"] == '{{letter}} {{ tone | default("") }}'
+    assert tree["stats"]["primary"]["metric"] == "words"
+    assert any("no assertion has a counterpart" in one for one in left)
+
+
+def test_one_prompt_at_one_provider_gets_a_copy_to_change(tmp_path: Path) -> None:
+    tree, left, _ = made(tmp_path, prompts=["Sort {{letter}}"])
+    assert list(tree["arms"]) == ["gpt-4-1", "candidate"]
+    assert any("`candidate` is a copy" in one for one in left)
+
+
+def test_what_lies_outside_or_elsewhere_is_not_read(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "secret.txt").write_text("s")
+    prompts = ["file://../secret.txt", "file:///etc/hostname", "exec:./run.sh", "Sort {{letter}}", "Or {{letter}}"]
+    _, left, files = made(inside, prompts=prompts)
+    assert sum("lies outside the config's folder" in one for one in left) == 2
+    assert sum("made by a program" in one for one in left) == 1
+    assert not any(text.startswith("s\n") or text == "s" for text in files.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"prompts": []}, "none of its prompts"),
+        ({"providers": ["bedrock:x"]}, "none of its providers"),
+        ({"tests": []}, "none of its tests"),
+        ({"prompts": ["{% if %}"]}, "none of its prompts"),
+    ],
+)
+def test_nothing_to_compare_is_said(tmp_path: Path, changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        made(tmp_path, **changes)
+
+
+def test_broken_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.yaml").write_text("prompts: [a\n")
+    assert main(["import_config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "o")]) == 2
+    assert "not valid YAML" in capsys.readouterr().err
+    assert main(["import_config", str(tmp_path / "none.yaml"), "--out", str(tmp_path / "o")]) == 2
+    assert not (tmp_path / "o").exists()
