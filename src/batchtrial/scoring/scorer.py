@@ -22,13 +22,13 @@ from batchtrial.records import Item
 from batchtrial.scoring.match import MISS, Golds, Metric
 from batchtrial.scoring.metrics.base import NamedMetric, Rows
 from batchtrial.scoring.own_phrases import OwnPhrases
+from batchtrial.scoring.score_columns import ABSTAINED, NUMBERS, Judged, Numbers
 from batchtrial.scoring.unsupported import OverlapRule, all_overlaps
 from batchtrial.scoring.user_metrics import MetricFailed, UserMetric, contained
 
 _CHARS_AT_ONCE = 1 << 22
 _SAMPLES = 3  # failures of each metric that are kept in words
 
-Numbers = NDArray[np.float64]
 Watch = Callable[[str, str], AbstractContextManager[None]]
 """(metric, item) -> what is entered around the call."""
 
@@ -55,7 +55,7 @@ class ItemScore(NamedTuple):
 class Scores(NamedTuple):
     """Scores of n answers, as columns.
 
-    numbers: shape (6, n); the rows are the numbers of an ItemScore in its order, NaN where it has None. custom: as there, for each answer.
+    numbers: a row for each of NUMBERS, NaN where an ItemScore has None. custom: as there, for each answer.
     named: those of metrics by name, as columns of length n.
     """
 
@@ -66,11 +66,17 @@ class Scores(NamedTuple):
     @classmethod
     def lost(cls, n: int) -> Self:
         """Of requests without an answer, which have no scores."""
-        return cls(np.full((len(ItemScore._fields) - 1, n), np.nan), [{}] * n, {})
+        return cls(np.full((len(NUMBERS), n), np.nan), [{}] * n, {})
+
+    @property
+    def abstained(self) -> Numbers:
+        """Of each answer, NaN where nothing could score it."""
+        found: Numbers = self.numbers[ABSTAINED]
+        return found
 
     def one(self, place: int) -> ItemScore:
         """Scores of one answer, which is not lost."""
-        em, f1, abstained, false_answer, unsupported, share = self.numbers[:, place].tolist()
+        em, f1, abstained, false_answer, unsupported, share = self.numbers[:6, place].tolist()
         return ItemScore(
             em=None if math.isnan(em) else int(em),
             f1=None if math.isnan(f1) else f1,
@@ -111,6 +117,19 @@ class Gold(NamedTuple):
     def is_unjudged(self) -> bool:
         """Whether nothing says what is right: then an answer is neither right nor wrong, and not lost."""
         return self.golds is not None and not self.asked.answers
+
+
+class _Flags(NamedTuple):
+    """Of questions: whether no answer is right, whether they have a passage, whether nothing says what is right."""
+
+    is_unanswerable: NDArray[np.bool_]
+    is_open: NDArray[np.bool_]
+    is_unjudged: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, golds: Sequence[Gold]) -> Self:
+        rows = [(gold.golds is None, gold.context is not None, gold.is_unjudged) for gold in golds]
+        return cls(*np.array(rows, dtype=np.bool_).reshape(-1, 3).T)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +194,9 @@ class Scorer:
             here = list(places)
             begin, end = here[0], here[-1] + 1
             custom: list[dict[str, float]] = [{} for _ in here] if self.needs_items else []
-            matches = self._matches(golds[begin:end], texts[begin:end], custom)
-            scores.numbers[:, begin:end] = self._ruled(golds[begin:end], texts[begin:end], matches)
+            flags = _Flags.of(golds[begin:end])
+            matches = self._matches(golds[begin:end], texts[begin:end], flags, custom)
+            scores.numbers[:, begin:end] = self._ruled(golds[begin:end], texts[begin:end], flags, matches)
             if custom:
                 scores.custom[begin:end] = custom
         return scores
@@ -188,26 +208,25 @@ class Scorer:
         rows = Rows(texts=texts, items=[gold.asked for gold in golds], facts=facts or {}, worst=worst)
         return {column: values for metric in self.named for column, values in metric.of(rows).items()}
 
-    def _matches(self, golds: Sequence[Gold], texts: Sequence[str], custom: Sequence[dict[str, float]]) -> Numbers:
+    def _matches(self, golds: Sequence[Gold], texts: Sequence[str], flags: _Flags, custom: Sequence[dict[str, float]]) -> Numbers:
         """EM and F1 before the rules on abstaining, shape (2, n); fills `custom`, which is empty without a user's metric."""
+        is_matched = ~(flags.is_unanswerable | flags.is_unjudged)
         if custom:
             with contained():
                 found: Sequence[tuple[float, float]] = [self._by_user(*one) for one in zip(golds, texts, custom, strict=True)]
-            is_matched = np.ones(len(texts), dtype=np.bool_)
+            is_matched[:] = True
         else:
-            is_matched = np.array([gold.golds is not None and not gold.is_unjudged for gold in golds], dtype=np.bool_)
             pairs = compress(zip(golds, texts, strict=True), is_matched.tolist())
             found = self.metric.match_all([(gold.golds, text) for gold, text in pairs if gold.golds is not None])
         matches = np.zeros((2, len(texts)))
-        matches[:, [gold.is_unjudged for gold in golds]] = np.nan
+        matches[:, flags.is_unjudged] = np.nan
         matches[:, is_matched] = np.fromiter(chain.from_iterable(found), np.float64, 2 * len(found)).reshape(-1, 2).T
         return matches
 
-    def _ruled(self, golds: Sequence[Gold], texts: Sequence[str], matches: Numbers) -> Numbers:
+    def _ruled(self, golds: Sequence[Gold], texts: Sequence[str], flags: _Flags, matches: Numbers) -> Numbers:
         """The rules that hold for every metric, over what the metric and the word heuristic find; shape as in Scores."""
-        is_unanswerable = np.array([gold.golds is None for gold in golds], dtype=np.bool_)
-        is_open = np.array([gold.context is not None for gold in golds], dtype=np.bool_)
-        is_unjudged = np.array([gold.is_unjudged and self.main is None for gold in golds], dtype=np.bool_)
+        is_unanswerable, is_open = flags.is_unanswerable, flags.is_open
+        is_unjudged = flags.is_unjudged if self.main is None else np.zeros(len(texts), dtype=np.bool_)
         # Abstaining words that are themselves an accepted answer are an answer.
         abstained = is_unanswerable | (matches[0] == 0) | is_unjudged
         abstained[abstained] = [self.phrases.abstains(text) for text in compress(texts, abstained.tolist())]
@@ -215,10 +234,8 @@ class Scorer:
         pairs = [(gold.context or "", text) for gold, text in compress(zip(golds, texts, strict=True), is_read.tolist())]
         shares = np.full(len(texts), np.nan)
         shares[is_read] = all_overlaps(pairs, min_token_overlap=self.rule.min_token_overlap)
-        em, f1 = np.where(is_unanswerable, abstained, np.where(abstained & ~is_unjudged, 0, matches))
-        false_answer = np.where(is_unanswerable, ~abstained, np.nan)
-        unsupported = np.where(is_open, shares < self.rule.threshold, np.nan)
-        numbers = np.stack((em, f1, abstained, false_answer, unsupported, shares))
+        judged = Judged(matches, is_unanswerable, is_open, is_unjudged, abstained, shares, self.rule.threshold)
+        numbers = np.stack([one.of(judged) for one in NUMBERS])
         numbers[:, np.isnan(matches[0]) & ~is_unjudged] = np.nan  # what the metric could not score is lost, not wrong
         return numbers
 

@@ -162,7 +162,7 @@ def _scored(answer: Answer, item: Item, scorer: Scorer | None, metric: str) -> S
         value = dict(zip(ItemScore._fields, wrong(gold), strict=False)).get(metric)
         return Sample(answer.text, None if value is None or math.isnan(value) else value)
     scores = scorer.score_all([gold], [answer.scored])
-    if math.isnan(scores.numbers[2, 0]):  # the set's own metric failed on it, and the config says that it is lost then
+    if math.isnan(scores.abstained[0]):  # the set's own metric failed on it, and the config says that it is lost then
         return Sample(answer.text, None)
     score = scores.one(0)
     named = scorer.score_named([gold], [answer.scored]) if metric not in ItemScore._fields else {}

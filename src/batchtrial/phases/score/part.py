@@ -123,7 +123,7 @@ def _stretches(
         facts = facts_of(rows, wanted_facts(by_set.values()))
         scores = _scores(job, here, facts, questions, by_set, first, n)
         place = pl.int_range(first, first + n, dtype=pl.Int32, eager=True).alias("place")
-        lost = here.lost_to(scores.numbers[2], job.samples)
+        lost = here.lost_to(scores.abstained, job.samples)
         yield averaged(scores, job.samples, job.user).with_columns(place, lost).select(*SCORES, *job.user)
         worker.step(n * job.samples)
 

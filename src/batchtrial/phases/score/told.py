@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from batchtrial.records import AnswerState, Outcome
 from batchtrial.scoring import Gold
+from batchtrial.scoring.score_columns import NUMBERS
 from batchtrial.scoring.standing import AnswerRules
 
 
@@ -68,11 +69,9 @@ def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:
     return Told(texts, lost)
 
 
-def wrong(gold: Gold) -> tuple[float, ...]:
-    """Numbers of Scores of an answer that counts as wrong: neither right nor an abstention; there is no text to look for in the passage."""
-    nan = float("nan")
-    right = nan if gold.is_unjudged else 0.0
-    return right, right, 0.0, 1.0 if gold.golds is None else nan, nan, nan
+def wrong(gold: Gold) -> list[float]:
+    """Numbers of Scores of an answer that counts as wrong."""
+    return [one.wrong(gold.golds is None, gold.is_unjudged) for one in NUMBERS]
 
 
 def read_lost(shown: str) -> Counter[str]:

@@ -1,11 +1,14 @@
 """The columns of every table: answers.parquet, scores.parquet, and the CSV files that are made of them.
 
-A column is added here, in one line: readers and writers take what stands in these lists.
+A column is added here, in one line, but a number of a scored answer in `scoring/score_columns.py`: readers and writers take what stands in the
+lists.
 """
 
 from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
+
+from batchtrial.scoring import score_columns
 
 MEASURES: Final = ("em", "f1", "abstained", "false_answer", "unsupported")
 """What a config may ask for by name; a user's own measures may not take these names."""
@@ -64,9 +67,9 @@ _OTHER_NAMES_OF_TOKENS: Final = {"prompt_tokens": "input_tokens", "completion_to
 PREDICTIONS: Final = {name: (_OTHER_NAMES | _OTHER_NAMES_OF_TOKENS).get(name, name) for name in _PREDICTIONS}
 """Column of predictions.csv -> column of the tables."""
 
-RATES: Final = ("em", "f1", "abstain_rate", "false_answer_rate", "unsupported_rate")
-NUMBERS: Final = (*RATES, "overlap")
-"""The numbers of a scored answer, in the order of `Scores`: averaged over an item's samples, with the spread of the rates."""
+NUMBERS: Final = tuple(one.name for one in score_columns.NUMBERS)
+"""The numbers of a scored answer, in the order of `Scores`; `scoring/score_columns.py` says what they are."""
+RATES: Final = tuple(one.name for one in score_columns.NUMBERS if one.has_spread)
 SCORES: Final = ("place", *NUMBERS, *(f"{name}_std" for name in RATES), "n_samples", "n_lost", "lost_to")
 """Columns of scores.parquet; a user's measures follow by name."""
 ITEM_COLUMNS: Final = {"item_key": "item_key", "type": "kind", "dataset": "dataset", "cluster": "cluster"}
