@@ -16,6 +16,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field
 from batchtrial.config import families
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
+from batchtrial.config.sequential import Sequential
 from batchtrial.config.settings import Backend, Model, Probability, Temperature, Text
 from batchtrial.config.simulation import Simulation
 from batchtrial.config.tasks import TaskSettings, without_unused_keys
@@ -208,6 +209,17 @@ class StatsConfig(Model):
     refused_answers: Literal["lost", "wrong", "abstained"] = Field(
         "lost", description="What an answer counts as that the model refused to give: no answer, a wrong one, or an abstention."
     )
+    sequential: Sequential | None = Field(None, description="Planned looks, at which the run may stop early; unset: everything is bought.")
+
+    @model_validator(mode="after")
+    def _can_be_looked_at(self) -> StatsConfig:
+        if self.sequential is not None and self.primary.goal == "equivalence":
+            raise ValueError("sequential looks are planned for superiority and noninferiority, and the primary endpoint's goal is equivalence")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset_looks(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "sequential" or value is not None}
 
 
 class OptionalAnalyses(Model):
@@ -369,6 +381,11 @@ class Config(Model):
     def is_replay(self) -> bool:
         """A recording stands in for the adapter."""
         return MODES[self.mode].is_replay
+
+    @property
+    def keeps_clusters(self) -> bool:
+        """Whether the items of a cluster are asked about one after the other, so that every look sees whole clusters."""
+        return self.stats.sequential is not None and self.stats.clusters == "auto"
 
     def samples_for(self, temp: float) -> int:
         """Completions per item and arm at this temperature."""

@@ -24,6 +24,7 @@ from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, Stage
 from batchtrial.state.layout import RunLayout, TrialLayout
 from batchtrial.state.ledger import Ledger, PartRecord
 from batchtrial.state.store import Hook, Sink, Stamps, no_hook, replacing
+from batchtrial.stats.looks import Look
 
 EXPORTS = ("predictions.csv", "per_item_scores.csv", "results_combined.jsonl")
 """Artifacts made for people, which no phase reads."""
@@ -36,6 +37,7 @@ class View:
     trials: expanded against the prepared items, empty while there are none. parts: folded from the ledger.
     is_look_due: the account was not listed for second batches since the last batch was made.
     failed: lanes that could not be asked to the end -> why.
+    open_items: arm -> items of the prefix about which it may ask by now; None where no looks are planned. looks: trial -> those that were taken.
     stages: (trial slug, stage) -> record from the trial's manifest. limits: the provider's, which decide how requests are cut.
     """
 
@@ -50,12 +52,18 @@ class View:
     limits: Limits
     is_look_due: bool = False
     failed: Mapping[str, str] = field(default_factory=dict)
+    open_items: Mapping[str, int] | None = None
+    looks: Mapping[str, tuple[Look, ...]] = field(default_factory=dict)
+
+    def is_open(self, shard: Shard) -> bool:
+        """Whether the part may be asked by now: not before the look that it waits for, never after a stop."""
+        return self.open_items is None or shard.first_item + shard.n_items <= self.open_items.get(shard.arm, 0)
 
     def asked_shards(self) -> dict[str, Shard]:
-        """Parts of the lanes that have not failed, by name."""
+        """Parts that may be asked by now, of the lanes that have not failed, by name."""
         lane_of = {arm.name: arm.backend for arm in arms_of(self.trials)} if self.failed else {}
         shards = self.build.shards if self.build is not None else {}
-        return {name: shard for name, shard in shards.items() if lane_of.get(shard.arm) not in self.failed}
+        return {name: shard for name, shard in shards.items() if lane_of.get(shard.arm) not in self.failed and self.is_open(shard)}
 
     @property
     def but_failed(self) -> str:
@@ -66,7 +74,11 @@ class View:
         return self.layout.trial(trial.slug)
 
     def shards(self, arm: Arm) -> tuple[Shard, ...]:
-        """The arm's parts in order."""
+        """The arm's parts that may be asked by now, in order."""
+        return tuple(shard for shard in self.every_shard(arm) if self.is_open(shard))
+
+    def every_shard(self, arm: Arm) -> tuple[Shard, ...]:
+        """The arm's parts in order, those too that wait for a look or are never asked."""
         return () if self.build is None else tuple(s for s in self.build.shards.values() if s.arm == arm.name)
 
     def stage_verdict(self, trial: Trial, stage: str, inputs: str | None, *, needs: str) -> Verdict:

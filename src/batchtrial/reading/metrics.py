@@ -13,7 +13,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.metric_entries import lower_is_better
 from batchtrial.config.model import Config
 from batchtrial.phases.analyse.comparison import Paired
-from batchtrial.phases.analyse.significance import better_when_higher
+from batchtrial.phases.analyse.declared import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.score.record import read_record

@@ -13,6 +13,7 @@ from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.phases.analyse.analyses import Material, material
 from batchtrial.phases.base import View
+from batchtrial.phases.batches.gates import looks_taken, open_items
 from batchtrial.providers.base import Limits
 from batchtrial.reading.config import config_of_run
 from batchtrial.state.entries import Entry
@@ -43,6 +44,7 @@ def look(
     build, notes = shelf.load(BuildManifest, layout.build_manifest), tuple(notes)
     failed = failed_lanes(notes)
     trials = without_answers(trials, failed, build, parts)
+    looks = looks_taken(notes)
     return View(
         layout=layout,
         config=config,
@@ -55,6 +57,8 @@ def look(
         limits=limits,
         is_look_due=_is_look_due(config, trials, failed, notes, parts),
         failed=failed,
+        open_items=open_items(trials, build, looks),
+        looks=looks,
     )
 
 

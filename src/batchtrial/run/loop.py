@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from batchtrial.errors import PhaseFailed, RunnerError, Stopped
+from batchtrial.phases.analyse.looks import look_detail, look_plan, open_trials, sentence
 from batchtrial.phases.base import Lane, Phase, Progress, Standing, StopSignal, View, Work
 from batchtrial.phases.batches import poll, submit
 from batchtrial.phases.batches.lanes import Lanes, try_again
 from batchtrial.phases.batches.reopening import has_gone, reopen
 from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.phases.score import phase as score
 from batchtrial.providers.base import Provider
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import PHASES, check_startable, needs_run
 from batchtrial.run.session import Session
 from batchtrial.state.ledger import Counts
+from batchtrial.state.looks import LOOK
 from batchtrial.state.store import Hook, no_hook
 from batchtrial.steps import PAYING, STEPS
 
@@ -64,6 +68,18 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
         try_again(session.ledger)
     if poll.name in chosen and has_gone(session.ledger):
         reopen(_work(session, session.look(), options, services))
+    while not _all_phases(session, options, services, chosen, ran, still):
+        log.info("the look is taken; the run goes on to the next")
+    view = session.look()
+    if view.trials:
+        session.snapshots.write_trials(view)
+    session.snapshots.refresh(view, is_final=True)
+    is_complete = all((still.get(phase.name) or phase.verdict(view)).is_done for phase in PHASES)
+    return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
+
+
+def _all_phases(session: Session, options: Options, services: Services, chosen: Sequence[str], ran: list[str], still: dict[str, Verdict]) -> bool:
+    """Every phase in order. False when a planned look said that the next stretch of items is to be bought: then they are gone through again."""
     for phase in PHASES:
         if phase.name not in chosen or phase.name in options.skip:
             log.info("skip %s reason=not asked for", phase.name)
@@ -73,20 +89,37 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
         if not needs_run(options, phase, verdict):
             log.info("skip %s reason=%s", phase.name, verdict.reason)
             _note_done(session, phase)
-            continue
-        check_startable(phase, verdict)
-        if phase is submit:
-            check_plan(view)
-        log.info("run %s reason=%s", phase.name, verdict.reason)
-        _run_phase(session, phase, view, options, services)
-        ran.append(phase.name)
-        still.clear()
+        else:
+            check_startable(phase, verdict)
+            if phase is submit:
+                check_plan(view)
+            log.info("run %s reason=%s", phase.name, verdict.reason)
+            _run_phase(session, phase, view, options, services)
+            ran.append(phase.name)
+            still.clear()
+        if phase is score.phase and set(PAYING) <= set(chosen) - options.skip and take_look(session, services):
+            return False
+    return True
+
+
+def take_look(session: Session, services: Services) -> bool:
+    """Take the planned look that is due, if one is. True when more items are to be bought for it, or after it.
+
+    The look is in the ledger, on the disk, before anything else happens: a process that is killed here finds it there, or takes it again from the
+    same answers.
+    """
     view = session.look()
-    if view.trials:
-        session.snapshots.write_trials(view)
-    session.snapshots.refresh(view, is_final=True)
-    is_complete = all((still.get(phase.name) or phase.verdict(view)).is_done for phase in PHASES)
-    return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
+    if not open_trials(view) or view.failed or not all(phase.verdict(view).is_done for phase in (poll, parse.phase, score.phase)):
+        return False
+    services.stop.check()
+    detail = look_detail(view)
+    if detail is None:
+        return False
+    session.ledger.append(LOOK, detail=detail)
+    for slug in detail["trials"]:
+        services.progress.note(sentence(slug, detail, look_plan(view)))
+    after = session.look()
+    return len(after.asked_shards()) > len(view.asked_shards())
 
 
 def prepare_items(session: Session, options: Options, services: Services, chosen: prepare.Prepared) -> None:
@@ -195,5 +228,5 @@ def _note_done(session: Session, phase: Phase) -> None:
 
 def outcome_counts(view: View) -> Counts:
     """Final outcomes of every settled request of the run."""
-    shards = view.build.shards if view.build is not None else {}
+    shards = view.asked_shards() if not view.failed else view.build.shards if view.build is not None else {}
     return Counts.of_all(view.parts[part].counts for part in shards if part in view.parts)

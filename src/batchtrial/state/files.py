@@ -190,6 +190,7 @@ class BuildManifest(Snapshot):
     shards: dict[str, Shard] = Field(description="By part name, in the order they are sent.")
     temps: tuple[float, ...] = Field(description="Temperatures.")
     prompt_sets: tuple[str, ...] = Field(description="Prompt sets in use.")
+    looks: tuple[int, ...] | None = Field(None, description="Items of the prefix that each planned look sees; absent where no looks are planned.")
 
 
 class ControlEntry(File):

@@ -26,6 +26,7 @@ from batchtrial.keys import OUT
 from batchtrial.state.duplicates import DUPLICATE, Duplicate, duplicate_of
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read, run_lines
 from batchtrial.state.lanes import LANE, lane_of
+from batchtrial.state.looks import LOOK
 from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
 from batchtrial.state.money import Money, of_attempt, of_second_batch, together
 from batchtrial.state.store import Hook, fsync_folder, no_hook
@@ -261,8 +262,8 @@ def is_look_due(notes: Iterable[Entry], parts: Iterable[PartRecord], lane: str |
 
 
 def look_lines(path: Path) -> tuple[Entry, ...]:
-    """The lines that `is_look_due` and `failed_lanes` need, for those who only look."""
-    return run_lines(path, (LOOKED, SESSION, LANE))
+    """The lines that `is_look_due`, `failed_lanes` and `looks_in` need, for those who only look."""
+    return run_lines(path, (LOOKED, SESSION, LANE, LOOK))
 
 
 def check_sound(got: LedgerRead, path: Path) -> None:

@@ -180,6 +180,38 @@ def stagewise_test(bounds: Bounds, *, look: int, z: float) -> Test:
     return Test(statistic=z, p_value=min(1.0, float(sum(exits))), method=method, n=look + 1)
 
 
+def stagewise_drifts(bounds: Bounds, *, look: int, z: float, level: float = 0.95) -> tuple[float, float, float]:
+    """Lower end, median and upper end of the drift (the mean of Z at full information) of a trial that ended at a look with statistic z.
+
+    Those at which the chance to have crossed the upper bound earlier, or to reach z or more at this look, is (1 - level) / 2, a half and
+    (1 + level) / 2. Raises DataError for an unknown look or one without information. Source: Tsiatis, Rosner & Mehta 1984; Jennison & Turnbull
+    2000, ch. 8.
+    """
+    if not 0 <= look < len(bounds.information):
+        raise DataError("there is no such look", where=f"look {look} of {len(bounds.information)}")
+    planned = list(zip(bounds.information, bounds.z_bounds, strict=True))
+    seen = [(t, b) for t, b in planned[:look] if b is not None]
+    at = bounds.information[look]
+    if at - (seen[-1][0] if seen else 0.0) < MIN_STEP:
+        raise DataError("there was no information at this look", where=f"look {look}")
+
+    def at_least_so_high(drift: float) -> float:
+        corridor, chance = _Corridor(drift), 0.0
+        gaps = [*np.diff([t for t, _ in seen]).tolist(), at - seen[-1][0]] if seen else []
+        for (time, bound), gap in zip(seen, gaps, strict=True):
+            chance += corridor.upper_exit_probability(time, bound)
+            corridor.stay(time, bound, next_gap=gap)
+        return chance + corridor.upper_exit_probability(at, z)
+
+    tail, middle, reach = (1.0 - check_level(level)) / 2.0, z / math.sqrt(at), _REACH / math.sqrt(at)
+
+    def solved(chance: float) -> float:
+        # Falling in minus the drift, so that one finder of roots does for all.
+        return -_falling_root(lambda minus: at_least_so_high(-minus), chance, -middle - reach, reach - middle)
+
+    return solved(tail), solved(0.5), solved(1.0 - tail)
+
+
 def repeated_interval(estimate: float, se: float, *, z_bound: float | None, n: int, alpha: float = 0.05) -> Estimate:
     """Interval that may be read at every look: estimate +- bound * standard error; level 1 - alpha over all looks.
 
@@ -214,6 +246,12 @@ class _Corridor:
         centres, sd = self.nodes + self.drift * elapsed, math.sqrt(elapsed)
         beyond = each(norm_sf, (edge - centres) / sd) + each(norm_sf, (edge + centres) / sd)
         return float((self.mass * beyond).sum())
+
+    def upper_exit_probability(self, time: float, z: float) -> float:
+        """Chance to be inside so far and at or above z at the next look."""
+        elapsed = time - self.time
+        centres, sd = self.nodes + self.drift * elapsed, math.sqrt(elapsed)
+        return float((self.mass * each(norm_sf, (z * math.sqrt(time) - centres) / sd)).sum())
 
     def stay(self, time: float, z_bound: float, *, next_gap: float) -> None:
         """Move to the next look and keep what stayed inside; panels resolve both this step and the one after."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from batchtrial.config.expand import Trial, TrialArm, users_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
-from batchtrial.phases.score.tables import scores_of
+from batchtrial.phases.score.tables import n_items_of, scores_of
 from batchtrial.prices import Price, source
 from batchtrial.records import CONDITIONS, Usage
 from batchtrial.state.money import rounded, together
@@ -48,13 +48,16 @@ def per_item(view: View, trial: Trial) -> pl.DataFrame:
     """
     by = ("item_key", "condition", "temp")
     condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
-    costs = pl.concat([_of_arm(view, arm) for arm in arms_in_order(trial)]).with_columns(condition)
+    arms = arms_in_order(trial)
+    n_items = n_items_of(view.layout, arms) if all(view.layout.arm(arm.name).scores.exists() for arm in arms) else None
+    costs = pl.concat([_of_arm(view, arm, n_items) for arm in arms]).with_columns(condition)
     right = scores_of(view.layout, trial).select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"), "cluster")
     return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
 
 
-def _of_arm(view: View, arm: TrialArm) -> pl.LazyFrame:
+def _of_arm(view: View, arm: TrialArm, n_items: int | None) -> pl.LazyFrame:
     answers = pl.scan_parquet(view.layout.arm(arm.name).answers).select("place", "usd")
+    answers = answers.head(n_items * arm.samples) if n_items is not None else answers
     # An item's samples stand one behind the other, so that no table of all items is needed to add them up.
     dollars = pl.when(pl.col("usd").has_nulls()).then(None).otherwise(pl.col("usd").sum()).alias("usd")
     items = pl.scan_parquet(view.layout.items).select("place", "item_key")

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batchtrial.phases.analyse.declared import declared_cells, declared_plan
 from batchtrial.phases.analyse.plan_words import as_declared
-from batchtrial.phases.analyse.significance import declared_cells, declared_plan, endpoint_origins, findings_of
+from batchtrial.phases.analyse.significance import endpoint_origins, findings_of
+from batchtrial.phases.analyse.stopping import as_stopped, is_between_looks
 from batchtrial.phases.analyse.tables import load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import frozen_plan
@@ -34,14 +36,15 @@ def shared_alpha(view: View) -> dict[str, SharedAlpha]:
     """Slug -> its part, for every trial that compares two arms; empty when there is only one."""
     made = {}
     for trial in view.trials:
-        tables = load_tables(view, trial)
+        tables = {} if is_between_looks(view, trial) else load_tables(view, trial)
         if tables:
             plan = declared_plan(view.config, trial, tables)
             cells = [(cell, None) for cell in declared_cells(view.config, trial)]
-            made[trial.slug] = (plan, findings_of(view.config, tables, plan, cells)[1])
+            made[trial.slug] = (plan, as_stopped(view, trial, tables, plan, *findings_of(view.config, tables, plan, cells))[1])
     if len(made) < 2:
         return {}
-    shares = dict(zip(made, shares_of_alpha(list(made.values())), strict=True))
+    # Looks were taken at an equal part for each trial, and a part that is handed on afterwards would come too late for them.
+    shares = dict.fromkeys(made, 1.0 / len(made)) if view.looks else dict(zip(made, shares_of_alpha(list(made.values())), strict=True))
     frozen = frozen_plan(view.layout.ledger, view.config)
     verdicts = {}
     for slug, (plan, findings) in made.items():

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.expand import Trial
-from batchtrial.config.metric_entries import lower_is_better
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyse.analyses import dataset_meta
-from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, estimate_json, of_one_arm, seed_of, test_json
+from batchtrial.phases.analyse.comparison import Comparison, compare, estimate_json, of_one_arm, seed_of, test_json
 from batchtrial.phases.analyse.corpus_scores import corpus_scores
+from batchtrial.phases.analyse.declared import analysis_plan, better_when_higher, declared_cells, declared_plan
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
+from batchtrial.phases.analyse.secondary import secondary
 from batchtrial.phases.analyse.selective import selective
 from batchtrial.phases.analyse.slices import slices
+from batchtrial.phases.analyse.stopping import BETWEEN, as_stopped, is_between_looks, looks_json
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import FrozenPlan, Role, frozen_plan
@@ -32,24 +32,17 @@ from batchtrial.phases.score.record import read_record
 from batchtrial.records import CONDITIONS
 from batchtrial.stats import (
     AnalysisPlan,
-    Endpoint,
     Finding,
     Judgement,
     LostAnswers,
     check_followed,
-    cohen_dav,
-    cohen_dz,
-    hodges_lehmann,
     judge_findings,
     verdict,
-    wilcoxon,
 )
 from batchtrial.stats.wording import Origin, followed, sentence
 
 if TYPE_CHECKING:
     from batchtrial.phases.analyse.shared_alpha import SharedAlpha
-
-FAMILIES: Final = ("metrics", "datasets", "temperatures")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,39 +54,6 @@ class Compared:
     one: Comparison
     secondary: dict[str, Any]
     lost: Lost
-
-
-def better_when_higher(metric: str, declared: Declared | None = None, lower: frozenset[str] = frozenset()) -> bool:
-    """Direction of a metric: as declared, else up for right answers and the user's own, down for rates of what goes wrong and those of `lower`."""
-    if declared is not None and declared.higher_is_better is not None:
-        return declared.higher_is_better
-    return metric not in ("abstained", "false_answer", "unsupported") and metric not in lower
-
-
-def endpoint(declared: Declared, temp: float, lower: frozenset[str] = frozenset()) -> Endpoint:
-    """A declared endpoint in the words of the statistics. lower: metrics by name of which less is better."""
-    cell = Cell(metric=declared.metric, kind=declared.kind, temp=temp)
-    goal = declared.goal or ("noninferiority" if declared.margin is not None else "superiority")
-    return Endpoint(
-        name=cell.name,
-        label=cell.label,
-        goal=goal,
-        margin=declared.margin,
-        higher_is_better=better_when_higher(declared.metric, declared, lower),
-    )
-
-
-def analysis_plan(config: Config, temp: float) -> AnalysisPlan:
-    """The plan as the config declares it, before any result exists. temp: the trial's first temperature."""
-    lower = lower_is_better(config.metrics)
-    return AnalysisPlan(
-        primary=endpoint(config.stats.primary, temp, lower),
-        confirmatory=tuple(endpoint(one, temp, lower) for one in config.stats.confirmatory),
-        exploratory=FAMILIES,
-        alpha=config.stats.alpha,
-        lost_share=config.stats.missing.plausible_share,
-        cluster="cluster" if config.stats.clusters == "auto" else None,
-    )
 
 
 def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str | None]]:
@@ -113,20 +73,6 @@ def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[
             for dataset in table.dataset_names:
                 if dataset not in same:
                     yield Cell(metric="em", kind="all", temp=temp, dataset=dataset), "datasets"
-
-
-def declared_cells(config: Config, trial: Trial) -> tuple[Cell, ...]:
-    """The cells of the declared endpoints, the primary one first."""
-    return tuple(Cell(metric=one.metric, kind=one.kind, temp=trial.temps[0]) for one in (config.stats.primary, *config.stats.confirmatory))
-
-
-def declared_plan(config: Config, trial: Trial, tables: dict[float, Table]) -> AnalysisPlan:
-    """The declared plan, with clusters and units as the scores have them."""
-    first = trial.temps[0]
-    plan = analysis_plan(config, first)
-    if tables[first].clusters is None:
-        plan = replace(plan, cluster=None)
-    return in_units(plan, config, tables[first], first)
 
 
 def findings_of(
@@ -164,11 +110,13 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     if not tables:
         why = trial.why_absent or "the run has one arm only"
         return record | {"reason": f"{why}: there is nothing to compare", "tests": [], "results": {}}
+    if is_between_looks(view, trial):
+        return record | {"reason": BETWEEN, "tests": [], "results": {}, "looks": looks_json(view, trial)}
     first = trial.temps[0]
     plan = declared_plan(config, trial, tables)
     by_name = {one.name: one for one in plan.declared}
     wanted = list(cells(tables, declared_cells(config, trial)))
-    made, findings = findings_of(config, tables, plan, wanted)
+    made, findings = as_stopped(view, trial, tables, plan, *findings_of(config, tables, plan, wanted))
     compared = _compared(load_losses(view, trial), tables, made, [cell for cell, _ in wanted if cell.name in made])
     frozen = frozen_plan(view.layout.ledger, config)
     origins = endpoint_origins(frozen, config, plan)
@@ -179,6 +127,9 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     check = check_followed(plan, findings, plan.cluster)
     sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
     headline = next((j for j in judgements if j.family == "primary"), None)
+    looks = looks_json(view, trial)
+    if looks is not None and headline is not None:
+        sentences[headline.finding.name] += f" {looks['sentence']}"
     rules = tables[first].told_rules()
     corpus = corpus_scores(read_record(view.trial_layout(trial)), tables, level=1 - config.stats.alpha, seed=config.stats.random_seed)
     return record | {
@@ -197,6 +148,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         else {"name": headline.finding.name, "verdict": headline.verdict, "sentence": sentences[headline.finding.name]},
         "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
         "same_items": tables[first].same_items(),
+        **({"looks": looks} if looks is not None else {}),
         **({"rules": rules} if rules else {}),
         **({"corpus": corpus} if corpus else {}),
         **({"slices": sliced} if (sliced := slices(config, view.layout, tables)) else {}),
@@ -220,7 +172,7 @@ def _compared(
             cell=cell,
             title=tables[cell.temp].title(cell),
             one=made[cell.name],
-            secondary={} if cell.dataset or tables[cell.temp].is_one_arm else _secondary(tables[cell.temp].pick(cell)),
+            secondary={} if cell.dataset or tables[cell.temp].is_one_arm else secondary(tables[cell.temp].pick(cell)),
             lost=losses[cell.temp].of(tables[cell.temp], cell),
         )
         for cell in wanted
@@ -239,15 +191,6 @@ def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]
     words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value, compared.title))
     lost = told(compared.lost)
     return f"{words} Not scored: {lost}." if lost else words
-
-
-def in_units(plan: AnalysisPlan, config: Config, table: Table, temp: float) -> AnalysisPlan:
-    """The plan with each endpoint in the unit and by the name of its metric, which only the scores tell; what was declared and hashed is the same."""
-    known = [
-        replace(one, is_share=table.is_share(of.metric), label=table.label(Cell(metric=of.metric, kind=of.kind, temp=temp)))
-        for one, of in zip(plan.declared, (config.stats.primary, *config.stats.confirmatory), strict=True)
-    ]
-    return replace(plan, primary=known[0], confirmatory=tuple(known[1:]))
 
 
 def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:
@@ -364,32 +307,4 @@ def _metric_block(compared: Compared, q_values: dict[str, float | None]) -> dict
         "p_value": compared.one.test.p_value,
         "q_value": q_values.get(compared.cell.name),
         **compared.secondary,
-    }
-
-
-def _secondary(paired: Paired | None) -> dict[str, Any]:
-    """What stands beside the comparison: rank statistics and standardised effects."""
-    if paired is None:
-        return {}
-    both = paired.kept()
-    if both.clusters is not None and np.unique(both.clusters).size == 1:
-        return {}
-    found = _ranks_and_effects(both)
-    if both.clusters is None:
-        return found
-    marked = {name: {**one, "ignores_clusters": True} if isinstance(one, dict) else one for name, one in found.items()}
-    return {**marked, "secondary_ignores_clusters": True}
-
-
-def _ranks_and_effects(both: Paired) -> dict[str, Any]:
-    differences = both.treatment - both.control
-    ranks = wilcoxon(differences)
-    total = ranks.w_plus + ranks.w_minus
-    return {
-        "wilcoxon": test_json(ranks),
-        # As `rank_biserial` has it, from the rank sums that are there already: ranking again costs as much as the test.
-        "rank_biserial": None if differences.size == 0 else (ranks.w_plus - ranks.w_minus) / total if total else 0.0,
-        "hodges_lehmann": estimate_json(hodges_lehmann(differences)),
-        "cohens_dz": estimate_json(cohen_dz(differences)),
-        "cohens_d_av": estimate_json(cohen_dav(both.treatment, both.control)),
     }

@@ -19,10 +19,11 @@ def _digest(view: View, trial: Trial) -> str | None:
     scored = [view.stage_artifacts_digest(one, "scored") for one in (trial, *view.trials)]
     if None in scored:
         return None
+    looks = [[asdict(look) for look in view.looks.get(one.slug, ())] for one in view.trials] if view.looks else []
     samples = [view.config.samples_for(temp) for temp in trial.temps]
     plan = asdict(frozen_plan(view.layout.ledger, view.config))
     return digest_of(
-        [FORM, scored, view.config.stats.model_dump(mode="json"), plan, samples, view.config.mode, *([trial.absent] if trial.absent else [])]
+        [FORM, scored, view.config.stats.model_dump(mode="json"), plan, samples, view.config.mode, *([trial.absent] if trial.absent else []), *looks]
     )
 
 

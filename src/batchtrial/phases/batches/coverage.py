@@ -13,6 +13,7 @@ from typing import Final
 from batchtrial.config.expand import arms_of
 from batchtrial.errors import ConfigError
 from batchtrial.phases.base import View, Work
+from batchtrial.phases.batches.gates import has_stopped
 from batchtrial.phases.batches.money import Purse
 from batchtrial.state.money import dollars
 
@@ -80,11 +81,12 @@ def unpriced(model: str) -> ConfigError:
 
 
 def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
-    """Built parts that have never been sent, with what each may cost."""
+    """Built parts that have never been sent and may have to be, with what each may cost."""
+    going_on = {arm.name for trial in view.trials if not has_stopped(view.looks.get(trial.slug, ())) for arm in trial.arms}
     return tuple(
         ToBuy(slice_index=shard.part_index, n_items=shard.n_items, model=arm.model, usd=purse.reserve(shard, arm, shard.lines))
         for arm in arms_of(view.trials)
-        for shard in view.shards(arm)
+        for shard in (view.every_shard(arm) if arm.name in going_on else view.shards(arm))
         if not any(not attempt.is_lost for attempt in purse.ledger.part(shard.part).attempts)
     )
 

@@ -42,7 +42,7 @@ class Parts:
             raise RunStateMissing("no requests are built", where="batch_inputs/build_manifest.json", hint="run with --from_step build")
         arms = {arm.name: arm for arm in arms_of(work.view.trials)}
         self._work, self._provider = work, provider
-        shards = [shard for shard in work.view.build.shards.values() if shard.arm in arms]
+        shards = [shard for shard in work.view.build.shards.values() if shard.arm in arms and work.view.is_open(shard)]
         mine = [shard for shard in shards if work.lane is None or arms[shard.arm].backend == work.lane]
         self.jobs = [Job(place, shard, arms[shard.arm]) for place, shard in enumerate(mine)]
         elsewhere = [Job(len(mine), shard, arms[shard.arm]) for shard in shards if shard not in mine] if len(mine) < len(shards) else []

@@ -18,6 +18,7 @@ from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.coverage import unpriced
+from batchtrial.phases.batches.gates import answer
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import Intent, Provider
@@ -36,6 +37,8 @@ class Sending:
 
     def send(self, job: Job) -> bool:
         """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
+        if answer(job.shard, self._work.view.trials, self._work.view.build, self._work.ledger.notes) != "go":
+            return False
         attempt = self._parts.record(job).next_attempt
         payload, made, n_requests = self._payload(job, attempt)
         if self._copies.must_wait(job, n_requests):

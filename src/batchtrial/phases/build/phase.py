@@ -16,6 +16,7 @@ from typing import NamedTuple
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
 from batchtrial.config.model import Config
+from batchtrial.config.sequential import look_ends
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.phases.base import View, Work, digest_of, publishing
 from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
@@ -39,9 +40,9 @@ class Slice:
     n: int
 
 
-def order(items: Sequence[Item], seed: int) -> list[Item]:
+def order(items: Sequence[Item], config: Config) -> list[Item]:
     """The run's item order: a shuffle by seed that does not depend on how the items were read."""
-    return sorted(items, key=lambda item: place(item, seed))
+    return sorted(items, key=lambda item: place(item, config.seed, keeps_clusters=config.keeps_clusters))
 
 
 def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
@@ -53,7 +54,8 @@ def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limi
     with_tasks = [arm for arm in arms if arm.task]
     if with_tasks:
         n_bytes = list(map(max, n_bytes, largest_lines(with_tasks, items, provider)))
-    return cut_by_size([Sized(item.item_id, n) for item, n in zip(items, n_bytes, strict=True)], arms, config, limits, provider)
+    sized = [Sized(item.item_id, n, item.cluster or "") for item, n in zip(items, n_bytes, strict=True)]
+    return cut_by_size(sized, arms, config, limits, provider)
 
 
 class Sized(NamedTuple):
@@ -61,6 +63,13 @@ class Sized(NamedTuple):
 
     item_id: str
     n_bytes: int
+    cluster: str = ""
+
+
+def ends_of_looks(items: Sequence[Sized | Row], config: Config) -> tuple[int, ...]:
+    """Items of the prefix that each planned look sees; none where no looks are planned."""
+    planned = config.stats.sequential
+    return () if planned is None else look_ends(planned, [item.cluster for item in items], keeps_clusters=config.keeps_clusters)
 
 
 def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
@@ -73,12 +82,13 @@ def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Confi
         most_lines = min(most_lines, -(-len(items) // config.submission.parts_per_dataset) * samples)
     most_items = max(1, most_lines // samples)
     fixed = max((_fixed_bytes(arm, kind_item, codec_of(provider, arm.backend)) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
-    slices, first, size = [], 0, 0
+    slices, first, size, ends = [], 0, 0, frozenset(ends_of_looks(items, config))
     for position, item in enumerate(items):
         bytes_here = samples * (fixed + item.n_bytes)
         if bytes_here > limits.max_bytes:
             raise ConfigError(f"one request about item {item.item_id!r} is larger than a batch of {provider.name} may be", where="datasets")
-        if position > first and (position - first >= most_items or size + bytes_here > limits.max_bytes):
+        is_full = position - first >= most_items or size + bytes_here > limits.max_bytes
+        if position > first and (is_full or position in ends):
             slices.append(Slice(first, position - first))
             first, size = position, 0
         size += bytes_here
@@ -130,7 +140,9 @@ def inputs(view: View, limits: Limits) -> str | None:
         return None
     cutting = (view.config.submission.lines_per_part, view.config.submission.parts_per_dataset, limits.max_requests, limits.max_bytes)
     arms = [(arm.name, arm.key) for arm in arms_of(view.trials)]
-    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms])
+    looks = view.config.stats.sequential
+    planned = [] if looks is None else [looks.looks, looks.n_max, view.config.keeps_clusters]
+    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms, *planned])
 
 
 def verdict(view: View) -> Verdict:
@@ -160,7 +172,7 @@ def run(work: Work) -> None:
     """Write the index and every part that is missing or stale."""
     from batchtrial.phases.build.questions import write_items  # here, since a verdict needs no tables
 
-    rows, texts = rows_in_order(work.layout, work.config.seed)
+    rows, texts = rows_in_order(work.layout, work.config.seed, keeps_clusters=work.config.keeps_clusters)
     items = artifact(work.layout.root, work.layout.items, write_items(work, rows, texts))
     del texts
     provider = work.codec
@@ -189,6 +201,7 @@ def run(work: Work) -> None:
         shards=shards,
         temps=tuple(sorted({arm.temp for arm in arms})),
         prompt_sets=tuple(sorted({trial.prompt_set for trial in work.view.trials})),
+        looks=ends_of_looks(rows, work.config) or None,
     )
     save(work.layout.build_manifest, manifest, hook=work.hook)
     work.progress.note(f"built {counted(sum(s.lines for s in shards.values()), 'request')} in {counted(len(shards), 'part')}")

@@ -68,7 +68,7 @@ def restore_items(work: Work) -> None:
     got = work.view.stamps.of(work.layout.items) if known is not None else None
     if known is not None and got is not None and got.sha256 == known.sha256:
         return
-    rows, texts = rows_in_order(work.layout, work.config.seed)
+    rows, texts = rows_in_order(work.layout, work.config.seed, keeps_clusters=work.config.keeps_clusters)
     if load_index(work.layout.index)["item_hash"].to_list() != [row.mark for row in rows]:
         raise RunStateMissing("the prepared items are not those of the index", where="prepared/", hint="run with --from_step prepare")
     write_items(work, rows, texts)

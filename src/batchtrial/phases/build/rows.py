@@ -47,7 +47,7 @@ def text_bytes(question: str, context: str) -> int:
     return len(encode_basestring_ascii(question)) + len(encode_basestring_ascii(context))
 
 
-def rows_in_order(layout: RunLayout, seed: int) -> tuple[list[Row], pl.DataFrame]:
+def rows_in_order(layout: RunLayout, seed: int, *, keeps_clusters: bool = False) -> tuple[list[Row], pl.DataFrame]:
     """Every prepared item, in the seeded order of the run, and the same of their questions and accepted answers (columns question, references)."""
     import polars as pl  # a verdict is told without
 
@@ -56,7 +56,7 @@ def rows_in_order(layout: RunLayout, seed: int) -> tuple[list[Row], pl.DataFrame
     for kind, path in _books(layout):
         for lines in _stretches(path):
             said = [decode_row(line) for line in lines]
-            found += _rows(lines, said, kind, seed, found[-1] if texts and found[-1].kind == kind else None)
+            found += _rows(lines, said, kind, seed, keeps_clusters, found[-1] if texts and found[-1].kind == kind else None)
             texts.append(_texts(said))
     places = list(map(attrgetter("place"), found))
     order = sorted(range(len(found)), key=places.__getitem__)
@@ -88,13 +88,13 @@ def _texts(said: Sequence[Prepared]) -> pl.DataFrame:
     )
 
 
-def _rows(lines: Sequence[bytes], said: Sequence[Prepared], kind: Kind, seed: int, last: Row | None) -> Iterator[Row]:
+def _rows(lines: Sequence[bytes], said: Sequence[Prepared], kind: Kind, seed: int, keeps_clusters: bool, last: Row | None) -> Iterator[Row]:
     """last: the row before these in their file."""
     at = 0 if last is None else last.at + last.size
     for line, one in zip(lines, said, strict=True):
         mark, context = item_hash(one.dataset, one.item_id), one.context or ""
         yield Row(
-            place=place_of(mark, seed),
+            place=place_of(mark, seed, (one.cluster or "") if keeps_clusters else ""),
             mark=mark,
             kind=kind,
             dataset=sys.intern(one.dataset),

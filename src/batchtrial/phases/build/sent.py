@@ -23,7 +23,7 @@ def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], s
     sent = {name: first for name, part in parts.items() if (first := _first_sent(part)) is not None}
     try:
         arms = arms_of(expand(config, sha256))
-        in_order = order(items, config.seed)
+        in_order = order(items, config)
         slices = cut(in_order, arms, config, codec.limits, codec)
     except ConfigError:
         return False

@@ -62,11 +62,12 @@ def load_prepared(layout: RunLayout) -> tuple[Item, ...]:
         return (*decode_items(opened, "open"), *decode_items(closed, "closed"))
 
 
-def place(item: Item, seed: int) -> str:
+def place(item: Item, seed: int, *, keeps_clusters: bool = False) -> str:
     """Sort key of the seeded order: depends on the item alone, so a limit keeps a prefix of the same order."""
-    return place_of(item_hash(item.dataset, item.item_id), seed)
+    return place_of(item_hash(item.dataset, item.item_id), seed, (item.cluster or "") if keeps_clusters else "")
 
 
-def place_of(mark: str, seed: int) -> str:
-    """The same of an item whose hash is known."""
-    return digest((str(seed), mark), 32)
+def place_of(mark: str, seed: int, cluster: str = "") -> str:
+    """The same of an item whose hash is known. cluster: with it, whole clusters are shuffled, and the items of each one after the other."""
+    own = digest((str(seed), mark), 32)
+    return digest((str(seed), "cluster", cluster), 32) + own if cluster else own

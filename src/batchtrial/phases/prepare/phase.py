@@ -83,7 +83,7 @@ def choose(config: Config) -> Prepared:
     check_columns([arm.task for arm in arms if arm.task], whole)
     check_columns_named(config, whole)
     if config.limit_items is not None and config.limit_items < len(items):
-        kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed))[: config.limit_items]}
+        kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed, keeps_clusters=config.keeps_clusters))[: config.limit_items]}
         items = [i for i in items if i.key in kept]
     return Prepared(items=tuple(items), sources=sources, whole=whole)
 
@@ -143,6 +143,7 @@ def inputs(config: Config, stamps: Stamps) -> str | None:
     specs = [spec.model_dump(mode="json", exclude={"path", *absent}) for spec, absent in zip(config.datasets, unset, strict=True)]
     reads = columns_read(config)
     kept = [] if reads is None else [f"columns, {'with' if reads.has_questions else 'without'} questions"]
+    kept += ["whole clusters"] if config.keeps_clusters and config.limit_items else []
     kept += ["references optional"] if reads is not None and reads.is_reference_optional else []
     return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None, *kept])
 

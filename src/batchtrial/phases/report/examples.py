@@ -18,7 +18,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.metric_entries import lower_is_better, own_functions
 from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
-from batchtrial.phases.analyse.significance import better_when_higher
+from batchtrial.phases.analyse.declared import better_when_higher
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.build.questions import Questions

@@ -26,12 +26,13 @@ def write_scores(work: Work, trial: Trial, out: Sink) -> None:
     """The rows of per_item_scores.csv: item by item, each with its arms in order. Raises Stopped."""
     arms = arms_in_order(trial)
     user = [name for name in _schema(work.layout, arms) if name not in SCORES]
-    n_items = pl.scan_parquet(work.layout.items).select(pl.len()).collect().item()
+    n_items = n_items_of(work.layout, arms)
     for first in range(0, n_items, ITEMS_AT_ONCE):
         work.stop.check()
-        items = read_items(work.layout.items, first, ITEMS_AT_ONCE, "place", *ITEM_COLUMNS.values(), "question", "references")
+        n = min(ITEMS_AT_ONCE, n_items - first)
+        items = read_items(work.layout.items, first, n, "place", *ITEM_COLUMNS.values(), "question", "references")
         facts = items.select("place", *(pl.col(own).alias(name) for name, own in ITEM_COLUMNS.items()), "question", reference())
-        scores = [_of_arm(work.layout, arm, user).slice(first, ITEMS_AT_ONCE).collect() for arm in arms]
+        scores = [_of_arm(work.layout, arm, user).slice(first, n).collect() for arm in arms]
         frames = [one.hstack(facts.drop("place")).with_columns(pl.lit(number).alias("arm")) for number, one in enumerate(scores)]
         rows = pl.concat(frames).sort("place", "arm").select(*SCORE_COLUMNS, *user, *TEXTS)
         out.write(as_csv(rows, header=first == 0))
@@ -44,6 +45,11 @@ def as_csv(frame: pl.DataFrame, *, header: bool) -> bytes:
     return out.getvalue()
 
 
+def n_items_of(layout: RunLayout, arms: Sequence[TrialArm]) -> int:
+    """Items of the prefix that all of the arms were asked about: a trial that stopped early may share an arm with one that went on."""
+    return min((pl.scan_parquet(layout.arm(arm.name).scores).select(pl.len()).collect().item() for arm in arms), default=0)
+
+
 def scores_of(layout: RunLayout, trial: Trial) -> pl.LazyFrame:
     """Every row of the trial's scores, with the columns of per_item_scores.csv but its texts; arm after arm, or item by item where it is the CSV."""
     arms = arms_in_order(trial)
@@ -53,7 +59,8 @@ def scores_of(layout: RunLayout, trial: Trial) -> pl.LazyFrame:
         )
     user = [name for name in _schema(layout, arms) if name not in SCORES]
     items = pl.scan_parquet(layout.items).select("place", *(pl.col(own).alias(name) for name, own in ITEM_COLUMNS.items()))
-    rows = pl.concat([_of_arm(layout, arm, user) for arm in arms])
+    n_items = n_items_of(layout, arms)
+    rows = pl.concat([_of_arm(layout, arm, user).slice(0, n_items) for arm in arms])
     return rows.join(items, on="place", how="left", maintain_order="left").select("place", *SCORE_COLUMNS, *user)
 
 

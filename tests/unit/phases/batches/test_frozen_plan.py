@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from tests.unit.phases.world import World, clock, config, open_items, text_of, world
 
-from batchtrial.config.analysis_plan import CARRIED_OUT, SENT, differences, plan_hash, plan_of
+from batchtrial.config.analysis_plan import CARRIED_OUT, NOT_THERE, SENT, differences, plan_hash, plan_of
 from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Config, ProviderConfig, StatsConfig, Unsupported
 from batchtrial.errors import ConfigDrift
@@ -43,6 +43,10 @@ OTHER: dict[str, Any] = {
     "stats.missing.share": 0.5,
     "stats.permutation_samples": 5_000,
     "stats.random_seed": 7,
+    "stats.sequential.looks": 7,
+    "stats.sequential.futility": 0.1,
+    "stats.sequential.min_changed": 3,
+    "stats.sequential.n_max": 500,
     "unsupported.threshold": 0.3,
     "unsupported.min_token_overlap": 0.4,
     "answers.strip_thinking": "off",
@@ -109,7 +113,7 @@ def with_setting(config: Config, key: str, value: Any) -> Config:
     *steps, last = key.split(".")
     inner = tree
     for step in steps:
-        inner = inner[step]
+        inner = inner.setdefault(step, {})
     inner[last] = value
     if key == "stats.primary.goal":
         tree["stats"]["primary"]["margin"] = 0.05
@@ -221,12 +225,12 @@ def test_a_field_changed_after_the_first_result_is_named_and_makes_no_claim(key:
         before = analysed(made)
         assert all(one["is_claim"] for one in before["tests"] if one["family"] == "primary")
         declared = dict(_flat(plan_of(made.config)))
-        reopened(made, with_setting(made.config, key, another(key, declared[key])))
+        reopened(made, with_setting(made.config, key, another(key, declared.get(key))))
         found = analysed(made)
         (change,) = [one for one in found["plan"]["changes"] if one["key"] == key]
         assert change == {
             "key": key,
-            "declared": declared[key],
+            "declared": declared.get(key, NOT_THERE),
             "done": dict(_flat(plan_of(made.config)))[key],
             "at": clock().isoformat(),
             "after_first_result": True,
