@@ -71,7 +71,7 @@ class LookPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A look that was taken. n_items: of the prefix. power: chance to cross later as things stand, None where it was not asked. endpoint: its name."""
+    """A look that was taken. n_items: of the prefix. power: chance to cross later as things stand, where it was asked. endpoint: its name."""
 
     n_items: int
     z: float

@@ -39,6 +39,7 @@ from batchtrial.stats import (
     judge_findings,
     verdict,
 )
+from batchtrial.stats.plan import PlanCheck
 from batchtrial.stats.wording import Origin, followed, sentence
 
 if TYPE_CHECKING:
@@ -114,7 +115,6 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         return record | {"reason": BETWEEN, "tests": [], "results": {}, "looks": looks_json(view, trial)}
     first = trial.temps[0]
     plan = declared_plan(config, trial, tables)
-    by_name = {one.name: one for one in plan.declared}
     wanted = list(cells(tables, declared_cells(config, trial)))
     made, findings = as_stopped(view, trial, tables, plan, *findings_of(config, tables, plan, wanted))
     compared = _compared(load_losses(view, trial), tables, made, [cell for cell, _ in wanted if cell.name in made])
@@ -133,15 +133,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     rules = tables[first].told_rules()
     corpus = corpus_scores(read_record(view.trial_layout(trial)), tables, level=1 - config.stats.alpha, seed=config.stats.random_seed)
     return record | {
-        "plan": {
-            **plan_json(frozen),
-            "analysis_hash": analysis_plan(config, first).fingerprint(),
-            "primary": by_name[plan.primary.name].label if plan.primary is not None else None,
-            "confirmatory": [one.label for one in plan.confirmatory],
-            "followed": check.followed and frozen.origin != "none" and not frozen.late,
-            "statement": f"{statement(frozen, is_followed=check.followed)} {followed(check, plan)}".strip(),
-            "missing": list(check.missing),
-        },
+        "plan": _plan(config, first, plan, frozen, check),
         "run": None if shared is None else shared.record(config.stats.alpha),
         "headline": None
         if headline is None
@@ -153,6 +145,19 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         **({"corpus": corpus} if corpus else {}),
         **({"slices": sliced} if (sliced := slices(config, view.layout, tables)) else {}),
         "results": {f"{temp:.1f}": _blocks(table, temp, judgements, compared, config) for temp, table in tables.items()},
+    }
+
+
+def _plan(config: Config, first: float, plan: AnalysisPlan, frozen: FrozenPlan, check: PlanCheck) -> dict[str, Any]:
+    """What was declared, and whether the analysis followed it."""
+    return {
+        **plan_json(frozen),
+        "analysis_hash": analysis_plan(config, first).fingerprint(),
+        "primary": plan.primary.label if plan.primary is not None else None,
+        "confirmatory": [one.label for one in plan.confirmatory],
+        "followed": check.followed and frozen.origin != "none" and not frozen.late,
+        "statement": f"{statement(frozen, is_followed=check.followed)} {followed(check, plan)}".strip(),
+        "missing": list(check.missing),
     }
 
 
