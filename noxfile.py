@@ -205,6 +205,7 @@ def calibrate(session: nox.Session) -> None:
         "multiplicity",
         "one_alpha",
         "sequential",
+        "planned_looks",
         "planning",
         "meta",
         "judges",

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from . import clusters, few_clusters, judges, lost_answers, meta, multiplicity, one_alpha, planning, sequential, simulations
+from . import clusters, few_clusters, judges, lost_answers, meta, multiplicity, one_alpha, planned_looks, planning, sequential, simulations
 from .gates import Gate, Outcome, finish, near, three_errors
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [simulations, clusters, sequential, multiplicity, planning, meta])
+@pytest.mark.parametrize("module", [simulations, clusters, sequential, planned_looks, multiplicity, planning, meta])
 def test_gates_hold(module: object) -> None:
     measure: Callable[[float], Outcome] = vars(module)["measure"]
     outcome = measure(0.1)

@@ -16,7 +16,7 @@ from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request
 
 Trouble = Literal["lost before", "lost after", "refused", "busy", "down"]
 Answer = Callable[[str, int], str]
-"""(custom_id, which batch, from 1) -> the word on its result line, or "" for no line."""
+"""(custom_id, which batch, from 1) -> the word on its result line, with what was said after `=`, or "" for no line."""
 
 
 def succeeded(custom_id: str, batch: int) -> str:
@@ -92,12 +92,13 @@ class Memory:
     def decode(self, line: bytes) -> RawResult:
         try:
             row = json.loads(line)
+            row["is"], _, said = row["is"].partition("=")
             outcome = Outcome(row["is"].rstrip("!?~"))
         except (ValueError, KeyError, TypeError) as error:
             raise BadLine(str(error)) from None
         is_answer = outcome is Outcome.SUCCEEDED
         usage = Usage(input_tokens=1000, output_tokens=100) if is_answer and "?" not in row["is"] else None  # ? is an answer without usage
-        text, state, is_retryable = "x" if is_answer else None, AnswerState.COMPLETE, "!" not in row["is"]
+        text, state, is_retryable = (said or "x") if is_answer else None, AnswerState.COMPLETE, "!" not in row["is"]
         if "~" in row["is"]:  # a success that nobody can read
             text, state = None, AnswerState.NOT_UNDERSTOOD
         return RawResult(custom_id=row["custom_id"], outcome=outcome, text=text, usage=usage, retryable=is_retryable, state=state)

@@ -41,7 +41,7 @@ class Statistic:
 
     z: standard normal under "no difference", or "worse by the margin". variance: of one pair's difference, as z has it. n: complete pairs;
     changed: those that differ; b, c: treatment only and control only right, None for other scores. shift: what z is about, minus the margin or 0.
-    sign: -1 where less is better and a margin is tested, so that z is about minus the difference.
+    sign: -1 where less is better and a margin is tested, so that z is about minus the difference. is_of_changed: z = (b - c) / sqrt(b + c).
     """
 
     z: float
@@ -52,6 +52,12 @@ class Statistic:
     c: int | None = None
     shift: float = 0.0
     sign: float = 1.0
+    is_of_changed: bool = False
+
+    @property
+    def n_known(self) -> float | None:
+        """Pairs, where z is of the changed ones."""
+        return float(self.n) if self.is_of_changed else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +102,7 @@ def statistic(
         if clusters is None:
             z = discordant_z(b, c) if margin is None else tango_z(b, c, n, shift) if n else 0.0
             se = _score_se(b, c, n, z, shift)
-            return Statistic(z=z, variance=n * se**2, **about)  # type: ignore[arg-type]
+            return Statistic(z=z, variance=n * se**2, is_of_changed=margin is None, **about)  # type: ignore[arg-type]
     mean, se, df = _student(d, clusters)
     if se <= 0.0:
         return Statistic(z=0.0, variance=0.0, **about)  # type: ignore[arg-type]
@@ -192,7 +198,9 @@ def ended(plan: LookPlan, looks: Sequence[Look], seen: Statistic, *, level: floa
         reason = "no item changed"
         return Ended(estimate=Estimate(value=None, ci_low=None, ci_high=None, level=level, method=METHOD, n=seen.n, reason=reason), test=test)
     scale = math.sqrt(seen.variance * t / seen.n)
-    low, middle, high = (seen.sign * (drift * scale + seen.shift) for drift in stagewise_drifts(bounds, look=place, z=last.z, level=level))
+    n_full = None if seen.n_known is None else seen.n_known / t
+    drifts = stagewise_drifts(bounds, look=place, z=last.z, level=level, n_full=n_full)
+    low, middle, high = (seen.sign * (drift * scale + seen.shift) for drift in drifts)
     low, high = min(low, high), max(low, high)
     return Ended(estimate=Estimate(value=middle, ci_low=low, ci_high=high, level=level, method=METHOD, n=seen.n), test=test)
 

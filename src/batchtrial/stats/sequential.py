@@ -30,6 +30,7 @@ Shape = Literal["obrien_fleming", "pocock"]
 MAX_LOOKS = 100
 MAX_SPENDING_LOOKS = 500
 MIN_STEP = 1e-4  # share of full information below which two looks are one
+_MOST_SQUEEZED = 0.99  # of the largest difference that so many changed pairs allow
 _REACH = 9.0  # standard deviations beyond which no probability is kept
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
@@ -180,36 +181,43 @@ def stagewise_test(bounds: Bounds, *, look: int, z: float) -> Test:
     return Test(statistic=z, p_value=min(1.0, float(sum(exits))), method=method, n=look + 1)
 
 
-def stagewise_drifts(bounds: Bounds, *, look: int, z: float, level: float = 0.95) -> tuple[float, float, float]:
+def stagewise_drifts(bounds: Bounds, *, look: int, z: float, level: float = 0.95, n_full: float | None = None) -> tuple[float, float, float]:
     """Lower end, median and upper end of the drift (the mean of Z at full information) of a trial that ended at a look with statistic z.
 
     Those at which the chance to have crossed the upper bound earlier, or to reach z or more at this look, is (1 - level) / 2, a half and
-    (1 + level) / 2. Raises DataError for an unknown look or one without information. Source: Tsiatis, Rosner & Mehta 1984; Jennison & Turnbull
+    (1 + level) / 2. n_full: pairs at full information where z is of discordant pairs, whose variance falls as the difference grows.
+    Raises DataError for an unknown look or one without information. Source: Tsiatis, Rosner & Mehta 1984; Jennison & Turnbull
     2000, ch. 8.
     """
-    if not 0 <= look < len(bounds.information):
-        raise DataError("there is no such look", where=f"look {look} of {len(bounds.information)}")
-    planned = list(zip(bounds.information, bounds.z_bounds, strict=True))
-    seen = [(t, b) for t, b in planned[:look] if b is not None]
-    at = bounds.information[look]
-    if at - (seen[-1][0] if seen else 0.0) < MIN_STEP:
-        raise DataError("there was no information at this look", where=f"look {look}")
-
-    def at_least_so_high(drift: float) -> float:
-        corridor, chance = _Corridor(drift), 0.0
-        gaps = [*np.diff([t for t, _ in seen]).tolist(), at - seen[-1][0]] if seen else []
-        for (time, bound), gap in zip(seen, gaps, strict=True):
-            chance += corridor.upper_exit_probability(time, bound)
-            corridor.stay(time, bound, next_gap=gap)
-        return chance + corridor.upper_exit_probability(at, z)
-
+    at = bounds.information[look] if 0 <= look < len(bounds.information) else 1.0
     tail, middle, reach = (1.0 - check_level(level)) / 2.0, z / math.sqrt(at), _REACH / math.sqrt(at)
+    most = math.inf if n_full is None else _MOST_SQUEEZED * math.sqrt(n_full)
 
     def solved(chance: float) -> float:
         # Falling in minus the drift, so that one finder of roots does for all.
-        return -_falling_root(lambda minus: at_least_so_high(-minus), chance, -middle - reach, reach - middle)
+        low, high = max(-most, -middle - reach), min(most, reach - middle)
+        return -_falling_root(lambda minus: stagewise_chance(bounds, look=look, z=z, drift=-minus, n_full=n_full), chance, low, high)
 
     return solved(tail), solved(0.5), solved(1.0 - tail)
+
+
+def stagewise_chance(bounds: Bounds, *, look: int, z: float, drift: float, n_full: float | None = None) -> float:
+    """Chance, under this drift, to have crossed the upper bound before a look (from 0) or to reach z or more at it. n_full, errors: as above.
+
+    (b - c) / sqrt(b + c) has variance 1 only without a difference: with one of delta, and a share psi of changed pairs, 1 - delta^2 / psi.
+    """
+    if not 0 <= look < len(bounds.information):
+        raise DataError("there is no such look", where=f"look {look} of {len(bounds.information)}")
+    seen = [(t, b) for t, b in zip(bounds.information[:look], bounds.z_bounds, strict=False) if b is not None]
+    at = bounds.information[look]
+    if at - (seen[-1][0] if seen else 0.0) < MIN_STEP:
+        raise DataError("there was no information at this look", where=f"look {look}")
+    scale = 1.0 if n_full is None else 1.0 / math.sqrt(1.0 - min(_MOST_SQUEEZED, abs(drift) / math.sqrt(n_full)) ** 2)
+    corridor, chance = _Corridor(scale * drift), 0.0
+    for (time, bound), (later, _) in zip(seen, [*seen[1:], (at, 0.0)], strict=False):
+        chance += corridor.upper_exit_probability(time, scale * bound)
+        corridor.stay(time, scale * bound, next_gap=later - time)
+    return chance + corridor.upper_exit_probability(at, scale * z)
 
 
 def repeated_interval(estimate: float, se: float, *, z_bound: float | None, n: int, alpha: float = 0.05) -> Estimate:

@@ -13,9 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from batchtrial.errors import ManifestCorrupt
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.report.account_words import answers_by_arm, states_told
 from batchtrial.reading.inventory import RunSummary, Standing
+from batchtrial.reading.looks import looks_told
 from batchtrial.state.files import PhaseRecord
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
@@ -256,10 +258,19 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
         yield from (f"  {'' if place else 'why':<10} {escape(line)}" for place, line in enumerate(reason_lines(run.reasons)))
         yield from (f"  answers    {escape(told)}" for told in answers(run))
+        yield from (f"  looks      {escape(line)}" for line in _looks(run))
         flight = money(run.money.in_flight_usd) if run.money.in_flight_usd else "nothing"
         yield f"  money      {spent_in_words(run)}, {flight} in flight" + " (simulated)" * run.is_simulated
     for text in (*run.notes, *run.problems):
         yield f"  note       {escape(text)}"
+
+
+def _looks(run: RunSummary) -> list[str]:
+    """Of a run under a sequential plan; none of one whose files are damaged: `repair` is for that."""
+    try:
+        return list(looks_told(RunLayout(run.root)))
+    except (ManifestCorrupt, OSError, KeyError, TypeError):
+        return []
 
 
 def answers(run: RunSummary) -> Iterator[str]:

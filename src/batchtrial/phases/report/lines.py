@@ -23,6 +23,7 @@ from batchtrial.phases.report.account_words import account_blocks
 from batchtrial.phases.report.appendix import TITLES, appendix
 from batchtrial.phases.report.corpus_words import corpus_blocks
 from batchtrial.phases.report.forest import Line, forest
+from batchtrial.phases.report.look_words import look_blocks
 from batchtrial.phases.report.render import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote
 from batchtrial.phases.report.slice_words import slice_blocks
 from batchtrial.phases.score.record import read_record, remarks
@@ -44,6 +45,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against {trial.against}")]
     found += _verdict(tests, costs)
     found += _contrast(tests)
+    found += look_blocks(tests, costs)
     found += _results(tests)
     found += corpus_blocks(tests)
     found += slice_blocks(tests)

@@ -1,0 +1,75 @@
+"""A look is taken once and decides the same, whenever the process dies; and only on what is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.crash.looks import N_ITEMS, Looked, Whole, around_looks, fault, undisturbed
+
+from batchtrial.phases.batches.gates import answer
+from batchtrial.providers.base import BatchState
+from batchtrial.records import Outcome
+from batchtrial.state.looks import LOOK
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Whole]:
+    folder = tmp_path_factory.mktemp("looks") / "run"
+    return folder, undisturbed(folder)
+
+
+def test_it_stops_at_the_look_that_crosses_and_buys_no_more(twin: tuple[Path, Whole]) -> None:
+    whole = twin[1]
+    assert whole.looks == [(4, "go on"), (8, "crossed")]
+    assert len(whole.paid) == 2 * 8
+
+
+@pytest.mark.parametrize("place", ["ledger:look:before", "ledger:look:after"])
+def test_killed_beside_a_look_it_ends_as_if_nothing_had_been(twin: tuple[Path, Whole], place: str) -> None:
+    folder, whole = twin
+    for n in [number for number in around_looks(whole.points) if whole.points[number - 1] == place]:
+        assert fault(folder, n, whole) == "", place
+
+
+def test_the_look_waits_for_a_part_that_expires_in_the_middle(tmp_path: Path) -> None:
+    run = Looked(tmp_path)
+    run.rig.memory.ends.extend([BatchState.COMPLETED, BatchState.EXPIRED])
+    plain = run.rig.memory.answer
+    run.rig.memory.answer = lambda custom_id, batch: "expired" if batch == 2 else plain(custom_id, batch)
+    run.rig.run("report")
+    assert run.is_in_order()
+    assert run.looks() == [(4, "go on"), (8, "crossed")]
+    assert run.rig.counts()["succeeded"] == 2 * 8
+
+
+def test_lost_answers_leave_the_prefix_as_it_is(tmp_path: Path) -> None:
+    run = Looked(tmp_path)
+    plain = run.rig.memory.answer
+    run.rig.memory.answer = lambda custom_id, batch: "" if batch == 2 else plain(custom_id, batch)
+    run.rig.run("report")
+    assert run.is_in_order()
+    assert [n for n, _ in run.looks()] == [4, 8, 12]
+    assert run.rig.counts()[Outcome.MISSING.value] == 2
+
+
+def test_a_part_behind_the_look_is_refused_by_the_queue_itself(tmp_path: Path) -> None:
+    run = Looked(tmp_path)
+    run.rig.run("submit")
+    session = run.rig.open()
+    try:
+        view = session.look()
+        assert view.build is not None
+        said = {shard.first_item: answer(shard, view.trials, view.build, session.ledger.notes) for shard in view.build.shards.values()}
+        assert said == {first: "go" if first < N_ITEMS // 3 else "wait" for first in range(0, N_ITEMS, 2)}
+        slug = view.trials[0].slug
+        session.ledger.append(
+            LOOK, detail={"n_items": 4, "n_max": N_ITEMS, "trials": {slug: {"z": 9.0, "changed": 4, "bound": 3.7, "decision": "crossed"}}}
+        )
+        view = session.look()
+        said = {shard.first_item: answer(shard, view.trials, view.build, session.ledger.notes) for shard in view.build.shards.values()}  # type: ignore[union-attr]
+        assert said == {first: "go" if first < N_ITEMS // 3 else "never" for first in range(0, N_ITEMS, 2)}
+    finally:
+        session.close()
+    run.rig.run("poll")
+    assert len(run.rig.memory.paid()) == 2 * 4
