@@ -29,7 +29,6 @@ RESERVED: Final = frozenset(
         "archive_manifest.json",
         "arms",
         "arrivals",
-        "earlier_scores",
         "batch_inputs",
         "control_registry.json",
         "earlier_scores",

@@ -188,7 +188,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     prepared = prepare.Prepared(items=chosen.items, sources={})
     trials = expand(config, prepared.sha256)
     build.check_sampling(arms_of(trials), codec)
-    in_order = build.order(chosen.items, config.seed)
+    in_order = build.order(chosen.items, config)
     slices = build.cut(in_order, arms_of(trials), config, codec.limits, codec)
     ours = taken_over(config, layout, trials, prepared.sha256)
     arms = tuple(_arms(config, view, trials, in_order, slices, ours))
