@@ -135,9 +135,14 @@ OTHERS: tuple[tuple[str, str, str], ...] = (
     ("STOP_NOW", "`batchtrial stop --now`, or anybody", "its presence asks the run to leave after the durable write in hand"),
     (
         "emulator/",
-        "a dry run, or a run of the backend `local`",
+        "a dry run",
         "the emulator's world, so that a stopped run can go on: `world.sqlite`, `blobs/`, `items.jsonl`, `model.json`, "
         "`ready.json`, `emulator.log`, `lock`",
+    ),
+    (
+        "direct/",
+        "submit, poll in the direct lane",
+        "a journal an attempt: rows that were asked, and every answer; its results are fetched from it",
     ),
     ("server.json", "a run of the backend `local`", "what the server says about itself: its models, and llama.cpp's build and context length"),
     ("provenance.json", "a run with recorded answers", "which model gave them, and when, as the recording says it"),

@@ -31,6 +31,7 @@ RESERVED: Final = frozenset(
         "arrivals",
         "batch_inputs",
         "control_registry.json",
+        "direct",
         "earlier_scores",
         "effective_config.yaml",
         "emulator",

@@ -172,14 +172,6 @@ def test_a_server_that_is_not_there_is_told_before_anything_is_sent(tmp_path: Pa
     assert [entry.event for entry in entries.read(trial.folder / "ledger.jsonl").entries] == ["opened", "plan"]
 
 
-def is_alive(pid: int) -> bool:
-    """Whether the process is there, and not only its entry."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
-        return False
-
-
 def wait_for(server: ChatServer, kind: str, n: int, process: subprocess.Popen[str]) -> None:
     """Until the server's log has so many lines of a kind, or the run has ended."""
     deadline = time.monotonic() + 120
@@ -207,8 +199,8 @@ def test_a_server_that_dies_half_way_errors_the_rest_and_a_later_attempt_brings_
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_and_every_row_is_answered_exactly_once(tmp_path: Path) -> None:
-    """SIGKILL hits the run; what it asked is stored by the child that it leaves behind. The server's own log is the witness."""
+def test_ten_kills_at_random_moments_ask_at_most_the_rows_in_flight_again_and_the_report_counts_them(tmp_path: Path) -> None:
+    """The server's own log is the witness."""
     random = Random(20261127)
     with serving(tmp_path, seconds=0.1) as server:
         trial = Trial(tmp_path, [f"question {n}" for n in range(60)], base_url=server.url)
@@ -220,43 +212,18 @@ def test_ten_kills_at_random_moments_and_every_row_is_answered_exactly_once(tmp_
             wait_for(server, "answered", n_then, process)
             assert process.poll() is None, process.communicate()[0]
             process.send_signal(signal.SIGKILL)
-            child = json.loads((trial.folder / "emulator" / "ready.json").read_text())["pid"]
-            while is_alive(child):  # it notices within moments, and waits for what it has asked by then
-                server.limit(server.log("asked").total())
-                time.sleep(0.01)
             process.communicate()
             n_before = server.log("answered").total()
         assert n_before < 120
         server.limit(1_000_000)
         code, output = trial.run()
-        asked, answered = server.log("asked"), server.log("answered")
+        answered = server.log("answered")
     assert code == 0, output
     assert trial.account() == {"succeeded": 120}
     ids = [line["custom_id"] for line in trial.results()]
     assert len(ids) == len(set(ids)) == 120
-    assert (len(answered), set(answered.values())) == (120, {1})
-    assert asked == answered
-
-
-@pytest.mark.slow
-def test_when_the_asking_process_is_killed_too_at_most_the_rows_under_way_are_asked_again(tmp_path: Path) -> None:
-    random = Random(7)
-    with serving(tmp_path, seconds=0.03) as server:
-        trial = Trial(tmp_path, [f"question {n}" for n in range(40)], base_url=server.url)
-        for _ in range(3):
-            n_then = server.log("answered").total() + random.randint(1, 8)
-            server.limit(n_then)
-            process = trial.start()
-            wait_for(server, "answered", n_then, process)
-            child = json.loads((trial.folder / "emulator" / "ready.json").read_text())["pid"]
-            os.kill(child, signal.SIGKILL)
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        server.limit(1_000_000)
-        code, output = trial.run()
-        answered = server.log("answered")
-    assert code == 0, output
-    assert trial.account() == {"succeeded": 80}
-    assert len(trial.results()) == 80
-    assert len(answered) == 80
-    assert answered.total() - 80 <= 3 * CONCURRENCY
+    assert len(answered) == 120
+    report = next(trial.folder.glob("*/reports/report.md")).read_text()
+    found = re.search(r"At most (\d+) rows? may have been paid twice", report)
+    told = int(found[1]) if found is not None else 0
+    assert answered.total() - 120 <= told <= KILLS * CONCURRENCY

@@ -43,12 +43,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "phases": BELOW_PHASES,
     "phases/tables": ("phases", *BELOW_PHASES),
     **{step: ("phases", "phases/tables", *STEPS[:place], *BELOW_PHASES) for place, step in enumerate(STEPS)},
-    "reading": BELOW_READING,
+    "reading": ("direct", *BELOW_READING),
     "run": ("reading", *BELOW_READING),
     "archive": ("reading", *BELOW_READING),
     "upkeep": BELOW_UPKEEP,
     "earlier": BELOW_UPKEEP,
-    "app": ("emulator", *BELOW_APP),
+    "app": ("direct", "emulator", *BELOW_APP),
     "testing": ("providers", *BASE),
     "cli/screens": ("cli", "app", *BELOW_APP),
     "viewer": ("reading", *BELOW_READING),
@@ -101,7 +101,7 @@ def test_every_room_of_the_table_holds_modules() -> None:
 
 
 def test_only_a_process_at_work_and_its_tests_name_an_adapter() -> None:
-    adapters = {"providers/fireworks", "providers/openai", "providers/anthropic", "providers/recordings"}
+    adapters = {"providers/direct", "providers/fireworks", "providers/openai", "providers/anthropic", "providers/recordings"}
 
     def is_wrong(name: str, found: str) -> bool:
         is_above = room_of(name) not in ("providers", "selftest", "app")

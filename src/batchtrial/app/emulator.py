@@ -23,7 +23,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.lanes import config_of_lane
 from batchtrial.config.model import Config
 from batchtrial.config.simulation import SimulatedArm
-from batchtrial.errors import ConfigError, ProviderError, StateError
+from batchtrial.errors import ProviderError, StateError
 from batchtrial.keys import IDENTITY_PATTERN, item_hash
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.records import Item
@@ -177,7 +177,7 @@ class Emulator:
         if self._child is not None:
             self._child.terminate()
             try:
-                self._child.wait(timeout=READY_SECONDS)  # answers of a real server that are under way are waited for
+                self._child.wait(timeout=READY_SECONDS)
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()
@@ -200,53 +200,13 @@ def recorded(layout: RunLayout, config: Config, recording: Path) -> Emulator:
     return Emulator(lambda: spawn(layout.emulator, seed=config.simulation.seed, arguments=arguments))
 
 
-def local(layout: RunLayout, config: Config) -> Emulator:
-    """Batches executed row by row against the config's own server: the emulator with that server as its upstream, in real time.
-
-    Each answered row is durable before the next, so a kill loses at most the rows in flight. Starting it raises ConfigError, ProviderError.
-    """
-    concurrency, timeout = str(config.provider.max_concurrent_requests), str(config.provider.read_seconds)
-
-    def start() -> tuple[str, subprocess.Popen[bytes]]:
-        url = config.provider.base_url
-        if url is None:
-            raise ConfigError("the backend `local` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
-        root = url.rstrip("/").removesuffix("/v1")
-        write_bytes(layout.server, encode_json(identity(root, config.model_id)))
-        arguments = ("--clock", "real", "--upstream", root, "--upstream_concurrency", concurrency, "--upstream_timeout", timeout)
-        return spawn(layout.emulator, seed=config.simulation.seed, arguments=arguments)
-
-    return Emulator(start)
-
-
-def identity(root: str, model: str) -> dict[str, Any]:
-    """What the server says it is: its models, and llama.cpp's build and context length where it tells them. Raises ProviderError."""
-    told: dict[str, Any] = {"asked_model": model, "models": _get(f"{root}/v1/models").get("data", [])}
-    try:
-        props = _get(f"{root}/props")
-    except ProviderError:
-        return told
-    return told | {"build": props.get("build_info"), "context_length": props.get("default_generation_settings", {}).get("n_ctx")}
-
-
-def _get(url: str) -> dict[str, Any]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return dict(json.load(answer))
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
-        raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or mend provider.base_url") from None
-
-
 CHILD_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 CHILD_PREFIXES = ("LC_", "PYTHON", "COVERAGE")
-UPSTREAM_VARIABLES = ("UPSTREAM_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
-"""What asking the user's own server may need: of keys that server's alone."""
 
 
-def emulator_environment(*, is_upstream: bool) -> dict[str, str]:
+def emulator_environment() -> dict[str, str]:
     """What the emulator's process gets to know: how to run, and no key of any provider."""
-    names = (*CHILD_VARIABLES, *UPSTREAM_VARIABLES) if is_upstream else CHILD_VARIABLES
-    return {name: value for name, value in environment().items() if name.upper() in names or name.upper().startswith(CHILD_PREFIXES)}
+    return {name: value for name, value in environment().items() if name.upper() in CHILD_VARIABLES or name.upper().startswith(CHILD_PREFIXES)}
 
 
 def environment() -> dict[str, str]:
@@ -265,7 +225,7 @@ def spawn(state: Path, *, seed: int, arguments: tuple[str, ...] = ()) -> tuple[s
     command = [sys.executable, "-m", "batchtrial.emulator", "--port", "0", "--state", str(state), "--seed", str(seed)]
     command += ["--ready_file", str(ready), "--parent_pid", str(os.getpid()), *arguments]
     log = state / "emulator.log"
-    env = emulator_environment(is_upstream="--upstream" in arguments)
+    env = emulator_environment()
     with log.open("ab") as sink:
         # A session of its own: Ctrl-C in the terminal is for the run, which then ends the emulator in order.
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=env)

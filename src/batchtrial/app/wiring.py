@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from batchtrial.app import emulator as dryrun
+from batchtrial.app.direct_lane import direct_lane
 from batchtrial.clock import SteadyClock, real_now
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
-from batchtrial.config.lanes import config_of_lane, lanes_of
+from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
@@ -83,12 +84,6 @@ class Wiring:
         return dryrun.own(self._place.layout, self._config, self._place.trials, self._place.around)
 
     @cached_property
-    def rows(self) -> dryrun.Emulator | None:
-        """What turns the config's own server into a batch provider; None for other backends."""
-        is_local = self._config.backend == "local" and self._config.is_called and not self._place.is_offline
-        return dryrun.local(self._place.layout, self._config) if is_local else None
-
-    @cached_property
     def codecs(self) -> Provider:
         """The pure half of every lane's adapter, the lane's own alone where there is one lane."""
         own = {self._config.backend: self.codec} if self._config.backend in lanes_of(self._config) else {}
@@ -121,7 +116,11 @@ class Wiring:
             raise PhaseFailed("this command asks no provider", hint="go on with `batchtrial resume`")
         if self._config.is_replay:
             return self._replay()
-        server = self.emulator or self.rows
+        if is_direct(self._config):
+            key = None if self.emulator is None else self._emulator_key or dryrun.KEY
+            direct = direct_lane(self._config, self.codec, self._place.layout, self._env, at=self.emulator, key=key)
+            return self._recorded(direct)
+        server = self.emulator
         if server is not None:
             host = self._host(server.url + self._row.emulated_at, past_proxies=True)
             return self._recorded(self._adapter(host, self._emulator_key or dryrun.KEY))
@@ -217,9 +216,8 @@ class Wiring:
             end()
         for lane in self.others.values():
             lane.close()
-        for server in (self.emulator if self._beside is None else None, self.rows):
-            if server is not None:
-                server.close()
+        if self._beside is None and self.emulator is not None:
+            self.emulator.close()
 
 
 def _wants_longer_field(config: Config) -> bool:

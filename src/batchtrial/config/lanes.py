@@ -21,6 +21,16 @@ def config_of_lane(config: Config, backend: str) -> Config:
     return config.model_copy(update=lane)
 
 
+def is_direct(config: Config) -> bool:
+    """Whether this lane's requests go one by one. config: of the lane."""
+    one = config.provider
+    if config.mode == "recorded_dry_run":
+        return False  # what was recorded went as batches, or reads as if it had
+    if one.lane is not None:
+        return one.lane == "direct"
+    return one.service_tier is not None or (config.backend == "local" and config.is_called)
+
+
 def with_base_url(config: Config, backend: str, url: str) -> Config:
     """The config with the address of this lane set."""
     lane = config_of_lane(config, backend)

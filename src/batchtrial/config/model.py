@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from batchtrial.config import families
+from batchtrial.config.direct_settings import DirectSettings
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.sequential import Sequential
@@ -69,7 +70,7 @@ class PromptCache(Model):
     ttl: Literal["5m", "1h"] = Field("1h", description="How long the provider should keep it.")
 
 
-class ProviderConfig(Model):
+class ProviderConfig(DirectSettings):
     """Where the provider is and what else goes into each request. Keys are read from the environment only."""
 
     base_url: str | None = Field(None, description="Another host that speaks the backend's wire.")
@@ -94,7 +95,7 @@ class ProviderConfig(Model):
     prompt_cache: PromptCache = Field(PromptCache(), description="Prompt caching.")
     connect_seconds: float = Field(5.0, gt=0, description="Time-out for opening a connection.")
     read_seconds: float = Field(120.0, gt=0, description="Time-out for each read.")
-    max_concurrent_requests: int = Field(2, ge=1, description="`local` only: rows in flight at one time.")
+    max_concurrent_requests: int = Field(2, ge=1, description="`local` only: requests in flight at one time.")
 
 
 class Price(Model):

@@ -216,6 +216,7 @@ class Executor:
         if answer is None:
             reply = await self._persist(asker, row, one, worker)
             if reply is None:  # it will be asked when asking goes on
+                await self._save(worker, one)
                 with self._lock:
                     one.n_under_way -= 1
                 return

@@ -27,6 +27,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
     n_rows: int | None = None
     about: dict[str, str] = {}
     asked: int | None = None
+    n: int | None = None  # with `asked`: answers by then
     turned_away: int | None = None
     lost: int | None = None
     in_flight: list[int] = []  # found without an answer when the file was opened again
@@ -37,6 +38,9 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 
 _decode = msgspec.json.Decoder(_Line).decode
+
+
+TAIL_BYTES: Final = 1 << 18
 
 
 class BrokenJournal(ValueError):
@@ -156,7 +160,7 @@ class Journal:
             self._file = None
 
     def asked(self, row: int) -> None:
-        self._append(_Line(asked=row))
+        self._append(_Line(asked=row, n=self.n_answered + self._unsaved))
 
     def turned_away(self, row: int) -> None:
         self._append(_Line(turned_away=row))
@@ -209,3 +213,18 @@ class Journal:
         while view:
             view = view[self._file.write(view) :]
         os.fsync(self._file.fileno())
+
+
+def answered_so_far(path: Path) -> int:
+    """Rows with an answer in a file that somebody may be writing, by its last lines. Raises FileNotFoundError, BrokenJournal."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read(TAIL_BYTES).split(NEWLINE)[1:-1]
+    n_after = 0
+    for line in reversed(lines):
+        if line.startswith(b'{"asked"'):
+            n = _decode(line).n
+            return (n or 0) + n_after
+        n_after += line.startswith(b'{"row"')
+    return Journal(path).n_answered

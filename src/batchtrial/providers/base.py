@@ -7,6 +7,7 @@ budgets or other adapters. Foreign exceptions become ours at its edge.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,6 +33,7 @@ class Limits:
     find_wait_seconds: float = 5.0  # waited before the second listing, doubled each time
     has_labels: bool = True  # False: a batch cannot carry our token, so `find` may answer Unsure
     is_found_by_file: bool = False  # a batch is known by its input file alone, so that file's id must be on the disk before the batch is made
+    poll_seconds: float = math.inf  # the longest that two looks may lie apart, whatever the run waits elsewhere
     may_vanish: bool = False  # a batch can be deleted while it runs, so an id that nobody knows says nothing about the account
 
 
@@ -97,6 +99,8 @@ class Sightings:
     has_list: bool = True
 
 
+MAYBE_PAID_TWICE = "maybe_paid_twice"
+"""Name under which the ids of an ended batch tell how many of its rows may have been paid for and were asked again."""
 KEY_CHECK = "key"
 """Name under which `account` tells the check of the key."""
 

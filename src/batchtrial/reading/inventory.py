@@ -15,6 +15,7 @@ import msgspec
 
 from batchtrial.errors import ManifestCorrupt, StateError
 from batchtrial.modes import MODES, ModeFacts
+from batchtrial.reading.direct_rows import answered_rows
 from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.state.access import denied
 from batchtrial.state.entries import Counts
@@ -71,6 +72,7 @@ class RunSummary:
     outcomes: Counts = NONE_YET
     reasons: Mapping[str, int] = field(default_factory=dict)  # why rows have no answer, with how many
     in_flight_requests: int = 0
+    answered_rows: int = 0  # of these, by the journals of a direct lane
     money: Money = NOTHING
     started_at: datetime | None = None
     active_at: datetime | None = None
@@ -96,7 +98,7 @@ class RunSummary:
     @property
     def has_world(self) -> bool:
         """The provider's side of it lies in the run's own folder."""
-        return self.is_dry or "local" in (self.backend, *self.backends)
+        return self.is_dry or RunLayout(self.root).direct.is_dir()
 
     @property
     def n_parts(self) -> int:
@@ -157,8 +159,7 @@ class RunReader:
         standing = Standing.EARLIER if is_earlier else _standing(owner, state, is_stop_asked=is_stop_asked, has_ledger=has_ledger)
         if is_earlier:
             problems.append(f"it is of the earlier system: `batchtrial resume {self.layout.flags}` takes it over, which sends nothing")
-        if is_stop_asked and not standing.is_live:
-            problems.append("a stop request is lying there: the next start obeys it, or give --ignore_stop")
+        problems += ["a stop request is lying there: the next start obeys it, or give --ignore_stop"] * (is_stop_asked and not standing.is_live)
         return RunSummary(
             run_id=self.layout.run_id,
             root=self.layout.root,
@@ -175,6 +176,7 @@ class RunReader:
             outcomes=self.tail.counts,
             reasons=self.tail.reasons,
             in_flight_requests=self.tail.in_flight_requests,
+            answered_rows=answered_rows(self.layout.direct, self.tail.tokens_in_flight),
             money=self.tail.money,
             started_at=_started(phases, owner),
             active_at=self._active_at(),

@@ -65,6 +65,7 @@ class Line(msgspec.Struct, gc=False):
     part: str | None = None
     batch_id: str | None = None
     attempt: int | None = None
+    token: str | None = None
     reserved_usd: Decimal | None = None
     cost_usd: Decimal | None = None
     unknown_usd: Decimal | None = None
@@ -85,6 +86,7 @@ class Sent:
 
     reserved: Decimal | None
     n_requests: int = 0
+    token: str = ""
     is_billed: bool = False
     is_gone: bool = False
     cost: Decimal | None = None
@@ -121,7 +123,7 @@ class PartTally:
         self.state = step(self.state, event)
         if event in (Event.INTENT, Event.IMPORTED):
             self.last = line.attempt or 1
-            sent = Sent(line.reserved_usd, line.n_requests or 0)
+            sent = Sent(line.reserved_usd, line.n_requests or 0, line.token or "")
             if event is Event.IMPORTED:
                 sent.save(line)
             self.attempts[self.last] = sent
@@ -221,6 +223,11 @@ class LedgerTail:
             for part in self.parts.values()
             for number, sent in part.attempts.items()
         )
+
+    @property
+    def tokens_in_flight(self) -> tuple[str, ...]:
+        """Of the attempts that are under way."""
+        return tuple(part.attempts[part.last].token for part in self.parts.values() if part.state in IN_FLIGHT and part.last in part.attempts)
 
     @property
     def states(self) -> dict[PartState, int]:

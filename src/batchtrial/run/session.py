@@ -287,9 +287,14 @@ LANE_HOST_KEYS = ("base_url", "account_id")
 
 def _refuse_other_host(changed: Mapping[str, str], ledger: Ledger, config: Config) -> None:
     keys = [key for key in changed if key in HOST_KEYS or (key.startswith("lanes.") and key.rpartition(".")[2] in LANE_HOST_KEYS)]
+    is_by_tier = config.provider.lane is None  # a tier then says which way requests go
+    ways = [key for key in changed if key.endswith(".lane") or (key.endswith(".service_tier") and is_by_tier)]
     flying = [name for name, part in ledger.parts.items() if part.state in IN_FLIGHT and not _is_out(part)]
-    if lanes_of(config) == ("local",) or not keys or not flying:
-        return  # the batches of a local run lie in its own folder, whichever server answers their rows
+    if lanes_of(config) == ("local",):
+        keys = []  # the journals of a local run lie in its own folder, whichever server answers their rows
+    keys += ways  # a batch is not found in the direct lane, nor a journal at the provider
+    if not keys or not flying:
+        return
     opened = next((note for note in ledger.notes if note.event == "opened"), None)
     if opened is None or "host" not in (opened.detail or {}):
         return  # an earlier version wrote down no host that an environment had named: now it can be

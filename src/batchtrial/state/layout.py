@@ -267,6 +267,11 @@ class RunLayout:
         return self.root / "server.json"
 
     @property
+    def direct(self) -> Path:
+        """Journals of rows that were asked one by one."""
+        return self.root / "direct"
+
+    @property
     def arrivals(self) -> Path:
         """Result lines of batches that were carried, as they were brought: what such a batch is fetched from."""
         return self.root / "arrivals"
@@ -296,10 +301,10 @@ class RunLayout:
         return self.root / "run.log"
 
     def artifacts(self) -> Iterator[Path]:
-        """Every published file: no state, no hidden file, nothing of the emulator's world, nothing that was set aside."""
+        """Every published file: no state, no hidden file, nothing of the emulator's world, no journal, nothing that was set aside."""
         for path in sorted(self.root.rglob("*")):
             steps = path.relative_to(self.root).parts
-            is_ours = steps[0] != self.emulator.name and not any(step.startswith(".") for step in steps)
+            is_ours = steps[0] not in (self.emulator.name, self.direct.name) and not any(step.startswith(".") for step in steps)
             if is_ours and path.name not in STATE_FILES and not {".corrupt", ".backup"} & set(path.suffixes) and path.is_file():
                 yield path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchtrial.direct.journal import BrokenJournal, Journal
+from batchtrial.direct.journal import TAIL_BYTES, BrokenJournal, Journal, answered_so_far
 from batchtrial.direct.records import Answer
 
 
@@ -82,3 +82,15 @@ def test_what_is_no_book_is_told(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "j.jsonl").write_bytes(raw)
     with pytest.raises(BrokenJournal, match=r"j\.jsonl"):
         Journal(tmp_path / "j.jsonl")
+
+
+def test_answers_so_far_are_counted_by_the_last_lines_of_a_large_file(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "j.jsonl", 40, {})
+    assert answered_so_far(journal.path) == 0
+    for row in range(0, 40, 2):
+        written(journal, lambda one, row=row: one.asked(row), answer(row, '"' + "x" * 20_000 + '"'))  # type: ignore[misc]
+    assert journal.path.stat().st_size > TAIL_BYTES
+    assert answered_so_far(journal.path) == 20
+    written(journal, lambda one: one.asked(1), lambda one: one.asked(3), answer(3))
+    assert answered_so_far(journal.path) == 21
+    journal.close()

@@ -254,7 +254,8 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
     if run.n_parts:
         yield f"  parts      {', '.join(f'{n:,} {state}' for state, n in run.parts.items() if n)}"
         waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
-        still = (f"{run.in_flight_requests:,} in flight" if run.in_flight_requests else "", f"{waiting:,} waiting" if waiting > 0 else "")
+        answered = f" ({run.answered_rows:,} of them answered)" if run.answered_rows else ""
+        still = (f"{run.in_flight_requests:,} in flight{answered}" if run.in_flight_requests else "", f"{waiting:,} waiting" if waiting > 0 else "")
         yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
         yield from (f"  {'' if place else 'why':<10} {escape(line)}" for place, line in enumerate(reason_lines(run.reasons)))
         yield from (f"  answers    {escape(told)}" for told in answers(run))
@@ -310,7 +311,7 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "phases": {name: run.phases.get(name, PhaseRecord()).model_dump(mode="json") for name in STEPS},
         "phase": run.phase or None,
         "parts": {"total": run.n_parts, **{state.value: run.parts.get(state, 0) for state in PartState}},
-        "requests": {"total": run.n_requests, "in_flight": run.in_flight_requests, **run.outcomes.model_dump()},
+        "requests": {"total": run.n_requests, "in_flight": run.in_flight_requests, "answered_rows": run.answered_rows, **run.outcomes.model_dump()},
         "reasons": [{"reason": reason, "requests": n} for reason, n in run.reasons.items()],
         "money": {
             "spent_usd": float(run.money.spent_usd),

@@ -57,6 +57,10 @@ class Bill:
         batches = [self._line(batch) for batch in self.service.batches.all()]
         calls = calls_by_provider(world.rows("SELECT * FROM calls ORDER BY provider, op"))
         direct = world.rows("SELECT body_sha256, count(*) AS n FROM direct WHERE status = 200 GROUP BY body_sha256")
+        named = world.rows("SELECT custom_id, count(*) AS n FROM direct WHERE status = 200 AND custom_id IS NOT NULL GROUP BY custom_id HAVING n > 1")
+        by_tier = world.rows(
+            "SELECT tier, count(*) AS n, sum(input_tokens) AS i, sum(output_tokens) AS o FROM direct WHERE status = 200 GROUP BY tier ORDER BY tier"
+        )
         n_any = 1 if total["n"] else 0
         by_account = world.rows("SELECT account, n_rows, (SELECT count(*) FROM paid p WHERE p.batch = b.seq) AS n FROM batches b ORDER BY seq")
         return {
@@ -79,6 +83,8 @@ class Bill:
             "direct": {
                 "answered": sum(row["n"] for row in direct),
                 "answered_by_body_max": max((row["n"] for row in direct), default=0),
+                "n_answered_again": sum(row["n"] - 1 for row in named),
+                "by_tier": {row["tier"]: {"answered": row["n"], "input_tokens": row["i"], "output_tokens": row["o"]} for row in by_tier},
             },
             "usd": None,
         }

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from batchtrial.emulator.answers import bodies
+from batchtrial.emulator.answers.events import stream_of
 from batchtrial.emulator.answers.refusing import refused_by_openai
 from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages, from_responses
 from batchtrial.emulator.answers.rows import Problem
@@ -78,10 +79,12 @@ class Direct:
         if problem is not None:
             raise WireError(problem.status, problem.message, code=problem.code, param=problem.param)
         status, shown = await self._simulated(call, body, chat, writer, raw)
+        tier = _tier(call, body, shown) if self.upstream is None else ""
         n_input, n_output = usage_in(shown)
         with self.world.commit() as db:
             db.execute(
-                "INSERT INTO direct(at, path, custom_id, body_sha256, body, status, input_tokens, output_tokens) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO direct(at, path, custom_id, body_sha256, body, status, input_tokens, output_tokens, tier) "
+                "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.world.clock.now(),
                     call.request.url.path,
@@ -91,8 +94,11 @@ class Direct:
                     status,
                     n_input,
                     n_output,
+                    tier,
                 ),
             )
+        if any(do.stream for do in call.fired) and status == 200:
+            return Response(stream_of(shown), media_type="text/event-stream")
         return JSONResponse(shown, status_code=status)
 
     def _refused(self, call: Call, body: dict[str, Any]) -> Problem | None:
@@ -121,10 +127,23 @@ class Direct:
         return PrettyJson(_model(name))
 
 
+def _tier(call: Call, body: dict[str, Any], shown: dict[str, Any]) -> str:
+    """The tier that the answer is served at, as it says: the one asked for, unless a fault names another. Fireworks names none unasked."""
+    asked = next((do.service_tier for do in call.fired if do.service_tier is not None), body.get("service_tier"))
+    is_named = isinstance(asked, str) and asked not in ("auto", "standard_only")
+    if isinstance(call.wire, AnthropicWire):
+        return str(shown["usage"]["service_tier"])
+    tier = str(asked) if is_named else "" if isinstance(call.wire, FireworksWire) else "default"
+    shown |= {"service_tier": tier} if tier else {}
+    return tier
+
+
 def _custom_id(call: Call, body: dict[str, Any]) -> str:
-    """What stands for a custom_id where the endpoint has none: the header `x-custom-id`, or `metadata.custom_id`."""
+    """What stands for a custom_id where the endpoint has none: the header `x-custom-id` or `x-client-request-id`, or `metadata.custom_id`."""
     metadata = body.get("metadata")
-    found = call.request.headers.get("x-custom-id") or (metadata.get("custom_id") if isinstance(metadata, dict) else None)
+    headers = call.request.headers
+    named = headers.get("x-custom-id") or headers.get("x-client-request-id")
+    found = named or (metadata.get("custom_id") if isinstance(metadata, dict) else None)
     return found if isinstance(found, str) and _SAFE_ID.fullmatch(found) else ""
 
 

@@ -94,6 +94,8 @@ class Do(Effects):
     truncate_body: int | Truncate | None = None
     slow_body: float | Slow | None = None
     file_gone: bool = Field(False, description="The file is not there (404).")
+    stream: bool = Field(False, description="Synchronous endpoints: a stream of events that nobody asked for.")
+    service_tier: str | None = Field(None, description="Synchronous endpoints: the tier that the answer says it was served at.")
 
     @property
     def hang_seconds(self) -> float:

@@ -51,7 +51,8 @@ CREATE TABLE IF NOT EXISTS answered(
   ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS direct(
   seq INTEGER PRIMARY KEY, at REAL NOT NULL, path TEXT NOT NULL, custom_id TEXT, body_sha256 TEXT NOT NULL,
-  body TEXT NOT NULL, status INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL);
+  body TEXT NOT NULL, status INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+  tier TEXT NOT NULL DEFAULT '');
 """
 FORMAT: Final = "1"
 OWNED: Final = ("batches", "files", "uploads")
@@ -102,6 +103,8 @@ class World:
         for table in OWNED:
             if "account" not in {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}:
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN account TEXT NOT NULL DEFAULT ''")
+        if "tier" not in {row["name"] for row in self._db.execute("PRAGMA table_info(direct)")}:
+            self._db.execute("ALTER TABLE direct ADD COLUMN tier TEXT NOT NULL DEFAULT ''")
         with self.commit():
             self.seed = self._agree_on_seed(seed)
             self.clock = Clock(self._agree_on_clock(mode, speed, wall()), wall)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from batchtrial.config.lanes import is_direct
 from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError, Unsure
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
@@ -169,6 +170,6 @@ def _tell(work: Work, before: Mapping[str, str], place: Mapping[str, str]) -> No
     what = where if before.get("folder") != place["folder"] or before.get("host") != place["host"] else "before its files were put back"
     log.warning("the run was last worked on %s: %s, now %s", what, dict(before), dict(place))
     note = f"note: this run was last worked on {what}; batches that were sent from there are looked for before anything is sent"
-    if work.config.backend == "local" and work.config.is_live:
-        note = f"note: this run was last worked on {what}; with the backend `local` each copy asks its own rows, and knows nothing of the other's"
+    if is_direct(work.config) and work.config.is_live:
+        note = f"note: this run was last worked on {what}; in the direct lane each copy asks its own rows, and knows nothing of the other's"
     work.progress.note(note)

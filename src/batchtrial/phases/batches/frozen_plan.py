@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from batchtrial.config.analysis_plan import CODE, differences, plan_hash, plan_of, written_keys
-from batchtrial.config.lanes import lanes_of
+from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.prepare.metrics import sources_of
@@ -118,8 +118,8 @@ def plan_line(config: Config, parts: Iterable[PartRecord], lines: Sequence[Entry
     if known is not None:
         changed = {one.key.split(".")[1] for one in differences(known[0], plan) if one.key.startswith("stats.")}
         written = {*known[1], *changed}
-    is_direct = "local" in lanes_of(config)  # rows are answered one by one while the part is under way
-    seen = sum(a.is_saved or a.wire_state is not None or is_direct for part in parts for a in part.attempts)
+    has_rows = any(is_direct(config_of_lane(config, name)) for name in lanes_of(config))  # rows are answered one by one while the part is under way
+    seen = sum(a.is_saved or a.wire_state is not None or has_rows for part in parts for a in part.attempts)
     return {"hash": plan_hash(plan), "plan": plan, "written": sorted(written), "results_before": seen}
 
 

@@ -70,7 +70,7 @@ class Lanes:
                 self._check_hand(is_busy=is_busy)
                 self._say_that_it_waits(heartbeat)
                 if not is_busy:
-                    self.work.stop.sleep(self.work.config.submission.poll_seconds)
+                    self.work.stop.sleep(min(queue.poll_seconds for queue in self.queues))
 
     def look_for_copies(self) -> None:
         """At the end of a run: whether a copy of it bought anything a second time."""

@@ -39,7 +39,7 @@ class Queue:
         """work: of one lane. purse: of the run."""
         self.work = work
         provider = work.provider()
-        self.parts = Parts(work, provider)
+        self.parts, self._limits = Parts(work, provider), provider.limits
         self.purse = purse or Purse(work.config, work.ledger)
         self._copies = Copies(work, provider, self.parts)
         self._sending = Sending(work, provider, self.parts, self.purse, self._copies)
@@ -61,6 +61,11 @@ class Queue:
             self._sent.add(job.place)
 
     # What is true of the parts
+
+    @property
+    def poll_seconds(self) -> float:
+        """The wait between two looks."""
+        return min(self.work.config.submission.poll_seconds, self._limits.poll_seconds)
 
     @property
     def jobs(self) -> list[Job]:
@@ -139,7 +144,7 @@ class Queue:
             say_that_it_waits()
             moved = [self._watching.look(job) or self._watching.fetch(job) for job in self._moving]  # every job, not only up to the first that moved
             if not any(moved):
-                self.work.stop.sleep_draining(self.work.config.submission.poll_seconds)
+                self.work.stop.sleep_draining(self.poll_seconds)
 
     def hand_out(self) -> None:
         """Send every part that waits, however many are under way: it only waits elsewhere. Raises PhaseFailed when the budget does not cover it."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from batchtrial.phases.batches.tally import BILLED_AGAIN
+from batchtrial.providers.base import MAYBE_PAID_TWICE
 from batchtrial.state.ledger import PartRecord
 
 
 def bought_twice(parts: Iterable[PartRecord]) -> str | None:
     """A sentence with requests, batches and the most that it can have cost; None when nothing was."""
     records = list(parts)
-    return " ".join(filter(None, (_by_copies(records), _by_the_provider(records)))) or None
+    return " ".join(filter(None, (_by_copies(records), _by_the_provider(records), _in_flight(records)))) or None
 
 
 def _by_the_provider(records: Iterable[PartRecord]) -> str | None:
@@ -20,6 +21,17 @@ def _by_the_provider(records: Iterable[PartRecord]) -> str | None:
         return None
     lines = "1 result line answers a request that another line answers too" if n == 1 else f"{n:,} result lines answer requests that others do too"
     return f"Answered twice by the provider: {lines}. The cost above counts one answer of each request; if the provider billed them all, it is more."
+
+
+def _in_flight(records: Iterable[PartRecord]) -> str | None:
+    n = sum(int(attempt.ids.get(MAYBE_PAID_TWICE, 0)) for record in records for attempt in record.attempts)
+    if not n:
+        return None
+    rows = "1 row" if n == 1 else f"{n:,} rows"
+    return (
+        f"At most {rows} may have been paid twice: in flight when the program was killed, or answered with the answer lost on the way, and asked "
+        "again. The cost above counts one answer of each."
+    )
 
 
 def _by_copies(records: Iterable[PartRecord]) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tests.unit.phases.world import World, clock, config, open_items, text_of, world
 
 from batchtrial.config.analysis_plan import CARRIED_OUT, NOT_THERE, SENT, differences, plan_hash, plan_of
+from batchtrial.config.direct_settings import DirectSettings
 from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Config, ProviderConfig, StatsConfig, Unsupported
 from batchtrial.errors import ConfigDrift
@@ -265,6 +266,7 @@ ASKED = [
 def test_every_setting_is_of_the_plan_or_named_as_carrying_out() -> None:
     """A new section is part of the plan; a new setting of `provider` is said to shape requests or not."""
     known = {"base_url", "account_id", "pricing_key", "prompt_cache", "connect_seconds", "read_seconds", "max_concurrent_requests"}
+    known |= set(DirectSettings.model_fields)  # a tier says when a request is answered and what it costs, not what is asked
     assert set(ProviderConfig.model_fields) == known | set(SENT)
     assert "provider" in CARRIED_OUT
     assert {"temps", "conditions", "seed", "prompt_sets", "trials", "samples_per_item"} <= {key.split(".")[0] for key in ASKED}

@@ -1,0 +1,100 @@
+"""The direct lane of a run: who is asked row by row, with which key, how many rows at a time."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+
+from batchtrial.app.emulator import Emulator
+from batchtrial.config.hosts import base_url
+from batchtrial.config.model import Config
+from batchtrial.direct.asking import Host
+from batchtrial.direct.pace import Tempo
+from batchtrial.direct.wires import headers_of
+from batchtrial.errors import ConfigError, ProviderError
+from batchtrial.providers.base import Provider
+from batchtrial.providers.direct.adapter import DirectProvider, DirectSettings
+from batchtrial.providers.direct.forms import form_of
+from batchtrial.providers.registry import Row, row_of
+from batchtrial.providers.sdk.edge import checked_key
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import encode_json, write_bytes
+
+OWN_KEY: Final = "UPSTREAM_API_KEY"
+"""Where the key of a server of one's own is read from; it may have none."""
+CONCURRENCY: Final = 16
+TIER_SECONDS: Final = 900.0
+"""Cheap tiers answer when there is room."""
+DRY_SPEED: Final = 1000.0
+"""Waits of a rehearsal take so much less time."""
+
+
+def direct_lane(
+    config: Config, codec: Provider, layout: RunLayout, env: Mapping[str, str], *, at: Emulator | None, key: str | None
+) -> DirectProvider:
+    """The lane, ready to ask. at: the emulator that stands in for the host, with the key that it is asked with. Raises ConfigError, ProviderError."""
+    row, one = row_of(config.backend), config.provider
+    endpoint = one.endpoint or ("/v1/responses" if row.name == "openai" else "/v1/chat/completions")
+    form = form_of(row.speaks, endpoint)
+    key = key if at is not None else _key(row, env)
+    own = {"version": one.api_version} if one.api_version is not None else {}
+    url = at.url + row.emulated_at if at is not None else _address(config, row, layout)
+    host = Host(
+        url=url,
+        headers=headers_of(form.wire, key, **own),
+        connect_seconds=one.connect_seconds,
+        seconds=one.answer_seconds or (one.read_seconds if one.service_tier is None else TIER_SECONDS),
+        past_proxies=at is not None or (row.name == "local" and url.startswith("http:")),
+    )
+    settings = DirectSettings(
+        host=host,
+        form=form,
+        tier=one.service_tier or "",
+        folder=layout.direct,
+        root=layout.root,
+        concurrency=one.concurrency or (one.max_concurrent_requests if row.name == "local" else CONCURRENCY),
+        key=key,
+        key_hint=f"set {row.key_variable or OWN_KEY} to the server's key",
+        tempo=Tempo() if at is None else Tempo(speed=DRY_SPEED),
+        seed=config.seed,
+    )
+    return DirectProvider(codec, settings)
+
+
+def _key(row: Row, env: Mapping[str, str]) -> str | None:
+    if not row.key_variable:
+        return env.get(OWN_KEY)
+    return checked_key(env.get(row.key_variable), title=row.title, variable=row.key_variable)
+
+
+def _address(config: Config, row: Row, layout: RunLayout) -> str:
+    """The host's; a server of one's own is asked who it is before anything is sent there."""
+    url = base_url(config)
+    if url is None:
+        raise ConfigError(f"the backend `{row.name}` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
+    if row.name != "local":
+        return url
+    root = url.rstrip("/").removesuffix("/v1")
+    write_bytes(layout.server, encode_json(identity(root, config.model_id)))
+    return f"{root}/v1"
+
+
+def identity(root: str, model: str) -> dict[str, Any]:
+    """What the server says it is: its models, and llama.cpp's build and context length where it tells them. Raises ProviderError."""
+    told: dict[str, Any] = {"asked_model": model, "models": _get(f"{root}/v1/models").get("data", [])}
+    try:
+        props = _get(f"{root}/props")
+    except ProviderError:
+        return told
+    return told | {"build": props.get("build_info"), "context_length": props.get("default_generation_settings", {}).get("n_ctx")}
+
+
+def _get(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return dict(json.load(answer))
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+        raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or mend provider.base_url") from None

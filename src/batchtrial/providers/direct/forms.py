@@ -1,0 +1,122 @@
+"""How the lines of each wire's request files are asked one by one, and how its result lines are made of the answers. Pure.
+
+A lane keeps the codec that its batches would have: the same requests, the same result lines, whichever way they went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from batchtrial.direct.records import Answer, Row
+from batchtrial.direct.wires import WireName, path_of
+from batchtrial.errors import ConfigError
+
+
+class _Line(msgspec.Struct, gc=False):
+    custom_id: str
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Id(msgspec.Struct, gc=False):
+    id: str | None = None
+
+
+_line = msgspec.json.Decoder(_Line).decode
+_id = msgspec.json.Decoder(_Id).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One wire. root: between the host's address and the paths of rows. body: of a line, for a model. line: of a result."""
+
+    wire: WireName
+    root: str
+    body: Callable[[bytes, str], tuple[str, bytes]]
+    line: Callable[[str, Answer], bytes]
+
+    def row(self, number: int, line: bytes, model: str, tier: str = "") -> Row:
+        """The request of a line of the payload. tier: asked for where the line names none."""
+        custom_id, body = self.body(line, model)
+        if tier and not _has_tier(body):
+            body = b'{"service_tier":' + msgspec.json.encode(tier) + b"," + body[1:]
+        return Row(number, custom_id, path_of(self.wire, model), body)
+
+
+def _has_tier(body: bytes) -> bool:
+    return b'"service_tier"' in body and "service_tier" in msgspec.json.decode(body)
+
+
+def custom_id_of(line: bytes) -> str:
+    """Of a request line."""
+    return _line(line).custom_id
+
+
+def _openai_body(line: bytes, model: str) -> tuple[str, bytes]:
+    seen = _line(line)
+    return seen.custom_id, bytes(seen.body or b"{}")
+
+
+def _fireworks_body(line: bytes, model: str) -> tuple[str, bytes]:
+    """A batch names its model once, a request its own."""
+    seen = _line(line)
+    return seen.custom_id, b'{"model":' + msgspec.json.encode(model) + b"," + bytes(seen.body or b"{}")[1:]
+
+
+def _anthropic_body(line: bytes, model: str) -> tuple[str, bytes]:
+    seen = _line(line)
+    return seen.custom_id, bytes(seen.params or b"{}")
+
+
+def _wrapped(custom_id: str, answer: Answer) -> bytes:
+    """OpenAI's."""
+    response = {"status_code": answer.status, "request_id": _request_id(custom_id, answer), "body": msgspec.Raw(answer.body)}
+    return _encoded({"id": f"direct_{custom_id}", "custom_id": custom_id, "response": response, "error": None})
+
+
+def _flat(custom_id: str, answer: Answer) -> bytes:
+    """Fireworks': an answer stands by itself, an error as OpenAI has it."""
+    if answer.status != 200:
+        return _wrapped(custom_id, answer)
+    return _encoded({"custom_id": custom_id, "response": msgspec.Raw(answer.body), "error": None})
+
+
+def _message(custom_id: str, answer: Answer) -> bytes:
+    """Anthropic's."""
+    body = msgspec.Raw(answer.body)
+    result = {"type": "succeeded", "message": body} if answer.status == 200 else {"type": "errored", "error": body}
+    return _encoded({"custom_id": custom_id, "result": result})
+
+
+def _encoded(line: object) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _request_id(custom_id: str, answer: Answer) -> str:
+    """The answer's own id rather than the exchange's, for it is the same whenever the server tells the answer again."""
+    try:
+        found = _id(answer.body).id
+    except (ValueError, RecursionError):
+        found = None
+    return found or answer.request_id or custom_id
+
+
+FORMS: Final[Mapping[tuple[str, str], Form]] = {
+    ("openai", "/v1/chat/completions"): Form(wire="chat", root="", body=_openai_body, line=_wrapped),
+    ("openai", "/v1/responses"): Form(wire="responses", root="", body=_openai_body, line=_wrapped),
+    ("fireworks", ""): Form(wire="chat", root="/inference/v1", body=_fireworks_body, line=_flat),
+    ("anthropic", ""): Form(wire="messages", root="", body=_anthropic_body, line=_message),
+}
+
+
+def form_of(speaks: str, endpoint: str = "") -> Form:
+    """How a wire's rows are asked. endpoint: of OpenAI's wire. Raises ConfigError for a wire that has no synchronous form here."""
+    form = FORMS.get((speaks, endpoint if speaks == "openai" else ""))
+    if form is None:
+        known = ", ".join(sorted({name for name, _ in FORMS}))
+        raise ConfigError(f"rows of the wire {speaks} cannot be asked one by one", where="provider.lane", hint=f"{known} can; use `lane: batch`")
+    return form

@@ -1,0 +1,113 @@
+"""A lane whose rows are asked one by one, through whole runs: a dry run like any other, with faults, kills and a bill that shows what was paid."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.emulator_process import Emulator, running
+from tests.small_run import MODELS, config_tree, write_inputs
+
+from batchtrial.cli.main import main
+
+ITEMS, N = 8, 16
+EVERY_WIRE = [*((backend, {}) for backend in MODELS), ("openai", {"endpoint": "/v1/chat/completions"})]
+FAULTS = [
+    {"match": {"op": "answer"}, "on": [1, 2], "do": {"status": 429, "retry_after": 3}},
+    {"match": {"op": "answer"}, "on": [3], "do": {"status": 503}},
+    {"match": {"op": "answer"}, "on": [4], "do": {"close_before_commit": True}},
+    {"match": {"op": "answer"}, "on": [5, 6], "do": {"close_after_commit": True}},
+    {"match": {"op": "answer"}, "on": [7, 8], "do": {"stream": True}},
+    {"match": {"op": "answer"}, "on": [9], "do": {"slow_body": 4000}},
+    {"match": {"op": "answer"}, "on": [10], "do": {"truncate_body": 30}},
+]
+LOST = 4
+"""Of these faults those after which nobody knows whether the row was paid for: three of them were."""
+
+
+def write(root: Path, backend: str, **provider: Any) -> None:
+    write_inputs(root, ITEMS)
+    tree = config_tree(backend, poll_seconds=5.0, provider={"lane": "direct", "concurrency": 4, **provider})
+    tree["submission"]["lines_per_part"] = 3
+    (root / "trial.yaml").write_text(json.dumps(tree))
+
+
+def run(*flags: str, emulator: Emulator) -> int:
+    return main(["run", "--run_id", "d", "--emulator_url", emulator.url, *flags])
+
+
+def report(root: Path) -> str:
+    return next((root / "experiments/run_d").glob("*/reports/report.md")).read_text()
+
+
+@pytest.mark.parametrize(("backend", "more"), EVERY_WIRE)
+def test_every_fault_and_each_row_is_answered_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], backend: str, more: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, backend, **more)
+    with running(tmp_path / "emu", faults=FAULTS) as emu:
+        code = run("--config", "trial.yaml", "--dry_run", emulator=emu)
+        direct = emu.ledger()["direct"]
+        assert not emu.ledger()["batches"]
+    output = capsys.readouterr().out
+    assert code == 0, output
+    assert f"{N} succeeded, 0 errored" in output
+    assert (direct["answered"], direct["n_answered_again"]) == (N + LOST - 1, LOST - 1)
+    lines = [json.loads(line) for path in tmp_path.glob("experiments/run_d/arms/*/p*.results.jsonl") for line in path.read_bytes().splitlines()]
+    lines = lines or [json.loads(line) for path in tmp_path.rglob("results.jsonl") for line in path.read_bytes().splitlines()]
+    assert len({line["custom_id"] for line in lines}) == len(lines) == N
+    assert f"At most {LOST} rows may have been paid twice" in report(tmp_path)
+
+
+def test_a_killed_run_goes_on_row_by_row_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept: dict[str, bytes] = {}
+    for name in ("quiet", "killed"):
+        root = tmp_path / name
+        root.mkdir()
+        monkeypatch.chdir(root)
+        write(root, "fireworks")
+        slow = [{"match": {"op": "answer"}, "on": "every", "do": {"delay": 0.05}}]
+        with running(root / "emu", faults=slow if name == "killed" else []) as emu:
+            for n in (3, 9) if name == "killed" else ():
+                begun = (root / "experiments/run_d/effective_config.yaml").exists()
+                flags = ["--resume"] if begun else ["--config", "trial.yaml", "--dry_run"]
+                command = [sys.executable, "-m", "batchtrial", "run", "--run_id", "d", *flags, "--emulator_url", emu.url]
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                while emu.ledger()["direct"]["answered"] < n and process.poll() is None:
+                    time.sleep(0.005)
+                assert process.poll() is None
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            emu.call("DELETE", "/_emulator/faults")
+            flags = ["--resume"] if name == "killed" else ["--config", "trial.yaml", "--dry_run"]
+            assert run(*flags, emulator=emu) == 0
+            again = emu.ledger()["direct"]["n_answered_again"]
+        for path in sorted((root / "experiments/run_d").glob("*/results/*.csv")):
+            kept.setdefault(path.name, path.read_bytes())
+            assert kept[path.name] == path.read_bytes(), path.name
+        assert again <= (2 * 4 if name == "killed" else 0)
+    assert "may have been paid twice" in report(tmp_path / "killed")
+    assert set(kept) >= {"predictions.csv", "per_item_scores.csv"}
+
+
+def test_a_refused_key_ends_the_run_at_once_and_what_was_answered_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "openai", concurrency=1)
+    faults = [{"match": {"op": "answer"}, "on": [5], "do": {"status": 401, "message": "Incorrect API key provided"}}]
+    with running(tmp_path / "emu", faults=faults) as emu:
+        assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1
+        assert "Incorrect API key provided" in capsys.readouterr().err
+        assert emu.ledger()["direct"]["answered"] == 4
+        assert run("--resume", emulator=emu) == 0
+        assert emu.ledger()["direct"] | {"by_tier": 0} == {"answered": N, "answered_by_body_max": 1, "n_answered_again": 0, "by_tier": 0}
+    assert "paid twice" not in report(tmp_path)
