@@ -22,6 +22,7 @@ from tests.luck.schedule import DRIFTS, MOST_TURNS, Event, History, fault_of
 from batchtrial.cli.commands import execute as session
 from batchtrial.emulator.world.effects import Effects, merged
 from batchtrial.errors import RunLocked, RunnerError, RunStateMissing
+from batchtrial.keys import OUT
 from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold
@@ -137,12 +138,16 @@ class Play:
         return self.played
 
     def _check_budget(self) -> None:
-        """What was sent may cost no more than the budget: the bill of what came back, the reserve of all else."""
+        """What was sent may cost no more than the budget: the bill of what came back, the reserve of all else.
+
+        Files that another process hands out before the turn has written its budget down know of none, and cost nothing at the provider.
+        """
         budget = dict(self.history.settings).get("submission.budget_usd")
         got = read(RunLayout(self.original.folder).ledger)
         if budget is None or not got.is_sound:
             return
         attempts = [attempt for part in fold(got.entries).values() for attempt in part.attempts if not attempt.is_lost and not attempt.is_rejected]
+        attempts = [attempt for attempt in attempts if not (attempt.batch_id or "").startswith(OUT)]
         most = sum((attempt.cost_usd or Decimal(0)) if attempt.is_saved else attempt.reserved_usd for attempt in attempts)
         if most > Decimal(str(budget)):
             self.played.bad.append(f"over the budget: {most} of {budget}")
