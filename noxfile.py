@@ -51,13 +51,22 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *session.posargs)
 
 
+UNIT = ("tests/unit", "tests/runs", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
+
+
 @nox.session(tags=["check"])
 def unit(session: nox.Session) -> None:
-    """Unit, contract and wire tests, numbers held against SciPy and statsmodels; branch coverage of src has a floor of 90 %."""
+    """Unit, contract and wire tests, numbers held against SciPy and statsmodels."""
+    install(session, "-e", package(*SDKS, "metrics"), groups=("test", "reference"))
+    session.run("python", "-m", "pytest", *(session.posargs or UNIT))
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """The same tests with every line counted, in the processes that they start too: branch coverage of src has a floor of 90 %."""
     install(session, "-e", package(*SDKS, "metrics"), groups=("test", "reference"))
     session.run("coverage", "erase")
-    tests = session.posargs or ("tests/unit", "tests/runs", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
-    session.run("coverage", "run", "-m", "pytest", *tests)
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or UNIT))
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")
