@@ -17,11 +17,11 @@ from tests.emulator_process import Emulator
 from batchtrial.errors import Unsure
 from batchtrial.keys import custom_id, id_head, item_hash
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
-from batchtrial.providers.base import Intent, Provider
+from batchtrial.providers.base import Intent, Provider, Setup
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 from batchtrial.providers.openai.quirks import Quirks, quirks_of
-from batchtrial.providers.registry import ROWS, row_of
+from batchtrial.providers.registry import ROWS, adapter_of, row_of
 from batchtrial.providers.sdk.edge import Timeouts
 from batchtrial.records import Request
 
@@ -64,6 +64,7 @@ class Wire:
     model: str
     make: Make
     host: str = ""  # a host of its own that speaks OpenAI's wire
+    is_listed_at_once: bool = False  # one page holds all batches, or the list is filtered by the token
     has_counts: bool = True  # a batch tells how many of its rows are done
     small_pages: Mapping[str, Any] = field(default_factory=dict)  # settings that ask for five batches a page
 
@@ -82,6 +83,16 @@ class Wire:
     refuses_twins: bool = False  # a second create of one attempt is answered 409
 
 
+def _plain(name: str, model: str, **how: Any) -> Wire:
+    """A wire over plain HTTP, below a path of its own."""
+
+    def make(emu: Emulator, key: str, settings: Mapping[str, Any]) -> Provider:
+        host = {"base_url": emu.url + row_of(name).emulated_at, "timeouts": TIMEOUTS} | dict(settings)
+        return adapter_of(name, Setup(host=host, key=key, now=clock_of(emu)))
+
+    return Wire(name=name, provider=name, model=model, make=make, small_pages={"page_size": 5}, **how)
+
+
 def _host(name: str) -> Wire:
     quirks, row = quirks_of(name), row_of(name)
 
@@ -91,7 +102,16 @@ def _host(name: str) -> Wire:
         return OpenAIProvider(OpenAISettings(**given | {"timeouts": TIMEOUTS} | dict(settings)), key, now=clock_of(emu))
 
     small = {"quirks": replace(quirks, page_size=5)}
-    return Wire(name=name, provider=name, model="gpt-4.1", make=make, host=name, small_pages=small, has_counts=name != "together")
+    return Wire(
+        name=name,
+        provider=name,
+        model="gpt-4.1",
+        make=make,
+        host=name,
+        small_pages=small,
+        has_counts=name != "together",
+        is_listed_at_once=name == "together",
+    )
 
 
 HOSTS: Mapping[str, Wire] = {name: _host(name) for name in sorted(ROWS) if ROWS[name].host not in ("", "openai")}
@@ -112,6 +132,7 @@ OF_CI: Mapping[str, Wire] = {
         Wire(name="openai-responses", provider="openai", model="gpt-4.1", make=_openai("/v1/responses"), small_pages=SMALL),
         Wire(name="openai-chat", provider="openai", model="gpt-4.1", make=_openai("/v1/chat/completions"), small_pages=SMALL),
         Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic, small_pages={"page_size": 5}),
+        _plain("mistral", "mistral-small-latest", expired_is_told=False, is_listed_at_once=True),
     )
 }
 

@@ -53,9 +53,9 @@ def test_a_power_cut_takes_back_unsynced_lines_and_nothing_is_paid_twice(near_la
     holds(at_every_point(lab, spread(lab, n, "ledger:"), is_power_cut=True), n)
 
 
-@pytest.mark.parametrize("host", ["together"])
-def test_a_host_of_its_own_ways_pays_once_around_the_create_call(near_labs: Labs, host: str) -> None:
-    """It keeps no label, wraps what it has made, and is searched by the input file alone. All hosts: `nox -s hosts`."""
+@pytest.mark.parametrize("host", ["together", "mistral"])
+def test_a_further_host_or_wire_pays_once_around_the_create_call(near_labs: Labs, host: str) -> None:
+    """One keeps no label, wraps what it has made, and is searched by the input file alone; the other is plain HTTP. All of them: `nox -s hosts`."""
     lab = near_labs(host)
     window = ("call:submit:before", "call:submit:after", "ledger:receipt:before")
     firsts = sorted(lab.points.index(point) + 1 for point in window)

@@ -16,7 +16,7 @@ def request_of(batch: Batch, line: bytes) -> tuple[str, dict[str, Any]]:
     """Path under the prefix, and body, of a row; fields that we do not know pass through."""
     row = decode_object(line)
     if "endpoint" in batch.wire:  # OpenAI's, and that of hosts that speak it
-        return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), row["body"]
+        return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), {"model": batch.wire.get("model"), **row["body"]}
     if batch.provider == "fireworks":
         system = batch.wire.get("systemPrompt")
         body = {**job_defaults(batch), **row["body"], "model": batch.wire.get("model") or ""}

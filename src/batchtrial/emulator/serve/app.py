@@ -21,10 +21,14 @@ from batchtrial.emulator.wires.anthropic.batches import MessageBatches
 from batchtrial.emulator.wires.fireworks import wire as fireworks
 from batchtrial.emulator.wires.fireworks.datasets import Datasets, StorageWire
 from batchtrial.emulator.wires.fireworks.jobs import Jobs
+from batchtrial.emulator.wires.mistral import batches as mistral
 from batchtrial.emulator.wires.openai import wire as openai
 from batchtrial.emulator.wires.openai.batches import OpenAIBatches
 from batchtrial.emulator.wires.openai.dialects import HOSTS, Dialect
 from batchtrial.emulator.wires.openai.files import Files
+
+FURTHER = (mistral,)
+"""Wires that lie below a path of their own; each module has NAME, `format_of` and `routes`."""
 
 
 def make_closing(service: Service) -> Closing:
@@ -34,6 +38,7 @@ def make_closing(service: Service) -> Closing:
         "fireworks": fireworks.format_of(seed),
         "openai": openai.format_of(seed),
         "anthropic": anthropic.format_of(seed, service.model.file.knows),
+        **{wire.NAME: wire.format_of(seed) for wire in FURTHER},
         **{host.name: openai.format_of(seed, has_bare_errors=host.has_bare_errors) for host in HOSTS},
     }
     return Closing(service, formats)
@@ -59,6 +64,7 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
         *OpenAIBatches(service, files, closing).routes(openai_wire),
         *files.routes(openai_wire),
         *(route for host in HOSTS for route in of_host(host)),
+        *(route for wire in FURTHER for route in wire.routes(service, closing)),
         *MessageBatches(service, closing).routes(anthropic_wire),
         *Direct(service, upstream).routes(openai.LocalWire(), fireworks_wire, anthropic_wire),
     ]

@@ -50,6 +50,13 @@ CYCLES: Final = {
         ends={outcome: outcome for outcome in OUTCOMES},
         cancelling="cancelling",
     ),
+    "mistral": Cycle(
+        steps=(("QUEUED", 0.0), ("RUNNING", 0.1)),
+        validated=0.1,
+        run=(0.1, 1.0),
+        ends={"completed": "SUCCESS", "failed": "FAILED", "expired": "TIMEOUT_EXCEEDED", "cancelled": "CANCELLED"},
+        cancelling="CANCELLATION_REQUESTED",
+    ),
     "anthropic": Cycle(
         steps=(("in_progress", 0.0),),
         validated=0.0,

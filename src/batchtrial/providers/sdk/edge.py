@@ -235,13 +235,16 @@ def provider_message(body: object) -> tuple[str, str]:
     """(code, message) out of the error envelopes of OpenAI, Anthropic and gRPC gateways; ("", text) for anything else."""
     if not isinstance(body, Mapping):
         return "", "" if body is None else str(body)
+    detail = body.get("detail")
+    if isinstance(detail, list):  # as FastAPI lists what is wrong with a body
+        return "", "; ".join(str(one.get("msg") or one) if isinstance(one, Mapping) else str(one) for one in detail)
     inner = body.get("error", body)
     if not isinstance(inner, Mapping):
         return "", str(inner)
     details = inner.get("details")
     code = details.get("error_code") if isinstance(details, Mapping) else None
     code = code or inner.get("code") or inner.get("type")
-    message = inner.get("message") or ""
+    message = inner.get("message") or (detail if isinstance(detail, str) else "")
     return ("" if code is None else str(code)), str(message)
 
 

@@ -70,6 +70,10 @@ class Files:
             route("/v1/uploads/{upload}/cancel", "POST", "upload_cancel", self.cancel_upload),
         ]
 
+    def shown(self, file: StoredFile) -> dict[str, Any]:
+        """A file as this host shows it."""
+        return file.shown()
+
     # Records
 
     def _stored(self, row: sqlite3.Row) -> StoredFile:
@@ -112,12 +116,12 @@ class Files:
             raise WireError(413, f"The file is larger than {MAX_FILE_BYTES} bytes.")
         if n_bytes == 0:
             raise WireError(400, "The file is empty.", param="file")
-        return PrettyJson(self._add(call.account, filename, purpose, n_bytes, blob, seconds).shown())
+        return PrettyJson(self.shown(self._add(call.account, filename, purpose, n_bytes, blob, seconds)))
 
     async def get(self, call: Call) -> Response:
         file_id = call.request.path_params["file"]
         await call.gate(part=file_id)
-        return PrettyJson((await asyncio.to_thread(self.find, file_id, call.account)).shown())
+        return PrettyJson(self.shown(await asyncio.to_thread(self.find, file_id, call.account)))
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
@@ -133,7 +137,7 @@ class Files:
         found.sort(key=lambda file: file.created_at)
         if order == "desc":
             found.reverse()
-        return PrettyJson(envelope([file.shown() for file in found], query.get("after"), limit))
+        return PrettyJson(envelope([self.shown(file) for file in found], query.get("after"), limit))
 
     async def delete(self, call: Call) -> Response:
         file_id = call.request.path_params["file"]

@@ -1,0 +1,1 @@
+"""Mistral's files and batch jobs, from the server's side."""

@@ -1,0 +1,1 @@
+"""Mistral: the adapter of its batch jobs."""
