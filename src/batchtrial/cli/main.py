@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "try": ("batchtrial.cli.commands.try_out", "a request of each arm before anything is paid; --send N asks a few items at once"),
     "resume": ("batchtrial.cli.commands.resume", "go on with a run that stopped"),
     "init": ("batchtrial.cli.commands.init", "write a commented config and prompts to start from"),
+    "grow": ("batchtrial.cli.commands.grow", "more items or further arms for a run that is there; shows what it will buy, and asks"),
     "rescore": ("batchtrial.cli.commands.rescore", "other metrics, slices and thresholds over answers that are there; buys nothing"),
     "stop": ("batchtrial.cli.commands.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.commands.status", "where runs stand and what they have cost; --watch redraws"),

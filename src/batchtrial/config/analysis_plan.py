@@ -19,6 +19,7 @@ from batchtrial.config.model import Config
 CARRIED_OUT: Final = frozenset(
     {
         "arm_form",
+        "grown",
         "mode",
         "backend",
         "model_aliases",

@@ -15,6 +15,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field
 
 from batchtrial.config import families
 from batchtrial.config.direct_settings import DirectSettings
+from batchtrial.config.growth import GrownFrom
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.sequential import Sequential
@@ -238,7 +239,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "lanes", "slices", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "lanes", "slices", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -263,6 +264,7 @@ class Config(Model):
     seed: int = Field(1337, ge=0, description="Seed of the item order.")
     datasets: tuple[SourceSpec, ...] = Field(min_length=1, description="Question sets.")
     limit_items: int | None = Field(None, ge=1, description="Use only this many items of all sets together.")
+    grown: tuple[GrownFrom, ...] = Field((), description="Set by `batchtrial grow`: the run before each growth.")
     skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
     conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")
     task: TaskSettings | None = Field(None, description="What is asked about an item; unset, or `qa`: the question under an instruction.")

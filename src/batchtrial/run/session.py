@@ -270,7 +270,8 @@ ITEM_KEYS = ("datasets.", "limit_items", "skip_bad_rows")
 
 
 def _refuse_other_items(changed: Mapping[str, str], ledger: Ledger) -> None:
-    keys = [key for key in changed if key.startswith(ITEM_KEYS)]
+    is_growing = any(key.startswith("grown") for key in changed)  # prepare proves that the items which were asked about are all there
+    keys = [key for key in changed if key.startswith(ITEM_KEYS) and not (is_growing and key == "limit_items")]
     if keys and any(part.attempts for part in ledger.parts.values()):
         ledger.close()
         raise ConfigDrift(

@@ -24,7 +24,12 @@ def open_trials(view: View) -> tuple[Trial, ...]:
     """Trials that still go on under a sequential plan; none where no looks are planned."""
     if view.build is None or view.build.looks is None or view.config.stats.sequential is None:
         return ()
-    return tuple(trial for trial in view.trials if compares(trial) and not has_stopped(view.looks.get(trial.slug, ())))
+    return tuple(trial for trial in view.trials if compares(trial) and _goes_on(view.looks.get(trial.slug, ()), view.build.looks[-1]))
+
+
+def _goes_on(looks: tuple[Look, ...], n_items: int) -> bool:
+    """Whether there are items that were not looked at. A run whose plan is for more may come to its last item before it is decided."""
+    return not has_stopped(looks) and (not looks or looks[-1].n_items < n_items)
 
 
 def look_plan(view: View) -> LookPlan:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from batchtrial.config.analysis_plan import CODE, differences, plan_hash, plan_of, written_keys
+from batchtrial.config.analysis_plan import CODE, Difference, differences, plan_hash, plan_of, written_keys
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
@@ -188,6 +188,7 @@ def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
     late = [
         Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=True), is_late=True)
         for one in differences(declared.plan, now)
+        if not _is_declared_growth(one, declared.plan)
     ]
     is_usual = dict(declared.plan["stats"]) == usual
     return FrozenPlan(
@@ -197,6 +198,12 @@ def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
         is_default_primary=is_usual if declared.written is None else "primary" not in declared.written,
         changes=(*early, *late),
     )
+
+
+def _is_declared_growth(change: Difference, plan: Mapping[str, Any]) -> bool:
+    """Whether the run only has more items by now, up to what its looks were planned for before the first result."""
+    planned = (plan["stats"].get("sequential") or {}).get("n_max")
+    return change.key == "limit_items" and planned is not None and isinstance(change.after, int) and change.after <= planned
 
 
 def _steps(lines: Sequence[Entry]) -> list[_Step]:

@@ -73,26 +73,37 @@ def ends_of_looks(items: Sequence[Sized | Row], config: Config) -> tuple[int, ..
 
 
 def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
-    """The same, of items whose size is known."""
-    samples = max(arm.samples for arm in arms)
-    most_lines = limits.max_requests
-    if config.submission.lines_per_part is not None:
-        most_lines = min(most_lines, config.submission.lines_per_part)
-    elif config.submission.parts_per_dataset is not None:
-        most_lines = min(most_lines, -(-len(items) // config.submission.parts_per_dataset) * samples)
-    most_items = max(1, most_lines // samples)
+    """The same, of items whose size is known. What a run had before it grew is cut as it was then, and what came behind it by itself."""
     fixed = max((_fixed_bytes(arm, kind_item, codec_of(provider, arm.backend)) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
-    slices, first, size, ends = [], 0, 0, frozenset(ends_of_looks(items, config))
-    for position, item in enumerate(items):
-        bytes_here = samples * (fixed + item.n_bytes)
-        if bytes_here > limits.max_bytes:
-            raise ConfigError(f"one request about item {item.item_id!r} is larger than a batch of {provider.name} may be", where="datasets")
-        is_full = position - first >= most_items or size + bytes_here > limits.max_bytes
-        if position > first and (is_full or position in ends):
-            slices.append(Slice(first, position - first))
-            first, size = position, 0
-        size += bytes_here
-    return (*slices, Slice(first, len(items) - first))
+    samples, ends = max(arm.samples for arm in arms), frozenset(ends_of_looks(items, config))
+    slices: list[Slice] = []
+    for first, end, lines, parts in _stretches(len(items), config):
+        most_lines = min(limits.max_requests, lines or limits.max_requests)
+        if lines is None and parts is not None:
+            most_lines = min(most_lines, -(-(end - first) // parts) * samples)
+        most_items, size = max(1, most_lines // samples), 0
+        for position in range(first, end):
+            bytes_here = samples * (fixed + items[position].n_bytes)
+            if bytes_here > limits.max_bytes:
+                what = f"one request about item {items[position].item_id!r} is larger than a batch of {provider.name} may be"
+                raise ConfigError(what, where="datasets")
+            is_full = position - first >= most_items or size + bytes_here > limits.max_bytes
+            if position > first and (is_full or position in ends):
+                slices.append(Slice(first, position - first))
+                first, size = position, 0
+            size += bytes_here
+        slices.append(Slice(first, end - first))
+    return tuple(slices)
+
+
+def _stretches(n_items: int, config: Config) -> Iterator[tuple[int, int, int | None, int | None]]:
+    """(first item, the one behind the last, lines and number of parts that were asked for) of what was there at first and of each growth."""
+    first = 0
+    for before in config.grown:
+        if first < before.items < n_items:
+            yield first, before.items, before.lines_per_part, before.parts_per_dataset
+            first = before.items
+    yield first, n_items, config.submission.lines_per_part, config.submission.parts_per_dataset
 
 
 def check_sampling(arms: Sequence[Arm], provider: Provider) -> None:
@@ -142,7 +153,8 @@ def inputs(view: View, limits: Limits) -> str | None:
     arms = [(arm.name, arm.key) for arm in arms_of(view.trials)]
     looks = view.config.stats.sequential
     planned = [] if looks is None else [looks.looks, looks.n_max, view.config.keeps_clusters]
-    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms, *planned])
+    grown = [one.model_dump() for one in view.config.grown]
+    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms, *planned, *grown])
 
 
 def verdict(view: View) -> Verdict:

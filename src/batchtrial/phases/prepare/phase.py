@@ -155,6 +155,8 @@ def verdict(view: View) -> Verdict:
     damage = _damage(view)
     if damage is not None:
         return Verdict(status="stale", reason=damage)
+    if is_to_grow(view):
+        return Verdict(status="stale", reason="the run grows: further items of the same order are to be asked about")
     now = inputs(view.config, view.stamps)
     n = sum(file.items for file in view.prepared.datasets.values())
     if now is None:
@@ -177,6 +179,12 @@ def _damage(view: View) -> str | None:
     return None
 
 
+def is_to_grow(view: View) -> bool:
+    """Whether the prepared items are still those of before the last growth."""
+    n_items = sum(file.items for file in view.prepared.datasets.values()) if view.prepared is not None else 0
+    return bool(view.config.grown) and n_items == view.config.grown[-1].items and n_items < (view.config.limit_items or n_items + 1)
+
+
 def was_sent(view: View) -> bool:
     """Whether requests about the prepared items have been, or may have been, sent: from then on the run keeps its items."""
     return any(record.attempts for record in view.parts.values())
@@ -184,7 +192,7 @@ def was_sent(view: View) -> bool:
 
 def run(work: Work) -> None:
     """Read, check, write. Raises DataError, and StateError rather than putting other items in place of those that were asked about."""
-    if was_sent(work.view) and work.view.prepared is not None and _damage(work.view) is None:
+    if was_sent(work.view) and work.view.prepared is not None and _damage(work.view) is None and not is_to_grow(work.view):
         work.progress.note("the prepared items stay: requests about them were sent")
         return
     with work.progress.task("prepare", None) as step:
@@ -216,7 +224,9 @@ def _check_same(work: Work, chosen: Prepared) -> None:
     if not was_sent(work.view):
         return
     known = work.view.prepared.sha256 if work.view.prepared is not None else None
-    if chosen.sha256 != known and not (known is None and work.fits_what_was_sent(chosen.items, chosen.sha256)):
+    # Of a run that grows the files may be half written: then, too, the requests that were sent say which items they were about.
+    is_unknown = known is None or bool(work.config.grown)
+    if chosen.sha256 != known and not (is_unknown and work.fits_what_was_sent(chosen.items, chosen.sha256)):
         raise StateError(
             "the question sets hold other items now than those that requests were sent about",
             where="datasets",

@@ -1,0 +1,144 @@
+"""What a run would buy to have more items or further arms: nothing that it has is asked again, and nothing that it has is cut anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from batchtrial.amounts import counted
+from batchtrial.config.expand import arms_of, expand
+from batchtrial.config.growth import GrownFrom
+from batchtrial.config.load import drift
+from batchtrial.config.model import Config
+from batchtrial.errors import ConfigError, StateError
+from batchtrial.phases.base import View
+from batchtrial.phases.batches.gates import has_stopped
+from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.build import phase as build
+from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.prepare import phase as prepare
+from batchtrial.prices import cost_usd
+from batchtrial.providers.base import Provider
+from batchtrial.records import Usage
+from batchtrial.state.money import dollars
+
+MAY_CHANGE: Final = ("limit_items", "grown", "submission.", "sweep.", "prompt_sets.", "arms.", "contrasts", "trials", "default_prompt_set")
+"""Settings that a growth may change: each leaves what was asked as it was, or the check of the arms refuses it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What an arm would ask in addition. usd: at most, None without a known price."""
+
+    arm: str
+    is_new: bool
+    parts: int
+    requests: int
+    usd: Decimal | None
+
+
+def grown_settings(view: View, n_items: int, *, lines_per_part: int | None, parts: int | None) -> dict[str, Any]:
+    """The dotted settings of a run with so many items. Raises ConfigError when it has them, or when it may not have them.
+
+    lines_per_part, parts: how the further items are cut; None: as those before.
+    """
+    config = view.config
+    have = sum(file.items for file in view.prepared.datasets.values()) if view.prepared is not None else 0
+    if config.grown and config.grown[-1].items == have and config.limit_items == n_items:
+        return {}  # a growth that was interrupted before it had prepared anything
+    if n_items <= have:
+        raise ConfigError(f"the run has {counted(have, 'item')} already", where=f"--limit_items {n_items}", hint="say how many it is to have in all")
+    _check_looks(view, n_items)
+    before = GrownFrom(items=have, lines_per_part=config.submission.lines_per_part, parts_per_dataset=config.submission.parts_per_dataset)
+    changes: dict[str, Any] = {"limit_items": n_items, "grown": [one.model_dump() for one in (*config.grown, before)]}
+    if lines_per_part is not None or parts is not None:
+        changes |= {"submission.lines_per_part": lines_per_part, "submission.parts_per_dataset": parts}
+    return changes
+
+
+def _check_looks(view: View, n_items: int) -> None:
+    planned = view.config.stats.sequential
+    if planned is None:
+        return
+    if planned.n_max is None or n_items > planned.n_max:
+        most = "its items" if planned.n_max is None else f"{planned.n_max:,} items"
+        raise ConfigError(
+            f"the looks of this run were planned for {most}, and more would move their bounds",
+            where=f"--limit_items {n_items}",
+            hint="declare `stats.sequential.n_max` before the first request of a run that may grow; or start a new run",
+        )
+    if view.trials and all(has_stopped(view.looks.get(trial.slug, ())) for trial in view.trials):
+        raise ConfigError("every trial of the run has stopped at a planned look: there is nothing left to decide", where="--limit_items")
+
+
+def check_growth(before: Config, after: Config) -> None:
+    """Raises ConfigError for a change that is no growth: another setting, or an arm that would be gone."""
+    for key, change in drift(before, after).items():
+        if not key.startswith(MAY_CHANGE):
+            raise ConfigError(f"{key} differs ({change}), and `grow` only adds", where="--config", hint="a run with other settings is a new run")
+    if after.arm_form == 1:
+        raise ConfigError("arms of runs begun by an earlier version hang on all of their items: such a run cannot grow", hint="start a new run")
+    kept = {arm.name for arm in arms_of(expand(after, ""))}
+    gone = [arm.name for arm in arms_of(expand(before, "")) if arm.name not in kept]
+    if gone:
+        raise ConfigError(f"the arm {gone[0]} would be gone or another one", where="--config", hint="leave the recipes that were bought as they are")
+
+
+def purchases(view: View, after: Config, codec: Provider) -> tuple[Purchase, ...]:
+    """What would be bought, arm by arm. Raises DataError, and StateError when the items that were asked about are not the first of those now."""
+    chosen = prepare.choose(after)
+    if not fits_what_was_sent(after, codec, chosen.items, chosen.sha256, view.parts):
+        raise StateError(
+            "the question sets do not hold the items that requests were sent about, in that order",
+            where="datasets",
+            hint="put the question files back as they were, or start a new run",
+        )
+    arms, in_order = arms_of(expand(after, chosen.sha256)), build.order(chosen.items, after)
+    slices, known = build.cut(in_order, arms, after, codec.limits, codec), {arm.name for arm in arms_of(view.trials)}
+    found = []
+    for arm in arms:
+        price, usage, n_requests, n_parts = price_for(after, arm), Usage(), 0, 0
+        for index, piece in enumerate(slices, 1):
+            record = view.parts.get(arm.part(index))
+            if record is not None and record.attempts:
+                continue
+            mine = in_order[piece.first : piece.first + piece.n]
+            n_parts, n_requests = n_parts + 1, n_requests + piece.n * arm.samples
+            usage += Usage(
+                input_tokens=arm.samples * sum(build.input_tokens(arm, item) for item in mine),
+                output_tokens=arm.samples * sum(build.output_tokens(arm, item) for item in mine),
+            )
+        cost = None if price is None else cost_usd(price, usage)
+        found.append(Purchase(arm=arm.name, is_new=arm.name not in known, parts=n_parts, requests=n_requests, usd=cost))
+    return tuple(found)
+
+
+def purchase_lines(bought: tuple[Purchase, ...]) -> Iterator[str]:
+    """What would be bought, for a person."""
+    for one in bought:
+        if one.requests:
+            cost = "a cost that no price is known for" if one.usd is None else f"at most {dollars(one.usd)}"
+            yield f"  {'new arm' if one.is_new else 'arm    '}  {one.arm}: {counted(one.parts, 'part')}, {counted(one.requests, 'request')}, {cost}"
+    total = sum(one.requests for one in bought)
+    known = [one.usd for one in bought if one.usd is not None]
+    cost = f", at most {dollars(sum(known, Decimal(0)))}" if len(known) == len(bought) else ""
+    yield f"  total    {counted(total, 'request')} to buy{cost}; what the run has is not asked again"
+
+
+def honest_words(view: View, after: Config) -> str:
+    """What the growth does to what may be claimed."""
+    planned = after.stats.sequential
+    if not any(attempt.is_saved for record in view.parts.values() for attempt in record.attempts):
+        return "no result has arrived yet: the plan is changed before the first one"
+    if planned is not None and planned.n_max is not None and drift(view.config, after).keys() <= {"limit_items", *_grown_keys(view.config, after)}:
+        return f"the plan declared looks up to {planned.n_max:,} items: the bounds take this growth into account"
+    return (
+        "results have arrived: growing now is optional stopping, so the enlarged analysis is exploratory; the first one is kept beside it, under "
+        "earlier_scores/"
+    )
+
+
+def _grown_keys(before: Config, after: Config) -> set[str]:
+    return {key for key in drift(before, after) if key.startswith(("grown", "submission."))}
