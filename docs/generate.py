@@ -198,6 +198,15 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
     ("batch_inputs/PART.jsonl", "build", "requests in the provider's own form"),
     ("batch_inputs/retries/PART_aN.jsonl", "submit, poll", "the rows that attempt N sends again"),
     ("arms/ARM/pNN/results.jsonl", "poll", "result lines of a part as received; `results_a2.jsonl` for a second attempt"),
+    (
+        "judgements/closed_book.jsonl",
+        "judge_build",
+        "what judges are asked, a line a judgement; `open_book.jsonl` beside it is empty",
+    ),
+    ("judgements/asked.parquet", "judge_build", "which judgement is about which answers, and which pairs are ties or have none"),
+    ("judgements/judgements.parquet", "judge_parse", "a row a judgement: judge, what the verdict is worth, reason, cost, state"),
+    ("batch_inputs/judgements_build_manifest.json", "judge_build", "as `build_manifest.json`, of the judges' parts"),
+    ("batch_inputs/judgements_index.csv", "judge_build", "as `index.csv`, of the judges' items"),
     ("prepared/items.parquet", "build", "the items in the order of the requests: question, references, cluster, and where the prepared line lies"),
     (
         "arms/ARM/answers.parquet",

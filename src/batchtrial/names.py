@@ -36,6 +36,8 @@ RESERVED: Final = frozenset(
         "effective_config.yaml",
         "emulator",
         "index.html",
+        "judgements",
+        "judgements.json",
         "labels.jsonl",
         "ledger.jsonl",
         "multi_trial_manifest.json",

@@ -13,7 +13,7 @@ SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
 
 BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "plugins", "steps")
 MATTERS = ("state", "providers", "scoring", "sources")
-STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/analyse", "phases/report")
+STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/judge", "phases/analyse", "phases/report")
 """In the order of the pipeline: a step may use what comes before it, never what comes after."""
 BELOW_PHASES = ("config", "tasks", *MATTERS, "stats", "prices", *BASE)
 BELOW_READING = ("phases", "phases/tables", *STEPS, *BELOW_PHASES)

@@ -14,6 +14,7 @@ from batchtrial.config.contrasts import check_arms, names_in_order
 from batchtrial.config.expand import Arm, Trial, expand
 from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
 from batchtrial.config.hosts import address_fault, base_url
+from batchtrial.config.judge_arms import check_judges, judge_trials
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
 from batchtrial.config.model import Config, ProviderConfig
 from batchtrial.config.recipes import Instructions
@@ -39,13 +40,14 @@ def check(config: Config) -> None:
         _check_templates(config)
     if config.arms:
         check_arms(config)
-    elif config.lanes:
+    elif config.lanes and not any(judge.backend for judge in config.judges):
         raise ConfigError("lanes are for arms at several providers, and this config has prompt_sets", where="lanes", hint="leave it out")
     elif config.contrasts is not None:
         raise ConfigError("contrasts names arms, and this config has prompt_sets", where="contrasts", hint="leave it out, or write the `arms` out")
+    check_judges(config)
     trials = expand(config, "")
     _check_slugs(trials)
-    _check_families(config, trials)
+    _check_families(config, (*trials, *judge_trials(config)))
 
 
 def number(text: object) -> float | None:

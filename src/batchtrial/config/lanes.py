@@ -7,8 +7,9 @@ from batchtrial.config.model import Config, ProviderConfig
 
 
 def lanes_of(config: Config) -> tuple[str, ...]:
-    """Backends of the run's arms, the run's own first when an arm is there."""
+    """Backends of the run's arms and judges, the run's own first when an arm is there."""
     named = dict.fromkeys(config.arms[name].backend or config.backend for name in names_in_order(config.arms))
+    named |= dict.fromkeys(judge.backend or config.backend for judge in config.judges) | ({} if config.arms else {config.backend: None})
     return tuple(sorted(named, key=lambda name: (name != config.backend, name))) or (config.backend,)
 
 

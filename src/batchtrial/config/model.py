@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from batchtrial.config import families
 from batchtrial.config.direct_settings import DirectSettings
 from batchtrial.config.growth import GrownFrom
+from batchtrial.config.judges import JudgeSpec, name_apart
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.sequential import Sequential
@@ -239,7 +240,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "lanes", "slices", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "slices", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -299,6 +300,9 @@ class Config(Model):
         "your own as `package.module:function`.",
     )
     slices: tuple[str, ...] = Field((), description="Columns of the items by whose values the report shows the effect, with a test that it differs.")
+    judges: Annotated[tuple[JudgeSpec, ...], AfterValidator(name_apart)] = Field(
+        (), description="Models that judge the answers, as a second wave of requests; each is a metric by its name (docs/judges.md)."
+    )
     metric_errors: Literal["stop", "lost"] = Field(
         "stop", description="When a metric of your own fails on an answer: stop and name it, or count that answer as lost to the metric and go on."
     )

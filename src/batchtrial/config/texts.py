@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchtrial.config.files import read_text
+from batchtrial.config.judges import READY, ready_rubric
 from batchtrial.config.tasks import PROMPTS, portable, spelled_out
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
@@ -42,6 +43,12 @@ def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
                 _read_prompt(conditions[condition], f"prompt_sets.{name}.{condition}", folder, where)
     for name, arm in arms.items() if isinstance(arms, dict) else ():
         _read_prompt(arm, f"arms.{name}", folder, where)
+    judges = tree.get("judges")
+    for place, judge in enumerate(judges if isinstance(judges, list) else ()):
+        if isinstance(judge, dict) and judge.get("rubric") in READY:
+            judge["rubric"] = {"path": judge["rubric"], "text": ready_rubric(judge["rubric"])}
+        elif isinstance(judge, dict):
+            _read_each(judge, ("rubric",), f"judges.{place}", folder, where)
 
 
 def _read_prompt(tree: Any, key: str, folder: Path, where: str) -> None:

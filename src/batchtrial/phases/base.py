@@ -38,6 +38,8 @@ class View:
     is_look_due: the account was not listed for second batches since the last batch was made.
     failed: lanes that could not be asked to the end -> why.
     open_items: arm -> items of the prefix about which it may ask by now; None where no looks are planned. looks: trial -> those that were taken.
+    judge_build: the parts of the second wave, in which judges are asked.
+    beside: trials of the wave that the view is not of.
     stages: (trial slug, stage) -> record from the trial's manifest. limits: the provider's, which decide how requests are cut.
     """
 
@@ -54,6 +56,8 @@ class View:
     failed: Mapping[str, str] = field(default_factory=dict)
     open_items: Mapping[str, int] | None = None
     looks: Mapping[str, tuple[Look, ...]] = field(default_factory=dict)
+    judge_build: BuildManifest | None = None
+    beside: tuple[Trial, ...] = ()
 
     def is_open(self, shard: Shard) -> bool:
         """Whether the part may be asked by now: not before the look that it waits for, never after a stop."""
@@ -233,7 +237,7 @@ class Work:
         """What the ledger has of the lane's parts. A part of an arm that is no longer in the config is the run's own lane's."""
         if self.lane is None:
             return self.ledger.parts
-        lane_of = {arm.name: arm.backend for arm in arms_of(self.view.trials)}
+        lane_of = {arm.name: arm.backend for arm in arms_of((*self.view.trials, *self.view.beside))}
         elsewhere = {name for name, lane in lane_of.items() if lane != self.lane}
         mine = {name for name, lane in lane_of.items() if lane == self.lane}
         arms = {part: part.rpartition("_p")[0] for part in self.ledger.parts}

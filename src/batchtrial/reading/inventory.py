@@ -25,7 +25,7 @@ from batchtrial.state.layout import PREFIX, RunLayout
 from batchtrial.state.ledger import Money
 from batchtrial.state.lock import LockInfo, is_alive, read_lock
 from batchtrial.state.machine import IN_FLIGHT, PartState
-from batchtrial.steps import STEPS
+from batchtrial.steps import shown
 
 NONE_YET = Counts()
 NOTHING = Money()
@@ -114,7 +114,7 @@ class RunSummary:
         """The first phase that is not completed; empty when all are, and for a run of the earlier system, whose phases are not ours."""
         if self.standing is Standing.EARLIER:
             return ""
-        return next((name for name in STEPS if name not in self.phases or self.phases[name].status != "completed"), "")
+        return next((name for name in shown(self.phases) if name not in self.phases or self.phases[name].status != "completed"), "")
 
 
 class _Lines(msgspec.Struct, gc=False):
@@ -132,7 +132,7 @@ class RunReader:
     layout: RunLayout
     tail: LedgerTail = field(init=False)
     _built: dict[str, int] = field(default_factory=dict)
-    _built_mark: tuple[int, int, int] | None = None
+    _built_mark: tuple[tuple[int, int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         self.tail = LedgerTail(self.layout.ledger)
@@ -212,12 +212,13 @@ class RunReader:
         return found, sum(self._built.values())
 
     def _read_build(self) -> None:
+        paths = [path for path in (self.layout.build_manifest, self.layout.judging.build_manifest) if path.exists()]
         try:
-            stat = self.layout.build_manifest.stat()
-            mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            mark = tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in (path.stat() for path in paths))
             if mark != self._built_mark:
-                shards = msgspec.json.decode(self.layout.build_manifest.read_bytes(), type=_Shards).shards
-                self._built, self._built_mark = {name: shard.lines for name, shard in shards.items()}, mark
+                found = [msgspec.json.decode(path.read_bytes(), type=_Shards).shards for path in paths]
+                self._built = {name: shard.lines for shards in found for name, shard in shards.items()}
+                self._built_mark = mark
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             self._built, self._built_mark = {}, None
 
@@ -260,7 +261,7 @@ def _standing(owner: LockInfo | None, state: RunState | None, *, is_stop_asked: 
         return Standing.ELSEWHERE if alive is None else Standing.STOPPING if is_stop_asked else Standing.RUNNING
     if state is None or not has_ledger:
         return Standing.DAMAGED if has_ledger or state is not None else Standing.NEW
-    records = [state.phases.get(name, PhaseRecord()) for name in STEPS]
+    records = [state.phases.get(name, PhaseRecord()) for name in shown(state.phases)]
     if all(record.status == "completed" for record in records):
         return Standing.FINISHED
     if owner is not None and owner.released_at is None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchtrial.config.expand import Trial, arms_of, expand
+from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
@@ -45,6 +46,7 @@ def look(
     failed = failed_lanes(notes)
     trials = without_answers(trials, failed, build, parts)
     looks = looks_taken(notes)
+    judges = judge_trials(config) if trials else ()
     return View(
         layout=layout,
         config=config,
@@ -55,10 +57,12 @@ def look(
         stages=_stages(layout, trials, shelf),
         stamps=stamps,
         limits=limits,
-        is_look_due=_is_look_due(config, trials, failed, notes, parts),
+        is_look_due=_is_look_due(config, (*trials, *judges), failed, notes, parts),
         failed=failed,
         open_items=open_items(trials, build, looks),
         looks=looks,
+        judge_build=shelf.load(BuildManifest, layout.judging.build_manifest) if judges else None,
+        beside=judges,
     )
 
 

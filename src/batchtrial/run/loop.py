@@ -21,10 +21,11 @@ from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.phases.score import phase as score
+from batchtrial.phases.waves import judging_work
 from batchtrial.providers.base import Provider
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
-from batchtrial.run.plan import PHASES, check_startable, needs_run
+from batchtrial.run.plan import JUDGES, check_startable, needs_run, phases_of
 from batchtrial.run.session import Session
 from batchtrial.state.ledger import Counts
 from batchtrial.state.looks import LOOK
@@ -74,13 +75,13 @@ def execute(session: Session, options: Options, services: Services) -> Finished:
     if view.trials:
         session.snapshots.write_trials(view)
     session.snapshots.refresh(view, is_final=True)
-    is_complete = all((still.get(phase.name) or phase.verdict(view)).is_done for phase in PHASES)
+    is_complete = all((still.get(phase.name) or phase.verdict(view)).is_done for phase in phases_of(session.config))
     return Finished(is_complete=is_complete, ran=tuple(ran), counts=outcome_counts(view))
 
 
 def _all_phases(session: Session, options: Options, services: Services, chosen: Sequence[str], ran: list[str], still: dict[str, Verdict]) -> bool:
     """Every phase in order. False when a planned look said that the next stretch of items is to be bought: then they are gone through again."""
-    for phase in PHASES:
+    for phase in phases_of(session.config):
         if phase.name not in chosen or phase.name in options.skip:
             log.info("skip %s reason=not asked for", phase.name)
             continue
@@ -97,7 +98,7 @@ def _all_phases(session: Session, options: Options, services: Services, chosen: 
             _run_phase(session, phase, view, options, services)
             ran.append(phase.name)
             still.clear()
-        if phase is score.phase and set(PAYING) <= set(chosen) - options.skip and take_look(session, services):
+        if phase is score.phase and {submit.name, poll.name} <= set(chosen) - options.skip and take_look(session, services):
             return False
     return True
 
@@ -211,7 +212,7 @@ def _leave(session: Session, phase: Phase, work: Work, error: Stopped) -> None:
     is_drained = session.config.submission.stop_policy == "drain" and phase.name in PAYING
     if is_drained and not work.stop.is_immediate() and work.view.build is not None:
         try:
-            Lanes(work).drain()
+            Lanes(judging_work(work) if phase in JUDGES else work).drain()
         except Stopped as second:
             log.warning("%s", second.what)
     session.snapshots.refresh(work.view, is_final=True)
@@ -228,5 +229,6 @@ def _note_done(session: Session, phase: Phase) -> None:
 
 def outcome_counts(view: View) -> Counts:
     """Final outcomes of every settled request of the run."""
-    shards = view.asked_shards() if not view.failed else view.build.shards if view.build is not None else {}
+    first = view.asked_shards() if not view.failed else view.build.shards if view.build is not None else {}
+    shards = [*first, *(view.judge_build.shards if view.judge_build is not None else ())]
     return Counts.of_all(view.parts[part].counts for part in shards if part in view.parts)

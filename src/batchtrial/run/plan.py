@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.analyse import costs, optional, stats
 from batchtrial.phases.base import Phase, View
 from batchtrial.phases.batches import poll, submit
 from batchtrial.phases.build import phase as build
+from batchtrial.phases.judge import build as judge_build
+from batchtrial.phases.judge import parse as judge_parse
+from batchtrial.phases.judge.phase import judge_poll, judge_submit
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.report import phase as report
@@ -18,7 +22,14 @@ from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 from batchtrial.steps import PAYING, STEPS
 
-PHASES: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase, stats.phase, costs.phase, optional.phase, report.phase)
+ANSWERING: tuple[Phase, ...] = (prepare, build, submit, poll, parse.phase, score.phase)
+JUDGES: tuple[Phase, ...] = (judge_build, judge_submit, judge_poll, judge_parse)
+PHASES: tuple[Phase, ...] = (*ANSWERING, *JUDGES, stats.phase, costs.phase, optional.phase, report.phase)
+
+
+def phases_of(config: Config) -> tuple[Phase, ...]:
+    """The phases of a run: without those of judges where it has none."""
+    return PHASES if config.judges else tuple(phase for phase in PHASES if phase not in JUDGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +45,7 @@ def plan(options: Options, view: View) -> tuple[Step, ...]:
     """What would happen, phase by phase. Pure; raises ConfigError for impossible flags."""
     chosen = window(options, STEPS)
     steps, is_running = [], False
-    for phase in PHASES:
+    for phase in phases_of(view.config):
         verdict = phase.verdict(view)
         if phase.name not in chosen:
             steps.append(Step(phase=phase, action="off", verdict=Verdict(status="off", reason="outside the steps asked for")))

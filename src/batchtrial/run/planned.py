@@ -34,6 +34,7 @@ from batchtrial.providers.base import Provider
 from batchtrial.reading.similar import Taken, taken_by
 from batchtrial.reading.view import look
 from batchtrial.records import CONDITIONS, Item, Usage
+from batchtrial.run.judge_plan import JudgePlan, judge_plans
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.run.preview import labels_of_arms
@@ -133,6 +134,7 @@ class Plan:
     trials: tuple[str, ...]
     differences: tuple[tuple[str, ArmDifference], ...]
     arms: tuple[ArmPlan, ...]
+    judges: tuple[JudgePlan, ...]
     parts: int
     requests: int
     input_tokens: int
@@ -156,9 +158,13 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """For programs; dollars are numbers, texts that differ come word by word."""
-        told = {name: getattr(self, name) for name in self.__slots__ if name not in ("arms", "differences", "steps", "data", "declared", "budget")}
+        told = {
+            name: getattr(self, name)
+            for name in self.__slots__
+            if name not in ("arms", "judges", "differences", "steps", "data", "declared", "budget")
+        }
         told |= {"arms": [_plain(asdict(one)) for one in self.arms], "budget": None if self.budget is None else _plain(asdict(self.budget))}
-        told |= {name: [asdict(one) for one in getattr(self, name)] for name in ("steps", "data")}
+        told |= {name: [_plain(asdict(one)) for one in getattr(self, name)] for name in ("steps", "data", "judges")}
         told["declared"] = [{"is": one.label, "text": one.text} for one in self.declared]
         told["differences"] = [{"trial": slug, **one.as_json()} for slug, one in self.differences]
         told |= {"simulated": self.is_simulated}
@@ -192,7 +198,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     slices = build.cut(in_order, arms_of(trials), config, codec.limits, codec)
     ours = taken_over(config, layout, trials, prepared.sha256)
     arms = tuple(_arms(config, view, trials, in_order, slices, ours))
-    bought = [one for one in arms if not one.taken_over]
+    bought, judges = [one for one in arms if not one.taken_over], judge_plans(config, trials, in_order)
     return Plan(
         run=layout.root.name,
         backend=config.backend,
@@ -213,13 +219,14 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
         trials=tuple(trial.slug for trial in trials),
         differences=tuple(_differences(config, trials)),
         arms=arms,
+        judges=judges,
         parts=sum(one.parts for one in bought),
         requests=sum(one.requests for one in bought),
         input_tokens=sum(one.input_tokens for one in bought),
         max_output_tokens=sum(one.max_output_tokens for one in bought),
-        at_most_usd=_sum([one.at_most_usd for one in bought]),
-        expected_usd=_sum([one.expected_usd for one in bought]) if bought else None,
-        budget=_budget(config, view, trials, in_order, slices, ours),
+        at_most_usd=_sum([*(one.at_most_usd for one in bought), *(one.at_most_usd for one in judges)]),
+        expected_usd=_sum([one.expected_usd for one in bought]) if bought and not judges else None,
+        budget=_budget(config, view, trials, in_order, slices, ours, judges),
         control_from=config.control_from,
         is_new=view.prepared is None,
         written_out=bool(config.arms),
@@ -315,7 +322,13 @@ def _refusing(config: Config, arm: Arm) -> Refusing | None:
 
 
 def _budget(
-    config: Config, view: View, trials: tuple[Trial, ...], in_order: Sequence[Item], slices: Sequence[build.Slice], ours: frozenset[str]
+    config: Config,
+    view: View,
+    trials: tuple[Trial, ...],
+    in_order: Sequence[Item],
+    slices: Sequence[build.Slice],
+    ours: frozenset[str],
+    judges: Sequence[JudgePlan],
 ) -> BudgetPlan | None:
     budget = config.submission.budget_usd
     if budget is None:
@@ -327,6 +340,11 @@ def _budget(
             if arm.part(index) not in view.parts:
                 usd = _usd(price, *_tokens(arm, in_order[part.first : part.first + part.n]))
                 waiting.append(ToBuy(slice_index=index, n_items=part.n, model=arm.model, usd=usd))
+    if view.judge_build is None:  # each slice with what may be asked about it
+        for one in judges:
+            each = None if one.at_most_usd is None else one.at_most_usd / len(in_order)
+            shares = [None if each is None else each * part.n for part in slices]
+            waiting += [ToBuy(slice_index=k, n_items=slices[k - 1].n, model=one.model, usd=usd) for k, usd in enumerate(shares, 1)]
     to_buy = _sum([part.usd for part in waiting]) if view.parts else None
     try:
         found = coverage(budget, money(view.parts.values()).committed_usd, waiting, n_pairs=len(in_order))

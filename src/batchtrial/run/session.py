@@ -86,6 +86,7 @@ class Session:
         files: list[tuple[Path, type[File]]] = [
             (self.layout.prepared_manifest, PreparedManifest),
             (self.layout.build_manifest, BuildManifest),
+            (self.layout.judging.build_manifest, BuildManifest),
             (self.layout.multi_trial_manifest, MultiTrialManifest),
             (self.layout.control_registry, ControlRegistry),
         ]

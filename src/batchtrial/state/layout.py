@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchtrial.errors import RunStateMissing, StateError
@@ -12,6 +12,8 @@ from batchtrial.names import is_one_step
 from batchtrial.state.access import denied
 
 PREFIX = "run_"
+JUDGEMENTS = "judgements"
+"""Folder of the second wave of requests."""
 EXPERIMENTS = Path("experiments")
 """The folder of all runs when nothing else is said."""
 
@@ -26,6 +28,7 @@ STATE_FILES = frozenset(
         "control_registry.json",
         "answers.json",
         "scores.json",
+        "judgements.json",
         "archive_manifest.json",
         "server.json",
         "STOP_REQUESTED",
@@ -124,9 +127,10 @@ class ArmLayout:
 
 @dataclass(frozen=True, slots=True)
 class RunLayout:
-    """Files of one run."""
+    """Files of one run. wave: "" for the answers, else the name of a later wave of requests, which has items, an index and parts of its own."""
 
     root: Path
+    wave: str = ""
 
     @classmethod
     def of(cls, experiments: Path, run_id: str) -> RunLayout:
@@ -196,7 +200,7 @@ class RunLayout:
 
     @property
     def prepared(self) -> Path:
-        return self.root / "prepared"
+        return self.root / (self.wave or "prepared")
 
     @property
     def open_book(self) -> Path:
@@ -221,12 +225,36 @@ class RunLayout:
 
     @property
     def build_manifest(self) -> Path:
-        return self.batch_inputs / "build_manifest.json"
+        return self.batch_inputs / f"{self._of_wave}build_manifest.json"
+
+    @property
+    def _of_wave(self) -> str:
+        return f"{self.wave}_" if self.wave else ""
+
+    @property
+    def judging(self) -> RunLayout:
+        """The same run, as the wave of judgements has it."""
+        return replace(self, wave=JUDGEMENTS)
+
+    @property
+    def asked(self) -> Path:
+        """Which judgement is about which answers."""
+        return self.root / JUDGEMENTS / "asked.parquet"
+
+    @property
+    def judgements(self) -> Path:
+        """What the judges said."""
+        return self.root / JUDGEMENTS / "judgements.parquet"
+
+    @property
+    def judgements_record(self) -> Path:
+        """What the table of judgements was made from, and what was counted."""
+        return self.root / JUDGEMENTS / "judgements.json"
 
     @property
     def index(self) -> Path:
         """custom_id halves to items: item hash, dataset, item_id, kind, place in the order."""
-        return self.batch_inputs / "index.csv"
+        return self.batch_inputs / f"{self._of_wave}index.csv"
 
     def part_input(self, part: str) -> Path:
         return self.batch_inputs / f"{part}.jsonl"

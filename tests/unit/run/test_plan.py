@@ -17,7 +17,7 @@ from batchtrial.reading.view import look
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import PHASES, check_startable, needs_run, plan
 from batchtrial.state.store import Stamps
-from batchtrial.steps import PAYING, STEPS
+from batchtrial.steps import JUDGING, PAYING, STEPS
 
 OR_NONE = (None, *STEPS)
 COMBINATIONS = list(itertools.product(OR_NONE, OR_NONE, OR_NONE))
@@ -34,9 +34,10 @@ def allowed(only: str | None, first: str | None, last: str | None) -> list[str] 
 
 
 def test_the_phases_are_the_ones_that_the_help_names() -> None:
-    assert STEPS[:7] == ("prepare", "build", "submit", "poll", "parse", "score", "stats")
-    assert {"costs", "report"} <= set(STEPS[7:])
-    assert PAYING == ("submit", "poll")
+    assert STEPS[:6] == ("prepare", "build", "submit", "poll", "parse", "score")
+    assert STEPS[6:11] == (*JUDGING, "stats")
+    assert {"costs", "report"} <= set(STEPS[11:])
+    assert PAYING == ("submit", "poll", "judge_submit", "judge_poll")
 
 
 def test_every_combination_of_the_three_step_flags() -> None:
@@ -100,7 +101,7 @@ def test_the_plan_of_every_window_runs_nothing_outside_it(polled: Rig) -> None:
         want = allowed(only, first, last)
         if want is not None:
             got = actions(polled, Options(only_step=only, from_step=first, to_step=last))
-            assert {name for name, action in got.items() if action != "off"} == set(want)
+            assert {name for name, action in got.items() if action != "off"} == set(want) - set(JUDGING)  # the run has no judges
 
 
 def test_remake_makes_again_what_costs_nothing_and_nothing_else(polled: Rig) -> None:
@@ -195,7 +196,7 @@ def test_a_plan_of_a_new_run_touches_nothing(folder: Path, flags: list[str], cap
     said = capsys.readouterr().out
     assert "4 parts, 8 requests" in said
     assert "nothing was written or sent" in said
-    assert all(name in said for name in STEPS)
+    assert all(name in said for name in STEPS if name not in JUDGING)
 
 
 def test_a_plan_says_what_was_guessed_and_what_nobody_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

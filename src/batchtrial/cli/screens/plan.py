@@ -34,7 +34,10 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from (f"  differs  {slug}: {one.sentence}" for slug, one in plan.differences)
     for arm in plan.arms:
         yield from _arm(plan, arm)
-    yield f"  total    {counted(plan.parts, 'part')}, {counted(plan.requests, 'request')}"
+    yield from (f"  judge    {one.sentence}" for one in plan.judges)
+    asked = sum(one.judgements for one in plan.judges)
+    more = f", then at most {counted(asked, 'judgement')}" if asked else ""
+    yield f"  total    {counted(plan.parts, 'part')}, {counted(plan.requests, 'request')}{more}"
     yield f"  tokens   about {plan.input_tokens:,} in, at most {plan.max_output_tokens:,} out"
     yield f"  cost     {_at_most(plan.at_most_usd)}" + _paid(plan)
     yield from _expected(plan)

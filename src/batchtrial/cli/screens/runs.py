@@ -23,7 +23,7 @@ from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
 from batchtrial.state.money import dollars
 from batchtrial.state.store import decode_json
-from batchtrial.steps import STEPS
+from batchtrial.steps import shown
 
 LEAST_NAME = 15
 """Columns that a run's name is never cut below: what a name has that nobody chose."""
@@ -153,7 +153,7 @@ def steps(run: RunSummary) -> str:
     """One character per phase, in order; the earlier system's phases are not ours."""
     if run.standing is Standing.EARLIER:
         return "-"
-    return "".join(MARKS[run.phases.get(name, PhaseRecord()).status] for name in STEPS)
+    return "".join(MARKS[run.phases.get(name, PhaseRecord()).status] for name in shown(run.phases))
 
 
 def parts(run: RunSummary) -> str:
@@ -249,7 +249,7 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
     if run.started_at is not None:
         quiet = f", last sign of life {span(now - run.active_at)} ago" if run.active_at is not None else ""
         yield f"  started    {run.started_at:%Y-%m-%d %H:%M:%S} UTC, {span(now - run.started_at)} ago{quiet}"
-    for name in STEPS:
+    for name in shown(run.phases):
         yield _phase_line(name, run.phases.get(name, PhaseRecord()))
     if run.n_parts:
         yield f"  parts      {', '.join(f'{n:,} {state}' for state, n in run.parts.items() if n)}"
@@ -308,7 +308,7 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "backends": list(run.backends),
         "models": list(run.models),
         "trials": list(run.trials),
-        "phases": {name: run.phases.get(name, PhaseRecord()).model_dump(mode="json") for name in STEPS},
+        "phases": {name: run.phases.get(name, PhaseRecord()).model_dump(mode="json") for name in shown(run.phases)},
         "phase": run.phase or None,
         "parts": {"total": run.n_parts, **{state.value: run.parts.get(state, 0) for state in PartState}},
         "requests": {"total": run.n_requests, "in_flight": run.in_flight_requests, "answered_rows": run.answered_rows, **run.outcomes.model_dump()},

@@ -54,8 +54,8 @@ def damaged_files(view: View) -> list[str]:
     return found
 
 
-def run(work: Work) -> None:
-    """Watch, fetch, settle. Raises Stopped, ProviderError, PhaseFailed, RunStateMissing."""
+def run(work: Work, label: str = name) -> None:
+    """Watch, fetch, settle. label: what the progress says. Raises Stopped, ProviderError, PhaseFailed, RunStateMissing."""
     lanes = Lanes(work)
-    lanes.run("poll", Queue.is_settled, lambda queue: queue.n_settled)
+    lanes.run(label, Queue.is_settled, lambda queue: queue.n_settled)
     lanes.look_for_copies()

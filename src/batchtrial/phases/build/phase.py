@@ -165,8 +165,8 @@ def verdict(view: View) -> Verdict:
         return Verdict(status="missing", reason="no requests built yet")
     if view.build.inputs != inputs(view, view.limits):
         return Verdict(status="stale", reason="items, prompts or decoding have changed since")
-    changed = [s.part for s in view.build.shards.values() if not _is_intact(view, s)]
-    if not _is_intact(view, view.build.index):
+    changed = [s.part for s in view.build.shards.values() if not is_intact(view, s)]
+    if not is_intact(view, view.build.index):
         changed.append("index.csv")
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -175,7 +175,8 @@ def verdict(view: View) -> Verdict:
     return Verdict(status="done", reason=f"{counted(len(view.build.shards), 'part')} with {counted(n, 'request')} as published")
 
 
-def _is_intact(view: View, want: Artifact) -> bool:
+def is_intact(view: View, want: Artifact) -> bool:
+    """Whether the file is on the disk as it was published."""
     got = view.stamps.of(f"{view.layout.root.as_posix()}/{want.path}")
     return got is not None and got.sha256 == want.sha256
 
@@ -201,14 +202,14 @@ def run(work: Work) -> None:
             work.stop.check()
             part = arm.part(index)
             kept = old.get(part)
-            if kept is None or not _is_intact(work.view, kept):
+            if kept is None or not is_intact(work.view, kept):
                 kept = writer.write(arm, index, piece)
-                _check_sent(work, kept)
+                check_sent(work, kept)
             shards[part] = kept
             step(1)
     manifest = BuildManifest(
         inputs=made_from or "",
-        index=artifact(work.layout.root, work.layout.index, _write_index(work, rows)),
+        index=artifact(work.layout.root, work.layout.index, write_index(work, rows)),
         items=items,
         shards=shards,
         temps=tuple(sorted({arm.temp for arm in arms})),
@@ -228,7 +229,7 @@ def _measure(work: Work, rows: Sequence[Row], arms: Sequence[Arm]) -> None:
         row.n_bytes = max(row.n_bytes, n_bytes)
 
 
-def _check_sent(work: Work, shard: Shard) -> None:
+def check_sent(work: Work, shard: Shard) -> None:
     """A part that was sent must not change under its results."""
     record = work.view.parts.get(shard.part)
     first = next((a for a in record.attempts if a.number == 1 and not a.is_lost), None) if record is not None else None
@@ -308,7 +309,8 @@ def _tokens_out(arm: Arm, rows: Sequence[Row]) -> int:
     return sum(most[row.kind] for row in rows)
 
 
-def _write_index(work: Work, rows: Sequence[Row]) -> Fingerprint:
+def write_index(work: Work, rows: Sequence[Row]) -> Fingerprint:
+    """Durably write the index of these items."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("item_hash", "dataset", "item_id", "kind", "cluster"))

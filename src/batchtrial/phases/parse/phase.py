@@ -64,7 +64,7 @@ class Parse:
         restore_items(work)
         index = IndexLines.load(work.layout.index)
         arms = {arm.name: arm for trial, _ in due for arm in arms_in_order(trial)}
-        parsed = make_tables(work, {name: _table(work, arm, index) for name, arm in arms.items()}, Parsed)
+        parsed = make_tables(work, {name: answers_table(work, arm, index) for name, arm in arms.items()}, Parsed)
         for trial, inputs in due:
             _publish(work, trial, inputs, parsed)
 
@@ -89,7 +89,7 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
     return digest_of(found)
 
 
-def _table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
+def answers_table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
     """The arm's answers."""
     from batchtrial.phases.build.index import Ids
     from batchtrial.phases.parse.lines import sources

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from batchtrial.config.expand import arms_of, expand, task_reads
+from batchtrial.config.judge_arms import rubric_reads
 from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
@@ -21,7 +22,7 @@ def columns_read(config: Config) -> TaskReads | None:
     asked = task_reads(arms_of(expand(config, "")))
     metrics = named_metrics(config.metrics)
     references = {metric.reference for metric in metrics if isinstance(metric, ReferenceMetric) and metric.reference is not None}
-    names = frozenset({*references, *config.slices})
+    names = frozenset({*references, *config.slices, *rubric_reads(config)})
     is_free = are_references_optional(config)
     if not names and not is_free:
         return asked
@@ -30,9 +31,9 @@ def columns_read(config: Config) -> TaskReads | None:
 
 
 def are_references_optional(config: Config) -> bool:
-    """Whether rows without an accepted answer will do: metrics by name are asked for, and no declared endpoint is about what is right."""
+    """Whether rows without an accepted answer will do: metrics by name or judges are asked for, and no declared endpoint is about what is right."""
     endpoints = (config.stats.primary, *config.stats.confirmatory)
-    return bool(named_metrics(config.metrics)) and all(one.metric not in MEASURES for one in endpoints)
+    return bool(named_metrics(config.metrics) or config.judges) and all(one.metric not in MEASURES for one in endpoints)
 
 
 def check_columns_named(config: Config, items: Sequence[Item]) -> None:

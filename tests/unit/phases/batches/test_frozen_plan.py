@@ -59,6 +59,7 @@ OTHER: dict[str, Any] = {
     "top_p": 0.9,
     "contrasts": "all_pairs",
     "system": {"path": "s.txt", "text": "Another."},
+    "judges": [{"name": "fair", "rubric": {"path": "", "text": "Is it right?"}}],
     "task": {"messages": [{"role": "user", "template": {"path": "", "text": "Q: {{ question }}"}}]},
     "top_k": 5,
     "stop": ["END"],

@@ -1,0 +1,70 @@
+"""What `--plan_only` says of the second wave: what the judges may cost, before there is an answer to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from batchtrial.amounts import counted
+from batchtrial.config.expand import Trial, arms_of
+from batchtrial.config.judge_arms import ANSWER, FIRST, MARK, PASSAGE, QUESTION, REFERENCE, SECOND, arm_of, rubric_reads
+from batchtrial.config.judges import JudgeSpec
+from batchtrial.config.model import Config
+from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.build import phase as build
+from batchtrial.phases.build.questions import ANSWERS_BETWEEN
+from batchtrial.phases.build.sizes import CHARS_PER_TOKEN
+from batchtrial.prices import cost_usd
+from batchtrial.records import Item, Usage
+
+LONGEST: Final = 4_000
+"""Characters of an answer, at most, that the estimate goes by: half a thousand words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgePlan:
+    """How much a judge may be asked at most, and what that may cost. at_most_usd: None without a price."""
+
+    name: str
+    kind: str
+    backend: str
+    model: str
+    judgements: int
+    at_most_usd: Decimal | None
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        cost = "unknown: its model has no price" if self.at_most_usd is None else f"at most ${self.at_most_usd:,.4f}"
+        return f"{self.name}: {self.backend}, {self.model}, {self.kind}, at most {counted(self.judgements, 'judgement')}, {cost}"
+
+
+def judge_plans(config: Config, trials: Sequence[Trial], items: Sequence[Item]) -> tuple[JudgePlan, ...]:
+    """Each judge with the most that it may be asked about these items; equal answers, and answers that are lost, make it less."""
+    return tuple(_plan(config, judge, trials, items) for judge in config.judges)
+
+
+def _plan(config: Config, judge: JudgeSpec, trials: Sequence[Trial], items: Sequence[Item]) -> JudgePlan:
+    arm, answers = arm_of(config, judge), arms_of(tuple(trials))
+    if judge.is_pairwise:
+        orders = 2 if judge.orders == "both" else 1
+        per_item = orders * sum(config.samples_for(temp) for trial in trials for temp in trial.temps)
+    else:
+        per_item = sum(one.samples for one in answers)
+    n = per_item * len(items) * judge.repeats
+    price = price_for(config, arm)
+    longest = max((one.max_tokens.open_book for one in answers), default=0) * CHARS_PER_TOKEN
+    text = "x" * min(longest, judge.max_chars, LONGEST)
+    tokens = sum(build.input_tokens(arm, _as_asked(config, item, text, judge)) for item in items) * per_item * judge.repeats
+    usd = None if price is None else cost_usd(price, Usage(input_tokens=tokens, output_tokens=n * judge.max_tokens))
+    return JudgePlan(name=judge.name, kind=judge.kind, backend=arm.backend, model=arm.model, judgements=n, at_most_usd=usd)
+
+
+def _as_asked(config: Config, item: Item, text: str, judge: JudgeSpec) -> Item:
+    columns = {QUESTION: item.question or text, MARK: "0" * 8} | ({FIRST: text, SECOND: text} if judge.is_pairwise else {ANSWER: text})
+    columns |= {PASSAGE: item.context} if item.context else {}
+    columns |= {REFERENCE: ANSWERS_BETWEEN.join(item.answers)} if item.answers else {}
+    further = {name: item.columns[name] for name in rubric_reads(config) if item.columns.get(name) is not None}
+    return Item(dataset="", item_id=item.item_id, kind="closed", question="", answers=(), columns={**columns, **further})

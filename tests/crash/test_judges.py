@@ -1,0 +1,68 @@
+"""Killed anywhere in the wave of the judges: no judgement is bought twice or lost, and the bytes are those of a run that was never stopped."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.crash.inprocess import InProcess
+from tests.crash.lab import IN_MEMORY, Lab
+from tests.crash.sweeps import Tally, at_every_point, plans, several_times
+
+from batchtrial.config.judges import ready_rubric
+from batchtrial.state.ledger import fold
+
+N_POINTS = {"fireworks": 3, "openai": 5, "anthropic": 3}
+RUBRIC = {"path": "factual", "text": ready_rubric("factual")}
+JUDGES: list[dict[str, Any]] = [
+    {"name": "better", "kind": "pairwise", "rubric": RUBRIC, "max_tokens": 32},
+    {"name": "right", "kind": "yes_no", "rubric": RUBRIC, "max_tokens": 32, "repeats": 2},
+]
+
+
+class JudgedLab(Lab):
+    """A run with judges: it has more parts than its first wave says."""
+
+    def _run_twin(self) -> None:
+        twin = self.world("twin")
+        assert twin.start(self.points.append) in (0, 4)
+        self.want, self.want_bill, self.want_rows = twin.outputs(), twin.bill(), twin.n_rows()
+        self.parts = tuple(fold(twin.ledger().entries))
+        assert self.want_bill["n_paid_more_than_once"] == 0
+        twin.close()
+
+    def second_wave(self, n: int, kind: str = "") -> list[int]:
+        """n of the second wave's points, evenly spread, the first and the last included."""
+        begin, end = self.points.index("phase:judge_build:before"), self.points.index("phase:stats:before")
+        found = [number for number, point in enumerate(self.points, 1) if begin < number <= end + 1 and point.startswith(kind)]
+        return sorted({found[(len(found) - 1) * place // (n - 1)] for place in range(n)})
+
+
+@pytest.fixture(scope="module", params=["fireworks", "openai", "anthropic"])
+def lab(request: pytest.FixtureRequest) -> Iterator[JudgedLab]:
+    with tempfile.TemporaryDirectory(prefix="batchtrial-judges-", dir=IN_MEMORY, ignore_cleanup_errors=True) as root:
+        yield JudgedLab(Path(root), provider=request.param, n_items=3, settings={"judges": JUDGES}, provider_of=InProcess)
+
+
+def holds(tally: Tally, n: int) -> None:
+    assert tally.bad == []
+    assert (tally.duplicates, tally.lost, tally.unequal) == (0, 0, 0)
+    assert tally.kills >= n
+
+
+def test_a_kill_at_any_write_or_call_of_the_judges_wave_pays_once(lab: JudgedLab) -> None:
+    n = N_POINTS[lab.provider]
+    holds(at_every_point(lab, lab.second_wave(n)), n - 1)
+
+
+def test_a_power_cut_in_the_judges_wave(lab: JudgedLab) -> None:
+    holds(at_every_point(lab, lab.second_wave(2, "ledger:")[:1], is_power_cut=True), 1)
+
+
+def test_kills_in_both_waves_of_one_run(lab: JudgedLab) -> None:
+    if lab.provider != "openai":
+        pytest.skip("one provider is enough here: the others are killed in each wave above")
+    holds(several_times(lab, plans(lab, 1, seed=3)), 1)
