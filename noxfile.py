@@ -223,6 +223,13 @@ def calibrate(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def planted(session: nox.Session) -> None:
+    """Whole runs against the simulated model, 100 seeds: how many intervals of a share, a grade and a count cover what was planted; minutes."""
+    install(session, "-e", package("openai"), groups=("test",))
+    session.run("python", "-m", "tests.calibration.planted", *session.posargs)
+
+
+@nox.session(default=False)
 def golden(session: nox.Session) -> None:
     """Rewrite the recordings and their golden artifacts: `nox -s golden -- --update`, and nothing without it."""
     install(session, "-e", package(*SDKS), groups=("test",))
