@@ -9,7 +9,8 @@ import pytest
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_isf
-from batchtrial.stats.looks import Look, LookPlan, Statistic, decide, ended, predictive_power, statistic
+from batchtrial.stats.looks import STOPS, Look, LookPlan, Statistic, decide, ended, predictive_power, statistic
+from batchtrial.stats.looks_ahead import looks_ahead
 from batchtrial.stats.sequential import spending_bounds, stagewise_drifts, stagewise_test
 
 PLAN = LookPlan(alpha=0.05, n_max=500, looks=5, futility=0.05, min_changed=10)
@@ -98,3 +99,21 @@ def test_a_margin_is_tested_on_one_side_and_less_may_be_better() -> None:
     assert end.estimate.value == pytest.approx(float((treatment - control).mean()), abs=0.01)
     assert end.estimate.ci_high is not None
     assert end.estimate.ci_high < 0.05
+
+
+def test_what_is_planned_ahead_is_what_trials_do() -> None:
+    plan, rng = LookPlan(alpha=0.05, n_max=400, looks=4, futility=0.05, min_changed=0), np.random.default_rng(2)
+    ahead, crossed, used = looks_ahead(plan, 0.08, 0.2 - 0.08**2), 0, 0
+    for _ in range(400):
+        u = rng.random(400)
+        b, c = np.cumsum(u < 0.14), np.cumsum((u >= 0.14) & (u < 0.2))
+        looks: list[Look] = []
+        for n in (100, 200, 300, 400):
+            looks.append(decide(plan, looks, n, seen(int(b[n - 1]), int(c[n - 1]), n)))
+            if looks[-1].decision in STOPS:
+                break
+        crossed, used = crossed + (looks[-1].decision == "crossed"), used + looks[-1].n_items
+    assert crossed / 400 == pytest.approx(ahead.power, abs=0.08)
+    assert used / 400 == pytest.approx(ahead.items, rel=0.06)
+    assert looks_ahead(plan, 0.0, 0.2).power == pytest.approx(0.05, abs=0.006)
+    assert looks_ahead(plan, 0.0, 0.2).items < 400

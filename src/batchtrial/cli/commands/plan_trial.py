@@ -15,6 +15,7 @@ from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
+from batchtrial.cli.screens.looks_ahead import looks_lines, with_looks
 from batchtrial.cli.screens.power_curve import Curve, plot
 from batchtrial.config.check import LARGEST_ALPHA
 from batchtrial.errors import ConfigError
@@ -33,6 +34,7 @@ EXAMPLES = """examples:
   batchtrial plan_trial --run_id r1 --target 0.02 --plot plan.svg
   batchtrial plan_trial --run_id r1 --icc 0.6                                  a pilot with one sample of each item, and a guess of its noise
   batchtrial plan_trial --rate_control 0.62 --effect 0.03 --discordance 0.2    from assumptions
+  batchtrial plan_trial --rate_control 0.62 --effect 0.03 --discordance 0.2 --sequential 5       with looks on the way
   batchtrial plan_trial --rate_control 0.62 --margin 0.02 --discordance 0.1    no loss beyond two points, if nothing differs
   batchtrial plan_trial --rate_control 0.62 --effect 0.03 --icc 0.6 --samples 1,3,5 \\
       --model accounts/fireworks/models/gpt-oss-20b --tokens_in 400 --tokens_out 60
@@ -97,6 +99,7 @@ def parser() -> flags.Parser:
     design.add_argument("--samples", nargs="+", action=flags.Words, metavar="K", help="samples of each item (default: 1,3,5)")
     design.add_argument("--alpha", type=level, help="two-sided level of the whole run (default: 0.05, or the pilot's)")
     design.add_argument("--power", type=fraction, default=0.8, help="wanted chance to see the effect (default: 0.8)")
+    design.add_argument("--sequential", type=flags.positive, metavar="LOOKS", help="with so many planned looks: items and dollars on average")
     design.add_argument("--reuse_control", action="store_true", help="the control's answers exist already and cost nothing")
     flags.add_folder(p)
     p.add_argument("--json", action="store_true", help="as JSON")
@@ -270,7 +273,9 @@ def planned(given: Any) -> dict[str, Any]:
         target=target,
         is_control_reused=given.reuse_control,
     )
+    each = (usd_treatment + paid_control) if is_priced else None
     return {
+        **({} if given.sequential is None else {"sequential": with_looks(given.sequential, test, shares, needed[0], target, usd_per_pair=each)}),
         "from": assumed.says,
         "alpha": assumed.alpha,
         "trials": assumed.n_trials,
@@ -338,6 +343,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     out += table(("items", "samples", "requests", "cost", seen, chance), rows)
     what = "true difference" if found["margin"] is None else "margin"
+    out += looks_lines(found["sequential"]) if "sequential" in found else []
     return [*out, "", f"{seen}: the smallest {what} with which the analysis claims its goal with that chance, by the tests that it will make"]
 
 

@@ -133,3 +133,19 @@ def test_the_picture_is_svg_with_a_line_for_each_number_of_samples(tmp_path: Pat
 def test_a_run_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan_trial.main(["--run_id", "nowhere", "--experiments_dir", str(tmp_path)]) == 3
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_planned_looks_need_fewer_items_where_there_is_much_or_nothing_to_find(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys, *GUESS, "--sequential", "5", "--usd_per_answer", "0.001")["sequential"]
+    none, half, planned, twice = found["rows"]
+    assert [one["effect"] for one in found["rows"]] == [0.0, 0.025, 0.05, 0.1]
+    assert none["power"] == pytest.approx(0.05, abs=0.006)
+    assert planned["power"] > planned["fixed_power"] - 0.03
+    assert planned["fixed_power"] == pytest.approx(0.8, abs=0.01)
+    assert twice["items"] < planned["items"] < found["n_max"]
+    assert none["items"] < half["items"]
+    assert planned["cost_usd"] == pytest.approx(planned["items"] * 0.002, rel=0.01)
+    assert plan_trial.main([*GUESS, "--sequential", "5"]) == 0
+    assert "not bought" in capsys.readouterr().out
+    assert plan_trial.main([*GUESS, "--margin", "0.02", "--sequential", "5"]) == 2
+    assert "leave --margin out" in capsys.readouterr().err

@@ -1,0 +1,50 @@
+"""What planned looks would save, for `plan_trial`: items, requests and dollars on average under a few true effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchtrial.errors import ConfigError
+from batchtrial.phases.analyse.numbers import usd
+from batchtrial.stats import PlannedTest, VarianceShares
+from batchtrial.stats.looks import LookPlan
+from batchtrial.stats.looks_ahead import looks_ahead
+
+FUTILITY = 0.05
+MIN_CHANGED = 10
+
+
+def with_looks(
+    looks: int, test: PlannedTest, shares: VarianceShares, needed: Mapping[str, Any], target: float, *, usd_per_pair: float | None
+) -> dict[str, Any]:
+    """As JSON: the design with as many items as one look at the end needs. Raises ConfigError where looks are not planned for the goal."""
+    if test.goal != "superiority":
+        raise ConfigError("looks are planned ahead for a difference, and a margin was asked for", where="--sequential", hint="leave --margin out")
+    if needed["items"] is None or looks < 2:
+        raise ConfigError("no number of items is enough for the target, or fewer than two looks", where="--sequential")
+    k, n_max = needed["samples"], needed["items"]
+    plan = LookPlan(alpha=test.alpha, n_max=n_max, looks=looks, futility=FUTILITY, min_changed=MIN_CHANGED)
+    variance = (shares.between + (shares.treatment + shares.control) / k) * test.design_effect
+    rows = []
+    for name, effect in (("none", 0.0), ("half of it", target / 2), ("as planned", target), ("twice it", 2 * target)):
+        found = looks_ahead(plan, effect, variance)
+        cost = None if usd_per_pair is None else found.items * k * usd_per_pair
+        rows.append(
+            {"is": name, "effect": effect, "power": found.power, "fixed_power": found.fixed_power, "items": round(found.items), "cost_usd": cost}
+        )
+    return {"looks": looks, "n_max": n_max, "samples": k, "futility": FUTILITY, "alpha": test.alpha, "rows": rows}
+
+
+def looks_lines(found: Mapping[str, Any]) -> list[str]:
+    """For a person."""
+    out = ["", f"with {found['looks']} planned looks at up to {found['n_max']:,} items (stats.sequential: {{looks: {found['looks']}}}), on average:"]
+    header = ("true effect", "", "found", "without looks", "items", "not bought", "cost")
+    rows = [header]
+    for one in found["rows"]:
+        saved = f"{100 * (1 - one['items'] / found['n_max']):.0f} %"
+        cost = "-" if one["cost_usd"] is None else usd(one["cost_usd"])
+        chances = (f"{100 * one['power']:.0f} %", f"{100 * one['fixed_power']:.0f} %")
+        rows.append((f"{100 * one['effect']:.1f} pp", one["is"], *chances, f"{one['items']:,}", saved, cost))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    return out + ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
