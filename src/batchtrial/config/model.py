@@ -17,6 +17,7 @@ from batchtrial.config import families
 from batchtrial.config.direct_settings import DirectSettings
 from batchtrial.config.growth import GrownFrom
 from batchtrial.config.judges import JudgeSpec, name_apart
+from batchtrial.config.lost_answers import LostAnswersPlan
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.sequential import Sequential
@@ -175,24 +176,6 @@ class Endpoint(Model):
         if self.goal == "superiority" and self.margin is not None:
             raise ValueError("the goal superiority uses no margin")
         return self
-
-
-class LostAnswersPlan(Model):
-    """What lost answers may plausibly have been, when they were many or went with the condition: a conclusion has to survive it."""
-
-    bound: Literal["worst"] | None = Field(None, description="worst: every lost answer at its worst, which is also what holds when nothing is said.")
-    share: float | None = Field(None, gt=0, le=1, description="At most this part of the lost answers at their worst; the rest like those that came.")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> LostAnswersPlan:
-        if self.bound is not None and self.share is not None:
-            raise ValueError("give bound or share, not both: bound: worst is share: 1")
-        return self
-
-    @property
-    def plausible_share(self) -> float:
-        """Part of the lost answers that may be at their worst together."""
-        return 1.0 if self.share is None else self.share
 
 
 class StatsConfig(Model):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtrial.config.model import LostAnswersPlan
+from batchtrial.config.lost_answers import LostAnswersPlan
 from batchtrial.phases.analyse.comparison import Paired, compare
 from batchtrial.phases.analyse.lost_answers import filled, lost_answers
 from batchtrial.stats import AnalysisPlan, Endpoint, Finding, Judgement, difference_bounds, judge_findings, sentence
