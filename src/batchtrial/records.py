@@ -131,6 +131,7 @@ class RawResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     text: the answer; None unless outcome is succeeded. error: `code: message` otherwise, and for an answer that is not understood.
     retryable: False when sending the same row again cannot help (the request itself is invalid).
+    service_tier: of the direct lane, at which tier the answer says it was served.
     state: of a success, by what the provider says; marks of thinking in the text are read later, by the run's rules.
     """
 
@@ -143,6 +144,7 @@ class RawResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: str | None = None
     retryable: bool = True
     state: AnswerState = AnswerState.COMPLETE
+    service_tier: str | None = None
 
 
 class BadLine(ValueError):

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.emulator_process import Emulator, running
 from tests.small_run import MODELS, config_tree, write_inputs
 
 from batchtrial.cli.main import main
+from batchtrial.prices import price_of
 
 ITEMS, N = 8, 16
 EVERY_WIRE = [*((backend, {}) for backend in MODELS), ("openai", {"endpoint": "/v1/chat/completions"})]
@@ -111,3 +113,39 @@ def test_a_refused_key_ends_the_run_at_once_and_what_was_answered_is_kept(
         assert run("--resume", emulator=emu) == 0
         assert emu.ledger()["direct"] | {"by_tier": 0} == {"answered": N, "answered_by_body_max": 1, "n_answered_again": 0, "by_tier": 0}
     assert "paid twice" not in report(tmp_path)
+
+
+def test_what_was_really_served_decides_the_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the rows asked at flex are served at the standard price."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "openai", service_tier="flex")
+    tree = json.loads((tmp_path / "trial.yaml").read_text()) | {"model_id": "gpt-5-mini"}
+    tree["provider"] |= {"sampling": "omit"}
+    (tmp_path / "trial.yaml").write_text(json.dumps(tree))
+    faults = [{"match": {"op": "answer"}, "on": list(range(1, N + 1, 2)), "do": {"service_tier": "default"}}]
+    with running(tmp_path / "emu", faults=faults) as emu:
+        assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 0
+        by_tier = emu.ledger()["direct"]["by_tier"]
+    assert {tier: one["answered"] for tier, one in by_tier.items()} == {"default": N // 2, "flex": N // 2}
+    rates = {tier: price_of("openai", "gpt-5-mini", tier=tier) for tier in by_tier}
+    want = sum(
+        one["input_tokens"] * rate.input_per_mtok + one["output_tokens"] * rate.output_per_mtok
+        for tier, one in by_tier.items()
+        if (rate := rates[tier]) is not None
+    )
+    costs = json.loads(next(tmp_path.rglob("costs.json")).read_text())
+    assert costs["usd"] == pytest.approx(float(want) / 1e6, abs=1e-7)
+    assert costs["pricing"]["rate_type"] == "flex"
+    answers = pl.concat([pl.read_parquet(path) for path in tmp_path.rglob("answers.parquet")])
+    assert sorted(answers["service_tier"].to_list()) == ["default"] * (N // 2) + ["flex"] * (N // 2)
+    assert answers["usd"].sum() == pytest.approx(float(want) / 1e6)
+
+
+def test_a_recording_of_the_lane_replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "openai", service_tier="flex")
+    with running(tmp_path / "emu") as emu:
+        assert run("--config", "trial.yaml", "--dry_run", "--record_dir", "kept", emulator=emu) == 0
+    assert main(["run", "--run_id", "again", "--config", "trial.yaml", "--replay_dir", "kept"]) == 0
+    first, again = (next((tmp_path / f"experiments/run_{name}").glob("*/results/predictions.csv")).read_bytes() for name in ("d", "again"))
+    assert first == again

@@ -23,6 +23,7 @@ from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
 from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
 from batchtrial.providers.by_hand import ByHand
+from batchtrial.providers.direct.forms import WithTiers
 from batchtrial.providers.recordings.form import LANES, load_provenance, source_of
 from batchtrial.providers.registry import Row, adapter_of, row_of
 from batchtrial.providers.sdk.edge import Timeouts
@@ -93,7 +94,8 @@ class Wiring:
     @cached_property
     def codec(self) -> Provider:
         """The adapter without an address or key: only its pure half is used."""
-        return self._adapter(self._host(None), None)
+        codec = self._adapter(self._host(None), None)
+        return cast(Provider, WithTiers(codec)) if is_direct(self._config) else codec
 
     def provider(self) -> Provider:
         """The adapter, ready to call."""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Final
 
 from batchtrial.errors import ConfigError
 from batchtrial.records import Usage
 
+SAME_TIER: Final[Mapping[str, str]] = {"default": "standard", "auto": "standard", "standard_only": "standard", "on_demand": "standard"}
+"""Providers' own words for what is not discounted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """USD per million tokens at batch rate.
+    """USD per million tokens.
 
     cached and cache write: prompt tokens read from and written to a prompt cache. provenance: which table or override, in words.
     long_from: prompts of more tokens than this cost `long` instead, all of their tokens; None when there is one price for every length.
+    rate: what it is the price of: batches, or a tier of a synchronous API. by_tier: prices of what may have been served instead; none for batches.
     """
 
     input_per_mtok: Decimal
@@ -24,6 +30,8 @@ class Price:
     provenance: str
     long_from: int | None = None
     long: Price | None = None
+    rate: str = field(default="batch", repr=False)
+    by_tier: Mapping[str, Price] = field(default_factory=dict, repr=False, hash=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("input_per_mtok", "output_per_mtok", "cached_per_mtok", "cache_write_per_mtok"):
@@ -36,6 +44,12 @@ class Price:
         if self.long is not None and self.long_from is not None and input_tokens > self.long_from:
             return self.long
         return self
+
+    def at(self, tier: str | None) -> Price | None:
+        """The price of an answer that says which tier it was served at; None when that tier has no known price."""
+        if not tier or not self.by_tier:
+            return self
+        return self.by_tier.get(SAME_TIER.get(tier, tier))
 
     def scaled(self, factor: Decimal) -> Price:
         """All rates times `factor`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.resources import files
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from batchtrial.errors import ConfigError
-from batchtrial.prices.cost import Price
+from batchtrial.prices.cost import SAME_TIER, Price
 
 FIREWORKS_MODEL = re.compile(r"^accounts/fireworks/models/")
 
@@ -38,7 +38,38 @@ class Row(BaseModel):
     rates: Rates
     long_from: int | None = None
     long: Rates | None = None
-    basis: Literal["published batch price", "half of the serverless price"]
+    basis: Literal["published batch price", "half of the serverless price", "published price"]
+
+
+class AtTier(BaseModel):
+    """Rates of one tier of a synchronous API, and those of prompts longer than `long_from` tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    rates: Rates
+    long_from: int | None = None
+    long: Rates | None = None
+    basis: Literal["published price", "half of the serverless price"]
+
+
+class TierRow(BaseModel):
+    """One model: the names it goes by, and its rates by tier; `standard` is what costs no less and no more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    names: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    tiers: dict[str, AtTier]
+
+
+class TierTable(BaseModel):
+    """The file `tiers.json`: what synchronous requests cost, from the same source and day as `prices.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: Literal[1]
+    source: str
+    source_version: str
+    prices_on: str
+    unit: Literal["USD per million tokens"]
+    providers: dict[str, dict[str, TierRow]]
 
 
 class Table(BaseModel):
@@ -74,6 +105,12 @@ def table() -> Table:
     return Table.model_validate_json(files("batchtrial.prices").joinpath("prices.json").read_bytes())
 
 
+@cache
+def tiers() -> TierTable:
+    """Prices of synchronous requests, read once."""
+    return TierTable.model_validate_json(files("batchtrial.prices").joinpath("tiers.json").read_bytes())
+
+
 def source() -> Source:
     """Source and date, for every file that states a cost."""
     found = table()
@@ -86,23 +123,52 @@ def normal_name(model: str) -> str:
 
 
 def price_of(
-    provider: str, model: str, overrides: Mapping[str, Mapping[str, Any]] | None = None, *, cache_ttl: Literal["5m", "1h"] = "5m"
+    provider: str,
+    model: str,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    cache_ttl: Literal["5m", "1h"] = "5m",
+    tier: str | None = None,
 ) -> Price | None:
-    """The batch price of a model, or None when nobody told it.
+    """The batch price of a model, or that of a tier of its synchronous API; None when nobody told it.
 
-    overrides: model (or pricing key) to `{input_per_mtok, output_per_mtok, cached_per_mtok?, cache_write_per_mtok?}`, numbers or decimal text at
-    batch rate; they win over the table. cache_ttl: which cache-write rate applies where there are two. Raises ConfigError for an unusable override.
+    overrides: model (or pricing key) to `{input_per_mtok, output_per_mtok, cached_per_mtok?, cache_write_per_mtok?}`, numbers or decimal text, at the
+    rate that is asked for; they win over the table. A key `MODEL@TIER` is of that tier alone. cache_ttl: which cache-write rate applies where there
+    are two. tier: None for batches. Raises ConfigError for an unusable override.
     """
     wanted = normal_name(model)
-    for key, rates in (overrides or {}).items():
-        if key == model or normal_name(key) == wanted:
+    given = overrides or {}
+    for key, rates in sorted(given.items(), key=lambda one: "@" not in one[0]):
+        model_name, _, of_tier = key.partition("@")
+        if key == model or (normal_name(model_name) == wanted and of_tier in ("", tier or "batch")):
             return _override(key, rates)
+    if tier is not None:
+        return _at_tier(provider, wanted, SAME_TIER.get(tier, tier), cache_ttl)
     rows = table().providers.get(provider, {})
-    # A name of its own before a family's prefix: both may match.
+    name = _found(rows, wanted)
+    return None if name is None else _price(name, rows[name], cache_ttl)
+
+
+def _found(rows: Mapping[str, Row] | Mapping[str, TierRow], wanted: str) -> str | None:
+    """The row that a model goes by: a name of its own before a family's prefix, for both may match."""
     named = (name for name, row in rows.items() if wanted == name or wanted in row.names)
     alike = (name for name, row in rows.items() if any(re.fullmatch(pattern, wanted) for pattern in row.patterns))
-    name = next(named, None) or next(alike, None)
-    return None if name is None else _price(name, rows[name], cache_ttl)
+    return next(named, None) or next(alike, None)
+
+
+def _at_tier(provider: str, wanted: str, tier: str, cache_ttl: str) -> Price | None:
+    """The price of one tier, with those of all that may be served instead."""
+    rows = tiers().providers.get(provider, {})
+    name = _found(rows, wanted)
+    if name is None or tier not in rows[name].tiers:
+        return None
+    made = {
+        each: replace(
+            _price(f"{name} at {each}", Row(rates=one.rates, long_from=one.long_from, long=one.long, basis=one.basis), cache_ttl), rate=each
+        )
+        for each, one in rows[name].tiers.items()
+    }
+    return replace(made[tier], by_tier=made)
 
 
 def _override(key: str, rates: Mapping[str, Any]) -> Price:

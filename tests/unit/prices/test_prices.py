@@ -173,5 +173,37 @@ def test_the_shipped_table_is_what_the_script_builds() -> None:
     if version("genai-prices") != table().source_version:
         pytest.skip(f"genai-prices {version('genai-prices')} is installed, the table was built from {table().source_version}")
     shipped = table().model_dump()
-    built = type(table()).model_validate_json(build(table().prices_on)).model_dump()
+    built = type(table()).model_validate_json(build(table().prices_on)[0]).model_dump()
     assert built == shipped
+
+
+def test_a_tier_has_the_price_of_that_tier_and_knows_the_others() -> None:
+    flex = price_of("openai", "gpt-5-mini", tier="flex")
+    standard = price_of("openai", "gpt-5-mini", tier="standard")
+    assert flex is not None
+    assert standard is not None
+    assert flex.input_per_mtok * 2 == standard.input_per_mtok
+    assert flex.at("default") == flex.at("standard") == standard
+    assert flex.at(None) == flex.at("flex") == flex
+    assert flex.at("scale") is None
+    assert flex.rate == "flex"
+    assert "at flex" in flex.provenance
+
+
+def test_a_tier_that_nobody_priced_has_no_price_and_batches_know_no_tiers() -> None:
+    assert price_of("fireworks", "accounts/fireworks/models/gpt-oss-20b", tier="spot") is None
+    spot, standard = (price_of("fireworks", "accounts/fireworks/models/glm-5p3", tier=tier) for tier in ("spot", "standard"))
+    assert spot is not None
+    assert standard is not None
+    assert spot.output_per_mtok * 2 == standard.output_per_mtok
+    batch = price_of("openai", "gpt-4.1")
+    assert batch is not None
+    assert batch.at("default") is batch
+    assert price_of("fireworks", "accounts/me/deployments/mine", tier="standard") is None
+
+
+def test_an_override_is_of_every_tier_or_of_the_one_that_its_key_names() -> None:
+    rates = {"input_per_mtok": 1, "output_per_mtok": 2}
+    both = {"m@flex": rates, "m": {"input_per_mtok": 3, "output_per_mtok": 4}}
+    found = {tier: price_of("openai", "m", both, tier=tier) for tier in ("flex", "standard", None)}
+    assert {tier: int(one.input_per_mtok) for tier, one in found.items() if one is not None} == {"flex": 1, "standard": 3, None: 3}

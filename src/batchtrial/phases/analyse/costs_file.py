@@ -171,7 +171,12 @@ def _pricings(arms: Sequence[TrialArm], prices: Mapping[str, Price | None]) -> d
 
 def _pricing(provider: str, key: str, price: Price | None) -> dict[str, Any]:
     table = source()
-    record: dict[str, Any] = {"provider": provider, "model_key": key, "rate_type": "batch", "table_found": price is not None}
+    record: dict[str, Any] = {
+        "provider": provider,
+        "model_key": key,
+        "rate_type": "batch" if price is None else price.rate,
+        "table_found": price is not None,
+    }
     if price is not None:
         record |= {
             "input_rate_per_mtok": float(price.input_per_mtok),

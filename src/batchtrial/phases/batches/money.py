@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from batchtrial.config.expand import Arm
+from batchtrial.config.lanes import config_of_lane, is_direct
 from batchtrial.config.model import Config
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.tally import Tally
@@ -21,14 +22,22 @@ from batchtrial.state.ledger import Ledger, Money, money
 
 
 def price_for(config: Config, arm: Arm) -> Price | None:
-    """The batch price of the arm's model: the config's override, else the dated table; None when neither knows it."""
-    return price_named(config, arm.backend, arm.pricing_key)
+    """The price of the arm's model in its lane: the config's override, else the dated table; None when neither knows it."""
+    return price_named(config, arm.backend, arm.pricing_key, tier_of(config, arm))
 
 
-def price_named(config: Config, backend: str, key: str) -> Price | None:
+def tier_of(config: Config, arm: Arm) -> str | None:
+    """The tier that the arm's requests ask for in the direct lane; None for batches."""
+    lane = config_of_lane(config, arm.backend)
+    if not is_direct(lane):
+        return None
+    return str(json.loads(arm.extra).get("service_tier") or lane.provider.service_tier or "standard")
+
+
+def price_named(config: Config, backend: str, key: str, tier: str | None = None) -> Price | None:
     """The same of a model by its name in the table of prices."""
     overrides = {name: price.model_dump(exclude_none=True) for name, price in config.pricing.overrides.items()}
-    return price_of(row_of(backend).prices, key, overrides)
+    return price_of(row_of(backend).prices, key, overrides, tier=tier)
 
 
 def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:
@@ -37,9 +46,10 @@ def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:
     return round(whole * n_requests / shard.lines, 9)
 
 
-def bill_usd(price: Price, usage: Iterable[Usage]) -> Decimal:
-    """What rows of this usage cost, row by row, since the price may depend on a prompt's length."""
-    return sum((cost_usd(price.for_prompt(one.input_tokens), one) for one in usage), Decimal(0))
+def row_usd(price: Price, usage: Usage, tier: str | None) -> Decimal | None:
+    """What a row cost by its prompt's length and the tier that it was served at; None when that tier has no known price."""
+    served = price.at(tier)
+    return None if served is None else cost_usd(served.for_prompt(usage.input_tokens), usage)
 
 
 @dataclass(slots=True)
@@ -103,9 +113,12 @@ def bill(view: View, arm: Arm) -> Bill:
 def billed(price: Price | None, shard: Shard | None, counted: Tally) -> dict[str, Any]:
     """The fields of a `saved` or `imported` line that say what an attempt cost. price, shard: None when not known."""
     usage, n_unbilled = counted.total_usage, counted.n_unbilled
+    costs = [] if price is None else [row_usd(price, one, tier) for one, tier in counted.served]
+    n_unpriced = costs.count(None)
+    n_unbilled += n_unpriced
     return {
         "usage": msgspec.structs.asdict(usage),
-        "cost_usd": None if price is None else bill_usd(price, counted.usage),
-        "n_without_usage": counted.n_without_usage or None,
+        "cost_usd": None if price is None else sum((one for one in costs if one is not None), Decimal(0)),
+        "n_without_usage": counted.n_without_usage + n_unpriced or None,
         "unknown_usd": None if price is None or not n_unbilled else reserve_usd(price, shard, n_unbilled) if shard is not None else Decimal(0),
     }

@@ -34,6 +34,7 @@ class Tally:
     said: dict[str, Said] = field(default_factory=dict)
     odd: dict[str, int] = field(default_factory=lambda: {"malformed": 0, "unknown": 0, "duplicate": 0})
     used: dict[str, Usage | None] = field(default_factory=dict)  # by row: None when the answer did not say
+    tiers: dict[str, str] = field(default_factory=dict)  # by row, where the answer says at which it was served
     repeated: set[str] = field(default_factory=set)
 
     def add(self, line: bytes, decode: Decode) -> None:
@@ -60,6 +61,8 @@ class Tally:
         self.used.pop(result.custom_id, None)
         if is_billed(result):
             self.used[result.custom_id] = result.usage
+            if result.service_tier is not None:
+                self.tiers[result.custom_id] = result.service_tier
 
     def settle(self, lines: Iterable[bytes], decode: Decode) -> None:
         """Choose among the lines of requests that have several, by the rule of `choice`. lines: all that were added, again.
@@ -103,6 +106,11 @@ class Tally:
     def usage(self) -> list[Usage]:
         """Of every row that said what it used."""
         return [one for one in self.used.values() if one is not None]
+
+    @property
+    def served(self) -> list[tuple[Usage, str | None]]:
+        """The same, each with the tier that it was served at."""
+        return [(usage, self.tiers.get(one)) for one, usage in self.used.items() if usage is not None]
 
     @property
     def n_without_usage(self) -> int:

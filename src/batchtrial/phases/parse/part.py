@@ -18,7 +18,7 @@ from batchtrial.phases.build.index import Ids
 from batchtrial.phases.parse.lines import OddKind, OddLines, Reader, Source, odd_lines
 from batchtrial.phases.tables import columns
 from batchtrial.phases.tables.arm_table import write_part
-from batchtrial.prices import Price
+from batchtrial.prices import SAME_TIER, Price
 from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.scoring.thinking import has_marks
@@ -91,11 +91,21 @@ def _usd(price: Price | None) -> pl.Expr:
     """What a row costs; null where nobody knows: an answer that does not say what it used, a request without a line, a model without a price."""
     if price is None:
         return pl.lit(None, dtype=pl.Float64)
-    by_tokens = _at(price)
-    if price.long is not None and price.long_from is not None:
-        by_tokens = pl.when(pl.col("input_tokens") > price.long_from).then(_at(price.long)).otherwise(by_tokens)
+    by_tokens = _by_length(price)
+    if price.by_tier:
+        by_tier: Any = pl.when(False).then(None)
+        for word, served in (*SAME_TIER.items(), *zip(price.by_tier, price.by_tier, strict=True)):
+            if served in price.by_tier:
+                by_tier = by_tier.when(pl.col("service_tier") == word).then(_by_length(price.by_tier[served]))
+        by_tokens = by_tier.when(pl.col("service_tier").is_null()).then(by_tokens)
     is_free = ~pl.col("outcome").is_in([Outcome.SUCCEEDED.value, Outcome.MISSING.value])
     return pl.when(pl.col("input_tokens").is_not_null()).then(by_tokens).when(is_free).then(0.0)
+
+
+def _by_length(price: Price) -> pl.Expr:
+    if price.long is None or price.long_from is None:
+        return _at(price)
+    return pl.when(pl.col("input_tokens") > price.long_from).then(_at(price.long)).otherwise(_at(price))
 
 
 def _at(price: Price) -> pl.Expr:

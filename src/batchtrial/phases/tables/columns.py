@@ -45,6 +45,7 @@ ANSWERS: Final = (
     Column("cache_write_tokens", "Int64", "usage", "cache_write_tokens"),
     Column("reasoning_tokens", "Int64", "usage", "reasoning_tokens"),
     Column("usd", "Float64"),
+    Column("service_tier", "String", "result", "service_tier"),
     Column("attempt", "Int32", "line", "attempt"),
     Column("file", "String", "line", "file"),
     Column("byte", "Int64", "line", "byte"),

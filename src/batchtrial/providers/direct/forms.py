@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 from batchtrial.direct.records import Answer, Row
 from batchtrial.direct.wires import WireName, path_of
 from batchtrial.errors import ConfigError
+from batchtrial.providers.base import SpeaksFor
+from batchtrial.records import RawResult
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -49,6 +52,50 @@ class Form:
 
 def _has_tier(body: bytes) -> bool:
     return b'"service_tier"' in body and "service_tier" in msgspec.json.decode(body)
+
+
+class _Usage(msgspec.Struct, gc=False):
+    service_tier: str | None = None
+
+
+class _Body(msgspec.Struct, gc=False):
+    service_tier: str | None = None
+    usage: _Usage | None = None
+    body: _Body | None = None  # OpenAI wraps it
+    message: _Body | None = None  # Anthropic does
+
+
+class _Result(msgspec.Struct, gc=False):
+    response: _Body | None = None
+    result: _Body | None = None
+
+
+_result = msgspec.json.Decoder(_Result).decode
+
+
+def tier_in(line: bytes) -> str | None:
+    """The tier that a result line says its answer was served at; None when it says none."""
+    try:
+        seen = _result(line)
+    except (ValueError, RecursionError):
+        return None
+    outer = seen.response or seen.result
+    inner = outer and (outer.body or outer.message or outer)
+    return (inner and (inner.service_tier or (inner.usage and inner.usage.service_tier))) or None
+
+
+def decoded(line: bytes, decode: Callable[[bytes], RawResult]) -> RawResult:
+    """The line as the batch's codec reads it, with the tier. Raises BadLine."""
+    result, tier = decode(line), tier_in(line)
+    return result if tier is None else msgspec.structs.replace(result, service_tier=tier)
+
+
+class WithTiers(SpeaksFor):
+    """The codec of a direct lane: its lines tell at which tier each answer was served, which decides what it cost."""
+
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        return partial(decoded, decode=self._codec.decode)
 
 
 def custom_id_of(line: bytes) -> str:
