@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.emulator_process import running
 
 from batchtrial.cli.main import main
 from batchtrial.reading.config import config_of_run
@@ -88,9 +89,25 @@ def test_what_a_wire_does_not_take_is_said_of_the_arm_that_it_concerns(folder: P
     assert arms["control and same"]["refused"] is None
 
 
-def test_what_is_not_at_once_is_refused_before_anything_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_answers_of_a_live_try_come_at_once_by_the_direct_lane(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-nobody")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "another-key-of-nobody")
+    with running(folder / "emulator", seed=1) as emulator:
+        hosts = {"provider": {"base_url": emulator.openai_base_url}, "lanes": {"anthropic": {"base_url": emulator.anthropic_base_url}}}
+        (folder / "trial.yaml").write_text(json.dumps(TREE | hosts | {"submission": {"poll_seconds": 0.05}}))
+        found = told(capsys, "--send", "2")
+        assert emulator.ledger()["direct"]["answered"] == 6
+        assert emulator.ledger()["batches"] == []
+    assert [[arm["state"] for arm in item["arms"]] for item in found["answers"]] == [["complete"] * 3] * 2
+    assert found["simulated"], "the host says that it is an emulator"
+
+
+def test_a_provider_that_answers_batches_alone_is_refused_before_anything_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "trial.yaml").write_text(json.dumps(TREE | {"arms": {"control": {}, "other": {"backend": "mistral", "model": "mistral-small-latest"}}}))
     assert main(["try", "--config", "trial.yaml", "--send", "2"]) == 2
-    assert "may take hours" in capsys.readouterr().err
+    assert "mistral answers these requests as a batch alone" in capsys.readouterr().err
     assert not (folder / "experiments").exists()
 
 

@@ -46,10 +46,11 @@ def test_the_sample_becomes_a_trial_and_every_gap_is_named_with_its_line(tmp_pat
     places = {one["where"]: one["what"] for one in told["left"] if not one["is_near"]}
     assert {where.partition(": ")[0] for where in places} == {
         *("promptfooconfig.yaml, line 53", "promptfooconfig.yaml, line 7", "promptfooconfig.yaml, line 14", "promptfooconfig.yaml, line 16"),
-        *("promptfooconfig.yaml, line 26", "promptfooconfig.yaml, line 45", "tests.csv, line 3"),
+        *("promptfooconfig.yaml, line 45", "tests.csv, line 3"),
     }
-    assert "`llm-rubric` asks a model to judge" in places["promptfooconfig.yaml, line 26: defaultTest.assert.2"]
+    assert any(one["is_near"] and one["where"].startswith("promptfooconfig.yaml, line 26") for one in told["left"])
     config = load(Path("here/trial.yaml")).config
+    assert [(judge.kind, judge.rubric.text) for judge in config.judges] == [("yes_no", "Does the answer meet this?\n\n{{ expected_judge }}\n")]
     assert set(config.arms) == set(told["arms"])
     assert {arm.backend for arm in config.arms.values()} == {"openai", "anthropic"}
     assert config.stats.primary.metric == "exact"
@@ -164,3 +165,10 @@ def test_broken_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "not valid YAML" in capsys.readouterr().err
     assert main(["import_config", str(tmp_path / "none.yaml"), "--out", str(tmp_path / "o")]) == 2
     assert not (tmp_path / "o").exists()
+
+
+def test_a_rubric_of_some_tests_alone_is_named(tmp_path: Path) -> None:
+    tests = [{"vars": {"letter": "a"}, "assert": [{"type": "llm-rubric", "value": "is kind"}]}, {"vars": {"letter": "b"}}]
+    tree, left, _ = made(tmp_path, tests=tests)
+    assert "judges" not in tree
+    assert any("the rubric 'is kind' of some tests alone" in one for one in left)

@@ -12,7 +12,7 @@ import polars as pl
 from batchtrial.app.invocation import Invocation
 from batchtrial.app.session import Person, opened
 from batchtrial.config.expand import Arm, Trial, arms_of, expand
-from batchtrial.config.lanes import lanes_of
+from batchtrial.config.lanes import config_of_lane, is_direct, key_of, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.base import View
@@ -22,6 +22,8 @@ from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import load_prepared, place
 from batchtrial.phases.prepare.metrics import try_metrics
 from batchtrial.phases.tables.columns import ANSWERS, MEASURES, SCORES
+from batchtrial.providers.direct.forms import form_of
+from batchtrial.providers.registry import row_of
 from batchtrial.records import AnswerState, Item, Outcome
 from batchtrial.run.loop import execute, prepare_items
 from batchtrial.run.options import Options
@@ -93,17 +95,25 @@ def _named(items: Sequence[Item], name: str) -> Item:
     raise ConfigError(f"there is no item {name!r}", where="--item", hint=f"ids are such as {some}; without --item a seeded one is taken")
 
 
-def check_at_once(config: Config) -> None:
-    """Raises ConfigError when a provider of the run answers in batches, hours later."""
-    if config.is_dry or config.is_replay or config.is_simulated:
-        return
-    late = [name for name in lanes_of(config) if name != "local"]
-    if late:
-        raise ConfigError(
-            f"{late[0]} answers these requests as a batch, which may take hours",
-            where="--send",
-            hint="add --dry_run to rehearse, or --as_batch to send it and wait",
-        )
+def at_once(config: Config) -> dict[str, Any]:
+    """Settings under which a run's requests are answered at once: each by itself at the provider's synchronous API; none where nobody is asked.
+
+    Raises ConfigError for a provider that answers batches alone.
+    """
+    if not config.is_called:
+        return {}
+    found: dict[str, Any] = {}
+    for name in lanes_of(config):
+        lane = config_of_lane(config, name)
+        if not is_direct(lane):
+            endpoint = lane.provider.endpoint or ("/v1/responses" if name == "openai" else "/v1/chat/completions")
+            try:
+                form_of(row_of(name).speaks, endpoint)
+            except ConfigError:
+                what = f"{name} answers these requests as a batch alone, which may take hours"
+                raise ConfigError(what, where="--send", hint="add --dry_run to rehearse, or --as_batch to send it and wait") from None
+            found[f"{key_of(config, name)}.lane"] = "direct"
+    return found
 
 
 def budget_of(config: Config, given: float | None) -> float | None:

@@ -20,10 +20,12 @@ from batchtrial.tasks.template import Template, TemplateFault
 _VARIABLE: Final = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}")
 _JUDGED: Final = frozenset(
     (
-        *("llm-rubric", "model-graded-closedqa", "model-graded-factuality", "factuality", "g-eval", "answer-relevance", "select-best", "max-score"),
+        *("model-graded-closedqa", "model-graded-factuality", "factuality", "g-eval", "answer-relevance", "select-best", "max-score"),
         *("context-faithfulness", "context-recall", "context-relevance", "conversation-relevance", "moderation", "search-rubric", "agent-rubric"),
     )
 )
+JUDGE: Final = "judge"
+"""What `Wanted.kind` says of a judge, which is no metric by name."""
 _CODE: Final = frozenset({"javascript", "python", "ruby", "webhook"})
 _GRADED: Final = {"levenshtein": ("similarity", {"method": "levenshtein"}), "rouge-n": ("rouge_l", {}), "bleu": ("bleu", {}), "gleu": ("bleu", {})}
 _COUNTED: Final = {"cost": "cost_usd", "word-count": "words"}
@@ -83,7 +85,7 @@ class AssertionReader:
         given = str(one.fields.get("type") or "")
         is_not, kind = given.startswith("not-"), given.removeprefix("not-")
         for name in _UNUSED:
-            if name in one.fields and not (name == "weight" and one.fields[name] == 1) and kind not in _JUDGED | _CODE:
+            if name in one.fields and not (name == "weight" and one.fields[name] == 1) and kind not in _JUDGED | _CODE | {"llm-rubric"}:
                 self.findings.left(one.where, f"`{name}` of the assertion `{given}`", "left out")
         make = self._maker(kind)
         label = str(one.fields.get("metric") or "")
@@ -97,6 +99,8 @@ class AssertionReader:
         makers = {"regex": self._of_regex, "is-json": self._of_json, "contains-json": self._of_json, "is-refusal": self._of_refusal}
         if kind in makers:
             return makers[kind]
+        if kind == "llm-rubric":
+            return self._of_rubric
         if kind in _GRADED:
             return self._of_grade
         if kind in _COUNTED:
@@ -151,6 +155,14 @@ class AssertionReader:
 
     def _of_refusal(self, one: Assertion, case: Case, is_not: bool) -> Iterator[Wanted]:
         yield Wanted(kind="refusal", params={"better": "lower" if is_not else "higher"})
+
+    def _of_rubric(self, one: Assertion, case: Case, is_not: bool) -> Iterator[Wanted]:
+        rubric = self._value(one, case)
+        if is_not or not isinstance(rubric, str) or not rubric.strip():
+            raise ConfigError("a rubric that is negated or no text", hint="judges are described in docs/judges.md")
+        told = "a judge answers yes or no, without a threshold" + ("" if "provider" in one.fields else "; the run's own model judges")
+        self.findings.near(one.where, "`llm-rubric`", f"{told}; name its `model` under `judges`")
+        yield Wanted(kind=JUDGE, reference=rubric)
 
     def _of_grade(self, one: Assertion, case: Case, is_not: bool) -> Iterator[Wanted]:
         kind = str(one.fields["type"]).removeprefix("not-")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from batchtrial.errors import ConfigError
-from batchtrial.importing.assertions import AssertionReader, Wanted
+from batchtrial.importing.assertions import JUDGE, AssertionReader, Wanted
 from batchtrial.importing.cases import Case, CaseReader
 from batchtrial.importing.documents import Document, Findings, Left, Library
 from batchtrial.importing.models import Provider, ProviderReader
@@ -96,6 +96,8 @@ class _Conversion:
         options = self._config.tree.get("evaluateOptions")
         if isinstance(options, dict) and isinstance(options.get("repeat"), int):
             tree["samples_per_item"] = options["repeat"]
+        if judges := self._judges():
+            tree["judges"] = judges
         tree |= {"metrics": metrics, "stats": {"primary": self._primary(metrics)}}
         head = [f"# From {self._config.name}."]
         if description := self._config.tree.get("description"):
@@ -160,12 +162,27 @@ class _Conversion:
             sets.append(spec)
             for key in keys:
                 of_key.setdefault(key, []).append(name)
-        metrics = [self._metric(one, of_key.get(one.key, []), len(sets)) for one in self._distinct()]
+        metrics = [self._metric(one, of_key.get(one.key, []), len(sets)) for one in self._distinct() if one.kind != JUDGE]
         if all(next(iter(one)) in _CORPUS for one in metrics):
             told = "no assertion has a counterpart that can be an endpoint"
             self._findings.near(self._config.place(("tests",)), told, "`words` is counted, and is the first endpoint")
             metrics = [*metrics, "words"]
         return sets, metrics
+
+    def _judges(self) -> list[dict[str, Any]]:
+        """A judge for each rubric that every test has; one of some tests alone has no counterpart."""
+        found = []
+        for one in self._distinct() if any(want.kind == JUDGE for each in self._wanted for want in each) else ():
+            if one.kind != JUDGE:
+                continue
+            name = self._name_of(one)
+            if not all(any(want.key == one.key for want in each) for each in self._wanted):
+                where = self._config.place(("tests",))
+                self._findings.left(where, f"the rubric {str(one.reference)[:40]!r} of some tests alone", "a judge judges the answers to all")
+                continue
+            self._files[f"rubrics/{name}.txt"] = f"Does the answer meet this?\n\n{{{{ expected_{name} }}}}\n"
+            found.append({"name": name, "kind": "yes_no", "rubric": f"rubrics/{name}.txt"})
+        return found
 
     def _distinct(self) -> list[Wanted]:
         """Every metric once; each gets a name of its own."""
@@ -204,7 +221,7 @@ class _Conversion:
 
     def _primary(self, metrics: Sequence[Any]) -> dict[str, Any]:
         """A share that most tests want, where there is one; else a grade, else whatever there is."""
-        wanted = Counter(self._name_of(one) for each in self._wanted for one in each)
+        wanted = Counter(self._name_of(one) for each in self._wanted for one in each if one.kind != JUDGE)
 
         def rank(one: Any) -> tuple[int, bool, int]:
             kind, params = next(iter(one.items()))

@@ -12,7 +12,7 @@ from typing import Any
 
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, experiments_dir, mode_of
 from batchtrial.app.session import layout_of, loaded
-from batchtrial.app.tryout import budget_of, check_at_once, chosen_items, send
+from batchtrial.app.tryout import at_once, budget_of, chosen_items, send
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.execute import person_of, resume_command
@@ -33,7 +33,8 @@ EXAMPLES = """examples:
   batchtrial try --config trial.yaml --send 5 --dry_run        five items asked of every arm at the emulator, scored, side by side
   batchtrial try --config trial.yaml --send 5 --budget_usd 0.2 for real, in a ledger of its own under experiments/tries
 
-A try is a small run of its own: its requests, answers and dollars are never those of the trial.
+Requests go one by one to the provider's synchronous API (docs/direct.md), at its price. A try is a small run of its own: its requests, answers and
+dollars are never those of the trial.
 """
 
 
@@ -63,8 +64,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     run_id = check_run_id(given.run_id) if given.run_id is not None else f"t{real_now():%Y%m%d%H%M%S}"
     ask = _invocation(given.config, given, run_id)
     got = loaded(ask, layout_of(ask, run_id), os.environ)
-    if given.send is not None and not given.as_batch:
-        check_at_once(got.config)
+    lanes = at_once(got.config) if given.send is not None and not given.as_batch else {}
     chosen = chosen_items(got.config, named=given.item or (), seed=given.seed, n=given.send or 1, complain=complain)
     trials = expand(got.config, "")
     wiring = Wiring(got.config, Place(layout=layout_of(ask, run_id), trials=lambda: ()), os.environ)
@@ -75,7 +75,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
             say(line)
     if given.send is not None:
         limits = {"limit_items": len(chosen.items), "submission.budget_usd": budget_of(got.config, given.budget_usd)}
-        ask = replace(ask, changes={**ask.changes, **limits})
+        ask = replace(ask, changes={**ask.changes, **lanes, **limits})
         try:
             tried = send(ask, run_id, chosen, person_of(ask), nonce=secrets.token_hex(8), env=os.environ)
         except Stopped as error:
