@@ -63,6 +63,5 @@ def test_a_power_cut_in_the_judges_wave(lab: JudgedLab) -> None:
 
 
 def test_kills_in_both_waves_of_one_run(lab: JudgedLab) -> None:
-    if lab.provider != "openai":
-        pytest.skip("one provider is enough here: the others are killed in each wave above")
-    holds(several_times(lab, plans(lab, 1, seed=3)), 1)
+    if lab.provider == "openai":  # the others are killed in the second wave above, and in the first elsewhere
+        holds(several_times(lab, plans(lab, 1, seed=3)), 1)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
-from batchtrial.stats.distributions import t_two_sided, z_two_sided
+from batchtrial.stats.distributions import t_sf, t_two_sided, z_two_sided
 from batchtrial.stats.labelled_groups import Group, spread
 from batchtrial.stats.pairing import as_scores
-from batchtrial.stats.results import Estimate, check_level, undefined_estimate
+from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.sums import covariance
 
 Floats = NDArray[np.float64]
@@ -75,6 +75,20 @@ def ppi_mean(
     return Estimate(
         value=value, ci_low=value - half, ci_high=value + half, level=level, method=method, n=n, dropped=dropped, se=se, warnings=warnings
     )
+
+
+def corrected_test(estimate: Estimate) -> tuple[Test, float | None]:
+    """The two-sided test that a corrected mean is 0, which says the same as its interval; and its degrees of freedom."""
+    if estimate.value is None or not estimate.se or estimate.ci_high is None:
+        return undefined_test(estimate.reason or "there is no interval", method="ppi_t", n=estimate.n), None
+    quantile = (estimate.ci_high - estimate.value) / estimate.se
+    low, high = 1.0, 1e9  # the quantile falls as the degrees of freedom grow
+    for _ in range(200):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if t_two_sided(estimate.level, middle) > quantile else (low, middle)
+    df = math.sqrt(low * high)
+    statistic = estimate.value / estimate.se
+    return Test(statistic=statistic, p_value=min(1.0, 2.0 * t_sf(abs(statistic), df)), method="ppi_t", n=estimate.n, dropped=estimate.dropped), df
 
 
 def _check(level: float, weight: float | None) -> None:

@@ -108,6 +108,20 @@ class Arm(Strict):
     rates: ArmRates = ArmRates.model_construct()
 
 
+class JudgeRates(Strict):
+    """How the model judges answers, when it is asked to."""
+
+    right: float = Field(0.85, ge=0, le=1, description="Chance that it sees rightly whether an answer holds the truth.")
+    first: float = Field(0.0, ge=0, le=1, description="How often it says `first`, whatever stands there.")
+    lenient_to: str = Field("", description="Regular expression of answers that it favours.")
+    lenient: float = Field(0.0, ge=0, le=1, description="How often it lets such an answer pass.")
+
+    @field_validator("lenient_to")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return valid_pattern(pattern) or ""
+
+
 class ModelFile(Strict):
     """The simulated model."""
 
@@ -126,6 +140,8 @@ class ModelFile(Strict):
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         return valid_pattern(pattern)
+
+    judge: JudgeRates = Field(JudgeRates(), description="How it judges answers.")
 
     @field_validator("wrappers")
     @classmethod

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Final, Literal
 
+from batchtrial.emulator.answers.judging import seen, verdict
 from batchtrial.emulator.answers.modelfile import Item, ModelFile, QuestionClass, Rates, load_items, sha256_text
 from batchtrial.emulator.answers.request import ChatRequest
 from batchtrial.emulator.answers.shaped import json_of, label
@@ -131,22 +132,17 @@ class SimulatedModel:
         return tuple(self._answer(chat, who, choice) for choice in range(chat.n))
 
     def _answer(self, chat: ChatRequest, who: Identity, choice: int) -> Answer:
+        what = seen(chat)
+        if what is not None:
+            text = verdict(self.file.judge, chat, what, (*self.file.abstentions, *self.file.closed_abstentions), self.seed, f"{who.sample}#{choice}")
+            return _cut("exact", text, chat)
         item = self._items.get(who.item)
         question = item.question_class if item else _guess_class(chat.user)
         sample = f"{who.sample}#{choice}" if choice else who.sample
         raw = digest("answer", self.seed, who.item, who.condition, sample)
         kind = self._kind(who, question, raw)
         text = self._text(kind, item, question, chat, raw)
-        for stop in chat.stop:
-            text = text.partition(stop)[0]
-        limit = chat.max_tokens * CHARS_A_TOKEN if chat.max_tokens is not None else len(text)
-        return Answer(
-            text=text[:limit],
-            kind=kind,
-            is_truncated=len(text) > limit,
-            input_tokens=n_tokens(chat.n_chars) + TOKENS_A_REQUEST,
-            output_tokens=n_tokens(len(text[:limit])),
-        )
+        return _cut(kind, text, chat)
 
     def difficulty(self, item: str) -> float:
         """u of an item: Normal(0, sigma), the same in every arm."""
@@ -198,6 +194,20 @@ class SimulatedModel:
         if item:
             yield from _around(self._others.get(item.dataset, ()), start)
         yield from _around(_STOCK_ANSWERS, start)
+
+
+def _cut(kind: AnswerKind, text: str, chat: ChatRequest) -> Answer:
+    """The answer as far as the request lets it go."""
+    for stop in chat.stop:
+        text = text.partition(stop)[0]
+    limit = chat.max_tokens * CHARS_A_TOKEN if chat.max_tokens is not None else len(text)
+    return Answer(
+        text=text[:limit],
+        kind=kind,
+        is_truncated=len(text) > limit,
+        input_tokens=n_tokens(chat.n_chars) + TOKENS_A_REQUEST,
+        output_tokens=n_tokens(len(text[:limit])),
+    )
 
 
 def _around(pool: Sequence[str], start: int) -> Iterator[str]:

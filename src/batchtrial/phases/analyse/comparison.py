@@ -282,7 +282,7 @@ def _scores(
     plain = paired_t(differences, level)
     estimate = plain.estimate if clustered is None else clustered.estimate
     se, df = (None if plain.sd is None else plain.sd / plain.estimate.n**0.5, plain.df) if clustered is None else (clustered.se_cr2, clustered.df)
-    margin = _score_margin(estimate, se, df, endpoint, (1 - level) / 2)
+    margin = score_margin(estimate, se, df, endpoint, (1 - level) / 2)
     if differences.size and not differences.any() and both.in_unit:
         # As many items, or clusters, without a change: Student would have no interval, and p = 0 from two of them.
         estimate = tango(0, 0, estimate.n, level)
@@ -329,7 +329,8 @@ def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None, alpha
     return noninferiority_binary(gained, lost, n, endpoint.margin, alpha)
 
 
-def _score_margin(estimate: Estimate, se: float | None, df: float | None, endpoint: Endpoint | None, alpha: float) -> MarginTest | None:
+def score_margin(estimate: Estimate, se: float | None, df: float | None, endpoint: Endpoint | None, alpha: float) -> MarginTest | None:
+    """The declared margin's test of a mean with its standard error; None where there is no margin or no error."""
     if endpoint is None or endpoint.margin is None or estimate.value is None or not se or df is None:
         return None
     mean = estimate.value if endpoint.higher_is_better else -estimate.value

@@ -18,6 +18,7 @@ from batchtrial.phases.analyse.analyses import dataset_meta
 from batchtrial.phases.analyse.comparison import Comparison, compare, estimate_json, of_one_arm, seed_of, test_json
 from batchtrial.phases.analyse.corpus_scores import corpus_scores
 from batchtrial.phases.analyse.declared import analysis_plan, better_when_higher, declared_cells, declared_plan
+from batchtrial.phases.analyse.judges import compared_by_judge, judges_json
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
@@ -89,13 +90,16 @@ def findings_of(
             continue
         level, seed, flips = 1 - config.stats.alpha, seed_of(config.stats.random_seed, cell.name), config.stats.permutation_samples
         endpoint = by_name.get(cell.name)
-        one = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        one = raw = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        if cell.metric in tables[cell.temp].judges and not tables[cell.temp].is_one_arm:
+            mask = tables[cell.temp].members_of(cell)
+            one = compared_by_judge(one, paired, tables[cell.temp].judges[cell.metric], mask, level, endpoint)
         if tables[cell.temp].is_one_arm:
             made[cell.name] = of_one_arm(one, level)
             findings.append(_finding(cell, made[cell.name], family, None, tables[cell.temp]))
             continue
         share = config.stats.missing.plausible_share
-        lost = lost_answers(paired, one, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        lost = lost_answers(paired, raw, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
         made[cell.name] = one
         findings.append(_finding(cell, one, family, lost, tables[cell.temp]))
     return made, findings
@@ -141,6 +145,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
         "same_items": tables[first].same_items(),
         **({"looks": looks} if looks is not None else {}),
+        **({"judges": judges_json(view, trial, tables[first].judges, tables[first].clusters)} if tables[first].judges else {}),
         **({"rules": rules} if rules else {}),
         **({"corpus": corpus} if corpus else {}),
         **({"slices": sliced} if (sliced := slices(config, view.layout, tables)) else {}),

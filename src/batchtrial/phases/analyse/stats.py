@@ -10,6 +10,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.one_file import OneFile
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.batches.frozen_plan import frozen_plan
+from batchtrial.phases.judge.parse import published
 
 FORM: Final = 5
 
@@ -19,11 +20,24 @@ def _digest(view: View, trial: Trial) -> str | None:
     scored = [view.stage_artifacts_digest(one, "scored") for one in (trial, *view.trials)]
     if None in scored:
         return None
+    judges = [published(view), view.layout.labels.exists() and view.stamps.of(view.layout.labels)] if view.config.judges else []
+    if judges and judges[0] is None:
+        return None
     looks = [[asdict(look) for look in view.looks.get(one.slug, ())] for one in view.trials] if view.looks else []
     samples = [view.config.samples_for(temp) for temp in trial.temps]
     plan = asdict(frozen_plan(view.layout.ledger, view.config))
     return digest_of(
-        [FORM, scored, view.config.stats.model_dump(mode="json"), plan, samples, view.config.mode, *([trial.absent] if trial.absent else []), *looks]
+        [
+            FORM,
+            scored,
+            view.config.stats.model_dump(mode="json"),
+            plan,
+            samples,
+            view.config.mode,
+            *([trial.absent] if trial.absent else []),
+            *looks,
+            *judges,
+        ]
     )
 
 

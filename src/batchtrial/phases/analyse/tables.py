@@ -7,7 +7,7 @@ nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import Floats, Paired
+from batchtrial.phases.analyse.judges import Believed, believed, scale_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
@@ -81,7 +82,7 @@ class Table:
     scales: what metrics of the user's own declare their numbers to be: share, count, grade. rules: by which each set is scored.
     lower: metrics by name of which less is better.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
-    is_one_arm: control and treatment are the same answers, asked once.
+    is_one_arm: control and treatment are the same answers, asked once. judges: what each judge said, by name, which is its metric's.
     """
 
     keys: pl.Series
@@ -96,6 +97,7 @@ class Table:
     rules: SetRules = field(default_factory=SetRules)
     lower: frozenset[str] = frozenset()
     is_one_arm: bool = False
+    judges: Mapping[str, Believed] = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:
@@ -223,7 +225,17 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
     arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}
     if not all(mask.any() for mask in arms.values()):
         return {}
-    return {temp: _table(view, trial, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
+    made = {temp: _table(view, trial, temp, frame, arms, (temps == temp).to_numpy(), columns) for temp in trial.temps}
+    return {temp: _with_judges(view, trial, temp, table) for temp, table in made.items()} if view.config.judges else made
+
+
+def _with_judges(view: View, trial: Trial, temp: float, table: Table) -> Table:
+    """The table with what each judge says as a metric by its name."""
+    known = believed(view, trial, temp, table.keys)
+    scores = {name: (one.judged.control, one.judged.treatment) for name, one in known.items()}
+    there = tuple(name for name, arms in scores.items() if not all(np.isnan(arm).all() for arm in arms))
+    scales = {name: scale_of(one.judged.judge) for name, one in known.items()}
+    return replace(table, scores={**table.scores, **scores}, metrics=(*table.metrics, *there), scales={**table.scales, **scales}, judges=known)
 
 
 def metric_columns(scores: pl.LazyFrame) -> list[str]:

@@ -35,7 +35,11 @@ def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mappi
             raise ConfigError(what, where=f"{where}.metric", hint=hint)
         if items is not None and offered is not None:
             _check_one(where, endpoint, offered, items, titles)
-        elif endpoint.metric not in MEASURES and not config.metrics and not any(":" in metric for metric in metrics.values()):
+        elif (
+            endpoint.metric not in {*MEASURES, *(judge.name for judge in config.judges)}
+            and not config.metrics
+            and not any(":" in metric for metric in metrics.values())
+        ):
             _refuse_name(where, endpoint.metric, MEASURES, titles)
         twin = seen.setdefault((endpoint.metric, endpoint.kind), where)
         if twin != where:
@@ -60,6 +64,8 @@ def offers(config: Config, items: Sequence[Item], metrics: Mapping[str, str]) ->
         names += ["unsupported"] if item.kind == "open" else []
         for name in (*names, *(given or ())):
             kinds.setdefault(name, set()).update((item.kind, "all"))
+    for judge in config.judges:
+        kinds[judge.name] = {"all", *(item.kind for item in items)}
     return {name: tuple(kind for kind in KINDS if kind in found) for name, found in kinds.items() if found}
 
 

@@ -23,6 +23,7 @@ from batchtrial.phases.report.account_words import account_blocks
 from batchtrial.phases.report.appendix import TITLES, appendix
 from batchtrial.phases.report.corpus_words import corpus_blocks
 from batchtrial.phases.report.forest import Line, forest
+from batchtrial.phases.report.judge_words import judge_blocks
 from batchtrial.phases.report.look_words import look_blocks
 from batchtrial.phases.report.render import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote
 from batchtrial.phases.report.slice_words import slice_blocks
@@ -49,6 +50,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _results(tests)
     found += corpus_blocks(tests)
     found += slice_blocks(tests)
+    found += judge_blocks(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))
     found += _account(account, view.config.answers.strip_thinking)
     if said := (*remarks(read_record(layout)), *_repeats(view)):

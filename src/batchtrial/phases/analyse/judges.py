@@ -1,0 +1,174 @@
+"""Judges in the analysis: their verdicts as metrics, corrected by people's labels where there are enough, and how far each may be believed.
+
+A judge's word without labels is no claim, whatever the plan declares: nobody knows how far it is right. With labels the difference is corrected
+(PPI++), and may be an endpoint like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from batchtrial.config.expand import Trial
+from batchtrial.config.families import family_of
+from batchtrial.config.judge_arms import arm_of
+from batchtrial.config.judges import JudgeSpec
+from batchtrial.phases.analyse.comparison import Comparison, Paired, estimate_json, score_margin, seed_of
+from batchtrial.phases.base import View
+from batchtrial.phases.judge.scores import Judged, judged
+from batchtrial.state.labels import Label, read_labels
+from batchtrial.stats.judge import FEW_LABELS, corrected_test, ppi_mean
+from batchtrial.stats.judge_quality import flip_rate, kappa, length_bias, leniency, position_bias
+from batchtrial.stats.plan import Endpoint
+from batchtrial.stats.results import Estimate
+
+Floats = NDArray[np.float64]
+WORTH: Final[Mapping[str, float]] = {"better": 1.0, "worse": -1.0, "same": 0.0, "both_bad": 0.0}
+"""What a label says of the treatment's answer against the control's; one who cannot tell says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believed:
+    """A judge on the items of a table. labels: people's preference by item, NaN without; twice: two labels of an item."""
+
+    judged: Judged
+    labels: Floats
+    twice: tuple[Floats, Floats]
+
+    @property
+    def n_labels(self) -> int:
+        """Labelled items that the judge has a verdict on."""
+        return int((~np.isnan(self.labels) & ~np.isnan(self.judged.treatment - self.judged.control)).sum())
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether labels can correct it: there are enough, and both say which answer is better. How much better a score is, no label tells."""
+        return self.n_labels >= FEW_LABELS and self.judged.judge.kind in ("yes_no", "pairwise")
+
+
+def scale_of(judge: JudgeSpec) -> str:
+    """What the judge's numbers are: a share, or a grade."""
+    return "share" if judge.kind in ("yes_no", "pairwise") else "grade"
+
+
+def believed(view: View, trial: Trial, temp: float, keys: pl.Series) -> dict[str, Believed]:
+    """Every judge by name, in the order of the items' keys."""
+    if not view.config.judges or not view.layout.judgements.exists():
+        return {}
+    places = pl.read_parquet(view.layout.items, columns=["place", "item_key"])
+    order = pl.DataFrame({"item_key": keys.cast(pl.String)}).join(places, on="item_key", how="left", maintain_order="left")["place"].to_numpy()
+    held = _held(list(read_labels(view.layout.labels)), trial.slug, temp)
+    labels = _labels(held, keys)
+    twice = _twice(held, keys)
+    return {one.judge.name: Believed(judged=_reordered(one, order), labels=labels, twice=twice) for one in judged(view, trial, temp, places.height)}
+
+
+def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
+    moved = {name: getattr(one, name)[order] for name in ("control", "treatment", "first_ab", "first_ba", "longer")}
+    return replace(one, **moved)
+
+
+def _held(labels: list[Label], slug: str, temp: float) -> list[Label]:
+    """Labels of the trial that hold: of each person, item and round the last one that was not taken back."""
+    undone = {(one.undo, one.who) for one in labels if one.undo}
+    held: dict[tuple[str, str, bool], Label] = {}
+    for one in labels:
+        if one.verdict in WORTH and (one.id, one.who) not in undone and one.trial == slug and one.temp == temp and one.sample == 0:
+            held[one.who, one.item_key, one.is_repeat] = one
+    return list(held.values())
+
+
+def _labels(held: list[Label], keys: pl.Series) -> Floats:
+    by_key: dict[str, list[float]] = {}
+    for one in held:
+        if not one.is_repeat:
+            by_key.setdefault(one.item_key, []).append(WORTH[one.verdict])
+    return np.array([float(np.mean(by_key[key])) if key in by_key else np.nan for key in keys.cast(pl.String).to_list()])
+
+
+def _twice(held: list[Label], keys: pl.Series) -> tuple[Floats, Floats]:
+    """First and second label of items that have two: by the same person twice, else by two people."""
+    by_key: dict[str, list[float]] = {}
+    for one in sorted(held, key=lambda label: (label.item_key, label.who, label.is_repeat)):
+        by_key.setdefault(one.item_key, []).append(WORTH[one.verdict])
+    pairs = [by_key[key][:2] for key in keys.cast(pl.String).to_list() if len(by_key.get(key, ())) > 1]
+    return np.array([one for one, _ in pairs], dtype=np.float64), np.array([two for _, two in pairs], dtype=np.float64)
+
+
+def compared_by_judge(
+    one: Comparison, paired: Paired, known: Believed, mask: NDArray[np.bool_] | None, level: float, endpoint: Endpoint | None
+) -> Comparison:
+    """The comparison with the correction by labels in the place of the raw difference; without enough labels, as a judge's word and no more."""
+    labels = known.labels if mask is None else known.labels[mask]
+    name = known.judged.judge.name
+    if not known.is_corrected:
+        lean = one.estimate.value or 0.0
+        whom = "neither arm" if lean == 0.0 else "the treatment" if lean > 0.0 else "the control"
+        why = f"what the judge {name} prefers, and no claim: it prefers {whom}, and {_why_not(known)}"
+        return replace(one, not_decidable=why, margin=None)
+    differences = paired.treatment - paired.control
+    estimate = ppi_mean(labels, differences, clusters=paired.clusters, level=level)
+    test, df = corrected_test(estimate)
+    margin = score_margin(estimate, estimate.se, df, endpoint, (1 - level) / 2)
+    return replace(one, estimate=estimate, test=test, margin=margin, counts=None, exact=None, odds=None, design_effect=None)
+
+
+def _why_not(known: Believed) -> str:
+    if known.judged.judge.kind not in ("yes_no", "pairwise"):
+        return "labels say which answer is better, not by how much"
+    n = known.n_labels
+    return f"{n or 'no'} labels say how far it is right" if n == 0 else f"only {n} labels say how far it is right, where {FEW_LABELS} are needed"
+
+
+def judges_json(view: View, trial: Trial, known: Mapping[str, Believed], clusters: NDArray[np.int64] | None) -> list[dict[str, Any]]:
+    """The part of significance.json about judges."""
+    return [dict(_record(view, trial, one, clusters)) for one in known.values()]
+
+
+def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int64] | None) -> Iterator[tuple[str, Any]]:
+    one, config = known.judged, view.config
+    judge, level = one.judge, 1 - config.stats.alpha
+    seed = seed_of(config.stats.random_seed, f"judges/{judge.name}")
+    preferred = np.sign(one.treatment - one.control)
+    yield from {"name": judge.name, "kind": judge.kind, "model": arm_of(config, judge).model, "rubric": judge.rubric.path}.items()
+    yield "rubric_sha256", judge.rubric.sha256
+    yield "same_family", _same_family(view, trial, judge)
+    yield "counts", one.counts
+    yield "n_labels", known.n_labels
+    yield "is_corrected", known.is_corrected
+    raw = _plain(one.treatment - one.control, clusters, level)
+    found: dict[str, Estimate] = {"prefers": raw}
+    if judge.is_pairwise and judge.orders == "both":
+        found["flips"] = flip_rate(one.first_ab, one.first_ba, level)
+        found["position_bias"] = position_bias(one.first_ab, one.first_ba, clusters=clusters, level=level)
+    found["longer_wins"] = length_bias(preferred, one.longer, level)
+    if judge.repeats > 1:
+        found["agrees_with_itself"] = kappa(*one.again, seed=seed, level=level)
+    if known.n_labels:
+        found["agrees_with_people"] = kappa(preferred, np.sign(known.labels), seed=seed, level=level)
+        found["longer_wins_by_labels"] = length_bias(known.labels, one.longer, level)
+        found["favours_treatment"] = leniency(one.treatment - one.control, known.labels, clusters=clusters, level=level)
+        found["corrected"] = ppi_mean(known.labels, one.treatment - one.control, clusters=clusters, level=level)
+    if known.twice[0].size:
+        found["people_agree"] = kappa(*known.twice, seed=seed, level=level)
+    yield "numbers", {name: estimate_json(estimate) for name, estimate in found.items()}
+
+
+def _plain(differences: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:
+    return leniency(differences, np.where(np.isnan(differences), np.nan, 0.0), clusters=clusters, level=level)
+
+
+def _same_family(view: View, trial: Trial, judge: JudgeSpec) -> list[str]:
+    """Conditions whose arm is a model of the judge's own family, by its name or by the table of families."""
+    own = arm_of(view.config, judge).model
+
+    def family(model: str) -> str:
+        known = family_of(model)
+        return known.name if known is not None else model.rsplit("/", 1)[-1].split("-")[0].lower()
+
+    return sorted({arm.condition for arm in trial.arms if family(arm.model) == family(own)})

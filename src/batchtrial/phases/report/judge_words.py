@@ -1,0 +1,62 @@
+"""Can this judge be believed? What a report says of each judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from batchtrial.amounts import counted
+from batchtrial.phases.report.render import Block, Bullets, Grid, Heading
+
+QUESTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "prefers": ("what it prefers, treatment minus control", "0: neither; as it stands, bias and all"),
+    "corrected": ("the same, corrected by labels", "what people would prefer (PPI++)"),
+    "favours_treatment": ("how far it favours the treatment beyond people", "0: not at all; of its own family: self-preference"),
+    "flips": ("verdicts that flip with the order", "0: none; each counts as a tie"),
+    "position_bias": ("position bias", "0: none; 1: the first answer always wins"),
+    "longer_wins": ("the longer answer wins", "0.5: length plays no part"),
+    "longer_wins_by_labels": ("the same by labels", "what people prefer, for comparison"),
+    "agrees_with_itself": ("agreement with itself, kappa", "1: the same verdict every time"),
+    "agrees_with_people": ("agreement with people, kappa", "1: always; 0: as chance would"),
+    "people_agree": ("agreement of people, kappa", "no judge can be expected to agree more"),
+}
+"""Number of significance.json -> how the table calls it, and how to read it."""
+
+
+def judge_blocks(tests: Mapping[str, Any]) -> list[Block]:
+    """A section for the judges; empty without any. tests: the content of significance.json."""
+    if not tests.get("judges"):
+        return []
+    found: list[Block] = [Heading(2, "Can the judges be believed?")]
+    for one in tests["judges"]:
+        found += _of(one)
+    return found
+
+
+def _of(one: Mapping[str, Any]) -> list[Block]:
+    rows = tuple(_row(name, one["numbers"][name]) for name in QUESTIONS if name in one["numbers"])
+    found: list[Block] = [Heading(3, f"{one['name']}: {one['model']}, {one['kind']}, rubric {one['rubric'] or 'of its own'}")]
+    found.append(Grid(("", "value", "interval", "n", "how to read it"), rows))
+    return [*found, Bullets(tuple(_remarks(one)))]
+
+
+def _row(name: str, number: Mapping[str, Any]) -> tuple[str, ...]:
+    called, how = QUESTIONS[name]
+    value, low, high = (number[key] for key in ("value", "ci_low", "ci_high"))
+    bounds = number.get("reason") or "none" if low is None else f"{low:.3f} to {high:.3f}"
+    return called, "" if value is None else f"{value:.3f}", bounds, f"{number['n']:,}", how
+
+
+def _remarks(one: Mapping[str, Any]) -> list[str]:
+    counts, n_labels = one["counts"], one["n_labels"]
+    said = [
+        f"{counted(counts['judged'], 'verdict')}; {counts['unparseable']} unparseable, {counts['lost']} lost or without a whole answer, "
+        f"{counts['identical']} of equal answers, which are ties"
+    ]
+    if one["is_corrected"]:
+        said.append(f"Corrected by {counted(n_labels, 'labelled item')}, taken for a random draw of the items, as `batchtrial view` draws them.")
+    else:
+        said.append(f"With {n_labels or 'no'} labels its word is exploratory: the judge prefers, and nobody knows how far it is right.")
+    if one["same_family"]:
+        said.append(f"The judge is of the same family as the model of: {', '.join(one['same_family'])}. Judges tend to prefer their own.")
+    return said

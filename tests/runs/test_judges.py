@@ -1,0 +1,120 @@
+"""A run with judges: what they say is bought once, is no claim without labels, and is corrected by labels when there are some."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pytest
+from tests.crash.inprocess import InProcess
+from tests.crash.lab import Lab, World
+
+from batchtrial.config.judges import ready_rubric
+from batchtrial.state.labels import Label, append_label
+from batchtrial.state.store import read_json
+
+N = 60
+RUBRIC = {"path": "factual", "text": ready_rubric("factual")}
+JUDGES: list[dict[str, Any]] = [
+    {"name": "better", "kind": "pairwise", "rubric": RUBRIC, "max_tokens": 64},
+    {"name": "right", "kind": "yes_no", "rubric": RUBRIC, "max_tokens": 64},
+]
+SETTINGS: dict[str, Any] = {
+    "judges": JUDGES,
+    "submission": {"lines_per_part": 50},
+    "stats": {"permutation_samples": 999, "primary": {"metric": "better", "kind": "all", "goal": "superiority"}},
+    "simulation": {"judge": {"right": 1.0}, "treatment": {"right": 0.95, "unanswerable_abstain": 0.95}, "control": {"right": 0.2}},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    lab = Lab(tmp_path_factory.mktemp("judged"), provider="openai", n_items=N, settings=SETTINGS, provider_of=InProcess, has_twin=False)
+    found = lab.world("one")
+    assert found.start() == 0
+    yield found
+    found.close()
+
+
+def told(world: World) -> dict[str, Any]:
+    (path,) = world.layout.root.glob("*/results/significance.json")
+    return dict(read_json(path))
+
+
+def primary(record: dict[str, Any]) -> dict[str, Any]:
+    return next(one for one in record["tests"] if one["family"] == "primary")
+
+
+def test_without_labels_a_judge_prefers_and_claims_nothing(world: World) -> None:
+    one = primary(told(world))
+    assert one["metric"] == "better"
+    assert one["estimate"]["ci_low"] > 0
+    assert (one["verdict"], one["is_claim"]) == ("not decidable", False)
+    assert "the judge better prefers" in one["sentence"]
+    assert "no labels say how far it is right" in one["sentence"]
+    (report,) = world.layout.root.glob("*/reports/report.md")
+    assert "Can the judges be believed?" in report.read_text()
+
+
+def test_equal_answers_are_ties_that_nobody_is_asked_about(world: World) -> None:
+    asked, said = pl.read_parquet(world.layout.asked), pl.read_parquet(world.layout.judgements)
+    ties = asked.filter(pl.col("why") == "identical")
+    assert ties.height > 0
+    assert ties["item_hash"].null_count() == ties.height
+    assert said.filter(pl.col("state") == "judged").height == said.height
+    assert said.group_by("judge", "item_hash", "sample").len()["len"].max() == 1
+    assert told(world)["judges"][0]["counts"]["identical"] == ties.height
+
+
+def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> None:
+    """People who see what is right, as the simulated judge does."""
+    before = world.bill()["answered_requests"]
+    table = pl.read_parquet(next(world.layout.root.glob("prepared/items.parquet")), columns=["item_key"])
+    scores = {c: _right(world, c) for c in ("control", "treatment")}
+    (slug,) = [path.parent.parent.name for path in world.layout.root.glob("*/results/significance.json")]
+    for place, key in enumerate(table["item_key"].to_list()[:50]):
+        d = scores["treatment"][key] - scores["control"][key]
+        verdict: Literal["better", "worse", "same"] = "better" if d > 0 else "worse" if d < 0 else "same"
+        append_label(world.layout.labels, Label(id=f"l{place}", who="ada", item_key=key, trial=slug, verdict=verdict, is_blind=True))
+    assert world.resume() == 0
+    record = told(world)
+    one, judge = primary(record), record["judges"][0]
+    assert one["estimate"]["method"].startswith("ppi")
+    assert (one["verdict"], one["is_claim"]) == ("superior", True)
+    assert (judge["is_corrected"], judge["n_labels"]) == (True, 50)
+    assert judge["numbers"]["agrees_with_people"]["value"] == pytest.approx(1.0)
+    assert world.bill()["answered_requests"] == before
+
+
+def _right(world: World, condition: str) -> dict[str, float]:
+    (path,) = world.layout.root.glob("*/results/per_item_scores.csv")
+    rows = pl.read_csv(path).filter(pl.col("condition") == condition)
+    right = {row["item_key"]: row for row in rows.iter_rows(named=True)}
+    texts = {row["item_id"]: row["response_text"] for row in _answers(world, condition)}
+    return {key: float(_holds(texts[key.partition("|")[2]], row["reference"])) for key, row in right.items()}
+
+
+def _answers(world: World, condition: str) -> list[dict[str, Any]]:
+    (path,) = world.layout.root.glob("*/results/predictions.csv")
+    return pl.read_csv(path).filter(pl.col("condition") == condition).to_dicts()
+
+
+def _holds(text: str, reference: str | None) -> bool:
+    from batchtrial.emulator.answers.judging import holds
+    from batchtrial.emulator.answers.modelfile import ModelFile
+
+    return holds(text, [] if reference is None else reference.split(" | "), ModelFile().abstentions)
+
+
+def test_a_run_that_goes_on_buys_no_judgement_again(world: World) -> None:
+    before = json.dumps(world.bill()["answered_requests"])
+    assert world.resume() == 0
+    assert json.dumps(world.bill()["answered_requests"]) == before
+
+
+def test_where_the_second_wave_lies(world: World) -> None:
+    files = {path.relative_to(world.layout.root).as_posix() for path in Path(world.layout.root).rglob("judgements*")}
+    assert {"judgements", "judgements/judgements.parquet", "batch_inputs/judgements_index.csv"} <= files
