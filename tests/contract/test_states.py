@@ -27,6 +27,8 @@ def state_of(world: World, form: str) -> AnswerState:
     """What this wire tells of such an answer."""
     if form == "filtered" and world.wire.provider == "anthropic":
         return S.REFUSED  # that wire has one word for both
+    if form == "refused" and world.wire.provider == "gemini":
+        return S.FILTERED  # and so has this one
     return STATES[form]
 
 

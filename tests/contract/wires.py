@@ -80,6 +80,7 @@ class Wire:
 
     download_ops: tuple[str, ...] = ("download", "results")
     expired_is_told: bool = True  # rows that ran out of time have lines of their own
+    keeps_expired: bool = True  # what had finished of a batch that ran out of time can be had
     refuses_twins: bool = False  # a second create of one attempt is answered 409
 
 
@@ -132,6 +133,8 @@ OF_CI: Mapping[str, Wire] = {
         Wire(name="openai-responses", provider="openai", model="gpt-4.1", make=_openai("/v1/responses"), small_pages=SMALL),
         Wire(name="openai-chat", provider="openai", model="gpt-4.1", make=_openai("/v1/chat/completions"), small_pages=SMALL),
         Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic, small_pages={"page_size": 5}),
+        _plain("gemini", "gemini-3.5-flash", expired_is_told=False, keeps_expired=False),
+        _plain("xai", "grok-4.3", expired_is_told=False),
         _plain("mistral", "mistral-small-latest", expired_is_told=False, is_listed_at_once=True),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from batchtrial.emulator.wires.fireworks.wire import job_defaults
+from batchtrial.emulator.wires.gemini.lines import as_chat
 from batchtrial.emulator.wires.openai.wire import CHAT
 from batchtrial.emulator.world.jsontext import decode_object
 from batchtrial.emulator.world.records import Batch
@@ -15,6 +16,8 @@ _MESSAGES_ONLY: Final = frozenset({"system", "stop_sequences", "thinking", "meta
 def request_of(batch: Batch, line: bytes) -> tuple[str, dict[str, Any]]:
     """Path under the prefix, and body, of a row; fields that we do not know pass through."""
     row = decode_object(line)
+    if batch.provider == "gemini":
+        return "/chat/completions", as_chat(row, batch.wire["model"])
     if "endpoint" in batch.wire:  # OpenAI's, and that of hosts that speak it
         return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), {"model": batch.wire.get("model"), **row["body"]}
     if batch.provider == "fireworks":

@@ -20,7 +20,7 @@ EVERYBODY = ""
 def key_of(request: Request) -> str:
     """The key of a call, "" when it has none."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return request.headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
+    return request.headers.get("x-api-key") or request.headers.get("x-goog-api-key") or (bearer if scheme.lower() == "bearer" else "")
 
 
 def name_of(key: str) -> str:

@@ -21,13 +21,15 @@ from batchtrial.emulator.wires.anthropic.batches import MessageBatches
 from batchtrial.emulator.wires.fireworks import wire as fireworks
 from batchtrial.emulator.wires.fireworks.datasets import Datasets, StorageWire
 from batchtrial.emulator.wires.fireworks.jobs import Jobs
+from batchtrial.emulator.wires.gemini import batches as gemini
 from batchtrial.emulator.wires.mistral import batches as mistral
 from batchtrial.emulator.wires.openai import wire as openai
 from batchtrial.emulator.wires.openai.batches import OpenAIBatches
 from batchtrial.emulator.wires.openai.dialects import HOSTS, Dialect
 from batchtrial.emulator.wires.openai.files import Files
+from batchtrial.emulator.wires.xai import batches as xai
 
-FURTHER = (mistral,)
+FURTHER = (mistral, gemini, xai)
 """Wires that lie below a path of their own; each module has NAME, `format_of` and `routes`."""
 
 

@@ -27,6 +27,7 @@ class Cycle:
     ends: Mapping[Outcome, str]
     cancelling: str
     window_seconds: float = 86_400.0
+    is_lost_when_expired: bool = False  # nothing of a batch that ran out of time is kept, or billed
 
 
 CYCLES: Final = {
@@ -49,6 +50,14 @@ CYCLES: Final = {
         run=(0.1, 0.9),
         ends={outcome: outcome for outcome in OUTCOMES},
         cancelling="cancelling",
+    ),
+    "gemini": Cycle(
+        steps=(("BATCH_STATE_PENDING", 0.0), ("BATCH_STATE_RUNNING", 0.1)),
+        validated=0.1,
+        run=(0.1, 1.0),
+        ends={outcome: f"BATCH_STATE_{'SUCCEEDED' if outcome == 'completed' else outcome.upper()}" for outcome in OUTCOMES},
+        cancelling="BATCH_STATE_CANCELLING",
+        is_lost_when_expired=True,
     ),
     "mistral": Cycle(
         steps=(("QUEUED", 0.0), ("RUNNING", 0.1)),
@@ -149,7 +158,7 @@ def _their_cancel_at(batch: Batch, usual: float) -> float | None:
 
 def _n_finished(batch: Batch, at: float, usual: float, outcome: Outcome | None) -> int:
     """Rows finished at a time, rounded down; all of them once a batch has completed."""
-    if outcome == "failed":
+    if outcome == "failed" or (outcome == "expired" and cycle_of(batch).is_lost_when_expired):
         return 0
     if outcome == "completed":
         return batch.n_rows

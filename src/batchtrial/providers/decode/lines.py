@@ -88,8 +88,11 @@ EXPIRED_CODES = frozenset({"batch_expired", "expired"})
 CANCELLED_CODES = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
 
 
-def load_object(line: bytes) -> tuple[str, dict[str, Any]]:
-    """(custom_id, the line's object). Raises BadLine when the line is not one JSON object with a custom_id in valid UTF-8."""
+def load_object(line: bytes, key: str = "custom_id") -> tuple[str, dict[str, Any]]:
+    """(custom_id, the line's object). key: what the wire calls the id.
+
+    Raises BadLine when the line is not one JSON object with an id in valid UTF-8.
+    """
     if len(line) > MAX_LINE_BYTES:
         raise BadLine(f"line of {len(line)} bytes is over the bound of {MAX_LINE_BYTES}")
     if b"\x00" in line:
@@ -106,7 +109,7 @@ def load_object(line: bytes) -> tuple[str, dict[str, Any]]:
         raise BadLine(f"not JSON: {error}"[:200]) from None
     if not isinstance(value, dict):
         raise BadLine(f"not a JSON object but {type(value).__name__}")
-    custom_id = value.get("custom_id")
+    custom_id = value.get(key)
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_ID_CHARS:
         raise BadLine("no usable custom_id")
     if "\x00" in custom_id or any("\ud800" <= char <= "\udfff" for char in custom_id):

@@ -139,7 +139,7 @@ class Edge:
                 where=where,
                 hint="raise the spending limit at the provider, then resume",
             )
-        if status in (401, 403):
+        if status in (401, 403) or (status == 400 and "API key not valid" in text):
             return AuthFailed(
                 f"{self.title} refused the API key: {what}",
                 where=where,

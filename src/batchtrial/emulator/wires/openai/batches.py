@@ -82,7 +82,7 @@ class OpenAIBatches:
         if file.purpose != self.dialect.purpose:
             text = f"The file {file.id} has purpose '{file.purpose}', not '{self.dialect.purpose}'."
             raise WireError(400, text, param="input_file_id")
-        blob, n_rows, validation = await asyncio.to_thread(self._take_in, file, asked.endpoint)
+        blob, n_rows, validation = await asyncio.to_thread(self.take_in, file, asked.endpoint)
         _force_problems(validation, effects)
         with self.world.commit() as db:
             batch = self.service.batches.add(
@@ -105,7 +105,7 @@ class OpenAIBatches:
         shown = self.shown(batch)
         return PrettyJson({"job": shown, "warning": ""} if self.dialect.is_wrapped else shown)
 
-    def _take_in(self, file: StoredFile, endpoint: str) -> tuple[str, int, Validation]:
+    def take_in(self, file: StoredFile, endpoint: str) -> tuple[str, int, Validation]:
         """Check every line of the input; the rows stay in a file."""
         validation = Validation(endpoint, self.service.model.file.knows)
         name, draft = self.world.new_blob()

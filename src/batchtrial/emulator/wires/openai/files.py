@@ -95,7 +95,8 @@ class Files:
             raise WireError(404, f"No such File object: {file_id}", param="id")
         return found
 
-    def _add(self, account: str, filename: str, purpose: str, n_bytes: int, blob: str, seconds: int | None) -> StoredFile:
+    def add(self, account: str, filename: str, purpose: str, n_bytes: int, blob: str, seconds: int | None) -> StoredFile:
+        """Keep a file of the account. seconds: until it expires, None for never."""
         now = self.world.clock.now()
         with self.world.commit() as db:
             file_id = self.world.new_id("file-")
@@ -116,7 +117,7 @@ class Files:
             raise WireError(413, f"The file is larger than {MAX_FILE_BYTES} bytes.")
         if n_bytes == 0:
             raise WireError(400, "The file is empty.", param="file")
-        return PrettyJson(self.shown(self._add(call.account, filename, purpose, n_bytes, blob, seconds)))
+        return PrettyJson(self.shown(self.add(call.account, filename, purpose, n_bytes, blob, seconds)))
 
     async def get(self, call: Call) -> Response:
         file_id = call.request.path_params["file"]
@@ -243,7 +244,7 @@ class Files:
             raise WireError(400, "The md5 checksum does not match.", param="md5")
         with self.world.commit() as db:
             self._open_upload(call, upload_id)
-            file = self._add(call.account, wire["filename"], wire["purpose"], n_bytes, blob, wire["seconds"])
+            file = self.add(call.account, wire["filename"], wire["purpose"], n_bytes, blob, wire["seconds"])
             db.execute("UPDATE uploads SET status = 'completed', file = ? WHERE id = ?", (file.id, upload_id))
         return PrettyJson(self._shown_upload(call, upload_id))
 

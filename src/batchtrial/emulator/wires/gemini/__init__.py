@@ -1,0 +1,1 @@
+"""Files and batches of the Gemini Developer API, from the server's side."""

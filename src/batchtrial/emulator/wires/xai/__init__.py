@@ -1,0 +1,1 @@
+"""xAI's files and batches, from the server's side."""

@@ -1,0 +1,1 @@
+"""Gemini Developer API: the adapter of its batches."""

@@ -1,0 +1,1 @@
+"""xAI: the adapter of its batches."""

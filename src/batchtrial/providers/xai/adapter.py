@@ -1,0 +1,181 @@
+"""xAI's batches over REST: an uploaded file in OpenAI's form, a batch that bears a name, results in pages.
+
+The name is required and given back, so our token is that name. A batch has no word for its state: its counters tell it. Plain HTTP: the vendor's
+package is gRPC and sends a create five times when the connection is lost, and the openai package cannot read a batch that has no `id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from batchtrial.errors import ProviderError
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Setup
+from batchtrial.providers.decode.lines import count, load_object
+from batchtrial.providers.decode.lines import decode_line as decode_chat_line
+from batchtrial.providers.decode.plain import reader
+from batchtrial.providers.registry import Row
+from batchtrial.providers.sdk import turns
+from batchtrial.providers.sdk.connection import sdk_of
+from batchtrial.providers.sdk.edge import check_extra, utc_now
+from batchtrial.providers.sdk.lines import watched
+from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, PlainWire, rows_of
+from batchtrial.records import BadLine, RawResult, Request
+
+SDK = sdk_of("xai", MODULE)
+LIMITS = Limits(max_requests=100_000, max_bytes=200 * 10**6)
+ENDPOINT: Final = "/v1/chat/completions"
+OURS: Final = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "stream", "n"})
+MOST_PAGES: Final = 20_000
+
+
+def _pick_nothing(line: bytes) -> None:
+    """Every line goes to the careful reader."""
+
+
+def decode_line(line: bytes) -> RawResult:
+    """One result: a chat completion behind the name of its call, or an error. Raises BadLine."""
+    custom_id, value = load_object(line, key="batch_request_id")
+    told = value.get("batch_result")
+    result: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    answer = result.get("response")
+    body = answer.get("chat_get_completion", answer) if isinstance(answer, dict) else answer
+    if not result.get("error") and not body:
+        raise BadLine("neither a response nor an error")
+    wrapped = {"custom_id": custom_id, "response": None if result.get("error") else {"status_code": 200, "body": body}, "error": result.get("error")}
+    return decode_chat_line(msgspec.json.encode(wrapped))
+
+
+class XaiProvider(PlainWire):
+    """One xAI team."""
+
+    name: ClassVar[str] = "xai"
+    id_key: ClassVar[str] = "batch_id"
+
+    def __init__(self, settings: PlainSettings, api_key: str | None, *, now: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(SDK, settings, api_key, LIMITS, now=now)
+
+    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
+        """Why these sampling values cannot be honoured, or None when they can."""
+        if self.settings.sampling == "omit" and (len(set(temps)) > 1 or top_p is not None):
+            return "sampling parameters are not sent (sampling: omit), and more than one temperature or top_p is asked for"
+        if any(not 0 <= temp <= 2 for temp in temps):
+            return f"temperatures {sorted(set(temps))} leave the range 0 to 2"
+        return f"top_k {top_k} is no parameter of {ENDPOINT} here" if top_k is not None else None
+
+    def encode(self, request: Request) -> bytes:
+        """`{"custom_id", "method", "url", "body"}`. Raises ConfigError for an extra field that clashes."""
+        self._honoured.check(self, request)
+        body: dict[str, Any] = {"model": request.model, "messages": turns.chat_messages(request), "max_completion_tokens": request.max_tokens}
+        if self.settings.sampling == "send":
+            body |= {"temperature": request.temperature} | ({} if request.top_p is None else {"top_p": request.top_p})
+        if request.stop:
+            body["stop"] = list(request.stop)
+        body |= turns.chat_extras(request)
+        check_extra(request.extra, OURS.union(body))
+        line = {"custom_id": request.custom_id, "method": "POST", "url": ENDPOINT, "body": body | dict(request.extra)}
+        return msgspec.json.encode(line) + b"\n"
+
+    @property
+    def decode(self) -> Callable[[bytes], RawResult]:
+        """Of one result as a line."""
+        return reader(_pick_nothing, decode_line)
+
+    def _upload(self, intent: Intent, payload: Path) -> str:
+        with payload.open("rb") as file:
+            answer = self._to.client.ask(
+                "POST", "/v1/files", fields={"purpose": "batch"}, file=(self._file_name(intent), file), timeout=self._to.timeout(answer=True)
+            )
+        return str(answer.json().get("id") or "")
+
+    def _create(self, intent: Intent, file_id: str) -> Any:
+        return self._to.client.ask("POST", "/v1/batches", json={"name": intent.token, "input_file_id": file_id}).json()
+
+    def _page(self, further: str | None, token: str | None) -> Page:
+        query = {"limit": str(self.settings.page_size)} | ({"pagination_token": further} if further else {})
+        answer = self._to.client.ask("GET", "/v1/batches", query=query)
+        return Page(batches=rows_of(answer, "batches"), further=answer.json().get("pagination_token") or None)
+
+    def _mark_of(self, batch: Mapping[str, Any]) -> str:
+        return str(batch.get("name") or "")
+
+    def _made_at(self, batch: Mapping[str, Any]) -> float:
+        """The list may tell the day alone, which is enough to put two batches of one token in order."""
+        try:
+            return datetime.fromisoformat(str(batch.get("create_time"))).replace(tzinfo=None).timestamp()
+        except ValueError:
+            return 0.0
+
+    def _get(self, batch_id: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._to.client.ask("GET", f"/v1/batches/{batch_id}").json()
+        return found
+
+    def _status(self, batch: Mapping[str, Any]) -> BatchStatus:
+        told = batch.get("state")
+        counts: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+        names = ("num_requests", "num_pending", "num_success", "num_error", "num_cancelled")
+        total, pending, done, failed, stopped = (count(counts.get(name)) or 0 for name in names)
+        why = batch.get("cancel_by_xai_message")
+        if batch.get("cancel_time") or why:
+            state = BatchState.FAILED if why and not done + failed else BatchState.CANCELLED
+        else:
+            over = BatchState.EXPIRED if stopped else BatchState.COMPLETED  # rows that nobody cancelled ran out of time
+            state = over if total > 0 and pending == 0 else BatchState.RUNNING
+        return BatchStatus(
+            state=state,
+            wire_state=state.value if total else "reading",
+            n_total=total or None,
+            n_done=done,
+            n_failed=failed,
+            reason=str(why) if why else None,
+            retryable=not why,
+            ids={"input_file_id": str(batch["input_file_id"])} if batch.get("input_file_id") else {},
+        )
+
+    def _lines(self, batch: Mapping[str, Any]) -> Iterator[bytes]:
+        """Page by page. Raises ProviderError (retryable) when the pages do not end."""
+        further, asked = "", set[str]()
+        for _ in range(MOST_PAGES):
+            query = {"limit": "1000"} | ({"pagination_token": further} if further else {})
+            told = self._results(f"/v1/batches/{batch[self.id_key]}/results", query)
+            for result in told["results"]:
+                yield msgspec.json.encode(result) + b"\n"
+            asked.add(further)
+            further = told.get("pagination_token") or ""
+            if not further:
+                return
+            if further in asked:
+                break
+        raise ProviderError("the pages of results do not end", where=f"{SDK.title}: fetch {batch[self.id_key]}", retryable=True)
+
+    def _results(self, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """One page of results, whole. Raises ProviderError when it is none."""
+        with self._to.client.chunks(path, query=query) as chunks:
+            page = b"".join(watched(chunks, patience=self.settings.timeouts.slow, clock=self._clock))
+        try:
+            told = msgspec.json.decode(page)
+        except ValueError as error:
+            raise ProviderError(f"a page of results was cut short ({error})", where=f"{SDK.title}: {path}", retryable=True) from None
+        if not isinstance(told, dict) or not isinstance(told.get("results"), list):
+            raise ProviderError("the answer is no page of results", where=f"{SDK.title}: {path}", retryable=True)
+        return told
+
+    def _stop(self, batch_id: str) -> None:
+        self._to.client.ask("POST", f"/v1/batches/{batch_id}:cancel")
+
+    def _file(self, file_id: str) -> object:
+        return self._to.client.ask("GET", f"/v1/files/{file_id}")
+
+
+def make(row: Row, setup: Setup) -> XaiProvider:
+    """The adapter of a lane."""
+    return XaiProvider(PlainSettings(**setup.host, sampling=setup.sampling), setup.key, now=setup.now or utc_now)
+
+
+def of_recording(settings: Mapping[str, Any]) -> XaiProvider:
+    """One that encodes as the recorded one did."""
+    return XaiProvider(PlainSettings(**settings), None)
