@@ -29,7 +29,7 @@ class _Ours(ProviderContract):
 
     def adapter(self, url: str, key: str) -> Provider:
         return adapter_of(
-            self.name, Setup(host={"base_url": url + row_of(self.name).emulated_at}, key=key, account="acct", now=SHARED["emulator"].now)
+            self.name, Setup(host={"base_url": url + row_of(self.name).emulated_at}, key=key, account="imported", now=SHARED["emulator"].now)
         )
 
     @contextmanager
