@@ -19,6 +19,7 @@ from batchtrial.cli.commands.compare import main
 from batchtrial.cli.commands.plan_trial import main as plan_trial
 from batchtrial.cli.commands.resume import main as resume
 from batchtrial.cli.commands.run import main as run
+from batchtrial.state.files import RunState, load, save
 from batchtrial.state.layout import RunLayout
 
 CONFIG = Path(__file__).parents[2] / "config" / "eval_config.yaml"
@@ -109,19 +110,53 @@ def test_the_text_is_readable_and_shows_intervals(runs: Runs, capsys: pytest.Cap
     assert "NOT COMPARABLE" not in out
 
 
-def test_other_questions_are_refused_unless_forced_and_then_it_says_so(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
-    assert compared(runs, "a", "few") == 3
-    out, err = capsys.readouterr()
-    (line,) = (line for line in out.splitlines() if line.startswith("  FORBIDS  items"))
+def test_runs_with_partly_the_same_questions_are_compared_on_those(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compared(runs, "a", "few") == 0
+    out = capsys.readouterr().out
+    (line,) = (line for line in out.splitlines() if line.startswith("  DIFFERS  items"))
     shown = re.findall(r"\(([0-9a-f]{8})\)", line)
     assert len(set(shown)) == 2, f"two different sets of questions are shown as the same: {line}"
-    assert "20 of 40 are in both" in err
-    assert "--although_different" in err
-    assert compared(runs, "a", "few", "--although_different") == 0
-    assert capsys.readouterr().out.startswith("NOT COMPARABLE")
-    got = as_json(runs, capsys, "a", "few", "--although_different")
-    assert (got["comparable"], got["forced"]) == (False, True)
+    assert "20 of 40 are in both" in out
+    got = as_json(runs, capsys, "b", "few")
+    assert (got["comparable"], got["forced"]) == (True, False)
     assert {one["in_both"] for one in got["trials"][0]["changed_items"]} == {20}
+    change = got["trials"][0]["change_of_effect"]["0"]
+    one, other = (scores(runs, name, got["trials"][0][side]) for name, side in (("b", "a"), ("few", "b")))
+    items = sorted({item for item, _ in one} & {item for item, _ in other})
+    effects = [other[i, "treatment"] - other[i, "control"] - one[i, "treatment"] + one[i, "control"] for i in items]
+    assert change["n"] <= len(items) == 20
+    assert change["value"] == pytest.approx(sum(effects) / 20)
+    assert change["ci_low"] < change["value"] < change["ci_high"]
+
+
+def test_other_questions_are_refused_unless_forced_and_then_it_says_so(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(runs.folder / "run_few", runs.folder / "run_edited")
+    try:
+        for path in (runs.folder / "run_edited" / "prepared").glob("*_book.jsonl"):
+            path.write_text(path.read_text().replace("?", "??"))
+        assert compared(runs, "a", "edited") == 3
+        err = capsys.readouterr().err
+        assert "other texts or answers behind 20 of them" in err
+        assert "--although_different" in err
+        assert compared(runs, "a", "edited", "--although_different") == 0
+        assert capsys.readouterr().out.startswith("NOT COMPARABLE")
+        got = as_json(runs, capsys, "a", "edited", "--although_different")
+        assert (got["comparable"], got["forced"]) == (False, True)
+    finally:
+        shutil.rmtree(runs.folder / "run_edited")
+
+
+def test_a_run_that_has_failed_is_not_compared(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(runs.folder / "run_few", runs.folder / "run_failed")
+    try:
+        state = load(RunState, RunLayout(runs.folder / "run_failed").run_state)
+        assert state is not None
+        phases = state.phases | {"stats": state.phases["stats"].model_copy(update={"status": "failed"})}
+        save(RunLayout(runs.folder / "run_failed").run_state, state.model_copy(update={"phases": phases}))
+        assert compared(runs, "a", "failed", "--although_different") == 3
+        assert "run failed has failed in the step stats" in capsys.readouterr().err
+    finally:
+        shutil.rmtree(runs.folder / "run_failed")
 
 
 def test_simulated_and_real_answers_are_not_set_side_by_side(runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

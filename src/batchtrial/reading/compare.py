@@ -23,12 +23,23 @@ from batchtrial.phases.analyse.numbers import is_share, name_of
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.tables.columns import KINDS, LABELS
+from batchtrial.reading.common_items import change_of_effect, common_of
 from batchtrial.reading.config import config_of_run, recorded_config
 from batchtrial.records import KEY_SEPARATOR
-from batchtrial.state.files import BuildManifest, MultiTrialManifest, PreparedManifest, TrialEntry, TrialManifest, load_or_none, refuse_damaged
+from batchtrial.state.files import (
+    BuildManifest,
+    MultiTrialManifest,
+    PreparedManifest,
+    RunState,
+    TrialEntry,
+    TrialManifest,
+    load_or_none,
+    refuse_damaged,
+)
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import Stamps, decode_json
+from batchtrial.stats.results import Estimate
 
 Standing = Literal["same", "differs", "forbids"]
 KEY = ["item_key", "condition", "temp"]
@@ -86,7 +97,7 @@ class TrialSide:
         """The primary endpoint's comparison at the first temperature; None in results that have none."""
         return next((one for one in self.tests.get("tests", []) if one.get("family") == "primary"), None)
 
-    def scores(self, column: str, kind: str) -> pl.DataFrame | None:
+    def scores(self, column: str, kind: str, *, with_cluster: bool = False) -> pl.DataFrame | None:
         """One score per item, condition and temperature; None when the run does not have it. Raises RunStateMissing, StateError."""
         path = self.layout.trial(self.entry.slug).scores
         arms = self.trial.arms if self.trial is not None else ()
@@ -97,6 +108,7 @@ class TrialSide:
         if column not in table.collect_schema().names():
             return None
         columns = {"item_key": pl.String, "condition": pl.String, "temp": pl.Float64, "type": pl.String, column: pl.Float64}
+        columns |= {"cluster": pl.String} if with_cluster and "cluster" in table.collect_schema().names() else {}
         found = table.select(pl.col(name).cast(own) for name, own in columns.items()).collect().rename({column: "score"})
         return found if kind == "all" else found.filter(pl.col("type") == kind)
 
@@ -149,6 +161,14 @@ def side(experiments: Path, name: str) -> Side:
     layout = RunLayout(Path(name)) if "/" in name else RunLayout.of(experiments, name)
     layout.check_there()
     refuse_earlier(layout)
+    state = load_or_none(RunState, layout.run_state)
+    failed = next((phase for phase, record in state.phases.items() if record.status == "failed"), None) if state is not None else None
+    if failed is not None:
+        raise StateError(
+            f"run {layout.run_id} has failed in the step {failed}: what it has is not what it was to find",
+            where=str(layout.root),
+            hint=f"finish it with `batchtrial resume {layout.flags}`, then compare",
+        )
     return Side(layout)
 
 
@@ -223,10 +243,13 @@ def _items(a: Side, b: Side) -> Check:
     counts = [f"{len(s.items):,} ({h})" for s, h in zip((a, b), shown, strict=True)]
     if hashes[0] == hashes[1] and hashes[0] != "lost":
         return Check(what="items", a=counts[0], b=counts[1], standing="same")
-    common = len(a.items & b.items)
-    note = f"different questions: {common:,} of {len(a.items | b.items):,} are in both"
-    if a.items == b.items:
-        note = "the same ids, but other texts or answers behind some of them"
+    common, n_all = common_of(a.layout, b.layout), len(a.items | b.items)
+    if common.n and not common.n_other:
+        note = f"{common.n:,} of {n_all:,} are in both: changes are told of those; each run's own tables are of its own items"
+        return Check(what="items", a=counts[0], b=counts[1], standing="differs", note=note)
+    note = f"different questions: {len(a.items & b.items):,} of {n_all:,} are in both"
+    if common.n_other or a.items == b.items:
+        note = f"the same ids, but other texts or answers behind {common.n_other or 'some'} of them"
     return Check(what="items", a=counts[0], b=counts[1], standing="forbids", note=note)
 
 
@@ -298,6 +321,17 @@ class Changed:
     n_common: int
     better: tuple[str, ...] = field(repr=False)
     worse: tuple[str, ...] = field(repr=False)
+
+
+def effect_changes(pair: Pair) -> tuple[str, bool, dict[float, Estimate]]:
+    """(by what, whether in percentage points, by temperature how the effect changed on the common items), by the primary endpoint of A."""
+    primary = pair.a.primary or {}
+    metric, kind = str(primary.get("metric", "em")), str(primary.get("kind", "all"))
+    both = [one.scores(COLUMNS.get(metric, metric), kind, with_cluster=True) for one in (pair.a, pair.b)]
+    if both[0] is None or both[1] is None:
+        return "", True, {}
+    level = 1 - float(pair.a.tests.get("stats_config", {}).get("alpha", 0.05))
+    return str(primary.get("label", RIGHT)), bool(primary.get("is_share", True)), change_of_effect(both[0], both[1], level=level)
 
 
 def changed_items(pair: Pair) -> list[Changed]:

@@ -14,7 +14,7 @@ from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.names import is_url
 from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, points, signed_score, verdict_of
-from batchtrial.reading.compare import Changed, Check, Pair, Row, Side, changed_items, checks, pairs, rows, side
+from batchtrial.reading.compare import Changed, Check, Pair, Row, Side, changed_items, checks, effect_changes, pairs, rows, side
 from batchtrial.state.money import dollars
 
 EXAMPLES = """examples:
@@ -22,7 +22,8 @@ EXAMPLES = """examples:
   batchtrial compare r20261122103000 r20261123091500 --items 30      more of the items that came out differently
   batchtrial compare r20261122103000 /archive/run_old --json         a run in another folder, for a program
 
-Runs on other questions, scored another way, or simulated against real are refused; --although_different compares them all the same and says so.
+Two runs with partly the same questions are compared on those. Runs on other questions, scored another way, simulated against real, or failed are
+refused; --although_different compares all but the last all the same and says so.
 exit codes: 0 compared, 2 bad flag, 3 not comparable, or a run without results.
 """
 
@@ -86,6 +87,7 @@ def text(a: Side, b: Side, found: Sequence[Check], matched: Sequence[Pair], alon
         yield from metrics(pair)
         yield from money(pair)
         yield from outcomes(pair)
+        yield from change(pair)
         for changed in changed_items(pair):
             yield from items(changed, n_items)
 
@@ -148,6 +150,19 @@ def outcomes(pair: Pair) -> Iterator[str]:
             yield f"  lost {name}   {', '.join(f'{n} {key}' for key, n in lost.items())}, of {total.get('requests')} requests"
 
 
+def change(pair: Pair) -> Iterator[str]:
+    """How the effect changed on the items that are in both, with its interval."""
+    measure, is_share_, found = effect_changes(pair)
+    told = points if is_share_ else signed_score
+    for temp, one in found.items():
+        if one.value is None:
+            continue
+        low, high = (told(end) if end is not None else "-" for end in (one.ci_low, one.ci_high))
+        level = f"{100 * one.level:g} % interval {low} to {high}" if one.ci_low is not None else "no interval"
+        unit = " pp" if is_share_ else ""
+        yield f"  change of the effect (t = {temp:g}, by {measure}): {told(one.value)}{unit}, {level}, exploratory"
+
+
 def items(changed: Changed, n_items: int) -> Iterator[str]:
     """Which items came out differently in one arm."""
     where = f"{changed.condition}, t = {changed.temp:g}, by {changed.measure}"
@@ -188,6 +203,10 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
         "cost_usd": {"a": pair.a.costs.get("usd"), "b": pair.b.costs.get("usd")},
         "cost": {"a": pair.a.costs.get("cost"), "b": pair.b.costs.get("cost")},
         "requests": {"a": pair.a.account.get("all"), "b": pair.b.account.get("all")},
+        "change_of_effect": {
+            f"{temp:g}": {"value": one.value, "ci_low": one.ci_low, "ci_high": one.ci_high, "level": one.level, "n": one.n, "method": one.method}
+            for temp, one in effect_changes(pair)[2].items()
+        },
         "changed_items": [
             {
                 "measure": c.measure,
