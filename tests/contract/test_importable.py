@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 import pytest
-from tests.contract.wires import WIRES
+from tests.contract.wires import OF_CI, PLAIN
 from tests.emulator_process import Emulator
 
 from batchtrial.providers.base import Provider, Setup
 from batchtrial.providers.registry import adapter_of, row_of
 from batchtrial.testing import HOURS_APART, ProviderContract, Server
 
-MODELS = {wire.provider: wire.model for wire in WIRES.values()}
+MODELS = {wire.provider: wire.model for wire in (*OF_CI.values(), *PLAIN.values())}
 SHARED: dict[str, Server] = {}
 """One emulator for all of these tests; each moves its clock on, so that what came before is over."""
 

@@ -116,7 +116,16 @@ def _host(name: str) -> Wire:
 
 
 HOSTS: Mapping[str, Wire] = {name: _host(name) for name in sorted(ROWS) if ROWS[name].host not in ("", "openai")}
-"""Hosts that speak OpenAI's batch API; the whole suite runs for them where BATCHTRIAL_EVERY_WIRE is set (`nox -s hosts`)."""
+"""Hosts that speak OpenAI's batch API."""
+PLAIN: Mapping[str, Wire] = {
+    wire.name: wire
+    for wire in (
+        _plain("gemini", "gemini-3.5-flash", expired_is_told=False, keeps_expired=False),
+        _plain("xai", "grok-4.3", expired_is_told=False),
+        _plain("mistral", "mistral-small-latest", expired_is_told=False, is_listed_at_once=True),
+    )
+}
+"""Wires of their own, over plain HTTP."""
 
 SMALL = {"quirks": Quirks(page_size=5)}
 OF_CI: Mapping[str, Wire] = {
@@ -133,13 +142,11 @@ OF_CI: Mapping[str, Wire] = {
         Wire(name="openai-responses", provider="openai", model="gpt-4.1", make=_openai("/v1/responses"), small_pages=SMALL),
         Wire(name="openai-chat", provider="openai", model="gpt-4.1", make=_openai("/v1/chat/completions"), small_pages=SMALL),
         Wire(name="anthropic", provider="anthropic", model="claude-haiku-4-5", make=_anthropic, small_pages={"page_size": 5}),
-        _plain("gemini", "gemini-3.5-flash", expired_is_told=False, keeps_expired=False),
-        _plain("xai", "grok-4.3", expired_is_told=False),
-        _plain("mistral", "mistral-small-latest", expired_is_told=False, is_listed_at_once=True),
     )
 }
 
-WIRES: Mapping[str, Wire] = {**OF_CI, **(HOSTS if os.environ.get("BATCHTRIAL_EVERY_WIRE") else {})}
+WIRES: Mapping[str, Wire] = {**OF_CI, **({**PLAIN, **HOSTS} if os.environ.get("BATCHTRIAL_EVERY_WIRE") else {})}
+"""Where BATCHTRIAL_EVERY_WIRE is set (`nox -s hosts`) the whole suite runs for every wire and host; else test_importable.py has a sample."""
 
 
 def only(*providers: str) -> pytest.MarkDecorator:
