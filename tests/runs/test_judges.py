@@ -10,10 +10,12 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 from tests.crash.inprocess import InProcess
-from tests.crash.lab import Lab, World
+from tests.crash.lab import RUN_ID, Lab, World
 
+from batchtrial.cli.commands import repair
 from batchtrial.config.judges import ready_rubric
 from batchtrial.state.labels import Label, append_label
+from batchtrial.state.ledger import fold
 from batchtrial.state.store import read_json
 
 N = 60
@@ -113,6 +115,15 @@ def test_a_run_that_goes_on_buys_no_judgement_again(world: World) -> None:
     before = json.dumps(world.bill()["answered_requests"])
     assert world.resume() == 0
     assert json.dumps(world.bill()["answered_requests"]) == before
+
+
+def test_a_lost_ledger_is_rebuilt_with_the_judges_parts_and_nothing_is_bought_again(world: World) -> None:
+    before, parts = world.bill()["answered_requests"], set(fold(world.ledger().entries))
+    world.layout.ledger.unlink()
+    assert repair.main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]) == 0
+    assert set(fold(world.ledger().entries)) == parts
+    assert world.resume() == 0
+    assert world.bill()["answered_requests"] == before
 
 
 def test_where_the_second_wave_lies(world: World) -> None:

@@ -16,6 +16,8 @@ from batchtrial.phases.batches import poll, submit
 from batchtrial.phases.batches.lanes import Lanes, try_again
 from batchtrial.phases.batches.reopening import has_gone, reopen
 from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.judge import build as judge_build
+from batchtrial.phases.judge.phase import judge_poll, judge_submit
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.prepare.endpoints import check_endpoints
@@ -135,12 +137,14 @@ def carry(session: Session, options: Options, services: Services, move: Callable
     check_startable(submit, submit.verdict(view))
     check_plan(view)
     session.snapshots.write_trials(view)
+    work = _work(session, view, options, services)
+    is_second = judge_build.verdict(view).status == "done" and poll.verdict(view).is_done
     try:
-        return move(_work(session, view, options, services))
+        return move(judging_work(work) if is_second else work)
     finally:
         after = session.look()
         session.snapshots.refresh(after, is_final=True)
-        for phase in (submit, poll):
+        for phase in (judge_submit, judge_poll) if is_second else (submit, poll):
             if phase.verdict(after).is_done:
                 _note_done(session, phase)
 

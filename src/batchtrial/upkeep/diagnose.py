@@ -219,8 +219,12 @@ class Examiner:
             findings.append(Finding(path=_name(layout, layout.build_manifest), problem="it is gone", cure="remake", is_there=False))
         for shard in build.shards.values() if build is not None else ():
             _compare(findings, layout, shard.path, shard, cure="remake")
-        if build is not None:
-            _compare(findings, layout, build.index.path, build.index, cure="remake")
+        second = _snapshot(findings, layout, found.shelf, layout.judging.build_manifest, BuildManifest, cure="remake")
+        for shard in second.shards.values() if second is not None else ():
+            _compare(findings, layout, shard.path, shard, cure="remake")
+        for one in (build, second):
+            if one is not None:
+                _compare(findings, layout, one.index.path, one.index, cure="remake")
 
     def _check_sources(self, found: Diagnosis, prepared: PreparedManifest | None) -> None:
         """Damaged items are made again from their sources: say now when those are gone or hold other items."""

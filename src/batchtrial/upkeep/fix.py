@@ -13,13 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 from batchtrial.config.expand import arms_of
+from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.load import config_hash, encode
 from batchtrial.phases.batches import tally as answers
 from batchtrial.providers.base import codec_of
 from batchtrial.reading.config import synthesised_state
 from batchtrial.reading.view import look
 from batchtrial.records import RawResult
-from batchtrial.run.plan import PHASES
+from batchtrial.run.plan import phases_of
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.state import entries
 from batchtrial.state.files import PhaseRecord, RunState, Shelf
@@ -97,7 +98,7 @@ def _retry_payload(found: Diagnosis, finding: Finding) -> str:
 
 def _decode(found: Diagnosis, part: str) -> Callable[[bytes], RawResult]:
     """What reads the part's result lines."""
-    lanes = {arm.name: arm.backend for arm in arms_of(found.trials)}
+    lanes = {arm.name: arm.backend for arm in arms_of((*found.trials, *judge_trials(found.config)))}
     return codec_of(found.codec, lanes.get(part.rpartition("_p")[0], found.config.backend)).decode
 
 
@@ -117,7 +118,9 @@ def _state_and_manifests(found: Diagnosis, clock: Callable[[], datetime]) -> lis
             snapshots.write_trials(view)
         done = [f"{path.relative_to(layout.root)} is rebuilt" for path in sorted(_manifests(layout) - before)]
         if found.state is None:
-            done_phases = {phase.name: PhaseRecord(status="completed", updated_at=clock()) for phase in PHASES if phase.verdict(view).is_done}
+            done_phases = {
+                phase.name: PhaseRecord(status="completed", updated_at=clock()) for phase in phases_of(found.config) if phase.verdict(view).is_done
+            }
             snapshots.save_state(phases=done_phases, notes=(*state.notes, *_note(found, clock())))
             done.append("run_state.json is rebuilt")
         elif found.rebuilt is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchtrial.config.expand import Arm, arms_of, controls_of, expand
+from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.batches import tally as answers
@@ -44,12 +45,18 @@ class Remains:
         return load_or_none(BuildManifest, self.layout.build_manifest)
 
     @cached_property
+    def shards(self) -> dict[str, Shard]:
+        """Parts of both waves by name, in the order of sending."""
+        second = load_or_none(BuildManifest, self.layout.judging.build_manifest)
+        return {name: shard for build in (self.build, second) if build is not None for name, shard in build.shards.items()}
+
+    @cached_property
     def arms(self) -> dict[str, Arm]:
         """By name; empty while they are not known."""
         if self.prepared is None:
             return {}
         try:
-            return {arm.name: arm for arm in arms_of(expand(self.config, self.prepared.sha256))}
+            return {arm.name: arm for arm in arms_of((*expand(self.config, self.prepared.sha256), *judge_trials(self.config)))}
         except ConfigError:
             return {}
 
@@ -69,10 +76,10 @@ class Remains:
     def remnants(self, known_parts: Iterable[str]) -> Remnants:
         """Everything besides the ledger's lines. known_parts: named by lines that are left."""
         files = {path.stem for path in self.layout.batch_inputs.glob("*.jsonl")}
-        shards = set(self.build.shards) if self.build is not None else set()
+        shards = set(self.shards)
         names = {*files, *shards, *known_parts, *(part for part, _ in self.batches)}
         parts = tuple(sorted(name for name in names if _is_ours(name)))
-        order = {name: place for place, name in enumerate(self.build.shards)} if self.build is not None else {}
+        order = {name: place for place, name in enumerate(self.shards)}
         return Remnants(
             parts=tuple(sorted(parts, key=lambda name: (order.get(name, len(order)), name))),
             batches=self.batches,
@@ -106,7 +113,7 @@ class Remains:
         return self.layout.part_input(part) if attempt == 1 else self.layout.retry_input(part, attempt)
 
     def shard(self, part: str) -> Shard | None:
-        return self.build.shards.get(part) if self.build is not None else None
+        return self.shards.get(part)
 
     def arm(self, part: str) -> Arm | None:
         """The arm that the part is of, where it can be told."""

@@ -15,6 +15,7 @@ from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
+from batchtrial.cli.screens.judge_labels import judge_lines, judge_record
 from batchtrial.cli.screens.looks_ahead import looks_lines, with_looks
 from batchtrial.cli.screens.power_curve import Curve, plot
 from batchtrial.config.check import LARGEST_ALPHA
@@ -101,6 +102,7 @@ def parser() -> flags.Parser:
     design.add_argument("--power", type=fraction, default=0.8, help="wanted chance to see the effect (default: 0.8)")
     design.add_argument("--sequential", type=flags.positive, metavar="LOOKS", help="with so many planned looks: items and dollars on average")
     design.add_argument("--reuse_control", action="store_true", help="the control's answers exist already and cost nothing")
+    design.add_argument("--judge", type=fraction, metavar="SHARE", help="a judge right in so many answers: how many labels buy which width")
     flags.add_folder(p)
     p.add_argument("--json", action="store_true", help="as JSON")
     p.add_argument("--plot", type=flags.local_path, metavar="FILE", help="write a picture of detectable effect by items, as SVG")
@@ -290,6 +292,7 @@ def planned(given: Any) -> dict[str, Any]:
         "items_needed": needed,
         "designs": [_design(one, is_priced=is_priced) for one in designs],
         "warnings": [*shares.warnings, *assumed.notes],
+        **judge_record(given.judge, shares.between + shares.treatment + shares.control, counts(given.items, ITEMS), assumed.alpha),
     }
 
 
@@ -344,6 +347,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     out += table(("items", "samples", "requests", "cost", seen, chance), rows)
     what = "true difference" if found["margin"] is None else "margin"
     out += looks_lines(found["sequential"]) if "sequential" in found else []
+    out += judge_lines(found, table)
     return [*out, "", f"{seen}: the smallest {what} with which the analysis claims its goal with that chance, by the tests that it will make"]
 
 
