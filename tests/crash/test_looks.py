@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.crash.looks import N_ITEMS, Looked, Whole, around_looks, fault, undisturbed
 
+from batchtrial.errors import StateError
 from batchtrial.phases.batches.gates import answer
 from batchtrial.providers.base import BatchState
+from batchtrial.reading.ask import Ask
+from batchtrial.reading.looks import BETWEEN, looks_told
+from batchtrial.reading.run_tables import RunTables
+from batchtrial.reading.slices import Slicer, slice_json
+from batchtrial.reading.view import material_of, view_of
 from batchtrial.records import Outcome
+from batchtrial.run.options import Options
 from batchtrial.state.looks import LOOK
 
 
@@ -73,3 +82,26 @@ def test_a_part_behind_the_look_is_refused_by_the_queue_itself(tmp_path: Path) -
         session.close()
     run.rig.run("poll")
     assert len(run.rig.memory.paid()) == 2 * 4
+
+
+def test_between_two_looks_no_display_shows_a_difference_or_a_p(tmp_path: Path) -> None:
+    run = Looked(tmp_path)
+    run.rig.run("poll")
+    run.rig.run(options=Options(from_step="parse", to_step="costs"))
+    assert run.looks() == []
+    with RunTables.of(run.rig.layout) as tables:
+        (trial, temp), *_ = tables.ready()
+        ask = Ask(trial=trial.slug, temp=temp)
+        slicer = Slicer(tables, tables.pairs(trial.slug, temp), lambda: np.zeros(4, dtype=np.bool_))
+        told = slice_json(slicer, ask, slicer.mask(ask, slicer.without_chips(ask)))
+        assert (told["n"], told["withheld"]) == (4, BETWEEN)
+        assert not {"p", "value", "low"} & told.keys()
+        found = json.loads(run.rig.layout.trial(trial.slug).significance.read_bytes())
+        assert found["tests"] == []
+        assert "between two planned looks" in found["reason"]
+        with pytest.raises(StateError, match="between two planned looks"):
+            material_of(view_of(run.rig.folder, "r1", lambda *_: run.rig.memory.limits), trial)
+        assert list(looks_told(run.rig.layout)) == ["0 of 3 taken, the first at 4 of 12 items"]
+        run.rig.run("report")
+        assert run.looks() == [(4, "go on"), (8, "crossed")]
+        assert slice_json(slicer, ask, slicer.mask(ask, slicer.without_chips(ask)))["p"] is not None

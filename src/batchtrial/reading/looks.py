@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from batchtrial.phases.batches.gates import has_stopped, look_of
 from batchtrial.state.entries import run_lines
 from batchtrial.state.files import BuildManifest, load
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.looks import LOOK, looks_in
+
+BETWEEN: Final = "between two planned looks: a number that is read now would be wrong too often"
+
+
+def is_between_looks(layout: RunLayout, slug: str) -> bool:
+    """Whether a trial of a run under a sequential plan is not decided yet. Raises ManifestCorrupt."""
+    build = load(BuildManifest, layout.build_manifest)
+    if build is None or build.looks is None:
+        return False
+    return not has_stopped(map(look_of, looks_in(run_lines(layout.ledger, (LOOK,))).get(slug, ())))
 
 
 def looks_told(layout: RunLayout) -> Iterator[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from batchtrial.errors import ConfigError
 from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, seed_of
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON, Ask, Search
+from batchtrial.reading.looks import BETWEEN, is_between_looks
 from batchtrial.reading.metrics import Metric
 from batchtrial.reading.outcomes import Outcomes, outcomes_of
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -187,6 +188,8 @@ def slice_json(slicer: Slicer, ask: Ask, mask: Mask) -> dict[str, Any]:
     found: dict[str, Any] = {"n": int(np.count_nonzero(mask)), "counts": dict(zip(OUTCOMES, counts.tolist(), strict=True))}
     if ask.chosen_by_outcome:
         return found | {"withheld": BY_OUTCOME}
+    if is_between_looks(slicer.tables.layout, slicer.pairs.trial.slug):
+        return found | {"withheld": BETWEEN}
     one = slicer.comparison(ask, mask)
     if one is None:
         return found | {"withheld": "no pair of this slice has the metric"}

@@ -10,9 +10,10 @@ from batchtrial.config.expand import Trial, arms_of, expand
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.errors import ConfigError, RunStateMissing, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.analyse.analyses import Material, material
+from batchtrial.phases.analyse.stopping import BETWEEN, is_between_looks
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.gates import looks_taken, open_items
 from batchtrial.providers.base import Limits
@@ -124,6 +125,8 @@ def trial_of(view: View, slug: str | None) -> Trial:
 
 def material_of(view: View, trial: Trial) -> Material:
     """What analyses are made from. Raises RunStateMissing when the run has not come that far, StateError when a file is not as it was published."""
+    if is_between_looks(view, trial):
+        raise StateError(BETWEEN, where=trial.slug, hint=f"`batchtrial resume {view.layout.flags}` goes on to the next look")
     for stage in ("scored", "stats", "costs"):
         record = view.stages.get((trial.slug, stage))
         refuse_damaged(record.artifacts if record is not None else {}, view.layout.root, view.stamps)
