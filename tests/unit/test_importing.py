@@ -73,6 +73,8 @@ def test_items_have_the_references_of_their_own_assertions(tmp_path: Path) -> No
     assert rows["t5"]["expected_contains"] == ["weather", "fog"]
     assert "expected_exact" not in rows["t2"]
     assert rows["t4"]["metadata_channel"] == "phone"
+    sets = yaml.safe_load(found.files["trial.yaml"])["datasets"]
+    assert [one["fields"] for one in sets] == [{"id": "case_id", "answers": "expected_exact"}, {"id": "case_id"}]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,16 @@ class _Conversion:
             name = "tests" if len(groups) == 1 else f"tests-{place}"
             rows = [json.dumps(self._row(number), ensure_ascii=False, default=str) + "\n" for number in numbers]
             self._files[f"{name}.jsonl"] = "".join(rows)
-            spec = {"name": name, "source": "file", "path": f"{name}.jsonl", "format": "jsonl", "kind": "closed", "fields": {"id": _ID}}
+            spec: dict[str, Any] = {
+                "name": name,
+                "source": "file",
+                "path": f"{name}.jsonl",
+                "format": "jsonl",
+                "kind": "closed",
+                "fields": {"id": _ID},
+            }
+            if column := self._accepted(numbers):
+                spec["fields"]["answers"] = column
             sets.append(spec)
             for key in keys:
                 of_key.setdefault(key, []).append(name)
@@ -168,6 +177,15 @@ class _Conversion:
             self._findings.near(self._config.place(("tests",)), told, "`words` is counted, and is the first endpoint")
             metrics = [*metrics, "words"]
         return sets, metrics
+
+    def _accepted(self, numbers: Sequence[int]) -> str:
+        """The column of these items that says what a right answer is; "" where not all of them have one. A rehearsal answers by it."""
+        for kind in ("exact", "contains"):
+            for one in self._wanted[numbers[0]]:
+                is_meant = one.kind == kind and one.reference is not None and not one.params.get("not")
+                if is_meant and all(any(want.key == one.key for want in self._wanted[number]) for number in numbers):
+                    return self._columns[one.key] or f"expected_{self._name_of(one)}"
+        return ""
 
     def _judges(self) -> list[dict[str, Any]]:
         """A judge for each rubric that every test has; one of some tests alone has no counterpart."""
