@@ -6,6 +6,7 @@ Each session has an environment of its own; uv makes it when uv is there, virtua
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -13,7 +14,7 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck", "fuzz", "smoke", "alt_smoke", "plan", "docs_lint"]
+nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck", "fuzz", "smoke", "alt_smoke", "plan", "docs_lint", "browser"]
 
 SDKS = ("fireworks", "openai", "anthropic")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
@@ -110,6 +111,17 @@ def docs_lint(session: nox.Session) -> None:
     session.run("pymarkdown", "scan", *(page for page in listed.splitlines() if Path(page).exists()))
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/ci.yml")
     session.run("python", "-m", "pytest", "tests/docs", *(session.posargs or WORKERS))
+
+
+@nox.session(tags=["check"])
+def browser(session: nox.Session) -> None:
+    """The page with the answers in a real Chromium: every feature, axe-core, a hostile run, numbers held against Python."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    if not any(shutil.which(name) for name in names):
+        session.skip("there is no Chromium on this machine: install Debian's package `chromium`")
+    install(session, "-e", package("fireworks", "openai"), groups=("test", "browser"))
+    shots = {"BATCHTRIAL_SCREENSHOTS": str(Path(session.cache_dir) / "screenshots")}
+    session.run("python", "-m", "pytest", "tests/browser", *(session.posargs or ("-n", "2", "--dist", "loadfile")), env=shots)
 
 
 @nox.session(default=False)

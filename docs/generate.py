@@ -131,7 +131,13 @@ OTHERS: tuple[tuple[str, str, str], ...] = (
     ("arms/ARM/answers.json", "parse", "what `answers.parquet` was made from, and what was counted; without it the table is made again"),
     ("arms/ARM/scores.json", "score", "the same of `scores.parquet`"),
     ("run.log", "every phase", "one line per decision, for people"),
-    ("STOP_REQUESTED", "`batchtrial stop`, or anybody", "its presence asks the run to stop"),
+    (
+        "labels.jsonl",
+        "`batchtrial label`, `batchtrial view`",
+        "people's judgements, a line each, only ever appended: who, item, trial, verdict, whether blind, tags, note; or what is taken back",
+    ),
+    (".labels.jsonl.lock", "whoever writes a label", "empty; held while one is written"),
+    ("STOP_REQUESTED", "`batchtrial stop`, `batchtrial view`, or anybody", "its presence asks the run to stop"),
     ("STOP_NOW", "`batchtrial stop --now`, or anybody", "its presence asks the run to leave after the durable write in hand"),
     (
         "emulator/",
@@ -235,6 +241,9 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
         "`batchtrial rescore`",
         "scores that were there before, with what was concluded from them; `kept.json` has the hash of each metric's code and library versions",
     ),
+    ("TRIAL/reports/forest.svg", "report", "the report's picture by itself"),
+    ("index.html", "report", "all trials of the run as a page, with the ways to their reports"),
+    ("answers.html", "run, `batchtrial export`", "every answer, pair by pair, in one page of at most 10 MB (`report.answers_page`)"),
     ("aggregate.json", "report", "the same for programs"),
     ("aggregate_report.md", "report", "all trials of the run side by side"),
 )

@@ -53,7 +53,7 @@ def test_the_readme_shows_the_picture_of_this_report() -> None:
 def test_nothing_in_it_is_called_simulated_and_the_reports_say_whose_answers_they_are(demo: tuple[Path, str]) -> None:
     run, printed = demo
     reports = [path.read_text(encoding="utf-8") for path in run.rglob("*") if path.suffix in (".md", ".html") and path.is_file()]
-    assert len(reports) == 5  # two trials twice, and all together
+    assert len(reports) == 7  # two trials twice, all together twice, and the answers
     assert [text for text in (printed, *reports) if "simulated" in text.lower()] == []
     assert all("RECORDED ANSWERS" in text for text in reports)
     provenance = load_provenance(source_of(RECORDING))

@@ -29,6 +29,7 @@ CARRIED_OUT: Final = frozenset(
         "pricing",
         "simulation",
         "optional",
+        "report",
         "metric_seconds",
         "exports",
         "slices",

@@ -45,7 +45,7 @@ TEXTS = frozenset({"backend", "model_id", "provider.base_url", "provider.account
 """Settings that are texts whatever the variable holds."""
 MAX_CONFIG_BYTES = 4 * 2**20
 
-OPERATIONAL = ("submission.", "metric_seconds", "exports")
+OPERATIONAL = ("submission.", "metric_seconds", "exports", "report")
 """Keys that shape how a run is carried out, not what it asks; they may change on resume without being drift ..."""
 SHAPING = ("submission.lines_per_part", "submission.parts_per_dataset")
 """... except these, which decide how requests are cut into parts."""

@@ -20,6 +20,7 @@ from batchtrial.config.judges import JudgeSpec, name_apart
 from batchtrial.config.lost_answers import LostAnswersPlan
 from batchtrial.config.metric_entries import MetricEntries
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
+from batchtrial.config.report import ReportSettings
 from batchtrial.config.sequential import Sequential
 from batchtrial.config.settings import Backend, Model, Probability, Temperature, Text
 from batchtrial.config.simulation import Simulation
@@ -223,7 +224,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "slices", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "report", "slices", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -300,6 +301,7 @@ class Config(Model):
     exports: tuple[Literal["predictions.csv", "per_item_scores.csv", "results_combined.jsonl"], ...] = Field(
         ("predictions.csv", "per_item_scores.csv"), description="Files for people that are made of the tables; no phase reads them."
     )
+    report: ReportSettings | None = Field(None, description="What is written beside the report; unset: everything.")
     simulation: Simulation = Field(Simulation(), description="Behaviour of the simulated model in a dry run.")
 
     @model_validator(mode="before")

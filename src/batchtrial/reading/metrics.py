@@ -45,15 +45,16 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 def metrics_of(
     config: Config, layout: RunLayout, trial: Trial, scores: Mapping[str, tuple[Floats, Floats]], samples: int, sets: Sequence[str]
 ) -> tuple[Metric, ...]:
-    """The metrics that any item of the trial has, that of the primary endpoint first. scores: (control, treatment) by column."""
+    """The metrics that any item of the trial has, that of the primary endpoint first; all of them where no answer came. scores: by column."""
     record = read_record(layout.trial(trial.slug))
     rules = set_rules(record)
     scales = {name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()}
     told = frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"])
     lower = told | frozenset(lower_is_better(config.metrics))
     found = []
+    known = {column for column, arms in scores.items() if not all(np.isnan(arm).all() for arm in arms)} or set(scores)
     for column, arms in scores.items():
-        if (column == "f1" and record.get("f1_is_em")) or all(np.isnan(arm).all() for arm in arms):
+        if column not in known or (column == "f1" and record.get("f1_is_em")):
             continue
         name = _NAMES.get(column, column)
         declared = next((one for one in (config.stats.primary, *config.stats.confirmatory) if one.metric == name), None)

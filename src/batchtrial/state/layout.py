@@ -99,6 +99,11 @@ class TrialLayout:
     def report_html(self) -> Path:
         return self.reports / "report.html"
 
+    @property
+    def forest_svg(self) -> Path:
+        """The picture of the report; empty where nothing can be drawn."""
+        return self.reports / "forest.svg"
+
 
 @dataclass(frozen=True, slots=True)
 class ArmLayout:
@@ -318,6 +323,11 @@ class RunLayout:
     def labels(self) -> Path:
         """People's judgements of answers, append-only."""
         return self.root / "labels.jsonl"
+
+    @property
+    def index_page(self) -> Path:
+        """All trials as a page, with the ways to their reports."""
+        return self.root / "index.html"
 
     @property
     def answers_page(self) -> Path:

@@ -24,7 +24,7 @@ def _run(run: RunSummary, now: datetime, budget: float | None) -> dict[str, Any]
     return {
         "id": run.run_id,
         "model": run.model,
-        "simulated": run.is_simulated,
+        "note": " (simulated)" if run.is_simulated else "",
         "state": str(run.standing),
         "live": run.standing.is_live,
         "phase": run.phase if run.standing.is_live else "",

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
+from pathlib import Path
+from typing import Final
 
+from batchtrial.modes import MODES
 from batchtrial.reading.in_one_file import MOST_BYTES, Carrier
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.viewer.modules import STYLE, csp_hash, one_script, text_of
 
+HEAD_BYTES: Final = 4096
 
-def answers_page(tables: RunTables, *, most_bytes: int = MOST_BYTES, is_redacted: bool = False) -> str:
-    """The page; of a run that is too large, as much as fits. Raises RunStateMissing when a prepared file is gone."""
+
+def answers_page(tables: RunTables, *, most_bytes: int = MOST_BYTES, is_redacted: bool = False, made_from: str = "") -> str:
+    """The page; of a run that is too large, as much as fits. made_from: what is kept in it to tell whether it is still current.
+
+    Raises RunStateMissing when a prepared file is gone.
+    """
     script, style = one_script(), text_of(STYLE)
     data = Carrier(tables, most_bytes, is_redacted).data()
     policy = f"default-src 'none'; script-src {csp_hash(script)}; style-src {csp_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    banner = html.escape(MODES[tables.config.mode].banner or "")
     blocks = "\n".join(f'<script type="text/plain" id="{name}">{content}</script>' for name, content in data.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
-        f"<title>Answers</title><style>{style}</style></head><body>\n"
-        '<div id="page"><main><h1>Answers</h1><p>This page needs JavaScript, and nothing else.</p></main></div>\n'
+        f"{_mark(made_from)}<title>Answers</title><style>{style}</style></head><body>\n"
+        f'<div id="page"><main><p class="banner">{banner}</p><h1>Answers</h1><p>This page needs JavaScript, and nothing else.</p></main></div>\n'
         f'{blocks}\n<script type="module">{script}</script>\n</body></html>\n'
     )
+
+
+def page_beside(tables: RunTables, path: Path, results: str) -> bytes | None:
+    """The page that is to lie at `path`; None where it lies there already. results: digest of the results that it shows."""
+    made_from = hashlib.sha256("\n".join((results, one_script(), text_of(STYLE))).encode()).hexdigest()
+    try:
+        with path.open("rb") as file:
+            if _mark(made_from).encode() in file.read(HEAD_BYTES) and path.stat().st_size > HEAD_BYTES:
+                return None
+    except FileNotFoundError:
+        pass
+    return answers_page(tables, made_from=made_from).encode()
+
+
+def _mark(made_from: str) -> str:
+    return f'<meta name="made-from" content="{html.escape(made_from)}">' if made_from else ""

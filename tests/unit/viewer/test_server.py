@@ -120,7 +120,7 @@ def test_a_hundred_at_once_are_answered_or_turned_away(at: Served, world: World)
 
 def test_runs_pairs_rows_and_items_are_told(at: Served, world: World) -> None:
     (run,) = at.ask("/api/runs").json["runs"]
-    assert (run["id"], run["simulated"]) == ("r1", True)
+    assert (run["id"], run["note"]) == ("r1", " (simulated)")
     about = at.ask("/api/runs/r1/about").json
     assert about["trials"][0]["slug"] == world.trial.slug
     pairs = at.ask(f"/api/runs/r1/pairs?ask={asked(world, metric='em')}").json

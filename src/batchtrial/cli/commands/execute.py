@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from batchtrial.app.hosts import check_same_host, proxy_for
 from batchtrial.app.invocation import INCOMPLETE, Invocation
 from batchtrial.app.session import Person, layout_of, loaded, opened
+from batchtrial.app.tables import tables_of
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli.frame import INTERRUPTED, complain, say
 from batchtrial.cli.screens import plan as planview
@@ -19,8 +20,10 @@ from batchtrial.clock import real_now
 from batchtrial.config.expand import expand
 from batchtrial.config.hosts import host_of
 from batchtrial.config.notes import notes
+from batchtrial.config.report import has_answers_page
 from batchtrial.errors import ConfigError, RunnerError, Stopped
 from batchtrial.modes import MODES
+from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.batches.giving_up import give_up_unknown
 from batchtrial.phases.batches.retry_not_understood import ask_again
 from batchtrial.run.loop import Finished, Services, carry, execute
@@ -29,7 +32,7 @@ from batchtrial.run.planned import planned
 from batchtrial.run.session import Session
 from batchtrial.run.stop import StopToken
 from batchtrial.state.form import refuse_earlier
-from batchtrial.state.store import Hook, no_hook
+from batchtrial.state.store import Hook, no_hook, write_bytes
 from batchtrial.steps import STEPS
 
 log = logging.getLogger(__name__)
@@ -120,4 +123,20 @@ def _sum_up(session: Session, finished: Finished) -> int:
     view, counts = session.look(), finished.counts
     for line in summary.lines(view, finished, session.ledger.money()):
         say(line)
+    if finished.is_complete and has_answers_page(view.config.report):
+        _write_answers_page(view)
     return INCOMPLETE if finished.is_complete and (counts.total > counts.succeeded or view.failed) else 0
+
+
+def _write_answers_page(view: View) -> None:
+    """Every answer in one page beside the reports. The run is finished without it: what keeps it from being written is told, and no failure."""
+    from batchtrial.viewer.one_file import page_beside
+
+    path = view.layout.answers_page
+    try:
+        with tables_of(view.layout) as tables:
+            page = page_beside(tables, path, digest_of([view.stage_artifacts_digest(trial, "report") for trial in view.trials]))
+        if page is not None:
+            write_bytes(path, page)
+    except (RunnerError, OSError) as error:
+        complain(f"note: answers.html is not written: {error}")

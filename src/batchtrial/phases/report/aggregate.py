@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
+from batchtrial.config.report import has_answers_page
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import cost_cell
 from batchtrial.phases.analyse.numbers import p_text, points, row_of, signed_score, title_of, verdict_of
 from batchtrial.phases.base import View, digest_of
-from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph, markdown
+from batchtrial.phases.report.forest import forest
+from batchtrial.phases.report.lines import forest_lines
+from batchtrial.phases.report.render import Block, Grid, Heading, Links, Paragraph, Picture, markdown, page
 from batchtrial.phases.tables.columns import LABELS
 from batchtrial.state.ledger import money
 from batchtrial.state.store import decode_json, encode_json, read_json
@@ -32,6 +36,26 @@ class AcrossTrials:
 
 def aggregate(view: View) -> str:
     """aggregate_report.md, from the trials' significance.json and aggregate.json. Raises FileNotFoundError when the latter is not there."""
+    return markdown(_blocks(view), MODES[view.config.mode].banner or None)
+
+
+def index(view: View) -> str:
+    """index.html: the same as a page, with each trial's verdict and the ways to its report. Raises as `aggregate` does."""
+    found: list[Block] = []
+    for block in _blocks(view):
+        found.append(block)
+        if isinstance(block, Heading) and block.level == 1:
+            found += [Links((("every answer, pair by pair", "answers.html"),))] if has_answers_page(view.config.report) else []
+    for trial in view.trials:
+        tests = read_json(view.trial_layout(trial).significance)
+        found += [Heading(2, trial.slug), Links((("report", f"{quote(trial.slug)}/reports/report.html"),))]
+        found += [Paragraph(tests["headline"]["sentence"], strong=True)] if tests.get("headline") else []
+        lines = [line for line in forest_lines(tests) if line.is_declared]
+        found += [Picture(forest(lines), "Declared differences with their intervals, in percentage points")] if lines else []
+    return page(found, "batchtrial: all trials", MODES[view.config.mode].banner or None)
+
+
+def _blocks(view: View) -> list[Block]:
     record = decode_json(view.layout.aggregate_json.read_bytes())
     across = {one["slug"]: AcrossTrials(**one) for one in record["joint"]}
     rows = []
@@ -71,7 +95,7 @@ def aggregate(view: View) -> str:
         found.append(Paragraph(_note(list(across.values()), is_any_arm=bool(view.config.arms))))
     paid = "" if view.config.is_live else " (nothing was paid)"
     found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
-    return markdown(found, MODES[view.config.mode].banner or None)
+    return found
 
 
 def inputs(view: View) -> str:
@@ -92,7 +116,8 @@ def aggregate_problem(view: View) -> str | None:
         if sealed({name: value for name, value in record.items() if name != "digest"}) != raw:
             return "is damaged"
         is_stale = record["inputs"] != inputs(view)
-        is_other = view.layout.aggregate_report.read_bytes() != aggregate(view).encode()
+        pages = ((view.layout.aggregate_report, aggregate(view)), (view.layout.index_page, index(view)))
+        is_other = any(path.read_bytes() != made.encode() for path, made in pages)
     except FileNotFoundError:
         return "is gone"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

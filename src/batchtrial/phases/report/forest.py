@@ -1,23 +1,34 @@
-"""A forest plot as SVG: one line per comparison, its difference and interval, and the line of no difference."""
+"""A forest plot as SVG: one line per comparison, its difference and interval, the declared margin, and the line of no difference.
+
+Colours are classes of the page that holds it; beside a page they are written out, so that the picture stands alone.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-LEFT, WIDTH, ROW, TOP = 300, 760, 26, 14
+LEFT, WIDTH, ROW, TOP = 390, 860, 26, 34
 MOST_CHARS = 44
+STANDALONE: Final = (
+    "<style>text{fill:#1b1f24}.q{fill:#57606a}.b{stroke:#0a58ca}.d{fill:#0a58ca}.z{stroke:#8c959f}.g{stroke:#d0d7de}.m{stroke:#b02a37}</style>"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One comparison, in percentage points."""
+    """One comparison, in percentage points. margin: where the declared margin stands, None without one."""
 
     label: str
     value: float
     low: float
     high: float
+    is_declared: bool = False
+    is_up_better: bool = True
+    margin: float | None = None
 
     @property
     def shown(self) -> str:
@@ -29,28 +40,49 @@ class Line:
         return f"{title[: room - 3]}...{bracket}{where}"[:MOST_CHARS]
 
 
-def forest(lines: Sequence[Line]) -> str:
-    """The plot; the axis reaches as far as the widest interval. Empty text without lines."""
+def ticks(reach: float, most: int = 4) -> list[float]:
+    """Round numbers from 0 to either side, at most so many a side."""
+    power = 10.0 ** math.floor(math.log10(reach / most))
+    step = next(size * power for size in (1, 2, 2.5, 5, 10) if reach / (size * power) <= most)
+    n = int(reach / step + 1e-9)
+    return [step * k for k in range(-n, n + 1)]
+
+
+def forest(lines: Sequence[Line], *, is_alone: bool = False) -> str:
+    """The plot; the axis reaches as far as the widest interval or margin. Empty text without lines. is_alone: in a file of its own."""
     if not lines:
         return ""
-    reach = max(1.0, *(abs(end) for line in lines for end in (line.low, line.high))) * 1.08
-    height = TOP + ROW * len(lines) + 34
+    ends = [abs(end) for line in lines for end in (line.low, line.high, line.margin or 0.0)]
+    reach = max(1.0, *ends) * 1.08
+    axis = TOP + ROW * len(lines) + 4
 
     def x(value: float) -> float:
         return round(LEFT + (value / reach + 1) / 2 * (WIDTH - LEFT - 20), 1)
 
-    axis = TOP + ROW * len(lines) + 4
+    space = ' xmlns="http://www.w3.org/2000/svg"' if is_alone else ""
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui,sans-serif" font-size="13">',
-        f'<line x1="{x(0)}" y1="{TOP - 8}" x2="{x(0)}" y2="{axis}" stroke="#8c959f" stroke-dasharray="4 3"/>',
-        f'<line x1="{x(-reach)}" y1="{axis}" x2="{x(reach)}" y2="{axis}" stroke="#8c959f"/>',
+        f'<svg{space} viewBox="0 0 {WIDTH} {axis + 30}" width="{WIDTH}" height="{axis + 30}" font-family="system-ui,sans-serif" font-size="13">',
+        STANDALONE if is_alone else "",
+        f'<text x="{x(-reach)}" y="14" class="q">less under the treatment</text>',
+        f'<text x="{WIDTH - 20}" y="14" text-anchor="end" class="q">more under the treatment</text>',
     ]
-    for tick in (-reach / 1.08, 0.0, reach / 1.08):
-        label = f"{tick:+.1f}" if tick else "0"
-        parts.append(f'<text x="{x(tick)}" y="{axis + 16}" text-anchor="middle" fill="#57606a">{label} pp</text>')
+    for tick in ticks(reach):
+        kind = 'class="g"' if tick else 'class="z" stroke-dasharray="4 3"'
+        parts.append(f'<line x1="{x(tick)}" y1="{TOP - 8}" x2="{x(tick)}" y2="{axis}" {kind}/>')
+        parts.append(f'<text x="{x(tick)}" y="{axis + 16}" text-anchor="middle" class="q">{f"{tick:+g} pp" if tick else "0"}</text>')
     for place, line in enumerate(lines):
-        y = TOP + ROW * place + 8
-        parts.append(f'<text x="0" y="{y + 4}" fill="#1b1f24">{html.escape(line.shown)}</text>')
-        parts.append(f'<line x1="{x(line.low)}" y1="{y}" x2="{x(line.high)}" y2="{y}" stroke="#0969da" stroke-width="2"/>')
-        parts.append(f'<circle cx="{x(line.value)}" cy="{y}" r="4" fill="#0969da"/>')
+        parts += _drawn(line, TOP + ROW * place + 8, x)
     return "".join([*parts, "</svg>"])
+
+
+def _drawn(line: Line, y: int, x: Callable[[float], float]) -> list[str]:
+    weight = ' font-weight="650"' if line.is_declared else ""
+    found = [f'<text x="0" y="{y + 4}"{weight}>{html.escape(line.shown)}</text>']
+    found.append(
+        f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end" class="q" font-size="11">{"more" if line.is_up_better else "less"} is better</text>'
+    )
+    if line.margin is not None:
+        found.append(f'<line x1="{x(line.margin)}" y1="{y - 10}" x2="{x(line.margin)}" y2="{y + 10}" class="m" stroke-width="2"/>')
+    size, width = (5, 4) if line.is_declared else (4, 2)
+    found.append(f'<line x1="{x(line.low)}" y1="{y}" x2="{x(line.high)}" y2="{y}" class="b" stroke-width="{width}"/>')
+    return [*found, f'<circle cx="{x(line.value)}" cy="{y}" r="{size}" class="d"/>']

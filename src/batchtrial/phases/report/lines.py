@@ -13,8 +13,10 @@ from batchtrial import __version__
 from batchtrial.config.expand import Trial
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
+from batchtrial.config.report import has_answers_page
 from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
 from batchtrial.phases.analyse.numbers import HEADER, is_declared, row_of, title_of, usd
+from batchtrial.phases.analyse.significance import contrast_json
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.prepare.phase import notes
@@ -25,7 +27,7 @@ from batchtrial.phases.report.corpus_words import corpus_blocks
 from batchtrial.phases.report.forest import Line, forest
 from batchtrial.phases.report.judge_words import judge_blocks
 from batchtrial.phases.report.look_words import look_blocks
-from batchtrial.phases.report.render import Block, Bullets, Grid, Heading, Paragraph, Picture, Quote
+from batchtrial.phases.report.render import Block, Bullets, Changes, Grid, Heading, Links, Paragraph, Picture, Quote
 from batchtrial.phases.report.slice_words import slice_blocks
 from batchtrial.phases.score.record import read_record, remarks
 from batchtrial.phases.tables.columns import KINDS
@@ -43,9 +45,9 @@ def blocks(view: View, trial: Trial) -> list[Block]:
 
     layout = view.trial_layout(trial)
     tests, account, costs = (read_json(path) for path in (layout.significance, layout.account, layout.costs))
-    found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against {trial.against}")]
+    found: list[Block] = [Heading(1, f"{trial.slug}: {trial.prompt_set} against {trial.against}"), Links(links_of(view))]
     found += _verdict(tests, costs)
-    found += _contrast(tests)
+    found += _contrast(tests.get("contrast") or contrast_json(trial)) if tests["tests"] or "contrast" in tests else []
     found += look_blocks(tests, costs)
     found += _results(tests)
     found += corpus_blocks(tests)
@@ -59,6 +61,12 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _costs(costs, view)
     found += _provenance(view, trial, tests, costs)
     return found
+
+
+def links_of(view: View, up: str = "../../") -> tuple[tuple[str, str], ...]:
+    """Ways from a report to what stands beside it."""
+    every = [("all trials of this run", f"{up}index.html")]
+    return tuple(every + ([("every answer, pair by pair", f"{up}answers.html")] if has_answers_page(view.config.report) else []))
 
 
 def _titles(record: dict[str, Any]) -> dict[str, str]:
@@ -82,11 +90,8 @@ def _verdict(tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     return [*found, Paragraph(shared)] if shared else found
 
 
-def _contrast(tests: dict[str, Any]) -> list[Block]:
-    """What differs between the two arms, where whole recipes are compared."""
-    contrast = tests.get("contrast")
-    if contrast is None:
-        return []
+def _contrast(contrast: dict[str, Any]) -> list[Block]:
+    """What differs between the two arms."""
     found: list[Block] = [Heading(2, "What differs")]
     short = [one for one in contrast["differences"] if "words" not in one]
     names = (contrast["control"], contrast["treatment"])
@@ -97,27 +102,17 @@ def _contrast(tests: dict[str, Any]) -> list[Block]:
     for one in contrast["differences"]:
         if "words" in one:
             found += [Paragraph(f"{one['field']}, words that only {names[0]} has as [-...-], that only {names[1]} has as {{+...+}}:")]
-            found.append(Quote("".join(_word_run(kind, text) for kind, text in one["words"]).strip()))
+            found.append(Changes(tuple((kind, text) for kind, text in one["words"])))
     return found
-
-
-def _word_run(kind: str, text: str) -> str:
-    inner = text.rstrip()
-    mark = {"removed": f"[-{inner}-]", "added": f"{{+{inner}+}}"}.get(kind, inner)
-    return mark + text[len(inner) :]
 
 
 def _results(tests: dict[str, Any]) -> list[Block]:
     if not tests["tests"]:
         return []
     declared = [one for one in tests["tests"] if is_declared(one)]
-    found: list[Block] = [Heading(2, "Results"), Grid(HEADER, tuple(row_of(one) for one in declared))]
-    lines = [
-        Line(one["label"], 100 * e["value"], 100 * e["ci_low"], 100 * e["ci_high"])
-        for one in tests["tests"]
-        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures" and one["is_share"]
-    ]
-    found.append(Picture(forest(lines), "Differences with their intervals, treatment minus control, in percentage points"))
+    rows = tuple(row_of(one) for one in declared)
+    found: list[Block] = [Heading(2, "Results"), Grid(HEADER, rows, declared=frozenset(range(len(rows))))]
+    found.append(Picture(forest(forest_lines(tests)), "Differences with their intervals, treatment minus control, in percentage points"))
     level = tests["stats_config"]["alpha"]
     found.append(
         Paragraph(
@@ -147,6 +142,30 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     methods = sorted({f"{one['estimate']['method']}, {one['test']['method']}" for one in tests["tests"]})
     found.append(Paragraph(f"Methods (interval, test): {'; '.join(methods)}. See docs/statistics.md."))
     return [*found, Heading(3, "Read with care"), Bullets(tuple(warnings))] if warnings else found
+
+
+def forest_lines(tests: dict[str, Any]) -> list[Line]:
+    """The comparisons of shares, the declared ones first."""
+    return [
+        Line(
+            label=one["label"],
+            value=100 * e["value"],
+            low=100 * e["ci_low"],
+            high=100 * e["ci_high"],
+            is_declared=is_declared(one),
+            is_up_better=one["higher_is_better"],
+            margin=_margin_line(one),
+        )
+        for one in sorted(tests["tests"], key=lambda one: not is_declared(one))
+        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures" and one["is_share"]
+    ]
+
+
+def _margin_line(one: dict[str, Any]) -> float | None:
+    """Where the declared margin stands in the picture: on the side that is worse."""
+    margin = one.get("margin") or {}
+    bound = next((value for name in ("low", "high") if (value := margin.get(name)) is not None), None)
+    return None if bound is None else -100 * abs(bound) if one["higher_is_better"] else 100 * abs(bound)
 
 
 def _repeats(view: View) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """report: everything that was found, for people.
 
-Writes report.md and report.html of each trial, results_combined.jsonl where it is asked for, and the aggregate report of the run. What they say is
-in `lines`.
+Writes report.md, report.html and forest.svg of each trial, results_combined.jsonl where it is asked for, and the run's aggregate report and
+index.html. What they say is in `lines`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
 from batchtrial.phases.base import View, Work, digest_of, over_trials, publishing
 from batchtrial.phases.batches.twice import bought_twice
-from batchtrial.phases.report.aggregate import aggregate, aggregate_problem, sealed
-from batchtrial.phases.report.lines import blocks, recorded, server
+from batchtrial.phases.report.aggregate import aggregate, aggregate_problem, index, sealed
+from batchtrial.phases.report.forest import forest
+from batchtrial.phases.report.lines import blocks, forest_lines, recorded, server
 from batchtrial.phases.report.render import markdown, page
 from batchtrial.records import Verdict
-from batchtrial.state.store import write_bytes
+from batchtrial.state.store import read_json, write_bytes
 
-FORM: Final = 3
+FORM: Final = 4
 STAGE: Final = "report"
 
 
@@ -65,7 +66,8 @@ class Report:
             layout, content = view.trial_layout(trial), blocks(view, trial)
             write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)
             write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
-            paths = [layout.report_md, layout.report_html]
+            write_bytes(layout.forest_svg, forest(forest_lines(read_json(layout.significance)), is_alone=True).encode(), hook=work.hook)
+            paths = [layout.report_md, layout.report_html, layout.forest_svg]
             if is_combined:
                 with publishing(work, layout.combined) as lines:
                     write_combined(work, trial, lines)
@@ -73,6 +75,7 @@ class Report:
             work.publish(trial, STAGE, inputs, paths)
         write_bytes(view.layout.aggregate_json, sealed(aggregate_file(view)), hook=work.hook)
         write_bytes(view.layout.aggregate_report, aggregate(view).encode(), hook=work.hook)
+        write_bytes(view.layout.index_page, index(view).encode(), hook=work.hook)
 
 
 phase = Report()

@@ -1,7 +1,7 @@
 """A report as blocks, and its two forms: Markdown for people in a terminal or a repository, one self-contained page of HTML for everybody else.
 
 Texts may come from a model and are not trusted: in Markdown they stand in fences that they cannot close, in HTML everything is escaped and the page
-allows no script at all.
+allows no script at all. Its links lead to files of the same run.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
-table{border-collapse:collapse;margin:1rem 0;font-size:.92rem}td,th{border:1px solid #d0d7de;padding:.3rem .6rem;text-align:left}
-th{background:#f3f5f7}td{font-variant-numeric:tabular-nums}pre{background:#f6f8fa;padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere}
-.banner{background:#fff3cd;border:2px solid #b58900;padding:.5rem 1rem;font-weight:600;position:sticky;top:0}
-.verdict{font-size:1.15rem;border-left:4px solid #0969da;padding:.2rem 1rem}.scroll{overflow-x:auto}svg{max-width:100%;height:auto}
-"""
+
+
+def style() -> str:
+    """The style of every page."""
+    return (files("batchtrial.phases.report") / "report.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,25 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table."""
+    """A table. declared: numbers of the rows that stand out."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    declared: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Ways to other files of the run: text and relative address of each."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A text in its old and new words: runs of (same, removed or added; text)."""
+
+    runs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,7 @@ class Picture:
     alt: str
 
 
-Block = Heading | Paragraph | Bullets | Grid | Quote | Picture
+Block = Heading | Paragraph | Bullets | Grid | Quote | Picture | Links | Changes
 
 
 def visible(text: str) -> str:
@@ -98,11 +112,21 @@ def _markdown(block: Block) -> str:
     if isinstance(block, Grid):
         rows = (block.header, tuple("---" for _ in block.header), *block.rows)
         return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
+    if isinstance(block, Links):
+        return " - ".join(f"[{_inline(text)}]({href})" for text, href in block.items)
+    if isinstance(block, Changes):
+        block = Quote("".join(_marked(kind, text) for kind, text in block.runs).strip())
     if isinstance(block, Quote):
         longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
         fence = "`" * max(3, longest + 1)
         return f"{fence}text\n{visible(block.text)}\n{fence}"
     return ""
+
+
+def _marked(kind: str, text: str) -> str:
+    inner = text.rstrip()
+    mark = {"removed": f"[-{inner}-]", "added": f"{{+{inner}+}}"}.get(kind, inner)
+    return mark + text[len(inner) :]
 
 
 def _inline(text: str) -> str:
@@ -116,14 +140,14 @@ def _cell(text: str) -> str:
 
 
 def page(blocks: Sequence[Block], title: str, banner: str | None) -> str:
-    """The report as one page of HTML without scripts, links or anything loaded from elsewhere."""
+    """The report as one page of HTML without scripts or anything loaded from elsewhere."""
     ribbon = f'<div class="banner" role="note">{html.escape(banner)}</div>' if banner else ""
     body = "\n".join(_html(block) for block in blocks)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{html.escape(CSP)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>\n{ribbon}\n{body}\n</body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{style()}</style></head><body>\n<main>\n{ribbon}\n{body}\n</main></body></html>\n"
     )
 
 
@@ -135,13 +159,29 @@ def _html(block: Block) -> str:
     if isinstance(block, Bullets):
         return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in block.items)}</ul>"
     if isinstance(block, Grid):
-        head = "".join(f"<th>{_text(cell)}</th>" for cell in block.header)
-        rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in block.rows)
-        return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        return _table(block)
+    if isinstance(block, Links):
+        return f"<p>{' &middot; '.join(f'<a href={chr(34)}{html.escape(href)}{chr(34)}>{_text(text)}</a>' for text, href in block.items)}</p>"
+    if isinstance(block, Changes):
+        tags = {"removed": ("<del>", "</del>"), "added": ("<ins>", "</ins>")}
+        return f"<pre>{''.join(_text(text).join(tags.get(kind, ('', ''))) for kind, text in block.runs)}</pre>"
     if isinstance(block, Quote):
         return f"<pre>{_text(block.text)}</pre>"
     return f'<figure role="img" aria-label="{html.escape(block.alt)}">{block.svg}</figure>'
 
 
+def _table(block: Grid) -> str:
+    """On a narrow page each row stands by itself, every cell with the name of its column."""
+    head = "".join(f"<th>{_text(cell)}</th>" for cell in block.header)
+    names = [f' data-of="{_text(name)}"' if place else "" for place, name in enumerate(block.header)]
+    rows = "".join(
+        f"<tr{' class=declared' if place in block.declared else ''}>"
+        f"{''.join(f'<td{name}>{_text(cell)}</td>' for name, cell in zip(names, row, strict=True))}</tr>"
+        for place, row in enumerate(block.rows)
+    )
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
 def _text(text: str) -> str:
-    return html.escape(visible(text))
+    """Escaped; numbers stay beside their units."""
+    return html.escape(re.sub(r"(?<=\d) (?=(?:%|pp)(?!\w))|(?<=%) (?=CI\b)", "\u00a0", visible(text)))

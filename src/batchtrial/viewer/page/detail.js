@@ -107,7 +107,7 @@ export function promptChanges(trial, about) {
   const different = parts.filter(([, one, other]) => one !== other);
   if (before.model !== after.model) different.unshift(["model", before.model, after.model]);
   if (!different.length) return [el("p", { class: "quiet", text: "System prompt and instructions are the same; what differs is in the templates or settings of the arms." })];
-  return different.map(([name, one, other]) => [el("h3", { text: name }), el("div", { class: "text" }, changes(one, other))]).flat();
+  return different.map(([name, one, other]) => [el("h2", { class: "small", text: name }), el("div", { class: "text" }, changes(one, other))]).flat();
 }
 
 /** An item as Markdown, fenced so that no answer can close its fence. */

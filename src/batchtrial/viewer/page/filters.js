@@ -18,8 +18,13 @@ export function chips(told, chosen, onchange) {
   });
 }
 
-/** The fields of the filter. onchange: called with what changes in the state. */
-export function fields(state, about, trial, onchange) {
+const AT_FIRST = 8;
+const added = new Set();
+
+/** The fields of the filter. onchange: called with what changes in the state; redraw: when only the fields do. */
+export function fields(state, about, trial, onchange, redraw) {
+  const columns = Object.keys(about.choices);
+  const shown = columns.filter((name, at) => at < AT_FIRST || name in state.values || added.has(name));
   const search = (changes) => onchange({ search: { ...state.search, ...changes } });
   const option = (value, text, isOn) => el("option", { value, text, selected: isOn });
   const places = { any: "anywhere", question: "in the question", control: "in the control's answer", treatment: "in the treatment's answer", control_only: "in the control's only", treatment_only: "in the treatment's only" };
@@ -27,17 +32,19 @@ export function fields(state, about, trial, onchange) {
     el("label", { class: "find" }, "find ", el("input", { type: "search", id: "find", value: state.search.text, placeholder: "text ( / )", autocomplete: "off", maxlength: 400, onchange: (event) => search({ text: event.target.value }) })),
     el("label", {}, "where ", el("select", { onchange: (event) => search({ where: event.target.value }) }, Object.entries(places).map(([value, text]) => option(value, text, value === state.search.where)))),
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.search.is_pattern, onchange: (event) => search({ is_pattern: event.target.checked }) }), " regular expression"),
-    ...Object.entries(about.choices).map(([name, values]) => choice(name, values, state.values[name] || [], (wanted) => {
+    ...shown.map((name) => choice(name, about.choices[name], state.values[name] || [], (wanted) => {
       const next = { ...state.values };
       if (wanted.length) next[name] = wanted;
       else delete next[name];
       onchange({ values: next });
     })),
+    shown.length < columns.length ? el("label", {}, "further column ", el("select", { onchange: (event) => { added.add(event.target.value); redraw(); } },
+      option("", "add \u2026", true), columns.filter((name) => !shown.includes(name)).map((name) => option(name, visible(name.replace(/^x\./, "")), false)))) : null,
     el("label", {}, "sort ", el("select", { id: "sort", onchange: (event) => onchange({ sort: event.target.value }) }, Object.entries(SORT).map(([value, text]) => option(value, text, value === state.sort)))),
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.is_down, onchange: (event) => onchange({ is_down: event.target.checked }) }), " reversed"),
     el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"]].map(([value, text]) => option(value, text, value === state.labelled)))),
   ];
-  return [...made, ranges(state, trial, onchange)];
+  return [...made.filter(Boolean), ranges(state, trial, onchange)];
 }
 
 function choice(name, values, chosen, onchange) {

@@ -7,6 +7,7 @@ import { el, put, shownText, visible } from "./dom.js";
 import { chips, fields, filtered, sliceLine } from "./filters.js";
 import { fileSource } from "./in_file.js";
 import { labelling, storeAtServer, storeInPage } from "./labels.js";
+import { difference, level, pText } from "./numbers.js";
 import { forest, histogram, scatter } from "./pictures.js";
 import { runList } from "./runs.js";
 import { COLUMNS, grid, paper } from "./table.js";
@@ -73,13 +74,13 @@ async function runPage(root, source, store, isReadOnly) {
   function drawResult() {
     const [ask, trial, metric] = [askOf(state), trialOf(), metricOf()];
     put(parts.chips, chips(result.chips, state.chips, (chosen) => change({ chips: chosen, item: null })));
-    put(parts.fields, fields(state, about, trial, (changes) => change({ ...changes, item: null })));
+    put(parts.fields, fields(state, about, trial, (changes) => change({ ...changes, item: null }), drawResult));
     put(parts.slice, sliceLine(result.slice, ask, metric, trial, about.alpha), filtered(ask, () => change({ ...structuredClone(EMPTY), run: state.run, trial: state.trial, temp: state.temp, metric: state.metric })));
   }
 
   async function drawPictures() {
     if (!pictures.open) return;
-    const told = await source.pictures(ask());
+    const told = await source.pictures({ ...ask(), ranges: {} });
     const range = (name) => (value) => {
       const ranges = { ...state.ranges };
       if (value) ranges[name] = value;
@@ -266,7 +267,7 @@ async function runPage(root, source, store, isReadOnly) {
   drawTop();
   await load();
   drawItem();
-  window.batchtrial = { source };
+  window.batchtrial = { source, numbers: { difference, level, pText } };
   document.documentElement.dataset.usable = String(Math.round(performance.now()));
 }
 

@@ -29,10 +29,10 @@ export async function runList(root, onopen, isReadOnly) {
   const cell = (name, ...parts) => el("td", { "data-title": name }, ...parts);
   function draw() {
     if (!told.length) return put(table, el("p", { text: "There are no runs in this folder." }));
-    const names = ["run", "state", "parts", "requests", "dollars", "last sign of life", ""];
+    const names = ["run", "state", "parts", "requests", "dollars", "last sign of life", "stop"];
     return put(table, el("table", { class: "runs" }, el("thead", {}, el("tr", {}, names.map((text) => el("th", { scope: "col", text })))),
       el("tbody", {}, told.map((run) => el("tr", {},
-        cell("run", el("button", { type: "button", class: "link", text: visible(run.id), onclick: () => onopen(run.id) }), el("span", { class: "quiet", text: ` ${visible(run.model)}${run.simulated ? " (simulated)" : ""}` })),
+        cell("run", el("button", { type: "button", class: "link", text: visible(run.id), onclick: () => onopen(run.id) }), el("span", { class: "quiet", text: ` ${visible(run.model)}${run.note}` })),
         cell("state", el("b", { text: run.state }), run.phase ? ` in ${run.phase}` : "", run.problems.map((text) => el("p", { class: "warn", text: visible(text) }))),
         cell("parts", Object.entries(run.parts).filter(([, n]) => n).map(([name, n]) => `${n} ${name.replaceAll("_", " ")}`).join(", ") || "-"),
         cell("requests", run.requests ? `${count(run.done)} of ${count(run.requests)}${run.failed ? `, ${count(run.failed)} failed` : ""}` : "-", run.in_doubt ? el("p", { class: "warn", text: `${run.in_doubt} in doubt` }) : null),

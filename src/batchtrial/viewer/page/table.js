@@ -112,13 +112,13 @@ function cells(row, state) {
     question: [el("span", { class: "clamp", dir: "auto", text: visible(row.question) })],
     control: [el("span", { class: "clamp", dir: "auto", text: visible(row.answers[0]) || "(no answer)" })],
     treatment: [el("span", { class: "clamp", dir: "auto", text: visible(row.answers[1]) || "(no answer)" })],
-    score: [el("span", { class: "numbers", text: scoreText(row, state) })],
+    score: scoreTexts(row, state).map((text) => el("span", { class: "numbers", text })),
     label: [el("span", { class: "quiet", text: row.label ? VERDICT[row.label] || row.label : "" })],
   };
   return Object.entries(made).filter(([key]) => !state.hidden.has(key)).map(([key, parts]) => el("div", { role: "gridcell", class: key }, ...parts));
 }
 
-function scoreText(row, state) {
+function scoreTexts(row, state) {
   const { metric, samples } = state;
   const one = (at) => {
     const value = row.scores[at];
@@ -127,8 +127,8 @@ function scoreText(row, state) {
     return metric.is_rate ? (value ? "yes" : "no") : level(value, metric.is_share);
   };
   const both = row.scores.every((value) => value !== null);
-  const change = both && !metric.is_rate ? ` (${difference(row.scores[1] - row.scores[0], metric.is_share)})` : "";
-  return `${one(0)} \u2192 ${one(1)}${change}`;
+  const change = both && !metric.is_rate ? [difference(row.scores[1] - row.scores[0], metric.is_share) + (metric.is_share ? " pp" : "")] : [];
+  return [`${one(0)} \u2192 ${one(1)}`, ...change];
 }
 
 /** Rows for paper: a plain table of the first pairs. */

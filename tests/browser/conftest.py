@@ -1,0 +1,130 @@
+"""A Chromium that is on this machine, with an empty profile, and a record of every request that it makes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.reading.trials import answers, finished
+
+from batchtrial.app.tables import tables_of
+from batchtrial.viewer.one_file import answers_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+SHOTS = Path(os.environ.get("BATCHTRIAL_SCREENSHOTS", "")) if os.environ.get("BATCHTRIAL_SCREENSHOTS") else None
+
+
+def chromium() -> str | None:
+    """The browser's path; None where there is none."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+@dataclass
+class Tab:
+    """A page, what it asked for, and what went wrong in it. Any dialog fails the test."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda one: self.requests.append(one.url))
+        self.page.on("pageerror", lambda one: self.faults.append(str(one)))
+        self.page.on("console", lambda one: self.faults.append(one.text) if one.type == "error" else None)
+        self.page.on("dialog", self._dialog)
+
+    def _dialog(self, one: Any) -> None:
+        self.faults.append(f"dialog {one.message}")
+        one.dismiss()
+
+    def open(self, address: str) -> Tab:
+        """Open it, and wait until pairs are shown."""
+        self.page.goto(address)
+        self.page.wait_for_selector("[data-usable]")
+        return self
+
+    def until(self, condition: str, arg: Any = None) -> None:
+        """Wait until a function of the page says so. Asked again and again from here: the page's own policy forbids it to read code from texts."""
+        ends = time.monotonic() + 15
+        while not self.page.evaluate(condition, arg):
+            assert time.monotonic() < ends, f"never came true: {condition}"
+            self.page.wait_for_timeout(20)
+
+    def settle(self, action: Callable[[], Any]) -> None:
+        """Do something that asks for other pairs, and wait until they are there."""
+        before = self.page.evaluate("document.documentElement.dataset.ready")
+        action()
+        self.until("before => document.documentElement.dataset.ready !== before", before)
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+    def shot(self, name: str) -> None:
+        """Kept where BATCHTRIAL_SCREENSHOTS says, for people to look at."""
+        if SHOTS is not None:
+            SHOTS.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=SHOTS / f"{name}.png")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("there is no Chromium on this machine: install Debian's package `chromium`")
+    if importlib.util.find_spec("playwright") is None:
+        pytest.skip("playwright is not installed: the nox session `browser` has it")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1500, "height": 950})
+    context.set_default_timeout(15_000)
+    found = Tab(context.new_page())
+    yield found
+    context.close()
+    assert found.faults == []
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, and its page as a file."""
+
+    folder: Path
+    root: Path
+    slug: str
+    page: str
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """By name: answers that are right or wrong once, several samples, and items in clusters."""
+    stats = {"primary": {"metric": "em", "kind": "all", "margin": 0.05}, "permutation_samples": 999}
+    found = {}
+    folder = tmp_path_factory.mktemp("runs")
+    for name, how in {"single": {"n_open": 60, "n_closed": 60}, "samples": {"samples_per_item": 3}, "clusters": {"per_passage": 3}}.items():
+        with finished(folder / name, answers(11), stats=stats, run_id=f"run_{name}", **how) as world:
+            path = folder / f"{name}.html"
+            with tables_of(world.layout) as tables:
+                path.write_text(answers_page(tables), encoding="utf-8")
+            found[name] = Run(folder / name, world.layout.root, world.trial.slug, path.as_uri())
+    return found

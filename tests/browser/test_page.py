@@ -1,0 +1,218 @@
+"""The page by keys and mouse: table, chips, filters, items, diffs, pictures, labels, paper and phone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.browser.conftest import Run, Tab
+
+from batchtrial.app.tables import tables_of
+from batchtrial.reading.ask import read_ask
+from batchtrial.reading.slices import Slicer, slice_json
+from batchtrial.state.layout import RunLayout
+
+PLACES = """async (ask) => {
+  const { source } = window.batchtrial;
+  const told = await source.query(ask);
+  return { n: told.n, chips: told.chips, counts: told.slice.counts, places: (await source.rows(ask, 0, 500)).map((row) => row.place) };
+}"""
+ASKS: tuple[dict[str, Any], ...] = (
+    {},
+    {"is_down": True},
+    {"metric": "false_answer"},
+    {"chips": ["lost", "won"]},
+    {"chips": ["incomplete", "reason:errored"]},
+    {"chips": ["abstained_treatment", "abstained_control"]},
+    {"metric": "f1", "sort": "effect"},
+    {"metric": "f1", "sort": "size"},
+    {"sort": "length_change", "is_down": True},
+    {"sort": "usd_change"},
+    {"values": {"kind": ["open"]}},
+    {"values": {"dataset": ["recall", "reading"]}, "chips": ["both_wrong"]},
+    {"ranges": {"length_change": [1, None]}},
+    {"ranges": {"length_control": [None, 10], "tokens_treatment": [1, 100]}},
+    {"ranges": {"d.f1": [None, -0.01]}},
+    {"search": {"text": "SOMETHING", "where": "any", "is_pattern": False}},
+    {"search": {"text": "number 1", "where": "question", "is_pattern": False}},
+    {"search": {"text": "more words", "where": "treatment_only", "is_pattern": False}},
+    {"search": {"text": "^thing \\d$", "where": "control", "is_pattern": True}},
+    {"labelled": "no"},
+)
+
+
+@pytest.mark.parametrize("name", ["single", "samples"])
+def test_the_file_finds_the_pairs_that_the_server_finds(runs: dict[str, Run], tab: Tab, name: str) -> None:
+    run = runs[name]
+    tab.open(run.page)
+    nothing: dict[str, Any] = {"trial": run.slug, "temp": 0, "metric": "em", "chips": [], "values": {}, "ranges": {}, "labelled": ""}
+    nothing |= {"search": {"text": "", "where": "any", "is_pattern": False}, "sort": "place", "is_down": False}
+    with tables_of(RunLayout(run.root)) as tables:
+        slicer = Slicer(tables, tables.pairs(run.slug, 0.0), lambda: np.zeros(tables.items.n, dtype=np.bool_))
+        for changes in ASKS:
+            ask = read_ask(nothing | changes)
+            base = slicer.without_chips(ask)
+            mask = slicer.mask(ask, base)
+            got = tab.page.evaluate(PLACES, nothing | changes)
+            assert got["places"] == [int(place) for place in slicer.order(ask, mask)], changes
+            assert got["chips"] == slicer.outcomes(slicer.pairs.metric(ask.metric)).counts(base), changes
+            assert got["counts"] == slice_json(slicer, ask, mask)["counts"], changes
+
+
+def test_keys_lead_from_pair_to_pair_and_into_an_item(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["single"].page)
+    page = tab.page
+    page.keyboard.press("j")
+    page.wait_for_selector(".panel h2")
+    first = tab.text(".panel h2")
+    page.keyboard.press("j")
+    tab.until("text => document.querySelector('.panel h2').textContent !== text", first)
+    page.keyboard.press("k")
+    tab.until("text => document.querySelector('.panel h2').textContent === text", first)
+    page.keyboard.press("n")
+    page.wait_for_selector(".panel .outcome.lost")
+    assert page.locator("[aria-selected=true] .outcome.lost").count() == 1
+    assert "item=" in page.url
+    page.keyboard.press("d")
+    page.wait_for_selector(".panel del")
+    page.click("text=copy as Markdown")
+    tab.until("() => document.querySelector('.message').textContent === 'copied' || document.querySelector('.message textarea')")
+    page.keyboard.press("?")
+    assert "previous lost" in tab.text("dialog")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    tab.until("() => !document.querySelector('.panel h2')")
+    address = page.url
+    page.reload()
+    page.wait_for_selector("[data-usable]")
+    assert page.url == address
+
+
+def test_a_filter_is_in_the_address_and_can_be_sent(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["single"].page)
+    page = tab.page
+    tab.settle(lambda: page.click("button.chip.lost"))
+    lost = int(tab.text("button.chip.lost b"))
+    assert tab.text(".slice").startswith(f"{lost} pairs")
+    assert page.locator("[role=grid]").get_attribute("aria-rowcount") == str(lost + 1)
+    tab.settle(lambda: (page.fill("#find", "something"), page.keyboard.press("Enter")))
+    told, address = tab.text(".slice"), page.url
+    page.goto("about:blank")
+    tab.open(address)
+    assert tab.text(".slice") == told
+    assert page.get_attribute("button.chip.lost", "aria-pressed") == "true"
+    tab.settle(lambda: page.click("button.clear"))
+    assert tab.text(".slice").startswith("120 pairs")
+    page.goto(f"{runs['single'].page}#chips=%3Cb%3E,oops&temp=x&item=-1&in.x=..&sort=oops&text=%3Cimg%20src%3Dx%3E")
+    page.wait_for_timeout(200)
+
+
+def test_pictures_filter_by_brushing(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(f"{runs['single'].page}#metric=f1")
+    page = tab.page
+    page.click("text=pictures: length")
+    page.wait_for_selector(".histogram svg")
+    box = page.locator(".histogram svg").first.bounding_box()
+    assert box is not None
+
+    def brush() -> None:
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20)
+        page.mouse.up()
+
+    tab.settle(brush)
+    assert "in.length_change" in page.url
+    assert page.locator(".histogram .bin.out").count() > 0
+    assert page.locator(".scatter circle").count() > 0
+
+
+def test_prompts_forest_columns_and_samples_are_shown(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["samples"].page)
+    page = tab.page
+    page.click("text=what the treatment changed")
+    assert "care" in tab.text(".more ins")
+    page.click("text=results of the whole trial")
+    assert page.locator(".forest .bar").count() >= 3
+    assert page.locator(".forest .margin").count() == 1
+    assert "of 3" in tab.text(".grid .row .numbers >> nth=0")
+    page.click("summary:text-is('columns')")
+    page.uncheck("label:has-text('question') input")
+    assert page.locator("[role=columnheader].question").count() == 0
+    page.keyboard.press("j")
+    page.wait_for_selector(".panel h4")
+    assert "sample 3" in tab.text(".panel")
+    page.click("text=prompts as sent")
+    assert "Answer with care." in tab.text(".sent")
+
+
+def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["single"].page)
+    page = tab.page
+    page.click("text=label blind")
+    page.wait_for_selector(".labelling h3")
+    told = tab.text(".labelling")
+    assert "control" not in told.replace("cannot", "")
+    assert "treatment" not in told
+    assert not page.locator("[role=grid]").is_visible()
+    page.keyboard.press("1")
+    tab.until("() => document.querySelector('.labelling').textContent.includes('Say who you are')")
+    page.fill("#who", "ana")
+    page.keyboard.press("Escape")
+    for key in "1234x":
+        page.wait_for_timeout(30)
+        page.keyboard.press(key)
+    tab.until("() => document.querySelector('.labelling [role=status]').textContent.startsWith('5 of')")
+    page.keyboard.press("u")
+    tab.until("() => document.querySelector('.labelling [role=status]').textContent.startsWith('4 of')")
+    with page.expect_download() as download:
+        page.click("text=download labels")
+    labels = [json.loads(line) for line in download.value.path().read_text().splitlines()]
+    assert len({one["id"] for one in labels}) == len(labels) == 4
+    assert {one["who"] for one in labels} == {"ana"}
+    assert all(one["is_blind"] for one in labels)
+    first = labels[0]
+    assert first["verdict"] == ("better" if first["order"] == "treatment_first" else "worse")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1500, 768, 390])
+def test_nothing_is_cut_at_any_width(runs: dict[str, Run], browser: Any, width: int, dark: bool) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+    tab = Tab(context.new_page())
+    tab.open(f"{runs['single'].page}#sort=effect&metric=f1")
+    tab.shot(f"page-{width}-{'dark' if dark else 'light'}")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    tab.page.keyboard.press("j")
+    tab.page.wait_for_selector(".panel h2")
+    tab.shot(f"item-{width}-{'dark' if dark else 'light'}")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    tab.page.goto((runs["single"].root / runs["single"].slug / "reports" / "report.html").as_uri())
+    tab.shot(f"report-{width}-{'dark' if dark else 'light'}")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 390:
+        box = tab.page.locator("tr.declared").first.bounding_box()
+        assert box is not None
+        for name in ("difference (pp)", "interval (pp)", "p"):
+            cell = tab.page.locator(f"tr.declared td[data-of='{name}']").first.bounding_box()
+            assert cell is not None
+            assert 0 <= cell["x"] < cell["x"] + cell["width"] <= width
+    context.close()
+    assert tab.faults == []
+
+
+def test_paper_has_the_pairs_and_no_scroll_bars(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["single"].page)
+    tab.page.wait_for_timeout(1000)
+    tab.page.emulate_media(media="print")
+    tab.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert tab.page.locator("table.paper tbody tr").count() == 120
+    assert not tab.page.locator("[role=grid]").is_visible()
+    overflow = """[...document.querySelectorAll('*')].filter((one) => ['auto', 'scroll'].includes(getComputedStyle(one).overflowY)
+        && one.clientHeight && one.scrollHeight > one.clientHeight + 1).length"""
+    assert tab.page.evaluate(overflow) == 0

@@ -1,0 +1,90 @@
+"""Whatever is filtered, the page's numbers are those of batchtrial.stats on the same rows, to the last digit that is printed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.browser.conftest import Run, Tab
+
+from batchtrial.app.tables import tables_of
+from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
+from batchtrial.reading.ask import Ask
+from batchtrial.reading.in_one_file import blocks_of, unpacked
+from batchtrial.reading.slices import Slicer
+from batchtrial.state.layout import RunLayout
+
+ASKED = """async ([slug, temp, name, slices]) => slices.map((places) => {
+  const one = window.batchtrial.source.comparison(slug, temp, name, places);
+  const { difference, level, pText } = window.batchtrial.numbers;
+  const metric = window.batchtrial.source.about.trials.find((trial) => trial.slug === slug).metrics.find((metric) => metric.name === name);
+  return one && [one.pairs, difference(one.value, metric.is_share), difference(one.low, metric.is_share), difference(one.high, metric.is_share),
+    level(one.control, metric.is_share), level(one.treatment, metric.is_share), one.p === null ? null : pText(one.p), one.clusters];
+})"""
+
+
+def printed(slicer: Slicer, metric: str, places: list[int]) -> list[Any] | None:
+    """The same in Python."""
+    mask = np.zeros(slicer.n, dtype=np.bool_)
+    mask[places] = True
+    ask = Ask(trial=slicer.pairs.trial.slug, temp=slicer.pairs.temp, metric=metric)
+    one = slicer.comparison(ask, mask)
+    if one is None:
+        return None
+    is_share = slicer.pairs.metric(metric).is_share
+    change, plain = (points, percent) if is_share else (signed_score, score)
+    estimate, arms = one.estimate, one.arms
+    is_sampled = one.test.method == "sign_flip_monte_carlo"
+    return [
+        *(one.missing.n_pairs, change(estimate.value), change(estimate.ci_low), change(estimate.ci_high)),
+        *(plain(arms["control"].value), plain(arms["treatment"].value)),
+        *(None if is_sampled or one.test.p_value is None else p_text(one.test.p_value), one.n_clusters),
+    ]
+
+
+@pytest.mark.parametrize("name", ["single", "samples", "clusters"])
+def test_a_hundred_random_slices_have_the_numbers_of_python(runs: dict[str, Run], tab: Tab, name: str) -> None:
+    run = runs[name]
+    tab.open(run.page)
+    columns = unpacked(dict(blocks_of(Path(run.page.removeprefix("file://")).read_text(encoding="utf-8")))["columns"])
+    rng = random.Random(5)
+    slices = [sorted(rng.sample(range(columns["n"]), rng.choice((1, 2, 5, 20, 40, columns["n"])))) for _ in range(34)]
+    with tables_of(RunLayout(run.root)) as tables:
+        pairs = tables.pairs(run.slug, 0.0)
+        slicer = Slicer(tables, pairs, lambda: np.zeros(tables.items.n, dtype=np.bool_))
+        for metric in pairs.metrics:
+            got = tab.page.evaluate(ASKED, [run.slug, 0, metric.name, slices])
+            for places, found in zip(slices, got, strict=True):
+                want = printed(slicer, metric.name, places)
+                if found is not None and want is not None and want[6] is None:
+                    found[6] = None  # Python sampled signs; the page enumerated them or leaves p out
+                assert found == want, (metric.name, places)
+
+
+@pytest.mark.parametrize("chip", ["lost", "won", "both_right", "incomplete"])
+def test_a_slice_chosen_by_the_outcome_shows_counts_and_no_interval(runs: dict[str, Run], tab: Tab, chip: str) -> None:
+    tab.open(runs["single"].page)
+    assert "interval" in tab.text(".slice")
+    tab.settle(lambda: tab.page.click(f"button.chip.{chip}"))
+    told = tab.text(".slice")
+    assert "chosen by the outcome: an interval would mean nothing" in told
+    for word in ("difference", "95", "p =", "p <"):
+        assert word not in told
+    for address in ("#in.length_change=1..", "#text=something&where=control", "#labelled=no", "#in.d.f1=..-0.1"):
+        tab.page.goto("about:blank")
+        tab.open(f"{runs['single'].page}{address}")
+        assert "chosen by the outcome" in tab.text(".slice"), address
+
+
+def test_slices_are_counted_and_called_exploratory(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["single"].page)
+    assert "what was declared" in tab.text(".slice")
+    tab.settle(lambda: tab.page.select_option("[data-column=kind]", "open"))
+    assert "exploratory: not in the declared plan" in tab.text(".slice")
+    tab.settle(lambda: tab.page.select_option("[data-column=kind]", "closed"))
+    assert "this is the 2nd slice looked at: multiply p by 2" in tab.text(".slice")
+    tab.settle(lambda: tab.page.select_option("[data-column=kind]", "open"))
+    assert "2nd slice" in tab.text(".slice")

@@ -1,0 +1,97 @@
+"""The viewer in a browser: runs as they stand, labels by several people, the stop button, and a run that appears while one looks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+from tests.browser.conftest import Run, Tab
+from tests.unit.viewer.served import served
+
+from batchtrial.clock import real_now
+from batchtrial.reading.labels import Labels
+from batchtrial.state.lock import LockInfo
+
+
+def copy(run: Run, folder: Path, name: str = "r1") -> Path:
+    shutil.copytree(run.root, folder / f"run_{name}")
+    return folder / f"run_{name}"
+
+
+def labels_in(root: Path) -> Labels:
+    return Labels.of(root / "labels.jsonl")
+
+
+def test_a_run_is_opened_filtered_and_left_again(runs: dict[str, Run], tab: Tab) -> None:
+    with served(runs["single"].folder) as at:
+        page = tab.page
+        page.goto(at.address)
+        assert "token" not in page.url
+        page.click("button.link")
+        page.wait_for_selector("[data-usable]")
+        tab.settle(lambda: page.click("button.chip.lost"))
+        n = int(tab.text("button.chip.lost b"))
+        assert tab.text(".slice").startswith(f"{n} pairs")
+        page.keyboard.press("n")
+        page.wait_for_selector(".panel .outcome.lost")
+        page.click("text=pictures: length")
+        page.wait_for_selector(".histogram svg")
+        page.click("text=all runs")
+        page.wait_for_selector("table.runs")
+        page.goto("about:blank")
+        own = f"http://127.0.0.1:{at.port}/"
+        assert [url for url in tab.requests if not url.startswith((own, "data:", "about:"))] == []
+
+
+def test_two_people_label_blind_at_once(runs: dict[str, Run], browser: Any, tmp_path: Path) -> None:
+    root = copy(runs["single"], tmp_path)
+    with served(tmp_path) as at:
+        tabs = []
+        for who in ("ana", "ben"):
+            tab = Tab(browser.new_context(viewport={"width": 1200, "height": 900}).new_page())
+            tab.page.goto(at.address)
+            tab.page.click("button.link")
+            tab.page.wait_for_selector("[data-usable]")
+            tab.page.keyboard.press("l")
+            tab.page.fill("#who", who)
+            tab.page.keyboard.press("Escape")
+            tabs.append(tab)
+        for n in range(1, 6):
+            for tab, key in zip(tabs, ("1", "3"), strict=True):
+                tab.page.keyboard.press(key)
+                tab.until("n => document.querySelector('.labelling [role=status]').textContent.startsWith(`${n} of`)", n)
+        tabs[0].page.keyboard.press("u")
+        tabs[0].until("() => document.querySelector('.labelling [role=status]').textContent.startsWith('4 of')")
+        found = labels_in(root)
+        assert {who: sum(one.who == who for one in found.held) for who in found.people()} == {"ben": 5, "ana": 4}
+        assert all(one.is_blind for one in found.held)
+        (agreement,) = found.agreement(runs["single"].slug, 1).values()
+        assert agreement.n == 4
+        for tab in tabs:
+            tab.page.goto("about:blank")
+            tab.page.context.close()
+            assert tab.faults == []
+
+
+def test_a_run_appears_and_is_asked_to_stop(runs: dict[str, Run], tab: Tab, tmp_path: Path) -> None:
+    with served(tmp_path) as at:
+        page = tab.page
+        page.goto(at.address)
+        page.wait_for_selector("text=There are no runs")
+        root = copy(runs["single"], tmp_path, "live")
+        me = LockInfo(pid=os.getpid(), host=socket.gethostname(), started_at=real_now())
+        (root / "run.lock").write_text(me.model_dump_json())
+        page.wait_for_selector("button.stop")
+        assert "running" in tab.text("table.runs")
+        page.click("button.stop")
+        assert not (root / "STOP_REQUESTED").exists()
+        page.click("text=really stop?")
+        page.wait_for_selector("text=asked run live to stop")
+        assert (root / "STOP_REQUESTED").read_text().startswith("asked for at")
+        page.wait_for_selector("text=stopping")
+        page.goto("about:blank")
+    assert json.loads((root / "run.lock").read_text())["pid"] == os.getpid()

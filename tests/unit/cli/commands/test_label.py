@@ -1,0 +1,79 @@
+"""`label` on a terminal: blind, resumable, undone, and labels in and out as files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.phases.world import World
+from tests.unit.reading.trials import finished
+
+from batchtrial.cli.commands.label import main
+from batchtrial.reading.labels import Labels
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with finished(tmp_path, run_id="run_r1", n_open=4, n_closed=8) as made:
+        yield made
+
+
+def label(world: World, *how: str) -> int:
+    return main(["--run_id", "r1", "--experiments_dir", str(world.layout.root.parent), *how])
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_labels_are_blind_resumed_and_taken_back(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(monkeypatch, "1\n2\nwhat\n3\nu\n4\nq\n")
+    assert label(world, "--who", "ana", "--n", "5") == 0
+    shown = capsys.readouterr().out
+    assert "control" not in shown
+    assert "treatment" not in shown
+    held = Labels.of(world.layout.labels).held
+    assert [one.verdict for one in held][2:] == ["both_bad"]
+    for one in held[:2]:
+        first = one is held[0]
+        assert one.verdict == ("better" if (one.order == "treatment_first") == first else "worse")
+    typed(monkeypatch, "3\n" * 50)
+    assert label(world, "--who", "ana", "--n", "5") == 0
+    assert "all 6 are labelled" in capsys.readouterr().out
+    assert len(Labels.of(world.layout.labels).held) == 6
+    assert sum(one.is_repeat for one in Labels.of(world.layout.labels).held) == 1
+    typed(monkeypatch, "")
+    assert label(world, "--who", "ben") == 0
+    assert label(world) == 2
+    assert label(world, "--who", "ana", "--trial", "nothing") == 2
+
+
+def test_labels_leave_and_come_as_files(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for who, keys in (("ana", "1\n2\n1\n2\n3\n"), ("=ben", "1\n1\n1\n1\n1\n")):
+        typed(monkeypatch, keys)
+        assert label(world, "--who", who, "--n", "5") == 0
+    lines, table, pairs = tmp_path / "l.jsonl", tmp_path / "l.csv", tmp_path / "l.preferences.jsonl"
+    for path in (lines, table, pairs):
+        assert label(world, "--export", str(path)) == 0
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert len(rows) == 10
+    with table.open(newline="") as file:
+        assert {row["who"] for row in csv.DictReader(file)} == {"ana", "'=ben"}
+    preferred = [json.loads(line) for line in pairs.read_text().splitlines()]
+    assert len(preferred) == 9
+    assert all(set(one) == {"prompt", "chosen", "rejected"} for one in preferred)
+    capsys.readouterr()
+    assert label(world, "--agreement") == 0
+    assert "=ben, ana" in capsys.readouterr().out
+    world.layout.labels.unlink()
+    for told in ("10 labels taken in, 0 were there", "0 labels taken in, 10 were there"):
+        assert label(world, "--import", str(lines)) == 0
+        assert told in capsys.readouterr().out
+    lines.write_text('{"id": "x"}\nno\n')
+    assert label(world, "--import", str(lines)) in (2, 3)
+    assert label(world, "--import", str(tmp_path / "none.jsonl")) == 2
+    assert len(Labels.of(world.layout.labels).held) == 10
