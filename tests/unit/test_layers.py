@@ -55,7 +55,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "importing": ("config", "tasks", "providers", *BASE),
     "cli/commands": ("importing", "viewer", "cli/screens", "cli", "app", *BELOW_APP),
     "cli": ("cli/commands", "app", *BELOW_APP),
-    "selftest": ("cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
+    "selftest": ("viewer", "cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
 }
 """What each room may import besides itself, from the bottom of the house to its top."""
 

@@ -27,7 +27,7 @@ def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
     column = next((one.column for one in pairs.metrics if one.is_total), pairs.metrics[0].column)
     control, treatment = pairs.scores[column]
     places = np.flatnonzero(~(np.isnan(control) | np.isnan(treatment)))[:n].tolist()
-    keys = [item.key for item in tables.items.read(places)]
+    keys = tables.items.keys(places)
     seed = str(tables.config.seed)
     once = [
         Drawn(key, place, False, int(digest((seed, "label", pairs.trial.slug, key), 8), 16) % 2 == 1) for key, place in zip(keys, places, strict=True)

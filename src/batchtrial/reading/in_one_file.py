@@ -105,7 +105,7 @@ class Carrier:
         if self.is_redacted:
             about["arms"] = [{**one, "system": REDACTED, "instructions": {}} for one in about["arms"]]
         place_of = {place: at for at, place in enumerate(self.places)}
-        keys = [item.key for item in items.read(self.places)] if self.places else []
+        keys = items.keys(self.places)
         clusters = None if items.clusters is None else items.clusters[self.places].tolist()
         first = tables.ready()
         if first:

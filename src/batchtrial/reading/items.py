@@ -39,10 +39,10 @@ class Items:
         """Close the prepared files."""
         self._questions.__exit__()
 
-    @cached_property
-    def ids(self) -> pl.Series:
-        """The id of each item in its dataset."""
-        return pl.read_parquet(self._layout.items, columns=["item_id"])["item_id"]
+    def keys(self, places: Sequence[int]) -> list[str]:
+        """The key of each of these items."""
+        found: list[str] = pl.read_parquet(self._layout.items, columns=["item_key"])["item_key"].gather(list(places)).to_list()
+        return found
 
     @cached_property
     def columns(self) -> dict[str, pl.Series]:
@@ -80,7 +80,7 @@ class Items:
 
     def read(self, places: Sequence[int]) -> list[Item]:
         """The items at these places."""
-        return [self._questions.read(place, 1)[0] for place in places]
+        return self._questions.read_at(places)
 
     def read_stretch(self, first: int, n: int) -> list[Item]:
         """Items first .. first + n."""

@@ -110,8 +110,15 @@ class Questions(AbstractContextManager["Questions"]):
         """Items first .. first + n."""
         return [decode_row(line).item(book) for book, line in self._lines(first, n)]
 
+    def read_at(self, places: Sequence[int]) -> list[Item]:
+        """The items at these places."""
+        return [decode_row(line).item(book) for book, line in self._found(self._places[[place - self._first for place in places]])]
+
     def _lines(self, first: int, n: int) -> Iterator[tuple[Kind, bytes]]:
-        for book, byte, length in self._places.slice(first - self._first, n).select("kind", "byte", "length").iter_rows():
+        return self._found(self._places.slice(first - self._first, n))
+
+    def _found(self, places: pl.DataFrame) -> Iterator[tuple[Kind, bytes]]:
+        for book, byte, length in places.select("kind", "byte", "length").iter_rows():
             file = self._files.get(book)
             if file is None:
                 raise RunStateMissing("a prepared file is gone", where="prepared/", hint="run with --from_step prepare")

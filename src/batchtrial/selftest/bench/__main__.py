@@ -130,6 +130,11 @@ def planted(n: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the flags, run the bench, print the tables; exit code 0 unless a step failed."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["viewer"]:
+        from batchtrial.selftest.bench import viewer
+
+        return viewer.main(args[1:])
     parser = argparse.ArgumentParser(
         prog="python -m batchtrial.selftest.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -137,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes that work at once (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make the data here and leave it")
     parser.add_argument("--dry_runs", type=int, default=0, metavar="N", help="also N whole dry runs: how often the interval holds the planted effect")
-    given = parser.parse_args(argv)
+    given = parser.parse_args(args)
     try:
         run(given.rows, given.workers, given.keep)
         sys.stdout.write(arms_told(10))
