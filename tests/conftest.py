@@ -16,7 +16,8 @@ hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
 
 METRICS = ("rapidfuzz", "sacrebleu", "rouge_score", "jsonschema")
-OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *METRICS)
+FURTHER_SDKS = ("mistralai", "google", "groq", "httpx")
+OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *FURTHER_SDKS, *METRICS)
 """Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""
 
 ALLOWED_SKIPS: tuple[str, ...] = (

@@ -20,7 +20,8 @@ EVERYBODY = ""
 def key_of(request: Request) -> str:
     """The key of a call, "" when it has none."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return request.headers.get("x-api-key") or request.headers.get("x-goog-api-key") or (bearer if scheme.lower() == "bearer" else "")
+    named = next((request.headers[name] for name in ("x-api-key", "x-goog-api-key", "api-key") if request.headers.get(name)), "")
+    return named or (bearer if scheme.lower() == "bearer" else "")
 
 
 def name_of(key: str) -> str:

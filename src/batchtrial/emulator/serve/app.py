@@ -55,7 +55,7 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
     files = Files(service)
 
     def of_host(host: Dialect) -> list[Route]:
-        own, wire = Files(service, host.prefix), openai.OpenAIWire(host.name)
+        own, wire = Files(service, *host.roots), openai.OpenAIWire(host.name)
         return [*OpenAIBatches(service, own, closing, host).routes(wire), *own.routes(wire)]
 
     routes: list[Route] = [

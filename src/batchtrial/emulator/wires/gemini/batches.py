@@ -86,7 +86,7 @@ class Api:
 
     def __init__(self, service: Service, closing: Closing) -> None:
         self.service, self.world, self.closing = service, service.world, closing
-        self.files = Files(service, PREFIX)
+        self.files = Files(service, f"{PREFIX}/v1")
 
     # Files
 

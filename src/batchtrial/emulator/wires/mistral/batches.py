@@ -72,7 +72,7 @@ def format_of(seed: int) -> Format:
 
 def routes(service: Service, closing: Closing) -> list[Route]:
     """All paths of the wire."""
-    wire, files = MistralWire(), MistralFiles(service, PREFIX)
+    wire, files = MistralWire(), MistralFiles(service, f"{PREFIX}/v1")
     jobs = Jobs(service, files, closing)
 
     def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:

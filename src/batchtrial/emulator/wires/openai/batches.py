@@ -60,13 +60,17 @@ class OpenAIBatches:
 
     def routes(self, wire: OpenAIWire) -> list[Route]:
         def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
-            return Route(self.dialect.prefix + path, Endpoint(self.service, wire, op, handler), methods=[method])
+            return Route(path, Endpoint(self.service, wire, op, handler), methods=[method])
 
         return [
-            route("/v1/batches", "POST", "create", self.create),
-            route("/v1/batches", "GET", "list", self.list_all),
-            route("/v1/batches/{batch}", "GET", "get", self.get),
-            route("/v1/batches/{batch}/cancel", "POST", "cancel", self.cancel),
+            one
+            for root in self.dialect.roots
+            for one in (
+                route(f"{root}/batches", "POST", "create", self.create),
+                route(f"{root}/batches", "GET", "list", self.list_all),
+                route(f"{root}/batches/{{batch}}", "GET", "get", self.get),
+                route(f"{root}/batches/{{batch}}/cancel", "POST", "cancel", self.cancel),
+            )
         ]
 
     # Create

@@ -46,9 +46,12 @@ class StoredFile:
 class Files:
     """Handlers of the file and upload routes."""
 
-    def __init__(self, service: Service, prefix: str = "") -> None:
-        """prefix: of the paths, for a host that speaks this API."""
-        self.prefix = prefix
+    usual_purpose: str | None = None
+    """Where an upload need not say what it is for."""
+
+    def __init__(self, service: Service, *roots: str) -> None:
+        """roots: what stands before `/files`, for a host that speaks this API; else `/v1`."""
+        self.roots = roots or ("/v1",)
         self.service, self.world = service, service.world
         # Set by the batches: result files are not stored here, they follow from their batch.
         self.result_file: Callable[[str, str], StoredFile | None] = lambda file_id, account: None
@@ -56,18 +59,21 @@ class Files:
 
     def routes(self, wire: OpenAIWire) -> list[Route]:
         def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
-            return Route(self.prefix + path, Endpoint(self.service, wire, op, handler), methods=[method])
+            return Route(path, Endpoint(self.service, wire, op, handler), methods=[method])
 
+        return [one for root in self.roots for one in self._at(root, route)]
+
+    def _at(self, root: str, route: Callable[[str, str, str, Callable[[Call], Any]], Route]) -> list[Route]:
         return [
-            route("/v1/files", "POST", "upload", self.upload),
-            route("/v1/files", "GET", "file_list", self.list_all),
-            route("/v1/files/{file}", "GET", "file_get", self.get),
-            route("/v1/files/{file}", "DELETE", "file_delete", self.delete),
-            route("/v1/files/{file}/content", "GET", "download", self.content),
-            route("/v1/uploads", "POST", "upload_create", self.create_upload),
-            route("/v1/uploads/{upload}/parts", "POST", "upload_part", self.add_part),
-            route("/v1/uploads/{upload}/complete", "POST", "upload_complete", self.complete_upload),
-            route("/v1/uploads/{upload}/cancel", "POST", "upload_cancel", self.cancel_upload),
+            route(f"{root}/files", "POST", "upload", self.upload),
+            route(f"{root}/files", "GET", "file_list", self.list_all),
+            route(f"{root}/files/{{file}}", "GET", "file_get", self.get),
+            route(f"{root}/files/{{file}}", "DELETE", "file_delete", self.delete),
+            route(f"{root}/files/{{file}}/content", "GET", "download", self.content),
+            route(f"{root}/uploads", "POST", "upload_create", self.create_upload),
+            route(f"{root}/uploads/{{upload}}/parts", "POST", "upload_part", self.add_part),
+            route(f"{root}/uploads/{{upload}}/complete", "POST", "upload_complete", self.complete_upload),
+            route(f"{root}/uploads/{{upload}}/cancel", "POST", "upload_cancel", self.cancel_upload),
         ]
 
     def shown(self, file: StoredFile) -> dict[str, Any]:
@@ -110,7 +116,7 @@ class Files:
     async def upload(self, call: Call) -> Response:
         filename, file, fields = await call.file_field("file")
         await call.gate(part=filename)
-        purpose = _purpose(fields.get("purpose"))
+        purpose = _purpose(fields.get("purpose", self.usual_purpose))
         seconds = _lifetime(purpose, fields.get("expires_after[anchor]"), fields.get("expires_after[seconds]"))
         blob, n_bytes = await call.save(file)
         if n_bytes > MAX_FILE_BYTES:

@@ -47,7 +47,7 @@ class OpenAIWire:
         self.name = name
 
     def authenticate(self, request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        scheme, _, key = request.headers.get("authorization", f"Bearer {request.headers.get('api-key', '')}").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise WireError(401, "You didn't provide an API key.")
         if key == "bad" or "invalid" in key:

@@ -54,7 +54,8 @@ def format_of(seed: int) -> Format:
 
 def routes(service: Service, closing: Closing) -> list[Route]:
     """All paths of the wire."""
-    wire, files = openai.OpenAIWire(NAME), Files(service, PREFIX)
+    wire, files = openai.OpenAIWire(NAME), Files(service, f"{PREFIX}/v1")
+    files.usual_purpose = "batch"
     batches = Batches(service, files, closing)
 
     def route(path: str, method: str, op: str, handler: Callable[[Call], Any]) -> Route:
