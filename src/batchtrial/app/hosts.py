@@ -11,6 +11,7 @@ from batchtrial.config.hosts import bare, base_url, from_environment, own_url
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of, with_base_url
 from batchtrial.config.load import Loaded
 from batchtrial.config.model import Config
+from batchtrial.config.pauses import PAUSED, with_lanes, with_settings
 from batchtrial.errors import ConfigDrift, ConfigError
 
 HEADER = "x-batchtrial-emulator"
@@ -20,12 +21,16 @@ SECONDS = 5.0
 
 
 def with_host(got: Loaded, env: Mapping[str, str]) -> Loaded:
-    """The config of a run that begins, with the hosts that the SDKs would take from the environment written down as its own. Raises ConfigError."""
+    """The config of a run that begins, with what its environment and the state of its providers decide written down as its own. Raises ConfigError.
+
+    That is: hosts that the SDKs would take from the environment, and the direct lane where batches are paused.
+    """
     config, origin = got.config, dict(got.origin)
     for name, (variable, url) in _from_environment(config, env).items():
         config = with_base_url(config, name, url)
         origin[f"{key_of(config, name)}.base_url"] = f"environment, {variable}"
-    return replace(got, config=config, origin=origin)
+    config, told = with_lanes(config)
+    return replace(got, config=config, origin={**origin, **told})
 
 
 def _from_environment(config: Config, env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -56,6 +61,9 @@ def as_recorded(got: Loaded, recorded: Config) -> Loaded:
         url = config_of_lane(recorded, name).provider.base_url
         if config_of_lane(config, name).provider.base_url is None and url is not None:
             config = with_base_url(config, name, url)
+        before = config_of_lane(recorded, name).provider
+        unsaid = [key for key in ("lane", "service_tier") if got.origin.get(f"{key_of(config, name)}.{key}", PAUSED) == PAUSED]
+        config = with_settings(config, name, {key: getattr(before, key) for key in unsaid})
     return replace(got, config=config)
 
 

@@ -18,6 +18,7 @@ from batchtrial.clock import real_now
 from batchtrial.config.expand import Trial
 from batchtrial.config.load import Loaded, decode, load
 from batchtrial.config.model import Config
+from batchtrial.config.pauses import check_not_paused
 from batchtrial.earlier.migration import Migration
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing
 from batchtrial.names import is_one_step
@@ -127,6 +128,8 @@ def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Confi
     if ask.is_resume:
         check_same_host(got.config, env)
     config = got.config if ask.is_offline else as_the_host_says(got.config, is_begun=ask.is_resume)
+    if not (ask.is_resume or ask.is_by_hand or ask.is_offline):
+        check_not_paused(config)
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"

@@ -19,11 +19,13 @@ from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.model import Config
+from batchtrial.config.pauses import DESPITE, pause_of
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
 from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
 from batchtrial.providers.by_hand import ByHand
 from batchtrial.providers.direct.forms import WithTiers
+from batchtrial.providers.paused import Paused
 from batchtrial.providers.recordings.form import LANES, load_provenance, source_of
 from batchtrial.providers.registry import Row, adapter_of, row_of
 from batchtrial.providers.sdk.edge import Timeouts
@@ -126,7 +128,9 @@ class Wiring:
         if server is not None:
             host = self._host(server.url + self._row.emulated_at, past_proxies=True)
             return self._recorded(self._adapter(host, self._emulator_key or dryrun.KEY))
-        return self._recorded(self._adapter(self._host(base_url(self._config)), self._env.get(self._row.key_variable)))
+        provider = self._adapter(self._host(base_url(self._config)), self._env.get(self._row.key_variable))
+        why = "" if self._config.provider.despite_pause else pause_of(self._config)
+        return self._recorded(cast(Provider, Paused(provider, self._place.layout.arrivals, why, DESPITE)) if why else provider)
 
     def _recorded(self, provider: Provider) -> Provider:
         if self._place.record_dir is None:

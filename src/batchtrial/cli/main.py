@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import_config": ("batchtrial.cli.commands.import_config", "make a promptfoo config ours, with a list of what has no counterpart"),
     "export_batch": ("batchtrial.cli.commands.export_batch", "the rows that a run still owes as files, for vLLM's run-batch and its like"),
     "import_batch": ("batchtrial.cli.commands.import_batch", "take in result files that were brought by hand"),
+    "fetch": ("batchtrial.cli.commands.fetch", "results that still lie at the provider; sends nothing"),
     "repair": ("batchtrial.cli.commands.repair", "say what is wrong with a run's files, and rebuild what can be rebuilt"),
     "analyze": ("batchtrial.cli.commands.analyze", "one optional analysis of a run that is there: subgroups, power, mixed effects ..."),
     "plan_trial": ("batchtrial.cli.commands.plan_trial", "how many items and samples, what it costs, what effect it can see"),

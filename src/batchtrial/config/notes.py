@@ -11,6 +11,7 @@ from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import odd_path
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
 from batchtrial.config.model import Config
+from batchtrial.config.pauses import pause_notes
 from batchtrial.config.settings import Text
 
 HIGHEST_ALPHA: Final = 0.1
@@ -28,7 +29,7 @@ COLUMN: Final = re.compile(
 
 def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
     """Everything worth saying before anything is sent, in order, each thing once."""
-    found = (*_address(config), *_level(config), *_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
+    found = (*pause_notes(config), *_address(config), *_level(config), *_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
     return tuple(dict.fromkeys(found))
 
 

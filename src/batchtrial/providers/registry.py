@@ -28,7 +28,8 @@ class Row:
     of its key, "" where none is needed. base_url: its own host; None where each user has another. url_variable: where its official SDK looks for
     another host, "" for none. prices: its name in the price table; nothing is ever priced by a neighbour's. host: its row in the table of
     OpenAI-compatible hosts. emulated_at: path of its wire below an emulator's address. extra: of this package, that brings what it needs.
-    maturity: `recorded` (recordings of this wire are replayed), `emulated` (by its documents, at the emulator), or `live-tested by NAME on DATE`.
+    paused: why its batch API takes nothing now, since when and by what source. maturity: `recorded`
+    (recordings of this wire are replayed), `emulated` (by its documents, at the emulator), or `live-tested by NAME on DATE`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Row:
     host: str = ""
     emulated_at: str = ""
     extra: str = ""
+    paused: str = ""
     docs: str = "docs/providers.md"
     maturity: str = "emulated"
 
@@ -73,6 +75,7 @@ OWN: Final[tuple[Row, ...]] = (
         url_variable="FIREWORKS_BASE_URL",
         prices="fireworks",
         extra="fireworks",
+        paused="Fireworks has paused its Batch API (its guides batch-migration and large-workloads, undated, October 2026 or later; read 2026-11-28)",
         maturity="recorded",
     ),
     Row(

@@ -15,7 +15,7 @@ from batchtrial.config.notes import notes
 
 
 def said(tmp_path: Path, **changes: Any) -> tuple[str, ...]:
-    config = loaded(tmp_path, yaml.safe_dump(tree() | changes)).config
+    config = loaded(tmp_path, yaml.safe_dump(tree() | {"provider": {"despite_pause": True}} | changes)).config
     return notes(config, expand(config, ""))
 
 
