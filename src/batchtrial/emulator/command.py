@@ -14,9 +14,10 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from batchtrial.direct.asking import http_library
 from batchtrial.emulator.answers.modelfile import ModelFile, ModelFileError, load_model
 from batchtrial.emulator.answers.recording import Recording, RecordingError
-from batchtrial.emulator.answers.upstream import DRAIN_SECONDS, Address, Upstream, UpstreamUrlError, address_of
+from batchtrial.emulator.answers.upstream import DRAIN_SECONDS, Upstream, UpstreamUrlError, address_of
 from batchtrial.emulator.serve.app import make_app
 from batchtrial.emulator.serve.server import Server, listen, publish, ready_record, url_of
 from batchtrial.emulator.serve.service import Service
@@ -96,7 +97,7 @@ class Setup:
 
     model: ModelFile
     rules: tuple[Rule, ...]
-    address: Address | None
+    address: str | None
     recording: Recording | None
 
 
@@ -110,7 +111,9 @@ def _load(options: argparse.Namespace) -> Setup:
         rules = load_rules(options.faults) if options.faults else ()
         address = address_of(options.upstream) if options.upstream else None
         recording = Recording(options.answers) if options.answers else None
-    except (ModelFileError, FaultFileError, UpstreamUrlError, RecordingError) as err:
+        if address is not None:
+            http_library()
+    except (ModelFileError, FaultFileError, UpstreamUrlError, RecordingError, ImportError) as err:
         raise _Usage(str(err)) from None
     if options.batch_seconds is not None:
         if options.batch_seconds <= 0:
@@ -184,11 +187,7 @@ def _serve(options: argparse.Namespace, world: World, setup: Setup) -> int:
         for upstream in upstreams:
             upstream.drain(DRAIN_SECONDS)
 
-    try:
-        Server(app, sock).run(when_ready, options.parent_pid, finish)
-    finally:
-        for upstream in upstreams:
-            upstream.stop()
+    Server(app, sock).run(when_ready, options.parent_pid, finish)
     return 0
 
 

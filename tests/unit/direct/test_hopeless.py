@@ -1,0 +1,50 @@
+"""A server that refuses every row for one reason is asked no further; one that refuses some, or says different things, is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from batchtrial.direct.hopeless import ENOUGH, ENOUGH_AGAIN, Hopeless
+from batchtrial.direct.records import Answer, error_of
+
+NO_MODEL = Answer(404, json.dumps({"error": {"message": "no such model", "type": "not_found_error", "code": None}}).encode())
+
+
+def test_the_same_refusal_again_and_again_ends_the_asking_of_that_batch() -> None:
+    seen = Hopeless()
+    assert [seen.note("1", NO_MODEL) for _ in range(ENOUGH)] == [False] * (ENOUGH - 1) + [True]
+    told = seen.answer("1")
+    assert told is not None
+    assert told.status == 404
+    problem = error_of(told)
+    assert problem is not None
+    assert problem["message"].startswith("no such model (not asked: 10 rows ")
+    assert problem["code"] == "not_found_error"
+    assert seen.answer("2") is None
+
+
+def test_a_later_batch_with_that_refusal_is_given_up_sooner() -> None:
+    seen = Hopeless()
+    for _ in range(ENOUGH):
+        seen.note("1", NO_MODEL)
+    assert [seen.note("2", NO_MODEL) for _ in range(ENOUGH_AGAIN)] == [False] * (ENOUGH_AGAIN - 1) + [True]
+
+
+def test_one_answer_shows_that_the_server_can() -> None:
+    seen = Hopeless()
+    seen.note("1", NO_MODEL)
+    seen.note("1", Answer(200, b"{}"))
+    assert not any(seen.note("1", NO_MODEL) for _ in range(5 * ENOUGH))
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503])
+def test_what_passes_by_itself_is_not_hopeless(status: int) -> None:
+    seen = Hopeless()
+    assert not any(seen.note("1", Answer(status, b'"busy"')) for _ in range(5 * ENOUGH))
+
+
+def test_refusals_that_differ_are_about_their_rows() -> None:
+    seen = Hopeless()
+    assert not any(seen.note("1", Answer(400, json.dumps(f"row {n} is too long").encode())) for n in range(5 * ENOUGH))
