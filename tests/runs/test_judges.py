@@ -14,6 +14,12 @@ from tests.crash.lab import RUN_ID, Lab, World
 
 from batchtrial.cli.commands import repair
 from batchtrial.config.judges import ready_rubric
+from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.providers.base import Setup
+from batchtrial.providers.registry import adapter_of
+from batchtrial.reading.config import config_of_run
+from batchtrial.state.files import PreparedManifest, load
 from batchtrial.state.labels import Label, append_label
 from batchtrial.state.ledger import fold
 from batchtrial.state.store import read_json
@@ -124,6 +130,16 @@ def test_a_lost_ledger_is_rebuilt_with_the_judges_parts_and_nothing_is_bought_ag
     assert set(fold(world.ledger().entries)) == parts
     assert world.resume() == 0
     assert world.bill()["answered_requests"] == before
+
+
+def test_the_items_are_still_those_that_were_sent_whatever_the_judges_were_asked(world: World) -> None:
+    """Else a run with judges could not grow, and its items could not be prepared again."""
+    config, items = config_of_run(world.layout), load_prepared(world.layout)
+    prepared = load(PreparedManifest, world.layout.prepared_manifest)
+    assert prepared is not None
+    codec = adapter_of("openai", Setup())
+    assert fits_what_was_sent(config, codec, items, prepared.sha256, fold(world.ledger().entries))
+    assert not fits_what_was_sent(config, codec, items[1:], prepared.sha256, fold(world.ledger().entries))
 
 
 def test_where_the_second_wave_lies(world: World) -> None:

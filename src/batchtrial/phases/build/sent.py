@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from batchtrial.config.expand import Arm, arms_of, expand
+from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.build.lines import plain_lines
@@ -20,7 +21,9 @@ def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], s
 
     Of each slice one part is enough, since all arms ask about the same items. False also where no fingerprint is left to compare with.
     """
-    sent = {name: first for name, part in parts.items() if (first := _first_sent(part)) is not None}
+    judges = {arm.name for trial in judge_trials(config) for arm in trial.arms}  # what they are asked is made of answers
+    ours = {name: part for name, part in parts.items() if name.rpartition("_p")[0] not in judges}
+    sent = {name: first for name, part in ours.items() if (first := _first_sent(part)) is not None}
     try:
         arms = arms_of(expand(config, sha256))
         in_order = order(items, config)
