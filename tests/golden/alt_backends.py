@@ -60,8 +60,8 @@ def _model(provider: str, root: Path) -> dict[str, Any]:
     config = load(FIXTURES / "config.yaml", flags={"backend": provider, "model_id": MODELS[provider]}).config
     layout = RunLayout(root / "answer_key")
     chosen = choose(config)
-    write_bytes(layout.open_book, chosen.book("open_book"))
-    write_bytes(layout.closed_book, chosen.book("closed_book"))
+    write_bytes(layout.open_book, b"".join(chosen.lines("open_book")))
+    write_bytes(layout.closed_book, b"".join(chosen.lines("closed_book")))
     made = dryrun.write_world(layout, config, expand(config, chosen.sha256))
     return {**json.loads(made.read_bytes()), "items_file": str(made.parent / "items.jsonl")}
 

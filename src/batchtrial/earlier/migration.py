@@ -117,7 +117,7 @@ class Migration:
         files = {}
         for book in prepare.BOOKS:
             path = layout.prepared / f"{book}.jsonl"
-            write_bytes(path, prepared.book(book))
+            write_bytes(path, b"".join(prepared.lines(book)))
             got = fingerprint(path)
             n = sum((item.kind == "open") == (book == "open_book") for item in items)
             files[book] = PreparedFile(path=path.relative_to(layout.root).as_posix(), items=n, size=got.size, sha256=got.sha256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -151,7 +152,7 @@ class RowReader:
         name, value = self._look_up(fields, "context")
         if value is None:
             raise RowProblem(name, "there is no passage", fix="open-book questions need one; `kind: closed` asks without")
-        return passage(name, value, self.context_separator)
+        return sys.intern(passage(name, value, self.context_separator))  # questions about one passage have one copy of it
 
     def _cluster(self, fields: Mapping[str, Any], context: str | None) -> str | None:
         name, value = self._look_up(fields, "cluster")

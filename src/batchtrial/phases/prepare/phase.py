@@ -18,7 +18,7 @@ from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import DataError, StateError
 from batchtrial.keys import item_hash
-from batchtrial.phases.base import View, Work, digest_of
+from batchtrial.phases.base import View, Work, digest_of, publishing
 from batchtrial.phases.prepare.columns_read import check_columns_named, columns_read
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import encode_item, place
@@ -27,7 +27,7 @@ from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import BENCHMARKS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
-from batchtrial.state.store import Fingerprint, Stamps, write_bytes
+from batchtrial.state.store import Stamps
 from batchtrial.tasks.recipe import check_columns
 
 name = "prepare"
@@ -46,15 +46,19 @@ class Prepared:
     sources: dict[str, dict[str, Any]]
     whole: tuple[Item, ...] | None = None  # before `limit_items`; None when they were read back
 
-    def book(self, book: Literal["open_book", "closed_book"]) -> bytes:
-        """The prepared file's bytes."""
+    def lines(self, book: Literal["open_book", "closed_book"]) -> Iterator[bytes]:
+        """The prepared file's lines: never all of them at once, which would be as much again as the items."""
         kind = "open" if book == "open_book" else "closed"
-        return b"".join(encode_item(item) for item in self.items if item.kind == kind)
+        return (encode_item(item) for item in self.items if item.kind == kind)
 
     @property
     def sha256(self) -> str:
         """As PreparedManifest.sha256 will be, without writing anything."""
-        return "-".join(hashlib.sha256(self.book(book)).hexdigest() for book in sorted(BOOKS))
+        states = {book: hashlib.sha256() for book in sorted(BOOKS)}
+        for book in BOOKS:
+            for line in self.lines(book):
+                states[book].update(line)
+        return "-".join(state.hexdigest() for state in states.values())
 
 
 def choose(config: Config) -> Prepared:
@@ -236,8 +240,10 @@ def _check_same(work: Work, chosen: Prepared) -> None:
 
 def _publish(work: Work, book: Literal["open_book", "closed_book"], chosen: Prepared) -> PreparedFile:
     path = work.layout.open_book if book == "open_book" else work.layout.closed_book
-    data = chosen.book(book)
-    write_bytes(path, data, hook=work.hook)
-    got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    work.view.stamps.learn(path, got)
-    return PreparedFile(path=path.relative_to(work.layout.root).as_posix(), items=data.count(b"\n"), size=got.size, sha256=got.sha256)
+    n = 0
+    with publishing(work, path) as out:
+        for line in chosen.lines(book):
+            out.write(line)
+            n += 1
+    got = out.fingerprint
+    return PreparedFile(path=path.relative_to(work.layout.root).as_posix(), items=n, size=got.size, sha256=got.sha256)
