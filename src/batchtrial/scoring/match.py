@@ -70,7 +70,7 @@ class Metric:
         plain: list[str] = []
         repeating: list[str] = []
         words: dict[str, None] = {}
-        for spaced in answers:
+        for spaced in dict.fromkeys(answers):  # half of them differ in letters or signs that are gone by now
             tokens = spaced.split()
             if not ARTICLES.isdisjoint(tokens):
                 tokens = [token for token in tokens if token not in ARTICLES]

@@ -122,7 +122,8 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
 
 def write_part(frame: Any, target: Path) -> None:
     """Write one part's rows. Raises OSError on a full disk, which polars does not when it writes to a path by itself."""
-    target.write_bytes(frame.write_ipc(None, compression="uncompressed").getbuffer())
+    with target.open("wb") as file, for_tables(file) as out:
+        frame.write_ipc(out, compression="uncompressed")
 
 
 @contextmanager
