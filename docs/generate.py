@@ -220,10 +220,10 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
         "one row per request of an arm, whatever became of it: outcome, state, tokens, dollars, text, and where the raw line lies",
     ),
     ("arms/ARM/scores.parquet", "score", "one row per item of an arm: every measure over its samples, how many there were, and why others were lost"),
-    ("TRIAL/results/predictions.csv", "parse", "the answers of the trial's arms with question and reference, for people (`exports`)"),
+    ("TRIAL/results/predictions.csv", "report", "the answers of the trial's arms with question and reference, for people (`exports`)"),
     ("TRIAL/results/results_combined.jsonl", "report", "one line per request, in request order; only where `exports` asks for it"),
     ("TRIAL/results/account.json", "parse", "the five outcome counts, states of answers, reasons of failures, and samples of odd lines"),
-    ("TRIAL/results/per_item_scores.csv", "score", "the scores of the trial's arms with question and reference, for people (`exports`)"),
+    ("TRIAL/results/per_item_scores.csv", "report", "the scores of the trial's arms with question and reference, for people (`exports`)"),
     (
         "TRIAL/results/scoring.json",
         "score",

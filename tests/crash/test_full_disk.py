@@ -30,10 +30,10 @@ WRITES = (
     "write:scores.parquet:before",
     "write:significance.json:before",
     "write:costs.json:before",
-    "write:predictions.csv:before",
-    "write:per_item_scores.csv:before",
     "write:report.md:before",
     "write:report.html:before",
+    "write:predictions.csv:before",
+    "write:per_item_scores.csv:before",
     "write:aggregate.json:before",
 )
 """The largest writes of every phase."""

@@ -59,6 +59,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         settled(w)
         for step in STEPS:
             w.run(step)
+        w.export()
         found = left(w)
     assert {path.rpartition("/")[2] for path in found} >= {
         "answers.parquet",
@@ -80,6 +81,7 @@ def test_any_number_of_processes_leaves_the_same_bytes(tmp_path: Path, monkeypat
         settled(w)
         w.run(parse.phase, workers=2)
         w.run(score.phase, workers=3)
+        w.export()
         assert left(w) == whole
         steps = [f"{label} {arm.name}" for label in ("parse", "score on") for arm in w.trial.arms]
         assert [w.progress.steps[step] for step in steps] == [50] * 4
@@ -100,5 +102,6 @@ def test_a_death_at_any_durable_write_and_a_stop_at_any_look_leave_the_same_byte
                     break
                 except Killed as killed:
                     deaths.append(str(killed))
+        w.export()
         assert left(w) == whole
     assert {"answers.parquet", "scores.parquet", "account.json", "scoring.json"} <= {death.split(":")[1] for death in deaths}

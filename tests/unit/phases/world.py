@@ -15,9 +15,10 @@ from typing import Any
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.config.model import Config
 from batchtrial.errors import Stopped
-from batchtrial.phases.base import Phase, View, Work
+from batchtrial.phases.base import Phase, View, Work, publishing
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.prepare import phase as prepare
+from batchtrial.phases.report.exports import write_predictions, write_scores
 from batchtrial.providers.base import Provider
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.run.session import Opening, Session, open_run
@@ -160,6 +161,16 @@ class World:
             is_remaking=is_remaking,
             workers=workers,
         )
+
+    def export(self) -> None:
+        """Write the CSV files of every trial as far as there are tables for them, as the report does."""
+        work = self.work()
+        for trial in work.view.trials:
+            files = self.layout.trial(trial.slug)
+            for path, write in ((files.predictions, write_predictions), (files.scores, write_scores)):
+                if write is write_predictions or all(self.layout.arm(arm.name).scores.exists() for arm in trial.arms):
+                    with publishing(work, path) as out:
+                        write(work, trial, out)
 
     def run(self, phase: Phase, **how: Any) -> None:
         phase.run(self.work(**how))

@@ -1,8 +1,8 @@
 """parse: result lines in, one answer per request out, joined by custom_id and in request order.
 
-Each arm is parsed once, part by part, into arms/<arm>/answers.parquet, however many trials compare it. account.json and predictions.csv of a trial
-are made from the tables of its arms: their bytes depend on the requests and the answers alone, not on the order in which lines came, on how many
-processes worked, or on how often the run was stopped; only where a line lies is told by its number.
+Each arm is parsed once, part by part, into arms/<arm>/answers.parquet, however many trials compare it. The tables and account.json of a trial depend
+on the requests and the answers alone, not on the order in which lines came, on how many processes worked, or on how often the run was stopped; only
+where a line lies is told by its number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
-from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials, publishing
+from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare.metrics import answer_rules
 from batchtrial.phases.tables.arm_table import ArmTable, make_tables
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FORM: Final = 3
 STAGE: Final = "parsed"
+WITH_CSV: Final = True
+"""Stands in digests where earlier versions, whose parse and score wrote the CSV files, said whether they had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Parse:
     def inputs(self, view: View, trial: Trial) -> str | None:
         """Digest of what the trial's arms are made from; None while a part is not settled or a file is gone."""
         arms = [arm_inputs(view, arm) for arm in arms_in_order(trial)]
-        return None if None in arms else digest_of([FORM, arms, "predictions.csv" in view.config.exports])
+        return None if None in arms else digest_of([FORM, arms, WITH_CSV])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         return view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="poll")
@@ -142,14 +144,7 @@ def _publish(work: Work, trial: Trial, inputs: str, parsed: Mapping[str, Parsed]
     """Write what the trial has of its own, and record the stage."""
     layout, arms = work.view.trial_layout(trial), arms_in_order(trial)
     write_bytes(layout.account, encode_json(_account({arm.stem: parsed[arm.name] for arm in arms})), hook=work.hook)
-    paths = [work.layout.items, *(work.layout.arm(arm.name).answers for arm in arms), layout.account]
-    if "predictions.csv" in work.config.exports:
-        from batchtrial.phases.parse.predictions import write_predictions
-
-        with publishing(work, layout.predictions) as out:
-            write_predictions(work, trial, out)
-        paths.append(layout.predictions)
-    work.publish(trial, STAGE, inputs, paths)
+    work.publish(trial, STAGE, inputs, [work.layout.items, *(work.layout.arm(arm.name).answers for arm in arms), layout.account])
 
 
 def _account(arms: Mapping[str, Parsed]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """report: everything that was found, for people.
 
-Writes report.md, report.html and forest.svg of each trial, results_combined.jsonl where it is asked for, and the run's aggregate report and
+Writes report.md, report.html and forest.svg of each trial, the files that `exports` of the config asks for, and the run's aggregate report and
 index.html. What they say is in `lines`.
 """
 
@@ -56,7 +56,8 @@ class Report:
 
     def run(self, work: Work) -> None:
         from batchtrial.phases.report.across_trials import aggregate_file
-        from batchtrial.phases.report.all_results import write_combined  # these two here, since a verdict needs no numbers
+        from batchtrial.phases.report.all_results import write_combined  # these three here, since a verdict needs no numbers
+        from batchtrial.phases.report.exports import write_exports
 
         is_combined = "results_combined.jsonl" in work.config.exports
 
@@ -67,7 +68,7 @@ class Report:
             write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)
             write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
             write_bytes(layout.forest_svg, forest(forest_lines(read_json(layout.significance)), is_alone=True).encode(), hook=work.hook)
-            paths = [layout.report_md, layout.report_html, layout.forest_svg]
+            paths = [layout.report_md, layout.report_html, layout.forest_svg, *write_exports(work, trial)]
             if is_combined:
                 with publishing(work, layout.combined) as lines:
                     write_combined(work, trial, lines)

@@ -1,7 +1,6 @@
 """score: answers in, scores per item out.
 
-Each arm is scored once, part by part, into arms/<arm>/scores.parquet, however many trials compare it; per_item_scores.csv of a trial, one row per
-(item, condition, temperature) with the items in the run's order, is made from the tables of its arms. Only answers are scored: a request that never
+Each arm is scored once, part by part, into arms/<arm>/scores.parquet, however many trials compare it. Only answers are scored: a request that never
 succeeded, or whose answer was cut off, refused or is none, is counted as lost and is no wrong answer unless the plan says so. The samples of an item
 are averaged inside the item and arm.
 """
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
-from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials, publishing
+from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials
+from batchtrial.phases.parse.phase import WITH_CSV
 from batchtrial.phases.prepare.metrics import answer_rules, metric_names, own_paths, versions
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
 from batchtrial.phases.tables.arm_table import ROWS_PER_GROUP, ArmTable, make_tables
@@ -41,7 +41,7 @@ class Score:
         parsed = view.stage_artifacts_digest(trial, "parsed")
         if parsed is None or view.prepared is None or view.build is None:
             return None
-        return digest_of([parsed, _settings(view, trial), "per_item_scores.csv" in view.config.exports])
+        return digest_of([parsed, _settings(view, trial), WITH_CSV])
 
     def trial_verdict(self, view: View, trial: Trial) -> Verdict:
         found = view.stage_verdict(trial, STAGE, self.inputs(view, trial), needs="parse")
@@ -126,12 +126,6 @@ def _publish(work: Work, trial: Trial, inputs: str, scored: Mapping[str, Scored]
     for line in remarks(record):
         work.progress.note(f"note: {trial.slug}: {line}")
     paths = [*(work.layout.arm(arm.name).scores for arm in arms), layout.scoring]
-    if arms and "per_item_scores.csv" in work.config.exports:
-        from batchtrial.phases.score.tables import write_scores
-
-        with publishing(work, layout.scores) as out:
-            write_scores(work, trial, out)
-        paths.append(layout.scores)
     work.publish(trial, STAGE, inputs, paths)
 
 

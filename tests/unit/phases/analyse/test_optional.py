@@ -251,6 +251,7 @@ def test_the_order_of_the_rows_never_shows(tmp_path: Path, seed: int) -> None:
         layout = view.trial_layout(trial)
         given = material(view, trial)
         before = [significance(view, trial), *(analysis(name, given) for name in ALL)]
+        w.export()
         frame = pl.read_csv(layout.scores, infer_schema_length=None)
         frame[np.random.default_rng(seed).permutation(frame.height)].write_csv(layout.scores)
         given = material(view, trial)

@@ -56,11 +56,13 @@ LINES: dict[str, Callable[[str], bytes]] = {
 
 
 def rows(w: World) -> list[dict[str, str]]:
+    w.export()
     with w.layout.trial(w.trial.slug).predictions.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def scores(w: World) -> list[dict[str, str]]:
+    w.export()
     with w.layout.trial(w.trial.slug).scores.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -288,6 +290,7 @@ def test_the_files_of_an_earlier_version_are_reported_and_parsed_anew_by_a_resum
         fill(w, LINES["cut"], 5)
         for phase in (parse.phase, score.phase, stats.phase, costs.phase):
             w.run(phase)
+        w.export()
         files = w.layout.trial(w.trial.slug)
         predictions = files.predictions.read_bytes()
         _without(files.predictions, "answer_state")
@@ -298,4 +301,5 @@ def test_the_files_of_an_earlier_version_are_reported_and_parsed_anew_by_a_resum
         assert blocks(w.view, w.trial)
         assert parse.phase.verdict(w.view).status == "stale"
         w.run(parse.phase)
+        w.export()
         assert files.predictions.read_bytes() == predictions

@@ -59,6 +59,7 @@ def layout(w: World) -> TrialLayout:
 
 
 def table(w: World) -> pl.DataFrame:
+    w.export()
     return pl.read_csv(layout(w).predictions, schema=schema())
 
 
@@ -67,6 +68,7 @@ def account(w: World) -> dict[str, Any]:
 
 
 def published(w: World) -> dict[str, bytes]:
+    w.export()
     found = layout(w)
     return {path.name: path.read_bytes() for path in (found.predictions, found.account)}
 
@@ -127,6 +129,7 @@ def test_every_text_comes_back_to_the_letter(tmp_path: Path, reader: str) -> Non
         if reader == "polars":
             got = {row["item_id"]: row["response_text"] for row in table(w).to_dicts()}
         else:
+            w.export()
             with layout(w).predictions.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
             assert list(rows[0]) == list(PREDICTIONS)
@@ -343,7 +346,7 @@ def test_an_odd_line_loses_the_request_that_it_was_for_and_no_other(tmp_path: Pa
         w.run(parse.phase)
         assert table(w)["outcome"].to_list() == (["succeeded"] * 140 + ["missing"] + ["succeeded"] * 9) * 4
         manifest = (layout(w).results / "trial_manifest.json").read_text()
-        assert hashlib.sha256(published(w)["predictions.csv"]).hexdigest() in manifest
+        assert hashlib.sha256(published(w)["account.json"]).hexdigest() in manifest
 
 
 def answers(w: World, condition: str) -> pl.DataFrame:
@@ -409,13 +412,13 @@ def test_verdicts_before_after_and_when_something_changed(tmp_path: Path) -> Non
         assert parse.phase.verdict(w.view).status == "missing"
         w.run(parse.phase)
         assert parse.phase.verdict(w.view).is_done
-        whole = layout(w).predictions.read_bytes()
-        layout(w).predictions.write_bytes(whole[:-5])
-        assert "predictions.csv" in parse.phase.verdict(w.view).reason
-        layout(w).predictions.unlink()
+        whole = layout(w).account.read_bytes()
+        layout(w).account.write_bytes(whole[:-5])
+        assert "account.json" in parse.phase.verdict(w.view).reason
+        layout(w).account.unlink()
         assert parse.phase.verdict(w.view).status == "stale"
         w.run(parse.phase)
-        assert layout(w).predictions.read_bytes() == whole
+        assert layout(w).account.read_bytes() == whole
 
 
 def test_a_stop_leaves_nothing_half_done_and_the_next_run_ends_the_same(tmp_path: Path) -> None:
@@ -441,6 +444,7 @@ def test_trials_that_share_a_control_each_get_its_rows(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(6), prompt_sets=sets, sweep={"prompt_sets": ["one", "two"]}) as w:
         w.answer_all(plain)
         w.run(parse.phase)
+        w.export()
         first, second = (pl.read_csv(w.layout.trial(trial.slug).predictions, schema=schema()) for trial in w.view.trials)
     assert first.filter(condition="control").equals(second.filter(condition="control"))
     assert first.height == second.height == 12

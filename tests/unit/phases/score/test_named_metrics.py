@@ -27,6 +27,7 @@ def right(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
 def scored(w: World) -> pl.DataFrame:
     w.run(parse.phase)
     w.run(score.phase)
+    w.export()
     return pl.read_csv(w.layout.trial(w.trial.slug).scores, infer_schema_length=None)
 
 

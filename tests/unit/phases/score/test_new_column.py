@@ -47,6 +47,7 @@ with world(Path(sys.argv[1]), opened=open_items(2), closed=closed_items(2), samp
     table = pl.read_parquet(w.layout.arm(arm.name).scores)
     assert sorted(table["open_rate"].to_list()) == [0.0, 0.0, 1.0, 1.0], table
     assert table["open_rate_std"].to_list() == [0.0] * 4
+    w.export()
     exported = pl.read_csv(w.layout.trial(w.trial.slug).scores)
     assert exported["open_rate"].sum() == 4.0
 """

@@ -13,9 +13,9 @@ from tests.unit.phases.world import Stop, World, closed_items, open_items, world
 from batchtrial.config.expand import TrialArm
 from batchtrial.errors import ConfigError, Stopped
 from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.report import exports
 from batchtrial.phases.score import part as score_part
 from batchtrial.phases.score import phase as score
-from batchtrial.phases.score import tables
 from batchtrial.phases.tables.columns import SCORE_COLUMNS, TEXTS
 
 
@@ -28,6 +28,7 @@ def scored(w: World) -> pl.DataFrame:
 def table(w: World) -> pl.DataFrame:
     types: dict[str, Any] = dict.fromkeys(("cluster", "item_key", "dataset"), pl.String)
     types |= {name: pl.Float64 for name in SCORE_COLUMNS if name.endswith(("_std", "_rate")) or name in ("em", "f1", "overlap", "temp")}
+    w.export()
     return pl.read_csv(w.layout.trial(w.trial.slug).scores, schema_overrides=types)
 
 
@@ -162,11 +163,11 @@ def test_verdicts_follow_the_inputs(tmp_path: Path) -> None:
         scored(w)
         assert score.phase.verdict(w.view).is_done
         layout = w.layout.trial(w.trial.slug)
-        before = layout.scores.read_bytes()
-        layout.scores.write_bytes(before[:-1])
+        before = layout.scoring.read_bytes()
+        layout.scoring.write_bytes(before[:-1])
         assert score.phase.verdict(w.view).status == "stale"
         w.run(score.phase)
-        assert layout.scores.read_bytes() == before
+        assert layout.scoring.read_bytes() == before
 
 
 def test_a_stop_leaves_no_scores(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_stop_leaves_no_scores(tmp_path: Path) -> None:
         w.run(parse.phase)
         with pytest.raises(Stopped):
             w.run(score.phase, stop=Stop(after=1))
-        assert not w.layout.trial(w.trial.slug).scores.exists()
+        assert not w.layout.trial(w.trial.slug).scoring.exists()
         w.run(score.phase)
         assert score.phase.verdict(w.view).is_done
 
@@ -184,7 +185,7 @@ def test_stretches_of_items_join_without_a_seam(tmp_path: Path, monkeypatch: pyt
     found = []
     for size in (2, 4096):
         monkeypatch.setattr(score_part, "ITEMS_AT_ONCE", size)
-        monkeypatch.setattr(tables, "ITEMS_AT_ONCE", size)
+        monkeypatch.setattr(exports, "ITEMS_AT_ONCE", size)
         with world(tmp_path / str(size), opened=open_items(5, unanswerable_every=3), closed=closed_items(6), samples_per_item=2) as w:
             w.answer_all(right)
             scored(w)
