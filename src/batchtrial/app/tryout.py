@@ -29,6 +29,7 @@ from batchtrial.run.loop import execute, prepare_items
 from batchtrial.run.options import Options
 from batchtrial.run.preview import labels_of_arms
 from batchtrial.state.money import Money
+from batchtrial.state.store import Hook, no_hook
 
 BUDGET_USD: Final = 1.0
 """What a try may cost where nothing else is said."""
@@ -124,10 +125,12 @@ def budget_of(config: Config, given: float | None) -> float | None:
     return BUDGET_USD if all(price_for(config, arm) is not None for arm in arms) else None
 
 
-def send(ask: Invocation, run_id: str, chosen: prepare.Prepared, person: Person, *, nonce: str, env: Mapping[str, str]) -> TryOut:
+def send(
+    ask: Invocation, run_id: str, chosen: prepare.Prepared, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook
+) -> TryOut:
     """Ask every arm about the items and score what came. Raises Stopped, RunnerError; what was sent stands in the try's own ledger."""
     options = Options(to_step=LAST_STEP, workers=1)
-    with opened(replace(ask, options=options), run_id, person, nonce=nonce, env=env, around=chosen.whole or ()) as at:
+    with opened(replace(ask, options=options), run_id, person, nonce=nonce, env=env, hook=hook, around=chosen.whole or ()) as at:
         prepare_items(at.session, options, at.services, chosen)
         execute(at.session, options, at.services)
         view, money = at.session.look(), at.session.ledger.money()

@@ -1,0 +1,65 @@
+"""A try that was killed is gone on with like any run: what it bought is bought once, and its items stay those that were chosen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.crash.children import NONCE
+from tests.crash.inprocess import InProcess
+from tests.crash.lab import KillAt, Killed
+from tests.small_run import config_tree, write_inputs
+
+from batchtrial.app.invocation import Invocation
+from batchtrial.app.session import loaded
+from batchtrial.app.tryout import chosen_items, send
+from batchtrial.cli.commands import execute
+from batchtrial.run.options import Options
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import Hook
+
+RUN = "t"
+
+
+@pytest.mark.parametrize("point", ["call:submit:before", "call:submit:after", "ledger:receipt:after", "ledger:saved:after"])
+def test_a_killed_try_pays_once_for_the_items_that_were_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path, 8)
+    Path("trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=20.0)))
+    Path("model.json").write_text("{}")
+    emulator = InProcess(tmp_path / "provider", model=tmp_path / "model.json")
+    layout = RunLayout(tmp_path / "tries" / f"run_{RUN}")
+    changes = {"mode": "dry_run", "limit_items": 2}
+    ask = Invocation(
+        run_id=RUN,
+        is_resume=False,
+        config=Path("trial.yaml"),
+        changes=changes,
+        options=Options(),
+        experiments=layout.root.parent,
+        emulator_url=emulator.url,
+    )
+    chosen = chosen_items(loaded(ask, layout, {}).config, named=["q7", "q3"], seed=None, n=1, complain=print)
+    kill = KillAt(0, layout.root)
+    with pytest.raises(Killed):
+        send(ask, RUN, chosen, execute.person_of(ask), nonce=NONCE, env={}, hook=at(point, kill))
+    kill.bury()
+    go_on = replace(ask, is_resume=True, config=None, changes={}, options=Options(to_step="score"))
+    assert execute.run(go_on, RUN, nonce=NONCE, env={}) == 0
+    bill = emulator.bill()
+    assert (bill["n_paid_more_than_once"], bill["answered_requests"]) == (0, 4)
+    assert {line.split(",")[2] for line in layout.index.read_text().splitlines()[1:]} == {"q3", "q7"}
+    emulator.kill()
+
+
+def at(point: str, kill: KillAt) -> Hook:
+    """Dies at the first point of that name."""
+
+    def hook(name: str) -> None:
+        if name == point and not kill.point:
+            kill.n = kill.seen + 1
+        kill(name)
+
+    return hook
