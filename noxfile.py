@@ -156,6 +156,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "batchtrial.selftest.bench", *(session.posargs or ("--dry_runs", "100")))
 
 
+@nox.session(default=False)
+def direct(session: nox.Session) -> None:
+    """10,000 rows one by one beside a bare httpx loop, then with 5 % faults and 20 kills, held against the server's own count."""
+    install(session, "-e", package("direct"), groups=("test",))
+    session.run("python", "-m", "tests.direct.drill", *session.posargs)
+
+
 @nox.session(default=False, tags=["gen"])
 def gen(session: nox.Session) -> None:
     """Rewrite the documentation pages that are made from the code."""
