@@ -13,12 +13,15 @@ from tests.crash.inprocess import InProcess
 from tests.crash.lab import RUN_ID, Lab, World
 
 from batchtrial.cli.commands import repair
-from batchtrial.config.judges import ready_rubric
+from batchtrial.config.judges import JudgeSpec, ready_rubric
+from batchtrial.config.settings import Text
 from batchtrial.phases.build.sent import fits_what_was_sent
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.providers.base import Setup
 from batchtrial.providers.registry import adapter_of
 from batchtrial.reading.config import config_of_run
+from batchtrial.reading.view import view_of
+from batchtrial.run.growth import purchases
 from batchtrial.state.files import PreparedManifest, load
 from batchtrial.state.labels import Label, append_label
 from batchtrial.state.ledger import fold
@@ -140,6 +143,17 @@ def test_the_items_are_still_those_that_were_sent_whatever_the_judges_were_asked
     codec = adapter_of("openai", Setup())
     assert fits_what_was_sent(config, codec, items, prepared.sha256, fold(world.ledger().entries))
     assert not fits_what_was_sent(config, codec, items[1:], prepared.sha256, fold(world.ledger().entries))
+
+
+def test_a_further_judge_is_priced_before_it_is_asked(world: World) -> None:
+    codec = adapter_of("openai", Setup())
+    view = view_of(world.experiments, RUN_ID, lambda *_: codec.limits)
+    tone = JudgeSpec(name="tone", rubric=Text(path="tone", text=ready_rubric("tone")))
+    bought = {one.arm: one for one in purchases(view, view.config.model_copy(update={"judges": (*view.config.judges, tone)}), codec)}
+    assert bought["judge tone"].requests == 2 * N
+    assert bought["judge tone"].usd
+    assert bought["judge right"].requests < 2 * N
+    assert all(one.requests == 0 for name, one in bought.items() if not name.startswith("judge "))
 
 
 def test_where_the_second_wave_lies(world: World) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from batchtrial.amounts import counted
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.growth import GrownFrom
+from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.load import drift
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
@@ -21,10 +23,11 @@ from batchtrial.phases.build.sent import fits_what_was_sent
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.prices import cost_usd
 from batchtrial.providers.base import Provider
-from batchtrial.records import Usage
+from batchtrial.records import Item, Usage
+from batchtrial.run.judge_plan import judge_plans
 from batchtrial.state.money import dollars
 
-MAY_CHANGE: Final = ("limit_items", "grown", "submission.", "sweep.", "prompt_sets.", "arms.", "contrasts", "trials", "default_prompt_set")
+MAY_CHANGE: Final = ("limit_items", "grown", "submission.", "sweep.", "prompt_sets.", "arms.", "contrasts", "trials", "default_prompt_set", "judges")
 """Settings that a growth may change: each leaves what was asked as it was, or the check of the arms refuses it."""
 
 
@@ -112,7 +115,18 @@ def purchases(view: View, after: Config, codec: Provider) -> tuple[Purchase, ...
             )
         cost = None if price is None else cost_usd(price, usage)
         found.append(Purchase(arm=arm.name, is_new=arm.name not in known, parts=n_parts, requests=n_requests, usd=cost))
-    return tuple(found)
+    return (*found, *_of_judges(view, after, in_order))
+
+
+def _of_judges(view: View, after: Config, items: Sequence[Item]) -> Iterator[Purchase]:
+    """What judges may be asked at most beyond what they were asked."""
+    asked = Counter[str]()
+    for shard in view.judge_build.shards.values() if view.judge_build is not None else ():
+        asked[shard.arm] += shard.lines
+    for judge, one in zip(after.judges, judge_plans(after, expand(after, ""), items), strict=True):
+        n = max(0, one.judgements - asked[arm_of(after, judge).name])
+        usd = None if one.at_most_usd is None else round(one.at_most_usd * n / max(1, one.judgements), 9)
+        yield Purchase(arm=f"judge {judge.name}", is_new=False, parts=0, requests=n, usd=usd)
 
 
 def purchase_lines(bought: tuple[Purchase, ...]) -> Iterator[str]:
@@ -120,7 +134,8 @@ def purchase_lines(bought: tuple[Purchase, ...]) -> Iterator[str]:
     for one in bought:
         if one.requests:
             cost = "a cost that no price is known for" if one.usd is None else f"at most {dollars(one.usd)}"
-            yield f"  {'new arm' if one.is_new else 'arm    '}  {one.arm}: {counted(one.parts, 'part')}, {counted(one.requests, 'request')}, {cost}"
+            parts = f"{counted(one.parts, 'part')}, " if one.parts else "at most "
+            yield f"  {'new arm' if one.is_new else 'arm    '}  {one.arm}: {parts}{counted(one.requests, 'request')}, {cost}"
     total = sum(one.requests for one in bought)
     known = [one.usd for one in bought if one.usd is not None]
     cost = f", at most {dollars(sum(known, Decimal(0)))}" if len(known) == len(bought) else ""

@@ -25,7 +25,7 @@ def test_kappa_by_hand() -> None:
 
 
 def test_kappa_is_that_of_another_library() -> None:
-    rater = pytest.importorskip("statsmodels.stats.inter_rater", reason="statsmodels is not installed")
+    rater = pytest.importorskip("statsmodels.stats.inter_rater")
     rng = np.random.default_rng(5)
     a = rng.integers(0, 4, 200)
     b = np.where(rng.random(200) < 0.6, a, rng.integers(0, 4, 200))
