@@ -17,7 +17,7 @@ from batchtrial.direct.wires import headers_of
 from batchtrial.errors import ConfigError, ProviderError
 from batchtrial.providers.base import Provider
 from batchtrial.providers.direct.adapter import DirectProvider, DirectSettings
-from batchtrial.providers.direct.forms import form_of
+from batchtrial.providers.direct.forms import Form, form_of
 from batchtrial.providers.registry import Row, row_of
 from batchtrial.providers.sdk.edge import checked_key
 from batchtrial.state.layout import RunLayout
@@ -41,7 +41,7 @@ def direct_lane(
     form = form_of(row.speaks, endpoint)
     key = key if at is not None else _key(row, env)
     own = {"version": one.api_version} if one.api_version is not None else {}
-    url = at.url + row.emulated_at if at is not None else _address(config, row, layout)
+    url = _address(config, row, layout) if at is None else at.url + _emulated_at(row, form)
     host = Host(
         url=url,
         headers=headers_of(form.wire, key, **own),
@@ -62,6 +62,13 @@ def direct_lane(
         seed=config.seed,
     )
     return DirectProvider(codec, settings)
+
+
+def _emulated_at(row: Row, form: Form) -> str:
+    """Where the emulator answers: the endpoints of chat lie at one place for every host. Raises ConfigError."""
+    if form.wire == "generate_content":
+        raise ConfigError("the emulator has no generateContent", where="provider.lane", hint="leave provider.lane out, or use batch, in a dry run")
+    return "/v1" if row.speaks == "openai" else ""
 
 
 def _key(row: Row, env: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from batchtrial.direct.records import Answer, Row
+from batchtrial.direct.records import Answer, Row, error_of
 from batchtrial.direct.wires import WireName, path_of
 from batchtrial.errors import ConfigError
 from batchtrial.providers.base import SpeaksFor
@@ -23,6 +23,7 @@ class _Line(msgspec.Struct, gc=False):
     custom_id: str
     body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    request: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Id(msgspec.Struct, gc=False):
@@ -108,7 +109,12 @@ def _openai_body(line: bytes, model: str) -> tuple[str, bytes]:
     return seen.custom_id, bytes(seen.body or b"{}")
 
 
-def _fireworks_body(line: bytes, model: str) -> tuple[str, bytes]:
+def _gemini_body(line: bytes, model: str) -> tuple[str, bytes]:
+    seen = _line(line)
+    return seen.custom_id, bytes(seen.request or b"{}")
+
+
+def _with_model(line: bytes, model: str) -> tuple[str, bytes]:
     """A batch names its model once, a request its own."""
     seen = _line(line)
     return seen.custom_id, b'{"model":' + msgspec.json.encode(model) + b"," + bytes(seen.body or b"{}")[1:]
@@ -139,6 +145,21 @@ def _message(custom_id: str, answer: Answer) -> bytes:
     return _encoded({"custom_id": custom_id, "result": result})
 
 
+def _xai(custom_id: str, answer: Answer) -> bytes:
+    result = {"response": msgspec.Raw(answer.body)} if answer.status == 200 else {"error": _fault(answer)}
+    return _encoded({"batch_request_id": custom_id, "batch_result": result})
+
+
+def _keyed(custom_id: str, answer: Answer) -> bytes:
+    """Gemini's."""
+    return _encoded({"key": custom_id} | ({"response": msgspec.Raw(answer.body)} if answer.status == 200 else {"error": _fault(answer)}))
+
+
+def _fault(answer: Answer) -> dict[str, object]:
+    """The server's words, and the status as the code, by which a reader tells what passes."""
+    return {"code": answer.status, "message": (error_of(answer) or {}).get("message")}
+
+
 def _encoded(line: object) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
@@ -155,7 +176,10 @@ def _request_id(custom_id: str, answer: Answer) -> str:
 FORMS: Final[Mapping[tuple[str, str], Form]] = {
     ("openai", "/v1/chat/completions"): Form(wire="chat", root="", body=_openai_body, line=_wrapped),
     ("openai", "/v1/responses"): Form(wire="responses", root="", body=_openai_body, line=_wrapped),
-    ("fireworks", ""): Form(wire="chat", root="/inference/v1", body=_fireworks_body, line=_flat),
+    ("fireworks", ""): Form(wire="chat", root="/inference/v1", body=_with_model, line=_flat),
+    ("mistral", ""): Form(wire="chat", root="/v1", body=_with_model, line=_wrapped),
+    ("xai", ""): Form(wire="chat", root="/v1", body=_openai_body, line=_xai),
+    ("gemini", ""): Form(wire="generate_content", root="/v1beta", body=_gemini_body, line=_keyed),
     ("anthropic", ""): Form(wire="messages", root="", body=_anthropic_body, line=_message),
 }
 
