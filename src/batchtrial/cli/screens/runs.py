@@ -255,7 +255,8 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         yield f"  parts      {', '.join(f'{n:,} {state}' for state, n in run.parts.items() if n)}"
         waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
         answered = f" ({run.answered_rows:,} of them answered)" if run.answered_rows else ""
-        still = (f"{run.in_flight_requests:,} in flight{answered}" if run.in_flight_requests else "", f"{waiting:,} waiting" if waiting > 0 else "")
+        word = "not bought" if run.standing is Standing.FINISHED and _looks(run) else "waiting"
+        still = (f"{run.in_flight_requests:,} in flight{answered}" if run.in_flight_requests else "", f"{waiting:,} {word}" if waiting > 0 else "")
         yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
         yield from (f"  {'' if place else 'why':<10} {escape(line)}" for place, line in enumerate(reason_lines(run.reasons)))
         yield from (f"  answers    {escape(told)}" for told in answers(run))
