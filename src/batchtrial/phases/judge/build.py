@@ -101,7 +101,7 @@ def _lines(work: Work, found: Judgements, old: BuildManifest | None) -> tuple[li
     # A process that was killed may have appended more than the manifest says.
     is_there = old is not None and old.items is not None and hashlib.sha256(data[:size]).hexdigest() == old.items.sha256
     kept = data[:size].splitlines(keepends=True) if is_there else []
-    known = {f"{row.dataset}|{row.item_id}" for row in map(decode_row, kept)}
+    known = {(row.dataset, row.item_id) for row in map(decode_row, kept)}
     fresh = [encode_item(item) for key, item in found.items.items() if key not in known]
     return [*kept, *fresh], len(kept)
 

@@ -40,7 +40,7 @@ why: there is no judgement: `identical` (both arms say the same: a tie) or `lost
 class Judgements:
     """Items to ask about, each once, in the order in which they are first needed; and which answers each is about."""
 
-    items: dict[str, Item] = field(default_factory=dict)
+    items: dict[tuple[str, str], Item] = field(default_factory=dict)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
 
     def table(self) -> pl.DataFrame:
@@ -155,7 +155,7 @@ def _item(found: Judgements, name: str, context: Mapping[str, Any], answers: Map
     """The hash of the item, which is made when it is asked about for the first time."""
     columns = {**context, **answers, MARK: mark_of(*answers.values())}
     own = digest((json.dumps(columns, sort_keys=True, ensure_ascii=True, default=str),), 32)
-    if f"{name}|{own}" not in found.items:
+    if (name, own) not in found.items:
         question = str(context[QUESTION])
-        found.items[f"{name}|{own}"] = Item(dataset=name, item_id=own, kind="closed", question=question, answers=(), columns=columns)
+        found.items[name, own] = Item(dataset=name, item_id=own, kind="closed", question=question, answers=(), columns=columns)
     return item_hash(name, own)
