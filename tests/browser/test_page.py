@@ -112,6 +112,15 @@ def test_a_filter_is_in_the_address_and_can_be_sent(runs: dict[str, Run], tab: T
     page.wait_for_timeout(200)
 
 
+def test_the_worst_regressions_are_one_click_away(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(f"{runs['single'].page}#metric=f1")
+    tab.settle(lambda: tab.page.click("text=worst regressions"))
+    assert "sort=effect" in tab.page.url
+    assert tab.page.locator(".grid .outcome.lost").count() >= 3
+    tab.page.keyboard.press("j")
+    tab.page.wait_for_selector(".panel .outcome.lost")
+
+
 def test_pictures_filter_by_brushing(runs: dict[str, Run], tab: Tab) -> None:
     tab.open(f"{runs['single'].page}#metric=f1")
     page = tab.page

@@ -48,6 +48,7 @@ async function runPage(root, source, store, isReadOnly) {
       show();
     } }), ` ${text}`));
     put(parts.extras, parts.more, pictures, el("details", { class: "box columns" }, el("summary", { text: "columns" }), el("div", { class: "choices" }, boxes)),
+      el("button", { type: "button", text: "worst regressions", onclick: () => change({ chips: ["lost"], sort: "effect", is_down: false, item: null }) }),
       el("button", { type: "button", class: "labelbutton", text: "label blind (l)", onclick: () => label(undefined) }), el("button", { type: "button", text: "keys (?)", onclick: help }));
   }
 
@@ -107,7 +108,7 @@ async function runPage(root, source, store, isReadOnly) {
       const told = await source.query(ask());
       if (mine !== turn) return;
       result = told;
-      put(parts.message);
+      put(parts.message, !told.n && state.chips.includes("lost") ? el("p", { class: "warn", text: `Nothing got worse by ${visible(metricOf().title)} here: choose another metric under "compared by".` }) : null);
     } catch (error) {
       if (mine !== turn) return;
       put(parts.message, el("p", { class: "warn", text: visible(error.message) }));
