@@ -125,6 +125,13 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def pictures(session: nox.Session) -> None:
+    """Rewrite the pictures of README and docs from the demo, in a Chromium that is there."""
+    install(session, "-e", package("fireworks"), groups=("test", "browser"))
+    session.run("python", "-m", "tests.browser.pictures")
+
+
+@nox.session(default=False)
 def tickets(session: nox.Session) -> None:
     """Every command that a ticket under codex/ names as the proof of an acceptance line, each once."""
     install(session, "-e", package(*SDKS), groups=("docs", "lint", "nox", "reference", "test", "types"))
