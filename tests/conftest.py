@@ -26,6 +26,8 @@ ALLOWED_SKIPS: tuple[str, ...] = (
     r"shared/ is not beside the checkout",
     r"the shared (question sets|cases) are not here",
     r"talks to a real provider; set BATCHTRIAL_LIVE=1",
+    r"there is no Chromium on this machine",
+    r"(playwright|axe-core) is not installed: the nox session `browser` has it",
 )
 """Patterns that a whole reason, or its beginning, has to match."""
 
