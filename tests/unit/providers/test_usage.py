@@ -9,6 +9,7 @@ import pytest
 
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Provider
+from batchtrial.providers.decode.plain import LineReader
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 
@@ -67,7 +68,8 @@ def decoded(wire: str, usage: Any) -> tuple[Any, Any]:
     result = provider.decode(raw)
     assert result.outcome == "succeeded"
     assert result.text == "Rome"
-    plain = getattr(provider.decode, "keywords")["pick"](raw)  # noqa: B009  # what the reader is made of
+    assert isinstance(provider.decode, LineReader)
+    plain = provider.decode.pick(raw)
     return result.usage, None if plain is None else (plain.usage.input_tokens, plain.usage.output_tokens)
 
 
