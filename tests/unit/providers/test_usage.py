@@ -70,7 +70,8 @@ def decoded(wire: str, usage: Any) -> tuple[Any, Any]:
     assert result.text == "Rome"
     assert isinstance(provider.decode, LineReader)
     plain = provider.decode.pick(raw)
-    return result.usage, None if plain is None else (plain.usage.input_tokens, plain.usage.output_tokens)
+    told = plain.usage if plain is not None else None
+    return result.usage, None if told is None else (told.input_tokens, told.output_tokens)
 
 
 @pytest.mark.parametrize("wire", WIRES)
