@@ -199,7 +199,7 @@ def test_two_runs_of_the_earlier_system_are_compared_once_they_are_taken_over(tm
     assert {one["in_both"] for one in lost} == {10}
 
 
-@pytest.mark.parametrize("name", ["per_item_scores.csv", "significance.json", "costs.json", "account.json", "index.csv"])
+@pytest.mark.parametrize("name", ["scores.parquet", "significance.json", "costs.json", "account.json", "index.csv"])
 def test_a_damaged_file_is_named_and_nothing_is_read_from_it(runs: Runs, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for run_id in ("a", "twin"):
         shutil.copytree(runs.folder / f"run_{run_id}", tmp_path / f"run_{run_id}", ignore=shutil.ignore_patterns("emulator"))

@@ -200,7 +200,8 @@ def test_json_carries_every_figure(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run["parts"] == {
         "total": 4, "pending": 1, "submitting": 0, "submitted": 1, "completed": 0, "downloaded": 0, "failed": 0, "settled": 2,
     }  # fmt: skip
-    assert run["requests"] == {"total": 8, "in_flight": 2, "succeeded": 2, "errored": 0, "expired": 2, "cancelled": 0, "missing": 0}
+    outcomes = {"succeeded": 2, "errored": 0, "expired": 2, "cancelled": 0, "missing": 0}
+    assert run["requests"] == {"total": 8, "in_flight": 2, "answered_rows": 0, **outcomes}
     assert run["money"] == {"spent_usd": 0.5, "in_flight_usd": 0.5, "unpriced_attempts": 0, "unknown_usd": 0.0, "cost": "$0.5000"}
     assert (run["simulated"], run["standing"], run["phase"]) == (True, "partial", "submit")
 

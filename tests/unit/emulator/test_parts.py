@@ -25,14 +25,14 @@ from batchtrial.emulator.world.jsontext import BadJson, decode, encode_line
 from batchtrial.emulator.world.world import World, WorldError
 
 
-def test_the_emulator_imports_nothing_else_of_the_package() -> None:
+def test_the_emulator_imports_nothing_else_of_the_package_but_the_room_that_asks_behind_upstream() -> None:
     folder = Path(batchtrial.emulator.__file__).parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             ours = [name for name in names if name.split(".")[0] == "batchtrial" and not name.startswith("batchtrial.emulator")]
-            assert ours == [], path.name
+            assert {name.split(".")[1] for name in ours} <= {"direct"}, path.name
 
 
 @given(n=st.integers(1, 500), key=st.text())

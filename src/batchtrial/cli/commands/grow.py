@@ -78,7 +78,11 @@ def agreed(*, is_confirmed: bool) -> Callable[[str], None]:
         if is_confirmed:
             return
         if not sys.stdin.isatty():
-            raise StateError("nobody is there to be asked, and nothing was bought", where="--yes", hint="run it on a terminal, or agree with --yes")
+            raise StateError(
+                "nobody is there to be asked, and nothing was bought",
+                where="--yes",
+                hint="run it on a terminal; `batchtrial grow --help` says how a script agrees",
+            )
         sys.stderr.write("buy it? type yes to do so: ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() != "yes":

@@ -283,7 +283,8 @@ def test_what_is_asked_is_part_of_the_plan(key: str, tmp_path: Path) -> None:
         assert found.late
         assert all(one.key.startswith(key.removesuffix(".text")) for one in found.late)
         assert all(one.at == clock() for one in found.late)
-        assert not found.keeps(made.config.stats.primary, "primary")
+        # Judges are asked about the answers: what is scored without them stays as it was declared.
+        assert found.keeps(made.config.stats.primary, "primary") == (key == "judges")
 
 
 def test_arms_that_are_written_out_are_part_of_the_plan() -> None:

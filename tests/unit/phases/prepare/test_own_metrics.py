@@ -65,6 +65,7 @@ def scored(w: World) -> pl.DataFrame:
 
 
 def table(w: World) -> pl.DataFrame:
+    w.export()
     return pl.read_csv(w.layout.trial(w.trial.slug).scores, infer_schema_length=None)
 
 
