@@ -300,7 +300,8 @@ def judge(places: Sequence[Place], wanted: Mapping[str, str], where: str, tally:
             costs = [json.loads(path.read_bytes()) for path in one.layout.root.rglob("costs.json")]
             if sum(each.get("requests_sent_twice", 0) for each in costs) != n_twice or any(each["usd"] is not None for each in costs):
                 tally.bad.append(f"{where}: {one.experiments.name} has costs that do not count {n_twice} requests sent twice")
-            ours |= {name: lab.want[name] for name in ours if ("report" in name or name.endswith("costs.json")) and name in lab.want}
+            told = [name for name in ours if "report" in name or name.endswith("costs.json") or name == "index.html"]
+            ours |= {name: lab.want[name] for name in told if name in lab.want}
         lost = [name for name in wanted if name not in ours]
         # Of two batches for one part either may have brought its lines as they came; what follows from them is the same.
         as_they_came = {name for name in wanted if len(places) > 1 and RAW_LINES.search(name)}

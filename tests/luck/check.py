@@ -108,7 +108,7 @@ def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books, *,
     return found
 
 
-VOLATILE = ("report.md", "report.html", "aggregate_report.md", "costs.json", "significance.json", "forest.svg", "forest.png")
+VOLATILE = ("report.md", "report.html", "index.html", "aggregate_report.md", "costs.json", "significance.json", "forest.svg", "forest.png")
 """What legitimately tells of more than the answers: settings that were changed, batches that were paid for without need."""
 
 

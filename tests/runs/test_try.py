@@ -104,13 +104,6 @@ def test_answers_of_a_live_try_come_at_once_by_the_direct_lane(
     assert found["simulated"], "the host says that it is an emulator"
 
 
-def test_a_provider_that_answers_batches_alone_is_refused_before_anything_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "trial.yaml").write_text(json.dumps(TREE | {"arms": {"control": {}, "other": {"backend": "mistral", "model": "mistral-small-latest"}}}))
-    assert main(["try", "--config", "trial.yaml", "--send", "2"]) == 2
-    assert "mistral answers these requests as a batch alone" in capsys.readouterr().err
-    assert not (folder / "experiments").exists()
-
-
 def test_a_few_items_are_asked_of_every_arm_in_a_ledger_and_a_budget_of_their_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = told(capsys, "--send", "3", "--dry_run", "--run_id", "t")
     assert [len(one["arms"]) for one in found["answers"]] == [3, 3, 3]  # `same` is the control's request, and bought with it
