@@ -49,8 +49,10 @@ def environment(key: str) -> dict[str, str]:
 
 def config_tree(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The config, with dotted settings over it."""
-    sampling = {"sampling": "omit" if provider == "openai" else "send"}
-    tree = small_run.config_tree(provider, poll_seconds=47.0, provider=sampling)
+    sent: dict[str, Any] = {"sampling": "omit" if provider == "openai" else "send"}
+    if provider == "fireworks":  # its batch API is paused; what is played here is the batch protocol
+        sent |= {"lane": "batch", "despite_pause": True}
+    tree = small_run.config_tree(provider, poll_seconds=47.0, provider=sent)
     for dotted, value in settings.items():
         *path, last = dotted.split(".")
         place = tree
