@@ -82,10 +82,21 @@ def needless(everyone: Sequence[Books], played: Played) -> list[str]:
     A folder put back from before an attempt was sent does not know of it; brought answers of it make it a batch that nobody needs.
     """
     found: list[str] = []
-    if not played.is_raced and not played.is_unbegun and not (played.is_brought and played.is_elsewhere):
-        found += [f"{batch} is bought without need, and owned up to" for books in everyone for batch in sorted(books.second())]
+    if not played.is_raced and not played.is_unbegun:
+        for books in everyone:
+            excused = unknown_attempts(books) if played.is_brought and played.is_elsewhere else set[str]()
+            found += [f"{batch} is bought without need, and owned up to" for batch in sorted(books.second() - excused)]
     if not played.is_elsewhere:
         found += [f"{batch} is given up, and the provider has it" for books in everyone for batch in sorted(books.gone() - played.deleted)]
+    return found
+
+
+def unknown_attempts(books: Books) -> set[str]:
+    """Batches that a place owns up to, of attempts that its ledger does not have, or has as files that were handed out."""
+    found = set()
+    for part in books.parts.values():
+        sent_from_here = {one.number for one in part.attempts if not is_out(one)}
+        found |= {twin.batch_id for twin in part.duplicates if twin.attempt not in sent_from_here}
     return found
 
 
@@ -103,7 +114,9 @@ def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books, *,
         here = set().union(*(by_batch[batch] & {our_id(one) for one in brought[batch]} for batch in batches))
         n_brought = len(here) + sum(attempt.counts.succeeded for attempt in part.attempts if is_out(attempt) and attempt.counts is not None)
         counted = part.counts.succeeded if part.counts is not None else 0
-        if counted < n_brought or (counted > n_brought and not is_of_elsewhere):
+        unknown = unknown_attempts(books) & {twin.batch_id for twin in part.duplicates} if is_of_elsewhere else set[str]()
+        most = n_brought + len(set().union(*(by_batch[batch] & {our_id(one) for one in brought[batch]} for batch in unknown)) - here)
+        if not n_brought <= counted <= most:
             found.append(f"{name} counts {counted} successes, and {n_brought} were delivered")
     return found
 
