@@ -41,3 +41,20 @@ def test_importing_every_module_leaves_the_process_as_it_was() -> None:
     done = subprocess.run([sys.executable, "-c", EVERYTHING], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == ""
+
+
+LIGHT = """
+import sys
+import batchtrial
+heavy = ("numpy", "polars", "pydantic", "yaml", "msgspec", "rich", "starlette", "jinja2", "filelock", "asyncio", "logging")
+print(*(name for name in heavy if name in sys.modules), *(name for name in sys.modules if name.startswith("batchtrial.")))
+assert set(batchtrial.__all__) <= set(dir(batchtrial))
+for name in batchtrial.__all__:
+    assert getattr(batchtrial, name) is not None
+"""
+
+
+def test_the_package_itself_imports_nothing_until_it_is_asked_for_something() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == ""

@@ -11,6 +11,7 @@ import polars as pl
 
 from batchtrial.app.invocation import Invocation
 from batchtrial.app.session import Person, opened
+from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, arms_of, expand
 from batchtrial.config.lanes import config_of_lane, is_direct, key_of, lanes_of
 from batchtrial.config.model import Config
@@ -27,7 +28,6 @@ from batchtrial.providers.registry import row_of
 from batchtrial.records import AnswerState, Item, Outcome
 from batchtrial.run.loop import execute, prepare_items
 from batchtrial.run.options import Options
-from batchtrial.run.preview import labels_of_arms
 from batchtrial.state.money import Money
 from batchtrial.state.store import Hook, no_hook
 

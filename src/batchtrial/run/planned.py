@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchtrial.config.arm_differences import ArmDifference, arm_differences
+from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import hosts_of
@@ -37,7 +38,6 @@ from batchtrial.records import CONDITIONS, Item, Usage
 from batchtrial.run.judge_plan import JudgePlan, judge_plans
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
-from batchtrial.run.preview import labels_of_arms
 from batchtrial.sources.columns import NoteKind, note_kind
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import load_parts, look_lines, money

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
 from batchtrial.config.arm_differences import ArmDifference, text_difference
+from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, arms_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, DataError
@@ -53,18 +54,6 @@ class ArmPreview:
             "max_output_tokens": self.max_output_tokens,
             "max_usd": None if self.usd is None else float(self.usd),
         }
-
-
-def labels_of_arms(config: Config, trials: Sequence[Trial]) -> dict[str, str]:
-    """What the config calls each arm, by its own name: `shorter`, or `careful treatment` of a prompt set; of several temperatures with its own."""
-    found: dict[str, dict[str, None]] = {}
-    for trial in trials:
-        temps = {arm.temp for arm in trial.arms}
-        for arm in trial.arms:
-            told = trial.prompt_set if arm.condition == "treatment" else trial.against
-            label = told if config.arms else f"{trial.prompt_set} {arm.condition}"
-            found.setdefault(arm.name, {})[label + (f" t{arm.temp:g}" if len(temps) > 1 else "")] = None
-    return {name: " and ".join(labels) for name, labels in found.items()}
 
 
 def previews(config: Config, trials: tuple[Trial, ...], item: Item, codec: Provider) -> tuple[ArmPreview, ...]:

@@ -1,0 +1,80 @@
+"""What a run found as polars frames: its comparisons as the reports have them, and what they cost by arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from batchtrial.config.expand import Trial
+from batchtrial.phases.analyse.numbers import is_declared, is_share
+from batchtrial.reading.looks import is_between_looks
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import read_json
+
+_TESTS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("trial", "name", "label", "metric", "kind", "dataset", "standing", "family"), pl.String),
+    "is_declared": pl.Boolean,
+    **dict.fromkeys(("temp", "control", "treatment", "difference", "low", "high", "level", "p", "p_adjusted"), pl.Float64),
+    **dict.fromkeys(("correction", "decided_by", "method"), pl.String),
+    **dict.fromkeys(("margin_low", "margin_high", "margin_p"), pl.Float64),
+    **dict.fromkeys(("verdict", "not_decidable", "sentence"), pl.String),
+    **dict.fromkeys(("is_claim", "is_share", "higher_is_better"), pl.Boolean),
+    **dict.fromkeys(("pairs", "lost", "clusters"), pl.Int64),
+}
+_COSTS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("trial", "condition", "arm"), pl.String),
+    "temp": pl.Float64,
+    **dict.fromkeys(("requests", "attempts", "input_tokens", "output_tokens", "shared_by_trials"), pl.Int64),
+    **dict.fromkeys(("usd", "usd_at_least", "unknown_usd", "usd_per_request"), pl.Float64),
+}
+
+
+def significance_of(layout: RunLayout, trials: Sequence[Trial]) -> Iterator[tuple[Trial, dict[str, Any]]]:
+    """Each trial that was compared, with its significance.json; one that is between two planned looks is left out."""
+    for trial in trials:
+        path = layout.trial(trial.slug).significance
+        if path.exists() and not is_between_looks(layout, trial.slug):
+            yield trial, read_json(path)
+
+
+def tests_frame(layout: RunLayout, trials: Sequence[Trial]) -> pl.DataFrame:
+    """A row a comparison, declared ones and others, with the numbers, verdicts and sentences of the reports."""
+    rows = [_test(trial.slug, one) for trial, found in significance_of(layout, trials) for one in found["tests"]]
+    return pl.DataFrame(rows, schema=_TESTS)
+
+
+def _test(slug: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    estimate, margin, arms = one["estimate"], one.get("margin") or {}, one["arms"]
+    plain = ("name", "label", "metric", "kind", "dataset", "standing", "family", "temp", "p_adjusted", "correction", "decided_by", "verdict")
+    return {name: one.get(name) for name in (*plain, "sentence", "is_claim", "higher_is_better", "not_decidable")} | {
+        "trial": slug,
+        "is_declared": is_declared(one),
+        "is_share": is_share(one),
+        "control": arms["control"]["value"],
+        "treatment": arms["treatment"]["value"],
+        "difference": estimate["value"],
+        "low": estimate["ci_low"],
+        "high": estimate["ci_high"],
+        "level": estimate.get("level"),
+        "method": estimate.get("method"),
+        "p": one["test"]["p_value"],
+        "margin_low": margin.get("low"),
+        "margin_high": margin.get("high"),
+        "margin_p": margin.get("p_value"),
+        "pairs": one["pairs"]["n"],
+        "lost": one["pairs"]["dropped"],
+        "clusters": one.get("n_clusters"),
+    }
+
+
+def costs_frame(layout: RunLayout, trials: Sequence[Trial]) -> pl.DataFrame:
+    """A row an arm and trial: requests, tokens and dollars, null where they are not known. An arm that trials share stands once in each of them."""
+    found = [(trial, read_json(path)) for trial in trials if (path := layout.trial(trial.slug).costs).exists()]
+    return pl.DataFrame([_cost(trial.slug, one) for trial, costs in found for one in costs["arms"].values()], schema=_COSTS)
+
+
+def _cost(slug: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    tokens = {"input_tokens": one["prompt_tokens"], "output_tokens": one["completion_tokens"]}
+    return {"trial": slug, **tokens, **{name: one.get(name) for name in _COSTS if name not in ("trial", *tokens)}}
