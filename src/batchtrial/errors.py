@@ -7,7 +7,7 @@ RunnerError
   StateError      exit 3   what is on disk refuses: drift, a lock, a missing or corrupt file
     ConfigDrift
     OtherAccount  the key belongs to another account than the run was started with
-    RunLocked
+    RunLocked   exit 5   another process has the run: try again later
     RunStateMissing
     ManifestCorrupt
     IllegalTransition
@@ -77,7 +77,9 @@ class OtherAccount(StateError):
 
 
 class RunLocked(StateError):
-    """Another live process is writing to this run."""
+    """Another live process is writing to this run: later the same command may succeed."""
+
+    exit_code = 5
 
 
 class RunStateMissing(StateError):

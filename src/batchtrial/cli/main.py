@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("batchtrial.cli.commands.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.commands.status", "where runs stand and what they have cost; --watch redraws"),
     "compare": ("batchtrial.cli.commands.compare", "two finished runs side by side, after a look at whether they can be compared"),
+    "gate": ("batchtrial.cli.commands.gate", "an exit code for a build: is what the run set out to show reached, refuted or not settled"),
     "view": ("batchtrial.cli.commands.view", "runs and answers in a browser, from a server on this machine"),
     "export": ("batchtrial.cli.commands.export", "a run's answers as one page to mail, that needs no server"),
     "label": ("batchtrial.cli.commands.label", "label answers blind on the terminal; agreement, export, import"),

@@ -217,7 +217,7 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path: Path, h
     with pytest.raises(RunLocked) as caught:
         lock_of(tmp_path).acquire(clock)
     assert f"process {holder.process.pid} on " in caught.value.what
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == 5
     assert "stop" in caught.value.hint
 
 

@@ -22,7 +22,8 @@ EXAMPLES = """examples:
   batchtrial run --resume --run_id r20261122103000                     go on where it stopped
   batchtrial run --config config/eval_config.yaml --dry_run --prompt_sets operational_only --limit_items 200
 
-exit codes: 0 done, 1 a phase failed, 2 bad flag or config, 3 the run's state refuses, 4 finished but some requests never succeeded, 130 stopped
+exit codes: 0 done, 1 a phase failed, 2 bad flag or config, 3 the run's state refuses, 4 finished but some requests never succeeded,
+5 another process has the run (try later), 130 stopped
 """
 
 

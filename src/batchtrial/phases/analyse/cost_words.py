@@ -12,22 +12,22 @@ from batchtrial.stats.rounding import sided
 
 def two_axes(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str | None:
     """Quality by the primary endpoint and cost by item in one sentence; None when there is no verdict, or no price is known."""
-    head, ratio, n_without = _primary(tests, costs)
+    head, ratio, n_without = primary_and_cost(tests, costs)
     if head is not None and ONE_ARM in (head.get("not_decidable") or ""):
         return None
-    return None if head is None or ratio is None else f"{_quality(head)} {_cost(ratio)}{_basis(head, ratio, n_without)}."
+    return None if head is None or ratio is None else f"{_quality(head)} {cost_words(ratio)}{_basis(head, ratio, n_without)}."
 
 
 def cost_cell(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     """The same in a table: per cent more or less than the control's answers, with the interval."""
-    _, ratio, _ = _primary(tests, costs)
+    _, ratio, _ = primary_and_cost(tests, costs)
     if ratio is None or ratio["value"] is None:
         return "-"
     ends = "" if None in ratio["ci"] else f" ({_signed(ratio['ci'][0])} to {_signed(ratio['ci'][1])})"
     return f"{_signed(ratio['value'])}{ends}"
 
 
-def _primary(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, int]:
+def primary_and_cost(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, int]:
     """The primary comparison, the cost ratio at its temperature, and how many items have no known cost."""
     head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
     at_temp = (costs.get("effectiveness") or {}).get(f"{head['temp']:.1f}") if head is not None else None
@@ -66,7 +66,8 @@ def _margin(head: Mapping[str, Any]) -> str:
     return f" within {100 * abs(bound):g} pp" if is_share(head) else f" within {abs(bound):g}"
 
 
-def _cost(ratio: Mapping[str, Any]) -> str:
+def cost_words(ratio: Mapping[str, Any]) -> str:
+    """What the treatment's answers cost beside the control's, such as "the answers cost 37 % less (31 to 42)"."""
     value, (low, high) = ratio["value"], ratio["ci"]
     if value is None:
         reason = "no item has answers of known cost in both arms" if not ratio.get("n") else ratio.get("reason", "no costs")

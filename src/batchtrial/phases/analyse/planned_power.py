@@ -11,6 +11,7 @@ import numpy as np
 from batchtrial.config.model import Endpoint
 from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.stats import PlannedTest, Spread, clustered_mean, detectable, items_for_claim
+from batchtrial.stats.plan import Goal
 
 TARGETS: Final = (0.01, 0.02, 0.03, 0.05, 0.1)
 POWER: Final = 0.8
@@ -25,9 +26,8 @@ def power_of_pairs(both: Paired, alpha: float, primary: Endpoint) -> dict[str, A
     """Of the analysis that is made of such pairs: a difference, and the declared margin when nothing differs."""
     d, n = both.treatment - both.control, both.treatment.size
     test = planned_test(both, alpha)
-    mean, variance = float(d.mean()), float(d.var(ddof=1))
-    changed = float((both.treatment * (1 - both.control) + both.control * (1 - both.treatment)).mean())
-    spread = Spread(means=variance, single=changed - mean**2 if test.is_share else variance)
+    spread, changed = spread_of(both, test)
+    mean, variance = float(d.mean()), spread.means
     found = detectable(n, spread, test, power=POWER, effect=mean)
     record: dict[str, Any] = {
         "status": "ok",
@@ -45,6 +45,29 @@ def power_of_pairs(both: Paired, alpha: float, primary: Endpoint) -> dict[str, A
     by_margin = replace(test, goal=primary.goal or "noninferiority", margin=primary.margin)
     smallest = detectable(n, spread, by_margin, power=POWER)
     return record | {"smallest_margin": smallest.effect, "required_n_for_margin": items_for_claim(0.0, spread, by_margin, power=POWER).n_items}
+
+
+def pairs_for_goal(both: Paired, alpha: float, goal: Goal, margin: float | None) -> int | None:
+    """Pairs like these with which the goal is claimed with a chance of `POWER`: at the difference seen here, or at none when the goal is a margin.
+
+    None when there are fewer than two pairs, or no number of them is enough.
+    """
+    if both.treatment.size < 2:
+        return None
+    test = planned_test(both, alpha)
+    spread, _ = spread_of(both, test)
+    seen = float((both.treatment - both.control).mean())
+    if goal == "superiority":
+        return items_for_claim(seen, spread, test, power=POWER).n_items
+    return items_for_claim(0.0, spread, replace(test, goal=goal, margin=margin), power=POWER).n_items
+
+
+def spread_of(both: Paired, test: PlannedTest) -> tuple[Spread, float]:
+    """The variance of such pairs, and the share of them that changes."""
+    d = both.treatment - both.control
+    mean, variance = float(d.mean()), float(d.var(ddof=1))
+    changed = float((both.treatment * (1 - both.control) + both.control * (1 - both.treatment)).mean())
+    return Spread(means=variance, single=changed - mean**2 if test.is_share else variance), changed
 
 
 def planned_test(both: Paired, alpha: float) -> PlannedTest:
