@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from batchtrial.config.report import has_answers_page
+from batchtrial.errors import RunnerError
 from batchtrial.modes import MODES
+from batchtrial.phases.base import View, digest_of
 from batchtrial.reading.in_one_file import MOST_BYTES, Carrier
 from batchtrial.reading.run_tables import RunTables
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import write_bytes
 from batchtrial.viewer.modules import STYLE, csp_hash, one_script, text_of
 
 HEAD_BYTES: Final = 4096
@@ -33,6 +39,24 @@ def answers_page(tables: RunTables, *, most_bytes: int = MOST_BYTES, is_redacted
         f'<div id="page"><main><p class="banner">{banner}</p><h1>Answers</h1><p>This page needs JavaScript, and nothing else.</p></main></div>\n'
         f'{blocks}\n<script type="module">{script}</script>\n</body></html>\n'
     )
+
+
+def write_answers_page(view: View, tables_of: Callable[[RunLayout], RunTables]) -> str:
+    """Write the page beside the reports of a finished run, where its config wants it and it is not there yet; "", or what kept it from that.
+
+    The run is finished without it, so that this is no failure.
+    """
+    if not has_answers_page(view.config.report):
+        return ""
+    path = view.layout.answers_page
+    try:
+        with tables_of(view.layout) as tables:
+            page = page_beside(tables, path, digest_of([view.stage_artifacts_digest(trial, "report") for trial in view.trials]))
+        if page is not None:
+            write_bytes(path, page)
+    except (RunnerError, OSError) as error:
+        return f"answers.html is not written: {error}"
+    return ""
 
 
 def page_beside(tables: RunTables, path: Path, results: str) -> bytes | None:
