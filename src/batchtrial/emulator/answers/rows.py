@@ -61,6 +61,7 @@ class Fate:
     copies: int = 1
     is_malformed: bool = False
     is_invalid_utf8: bool = False
+    is_raw: bool = False  # its line is written without escapes where the wire has them
     id_key: str = ""  # what ids inside the row are drawn from
 
 
@@ -191,6 +192,7 @@ class Fates:
             copies=2 if faults.duplicated and faults.duplicated.choose(row, custom_id, self.n, "duplicated") else 1,
             is_malformed=bool(faults.malformed and faults.malformed.choose(row, custom_id, self.n, "malformed")),
             is_invalid_utf8=bool(faults.invalid_utf8 and faults.invalid_utf8.choose(row, custom_id, self.n, "invalid_utf8")),
+            is_raw=bool(faults.raw_unicode and faults.raw_unicode.choose(row, custom_id, self.n, "raw_unicode")),
         )
 
     def strangers(self) -> Iterator[Fate]:

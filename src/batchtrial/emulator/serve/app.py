@@ -38,10 +38,10 @@ def make_closing(service: Service) -> Closing:
     seed = service.world.seed
     formats = {
         "fireworks": fireworks.format_of(seed),
-        "openai": openai.format_of(seed),
+        "openai": openai.format_of(seed, has_escapes=True),
         "anthropic": anthropic.format_of(seed, service.model.file.knows),
         **{wire.NAME: wire.format_of(seed) for wire in FURTHER},
-        **{host.name: openai.format_of(seed, has_bare_errors=host.has_bare_errors) for host in HOSTS},
+        **{host.name: openai.format_of(seed, has_bare_errors=host.has_bare_errors, has_escapes=host.has_escapes) for host in HOSTS},
     }
     return Closing(service, formats)
 

@@ -43,7 +43,7 @@ class Bill:
                 return self._added_up()
             with self.world.rehearsal() as db:
                 for batch in self._open():
-                    end = status(batch, self.world.clock.now() + _FAR_FUTURE, self.service.usual_seconds)
+                    end = status(batch, self.world.clock.now() + _FAR_FUTURE)
                     if end.outcome is not None:
                         db.executemany("INSERT OR IGNORE INTO paid VALUES(?, ?, ?, ?, ?, ?)", list(self.closing.paid_rows(batch, end)))
                 return self._added_up()

@@ -31,17 +31,12 @@ class Service:
     def __init__(self, world: World, model_file: ModelFile, *, is_upstream: bool = False, recorded: Recorded | None = None) -> None:
         self.world = world
         self.model = SimulatedModel(model_file, world.seed)
-        self.batches = Batches(world)
+        self.batches = Batches(world, model_file.batch_seconds)
         self.is_upstream, self.recorded = is_upstream, recorded
         self.stopping = asyncio.Event()
         self.transports: dict[Any, asyncio.BaseTransport] = {}
         self._n_requests = 0
         self._boot = world.count_up("boots")
-
-    @property
-    def usual_seconds(self) -> float:
-        """Usual life of a batch, virtual seconds."""
-        return self.model.file.batch_seconds
 
     def next_request_id(self) -> str:
         """Id of an exchange; not kept in the world, so that reading writes nothing."""
@@ -50,7 +45,7 @@ class Service:
 
     def status(self, batch: Batch) -> Status:
         """Where a batch stands now."""
-        return status(batch, self.world.clock.now(), self.usual_seconds)
+        return status(batch, self.world.clock.now())
 
     @contextmanager
     def fates(self, batch: Batch, at: Status, reader: Reader) -> Iterator[Fates]:

@@ -39,7 +39,7 @@ class Listed:
 COLUMNS = """b.*, CASE WHEN is_upstream THEN (SELECT count(*) FROM answered a WHERE a.batch = b.seq) ELSE 0 END AS n_answered"""
 
 
-def _batch(row: sqlite3.Row) -> Batch:
+def _batch(row: sqlite3.Row, usual_seconds: float) -> Batch:
     return Batch(
         seq=row["seq"],
         provider=cast(Provider, row["provider"]),
@@ -56,21 +56,22 @@ def _batch(row: sqlite3.Row) -> Batch:
         cancelled_at=row["cancelled_at"],
         deleted_at=row["deleted_at"],
         account=row["account"],
+        usual_seconds=row["usual_seconds"] or usual_seconds,  # worlds of earlier versions did not keep it
     )
 
 
 class Batches:
-    """All batches of a world."""
+    """All batches of a world. usual_seconds: length of an undisturbed life of those that are created from now on."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, usual_seconds: float) -> None:
+        self.world, self.usual_seconds = world, usual_seconds
 
     def add(self, new: NewBatch) -> Batch:
         """Accept a batch: from here on it is owed."""
         with self.world.commit() as db:
             cursor = db.execute(
-                "INSERT INTO batches(provider, id, created_at, n_rows, blob, wire, effects, problems, is_upstream, account) "
-                "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO batches(provider, id, created_at, n_rows, blob, wire, effects, problems, is_upstream, account, usual_seconds) "
+                "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     new.provider,
                     new.id,
@@ -82,25 +83,29 @@ class Batches:
                     json.dumps(new.problems),
                     int(new.is_upstream),
                     new.account,
+                    self.usual_seconds,
                 ),
             )
             return self.by_seq(cast(int, cursor.lastrowid))
+
+    def _read(self, row: sqlite3.Row) -> Batch:
+        return _batch(row, self.usual_seconds)
 
     def by_seq(self, seq: int) -> Batch:
         row = self.world.row(f"SELECT {COLUMNS} FROM batches b WHERE seq = ?", (seq,))
         if row is None:
             raise LookupError(f"no batch number {seq}")
-        return _batch(row)
+        return self._read(row)
 
     def get(self, provider: Provider, batch_id: str, account: str | None = None) -> Batch | None:
         """The newest batch of that id, deleted or not. account: whose; None asks for the name alone, which holds the account itself."""
         row = self.world.row(f"SELECT {COLUMNS} FROM batches b WHERE provider = ? AND id = ? ORDER BY seq DESC LIMIT 1", (provider, batch_id))
-        found = None if row is None else _batch(row)
+        found = None if row is None else self._read(row)
         return found if found is None or account is None or found.account in (account, EVERYBODY) else None
 
     def all(self) -> list[Batch]:
         """Every batch ever accepted, oldest first."""
-        return [_batch(row) for row in self.world.rows(f"SELECT {COLUMNS} FROM batches b ORDER BY seq")]
+        return [self._read(row) for row in self.world.rows(f"SELECT {COLUMNS} FROM batches b ORDER BY seq")]
 
     def cancel(self, batch: Batch, *, delete: bool = False) -> Batch:
         """Note that the client gave a batch up; the first time counts."""

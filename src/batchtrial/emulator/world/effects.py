@@ -110,6 +110,7 @@ class RowFaults(Strict):
     errored: Annotated[ErroredRows | None, BeforeValidator(_rows_shorthand)] = None
     answers: Annotated[SpoiledRows | None, BeforeValidator(_rows_shorthand)] = None
     invalid_utf8: Annotated[Rows | None, BeforeValidator(_rows_shorthand)] = None
+    raw_unicode: Annotated[Rows | None, BeforeValidator(_rows_shorthand)] = None
     unknown_id: int = Field(0, ge=0, le=1000, description="Extra lines whose custom_id nobody sent.")
     reordered: bool | Literal["input", "reversed", "shuffled"] = Field(
         "shuffled", description="Order of the result lines; `true` means reversed, `false` input order."

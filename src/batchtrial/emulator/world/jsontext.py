@@ -55,3 +55,8 @@ def encode(value: Any) -> str:
 def encode_line(value: Any) -> bytes:
     """Compact JSON text as one UTF-8 line with its newline."""
     return _ENCODER.encode(value).encode("utf-8") + b"\n"
+
+
+def encode_spaced_line(value: Any, *, is_raw: bool = False) -> bytes:
+    """JSON text as Python writes it when nothing else is asked for: spaces behind its signs, and what is not ASCII escaped unless it is raw."""
+    return json.dumps(value, ensure_ascii=not is_raw).encode("utf-8") + b"\n"

@@ -93,18 +93,18 @@ class Status:
     expires_at: float
 
 
-def expires_at(batch: Batch, usual_seconds: float) -> float:
+def expires_at(batch: Batch) -> float:
     """When the window of a batch closes, unix seconds."""
     effect = batch.effects.expire_after
     if effect is not None:
-        return batch.created_at + (effect.seconds if effect.seconds is not None else usual_seconds)
+        return batch.created_at + (effect.seconds if effect.seconds is not None else batch.usual_seconds)
     return batch.created_at + (batch.window_seconds or cycle_of(batch).window_seconds)
 
 
-def status(batch: Batch, now: float, usual_seconds: float) -> Status:
-    """State of a batch at a time; `usual_seconds` is the length of an undisturbed life."""
+def status(batch: Batch, now: float) -> Status:
+    """State of a batch at a time."""
     cycle = cycle_of(batch)
-    start, usual = batch.created_at, usual_seconds
+    start, usual = batch.created_at, batch.usual_seconds
     timeline = [(state, start + share * usual) for state, share in cycle.steps]
     end, outcome = _natural_end(batch, usual)
     cancel_at = _cancel_at(batch, usual)
@@ -125,7 +125,7 @@ def status(batch: Batch, now: float, usual_seconds: float) -> Status:
         since=since,
         n_finished=_n_finished(batch, min(now, closed), usual, outcome if is_over else None),
         ended_at=end if is_over else None,
-        expires_at=expires_at(batch, usual),
+        expires_at=expires_at(batch),
     )
 
 
@@ -134,7 +134,7 @@ def _natural_end(batch: Batch, usual: float) -> tuple[float, Outcome]:
     cycle, effects, start = cycle_of(batch), batch.effects, batch.created_at
     if batch.problems:
         return start + cycle.validated * usual, "failed"
-    window_end = expires_at(batch, usual)
+    window_end = expires_at(batch)
     if batch.is_upstream:
         end = batch.finished_at if batch.finished_at is not None else inf
         return (end, "completed") if end <= window_end else (window_end, "expired")
@@ -168,7 +168,7 @@ def _n_finished(batch: Batch, at: float, usual: float, outcome: Outcome | None) 
     run_from, run_to = cycle_of(batch).run
     share = ((at - batch.created_at) / usual - run_from) / (run_to - run_from)
     if expiry is not None:
-        window = expires_at(batch, usual) - batch.created_at
+        window = expires_at(batch) - batch.created_at
         share = expiry.fraction * (at - batch.created_at) / window
     elif batch.effects.stuck:
         share = 0.0

@@ -30,6 +30,7 @@ class Batch:
     cancelled_at: float | None
     deleted_at: float | None
     account: str  # of whom; "" is everybody's
+    usual_seconds: float  # length of an undisturbed life, as it was when the batch was created
 
     @property
     def window_seconds(self) -> float | None:

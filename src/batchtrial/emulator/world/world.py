@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS batches(
   seq INTEGER PRIMARY KEY, provider TEXT NOT NULL, id TEXT NOT NULL, created_at REAL NOT NULL, n_rows INTEGER NOT NULL,
   blob TEXT NOT NULL, wire TEXT NOT NULL, effects TEXT NOT NULL, problems TEXT NOT NULL, is_upstream INTEGER NOT NULL,
   finished_at REAL, cancelled_at REAL, deleted_at REAL,
-  polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER, closed TEXT, account TEXT NOT NULL DEFAULT '');
+  polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER, closed TEXT, account TEXT NOT NULL DEFAULT '',
+  usual_seconds REAL);
 CREATE INDEX IF NOT EXISTS batches_by_id ON batches(provider, id);
 CREATE TABLE IF NOT EXISTS paid(
   batch INTEGER NOT NULL, row INTEGER NOT NULL, custom_id TEXT NOT NULL, identity INTEGER NOT NULL,
@@ -55,8 +56,15 @@ CREATE TABLE IF NOT EXISTS direct(
   tier TEXT NOT NULL DEFAULT '');
 """
 FORMAT: Final = "1"
-OWNED: Final = ("batches", "files", "uploads")
-"""Tables whose rows belong to an account; worlds made before accounts were kept apart lack the column."""
+_TEXT: Final = "TEXT NOT NULL DEFAULT ''"
+LATER_COLUMNS: Final = (
+    ("batches", "account", _TEXT),
+    ("files", "account", _TEXT),
+    ("uploads", "account", _TEXT),
+    ("direct", "tier", _TEXT),
+    ("batches", "usual_seconds", "REAL"),
+)
+"""Table, column and kind of what worlds of earlier versions lack."""
 
 
 class WorldError(Exception):
@@ -100,11 +108,9 @@ class World:
         # NORMAL survives a kill of the process at any moment; only a power cut could lose the last commits.
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)
-        for table in OWNED:
-            if "account" not in {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}:
-                self._db.execute(f"ALTER TABLE {table} ADD COLUMN account TEXT NOT NULL DEFAULT ''")
-        if "tier" not in {row["name"] for row in self._db.execute("PRAGMA table_info(direct)")}:
-            self._db.execute("ALTER TABLE direct ADD COLUMN tier TEXT NOT NULL DEFAULT ''")
+        for table, column, kind in LATER_COLUMNS:
+            if column not in {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         with self.commit():
             self.seed = self._agree_on_seed(seed)
             self.clock = Clock(self._agree_on_clock(mode, speed, wall()), wall)

@@ -199,7 +199,7 @@ class Jobs:
         """Deleted, and the clean-up is over."""
         if batch.deleted_at is None:
             return False
-        return self.world.clock.now() >= batch.deleted_at + CANCEL_SHARE * self.service.usual_seconds
+        return self.world.clock.now() >= batch.deleted_at + CANCEL_SHARE * batch.usual_seconds
 
     def find(self, call: Call) -> Batch:
         """The job in the path. Raises WireError 404."""

@@ -20,8 +20,8 @@ class Dialect:
     paging: how its list goes on (`array`: it does not, the answer is a bare array). page: batches a page at most, and when nothing is asked.
     has_labels: `metadata` is kept. is_wrapped: the answer to a create is `{"job": {...}}`. errors: how the reasons of a failed batch are listed.
     is_loud: states are upper case and times are texts. has_counts: rows are counted. has_bare_errors: lines of the error file have no `response`.
-    has_empty_error_file: an error file is named where nothing went wrong. hours: the windows that it takes. further_root: where its own
-    package looks.
+    has_empty_error_file: an error file is named where nothing went wrong. has_escapes: result lines are ASCII. hours: the windows that it takes.
+    further_root: where its own package looks.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Dialect:
     has_counts: bool = True
     has_bare_errors: bool = False
     has_empty_error_file: bool = False
+    has_escapes: bool = False
     hours: tuple[int, int] = (24, 24)
     max_rows: int = 50_000
     max_bytes: int = 200 * 1024 * 1024
@@ -48,9 +49,9 @@ class Dialect:
         return (own, f"/hosts/{self.name}{self.further_root}") if self.further_root else (own,)
 
 
-OPENAI: Final = Dialect(name="openai")
+OPENAI: Final = Dialect(name="openai", has_escapes=True)
 HOSTS: Final = (
-    Dialect(name="azure", further_root="/openai", has_empty_error_file=True, max_rows=100_000),
+    Dialect(name="azure", further_root="/openai", has_empty_error_file=True, has_escapes=True, max_rows=100_000),
     Dialect(name="groq", further_root="/openai/v1", paging="cursor", page=20, errors="array", hours=(24, 168)),
     Dialect(
         name="together",

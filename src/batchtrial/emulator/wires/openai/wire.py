@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from batchtrial.emulator.answers.rows import Fate, Problem, Read, Reader, read_o
 from batchtrial.emulator.serve.exchange import WireError
 from batchtrial.emulator.serve.results import Format, Renderer
 from batchtrial.emulator.world.draws import token
-from batchtrial.emulator.world.jsontext import BadJson, decode, decode_object, encode_line
+from batchtrial.emulator.world.jsontext import BadJson, decode, decode_object, encode_line, encode_spaced_line
 from batchtrial.emulator.world.records import Batch
 
 OUTPUT: Final = "output"
@@ -149,39 +150,52 @@ class Validation:
             self.add("model_mismatch", text, number, "body.model")
 
 
-def format_of(seed: int, *, has_bare_errors: bool = False) -> Format:
-    """How batches read and write. has_bare_errors: lines of the error file have no `response`."""
-    return Format(reader_of=reader_of, renderer_of=lambda batch: _renderer(seed, batch, has_bare_errors=has_bare_errors))
+def format_of(seed: int, *, has_bare_errors: bool = False, has_escapes: bool = False) -> Format:
+    """How batches read and write.
+
+    has_bare_errors: lines of the error file have no `response`. has_escapes: lines are spaced and what is not ASCII is escaped, as OpenAI's recorded
+    files are; else they are compact, with raw text.
+    """
+
+    def renderer_of(batch: Batch) -> Renderer:
+        line_of = _line_of(seed, batch, has_bare_errors=has_bare_errors)
+
+        def render(fate: Fate) -> tuple[str, bytes] | None:
+            found = line_of(fate)
+            if found is None:
+                return None
+            name, line = found
+            return name, encode_spaced_line(line, is_raw=fate.is_raw) if has_escapes else encode_line(line)
+
+        return render
+
+    return Format(reader_of=reader_of, renderer_of=renderer_of)
 
 
-def _renderer(seed: int, batch: Batch, *, has_bare_errors: bool) -> Renderer:
+def _line_of(seed: int, batch: Batch, *, has_bare_errors: bool) -> Callable[[Fate], tuple[str, dict[str, Any]] | None]:
     body_of = bodies.chat_completion if batch.wire["endpoint"] == CHAT else bodies.response
 
-    def render(fate: Fate) -> tuple[str, bytes] | None:
+    def line_of(fate: Fate) -> tuple[str, dict[str, Any]] | None:
         if fate.kind == "missing":
             return None
         key = fate.id_key or fate.custom_id
         line: dict[str, Any] = {"id": token("batch_req_", seed, "line", key), "custom_id": fate.custom_id}
+        request_id = token("", seed, "line-request", key, length=32)
         if fate.kind == "succeeded":
             assert fate.chat is not None
             body = decode(fate.upstream) if fate.upstream is not None else body_of(seed, key, fate.chat, fate.answers)
-            line["response"] = {"status_code": 200, "request_id": token("", seed, "line-request", key, length=32), "body": body}
-            line["error"] = None
-            return OUTPUT, encode_line(line)
+            return OUTPUT, line | {"response": {"status_code": 200, "request_id": request_id, "body": body}, "error": None}
         if fate.kind == "errored":
             problem = fate.problem or Problem(status=500, message="unknown error")
-            inner = problem.body or error_body(problem.status, problem.message, problem.code, problem.param)
             if has_bare_errors:
                 told = {"message": problem.message, "code": problem.code or str(problem.status)}
-                return ERRORS, encode_line({"custom_id": fate.custom_id, "error": told})
-            line["response"] = {"status_code": problem.status, "request_id": token("", seed, "line-request", key, length=32), "body": inner}
-            line["error"] = None
-            return ERRORS, encode_line(line)
+                return ERRORS, {"custom_id": fate.custom_id, "error": told}
+            inner = problem.body or error_body(problem.status, problem.message, problem.code, problem.param)
+            return ERRORS, line | {"response": {"status_code": problem.status, "request_id": request_id, "body": inner}, "error": None}
         text = {
             "expired": "This request could not be executed before the completion window expired.",
             "cancelled": "This request was not executed because the batch was cancelled.",
         }[fate.kind]
-        line["response"], line["error"] = None, {"code": f"batch_{fate.kind}", "message": text}
-        return ERRORS, encode_line(line)
+        return ERRORS, line | {"response": None, "error": {"code": f"batch_{fate.kind}", "message": text}}
 
-    return render
+    return line_of
