@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchtrial import errors
     from batchtrial.api.run import Run, open_run
+    from batchtrial.api.work import plan, resume, start, stop
+    from batchtrial.api.worker import Update
 
 __version__ = "0.1.0"
-__all__ = ["Run", "errors", "open_run"]
-_PLACES = {"Run": "batchtrial.api.run", "open_run": "batchtrial.api.run"}
+__all__ = ["Run", "Update", "errors", "open_run", "plan", "resume", "start", "stop"]
+_PLACES = {
+    "Run": "batchtrial.api.run",
+    "Update": "batchtrial.api.worker",
+    "open_run": "batchtrial.api.run",
+    **dict.fromkeys(("plan", "resume", "start", "stop"), "batchtrial.api.work"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -57,10 +57,16 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("--emulator_url and --replay_dir exclude each other", hint="start that emulator with --answers RECORDING")
     if given.emulator_url and not given.dry_run and not given.resume:
         raise ConfigError("--emulator_url needs --dry_run")
-    if given.dry_run or (given.replay_dir and not given.resume):  # a run that goes on has its mode, and the recording has to fit it
-        changes["mode"] = mode_of(is_dry=given.dry_run, recording=given.replay_dir)
-        if given.replay_dir is not None and not given.dry_run:  # a dry run takes recorded answers by what is asked, whatever its ids
-            changes["arm_form"] = form_of(given.replay_dir)
+    return changes | mode_changes(is_dry=given.dry_run, is_resume=given.resume, recording=given.replay_dir)
+
+
+def mode_changes(*, is_dry: bool, is_resume: bool, recording: Path | None) -> dict[str, Any]:
+    """What the config of a run says about who answers. Raises what `mode_of` does."""
+    if not is_dry and (recording is None or is_resume):  # a run that goes on has its mode, and the recording has to fit it
+        return {}
+    changes: dict[str, Any] = {"mode": mode_of(is_dry=is_dry, recording=recording)}
+    if recording is not None and not is_dry:  # a dry run takes recorded answers by what is asked, whatever its ids
+        changes["arm_form"] = form_of(recording)
     return changes
 
 
@@ -110,6 +116,8 @@ class Invocation:
     is_offline: bool = False  # nobody is asked anything, not even what time it is in a dry run
     prepared_dir: Path | None = None
     is_archived: bool = False
+    tree: Mapping[str, Any] | None = None  # the config itself, in the place of its file
+    folder_mode: int = 0o777  # of the folder of a run that begins, before the umask
 
 
 def invocation_of(given: argparse.Namespace, env: Mapping[str, str]) -> Invocation:

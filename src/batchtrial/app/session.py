@@ -16,7 +16,7 @@ from batchtrial.app.run_log import logged
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.clock import real_now
 from batchtrial.config.expand import Trial
-from batchtrial.config.load import Loaded, decode, load
+from batchtrial.config.load import Loaded, decode, load, load_tree
 from batchtrial.config.model import Config
 from batchtrial.config.pauses import check_not_paused
 from batchtrial.earlier.migration import Migration
@@ -47,7 +47,10 @@ def layout_of(ask: Invocation, run_id: str) -> RunLayout:
 def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded:
     """The config of this invocation. On resume the run's own is the base, and a --config is compared with it under the flags of its start."""
     if not ask.is_resume:
-        return _in_form_of_controls(with_host(load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env), env), ask.experiments)
+        given = (
+            load(ask.config or DEFAULT_CONFIG, flags=ask.changes, env=env) if ask.tree is None else load_tree(ask.tree, flags=ask.changes, env=env)
+        )
+        return _in_form_of_controls(with_host(given, env), ask.experiments)
     if ask.config is not None:
         given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
         return as_recorded(with_host(given, env), config_with_origin(layout).config)
@@ -167,7 +170,13 @@ def opened(
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
     opening = Opening(
-        run_id=run_id, config=config, is_resume=ask.is_resume, accept_drift=ask.options.accept_drift, overrides=ask.changes, nonce=nonce
+        run_id=run_id,
+        config=config,
+        is_resume=ask.is_resume,
+        accept_drift=ask.options.accept_drift,
+        overrides=ask.changes,
+        nonce=nonce,
+        folder_mode=ask.folder_mode,
     )
     pause = pausing(env, is_let_go=stop.is_requested, say=person.complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)

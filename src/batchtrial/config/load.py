@@ -84,12 +84,26 @@ def load(path: Path, *, flags: Mapping[str, Any] | None = None, env: Mapping[str
         text = read_text(path, what="the config file", where=where, max_bytes=MAX_CONFIG_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"there is no config file {path}", hint="`batchtrial init` writes one to start from") from None
-    source = _Source(text=text, where=where, folder=path.parent)
+    source = _Source(text=text, where=where, folder=path.parent, is_json=where.endswith(".json"))
+    return _loaded(source, flags or {}, env or {}, is_begun=is_begun)
+
+
+def load_tree(tree: Mapping[str, Any], *, flags: Mapping[str, Any], env: Mapping[str, str], is_begun: bool = False) -> Loaded:
+    """The same of a config that is given as a mapping; files that it names are looked up from the working directory. Raises ConfigError."""
+    where = "the config that was given"
+    try:
+        text = json.dumps(tree)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"a config holds texts, numbers, lists and mappings: {error}", where=where) from None
+    return _loaded(_Source(text=text, where=where, folder=Path(), is_json=True), flags, env, is_begun=is_begun)
+
+
+def _loaded(source: _Source, flags: Mapping[str, Any], env: Mapping[str, str], *, is_begun: bool) -> Loaded:
     tree = _tree(source)
-    _read_variables(tree, source, flags or {})
-    given = _laid_over(tree, flags or {}, env or {})
-    read_texts(tree, path.parent, where)
-    _place_data(tree, path.parent, where)
+    _read_variables(tree, source, flags)
+    given = _laid_over(tree, flags, env)
+    read_texts(tree, source.folder, source.where)
+    _place_data(tree, source.folder, source.where)
     config = _validated(tree, source, given, is_new=not is_begun)
     if not is_begun:
         try:
@@ -101,7 +115,7 @@ def load(path: Path, *, flags: Mapping[str, Any] | None = None, env: Mapping[str
 
 def decode(text: str, *, where: str, folder: Path, flags: Mapping[str, Any], env: Mapping[str, str]) -> Loaded:
     """The config in `text`, which a run was started with; what it does not carry itself is looked up from `folder`. Raises ConfigError."""
-    source = _Source(text=text, where=where, folder=folder)
+    source = _Source(text=text, where=where, folder=folder, is_json=where.endswith(".json"))
     tree = _tree(source)
     given = _laid_over(tree, flags, env)
     read_texts(tree, folder, where)
@@ -116,6 +130,7 @@ class _Source:
     text: str
     where: str
     folder: Path
+    is_json: bool = False
 
     def place(self, key: str, origin: Mapping[str, str]) -> str:
         """Where the key was given: file, line and key, or the flag or variable that gave it."""
@@ -140,7 +155,7 @@ class _Source:
 
 
 def _tree(source: _Source) -> dict[str, Any]:
-    tree = decode_tree(source.text, where=source.where, is_json=source.where.endswith(".json"))
+    tree = decode_tree(source.text, where=source.where, is_json=source.is_json)
     if not isinstance(tree, dict):
         kind = "is empty" if tree is None else "begins with a list" if isinstance(tree, list) else "is a single value"
         raise ConfigError(

@@ -59,6 +59,7 @@ class Opening:
     accept_drift: bool
     overrides: Mapping[str, Any]
     nonce: str
+    folder_mode: int = 0o777  # of a new run's folder, before the umask
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,7 +142,7 @@ def _make_folder(layout: RunLayout, opening: Opening) -> None:
             f"the run {opening.run_id} exists already", where=str(layout.root), hint="add --resume to go on with it, or use another --run_id"
         )
     try:
-        layout.root.mkdir(parents=True, exist_ok=True)
+        layout.root.mkdir(mode=opening.folder_mode, parents=True, exist_ok=True)
     except OSError as error:
         raise StateError(f"cannot make the run's folder: {error.strerror}", where=str(layout.root), hint="choose another --experiments_dir") from None
 

@@ -53,6 +53,11 @@ class StopToken:
         if self._signals > 1 and not self._is_shielded:
             raise Stopped(f"stopped at once by a second signal ({signal.Signals(number).name})")
 
+    def ask(self, who: str) -> None:
+        """A request from inside the process, from any thread; a second one is immediate."""
+        self._signals += 1
+        self._why = self._why or who
+
     def shield(self, point: str) -> None:
         """A hook for durable writes: a second signal takes effect after the ledger line in hand, not inside it."""
         if point.startswith("ledger:"):

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 
 from batchtrial.app.at_work import carry_out
-from batchtrial.app.hosts import check_same_host, proxy_for
 from batchtrial.app.invocation import INCOMPLETE, Invocation
-from batchtrial.app.session import Person, layout_of, loaded, opened
+from batchtrial.app.planning import plan_of
+from batchtrial.app.session import Person, layout_of, opened
 from batchtrial.app.tables import tables_of
-from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli.frame import INTERRUPTED, complain, say
 from batchtrial.cli.screens import plan as planview
 from batchtrial.cli.screens import summary
@@ -18,24 +17,13 @@ from batchtrial.cli.screens.giving_up import agreed
 from batchtrial.cli.screens.progress import progress
 from batchtrial.errors import Stopped
 from batchtrial.run.loop import Finished
-from batchtrial.run.planned import planned
 from batchtrial.run.session import Session
-from batchtrial.state.form import refuse_earlier
 from batchtrial.state.store import Hook, no_hook
 
 
 def show_plan(ask: Invocation, env: Mapping[str, str], *, is_json: bool = False) -> int:
     """Print the plan; nothing is written or sent."""
-    run_id = ask.run_id or "NEW"
-    layout = layout_of(ask, run_id)
-    if ask.is_resume:
-        layout.check_there()
-        refuse_earlier(layout)
-    got = loaded(ask, layout, env)
-    if ask.is_resume:
-        check_same_host(got.config, env)
-    wiring = Wiring(got.config, Place(layout=layout, trials=lambda: (), replay_dir=ask.replay_dir), env)
-    found = planned(got, ask.options, layout, wiring.codecs, proxy=proxy_for(got.config), complain=complain)
+    found = plan_of(ask, env, complain)
     if is_json:
         say(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
         return 0
