@@ -133,3 +133,55 @@ def test_rows_that_a_provider_refuses_are_named(folder: Path, capsys: pytest.Cap
     assert "refused   thinking:" in text
     assert "'temperature' does not support 0.0 with this model" in text
     assert "no answer:" in text
+
+
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
+
+@pytest.mark.parametrize("command", ["try", "run"])
+def test_keys_that_are_missing_are_all_named_and_leave_nothing(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    before = sorted(folder.rglob("*"))
+    assert main([command, "--config", "trial.yaml", *(["--send", "2"] if command == "try" else ["--run_id", "r"])]) == 1
+    said = capsys.readouterr().err
+    assert all(name in said for name in KEYS)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_try_asks_nobody_while_one_of_its_keys_is_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-nobody")
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    before = sorted(folder.rglob("*"))
+    assert main(["try", "--config", "trial.yaml", "--send", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "set ANTHROPIC_API_KEY" in said
+    assert "OPENAI_API_KEY" not in said
+    assert sorted(folder.rglob("*")) == before
+
+
+ARMS = {"control": {"backend": "local", "model": "small"}, "longer": {"backend": "local", "model": "small", "max_tokens": 99}}
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(("lanes", "told"), [({}, "lanes.local.base_url"), ({"local": {"base_url": NOBODY}}, "put lanes.local.base_url right")])
+def test_a_server_that_is_not_there_is_named_by_its_own_setting_and_leaves_nothing(
+    lanes: dict[str, Any], told: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "trial.yaml").write_text(json.dumps(TREE | {"arms": ARMS, "lanes": lanes}))
+    before = sorted(folder.rglob("*"))
+    assert main(["try", "--config", "trial.yaml", "--send", "2"]) in (1, 2)
+    said = capsys.readouterr().err
+    assert told in said
+    assert "--base_url" not in said, "it would be that of the run's own backend"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_an_arm_has_one_name_whatever_the_temperatures_of_others_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arms = {"control": {}, "shorter": {"max_tokens": 20}, "warm": {"temperature": 0.5}}
+    (folder / "trial.yaml").write_text(json.dumps(TREE | {"arms": arms}))
+    assert [one["arm"] for one in told(capsys)["arms"]] == ["control", "shorter", "warm"]

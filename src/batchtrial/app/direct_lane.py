@@ -81,7 +81,7 @@ def _address(config: Config, row: Row, layout: RunLayout) -> str:
     """The host's; a server of one's own is asked who it is before anything is sent there."""
     url = base_url(config)
     if url is None:
-        raise ConfigError(f"the backend `{row.name}` needs a server", where="provider.base_url", hint="for example --base_url http://127.0.0.1:8080")
+        raise ConfigError(f"the backend `{row.name}` needs a server", where="provider.base_url", hint="for example http://127.0.0.1:8080")
     if row.name != "local":
         return url
     root = url.rstrip("/").removesuffix("/v1")
@@ -104,4 +104,4 @@ def _get(url: str) -> dict[str, Any]:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return dict(json.load(answer))
     except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
-        raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or mend provider.base_url") from None
+        raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or put provider.base_url right") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from batchtrial.app.drill_pauses import pausing
 from batchtrial.app.hosts import as_recorded, as_the_host_says, check_same_host, with_host
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
+from batchtrial.app.reach import check_reachable
 from batchtrial.app.run_log import logged
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.clock import real_now
@@ -20,7 +21,7 @@ from batchtrial.config.load import Loaded, decode, load, load_tree
 from batchtrial.config.model import Config
 from batchtrial.config.pauses import check_not_paused
 from batchtrial.earlier.migration import Migration
-from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunStateMissing
+from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.names import is_one_step
 from batchtrial.phases.base import Lane, Progress
 from batchtrial.providers.base import Provider
@@ -29,14 +30,14 @@ from batchtrial.records import Item
 from batchtrial.run.loop import Services
 from batchtrial.run.options import window
 from batchtrial.run.plan import check_beginning
-from batchtrial.run.refused import no_folder_when_refused
+from batchtrial.run.refused import REFUSALS, no_folder_when_refused
 from batchtrial.run.session import Opening, Session, open_run
 from batchtrial.run.stop import StopToken
 from batchtrial.state.form import is_of_earlier_system
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock
 from batchtrial.state.store import Hook, no_hook
-from batchtrial.steps import STEPS
+from batchtrial.steps import PAYING, STEPS
 
 
 def layout_of(ask: Invocation, run_id: str) -> RunLayout:
@@ -133,6 +134,8 @@ def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Confi
     config = got.config if ask.is_offline else as_the_host_says(got.config, is_begun=ask.is_resume)
     if not (ask.is_resume or ask.is_by_hand or ask.is_offline):
         check_not_paused(config)
+        if set(PAYING) & set(window(ask.options, STEPS)):
+            check_reachable(config, env, one_will_do=True)
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"
@@ -156,9 +159,17 @@ def _place(ask: Invocation, layout: RunLayout, trials: Callable[[], tuple[Trial,
 
 @contextmanager
 def opened(
-    ask: Invocation, run_id: str, person: Person, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook, around: Sequence[Item] = ()
+    ask: Invocation,
+    run_id: str,
+    person: Person,
+    *,
+    nonce: str,
+    env: Mapping[str, str],
+    hook: Hook = no_hook,
+    around: Sequence[Item] = (),
+    refusals: tuple[type[RunnerError], ...] = REFUSALS,
 ) -> Iterator[Opened]:
-    """Take the run, and let it go at the end of the block. around: see `Place`.
+    """Take the run, and let it go at the end of the block. around: see `Place`. refusals: ends of a new run that leave no folder of it.
 
     Raises RunLocked, ConfigDrift, StateError, RunStateMissing, ConfigError.
     """
@@ -181,7 +192,7 @@ def opened(
     pause = pausing(env, is_let_go=stop.is_requested, say=person.complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)
     with ExitStack() as closing:
-        closing.enter_context(no_folder_when_refused(layout, nonce))
+        closing.enter_context(no_folder_when_refused(layout, nonce, refusals))
         stop.listen()
         closing.callback(stop.unlisten)
         session = open_run(layout, opening, wiring.codecs.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
@@ -200,9 +211,8 @@ def opened(
             return provider
 
         others = {name: Lane(config=lane.config, codec=lane.codec, provider=ready(lane)) for name, lane in wiring.others.items()}
-        made = ready(wiring)
         now, tell = wiring.waiting_now, person.progress
-        services = Services(codec=wiring.codecs, provider=made, others=others, now=now, stop=stop, progress=tell, hook=hooks)
+        services = Services(codec=wiring.codecs, provider=ready(wiring), others=others, now=now, stop=stop, progress=tell, hook=hooks)
         yield Opened(ask=ask, session=session, services=services, stop=stop)
 
 

@@ -10,12 +10,13 @@ from typing import Any, Final
 import polars as pl
 
 from batchtrial.app.invocation import Invocation
-from batchtrial.app.session import Person, opened
+from batchtrial.app.reach import check_reachable
+from batchtrial.app.session import Person, layout_of, loaded, opened
 from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, arms_of, expand
 from batchtrial.config.lanes import config_of_lane, is_direct, key_of, lanes_of
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError
+from batchtrial.errors import ConfigError, PhaseFailed, ProviderError
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare import phase as prepare
@@ -28,12 +29,15 @@ from batchtrial.providers.registry import row_of
 from batchtrial.records import AnswerState, Item, Outcome
 from batchtrial.run.loop import execute, prepare_items
 from batchtrial.run.options import Options
+from batchtrial.run.refused import REFUSALS
 from batchtrial.state.money import Money
 from batchtrial.state.store import Hook, no_hook
 
 BUDGET_USD: Final = 1.0
 """What a try may cost where nothing else is said."""
 LAST_STEP: Final = "score"
+REFUSED: Final = (*REFUSALS, ProviderError, PhaseFailed)
+"""Ends of a try before anything was sent that leave no folder: a try is small, and asked again when its key or its server is there."""
 _ANSWER: Final = frozenset(column.name for column in ANSWERS)
 
 
@@ -130,7 +134,8 @@ def send(
 ) -> TryOut:
     """Ask every arm about the items and score what came. Raises Stopped, RunnerError; what was sent stands in the try's own ledger."""
     options = Options(to_step=LAST_STEP, workers=1)
-    with opened(replace(ask, options=options), run_id, person, nonce=nonce, env=env, hook=hook, around=chosen.whole or ()) as at:
+    check_reachable(loaded(ask, layout_of(ask, run_id), env).config, env)
+    with opened(replace(ask, options=options), run_id, person, nonce=nonce, env=env, hook=hook, around=chosen.whole or (), refusals=REFUSED) as at:
         prepare_items(at.session, options, at.services, chosen)
         execute(at.session, options, at.services)
         view, money = at.session.look(), at.session.ledger.money()

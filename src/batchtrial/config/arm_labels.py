@@ -10,11 +10,15 @@ from batchtrial.config.model import Config
 
 def labels_of_arms(config: Config, trials: Sequence[Trial]) -> dict[str, str]:
     """What the config calls each arm, by its own name: `shorter`, or `careful treatment` of a prompt set; of several temperatures with its own."""
-    found: dict[str, dict[str, None]] = {}
+    named: dict[tuple[str, float, str], None] = {}
     for trial in trials:
-        temps = {arm.temp for arm in trial.arms}
         for arm in trial.arms:
             told = trial.prompt_set if arm.condition == "treatment" else trial.against
-            label = told if config.arms else f"{trial.prompt_set} {arm.condition}"
-            found.setdefault(arm.name, {})[label + (f" t{arm.temp:g}" if len(temps) > 1 else "")] = None
+            named[arm.name, arm.temp, told if config.arms else f"{trial.prompt_set} {arm.condition}"] = None
+    temps: dict[str, set[float]] = {}
+    for _, temp, label in named:
+        temps.setdefault(label, set()).add(temp)
+    found: dict[str, list[str]] = {}
+    for name, temp, label in named:
+        found.setdefault(name, []).append(label + (f" t{temp:g}" if len(temps[label]) > 1 else ""))
     return {name: " and ".join(labels) for name, labels in found.items()}

@@ -216,7 +216,7 @@ def task_reads(arms: Iterable[Arm]) -> TaskReads | None:
     recipes = {arm.task for arm in arms}
     tasks = [compiled(recipe) for recipe in recipes if recipe]
     names = frozenset[str]().union(*(task.reads for task in tasks))
-    return TaskReads(names=names, is_all=any(task.may_read_all for task in tasks), has_questions="" in recipes) if tasks else None
+    return TaskReads(names=names, asked=names, is_all=any(task.may_read_all for task in tasks), has_questions="" in recipes) if tasks else None
 
 
 def users_of(arm: Arm, trials: Iterable[Trial]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import DATED, family_of
-from batchtrial.config.hosts import odd_path
+from batchtrial.config.hosts import base_url, odd_path
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.pauses import pause_notes
@@ -37,6 +37,8 @@ def _address(config: Config) -> Iterator[str]:
     for name in lanes_of(config) if config.is_live else ():
         lane = config_of_lane(config, name)
         why = odd_path(lane.backend, lane.provider.base_url)
+        if base_url(lane) is None:
+            why = f"is not set: {name} has no address of its own, and a live run refuses to begin without one"
         if why:
             yield f"{key_of(config, name)}.base_url {why}"
 

@@ -16,6 +16,7 @@ from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.build.questions import ANSWERS_BETWEEN
 from batchtrial.phases.build.sizes import CHARS_PER_TOKEN
+from batchtrial.phases.judge.questions import columns_asked, question_of
 from batchtrial.prices import cost_usd
 from batchtrial.records import Item, Usage
 
@@ -57,13 +58,15 @@ def _plan(config: Config, judge: JudgeSpec, trials: Sequence[Trial], items: Sequ
     price = price_for(config, arm)
     longest = max((one.max_tokens.open_book for one in answers), default=0) * CHARS_PER_TOKEN
     text = "x" * min(longest, judge.max_chars, LONGEST)
-    tokens = sum(build.input_tokens(arm, _as_asked(config, item, text, judge)) for item in items) * per_item * judge.repeats
+    told = columns_asked(answers)
+    asked = (_as_asked(config, item, question_of(item, told) or text, text, judge) for item in items)
+    tokens = sum(build.input_tokens(arm, one) for one in asked) * per_item * judge.repeats
     usd = None if price is None else cost_usd(price, Usage(input_tokens=tokens, output_tokens=n * judge.max_tokens))
     return JudgePlan(name=judge.name, kind=judge.kind, backend=arm.backend, model=arm.model, judgements=n, at_most_usd=usd)
 
 
-def _as_asked(config: Config, item: Item, text: str, judge: JudgeSpec) -> Item:
-    columns = {QUESTION: item.question or text, MARK: "0" * 8} | ({FIRST: text, SECOND: text} if judge.is_pairwise else {ANSWER: text})
+def _as_asked(config: Config, item: Item, question: str, text: str, judge: JudgeSpec) -> Item:
+    columns = {QUESTION: question, MARK: "0" * 8} | ({FIRST: text, SECOND: text} if judge.is_pairwise else {ANSWER: text})
     columns |= {PASSAGE: item.context} if item.context else {}
     columns |= {REFERENCE: ANSWERS_BETWEEN.join(item.answers)} if item.answers else {}
     further = {name: item.columns[name] for name in rubric_reads(config) if item.columns.get(name) is not None}

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Final
 
 from filelock import FileLock, Timeout
 
-from batchtrial.errors import ConfigError, StateError
+from batchtrial.errors import ConfigError, RunnerError, StateError
 from batchtrial.state import entries
 from batchtrial.state.layout import RunLayout
 
+REFUSALS: Final[tuple[type[RunnerError], ...]] = (ConfigError, StateError)
+"""Ends of a run that leave nothing to go on with."""
+
 
 @contextmanager
-def no_folder_when_refused(layout: RunLayout, nonce: str) -> Iterator[None]:
-    """Remove the folder that the block made when it ends with a refusal and nothing was sent.
+def no_folder_when_refused(layout: RunLayout, nonce: str, refusals: tuple[type[RunnerError], ...] = REFUSALS) -> Iterator[None]:
+    """Remove the folder that the block made, and those above it, when it ends with a refusal and nothing was sent.
 
-    nonce: the random digits of a run that is begun in the block, by which its ledger is known.
+    nonce: the random digits of a run that is begun in the block, by which its ledger is known. refusals: what counts as one.
     """
-    was_there = layout.root.exists()
+    made = [folder for folder in (layout.root, *layout.root.parents) if not folder.exists()]
     try:
         yield
-    except (ConfigError, StateError):
-        if not was_there:
+    except refusals:
+        if made:
             _remove(layout, nonce)
+            with suppress(OSError):  # it is not empty, or another process has taken it away
+                for folder in made[1:]:
+                    folder.rmdir()
         raise
 
 

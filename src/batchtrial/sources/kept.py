@@ -58,7 +58,11 @@ def references(value: Any, separator: str | None) -> tuple[str, ...]:
     return (json.dumps(value, ensure_ascii=False),)
 
 
-def display(columns: Mapping[str, Any]) -> str:
-    """What an item is known by in tables when no column is called its question: its longest text."""
-    texts = [value for value in columns.values() if isinstance(value, str) and value.strip()]
-    return max(texts, key=len, default=json.dumps(columns, ensure_ascii=False))
+def display(columns: Mapping[str, Any], asked: frozenset[str]) -> str:
+    """What an item is known by in tables when no column is called its question: the longest text that is asked about, or all that is.
+
+    asked: columns that stand in requests; empty: any may. A reference that is longer than the request is not what was asked.
+    """
+    shown = {name: value for name, value in columns.items() if name in asked} or columns
+    texts = [value for value in shown.values() if isinstance(value, str) and value.strip()]
+    return max(texts, key=len, default=json.dumps(shown, ensure_ascii=False))

@@ -64,7 +64,7 @@ def load_items(source: SourceSpec, *, skip_bad_rows: bool, task: TaskReads | Non
     if not items:
         raise DataError("the question set is empty", where=where, hint="a question set needs at least one row")
     if source.source != "bundled":
-        items, told = _taken_together(items)
+        items, told = _taken_together(items, task)
         notes += [*_columns_read(reader), *reader.columns.notes(), *told]
     if source.max_items is not None and source.max_items < len(items):
         items = _subset(items, source.max_items)
@@ -173,6 +173,7 @@ def _reader(source: SourceSpec, layout: Format | None, kind: Kind, unit: str, ta
         is_reference_optional=task is not None and task.is_reference_optional,
         is_kind_guessed=source.kind is None and source.source != "bundled" and not is_task,
         is_cell=layout == "csv",
+        asked=_asked(task),
         columns=Columns(
             ignored=frozenset(source.ignore_columns), mapped=mapped | reads, used=set(reads), is_all_read=task is not None and task.is_all, unit=unit
         ),
@@ -201,13 +202,19 @@ def _columns_read(reader: RowReader) -> Iterator[str]:
 REPEATED: Final = "ask what another item asks"
 
 
-def _taken_together(items: list[Item]) -> tuple[list[Item], list[str]]:
+def _asked(task: TaskReads | None) -> frozenset[str]:
+    """Columns that stand in requests; none where that is not known."""
+    return frozenset() if task is None or task.is_all else task.asked
+
+
+def _taken_together(items: list[Item], task: TaskReads | None) -> tuple[list[Item], list[str]]:
     """The items, those that ask the same in one cluster where they have none; and a note that names them.
 
-    An answer to the same question says the same once more, so such pairs stand or fall together like questions on one passage.
+    An answer to the same question says the same once more, so such pairs stand or fall together like questions on one passage. What is beside the
+    request (a reference, a slice, a column that nobody reads) makes no other question of it.
     """
-    first: dict[tuple[str, str | None], str] = {}
-    asked = [(item.question if not item.columns else _without_id(item), item.context) for item in items]
+    first: dict[tuple[str, ...], str] = {}
+    asked = [_request_of(item, task) for item in items]
     repeats = [
         (item.item_id, one, key) for item, key in zip(items, asked, strict=True) if (one := first.setdefault(key, item.item_id)) != item.item_id
     ]
@@ -220,9 +227,16 @@ def _taken_together(items: list[Item]) -> tuple[list[Item], list[str]]:
     return found, [f"{len(repeats)} of {len(items)} items {REPEATED} and are taken together, as questions on one passage are: {shown}{more}"]
 
 
-def _without_id(item: Item) -> str:
-    """The columns of an item but those that tell it from others alone."""
-    return repr(sorted((name, repr(value)) for name, value in item.columns.items() if name not in CANDIDATES["id"] and str(value) != item.item_id))
+def _request_of(item: Item, task: TaskReads | None) -> tuple[str, ...]:
+    """What makes two items ask the same. Where templates may read any column, all count but those that tell an item from others alone."""
+    question = (item.question, item.context or "") if task is None or task.has_questions else ()
+    if task is None or not (task.asked or task.is_all):
+        return question
+    if task.is_all:
+        columns = [name for name in item.columns if name not in CANDIDATES["id"] and str(item.columns[name]) != item.item_id]
+    else:
+        columns = [name for name in item.columns if name in task.asked]
+    return (*question, repr(sorted((name, repr(item.columns[name])) for name in columns)))
 
 
 def _collect(rows: Rows, reader: RowReader, place: str) -> tuple[list[Item], list[BadRow]]:

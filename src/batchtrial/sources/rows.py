@@ -34,7 +34,8 @@ class RowReader:
     """Turns rows of one source into items.
 
     is_kind_guessed: the kind is the first row's, and nobody has said that passages are to be left out. is_cell: values are cells of a CSV file.
-    is_task: what is asked is made from any columns, and accepted answers are optional. columns: keeps count of what is read, and how.
+    is_task: what is asked is made from any columns, and accepted answers are optional. asked: those columns, where they are known.
+    columns: keeps count of what is read, and how.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RowReader:
     is_reference_optional: bool = False
     is_kind_guessed: bool = False
     is_cell: bool = False
+    asked: frozenset[str] = frozenset()
     columns: Columns = field(default_factory=Columns)
 
     def item(self, row: Row) -> Item:
@@ -89,7 +91,7 @@ class RowReader:
             dataset=self._dataset(row.fields),
             item_id=self._id(row),
             kind=self.kind,
-            question=question if isinstance(question, str) and question.strip() else display(columns),
+            question=question if isinstance(question, str) and question.strip() else display(columns, self.asked),
             context=context,
             answers=references(None if value is _ABSENT or is_unanswerable else value, self.answer_separator),
             is_unanswerable=is_unanswerable,

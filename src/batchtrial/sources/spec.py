@@ -32,10 +32,11 @@ BUNDLED = ("bundled_open", "bundled_closed")
 class TaskReads:
     """What a run's tasks read of an item. is_all: they may read any column. has_questions: beside them, questions are asked under an instruction.
 
-    is_reference_optional: rows without an accepted answer will do.
+    names: columns read for whatever reason. asked: those of them that stand in requests. is_reference_optional: accepted answers are not needed.
     """
 
     names: frozenset[str]
+    asked: frozenset[str] = frozenset()
     is_all: bool = False
     has_questions: bool = False
     is_reference_optional: bool = False

@@ -15,6 +15,7 @@ import pytest
 
 from batchtrial.errors import DataError
 from batchtrial.sources import FieldMap, LoadReport, SourceSpec, load_items
+from batchtrial.sources.spec import TaskReads
 
 ROW = {"id": "1", "question": "Largest river?", "answers": ["Nile"]}
 
@@ -408,3 +409,31 @@ def test_a_first_line_that_is_broken_still_costs_only_itself(tmp_path: Path) -> 
     path = tmp_path / "q.jsonl"
     path.write_text('{"id": "0", "question": \n' + json.dumps(ROW) + "\n")
     assert len(load(path, skip_bad_rows=True).items) == 1
+
+
+TICKET = {"id": "1", "body": "It is broken.", "reply": "We are sorry to hear that it is broken, and send another one.", "seen": "2026-01-01"}
+
+
+def asked(path: Path, **what: Any) -> LoadReport:
+    return load_items(SourceSpec(name="mine", source="file", path=str(path)), skip_bad_rows=False, task=TaskReads(**what))
+
+
+def test_an_item_of_a_task_is_known_by_what_is_asked_and_not_by_a_longer_reference(tmp_path: Path) -> None:
+    path = rows(tmp_path, TICKET)
+    reads = frozenset({"body", "reply"})
+    assert [item.question for item in asked(path, names=reads, asked=frozenset({"body"})).items] == [TICKET["body"]]
+    assert [item.question for item in asked(path, names=frozenset(), is_all=True).items] == [TICKET["reply"]], "any column may be asked about"
+    numbers = rows(tmp_path, {"id": "1", "a": 2, "b": 3, "answer": 5})
+    assert [item.question for item in asked(numbers, names=frozenset({"a", "b"}), asked=frozenset({"a", "b"})).items] == ['{"a": 2, "b": 3}']
+
+
+def test_items_ask_the_same_when_their_requests_do_whatever_stands_beside(tmp_path: Path) -> None:
+    path = rows(tmp_path, TICKET, TICKET | {"id": "2", "seen": "2026-01-02"}, TICKET | {"id": "3", "body": "It is late."})
+    one, two, three = asked(path, names=frozenset({"body", "seen"}), asked=frozenset({"body"})).items
+    assert one.cluster is not None
+    assert one.cluster == two.cluster
+    assert three.cluster is None
+    assert {item.cluster for item in asked(path, names=frozenset({"body", "seen"}), asked=frozenset({"body", "seen"})).items} == {None}
+    questions = rows(tmp_path, ROW | {"level": "low"}, ROW | {"id": "2", "level": "high"})
+    low, high = asked(questions, names=frozenset({"level"}), has_questions=True).items
+    assert low.cluster == high.cluster is not None, "a slice makes no other question of it"

@@ -7,9 +7,12 @@ the key or fails in another way is left: the others go on to their end, the ledg
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
+from batchtrial.config.lanes import key_of
 from batchtrial.errors import MissingExtra, OtherAccount, PhaseFailed, ProviderError, RunnerError
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
@@ -22,6 +25,7 @@ from batchtrial.state.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
+_OWN_KEY: Final = re.compile(r"\bprovider\.(?=[a-z_])")
 OF_ONE_LANE = (ProviderError, PhaseFailed, OtherAccount, MissingExtra)
 """What says something of one provider and nothing of the others."""
 
@@ -104,6 +108,7 @@ class Lanes:
     def _guarded(self, one: Work, step: Callable[[], bool | None]) -> bool:
         """What the step says. What goes wrong at one of several providers makes it wait, longer each time, and ends its lane alone."""
         name = one.lane or ""
+        step = partial(_in_words_of_lane, self.work, one, step)
         if self._is_alone:
             return bool(step())
         backoff = self._backoff.get(name)
@@ -159,3 +164,13 @@ def try_again(ledger: Ledger) -> None:
     for name in failed_lanes(ledger.notes):
         ledger.append(LANE, detail={"lane": name})
     ledger.sync()
+
+
+def _in_words_of_lane(work: Work, one: Work, step: Callable[[], bool | None]) -> bool | None:
+    """What the step says; where it fails, the error names the settings as they stand in the config: those of a further lane are under `lanes`."""
+    key = key_of(work.config, one.lane or one.config.backend)
+    try:
+        return step()
+    except RunnerError as error:
+        error.where, error.hint = (_OWN_KEY.sub(f"{key}.", text) for text in (error.where, error.hint))
+        raise

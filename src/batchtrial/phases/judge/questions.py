@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
 
-from batchtrial.config.expand import Arm, Trial, arms_of
+from batchtrial.config.expand import Arm, Trial, arms_of, task_reads
 from batchtrial.config.judge_arms import ANSWER, FIRST, MARK, PASSAGE, QUESTION, REFERENCE, SECOND, mark_of, rubric_reads, shown
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.keys import digest, item_hash
@@ -71,6 +71,18 @@ def judgements(view: View) -> Judgements:
     return found
 
 
+def columns_asked(arms: Iterable[Arm]) -> tuple[str, ...]:
+    """Columns that the arms' templates put into requests; none where questions are asked, or where any column may be read."""
+    reads = task_reads(arms)
+    return () if reads is None or reads.is_all or reads.has_questions else tuple(sorted(reads.asked))
+
+
+def question_of(item: Item, columns: Sequence[str]) -> str:
+    """What a judge is told that an answer is to: the item's question, or each text that is asked about where there are several."""
+    texts = {name: text for name in columns if isinstance(text := item.columns.get(name), str) and text.strip()}
+    return "\n".join(f"{name}: {text}" for name, text in texts.items()) if len(texts) > 1 else item.question
+
+
 def _with_answers(view: View) -> tuple[Arm, ...]:
     absent = {name for trial in view.trials for name, _ in trial.absent}
     return tuple(arm for arm in arms_of(view.trials) if arm.name not in absent)
@@ -90,11 +102,11 @@ def _texts(view: View, arm: Arm) -> list[list[str | None]]:
 
 def _contexts(view: View, n_items: int) -> Iterator[dict[str, Any]]:
     """What stands around the answers to each item."""
-    further, first = sorted(rubric_reads(view.config)), arms_of(view.trials)[0]
+    further, arms = sorted(rubric_reads(view.config)), arms_of(view.trials)
+    columns = columns_asked(arms)
     with Questions(view.layout) as questions:
         for item in questions.read(0, n_items):
-            question = item.question or first.request(item, "").user
-            told: dict[str, Any] = {QUESTION: question}
+            told: dict[str, Any] = {QUESTION: question_of(item, columns) or arms[0].request(item, "").user}
             told |= {PASSAGE: item.context} if item.context else {}
             told |= {REFERENCE: ANSWERS_BETWEEN.join(item.answers)} if item.answers else {}
             yield told | {name: item.columns[name] for name in further if item.columns.get(name) is not None}
