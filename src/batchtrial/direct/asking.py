@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 from batchtrial.direct.records import Answer, Kind, Reply, Row, as_text, error_of, json_line, no_answer
 from batchtrial.direct.stream import body_of_stream
@@ -33,16 +32,6 @@ NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyErro
 REQUEST_IDS: Final = ("x-request-id", "request-id")
 
 
-def http_library() -> Any:
-    """httpx, or httpx2, which newer SDKs bring in its place. Raises ImportError that says how to have one."""
-    for name in ("httpx", "httpx2"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    raise ImportError('rows are asked with httpx, which is not installed: pip install "batchtrial[direct]"')
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """Who is asked. url: address of the API, rows' paths stand behind it. seconds: for one whole answer. past_proxies: this machine."""
@@ -59,8 +48,10 @@ class Asker:
 
     def __init__(self, host: Host, concurrency: int) -> None:
         self._url, self._seconds = host.url.rstrip("/"), host.seconds
-        self._http = http = http_library()
-        self._never_sent = tuple(getattr(http, name) for name in NEVER_SENT)
+        import httpx as http  # late, since most commands ask nobody
+
+        self._http = http
+        self._never_sent: tuple[type[Exception], ...] = tuple(getattr(http, name) for name in NEVER_SENT)
         is_open = not host.past_proxies
         # Plain HTTP needs no certificates, and reading them takes longer than many an answer.
         verify = http.create_ssl_context(trust_env=is_open) if host.url.startswith("https:") else False

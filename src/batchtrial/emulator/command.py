@@ -14,7 +14,6 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from batchtrial.direct.asking import http_library
 from batchtrial.emulator.answers.modelfile import ModelFile, ModelFileError, load_model
 from batchtrial.emulator.answers.recording import Recording, RecordingError
 from batchtrial.emulator.answers.upstream import DRAIN_SECONDS, Upstream, UpstreamUrlError, address_of
@@ -111,9 +110,7 @@ def _load(options: argparse.Namespace) -> Setup:
         rules = load_rules(options.faults) if options.faults else ()
         address = address_of(options.upstream) if options.upstream else None
         recording = Recording(options.answers) if options.answers else None
-        if address is not None:
-            http_library()
-    except (ModelFileError, FaultFileError, UpstreamUrlError, RecordingError, ImportError) as err:
+    except (ModelFileError, FaultFileError, UpstreamUrlError, RecordingError) as err:
         raise _Usage(str(err)) from None
     if options.batch_seconds is not None:
         if options.batch_seconds <= 0:

@@ -27,7 +27,8 @@ class Row:
     name: as a config names it. adapter: module of its wire. speaks: name of that wire, which recordings carry. key_variable: environment variable
     of its key, "" where none is needed. base_url: its own host; None where each user has another. url_variable: where its official SDK looks for
     another host, "" for none. prices: its name in the price table; nothing is ever priced by a neighbour's. host: its row in the table of
-    OpenAI-compatible hosts. emulated_at: path of its wire below an emulator's address. extra: of this package, that brings what it needs.
+    OpenAI-compatible hosts. emulated_at: path of its wire below an emulator's address. extra: of this package, that brings its SDK,
+    under the SDK's own name; "" where plain HTTP is enough.
     paused: why its batch API takes nothing now, since when and by what source. maturity: `recorded`
     (recordings of this wire are replayed), `emulated` (by its documents, at the emulator), or `live-tested by NAME on DATE`.
     """
@@ -123,7 +124,6 @@ OWN: Final[tuple[Row, ...]] = (
         base_url="https://api.mistral.ai",
         prices="mistral",
         emulated_at="/mistral",
-        extra="direct",
     ),
     Row(
         name="gemini",
@@ -134,7 +134,6 @@ OWN: Final[tuple[Row, ...]] = (
         base_url="https://generativelanguage.googleapis.com",
         prices="gemini",
         emulated_at="/gemini",
-        extra="direct",
     ),
     Row(
         name="xai",
@@ -145,7 +144,6 @@ OWN: Final[tuple[Row, ...]] = (
         base_url="https://api.x.ai",
         prices="xai",
         emulated_at="/xai",
-        extra="direct",
     ),
     _host("azure", "Azure OpenAI", "AZURE_OPENAI_API_KEY", None),
     _host("groq", "Groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),

@@ -7,10 +7,11 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from batchtrial.app.installed import is_installed
 from batchtrial.app.invocation import Invocation, experiments_dir
 from batchtrial.app.templates import templates
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, set_up_logging
+from batchtrial.cli.frame import complain, framed, set_up_logging
 from batchtrial.clock import real_now
 from batchtrial.run.options import Options
 
@@ -20,11 +21,13 @@ EXAMPLES = """examples:
 
 The real pipeline and the real Fireworks SDK, over HTTP, against an emulator on this machine that answers with what a small open model said to the
 same requests when the recording was made. The report says which model, and when. Dollars are at a price that this command assumes.
+Where that SDK is not installed, the same requests go by Mistral's wire, which needs none: the figures are the same.
 """
-
 
 RECORDING = Path(__file__).resolve().parents[2] / "recordings" / "qwen2.5-coder-1.5b.zip"
 MODEL = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+WITHOUT_SDK = "mistral"
+"""The backend whose batches have the form of the recording's and need no SDK."""
 PRICE = {"input_per_mtok": 0.05, "output_per_mtok": 0.05}
 """Nobody sells this model by the batch: a sum of the size that small models cost, so that costs can be shown."""
 
@@ -42,11 +45,14 @@ def _command(argv: Sequence[str] | None = None) -> int:
     set_up_logging(is_verbose=given.verbose)
     from batchtrial.cli.commands import execute as live
 
+    backend = "fireworks" if is_installed("fireworks") else WITHOUT_SDK
+    if backend == WITHOUT_SDK:
+        complain("the Fireworks SDK is not installed: batches go by Mistral's wire over plain HTTP, to the same figures")
     ask = Invocation(
         run_id=None,
         is_resume=False,
         config=templates() / "local_eval_config.yaml",
-        changes={"mode": "recorded_dry_run", "backend": "fireworks", "model_id": MODEL, "pricing.overrides": {MODEL: PRICE}},
+        changes={"mode": "recorded_dry_run", "backend": backend, "model_id": MODEL, "pricing.overrides": {MODEL: PRICE}},
         options=Options(),
         experiments=experiments_dir(given.experiments_dir, os.environ),
         replay_dir=RECORDING,

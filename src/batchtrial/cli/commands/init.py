@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from batchtrial.app.installed import is_installed
 from batchtrial.app.templates import templates
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
+
+
+def program() -> str:
+    """How this program is called from a shell: by its name where that is found, else by its module."""
+    return "batchtrial" if shutil.which("batchtrial") else f"{shlex.quote(sys.executable)} -m batchtrial"
+
 
 EXAMPLES = """examples:
   batchtrial init                  writes into ./config
@@ -34,9 +43,15 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"{target / taken[0]} exists already", where="--to", hint="choose another folder; nothing was written")
     for path in files:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / path, target / path)
+        text = (source / path).read_text(encoding="utf-8")
+        # The comments' commands name the files as they lie in a checkout.
+        (target / path).write_text(
+            text.replace("config/", f"{shlex.quote(target.as_posix())}/") if path.suffix == ".yaml" else text, encoding="utf-8"
+        )
     say(f"wrote {len(files)} files into {target}")
-    say(f"try it: batchtrial run --config {target / 'eval_config.yaml'} --dry_run --limit_items 60")
+    if not is_installed("fireworks"):
+        say('first:  pip install "batchtrial[fireworks]"')
+    say(f"try it: {program()} run --config {shlex.quote(str(target / 'eval_config.yaml'))} --dry_run --limit_items 60")
     return 0
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from batchtrial.direct.asking import Host, http_library, is_spent
+from batchtrial.direct.asking import Host, is_spent
 from batchtrial.direct.executor import Executor
 from batchtrial.direct.journal import BrokenJournal, Journal
 from batchtrial.direct.pace import Tempo
 from batchtrial.direct.records import Answer, Row, error_of
-from batchtrial.errors import AuthFailed, MissingExtra, NotFound, ProviderError, RateLimited, StateError
+from batchtrial.errors import AuthFailed, NotFound, ProviderError, RateLimited, StateError
 from batchtrial.providers.base import KEY_CHECK, MAYBE_PAID_TWICE, BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor, key_check
 from batchtrial.providers.direct.forms import Form, custom_id_of
 
@@ -193,10 +193,6 @@ class DirectProvider(SpeaksFor):
 
     def _running(self) -> Executor:
         if self._executor is None:
-            try:
-                http_library()
-            except ImportError as error:
-                raise MissingExtra(str(error).partition(":")[0], where="provider.lane", hint=str(error).partition(": ")[2]) from None
             one = self.settings
             host = replace(one.host, url=one.host.url.rstrip("/") + one.form.root)
             self._executor = Executor(host, one.concurrency, tempo=one.tempo, seed=one.seed, may_halt=True)

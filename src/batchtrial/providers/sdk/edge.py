@@ -61,11 +61,13 @@ def import_sdk(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtra(
-            f"the package that provides {module!r} cannot be imported ({error})",
-            where=f"backend {extra}",
-            hint=f'pip install "batchtrial[{extra}]"',
-        ) from error
+        raise missing_extra(module, extra, str(error)) from error
+
+
+def missing_extra(module: str, extra: str, why: str) -> MissingExtra:
+    """The error that names the command which installs what is missing."""
+    what = f"the package that provides {module!r} cannot be imported ({why})"
+    return MissingExtra(what, where=f"backend {extra}", hint=f'pip install "batchtrial[{extra}]"')
 
 
 def http_library(sdk: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A client without a vendor's package: httpx, or httpx2 that newer SDKs bring, under the names that our error table knows.
+"""A client without a vendor's package: httpx under the names that our error table knows.
 
 For wires whose official package adds nothing that a batch needs: Mistral's and Google's send a request once and give the JSON back as objects, xAI's
 is gRPC and repeats a create five times by itself. One client means one error table, and no second copy of an HTTP library.
@@ -6,23 +6,13 @@ is gRPC and repeats a create five times by itself. One client means one error ta
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+import httpx
 
-def _library() -> Any:
-    for name in ("httpx", "httpx2"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    raise ImportError("neither httpx nor httpx2 is installed")
-
-
-_http = _library()
-Timeout = _http.Timeout
+Timeout = httpx.Timeout
 """By its module the error table knows the library."""
 
 
@@ -49,7 +39,7 @@ class APIStatusError(APIError):
 
 def DefaultHttpxClient(*, trust_env: bool) -> Any:
     """A client that looks for no proxy when told not to."""
-    return _http.Client(trust_env=trust_env)
+    return httpx.Client(trust_env=trust_env)
 
 
 class Client:
@@ -70,7 +60,7 @@ class Client:
         assert max_retries == 0
         self._root = (base_url or "").rstrip("/")
         self._timeout, self._headers = timeout, {header: f"{scheme}{api_key}"}
-        self._http = http_client if http_client is not None else _http.Client()
+        self._http = http_client if http_client is not None else httpx.Client()
 
     def ask(
         self,
