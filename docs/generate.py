@@ -26,6 +26,7 @@ from batchtrial.state.layout import TrialLayout
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # this file is run by its path, and loaded by a test
 
+import api_page  # noqa: E402
 import metrics_page  # noqa: E402
 from model_tables import Documented, cell, reachable, sections, table  # noqa: E402
 
@@ -328,8 +329,14 @@ def metrics_by_name() -> str:
     return finish(metrics_page.page(NOTICE))
 
 
+def api_reference() -> str:
+    """docs/api_reference.md."""
+    return finish(api_page.page(NOTICE))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "metrics.md": metrics_by_name,
+    "api_reference.md": api_reference,
     "config.md": config_page,
     "state.md": state_page,
     "files.md": files_page,
