@@ -182,6 +182,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def dask(session: nox.Session) -> None:
+    """Parts on a real Dask scheduler and workers of this machine: the same bytes, killed workers, unlike workers. `-- drill` measures."""
+    install(session, "-e", package("fireworks", "openai", "dask"), groups=("test",))
+    if session.posargs[:1] == ["drill"]:
+        session.run("python", "-m", "tests.cluster.drill", *session.posargs[1:])
+    else:
+        session.run("python", "-m", "pytest", "tests/cluster", *session.posargs)
+
+
+@nox.session(default=False)
 def direct(session: nox.Session) -> None:
     """10,000 rows one by one beside a bare httpx loop, then with 5 % faults and 20 kills, held against the server's own count."""
     install(session, "-e", ".", groups=("test",))

@@ -15,9 +15,10 @@ import pytest
 hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
 
+BEYOND = ("distributed", "moto", "s3fs")
 METRICS = ("rapidfuzz", "sacrebleu", "rouge_score", "jsonschema")
 FURTHER_SDKS = ("mistralai", "google", "groq", "httpx")
-OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *FURTHER_SDKS, *METRICS)
+OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *FURTHER_SDKS, *METRICS, *BEYOND)
 """Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""
 
 ALLOWED_SKIPS: tuple[str, ...] = (

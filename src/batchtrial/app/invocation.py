@@ -159,6 +159,7 @@ def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[st
         accept_drift=given.accept_drift,
         remake=given.remake,
         workers=given.workers,
+        executor=given.executor,
         retry_not_understood=given.retry_not_understood,
         give_up_unknown=given.give_up_unknown_batches,
         is_confirmed=given.yes,

@@ -15,6 +15,7 @@ from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, REMOTE
 from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
+from batchtrial.phases.tables.executor import executor_of
 from batchtrial.steps import STEPS
 
 
@@ -121,7 +122,7 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--only_step", metavar="STEP", help="this step and no other")
     group.add_argument("--from_step", metavar="STEP", help="this step and what follows")
     group.add_argument("--to_step", metavar="STEP", help="stop after this step")
-    group.add_argument("--workers", type=positive, metavar="N", help="processes that parse and score (default: one a core); the bytes are the same")
+    add_workers(group)
     group.add_argument("--remake", action="store_true", help="make finished artifacts anew; never anything that costs")
     agreeing = parser.add_argument_group("what is agreed to")
     agreeing.add_argument("--partial", action="store_true", help="the budget is less than the whole plan may cost: buy as many pairs as it covers")
@@ -138,6 +139,19 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     )
     agreeing.add_argument("--yes", action="store_true", help="with --give_up_unknown_batches: do not ask, give them up")
     parser.add_argument("--force", action=Gone, nargs=0, help=argparse.SUPPRESS)
+
+
+def add_workers(parser: argparse._ActionsContainer) -> None:
+    """Who works on parts."""
+    parser.add_argument("--workers", type=positive, metavar="N", help="processes that parse and score (default: one a core); the bytes are the same")
+    where = "where they are: process (this machine, the default), serial (this process), dask://HOST:PORT (a Dask cluster); the bytes are the same"
+    parser.add_argument("--executor", type=executor, default="process", metavar="WHERE", help=where)
+
+
+def executor(text: str) -> str:
+    """The executor as it was given. Raises ConfigError when there is none such."""
+    executor_of(text)
+    return text
 
 
 def add_stopping(parser: argparse.ArgumentParser) -> None:

@@ -209,6 +209,7 @@ class Work:
     is_remaking: bool = False  # make finished artifacts again; never anything that costs
     is_partial: bool = False  # a budget below the whole plan is meant
     workers: int = 1  # processes that parse and score at the same time, at most
+    executor: str = "process"  # who works on parts: see phases/tables/executor.py
     hook: Hook = no_hook
     standing: Standing = field(default_factory=Standing)
     others: Mapping[str, Lane] = field(default_factory=dict)  # further lanes, by backend

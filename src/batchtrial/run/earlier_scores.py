@@ -12,9 +12,9 @@ from typing import Any, Final
 from batchtrial import __version__
 from batchtrial.config.expand import arms_of
 from batchtrial.config.load import config_hash
+from batchtrial.config.metric_sources import sources_of
 from batchtrial.config.model import Config
 from batchtrial.phases.base import View, digest_of
-from batchtrial.phases.prepare.metrics import sources_of
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import Fingerprint, Hook, encode_json, fsync_folder, no_hook, read_json, write_bytes
 

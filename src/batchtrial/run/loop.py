@@ -200,6 +200,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         is_remaking=options.remake,
         is_partial=options.is_partial,
         workers=options.workers or cores(),
+        executor=options.executor,
         hook=services.hook,
         standing=services.standing,
         others=services.others,

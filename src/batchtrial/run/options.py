@@ -14,7 +14,7 @@ class Options:
     skip: phases switched off by --skip_*. accept_drift: record a changed config. remake: finished artifacts anew, nothing that costs.
     retry_not_understood: ask rows again whose answers nobody can read.
     give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
-    workers: processes that parse and score; None: as many as there are cores.
+    workers: processes that parse and score; None: as many as there are cores. executor: who works on parts, as the flag says it.
     is_partial: a budget below the whole plan is spent on as much of it as it covers.
     """
 
@@ -25,6 +25,7 @@ class Options:
     accept_drift: bool = False
     remake: bool = False
     workers: int | None = None
+    executor: str = "process"
     retry_not_understood: bool = False
     give_up_unknown: bool = False
     is_confirmed: bool = False

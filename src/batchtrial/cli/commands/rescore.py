@@ -50,7 +50,7 @@ def parser() -> flags.Parser:
     p.add_argument("--metric", action="append", default=[], metavar="NAME", help="one more metric, by name or as package.module:function")
     p.add_argument("--slice", action="append", default=[], metavar="COLUMN", help="one more column of the items by which the effect is shown")
     p.add_argument("--unsupported_threshold", type=float, metavar="X", help="flag answers with less than this share of their words in the passage")
-    p.add_argument("--workers", type=flags.positive, metavar="N", help="processes that score (default: one a core); the bytes are the same")
+    flags.add_workers(p)
     flags.add_place(p)
     return p
 
@@ -111,7 +111,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     layout = RunLayout.of(experiments, run_id)
     layout.check_there()
     changes = _changes(config_of_run(layout), metrics=given.metric, slices=given.slice, threshold=given.unsupported_threshold) if has_flags else {}
-    options = Options(from_step="score", accept_drift=True, workers=given.workers)
+    options = Options(from_step="score", accept_drift=True, workers=given.workers, executor=given.executor)
     ask = Invocation(run_id=run_id, is_resume=True, config=given.config, changes=changes, options=options, experiments=experiments, is_offline=True)
     return score_again(ask, run_id, env=os.environ)
 

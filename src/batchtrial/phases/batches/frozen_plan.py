@@ -21,9 +21,9 @@ from pydantic import ValidationError
 
 from batchtrial.config.analysis_plan import CODE, Difference, differences, plan_hash, plan_of, written_keys
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
+from batchtrial.config.metric_sources import sources_of
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
-from batchtrial.phases.prepare.metrics import sources_of
 from batchtrial.phases.tables.columns import MEASURES
 from batchtrial.state.entries import Entry, run_lines
 from batchtrial.state.files import PlanMark

@@ -6,13 +6,14 @@ When more parts wait than batches may be in flight, places are made by watching 
 from __future__ import annotations
 
 from batchtrial.amounts import counted
+from batchtrial.config.metric_sources import own_paths
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.batches.coverage import check_budget
 from batchtrial.phases.batches.import_controls import import_controls
 from batchtrial.phases.batches.lanes import Lanes
 from batchtrial.phases.batches.queue import Queue
 from batchtrial.phases.prepare.items import load_prepared
-from batchtrial.phases.prepare.metrics import own_paths, try_metrics
+from batchtrial.phases.prepare.metrics import try_metrics
 from batchtrial.records import Verdict
 from batchtrial.state.machine import PartState
 

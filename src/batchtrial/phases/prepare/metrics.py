@@ -7,23 +7,20 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from batchtrial.config.metric_entries import named_metrics, own_functions
+from batchtrial.config.metric_sources import FOLDERS
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.phases.tables.columns import MEASURES, SCORE_COLUMNS, TEXTS
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
-from batchtrial.scoring.metric_source import source_of
 from batchtrial.scoring.metrics.base import NamedMetric
-from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.sources import default_metric
 
 _OURS = frozenset((*SCORE_COLUMNS, *MEASURES, *TEXTS, "place"))
 """Columns that no metric of a config may fill."""
-FOLDERS = (".",)
-"""Where modules of a user's own are looked for beside Python's own path."""
 
 
 class Sets(Protocol):
@@ -77,22 +74,6 @@ def usable_metrics(config: Config) -> tuple[NamedMetric, ...]:
 def answer_rules(config: Config) -> AnswerRules:
     """How answers are read, and what those count as that are none."""
     return AnswerRules(strip_thinking=config.answers.strip_thinking or "auto", cut=config.stats.cut_answers, refused=config.stats.refused_answers)
-
-
-def own_paths(config: Config) -> tuple[str, ...]:
-    """Import paths of the user's metrics, each once."""
-    return tuple(dict.fromkeys([*(spec.metric for spec in config.datasets if spec.metric and ":" in spec.metric), *own_functions(config.metrics)]))
-
-
-def sources_of(config: Config) -> dict[str, str]:
-    """sha256 of the code of each of the user's metrics by import path, "" where no file can be read; and of metrics by name, by column."""
-    own = {path: source_of(path.partition(":")[0], FOLDERS).sha256 for path in own_paths(config)}
-    return own | {metric.column: sha256_of(metric) for metric in named_metrics(config.metrics)}
-
-
-def versions(config: Config) -> list[str]:
-    """Libraries that compute metrics by name, with their versions."""
-    return sorted({f"{metric.library} {metric.version}" for metric in named_metrics(config.metrics) if metric.library})
 
 
 def try_metrics(

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
+from batchtrial.config.metric_sources import own_paths, versions
 from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials
 from batchtrial.phases.parse.phase import WITH_CSV
-from batchtrial.phases.prepare.metrics import answer_rules, metric_names, own_paths, versions
+from batchtrial.phases.prepare.metrics import answer_rules, metric_names
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
 from batchtrial.phases.tables.arm_table import ROWS_PER_GROUP, ArmTable, make_tables
 from batchtrial.records import Verdict

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.amounts import counted
+from batchtrial.config.metric_sources import own_paths, sources_of
 from batchtrial.config.model import Config
-from batchtrial.phases.prepare.metrics import own_paths, sources_of
 from batchtrial.scoring import Scorer
 from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -121,8 +122,18 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
 
 
 def write_part(frame: Any, target: Path) -> None:
-    """Write one part's rows. Raises OSError on a full disk, which polars does not when it writes to a path by itself."""
-    with target.open("wb") as file, for_tables(file) as out:
+    """Write one part's rows. Raises OSError on a full disk.
+
+    Several may make the same part at the same time, when one of them was thought to be lost: what stands in `target` is whole and the same.
+    """
+    own = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
+    write_rows(frame, own)
+    own.replace(target)
+
+
+def write_rows(frame: Any, path: Path) -> None:
+    """Write the rows as they are. Raises OSError on a full disk, which polars does not when it writes to a path by itself."""
+    with path.open("wb") as file, for_tables(file) as out:
         frame.write_ipc(out, compression="uncompressed")
 
 

@@ -86,12 +86,12 @@ class Rig:
     session: Session
     codec: FireworksProvider
 
-    def run(self, phase: Phase, workers: int = 1) -> None:
+    def run(self, phase: Phase, workers: int = 1, executor: str = "process") -> None:
         """Run one phase as the loop would, also when it is done."""
         view = self.session.look()
-        phase.run(self.work(view, workers))
+        phase.run(self.work(view, workers, executor))
 
-    def work(self, view: View, workers: int = 1) -> Work:
+    def work(self, view: View, workers: int = 1, executor: str = "process") -> Work:
         """What the phase is given."""
         return Work(
             view=view,
@@ -104,6 +104,7 @@ class Rig:
             publish=lambda trial, stage, inputs, paths: self.session.snapshots.publish(view, trial, stage, inputs, paths),
             refresh=lambda: None,
             workers=workers,
+            executor=executor,
             is_remaking=True,
         )
 

@@ -1,6 +1,6 @@
-"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [N]` prints what it took as JSON.
+"""One measured step in a process of its own: `python -m batchtrial.selftest.bench.step FOLDER STEP [N [EXECUTOR]]` prints what it took as JSON.
 
-The last argument is the number of rows to make, or of processes that a phase may work on.
+N is the number of rows to make, or of processes that a phase may work on; EXECUTOR is where, as `--executor` says it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def peak_mb() -> float:
     return int(found[1]) / 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def do(folder: Path, step: str, n: int) -> None:
+def do(folder: Path, step: str, n: int, executor: str) -> None:
     """Carry out one step."""
     if step == "yardstick":
         yardstick(folder)
@@ -58,14 +58,14 @@ def do(folder: Path, step: str, n: int) -> None:
         if step == "answers":
             rig.make_answers(run)
         else:
-            run.run(phase_of(step), n or 1)
+            run.run(phase_of(step), n or 1, executor)
 
 
 def main() -> int:
     """Do the step named on the command line; print wall and CPU seconds and peak memory."""
-    folder, step = Path(sys.argv[1]), sys.argv[2]
+    folder, step, n, executor = (*sys.argv[1:], *("", "", "0", "process")[len(sys.argv) - 1 :])
     begin = time.perf_counter()
-    do(folder, step, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    do(Path(folder), step, int(n), executor)
     wall = time.perf_counter() - begin
     own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = sum(used.ru_utime + used.ru_stime for used in (own, ended))

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from batchtrial.phases.tables.arm_table import for_tables, write_part
+from batchtrial.phases.tables.arm_table import for_tables, write_rows
 
 FULL = Path("/dev/full")
 Write = Callable[[Any], None]
@@ -50,4 +50,4 @@ def test_another_fault_of_the_table_stays_what_it_is() -> None:
 
 def test_a_part_that_does_not_fit_ends_with_the_disk_s_own_error() -> None:
     with pytest.raises(OSError, match="No space left on device"):
-        write_part(pl.DataFrame({"a": range(10)}), FULL)
+        write_rows(pl.DataFrame({"a": range(10)}), FULL)

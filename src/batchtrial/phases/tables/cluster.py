@@ -1,0 +1,165 @@
+"""Parts carried out by a Dask cluster of the user's, over a file system that its workers share with the run.
+
+The scheduler gives the parts of a worker that is lost to another. Before the first part every worker is asked whether it sees the run's folder as it
+is here, and whether it has the same code: a part that was scored by other code would be a quiet error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import queue
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from batchtrial.errors import MissingExtra, PhaseFailed
+from batchtrial.phases.base import Work, Worker
+from batchtrial.phases.tables.executor import FORM
+from batchtrial.phases.tables.facts import differences, facts_of
+from batchtrial.phases.tables.on_worker import Session, carry_out, greet
+
+ANSWER_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.2
+MOST_TRIES: Final = 5
+"""Times, at most, that a part is given out again after the process that had it ended."""
+GO_ON: Final = "what is finished is on disk: `batchtrial resume` goes on, here or on the cluster"
+
+
+class Cluster(ExitStack):
+    """The workers of a scheduler, checked; they are let go at the end of the block. Raises MissingExtra, PhaseFailed, Stopped."""
+
+    def __init__(self, work: Work, address: str) -> None:
+        super().__init__()
+        self._work, self._address = work, address
+        self._tries: Counter[tuple[int, int]] = Counter()
+        self._events: queue.SimpleQueue[tuple[int, int | str]] = queue.SimpleQueue()
+        with ExitStack() as opening:
+            self._client = opening.enter_context(_client(address))
+            self._session = _session(work, opening)
+            self._client.subscribe_topic(self._session.name, lambda event: self._events.put(event[1]))
+            self._greet()
+            self._pool = self._client.get_executor(pure=False)
+            opening.callback(self._pool.shutdown, wait=False)
+            self.push(opening.pop_all().__exit__)
+
+    def submit(self, job: Callable[[Worker], Any], task: int) -> Future[Any]:
+        """Have a job carried out."""
+        future: Future[Any] = self._pool.submit(carry_out, self._session, task, pickle.dumps(job))
+        return future
+
+    def result(self, future: Future[Any], job: Callable[[Worker], Any], task: int) -> Any:
+        """What a job gave, or the future of another try when the process that had it ended."""
+        from distributed import KilledWorker
+
+        try:
+            kind, value = future.result()
+        except KilledWorker:
+            return self._again(job, task, "its workers were lost")
+        except CancelledError:
+            raise PhaseFailed(f"the scheduler at {self._address} is gone", where="--executor", hint=GO_ON) from None
+        except (ImportError, RuntimeError, AttributeError, TypeError) as error:
+            raise self._unlike(str(error)) from None
+        if kind == "done":
+            return pickle.loads(value)
+        if kind == "failed":
+            raise pickle.loads(value)
+        if kind == "none":
+            raise self._unlike(_problem(self._session, value))
+        return self._again(job, task, str(value))
+
+    def said(self) -> Iterator[tuple[int, int | str]]:
+        """Steps and notes that came since the last call."""
+        while not self._events.empty():
+            yield self._events.get()
+
+    def _again(self, job: Callable[[Worker], Any], task: int, why: str) -> Future[Any]:
+        self._tries[task, id(job)] += 1
+        if self._tries[task, id(job)] > MOST_TRIES:
+            hint = f"look into the workers' logs, whether they ran out of memory; {GO_ON}"
+            raise PhaseFailed(f"a part was given out {MOST_TRIES + 1} times, and each time the process that had it ended ({why})", hint=hint)
+        self._work.progress.note(f"note: a process of the cluster ended under a part ({why}); another one takes it")
+        return self.submit(job, task)
+
+    def _greet(self) -> None:
+        """Look at every worker there is. Raises PhaseFailed naming one that is not as it has to be."""
+        with suppress(TimeoutError):
+            self._client.wait_for_workers(1, timeout=ANSWER_SECONDS)
+        workers = list(self._client.ncores())
+        if not workers:
+            hint = f"start some: `dask worker {self._address}`, in the same environment and with the same folders as here"
+            raise PhaseFailed(f"the cluster at {self._address} has no workers", where="--executor", hint=hint)
+        pool = self._client.get_executor(pure=False)
+        asked = {one: pool.submit(greet, self._session, workers=[one]) for one in workers}
+        while waiting := [future for one, future in asked.items() if not future.done() and one in self._client.ncores()]:
+            wait(waiting, timeout=LOOK_SECONDS)
+            self._work.stop.check()
+        for address, future in asked.items():
+            if future.done():
+                self._check(address, future)
+
+    def _check(self, address: str, future: Future[Any]) -> None:
+        try:
+            _, found = future.result()
+        except CancelledError:
+            return  # it left meanwhile
+        except Exception as error:  # noqa: BLE001  whatever keeps our own code from running there, the cluster is not one to work on
+            raise self._unlike(f"{type(error).__name__}: {error}", address) from None
+        if problem := _problem(self._session, found):
+            raise self._unlike(problem, address)
+
+    def _unlike(self, problem: str, address: str = "") -> PhaseFailed:
+        hint = "scheduler and workers need the same installation, metrics and folders as the run; --executor process works here"
+        who = f"the worker {address}" if address else "a worker or the scheduler"
+        return PhaseFailed(f"{who} cannot work on this run: {problem}", where=f"--executor {FORM}", hint=hint)
+
+
+def _client(address: str) -> Any:
+    """A connection to the scheduler. Raises MissingExtra, PhaseFailed."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MissingExtra(f"dask.distributed cannot be imported ({error})", where="--executor", hint='pip install "batchtrial[dask]"') from None
+    try:
+        return Client(address, timeout=ANSWER_SECONDS, set_as_default=False, name="batchtrial")
+    except (OSError, TimeoutError, ValueError) as error:
+        hint = f"start one with `dask scheduler`, or leave --executor out to work here ({str(error)[:120]})"
+        raise PhaseFailed(f"no Dask scheduler answers at {address}", where="--executor", hint=hint) from None
+
+
+def _session(work: Work, closing: ExitStack) -> Session:
+    """The session, with its probe written; both go at the end."""
+    root = work.layout.root.absolute()
+    name = f"batchtrial-{secrets.token_hex(8)}"
+    probe, data = root / f".{name}", secrets.token_bytes(32)
+    closing.callback(_remove, root, f".{name}*")
+    probe.write_bytes(data)
+    return Session(
+        name=name,
+        cwd=str(Path.cwd()),
+        config=pickle.dumps(work.config),
+        probe=probe,
+        probe_sha256=hashlib.sha256(data).hexdigest(),
+        known=_known(work.layout.index.absolute()),
+        facts=facts_of(work.config),
+    )
+
+
+def _known(path: Path) -> tuple[Path, str] | None:
+    return (path, hashlib.sha256(path.read_bytes()).hexdigest()) if path.exists() else None
+
+
+def _remove(root: Path, names: str) -> None:
+    for path in root.glob(names):
+        path.unlink(missing_ok=True)
+
+
+def _problem(session: Session, found: dict[str, str]) -> str:
+    """Why a worker cannot work on the run; "" when it can."""
+    if "fault" in found:
+        return found["fault"] + "; a cluster works over a file system that it shares with the run"
+    return "; ".join(differences(session.facts, found))

@@ -1,0 +1,68 @@
+"""What `--executor` names, and what a process elsewhere must have in common with the run's own before it is given a part."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import pytest
+from tests.runs.rundir import config
+
+from batchtrial.errors import ConfigError, Stopped
+from batchtrial.phases.tables.child import InChild
+from batchtrial.phases.tables.executor import Executor, executor_of
+from batchtrial.phases.tables.facts import differences, facts_of, shared_fault
+from batchtrial.phases.tables.on_worker import Session
+
+DATA = b"so many bytes"
+
+
+def test_an_executor_is_named_or_refused_with_what_there_is() -> None:
+    assert executor_of("serial") == Executor("serial")
+    assert executor_of("dask://head.cluster:8786") == Executor("dask", "tcp://head.cluster:8786")
+    assert executor_of("dask://[::1]:8786").address == "tcp://[::1]:8786"
+    for text in ("", "dask", "dask://", "dask://host", "dask://host:x", "dask://host:99999", "dask://me:secret@host:1", "dask://h:1/x", "ray://h:1"):
+        with pytest.raises(ConfigError, match="there is no executor"):
+            executor_of(text)
+
+
+def session(folder: Path, known: bytes = DATA) -> Session:
+    (folder / ".probe").write_bytes(DATA)
+    (folder / "index.csv").write_bytes(known)
+    digest = hashlib.sha256(DATA).hexdigest()
+    known_file = (folder / "index.csv", digest)
+    return Session(name="s", cwd=str(folder), config=b"", probe=folder / ".probe", probe_sha256=digest, known=known_file, facts={})
+
+
+def test_a_folder_that_is_not_shared_is_told_by_its_hashes(tmp_path: Path) -> None:
+    assert shared_fault(session(tmp_path)) == ""
+    assert "has other bytes there" in shared_fault(session(tmp_path, b"an older copy"))
+    here = session(tmp_path)
+    here.probe.unlink()
+    assert "cannot be read there" in shared_fault(here)
+
+
+def test_what_differs_on_a_worker_is_said_by_name() -> None:
+    here = facts_of(config())
+    assert differences(here, here) == []
+    there = {**here, "Python": "2.7", "the library polars": "0.1"}
+    found = differences(here, there)
+    assert [one.partition(" is ")[0] for one in found] == ["Python", "the library polars"]
+    assert differences(here | {"the metric m:f": "a" * 64}, here) == [f"the metric m:f is missing there and sha256 {'a' * 12} here"]
+
+
+def test_a_process_elsewhere_ends_when_nobody_waits_for_its_parts(tmp_path: Path) -> None:
+    (probe := tmp_path / ".probe").write_bytes(DATA)
+    times = iter([0.0, 0.1, 9.0])
+    worker = InChild(lambda kind, value: None, probe, clock=lambda: next(times))
+    worker.check()
+    probe.unlink()
+    worker.check()  # not each call looks at the disk
+    with pytest.raises(Stopped):
+        worker.check()
+
+
+def test_a_session_travels_without_this_package(tmp_path: Path) -> None:
+    """A scheduler reads it too, and needs no more of us than its own module."""
+    assert pickle.loads(pickle.dumps(session(tmp_path))).name == "s"
