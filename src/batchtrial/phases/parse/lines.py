@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict
+from typing import IO, Any, Final, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -32,10 +33,8 @@ OddKind = Literal["malformed", "unknown", "duplicate"]
 KINDS: Final[tuple[OddKind, ...]] = ("malformed", "unknown", "duplicate")
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
-BYTES_AT_ONCE: Final = 1 << 18
-"""Of lines that are decoded together: few enough to stay in the processor's own memory."""
-LINES_AT_ONCE: Final = 8192
-"""Lines, about, that become a table together."""
+BYTES_AT_ONCE: Final = 1 << 20
+"""Of lines that are decoded together: few enough to stay near the processor."""
 WHY_ABSENT: Final = {
     Outcome.EXPIRED: "the batch ran out of time before this request",
     Outcome.CANCELLED: "the batch was stopped before this request",
@@ -126,7 +125,8 @@ class Reader:
 
     def _lines(self, source: Source, asked: pl.DataFrame) -> pl.DataFrame:
         """What one attempt says of the requests that it was asked, with each request's number: a row for each that has a line."""
-        found = self._decoded(source).join(asked, on="custom_id", how="left")
+        found = self._decoded(source)
+        found.insert_column(0, found.select("custom_id").join(asked, on="custom_id", how="left", maintain_order="left")["request"])
         unknown = found.filter(pl.col("request").is_null())
         if unknown.height:
             self._are_odd("unknown", source, unknown, "its custom_id was not asked for in this attempt")
@@ -142,27 +142,24 @@ class Reader:
 
     def _decoded(self, source: Source) -> pl.DataFrame:
         """The lines of an attempt that can be read, in any order."""
-        frames, n_lines, end = [_located(of_results({}), [], 0, 0)], 0, 0
+        frames, n_lines, n_bytes = [_located(of_results({}), np.array([], dtype=np.int64), 0, 0)], 0, 0
         with source.path.open("rb") if source.attempt.is_saved else io.BytesIO() as file:
-            while lines := file.readlines(BYTES_AT_ONCE):
+            for stretch, ends in _stretches(file):
                 self.check()
-                told = many_at_once(self.decode, lines)
-                while len(lines) < LINES_AT_ONCE and (more := file.readlines(BYTES_AT_ONCE)):
-                    lines += more
-                    told += many_at_once(self.decode, more)
+                told = many_at_once(self.decode, stretch, ends)
                 found = of_plain(told)
-                if found.height < len(lines):
-                    found = pl.concat([found, of_results(self._records(source, lines, told, n_lines))])
-                frames.append(_located(found, lines, n_lines, end))
-                n_lines, end = n_lines + len(lines), end + sum(map(len, lines))
+                if found.height < len(ends):
+                    found = pl.concat([found, of_results(self._records(source, stretch, ends, told, n_lines))])
+                frames.append(_located(found, ends, n_lines, n_bytes))
+                n_lines, n_bytes = n_lines + len(ends), n_bytes + len(stretch)
         number = pl.lit(source.attempt.number, dtype=pl.Int32)
         return pl.concat(frames).with_columns(number.alias("attempt"), pl.lit(source.name).alias("file"))
 
-    def _records(self, source: Source, lines: Sequence[bytes], told: Sequence[object], before: int) -> dict[int, RawResult]:
+    def _records(self, source: Source, stretch: bytes, ends: NDArray[np.int64], told: Sequence[object], before: int) -> dict[int, RawResult]:
         """Lines that have to be read one by one, by their place among these."""
         found = {}
-        for place, (one, line) in enumerate(zip(told, lines, strict=True)):
-            if one is None and not line.isspace():
+        for place, (begin, end) in enumerate(pairwise([0, *ends.tolist()])):
+            if told[place] is None and not (line := stretch[begin:end]).isspace():
                 try:
                     found[place] = self.decode(line)
                 except BadLine as error:
@@ -184,13 +181,20 @@ class Reader:
             told["samples"].append({"file": source.name, "line": before + 1, "reason": reason, "excerpt": text})
 
 
-def _located(found: pl.DataFrame, lines: Sequence[bytes], n_before: int, end: int) -> pl.DataFrame:
-    """With byte and length of each line, and its number in the file. n_before, end: lines and bytes of the file before these."""
-    lengths = np.fromiter(map(len, lines), np.int64, len(lines))
-    begins, places = end + np.cumsum(lengths) - lengths, found["line"].to_numpy()
-    return found.with_columns(
-        pl.col("line") + n_before, pl.Series("byte", begins[places], dtype=pl.Int64), pl.Series("length", lengths[places], dtype=pl.Int64)
-    )
+def _stretches(file: IO[bytes]) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+    """Whole lines, about a thousand at a time, with the place behind each."""
+    while stretch := file.read(BYTES_AT_ONCE):
+        stretch += file.readline()
+        ends = np.flatnonzero(np.frombuffer(stretch, dtype=np.uint8) == ord("\n")) + 1
+        yield stretch, ends if stretch.endswith(b"\n") else np.append(ends, len(stretch))
+
+
+def _located(found: pl.DataFrame, ends: NDArray[np.int64], n_lines: int, n_bytes: int) -> pl.DataFrame:
+    """With byte and length of each line, and its number in the file. n_lines, n_bytes: of the file before these."""
+    lengths = np.diff(ends, prepend=0)
+    places = found["line"].to_numpy()
+    byte, length = n_bytes + (ends - lengths)[places], lengths[places]
+    return found.with_columns(pl.col("line") + n_lines, pl.Series("byte", byte, dtype=pl.Int64), pl.Series("length", length, dtype=pl.Int64))
 
 
 def _levels(found: pl.DataFrame) -> NDArray[np.int64]:

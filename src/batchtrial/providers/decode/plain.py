@@ -7,10 +7,10 @@ fields and not as records, half of that again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -18,6 +18,10 @@ from batchtrial.providers.decode.finish import state_of_text
 from batchtrial.providers.decode.lines import MAX_COUNT, MAX_ID_CHARS, decode_line
 from batchtrial.providers.sdk.lines import MAX_DEPTH, is_too_deep
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Pick = Callable[[bytes], RawResult | None]
 Careful = Callable[[bytes], RawResult]
@@ -131,29 +135,31 @@ class _ResponsesLine(msgspec.Struct, gc=False):
     error: None = None
 
 
+_NUL: Final = b"\\u0000"
+"""How a NUL is written inside JSON. Lines that may hold one are left to the careful reader."""
+
+
 def checked(line: bytes) -> bytes:
-    """The same line. Raises ValueError when it is not UTF-8, or nested too deeply: msgspec looks only at what it keeps."""
+    """The same line. Raises ValueError when it is not UTF-8, may hold a NUL, or is nested too deeply: msgspec looks only at what it keeps."""
     if not line.isascii():
         line.decode()
+    if _NUL in line:
+        raise ValueError("a NUL")
     if line.count(b"[") + line.count(b"{") > MAX_DEPTH and is_too_deep(line):
         raise ValueError("nested too deeply")
     return line
 
 
-def plain_state(told: Told) -> AnswerState | None:
-    """The state of an answer; None when it needs the careful reader: something is empty, too long or holds a NUL, or it ended in a fault."""
-    custom_id, text, finish, request_id = told[:4]
-    if not text or not request_id or not 0 < len(custom_id) <= MAX_ID_CHARS or "\0" in text or "\0" in custom_id or "\0" in request_id:
-        return None
-    if finish == "stop":
-        return AnswerState.COMPLETE
-    state = state_of_text(finish)
-    return None if state is AnswerState.NOT_UNDERSTOOD or (finish and "\0" in finish) else state
+def is_plain(told: Told) -> bool:
+    """Whether it is an answer that needs no careful reader: nothing is empty or too long, and it did not end in a fault."""
+    if not told[1] or not told[3] or not 0 < len(told[0]) <= MAX_ID_CHARS:
+        return False
+    return told[2] == "stop" or state_of_text(told[2]) is not AnswerState.NOT_UNDERSTOOD
 
 
 @lru_cache(maxsize=16)
-def _decoder(line: type[msgspec.Struct]) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(line).decode
+def _decoder(line: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,29 +172,33 @@ class PlainLines:
     def __call__(self, line: bytes) -> RawResult | None:
         """The record of a plain line, or None."""
         try:
-            told = self.told(_decoder(self.line)(checked(line)))
+            told = self.told(_decoder(self.line).decode(checked(line)))
         except (ValueError, RecursionError):
             return None
-        state = None if told is None else plain_state(told)
-        if told is None or state is None:
+        if told is None or not is_plain(told):
             return None
         custom_id, text, finish, request_id, *tokens = told
-        usage = Usage(**dict(zip(Usage.__struct_fields__, tokens, strict=True)))
+        usage, state = Usage(**dict(zip(Usage.__struct_fields__, tokens, strict=True))), state_of_text(finish)
         return RawResult(
             custom_id=custom_id, outcome=_SUCCEEDED, text=text, finish_reason=finish or None, request_id=request_id, usage=usage, state=state
         )
 
-    def many(self, lines: Sequence[bytes]) -> list[Told | None]:
-        """What each of the lines says; None where it is not plain."""
-        decode, told, seen = _decoder(self.line), self.told, list[Any]()
-        left = iter(lines)
-        while len(seen) < len(lines):
-            try:
-                seen.extend(map(decode, left))  # up to a line that is not of this form
-            except (ValueError, RecursionError):
-                seen.append(None)
-        found = [None if one is None else told(one) for one in seen]
-        return [None if one is None or plain_state(one) is None else one for one in found]
+    def many(self, stretch: bytes, n_lines: int) -> list[Told | None]:
+        """What each line of a stretch says; None where it is not plain."""
+        try:
+            seen = _decoder(self.line).decode_lines(stretch)
+        except (ValueError, RecursionError):
+            seen = []
+        if len(seen) < n_lines:  # one is not of this form, or blank
+            seen = [self._seen(line) for line in stretch.split(b"\n")[:n_lines]]
+        found = [None if one is None else self.told(one) for one in seen]
+        return [one if one is not None and is_plain(one) else None for one in found]
+
+    def _seen(self, line: bytes) -> Any:
+        try:
+            return _decoder(self.line).decode(line)
+        except (ValueError, RecursionError):
+            return None
 
 
 _SUCCEEDED: Final = Outcome.SUCCEEDED
@@ -259,32 +269,34 @@ class LineReader:
         """The line as a record. Raises BadLine."""
         return one(line, self.pick, self.careful)
 
-    def many(self, lines: Sequence[bytes]) -> list[Told | None]:
-        """What each of the lines says where it is plain and may be read with the others; None for those that have to be read by themselves."""
-        if not isinstance(self.pick, PlainLines) or not _is_text(whole := b"".join(lines)):
-            return [None] * len(lines)
-        told = self.pick.many(lines)
-        return [None if is_odd else one for one, is_odd in zip(told, odd, strict=True)] if (odd := _may_be_deep(whole, lines)) else told
+    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
+        """What each line of a stretch says where it is plain, None for those that have to be read by themselves. ends: the place behind each."""
+        if not isinstance(self.pick, PlainLines) or _NUL in stretch or not _is_text(stretch):
+            return [None] * len(ends)
+        told = self.pick.many(stretch, len(ends))
+        for place in _may_be_deep(stretch, ends):
+            told[place] = None
+        return told
 
 
-def _is_text(whole: bytes) -> bool:
+def _is_text(stretch: bytes) -> bool:
     """Whether it is UTF-8, checked in a tenth of the time that Python takes to make a text of it."""
     import polars as pl  # here, since whoever decodes line by line needs no tables
 
     try:
-        pl.Series([whole]).cast(pl.String)
+        pl.Series([stretch]).cast(pl.String)
     except pl.exceptions.PolarsError:
         return False
     return True
 
 
-def _may_be_deep(whole: bytes, lines: Sequence[bytes]) -> list[bool]:
-    """Of each line whether it opens more brackets than it may have levels; empty where none does."""
+def _may_be_deep(stretch: bytes, ends: NDArray[np.int64]) -> list[int]:
+    """Those lines that open more brackets than they may have levels."""
     import numpy as np
 
-    opened = np.flatnonzero((np.frombuffer(whole, dtype=np.uint8) & 0xDF) == ord("["))  # "{" is the same but for one bit
-    counts = np.diff(np.searchsorted(opened, np.cumsum(list(map(len, lines)))), prepend=0)
-    return (counts > MAX_DEPTH).tolist() if counts.max(initial=0) > MAX_DEPTH else []
+    opened = np.flatnonzero((np.frombuffer(stretch, dtype=np.uint8) & 0xDF) == ord("["))  # "{" is the same but for one bit
+    found: list[int] = np.flatnonzero(np.diff(np.searchsorted(opened, ends), prepend=0) > MAX_DEPTH).tolist()
+    return found
 
 
 def reader(pick: Pick, careful: Careful = decode_line) -> LineReader:
@@ -292,6 +304,6 @@ def reader(pick: Pick, careful: Careful = decode_line) -> LineReader:
     return LineReader(pick, careful)
 
 
-def many_at_once(decode: Careful, lines: Sequence[bytes]) -> list[Told | None]:
-    """What each of the lines says, where `decode` is a reader that takes plain ones together; None for those to be decoded by themselves."""
-    return decode.many(lines) if isinstance(decode, LineReader) else [None] * len(lines)
+def many_at_once(decode: Careful, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
+    """`LineReader.many` where `decode` is a reader that takes plain lines together; else None for each."""
+    return decode.many(stretch, ends) if isinstance(decode, LineReader) else [None] * len(ends)
