@@ -19,6 +19,7 @@ RunnerError
     Ambiguous     the call may have been carried out: settle it with `find` before anything is sent again
     Unsure        `find` can neither prove presence nor absence yet
   PhaseFailed     exit 1   a phase could not finish
+    BudgetReached  the budget does not cover the next part
   Stopped         exit 130 a stop was requested; state on disk is complete
 
 Nothing here imports another module of the package.
@@ -129,6 +130,10 @@ class Unsure(ProviderError):
 
 class PhaseFailed(RunnerError):
     """A phase could not finish; what it did finish is on disk."""
+
+
+class BudgetReached(PhaseFailed):
+    """A budget does not cover what comes next; with a higher one the run goes on."""
 
 
 class Stopped(RunnerError):

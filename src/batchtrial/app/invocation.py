@@ -15,6 +15,8 @@ from batchtrial.run.options import Options
 
 DEFAULT_CONFIG = Path("config/eval_config.yaml")
 EXPERIMENTS_VARIABLE = "BATCHTRIAL_EXPERIMENTS_DIR"
+WEBHOOK_VARIABLE = "BATCHTRIAL_WEBHOOK"
+ON_END_VARIABLE = "BATCHTRIAL_ON_END"
 REMOTE = "a run is written where files can be locked and synced. Copy what lies elsewhere here first"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, REMOTE
+from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, ON_END_VARIABLE, REMOTE, WEBHOOK_VARIABLE
 from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
@@ -152,6 +152,22 @@ def executor(text: str) -> str:
     """The executor as it was given. Raises ConfigError when there is none such."""
     executor_of(text)
     return text
+
+
+def add_unattended(parser: argparse.ArgumentParser) -> None:
+    """Flags of a run that nobody watches."""
+    group = parser.add_argument_group("unattended", "docs/unattended.md has payloads, events, and recipes for systemd and cron")
+    group.add_argument("--events", type=local_path, metavar="FILE", help="append what happens to it, as JSON lines")
+    group.add_argument(
+        "--on_end",
+        metavar="CMD",
+        help=f"a shell command that is run when the process ends, however it does (default: ${ON_END_VARIABLE})",
+    )
+    group.add_argument(
+        "--webhook",
+        metavar="URL",
+        help=f"is posted how the process ended, as JSON; Slack gets a text. Better given as ${WEBHOOK_VARIABLE}, which other users do not see",
+    )
 
 
 def add_stopping(parser: argparse.ArgumentParser) -> None:

@@ -304,6 +304,7 @@ class Ledger:
         self._money = money(self.parts.values())
         self.run_nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None)
         self.notes = [e for e in got.entries if e.part is None]
+        self.last: Entry | None = None  # the line that was written last, by this process
         self.is_begun_here = False  # this very process wrote the first line, so nobody can have sent anything yet
         self._n_marked = marked(path)
         self._file = path.open("ab", buffering=0)
@@ -355,6 +356,7 @@ class Ledger:
             self.notes.append(entry)
             self.run_nonce = self.run_nonce or entry.run_nonce
             self.is_begun_here |= event == OPENED
+        self.last = entry
         self._hook(f"ledger:{event}:after")
         return entry
 

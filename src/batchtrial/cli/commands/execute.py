@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from batchtrial.app.at_work import carry_out
 from batchtrial.app.invocation import INCOMPLETE, Invocation
+from batchtrial.app.onlooker import Onlooker
 from batchtrial.app.planning import plan_of
-from batchtrial.app.session import Person, layout_of, opened
+from batchtrial.app.session import Person, chained, layout_of, opened
 from batchtrial.app.tables import tables_of
 from batchtrial.cli.frame import INTERRUPTED, complain, say
 from batchtrial.cli.screens import plan as planview
 from batchtrial.cli.screens import summary
 from batchtrial.cli.screens.giving_up import agreed
 from batchtrial.cli.screens.progress import progress
+from batchtrial.clock import real_now
 from batchtrial.errors import Stopped
 from batchtrial.run.loop import Finished
 from batchtrial.run.session import Session
@@ -37,17 +41,20 @@ def person_of(ask: Invocation) -> Person:
     return Person(complain=complain, progress=progress(), agree=agreed(is_confirmed=ask.options.is_confirmed))
 
 
-def run(ask: Invocation, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook) -> int:
-    """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call."""
-    person = person_of(ask)
-    with opened(ask, run_id, person, nonce=nonce, env=env, hook=hook) as at:
+def run(ask: Invocation, run_id: str, *, nonce: str, env: Mapping[str, str], hook: Hook = no_hook, onlooker: Onlooker | None = None) -> int:
+    """Open the run and carry it out; returns the exit code. hook: called at every durable write and provider call. onlooker: is told of it all."""
+    onlooker, person = onlooker or onlooker_of(run_id), person_of(ask)
+    person = replace(person, progress=onlooker.progress(person.progress))
+    with opened(ask, run_id, person, nonce=nonce, env=env, hook=chained(hook, onlooker.hook)) as at:
+        onlooker.watch(at.session)
         try:
             finished = carry_out(at, person)
         except Stopped as error:
             complain(str(error))
             complain(f"  go on with: {resume_command(ask, run_id)}")
             return INTERRUPTED
-    return _sum_up(at.session, finished)
+    onlooker.finished(finished)
+    return _sum_up(at.session, finished, is_json=onlooker.is_json)
 
 
 def resume_command(ask: Invocation, run_id: str) -> str:
@@ -57,11 +64,16 @@ def resume_command(ask: Invocation, run_id: str) -> str:
     return f"batchtrial run --resume {layout_of(ask, run_id).flags}{extra}"
 
 
-def _sum_up(session: Session, finished: Finished) -> int:
+def onlooker_of(run_id: str) -> Onlooker:
+    """Says a line a part where no bars are drawn."""
+    return Onlooker(run_id=run_id, now=real_now, say=None if sys.stderr.isatty() else complain)
+
+
+def _sum_up(session: Session, finished: Finished, *, is_json: bool = False) -> int:
     from batchtrial.viewer.one_file import write_answers_page
 
     view, counts = session.look(), finished.counts
-    for line in summary.lines(view, finished, session.ledger.money()):
+    for line in summary.lines(view, finished, session.ledger.money()) if not is_json else ():
         say(line)
     if finished.is_complete and (problem := write_answers_page(view, tables_of)):
         complain(f"note: {problem}")

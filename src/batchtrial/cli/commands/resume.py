@@ -37,9 +37,10 @@ def parser() -> flags.Parser:
     p.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="the recording that the run replays")
     p.add_argument("--prepared_dir", type=flags.local_path, metavar="DIR", help="a run of the earlier system: where its prepared questions are")
     p.add_argument("--plan_only", action="store_true", help="print what would be done, with reasons; touch neither network nor disk")
-    p.add_argument("--json", action="store_true", help="with --plan_only: the plan as JSON")
+    p.add_argument("--json", action="store_true", help="on standard output: how the run ended, as JSON; with --plan_only the plan")
     flags.add_steps(p)
     flags.add_stopping(p)
+    flags.add_unattended(p)
     return p
 
 
@@ -60,7 +61,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         replay_dir=given.replay_dir,
         prepared_dir=given.prepared_dir,
     )
-    return carry_out(ask, is_plan_only=given.plan_only, env=os.environ, is_json=given.json)
+    return carry_out(ask, given, env=os.environ)
 
 
 main = framed(_command)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Invocation, invocation_of
 from batchtrial.cli import args as flags
@@ -14,6 +16,9 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError, DataError
 from batchtrial.keys import new_run_id
 from batchtrial.providers.registry import names
+
+if TYPE_CHECKING:
+    from batchtrial.app.onlooker import Onlooker
 
 EXAMPLES = """examples:
   batchtrial run --config config/eval_config.yaml --plan_only          what would happen, and what it would cost
@@ -37,7 +42,7 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, 
     p.add_argument("--resume", action="store_true", help="go on with the run --run_id")
     p.add_argument("--backend", choices=backends or names(), required=needs_backend, default=None, help="provider, over the config's")
     p.add_argument("--plan_only", action="store_true", help="print phases with reasons, parts, tokens and dollars; touch neither network nor disk")
-    p.add_argument("--json", action="store_true", help="with --plan_only: the plan as JSON")
+    p.add_argument("--json", action="store_true", help="on standard output: how the run ended, as JSON; with --plan_only the plan")
     flags.add_place(p)
     what = p.add_argument_group("what to ask")
     what.add_argument("--models", nargs="+", action=flags.Words, metavar="MODEL", help="only these models")
@@ -71,24 +76,33 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, 
     p.add_argument("--skip_batch", action="store_true", help="neither submit nor poll")
     p.add_argument("--archive", action="store_true", help="once every step is done, archive the run into archives/ beside the runs")
     flags.add_stopping(p)
+    flags.add_unattended(p)
     return p
 
 
-def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str], is_json: bool = False) -> int:
-    """Plan or run. Raises RunnerError."""
+def carry_out(ask: Invocation, given: Namespace, *, env: Mapping[str, str]) -> int:
+    """Plan or run. given: the flags besides. Raises RunnerError."""
     from batchtrial.cli.commands import execute as live
+    from batchtrial.cli.commands.unattended import accompanied
 
-    if is_plan_only:
+    if given.plan_only:
         try:
-            return live.show_plan(ask, env, is_json=is_json)
+            return live.show_plan(ask, env, is_json=given.json)
         except (ConfigError, DataError) as error:
-            if is_json:
+            if given.json:
                 say(json.dumps({"refused": {"what": error.what, "where": error.where, "hint": error.hint}}, indent=2, ensure_ascii=False))
             raise
-    if is_json:
-        raise ConfigError("--json is for --plan_only", where="--json", hint="`batchtrial status --json` tells how a run stands")
     run_id = ask.run_id or new_run_id(real_now())
-    code = live.run(ask, run_id, nonce=secrets.token_hex(8), env=env)
+
+    def work(onlooker: Onlooker) -> int:
+        code = live.run(ask, run_id, nonce=secrets.token_hex(8), env=env, onlooker=onlooker)
+        _archive(ask, run_id, code, env, is_told=not given.json)
+        return code
+
+    return accompanied(given, run_id, env, work, is_json=given.json)
+
+
+def _archive(ask: Invocation, run_id: str, code: int, env: Mapping[str, str], *, is_told: bool) -> None:
     if ask.is_archived and code in (0, INCOMPLETE):
         from batchtrial.app.session import layout_of
         from batchtrial.archive.whole_run import archive_run, default_target
@@ -96,15 +110,16 @@ def carry_out(ask: Invocation, *, is_plan_only: bool, env: Mapping[str, str], is
 
         layout = layout_of(ask, run_id)
         target = default_target(layout)
-        tell(target, archive_run(layout, target, env, allow_incomplete=False))
-    return code
+        made = archive_run(layout, target, env, allow_incomplete=False)
+        if is_told:
+            tell(target, made)
 
 
 def _command(prog: str, backends: Sequence[str] | None, *, needs_backend: bool) -> Callable[[Sequence[str] | None], int]:
     def command(argv: Sequence[str] | None = None) -> int:
         given = parser(prog, backends, needs_backend=needs_backend).parse_args(argv)
         set_up_logging(is_verbose=given.verbose)
-        return carry_out(invocation_of(given, os.environ), is_plan_only=given.plan_only, env=os.environ, is_json=given.json)
+        return carry_out(invocation_of(given, os.environ), given, env=os.environ)
 
     command.__doc__ = "Run a prompt trial from config to report, or go on with one."
     return command

@@ -1,4 +1,4 @@
-"""A line per hour of waiting, so that a log without a progress bar says what is waited for, since when, and what it holds."""
+"""A line every ten minutes of waiting, so that a log without a progress bar says what is waited for, since when, and what it holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from batchtrial.state.ledger import Attempt
 
-EVERY: Final = timedelta(hours=1)
+EVERY: Final = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Heartbeat:
     _said: datetime | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether another hour has passed; the first call begins the first hour."""
+        """Whether another ten minutes have passed; the first call begins the first ten."""
         if self.since is None or self._said is None:
             self.since = self._said = now
             return False
@@ -30,19 +30,21 @@ class Heartbeat:
         self._said = now
         return True
 
-    def hours(self, now: datetime) -> float:
-        """Hours since the waiting began."""
-        return (now - (self.since or now)).total_seconds() / 3600
+    def waited(self, now: datetime) -> timedelta:
+        """How long it has been waited."""
+        return now - (self.since or now)
 
 
-def waiting_line(hours: float, attempts: Sequence[Attempt], reserved: Decimal, unpriced: int) -> str:
+def waiting_line(waited: timedelta, attempts: Sequence[Attempt], reserved: Decimal, unpriced: int) -> str:
     """What is waited for. attempts: those under way, of which the oldest is named."""
+    minutes = int(waited.total_seconds()) // 60
+    how_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
     if not attempts:
-        return f"waiting for {hours:.0f} h: nothing is under way at the provider, parts wait to be sent"
+        return f"waiting for {how_long}: nothing is under way at the provider, parts wait to be sent"
     oldest = min(attempts, key=lambda one: (one.batch_at is None, one.batch_at))
     since = f" since {oldest.batch_at:%Y-%m-%d %H:%M} UTC" if oldest.batch_at is not None else ""
     n_requests = sum(one.n_requests for one in attempts)
     held = f"up to ${reserved:,.4f} is held for them"
     held += f", and {unpriced} of them have no known price" if unpriced else ""
     plural = "es" if len(attempts) != 1 else ""
-    return f"waiting for {hours:.0f} h: {len(attempts)} batch{plural} with {n_requests} requests, {oldest.batch_id or 'one in doubt'}{since}; {held}"
+    return f"waiting for {how_long}: {len(attempts)} batch{plural} with {n_requests} requests, {oldest.batch_id or 'one in doubt'}{since}; {held}"

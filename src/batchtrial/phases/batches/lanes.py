@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from batchtrial.config.lanes import key_of
-from batchtrial.errors import MissingExtra, OtherAccount, PhaseFailed, ProviderError, RunnerError
+from batchtrial.errors import BudgetReached, MissingExtra, OtherAccount, PhaseFailed, ProviderError, RunnerError
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.heartbeat import Heartbeat, waiting_line
@@ -70,7 +70,7 @@ class Lanes:
                 if all(until(queue) for queue in self.queues) and self._begun >= self._queues.keys():
                     return
                 if self.purse.refusal is not None and all(queue.in_flight() == 0 for queue in self.queues):
-                    raise PhaseFailed(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
+                    raise BudgetReached(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
                 self._check_hand(is_busy=is_busy)
                 self._say_that_it_waits(heartbeat)
                 if not is_busy:
@@ -149,12 +149,12 @@ class Lanes:
             )
 
     def _say_that_it_waits(self, heartbeat: Heartbeat) -> None:
-        """Once an hour. Not in a dry run, where hours pass in moments."""
+        """Every ten minutes. Not in a dry run, where hours pass in moments."""
         now = self.work.now()
         if heartbeat.is_due(now) and self.work.config.is_live:
             money = self.work.ledger.money()
             under_way = [attempt for queue in self.queues for attempt in queue.under_way()]
-            line = waiting_line(heartbeat.hours(now), under_way, money.in_flight_usd, money.unpriced)
+            line = waiting_line(heartbeat.waited(now), under_way, money.in_flight_usd, money.unpriced)
             log.info("%s", line)
             self.work.progress.note(line)
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Set
 from pathlib import Path
 
-from batchtrial.errors import PhaseFailed
+from batchtrial.errors import BudgetReached
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import account
 from batchtrial.phases.batches import tally as answers
@@ -158,7 +158,9 @@ class Queue:
             self.work.stop.check()
             job = self.jobs[heapq.heappop(self._waiting)]
             if not self._sending.send(job):
-                raise PhaseFailed(self.purse.refusal or f"{job.shard.part} cannot be sent", where="submission.budget_usd", hint="raise --budget_usd")
+                raise BudgetReached(
+                    self.purse.refusal or f"{job.shard.part} cannot be sent", where="submission.budget_usd", hint="raise --budget_usd"
+                )
             self._line_up(job, self._moving)
         self.work.ledger.sync()
         self.work.refresh()

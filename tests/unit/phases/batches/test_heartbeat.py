@@ -1,4 +1,4 @@
-"""While batches take their time, a line an hour says what is waited for, since when, and what it holds."""
+"""While batches take their time, a line every ten minutes says what is waited for, since when, and what it holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tests.unit.rig import Rig
 from batchtrial.errors import PhaseFailed
 
 LINE = re.compile(
-    r"waiting for (\d+) h: (\d+) batch(?:es)? with (\d+) requests, (\S+) since 2026-01-01 00:0\d UTC; up to \$\d+\.\d+ is held for them"
+    r"waiting for (?:(\d+) h )?(\d+) min: (\d+) batch(?:es)? with (\d+) requests, (\S+) since 2026-01-01 00:0\d UTC; "
+    r"up to \$\d+\.\d+ is held for them"
 )
 
 
@@ -23,13 +24,14 @@ def waited(tmp_path: Path, mode: str) -> tuple[Rig, list[str]]:
     return rig, [note for note in rig.notes if note.startswith("waiting")]
 
 
-def test_an_hour_of_waiting_is_a_line(tmp_path: Path) -> None:
+def test_ten_minutes_of_waiting_are_a_line(tmp_path: Path) -> None:
     rig, lines = waited(tmp_path, "live")
     told = [LINE.fullmatch(line) for line in lines]
     assert all(told), lines
-    assert [int(match[1]) for match in told if match] == [1, 2, 3, 4, 5]
-    assert {(match[2], match[3]) for match in told if match} == {("2", "4")}
-    assert {match[4] for match in told if match} == {"batch-1"}
+    minutes = [60 * int(match[1] or 0) + int(match[2]) for match in told if match]
+    assert minutes == list(range(10, 340, 10))
+    assert {(match[3], match[4]) for match in told if match} == {("2", "4")}
+    assert {match[5] for match in told if match} == {"batch-1"}
     assert rig.money().in_flight_usd > 0
 
 
