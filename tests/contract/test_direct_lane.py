@@ -19,7 +19,7 @@ from batchtrial.cli.main import main
 from batchtrial.prices import price_of
 
 ITEMS, N = 8, 16
-EVERY_WIRE = [*((backend, {}) for backend in MODELS), ("openai", {"endpoint": "/v1/chat/completions"})]
+EVERY_WIRE = [*((backend, {}) for backend in MODELS), ("gemini", {}), ("openai", {"endpoint": "/v1/chat/completions"})]
 FAULTS = [
     {"match": {"op": "answer"}, "on": [1, 2], "do": {"status": 429, "retry_after": 3}},
     {"match": {"op": "answer"}, "on": [3], "do": {"status": 503}},
@@ -64,7 +64,7 @@ def test_every_fault_and_each_row_is_answered_once(
     assert (direct["answered"], direct["n_answered_again"]) == (N + LOST - 1, LOST - 1)
     lines = [json.loads(line) for path in tmp_path.glob("experiments/run_d/arms/*/p*.results.jsonl") for line in path.read_bytes().splitlines()]
     lines = lines or [json.loads(line) for path in tmp_path.rglob("results.jsonl") for line in path.read_bytes().splitlines()]
-    assert len({line["custom_id"] for line in lines}) == len(lines) == N
+    assert len({line.get("custom_id") or line["key"] for line in lines}) == len(lines) == N
     assert f"At most {LOST} rows may have been paid twice" in report(tmp_path)
 
 

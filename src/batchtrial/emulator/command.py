@@ -72,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     add("--upstream_concurrency", type=int, default=2, metavar="N", help="requests under way at that server (default 2)")
     add("--upstream_timeout", type=float, default=600.0, metavar="S", help="patience with one request there, seconds (default 600)")
     add("--answers", type=local_path, metavar="PATH", help="recording (folder or ZIP) whose answers are given instead of the simulated model's")
+    rule = "answer every request by rule: echo (the last user turn), json (a JSON object), template FILE ({user}, {system}, {model} and so on)"
+    add("--answer", nargs="+", metavar="RULE", help=rule)
     add("--parent_pid", type=int, metavar="PID", help="stop when that process is gone")
     add("--quiet", action="store_true", help="print nothing but errors")
     return found
@@ -106,7 +108,7 @@ def _load(options: argparse.Namespace) -> Setup:
     if not 0 <= options.port <= 65535:
         raise _Usage("--port must be from 0 to 65535")
     try:
-        model = load_model(options.model)
+        model = _by_rule(load_model(options.model), options.answer)
         rules = load_rules(options.faults) if options.faults else ()
         address = address_of(options.upstream) if options.upstream else None
         recording = Recording(options.answers) if options.answers else None
@@ -121,6 +123,23 @@ def _load(options: argparse.Namespace) -> Setup:
     if address is not None and recording is not None:
         raise _Usage("--upstream and --answers exclude each other")
     return Setup(model=model, rules=rules, address=address, recording=recording)
+
+
+def _by_rule(model: ModelFile, words: Sequence[str] | None) -> ModelFile:
+    """The model with the rule of `--answer`, if there is one. Raises _Usage."""
+    match list(words or ()):
+        case []:
+            return model
+        case ["echo" | "json" as rule]:
+            return model.model_copy(update={"answer": rule, "template": None})
+        case ["template", name]:
+            try:
+                text = Path(name).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as err:
+                raise _Usage(f"--answer template {name}: {err}") from None
+            return model.model_copy(update={"answer": None, "template": text.removesuffix("\n")})
+        case other:
+            raise _Usage(f"--answer {' '.join(other)}: expected echo, json or template FILE")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

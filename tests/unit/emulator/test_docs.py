@@ -45,7 +45,9 @@ def test_there_is_an_example_for_every_action() -> None:
 
 
 def test_blocks_are_what_they_say() -> None:
-    _ledger, model, rules = (json.loads(block) for block in BLOCKS)
+    _ledger, kill, model, fixed, rules = (json.loads(block) for block in BLOCKS)
+    assert [rule.do.slow_body is not None for rule in decode_rules(kill)] == [True]
+    assert ModelFile.model_validate(fixed).sigma == 0.0
     file = ModelFile.model_validate(model)
     assert [arm.name for arm in file.arms] == ["control", "treatment"]
     assert len(decode_rules(rules)) == 3

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from batchtrial.emulator.answers.request import BadRequest, from_chat, from_messages, from_responses
-from batchtrial.emulator.answers.shaped import json_of, label
+from batchtrial.emulator.answers.by_rule import told_by_rule
+from batchtrial.emulator.answers.modelfile import ModelFile
+from batchtrial.emulator.answers.output_form import TEXT, OutputForm
+from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages, from_responses
+from batchtrial.emulator.answers.shaped import json_of, label, object_of
+from batchtrial.emulator.wires.gemini.lines import as_chat
 from batchtrial.emulator.world.draws import digest
 
 SCHEMA = {
@@ -39,12 +46,89 @@ def test_json_is_made_up_where_nothing_is_accepted() -> None:
     assert json.loads(json_of(SCHEMA, "plain words", True, RAWS[0]))["name"] == "plain words"
 
 
-def test_the_schema_of_each_wire_is_read() -> None:
-    said = [{"role": "user", "content": "x"}]
-    chat = from_chat("i", {"model": "m", "messages": said, "response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}})
-    response = from_responses("i", {"model": "m", "input": said, "text": {"format": {"type": "json_schema", "schema": SCHEMA}}})
-    message = from_messages("i", {"model": "m", "max_tokens": 5, "messages": said, "output_config": {"format": {"schema": SCHEMA}}})
-    assert chat.schema == response.schema == message.schema == json.dumps(SCHEMA)
-    assert from_chat("i", {"model": "m", "messages": said, "response_format": {"type": "json_object"}}).schema == ""
+SAID = [{"role": "user", "content": "x"}]
+CALLED = OutputForm(is_json=True, schema=json.dumps(SCHEMA), tool="look_up")
+READERS: dict[str, Callable[..., ChatRequest]] = {
+    "chat": lambda **body: from_chat("i", {"model": "m", "messages": SAID, **body}),
+    "response": lambda **body: from_responses("i", {"model": "m", "input": SAID, **body}),
+    "message": lambda **body: from_messages("i", {"model": "m", "max_tokens": 5, "messages": SAID, **body}),
+    "gemini": lambda **body: from_chat("i", as_chat({"request": {"contents": [{"role": "user", "parts": [{"text": "x"}]}], **body}}, "m")),
+}
+
+
+@pytest.mark.parametrize(
+    ("wire", "body", "form"),
+    [
+        ("chat", {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}}, replace(CALLED, tool="")),
+        ("response", {"text": {"format": {"type": "json_schema", "schema": SCHEMA}}}, replace(CALLED, tool="")),
+        ("message", {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}, replace(CALLED, tool="")),
+        ("gemini", {"generationConfig": {"responseJsonSchema": SCHEMA}}, replace(CALLED, tool="")),
+        ("chat", {"response_format": {"type": "json_object"}}, OutputForm(is_json=True)),
+        ("response", {"text": {"format": {"type": "json_object"}}}, OutputForm(is_json=True)),
+        ("gemini", {"generationConfig": {"responseMimeType": "application/json"}}, OutputForm(is_json=True)),
+        ("chat", {"response_format": {"type": "text"}}, TEXT),
+        ("chat", {"tools": [{"type": "function", "function": {"name": "look_up", "parameters": SCHEMA}}]}, TEXT),
+        ("chat", {"tools": [{"function": {"name": "look_up", "parameters": SCHEMA}}], "tool_choice": "required"}, CALLED),
+        (
+            "chat",
+            {
+                "tools": [{"function": {"name": "look_up", "parameters": SCHEMA}}],
+                "tool_choice": {"type": "function", "function": {"name": "look_up"}},
+            },
+            CALLED,
+        ),
+        ("response", {"tools": [{"name": "look_up", "parameters": SCHEMA}], "tool_choice": {"type": "function", "name": "look_up"}}, CALLED),
+        ("message", {"tools": [{"name": "look_up", "input_schema": SCHEMA}], "tool_choice": {"type": "tool", "name": "look_up"}}, CALLED),
+        ("message", {"tools": [{"name": "look_up", "input_schema": SCHEMA}], "tool_choice": {"type": "any"}}, CALLED),
+        ("message", {"tools": [{"name": "look_up", "input_schema": SCHEMA}], "tool_choice": {"type": "auto"}}, TEXT),
+        (
+            "gemini",
+            {
+                "tools": [{"functionDeclarations": [{"name": "look_up", "parametersJsonSchema": SCHEMA}]}],
+                "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["look_up"]}},
+            },
+            CALLED,
+        ),
+        ("gemini", {"tools": 3, "toolConfig": [], "generationConfig": "x", "contents": [{"parts": 4}]}, TEXT),
+    ],
+)
+def test_the_form_that_each_wire_asks_for_is_read(wire: str, body: dict[str, Any], form: OutputForm) -> None:
+    assert READERS[wire](**body).form == form
+
+
+def test_what_is_no_schema_is_refused() -> None:
     with pytest.raises(BadRequest, match="expected a JSON schema"):
-        from_chat("i", {"model": "m", "messages": said, "response_format": {"json_schema": {"schema": 3}}})
+        READERS["chat"](response_format={"json_schema": {"schema": 3}})
+
+
+def test_references_inside_a_schema_are_followed() -> None:
+    inner = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 7, "maximum": 7}}}
+    schema = {"$defs": {"inner": inner}, "type": "object", "properties": {"a": {"$ref": "#/$defs/inner"}, "b": {"type": "ARRAY", "minItems": 2}}}
+    made = json.loads(json_of(schema, None, True, RAWS[0]))
+    assert (made["a"], len(made["b"])) == ({"n": 7}, 2)
+    assert json.loads(json_of({"$ref": "#"}, None, True, RAWS[0])) is not None
+
+
+def test_a_text_becomes_an_object_unless_it_is_one() -> None:
+    assert json.loads(object_of("salt")) == {"answer": "salt"}
+    assert object_of('{"a": 1}') == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "text"),
+    [
+        (ModelFile(answer="echo"), {}, "x"),
+        (ModelFile(answer="echo"), {"response_format": {"type": "json_object"}}, '{"answer": "x"}'),
+        (ModelFile(template='{"id": "{custom_id}", "said": "{user}", "n": {}}'), {}, '{"id": "i", "said": "x", "n": {}}'),
+        (ModelFile(template="{item} of {model}"), {"response_format": {"type": "json_object"}}, '{"answer": "q1 of m"}'),
+        (ModelFile(answer="json"), {}, None),
+        (ModelFile(), {}, None),
+    ],
+)
+def test_a_rule_says_what_is_told(file: ModelFile, body: dict[str, Any], text: str | None) -> None:
+    assert told_by_rule(file, READERS["chat"](**body), "q1", "0") == text
+
+
+def test_two_rules_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        ModelFile(answer="echo", template="x")

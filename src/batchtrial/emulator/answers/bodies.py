@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from batchtrial.emulator.answers.forms import chat_choice, response_output
+from batchtrial.emulator.answers.forms import chat_choice, is_cut, message_blocks, response_output, text_of
 from batchtrial.emulator.answers.request import ChatRequest
 from batchtrial.emulator.answers.simulation import Answer
 from batchtrial.emulator.world.clock import EPOCH
@@ -76,6 +76,22 @@ def _completion(
     }
 
 
+def text_completion(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """Body of `/v1/completions`."""
+    n_input, n_output = usage_of(answers)
+    return {
+        "id": token("cmpl-", seed, "completion", key, length=29),
+        "object": "text_completion",
+        "created": CREATED,
+        "model": chat.model,
+        "choices": [
+            {"text": text_of(answer), "index": index, "logprobs": None, "finish_reason": "length" if is_cut(answer) else "stop"}
+            for index, answer in enumerate(answers)
+        ],
+        "usage": {"prompt_tokens": n_input, "completion_tokens": n_output, "total_tokens": n_input + n_output},
+    }
+
+
 def response(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """Body of `/v1/responses`."""
     answer = answers[0]
@@ -114,6 +130,13 @@ def response(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]
         },
         "user": None,
     }
+
+
+def message_of(seed: int, key: str, model: str, answer: Answer, tier: str = "batch") -> dict[str, Any]:
+    """Body of an Anthropic message with a simulated answer."""
+    blocks, reason = message_blocks(answer)
+    made = message(seed, key, model, answer.text, reason, answer.input_tokens, answer.output_tokens, tier)
+    return made if answer.form is None and not answer.tool else made | {"content": blocks}
 
 
 def message(seed: int, key: str, model: str, text: str, stop_reason: str | None, n_input: int, n_output: int, tier: str = "batch") -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from batchtrial.emulator.wires.fireworks.wire import job_defaults
 from batchtrial.emulator.wires.gemini.lines import as_chat
-from batchtrial.emulator.wires.openai.wire import CHAT
 from batchtrial.emulator.world.jsontext import decode_object
 from batchtrial.emulator.world.records import Batch
 
@@ -19,7 +18,7 @@ def request_of(batch: Batch, line: bytes) -> tuple[str, dict[str, Any]]:
     if batch.provider == "gemini":
         return "/chat/completions", as_chat(row, batch.wire["model"])
     if "endpoint" in batch.wire:  # OpenAI's, and that of hosts that speak it
-        return ("/chat/completions" if batch.wire["endpoint"] == CHAT else "/responses"), {"model": batch.wire.get("model"), **row["body"]}
+        return batch.wire["endpoint"].removeprefix("/v1"), {"model": batch.wire.get("model"), **row["body"]}
     if batch.provider == "fireworks":
         system = batch.wire.get("systemPrompt")
         body = {**job_defaults(batch), **row["body"], "model": batch.wire.get("model") or ""}

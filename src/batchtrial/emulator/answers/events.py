@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 
-def stream_of(body: Mapping[str, Any]) -> str:
-    """The events of any wire's answer, as text."""
-    events = _of_response(body) if "output" in body else _of_message(body) if "content" in body else _of_chat(body)
-    done = "data: [DONE]\n\n" if "choices" in body else ""
+def stream_of(body: Mapping[str, Any]) -> str | None:
+    """The events of an answer, as text; None for one that no endpoint streams like that."""
+    kind = next((kind for name, kind in _KINDS.items() if name in body), None)
+    if kind is None or body.get("object") == "text_completion":
+        return None
+    events, done = kind(body), "data: [DONE]\n\n" if "choices" in body else ""
     return "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" if "type" in one else f"data: {json.dumps(one)}\n\n" for one in events) + done
 
 
@@ -41,3 +43,20 @@ def _of_message(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "content_block_stop", "index": index}
     yield {"type": "message_delta", "delta": {"stop_reason": body["stop_reason"]}, "usage": {"output_tokens": body["usage"]["output_tokens"]}}
     yield {"type": "message_stop"}
+
+
+def _of_content(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    head = {name: value for name, value in body.items() if name != "candidates"}
+    for candidate in body["candidates"]:
+        parts = candidate["content"].get("parts", [])
+        for part in parts:
+            yield {**head, "candidates": [{"content": {"role": "model", "parts": [part]}, "index": candidate["index"]}]}
+        yield {**head, "candidates": [{**candidate, "content": {"role": "model"}}]}
+
+
+_KINDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]]] = {
+    "output": _of_response,
+    "content": _of_message,
+    "candidates": _of_content,
+    "choices": _of_chat,
+}

@@ -5,6 +5,7 @@ What a model says is decided elsewhere; here it gets the form that a fault asks 
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, Literal
 
 from batchtrial.emulator.answers.simulation import Answer
@@ -27,6 +28,11 @@ def text_of(answer: Answer) -> str:
     return f"<think>\n{THOUGHT}" if answer.form == "unclosed" else answer.text
 
 
+def is_call(answer: Answer) -> bool:
+    """Whether it is the call of a tool that its request did not leave to the model."""
+    return bool(answer.tool) and answer.form is None
+
+
 def is_cut(answer: Answer) -> bool:
     """Whether the token limit ended it."""
     return answer.is_truncated if not answer.form else answer.form in ("cut", "half", "unclosed")
@@ -36,6 +42,9 @@ def chat_choice(answer: Answer) -> tuple[dict[str, Any], str]:
     """Fields of a chat message, and its finish reason."""
     finish = {"filtered": "content_filter", "tool_call": "tool_calls"}.get(answer.form or "", "length" if is_cut(answer) else "stop")
     fields: dict[str, Any] = {"content": text_of(answer)}
+    if is_call(answer):
+        call = {"id": "call_1", "type": "function", "function": {"name": answer.tool, "arguments": answer.text}}
+        return {"content": None, "tool_calls": [call]}, "length" if is_cut(answer) else "tool_calls"
     if answer.form in ("cut", "thinking"):
         fields = {"content": None, "reasoning_content": THOUGHT}
     elif answer.form == "refused":
@@ -54,8 +63,10 @@ def response_output(answer: Answer, message_id: str) -> tuple[list[dict[str, Any
         return [], status, why
     if answer.form in ("cut", "thinking"):
         return [reasoning], status, why
-    if answer.form == "tool_call":
-        return [{"id": f"fc_{message_id}", "type": "function_call", "call_id": "call_1", "name": "search", "arguments": "{}"}], status, why
+    if answer.form == "tool_call" or is_call(answer):
+        name, arguments = (answer.tool, answer.text) if is_call(answer) else ("search", "{}")
+        call = {"id": f"fc_{message_id}", "type": "function_call", "call_id": "call_1", "name": name, "arguments": arguments, "status": status}
+        return [call], status, why
     text = {"type": "output_text", "text": text_of(answer), "annotations": [], "logprobs": []}
     part = {"type": "refusal", "refusal": REFUSAL} if answer.form == "refused" else text
     return [{"id": message_id, "type": "message", "status": status, "role": "assistant", "content": [part]}], status, why
@@ -72,5 +83,17 @@ def message_blocks(answer: Answer) -> tuple[list[dict[str, Any]] | None, str | N
         return [{"type": "thinking", "thinking": THOUGHT, "signature": ""}], reason
     if answer.form == "tool_call":
         return [{"type": "tool_use", "id": "toolu_1", "name": "search", "input": {}}], reason
+    if is_call(answer):
+        call = {"type": "tool_use", "id": "toolu_1", "name": answer.tool, "input": _arguments(answer.text)}
+        return [call], "tool_use" if reason == "end_turn" else reason
     text = text_of(answer)
     return [{"type": "text", "text": text}] if text else [], reason
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Arguments of a call; none where the token limit cut them off."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

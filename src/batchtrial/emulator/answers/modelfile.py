@@ -133,6 +133,10 @@ class ModelFile(Strict):
     abstentions: tuple[str, ...] = Field(ABSTENTIONS, min_length=1, description="Abstentions with a passage at hand.")
     closed_abstentions: tuple[str, ...] = Field(CLOSED_ABSTENTIONS, min_length=1, description="Abstentions without one.")
     wrappers: tuple[str, ...] = Field(WRAPPERS, min_length=1, description="Sentences for verbose answers, with {answer}.")
+    answer: Literal["echo", "json"] | None = Field(
+        None, description='`echo`: every answer is the last user turn. `json`: every answer is a JSON object, `{"answer": TEXT}`.'
+    )
+    template: str | None = Field(None, description="Every answer is this text, with {user}, {system}, {model}, {custom_id}, {item} and {sample}.")
     unknown_models: tuple[str, ...] = Field(("no-such",), description="A model whose name contains one of these is refused.")
     batch_seconds: float = Field(30.0, gt=0.0, description="Usual life of a batch, virtual seconds.")
 
@@ -142,6 +146,12 @@ class ModelFile(Strict):
         return valid_pattern(pattern)
 
     judge: JudgeRates = Field(JudgeRates(), description="How it judges answers.")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> ModelFile:
+        if self.answer is not None and self.template is not None:
+            raise ValueError("give answer or template, not both")
+        return self
 
     @field_validator("wrappers")
     @classmethod

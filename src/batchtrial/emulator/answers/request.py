@@ -5,10 +5,12 @@ Only what was really received counts: an arm is recognised by its prompt, so tha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from batchtrial.emulator.answers.output_form import TEXT, BadForm, OutputForm, of_chat, of_message, of_response
+from batchtrial.emulator.answers.vectors import BadInput, Vectors, vectors_in
 
 PARAMETERS: Final = ("temperature", "top_p", "top_k", "max_tokens", "n", "seed", "stop")
 
@@ -37,7 +39,8 @@ class ChatRequest:
     n: int = 1
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    schema: str = ""  # JSON of the schema that the answer is to have
+    form: OutputForm = TEXT  # that the answer is to have
+    vectors: Vectors | None = None  # wanted in the place of an answer
 
     def parameters(self) -> dict[str, Any]:
         """Sampling parameters, for showing."""
@@ -124,14 +127,11 @@ def _stop(value: Any) -> tuple[str, ...]:
     return tuple(each for each in found if each)
 
 
-def _schema(body: Mapping[str, Any], *path: str) -> str:
-    """JSON of the schema that lies there; "" when there is none. Raises BadRequest for a form that is no schema."""
-    found: Any = body
-    for step in path:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    if found is not None and not isinstance(found, Mapping):
-        raise BadRequest(f"{'.'.join(path)}: expected a JSON schema", ".".join(path))
-    return "" if found is None else json.dumps(found)
+def _form(read: Callable[[Mapping[str, Any]], OutputForm], body: Mapping[str, Any]) -> OutputForm:
+    try:
+        return read(body)
+    except BadForm as err:
+        raise BadRequest(str(err), err.param) from None
 
 
 def _model(body: Mapping[str, Any], default: str) -> str:
@@ -165,7 +165,7 @@ def from_chat(custom_id: str, body: Mapping[str, Any], *, model: str = "", syste
         n=_integer(body, "n") or 1,
         seed=_integer(body, "seed", low=-(2**63)),
         stop=_stop(body.get("stop")),
-        schema=_schema(body, "response_format", "json_schema", "schema"),
+        form=_form(of_chat, body),
     )
 
 
@@ -179,7 +179,7 @@ def from_responses(custom_id: str, body: Mapping[str, Any]) -> ChatRequest:
     return ChatRequest(
         **_common(custom_id, body, found, "", hottest=2.0),
         max_tokens=_integer(body, "max_output_tokens", low=16),
-        schema=_schema(body, "text", "format", "schema"),
+        form=_form(of_response, body),
     )
 
 
@@ -194,5 +194,32 @@ def from_messages(custom_id: str, params: Mapping[str, Any]) -> ChatRequest:
         top_k=_integer(params, "top_k", low=0),
         max_tokens=max_tokens,
         stop=_stop(params.get("stop_sequences")),
-        schema=_schema(params, "output_config", "format", "schema"),
+        form=_form(of_message, params),
     )
+
+
+def from_completion(custom_id: str, body: Mapping[str, Any]) -> ChatRequest:
+    """A `/v1/completions` body with one prompt."""
+    prompt = body.get("prompt")
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise BadRequest("prompt: the emulator takes one text a request", "prompt")
+    max_tokens = _integer(body, "max_tokens", low=0)
+    return ChatRequest(
+        **_common(custom_id, body, Turns("", prompt, len(prompt)), "", hottest=2.0),
+        max_tokens=16 if max_tokens is None else max_tokens,
+        n=_integer(body, "n") or 1,
+        seed=_integer(body, "seed", low=-(2**63)),
+        stop=_stop(body.get("stop")),
+    )
+
+
+def from_embeddings(custom_id: str, body: Mapping[str, Any]) -> ChatRequest:
+    """A `/v1/embeddings` body."""
+    try:
+        wanted = vectors_in(body)
+    except BadInput as err:
+        raise BadRequest(str(err), err.param) from None
+    text = "\n".join(wanted.inputs)
+    return ChatRequest(**_common(custom_id, body, Turns("", text, len(text)), "", hottest=2.0), vectors=wanted)

@@ -1,9 +1,10 @@
-"""Answers that have a form: one of the labels that an item may get, or JSON of the schema that a request asks for."""
+"""Answers that have a form: one of the labels that an item may get, a JSON object, or JSON of the schema that a request asks for."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from batchtrial.emulator.world.draws import digest, number, pick
@@ -19,47 +20,89 @@ def label(labels: Sequence[str], golds: Sequence[str], is_right: bool, raw: byte
     return chosen[pick(raw, 4, len(chosen))]
 
 
+def object_of(text: str) -> str:
+    """The text as a JSON object: itself where it is one, else `{"answer": TEXT}`."""
+    return text if _object_in(text) is not None else json.dumps({"answer": text}, ensure_ascii=False)
+
+
 def json_of(schema: Mapping[str, Any], gold: str | None, is_right: bool, raw: bytes) -> str:
     """JSON of the schema: the accepted answer where that is an object, with a field changed when it is to be wrong; else made up."""
-    try:
-        value = json.loads(gold) if gold is not None else None
-    except ValueError:
-        value = None
-    made_up = _value(schema, raw, "", 0)
-    if not isinstance(value, dict):
-        names = [name for name, one in schema.get("properties", {}).items() if isinstance(one, Mapping) and one.get("type", "string") == "string"]
+    value = None if gold is None else _object_in(gold)
+    maker = _Maker(schema, raw)
+    properties = _properties(maker.resolved(schema))
+    if value is None:
+        made_up = maker.value(schema, "", 0)
+        names = [name for name, one in properties.items() if isinstance(one, Mapping) and one.get("type", "string") == "string" and "enum" not in one]
         if gold is not None and is_right and names and isinstance(made_up, dict):
             made_up[names[0]] = gold
         return json.dumps(made_up, ensure_ascii=False)
     if not is_right and value:
         name = list(value)[pick(raw, 4, len(value))]
-        asked = schema.get("properties", {}).get(name, {})
-        tries = (_value(asked, digest("field", raw.hex(), k), name, 1) for k in range(8))
+        tries = (_Maker(schema, digest("field", raw.hex(), k)).value(properties.get(name, {}), name, 1) for k in range(8))
         value[name] = next((one for one in tries if one != value[name]), None)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _value(schema: Any, raw: bytes, path: str, depth: int) -> Any:
-    """Something that the schema allows, as far as it is an ordinary one."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def _object_in(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
         return None
-    draw = number("value", raw.hex(), path)
-    for key in ("enum", "anyOf", "oneOf"):
-        choices = schema.get(key)
-        if isinstance(choices, list) and choices:
-            one = choices[draw % len(choices)]
-            return one if key == "enum" else _value(one, raw, path, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    kind = schema.get("type", "string")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    if kind == "object":
-        named = schema.get("properties", {})
-        return {name: _value(one, raw, f"{path}.{name}", depth + 1) for name, one in named.items()} if isinstance(named, Mapping) else {}
-    if kind == "array":
-        n = max(int(schema.get("minItems", 0)), draw % 3)
-        return [_value(schema.get("items", {}), raw, f"{path}.{place}", depth + 1) for place in range(min(n, 10))]
-    if kind in ("integer", "number"):
-        low = schema.get("minimum", 0)
-        return min(low + draw % 50, schema.get("maximum", low + 50))
-    return {"boolean": bool(draw % 2), "null": None}.get(str(kind), _WORDS[draw % len(_WORDS)])
+    return value if isinstance(value, dict) else None
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = schema.get("properties")
+    return found if isinstance(found, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes up what a schema allows, as far as it is an ordinary one. root: the whole schema, where references lead."""
+
+    root: Mapping[str, Any]
+    raw: bytes
+
+    def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The schema that a reference inside the whole one leads to; itself without a reference."""
+        for _ in range(_DEEPEST):
+            place = schema.get("$ref")
+            if not isinstance(place, str) or not place.startswith("#"):
+                break
+            found: Any = self.root
+            for step in place.removeprefix("#").strip("/").split("/"):
+                found = found.get(step) if step and isinstance(found, Mapping) else found
+            schema = found if isinstance(found, Mapping) else {}
+        return schema
+
+    def value(self, schema: Any, path: str, depth: int) -> Any:
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+            return None
+        schema = self.resolved(schema)
+        draw = number("value", self.raw.hex(), path)
+        for key in ("enum", "anyOf", "oneOf", "allOf"):
+            choices = schema.get(key)
+            if isinstance(choices, list) and choices:
+                one = choices[draw % len(choices)]
+                return one if key == "enum" else self.value(one, path, depth + 1)
+        if "const" in schema:
+            return schema["const"]
+        kind = schema.get("type", "object" if "properties" in schema else "string")
+        kind = str(kind[0] if isinstance(kind, list) and kind else kind).lower()  # Gemini's are upper case
+        if kind == "object":
+            return {name: self.value(one, f"{path}.{name}", depth + 1) for name, one in _properties(schema).items()}
+        if kind == "array":
+            return self._array(schema, path, depth, draw)
+        if kind in ("integer", "number"):
+            low = _number(schema.get("minimum"), 0)
+            return min(low + draw % 50, _number(schema.get("maximum"), low + 50))
+        return {"boolean": bool(draw % 2), "null": None}.get(kind, _WORDS[draw % len(_WORDS)])
+
+    def _array(self, schema: Mapping[str, Any], path: str, depth: int, draw: int) -> list[Any]:
+        least, most = int(_number(schema.get("minItems"), 0)), int(_number(schema.get("maxItems"), 10))
+        n = max(least, min(draw % 3, most))
+        return [self.value(schema.get("items", {}), f"{path}.{place}", depth + 1) for place in range(min(n, 10))]
+
+
+def _number(value: Any, otherwise: float) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else otherwise

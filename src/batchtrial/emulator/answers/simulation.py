@@ -17,10 +17,12 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Final, Literal
 
+from batchtrial.emulator.answers.by_rule import told_by_rule
 from batchtrial.emulator.answers.judging import seen, verdict
 from batchtrial.emulator.answers.modelfile import Item, ModelFile, QuestionClass, Rates, load_items, sha256_text
+from batchtrial.emulator.answers.output_form import TEXT
 from batchtrial.emulator.answers.request import ChatRequest
-from batchtrial.emulator.answers.shaped import json_of, label
+from batchtrial.emulator.answers.shaped import json_of, label, object_of
 from batchtrial.emulator.world.draws import digest, number, pick, uniform
 
 AnswerKind = Literal["exact", "verbose", "wrong", "abstain"]
@@ -60,6 +62,7 @@ class Answer:
     input_tokens: int
     output_tokens: int
     form: str | None = None  # how it comes when a fault spoils it: a word of `forms`
+    tool: str = ""  # whose arguments the text is, where the request leaves the model no choice
 
 
 def n_tokens(n_chars: int) -> int:
@@ -110,7 +113,7 @@ class SimulatedModel:
         if any(arm.match.user_contains is not None or arm.match.id_begins is not None for arm in self.file.arms):
             return self._arm_name(chat)
         # Model, system prompt and decoding decide, and there are few of them.
-        return self.arm_name(replace(chat, custom_id="", user="", n_chars=0, seed=None, schema=""))
+        return self.arm_name(replace(chat, custom_id="", user="", n_chars=0, seed=None, form=TEXT, vectors=None))
 
     def _arm_name(self, chat: ChatRequest) -> str:
         return next((arm.name for arm in self.file.arms if arm.match.fits(chat)), "default")
@@ -129,9 +132,14 @@ class SimulatedModel:
 
     def answers(self, chat: ChatRequest, who: Identity) -> tuple[Answer, ...]:
         """One answer for each choice asked for."""
+        if chat.vectors is not None:
+            return (Answer(text="", kind="exact", is_truncated=False, input_tokens=chat.vectors.n_tokens, output_tokens=0),)
         return tuple(self._answer(chat, who, choice) for choice in range(chat.n))
 
     def _answer(self, chat: ChatRequest, who: Identity, choice: int) -> Answer:
+        told = told_by_rule(self.file, chat, who.item, who.sample)
+        if told is not None:
+            return _cut("exact", told, chat)
         what = seen(chat)
         if what is not None:
             text = verdict(self.file.judge, chat, what, (*self.file.abstentions, *self.file.closed_abstentions), self.seed, f"{who.sample}#{choice}")
@@ -158,17 +166,22 @@ class SimulatedModel:
         return "abstain" if uniform(raw, 1) < rates.abstain else "wrong"
 
     def _text(self, kind: AnswerKind, item: Item | None, question: QuestionClass, chat: ChatRequest, raw: bytes) -> str:
+        """What is said, in the form that the request wants."""
         is_right = kind in ("exact", "verbose") or (kind == "abstain" and question == "open_unanswerable")
-        if chat.schema:
-            return json_of(json.loads(chat.schema), item.answers[0] if item and item.answers else None, is_right, raw)
+        if chat.form.schema:
+            return json_of(json.loads(chat.form.schema), item.answers[0] if item and item.answers else None, is_right, raw)
+        words = self._words(kind, item, question, chat.user, raw, is_right=is_right)
+        return object_of(words) if chat.form.is_json or self.file.answer == "json" else words
+
+    def _words(self, kind: AnswerKind, item: Item | None, question: QuestionClass, user: str, raw: bytes, *, is_right: bool) -> str:
         if item and item.labels:
             return label(item.labels, item.answers, is_right, raw)
         if kind == "abstain":
             phrases = self.file.closed_abstentions if question == "closed" else self.file.abstentions
             return phrases[pick(raw, 2, len(phrases))]
         if kind == "wrong":
-            return self._wrong(item, chat.user, raw)
-        golds = item.answers if item and item.answers else (next(_spans(chat.user), _STOCK_ANSWERS[0]),)
+            return self._wrong(item, user, raw)
+        golds = item.answers if item and item.answers else (next(_spans(user), _STOCK_ANSWERS[0]),)
         # The first alias is what people mostly say; now and then it is another one.
         gold = golds[0] if uniform(raw, 2) < 0.75 else golds[pick(raw, 3, len(golds))]
         if kind == "exact":
@@ -207,6 +220,7 @@ def _cut(kind: AnswerKind, text: str, chat: ChatRequest) -> Answer:
         is_truncated=len(text) > limit,
         input_tokens=n_tokens(chat.n_chars) + TOKENS_A_REQUEST,
         output_tokens=n_tokens(len(text[:limit])),
+        tool=chat.form.tool,
     )
 
 

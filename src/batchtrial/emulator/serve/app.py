@@ -66,9 +66,9 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
         *OpenAIBatches(service, files, closing).routes(openai_wire),
         *files.routes(openai_wire),
         *(route for host in HOSTS for route in of_host(host)),
+        *Direct(service, upstream).routes(openai.LocalWire(), fireworks_wire, anthropic_wire, gemini.GeminiWire()),
         *(route for wire in FURTHER for route in wire.routes(service, closing)),
         *MessageBatches(service, closing).routes(anthropic_wire),
-        *Direct(service, upstream).routes(openai.LocalWire(), fireworks_wire, anthropic_wire),
     ]
 
     def wire_of(request: Request) -> Wire:

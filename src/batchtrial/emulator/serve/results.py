@@ -23,6 +23,8 @@ from batchtrial.emulator.world.records import Batch
 Renderer = Callable[[Fate], tuple[str, bytes] | None]  # file name and line, or None for a row without a line
 PaidRow = tuple[int, int, str, int, int, int]  # batch, row, custom_id, identity, input tokens, output tokens
 ROWS_A_COMMIT: Final = 2000
+INPUT: Final = ("prompt_tokens", "input_tokens", "promptTokenCount")
+OUTPUT: Final = ("completion_tokens", "output_tokens", "candidatesTokenCount")
 MAX_TOKENS: Final = 10**12
 """The most that a row of the bill says of itself; the sum of millions of rows still has room where 64 bits are kept."""
 
@@ -153,12 +155,12 @@ def tokens_of(fate: Fate) -> tuple[int, int]:
 
 
 def usage_in(body: object) -> tuple[int, int]:
-    """Input and output tokens that an answer body names, in either spelling; 0 where it names none that can be."""
-    usage = body.get("usage") if isinstance(body, Mapping) else None
+    """Input and output tokens that an answer body names, in any wire's spelling; 0 where it names none that can be."""
+    usage = (body.get("usage") or body.get("usageMetadata")) if isinstance(body, Mapping) else None
     usage = usage if isinstance(usage, dict) else {}
-    n_input = usage.get("prompt_tokens", usage.get("input_tokens", 0))
-    n_output = usage.get("completion_tokens", usage.get("output_tokens", 0))
-    return _tokens(n_input), _tokens(n_output)
+    n_input = next((usage[name] for name in INPUT if name in usage), 0)
+    n_output = next((usage[name] for name in OUTPUT if name in usage), 0)
+    return _tokens(n_input), _tokens(n_output) + _tokens(usage.get("thoughtsTokenCount"))
 
 
 def _tokens(count: object) -> int:

@@ -17,24 +17,29 @@ from starlette.routing import Route
 from batchtrial.emulator.answers import bodies
 from batchtrial.emulator.answers.events import stream_of
 from batchtrial.emulator.answers.refusing import refused_by_openai
-from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages, from_responses
+from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages
 from batchtrial.emulator.answers.rows import Problem
-from batchtrial.emulator.answers.simulation import SimulatedModel
+from batchtrial.emulator.answers.simulation import Answer, SimulatedModel
 from batchtrial.emulator.answers.upstream import Upstream
 from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError
 from batchtrial.emulator.serve.results import usage_in
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.anthropic.wire import AnthropicWire, refused_params
 from batchtrial.emulator.wires.fireworks.wire import FireworksWire
+from batchtrial.emulator.wires.gemini.batches import GeminiWire
+from batchtrial.emulator.wires.gemini.lines import answer_of, as_chat
+from batchtrial.emulator.wires.openai.endpoints import ENDPOINTS
 from batchtrial.emulator.wires.openai.wire import LocalWire, PrettyJson
 from batchtrial.emulator.world.clock import EPOCH
 from batchtrial.emulator.world.jsontext import BadJson, decode_object, encode
 
+TIERED: Final = ("chat.completion", "response")
+"""What says at which tier it was served."""
 MAX_BODY_BYTES: Final = 32_000_000
 MODELS: Final = ("simulated-small", "simulated-large")
 _SAFE_ID: Final = re.compile(r"[\x21-\x7e]{1,512}")
 Reader = Callable[[str, dict[str, Any]], ChatRequest]
-Writer = Callable[[SimulatedModel, ChatRequest, str], dict[str, Any]]
+Writer = Callable[[int, str, ChatRequest, tuple[Answer, ...]], dict[str, Any]]
 
 
 class Direct:
@@ -43,7 +48,7 @@ class Direct:
     def __init__(self, service: Service, upstream: Upstream | None) -> None:
         self.service, self.world, self.upstream = service, service.world, upstream
 
-    def routes(self, local: LocalWire, fireworks: FireworksWire, anthropic: AnthropicWire) -> list[Route]:
+    def routes(self, local: LocalWire, fireworks: FireworksWire, anthropic: AnthropicWire, gemini: GeminiWire) -> list[Route]:
         def route(path: str, wire: Any, reader: Reader, writer: Writer) -> Route:
             async def answer(call: Call) -> Response:
                 return await self.answer(call, reader, writer)
@@ -51,10 +56,10 @@ class Direct:
             return Route(path, Endpoint(self.service, wire, "answer", answer), methods=["POST"])
 
         return [
-            route("/v1/chat/completions", local, from_chat, _chat),
-            route("/v1/responses", local, from_responses, _response),
-            route("/inference/v1/chat/completions", fireworks, from_chat, _chat),
+            *(route(path, local, form.read, form.write) for path, form in ENDPOINTS.items()),
+            route("/inference/v1/chat/completions", fireworks, from_chat, bodies.chat_completion),
             route("/v1/messages", anthropic, from_messages, _message),
+            route("/gemini/{version}/models/{model:path}:generateContent", gemini, _from_gemini, _for_gemini),
             Route("/v1/models", Endpoint(self.service, local, "models", self.models), methods=["GET"]),
             Route("/v1/models/{model:path}", Endpoint(self.service, local, "models", self.model), methods=["GET"]),
         ]
@@ -65,6 +70,8 @@ class Direct:
             body = decode_object(raw)
         except BadJson as err:
             raise WireError(400, f"We could not parse the JSON body of your request: {err}") from None
+        if "model" in call.request.path_params:
+            body = {**body, "model": call.request.path_params["model"]}
         custom_id = _custom_id(call, body)
         await call.gate(part=custom_id)
         if body.get("stream"):
@@ -78,7 +85,7 @@ class Direct:
         problem = self._refused(call, body)
         if problem is not None:
             raise WireError(problem.status, problem.message, code=problem.code, param=problem.param)
-        status, shown = await self._simulated(call, body, chat, writer, raw)
+        status, shown = await self._simulated(call, body, chat, writer)
         tier = _tier(call, body, shown) if self.upstream is None else ""
         n_input, n_output = usage_in(shown)
         with self.world.commit() as db:
@@ -97,8 +104,9 @@ class Direct:
                     tier,
                 ),
             )
-        if any(do.stream for do in call.fired) and status == 200:
-            return Response(stream_of(shown), media_type="text/event-stream")
+        events = stream_of(shown) if any(do.stream for do in call.fired) and status == 200 else None
+        if events is not None:
+            return Response(events, media_type="text/event-stream")
         return JSONResponse(shown, status_code=status)
 
     def _refused(self, call: Call, body: dict[str, Any]) -> Problem | None:
@@ -106,9 +114,11 @@ class Direct:
             return refused_params({**body, "stream": None}, call.request.headers["anthropic-version"], lambda model: True)
         return refused_by_openai(body) if self.upstream is None and isinstance(call.wire, LocalWire) else None
 
-    async def _simulated(self, call: Call, body: dict[str, Any], chat: ChatRequest, writer: Writer, raw: bytes) -> tuple[int, dict[str, Any]]:
-        if self.upstream is None or call.request.url.path not in ("/v1/chat/completions", "/v1/responses"):
-            return 200, writer(self.service.model, chat, "" if chat.seed is None else str(chat.seed))
+    async def _simulated(self, call: Call, body: dict[str, Any], chat: ChatRequest, writer: Writer) -> tuple[int, dict[str, Any]]:
+        if self.upstream is None or call.request.url.path not in ENDPOINTS:
+            model = self.service.model
+            who, key = _key(model, chat, "" if chat.seed is None else str(chat.seed))
+            return 200, writer(model.seed, key, chat, model.answers(chat, who))
         found = await asyncio.to_thread(self.upstream.ask, call.request.url.path.removeprefix("/v1"), body)
         try:
             return found.status, decode_object(found.body)
@@ -133,6 +143,8 @@ def _tier(call: Call, body: dict[str, Any], shown: dict[str, Any]) -> str:
     is_named = isinstance(asked, str) and asked not in ("auto", "standard_only")
     if isinstance(call.wire, AnthropicWire):
         return str(shown["usage"]["service_tier"])
+    if shown.get("object") not in TIERED:
+        return ""
     tier = str(asked) if is_named else "" if isinstance(call.wire, FireworksWire) else "default"
     shown |= {"service_tier": tier} if tier else {}
     return tier
@@ -158,18 +170,13 @@ def _key(model: SimulatedModel, chat: ChatRequest, sample: str) -> tuple[Any, st
     return who, f"{who.item}|{who.condition}|{who.sample}"
 
 
-def _chat(model: SimulatedModel, chat: ChatRequest, sample: str) -> dict[str, Any]:
-    who, key = _key(model, chat, sample)
-    return bodies.chat_completion(model.seed, key, chat, model.answers(chat, who))
+def _message(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    return bodies.message_of(seed, key, chat.model, answers[0], tier="standard")
 
 
-def _response(model: SimulatedModel, chat: ChatRequest, sample: str) -> dict[str, Any]:
-    who, key = _key(model, chat, sample)
-    return bodies.response(model.seed, key, chat, model.answers(chat, who))
+def _from_gemini(custom_id: str, body: dict[str, Any]) -> ChatRequest:
+    return from_chat(custom_id, as_chat({"request": body}, body["model"]))
 
 
-def _message(model: SimulatedModel, chat: ChatRequest, sample: str) -> dict[str, Any]:
-    who, key = _key(model, chat, sample)
-    answer = model.answers(chat, who)[0]
-    reason = "max_tokens" if answer.is_truncated else "end_turn"
-    return bodies.message(model.seed, key, chat.model, answer.text, reason, answer.input_tokens, answer.output_tokens, tier="standard")
+def _for_gemini(seed: int, key: str, chat: ChatRequest, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    return answer_of(bodies.chat_completion(seed, key, chat, answers))

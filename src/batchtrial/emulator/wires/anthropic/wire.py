@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from batchtrial.emulator.answers import bodies
-from batchtrial.emulator.answers.forms import message_blocks
 from batchtrial.emulator.answers.refusing import refused_by_anthropic
 from batchtrial.emulator.answers.request import from_messages
 from batchtrial.emulator.answers.rows import Fate, Problem, Read, Reader, read_or_problem
@@ -140,10 +139,7 @@ def _result(seed: int, fate: Fate) -> dict[str, Any]:
 def _message(seed: int, fate: Fate) -> dict[str, Any]:
     assert fate.chat is not None
     if fate.upstream is None:
-        answer = fate.answers[0]
-        blocks, reason = message_blocks(answer)
-        made = bodies.message(seed, fate.id_key, fate.chat.model, answer.text, reason, answer.input_tokens, answer.output_tokens)
-        return made if answer.form is None else made | {"content": blocks}
+        return bodies.message_of(seed, fate.id_key, fate.chat.model, fate.answers[0])
     body = decode(fate.upstream)
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):

@@ -8,7 +8,7 @@ from batchtrial.emulator.answers import bodies
 from batchtrial.emulator.answers.request import from_chat
 from batchtrial.emulator.answers.rows import Fate, Problem, Read, Reader, read_or_problem
 from batchtrial.emulator.serve.results import Format, Renderer
-from batchtrial.emulator.world.jsontext import decode, decode_object, encode_line
+from batchtrial.emulator.world.jsontext import BadJson, decode, decode_object, encode_line
 from batchtrial.emulator.world.records import Batch
 
 OUTPUT: Final = "output"
@@ -18,21 +18,41 @@ CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14, 504: 
 
 def as_chat(row: dict[str, Any], model: str) -> dict[str, Any]:
     """A row as the chat request that it amounts to."""
-    asked = row.get("request")
-    body: dict[str, Any] = asked if isinstance(asked, dict) else {}
-    settings = body.get("generationConfig") or body.get("generation_config") or {}
+    body = _object(row.get("request"))
+    settings = _object(body.get("generationConfig") or body.get("generation_config"))
     system = body.get("systemInstruction") or body.get("system_instruction")
     messages = [{"role": "system", "content": _text(system)}] if system else []
-    messages += [{"role": "assistant" if one.get("role") == "model" else "user", "content": _text(one)} for one in body.get("contents") or []]
+    messages += [{"role": "assistant" if one.get("role") == "model" else "user", "content": _text(one)} for one in _objects(body.get("contents"))]
     names = {"temperature": "temperature", "topP": "top_p", "topK": "top_k", "maxOutputTokens": "max_tokens", "stopSequences": "stop", "seed": "seed"}
     chat = {"model": model, "messages": messages} | {name: settings[told] for told, name in names.items() if told in settings}
-    schema = settings.get("responseJsonSchema")
-    return chat | ({"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}} if schema else {})
+    schema = settings.get("responseJsonSchema") or settings.get("responseSchema")
+    if schema:
+        chat["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    elif settings.get("responseMimeType") == "application/json":
+        chat["response_format"] = {"type": "json_object"}
+    return chat | _calls(body)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _calls(body: dict[str, Any]) -> dict[str, Any]:
+    """Tools, and which of them has to be called, as a chat request has them."""
+    offered = [one for tool in _objects(body.get("tools")) for one in _objects(tool.get("functionDeclarations"))]
+    tools = [{"type": "function", "function": {**one, "parameters": one.get("parametersJsonSchema") or one.get("parameters")}} for one in offered]
+    told = _object(_object(body.get("toolConfig")).get("functionCallingConfig"))
+    names = told.get("allowedFunctionNames")
+    must = {"type": "function", "function": {"name": names[0]}} if isinstance(names, list) and names else "required"
+    return ({"tools": tools} if tools else {}) | ({"tool_choice": must} if told.get("mode") == "ANY" else {})
 
 
 def _text(content: Any) -> str:
-    parts = content.get("parts") if isinstance(content, dict) else None
-    return "\n".join(str(part.get("text") or "") for part in parts or [] if isinstance(part, dict))
+    return "\n".join(str(part.get("text") or "") for part in _objects(_object(content).get("parts")))
 
 
 def format_of(seed: int) -> Format:
@@ -84,7 +104,14 @@ def answer_of(chat: dict[str, Any]) -> dict[str, Any]:
     if message.get("refusal") or finish == "content_filter":
         return found | {"promptFeedback": {"blockReason": "SAFETY"}}
     parts: list[dict[str, Any]] = [{"thought": True, "text": message["reasoning_content"]}] if message.get("reasoning_content") else []
-    parts += [{"functionCall": {"name": call["function"]["name"], "args": {}}} for call in message.get("tool_calls") or []]
+    parts += [{"functionCall": {"name": call["function"]["name"], "args": _arguments(call)}} for call in message.get("tool_calls") or []]
     parts += [{"text": message["content"]}] if message.get("content") else []
     content = {"role": "model", **({"parts": parts} if parts else {})}
     return found | {"candidates": [{"content": content, "finishReason": FINISHES.get(finish, "OTHER"), "index": 0}]}
+
+
+def _arguments(call: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return decode_object(call["function"].get("arguments") or "{}")
+    except BadJson:
+        return {}

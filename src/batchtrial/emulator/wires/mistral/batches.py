@@ -18,6 +18,7 @@ from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_
 from batchtrial.emulator.serve.results import Closing, Format, Renderer
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.openai import wire as openai
+from batchtrial.emulator.wires.openai.endpoints import CHAT
 from batchtrial.emulator.wires.openai.files import Files, StoredFile
 from batchtrial.emulator.world.batches import NewBatch
 from batchtrial.emulator.world.jsontext import BadJson, decode_object
@@ -107,8 +108,8 @@ class Jobs:
         labels = asked.get("metadata") or {}
         if not isinstance(labels, dict) or not all(isinstance(one, str) for pair in labels.items() for one in pair):
             raise WireError(422, "metadata is a mapping of texts", param="metadata")
-        if asked.get("endpoint") not in openai.ENDPOINTS[:1]:
-            raise WireError(422, f"the emulator serves {openai.CHAT}", param="endpoint")
+        if asked.get("endpoint") != CHAT:
+            raise WireError(422, f"the emulator serves {CHAT}", param="endpoint")
         if not isinstance(asked.get("model"), str) or not asked["model"]:
             raise WireError(422, "a job names its model", param="model")
         hours = whole_number(asked.get("timeout_hours", 24), None, 1, MOST_HOURS, "timeout_hours")

@@ -17,8 +17,9 @@ from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_
 from batchtrial.emulator.serve.results import Closed, Closing
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.openai.dialects import OPENAI, Dialect, hours_of, in_dialect, page_of
+from batchtrial.emulator.wires.openai.endpoints import ENDPOINTS
 from batchtrial.emulator.wires.openai.files import BATCH_FILE_SECONDS, Files, StoredFile
-from batchtrial.emulator.wires.openai.wire import ENDPOINTS, ERRORS, OUTPUT, OpenAIWire, PrettyJson, Validation
+from batchtrial.emulator.wires.openai.wire import ERRORS, OUTPUT, OpenAIWire, PrettyJson, Validation
 from batchtrial.emulator.world.batches import NewBatch
 from batchtrial.emulator.world.effects import Effects
 from batchtrial.emulator.world.lifecycle import Status

@@ -9,20 +9,17 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from batchtrial.emulator.answers import bodies
 from batchtrial.emulator.answers.refusing import refused_by_openai
-from batchtrial.emulator.answers.request import from_chat, from_responses
 from batchtrial.emulator.answers.rows import Fate, Problem, Read, Reader, read_or_problem
 from batchtrial.emulator.serve.exchange import WireError
 from batchtrial.emulator.serve.results import Format, Renderer
+from batchtrial.emulator.wires.openai.endpoints import ENDPOINTS
 from batchtrial.emulator.world.draws import token
 from batchtrial.emulator.world.jsontext import BadJson, decode, decode_object, encode_line, encode_spaced_line
 from batchtrial.emulator.world.records import Batch
 
 OUTPUT: Final = "output"
 ERRORS: Final = "error"
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
-ENDPOINTS: Final = (CHAT, RESPONSES)
 ERROR_TYPES: Final = {429: "rate_limit_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error"}
 
 
@@ -82,7 +79,7 @@ class LocalWire(OpenAIWire):
 
 def reader_of(batch: Batch) -> Reader:
     """Reads the lines of a batch input file."""
-    make = from_chat if batch.wire["endpoint"] == CHAT else from_responses
+    make = ENDPOINTS[batch.wire["endpoint"]].read
 
     def read(line: bytes) -> Read:
         row = decode_object(line)
@@ -173,7 +170,7 @@ def format_of(seed: int, *, has_bare_errors: bool = False, has_escapes: bool = F
 
 
 def _line_of(seed: int, batch: Batch, *, has_bare_errors: bool) -> Callable[[Fate], tuple[str, dict[str, Any]] | None]:
-    body_of = bodies.chat_completion if batch.wire["endpoint"] == CHAT else bodies.response
+    body_of = ENDPOINTS[batch.wire["endpoint"]].write
 
     def line_of(fate: Fate) -> tuple[str, dict[str, Any]] | None:
         if fate.kind == "missing":

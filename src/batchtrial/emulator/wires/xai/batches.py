@@ -18,6 +18,7 @@ from batchtrial.emulator.serve.results import Closing, Format, Renderer
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.openai import wire as openai
 from batchtrial.emulator.wires.openai.batches import OpenAIBatches
+from batchtrial.emulator.wires.openai.endpoints import CHAT
 from batchtrial.emulator.wires.openai.files import Files
 from batchtrial.emulator.world.batches import NewBatch
 from batchtrial.emulator.world.jsontext import BadJson, decode, encode_line
@@ -86,7 +87,7 @@ class Batches:
             raise WireError(400, "the emulator takes batches with an input file", param="input_file_id")
         file = await asyncio.to_thread(self.files.find, asked["input_file_id"], call.account)
         effects = await call.gate(part=f"{asked['name']} {file.filename}")
-        blob, n_rows, checked = await asyncio.to_thread(self._inputs.take_in, file, openai.CHAT)
+        blob, n_rows, checked = await asyncio.to_thread(self._inputs.take_in, file, CHAT)
         if effects.validation_failure:
             checked.add("invalid_request", str(effects.validation_failure))
         batch = self.service.batches.add(
@@ -95,7 +96,7 @@ class Batches:
                 id=self.world.new_id("batch_", 24),
                 n_rows=n_rows,
                 blob=blob,
-                wire={"name": asked["name"], "input_file_id": file.id, "endpoint": openai.CHAT, "model": checked.model},
+                wire={"name": asked["name"], "input_file_id": file.id, "endpoint": CHAT, "model": checked.model},
                 effects=effects,
                 problems=tuple(checked.problems),
                 is_upstream=self.service.is_upstream,
