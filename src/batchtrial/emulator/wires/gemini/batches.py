@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,15 +13,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from batchtrial.emulator.serve import accounts
+from batchtrial.emulator.serve.batch_calls import BatchCalls, take_requests
 from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_number
 from batchtrial.emulator.serve.results import Closing
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.gemini.lines import OUTPUT, format_of
 from batchtrial.emulator.wires.openai.files import Files, StoredFile
-from batchtrial.emulator.world.batches import NewBatch
-from batchtrial.emulator.world.jsontext import BadJson, decode_object
 from batchtrial.emulator.world.records import Batch
-from batchtrial.emulator.world.rowfile import save_index, scan
 
 __all__ = ["NAME", "format_of", "routes"]
 NAME: Final = "gemini"
@@ -81,11 +78,11 @@ def routes(service: Service, closing: Closing) -> list[Route]:
     ]
 
 
-class Api:
+class Api(BatchCalls):
     """Handlers of the routes."""
 
     def __init__(self, service: Service, closing: Closing) -> None:
-        self.service, self.world, self.closing = service, service.world, closing
+        super().__init__(service, closing, NAME, "Requested entity was not found.")
         self.files = Files(service, f"{PREFIX}/v1")
 
     # Files
@@ -124,13 +121,11 @@ class Api:
     async def download(self, call: Call) -> Response:
         file_id = call.request.path_params["file"]
         await call.gate(part=file_id)
-        row = self.world.row("SELECT * FROM result_files WHERE id = ? AND deleted_at IS NULL", (file_id,))
-        batch = None if row is None else self.service.batches.by_seq(row["batch"])
-        if batch is None or batch.account not in (call.account, accounts.EVERYBODY):
+        row = self.world.row("SELECT batch FROM result_files WHERE id = ?", (file_id,))
+        if row is None or self.service.batches.by_seq(row["batch"]).account not in (call.account, accounts.EVERYBODY):
             return FileResponse(self._found(call).path, media_type="application/jsonl")
-        at = self.service.status(batch)
-        closed = None if at.outcome is None else await asyncio.to_thread(self.closing.closed, batch, at)
-        path = None if closed is None else closed.files.get(OUTPUT)
+        found = await asyncio.to_thread(self.result_of, file_id, call.account)
+        path = None if found is None else found[3]
         if path is None:
             raise WireError(404, "The file does not exist.")
         return FileResponse(path, media_type="application/jsonl")
@@ -160,56 +155,11 @@ class Api:
         except WireError:
             raise WireError(404, "The input file does not exist.") from None
         effects = await call.gate(part=f"{name} {source.filename}")
-        blob, n_rows, problems = await asyncio.to_thread(self._take_in, source)
-        if effects.validation_failure:
-            problems.append({"message": str(effects.validation_failure)})
+        taken = await asyncio.to_thread(lambda: take_requests(self.world, source.copy_to, effects, id_field="key", body_field="request"))
         wire = {"displayName": name, "model": model.removesuffix(MODEL_CALL), "fileName": file_name, "window_seconds": 48 * 3600.0}
-        with self.world.commit() as db:
-            batch = self.service.batches.add(
-                NewBatch(
-                    provider=NAME,
-                    id=self.world.new_id("b", 24),
-                    n_rows=n_rows,
-                    blob=blob,
-                    wire=wire,
-                    effects=effects,
-                    problems=tuple(problems),
-                    is_upstream=self.service.is_upstream,
-                    account=call.account,
-                )
-            )
-            db.execute("INSERT INTO result_files VALUES(?, ?, ?, NULL)", (self.world.new_id("batch-"), batch.seq, OUTPUT))
+        with self.world.commit():
+            batch = self.accept(call, taken, effects, wire, id=self.world.new_id("b", 24), files={self.world.new_id("batch-"): OUTPUT})
         return JSONResponse(self.shown(batch))
-
-    def _take_in(self, source: StoredFile) -> tuple[str, int, list[dict[str, Any]]]:
-        name, draft = self.world.new_blob()
-        draft.write_bytes(source.path.read_bytes())
-        offsets, problems = array("Q"), []
-        for number, offset, line in scan(draft):
-            offsets.append(offset)
-            try:
-                row = decode_object(line)
-            except BadJson:
-                row = {}
-            if not isinstance(row.get("key"), str) or not isinstance(row.get("request"), dict):
-                problems.append({"message": f"line {number} has no key and request"})
-        if not offsets:
-            problems.append({"message": "the file has no requests"})
-        save_index(self.world.blob(name), offsets)
-        self.world.publish(name)
-        return name, len(offsets), problems[:10]
-
-    def find(self, call: Call) -> Batch:
-        """The batch in the path. Raises WireError 404."""
-        batch = self.service.batches.get(NAME, call.request.path_params["batch"], call.account)
-        if batch is None or batch.deleted_at is not None:
-            raise WireError(404, "Requested entity was not found.")
-        return batch
-
-    async def get(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        return JSONResponse(await asyncio.to_thread(self.shown, batch, self.service.batches.state_in_place(batch)))
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
@@ -221,34 +171,25 @@ class Api:
             raise WireError(400, "Invalid page token.")
         start = int(token[1:])
         listed = self.service.batches.listed(NAME, call.account, is_first_page=start == 0)
-        shown = await asyncio.to_thread(lambda: [self.shown(self.service.batches.by_seq(each.seq)) for each in listed[start : start + size]])
+        shown = await self.shown_all([each.seq for each in listed[start : start + size]])
         return JSONResponse({"operations": shown} | ({"nextPageToken": f"t{start + size}"} if start + size < len(listed) else {}))
 
     async def cancel(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        if self.service.status(batch).outcome is None:
-            self.service.batches.cancel(batch)
+        self.give_up(await self.find_behind_gate(call))
         return JSONResponse({})
 
-    async def delete(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        self.service.batches.delete(self.service.batches.cancel(batch) if self.service.status(batch).outcome is None else batch)
-        return JSONResponse({})
+    def shown_deleted(self, batch: Batch) -> dict[str, Any]:
+        return {}
 
     def shown(self, batch: Batch, state: str | None = None) -> dict[str, Any]:
         """The operation around the batch."""
-        at = self.service.status(batch)
-        closed = self.closing.closed(batch, at) if at.outcome is not None else None
-        has_file = closed is not None and at.outcome != "expired" and OUTPUT in closed.files
-        row = self.world.row("SELECT id FROM result_files WHERE batch = ?", (batch.seq,)) if has_file else None
-        output = {"responsesFile": f"files/{row['id']}"} if row is not None else None
-        n_done = 0 if closed is None else closed.n("succeeded") + closed.n("missing")
+        now = self.counted(batch)
+        at = now.at
+        files = self.file_ids(batch, now.closed) if at.outcome != "expired" else {}
+        output = {"responsesFile": f"files/{files[OUTPUT]}"} if OUTPUT in files else None
         stats = {"requestCount": str(batch.n_rows), "pendingRequestCount": str(batch.n_rows - at.n_finished)}
-        if closed is not None:
-            failed = closed.n("errored")
-            stats = {"requestCount": str(batch.n_rows), "successfulRequestCount": str(n_done), "failedRequestCount": str(failed)}
+        if now.closed is not None:
+            stats = {"requestCount": str(batch.n_rows), "successfulRequestCount": str(now.n_done), "failedRequestCount": str(now.n_failed)}
         metadata = {
             "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch",
             "name": f"batches/{batch.id}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,23 +12,22 @@ from starlette.routing import Route
 
 from batchtrial.emulator.answers.request import from_chat
 from batchtrial.emulator.answers.rows import Fate, Read, Reader, read_or_problem
-from batchtrial.emulator.serve.accounts import EVERYBODY
+from batchtrial.emulator.serve.batch_calls import BatchCalls, TakenIn, take_requests
 from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_number
 from batchtrial.emulator.serve.results import Closing, Format, Renderer
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.openai import wire as openai
 from batchtrial.emulator.wires.openai.endpoints import CHAT
 from batchtrial.emulator.wires.openai.files import Files, StoredFile
-from batchtrial.emulator.world.batches import NewBatch
-from batchtrial.emulator.world.jsontext import BadJson, decode_object
+from batchtrial.emulator.world.effects import Effects
+from batchtrial.emulator.world.jsontext import decode_object
 from batchtrial.emulator.world.records import Batch
-from batchtrial.emulator.world.rowfile import save_index, scan
 
 NAME: Final = "mistral"
 PREFIX: Final = "/mistral"
 MOST_HOURS: Final = 167
 OWN_KEYS: Final = frozenset({"page", "page_size", "model", "agent_id", "metadata", "created_after", "created_by_me", "status", "order_by", "inline"})
-FILES: Final = {"output": "output_file", "error": "error_file"}
+FILES: Final = ("output", "error")
 
 
 class MistralWire(openai.OpenAIWire):
@@ -96,11 +94,12 @@ class MistralFiles(Files):
         return file.shown() | {"sample_type": "batch_request", "source": "upload", "num_lines": None, "mimetype": None, "deleted": False}
 
 
-class Jobs:
+class Jobs(BatchCalls):
     """Handlers of the job routes."""
 
     def __init__(self, service: Service, files: Files, closing: Closing) -> None:
-        self.service, self.world, self.files, self.closing = service, service.world, files, closing
+        super().__init__(service, closing, NAME, "Batch job not found")
+        self.files = files
         files.result_file = self.result_file
 
     async def create(self, call: Call) -> Response:
@@ -115,31 +114,17 @@ class Jobs:
         hours = whole_number(asked.get("timeout_hours", 24), None, 1, MOST_HOURS, "timeout_hours")
         source = await self._source(call, asked)
         effects = await call.gate(part=" ".join([source.filename if source else "inline", *labels.values()]))
-        blob, n_rows, problems = await asyncio.to_thread(self._take_in, source, asked)
-        if effects.validation_failure:
-            problems.append({"message": str(effects.validation_failure), "count": 1})
-        with self.world.commit() as db:
-            batch = self.service.batches.add(
-                NewBatch(
-                    provider=NAME,
-                    id=self._uuid(),
-                    n_rows=n_rows,
-                    blob=blob,
-                    wire={
-                        "endpoint": asked["endpoint"],
-                        "model": asked["model"],
-                        "metadata": labels,
-                        "input_files": asked.get("input_files") or [],
-                        "window_seconds": hours * 3600.0,
-                    },
-                    effects=effects,
-                    problems=tuple(problems),
-                    is_upstream=self.service.is_upstream,
-                    account=call.account,
-                )
-            )
-            for name in FILES:
-                db.execute("INSERT INTO result_files VALUES(?, ?, ?, NULL)", (self._uuid(), batch.seq, name))
+        taken = await asyncio.to_thread(self._take_in, source, asked, effects)
+        wire = {
+            "endpoint": asked["endpoint"],
+            "model": asked["model"],
+            "metadata": labels,
+            "input_files": asked.get("input_files") or [],
+            "window_seconds": hours * 3600.0,
+        }
+        with self.world.commit():
+            own = self._uuid()
+            batch = self.accept(call, taken, effects, wire, id=own, files={self._uuid(): name for name in FILES})
         return JSONResponse(self.shown(batch))
 
     async def _source(self, call: Call, asked: dict[str, Any]) -> StoredFile | None:
@@ -150,40 +135,14 @@ class Jobs:
             return None
         raise WireError(422, "give input_files or requests", param="input_files")
 
-    def _take_in(self, source: StoredFile | None, asked: dict[str, Any]) -> tuple[str, int, list[dict[str, Any]]]:
-        """The rows as a file, their number, and what is wrong with them."""
-        name, draft = self.world.new_blob()
-        draft.write_bytes(source.path.read_bytes() if source else b"".join(json.dumps(row).encode() + b"\n" for row in asked["requests"]))
-        offsets, problems = array("Q"), []
-        for number, offset, line in scan(draft):
-            offsets.append(offset)
-            try:
-                row = decode_object(line)
-            except BadJson:
-                row = {}
-            if not isinstance(row.get("custom_id"), str) or not isinstance(row.get("body"), dict):
-                problems.append({"message": f"line {number} is no request", "count": 1})
-        if not offsets:
-            problems.append({"message": "the file has no requests", "count": 1})
-        save_index(self.world.blob(name), offsets)
-        self.world.publish(name)
-        return name, len(offsets), problems[:10]
+    def _take_in(self, source: StoredFile | None, asked: dict[str, Any], effects: Effects) -> TakenIn:
+        lines = b"" if source else b"".join(json.dumps(row).encode() + b"\n" for row in asked["requests"])
+        write = source.copy_to if source else lambda target: target.write_bytes(lines)
+        return take_requests(self.world, write, effects, id_field="custom_id", body_field="body")
 
     def _uuid(self) -> str:
         made = self.world.new_id("", 32).encode().hex()[:32]
         return "-".join((made[:8], made[8:12], made[12:16], made[16:20], made[20:]))
-
-    def find(self, call: Call) -> Batch:
-        """The job in the path. Raises WireError 404."""
-        batch = self.service.batches.get(NAME, call.request.path_params["batch"], call.account)
-        if batch is None or batch.deleted_at is not None:
-            raise WireError(404, "Batch job not found")
-        return batch
-
-    async def get(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        return JSONResponse(await asyncio.to_thread(self.shown, batch, self.service.batches.state_in_place(batch)))
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
@@ -195,27 +154,10 @@ class Jobs:
         shown = await asyncio.to_thread(lambda: [self.shown(batch) for batch in found[page * size : (page + 1) * size]])
         return JSONResponse({"object": "list", "total": len(found), "data": shown})
 
-    async def cancel(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        if self.service.status(batch).outcome is None:
-            batch = self.service.batches.cancel(batch)
-        return JSONResponse(await asyncio.to_thread(self.shown, batch))
-
-    async def delete(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        self.service.batches.delete(self.service.batches.cancel(batch) if self.service.status(batch).outcome is None else batch)
-        return JSONResponse({"id": batch.id, "object": "batch", "deleted": True})
-
     def shown(self, batch: Batch, state: str | None = None) -> dict[str, Any]:
         """The job's object."""
-        at, wire = self.service.status(batch), batch.wire
-        closed = self.closing.closed(batch, at) if at.outcome is not None else None
-        rows = self.world.rows("SELECT id, name FROM result_files WHERE batch = ?", (batch.seq,)) if closed is not None else []
-        files = {FILES[row["name"]]: row["id"] for row in rows if closed is not None and row["name"] in closed.files}
-        n_done = 0 if closed is None else closed.n("succeeded") + closed.n("missing")
-        n_failed = 0 if closed is None else closed.n("errored")
+        now, wire = self.counted(batch), batch.wire
+        at, files = now.at, self.file_ids(batch, now.closed)
         return {
             "id": batch.id,
             "object": "batch",
@@ -224,8 +166,8 @@ class Jobs:
             "endpoint": wire["endpoint"],
             "model": wire["model"],
             "agent_id": None,
-            "output_file": files.get("output_file"),
-            "error_file": files.get("error_file"),
+            "output_file": files.get("output"),
+            "error_file": files.get("error"),
             "errors": list(batch.problems) if at.outcome == "failed" else [],
             "outputs": None,
             "status": state or at.state,
@@ -233,20 +175,16 @@ class Jobs:
             "started_at": int(at.since["RUNNING"]) if "RUNNING" in at.since else None,
             "completed_at": None if at.ended_at is None else int(at.ended_at),
             "total_requests": batch.n_rows,
-            "completed_requests": at.n_finished if closed is None else n_done + n_failed,
-            "succeeded_requests": n_done,
-            "failed_requests": n_failed,
+            "completed_requests": at.n_finished if now.closed is None else now.n_done + now.n_failed,
+            "succeeded_requests": now.n_done,
+            "failed_requests": now.n_failed,
         }
 
     def result_file(self, file_id: str, account: str) -> StoredFile | None:
         """The account's result file of that id; None when there is none or its job is not over."""
-        row = self.world.row("SELECT * FROM result_files WHERE id = ? AND deleted_at IS NULL", (file_id,))
-        batch = None if row is None else self.service.batches.by_seq(row["batch"])
-        at = None if batch is None else self.service.status(batch)
-        if row is None or batch is None or at is None or at.ended_at is None or batch.account not in (account, EVERYBODY):
+        found = self.result_of(file_id, account)
+        batch, at, name, path = found or (None, None, "", None)
+        if batch is None or at is None or path is None:
             return None
-        path = self.closing.closed(batch, at).files.get(row["name"])
-        if path is None:
-            return None
-        name, size = f"{batch.id}_{row['name']}.jsonl", path.stat().st_size
-        return StoredFile(id=file_id, n_bytes=size, created_at=at.ended_at, filename=name, purpose="batch", expires_at=None, path=path)
+        own, size = f"{batch.id}_{name}.jsonl", path.stat().st_size
+        return StoredFile(id=file_id, n_bytes=size, created_at=at.ended_at or 0.0, filename=own, purpose="batch", expires_at=None, path=path)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from array import array
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
@@ -12,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from starlette.responses import Response
 from starlette.routing import Route
 
-from batchtrial.emulator.serve.accounts import EVERYBODY
+from batchtrial.emulator.serve.batch_calls import BatchCalls, Counted, TakenIn, take_rows
 from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_number
 from batchtrial.emulator.serve.results import Closed, Closing
 from batchtrial.emulator.serve.service import Service
@@ -20,11 +18,9 @@ from batchtrial.emulator.wires.openai.dialects import OPENAI, Dialect, hours_of,
 from batchtrial.emulator.wires.openai.endpoints import ENDPOINTS
 from batchtrial.emulator.wires.openai.files import BATCH_FILE_SECONDS, Files, StoredFile
 from batchtrial.emulator.wires.openai.wire import ERRORS, OUTPUT, OpenAIWire, PrettyJson, Validation
-from batchtrial.emulator.world.batches import NewBatch
 from batchtrial.emulator.world.effects import Effects
-from batchtrial.emulator.world.lifecycle import Status
 from batchtrial.emulator.world.records import Batch
-from batchtrial.emulator.world.rowfile import save_index, scan
+from batchtrial.emulator.world.world import World
 
 TIMES: Final = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
@@ -50,12 +46,12 @@ class CreateBatch(BaseModel):
     output_expires_after: Lifetime | None = None
 
 
-class OpenAIBatches:
+class OpenAIBatches(BatchCalls):
     """Handlers of the batch routes."""
 
     def __init__(self, service: Service, files: Files, closing: Closing, dialect: Dialect = OPENAI) -> None:
-        self.dialect, self.name = dialect, dialect.name
-        self.service, self.world, self.files, self.closing = service, service.world, files, closing
+        super().__init__(service, closing, dialect.name, "No batch found with id '{id}'.")
+        self.dialect, self.files = dialect, files
         files.result_file = self.result_file
         files.result_files = self.result_files
 
@@ -87,64 +83,23 @@ class OpenAIBatches:
         if file.purpose != self.dialect.purpose:
             text = f"The file {file.id} has purpose '{file.purpose}', not '{self.dialect.purpose}'."
             raise WireError(400, text, param="input_file_id")
-        blob, n_rows, validation = await asyncio.to_thread(self.take_in, file, asked.endpoint)
+        validation = Validation(asked.endpoint, self.service.model.file.knows)
+        blob, n_rows = await asyncio.to_thread(take_in, self.world, file, validation, self.dialect)
         _force_problems(validation, effects)
-        with self.world.commit() as db:
-            batch = self.service.batches.add(
-                NewBatch(
-                    provider=self.name,
-                    id=self.world.new_id("batch_", 32),
-                    n_rows=n_rows,
-                    blob=blob,
-                    wire=asked.model_dump(exclude_none=True)
-                    | {"model": validation.model, "input_filename": file.filename}
-                    | ({"window_seconds": hours * 3600.0} if hours != 24 else {}),
-                    effects=effects,
-                    problems=tuple(validation.problems),
-                    is_upstream=self.service.is_upstream,
-                    account=call.account,
-                )
-            )
-            for name in (OUTPUT, ERRORS):
-                db.execute("INSERT INTO result_files VALUES(?, ?, ?, NULL)", (self.world.new_id("file-"), batch.seq, name))
+        taken = TakenIn(blob=blob, n_rows=n_rows, problems=tuple(validation.problems))
+        wire = asked.model_dump(exclude_none=True) | {"model": validation.model, "input_filename": file.filename}
+        wire |= {"window_seconds": hours * 3600.0} if hours != 24 else {}
+        with self.world.commit():
+            own = self.world.new_id("batch_", 32)
+            batch = self.accept(call, taken, effects, wire, id=own, files={self.world.new_id("file-"): name for name in (OUTPUT, ERRORS)})
         shown = self.shown(batch)
         return PrettyJson({"job": shown, "warning": ""} if self.dialect.is_wrapped else shown)
 
-    def take_in(self, file: StoredFile, endpoint: str) -> tuple[str, int, Validation]:
-        """Check every line of the input; the rows stay in a file."""
-        validation = Validation(endpoint, self.service.model.file.knows)
-        name, draft = self.world.new_blob()
-        os.link(file.path, draft)  # the batch keeps its rows when the client deletes the file
-        offsets = array("Q")
-        if file.n_bytes > self.dialect.max_bytes:
-            validation.add("file_too_large", f"The input file is larger than {self.dialect.max_bytes} bytes.")
-        else:
-            for number, offset, line in scan(draft):
-                offsets.append(offset)
-                validation.check(number, line)
-        if len(offsets) > self.dialect.max_rows:
-            validation.add("too_many_tasks", f"The input file has {len(offsets)} requests; at most {self.dialect.max_rows} are allowed.")
-        if not offsets and not validation.problems:
-            validation.add("empty_file", "The input file has no requests.")
-        save_index(self.world.blob(name), offsets)
-        self.world.publish(name)
-        return name, len(offsets), validation
-
     # Look up
 
-    def find(self, call: Call) -> Batch:
-        """The batch in the path. Raises WireError 404."""
-        batch_id = call.request.path_params["batch"]
-        batch = self.service.batches.get(self.name, batch_id, call.account)
-        if batch is None:
-            raise WireError(404, f"No batch found with id '{batch_id}'.")
-        return batch
-
     async def get(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        state = self.service.batches.state_in_place(batch)
-        return PrettyJson(await asyncio.to_thread(self.shown, batch, state))
+        batch = await self.find_behind_gate(call)
+        return PrettyJson(await asyncio.to_thread(self.shown, batch, self.service.batches.state_in_place(batch)))
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
@@ -153,13 +108,11 @@ class OpenAIBatches:
         is_first_page = not (query.get("after") or query.get("cursor"))
         batches = self.service.batches.listed(self.name, call.account, is_first_page=is_first_page)
         found = page_of(self.dialect, [{"id": each.id, "seq": each.seq} for each in batches], query, limit)
-        by_seq = self.service.batches.by_seq
-        found["data"] = await asyncio.to_thread(lambda: [self.shown(by_seq(each["seq"])) for each in found["data"]])
+        found["data"] = await self.shown_all([each["seq"] for each in found["data"]])
         return PrettyJson(found["data"] if self.dialect.paging == "array" else found)
 
     async def cancel(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
+        batch = await self.find_behind_gate(call)
         at = self.service.status(batch)
         if at.outcome in ("completed", "failed", "expired"):
             raise WireError(409, f"Cannot cancel a batch with status '{at.state}'.")
@@ -169,9 +122,8 @@ class OpenAIBatches:
 
     def shown(self, batch: Batch, state: str | None = None) -> dict[str, Any]:
         """The batch object: what is not set is null, not absent."""
-        at = self.service.status(batch)
-        wire = batch.wire
-        closed = self.closing.closed(batch, at) if at.outcome is not None else None
+        now, wire = self.counted(batch), batch.wire
+        at, closed = now.at, now.closed
         files = self._result_ids(batch, closed)
         failed = at.outcome == "failed"
         shown = {
@@ -188,7 +140,7 @@ class OpenAIBatches:
             "created_at": int(batch.created_at),
             "expires_at": int(at.expires_at),
             **{f"{name}_at": int(at.since[name]) if name in at.since else None for name in TIMES},
-            "request_counts": _counts(batch, at, closed),
+            "request_counts": _counts(batch, now),
             "usage": _usage(closed) if closed is not None and not failed else None,
             "metadata": wire.get("metadata"),
         }
@@ -208,25 +160,21 @@ class OpenAIBatches:
 
     def result_file(self, file_id: str, account: str) -> StoredFile | None:
         """The account's result file of that id, or None when there is none or its batch is not over."""
-        row = self.world.row("SELECT * FROM result_files WHERE id = ? AND deleted_at IS NULL", (file_id,))
-        if row is None:
+        found = self.result_of(file_id, account)
+        if found is None:
             return None
-        batch = self.service.batches.by_seq(row["batch"])
-        at = self.service.status(batch)
-        if at.outcome is None or at.ended_at is None or batch.account not in (account, EVERYBODY):
-            return None
-        path = self.closing.closed(batch, at).files.get(row["name"])
-        if path is None and self._is_empty(row["name"]):
+        batch, at, name, path = found
+        if path is None and self._is_empty(name):
             path = self.closing.path(batch, "empty")
             path.touch()
-        if path is None:
+        if path is None or at.ended_at is None:
             return None
         lifetime = batch.wire.get("output_expires_after", {}).get("seconds", BATCH_FILE_SECONDS)
         return StoredFile(
             id=file_id,
             n_bytes=path.stat().st_size,
             created_at=at.ended_at,
-            filename=f"{batch.id}_{row['name']}.jsonl",
+            filename=f"{batch.id}_{name}.jsonl",
             purpose="batch_output",
             expires_at=at.ended_at + lifetime,
             path=path,
@@ -236,6 +184,19 @@ class OpenAIBatches:
         """All result files that the account has."""
         rows = self.world.rows("SELECT id FROM result_files WHERE deleted_at IS NULL ORDER BY batch, name")
         return [file for row in rows if (file := self.result_file(row["id"], account)) is not None]
+
+
+def take_in(world: World, file: StoredFile, validation: Validation, dialect: Dialect) -> tuple[str, int]:
+    """Blob and number of the rows of the input, every line of which is checked; the batch keeps them when the client deletes the file."""
+    if file.n_bytes > dialect.max_bytes:
+        validation.add("file_too_large", f"The input file is larger than {dialect.max_bytes} bytes.")
+        return take_rows(world, lambda draft: draft.touch(), validation.check)
+    blob, n_rows = take_rows(world, file.copy_to, validation.check)
+    if n_rows > dialect.max_rows:
+        validation.add("too_many_tasks", f"The input file has {n_rows} requests; at most {dialect.max_rows} are allowed.")
+    if not n_rows and not validation.problems:
+        validation.add("empty_file", "The input file has no requests.")
+    return blob, n_rows
 
 
 def _validated(body: dict[str, Any]) -> CreateBatch:
@@ -259,14 +220,11 @@ def _force_problems(validation: Validation, effects: Effects) -> None:
         validation.add("invalid_request", forced if isinstance(forced, str) else "The emulator was told to fail this batch.", 1)
 
 
-def _counts(batch: Batch, at: Status, closed: Closed | None) -> dict[str, int]:
-    if at.outcome == "failed" or "in_progress" not in at.since:
+def _counts(batch: Batch, now: Counted) -> dict[str, int]:
+    if now.at.outcome == "failed" or "in_progress" not in now.at.since:
         return {"total": 0, "completed": 0, "failed": 0}
-    if closed is None:
-        return {"total": batch.n_rows, "completed": at.n_finished, "failed": 0}
     # Rows that expired or were cancelled are neither completed nor failed; a row whose line got lost was completed.
-    completed = closed.n("succeeded") + closed.n("missing")
-    return {"total": batch.n_rows, "completed": completed, "failed": closed.n("errored")}
+    return {"total": batch.n_rows, "completed": now.n_done if now.closed is not None else now.at.n_finished, "failed": now.n_failed}
 
 
 def _usage(closed: Closed) -> dict[str, Any]:

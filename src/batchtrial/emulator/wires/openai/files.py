@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class StoredFile:
     purpose: str
     expires_at: float | None
     path: Path
+
+    def copy_to(self, target: Path) -> None:
+        """Make its bytes a file of their own, which stays when the client deletes this one."""
+        os.link(self.path, target)
 
     def shown(self) -> dict[str, Any]:
         found: dict[str, Any] = {"id": self.id, "object": "file", "bytes": self.n_bytes, "created_at": int(self.created_at)}

@@ -13,14 +13,15 @@ from starlette.routing import Route
 
 from batchtrial.emulator.answers import bodies
 from batchtrial.emulator.answers.rows import Fate, Problem
+from batchtrial.emulator.serve.batch_calls import BatchCalls, TakenIn, forced_problems
 from batchtrial.emulator.serve.exchange import Call, Endpoint, WireError, whole_number
 from batchtrial.emulator.serve.results import Closing, Format, Renderer
 from batchtrial.emulator.serve.service import Service
 from batchtrial.emulator.wires.openai import wire as openai
-from batchtrial.emulator.wires.openai.batches import OpenAIBatches
+from batchtrial.emulator.wires.openai.batches import take_in
+from batchtrial.emulator.wires.openai.dialects import OPENAI
 from batchtrial.emulator.wires.openai.endpoints import CHAT
 from batchtrial.emulator.wires.openai.files import Files
-from batchtrial.emulator.world.batches import NewBatch
 from batchtrial.emulator.world.jsontext import BadJson, decode, encode_line
 from batchtrial.emulator.world.records import Batch
 
@@ -72,12 +73,12 @@ def routes(service: Service, closing: Closing) -> list[Route]:
     ]
 
 
-class Batches:
+class Batches(BatchCalls):
     """Handlers of the batch routes."""
 
     def __init__(self, service: Service, files: Files, closing: Closing) -> None:
-        self.service, self.world, self.files, self.closing = service, service.world, files, closing
-        self._inputs = OpenAIBatches(service, files, closing)
+        super().__init__(service, closing, NAME)
+        self.files = files
 
     async def create(self, call: Call) -> Response:
         asked = await call.json_object()
@@ -87,54 +88,25 @@ class Batches:
             raise WireError(400, "the emulator takes batches with an input file", param="input_file_id")
         file = await asyncio.to_thread(self.files.find, asked["input_file_id"], call.account)
         effects = await call.gate(part=f"{asked['name']} {file.filename}")
-        blob, n_rows, checked = await asyncio.to_thread(self._inputs.take_in, file, CHAT)
-        if effects.validation_failure:
-            checked.add("invalid_request", str(effects.validation_failure))
-        batch = self.service.batches.add(
-            NewBatch(
-                provider=NAME,
-                id=self.world.new_id("batch_", 24),
-                n_rows=n_rows,
-                blob=blob,
-                wire={"name": asked["name"], "input_file_id": file.id, "endpoint": CHAT, "model": checked.model},
-                effects=effects,
-                problems=tuple(checked.problems),
-                is_upstream=self.service.is_upstream,
-                account=call.account,
-            )
-        )
+        checked = openai.Validation(CHAT, self.service.model.file.knows)
+        blob, n_rows = await asyncio.to_thread(take_in, self.world, file, checked, OPENAI)
+        taken = TakenIn(blob=blob, n_rows=n_rows, problems=(*checked.problems, *forced_problems(effects)))
+        wire = {"name": asked["name"], "input_file_id": file.id, "endpoint": CHAT, "model": checked.model}
+        with self.world.commit():
+            batch = self.accept(call, taken, effects, wire, id=self.world.new_id("batch_", 24))
         return JSONResponse(self.shown(batch))
-
-    def find(self, call: Call) -> Batch:
-        """The batch in the path. Raises WireError 404."""
-        batch = self.service.batches.get(NAME, call.request.path_params["batch"], call.account)
-        if batch is None:
-            raise WireError(404, "Batch not found")
-        return batch
-
-    async def get(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        return JSONResponse(await asyncio.to_thread(self.shown, self.find(call)))
 
     async def list_all(self, call: Call) -> Response:
         await call.gate()
         query = call.request.query_params
         limit, start = whole_number(query.get("limit"), 100, 1, 1000, "limit"), _place(query.get("pagination_token"))
         listed = self.service.batches.listed(NAME, call.account, is_first_page=start == 0)
-        shown = await asyncio.to_thread(lambda: [self.shown(self.service.batches.by_seq(each.seq)) for each in listed[start : start + limit]])
+        shown = await self.shown_all([each.seq for each in listed[start : start + limit]])
         return JSONResponse({"batches": shown, "pagination_token": f"p{start + limit}" if start + limit < len(listed) else None})
-
-    async def cancel(self, call: Call) -> Response:
-        await call.gate(part=call.request.path_params["batch"])
-        batch = self.find(call)
-        if self.service.status(batch).outcome is None:
-            batch = self.service.batches.cancel(batch)
-        return JSONResponse(await asyncio.to_thread(self.shown, batch))
 
     async def results(self, call: Call) -> Response:
         """Results of a batch that is over; none before that."""
-        await call.gate(part=call.request.path_params["batch"])
-        batch, query = self.find(call), call.request.query_params
+        batch, query = await self.find_behind_gate(call), call.request.query_params
         limit, start = whole_number(query.get("limit"), 100, 1, MAX_RESULTS, "limit"), _place(query.get("pagination_token"))
         at = self.service.status(batch)
         path = None if at.outcome is None else (await asyncio.to_thread(self.closing.closed, batch, at)).files.get(RESULTS)
@@ -143,13 +115,11 @@ class Batches:
         body = b'{"results":[' + b",".join(map(_whole, lines[start : start + limit])) + b'],"pagination_token":' + more + b"}"
         return Response(body, media_type="application/json")
 
-    def shown(self, batch: Batch) -> dict[str, Any]:
-        """The batch's object."""
-        at = self.service.status(batch)
-        closed = self.closing.closed(batch, at) if at.outcome is not None else None
+    def shown(self, batch: Batch, state: str | None = None) -> dict[str, Any]:
+        """The batch's object, which has no word for a state."""
+        now = self.counted(batch)
+        at, closed, n_done, n_failed = now.at, now.closed, now.n_done, now.n_failed
         refused = at.outcome == "failed"
-        n_done = 0 if closed is None else closed.n("succeeded") + closed.n("missing")
-        n_failed = 0 if closed is None else closed.n("errored")
         total = 0 if refused or "in_progress" not in at.since else batch.n_rows
         left = total - n_done - n_failed if closed is not None else 0
         ended = at.ended_at if at.outcome in ("cancelled", "failed") else None
