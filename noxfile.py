@@ -128,6 +128,13 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def exports(session: nox.Session) -> None:
+    """Each export read back by the program that it is for, the logs of other programs imported, and the notebook of the docs executed."""
+    install(session, "-e", package("openai", "figures", "inspect", "mlflow", "hub", "pandas"), groups=("test", "exports"))
+    session.run("python", "-m", "pytest", "tests/exports", *(session.posargs or ("-n", "2")))
+
+
+@nox.session(default=False)
 def pictures(session: nox.Session) -> None:
     """Rewrite the pictures of README and docs from the demo, in a Chromium that is there."""
     install(session, "-e", package("fireworks"), groups=("test", "browser"))

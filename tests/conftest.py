@@ -17,6 +17,8 @@ hypothesis.settings.load_profile("any_machine")
 
 BEYOND = ("distributed", "moto", "s3fs")
 METRICS = ("rapidfuzz", "sacrebleu", "rouge_score", "jsonschema")
+OF_EXPORTS = ("inspect_ai", "mlflow", "matplotlib", "pandas", "pyarrow", "pypdf", "nbclient", "nbformat", "huggingface_hub")
+"""What the nox session `exports` has."""
 FURTHER_SDKS = ("mistralai", "google", "groq", "httpx")
 OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *FURTHER_SDKS, *METRICS, *BEYOND)
 """Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""
@@ -28,6 +30,8 @@ ALLOWED_SKIPS: tuple[str, ...] = (
     r"the shared (question sets|cases) are not here",
     r"talks to a real provider; set BATCHTRIAL_LIVE=1",
     r"there is no Chromium on this machine",
+    r"there is no TeX on this machine",
+    rf"could not import '(?:{'|'.join(OF_EXPORTS)})[\w.]*'",
     r"(playwright|axe-core) is not installed: the nox session `browser` has it",
 )
 """Patterns that a whole reason, or its beginning, has to match."""

@@ -53,8 +53,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "api": ("viewer", "app", *BELOW_APP),
     "cli/screens": ("cli", "app", *BELOW_APP),
     "viewer": ("reading", *BELOW_READING),
+    "exporting": ("reading", *BELOW_READING),
     "importing": ("config", "tasks", "providers", *BASE),
-    "cli/commands": ("importing", "viewer", "cli/screens", "cli", "app", *BELOW_APP),
+    "cli/commands": ("importing", "exporting", "viewer", "cli/screens", "cli", "app", *BELOW_APP),
     "cli": ("cli/commands", "app", *BELOW_APP),
     "selftest": ("viewer", "cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
 }

@@ -107,7 +107,7 @@ class Run:
 
         Empty while nothing is compared yet, and between two planned looks.
         """
-        return results.tests_frame(self._layout, self._tables.trials)
+        return results.comparisons_frame(self._layout, self._tables.trials)
 
     @property
     def costs(self) -> pl.DataFrame:

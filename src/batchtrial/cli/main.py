@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("batchtrial.cli.commands.compare", "two finished runs side by side, after a look at whether they can be compared"),
     "gate": ("batchtrial.cli.commands.gate", "an exit code for a build: is what the run set out to show reached, refuted or not settled"),
     "view": ("batchtrial.cli.commands.view", "runs and answers in a browser, from a server on this machine"),
-    "export": ("batchtrial.cli.commands.export", "a run's answers as one page to mail, that needs no server"),
+    "export": ("batchtrial.cli.commands.export", "a run as a page to mail, rows, LaTeX, figures, logs of other programs"),
     "label": ("batchtrial.cli.commands.label", "label answers blind on the terminal; agreement, export, import"),
     "archive": ("batchtrial.cli.commands.archive", "put a finished run away, verify an archive, restore a run from one"),
     "import_config": ("batchtrial.cli.commands.import_config", "make a promptfoo config ours, with a list of what has no counterpart"),

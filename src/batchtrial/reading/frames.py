@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -101,18 +101,22 @@ def _series(values: list[Any]) -> pl.Series:
 
 def answers_frame(tables: RunTables, arms: Sequence[Arm], *, has_texts: bool = True) -> pl.DataFrame:
     """A row a request of these arms, whatever became of it. has_texts: with the answers. Raises RunStateMissing when an arm has none yet."""
-    columns = [name for name in _ANSWER if has_texts or name != "text"]
     keys = pl.read_parquet(tables.layout.items, columns=["item_key"])["item_key"]
     frames = []
     for arm in arms:
-        path = tables.layout.arm(arm.name).answers
-        if not path.exists():
-            raise _not_yet(tables, arm, "answers")
-        table = pl.scan_parquet(path)
-        there = table.collect_schema().names()
-        read = table.select("place", *(name for name in columns if name in there)).collect()
+        read = answers_of(tables, arm, has_texts=has_texts)
         frames.append(read.select(pl.lit(arm.name).alias("arm"), keys.gather(read["place"]).alias("item_key"), pl.all()))
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+
+
+def answers_of(tables: RunTables, arm: Arm, first: int = 0, n: int | None = None, *, has_texts: bool = True) -> pl.DataFrame:
+    """The arm's answers to items first .. first + n. Raises RunStateMissing."""
+    path = tables.layout.arm(arm.name).answers
+    if not path.exists():
+        raise _not_yet(tables, arm, "answers")
+    table = pl.scan_parquet(path)
+    there = [name for name in _ANSWER if name in table.collect_schema().names() and (has_texts or name != "text")]
+    return table.select("place", *there).slice(first * arm.samples, None if n is None else n * arm.samples).collect()
 
 
 def scores_frame(tables: RunTables, arms: Sequence[Arm]) -> pl.DataFrame:
@@ -120,12 +124,13 @@ def scores_frame(tables: RunTables, arms: Sequence[Arm]) -> pl.DataFrame:
     keys = pl.read_parquet(tables.layout.items, columns=["item_key"])["item_key"]
     frames = []
     for arm in arms:
-        frame = _scores(tables, arm)
+        frame = scores_of_arm(tables, arm)
         frames.append(frame.select(pl.lit(arm.name).alias("arm"), keys.head(frame.height), pl.all()))
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
-def _scores(tables: RunTables, arm: Arm, *, has_reasons: bool = True) -> pl.DataFrame:
+def scores_of_arm(tables: RunTables, arm: Arm, *, has_reasons: bool = True) -> pl.DataFrame:
+    """The arm's scores by place, each metric under its name. Raises RunStateMissing."""
     path = tables.layout.arm(arm.name).scores
     if not path.exists():
         raise _not_yet(tables, arm, "scores")
@@ -137,7 +142,7 @@ def _scores(tables: RunTables, arm: Arm, *, has_reasons: bool = True) -> pl.Data
 
 def pairs_frame(tables: RunTables, a: Arm, b: Arm) -> pl.DataFrame:
     """A row an item: each metric in arm a and in arm b as `METRIC_a`, `METRIC_b`, and how many samples were lost. Raises RunStateMissing."""
-    left, right = (_scores(tables, arm, has_reasons=False) for arm in (a, b))
+    left, right = (scores_of_arm(tables, arm, has_reasons=False) for arm in (a, b))
     n = min(left.height, right.height)
     items = pl.read_parquet(tables.layout.items, columns=[*_ITEM], n_rows=n)
     names = list(dict.fromkeys(name for frame in (left, right) for name in frame.columns if name != "place"))
@@ -155,7 +160,7 @@ def _not_yet(tables: RunTables, arm: Arm, what: str) -> RunStateMissing:
     return RunStateMissing(f"the arm {label!r} has no {what} yet", where=str(tables.layout.root), hint=hint)
 
 
-def prompts_of(tables: RunTables, arm: Arm, items: Sequence[Item]) -> Iterator[list[Mapping[str, str]]]:
+def prompts_of(tables: RunTables, arm: Arm, items: Sequence[Item]) -> Iterator[list[dict[str, str]]]:
     """The conversation that the arm sends about each item, its system prompt first: role and content of each turn, pictures by their address."""
     system = [{"role": "system", "content": arm.prompt.system.text}] if arm.prompt.system.text else []
     for item in items:

@@ -39,7 +39,7 @@ def significance_of(layout: RunLayout, trials: Sequence[Trial]) -> Iterator[tupl
             yield trial, read_json(path)
 
 
-def tests_frame(layout: RunLayout, trials: Sequence[Trial]) -> pl.DataFrame:
+def comparisons_frame(layout: RunLayout, trials: Sequence[Trial]) -> pl.DataFrame:
     """A row a comparison, declared ones and others, with the numbers, verdicts and sentences of the reports."""
     rows = [_test(trial.slug, one) for trial, found in significance_of(layout, trials) for one in found["tests"]]
     return pl.DataFrame(rows, schema=_TESTS)

@@ -1,17 +1,20 @@
-"""`batchtrial export`: what a run found, as a file for people."""
+"""`batchtrial export`: what a run found, as files for people and other programs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.tables import tables_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
+from batchtrial.exporting.forms import FORMS
 from batchtrial.keys import check_run_id
 from batchtrial.reading.in_one_file import MOST_BYTES
+from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import write_bytes
 from batchtrial.viewer.one_file import answers_page
@@ -20,37 +23,55 @@ EXAMPLES = """examples:
   batchtrial export --run_id r1 --html answers.html              every answer in one page, to open by double click or to mail
   batchtrial export --run_id r1 --html numbers.html --redact     without questions, prompts and answers
   batchtrial export --run_id r1 --html all.html --most_mb 60     a larger page of a larger run
+  batchtrial export --run_id r1 --parquet rows.parquet --latex tables.tex --svg forest.svg
+  batchtrial export --run_id r1 --inspect logs --mlflow file:mlruns
 
-The page needs no server and no network. A run that does not fit is there with the pairs that changed and a part of the others, drawn by the run's
-seed; the numbers of the whole run stay in it. `batchtrial view` shows runs of any size.
+Several forms may be asked for at once; docs/exports.md shows what each holds. The page needs no server and no network: a run that does not fit is
+there with the pairs that changed and a part of the others, drawn by the run's seed; the numbers of the whole run stay in it.
 """
 
 
 def parser() -> flags.Parser:
     """Flags of `export`."""
-    p = flags.Parser(prog="batchtrial export", description="A run's answers as a file for people.", epilog=EXAMPLES)
+    p = flags.Parser(prog="batchtrial export", description="A run's answers and results as files.", epilog=EXAMPLES)
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
     p.add_argument("--html", type=flags.local_path, metavar="FILE", help="one page with every answer")
-    p.add_argument("--redact", action="store_true", help="leave out all texts: questions, passages, prompts, answers")
     most = MOST_BYTES // 1_000_000
     p.add_argument("--most_mb", type=flags.positive, default=most, metavar="MB", help=f"size of the page, at most (default: {most})")
+    for name, form in FORMS.items():
+        p.add_argument(f"--{name}", type=str if form.takes == "URI" else flags.local_path, metavar=form.takes, help=form.about)
+    p.add_argument("--redact", action="store_true", help="leave out all texts: questions, passages, prompts, answers")
     flags.add_folder(p)
     return p
 
 
 def _command(argv: Sequence[str] | None = None) -> int:
-    """Write a run's answers as a file."""
+    """Write a run's answers and results as files."""
     given = parser().parse_args(argv)
-    if given.html is None:
-        raise ConfigError("nothing is asked for", where="batchtrial export", hint="--html FILE writes a page with every answer")
-    if not given.html.parent.is_dir():
+    wanted = {name: str(getattr(given, name)) for name in FORMS if getattr(given, name) is not None}
+    if given.html is None and not wanted:
+        listed = ", ".join(f"--{name}" for name in ("html", *FORMS))
+        raise ConfigError("nothing is asked for", where="batchtrial export", hint=f"forms are: {listed}")
+    if given.html is not None and not given.html.parent.is_dir():
         raise ConfigError(f"there is no folder {given.html.parent}", where="--html", hint="name a file in a folder that is there")
+    textual = [name for name in wanted if FORMS[name].has_texts and given.redact]
+    if textual:
+        raise ConfigError(
+            "this form is made of texts", where=f"--{textual[0]} with --redact", hint="--parquet, --jsonl, --csv and --html can be without"
+        )
     layout = RunLayout.of(experiments_dir(given.experiments_dir, os.environ), check_run_id(given.run_id))
     with tables_of(layout) as tables:
-        page = answers_page(tables, most_bytes=given.most_mb * 1_000_000, is_redacted=given.redact).encode()
-    write_bytes(given.html, page)
-    say(f"{given.html}: {len(page):,} bytes")
+        if given.html is not None:
+            _page(tables, given.html, given.most_mb, is_redacted=given.redact)
+        for name, target in wanted.items():
+            say(f"{target}: {FORMS[name].write(tables, target, given.redact)}")
     return 0
+
+
+def _page(tables: RunTables, path: Path, most_mb: int, *, is_redacted: bool) -> None:
+    page = answers_page(tables, most_bytes=most_mb * 1_000_000, is_redacted=is_redacted).encode()
+    write_bytes(path, page)
+    say(f"{path}: {len(page):,} bytes")
 
 
 main = framed(_command)

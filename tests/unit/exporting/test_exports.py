@@ -1,0 +1,163 @@
+"""Exports of a run whose answers, questions and names are hostile: nothing is lost, nothing acts, and what cannot be had is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.unit.phases.world import World
+from tests.unit.reading.trials import answers, finished
+
+from batchtrial.cli.commands.export import main
+from batchtrial.config.expand import TrialArm
+from batchtrial.exporting.latex import escaped, latex
+from batchtrial.exporting.rows import TEXTS
+from batchtrial.modes import Mode
+from batchtrial.reading.frames import pairs_frame
+from batchtrial.reading.results import comparisons_frame, costs_frame
+from batchtrial.reading.run_tables import RunTables
+
+HOSTILE = (
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    '=cmd|" /C calc"!A0',
+    "</script><script>",
+    "\\input{/etc/passwd} $x$ 100% a_b #1 & ~^",
+    "a\u2028b\u0007c",
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    usual = answers()
+
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+        number = int(item_id[1:])
+        return HOSTILE[number] if number < len(HOSTILE) else usual(arm, dataset, item_id, sample)
+
+    with finished(tmp_path_factory.mktemp("exports"), answer, samples_per_item=2, stats={"permutation_samples": 999}, run_id="run_r1") as made:
+        yield made
+
+
+def export(world: World, *what: str) -> int:
+    root = world.layout.root
+    return main(["--run_id", world.layout.run_id, "--experiments_dir", str(root.parent), *what])
+
+
+def cells(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_have_question_prompts_answer_and_scores_in_three_forms(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = {name: tmp_path / f"rows.{name}" for name in ("csv", "jsonl", "parquet")}
+    assert export(world, *(part for name, path in paths.items() for part in (f"--{name}", str(path)))) == 0
+    assert capsys.readouterr().out.count("240 rows") == 3
+    table = pl.read_parquet(paths["parquet"])
+    lines = [json.loads(line) for line in paths["jsonl"].read_text(encoding="utf-8").split("\n") if line]
+    rows = cells(paths["csv"])
+    assert table.height == len(lines) == len(rows) == 240
+    assert list(lines[0]) == list(rows[0]) == table.columns
+    assert table["answer"].to_list() == [line["answer"] for line in lines]
+    assert set(HOSTILE) <= set(table["answer"].drop_nulls())
+    assert table["simulated"].all()
+    first = table.filter(pl.col("item_id") == "o12").row(0, named=True)
+    assert first["system"] == "Answer."
+    assert first["prompt"].startswith("Answer from the passage.\n\nCONTEXT:\nPassage 12 says")
+    assert (first["reference"], first["question"]) == ("answer 12", "Which word belongs to number 12?")
+
+
+def test_no_cell_of_the_csv_is_a_formula(world: World, tmp_path: Path) -> None:
+    assert export(world, "--csv", str(tmp_path / "rows.csv")) == 0
+    rows = cells(tmp_path / "rows.csv")
+    assert {row["answer"] for row in rows} >= {f"'{text}" for text in HOSTILE[:7]}
+    texts = ("answer", "question", "context", "prompt", "system", "error", "label", "item_id")
+    assert not [row[name] for row in rows for name in texts if row[name][:1] in ("=", "+", "-", "@", "\t", "\r")]
+
+
+def test_a_score_stands_beside_each_answer_that_it_is_of(world: World, tmp_path: Path) -> None:
+    assert export(world, "--parquet", str(tmp_path / "rows.parquet")) == 0
+    rows = pl.read_parquet(tmp_path / "rows.parquet")
+    with RunTables.of(world.layout) as tables:
+        arms = world.trial.arms
+        pairs = pairs_frame(tables, arms[0], arms[1])
+    for side, arm in zip("ab", arms, strict=True):
+        mine = rows.filter((pl.col("arm") == arm.name) & (pl.col("sample") == 0))
+        assert mine["em"].to_list() == pairs[f"em_{side}"].to_list()
+
+
+def test_redacted_rows_have_no_text_and_forms_made_of_texts_are_refused(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    assert export(world, "--jsonl", str(path), "--redact") == 0
+    assert not set(json.loads(path.read_text().partition("\n")[0])) & set(TEXTS)
+    assert export(world, "--dataset_card", str(tmp_path / "card"), "--redact") == 2
+    assert "made of texts" in capsys.readouterr().err
+
+
+def test_tex_acts_on_nothing_that_a_name_holds() -> None:
+    assert escaped(r"\input{x} $a$ 100% a_b #1 & ~^ {}") == (
+        r"\textbackslash{}input\{x\} \$a\$ 100\% a\_b \#1 \& \textasciitilde{}\textasciicircum{} \{\}"
+    )
+    assert escaped("na\u00efve \u0141\u00f3d\u017a \u4e2d\U0001f600\x00 a--b") == r"na\"{i}ve \L{}\'{o}d\'{z} [U+4E2D][U+1F600][U+0000] a-{}-b"
+    assert "%" not in escaped("100 %").replace(r"\%", "")
+
+
+@pytest.mark.parametrize("mode", ["dry_run", "live"])
+def test_latex_has_the_numbers_of_the_report_and_says_when_nobody_was_asked(world: World, mode: Mode) -> None:
+    with RunTables.of(world.layout) as tables:
+        tests, costs = comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials)
+    made = latex(tests, costs, mode=mode)
+    report = world.layout.trial(world.trial.slug).report_md.read_text()
+    row = next(line for line in made.splitlines() if line.startswith("exact match (all questions)"))
+    for cell in row.removesuffix(r" \\").split(" & ")[1:3]:
+        assert cell.replace(r"\%", "%") in report
+    assert ("SIMULATED" in made) == (mode == "dry_run")
+    assert made.count(r"\begin{table}") == made.count(r"\end{table}") == made.count(r"\bottomrule") == 3
+
+
+def test_the_picture_is_one_and_its_labels_are_text(world: World, tmp_path: Path) -> None:
+    assert export(world, "--svg", str(tmp_path / "forest.svg")) == 0
+    root = ET.fromstring((tmp_path / "forest.svg").read_bytes())
+    told = ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.startswith("exact match") for text in told)
+    assert "SIMULATED ANSWERS" in told
+
+
+@pytest.mark.parametrize(
+    ("flag", "module", "extra"), [("--pdf", "matplotlib", "figures"), ("--inspect", "inspect_ai.log", "inspect"), ("--mlflow", "mlflow", "mlflow")]
+)
+def test_a_missing_package_is_named_with_its_extra(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flag: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    assert export(world, flag, str(tmp_path / "out")) == 2
+    assert f"batchtrial[{extra}]" in capsys.readouterr().err
+
+
+def test_the_card_tells_columns_results_and_that_nobody_was_asked(world: World, tmp_path: Path) -> None:
+    assert export(world, "--dataset_card", str(tmp_path / "card")) == 0
+    card = (tmp_path / "card" / "README.md").read_text()
+    assert card.startswith("---\npretty_name:")
+    assert "SIMULATED ANSWERS" in card
+    assert "Primary endpoint" in card
+    assert export(world, "--dataset_card", str(tmp_path / "card")) == 2
+
+
+def test_nothing_asked_for_and_no_folder_are_refused(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export(world) == 2
+    assert "--dataset_card" in capsys.readouterr().err
+    assert export(world, "--latex", str(tmp_path / "none" / "x.tex")) == 2
+    assert "there is no folder" in capsys.readouterr().err
