@@ -160,6 +160,18 @@ def _place(ask: Invocation, layout: RunLayout, trials: Callable[[], tuple[Trial,
     )
 
 
+def _opening(ask: Invocation, run_id: str, config: Config, nonce: str) -> Opening:
+    return Opening(
+        run_id=run_id,
+        config=config,
+        is_resume=ask.is_resume,
+        accept_drift=ask.options.accept_drift,
+        overrides=ask.changes,
+        nonce=nonce,
+        folder_mode=ask.folder_mode,
+    )
+
+
 @contextmanager
 def opened(
     ask: Invocation,
@@ -183,15 +195,7 @@ def opened(
     place = _place(ask, layout, lambda: holder[0].look().trials, around)
     wiring = Wiring(config, place, env)
     stop = StopToken(layout.stop_requested, layout.stop_now, wiring.wait, wiring.slice_seconds)
-    opening = Opening(
-        run_id=run_id,
-        config=config,
-        is_resume=ask.is_resume,
-        accept_drift=ask.options.accept_drift,
-        overrides=ask.changes,
-        nonce=nonce,
-        folder_mode=ask.folder_mode,
-    )
+    opening = _opening(ask, run_id, config, nonce)
     pause = pausing(env, is_let_go=stop.is_requested, say=person.complain, wait=time.sleep)
     hooks = chained(stop.shield, hook, pause or no_hook)
     with ExitStack() as closing:
