@@ -109,7 +109,7 @@ def left_out(name: str, *, with_world: bool) -> str | None:
     base = name.rsplit("/", 1)[-1]
     if name in NEVER:
         return "machine"
-    if base.startswith(".") or base.endswith(TEMP_SUFFIX):
+    if any(step.startswith(".") for step in name.split("/")) or base.endswith(TEMP_SUFFIX):
         return "temporary"
     if ".corrupt." in base:
         return "damaged originals"

@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("batchtrial.cli.commands.init", "write a commented config and prompts to start from"),
     "grow": ("batchtrial.cli.commands.grow", "more items or further arms for a run that is there; shows what it will buy, and asks"),
     "rescore": ("batchtrial.cli.commands.rescore", "other metrics, slices and thresholds over answers that are there; buys nothing"),
+    "parse": ("batchtrial.cli.commands.parse", "the step parse alone: whole, as one of N shards, or putting shares together"),
+    "score": ("batchtrial.cli.commands.score", "the step score alone, in the same way"),
     "stop": ("batchtrial.cli.commands.stop", "ask a run to stop; it can be resumed"),
     "status": ("batchtrial.cli.commands.status", "where runs stand and what they have cost; --watch redraws"),
     "compare": ("batchtrial.cli.commands.compare", "two finished runs side by side, after a look at whether they can be compared"),

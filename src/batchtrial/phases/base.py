@@ -188,6 +188,17 @@ class Lane:
     standing: Standing = field(default_factory=Standing)
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Every `of`-th part of a step, from the `number`-th on; the first is 1."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Work:
     """What `run` gets: the view, and the only ways to change anything.
@@ -210,6 +221,8 @@ class Work:
     is_partial: bool = False  # a budget below the whole plan is meant
     workers: int = 1  # processes that parse and score at the same time, at most
     executor: str = "process"  # who works on parts: see phases/tables/executor.py
+    share: Share | None = None  # make these parts alone, without the run's lock: see phases/tables/shares.py
+    is_merging: bool = False  # take the parts that shares have made
     hook: Hook = no_hook
     standing: Standing = field(default_factory=Standing)
     others: Mapping[str, Lane] = field(default_factory=dict)  # further lanes, by backend

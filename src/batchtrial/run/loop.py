@@ -201,6 +201,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         is_partial=options.is_partial,
         workers=options.workers or cores(),
         executor=options.executor,
+        is_merging=options.merge,
         hook=services.hook,
         standing=services.standing,
         others=services.others,

@@ -15,6 +15,7 @@ class Options:
     retry_not_understood: ask rows again whose answers nobody can read.
     give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
     workers: processes that parse and score; None: as many as there are cores. executor: who works on parts, as the flag says it.
+    merge: take the parts that shares have made.
     is_partial: a budget below the whole plan is spent on as much of it as it covers.
     """
 
@@ -26,6 +27,7 @@ class Options:
     remake: bool = False
     workers: int | None = None
     executor: str = "process"
+    merge: bool = False
     retry_not_understood: bool = False
     give_up_unknown: bool = False
     is_confirmed: bool = False

@@ -97,18 +97,24 @@ class ArmTable(Generic[F]):
 def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) -> dict[str, F]:
     """What was found in each of the tables, by the same names; a table is made unless it is there as it would be made.
 
-    Raises Stopped, PhaseFailed, and what the jobs and checks raise.
+    Raises Stopped, PhaseFailed, what the jobs and checks raise, and ShareMade where the work is a share.
     """
-    from batchtrial.phases.tables.workers import Task, Team  # a verdict is told without
+    from batchtrial.phases.tables.shares import forget_shares, make_share, put_together  # a verdict is told without
+    from batchtrial.phases.tables.workers import Task, Team
 
     found = {name: kind.from_json(known) for name, table in tables.items() if (known := table.known(work)) is not None}
     due = {name: table for name, table in tables.items() if name not in found}
+    for name in found if work.is_merging else ():
+        forget_shares(tables[name])
+    if work.share is not None:
+        make_share(work, work.share, tables, due)
     with ExitStack() as folders, Team(work) as team:
         for table in due.values():
             folders.callback(shutil.rmtree, table.folder, ignore_errors=True)
             table.begin()
         tasks = [Task(table.label, table.n_steps, [table.job(*one) for one in enumerate(table.files)]) for table in due.values()]
-        for (name, table), parts in zip(due.items(), team.carry_out(tasks), strict=True):
+        made = put_together(work, tables, due, kind) if work.is_merging else team.carry_out(tasks)
+        for (name, table), parts in zip(due.items(), made, strict=True):
             total = kind()
             for place, one in enumerate(parts):
                 table.check(place, one)
@@ -117,6 +123,7 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
             table.join(work)
             table.save_record(work, total.to_json())
             shutil.rmtree(table.folder, ignore_errors=True)
+            forget_shares(table)
             found[name] = total
     return found
 
