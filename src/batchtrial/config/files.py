@@ -22,8 +22,8 @@ FOREIGN: Final = (
 PACKED: Final = ((b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "a ZIP archive"), (b"%PDF", "a PDF"), (b"PAR1", "Parquet"))
 
 
-def read_text(path: Path, *, what: str, where: str, max_bytes: int) -> str:
-    """The text of the file, without a byte order mark, its line ends made `\\n`. what: the file in a sentence.
+def read_text(path: Path, *, what: str, where: str, max_bytes: int, keeps_line_ends: bool = False) -> str:
+    """The text of the file, without a byte order mark, its line ends made `\\n` unless they are kept. what: the file in a sentence.
 
     Raises ConfigError for whatever is no readable UTF-8 text of at most `max_bytes`, and FileNotFoundError.
     """
@@ -45,7 +45,7 @@ def read_text(path: Path, *, what: str, where: str, max_bytes: int) -> str:
     if "\x00" in text:
         line = text.count("\n", 0, text.index("\x00")) + 1
         raise ConfigError(f"{what} holds a NUL character in line {line}", where=where, hint="save it as UTF-8 text")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if keeps_line_ends else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_bytes(path: Path, what: str, where: str, max_bytes: int) -> bytes:

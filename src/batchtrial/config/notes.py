@@ -57,7 +57,7 @@ def _equal_arms(trials: Sequence[Trial]) -> Iterator[str]:
 
 def _unfilled(trials: Sequence[Trial]) -> Iterator[str]:
     for trial in trials:
-        for arm in trial.arms:
+        for arm in (arm for arm in trial.arms if not arm.task):
             for text in (arm.prompt.system, arm.instructions.open_book, arm.instructions.closed_book):
                 yield from _columns(text)
 

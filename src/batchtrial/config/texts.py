@@ -28,21 +28,26 @@ COMMAND: Final = re.compile(r"\\[A-Za-z]+\*?(?:\[[^\]\n]*\])?$")
 
 
 def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
-    """Put the texts of prompt and instruction files in the place of their paths. Raises ConfigError."""
+    """Put the texts of prompt and instruction files in the place of their paths. Raises ConfigError.
+
+    Beside a task a system prompt is declared text, and stays as it is. Where questions are asked it stands before other texts: blank lines around it
+    are taken off, and its line ends are `\\n`.
+    """
     _read_task(tree.get("task"), "task", folder, where)
+    is_exact = _is_task(tree.get("task"))
     instructions = tree.get("task_instructions")
     if isinstance(instructions, dict):
         _read_each(instructions, ("open_book", "closed_book"), "task_instructions", folder, where)
-    _read_each(tree, ("system",), "", folder, where)
+    _read_each(tree, ("system",), "", folder, where, is_exact=is_exact)
     sets, arms = tree.get("prompt_sets"), tree.get("arms")
     for name, conditions in sets.items() if isinstance(sets, dict) else ():
         for condition in ("control", "treatment"):
             if isinstance(conditions, dict) and condition in conditions:
                 if isinstance(conditions[condition], str):
                     conditions[condition] = {"system": conditions[condition]}
-                _read_prompt(conditions[condition], f"prompt_sets.{name}.{condition}", folder, where)
+                _read_prompt(conditions[condition], f"prompt_sets.{name}.{condition}", folder, where, is_exact=is_exact)
     for name, arm in arms.items() if isinstance(arms, dict) else ():
-        _read_prompt(arm, f"arms.{name}", folder, where)
+        _read_prompt(arm, f"arms.{name}", folder, where, is_exact=is_exact)
     judges = tree.get("judges")
     for place, judge in enumerate(judges if isinstance(judges, list) else ()):
         if isinstance(judge, dict) and judge.get("rubric") in READY:
@@ -51,41 +56,47 @@ def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
             _read_each(judge, ("rubric",), f"judges.{place}", folder, where)
 
 
-def _read_prompt(tree: Any, key: str, folder: Path, where: str) -> None:
+def _is_task(task: Any) -> bool:
+    return task is not None and task != "qa"
+
+
+def _read_prompt(tree: Any, key: str, folder: Path, where: str, *, is_exact: bool) -> None:
     if isinstance(tree, dict):
-        _read_each(tree, ("system",), key, folder, where)
+        _read_each(tree, ("system",), key, folder, where, is_exact=is_exact or _is_task(tree.get("task")))
         _read_task(tree.get("task"), f"{key}.task", folder, where)
         if isinstance(tree.get("instruction"), dict):
             _read_each(tree["instruction"], ("open_book", "closed_book"), f"{key}.instruction", folder, where)
 
 
-def _read_each(tree: dict[str, Any], keys: tuple[str, ...], prefix: str, folder: Path, where: str) -> None:
+def _read_each(tree: dict[str, Any], keys: tuple[str, ...], prefix: str, folder: Path, where: str, *, is_exact: bool = False) -> None:
     for key in keys:
         given = tree.get(key)
         if isinstance(given, str):
-            tree[key] = {"path": portable(given), "text": _read_one(given, f"{where}: {prefix}.{key}" if prefix else f"{where}: {key}", folder)}
+            text = _read_one(given, f"{where}: {prefix}.{key}" if prefix else f"{where}: {key}", folder, is_exact=is_exact)
+            tree[key] = {"path": portable(given), "text": text}
 
 
 def _read_task(task: Any, key: str, folder: Path, where: str) -> None:
     if isinstance(task, dict):
-        spelled_out(task, key, lambda name, at: _read_as_it_is(name, f"{where}: {at}", folder))
+        spelled_out(task, key, lambda name, at: _read(name, f"{where}: {at}", folder, is_exact=at.endswith(".text_file")))
 
 
-def _read_one(given: str, where: str, folder: Path) -> str:
-    text = _read_as_it_is(given, where, folder)
+def _read_one(given: str, where: str, folder: Path, *, is_exact: bool) -> str:
+    text = _read(given, where, folder, is_exact=is_exact)
     if not text.strip():
         raise ConfigError(f"{given} is empty", where=where, hint="a prompt needs at least one word")
-    return text.strip("\n") + "\n"
+    return text if is_exact else text.strip("\n") + "\n"
 
 
-def _read_as_it_is(given: str, where: str, folder: Path) -> str:
+def _read(given: str, where: str, folder: Path, *, is_exact: bool) -> str:
+    """The file's text. is_exact: byte for byte, but for a byte order mark."""
     if is_url(given):
         raise ConfigError(f"{given} is an address, not a file", where=where, hint="fetch it first, and name the file")
     if "\x00" in given or not given.strip():
         raise ConfigError(f"{given!r} is no file name", where=where, hint="name a text file")
     for base in (folder, Path()):
         try:
-            return read_text(base / given, what=given, where=where, max_bytes=MAX_TEXT_BYTES)
+            return read_text(base / given, what=given, where=where, max_bytes=MAX_TEXT_BYTES, keeps_line_ends=is_exact)
         except (FileNotFoundError, NotADirectoryError):
             continue
     near = difflib.get_close_matches(Path(given).name, [p.name for p in (folder / given).parent.glob("*")] or [], 1)

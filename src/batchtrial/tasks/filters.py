@@ -36,7 +36,9 @@ def replace(value: Any, old: Any, new: Any) -> str:
 
 def join(values: Any, between: Any = "") -> str:
     """The values as texts, one after the other."""
-    if isinstance(values, Undefined) or not isinstance(values, Iterable):
+    if isinstance(values, Undefined):
+        str(values)  # raises, naming the column
+    if not isinstance(values, Iterable):
         raise TypeError(f"join: {shown(values)} is no list")
     parts = [written(one) for one in values]
     between = str(between)
@@ -48,7 +50,14 @@ def tojson(value: Any) -> str:
     """The value as JSON."""
     if isinstance(value, Undefined):
         str(value)  # raises, naming the column
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:  # the loop, the template or `range` itself
+        raise TypeError("only values of the item can be written") from None
 
 
 def flat(value: Any) -> Any:
@@ -71,7 +80,7 @@ def written(value: Any) -> str:
         return str(value)
     if value is None:
         raise TypeError("an empty value has no text; give it one with `default`")
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
 
 
 def shown(value: Any) -> str:

@@ -135,7 +135,7 @@ class Task:
             try:
                 text = self.templates[place].render(item.columns)
             except TemplateFault as fault:
-                raise _fault(part, item, fault.what, 'a column that some items lack needs `{{ name | default("") }}`', fault.line) from None
+                raise _fault(part, item, fault.what, fault.hint, fault.line) from None
         elif part.column is not None:
             text = _text_in(part, item)
         images = () if part.image is None else _images(part, item)

@@ -22,11 +22,11 @@ _FAULTS: Final = (jinja2.TemplateError, TooMuch, TypeError, ValueError, LookupEr
 
 
 class TemplateFault(ValueError):
-    """What is wrong with a template, or with an item under it. line: from 1, where it is known."""
+    """What is wrong with a template, or with an item under it. line: from 1, where it is known. hint: what to do; empty where that is not known."""
 
-    def __init__(self, what: str, line: int | None = None) -> None:
+    def __init__(self, what: str, line: int | None = None, hint: str = "") -> None:
         super().__init__(what)
-        self.what, self.line = what, line
+        self.what, self.line, self.hint = what, line, hint
 
 
 @lru_cache(maxsize=1)
@@ -64,7 +64,7 @@ class Template:
             return self._rendered({COLUMNS: there, **there})
         except _FAULTS as error:
             said = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error) or type(error).__name__
-            raise TemplateFault(said, self._line(error.__traceback__)) from None
+            raise TemplateFault(said, self._line(error.__traceback__), _hint(error)) from None
         finally:
             CURRENT.reset(token)
 
@@ -85,3 +85,11 @@ class Template:
                 line = self._compiled.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return line
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, jinja2.UndefinedError):
+        return 'a column that some items lack needs `{{ name | default("") }}`'
+    if isinstance(error, TooMuch):
+        return "loop over less, or put the text together before, in a column of its own"
+    return "docs/tasks.md lists what templates may do"

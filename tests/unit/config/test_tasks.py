@@ -19,7 +19,7 @@ ITEM = Item(dataset="d", item_id="1", kind="closed", question="q", answers=(), c
 
 
 def loaded(folder: Path, task: Any, prompts: Any = None, **more: Any) -> Loaded:
-    for name, text in {"c.txt": "Be brief.", "t.txt": "Be kind.", "user.txt": "Hi {{ name }}\n", "braces.txt": BRACES}.items():
+    for name, text in {"c.txt": "Be brief.\n", "t.txt": "Be kind.\n", "user.txt": "Hi {{ name }}\n", "braces.txt": BRACES}.items():
         (folder / name).write_text(text)
     (folder / "schema.json").write_text('{"type": "object", "properties": {}, "required": [], "additionalProperties": false}')
     tree = {
@@ -56,6 +56,38 @@ def test_declared_text_stays_as_it_is_and_a_recorded_config_gives_it_again(tmp_p
     again = decode(encode(got.config).decode(), where="effective", folder=tmp_path / "elsewhere", flags={}, env={})
     assert again.config == got.config
     assert [arm.key for arm in arms_of(expand(again.config, ""))] == [arm.key for arm in arms_of(expand(got.config, ""))]
+
+
+ODD = b"\n\n { {{ name }} {% if %} $HOME \r\n\t\rend  \n\n"
+
+
+@pytest.mark.parametrize("place", ["prompt set", "arm", "run", "turn"])
+def test_no_byte_of_a_declared_text_changes_on_its_way(place: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.txt").write_bytes(b"\xef\xbb\xbf" + ODD)
+    task: dict[str, Any] = {"user": "Hi {{ name }}"}
+    more: dict[str, Any] = {"template_marks": "text"}
+    if place == "turn":
+        got = loaded(tmp_path, {"messages": [{"role": "user", "text_file": "odd.txt"}]}, **more)
+    elif place == "prompt set":
+        got = loaded(tmp_path, task, {"control": "odd.txt", "treatment": "t.txt"}, **more)
+    elif place == "arm":
+        arms = {"control": {"system": "odd.txt", "task": task}, "other": {"task": task}}
+        got = loaded(tmp_path, None, prompt_sets={}, arms=arms, **more)
+    else:
+        got = loaded(tmp_path, task, prompt_sets={}, system="odd.txt", arms={"control": {}, "other": {"max_tokens": 9}}, **more)
+    again = decode(encode(got.config).decode(), where="effective", folder=tmp_path / "elsewhere", flags={}, env={})
+    for one in (got, again):
+        system, user = asked(one)[0]
+        assert (user if place == "turn" else system).encode() == ODD
+
+
+def test_where_questions_are_asked_blank_lines_around_a_prompt_are_taken_off(tmp_path: Path) -> None:
+    (tmp_path / "odd.txt").write_bytes(ODD)
+    (tmp_path / "i.txt").write_text("Answer.")
+    more = {"task_instructions": {"open_book": "i.txt", "closed_book": "i.txt"}, "template_marks": "text"}
+    got = loaded(tmp_path, None, {"control": "odd.txt", "treatment": "t.txt"}, **more)
+    assert got.config.prompt_sets["p"].control.system is not None
+    assert got.config.prompt_sets["p"].control.system.text == " { {{ name }} {% if %} $HOME \n\t\nend  \n"
 
 
 def test_a_condition_may_have_a_task_of_its_own_and_the_difference_is_shown(tmp_path: Path) -> None:

@@ -100,3 +100,23 @@ def test_where_a_recipe_came_from_is_no_part_of_what_it_asks() -> None:
     one, other = (compiled(Recipe((Part(role="user", text="x", where=where),)).encode()) for where in ("a.txt", "b.txt"))
     assert one.sha256 == other.sha256
     assert one.sha256 != compiled(Recipe((Part(role="user", template="x"),)).encode()).sha256
+
+
+@pytest.mark.parametrize(
+    ("template", "what", "hint"),
+    [
+        ("{{ nam }}", "no column 'nam'; did you mean 'name'?", "default("),
+        ("{{ nam | join }}", "no column 'nam'; did you mean 'name'?", "default("),
+        ("{% for i in range(1000000000) %}x{% endfor %}", "a range of more than 10,000 numbers", "loop over less"),
+        ("{{ name.__class__ }}", "only objects have keys", "docs/tasks.md"),
+        ("{{ self }}", "only values of the item can be written", "docs/tasks.md"),
+        ("{{ range }}", "only values of the item can be written", "docs/tasks.md"),
+        ("{% for i in range(2) %}{{ loop }}{% endfor %}", "only values of the item can be written", "docs/tasks.md"),
+        ("{{ 1 / 0 }}", "division by zero", "docs/tasks.md"),
+    ],
+)
+def test_what_is_advised_is_about_what_is_wrong(template: str, what: str, hint: str) -> None:
+    said = refused(Part(role="user", template=template), name="Ada")
+    assert what in said
+    assert hint in said
+    assert ("default(" in said) == (hint == "default(")
