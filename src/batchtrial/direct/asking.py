@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,15 @@ class Host:
     connect_seconds: float = 5.0
     seconds: float = 600.0
     past_proxies: bool = False
+
+
+def load_client() -> None:
+    """Import all that an Asker needs, in the caller's thread.
+
+    A provider's SDK imports the same packages when it is first used. Two threads that import packages which import each other see them half made.
+    """
+    for name in ("httpx", "httpcore", "anyio", "anyio._backends._asyncio"):
+        importlib.import_module(name)
 
 
 class Asker:

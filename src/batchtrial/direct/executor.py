@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchtrial.direct.asking import Asker, Host, is_spent
+from batchtrial.direct.asking import Asker, Host, is_spent, load_client
 from batchtrial.direct.hopeless import Hopeless
 from batchtrial.direct.pace import Pace, Tempo
 from batchtrial.direct.records import Answer, Job, Reply, Row, error_of, no_answer
@@ -123,6 +123,7 @@ class Executor:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._is_quitting:
+                load_client()
                 ready = threading.Event()
                 self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True, name="direct")
                 self._thread.start()

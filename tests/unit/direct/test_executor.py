@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.direct.asker import Job, body_of
@@ -69,3 +71,28 @@ def test_a_server_that_is_not_there_is_no_lost_answer(tmp_path: Path) -> None:
     journal.close()
     assert {one.status for _, one in journal.answers()} == {502}
     assert journal.n_maybe_twice == 0
+
+
+LOADED_FIRST = """
+import sys, threading
+from batchtrial.direct.asking import Host
+from batchtrial.direct.executor import Executor
+
+begin, missing = threading.Thread.start, []
+
+def watched(thread):
+    missing.extend(name for name in ("httpx", "anyio", "anyio._backends._asyncio") if name not in sys.modules)
+    begin(thread)
+
+threading.Thread.start = watched
+executor = Executor(Host(url="http://127.0.0.1:9"), 1)
+executor._start()
+executor.close(1)
+print(missing)
+"""
+
+
+def test_nothing_is_imported_beside_a_thread_that_imports_the_same() -> None:
+    """The SDK of another lane imports the same packages: two threads in the midst of it see them half made."""
+    done = subprocess.run([sys.executable, "-c", LOADED_FIRST], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
