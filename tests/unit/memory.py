@@ -51,6 +51,7 @@ class Batch:
     ends_as: BatchState
     is_gone: bool = False
     is_cancelled: bool = False
+    is_refused: bool = False  # for the queue being full, at once
     hidden_for: int = 0  # looks for its token that do not show it yet
     unlisted_for: int = 0  # listings that do not
 
@@ -70,6 +71,8 @@ class Memory:
     ends: deque[BatchState] = field(default_factory=deque)
     hide_new_for: int = 0
     is_hopeless: bool = False
+    most_rows_queued: int | None = None  # more in batches under way, and the next one fails for it
+    others_rows: int = 0  # rows that somebody else of the account has in the queue
     is_unlabelled: bool = False  # a batch tells whose it is by its results alone
     life_seconds: float = 60.0
     at_create: Callable[[Intent], None] = lambda intent: None
@@ -131,8 +134,19 @@ class Memory:
         words = [(one, self.answer(one, number)) for one in rows]
         lines = tuple(json.dumps({"custom_id": one, "is": word}).encode() + b"\n" for one, word in words if word)
         ends_as = self.ends.popleft() if self.ends else BatchState.COMPLETED
+        queued = self.others_rows + sum(len(one.rows) for one in self.batches.values() if not self._has_ended(one))
+        is_too_much = self.most_rows_queued is not None and queued + len(rows) > self.most_rows_queued
+        ends_as = BatchState.FAILED if is_too_much else ends_as
         batch = Batch(
-            f"batch-{number}", intent.token, rows, self.clock.now(), lines, ends_as, hidden_for=self.hide_new_for, unlisted_for=self.hide_new_for
+            f"batch-{number}",
+            intent.token,
+            rows,
+            self.clock.now(),
+            lines,
+            ends_as,
+            is_refused=is_too_much,
+            hidden_for=self.hide_new_for,
+            unlisted_for=self.hide_new_for,
         )
         self.batches[batch.id] = batch
         self.most_open = max(self.most_open, sum(not self._has_ended(one) for one in self.batches.values()))
@@ -165,7 +179,8 @@ class Memory:
         if not self._has_ended(batch):
             return BatchStatus(state=BatchState.RUNNING, wire_state="rebalancing")
         reason = "the queue is full" if batch.ends_as is BatchState.FAILED else None
-        return BatchStatus(state=batch.ends_as, wire_state=batch.ends_as.value, reason=reason, retryable=not self.is_hopeless)
+        is_again = not self.is_hopeless
+        return BatchStatus(state=batch.ends_as, wire_state=batch.ends_as.value, reason=reason, retryable=is_again, is_queue_full=batch.is_refused)
 
     def fetch(self, batch_id: str) -> Iterator[bytes]:
         self.calls.append(f"fetch {batch_id}")
@@ -210,7 +225,7 @@ class Memory:
         """Nothing is open."""
 
     def _has_ended(self, batch: Batch) -> bool:
-        return self.clock.now() >= batch.made_at + timedelta(seconds=self.life_seconds)
+        return batch.is_refused or self.clock.now() >= batch.made_at + timedelta(seconds=self.life_seconds)
 
     # The bill
 

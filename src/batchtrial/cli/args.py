@@ -86,6 +86,11 @@ def positive(text: str) -> int:
     return number
 
 
+def positive_or_auto(text: str) -> int | str:
+    """A whole number from 1, or `auto`."""
+    return text if text == "auto" else positive(text)
+
+
 def positive_seconds(text: str) -> float:
     """A number of seconds above 0."""
     try:

@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from batchtrial.config.settings import Model
 
-LATER_KEYS: Final = frozenset({"lane", "service_tier", "concurrency", "answer_seconds", "despite_pause"})
+LATER_KEYS: Final = frozenset({"lane", "service_tier", "concurrency", "answer_seconds", "despite_pause", "queue"})
 
 
 class DirectSettings(Model):

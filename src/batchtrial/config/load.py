@@ -45,7 +45,7 @@ TEXTS = frozenset({"backend", "model_id", "provider.base_url", "provider.account
 """Settings that are texts whatever the variable holds."""
 MAX_CONFIG_BYTES = 4 * 2**20
 
-OPERATIONAL = ("submission.", "metric_seconds", "exports", "report")
+OPERATIONAL = re.compile(r"submission\.|metric_seconds|exports|report|(provider|lanes\.[^.]+)\.queue(\.|$)")
 """Keys that shape how a run is carried out, not what it asks; they may change on resume without being drift ..."""
 SHAPING = ("submission.lines_per_part", "submission.parts_per_dataset")
 """... except these, which decide how requests are cut into parts."""
@@ -249,7 +249,7 @@ def drift(old: Config, new: Config) -> dict[str, str]:
     before, after = dict(flatten(old.model_dump(mode="json"))), dict(flatten(new.model_dump(mode="json")))
     changed = {}
     for key in sorted(before.keys() | after.keys()):
-        if (key.startswith(OPERATIONAL) and key not in SHAPING) or PLACES.fullmatch(key):
+        if (OPERATIONAL.match(key) and key not in SHAPING) or PLACES.fullmatch(key):
             continue
         if before.get(key) != after.get(key):
             changed[key] = f"{_short(before.get(key))} -> {_short(after.get(key))}"

@@ -19,6 +19,7 @@ from batchtrial.config.growth import GrownFrom
 from batchtrial.config.judges import JudgeSpec, name_apart
 from batchtrial.config.lost_answers import LostAnswersPlan
 from batchtrial.config.metric_entries import MetricEntries
+from batchtrial.config.queue_limits import QueueLimits
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.report import ReportSettings
 from batchtrial.config.sequential import Sequential
@@ -57,7 +58,9 @@ class TrialSpec(Model):
 class Submission(Model):
     """How batches are cut, sent and waited for. Only the first two shape the requests; the rest may change on resume."""
 
-    lines_per_part: int | None = Field(None, ge=1, description="Requests per part at most; beats parts_per_dataset.")
+    lines_per_part: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        None, description="Requests per part at most; beats parts_per_dataset. `auto`: as many as make the run short by `provider.queue`."
+    )
     parts_per_dataset: int | None = Field(None, ge=1, description="Parts to cut each arm into.")
     max_concurrent_jobs: int = Field(4, ge=1, description="Batches in flight at one time.")
     max_attempts: int = Field(3, ge=1, description="Deliberate attempts at a row before it is given up.")
@@ -99,6 +102,7 @@ class ProviderConfig(DirectSettings):
     prompt_cache: PromptCache = Field(PromptCache(), description="Prompt caching.")
     connect_seconds: float = Field(5.0, gt=0, description="Time-out for opening a connection.")
     read_seconds: float = Field(120.0, gt=0, description="Time-out for each read.")
+    queue: QueueLimits | None = Field(None, description="Limits of the account's batch queue; unset: `submission.max_concurrent_jobs` alone.")
     max_concurrent_requests: int = Field(2, ge=1, description="`local` only: requests in flight at one time.")
 
 

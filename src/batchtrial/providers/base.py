@@ -81,6 +81,7 @@ class BatchStatus:
     n_failed: int | None = None
     reason: str | None = None
     retryable: bool = True  # False: sending the same bytes again cannot help
+    is_queue_full: bool = False  # failed because too much of the account was waiting already
     ids: Mapping[str, str] = field(default_factory=dict)  # output_file_id, error_file_id, results_uri ...
 
 

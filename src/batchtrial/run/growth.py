@@ -54,7 +54,10 @@ def grown_settings(view: View, n_items: int, *, lines_per_part: int | None, part
     if n_items <= have:
         raise ConfigError(f"the run has {counted(have, 'item')} already", where=f"--limit_items {n_items}", hint="say how many it is to have in all")
     _check_looks(view, n_items)
-    before = GrownFrom(items=have, lines_per_part=config.submission.lines_per_part, parts_per_dataset=config.submission.parts_per_dataset)
+    lines_then = (
+        view.build.lines_per_part if view.build is not None and config.submission.lines_per_part == "auto" else config.submission.lines_per_part
+    )
+    before = GrownFrom(items=have, lines_per_part=lines_then, parts_per_dataset=config.submission.parts_per_dataset)
     changes: dict[str, Any] = {"limit_items": n_items, "grown": [one.model_dump() for one in (*config.grown, before)]}
     if lines_per_part is not None or parts is not None:
         changes |= {"submission.lines_per_part": lines_per_part, "submission.parts_per_dataset": parts}

@@ -38,6 +38,7 @@ from batchtrial.records import CONDITIONS, Item, Usage
 from batchtrial.run.judge_plan import JudgePlan, judge_plans
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
+from batchtrial.run.plan_duration import LaneDuration, lane_durations
 from batchtrial.sources.columns import NoteKind, note_kind
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import load_parts, look_lines, money
@@ -141,6 +142,7 @@ class Plan:
     max_output_tokens: int
     at_most_usd: Decimal | None
     expected_usd: Decimal | None
+    durations: tuple[LaneDuration, ...]
     budget: BudgetPlan | None
     control_from: str | None
     is_new: bool
@@ -161,10 +163,10 @@ class Plan:
         told = {
             name: getattr(self, name)
             for name in self.__slots__
-            if name not in ("arms", "judges", "differences", "steps", "data", "declared", "budget")
+            if name not in ("arms", "judges", "differences", "steps", "data", "declared", "durations", "budget")
         }
         told |= {"arms": [_plain(asdict(one)) for one in self.arms], "budget": None if self.budget is None else _plain(asdict(self.budget))}
-        told |= {name: [_plain(asdict(one)) for one in getattr(self, name)] for name in ("steps", "data", "judges")}
+        told |= {name: [_plain(asdict(one)) for one in getattr(self, name)] for name in ("steps", "data", "judges", "durations")}
         told["declared"] = [{"is": one.label, "text": one.text} for one in self.declared]
         told["differences"] = [{"trial": slug, **one.as_json()} for slug, one in self.differences]
         told |= {"simulated": self.is_simulated}
@@ -191,12 +193,11 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     chosen = _chosen(config, view)
     try_metrics(config, chosen, chosen.items, complain)
     check_endpoints(config, chosen.whole, chosen.sources)
-    prepared = prepare.Prepared(items=chosen.items, sources={})
-    trials = expand(config, prepared.sha256)
+    trials = expand(config, sha256 := prepare.Prepared(items=chosen.items, sources={}).sha256)
     build.check_sampling(arms_of(trials), codec)
-    in_order = build.order(chosen.items, config)
-    slices = build.cut(in_order, arms_of(trials), config, codec.limits, codec)
-    ours = taken_over(config, layout, trials, prepared.sha256)
+    in_order, chosen_lines = build.order(chosen.items, config), view.build.lines_per_part if view.build is not None else None
+    slices = build.cut(in_order, arms_of(trials), config, codec.limits, codec, chosen_lines)
+    ours = taken_over(config, layout, trials, sha256)
     arms = tuple(_arms(config, view, trials, in_order, slices, ours))
     bought, judges = [one for one in arms if not one.taken_over], judge_plans(config, trials, in_order)
     return Plan(
@@ -226,11 +227,16 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
         max_output_tokens=sum(one.max_output_tokens for one in bought),
         at_most_usd=_sum([*(one.at_most_usd for one in bought), *(one.at_most_usd for one in judges)]),
         expected_usd=_sum([one.expected_usd for one in bought]) if bought and not judges else None,
+        durations=_durations(config, bought, slices),
         budget=_budget(config, view, trials, in_order, slices, ours, judges),
         control_from=config.control_from,
         is_new=view.prepared is None,
         written_out=bool(config.arms),
     )
+
+
+def _durations(config: Config, bought: Sequence[ArmPlan], slices: Sequence[build.Slice]) -> tuple[LaneDuration, ...]:
+    return tuple(lane_durations(config, [(one.backend, one.model, one.input_tokens) for one in bought], [one.n for one in slices]))
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:

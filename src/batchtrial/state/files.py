@@ -191,6 +191,7 @@ class BuildManifest(Snapshot):
     temps: tuple[float, ...] = Field(description="Temperatures.")
     prompt_sets: tuple[str, ...] = Field(description="Prompt sets in use.")
     looks: tuple[int, ...] | None = Field(None, description="Items of the prefix that each planned look sees; absent where no looks are planned.")
+    lines_per_part: int | None = Field(None, description="What `lines_per_part: auto` came to; absent where the config says a number or none.")
 
 
 class ControlEntry(File):

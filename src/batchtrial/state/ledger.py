@@ -64,6 +64,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_lost: bool = False  # proved never to have reached the provider
     is_rejected: bool = False  # refused as a whole: nothing was executed, nothing billed
     is_hopeless: bool = False  # rejected for a reason that the same rows will always meet
+    is_queue_full: bool = False  # rejected because the provider's queue was full: no try at the rows
     is_gone: bool = False  # the provider lost it: whatever it billed will never be known exactly
 
 
@@ -179,6 +180,7 @@ _NEWS: Mapping[Event, Callable[[Entry], dict[str, Any]]] = {
     Event.REJECTED: lambda entry: {
         "is_rejected": True,
         "is_hopeless": entry.retryable is False,
+        "is_queue_full": bool(entry.detail and entry.detail.get("queue_full")),
         "reason": entry.reason,
         "wire_state": entry.wire_state,
     },

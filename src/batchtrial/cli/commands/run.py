@@ -57,7 +57,9 @@ def parser(prog: str = "batchtrial run", backends: Sequence[str] | None = None, 
     what.add_argument("--skip_bad_rows", action="store_true", help="count and report unusable rows instead of failing")
     how = p.add_argument_group("how to send")
     how.add_argument("--parts_per_dataset", type=flags.positive, metavar="N", help="cut each arm into N parts")
-    how.add_argument("--lines_per_part", type=flags.positive, metavar="N", help="requests per part at most (beats --parts_per_dataset)")
+    how.add_argument(
+        "--lines_per_part", type=flags.positive_or_auto, metavar="N", help="requests per part at most, or auto (beats --parts_per_dataset)"
+    )
     how.add_argument("--max_concurrent_jobs", type=flags.positive, metavar="N", help="batches in flight at one time")
     how.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what is in flight")
     how.add_argument("--account_id", metavar="ID", help="Fireworks account")

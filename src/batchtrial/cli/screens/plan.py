@@ -41,6 +41,8 @@ def lines(plan: Plan) -> Iterator[str]:
     yield f"  tokens   about {plan.input_tokens:,} in, at most {plan.max_output_tokens:,} out"
     yield f"  cost     {_at_most(plan.at_most_usd)}" + _paid(plan)
     yield from _expected(plan)
+    if not plan.is_simulated:
+        yield from (f"  takes    {one.sentence}" for one in plan.durations)
     if plan.budget is not None:
         yield from _budget(plan, plan.budget)
     if plan.is_new:

@@ -29,7 +29,7 @@ class Backoff:
 
     def wait(self, now: datetime, first_seconds: float, asked: float | None = None) -> None:
         """Twice as long as last time, or as long as the provider asked, never longer than LONGEST_WAIT_SECONDS."""
-        seconds = asked if asked is not None else first_seconds * 2**self.failures
+        seconds = asked if asked is not None else first_seconds * 2 ** min(self.failures, MOST_FAILURES)
         self.failures += 1
         self.not_before = now + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS))
 

@@ -26,6 +26,8 @@ from batchtrial.state.machine import Event, PartState
 log = logging.getLogger(__name__)
 LAST_LOOKS = 5
 """Listings at the end of a run, at most, until one answers and shows the batches that are known here."""
+MOST_REFUSALS = 20
+"""Attempts beside `max_attempts` that a queue may have refused elsewhere for being full; what was refused is not paid, what came after it may be."""
 
 
 class Copies:
@@ -188,7 +190,7 @@ class Copies:
 
     def _later(self, job: Job) -> Iterator[tuple[str, int]]:
         """Token and number of the attempts that this ledger does not know: a folder put back from a backup may have sent them before."""
-        for number in range(self._parts.record(job).next_attempt, self._work.config.submission.max_attempts + 1):
+        for number in range(self._parts.record(job).next_attempt, self._work.config.submission.max_attempts + MOST_REFUSALS + 1):
             yield token(self._work.ledger.run_nonce or "", job.shard.part, number), number
 
     def _write_unknown(self, job: Job, number: int, ids: Iterable[str]) -> None:

@@ -70,6 +70,23 @@ class Parts:
             raise RunStateMissing(f"the ledger has no attempt at {job.shard.part}", where="ledger.jsonl", hint="run `batchtrial repair`")
         return current
 
+    def has_batches(self) -> bool:
+        """Whether any batch of the lane is under way."""
+        return any(self.state(job) is PartState.SUBMITTED and not self.is_out(job) for job in self.jobs)
+
+    def tokens_sent(self, job: Job) -> int:
+        """Estimated prompt tokens of the attempt under way."""
+        return self._share(job, self.current(job).n_requests)
+
+    def tokens_to_send(self, job: Job) -> int:
+        """The same of the attempt that comes, at most: an attempt asks no row that the one before did not."""
+        current = self.record(job).current
+        return job.shard.input_tokens if current is None else self._share(job, current.n_requests)
+
+    @staticmethod
+    def _share(job: Job, n_requests: int) -> int:
+        return -(-job.shard.input_tokens * n_requests // max(1, job.shard.lines))
+
     def was_sent(self, job: Job) -> bool:
         """The part has had a batch, and nothing about it is in doubt."""
         record = self.record(job)

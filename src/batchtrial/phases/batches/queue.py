@@ -16,11 +16,13 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.batches import account
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.copies import Copies
+from batchtrial.phases.batches.full_queues import FullQueues
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.phases.batches.retry import decide
 from batchtrial.phases.batches.sending import Sending
 from batchtrial.phases.batches.watching import Watching
+from batchtrial.phases.build.queue_room import QueueRoom
 from batchtrial.state.ledger import Attempt, PartRecord
 from batchtrial.state.machine import IN_FLIGHT, Event, PartState
 from batchtrial.state.store import Fingerprint
@@ -42,8 +44,9 @@ class Queue:
         self.parts, self._limits = Parts(work, provider), provider.limits
         self.purse = purse or Purse(work.config, work.ledger)
         self._copies = Copies(work, provider, self.parts)
-        self._sending = Sending(work, provider, self.parts, self.purse, self._copies)
-        self._watching = Watching(work, provider, self.parts, self.purse, self._copies)
+        self._full = FullQueues(work)
+        self._sending = Sending(work, provider, self.parts, self.purse, self._copies, self._full)
+        self._watching = Watching(work, provider, self.parts, self.purse, self._copies, self._full)
         self._waiting: list[int] = []  # a heap of places
         self._moving: list[Job] = []
         self._sent: set[int] = set()
@@ -106,6 +109,20 @@ class Queue:
     def is_settled(self) -> bool:
         """Every request of every part has its final outcome."""
         return self.n_settled == len(self.jobs)
+
+    def _may_go(self, job: Job, room: QueueRoom) -> bool:
+        model = job.arm.model
+        return job.sending.is_due(self.work.now()) and self._full.is_open(model) and room.has(model, self.parts.tokens_to_send(job))
+
+    def _room(self) -> QueueRoom:
+        """What the provider's queue takes beside what is under way."""
+        config = self.work.config
+        made = sorted(one.created_at.timestamp() for job in self.jobs for one in self.record(job).attempts) if config.provider.queue else ()
+        room = QueueRoom(config.provider.queue, config.submission.max_concurrent_jobs, made)
+        for job in self._moving:
+            if self.state(job) in IN_FLIGHT and not self.parts.is_out(job):
+                room.enter(job.arm.model, self.parts.tokens_sent(job))
+        return room
 
     # The loop
 
@@ -193,19 +210,21 @@ class Queue:
         return self._send_waiting() or is_busy
 
     def _send_waiting(self) -> bool:
-        """Send in order while there is room. The first part that the budget does not cover ends it: what was sent stays a fair sample."""
-        free = self.work.config.submission.max_concurrent_jobs - self.in_flight()
-        if free > 0:
+        """Send in order while there is room; a model without room lets others by. The first part that the budget does not cover ends it: what was
+        sent stays a fair sample."""
+        room = self._room()
+        if not room.is_full:
             self._copies.survey(self.jobs[place] for place in self._waiting)
         is_busy = False
         held: list[Job] = []
-        while self._waiting and free > 0:
+        while self._waiting and not room.is_full and room.opens_at(self.work.now().timestamp()) <= self.work.now().timestamp():
             self.work.stop.check()
             job = self.jobs[heapq.heappop(self._waiting)]
-            if job.sending.is_due(self.work.now()) and self._sending.send(job):
+            if self._may_go(job, room) and self._sending.send(job):
                 self._line_up(job, self._moving)
                 is_busy = True
-                free -= 1
+                room.enter(job.arm.model, self.parts.tokens_sent(job))
+                room.note_made(self.work.now().timestamp())
             else:
                 held.append(job)
                 if self.purse.refusal is not None:

@@ -19,11 +19,11 @@ def decide(work: Work, parts: Parts, job: Job) -> bool:
     if record.state not in (PartState.DOWNLOADED, PartState.FAILED):
         return False
     fate = parts.fate(job)
-    part, used = job.shard.part, record.next_attempt - 1
+    part, used = job.shard.part, sum(not (attempt.is_lost or attempt.is_queue_full) for attempt in record.attempts)
     if fate.again and used < work.config.submission.max_attempts:
         log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
         why = "; ".join(reason_lines(fate.again_reasons, 1))
-        work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {used + 1}" + (f" ({why})" if why else ""))
+        work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {record.next_attempt}" + (f" ({why})" * bool(why)))
         work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=fate.reasons or None)
     else:
         log.info("settled part=%s counts=%s", part, fate.counts.model_dump())

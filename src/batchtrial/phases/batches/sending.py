@@ -11,13 +11,14 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from batchtrial.errors import Ambiguous, ProviderError, RunStateMissing, Unsure
+from batchtrial.errors import Ambiguous, ProviderError, RateLimited, RunStateMissing, Unsure
 from batchtrial.keys import token
 from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.coverage import unpriced
+from batchtrial.phases.batches.full_queues import FullQueues
 from batchtrial.phases.batches.gates import answer
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 class Sending:
     """The paying half of the queue."""
 
-    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies) -> None:
-        self._work, self._provider, self._parts, self._purse, self._copies = work, provider, parts, purse, copies
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies, full: FullQueues) -> None:
+        self._work, self._provider, self._parts, self._purse, self._copies, self._full = work, provider, parts, purse, copies, full
         self._asked: set[str] = set()  # parts that the provider was asked about before they were sent
 
     def send(self, job: Job) -> bool:
@@ -94,6 +95,9 @@ class Sending:
             ledger.append(Event.LOST, part, reason=error.what)
             if not error.retryable:
                 raise
+            if isinstance(error, RateLimited) and self._parts.has_batches():  # which may be what fills the queue, and they end
+                self._full.refused(job.arm.model, error.what, error.retry_after)
+                return False
             job.sending.after(error, f"cannot submit {part}", self._work.now(), self._work.progress.note)
             return False
         ledger.append(Event.RECEIPT, part, batch_id=batch_id, adopted=False)

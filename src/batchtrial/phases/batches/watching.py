@@ -12,6 +12,7 @@ from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.copies import Copies
+from batchtrial.phases.batches.full_queues import FullQueues
 from batchtrial.phases.batches.money import Purse, billed
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import BatchState, BatchStatus, Provider
@@ -30,8 +31,8 @@ PROBES = 3
 class Watching:
     """The patient half of the queue."""
 
-    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies) -> None:
-        self._work, self._provider, self._parts, self._purse, self._copies = work, provider, parts, purse, copies
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies, full: FullQueues) -> None:
+        self._work, self._provider, self._parts, self._purse, self._copies, self._full = work, provider, parts, purse, copies, full
         if work.standing.earlier is None:
             work.standing.earlier = work.batches()
         self._earlier = work.standing.earlier  # of sessions before this one
@@ -60,6 +61,8 @@ class Watching:
             return False
         if not status.state.is_terminal:
             self._check_deadline(job, current)
+            if status.n_done:
+                self._full.taken(job.arm.model)
             return False
         self._ended(job, status)
         return True
@@ -68,14 +71,28 @@ class Watching:
         part = job.shard.part
         log.info("ended part=%s state=%s reason=%s", part, status.wire_state, status.reason)
         if status.state is BatchState.FAILED:
-            # The queue of the provider may be full of our own batches: wait before the next try, longer each time.
-            job.sending.wait(self._work.now(), self._work.config.submission.poll_seconds)
             self._work.ledger.append(
-                Event.REJECTED, part, wire_state=status.wire_state, reason=status.reason, retryable=status.retryable, ids=dict(status.ids) or None
+                Event.REJECTED,
+                part,
+                wire_state=status.wire_state,
+                reason=status.reason,
+                retryable=status.retryable,
+                ids=dict(status.ids) or None,
+                detail={"queue_full": True} if status.is_queue_full else None,
             )
-            self._work.progress.note(f"{part} was refused by the provider: {status.reason or status.wire_state}")
+            self._refused(job, status)
         else:
+            self._full.left(job.arm.model)
             self._work.ledger.append(Event.DONE, part, wire_state=status.wire_state, ids=dict(status.ids))
+
+    def _refused(self, job: Job, status: BatchStatus) -> None:
+        """Wait before the next try, longer each time. Raises PhaseFailed where the queue has been full for too long."""
+        why = status.reason or status.wire_state
+        if status.is_queue_full:
+            self._full.refused(job.arm.model, why)
+        else:
+            job.sending.wait(self._work.now(), self._work.config.submission.poll_seconds)
+            self._work.progress.note(f"{job.shard.part} was refused by the provider: {why}")
 
     def _count_absence(self, job: Job, why: str) -> bool:
         job.absent += 1

@@ -11,7 +11,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
@@ -20,6 +20,7 @@ from batchtrial.config.sequential import look_ends
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.phases.base import View, Work, digest_of, publishing
 from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
+from batchtrial.phases.build.part_size import best_lines
 from batchtrial.phases.build.rows import Row, index_rows, rows_in_order, text_bytes, texts_of
 from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of
 from batchtrial.phases.prepare.items import place
@@ -45,8 +46,10 @@ def order(items: Sequence[Item], config: Config) -> list[Item]:
     return sorted(items, key=lambda item: place(item, config.seed, keeps_clusters=config.keeps_clusters))
 
 
-def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
-    """The same slices for every arm: as large as the provider's limits and the config allow.
+def cut(
+    items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider, chosen: int | None = None
+) -> tuple[Slice, ...]:
+    """The same slices for every arm: as large as the provider's limits and the config allow. chosen: what `lines_per_part: auto` has come to.
 
     Raises ConfigError when a single item's request is over the provider's byte limit.
     """
@@ -55,7 +58,7 @@ def cut(items: Sequence[Item], arms: Sequence[Arm], config: Config, limits: Limi
     if with_tasks:
         n_bytes = list(map(max, n_bytes, largest_lines(with_tasks, items, provider)))
     sized = [Sized(item.item_id, n, item.cluster or "") for item, n in zip(items, n_bytes, strict=True)]
-    return cut_by_size(sized, arms, config, limits, provider)
+    return cut_by_size(sized, arms, config, limits, provider, chosen)
 
 
 class Sized(NamedTuple):
@@ -72,12 +75,18 @@ def ends_of_looks(items: Sequence[Sized | Row], config: Config) -> tuple[int, ..
     return () if planned is None else look_ends(planned, [item.cluster for item in items], keeps_clusters=config.keeps_clusters)
 
 
-def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> tuple[Slice, ...]:
-    """The same, of items whose size is known. What a run had before it grew is cut as it was then, and what came behind it by itself."""
-    fixed = max((_fixed_bytes(arm, kind_item, codec_of(provider, arm.backend)) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
+def cut_by_size(
+    items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider, chosen: int | None = None
+) -> tuple[Slice, ...]:
+    """The same, of items whose size is known. What a run had before it grew is cut as it was then, and what came behind it by itself.
+
+    chosen: what `lines_per_part: auto` has come to, where that is known.
+    """
+    fixed = _fixed(arms, provider)
     samples, ends = max(arm.samples for arm in arms), frozenset(ends_of_looks(items, config))
     slices: list[Slice] = []
-    for first, end, lines, parts in _stretches(len(items), config):
+    for first, end, asked, parts in _stretches(len(items), config):
+        lines = chosen or auto_lines(items, arms, config, limits, provider) if asked == "auto" else asked
         most_lines = min(limits.max_requests, lines or limits.max_requests)
         if lines is None and parts is not None:
             most_lines = min(most_lines, -(-(end - first) // parts) * samples)
@@ -96,7 +105,18 @@ def cut_by_size(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Confi
     return tuple(slices)
 
 
-def _stretches(n_items: int, config: Config) -> Iterator[tuple[int, int, int | None, int | None]]:
+def auto_lines(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> int:
+    """What `lines_per_part: auto` comes to for these items."""
+    mean_bytes = _fixed(arms, provider) + sum(item.n_bytes for item in items) / max(1, len(items))
+    return best_lines(arms, len(items), mean_bytes / CHARS_PER_TOKEN, limits.max_requests, config)
+
+
+def _fixed(arms: Sequence[Arm], provider: Provider) -> int:
+    """Bytes of a line beside the item's texts, at most."""
+    return max((_fixed_bytes(arm, kind_item, codec_of(provider, arm.backend)) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
+
+
+def _stretches(n_items: int, config: Config) -> Iterator[tuple[int, int, int | Literal["auto"] | None, int | None]]:
     """(first item, the one behind the last, lines and number of parts that were asked for) of what was there at first and of each growth."""
     first = 0
     for before in config.grown:
@@ -192,7 +212,10 @@ def run(work: Work) -> None:
     arms = arms_of(work.view.trials)
     check_sampling(arms, provider)
     _measure(work, rows, [arm for arm in arms if arm.task])
-    slices = cut_by_size(rows, arms, work.config, provider.limits, provider)
+    chosen = work.view.build.lines_per_part if work.view.build is not None else None
+    if chosen is None and work.config.submission.lines_per_part == "auto":
+        chosen = auto_lines(rows, arms, work.config, provider.limits, provider)
+    slices = cut_by_size(rows, arms, work.config, provider.limits, provider, chosen)
     made_from = inputs(work.view, provider.limits)
     old = work.view.build.shards if work.view.build is not None and work.view.build.inputs == made_from else {}
     shards: dict[str, Shard] = {}
@@ -215,6 +238,7 @@ def run(work: Work) -> None:
         temps=tuple(sorted({arm.temp for arm in arms})),
         prompt_sets=tuple(sorted({trial.prompt_set for trial in work.view.trials})),
         looks=ends_of_looks(rows, work.config) or None,
+        lines_per_part=chosen,
     )
     save(work.layout.build_manifest, manifest, hook=work.hook)
     work.progress.note(f"built {counted(sum(s.lines for s in shards.values()), 'request')} in {counted(len(shards), 'part')}")

@@ -372,7 +372,6 @@ def status_of(job: Any) -> BatchStatus:
     wire = str(getattr(job, "state", None) or "JOB_STATE_UNSPECIFIED")
     progress, status = getattr(job, "job_progress", None), getattr(job, "status", None)
     code = str(getattr(status, "code", None) or "")
-    message = str(getattr(status, "message", None) or "")
     state = STATES.get(wire.removeprefix("JOB_STATE_"), BatchState.RUNNING)
     ids = {
         "output_dataset_id": last_segment(getattr(job, "output_dataset_id", None)),
@@ -384,8 +383,9 @@ def status_of(job: Any) -> BatchStatus:
         n_total=results.count(getattr(progress, "total_input_requests", None)),
         n_done=results.count(getattr(progress, "successfully_processed_requests", None)),
         n_failed=results.count(getattr(progress, "failed_requests", None)),
-        reason=f"{code}: {message}".strip(": ") or None if state is BatchState.FAILED else None,
+        reason=f"{code}: {getattr(status, 'message', None) or ''}".strip(": ") or None if state is BatchState.FAILED else None,
         retryable=not (state is BatchState.FAILED and code in HOPELESS_STATUS),
+        is_queue_full=state is BatchState.FAILED and code == "RESOURCE_EXHAUSTED",
         ids={name: value for name, value in ids.items() if value},
     )
 

@@ -36,7 +36,8 @@ STATES: Final[Mapping[str, BatchState]] = {
     "EXPIRED": BatchState.EXPIRED,
     "CANCELLED": BatchState.CANCELLED,
 }
-PASSING: Final = frozenset({4, 8, 10, 13, 14, 429, 500, 503})
+QUEUE_FULL: Final = frozenset({8, 429})
+PASSING: Final = frozenset({4, 10, 13, 14, 500, 503}) | QUEUE_FULL
 OURS_IN_FILE, THEIRS_IN_FILE = b'{"custom_id":', b'{"key":'
 
 
@@ -125,6 +126,7 @@ class GeminiProvider(PlainWire):
             n_failed=_number(stats.get("failedRequestCount")),
             reason=f"{fault.get('code')}: {fault.get('message')}" if fault else None,
             retryable=not fault or fault.get("code") in PASSING,
+            is_queue_full=bool(fault) and fault.get("code") in QUEUE_FULL,
             ids={"responses_file": file} if file else {},
         )
 

@@ -45,7 +45,8 @@ STATES: Mapping[str, BatchState] = {
     # Spellings of compatible hosts.
     "canceled": BatchState.CANCELLED,
 }
-PASSING_CODES = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "internal_error", "server_error", "timeout", "batch_failed"})
+QUEUE_FULL = "token_limit_exceeded"
+PASSING_CODES = frozenset({QUEUE_FULL, "rate_limit_exceeded", "internal_error", "server_error", "timeout", "batch_failed"})
 """Why a whole batch may be refused today and accepted later; any other reason lies in the file."""
 
 ACCOUNT_HEADERS: Mapping[str, str] = {"organization": "openai-organization", "project": "openai-project"}
@@ -342,6 +343,7 @@ def status_of(batch: Any) -> BatchStatus:
         n_failed=results.count(getattr(counts, "failed", None)),
         reason="; ".join(fault_text(fault) for fault in faults[:5]) or None,
         retryable=not faults or any(_part(fault, "code") in PASSING_CODES for fault in faults),
+        is_queue_full=any(_part(fault, "code") == QUEUE_FULL for fault in faults),
         ids={name: value for name, value in ids.items() if isinstance(value, str) and value},
     )
 

@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from batchtrial.errors import DataError, ManifestCorrupt, RunStateMissing
 from batchtrial.providers.base import BatchState, BatchStatus
@@ -71,6 +71,7 @@ class RecordedBatch(_File):
     wire_state: str = ""
     reason: str | None = None
     retryable: bool = True
+    is_queue_full: bool = False
     n_total: int | None = None
     n_done: int | None = None
     n_failed: int | None = None
@@ -91,6 +92,7 @@ class RecordedBatch(_File):
                 "wire_state": status.wire_state,
                 "reason": status.reason,
                 "retryable": status.retryable,
+                "is_queue_full": status.is_queue_full,
                 "n_total": status.n_total,
                 "n_done": status.n_done,
                 "n_failed": status.n_failed,
@@ -109,8 +111,13 @@ class RecordedBatch(_File):
             n_failed=self.n_failed,
             reason=self.reason or ("the recording says so" if state is BatchState.FAILED else None),
             retryable=self.retryable and not (self.state is None and state is BatchState.FAILED),
+            is_queue_full=self.is_queue_full,
             ids=self.ids,
         )
+
+    @model_serializer(mode="wrap")
+    def _as_before_queues_were_told(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "is_queue_full" or value}
 
 
 class Provenance(_File):

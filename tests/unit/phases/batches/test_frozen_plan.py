@@ -266,7 +266,7 @@ ASKED = [
 
 def test_every_setting_is_of_the_plan_or_named_as_carrying_out() -> None:
     """A new section is part of the plan; a new setting of `provider` is said to shape requests or not."""
-    known = {"base_url", "account_id", "pricing_key", "prompt_cache", "connect_seconds", "read_seconds", "max_concurrent_requests"}
+    known = {"base_url", "account_id", "pricing_key", "prompt_cache", "connect_seconds", "read_seconds", "max_concurrent_requests", "queue"}
     known |= set(DirectSettings.model_fields)  # a tier says when a request is answered and what it costs, not what is asked
     assert set(ProviderConfig.model_fields) == known | set(SENT)
     assert "provider" in CARRIED_OUT
