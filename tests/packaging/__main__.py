@@ -88,8 +88,25 @@ def tried(version: str, python: str, wheel: Path, folder: Path) -> None:
     install(env, f"batchtrial[fireworks] @ {wheel.as_uri()}")
     run(shlex.split(command), cwd=folder, env=at)
     expect(steady(run(["batchtrial", "demo"], cwd=folder, env=at)) == shown, "the demo with the Fireworks SDK does not print what README.md shows")
-    sys.stdout.write(f"Python {version}: core, init and the Fireworks SDK hold\n")
+    bundled(folder, at)
+    sys.stdout.write(f"Python {version}: core, init, the Fireworks SDK and a bundle hold\n")
     sys.stdout.flush()
+
+
+def bundled(folder: Path, env: Mapping[str, str]) -> None:
+    """A bundle of a run: other people's readers take what it says, and every Python that is there checks it without a package."""
+    run_id = next(path.name.removeprefix("run_") for path in (folder / "experiments").iterdir() if path.name.startswith("run_demo"))
+    run(
+        ["batchtrial", "archive", "--run_id", run_id, "--bundle", "paper", "--creator", "Curie, Marie", "--license", "CC-BY-4.0"], cwd=folder, env=env
+    )
+    paper = folder / "paper"
+    run(["cffconvert", "--validate", "--infile", str(paper / "CITATION.cff")])
+    from datacite import schema45
+
+    schema45.validator.validate(json.loads((paper / "datacite.json").read_text(encoding="utf-8")))
+    for python in pythons().values():
+        told = run([python, "-I", "-S", "verify.py"], cwd=paper)
+        expect("every file is as it was archived" in told, told)
 
 
 def components(env: Path, wheel: Path, dist: Path) -> None:

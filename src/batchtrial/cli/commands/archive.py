@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.archive import restore as restores
 from batchtrial.archive import zip as archives
+from batchtrial.archive.bundle import SCRIPT, About, check_target, write_bundle
 from batchtrial.archive.make import Archived
 from batchtrial.archive.whole_run import archivable, archive_run, default_target
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
+from batchtrial.reading.declared_plan import declared_plan
 from batchtrial.reading.inventory import RunReader
 from batchtrial.state.layout import RunLayout
 
@@ -23,6 +26,7 @@ EXAMPLES = """examples:
   batchtrial archive --run_id r20261122103000                    into experiments/archives/run_r20261122103000.zip
   batchtrial archive --run_id r20261122103000 --dry_run          what would go in
   batchtrial archive --verify experiments/archives/run_r20261122103000.zip
+  batchtrial archive --run_id r20261122103000 --bundle paper --creator "Curie, Marie" --license CC-BY-4.0       a folder to deposit and cite
   batchtrial archive --restore run_r20261122103000.zip --experiments_dir /data/experiments
 
 A run that is not finished needs --allow_incomplete. The same run gives the same bytes. Keys, locks, logs and the machine's paths stay out.
@@ -40,6 +44,11 @@ def parser() -> flags.Parser:
     flags.add_folder(p)
     p.add_argument("--output", type=flags.local_path, default=None, metavar="FILE", help="where to (default: archives/run_ID.zip beside the runs)")
     p.add_argument("--description", default="", metavar="TEXT", help="a few words to keep with it")
+    p.add_argument("--bundle", type=flags.local_path, default=None, metavar="DIR", help="a folder to deposit: the archive, how to cite and check it")
+    p.add_argument("--title", default="", metavar="TEXT", help="of the bundle (default: the run's name)")
+    p.add_argument("--creator", action="append", default=[], metavar="NAME", help="of the bundle: `Family, Given`; once for each")
+    p.add_argument("--license", default="", metavar="SPDX", help="of the bundle, such as CC-BY-4.0")
+    p.add_argument("--publisher", default="", metavar="NAME", help="of the bundle: the repository that it goes to")
     p.add_argument("--allow_incomplete", action="store_true", help="also a run that is not finished")
     p.add_argument("--dry_run", action="store_true", help="list what would go in; write nothing")
     p.add_argument("--json", action="store_true", help="with --verify: as JSON")
@@ -59,8 +68,27 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"{given.output} is a folder", where="--output", hint="name the file, such as archives/x.zip")
     if given.dry_run:
         return preview(layout, allow_incomplete=given.allow_incomplete)
+    if given.bundle is not None:
+        return bundle(layout, given)
     target = given.output or default_target(layout)
     tell(target, archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description))
+    return 0
+
+
+def bundle(layout: RunLayout, given: argparse.Namespace) -> int:
+    """Archive the run into a folder with all that a deposit needs."""
+    if given.output is not None:
+        raise ConfigError("--bundle and --output exclude each other", hint="the archive lies in the bundle's folder")
+    folder: Path = given.bundle
+    about = About(
+        title=given.title or f"Prompt trial {layout.run_id}", creators=tuple(given.creator), licence=given.license, publisher=given.publisher
+    )
+    check_target(folder)
+    target = folder / f"{layout.root.name}.zip"
+    made = archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
+    write_bundle(folder, target, made.manifest, declared_plan(layout), about)
+    tell(target, made)
+    say(f"to deposit: {folder}; whoever has it checks it with: python {folder / SCRIPT}")
     return 0
 
 

@@ -1,0 +1,97 @@
+"""A bundle says how to cite the run, and whoever has it finds every change with nothing but Python."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.runs.rundir import make_run
+
+from batchtrial.archive.check_bundle import main as check
+from batchtrial.archive.restore import verify
+from batchtrial.cli.commands.archive import main
+
+WORDS = ("--creator", "Curie, Marie", "--creator", "Some Lab", "--license", "CC-BY-4.0", "--title", "A trial: of 'prompts'")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_run(tmp_path)
+    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), "--bundle", str(tmp_path / "paper"), *WORDS]) == 0
+    return tmp_path / "paper"
+
+
+def test_it_is_checked_by_a_bare_python_and_the_archive_in_it_is_one_like_any_other(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", folder / "verify.py"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "run r1: every file is as it was archived" in done.stdout
+    assert verify(folder / "run_r1.zip")[1] == ()
+
+
+def test_it_says_who_what_under_which_licence_and_with_which_versions(folder: Path) -> None:
+    facts = json.loads((folder / "bundle.json").read_bytes())
+    cff = yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))
+    metadata = json.loads((folder / "datacite.json").read_bytes())
+    assert cff["title"] == metadata["titles"][0]["title"] == "A trial: of 'prompts'"
+    assert cff["authors"] == [{"family-names": "Curie", "given-names": "Marie"}, {"name": "Some Lab"}]
+    assert cff["license"] == metadata["rightsList"][0]["rightsIdentifier"] == facts["license"] == "CC-BY-4.0"
+    assert {"batchtrial", "polars", "numpy"} <= facts["environment"]["packages"].keys()
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "python verify.py" in text
+    assert str(folder.parent) not in text + (folder / "bundle.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["README.md", "CITATION.cff", "datacite.json", "bundle.json", "run_r1.zip", "verify.py"])
+def test_a_changed_or_lost_file_is_named(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    assert check([str(folder)]) == 1
+    (folder / name).unlink()
+    assert check([str(folder)]) == 1
+    told = capsys.readouterr().err
+    assert name in told
+
+
+def test_another_plan_or_config_than_the_archive_has_is_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads((folder / "bundle.json").read_bytes())
+    (folder / "bundle.json").write_text(json.dumps({**facts, "plan_hash": "0" * 64, "plan_origin": "frozen", "config_hash": "1" * 64}))
+    assert check([str(folder)]) == 1
+    told = capsys.readouterr().err
+    assert "has the plan 000" in told
+    assert "is not the config" in told
+
+
+def test_a_flipped_byte_anywhere_in_the_archive_is_damage_and_never_a_traceback(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "run_r1.zip"
+    whole = path.read_bytes()
+    dice = random.Random(3)
+    for place in dice.sample(range(len(whole)), 200):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << dice.randrange(8)]) + whole[place + 1 :])
+        assert check([str(folder)]) == 1, place
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--license", "MIT"), "--creator"), (("--creator", "A"), "--license"), (("--creator", "A", "--license", "a licence"), "SPDX")],
+)
+def test_what_cannot_be_cited_is_refused(tmp_path: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path)
+    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), "--bundle", str(tmp_path / "paper"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "paper").exists()
+
+
+def test_a_folder_with_something_else_is_left_alone_and_a_bundle_is_written_anew(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiments = folder.parent
+    before = (folder / "run_r1.zip").read_bytes()
+    assert main(["--run_id", "r1", "--experiments_dir", str(experiments), "--bundle", str(folder), *WORDS]) == 0
+    assert (folder / "run_r1.zip").read_bytes() == before
+    assert main(["--run_id", "r1", "--experiments_dir", str(experiments), "--bundle", str(experiments), *WORDS]) == 3
+    assert "something else" in capsys.readouterr().err
