@@ -4,6 +4,8 @@
         wire = "openai"                     # what the emulator is to speak
         def adapter(self, url, key): ...    # yours, pointed at it
 
+`assert_not_worse(run, "em", 0.02)` is about the answers instead: a test of a prompt.
+
 pytest finds the `test_` methods. The server is the emulator, a process of its own with a clock that only tests move; a wire that it does not speak
 needs a server of yours with the same few calls (`Server`), given as `server`.
 """
@@ -24,16 +26,56 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from batchtrial.errors import Ambiguous, AuthFailed, ProviderError, Unsure
 from batchtrial.providers.base import BatchState, Intent, Provider
 from batchtrial.records import Outcome, Request
 
+if TYPE_CHECKING:
+    from batchtrial.api.run import Run
+
 KEY = "contract-key-0123456789"
 LIFE_SECONDS = 40.0
 HOURS_APART = 6 * 3600.0
 START_SECONDS = 30.0
+
+
+def assert_not_worse(run: Run, metric: str, margin: float, *, trial: str | None = None, is_simulation_meant: bool = False) -> None:
+    """Passes when every trial's interval of the difference says that the treatment is worse by less than the margin. Raises AssertionError.
+
+    metric: by its name in the reports, on all questions. margin: in the metric's own unit, 0.02 is 2 percentage points. trial: this one alone.
+    Never passes on what is not there: an unfinished run, no interval, or lost pairs that could turn it, each counted at the worst that a share can
+    be; for a metric that is no share any lost pair fails. Simulated answers fail unless `is_simulation_meant`.
+    """
+    status = run.status
+    if status.is_simulated and not is_simulation_meant:
+        raise AssertionError(f"the answers of run {run.run_id} are simulated: they prove nothing about a prompt")
+    if status.standing != "finished":
+        raise AssertionError(f"run {run.run_id} is {status.standing}, not finished")
+    rows = [one for one in run.tests.iter_rows(named=True) if one["metric"] == metric and one["kind"] == "all" and one["dataset"] is None]
+    found = [one for one in rows if one["family"] != "temperatures" and trial in (None, one["trial"])]
+    missing = set(run.trials["trial"] if trial is None else [trial]) - {one["trial"] for one in found}
+    if missing:
+        raise AssertionError(f"{metric} is not compared on all questions in {', '.join(sorted(missing))}")
+    failed = [f"{one['trial']}: {why}" for one in found if (why := _why_worse(one, margin))]
+    if failed:
+        raise AssertionError(f"{metric} may be worse by {margin:g} or more:\n" + "\n".join(failed))
+
+
+def _why_worse(one: Mapping[str, Any], margin: float) -> str:
+    """Why a comparison does not show that the treatment is worse by less than the margin; empty when it does."""
+    sign = 1.0 if one["higher_is_better"] else -1.0
+    bound = one["low"] if one["higher_is_better"] else one["high"]
+    if bound is None or one["pairs"] == 0:
+        return f"there is no interval ({one['not_decidable'] or one['verdict']})"
+    if one["lost"] and not one["is_share"]:
+        return f"{one['lost']} pairs are lost, and nobody knows what their scores would have been"
+    worst = (one["pairs"] * sign * bound - one["lost"]) / (one["pairs"] + one["lost"])
+    if worst > -margin:
+        return ""
+    lost = f", {one['lost']} lost pairs counted at the worst" if one["lost"] else ""
+    return f"difference {one['difference']:+.4f}, interval {one['low']:+.4f} to {one['high']:+.4f}, {one['pairs']} pairs{lost}"
 
 
 class Server:
