@@ -81,10 +81,12 @@ def test_inspect_opens_the_logs(world: World, tmp_path: Path) -> None:
         read: Any = log.read_eval_log(info)
         answers = run.answers(read.eval.task_id)
         assert (read.status, len(read.samples), read.eval.config.epochs) == ("success", answers.height, 2)
-        for sample, row in zip(read.samples, answers.iter_rows(named=True), strict=True):
-            assert (sample.id, sample.epoch) == (row["item_key"], row["sample"] + 1)
+        by_place = {(sample.id, sample.epoch): sample for sample in read.samples}
+        for row in answers.iter_rows(named=True):
+            sample = by_place.pop((row["item_key"], row["sample"] + 1))
             assert sample.output.completion == (row["text"] or "")
             assert (sample.error is None) == (row["answer_state"] == "complete")
+        assert not by_place
         scores = run.scores(read.eval.task_id)
         means = {one.name: one.metrics["mean"].value for one in read.results.scores}
         assert means["em"] == pytest.approx(scores["em"].mean())
