@@ -4,6 +4,7 @@ RunnerError
   ConfigError     exit 2   a flag, a config key or an input file is wrong
     DataError     exit 2   a question set or an array given to us is wrong
     MissingExtra  exit 2   an optional package is needed and not installed
+    BudgetTooSmall  exit 2  a budget does not cover what was asked for
   StateError      exit 3   what is on disk refuses: drift, a lock, a missing or corrupt file
     ConfigDrift
     OtherAccount  the key belongs to another account than the run was started with
@@ -61,6 +62,10 @@ class DataError(ConfigError):
 
 class MissingExtra(ConfigError):
     """An optional package is needed here and is not installed."""
+
+
+class BudgetTooSmall(ConfigError):
+    """A budget does not cover what was asked for; nothing was sent."""
 
 
 class StateError(RunnerError):

@@ -10,13 +10,12 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from batchtrial.app.invocation import INCOMPLETE
-from batchtrial.errors import BudgetReached, RunLocked, RunnerError, Stopped
+from batchtrial.errors import BudgetReached, BudgetTooSmall, RunLocked, RunnerError, Stopped
 from batchtrial.state.ledger import Counts
 from batchtrial.state.money import Money
 
 Outcome = Literal["done", "incomplete", "steps_done", "stopped", "budget", "needs_person", "locked"]
 SCHEMA: Final = 1
-BUDGET: Final = "submission.budget_usd"
 MEANS: Final[Mapping[Outcome, str]] = {
     "done": "every step is done",
     "incomplete": "every step is done, and some requests never succeeded",
@@ -86,7 +85,7 @@ def outcome_of_error(error: BaseException) -> Outcome:
         return "locked"
     if isinstance(error, Stopped | KeyboardInterrupt):
         return "stopped"
-    if isinstance(error, BudgetReached) or (isinstance(error, RunnerError) and error.where == BUDGET):
+    if isinstance(error, BudgetReached | BudgetTooSmall):
         return "budget"
     return "needs_person"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -199,6 +200,26 @@ class Share:
         return f"{self.number}/{self.of}"
 
 
+class FolderCap(Protocol):
+    """What all runs of a folder may cost together."""
+
+    @property
+    def where(self) -> str:
+        """What says so."""
+
+    def cap(self) -> Decimal | None:
+        """Dollars; None when there is no cap."""
+
+    def held(self) -> AbstractContextManager[bool]:
+        """Nobody else reserves anything meanwhile; False when that cannot be had for now."""
+
+    def left(self) -> Decimal | None:
+        """What is left to this run, what it has committed included; None when there is no cap."""
+
+    def refusal(self, part: str, committed: Decimal, reserve: Decimal, besides: Decimal) -> str | None:
+        """Why the cap does not cover it; None when it does."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Work:
     """What `run` gets: the view, and the only ways to change anything.
@@ -226,6 +247,7 @@ class Work:
     hook: Hook = no_hook
     standing: Standing = field(default_factory=Standing)
     others: Mapping[str, Lane] = field(default_factory=dict)  # further lanes, by backend
+    folder: FolderCap | None = None  # a cap over the runs beside this one
     lane: str | None = None  # the one lane that this is about; None: the run with all of them
 
     @property

@@ -25,6 +25,7 @@ from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.phases.score import phase as score
 from batchtrial.phases.waves import judging_work
 from batchtrial.providers.base import Provider
+from batchtrial.reading.folder_budget import FolderBudget
 from batchtrial.records import Verdict
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import JUDGES, check_startable, needs_run, phases_of
@@ -205,6 +206,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         hook=services.hook,
         standing=services.standing,
         others=services.others,
+        folder=FolderBudget(view.layout, view.config.mode),
     )
 
 

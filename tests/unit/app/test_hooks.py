@@ -15,7 +15,7 @@ import pytest
 
 from batchtrial.app.ending import Ending, body, code_of_error, outcome_of_code, outcome_of_error
 from batchtrial.app.hooks import Hooks, hooks_of, post, run_command
-from batchtrial.errors import AuthFailed, BudgetReached, ConfigError, RunLocked, Stopped
+from batchtrial.errors import AuthFailed, BudgetReached, BudgetTooSmall, ConfigError, RunLocked, Stopped
 from batchtrial.state.ledger import Counts
 
 ENDED = Ending(
@@ -153,7 +153,7 @@ def test_each_way_to_end_has_its_outcome() -> None:
         Stopped("x"),
         KeyboardInterrupt(),
         BudgetReached("x"),
-        ConfigError("x", where="submission.budget_usd"),
+        BudgetTooSmall("x"),
         AuthFailed("x"),
         OSError(),
     ]

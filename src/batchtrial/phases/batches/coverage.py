@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Final
 
 from batchtrial.config.expand import arms_of
-from batchtrial.errors import ConfigError
+from batchtrial.errors import BudgetTooSmall, ConfigError
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.batches.gates import has_stopped
-from batchtrial.phases.batches.money import Purse
+from batchtrial.phases.batches.money import BUDGET, Purse
 from batchtrial.state.money import dollars
 
 
@@ -50,7 +50,7 @@ class Coverage:
         )
 
 
-def coverage(budget_usd: float, committed_usd: Decimal, parts: Iterable[ToBuy], *, n_pairs: int) -> Coverage:
+def coverage(budget_usd: float | Decimal, committed_usd: Decimal, parts: Iterable[ToBuy], *, n_pairs: int) -> Coverage:
     """How many pairs the budget buys, slice after slice in the order of sending. committed_usd: spent, unknown or in flight. n_pairs: of the plan.
 
     Raises ConfigError naming the model when a part has no known price.
@@ -92,18 +92,22 @@ def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
 
 
 LESS: Final = "raise --budget_usd, ask fewer --limit_items, or add --partial to buy what it covers"
+LESS_OF_FOLDER: Final = "raise the sum in that file, ask fewer --limit_items, or add --partial to buy what it covers"
 
 
 def check_budget(work: Work, purse: Purse, hint: str = LESS) -> None:
     """Before anything is sent: a budget below the whole plan is said, and refused unless a part of it was asked for. Raises ConfigError."""
-    budget = work.config.submission.budget_usd
+    bound = purse.left()
     waiting: Sequence[ToBuy] = parts_to_buy(work.view, purse)
-    if budget is None or not waiting or work.view.build is None:
+    if bound is None or not waiting or work.view.build is None:
         return
+    budget, where = bound
     n_pairs = sum({shard.part_index: shard.n_items for shard in work.view.build.shards.values()}.values())
     found = coverage(budget, work.ledger.money().committed_usd, waiting, n_pairs=n_pairs)
     if not found.is_short:
         return
-    if not work.is_partial:
-        raise ConfigError(found.sentence, where="submission.budget_usd", hint=hint)
+    # A run that has begun may have lost its place to runs beside it: what it has in flight is fetched all the same.
+    is_begun = where != BUDGET and bool(work.ledger.parts)
+    if not work.is_partial and not is_begun:
+        raise BudgetTooSmall(found.sentence, where=where, hint=hint if where == BUDGET else LESS_OF_FOLDER)
     work.progress.note(f"a part of the plan: {found.sentence}")

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from batchtrial.config.lanes import key_of
-from batchtrial.errors import BudgetReached, MissingExtra, OtherAccount, PhaseFailed, ProviderError, RunnerError
+from batchtrial.errors import MissingExtra, OtherAccount, PhaseFailed, ProviderError, RunnerError
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.heartbeat import Heartbeat, waiting_line
@@ -34,7 +34,7 @@ class Lanes:
     """A queue for each lane that has not failed. Raises RunStateMissing when no requests are built."""
 
     def __init__(self, work: Work) -> None:
-        self.work, self.purse = work, Purse(work.config, work.ledger)
+        self.work, self.purse = work, Purse(work.config, work.ledger, work.folder)
         self._is_alone = len(work.lanes) == 1
         self._backoff: dict[str, Backoff] = {}
         self._begun: set[str] = set()
@@ -70,7 +70,7 @@ class Lanes:
                 if all(until(queue) for queue in self.queues) and self._begun >= self._queues.keys():
                     return
                 if self.purse.refusal is not None and all(queue.in_flight() == 0 for queue in self.queues):
-                    raise BudgetReached(self.purse.refusal, where="submission.budget_usd", hint="raise --budget_usd and run again with --resume")
+                    raise self.purse.reached()
                 self._check_hand(is_busy=is_busy)
                 self._say_that_it_waits(heartbeat)
                 if not is_busy:

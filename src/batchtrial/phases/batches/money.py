@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from batchtrial.config.expand import Arm
 from batchtrial.config.lanes import config_of_lane, is_direct
 from batchtrial.config.model import Config
-from batchtrial.phases.base import View
+from batchtrial.errors import BudgetReached
+from batchtrial.phases.base import FolderCap, View
 from batchtrial.phases.batches.tally import Tally
 from batchtrial.prices import Price, cost_usd, price_of
 from batchtrial.providers.registry import row_of
 from batchtrial.records import Usage
 from batchtrial.state.files import Shard
 from batchtrial.state.ledger import Ledger, Money, money
+
+BUDGET: Final = "submission.budget_usd"
 
 
 def price_for(config: Config, arm: Arm) -> Price | None:
@@ -54,11 +58,16 @@ def row_usd(price: Price, usage: Usage, tier: str | None) -> Decimal | None:
 
 @dataclass(slots=True)
 class Purse:
-    """The run's money as the ledger has it. refusal: why the last part asked about was not affordable."""
+    """The run's money as the ledger has it. folder: what caps it together with the runs beside it.
+
+    refusal: why the last part asked about was not affordable; refused_by: the setting or file that says so.
+    """
 
     config: Config
     ledger: Ledger
+    folder: FolderCap | None = None
     refusal: str | None = None
+    refused_by: str = BUDGET
     _prices: dict[str, Price | None] = field(default_factory=dict)
 
     def price(self, arm: Arm) -> Price | None:
@@ -71,20 +80,43 @@ class Purse:
         price = self.price(arm)
         return None if price is None else reserve_usd(price, shard, n_requests)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether anything says how much may be spent."""
+        return self.config.submission.budget_usd is not None or (self.folder is not None and self.folder.cap() is not None)
+
+    def held(self) -> AbstractContextManager[bool]:
+        """From the question whether a part is covered until its reserve is in the ledger: no other run of the folder reserves meanwhile."""
+        return self.folder.held() if self.folder is not None else nullcontext(True)
+
+    def left(self) -> tuple[Decimal, str] | None:
+        """The least that a budget leaves to this run, all that it has committed included, and which says so; None when none does."""
+        own, folder = self.config.submission.budget_usd, self.folder.left() if self.folder is not None else None
+        sums = [(Decimal(str(own)), BUDGET)] if own is not None else []
+        sums += [(folder, self.folder.where)] if folder is not None and self.folder is not None else []
+        return min(sums, default=None)
+
+    def reached(self, part: str = "the next part") -> BudgetReached:
+        """The error for what was refused last."""
+        more = "raise --budget_usd" if self.refused_by == BUDGET else "raise the sum in that file"
+        return BudgetReached(self.refusal or f"{part} cannot be sent", where=self.refused_by, hint=f"{more} and run again with --resume")
+
     def covers(self, part: str, reserve: Decimal | None, besides: Decimal = Decimal(0)) -> bool:
         """Whether the budget covers the reserve, and what must be bought with it, beside all that is spent, unknown or in flight.
 
         besides: reserves of the same items in other arms, which are bought with this part or not at all. A reserve of None is never covered.
         """
-        budget = self.config.submission.budget_usd
-        if budget is None:
+        if not self.is_bounded:
+            self.refusal = None
             return True
         if reserve is None:
             return False
-        committed = self.ledger.money().committed_usd
-        if committed + reserve + besides <= Decimal(str(budget)):
-            self.refusal = None
-            return True
+        budget, committed = self.config.submission.budget_usd, self.ledger.money().committed_usd
+        if budget is None or committed + reserve + besides <= Decimal(str(budget)):
+            self.refusal = self.folder.refusal(part, committed, reserve, besides) if self.folder is not None else None
+            self.refused_by = self.folder.where if self.folder is not None else BUDGET
+            return self.refusal is None
+        self.refused_by = BUDGET
         with_it = f" with the same items in other arms (${besides:.4f})" if besides else ""
         self.refusal = (
             f"the budget of ${budget:g} does not cover {part}{with_it}: ${committed:.4f} is spent or in flight, it may cost ${reserve:.4f} more"

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Set
 from pathlib import Path
 
-from batchtrial.errors import BudgetReached
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import account
 from batchtrial.phases.batches import tally as answers
@@ -42,7 +41,7 @@ class Queue:
         self.work = work
         provider = work.provider()
         self.parts, self._limits = Parts(work, provider), provider.limits
-        self.purse = purse or Purse(work.config, work.ledger)
+        self.purse = purse or Purse(work.config, work.ledger, work.folder)
         self._copies = Copies(work, provider, self.parts)
         self._full = FullQueues(work)
         self._sending = Sending(work, provider, self.parts, self.purse, self._copies, self._full)
@@ -175,9 +174,7 @@ class Queue:
             self.work.stop.check()
             job = self.jobs[heapq.heappop(self._waiting)]
             if not self._sending.send(job):
-                raise BudgetReached(
-                    self.purse.refusal or f"{job.shard.part} cannot be sent", where="submission.budget_usd", hint="raise --budget_usd"
-                )
+                raise self.purse.reached(job.shard.part)
             self._line_up(job, self._moving)
         self.work.ledger.sync()
         self.work.refresh()

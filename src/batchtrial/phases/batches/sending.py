@@ -47,18 +47,21 @@ class Sending:
             return False
         mark = token(self._nonce(), job.shard.part, attempt)
         reserve = self._purse.reserve(job.shard, job.arm, n_requests)
-        if not self._is_affordable(job, attempt, reserve):
-            return False
-        entry = self._work.ledger.append(
-            Event.INTENT,
-            job.shard.part,
-            attempt=attempt,
-            token=mark,
-            payload=payload.relative_to(self._work.layout.root).as_posix(),
-            payload_sha256=made.sha256,
-            n_requests=n_requests,
-            reserved_usd=reserve,
-        )
+        with self._purse.held() as is_held:
+            if not is_held:
+                job.sending.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
+            if not is_held or not self._is_affordable(job, attempt, reserve):
+                return False
+            entry = self._work.ledger.append(
+                Event.INTENT,
+                job.shard.part,
+                attempt=attempt,
+                token=mark,
+                payload=payload.relative_to(self._work.layout.root).as_posix(),
+                payload_sha256=made.sha256,
+                n_requests=n_requests,
+                reserved_usd=reserve,
+            )
         if (self._work.ledger.is_doubtful or self._copies.was_sent(mark, n_requests)) and mark not in self._asked:
             self._asked.add(mark)
             log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
@@ -69,7 +72,7 @@ class Sending:
 
     def _is_affordable(self, job: Job, attempt: int, reserve: Decimal | None) -> bool:
         """Whether the budget covers the attempt and, at the first, the same items in other arms: alone its answers could be compared with nothing."""
-        if self._work.config.submission.budget_usd is None:
+        if not self._purse.is_bounded:
             return True
         others = self._parts.unsent_beside(job) if attempt == 1 else []
         reserves = {one.arm.model: self._purse.reserve(one.shard, one.arm, one.shard.lines) for one in others}
