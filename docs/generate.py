@@ -6,13 +6,10 @@ Each page has one function that returns its whole text; nothing in them depends 
 from __future__ import annotations
 
 import argparse
-import ast
-import importlib
 import json
 import re
 import sys
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from batchtrial.archive import zip as archive
@@ -27,8 +24,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # this file is run by its path, and loaded by a test
 
 import api_page  # noqa: E402
+import commands_page  # noqa: E402
 import metrics_page  # noqa: E402
-from model_tables import Documented, cell, reachable, sections, table  # noqa: E402
+from model_tables import Documented, reachable, sections, table  # noqa: E402
 
 NOTICE = "<!-- Made from the code by docs/generate.py; change the code and run `nox -t gen`. -->\n"
 
@@ -252,71 +250,7 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
 
 def cli_page() -> str:
     """docs/cli.md."""
-    from batchtrial.cli.main import COMMANDS, HELP
-
-    commands = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
-    lines = [
-        "# Commands",
-        "",
-        NOTICE,
-        "Flags are read in both spellings, `--dry_run` and `--dry-run`.",
-        "",
-        "```text",
-        HELP.format(commands=commands).rstrip(),
-        "```",
-        "",
-    ]
-    for name, (module, _) in COMMANDS.items():
-        lines += list(command_section(f"batchtrial {name}", parser_of(importlib.import_module(module))))
-    lines += [
-        "## Doors",
-        "",
-        "From a checkout, each of these is called with `python -m` and does what a command does:",
-        "",
-        "| door | is |",
-        "| --- | --- |",
-    ]
-    lines += [f"| `scripts.{door}` | {cell(said)} |" for door, said in doors()]
-    lines.append("")
-    for name, module in ONLY_DOORS.items():
-        lines += list(command_section(name, parser_of(importlib.import_module(module))))
-    return finish(lines)
-
-
-def doors() -> Iterator[tuple[str, str]]:
-    """Every door with the first sentence that its file says of itself."""
-    for path in sorted((HERE.parent / "scripts").glob("*.py")):
-        if path.stem != "__init__":
-            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            yield path.stem, said.split("\n")[0]
-
-
-ONLY_DOORS: Mapping[str, str] = {"scripts.smoke_orchestration": "batchtrial.selftest.smoke", "scripts.alt_smoke": "batchtrial.selftest.alt_smoke"}
-"""Doors with flags of their own."""
-
-
-def parser_of(module: types.ModuleType) -> argparse.ArgumentParser:
-    """The command's own parser."""
-    made: argparse.ArgumentParser = module.parser()
-    return made
-
-
-def command_section(title: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Heading, purpose, flags and examples, read from the parser; argparse's own layout differs between versions of Python."""
-    yield from (f"## {title}", "", parser.description or "", "", "| flag | meaning |", "| --- | --- |")
-    for action in parser._actions:
-        if not isinstance(action, argparse._HelpAction) and action.help is not argparse.SUPPRESS:
-            yield f"| {flag_of(action)} | {cell((action.help or '').replace('%(default)s', str(action.default)))} |"
-    yield from ("", "```text", (parser.epilog or "").strip(), "```", "")
-
-
-def flag_of(action: argparse.Action) -> str:
-    """`--flag VALUE`."""
-    names = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.dest}`"
-    if action.choices is not None:
-        return f"{names} {' or '.join(f'`{one}`' for one in action.choices)}"
-    takes_value = action.nargs != 0
-    return f"{names} {action.metavar}" if takes_value and isinstance(action.metavar, str) and action.option_strings else names
+    return finish(commands_page.page(NOTICE))
 
 
 def finish(lines: list[str]) -> str:

@@ -100,6 +100,6 @@ FORMS: Final[Mapping[str, Form]] = {
     "svg": Form(takes="FILE", about="the forest plot of all trials", write=_svg),
     "pdf": Form(takes="FILE", about="the same as PDF (extra: figures)", write=_pdf),
     "inspect": Form(takes="DIR", about="a log of inspect_ai for each arm (extra: inspect)", write=_inspect, has_texts=True),
-    "mlflow": Form(takes="URI", about="a run in an MLflow store, such as file:mlruns or http://HOST (extra: mlflow)", write=_mlflow, has_texts=True),
+    "mlflow": Form(takes="URI", about="a run in an MLflow store, such as file:mlruns (extra: mlflow)", write=_mlflow, has_texts=True),
     "dataset_card": Form(takes="DIR", about="a folder for Hugging Face: card, requests, pairs", write=_card, has_texts=True),
 }
