@@ -57,7 +57,7 @@ def model_file(config: Config, trials: tuple[Trial, ...]) -> dict[str, Any]:
         "items_file": "items.jsonl",
         "sigma": config.simulation.difficulty_sd,
         "arms": list(arms.values()),
-        **({"judge": config.simulation.judge.model_dump()} if config.simulation.judge is not None else {}),
+        **{name: given.model_dump() for name in ("judge", "queue") if (given := getattr(config.simulation, name)) is not None},
     }
 
 

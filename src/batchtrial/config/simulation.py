@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from batchtrial.config.queue_limits import QueueLimits
 from batchtrial.config.settings import Model, Probability
 
 
@@ -40,11 +41,12 @@ class Simulation(Model):
         SimulatedArm(right=0.68, verbose=0.08, abstain=0.45, unanswerable_abstain=0.62),
         description="Under a treatment.",
     )
+    queue: QueueLimits | None = Field(None, description="Limits and speed of the simulated account's queue (OpenAI's API); unset: none.")
     judge: SimulatedJudge | None = Field(None, description="How it judges; unset: right in 85 of 100, without a bias.")
     by_prompt_set: dict[str, SimulatedArm] = Field(
         default_factory=dict, description="Treatments that behave in a way of their own, by prompt set or by the name of their arm."
     )
 
     @model_serializer(mode="wrap")
-    def _without_unset_judge(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in write(self).items() if name != "judge" or value is not None}
+    def _without_unset_later_keys(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name not in ("judge", "queue") or value is not None}

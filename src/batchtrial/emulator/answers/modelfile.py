@@ -11,6 +11,7 @@ from batchtrial.emulator.answers.request import ChatRequest
 from batchtrial.emulator.world.draws import digest
 from batchtrial.emulator.world.effects import Strict, valid_pattern
 from batchtrial.emulator.world.jsontext import BadJson, decode
+from batchtrial.emulator.world.queues import QueueRules
 
 QuestionClass = Literal["open_answerable", "open_unanswerable", "closed"]
 QUESTION_CLASSES: Final[tuple[QuestionClass, ...]] = ("open_answerable", "open_unanswerable", "closed")
@@ -139,6 +140,7 @@ class ModelFile(Strict):
     template: str | None = Field(None, description="Every answer is this text, with {user}, {system}, {model}, {custom_id}, {item} and {sample}.")
     unknown_models: tuple[str, ...] = Field(("no-such",), description="A model whose name contains one of these is refused.")
     batch_seconds: float = Field(30.0, gt=0.0, description="Usual life of a batch, virtual seconds.")
+    queue: QueueRules | None = Field(None, description="OpenAI's API: limits and speed of the account's queue; unset: it takes everything.")
 
     @field_validator("identity_pattern")
     @classmethod

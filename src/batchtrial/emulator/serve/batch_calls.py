@@ -37,6 +37,8 @@ class TakenIn:
     blob: str
     n_rows: int
     problems: tuple[dict[str, Any], ...]
+    model: str = ""  # where the wire's batches have one model
+    tokens: int = 0  # of the prompts, where the wire counts them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class BatchCalls(ABC):
                     problems=taken.problems,
                     is_upstream=self.service.is_upstream,
                     account=call.account,
+                    model=taken.model,
+                    tokens=taken.tokens,
                 )
             )
             for file_id, name in (files or {}).items():

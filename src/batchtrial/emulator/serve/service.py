@@ -31,7 +31,7 @@ class Service:
     def __init__(self, world: World, model_file: ModelFile, *, is_upstream: bool = False, recorded: Recorded | None = None) -> None:
         self.world = world
         self.model = SimulatedModel(model_file, world.seed)
-        self.batches = Batches(world, model_file.batch_seconds)
+        self.batches = Batches(world, model_file.batch_seconds, model_file.queue)
         self.is_upstream, self.recorded = is_upstream, recorded
         self.stopping = asyncio.Event()
         self.transports: dict[Any, asyncio.BaseTransport] = {}

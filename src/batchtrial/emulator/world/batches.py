@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from batchtrial.emulator.serve.accounts import EVERYBODY
 from batchtrial.emulator.world.effects import Effects, ListLag, decoded, encoded
+from batchtrial.emulator.world.queues import QueueRules, Queues
 from batchtrial.emulator.world.records import Batch, Provider
 from batchtrial.emulator.world.world import World
 
@@ -26,6 +27,8 @@ class NewBatch:
     problems: tuple[dict[str, Any], ...] = ()
     is_upstream: bool = False
     account: str = EVERYBODY
+    model: str = ""  # where the wire's batches have one model
+    tokens: int = 0  # of the prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,16 @@ def _batch(row: sqlite3.Row, usual_seconds: float) -> Batch:
 class Batches:
     """All batches of a world. usual_seconds: length of an undisturbed life of those that are created from now on."""
 
-    def __init__(self, world: World, usual_seconds: float) -> None:
+    def __init__(self, world: World, usual_seconds: float, rules: QueueRules | None = None) -> None:
         self.world, self.usual_seconds = world, usual_seconds
+        self.queues = Queues(world, rules, usual_seconds)
 
     def add(self, new: NewBatch) -> Batch:
         """Accept a batch: from here on it is owed."""
         with self.world.commit() as db:
             cursor = db.execute(
-                "INSERT INTO batches(provider, id, created_at, n_rows, blob, wire, effects, problems, is_upstream, account, usual_seconds) "
-                "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO batches(provider, id, created_at, n_rows, blob, wire, effects, problems, is_upstream, account, usual_seconds, "
+                "model, tokens) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     new.provider,
                     new.id,
@@ -83,7 +87,9 @@ class Batches:
                     json.dumps(new.problems),
                     int(new.is_upstream),
                     new.account,
-                    self.usual_seconds,
+                    self.queues.life(new.provider, new.model, new.tokens, is_taken=not new.problems),
+                    new.model,
+                    new.tokens,
                 ),
             )
             return self.by_seq(cast(int, cursor.lastrowid))

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS batches(
   blob TEXT NOT NULL, wire TEXT NOT NULL, effects TEXT NOT NULL, problems TEXT NOT NULL, is_upstream INTEGER NOT NULL,
   finished_at REAL, cancelled_at REAL, deleted_at REAL,
   polls INTEGER NOT NULL DEFAULT 0, list_calls INTEGER NOT NULL DEFAULT 0, n_billed INTEGER, closed TEXT, account TEXT NOT NULL DEFAULT '',
-  usual_seconds REAL);
+  usual_seconds REAL, model TEXT NOT NULL DEFAULT '', tokens INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS batches_by_id ON batches(provider, id);
 CREATE TABLE IF NOT EXISTS paid(
   batch INTEGER NOT NULL, row INTEGER NOT NULL, custom_id TEXT NOT NULL, identity INTEGER NOT NULL,
@@ -63,6 +63,8 @@ LATER_COLUMNS: Final = (
     ("uploads", "account", _TEXT),
     ("direct", "tier", _TEXT),
     ("batches", "usual_seconds", "REAL"),
+    ("batches", "model", _TEXT),
+    ("batches", "tokens", "INTEGER NOT NULL DEFAULT 0"),
 )
 """Table, column and kind of what worlds of earlier versions lack."""
 

@@ -135,6 +135,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from batchtrial.selftest.bench import viewer
 
         return viewer.main(args[1:])
+    if args[:1] == ["makespan"]:
+        from batchtrial.selftest.bench import makespan
+
+        return makespan.main(args[1:])
     parser = argparse.ArgumentParser(
         prog="python -m batchtrial.selftest.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -83,17 +83,27 @@ class OpenAIBatches(BatchCalls):
         if file.purpose != self.dialect.purpose:
             text = f"The file {file.id} has purpose '{file.purpose}', not '{self.dialect.purpose}'."
             raise WireError(400, text, param="input_file_id")
-        validation = Validation(asked.endpoint, self.service.model.file.knows)
+        validation = Validation(asked.endpoint, self.service.model.file.knows, counts_tokens=self.service.batches.queues.has_rules)
         blob, n_rows = await asyncio.to_thread(take_in, self.world, file, validation, self.dialect)
         _force_problems(validation, effects)
-        taken = TakenIn(blob=blob, n_rows=n_rows, problems=tuple(validation.problems))
         wire = asked.model_dump(exclude_none=True) | {"model": validation.model, "input_filename": file.filename}
         wire |= {"window_seconds": hours * 3600.0} if hours != 24 else {}
         with self.world.commit():
+            self._queue(validation, call.account)
+            problems, model = tuple(validation.problems), validation.model or ""
+            taken = TakenIn(blob=blob, n_rows=n_rows, problems=problems, model=model, tokens=validation.tokens)
             own = self.world.new_id("batch_", 32)
             batch = self.accept(call, taken, effects, wire, id=own, files={self.world.new_id("file-"): name for name in (OUTPUT, ERRORS)})
         shown = self.shown(batch)
         return PrettyJson({"job": shown, "warning": ""} if self.dialect.is_wrapped else shown)
+
+    def _queue(self, validation: Validation, account: str) -> None:
+        """What the account's queue says to one batch more. Raises WireError 429."""
+        queues, model = self.service.batches.queues, validation.model or ""
+        if queues.is_too_often(self.name, account):
+            raise WireError(429, "Rate limit reached for batches in organization org-emulator: too many were created in the last hour.")
+        if queues.is_over(self.name, account, model, validation.tokens):
+            _add_limit(validation, queues.limit(model) or 0)
 
     # Look up
 
@@ -213,11 +223,15 @@ def _validated(body: dict[str, Any]) -> CreateBatch:
 
 def _force_problems(validation: Validation, effects: Effects) -> None:
     if effects.token_limit_exceeded:
-        text = f"Enqueued token limit reached for {validation.model} in organization org-emulator. Limit: 90,000 enqueued tokens."
-        validation.add("token_limit_exceeded", text)
+        _add_limit(validation, 90_000)
     if effects.validation_failure:
         forced = effects.validation_failure
         validation.add("invalid_request", forced if isinstance(forced, str) else "The emulator was told to fail this batch.", 1)
+
+
+def _add_limit(validation: Validation, limit: int) -> None:
+    text = f"Enqueued token limit reached for {validation.model} in organization org-emulator. Limit: {limit:,} enqueued tokens."
+    validation.add("token_limit_exceeded", text)
 
 
 def _counts(batch: Batch, now: Counted) -> dict[str, int]:

@@ -16,6 +16,7 @@ from batchtrial.emulator.serve.results import Format, Renderer
 from batchtrial.emulator.wires.openai.endpoints import ENDPOINTS
 from batchtrial.emulator.world.draws import token
 from batchtrial.emulator.world.jsontext import BadJson, decode, decode_object, encode_line, encode_spaced_line
+from batchtrial.emulator.world.queues import prompt_tokens
 from batchtrial.emulator.world.records import Batch
 
 OUTPUT: Final = "output"
@@ -97,11 +98,12 @@ class Validation:
 
     MAX_PROBLEMS: Final = 100
 
-    def __init__(self, endpoint: str, knows: Any) -> None:
-        self.endpoint, self._knows = endpoint, knows
+    def __init__(self, endpoint: str, knows: Any, *, counts_tokens: bool = False) -> None:
+        self.endpoint, self._knows, self._counts_tokens = endpoint, knows, counts_tokens
         self.problems: list[dict[str, Any]] = []
         self._seen: set[int] = set()
         self.model: str | None = None
+        self.tokens = 0  # of the prompts, where they are counted
 
     def add(self, code: str, message: str, line: int | None = None, param: str | None = None) -> None:
         if len(self.problems) < self.MAX_PROBLEMS:
@@ -129,6 +131,8 @@ class Validation:
         if not isinstance(body, dict):
             self.add("missing_required_parameter", "Missing required parameter: 'body'.", number, "body")
             return
+        if self._counts_tokens:
+            self.tokens += prompt_tokens(body)
         self._check_body(number, body)
 
     def _check_body(self, number: int, body: dict[str, Any]) -> None:
