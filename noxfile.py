@@ -199,6 +199,13 @@ def dask(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def remote(session: nox.Session) -> None:
+    """Archives in a real S3 server of this machine: sent, found, verified, read, restored; connections that drop, refusals in words."""
+    install(session, "-e", package("openai", "remote"), "moto[server]>=5,<6", groups=("test",))
+    session.run("python", "-m", "pytest", "tests/store", *session.posargs)
+
+
+@nox.session(default=False)
 def direct(session: nox.Session) -> None:
     """10,000 rows one by one beside a bare httpx loop, then with 5 % faults and 20 kills, held against the server's own count."""
     install(session, "-e", ".", groups=("test",))

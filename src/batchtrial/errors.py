@@ -20,6 +20,7 @@ RunnerError
     Ambiguous     the call may have been carried out: settle it with `find` before anything is sent again
     Unsure        `find` can neither prove presence nor absence yet
   PhaseFailed     exit 1   a phase could not finish
+  StoreFailed     exit 1   an object store refused, or could not be reached
     BudgetReached  the budget does not cover the next part
   Stopped         exit 130 a stop was requested; state on disk is complete
 
@@ -139,6 +140,10 @@ class PhaseFailed(RunnerError):
 
 class BudgetReached(PhaseFailed):
     """A budget does not cover what comes next; with a higher one the run goes on."""
+
+
+class StoreFailed(RunnerError):
+    """An object store refused what was asked, or could not be reached; nothing half is there."""
 
 
 class Stopped(RunnerError):

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchtrial.archive.look import run_at
 from batchtrial.errors import RunStateMissing
+from batchtrial.names import is_url
 from batchtrial.reading import frames, results
 from batchtrial.reading.declared_plan import DeclaredPlan, declared_plan
 from batchtrial.reading.inventory import RunReader, RunSummary
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """The run in this folder, or of this name under `./experiments`. Raises RunStateMissing, StateError for one of the earlier system."""
-    layout = layout_at(path)
+    """The run in this folder, of this name under `./experiments`, or archived at an address such as `s3://BUCKET/run_ID.zip`.
+
+    Raises RunStateMissing, StateError for one of the earlier system, StoreFailed.
+    """
+    layout = run_at(path) if isinstance(path, str) and is_url(path) else layout_at(path)
     layout.check_there()
     refuse_earlier(layout)
     return Run(layout)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -47,10 +47,14 @@ class Archived:
     left: Mapping[str, int]
 
 
-def make(layout: RunLayout, run: RunSummary, target: Path, *, description: str, keys: tuple[str, ...]) -> Archived:
+def make(
+    layout: RunLayout, run: RunSummary, target: Path, *, description: str, keys: tuple[str, ...], send: Callable[[Path], str | None]
+) -> Archived:
     """Write the archive and leave archive_manifest.json in the run; the caller holds the run's lock.
 
-    keys: secrets that no file may hold. Raises StateError, before anything is written, when one does, or when a file is not as it is on record.
+    keys: secrets that no file may hold. send: brings the archive to where it is to be, and returns the address of a store.
+
+    Raises StateError, before anything is written, when a file holds a key, or is not as it is on record.
     """
     is_complete = not run.phase
     files, left = archive.chosen_files(layout, with_world=not is_complete and run.has_world)
@@ -80,6 +84,7 @@ def make(layout: RunLayout, run: RunSummary, target: Path, *, description: str, 
         trials={slug: _links(layout, slug) for slug in run.trials},
     )
     where = archive.write(target, manifest, files, instead)
+    where = where.model_copy(update={"address": send(target)})
     save(layout.archive_manifest, manifest.model_copy(update={"archive": where, "rewritten": tuple(sorted(instead))}))
     return Archived(manifest=manifest, rewritten=tuple(sorted(instead)), left=left)
 

@@ -12,15 +12,16 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pydantic import ValidationError
 
+from batchtrial.archive.store import Source, Stored, as_source
 from batchtrial.archive.zip import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, left_out, raw_digests
-from batchtrial.errors import ManifestCorrupt, StateError
+from batchtrial.errors import ManifestCorrupt, StateError, StoreFailed
 from batchtrial.keys import check_run_id
 from batchtrial.state.files import seal
 from batchtrial.state.layout import RunLayout
@@ -46,10 +47,11 @@ class Fault:
         return f"{self.member}: {self.problem}"
 
 
-def verify(path: Path) -> tuple[ArchiveManifest | None, tuple[Fault, ...]]:
+def verify(archived: Source | Path) -> tuple[ArchiveManifest | None, tuple[Fault, ...]]:
     """The archive's manifest, when it can be read, and everything that is wrong. Writes nothing; never raises for what the file holds."""
+    source = as_source(archived)
     try:
-        with path.open("rb") as file, _opened(file) as archive:
+        with source.opened() as file, _opened(file) as archive:
             faults = [*_name_faults(archive)]
             if faults:
                 return None, tuple(faults)
@@ -58,7 +60,7 @@ def verify(path: Path) -> tuple[ArchiveManifest | None, tuple[Fault, ...]]:
             for name, want in manifest.files.items():
                 faults += [] if any(f.member == name for f in faults) else _content_faults(archive, name, want, None)
             named = {fault.member for fault in faults}
-            faults += [fault for fault in _raw_faults(path, archive) if fault.member not in named]
+            faults += [fault for fault in _raw_faults(file, archive) if fault.member not in named]
             if not faults and not _is_sealed(file):
                 faults.append(Fault(DIRECTORY, "bytes outside of the members have changed; every member is as it was written"))
             return manifest, tuple(faults)
@@ -66,6 +68,15 @@ def verify(path: Path) -> tuple[ArchiveManifest | None, tuple[Fault, ...]]:
         return None, (Fault(DIRECTORY, str(error)),)
     except ManifestCorrupt as error:
         return None, (Fault(MANIFEST, error.what),)
+
+
+def looked_at(source: Source) -> tuple[ArchiveManifest | None, str]:
+    """(the archive's manifest, "") by a look at its ends alone, or (None, why it is no archive of a run)."""
+    try:
+        with source.opened() as file, _opened(file) as archive:
+            return _manifest(archive), ""
+    except (zipfile.BadZipFile, ManifestCorrupt) as error:
+        return None, f"no archive of a run: {error.what if isinstance(error, ManifestCorrupt) else error}"
 
 
 def _opened(file: IO[bytes]) -> zipfile.ZipFile:
@@ -94,68 +105,89 @@ def verify_folder(root: Path) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
-def restore(path: Path, experiments: Path, *, free_bytes: Callable[[Path], int] | None = None) -> tuple[Path, ArchiveManifest]:
+def restore(
+    archived: Source | Path,
+    experiments: Path,
+    *,
+    free_bytes: Callable[[Path], int] | None = None,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> tuple[Path, ArchiveManifest]:
     """Put the run back under `experiments`; returns its folder. Raises StateError naming the member that is unsafe or damaged.
 
-    The archive is read once more in full: what is written is what was checked. free_bytes: for the folder; default: what the disk says.
+    The archive is read once more in full: what is written is what was checked. free_bytes: for the folder; default: what the disk says. wanted: which
+    files, by path in the run; the others are not read.
     """
+    source = as_source(archived)
     try:
-        with path.open("rb") as file, _opened(file) as archive:
+        with source.opened() as file, _opened(file) as archive:
             for fault in _name_faults(archive):
-                raise _refused(path, fault)
+                raise _refused(source, fault)
             manifest = _manifest(archive)
             for fault in _list_faults(archive, manifest):
-                raise _refused(path, fault)
+                raise _refused(source, fault)
             target = RunLayout.of(experiments, check_run_id(manifest.run_id)).root
             if target.exists():
                 raise StateError(f"there is a run {manifest.run_id} already", where=str(target), hint="restore to another --experiments_dir")
             experiments.mkdir(parents=True, exist_ok=True)
-            _check_room(path, manifest, (free_bytes or _free)(experiments))
-            return _unpack(path, archive, manifest, target), manifest
+            files = {name: want for name, want in manifest.files.items() if wanted(name)}
+            _check_room(source, files, (free_bytes or _free)(experiments))
+            return _unpack(source, archive, files, target), manifest
     except zipfile.BadZipFile as error:
-        raise _refused(path, Fault(DIRECTORY, str(error))) from None
+        raise _refused(source, Fault(DIRECTORY, str(error))) from None
 
 
 def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _refused(path: Path, fault: Fault) -> StateError:
+def _refused(source: Source, fault: Fault) -> StateError:
     return StateError(
-        f"the archive is not as it was written: {fault}", where=str(path), hint="`batchtrial archive --verify FILE` lists what is wrong"
+        f"the archive is not as it was written: {fault}", where=str(source), hint="`batchtrial archive --verify FILE` lists what is wrong"
     )
 
 
-def _check_room(path: Path, manifest: ArchiveManifest, free: int) -> None:
-    need = sum(one.size for one in manifest.files.values())
-    if need > SMALL_BYTES and need > MOST_RATIO * path.stat().st_size:
-        raise StateError(f"the archive claims to hold {need:,} bytes, {need // path.stat().st_size} times its own size", where=str(path))
+def _check_room(source: Source, files: Mapping[str, Fingerprint], free: int) -> None:
+    need, size = sum(one.size for one in files.values()), source.size
+    if need > SMALL_BYTES and need > MOST_RATIO * size:
+        raise StateError(f"the archive claims to hold {need:,} bytes, {need // size} times its own size", where=str(source))
     if need > free:
-        raise StateError(f"the run needs {need:,} bytes and the disk has {free:,}", where=str(path), hint="restore to another --experiments_dir")
+        raise StateError(f"the run needs {need:,} bytes and the disk has {free:,}", where=str(source), hint="restore to another --experiments_dir")
 
 
-def _unpack(path: Path, archive: zipfile.ZipFile, manifest: ArchiveManifest, target: Path) -> Path:
+def _unpack(source: Source, archive: zipfile.ZipFile, files: Mapping[str, Fingerprint], target: Path) -> Path:
+    """The run's folder. What came from a store that broke off is kept, and not fetched again."""
     temp = target.with_name(f".{target.name}.restoring")
-    if temp.exists():
+    if temp.exists() and not isinstance(source, Stored):
         shutil.rmtree(temp)
-    temp.mkdir()
+    temp.mkdir(exist_ok=True)
+    for old in temp.rglob("*"):
+        if not old.is_dir() and old.relative_to(temp).as_posix() not in files:  # of another archive
+            old.unlink()
     try:
-        for name, want in manifest.files.items():
-            into = temp / checked_name(name)
-            into.parent.mkdir(parents=True, exist_ok=True)
-            with into.open("xb") as file:
-                for fault in _content_faults(archive, name, want, file):
-                    raise _refused(path, fault)
-                os.fsync(file.fileno())
+        for name, want in files.items():
+            _unpack_one(source, archive, name, want, temp / checked_name(name))
         (temp / MANIFEST).write_bytes(archive.read(MANIFEST))
         for folder in (temp, *(one for one in temp.rglob("*") if one.is_dir())):
             fsync_folder(folder)
         temp.rename(target)
+    except StoreFailed:
+        raise
     except BaseException:
         shutil.rmtree(temp, ignore_errors=True)
         raise
     fsync_folder(target.parent)
     return target
+
+
+def _unpack_one(source: Source, archive: zipfile.ZipFile, name: str, want: Fingerprint, into: Path) -> None:
+    if into.is_file() and fingerprint(into) == want:
+        return
+    into.parent.mkdir(parents=True, exist_ok=True)
+    into.unlink(missing_ok=True)
+    with into.open("xb") as file:
+        for fault in _content_faults(archive, name, want, file):
+            raise _refused(source, fault)
+        os.fsync(file.fileno())
 
 
 # What can be wrong
@@ -268,7 +300,7 @@ def _at_most(member: IO[bytes], size: int) -> Iterator[bytes]:
         size -= len(block)
 
 
-def _raw_faults(path: Path, archive: zipfile.ZipFile) -> Iterator[Fault]:
+def _raw_faults(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[Fault]:
     """Members whose stretch of the file is not as it was written, whether or not that changes what they hold."""
     try:
         want = decode_json(archive.read(SEAL)) if archive.getinfo(SEAL).file_size <= MANIFEST_BYTES else None
@@ -277,7 +309,7 @@ def _raw_faults(path: Path, archive: zipfile.ZipFile) -> Iterator[Fault]:
     if not isinstance(want, dict):
         yield Fault(SEAL, "it is gone or cannot be read")
         return
-    for name, digest in raw_digests(path, archive).items():
+    for name, digest in raw_digests(file, archive).items():
         if want.get(name) != digest:
             yield Fault(name, "its bytes in the archive are not those that were written")
 

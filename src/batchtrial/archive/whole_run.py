@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from batchtrial.archive.make import Archived, make
+from batchtrial.archive.send import check_reachable, send
+from batchtrial.archive.store import ENDING, Stored
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.providers.registry import key_variables
@@ -35,8 +38,16 @@ def archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
     return run
 
 
-def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allow_incomplete: bool, description: str = "") -> Archived:
-    """The archive that was made of the run under its lock. Raises RunLocked, StateError."""
+def archive_run(
+    layout: RunLayout,
+    target: Path,
+    env: Mapping[str, str],
+    *,
+    allow_incomplete: bool,
+    description: str = "",
+    send: Callable[[Path], str | None] = lambda file: None,
+) -> Archived:
+    """The archive that was made of the run under its lock. send: see `make`. Raises RunLocked, StateError."""
     reader = RunReader(layout)
     archivable(reader, allow_incomplete=allow_incomplete)
     lock = RunLock(layout.guard, layout.lock_info)
@@ -44,6 +55,33 @@ def archive_run(layout: RunLayout, target: Path, env: Mapping[str, str], *, allo
     try:
         run = archivable(reader, allow_incomplete=allow_incomplete)
         keys = tuple(env[name] for name in key_variables() if env.get(name))
-        return make(layout, run, target, description=description, keys=keys)
+        return make(layout, run, target, description=description, keys=keys, send=send)
     finally:
         lock.release(real_now)
+
+
+def archive_to_store(
+    layout: RunLayout,
+    to: Stored,
+    env: Mapping[str, str],
+    *,
+    allow_incomplete: bool,
+    description: str = "",
+    tell: Callable[[str], None],
+) -> tuple[Stored, Archived]:
+    """(where it lies in the store, the archive). to: a prefix, or the object when it ends in .zip. Raises StoreFailed and what `archive_run` does.
+
+    The archive is made beside the runs first, which needs its size on this disk for a while: the checksum at its end covers all of it.
+    """
+    place = to if to.path.endswith(ENDING) else to.at(f"{layout.root.name}{ENDING}")
+    check_reachable(place)
+    folder = default_target(layout).parent
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def sent(file: Path) -> str:
+        send(file, place, tell)
+        return place.address
+
+    with tempfile.TemporaryDirectory(prefix=".sending-", dir=folder) as beside:
+        target = Path(beside) / place.path.rpartition("/")[2]
+        return place, archive_run(layout, target, env, allow_incomplete=allow_incomplete, description=description, send=sent)

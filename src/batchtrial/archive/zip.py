@@ -45,6 +45,7 @@ class ArchiveFile(File):
     name: str = Field(description="File name.")
     size: int = Field(ge=0, description="Bytes.")
     sha256: str = Field(description="Of the whole file.")
+    address: str | None = Field(None, description="In which store it lies, when it went to one.")
 
 
 class ArchiveManifest(Snapshot):
@@ -140,22 +141,22 @@ def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, str], ins
             for name, one in manifest.files.items():
                 _add(archive, file, name, [instead[name]] if name in instead else blocks(files[name]), size=one.size)
             file.flush()
-            _add(archive, file, SEAL, [encode_json(raw_digests(Path(file.name), archive))])
+            with Path(file.name).open("rb") as again:
+                _add(archive, file, SEAL, [encode_json(raw_digests(again, archive))])
             archive.comment = COMMENT + b"0" * DIGITS
         whole = _seal(file)
     return ArchiveFile(name=target.name, size=target.stat().st_size, sha256=whole)
 
 
-def raw_digests(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
-    """sha256 of each member's stretch of the file, from its header to the next one's."""
+def raw_digests(file: IO[bytes], archive: zipfile.ZipFile) -> dict[str, str]:
+    """sha256 of each member's stretch of the archive's file, from its header to the next one's."""
     infos = sorted((info for info in archive.infolist() if info.filename != SEAL), key=lambda info: info.header_offset)
     seal_starts = [info.header_offset for info in archive.infolist() if info.filename == SEAL]
     ends = [*(info.header_offset for info in infos[1:]), *(seal_starts or [archive.start_dir])]
     found = {}
-    with path.open("rb") as file:
-        for info, end in zip(infos, ends, strict=False):
-            file.seek(info.header_offset)
-            found[info.filename] = body_digest(file, end - info.header_offset).hexdigest()
+    for info, end in zip(infos, ends, strict=False):
+        file.seek(info.header_offset)
+        found[info.filename] = body_digest(file, end - info.header_offset).hexdigest()
     return found
 
 

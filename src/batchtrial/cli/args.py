@@ -75,6 +75,13 @@ def local_path(text: str) -> Path:
     return Path(text)
 
 
+def store_address(text: str) -> str:
+    """The address of a place in an object store."""
+    if not is_url(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of a store, such as s3://BUCKET/FOLDER/; --output names a file of this machine")
+    return text
+
+
 def positive(text: str) -> int:
     """A whole number from 1."""
     try:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("batchtrial.cli.commands.export", "a run as a page to mail, rows, LaTeX, figures, logs of other programs"),
     "label": ("batchtrial.cli.commands.label", "label answers blind on the terminal; agreement, export, import"),
     "archive": ("batchtrial.cli.commands.archive", "put a finished run away, verify an archive, restore a run from one"),
+    "restore": ("batchtrial.cli.commands.restore", "put the run of an archive back, from a file or an object store"),
     "import_config": ("batchtrial.cli.commands.import_config", "make a promptfoo config ours, with a list of what has no counterpart"),
     "export_batch": ("batchtrial.cli.commands.export_batch", "the rows that a run still owes as files, for vLLM's run-batch and its like"),
     "import_batch": ("batchtrial.cli.commands.import_batch", "take in result files that were brought by hand"),

@@ -107,6 +107,7 @@ def carry_out(ask: Invocation, given: Namespace, *, env: Mapping[str, str]) -> i
 def _archive(ask: Invocation, run_id: str, code: int, env: Mapping[str, str], *, is_told: bool) -> None:
     if ask.is_archived and code in (0, INCOMPLETE):
         from batchtrial.app.session import layout_of
+        from batchtrial.archive.store import Local
         from batchtrial.archive.whole_run import archive_run, default_target
         from batchtrial.cli.commands.archive import tell
 
@@ -114,7 +115,7 @@ def _archive(ask: Invocation, run_id: str, code: int, env: Mapping[str, str], *,
         target = default_target(layout)
         made = archive_run(layout, target, env, allow_incomplete=False)
         if is_told:
-            tell(target, made)
+            tell(Local(target), made)
 
 
 def _command(prog: str, backends: Sequence[str] | None, *, needs_backend: bool) -> Callable[[Sequence[str] | None], int]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import socket
 import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.tables import tables_of
+from batchtrial.archive.look import lent
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import complain, framed, say
 from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.viewer.server import Viewer
@@ -22,6 +25,7 @@ from batchtrial.viewer.server import Viewer
 EXAMPLES = """examples:
   batchtrial view                              runs of ./experiments; prints the address to open
   batchtrial view --open                       and opens it
+  batchtrial view --from s3://trials/2026/     archived runs; requests and result lines stay in the store
   batchtrial view --port 8501 --read_only      nobody can label or stop anything
 
 The server listens on this machine alone, and the address carries a token that nobody else has. Runs may be live: nothing is locked. It writes labels
@@ -36,6 +40,7 @@ def parser() -> flags.Parser:
     """Flags of `view`."""
     p = flags.Parser(prog="batchtrial view", description="Runs and answers in a browser.", epilog=EXAMPLES)
     flags.add_folder(p)
+    p.add_argument("--from", dest="store", type=flags.store_address, metavar="URL", help="an archived run in an object store, or all under a prefix")
     p.add_argument("--port", type=flags.positive, default=None, metavar="PORT", help="where to listen (default: a free port)")
     p.add_argument("--open", action="store_true", help="open the address in the browser")
     p.add_argument("--read_only", action="store_true", help="keep no labels and ask no run to stop")
@@ -45,13 +50,20 @@ def parser() -> flags.Parser:
 def _command(argv: Sequence[str] | None = None) -> int:
     """Serve the runs of a folder to a browser."""
     given = parser().parse_args(argv)
+    if given.store is not None:
+        with lent(given.store, complain) as folder:
+            return _serve(folder, given, named=given.store, is_read_only=True)
     folder = experiments_dir(given.experiments_dir, os.environ)
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}", where="--experiments_dir", hint="name the folder that holds the runs")
+    return _serve(folder, given, named=str(folder), is_read_only=given.read_only)
+
+
+def _serve(folder: Path, given: argparse.Namespace, *, named: str, is_read_only: bool) -> int:
     with listening(given.port) as found:
         port = found.getsockname()[1]
         token = secrets.token_urlsafe(24)
-        viewer = Viewer(folder, tables_of, real_now, is_read_only=given.read_only)
+        viewer = Viewer(folder, tables_of, real_now, is_read_only=is_read_only)
         app = viewer.app(frozenset({f"{HOST}:{port}", f"localhost:{port}"}), token)
         address = f"http://{HOST}:{port}/?token={token}"
         config = uvicorn.Config(
@@ -62,7 +74,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        say(f"runs of {folder}: {address}")
+        say(f"runs of {named}: {address}")
         say("Ctrl-C ends this viewer")
         if given.open:
             webbrowser.open(address)

@@ -1,0 +1,168 @@
+"""Archives in a real S3 server: the same bytes, broken connections, and a refusal in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.small_run import config_tree, write_inputs
+from tests.store.lab import BUCKET, KEY_ID, SECRET, Server, Wire, environment
+
+N_ITEMS = 12
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    pytest.importorskip("moto")
+    pytest.importorskip("s3fs")
+    with Server(tmp_path_factory.mktemp("moto") / "log") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished dry run."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_inputs(folder, N_ITEMS)
+    (folder / "trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=0.05)))
+    done = command(folder, os.environ, "run", "--config", "trial.yaml", "--run_id", "r1", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def command(folder: Path, env: Mapping[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    env = {**env, "BATCHTRIAL_EXPERIMENTS_DIR": "experiments"}
+    return subprocess.run([sys.executable, "-m", "batchtrial", *args], cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=env)
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_a_run_goes_to_the_store_is_found_verified_looked_at_and_restored(server: Server, finished: Path, tmp_path: Path) -> None:
+    env, address = environment(server.port), f"s3://{BUCKET}/whole/run_r1.zip"
+    sent = command(finished, env, "archive", "--run_id", "r1", "--to", f"s3://{BUCKET}/whole/")
+    assert sent.returncode == 0, sent.stderr
+    assert address in sent.stdout
+    listed = command(finished, env, "archive", "--list", f"s3://{BUCKET}/whole/", "--json")
+    (row,) = json.loads(listed.stdout)
+    assert (row["run_id"], row["is_complete"]) == ("r1", True)
+    assert command(finished, env, "archive", "--verify", address).returncode == 0
+    local = command(finished, env, "archive", "--run_id", "r1", "--output", str(tmp_path / "run_r1.zip"))
+    assert local.returncode == 0, local.stderr
+    assert row["bytes"] == (tmp_path / "run_r1.zip").stat().st_size
+    for source, folder in ((address, "from_store"), (str(tmp_path / "run_r1.zip"), "from_file")):
+        back = command(finished, env, "restore", "--from", source, "--experiments_dir", str(tmp_path / folder))
+        assert back.returncode == 0, back.stderr
+    assert tree(tmp_path / "from_store") == tree(tmp_path / "from_file")
+    again = command(finished, env, "archive", "--run_id", "r1", "--to", address)
+    assert "the store has this archive already" in again.stderr
+    for path in [*finished.rglob("*"), *tmp_path.rglob("*")]:
+        assert not path.is_file() or (SECRET.encode() not in path.read_bytes() and KEY_ID.encode() not in path.read_bytes())
+
+
+@pytest.mark.parametrize("drop_at", [1, 2, 3, 5])
+def test_a_connection_that_drops_every_nth_request_is_got_over_or_told(server: Server, finished: Path, tmp_path: Path, drop_at: int) -> None:
+    """A try may fail with clear words; then nothing is taken for an archive, and the next one goes on."""
+    address = f"s3://{BUCKET}/dropped-{drop_at}/run_r1.zip"
+    with Wire(server.port, drop_at=drop_at) as wire:
+        for _ in range(2):
+            sent = command(finished, environment(wire.port), "archive", "--run_id", "r1", "--to", address)
+            assert "Traceback" not in sent.stderr
+            if sent.returncode:
+                assert (sent.returncode, "broke off" in sent.stderr) == (1, True), sent.stderr
+        assert wire.n_dropped
+    listed = command(finished, environment(server.port), "archive", "--list", f"s3://{BUCKET}/dropped-{drop_at}/", "--json")
+    assert listed.returncode == 3 if sent.returncode else json.loads(listed.stdout)[0]["run_id"] == "r1"
+    assert command(finished, environment(server.port), "archive", "--run_id", "r1", "--to", address).returncode == 0
+    with Wire(server.port, drop_at=drop_at) as wire:
+        back = command(finished, environment(wire.port), "restore", "--from", address, "--experiments_dir", str(tmp_path))
+        assert "Traceback" not in back.stderr
+        assert back.returncode in (0, 1), back.stderr
+        assert (tmp_path / "run_r1").exists() is (back.returncode == 0)
+    if back.returncode:
+        assert command(finished, environment(server.port), "restore", "--from", address, "--experiments_dir", str(tmp_path)).returncode == 0
+    assert (tmp_path / "run_r1" / "ledger.jsonl").exists()
+
+
+def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, finished: Path, tmp_path: Path) -> None:
+    env = environment(server.port)
+    send = ("archive", "--run_id", "r1", "--to")
+    for told, words, code in (
+        (command(finished, env, *send, "s3://nowhere/x/"), "no such bucket", 3),
+        (command(finished, env, "restore", "--from", f"s3://{BUCKET}/none.zip"), "no such bucket or object", 3),
+        (command(finished, env, *send, f"s3://{KEY_ID}:{SECRET}@{BUCKET}/x/"), "credentials do not belong into an address", 2),
+        (command(finished, env, *send, "nosuchstore://x/y/"), "there is no store for this address", 2),
+        (command(finished, env, "run", "--experiments_dir", f"s3://{BUCKET}/runs"), "is an address", 2),
+    ):
+        assert (told.returncode, words in told.stderr) == (code, True), told.stderr
+        assert "Traceback" not in told.stderr
+        assert SECRET not in told.stderr
+    bare = {name: value for name, value in env.items() if not name.startswith("AWS_") or "ENDPOINT" in name or "METADATA" in name}
+    told = command(finished, {**bare, "HOME": str(tmp_path)}, *send, f"s3://{BUCKET}/x/")
+    assert (told.returncode, "no credentials" in told.stderr) == (1, True), told.stderr
+
+
+def test_a_store_that_may_only_be_read_says_so(finished: Path, tmp_path: Path) -> None:
+    """moto checks keys once it is told to: then a key that it does not know may do nothing."""
+    pytest.importorskip("moto")
+    pytest.importorskip("s3fs")
+    shutil.copytree(finished, tmp_path / "own")
+    (tmp_path / "own" / "experiments" / "run_r1" / "archive_manifest.json").unlink(missing_ok=True)
+    os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "1"
+    try:
+        with Server(tmp_path / "log") as strict:
+            told = command(tmp_path / "own", environment(strict.port), "archive", "--run_id", "r1", "--to", f"s3://{BUCKET}/x/")
+    finally:
+        del os.environ["INITIAL_NO_AUTH_ACTION_COUNT"]
+    assert (told.returncode, "the store refuses" in told.stderr) == (1, True), told.stderr
+    assert not (tmp_path / "own" / "experiments" / "run_r1" / "archive_manifest.json").exists()
+
+
+def send(file: Path, env: Mapping[str, str], address: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.store.sender", str(file), address, "3000"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=env)
+
+
+def test_a_line_cut_at_any_request_leaves_nothing_half_and_the_next_try_sends_the_rest(server: Server, finished: Path, tmp_path: Path) -> None:
+    file, env = tmp_path / "run_r1.zip", environment(server.port)
+    assert command(finished, env, "archive", "--run_id", "r1", "--output", str(file)).returncode == 0
+    kept = []
+    for cut_at in (1, 3, 5, 6, 8):
+        address = f"s3://{BUCKET}/cut-{cut_at}/run_r1.zip"
+        with Wire(server.port, drop_at=cut_at, is_cut=True) as wire:
+            cut = send(file, environment(wire.port), address)
+        assert (cut.returncode, "broke off" in cut.stderr, "Traceback" in cut.stderr) == (1, True, False), cut.stderr
+        assert command(finished, env, "archive", "--verify", address).returncode == 3
+        again = send(file, env, address)
+        assert again.returncode == 0, again.stderr
+        kept.append("from an earlier try" in again.stdout)
+        assert command(finished, env, "archive", "--verify", address).returncode == 0
+    assert kept[-1] and not kept[0]  # noqa: PT018
+
+
+def test_an_archived_run_is_read_in_python_without_its_requests_and_result_lines(server: Server, finished: Path, tmp_path: Path) -> None:
+    env, address = environment(server.port), f"s3://{BUCKET}/read/run_r1.zip"
+    assert command(finished, env, "archive", "--run_id", "r1", "--to", address).returncode == 0
+    script = """
+import sys
+import batchtrial
+
+run = batchtrial.open_run(sys.argv[1])
+print(run.run_id, run.status.standing, len(run.items()), len(run.answers()), len(run.scores()))
+print(sorted(run.path.rglob('results.jsonl')), sorted(run.path.rglob('*_p01.jsonl')))
+"""
+    told = []
+    for place in (address, "experiments/run_r1"):
+        done = subprocess.run([sys.executable, "-c", script, place], cwd=finished, capture_output=True, text=True, timeout=300, check=False, env=env)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout.splitlines())
+    assert told[0][0] == told[1][0]
+    assert told[0][1].startswith("[] []")
+    assert not told[1][1].startswith("[] []")
