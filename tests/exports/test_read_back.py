@@ -16,6 +16,8 @@ from tests.unit.reading.trials import answers, finished
 from batchtrial import open_run
 from batchtrial.cli.commands.export import main
 from batchtrial.config.expand import TrialArm
+from batchtrial.importing.logs import read_log
+from batchtrial.importing.paired_logs import paired_logs
 
 HOSTILE = ("=1+1", "\\input{/etc/passwd} $x$ 100% a_b #1 & ~^", "</script><script>", "na\u00efve \u4e2d\u6587 \U0001f600")
 PACKAGE = r"""\documentclass{article}
@@ -136,3 +138,16 @@ def test_pandas_takes_the_frames(world: World, tmp_path: Path) -> None:
     export(world, "--csv", str(tmp_path / "rows.csv"), "--parquet", str(tmp_path / "rows.parquet"))
     read = pandas.read_csv(tmp_path / "rows.csv", lineterminator=None)
     assert len(read) == pl.read_parquet(tmp_path / "rows.parquet").height == len(pandas.read_parquet(tmp_path / "rows.parquet"))
+
+
+def test_the_logs_of_both_arms_come_back_with_the_differences_of_the_report(world: World, tmp_path: Path) -> None:
+    pytest.importorskip("inspect_ai.log")
+    export(world, "--inspect", str(tmp_path / "logs"))
+    run = open_run(world.layout.root)
+    paths = [next(path for path in (tmp_path / "logs").iterdir() if arm in path.name) for arm in run.arms["arm"]]
+    found = paired_logs(read_log(paths[0]), read_log(paths[1]))
+    assert len(found.keys) == 60
+    for one in run.tests.filter((pl.col("kind") == "all") & pl.col("metric").is_in(["em", "f1"])).iter_rows(named=True):
+        got, _ = found.found[one["metric"]]
+        assert got.missing.n_pairs == one["pairs"]
+        assert got.estimate.value == pytest.approx(one["difference"])

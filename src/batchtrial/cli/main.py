@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "archive": ("batchtrial.cli.commands.archive", "put a finished run away, verify an archive, restore a run from one"),
     "restore": ("batchtrial.cli.commands.restore", "put the run of an archive back, from a file or an object store"),
     "import_config": ("batchtrial.cli.commands.import_config", "make a promptfoo config ours, with a list of what has no counterpart"),
+    "import_log": ("batchtrial.cli.commands.import_log", "the paired analysis of two logs of inspect_ai or lm-evaluation-harness"),
     "export_batch": ("batchtrial.cli.commands.export_batch", "the rows that a run still owes as files, for vLLM's run-batch and its like"),
     "import_batch": ("batchtrial.cli.commands.import_batch", "take in result files that were brought by hand"),
     "fetch": ("batchtrial.cli.commands.fetch", "results that still lie at the provider; sends nothing"),
