@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.phases.tables.columns import MEASURES, SCORE_COLUMNS, TEXTS
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
-from batchtrial.scoring.metrics.base import NamedMetric
+from batchtrial.scoring.metrics.base import NamedMetric, ReferenceMetric
 from batchtrial.scoring.scorer import Failures, Watch
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.sources import default_metric
@@ -87,6 +88,32 @@ def try_metrics(
         by_set = scorers(config, prepared, watch=slow.watched)
         _check_sets(config, by_set)
         _try_each(by_set, items)
+
+
+def check_values(config: Config, items: Sequence[Item]) -> dict[str, str]:
+    """Set -> what is to be said of metrics that have no value for some of its items, since their references are missing or do not fit.
+
+    Raises ConfigError for a metric that has none for any item.
+    """
+    told: dict[str, list[str]] = {}
+    for metric in named_metrics(config.metrics):
+        if not isinstance(metric, ReferenceMetric) or not metric.uses_references:
+            continue
+        mine = [item for item in items if not metric.sets or item.dataset in metric.sets]
+        without = [item for item in mine if not metric.is_defined(metric.references(item))]
+        if mine and len(without) == len(mine):
+            where = f"metrics.{metric.column}"
+            hint = f"{_reference_of(metric, mine[0])}; `reference: COLUMN` names another column"
+            raise ConfigError(f"the metric {metric.column} has a value for no item: {metric.undefined}", where=where, hint=hint)
+        for name, n in Counter(item.dataset for item in without).items():
+            n_all, one = sum(item.dataset == name for item in mine), next(item for item in without if item.dataset == name)
+            told.setdefault(name, []).append(f"{metric.column} for {n} of {n_all} ({_reference_of(metric, one)})")
+    return {name: f"metrics without a value for some items, which they leave out: {', '.join(those)}" for name, those in told.items()}
+
+
+def _reference_of(metric: ReferenceMetric, item: Item) -> str:
+    found = metric.references(item)
+    return f"{item.item_id} has " + (f"the reference {found[0]!r:.60}" if found else "no reference")
 
 
 def _check_sets(config: Config, by_set: Mapping[str, Scorer]) -> None:

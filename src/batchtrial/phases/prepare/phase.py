@@ -22,7 +22,7 @@ from batchtrial.phases.base import View, Work, digest_of, publishing
 from batchtrial.phases.prepare.columns_read import check_columns_named, columns_read
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import encode_item, place
-from batchtrial.phases.prepare.metrics import try_metrics
+from batchtrial.phases.prepare.metrics import check_values, try_metrics
 from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import BENCHMARKS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
@@ -86,6 +86,10 @@ def choose(config: Config) -> Prepared:
     whole = tuple(items)
     check_columns([arm.task for arm in arms if arm.task], whole)
     check_columns_named(config, whole)
+    for set_name, note in check_values(config, whole).items():
+        record = next((one for one in sources.values() if set_name in one["sets"]), None)
+        if record is not None:
+            record["notes"] = [*record.get("notes", ()), note]
     if config.limit_items is not None and config.limit_items < len(items):
         kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed, keeps_clusters=config.keeps_clusters))[: config.limit_items]}
         items = [i for i in items if i.key in kept]

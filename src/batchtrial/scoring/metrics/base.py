@@ -190,4 +190,9 @@ class ReferenceMetric(TextMetric):
             return tuple(item.answers)
         value = getattr(item, "columns", {}).get(self.reference)
         values = value if isinstance(value, list | tuple) else (value,)
-        return tuple(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in values if one is not None)
+        texts = (one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in values if one is not None)
+        return tuple(text for text in texts if text.strip())  # an empty one would be found in every answer
+
+    def is_defined(self, references: tuple[str, ...]) -> bool:
+        """Whether an answer to an item with these references has a value."""
+        return bool(references)

@@ -119,6 +119,9 @@ class JsonFields(ReferenceMetric):
             found[column][list(rows.worst)] = 0.0 if self.direction == "higher" else 1.0
         return found
 
+    def is_defined(self, references: tuple[str, ...]) -> bool:
+        return bool(self._scores("{}", references))
+
     def _scores(self, text: str, references: tuple[str, ...]) -> dict[str, float]:
         wanted = next((one for one in (json_in(said, fenced=False) for said in references) if isinstance(one, dict)), None)
         if wanted is None:

@@ -95,11 +95,17 @@ class StartsWith(Compared):
     id: ClassVar[str] = "starts_with"
     any_of: Texts = Field((), alias="any", description="Texts of which the answer begins with one; unset: the references.")
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not all(one.strip() for one in self.any_of):
+            raise ValueError("every answer begins with an empty text")
+        return self
+
     def given(self) -> tuple[tuple[str, ...], ...]:
         return (self.any_of,) if self.any_of else ()
 
     def says(self, text: str, wanted: str) -> bool:
-        return text.lstrip().startswith(wanted)
+        return text.lstrip().startswith(wanted.lstrip())
 
 
 class Regex(TextMetric):

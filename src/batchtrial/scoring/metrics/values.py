@@ -28,6 +28,7 @@ class Choice(ReferenceMetric):
     else the one that it begins with as "B)" or "B.", else the only one that it names; an answer that picks none or several is wrong."""
 
     id: ClassVar[str] = "choice"
+    undefined: ClassVar[str] = "the item has no reference, or it is none of the labels"
 
     letters: str | None = Field(None, pattern=r"\A[A-Za-z]{2,26}\z", description="The labels as letters, such as `ABCD`; upper and lower case alike.")
     labels: Texts = Field((), description="The labels as texts, such as `[billing, refund]`; upper and lower case alike.")
@@ -47,14 +48,17 @@ class Choice(ReferenceMetric):
         return tuple(self.letters or ()) or self.labels
 
     def judge(self, texts: Sequence[str], references: Sequence[tuple[str, ...]]) -> Numbers:
-        known = {_plain(one): one for one in self.all_labels}
         read = _reader(self.all_labels, are_letters=self.letters is not None)
         found = np.full(len(texts), np.nan)
         for place, (text, wanted) in enumerate(zip(texts, references, strict=True)):
-            right = {label for label in map(_plain, wanted) if label in known}
+            right = read.known.intersection(map(_plain, wanted))
             if right:
                 found[place] = read.picked(text) in right
         return found
+
+    def is_defined(self, references: tuple[str, ...]) -> bool:
+        known = set(map(_plain, self.all_labels))
+        return not known.isdisjoint(map(_plain, references))
 
 
 class _Reader:
@@ -129,6 +133,10 @@ class Numeric(ReferenceMetric):
                 value = self._value(text, unit, is_boxed=self.boxed)
                 found[place] = value is not None and any(self._is_near(value, one) for one in right)
         return found
+
+    def is_defined(self, references: tuple[str, ...]) -> bool:
+        unit = _unit_pattern(self.units)
+        return any(self._value(one, unit, is_boxed=False) is not None for one in references)
 
     def _is_near(self, value: float, right: float) -> bool:
         allowed = self.tolerance * abs(right) if self.relative else self.tolerance

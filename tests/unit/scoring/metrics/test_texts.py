@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.scoring.metrics.answers import Question, judged
+from tests.unit.scoring.metrics.answers import Question, judged, plain
 
 from batchtrial.scoring.metrics.base import Rows
 from batchtrial.scoring.metrics.named import metric_of
@@ -27,7 +27,8 @@ def test_contains_exact_and_starts_with_are_what_they_say(text: str, wanted: str
         plain, part = say(answer), say(wanted)
         assert judged({"contains": {"any": wanted, "case": case}}, [answer]) == [float(part in plain)]
         assert judged({"exact": {"value": wanted, "case": case}}, [answer]) == [float(plain.strip() == part.strip())]
-        assert judged({"starts_with": {"any": [wanted], "case": case}}, [answer]) == [float(plain.lstrip().startswith(part))]
+        if wanted.strip():
+            assert judged({"starts_with": {"any": [wanted], "case": case}}, [answer]) == [float(plain.lstrip().startswith(part.lstrip()))]
 
 
 def test_contains_needs_one_of_any_and_each_of_all() -> None:
@@ -123,3 +124,16 @@ def test_an_answer_that_is_declared_wrong_is_at_its_worst_whichever_way_is_bette
     assert judged({"contains": {"any": "a", "not": True}}, texts, worst=[0]) == [0, 0]
     assert judged({"contains": {"any": "a", "better": "lower"}}, texts, worst=[0]) == [1, 1]
     assert judged("words", texts, worst=[0]) == [None, 1]
+
+
+@pytest.mark.parametrize("name", ["contains", "starts_with", "exact"])
+def test_an_empty_reference_is_none_since_every_answer_would_hold_it(name: str) -> None:
+    metric = metric_of({name: {"reference": "said"}})
+    items = [Question(columns={"said": said}) for said in ("", "  ", ["", "yes"], "yes")]
+    assert plain(metric.of(Rows(texts=["no"] * 4, items=items))[name].tolist()) == [None, None, 0.0, 0.0]
+
+
+def test_spaces_before_what_an_answer_begins_with_are_set_aside_on_both_sides() -> None:
+    assert judged({"starts_with": {"any": [" Yes"]}}, ["\n Yes, sir", "Yes", "No"]) == [1, 1, 0]
+    with pytest.raises(ValueError, match="every answer begins with an empty text"):
+        metric_of({"starts_with": {"any": [" "]}})
