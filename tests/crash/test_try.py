@@ -16,6 +16,7 @@ from batchtrial.app.invocation import Invocation
 from batchtrial.app.session import loaded
 from batchtrial.app.tryout import chosen_items, send
 from batchtrial.cli.commands import execute
+from batchtrial.errors import ConfigError
 from batchtrial.run.options import Options
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import Hook
@@ -51,6 +52,47 @@ def test_a_killed_try_pays_once_for_the_items_that_were_chosen(tmp_path: Path, m
     bill = emulator.bill()
     assert (bill["n_paid_more_than_once"], bill["answered_requests"]) == (0, 4)
     assert {line.split(",")[2] for line in layout.index.read_text().splitlines()[1:]} == {"q3", "q7"}
+    emulator.kill()
+
+
+@pytest.mark.parametrize("point", ["phase:prepare:before", "phase:build:before"])
+@pytest.mark.parametrize("change", ["another row first", "a chosen row is gone"])
+def test_a_try_that_was_never_sent_asks_about_its_items_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], point: str, change: str
+) -> None:
+    """The question file changes before it goes on: other items than those that were shown are never asked about."""
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path, 8)
+    Path("trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=20.0)))
+    Path("model.json").write_text("{}")
+    emulator = InProcess(tmp_path / "provider", model=tmp_path / "model.json")
+    layout = RunLayout(tmp_path / "tries" / f"run_{RUN}")
+    ask = Invocation(
+        run_id=RUN,
+        is_resume=False,
+        config=Path("trial.yaml"),
+        changes={"mode": "dry_run", "limit_items": 2},
+        options=Options(),
+        experiments=layout.root.parent,
+        emulator_url=emulator.url,
+    )
+    chosen = chosen_items(loaded(ask, layout, {}).config, named=["q7", "q3"], seed=None, n=1, complain=print)
+    kill = KillAt(0, layout.root)
+    with pytest.raises(Killed):
+        send(ask, RUN, chosen, execute.person_of(ask), nonce=NONCE, env={}, hook=at(point, kill))
+    kill.bury()
+    questions = next(path for path in tmp_path.glob("*.jsonl") if '"q7"' in path.read_text())
+    lines = [line for line in questions.read_text().splitlines() if change != "a chosen row is gone" or '"q7"' not in line]
+    questions.write_text("\n".join([lines[0].replace('"q0"', '"new"'), *lines]) + "\n")
+    go_on = replace(ask, is_resume=True, config=None, changes={}, options=Options(to_step="score"))
+    if change == "a chosen row is gone":
+        with pytest.raises(ConfigError, match=r"no item '.*q7' any more"):
+            execute.run(go_on, RUN, nonce=NONCE, env={})
+        assert emulator.bill()["answered_requests"] == 0
+    else:
+        assert execute.run(go_on, RUN, nonce=NONCE, env={}) == 0
+        assert emulator.bill()["answered_requests"] == 4
+        assert {line.split(",")[2] for line in layout.index.read_text().splitlines()[1:]} == {"q3", "q7"}
     emulator.kill()
 
 

@@ -27,7 +27,7 @@ from batchtrial.phases.tables.columns import ANSWERS, MEASURES, SCORES
 from batchtrial.providers.direct.forms import form_of
 from batchtrial.providers.registry import row_of
 from batchtrial.records import AnswerState, Item, Outcome
-from batchtrial.run.loop import execute, prepare_items
+from batchtrial.run.loop import execute
 from batchtrial.run.options import Options
 from batchtrial.run.refused import REFUSALS
 from batchtrial.state.money import Money
@@ -134,9 +134,9 @@ def send(
 ) -> TryOut:
     """Ask every arm about the items and score what came. Raises Stopped, RunnerError; what was sent stands in the try's own ledger."""
     options = Options(to_step=LAST_STEP, workers=1)
+    ask = replace(ask, options=options, changes={**ask.changes, "only_items": [item.key for item in chosen.items]})
     check_reachable(loaded(ask, layout_of(ask, run_id), env).config, env)
-    with opened(replace(ask, options=options), run_id, person, nonce=nonce, env=env, hook=hook, around=chosen.whole or (), refusals=REFUSED) as at:
-        prepare_items(at.session, options, at.services, chosen)
+    with opened(ask, run_id, person, nonce=nonce, env=env, hook=hook, around=chosen.whole or (), refusals=REFUSED) as at:
         execute(at.session, options, at.services)
         view, money = at.session.look(), at.session.ledger.money()
         return _tried(view, money)

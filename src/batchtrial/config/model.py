@@ -228,7 +228,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "report", "slices", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "only_items", "report", "slices", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -253,6 +253,7 @@ class Config(Model):
     seed: int = Field(1337, ge=0, description="Seed of the item order.")
     datasets: tuple[SourceSpec, ...] = Field(min_length=1, description="Question sets.")
     limit_items: int | None = Field(None, ge=1, description="Use only this many items of all sets together.")
+    only_items: tuple[str, ...] = Field((), description="Set by `batchtrial try`: keys of the items that it asks about; unset: all.")
     grown: tuple[GrownFrom, ...] = Field((), description="Set by `batchtrial grow`: the run before each growth.")
     skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
     conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")

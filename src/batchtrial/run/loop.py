@@ -126,12 +126,6 @@ def take_look(session: Session, services: Services) -> bool:
     return len(after.asked_shards()) > len(view.asked_shards())
 
 
-def prepare_items(session: Session, options: Options, services: Services, chosen: prepare.Prepared) -> None:
-    """Prepare these items, whichever the config would choose: the run asks about them alone. Raises ConfigError."""
-    prepare.publish(_work(session, session.look(), options, services), chosen)
-    _note_done(session, prepare)
-
-
 def carry(session: Session, options: Options, services: Services, move: Callable[[Work], Moved]) -> Moved:
     """Hand parts out or take results in: what submit and poll do at a provider, done with files. Raises Stopped, RunnerError."""
     view = session.look()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,10 +90,22 @@ def choose(config: Config) -> Prepared:
         record = next((one for one in sources.values() if set_name in one["sets"]), None)
         if record is not None:
             record["notes"] = [*record.get("notes", ()), note]
+    if config.only_items:
+        items = _only(config.only_items, items)
     if config.limit_items is not None and config.limit_items < len(items):
         kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed, keeps_clusters=config.keeps_clusters))[: config.limit_items]}
         items = [i for i in items if i.key in kept]
     return Prepared(items=tuple(items), sources=sources, whole=whole)
+
+
+def _only(keys: Sequence[str], items: Sequence[Item]) -> list[Item]:
+    """The items with these keys, in source order. Raises DataError for one that is not there."""
+    found = [item for item in items if item.key in keys]
+    gone = sorted(set(keys) - {item.key for item in found})
+    if gone:
+        what = f"the question sets have no item {gone[0]!r} any more, which was chosen before they were changed"
+        raise DataError(what, where="datasets", hint="put it back, or begin anew")
+    return found
 
 
 def _source_record(spec: SourceSpec, report: LoadReport) -> dict[str, Any]:
@@ -152,6 +164,7 @@ def inputs(config: Config, stamps: Stamps) -> str | None:
     reads = columns_read(config)
     kept = [] if reads is None else [f"columns, {'with' if reads.has_questions else 'without'} questions"]
     kept += ["whole clusters"] if config.keeps_clusters and config.limit_items else []
+    kept += ["only", *config.only_items] if config.only_items else []
     kept += ["references optional"] if reads is not None and reads.is_reference_optional else []
     return digest_of([FORM, specs, files, config.limit_items, config.skip_bad_rows, config.seed if config.limit_items else None, *kept])
 

@@ -81,7 +81,7 @@ OTHER: dict[str, Any] = {
     "provider.request_overrides": {"reasoning_effort": "high"},
 }
 """Another value for each field of the plan that has no obvious one."""
-QUESTIONS = ("datasets", "limit_items", "skip_bad_rows")
+QUESTIONS = ("datasets", "limit_items", "only_items", "skip_bad_rows")
 ANALYSIS = [name for name in ("unsupported", "metrics", "metric_errors", "answers", "stats") if name not in CARRIED_OUT]
 
 
