@@ -163,6 +163,14 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def unattended(session: nox.Session) -> None:
+    """The action's two jobs, hooks of whole runs, a hundred rounds on a shared budget, and the container where docker is usable."""
+    install(session, "-e", package(*SDKS), groups=("test", "docs"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml")
+    session.run("python", "-m", "pytest", "tests/unattended", *session.posargs)
+
+
+@nox.session(default=False)
 def site(session: nox.Session) -> None:
     """The pages as a site, into site/: built without a warning, asking nothing of anybody else; in a browser too, where there is one."""
     install(session, "-e", ".", groups=("site", "test", "browser"))

@@ -30,6 +30,7 @@ ALLOWED_SKIPS: tuple[str, ...] = (
     r"the shared (question sets|cases) are not here",
     r"talks to a real provider; set BATCHTRIAL_LIVE=1",
     r"there is no Chromium on this machine",
+    r"docker is not usable here",
     r"there is no TeX on this machine",
     rf"could not import '(?:{'|'.join(OF_EXPORTS)})[\w.]*'",
     r"(playwright|axe-core) is not installed: the nox session `browser` has it",

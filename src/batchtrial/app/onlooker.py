@@ -93,6 +93,11 @@ class Onlooker:
         """Whether every step of the run is done."""
         return self._finished is not None and self._finished.is_complete
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do: the run was done before this process came."""
+        return self._finished is not None and self._finished.is_complete and not self._finished.ran
+
     def hook(self, point: str) -> None:
         """Called at every durable write and provider call."""
         kind, _, rest = point.partition(":")

@@ -16,17 +16,22 @@ from rich.live import Live
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
+from batchtrial.cli.screens import prometheus
 from batchtrial.cli.screens import runs as statusview
 from batchtrial.clock import real_now
 from batchtrial.errors import RunStateMissing
 from batchtrial.keys import check_run_id
+from batchtrial.reading.folder_budget import cap_of
 from batchtrial.reading.inventory import Inventory, RunSummary
+from batchtrial.state.money import dollars
+from batchtrial.state.store import write_bytes
 
 EXAMPLES = """examples:
   batchtrial status                                 every run of ./experiments, oldest first
   batchtrial status --run_id r20261122103000        one run in full; -v shows every run so
   batchtrial status --watch                         redrawn every two seconds until Ctrl-C
   batchtrial status --json                          for a program
+  batchtrial status --prometheus /var/lib/node_exporter/batchtrial.prom
 
 Runs may be live: nothing is locked and nothing is written. PARTS: settled of all. REQUESTS: succeeded of all. Wide terminals also show STEPS, a
 character per step from prepare to report (# done, > under way, ! failed, . to do), FAILED (requests that never succeeded), RESERVED (dollars that
@@ -41,6 +46,7 @@ def parser() -> flags.Parser:
     flags.add_folder(p)
     p.add_argument("-v", "--verbose", action="store_true", help="every run in full")
     p.add_argument("--json", action="store_true", help="as JSON")
+    p.add_argument("--prometheus", type=flags.local_path, metavar="FILE", help="write metrics for the node exporter, and show nothing")
     p.add_argument("--watch", action="store_true", help="redraw until Ctrl-C")
     p.add_argument("--interval", type=flags.positive_seconds, default=2.0, metavar="SECONDS", help="between two looks with --watch (default: 2)")
     return p
@@ -60,10 +66,16 @@ def _command(argv: Sequence[str] | None = None) -> int:
     missing = sorted(set(only) - {run.run_id for run in runs})
     if missing:
         raise RunStateMissing(f"there is no run {missing[0]}", where=str(folder), hint=_known(folder))
+    if given.prometheus is not None:
+        write_bytes(given.prometheus, prometheus.text(runs, cap_of(folder)).encode())
+        given.prometheus.chmod(0o644)  # the exporter is another user; names of runs and sums are all that it sees
+        return 0
     if given.json:
         say(json.dumps([statusview.as_json(run, real_now()) for run in runs], indent=2))
         return 0
     show(console, runs, real_now(), is_full=is_full)
+    if (cap := cap_of(folder)) is not None and not only:
+        say(f"budget of this folder {dollars(cap)}: live runs have spent or hold {dollars(prometheus.folder_usd(runs))}")
     return 0
 
 

@@ -32,7 +32,7 @@ def _tell(onlooker: Onlooker, hooks: Hooks, env: Mapping[str, str], ending: Endi
     onlooker.ended(ending)
     if onlooker.is_json:
         say(json.dumps(ending.as_json(), indent=2, ensure_ascii=False))
-    if ending.outcome == "locked":  # the run goes on elsewhere, and its process tells how it ends
+    if ending.outcome == "locked" or onlooker.is_idle:  # the process that does the work tells how it ends, and has told it
         return
     try:
         problems = hooks.call(ending, env)

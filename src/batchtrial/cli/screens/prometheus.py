@@ -1,0 +1,58 @@
+"""Runs as metrics in Prometheus' text format, for the node exporter's textfile collector: pure, from summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from batchtrial.modes import MODES
+from batchtrial.reading.inventory import RunSummary
+from batchtrial.state.machine import PartState
+
+Sample = tuple[dict[str, str], float]
+
+
+def folder_usd(runs: Sequence[RunSummary]) -> Decimal:
+    """What the live runs of a folder have spent or hold, which its budget counts."""
+    return sum((run.money.committed_usd for run in runs if MODES.get(run.mode, MODES["live"]).is_called), Decimal(0))
+
+
+def metrics(runs: Sequence[RunSummary], cap: Decimal | None) -> Iterator[tuple[str, str, list[Sample]]]:
+    """(name, help, samples). cap: of the folder's budget; None without one."""
+    of = [({"run_id": run.run_id}, run) for run in runs]
+    described = [({**one, "standing": run.standing.value, "phase": run.phase, "mode": run.mode, "backend": run.backend}, 1.0) for one, run in of]
+    yield "batchtrial_run_info", "How a run stands, as labels.", described
+    parts = [({**one, "state": state.value}, float(run.parts.get(state, 0))) for one, run in of for state in PartState]
+    yield "batchtrial_run_parts", "Parts by state.", parts
+    outcomes = [({**one, "outcome": name}, float(n)) for one, run in of for name, n in run.outcomes.model_dump().items()]
+    yield "batchtrial_run_requests", "Requests whose fate is settled, by outcome.", outcomes
+    yield "batchtrial_run_requests_planned", "Requests of the whole plan.", [(one, float(run.n_requests)) for one, run in of]
+    yield "batchtrial_run_requests_in_flight", "Requests that a provider has, or may have.", [(one, float(run.in_flight_requests)) for one, run in of]
+    kinds = ("spent", "in_flight", "unknown")
+    yield (
+        "batchtrial_run_usd",
+        "Dollars: spent, held for what is in flight, and the most that may have been billed besides.",
+        [({**one, "kind": kind}, float(getattr(run.money, f"{kind}_usd"))) for one, run in of for kind in kinds],
+    )
+    began = [(one, run.started_at.timestamp()) for one, run in of if run.started_at is not None]
+    yield "batchtrial_run_started_timestamp_seconds", "When a run began.", began
+    active = [(one, run.active_at.timestamp()) for one, run in of if run.active_at is not None]
+    yield "batchtrial_run_active_timestamp_seconds", "The last sign of life of a run.", active
+    if cap is not None:
+        yield "batchtrial_folder_budget_usd", "What all live runs of the folder may cost together.", [({}, float(cap))]
+        yield "batchtrial_folder_committed_usd", "What they have spent or hold.", [({}, float(folder_usd(runs)))]
+
+
+def text(runs: Sequence[RunSummary], cap: Decimal | None) -> str:
+    """The whole file."""
+    lines = []
+    for name, told, samples in metrics(runs, cap):
+        lines += [f"# HELP {name} {told}", f"# TYPE {name} gauge"]
+        for labels, value in samples:
+            named = ",".join(f'{label}="{_escaped(one)}"' for label, one in labels.items())
+            lines.append(f"{name}{{{named}}} {value!r}" if named else f"{name} {value!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

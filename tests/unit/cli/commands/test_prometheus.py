@@ -1,0 +1,48 @@
+"""Metrics of runs in Prometheus' text format: each sample on a line of its own, names escaped, the file readable by another user."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from batchtrial.cli.commands.status import main
+from batchtrial.cli.screens.prometheus import text
+from batchtrial.reading.inventory import RunSummary, Standing
+from batchtrial.state.ledger import Counts
+from batchtrial.state.money import Money
+
+SAMPLE = re.compile(r'[a-z_]+(?:\{[a-z_]+="(?:[^"\\\n]|\\.)*"(?:,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
+RUN = RunSummary(
+    run_id='odd"name\\',
+    root=Path("run_x"),
+    standing=Standing.RUNNING,
+    parts={"settled": 3},
+    n_requests=12,
+    outcomes=Counts(succeeded=9, expired=1),
+    money=Money(spent_usd=Decimal("0.5"), in_flight_usd=Decimal("0.25")),
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def test_every_line_is_a_comment_or_a_sample() -> None:
+    lines = text([RUN], Decimal(200)).splitlines()
+    assert [line for line in lines if not line.startswith(("# HELP ", "# TYPE ")) and not SAMPLE.fullmatch(line)] == []
+    assert 'batchtrial_run_usd{run_id="odd\\"name\\\\",kind="spent"} 0.5' in lines
+    assert 'batchtrial_run_requests{run_id="odd\\"name\\\\",outcome="expired"} 1.0' in lines
+    assert "batchtrial_folder_budget_usd 200.0" in lines
+    assert "batchtrial_folder_committed_usd 0.75" in lines
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+
+
+def test_the_command_writes_the_file_for_another_user_and_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "batchtrial.prom"
+    assert main(["--experiments_dir", str(tmp_path / "none"), "--prometheus", str(file)]) == 0
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert file.read_text().startswith("# HELP batchtrial_run_info")
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["batchtrial.prom"]
