@@ -23,7 +23,6 @@ import numpy as np
 
 np.random.seed(7)
 np.seterr(all="raise")
-warnings.simplefilter("error")
 ended = threading.Event()
 
 def busy():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   batchtrial import_log logs/before.eval logs/after.eval                     two logs of inspect_ai
-  batchtrial import_log results/model_a results/model_b                      what lm_eval wrote of two models with --log_samples
+  batchtrial import_log results/model_a results/model_b                      what lm_eval logged of two models, sample by sample
   batchtrial import_log a.jsonl b.jsonl --metric acc --parquet pairs.parquet
 
 The first log is the control, the second the treatment. Items are paired by their ids, where both asked the same question. Nothing was declared
