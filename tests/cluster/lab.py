@@ -69,12 +69,16 @@ def take(folder: Path, step: str, n: int = 2, executor: str = "process") -> dict
 
 def begun(folder: Path, step: str, n: int = 2, executor: str = "process") -> subprocess.Popen[bytes]:
     """The same, not waited for."""
-    return subprocess.Popen([sys.executable, "-m", STEP, str(folder), step, str(n), executor], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [sys.executable, "-m", STEP, str(folder), step, str(n), executor]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder)
 
 
-def answered(folder: Path, n_rows: int) -> None:
-    """Make a run with so many answers that are not parsed yet."""
+def answered(folder: Path, n_rows: int, metric: str = "") -> None:
+    """Make a run with so many answers that are not parsed yet. metric: the source of a function `waits`."""
     folder.mkdir(parents=True)
+    if metric:
+        (folder / "slow.py").write_text(metric)
+        (folder / "metrics.json").write_text('["slow:waits"]')
     take(folder, "questions", n_rows)
     for step in ("prepare", "build", "answers"):
         take(folder, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,11 @@ def clock() -> datetime:
 
 
 def config(folder: Path, n_treatments: int = 1) -> Config:
-    """Trials of so many treatments over the three question sets, with an analysis plan of one primary and two confirmatory endpoints."""
+    """Trials of so many treatments over the three question sets, with an analysis plan of one primary and two confirmatory endpoints.
+
+    The metrics are those that `metrics.json` of the folder lists, where there is one.
+    """
+    metrics = folder / "metrics.json"
 
     def text(name: str, content: str) -> dict[str, str]:
         return {"path": f"{name}.txt", "text": content}
@@ -53,6 +58,7 @@ def config(folder: Path, n_treatments: int = 1) -> Config:
         {
             "mode": "dry_run",
             "model_id": MODEL,
+            "metrics": json.loads(metrics.read_bytes()) if metrics.exists() else [],
             "datasets": [{**one, "path": str(folder / f"{one['name']}.jsonl")} for one in sets],
             "task_instructions": {"open_book": text("open", "Answer from the passage."), "closed_book": text("closed", "Answer.")},
             "prompt_sets": {

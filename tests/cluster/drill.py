@@ -1,0 +1,116 @@
+"""`python -m tests.cluster.drill`: a Dask cluster of this machine beside one process and beside the process pool, and workers killed at random.
+
+Three things are measured, each with its ratio: a metric that waits, on two workers against one process; parse and score of a large run, CPU time of
+every process of the cluster against that of the process pool; and the same with a worker killed every few seconds, whose tables are held against the
+first ones. Exit code 1 when bytes differ; nothing here fails for being slow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.cluster.lab import DaskCluster, answered, begun, tables, take
+
+WAITS = "import time\n\n\ndef waits(item, text):\n    time.sleep({seconds})\n    return {{'waited': 1.0}}\n"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """CPU seconds of processes and of their children that were waited for."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(one) for found in fields for one in found[11:15]) / ticks
+
+
+def copy_of(folder: Path, to: Path) -> Path:
+    shutil.copytree(folder, to)
+    return to
+
+
+def speed(root: Path, whole: Path, cluster: DaskCluster) -> bool:
+    """parse and score on the process pool and on the cluster."""
+    found = {}
+    for executor in ("process", cluster.address):
+        folder = copy_of(whole, root / executor.partition(":")[0])
+        before = cpu_of([cluster.scheduler.pid, *(worker.pid for worker in cluster.workers)])
+        took = [take(folder, step, executor=executor) for step in ("parse", "score")]
+        spent = cpu_of([cluster.scheduler.pid, *(worker.pid for worker in cluster.workers)]) - before
+        wall, cpu = sum(one["wall"] for one in took), sum(one["cpu"] for one in took) + (spent if executor != "process" else 0.0)
+        found[executor] = wall, cpu, tables(folder)
+        say(f"  {executor.partition(':')[0]:<8} {wall:8.1f} s wall {cpu:8.1f} s CPU")
+    pool, dask = found["process"], found[cluster.address]
+    say(f"  dask / process pool: wall {dask[0] / pool[0]:.2f}, CPU {dask[1] / pool[1]:.2f}; same bytes: {dask[2] == pool[2]}")
+    return dask[2] == pool[2]
+
+
+def kills(root: Path, whole: Path, want: dict[str, str], seconds: float) -> bool:
+    """parse and score with a worker killed every so many seconds."""
+    folder, draw, n_killed = copy_of(whole, root / "killed"), random.Random(7), 0
+    with DaskCluster(root / "cluster-of-kills") as cluster:
+        alive = [cluster.add_worker(), cluster.add_worker()]
+        for step in ("parse", "score"):
+            at_work = begun(folder, step, executor=cluster.address)
+            while at_work.poll() is None:
+                try:
+                    at_work.wait(timeout=draw.uniform(0.3, 2) * seconds)
+                except subprocess.TimeoutExpired:
+                    alive.pop(draw.randrange(len(alive))).kill()
+                    n_killed += 1
+                    alive.append(cluster.add_worker())
+            if at_work.returncode:
+                say(at_work.communicate()[1].decode())
+                return False
+    same = tables(folder) == want
+    say(f"  {n_killed} workers killed; same bytes: {same}")
+    return same
+
+
+def waiting(root: Path, n_rows: int, seconds: float, cluster: DaskCluster) -> bool:
+    """A metric that waits for each answer, in one process and on two workers."""
+    answered(root / "waiting", n_rows, WAITS.format(seconds=seconds))
+    take(root / "waiting", "parse")
+    found = {}
+    for executor in ("serial", cluster.address):
+        took = take(root / "waiting", "score", executor=executor)
+        found[executor] = took["wall"], tables(root / "waiting")
+        say(f"  {executor.partition(':')[0]:<8} {took['wall']:8.1f} s wall")
+    one, two = found["serial"], found[cluster.address]
+    same, faster = one[1] == two[1], one[0] / two[0]
+    say(f"  a metric of {1000 * seconds:g} ms over {n_rows:,} answers: {faster:.2f} times as fast on two workers; same bytes: {same}")
+    return same
+
+
+def main() -> int:
+    """Measure; 1 when bytes differ."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.drill", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=200_000, metavar="N", help="answers of the large run (default: %(default)s)")
+    parser.add_argument("--kill_seconds", type=float, default=10, metavar="S", help="about so long between two kills (default: %(default)s)")
+    parser.add_argument("--waiting_rows", type=int, default=20_000, metavar="N", help="answers that the slow metric sees (default: %(default)s)")
+    parser.add_argument("--wait_seconds", type=float, default=0.002, metavar="S", help="that it waits for each (default: %(default)s)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="batchtrial-drill-") as name, DaskCluster(Path(name) / "cluster") as cluster:
+        root = Path(name)
+        cluster.add_worker()
+        cluster.add_worker()
+        is_same = waiting(root, given.waiting_rows, given.wait_seconds, cluster)
+        answered(root / "whole", given.rows)
+        say(f"{given.rows:,} answers, two workers")
+        is_same &= speed(root, root / "whole", cluster)
+        is_same &= kills(root, root / "whole", tables(root / "process"), given.kill_seconds)
+    return 0 if is_same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
