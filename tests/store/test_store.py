@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.cookiejar
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -166,3 +169,22 @@ print(sorted(run.path.rglob('results.jsonl')), sorted(run.path.rglob('*_p01.json
     assert told[0][0] == told[1][0]
     assert told[0][1].startswith("[] []")
     assert not told[1][1].startswith("[] []")
+
+
+def test_a_browser_sees_archived_runs_and_nothing_stays_behind(server: Server, finished: Path, tmp_path: Path) -> None:
+    env = {**environment(server.port), "TMPDIR": str(tmp_path)}
+    assert command(finished, env, "archive", "--run_id", "r1", "--to", f"s3://{BUCKET}/seen/").returncode == 0
+    view = subprocess.Popen(
+        [sys.executable, "-m", "batchtrial", "view", "--from", f"s3://{BUCKET}/seen/"], stdout=subprocess.PIPE, text=True, env=env
+    )
+    assert view.stdout is not None
+    address = next(line for line in view.stdout if "http://" in line).rpartition(": ")[2].strip()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    browser.open(address, timeout=60).close()
+    with browser.open(f"{address.partition('/?')[0]}/api/runs", timeout=60) as told:
+        (run,) = json.loads(told.read())["runs"]
+    assert (run["id"], run["state"], run["problems"]) == ("r1", "finished", [])
+    view.send_signal(signal.SIGINT)
+    assert view.wait(timeout=60) == 0
+    view.stdout.close()
+    assert not list(tmp_path.glob("batchtrial-*"))
