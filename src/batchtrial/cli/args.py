@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, ON_END_VARIABLE, REMOTE, WEBHOOK_VARIABLE
 from batchtrial.app.modes import SHARED
-from batchtrial.errors import ConfigError
+from batchtrial.errors import ConfigError, MissingExtra
 from batchtrial.names import is_url
 from batchtrial.phases.tables.executor import executor_of
 from batchtrial.steps import STEPS
@@ -161,8 +162,9 @@ def add_workers(parser: argparse._ActionsContainer) -> None:
 
 
 def executor(text: str) -> str:
-    """The executor as it was given. Raises ConfigError when there is none such."""
-    executor_of(text)
+    """The executor as it was given. Raises ConfigError when there is none such, MissingExtra: before anything is paid, not when answers are there."""
+    if executor_of(text).kind == "dask" and find_spec("distributed") is None:
+        raise MissingExtra("dask.distributed is not installed", where="--executor", hint='pip install "batchtrial[dask]"')
     return text
 
 

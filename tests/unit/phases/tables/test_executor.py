@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.runs.rundir import config
 
-from batchtrial.errors import ConfigError, Stopped
+from batchtrial.cli.args import executor
+from batchtrial.errors import ConfigError, MissingExtra, Stopped
 from batchtrial.phases.tables.child import InChild
 from batchtrial.phases.tables.executor import Executor, executor_of
 from batchtrial.phases.tables.facts import differences, facts_of, shared_fault
@@ -25,6 +28,12 @@ def test_an_executor_is_named_or_refused_with_what_there_is() -> None:
     for text in ("", "dask", "dask://", "dask://host", "dask://host:x", "dask://host:99999", "dask://me:secret@host:1", "dask://h:1/x", "ray://h:1"):
         with pytest.raises(ConfigError, match="there is no executor"):
             executor_of(text)
+
+
+def test_a_cluster_without_its_extra_is_refused_before_anything_is_paid() -> None:
+    told = contextlib.nullcontext() if find_spec("distributed") else pytest.raises(MissingExtra, match="is not installed")
+    with told:
+        assert executor("dask://head:8786") == "dask://head:8786"
 
 
 def session(folder: Path, known: bytes = DATA) -> Session:
