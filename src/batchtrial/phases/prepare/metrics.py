@@ -16,7 +16,7 @@ from batchtrial.phases.tables.columns import MEASURES, SCORE_COLUMNS, TEXTS
 from batchtrial.records import Item
 from batchtrial.scoring import OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.metrics.base import NamedMetric, ReferenceMetric
-from batchtrial.scoring.scorer import Failures, Watch
+from batchtrial.scoring.scorer import Watch
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.sources import default_metric
 
@@ -42,7 +42,7 @@ def metric_names(config: Config, prepared: Sets | None) -> dict[str, str]:
     return names
 
 
-def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None = None, watch: Watch | None = None) -> dict[str, Scorer]:
+def scorers(config: Config, prepared: Sets | None, *, watch: Watch | None = None) -> dict[str, Scorer]:
     """Scorer by set name. Raises ConfigError for a metric that is not there or cannot be loaded."""
     rule = OverlapRule(threshold=config.unsupported.threshold, min_token_overlap=config.unsupported.min_token_overlap)
     made: dict[str, Scorer] = {}
@@ -56,7 +56,6 @@ def scorers(config: Config, prepared: Sets | None, *, failures: Failures | None 
                 rule=rule,
                 folders=FOLDERS,
                 phrases=config.answers.abstention_phrases,
-                failures=failures,
                 watch=watch,
             )
         here = tuple(one for one in named if not one.sets or name in one.sets)

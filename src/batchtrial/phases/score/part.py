@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from itertools import compress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +17,11 @@ from batchtrial.phases.base import Worker
 from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.prepare.metrics import answer_rules, scorers
 from batchtrial.phases.prepare.slow_metrics import SlowCalls
-from batchtrial.phases.score.facts import facts_of, wanted_facts
-from batchtrial.phases.score.told import WRONG, Told, told, wrong
+from batchtrial.phases.score.told import WRONG, told, wrong
 from batchtrial.phases.tables.arm_table import write_part
 from batchtrial.phases.tables.columns import NUMBERS, RATES, SCORES
-from batchtrial.scoring import Scorer, Scores
+from batchtrial.records import AnswerState
+from batchtrial.scoring import Gold, Scorer, Scores
 from batchtrial.scoring.language import are_foreign
 from batchtrial.scoring.metrics.base import Numbers
 from batchtrial.scoring.metrics.texts import REFUSED
@@ -33,11 +32,12 @@ from batchtrial.state.layout import RunLayout
 ITEMS_AT_ONCE: Final = 4096
 CALLS_AT_ONCE: Final = 64
 """Items between two words about how far it is, where a metric of the user's own is called."""
+_DECLINED: Final = (AnswerState.REFUSED.value, AnswerState.FILTERED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreJob:
-    """A part to score: the rows of an arm's table that are about so many items from `first_item` on, `samples` to each.
+class ScorePart:
+    """Scores a part: the rows of an arm's table that are about so many items from `first_item` on, `samples` to each.
 
     names: of the numbers that each of the user's metrics gives; user: all of them, in order. target: the table to write.
     """
@@ -52,6 +52,10 @@ class ScoreJob:
     names: Mapping[str, frozenset[str]]
     user: tuple[str, ...]
     target: Path
+
+    def __call__(self, worker: Worker) -> Scored:
+        """Write the table and return what was found. Raises Stopped, ConfigError."""
+        return score_parts([self], worker)[0]
 
 
 @dataclass(slots=True)
@@ -84,78 +88,91 @@ class Scored:
         return cls(record["answers"], record["not_english"], failures)
 
 
-def score_part(job: ScoreJob, worker: Worker) -> Scored:
-    """Write the part's table and return what was found. Raises Stopped, ConfigError."""
-    found = Scored()
-    n_rows = job.n_items * job.samples
-    with Questions(job.layout, job.first_item, job.n_items) as questions, SlowCalls(job.config.metric_seconds, worker.note, worker.check) as slow:
+def score_parts(parts: Sequence[ScorePart], worker: Worker) -> list[Scored]:
+    """Write the tables of parts about the same items, one for each arm, and return what was found; the items are read and prepared once.
+
+    Raises Stopped, ConfigError.
+    """
+    one = parts[0]
+    with Questions(one.layout, one.first_item, one.n_items) as questions, SlowCalls(one.config.metric_seconds, worker.note, worker.check) as slow:
 
         def watch(metric: str, item: str) -> AbstractContextManager[None]:
             worker.check()
             return slow.watched(metric, item)
 
-        failures = found.failures if job.config.metric_errors == "lost" else None
-        by_set = scorers(job.config, job.prepared, failures=failures, watch=watch)
+        by_set = scorers(one.config, one.prepared, watch=watch)
         for scorer in by_set.values():
             for metric in scorer.own:
-                metric.names.update(job.names.get(metric.path, ()))
-        read = {"outcome", "answer_state", "text", *(set(wanted_facts(by_set.values())) - {REFUSED})}
-        answers = pl.scan_parquet(job.answers).slice(job.first_item * job.samples, n_rows).select(sorted(read)).collect()
-        frames = list(_stretches(job, worker, answers, questions, by_set, found))
-    write_part(pl.concat(frames), job.target)
-    return found
-
-
-def _stretches(
-    job: ScoreJob, worker: Worker, answers: pl.DataFrame, questions: Questions, by_set: Mapping[str, Scorer], found: Scored
-) -> Iterator[pl.DataFrame]:
-    """The scores of some items after others."""
-    rules = answer_rules(job.config)
-    at_once = CALLS_AT_ONCE if any(scorer.needs_items for scorer in by_set.values()) else ITEMS_AT_ONCE
-    for begin in range(0, job.n_items, at_once):
+                metric.names.update(one.names.get(metric.path, ()))
+        read = questions.read if any(scorer.needs_items for scorer in by_set.values()) else questions.asked
+        items, sets = read(one.first_item, one.n_items), questions.datasets(one.first_item, one.n_items)
         worker.check()
-        first, n = job.first_item + begin, min(at_once, job.n_items - begin)
-        rows = answers.slice(begin * job.samples, n * job.samples)
-        here = told(rows, rules)
+        golds: list[Any] = [None] * one.n_items
+        for name in sets.unique():
+            own = (sets == name).arg_true().to_list()
+            for item, gold in zip(own, by_set[name].prepare_golds([items[item] for item in own]), strict=True):
+                golds[item] = gold
+        return [_scored(part, by_set, sets, golds, worker) for part in parts]
+
+
+def _scored(part: ScorePart, by_set: Mapping[str, Scorer], sets: pl.Series, golds: Sequence[Gold], worker: Worker) -> Scored:
+    """Score one arm's answers. sets, golds: of each item, the set that it is of and what an answer is compared with."""
+    found, k = Scored(), part.samples
+    if part.config.metric_errors == "lost":
+        by_set = {name: replace(scorer, failures=found.failures) for name, scorer in by_set.items()}
+    wanted = sorted({fact for scorer in by_set.values() for metric in scorer.named for fact in metric.facts})
+    read = {"outcome", "answer_state", "text", *(set(wanted) - {REFUSED})}
+    answers = pl.scan_parquet(part.answers).slice(part.first_item * k, part.n_items * k).select(sorted(read)).collect()
+    at_once = CALLS_AT_ONCE if any(scorer.needs_items for scorer in by_set.values()) else ITEMS_AT_ONCE
+    frames = []
+    for begin in range(0, part.n_items, at_once):
+        worker.check()
+        n = min(at_once, part.n_items - begin)
+        rows = answers.slice(begin * k, n * k)
+        here = told(rows, answer_rules(part.config))
         texts = [text for text in here.texts if text is not None]
         found.n_answers += len(texts)
         found.n_foreign += int(are_foreign(texts).sum())
-        facts = facts_of(rows, wanted_facts(by_set.values()))
-        scores = _scores(job, here, facts, questions, by_set, first, n)
-        place = pl.int_range(first, first + n, dtype=pl.Int32, eager=True).alias("place")
-        lost = here.lost_to(scores.abstained, job.samples)
-        yield averaged(scores, job.samples, job.user).with_columns(place, lost).select(*SCORES, *job.user)
-        worker.step(n * job.samples)
+        scores = _scores(here.texts, _facts(rows, wanted), sets.slice(begin, n), golds[begin : begin + n], by_set)
+        place = pl.int_range(part.first_item + begin, part.first_item + begin + n, dtype=pl.Int32, eager=True).alias("place")
+        lost = here.lost_to(scores.abstained, k)
+        frames.append(averaged(scores, k, part.user).with_columns(place, lost).select(*SCORES, *part.user))
+        worker.step(n * k)
+    write_part(pl.concat(frames), part.target)
+    return found
+
+
+def _facts(rows: pl.DataFrame, wanted: Sequence[str]) -> dict[str, Numbers]:
+    """What metrics by name want to know of an answer beside its text, NaN where it is unknown."""
+    made = {REFUSED: pl.col("answer_state").is_in(_DECLINED).cast(pl.Float64)}
+    found = rows.select(made.get(fact, pl.col(fact).cast(pl.Float64)).fill_null(float("nan")).alias(fact) for fact in wanted)
+    return {fact: found[fact].to_numpy() for fact in wanted}
 
 
 def _scores(
-    job: ScoreJob, here: Told, facts: Mapping[str, Numbers], questions: Questions, by_set: Mapping[str, Scorer], first: int, n: int
+    texts: Sequence[str | None], facts: Mapping[str, Numbers], sets: pl.Series, golds: Sequence[Gold], by_set: Mapping[str, Scorer]
 ) -> Scores:
-    """Of every answer to the items first .. first + n, in request order."""
-    scores = Scores.lost(len(here.texts))
-    read = questions.read if any(scorer.needs_items for scorer in by_set.values()) else questions.asked
-    items, datasets = read(first, n), questions.datasets(first, n)
-    for name in datasets.unique(maintain_order=True):
-        scorer, own = by_set[name], (datasets == name).arg_true().to_list()
-        golds = [gold for gold in scorer.prepare_golds([items[item] for item in own]) for _ in range(job.samples)]
-        places = [item * job.samples + sample for item in own for sample in range(job.samples)]
-        texts = [here.texts[place] for place in places]
-        for place, text, gold in zip(places, texts, golds, strict=True):
+    """Of every answer to some items, in request order."""
+    scores, k = Scores.lost(len(texts)), len(texts) // len(golds)
+    for name in sets.unique(maintain_order=True):
+        scorer, own = by_set[name], (sets == name).arg_true().to_list()
+        places = [item * k + sample for item in own for sample in range(k)]
+        here = [(place, golds[place // k], texts[place]) for place in places]
+        for place, gold, text in here:
             if text is WRONG:
                 scores.numbers[:, place] = wrong(gold)
-        is_there = [text is not None and text is not WRONG for text in texts]
-        scored = scorer.score_all(list(compress(golds, is_there)), [text for text in texts if text is not None and text is not WRONG])
-        chosen = list(compress(places, is_there))
+        told_of = [one for one in here if one[2] is not None and one[2] is not WRONG]
+        chosen = [place for place, _, _ in told_of]
+        scored = scorer.score_all([gold for _, gold, _ in told_of], [text for _, _, text in told_of if text is not None])
         scores.numbers[:, chosen] = scored.numbers
-        if scorer.named:
-            worst = [place for place, text in enumerate(texts) if text is WRONG]
-            named = scorer.score_named(
-                golds, [None if text is WRONG else text for text in texts], {fact: values[places] for fact, values in facts.items()}, worst
-            )
-            for column, values in named.items():
-                scores.named.setdefault(column, np.full(len(here.texts), np.nan))[places] = values
-        for place, custom in zip(chosen, scored.custom, strict=True) if job.user else ():
+        for place, custom in zip(chosen, scored.custom, strict=True):
             scores.custom[place] = custom
+        if scorer.named:
+            worst = [number for number, (_, _, text) in enumerate(here) if text is WRONG]
+            seen = [None if text is WRONG else text for _, _, text in here]
+            of = {fact: values[places] for fact, values in facts.items()}
+            for column, values in scorer.score_named([gold for _, gold, _ in here], seen, of, worst).items():
+                scores.named.setdefault(column, np.full(len(texts), np.nan))[places] = values
     return scores
 
 

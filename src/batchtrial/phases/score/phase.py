@@ -7,15 +7,14 @@ are averaged inside the item and arm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.metric_sources import own_paths, versions
-from batchtrial.phases.base import View, Work, Worker, arms_in_order, digest_of, over_trials
+from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.parse.phase import WITH_CSV
 from batchtrial.phases.prepare.metrics import answer_rules, metric_names
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
@@ -83,7 +82,7 @@ def _settings(view: View, trial: Trial) -> list[Any]:
 
 def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]:
     """The arm's scores. Its jobs are stretches of parts, so that several processes end at about the same time."""
-    from batchtrial.phases.score.part import ScoreJob, score_part
+    from batchtrial.phases.score.part import ScorePart, score_parts
 
     layout, view = work.layout.arm(arm.name), work.view
     answers = view.stamps.of(layout.answers)
@@ -93,8 +92,8 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
         for first in range(shard.first_item, shard.first_item + shard.n_items, ROWS_PER_GROUP)
     ]
 
-    def job(place: int, target: Path) -> Callable[[Worker], Scored]:
-        part = ScoreJob(
+    def job(place: int, target: Path) -> ScorePart:
+        return ScorePart(
             layout=work.layout,
             config=work.config,
             prepared=view.prepared,
@@ -106,7 +105,6 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
             user=names.columns,
             target=target,
         )
-        return partial(score_part, part)
 
     return ArmTable(
         path=layout.scores,
@@ -116,6 +114,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
         n_steps=sum(n for _, n in pieces) * arm.samples,
         label=f"{', '.join(own_paths(work.config)) or 'score'} on {arm.name}",
         job=job,
+        together=score_parts,
     )
 
 

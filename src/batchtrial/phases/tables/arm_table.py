@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final, Generic, Protocol, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
 
+from batchtrial.amounts import counted
 from batchtrial.phases.base import Work, Worker
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
+
+if TYPE_CHECKING:
+    from batchtrial.phases.tables.workers import Team
 
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
@@ -37,7 +42,7 @@ class ArmTable(Generic[F]):
     """A table and the record beside it. inputs: digest of what it is made from; rows: of each of its parts; n_steps: requests that they stand for.
 
     job: what writes a part's rows to the path that it is given, on any process. check: looks at what was found in a part, and may raise. label: what
-    people are told while it is made.
+    people are told while it is made. together: carries out the jobs of several such tables at one place for less than each by itself.
     """
 
     path: Path
@@ -48,6 +53,7 @@ class ArmTable(Generic[F]):
     label: str
     job: Callable[[int, Path], Callable[[Worker], F]]
     check: Callable[[int, F], None] = lambda place, found: None
+    together: Callable[[Sequence[Any], Worker], list[F]] | None = None
 
     def known(self, work: Work) -> dict[str, Any] | None:
         """The record of a table that is there as it was made, from these inputs; None when it has to be made."""
@@ -100,7 +106,7 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
     Raises Stopped, PhaseFailed, what the jobs and checks raise, and ShareMade where the work is a share.
     """
     from batchtrial.phases.tables.shares import forget_shares, make_share, put_together  # a verdict is told without
-    from batchtrial.phases.tables.workers import Task, Team
+    from batchtrial.phases.tables.workers import Team
 
     found = {name: kind.from_json(known) for name, table in tables.items() if (known := table.known(work)) is not None}
     due = {name: table for name, table in tables.items() if name not in found}
@@ -112,8 +118,7 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
         for table in due.values():
             folders.callback(shutil.rmtree, table.folder, ignore_errors=True)
             table.begin()
-        tasks = [Task(table.label, table.n_steps, [table.job(*one) for one in enumerate(table.files)]) for table in due.values()]
-        made = put_together(work, tables, due, kind) if work.is_merging else team.carry_out(tasks)
+        made = put_together(work, tables, due, kind) if work.is_merging else _made(team, list(due.values()))
         for (name, table), parts in zip(due.items(), made, strict=True):
             total = kind()
             for place, one in enumerate(parts):
@@ -126,6 +131,22 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
             forget_shares(table)
             found[name] = total
     return found
+
+
+def _made(team: Team, tables: Sequence[ArmTable[F]]) -> Iterator[Iterable[F]]:
+    """What was found in the parts of each table, table after table."""
+    from batchtrial.phases.tables.workers import Task
+
+    if len({(table.together, tuple(table.rows)) for table in tables}) > 1 or not tables or tables[0].together is None:
+        tasks = [Task(table.label, table.n_steps, [table.job(*one) for one in enumerate(table.files)]) for table in tables]
+        yield from team.carry_out(tasks)
+        return
+    places = [[table.job(place, table.files[place]) for table in tables] for place in range(len(tables[0].rows))]
+    jobs = [partial(tables[0].together, jobs) for jobs in places]
+    more = f" and {counted(len(tables) - 1, 'further arm')}" if len(tables) > 1 else ""
+    task = Task(f"{tables[0].label}{more}", sum(table.n_steps for table in tables), jobs)
+    for parts in team.carry_out([task]):
+        yield from zip(*parts, strict=True)
 
 
 def write_part(frame: Any, target: Path) -> None:
