@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 _READ: Final = 400  # characters of each text
+_SIGNS: Final = "\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2022\u00a0"  # of no word
 _FEWEST_LETTERS: Final = 2
 _FEWEST_WORDS: Final = 3
 _ENGLISH: Final = (
@@ -51,7 +52,7 @@ def are_foreign(texts: Sequence[str]) -> NDArray[np.bool_]:
     if not texts:
         return np.zeros(0, dtype=np.bool_)
     # Lowered first: a search that has to know every letter in two forms takes five times as long.
-    heads = _series([text[:_READ] for text in texts]).str.to_lowercase()
+    heads = _series(list(map(_head, texts))).str.to_lowercase()
     n_foreign = heads.str.count_matches(_FOREIGN_WORD).to_numpy()
     is_foreign = n_foreign >= 2
     some = np.flatnonzero(is_foreign)
@@ -65,6 +66,15 @@ def are_foreign(texts: Sequence[str]) -> NDArray[np.bool_]:
         n_letters, n_latin = (few.str.count_matches(pattern).to_numpy().astype(np.int64) for pattern in (r"\p{L}", r"\p{Latin}"))
         is_foreign[some] |= (n_letters >= _FEWEST_LETTERS) & (n_latin * 2 < n_letters)
     return is_foreign
+
+
+def _head(text: str) -> str:
+    """What is read of a text. Where nothing but its dashes and quotes lies beyond ASCII, the search for words is ten times as fast without them."""
+    head = text[:_READ]
+    if not head.isascii():
+        for sign in _SIGNS:
+            head = head.replace(sign, " ")
+    return head
 
 
 def _series(texts: Sequence[str]) -> pl.Series:
