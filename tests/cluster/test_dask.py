@@ -19,6 +19,7 @@ from tests.small_run import config_tree, write_inputs
 import batchtrial
 
 N_ROWS = 24_000
+SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 0.05}
 STEPS = ("parse", "score")
 WAITING = """
 import sys
@@ -88,7 +89,7 @@ def polled(folder: Path) -> Path:
     """A folder with a dry run whose answers are there."""
     write_inputs(folder, 12)
     (folder / "mine.py").write_text(METRIC)
-    tree = config_tree("openai", poll_seconds=0.05, metrics=["mine:tone"])
+    tree = config_tree("openai", poll_seconds=0.05, metrics=["mine:tone"], submission=SENDING)
     (folder / "trial.yaml").write_text(json.dumps(tree))
     done = command(folder, "run", "--config", "trial.yaml", "--run_id", "r1", "--dry_run", "--to_step", "poll")
     assert done.returncode == 0, done.stderr
@@ -97,7 +98,7 @@ def polled(folder: Path) -> Path:
 
 def command(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "BATCHTRIAL_EXPERIMENTS_DIR": "experiments"}
-    return subprocess.run([sys.executable, "-m", "batchtrial", *args], cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=env)
+    return subprocess.run([sys.executable, "-m", "batchtrial", *args], cwd=folder, capture_output=True, text=True, timeout=900, check=False, env=env)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tests.small_run import config_tree, write_inputs
 from tests.store.lab import BUCKET, KEY_ID, SECRET, Server, Wire, environment
 
 N_ITEMS = 12
+SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished dry run."""
     folder = tmp_path_factory.mktemp("finished")
     write_inputs(folder, N_ITEMS)
-    (folder / "trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=0.05)))
+    (folder / "trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=0.05, submission=SENDING)))
     done = command(folder, os.environ, "run", "--config", "trial.yaml", "--run_id", "r1", "--dry_run")
     assert done.returncode == 0, done.stderr
     return folder
@@ -41,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(folder: Path, env: Mapping[str, str], *args: str) -> subprocess.CompletedProcess[str]:
     env = {**env, "BATCHTRIAL_EXPERIMENTS_DIR": "experiments"}
-    return subprocess.run([sys.executable, "-m", "batchtrial", *args], cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=env)
+    return subprocess.run([sys.executable, "-m", "batchtrial", *args], cwd=folder, capture_output=True, text=True, timeout=900, check=False, env=env)
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -130,7 +131,7 @@ def test_a_store_that_may_only_be_read_says_so(finished: Path, tmp_path: Path) -
 
 def send(file: Path, env: Mapping[str, str], address: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.store.sender", str(file), address, "3000"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=env)
 
 
 def test_a_line_cut_at_any_request_leaves_nothing_half_and_the_next_try_sends_the_rest(server: Server, finished: Path, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ print(sorted(run.path.rglob('results.jsonl')), sorted(run.path.rglob('*_p01.json
 """
     told = []
     for place in (address, "experiments/run_r1"):
-        done = subprocess.run([sys.executable, "-c", script, place], cwd=finished, capture_output=True, text=True, timeout=300, check=False, env=env)
+        done = subprocess.run([sys.executable, "-c", script, place], cwd=finished, capture_output=True, text=True, timeout=900, check=False, env=env)
         assert done.returncode == 0, done.stderr
         told.append(done.stdout.splitlines())
     assert told[0][0] == told[1][0]
