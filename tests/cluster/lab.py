@@ -61,7 +61,7 @@ def _until_written(path: Path) -> dict[str, Any]:
 def take(folder: Path, step: str, n: int = 2, executor: str = "process") -> dict[str, float]:
     """Carry out a step of the bench's run in a process of its own, which says what it took."""
     done = begun(folder, step, n, executor)
-    out, complaint = done.communicate(timeout=600)
+    out, complaint = done.communicate(timeout=3600)
     assert done.returncode == 0, complaint.decode()
     taken: dict[str, float] = json.loads(out.splitlines()[-1])
     return taken

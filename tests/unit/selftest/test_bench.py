@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchtrial.selftest.bench.__main__ import CPU_LIMITS, PHASES, WALL_LIMITS, Taken, table
+from batchtrial.selftest.bench.__main__ import CPU_LIMITS, PHASES, WALL_LIMITS, table
+from batchtrial.selftest.bench.growth import STEPS, lines
 from batchtrial.selftest.bench.rig import lines_decoded
 from batchtrial.selftest.bench.step import phase_of
+from batchtrial.selftest.bench.taken import Taken
 
 
 def test_every_measured_step_is_a_phase_of_the_pipeline() -> None:
@@ -25,3 +27,14 @@ def test_every_limit_stands_beside_its_figures() -> None:
 
 def test_ten_treatments_with_one_control_are_eleven_arms_to_decode(tmp_path: Path) -> None:
     assert lines_decoded(tmp_path, 10, n_items=6) == (66, 6)
+
+
+def test_growth_tells_the_cost_of_a_further_row_beside_the_first() -> None:
+    sizes = [(n, {step: Taken(9.0, 1.0 + n * 2e-6 * factor, 100.0 + n / 1e4) for step in STEPS}, 700 * n) for n, factor in SIZES]
+    told = lines(sizes)
+    assert told[3].split() == ["prepare", "100,000", "1.30", "110", "3.1", "10.0", "1.56"]
+    assert told[-1].split() == ["folder", "100,000", "rows", "70", "MB", "700", "bytes", "a", "row"]
+
+
+SIZES = ((1_000, 1.0), (10_000, 1.0), (100_000, 1.5))
+"""Rows, and what a row costs beside the smallest size."""

@@ -9,18 +9,17 @@ prints.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from batchtrial.errors import PhaseFailed
+from batchtrial.selftest.bench.taken import Taken, take
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
 BEFORE: Final = ("questions", "prepare")
@@ -31,26 +30,6 @@ WALL_LIMITS: Final = {"build": 1.5, "parse": 0.6, "score": 1.9, "stats": 0.4, "c
 CPU_LIMITS: Final = {"parse alone": 1.0, "score alone": 3.6}
 """Ratios to the yardstick that the project holds itself to at a million rows on two cores."""
 YARDSTICK_ROUNDS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a step took: seconds and megabytes."""
-
-    wall: float
-    cpu: float
-    peak_mb: float
-
-
-def take(folder: Path, step: str, n: int = 0) -> Taken:
-    """Run one step in a process of its own. n: rows to make, or processes to work on. Raises PhaseFailed with what it said."""
-    command = [sys.executable, "-m", "batchtrial.selftest.bench.step", str(folder), step, str(n)]
-    # Modules are found compiled, as an installed program has them, also where the surroundings forbid Python to keep byte code.
-    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    if done.returncode:
-        raise PhaseFailed(f"the bench's step {step} failed", where=f"n = {n}", hint=done.stderr.strip()[-2000:])
-    return Taken(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def measure(folder: Path, n_rows: int, workers: int) -> tuple[dict[str, Taken], int]:
@@ -131,6 +110,10 @@ def planted(n: int) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the flags, run the bench, print the tables; exit code 0 unless a step failed."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["growth"]:
+        from batchtrial.selftest.bench import growth
+
+        return growth.main(args[1:])
     if args[:1] == ["viewer"]:
         from batchtrial.selftest.bench import viewer
 

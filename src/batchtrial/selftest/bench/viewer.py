@@ -49,7 +49,7 @@ Promise.all([...document.querySelectorAll("script[id]")].map((one) => read(one.i
 
 def made(folder: Path, n_rows: int, workers: int) -> RunLayout:
     """A finished run of so many answers. Raises PhaseFailed."""
-    from batchtrial.selftest.bench.__main__ import take
+    from batchtrial.selftest.bench.taken import take
 
     for step in STEPS:
         take(folder, step, n_rows if step == "questions" else workers)
