@@ -220,6 +220,13 @@ def direct(session: nox.Session) -> None:
     session.run("python", "-m", "tests.direct.drill", *session.posargs)
 
 
+@nox.session(default=False)
+def peers(session: nox.Session) -> None:
+    """Batch clients of others, and ours, through the same faults, the bill read: rewrites docs/peers.md. `-- --all`: the large ones too."""
+    install(session, "-e", package(*SDKS))
+    session.run("python", "-m", "tests.peers", "--environments", str(Path(session.cache_dir) / "peers"), *session.posargs)
+
+
 @nox.session(default=False, tags=["gen"])
 def gen(session: nox.Session) -> None:
     """Rewrite the documentation pages that are made from the code."""

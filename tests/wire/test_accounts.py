@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.emulator_process import Emulator, running
-from tests.wire.plain import PROVIDERS, Plain, rows
+from tests.wire.plain import PROVIDERS, Plain, multipart, rows
 
 REFUSED = {"fireworks": 403, "openai": 404, "anthropic": 404}
 
@@ -34,6 +35,23 @@ def test_another_account_sees_neither_batch_nor_list_nor_results(emu: Emulator, 
         assert [theirs.fetch(url).status for url in urls if url] == [404] * len([url for url in urls if url])
         assert theirs.call("POST", theirs._path(batch_id) + "/cancel").status == 404
     assert len(ours.lines(batch_id)["output"]) == 2
+
+
+def test_accounts_of_the_further_wires_are_apart_too(emu: Emulator) -> None:
+    ours, theirs = Plain(emu, "openai", "k@further"), Plain(emu, "openai", "k@further-other")
+    requests = [{"custom_id": name, "body": body} for name, body in rows(2)]
+    job = ours.ok("POST", "/mistral/v1/batch/jobs", {"endpoint": "/v1/chat/completions", "model": "m-1", "requests": requests})["id"]
+    lines = [{"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m-1", **body}} for name, body in rows(2)]
+    body, kind = multipart("file", "in.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines), purpose="batch")
+    file = ours.ok("POST", "/xai/v1/files", body, content_type=kind)["id"]
+    assert theirs.call("POST", "/xai/v1/batches", {"name": "b", "input_file_id": file}).status == 404
+    batch = ours.ok("POST", "/xai/v1/batches", {"name": "b", "input_file_id": file})["batch_id"]
+    emu.advance(3600)
+    output = ours.ok("GET", f"/mistral/v1/batch/jobs/{job}")["output_file"]
+    paths = [f"/mistral/v1/batch/jobs/{job}", f"/mistral/v1/files/{output}/content", f"/xai/v1/batches/{batch}", f"/xai/v1/batches/{batch}/results"]
+    assert [theirs.call("GET", path).status for path in paths] == [404] * len(paths)
+    assert [ours.call("GET", path).status for path in paths] == [200] * len(paths)
+    assert (theirs.ok("GET", "/mistral/v1/batch/jobs")["data"], theirs.ok("GET", "/xai/v1/batches")["batches"]) == ([], [])
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
