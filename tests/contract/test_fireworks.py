@@ -12,7 +12,8 @@ from tests.emulator_process import Emulator
 
 from batchtrial.errors import ConfigError, NotFound, ProviderError
 from batchtrial.providers.base import BatchState
-from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings, checked_url, is_result_file
+from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
+from batchtrial.providers.fireworks.names import checked_url, is_result_file
 
 BY_URL = {"upload_bytes": 10}
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,33 +19,20 @@ from batchtrial.errors import Ambiguous, ConfigError, NotFound, ProviderError
 from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Setup, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import pick_flat, reader
+from batchtrial.providers.fireworks.names import SDK, TITLE, checked_url, fingerprint, is_result_file, job_id, last_segment, status_of
 from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
-from batchtrial.providers.sdk.connection import Connection, HostSettings, sdk_of
+from batchtrial.providers.sdk.connection import Connection, HostSettings
 from batchtrial.providers.sdk.edge import check_extra
 from batchtrial.providers.sdk.lines import split_lines, watched
 from batchtrial.providers.sdk.sampling import Honoured
 from batchtrial.records import RawResult, Request
 
-SDK = sdk_of("fireworks", "fireworks")
-TITLE = SDK.title
 UPLOAD_BYTES = 150 * 10**6
 """Above this size the multipart endpoint refuses, and a signed URL is asked for."""
 
 OUR_FIELDS = frozenset({"messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "model", "stream", "n"})
 
-STATES: Mapping[str, BatchState] = {
-    "COMPLETED": BatchState.COMPLETED,
-    "ARCHIVED": BatchState.COMPLETED,
-    "FAILED": BatchState.FAILED,
-    "EXPIRED": BatchState.EXPIRED,
-    "CANCELLED": BatchState.CANCELLED,
-    "EARLY_STOPPED": BatchState.CANCELLED,
-    "DELETED": BatchState.CANCELLED,
-}
-"""The states that end a job; every other one, known or not, is still running: a job is not given up for a word that is new to us."""
-
-HOPELESS_STATUS = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "FAILED_PRECONDITION", "OUT_OF_RANGE", "UNIMPLEMENTED"})
 LIMITS = Limits(max_requests=100_000, max_bytes=500 * 10**6, find_rounds=2, find_wait_seconds=1.0, may_vanish=True)
 """The smallest size that successive documents name; no bound on lines is documented."""
 
@@ -336,58 +322,6 @@ class FireworksProvider:
             # The storage refuses an old signature; the key has no part in it, and asking again brings a new URL.
             return ProviderError(f"the signed URL was refused (HTTP {status})", where=f"{TITLE}: {doing}", retryable=True)
         return self._to.edge.from_status_code(status, text, headers, f"{TITLE}: {doing}")
-
-
-def job_id(intent: Intent) -> str:
-    """The id that every try of this attempt gives its job."""
-    return f"bt-{intent.token}"
-
-
-def fingerprint(intent: Intent) -> str:
-    """What the dataset's display name says about its bytes."""
-    return f"bt {intent.payload_sha256[:32]}"
-
-
-def last_segment(resource: object) -> str:
-    """The id at the end of a resource name; "" when it is none."""
-    return resource.rsplit("/", 1)[-1] if isinstance(resource, str) else ""
-
-
-def is_result_file(name: str) -> bool:
-    """Whether a file of an output dataset holds result or error lines."""
-    base = name.rsplit("/", 1)[-1]
-    return base.endswith(".jsonl") or base.startswith("error-data")
-
-
-def checked_url(url: str) -> str:
-    """A signed URL that may be followed: https, or http to this machine. Raises ProviderError."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
-        return url
-    raise ProviderError(f"{TITLE} gave a signed URL that is neither https nor on this machine", where=f"{parts.scheme}://{parts.hostname}")
-
-
-def status_of(job: Any) -> BatchStatus:
-    """A job as we see it."""
-    wire = str(getattr(job, "state", None) or "JOB_STATE_UNSPECIFIED")
-    progress, status = getattr(job, "job_progress", None), getattr(job, "status", None)
-    code = str(getattr(status, "code", None) or "")
-    state = STATES.get(wire.removeprefix("JOB_STATE_"), BatchState.RUNNING)
-    ids = {
-        "output_dataset_id": last_segment(getattr(job, "output_dataset_id", None)),
-        "input_dataset_id": last_segment(getattr(job, "input_dataset_id", None)),
-    }
-    return BatchStatus(
-        state=state,
-        wire_state=wire,
-        n_total=results.count(getattr(progress, "total_input_requests", None)),
-        n_done=results.count(getattr(progress, "successfully_processed_requests", None)),
-        n_failed=results.count(getattr(progress, "failed_requests", None)),
-        reason=f"{code}: {getattr(status, 'message', None) or ''}".strip(": ") or None if state is BatchState.FAILED else None,
-        retryable=not (state is BatchState.FAILED and code in HOPELESS_STATUS),
-        is_queue_full=state is BatchState.FAILED and code == "RESOURCE_EXHAUSTED",
-        ids={name: value for name, value in ids.items() if value},
-    )
 
 
 def make(row: Row, setup: Setup) -> FireworksProvider:

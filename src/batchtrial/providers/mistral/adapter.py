@@ -6,9 +6,8 @@ in foreign jobs, since every token is compared. Plain HTTP: the vendor's package
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -19,14 +18,14 @@ from batchtrial.providers.decode.lines import count
 from batchtrial.providers.decode.plain import pick_chat, reader
 from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
+from batchtrial.providers.sdk.chat_wire import ENDPOINT, ChatWire
 from batchtrial.providers.sdk.connection import sdk_of
-from batchtrial.providers.sdk.edge import check_extra, utc_now
-from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, PlainWire, rows_of
+from batchtrial.providers.sdk.edge import utc_now
+from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, rows_of
 from batchtrial.records import RawResult, Request
 
 SDK = sdk_of("mistral", MODULE)
 LIMITS = Limits(max_requests=1_000_000, max_bytes=512 * 10**6)
-ENDPOINT: Final = "/v1/chat/completions"
 OURS: Final = frozenset({"messages", "max_tokens", "temperature", "top_p", "stop", "stream", "n", "model"})
 STATES: Final[Mapping[str, BatchState]] = {
     "SUCCESS": BatchState.COMPLETED,
@@ -37,45 +36,24 @@ STATES: Final[Mapping[str, BatchState]] = {
 FILES: Final = ("output_file", "error_file")
 
 
-class MistralProvider(PlainWire):
+class MistralProvider(ChatWire):
     """One Mistral workspace."""
 
     name: ClassVar[str] = "mistral"
+    hottest: ClassVar[float] = 1.5
 
     def __init__(self, settings: PlainSettings, api_key: str | None, *, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__(SDK, settings, api_key, LIMITS, now=now)
 
-    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
-        """Why these sampling values cannot be honoured, or None when they can."""
-        if self.settings.sampling == "omit" and (len(set(temps)) > 1 or top_p is not None):
-            return "sampling parameters are not sent (sampling: omit), and more than one temperature or top_p is asked for"
-        if any(not 0 <= temp <= 1.5 for temp in temps):
-            return f"temperatures {sorted(set(temps))} leave the range 0 to 1.5"
-        return f"top_k {top_k} is no parameter of {ENDPOINT} here" if top_k is not None else None
-
     def encode(self, request: Request) -> bytes:
         """`{"custom_id", "body"}`; the model is the job's. Raises ConfigError for an extra field that clashes."""
-        self._honoured.check(self, request)
-        body: dict[str, Any] = {"messages": turns.chat_messages(request), "max_tokens": request.max_tokens}
-        if self.settings.sampling == "send":
-            body |= {"temperature": request.temperature} | ({} if request.top_p is None else {"top_p": request.top_p})
-        if request.stop:
-            body["stop"] = list(request.stop)
-        body |= turns.chat_extras(request)
-        check_extra(request.extra, OURS.union(body))
-        return msgspec.json.encode({"custom_id": request.custom_id, "body": body | dict(request.extra)}) + b"\n"
+        body = self._body(request, {"messages": turns.chat_messages(request), "max_tokens": request.max_tokens}, OURS)
+        return msgspec.json.encode({"custom_id": request.custom_id, "body": body}) + b"\n"
 
     @property
     def decode(self) -> Callable[[bytes], RawResult]:
         """Of a line of either file: OpenAI's wrapper around a chat completion."""
         return reader(pick_chat)
-
-    def _upload(self, intent: Intent, payload: Path) -> str:
-        with payload.open("rb") as file:
-            answer = self._to.client.ask(
-                "POST", "/v1/files", fields={"purpose": "batch"}, file=(self._file_name(intent), file), timeout=self._to.timeout(answer=True)
-            )
-        return str(answer.json().get("id") or "")
 
     def _create(self, intent: Intent, file_id: str) -> Any:
         labels = {"bt_token": intent.token, "bt_part": intent.part[:512], "bt_attempt": str(intent.attempt), "bt_run": intent.label[:512]}
@@ -130,9 +108,6 @@ class MistralProvider(PlainWire):
 
     def _stop(self, batch_id: str) -> None:
         self._to.client.ask("POST", f"/v1/batch/jobs/{batch_id}/cancel")
-
-    def _file(self, file_id: str) -> object:
-        return self._to.client.ask("GET", f"/v1/files/{file_id}")
 
 
 def make(row: Row, setup: Setup) -> MistralProvider:

@@ -6,9 +6,8 @@ package is gRPC and sends a create five times when the connection is lost, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -20,15 +19,15 @@ from batchtrial.providers.decode.lines import decode_line as decode_chat_line
 from batchtrial.providers.decode.plain import reader
 from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk import turns
+from batchtrial.providers.sdk.chat_wire import ENDPOINT, ChatWire
 from batchtrial.providers.sdk.connection import sdk_of
-from batchtrial.providers.sdk.edge import check_extra, utc_now
+from batchtrial.providers.sdk.edge import utc_now
 from batchtrial.providers.sdk.lines import watched
-from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, PlainWire, rows_of
+from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, rows_of
 from batchtrial.records import BadLine, RawResult, Request
 
 SDK = sdk_of("xai", MODULE)
 LIMITS = Limits(max_requests=100_000, max_bytes=200 * 10**6)
-ENDPOINT: Final = "/v1/chat/completions"
 OURS: Final = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "stream", "n"})
 MOST_PAGES: Final = 20_000
 
@@ -50,47 +49,26 @@ def decode_line(line: bytes) -> RawResult:
     return decode_chat_line(msgspec.json.encode(wrapped))
 
 
-class XaiProvider(PlainWire):
+class XaiProvider(ChatWire):
     """One xAI team."""
 
     name: ClassVar[str] = "xai"
+    hottest: ClassVar[float] = 2
     id_key: ClassVar[str] = "batch_id"
 
     def __init__(self, settings: PlainSettings, api_key: str | None, *, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__(SDK, settings, api_key, LIMITS, now=now)
 
-    def refuses(self, temps: Sequence[float], top_p: float | None = None, top_k: int | None = None, stop: Sequence[str] = ()) -> str | None:
-        """Why these sampling values cannot be honoured, or None when they can."""
-        if self.settings.sampling == "omit" and (len(set(temps)) > 1 or top_p is not None):
-            return "sampling parameters are not sent (sampling: omit), and more than one temperature or top_p is asked for"
-        if any(not 0 <= temp <= 2 for temp in temps):
-            return f"temperatures {sorted(set(temps))} leave the range 0 to 2"
-        return f"top_k {top_k} is no parameter of {ENDPOINT} here" if top_k is not None else None
-
     def encode(self, request: Request) -> bytes:
         """`{"custom_id", "method", "url", "body"}`. Raises ConfigError for an extra field that clashes."""
-        self._honoured.check(self, request)
-        body: dict[str, Any] = {"model": request.model, "messages": turns.chat_messages(request), "max_completion_tokens": request.max_tokens}
-        if self.settings.sampling == "send":
-            body |= {"temperature": request.temperature} | ({} if request.top_p is None else {"top_p": request.top_p})
-        if request.stop:
-            body["stop"] = list(request.stop)
-        body |= turns.chat_extras(request)
-        check_extra(request.extra, OURS.union(body))
-        line = {"custom_id": request.custom_id, "method": "POST", "url": ENDPOINT, "body": body | dict(request.extra)}
+        begun = {"model": request.model, "messages": turns.chat_messages(request), "max_completion_tokens": request.max_tokens}
+        line = {"custom_id": request.custom_id, "method": "POST", "url": ENDPOINT, "body": self._body(request, begun, OURS)}
         return msgspec.json.encode(line) + b"\n"
 
     @property
     def decode(self) -> Callable[[bytes], RawResult]:
         """Of one result as a line."""
         return reader(_pick_nothing, decode_line)
-
-    def _upload(self, intent: Intent, payload: Path) -> str:
-        with payload.open("rb") as file:
-            answer = self._to.client.ask(
-                "POST", "/v1/files", fields={"purpose": "batch"}, file=(self._file_name(intent), file), timeout=self._to.timeout(answer=True)
-            )
-        return str(answer.json().get("id") or "")
 
     def _create(self, intent: Intent, file_id: str) -> Any:
         return self._to.client.ask("POST", "/v1/batches", json={"name": intent.token, "input_file_id": file_id}).json()
@@ -166,9 +144,6 @@ class XaiProvider(PlainWire):
 
     def _stop(self, batch_id: str) -> None:
         self._to.client.ask("POST", f"/v1/batches/{batch_id}:cancel")
-
-    def _file(self, file_id: str) -> object:
-        return self._to.client.ask("GET", f"/v1/files/{file_id}")
 
 
 def make(row: Row, setup: Setup) -> XaiProvider:
