@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 # What a finish reason or a call of a tool means belongs to what a result is, so those who know the protocol alone find it here.
 from batchtrial.providers.decode.calls import calls_as_answers as calls_as_answers
@@ -213,6 +213,11 @@ class SpeaksFor:
     def decode(self) -> Callable[[bytes], RawResult]:
         return self._codec.decode
 
+    @property
+    def asked(self) -> Provider:
+        """Whoever asks the account, behind what stands before it."""
+        return cast("Provider", self)
+
     def account(self, salt: str) -> Mapping[str, str] | None:
         """Nobody's: a recording or a folder of files has no account."""
         return None
@@ -222,6 +227,11 @@ class SpeaksFor:
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
         return Sightings(has_list=False)
+
+
+def asked_of(provider: Provider) -> Provider:
+    """Whoever asks the account: what is proved by a batch that it shows is not proved by a file of that batch that somebody brought."""
+    return provider.asked if isinstance(provider, SpeaksFor) else provider
 
 
 class LaneCodecs(SpeaksFor):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from batchtrial.errors import NotFound, Unsure
 from batchtrial.keys import OUT
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor, asked_of
 
 ENDS = {"completed": BatchState.COMPLETED, "cancelled": BatchState.CANCELLED}
 
@@ -38,6 +38,10 @@ class ByHand(SpeaksFor):
     def limits(self) -> Limits:
         # The ledger alone says what became of a file, so one look is enough.
         return self._codec.limits if self._live is not None else replace(self._codec.limits, find_rounds=1)
+
+    @property
+    def asked(self) -> Provider:
+        return super().asked if self._live is None else asked_of(self._live)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """The provider's own way, or the id under which the payload is to be carried."""

@@ -18,7 +18,7 @@ from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError,
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
-from batchtrial.providers.base import KEY_CHECK, Intent, Provider
+from batchtrial.providers.base import KEY_CHECK, Intent, Provider, asked_of
 from batchtrial.state.ledger import SESSION, Attempt, read
 from batchtrial.state.lock import place_of
 from batchtrial.state.machine import Event, PartState
@@ -122,7 +122,7 @@ def _sent(work: Work) -> Iterator[Attempt]:
 
 def _sees(work: Work, provider: Provider, attempt: Attempt) -> bool:
     try:
-        asking_again_later(work, "cannot look at the run's batches", lambda: provider.check(attempt.batch_id or ""))
+        asking_again_later(work, "cannot look at the run's batches", lambda: asked_of(provider).check(attempt.batch_id or ""))
     except NotFound:
         return False
     except AuthFailed as error:

@@ -15,7 +15,7 @@ from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.full_queues import FullQueues
 from batchtrial.phases.batches.money import Purse, billed
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.providers.base import BatchState, BatchStatus, Provider
+from batchtrial.providers.base import BatchState, BatchStatus, Provider, asked_of
 from batchtrial.state.ledger import Attempt
 from batchtrial.state.machine import Event, PartState
 from batchtrial.state.store import Fingerprint
@@ -112,7 +112,7 @@ class Watching:
             return
         for other in sorted(self._earlier - {batch_id})[:PROBES]:
             try:
-                self._provider.check(other)
+                asked_of(self._provider).check(other)
             except ProviderError:
                 continue
             return

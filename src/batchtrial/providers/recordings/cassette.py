@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from batchtrial.errors import ConfigDrift, ConfigError, ManifestCorrupt, StateError
 from batchtrial.keys import split_custom_id
-from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings, SpeaksFor
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings, SpeaksFor, asked_of
 from batchtrial.providers.recordings.form import (
     LANES,
     FailureMode,
@@ -61,6 +61,10 @@ class Recorder(SpeaksFor):
             self._write_metadata()
 
     # What is not recorded
+
+    @property
+    def asked(self) -> Provider:
+        return asked_of(self._inner)
 
     def cancel(self, batch_id: str) -> None:
         self._inner.cancel(batch_id)

@@ -15,7 +15,8 @@ from tests.unit.rig import Rig, once
 from batchtrial.errors import PhaseFailed, StateError, Stopped
 from batchtrial.phases.batches.giving_up import give_up_unknown
 from batchtrial.providers.base import KEY_CHECK, Intent, key_check
-from batchtrial.run.loop import Services, carry
+from batchtrial.providers.by_hand import ByHand, arrival
+from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.options import Options
 
 KEY_A, KEY_B = {KEY_CHECK: "a1a"}, {KEY_CHECK: "b2b"}
@@ -69,6 +70,43 @@ def test_another_account_is_refused_before_anything_is_sent_and_nothing_is_lost(
     rig.memory = ours
     assert rig.run().counts.succeeded == rig.n_requests
     assert rig.is_paid_once()
+
+
+def run_with_brought(rig: Rig, ours: Memory, *batches: str) -> Finished:
+    """The run goes on; result files of these batches of ours lie in its folder, as an import leaves them that was killed before it took them in."""
+    rig.layout.arrivals.mkdir(exist_ok=True)
+    for batch_id in batches:
+        arrival(rig.layout.arrivals, batch_id, "completed").write_bytes(b"".join(ours.batches[batch_id].lines))
+    session, provider = rig.open(), ByHand(rig.memory, rig.memory, rig.layout.arrivals)
+    services = Services(codec=rig.memory, provider=lambda: provider, now=rig.clock.now, stop=rig.stop_token(), progress=Quiet(rig.notes))
+    try:
+        return execute(session, Options(to_step="poll"), services)
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("brought", [("batch-1",), ("batch-1", "batch-2")])
+def test_files_of_a_batch_that_somebody_brought_prove_nothing_about_a_key(rig: Rig, brought: tuple[str, ...]) -> None:
+    half_done(rig)
+    ours = elsewhere(rig, **KEY_B)
+    for _ in range(2):
+        with pytest.raises(StateError, match="knows no batch of this run"):
+            run_with_brought(rig, ours, *brought)
+    assert paid_calls(rig.memory) == []
+    rig.memory = ours
+    assert run_with_brought(rig, ours, *brought).counts.succeeded == rig.n_requests
+    assert rig.is_paid_once()
+
+
+def test_files_that_somebody_brought_do_not_show_that_the_account_has_lost_the_others(rig: Rig) -> None:
+    rig.settings["max_concurrent_jobs"] = 10
+    rig.run(to_step="submit")
+    ours, rig.memory = rig.memory, Memory(rig.clock, told=KEY_A)
+    with pytest.raises(PhaseFailed, match="knows no batch of this run"):
+        run_with_brought(rig, ours, "batch-1")
+    assert "gone" not in rig.events()
+    rig.memory = ours
+    assert run_with_brought(rig, ours, "batch-1").counts.succeeded == rig.n_requests
 
 
 def test_the_account_of_the_wire_is_compared_before_any_call(rig: Rig) -> None:
