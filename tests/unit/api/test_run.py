@@ -119,9 +119,9 @@ import re, sys, time
 from pathlib import Path
 from batchtrial import open_run
 run = open_run(sys.argv[1])
-begin = time.perf_counter()
+begin = time.process_time()
 pairs = run.pairs()
-took = time.perf_counter() - begin
+took = time.process_time() - begin
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 print(pairs.height, took, peak, float((pairs["em_b"] - pairs["em_a"]).mean()))
 """
@@ -144,7 +144,7 @@ def test_a_million_rows_are_paired_in_a_second_and_half_a_gigabyte(tmp_path: Pat
             one.write_parquet(path, compression="lz4", row_group_size=8192)
         done = subprocess.run([sys.executable, "-c", MEASURED, str(layout.root)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    height, took, peak, difference = map(float, done.stdout.split())
+    height, took, peak, difference = map(float, done.stdout.split())  # took: of all its threads, whatever else the machine has to do
     assert height == n
     assert difference == pytest.approx(0.1, abs=0.005)
     assert took < 1.0
