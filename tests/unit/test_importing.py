@@ -174,3 +174,22 @@ def test_a_rubric_of_some_tests_alone_is_named(tmp_path: Path) -> None:
     tree, left, _ = made(tmp_path, tests=tests)
     assert "judges" not in tree
     assert any("the rubric 'is kind' of some tests alone" in one for one in left)
+
+
+@pytest.mark.parametrize("place", ["test", "default", "assertion"])
+def test_the_model_that_grades_rubrics_becomes_the_judge(tmp_path: Path, place: str) -> None:
+    grader = {"provider": "anthropic:messages:claude-haiku-4-5"}
+    rubric = {"type": "llm-rubric", "value": "is kind", **(grader if place == "assertion" else {})}
+    test = {"vars": {"letter": "a"}, "assert": [rubric], **({"options": {**grader, "prefix": "x"}} if place == "test" else {})}
+    tree, left, _ = made(tmp_path, tests=[test], **({"defaultTest": {"options": grader}} if place == "default" else {}))
+    (judge,) = tree["judges"]
+    assert (judge["backend"], judge["model"]) == ("anthropic", "claude-haiku-4-5")
+    assert not any("own model judges" in one for one in left)
+    assert any("the option `prefix`" in one for one in left) == (place == "test")
+
+
+def test_a_grader_that_is_not_known_here_is_named(tmp_path: Path) -> None:
+    test = {"vars": {"letter": "a"}, "assert": [{"type": "llm-rubric", "value": "is kind", "provider": "bedrock:x"}]}
+    tree, left, _ = made(tmp_path, tests=[test])
+    assert "model" not in tree["judges"][0]
+    assert any("'bedrock:x' has no counterpart" in one and "own model judges" in one for one in left)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from batchtrial.errors import ConfigError
 from batchtrial.importing.cases import Assertion, Case
 from batchtrial.importing.documents import Findings, Library
+from batchtrial.importing.models import model_named
 from batchtrial.tasks.template import Template, TemplateFault
 
 _VARIABLE: Final = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}")
@@ -160,9 +161,20 @@ class AssertionReader:
         rubric = self._value(one, case)
         if is_not or not isinstance(rubric, str) or not rubric.strip():
             raise ConfigError("a rubric that is negated or no text", hint="judges are described in docs/judges.md")
-        told = "a judge answers yes or no, without a threshold" + ("" if "provider" in one.fields else "; the run's own model judges")
-        self.findings.near(one.where, "`llm-rubric`", f"{told}; name its `model` under `judges`")
-        yield Wanted(kind=JUDGE, reference=rubric)
+        params, who = self._grader(one.fields.get("provider") or case.grader, one.where)
+        self.findings.near(one.where, "`llm-rubric`", f"a judge answers yes or no, without a threshold{who}")
+        yield Wanted(kind=JUDGE, params=params, reference=rubric)
+
+    def _grader(self, given: Any, where: str) -> tuple[dict[str, Any], str]:
+        """Settings of the judge that say which model it is, and what is to be said where they say nothing."""
+        given = given.get("text", given) if isinstance(given, dict) else given
+        given = given.get("id") if isinstance(given, dict) else given
+        try:
+            backend, model, _ = model_named(given) if isinstance(given, str) else ("", "", {})
+        except ConfigError as error:
+            self.findings.left(where, error.what, "the run's own model judges; name another under `judges`")
+            return {}, ""
+        return ({"backend": backend, "model": model}, "") if model else ({}, "; the run's own model judges; name its `model` under `judges`")
 
     def _of_grade(self, one: Assertion, case: Case, is_not: bool) -> Iterator[Wanted]:
         kind = str(one.fields["type"]).removeprefix("not-")

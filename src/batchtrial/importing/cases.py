@@ -19,7 +19,7 @@ _BARE: Final = frozenset({"is-json", "contains-json", "is-refusal", "not-is-refu
 _IMAGES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 _TEXTS: Final = (".txt", ".md", ".csv", "")
 _MOST_COMBINATIONS: Final = 10_000
-_KNOWN: Final = frozenset({"vars", "assert", "description", "metadata", "assertScoringFunction"})
+_KNOWN: Final = frozenset({"vars", "assert", "description", "metadata", "assertScoringFunction", "options"})
 _PROGRAMS: Final = (".py", ".js", ".ts", ".mjs", ".cjs")
 
 
@@ -39,6 +39,7 @@ class Case:
     asserts: tuple[Assertion, ...] = ()
     description: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    grader: Any = None  # the provider that judges its rubrics, where the config names one
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,9 @@ class CaseReader:
             raise ConfigError("it is no test case", where=document.place(steps))
         for name in sorted(given.keys() - _KNOWN):
             self.findings.left(document.place((*steps, name)), f"`{name}` of a test", "left out")
+        options = given.get("options") or {}
+        for name in sorted(options.keys() - {"provider"} if isinstance(options, dict) else ()):
+            self.findings.left(document.place((*steps, "options", name)), f"the option `{name}` of a test", "left out")
         asserts = list(self._asserts(document, (*steps, "assert"), given.get("assert") or []))
         variables = given.get("vars") or {}
         if isinstance(variables, str):
@@ -150,6 +154,7 @@ class CaseReader:
             asserts=tuple(asserts),
             description=str(given.get("description") or ""),
             metadata=metadata if isinstance(metadata, dict) else {},
+            grader=options.get("provider") if isinstance(options, dict) else None,
         )
 
     def _asserts(self, document: Document, steps: tuple[Step, ...], given: Any) -> Iterator[Assertion]:
@@ -189,6 +194,7 @@ class CaseReader:
             asserts=(*default.asserts, *case.asserts),
             description=case.description or default.description,
             metadata={**default.metadata, **case.metadata},
+            grader=case.grader or default.grader,
         )
 
     def _spread(self, case: Case) -> Iterator[Case]:

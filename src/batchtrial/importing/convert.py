@@ -199,7 +199,7 @@ class _Conversion:
                 self._findings.left(where, f"the rubric {str(one.reference)[:40]!r} of some tests alone", "a judge judges the answers to all")
                 continue
             self._files[f"rubrics/{name}.txt"] = f"Does the answer meet this?\n\n{{{{ expected_{name} }}}}\n"
-            found.append({"name": name, "kind": "yes_no", "rubric": f"rubrics/{name}.txt"})
+            found.append({"name": name, "kind": "yes_no", "rubric": f"rubrics/{name}.txt", **one.params})
         return found
 
     def _distinct(self) -> list[Wanted]:

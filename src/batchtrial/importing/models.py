@@ -71,7 +71,7 @@ class ProviderReader:
             name, inner = next(iter(entry.items()))
             entry, steps = {"id": name, **(inner if isinstance(inner, dict) else {})}, (*steps, name)
         options = entry if isinstance(entry, dict) else {"id": entry}
-        backend, model, lane = self._model(str(options.get("id") or ""), where)
+        backend, model, lane = model_named(str(options.get("id") or ""))
         settings = options.get("config") or {}
         arm, task, further = self._settings(settings if isinstance(settings, dict) else {}, (*steps, "config"))
         for name in options.keys() - {"id", "label", "config", "prompts", "delay"}:
@@ -80,23 +80,6 @@ class ProviderReader:
         label = str(options.get("label") or model.rpartition("/")[2])
         prompts = tuple(str(one) for one in taken) if isinstance(taken, list) else ()
         return Provider(label=label, backend=backend, model=model, arm=arm, task=task, lane={**lane, **further}, prompts=prompts)
-
-    def _model(self, given: str, where: str) -> tuple[str, str, dict[str, Any]]:
-        """(backend, model, settings of the lane). Raises ConfigError for a provider that is not known here."""
-        head, *rest = given.split(":")
-        backend = _OTHER_NAMES.get(head, head)
-        kind = rest[0] if rest and rest[0] in _KINDS else ""
-        model = ":".join(rest[1:] if kind else rest)
-        if head in _LOCAL and model:
-            return "local", model, {"base_url": _LOCAL[head]}
-        if backend not in names() or backend == "local":
-            known = ", ".join(name for name in names() if name != "local")
-            raise ConfigError(f"the provider {given[:80]!r} has no counterpart", hint=f"backends are {known} and local")
-        if kind in _UNKNOWN_KINDS or not model:
-            raise ConfigError(f"the provider {given[:80]!r} names no chat model")
-        if backend == "openai":
-            return backend, model, {"endpoint": "/v1/responses" if kind == "responses" else "/v1/chat/completions"}
-        return backend, model, {}
 
     def _settings(self, config: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """(of the arm, of its task, of the lane)."""
@@ -145,3 +128,21 @@ class ProviderReader:
             task["tool_choice"] = value
             return True
         return False
+
+
+def model_named(given: str) -> tuple[str, str, dict[str, Any]]:
+    """(backend, model, settings of the lane). Raises ConfigError for a provider that is not known here."""
+    head, *rest = given.split(":")
+    backend = _OTHER_NAMES.get(head, head)
+    kind = rest[0] if rest and rest[0] in _KINDS else ""
+    model = ":".join(rest[1:] if kind else rest)
+    if head in _LOCAL and model:
+        return "local", model, {"base_url": _LOCAL[head]}
+    if backend not in names() or backend == "local":
+        known = ", ".join(name for name in names() if name != "local")
+        raise ConfigError(f"the provider {given[:80]!r} has no counterpart", hint=f"backends are {known} and local")
+    if kind in _UNKNOWN_KINDS or not model:
+        raise ConfigError(f"the provider {given[:80]!r} names no chat model")
+    if backend == "openai":
+        return backend, model, {"endpoint": "/v1/responses" if kind == "responses" else "/v1/chat/completions"}
+    return backend, model, {}
