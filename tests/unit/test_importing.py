@@ -178,9 +178,9 @@ def test_a_rubric_of_some_tests_alone_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["test", "default", "assertion"])
 def test_the_model_that_grades_rubrics_becomes_the_judge(tmp_path: Path, place: str) -> None:
-    grader = {"provider": "anthropic:messages:claude-haiku-4-5"}
-    rubric = {"type": "llm-rubric", "value": "is kind", **(grader if place == "assertion" else {})}
-    test = {"vars": {"letter": "a"}, "assert": [rubric], **({"options": {**grader, "prefix": "x"}} if place == "test" else {})}
+    grader: dict[str, Any] = {"provider": "anthropic:messages:claude-haiku-4-5"}
+    rubric: dict[str, Any] = {"type": "llm-rubric", "value": "is kind", **(grader if place == "assertion" else {})}
+    test: dict[str, Any] = {"vars": {"letter": "a"}, "assert": [rubric], **({"options": {**grader, "prefix": "x"}} if place == "test" else {})}
     tree, left, _ = made(tmp_path, tests=[test], **({"defaultTest": {"options": grader}} if place == "default" else {}))
     (judge,) = tree["judges"]
     assert (judge["backend"], judge["model"]) == ("anthropic", "claude-haiku-4-5")
