@@ -83,8 +83,9 @@ def test_any_number_of_processes_leaves_the_same_bytes(tmp_path: Path, monkeypat
         w.run(score.phase, workers=3)
         w.export()
         assert left(w) == whole
-        steps = [f"{label} {arm.name}" for label in ("parse", "score on") for arm in w.trial.arms]
-        assert [w.progress.steps[step] for step in steps] == [50] * 4
+        first, second = (arm.name for arm in w.trial.arms)
+        steps = {f"parse {first}": 50, f"parse {second}": 50, f"score on {first} and 1 further arm": 100}
+        assert {step: w.progress.steps[step] for step in steps} == steps
 
 
 def test_a_death_at_any_durable_write_and_a_stop_at_any_look_leave_the_same_bytes(tmp_path: Path, whole: dict[str, bytes]) -> None:
