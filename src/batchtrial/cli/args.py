@@ -16,7 +16,6 @@ from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, ON_END_VARIABLE, REM
 from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError, MissingExtra
 from batchtrial.names import is_url
-from batchtrial.phases.tables.executor import executor_of
 from batchtrial.steps import STEPS
 
 
@@ -163,6 +162,8 @@ def add_workers(parser: argparse._ActionsContainer) -> None:
 
 def executor(text: str) -> str:
     """The executor as it was given. Raises ConfigError when there is none such, MissingExtra: before anything is paid, not when answers are there."""
+    from batchtrial.phases.tables.executor import executor_of  # here, since --help names no executor
+
     if executor_of(text).kind == "dask" and find_spec("distributed") is None:
         raise MissingExtra("dask.distributed is not installed", where="--executor", hint='pip install "batchtrial[dask]"')
     return text

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchtrial.app.installed import is_installed
 from batchtrial.app.invocation import Invocation, experiments_dir
 from batchtrial.app.templates import templates
 from batchtrial.cli import args as flags
@@ -43,6 +42,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     """The whole pipeline on the bundled questions, to a finished report."""
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
+    from batchtrial.app.installed import is_installed  # here, since --help needs none of what it loads
     from batchtrial.cli.commands import execute as live
 
     backend = "fireworks" if is_installed("fireworks") else WITHOUT_SDK

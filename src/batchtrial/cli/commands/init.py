@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchtrial.app.installed import is_installed
 from batchtrial.app.templates import templates
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
@@ -49,6 +48,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
             text.replace("config/", f"{shlex.quote(target.as_posix())}/") if path.suffix == ".yaml" else text, encoding="utf-8"
         )
     say(f"wrote {len(files)} files into {target}")
+    from batchtrial.app.installed import is_installed  # here, since --help needs none of what it loads
+
     if not is_installed("fireworks"):
         say('first:  pip install "batchtrial[fireworks]"')
     say(f"try it: {program()} run --config {shlex.quote(str(target / 'eval_config.yaml'))} --dry_run --limit_items 60")
