@@ -32,7 +32,7 @@ FLAGS = sorted(set(path_flags()))
 
 
 def test_the_flags_that_take_paths_are_found() -> None:
-    assert {"--experiments_dir", "--config", "--record_dir", "--restore", "--output", "--to"} <= {flag for _, flag in FLAGS}
+    assert {"--experiments_dir", "--config", "--record_dir", "--bundle", "--output", "--to"} <= {flag for _, flag in FLAGS}
     assert COMMANDS
 
 
