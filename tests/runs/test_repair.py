@@ -81,7 +81,7 @@ def test_a_live_run_is_not_touched(world: World, capsys: pytest.CaptureFixture[s
     lock = RunLock(world.layout.guard, world.layout.lock_info)
     lock.acquire(lambda: datetime.now(UTC))
     before = tree(world.layout.root)
-    assert repaired(world) == 3
+    assert repaired(world) == 5  # try later
     assert "being written by process" in capsys.readouterr().err
     assert repaired(world, "--check") == 3
     assert "the run is live" in capsys.readouterr().out

@@ -54,7 +54,7 @@ def prove(work: Work) -> None:
         _tell(work, before, place)
         named = {} if work.is_own else {"lane": work.lane}
         ledger.append(SESSION, detail={"account": dict(told), "place": place, **named})
-    standing.is_proved = True
+    standing.is_proved = _witness(work, provider) is asked_of(provider)  # else again before anything is sent
 
 
 def was_called(ledger: Path) -> bool:
@@ -120,9 +120,16 @@ def _sent(work: Work) -> Iterator[Attempt]:
     return (attempt for _, _, attempt in sorted(found, key=lambda one: one[:2], reverse=True))
 
 
+def _witness(work: Work, provider: Provider) -> Provider:
+    """Whoever says that the account has a batch: itself. While every part is settled nothing can be sent, and files that somebody brought will do."""
+    build, records = work.view.build, work.records()
+    is_over = build is not None and build.shards.keys() <= work.ledger.parts.keys()
+    return provider if is_over and all(record.state is PartState.SETTLED for record in records.values()) else asked_of(provider)
+
+
 def _sees(work: Work, provider: Provider, attempt: Attempt) -> bool:
     try:
-        asking_again_later(work, "cannot look at the run's batches", lambda: asked_of(provider).check(attempt.batch_id or ""))
+        asking_again_later(work, "cannot look at the run's batches", lambda: _witness(work, provider).check(attempt.batch_id or ""))
     except NotFound:
         return False
     except AuthFailed as error:
