@@ -22,7 +22,8 @@ os.environ.setdefault("UV_NATIVE_TLS", "true")
 os.environ.setdefault("UV_SYSTEM_CERTS", "true")
 # Tests start hundreds of interpreters, and one that has to compile its modules anew takes three times as long to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-WORKERS = ("-n", "auto", "--dist", "worksteal")
+WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+"""One more than there are cores: a good part of the tests wait for processes and sockets."""
 NUMBERS = ("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
 """The unit tests of what computes numbers; nothing else could want SciPy."""
 
