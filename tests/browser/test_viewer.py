@@ -59,13 +59,14 @@ def test_two_people_label_blind_at_once(runs: dict[str, Run], browser: Any, tmp_
             tab.page.keyboard.press("l")
             tab.page.fill("#who", who)
             tab.page.keyboard.press("Escape")
+            tab.page.wait_for_selector(".labelling [role=status]", state="attached")
             tabs.append(tab)
         for n in range(1, 6):
             for tab, key in zip(tabs, ("1", "3"), strict=True):
                 tab.page.keyboard.press(key)
-                tab.until("n => document.querySelector('.labelling [role=status]').textContent.startsWith(`${n} of`)", n)
+                tab.until("n => document.querySelector('.labelling [role=status]')?.textContent.startsWith(`${n} of`)", n)
         tabs[0].page.keyboard.press("u")
-        tabs[0].until("() => document.querySelector('.labelling [role=status]').textContent.startsWith('4 of')")
+        tabs[0].until("() => document.querySelector('.labelling [role=status]')?.textContent.startsWith('4 of')")
         found = labels_in(root)
         assert {who: sum(one.who == who for one in found.held) for who in found.people()} == {"ben": 5, "ana": 4}
         assert all(one.is_blind for one in found.held)
