@@ -6,11 +6,9 @@ import functools
 import importlib.util
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -196,12 +194,14 @@ def test_nesting_and_size_within_the_bounds_are_read() -> None:
 @pytest.mark.parametrize("place", ["provider: {{request_overrides: {{x: {0}}}}}", "simulation: {0}", "metrics: {0}"])
 def test_a_bomb_anywhere_in_a_config_is_refused_in_a_second_and_little_memory(tmp_path: Path, place: str) -> None:
     path = write(tmp_path, f"{bomb()}\n{TEXT}{place.format('*l8')}\n")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    begun = time.process_time()
-    done = subprocess.run([sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"], capture_output=True, text=True)
-    assert (done.returncode, "more than 50,000 values" in done.stderr) == (2, True), done.stderr
-    assert time.process_time() - begun < 5
-    assert max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) < 600_000  # KiB
+    told = tmp_path / "told"
+    with told.open("w") as file:
+        child = subprocess.Popen([sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"], stderr=file, stdout=file)
+        _, status, used = os.wait4(child.pid, 0)  # this child's own figures: other tests of the process have had larger ones
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert (child.returncode, "more than 50,000 values" in told.read_text()) == (2, True), told.read_text()
+    assert used.ru_utime < 5
+    assert used.ru_maxrss < 600_000  # KiB
 
 
 def test_what_a_run_recorded_is_read_within_the_same_bounds(tmp_path: Path) -> None:
