@@ -24,7 +24,7 @@ os.environ.setdefault("UV_SYSTEM_CERTS", "true")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 """One more than there are cores: a good part of the tests wait for processes and sockets."""
-NUMBERS = ("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator/test_simulation.py", "tests/unit/cli/commands/test_plan_trial.py")
+NUMBERS = ("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
 """The unit tests of what computes numbers; nothing else could want SciPy."""
 
 

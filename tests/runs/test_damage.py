@@ -16,7 +16,7 @@ from tests.runs.damage import Case, Template, all_cases, place, run_case, templa
 from batchtrial.cli.commands.repair import main as repair
 
 CRITICAL = (("killed", "ledger.jsonl"), ("stopped", "ledger.jsonl"), ("killed", "run_state.json"), ("killed", "effective_config.yaml"))
-SAMPLE = 6
+SAMPLE = 12
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_a_ledger_cut_at_any_line_is_paid_once(found: dict[str, Template], tmp_p
     template = found["killed"]
     data = (template.run / "ledger.jsonl").read_bytes()
     ends = [place + 1 for place, byte in enumerate(data) if byte == 0x0A]
-    for number, end in enumerate(random.Random(8).sample(ends[:-1], 3)):
+    for number, end in enumerate(random.Random(8).sample(ends[:-1], 4)):
         world = template.copy(tmp_path / f"{name}{number}")
         (world.layout.root / "ledger.jsonl").write_bytes(data[:end])
         if name == "run_state.json":

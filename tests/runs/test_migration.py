@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.kill_points import STEP
 from tests.runs.earlier_runs import MODEL, SYSTEM, Shape, answer, items, make, slug_of
 from tests.runs.rundir import tree
 
@@ -223,7 +222,7 @@ def test_taking_over_can_be_killed_anywhere_and_done_again(tmp_path: Path) -> No
     assert resumed(tmp_path / "whole", shape) == 0
     want = answers_in(layout_of(tmp_path / "whole", shape), "llama-8b-careful")
     n_kills = 0
-    for n in range(1, 50, STEP):
+    for n in range(1, 50):
         root = tmp_path / f"kill{n}"
         make(root, shape)
         layout = layout_of(root, shape)
@@ -236,7 +235,7 @@ def test_taking_over_can_be_killed_anywhere_and_done_again(tmp_path: Path) -> No
             break
         assert resumed(root, shape) == 0
         assert answers_in(layout, "llama-8b-careful") == want
-    assert n_kills * STEP >= 4
+    assert n_kills >= 4
 
 
 def test_a_run_taken_over_is_archived_repaired_and_planned_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
