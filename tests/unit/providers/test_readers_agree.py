@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.unit.providers.test_answer_states import READERS, S, chat, flat, message, read, response, says, wrapped
 
 from batchtrial.providers.decode import lines as results
+from batchtrial.providers.decode.plain import LineReader, many_at_once
 from batchtrial.records import AnswerState, Outcome, RawResult
 
 ABSENT = "(taken out)"
@@ -294,3 +296,42 @@ def test_both_readers_say_the_same_of_every_odd_line(wire: str) -> None:
     assert seen["fast"] > 300, "lines that the fast reader takes are among them"
     assert seen[S.NOT_UNDERSTOOD] > 20, seen
     assert seen[S.EMPTY] > 20, seen
+
+
+def over_two_lines(line: bytes) -> bytes:
+    """The same value, written over two lines."""
+    return line.replace(b", ", b",\n", 1)
+
+
+MISHAPS: dict[str, tuple[bytes, ...]] = {
+    "nothing": (b"%a\n", b"%b\n", b"%c\n"),
+    "no newline at the end": (b"%a\n", b"%b\n", b"%c"),
+    "Windows": (b"%a\r\n", b"%b\r\n", b"%c\r\n"),
+    "two values in a line": (b"%a%b\n", b"%c\n"),
+    "two values in a line, and a blank one": (b"%a%b\n", b"\n", b"%c\n"),
+    "two values in a line, and one over two lines": (b"%a %b\n", b"%2\n", b"%c\n"),
+    "a blank one": (b"%a\n", b"  \n", b"%b\n"),
+    "a torn one": (b"%a\n", b'{"custom_id": "b', b'{"\n', b"%c\n"),
+    "none at all": (b"\n",),
+}
+
+
+@pytest.mark.parametrize("wire", READERS)
+@pytest.mark.parametrize("mishap", MISHAPS)
+def test_lines_read_together_say_what_each_says_by_itself(wire: str, mishap: str) -> None:
+    text = [{"type": "output_text" if wire == "responses" else "text", "text": "Rome"}] if wire in ("responses", "messages") else "Rome"
+    one = of(wire, text)
+    ids = {b"%a": one, b"%b": one.replace(b'"a"', b'"b"'), b"%c": one.replace(b'"a"', b'"c"'), b"%2": over_two_lines(one)}
+    stretch = b"".join(MISHAPS[mishap])
+    for mark, line in ids.items():
+        stretch = stretch.replace(mark, line)
+    lines = stretch.splitlines(keepends=True)
+    reader = LineReader(*READERS[wire])
+    together = many_at_once(reader, stretch, np.cumsum([len(line) for line in lines]))
+    assert len(together) == len(lines)
+    for line, told in zip(lines, together, strict=True):
+        if told is not None:
+            result = reader(line)
+            assert (result.custom_id, result.text, result.request_id) == (told[0], told[1], told[3])
+        else:
+            assert mishap not in ("nothing", "no newline at the end"), "a plain line was left to the careful reader"

@@ -183,16 +183,19 @@ class PlainLines:
             custom_id=custom_id, outcome=_SUCCEEDED, text=text, finish_reason=finish or None, request_id=request_id, usage=usage, state=state
         )
 
-    def many(self, stretch: bytes, n_lines: int) -> list[Told | None]:
-        """What each line of a stretch says; None where it is not plain."""
-        try:
-            seen = _decoder(self.line).decode_lines(stretch)
-        except (ValueError, RecursionError):
-            seen = []
-        if len(seen) < n_lines:  # one is not of this form, or blank
-            seen = [self._seen(line) for line in stretch.split(b"\n")[:n_lines]]
+    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
+        """What each line of a stretch says; None where it is not plain. ends: the place behind each line."""
+        seen = self._all_seen(stretch) if _is_a_value_a_line(stretch, ends) else []
+        if len(seen) != len(ends):  # one is not of this form, or blank, or holds several
+            seen = [self._seen(line) for line in stretch.split(b"\n")[: len(ends)]]
         found = [None if one is None else self.told(one) for one in seen]
         return [one if one is not None and is_plain(one) else None for one in found]
+
+    def _all_seen(self, stretch: bytes) -> list[Any]:
+        try:
+            return _decoder(self.line).decode_lines(stretch)
+        except (ValueError, RecursionError):
+            return []
 
     def _seen(self, line: bytes) -> Any:
         try:
@@ -273,7 +276,7 @@ class LineReader:
         """What each line of a stretch says where it is plain, None for those that have to be read by themselves. ends: the place behind each."""
         if not isinstance(self.pick, PlainLines) or _NUL in stretch or not _is_text(stretch):
             return [None] * len(ends)
-        told = self.pick.many(stretch, len(ends))
+        told = self.pick.many(stretch, ends)
         for place in _may_be_deep(stretch, ends):
             told[place] = None
         return told
@@ -288,6 +291,15 @@ def _is_text(stretch: bytes) -> bool:
     except pl.exceptions.PolarsError:
         return False
     return True
+
+
+def _is_a_value_a_line(stretch: bytes, ends: NDArray[np.int64]) -> bool:
+    """Whether every line opens and closes a value of its own. Several in one and one over several make up the same number."""
+    import numpy as np
+
+    told = np.frombuffer(stretch, dtype=np.uint8)
+    begins, last = ends[:-1], ends - 1 - (told[ends - 1] == ord("\n"))
+    return bool(len(ends)) and told[0] == ord("{") and bool(np.all(told[begins] == ord("{"))) and bool(np.all(told[last] == ord("}")))
 
 
 def _may_be_deep(stretch: bytes, ends: NDArray[np.int64]) -> list[int]:
