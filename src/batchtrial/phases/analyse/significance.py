@@ -49,13 +49,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A cell with its comparison. title: what its metric is called. secondary: as JSON; lost: answers that were not scored, by arm and reason."""
+    """A cell with its comparison. title: what its metric is called. secondary: as JSON; lost: answers that are none, by arm and reason.
+
+    scores_lost: the metric has a number for them too.
+    """
 
     cell: Cell
     title: str
     one: Comparison
     secondary: dict[str, Any]
     lost: Lost
+    scores_lost: bool = False
 
 
 def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str | None]]:
@@ -184,6 +188,7 @@ def _compared(
             one=made[cell.name],
             secondary={} if cell.dataset or tables[cell.temp].is_one_arm else secondary(tables[cell.temp].pick(cell)),
             lost=losses[cell.temp].of(tables[cell.temp], cell),
+            scores_lost=tables[cell.temp].scores_lost(cell.metric),
         )
         for cell in wanted
     }
@@ -200,7 +205,7 @@ def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]
     origin = origins.get(judgement.finding.name, "declared")
     words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value, compared.title))
     lost = told(compared.lost)
-    return f"{words} Not scored: {lost}." if lost else words
+    return f"{words} {'Counted all the same' if compared.scores_lost else 'Not scored'}: {lost}." if lost else words
 
 
 def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.phases.analyse.judges import Believed, believed, scale_of
+from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
@@ -83,6 +84,7 @@ class Table:
     lower: metrics by name of which less is better.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     is_one_arm: control and treatment are the same answers, asked once. judges: what each judge said, by name, which is its metric's.
+    lost: items that both arms lost; None when there are none.
     """
 
     keys: pl.Series
@@ -98,6 +100,7 @@ class Table:
     lower: frozenset[str] = frozenset()
     is_one_arm: bool = False
     judges: Mapping[str, Believed] = field(default_factory=dict)
+    lost: WhollyLost | None = None
 
     @property
     def n_items(self) -> int:
@@ -140,6 +143,11 @@ class Table:
         """(control, treatment) of a metric for every item; None when there is no such metric."""
         return self.scores.get(COLUMNS.get(metric, metric))
 
+    def scores_lost(self, metric: str) -> bool:
+        """Whether the metric has a number for answers that were lost, such as what they cost."""
+        arms = zip(self.column(metric) or (), self.scores["n_lost"], strict=False)
+        return any(bool((~np.isnan(own) & (lost >= self.samples)).any()) for own, lost in arms)
+
     def is_share(self, metric: str) -> bool:
         """Whether the metric lies between 0 and 1, so that differences are percentage points; a metric of the user's own need not."""
         found, declared = self.column(metric), self.scales.get(metric)
@@ -169,13 +177,16 @@ class Table:
         return found
 
     def members_of(self, cell: Cell) -> NDArray[np.bool_] | None:
-        """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it."""
+        """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it, and
+        where both arms lost an item of a kind that has it."""
         mask = self.members(cell.kind, cell.dataset)
         column = COLUMNS.get(cell.metric, cell.metric)
         if column in EVERY_ITEM_HAS or column not in self.scores:
             return mask
         control, treatment = self.scores[column]
         defined: NDArray[np.bool_] = ~(np.isnan(control) & np.isnan(treatment))
+        if self.lost is not None:
+            defined = self.lost.with_lost(defined)
         return defined if mask is None else mask & defined
 
     def pick(self, cell: Cell) -> Paired | None:
@@ -274,6 +285,7 @@ def _table(
         rules=set_rules(record),
         lower=frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"]),
         is_one_arm=is_one_arm(trial, temp),
+        lost=wholly_lost(view.layout, facts, scores["n_lost"], view.config.samples_for(temp)),
     )
 
 

@@ -66,6 +66,22 @@ def test_the_declared_share_of_lost_answers_is_the_one_that_has_to_be_survived(t
     assert [one["verdict"] for one in found.values()] == ["not decided", "superior"]
 
 
+def test_items_that_both_arms_lost_are_lost_pairs_of_every_metric_that_they_may_have_had(tmp_path: Path) -> None:
+    """Twenty of sixty questions have no right answer: `exact` is for the others, `false_answer` for them."""
+
+    def lossy(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+        return None if int(item_id[1:]) % 10 in (3, 6) else by_share(0.5, 0.7)(arm, dataset, item_id, sample)
+
+    with world(tmp_path, opened=open_items(60, unanswerable_every=3), closed=closed_items(20), metrics=["exact", "words"]) as w:
+        w.answer_all(lossy)
+        tests = significance(w)["tests"]
+    whole = {one["metric"]: one for one in tests if one["kind"] == ("open" if one["metric"] == "false_answer" else "all") and one["dataset"] is None}
+    for metric, n_items, n_lost in (("em", 80, 16), ("words", 80, 16), ("exact", 60, 12), ("false_answer", 20, 4)):
+        one = whole[metric]
+        assert (one["pairs"]["n"], one["pairs"]["dropped"]) == (n_items - n_lost, n_lost), metric
+        assert one["lost_at_worst"]["n_lost"] == n_lost, metric
+
+
 def test_right_or_wrong_answers_get_tango_and_mid_p(tmp_path: Path) -> None:
     one = primary(run(tmp_path, by_share(0.5, 0.6), stats={"primary": EM}))
     counts = one["counts"]
