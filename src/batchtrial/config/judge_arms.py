@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.config.judges import JudgeSpec
+from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.config.recipes import NO_SYSTEM, Instructions, MaxTokens, Prompt
 from batchtrial.config.settings import Text
@@ -126,7 +127,11 @@ def _form(judge: JudgeSpec) -> str:
 def check_judges(config: Config) -> None:
     """Before a run begins: rubrics compile and names are free. Raises ConfigError."""
     taken: Mapping[str, Any] = dict.fromkeys(("em", "f1", "abstained", "false_answer", "unsupported", "question", "reference", "place"))
+    columns = {column: metric.id for metric in named_metrics(config.metrics) for column in metric.columns}
     for place, judge in enumerate(config.judges):
+        if judge.name in columns:
+            what = f"a judge is called {judge.name!r}, as a number of the metric {columns[judge.name]} is"
+            raise ConfigError(what, where=f"judges.{place}.name", hint="give it another one: its judgements are a metric by this name")
         if judge.name in taken:
             what = f"a judge is called {judge.name!r}, which is a name of batchtrial's own"
             raise ConfigError(what, where=f"judges.{place}.name", hint="give it another one")

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import base_url, odd_path
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.pauses import pause_notes
-from batchtrial.config.settings import Text
+from batchtrial.config.texts import TEMPLATE
+from batchtrial.tasks.recipe import Recipe
 
 HIGHEST_ALPHA: Final = 0.1
 _NAME: Final = "(?:question|query|context|passage|answers?)"
@@ -25,6 +28,11 @@ COLUMN: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """The name of a column as some way of filling in templates would have it, or a statement of a template. A pair of tags is no place to fill in."""
+
+_LEFT: Final = re.compile(rf"{COLUMN.pattern}|(?<!\$)\$\{{[a-z_]\w*\}}", COLUMN.flags)
+"""Of a template, what is neither filled in nor carried out."""
+_IN_TEXT: Final = re.compile(rf"{COLUMN.pattern}|{TEMPLATE.pattern}", COLUMN.flags)
+_FILLED_IN: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
@@ -56,17 +64,29 @@ def _equal_arms(trials: Sequence[Trial]) -> Iterator[str]:
 
 
 def _unfilled(trials: Sequence[Trial]) -> Iterator[str]:
-    for trial in trials:
-        for arm in (arm for arm in trial.arms if not arm.task):
+    for arm in (arm for trial in trials for arm in trial.arms):
+        if not arm.task:
             for text in (arm.prompt.system, arm.instructions.open_book, arm.instructions.closed_book):
-                yield from _columns(text)
+                yield from _marks(text.path, text.text, COLUMN, "question and passage follow the instruction by themselves")
+            continue
+        yield from _marks(arm.prompt.system.path, arm.prompt.system.text, COLUMN, "only a task's templates fill in columns")
+        for part in msgspec.json.decode(arm.task, type=Recipe).parts:
+            if part.template is not None:
+                yield from _marks(part.where, _FILLED_IN.sub(_as_long, part.template), _LEFT, "a template fills in {{ column }} alone")
+            elif part.text is not None:
+                yield from _marks(part.where, part.text, _IN_TEXT, "text is sent byte for byte; a `template` fills in columns")
 
 
-def _columns(text: Text) -> Iterator[str]:
-    found = COLUMN.search(text.text)
+def _marks(where: str, text: str, mark: re.Pattern[str], instead: str) -> Iterator[str]:
+    found = mark.search(text)
     if found is not None:
-        line = text.text.count("\n", 0, found.start()) + 1
-        yield f"{text.path}, line {line}: {found.group()} is sent as it stands; question and passage follow the instruction by themselves"
+        line = text.count("\n", 0, found.start()) + 1
+        yield f"{where}, line {line}: {found.group()} is sent as it stands; {instead}"
+
+
+def _as_long(found: re.Match[str]) -> str:
+    """What leaves every line where it is."""
+    return "\n" * found.group().count("\n")
 
 
 def _labels(config: Config, trials: Sequence[Trial]) -> Iterator[str]:

@@ -156,5 +156,7 @@ def test_judges_that_ask_the_same_or_take_our_names_are_refused() -> None:
     for judges, told in (([judge(), judge(name="again")], "ask the same"), ([judge(name="em")], "name of batchtrial's own")):
         with pytest.raises(ConfigError, match=told):
             check_judges(config(ROWS, judges=judges))
+    with pytest.raises(ConfigError, match="as a number of the metric words is"):
+        check_judges(config(ROWS, judges=[judge(name="long")], metrics=[{"words": {"name": "long"}}]))
     with pytest.raises(ValidationError, match="two judges are called"):
         config(ROWS, judges=[judge(), judge()])

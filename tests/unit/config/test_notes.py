@@ -107,3 +107,28 @@ def test_a_level_at_which_hardly_anything_is_shown_is_said(tmp_path: Path) -> No
     assert said(tmp_path, stats={"alpha": 0.1}) == ()
     (note,) = said(tmp_path, stats={"alpha": 0.15})
     assert note.startswith("stats.alpha is 0.15: so often may a claim be false")
+
+
+@pytest.mark.parametrize(
+    ("task", "note"),
+    [
+        ({"user": "Sort {{ text }} for\n${COMPANY}."}, "task.messages.0, line 2: ${COMPANY} is sent as it stands; a template fills in"),
+        ({"user": "{% if text %}\nSort {question}: {{ text }}{% endif %}"}, "task.messages.0, line 2: {question} is sent as it stands"),
+        ({"messages": [{"role": "user", "text": "Sort {{ text }}."}]}, "task.messages.0, line 1: {{ text }} is sent as it stands; text is sent byte"),
+        ({"user": "It costs ${{ price }} or $5: {{ text }} {# {question} #}"}, None),
+        ({"messages": [{"role": "user", "text": 'Sort {"a": {"b": 1}}.'}]}, None),
+    ],
+)
+def test_what_a_task_does_not_fill_in_is_said(task: dict[str, Any], note: str | None, tmp_path: Path) -> None:
+    found = said(tmp_path, task=task)
+    assert len(found) == (note is not None)
+    assert note is None or found[0].startswith(note)
+
+
+def test_a_mark_in_the_system_prompt_of_a_task_is_said(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "control.txt").write_text("Answer {question}.\n")
+    assert (
+        said(tmp_path, task={"user": "{{ text }}"})[0]
+        == "control.txt, line 1: {question} is sent as it stands; only a task's templates fill in columns"
+    )
