@@ -15,11 +15,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial, TrialArm, users_of
+from batchtrial.phases.analyse.tables import order_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
-from batchtrial.phases.score.tables import n_items_of, scores_of
+from batchtrial.phases.score.tables import n_items_of, of_arm, scores_of
 from batchtrial.prices import Price, source
-from batchtrial.records import CONDITIONS, Usage
+from batchtrial.records import Usage
 from batchtrial.state.money import rounded, together
 from batchtrial.stats.costs import cost_effectiveness, cost_ratio
 from batchtrial.stats.results import Estimate
@@ -42,27 +43,36 @@ def _interval(estimate: Estimate) -> dict[str, Any]:
 
 
 def per_item(view: View, trial: Trial) -> pl.DataFrame:
-    """One row per (item_key, condition, temp): dollars of all its samples, their number, and right answers among them.
+    """One row per item in the order of the items' keys: item_key, cluster, and three columns of each role that an arm plays (`_role`).
 
-    The dollars are null when one of the samples may have been billed a sum that nobody told: an answer without usage, or a request without a line.
+    usd: dollars of all its samples, n: their number, right: right answers among them. The dollars are null when one of the samples may have been
+    billed a sum that nobody told: an answer without usage, or a request without a line.
     """
-    by = ("item_key", "condition", "temp")
-    condition = pl.col("condition").cast(pl.Enum(CONDITIONS))
     arms = arms_in_order(trial)
-    n_items = n_items_of(view.layout, arms) if all(view.layout.arm(arm.name).scores.exists() for arm in arms) else None
-    costs = pl.concat([_of_arm(view, arm, n_items) for arm in arms]).with_columns(condition)
-    right = scores_of(view.layout, trial).select("item_key", condition, "temp", (pl.col("em") * pl.col("n_samples")).alias("right"), "cluster")
-    return costs.join(right, on=by, how="left").sort("item_key", "temp", "condition").collect()
+    has_tables = all(view.layout.arm(arm.name).scores.exists() for arm in arms)
+    table = pl.scan_parquet(view.layout.items).select("place", "item_key", "cluster")
+    table = table.head(n_items_of(view.layout, arms)) if has_tables else table
+    for arm in arms:
+        scores = of_arm(view.layout, arm, ()) if has_tables else scores_of(view.layout, trial).filter(condition=arm.condition, temp=arm.at)
+        right = scores.select("place", (pl.col("em") * pl.col("n_samples")).alias(f"right {_role(arm)}"))
+        table = table.join(_billed(view, arm), on="place", how="left", maintain_order="left")
+        table = table.join(right, on="place", how="left", maintain_order="left")
+    found = table.drop("place").filter(pl.any_horizontal(pl.col("^n .*$").is_not_null())).collect()
+    return found[order_of(found["item_key"])]
 
 
-def _of_arm(view: View, arm: TrialArm, n_items: int | None) -> pl.LazyFrame:
+def _role(arm: TrialArm) -> str:
+    return f"{arm.condition} {arm.at}"
+
+
+def _billed(view: View, arm: TrialArm) -> pl.LazyFrame:
+    """usd and n of the items that the arm asked about, by place."""
     answers = pl.scan_parquet(view.layout.arm(arm.name).answers).select("place", "usd")
-    answers = answers.head(n_items * arm.samples) if n_items is not None else answers
+    if arm.samples == 1:
+        return answers.select("place", pl.col("usd").alias(f"usd {_role(arm)}"), pl.lit(1, dtype=pl.UInt32).alias(f"n {_role(arm)}"))
     # An item's samples stand one behind the other, so that no table of all items is needed to add them up.
-    dollars = pl.when(pl.col("usd").has_nulls()).then(None).otherwise(pl.col("usd").sum()).alias("usd")
-    items = pl.scan_parquet(view.layout.items).select("place", "item_key")
-    costs = answers.group_by("place", maintain_order=True).agg(dollars, pl.len().alias("n")).join(items, on="place", how="left")
-    return costs.select("item_key", pl.lit(arm.condition).alias("condition"), pl.lit(arm.at, dtype=pl.Float64).alias("temp"), "usd", "n")
+    dollars = pl.when(pl.col("usd").has_nulls()).then(None).otherwise(pl.col("usd").sum())
+    return answers.group_by("place", maintain_order=True).agg(dollars.alias(f"usd {_role(arm)}"), pl.len().alias(f"n {_role(arm)}"))
 
 
 def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, Any]:
@@ -70,35 +80,34 @@ def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, An
     level = 1 - view.config.stats.alpha
     found = {}
     for temp in trial.temps:
-        here = table.filter(pl.col("temp") == temp)
-        wide = here.pivot(on="condition", index="item_key", values=["usd", "right"], maintain_order=True)
-        if not {"usd_treatment", "usd_control"} <= set(wide.columns):
+        treatment, control = f"treatment {temp}", f"control {temp}"
+        if not {f"usd {treatment}", f"usd {control}"} <= set(table.columns):
             continue
-        columns = tuple(
-            wide[name].fill_null(float("nan")).to_numpy().astype(np.float64)
-            for name in ("usd_treatment", "usd_control", "right_treatment", "right_control")
-        )
-        clusters = _clusters(here, wide["item_key"]) if view.config.stats.clusters == "auto" else None
+        here = table.filter(pl.any_horizontal(pl.col(f"n {treatment}", f"n {control}").is_not_null()))
+        names = [f"{what} {role}" for what in ("usd", "right") for role in (treatment, control)]
+        columns = tuple(here[name].fill_null(float("nan")).to_numpy().astype(np.float64) for name in names)
+        clusters = _clusters(here) if view.config.stats.clusters == "auto" else None
         got = cost_effectiveness(*columns, clusters=clusters, level=level)
         found[f"{temp:.1f}"] = {
             "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
             "extra_usd_per_item": _interval(got.cost_usd),
             "cost_ratio": ratio_json(cost_ratio(columns[0], columns[1], clusters=clusters, level=level)),
             "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
-            "items_without_cost": int(wide.select(pl.any_horizontal(pl.col("usd_treatment", "usd_control").is_null()).sum()).item()),
+            "items_without_cost": int(here.select(pl.any_horizontal(pl.col(names[:2]).is_null()).sum()).item()),
             "trade": got.trade,
             "is_clear": got.is_clear,
         }
     return found
 
 
-def _clusters(rows: pl.DataFrame, keys: pl.Series) -> NDArray[np.int64] | None:
+def _clusters(items: pl.DataFrame) -> NDArray[np.int64] | None:
     """A number per item, the same for items that depend on each other; None when all stand alone."""
-    known = rows.drop_nulls("cluster").filter(pl.col("cluster") != "").unique("item_key").select("item_key", "cluster")
+    named = items.select("item_key", pl.when(pl.col("cluster") != "").then("cluster").alias("cluster"))
+    if named["cluster"].null_count() == named.height:
+        return None
     label = pl.coalesce(pl.concat_str(pl.lit("cluster "), "cluster"), pl.concat_str(pl.lit("item "), "item_key"))
-    named = pl.DataFrame({"item_key": keys}).join(known, on="item_key", how="left", maintain_order="left")
     codes = named.select(label.rank("dense").cast(pl.Int64) - 1).to_series().to_numpy()
-    return codes if codes.size and int(np.bincount(codes).max()) > 1 else None
+    return codes if int(np.bincount(codes).max()) > 1 else None
 
 
 def ratio_json(one: Estimate) -> dict[str, Any]:
@@ -157,9 +166,10 @@ def _arm(view: View, arm: TrialArm, one: Bill, table: pl.DataFrame | None) -> di
 
 def _per_request(arm: TrialArm, table: pl.DataFrame) -> float | None:
     """What a request of the arm costs by its tokens, whoever paid for it: an arm taken over from another run was not billed here."""
-    known = table.filter((pl.col("condition") == arm.condition) & (pl.col("temp") == arm.at) & pl.col("usd").is_not_null())
-    n = int(known["n"].sum())
-    return money(known["usd"].sum() / n) if n else None
+    usd = f"usd {_role(arm)}"
+    known = table.filter(pl.col(usd).is_not_null())
+    n = int(known[f"n {_role(arm)}"].sum())
+    return money(known[usd].sum() / n) if n else None
 
 
 def _pricings(arms: Sequence[TrialArm], prices: Mapping[str, Price | None]) -> dict[str, Any]:

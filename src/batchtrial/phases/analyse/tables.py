@@ -293,14 +293,14 @@ def _aligned(keys: pl.Series, control: Places, treatment: Places) -> tuple[Place
     """Rows of both arms for every item that either has, in the order of the keys; -1 for an item that the arm lacks."""
     own_control, own_treatment = keys.gather(control), keys.gather(treatment)
     if own_control.equals(own_treatment):
-        order = _order(own_control)
+        order = order_of(own_control)
         return control[order], treatment[order]
     arms = [pl.DataFrame({"key": own, "place": places}) for own, places in ((own_control, control), (own_treatment, treatment))]
     both = arms[0].join(arms[1], on="key", how="full", coalesce=True).sort("key")
     return both["place"].fill_null(-1).to_numpy(), both["place_right"].fill_null(-1).to_numpy()
 
 
-def _order(keys: pl.Series) -> Places:
+def order_of(keys: pl.Series) -> Places:
     """The places of the keys, each there once, in their order by bytes."""
     longest = keys.str.len_bytes().max()
     if not isinstance(longest, int) or longest > _SORTED_AS_NUMBERS or (keys.str.len_bytes() != keys.str.len_chars()).any():

@@ -7,8 +7,9 @@ what most did, or the nearest to the mean where a metric is no yes or no.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Final
 
 import polars as pl
@@ -112,7 +113,7 @@ def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool) -> str
     return f"{each} Scores are means of the {k} samples of an item; the answer shown is the one whose score is nearest to the mean."
 
 
-def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int, *, is_up_better: bool) -> list[tuple[str, list[str]]]:
+def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int, *, is_up_better: bool) -> list[tuple[str, pl.Series]]:
     """(title, items) both ways, what is better under the treatment first."""
     treatment, control = pl.col("treatment"), pl.col("control")
     did = DID.get(endpoint.metric)
@@ -123,11 +124,11 @@ def _ways(wide: pl.DataFrame, endpoint: Endpoint, called: str, k: int, *, is_up_
     else:
         up = (f"Higher {called} under the treatment", wide.filter(treatment > control + 1e-9))
         down = (f"Higher {called} under the control", wide.filter(treatment < control - 1e-9))
-    return [(title, frame["item_key"].to_list()) for title, frame in ((up, down) if is_up_better else (down, up))]
+    return [(title, frame["item_key"]) for title, frame in ((up, down) if is_up_better else (down, up))]
 
 
-def _pick(keys: list[str], seed: int) -> list[str]:
-    return sorted(keys, key=lambda key: digest((str(seed), key), 16))[:EXAMPLES_EACH_WAY]
+def _pick(keys: Iterable[str], seed: int) -> list[str]:
+    return nsmallest(EXAMPLES_EACH_WAY, keys, key=lambda key: digest((str(seed), key), 16))
 
 
 def _scorers(view: View) -> dict[str, Scorer]:
@@ -149,7 +150,9 @@ def _example(item: Item, samples: Mapping[tuple[str, str], Sequence[Answer]], sc
     lines = [f"item      {item.key}", f"question  {_short(item.question)}", f"accepted  {_short(accepted)}"]
     for condition in CONDITIONS:
         answers = samples.get((item.key, condition), ())
-        given = [_scored(one, item, scorers.get(item.dataset), endpoint.metric) for one in answers]
+        # One sample is shown whatever it scores; a scorer takes half a second to be ready for its first answer.
+        scorer = scorers.get(item.dataset) if k > 1 else None
+        given = [_scored(one, item, scorer, endpoint.metric) for one in answers]
         lines.append(f"{condition:<9} {_shown(given, endpoint.metric, k)}")
     return "\n".join(lines)
 

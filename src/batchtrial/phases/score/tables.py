@@ -27,9 +27,9 @@ def scores_of(layout: RunLayout, trial: Trial) -> pl.LazyFrame:
     """Every row of the trial's scores, with the columns of per_item_scores.csv but its texts; arm after arm, or item by item where it is the CSV."""
     arms = arms_in_order(trial)
     if not all(layout.arm(arm.name).scores.exists() for arm in arms):
-        return pl.scan_csv(layout.trial(trial.slug).scores, schema_overrides=_TYPES | {"temp": pl.Float64}, infer_schema=False).with_columns(
-            pl.exclude(*_TYPES).cast(pl.Float64)
-        )
+        table = pl.scan_csv(layout.trial(trial.slug).scores, schema_overrides=_TYPES | {"temp": pl.Float64}, infer_schema=False)
+        places = pl.scan_parquet(layout.items).select("place", "item_key")
+        return table.with_columns(pl.exclude(*_TYPES).cast(pl.Float64)).join(places, on="item_key", how="left", maintain_order="left")
     user = [name for name in columns_of(layout, arms) if name not in SCORES]
     items = pl.scan_parquet(layout.items).select("place", *(pl.col(own).alias(name) for name, own in ITEM_COLUMNS.items()))
     n_items = n_items_of(layout, arms)

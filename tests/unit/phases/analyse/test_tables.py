@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchtrial.phases.analyse.tables import Table, _order
+from batchtrial.phases.analyse.tables import Table, order_of
 
 KEYS = st.lists(st.one_of(st.text("ab|0é", max_size=12), st.text(min_size=1, max_size=70)), unique=True, min_size=1, max_size=20)
 
@@ -19,7 +19,7 @@ KEYS = st.lists(st.one_of(st.text("ab|0é", max_size=12), st.text(min_size=1, ma
 @example(["é", "z", "zz"])
 @example(["x" * 65, "y"])
 def test_keys_are_ordered_by_their_bytes(keys: list[str]) -> None:
-    assert _order(pl.Series(keys)).tolist() == sorted(range(len(keys)), key=lambda place: keys[place].encode())
+    assert order_of(pl.Series(keys)).tolist() == sorted(range(len(keys)), key=lambda place: keys[place].encode())
 
 
 def test_a_metric_that_lost_answers_have_too_is_told_from_one_that_they_lack() -> None:
