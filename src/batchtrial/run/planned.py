@@ -284,7 +284,7 @@ def _arms(
     found = []
     for arm in arms:
         is_ours = arm.name in ours
-        n_in, n_out = (0, 0) if is_ours else _tokens(arm, in_order)
+        n_in, n_out = (0, 0) if is_ours else _tokens(arm, in_order, arm.samples)
         price, n = None if is_ours else price_for(config, arm), arm.samples * len(in_order)
         taken = like.get(arm.name)
         played = tuple((one, tuple(t.slug for t in trials if any(a.name == arm.name and a.condition == one for a in t.arms))) for one in CONDITIONS)
@@ -310,9 +310,9 @@ def _arms(
     return found
 
 
-def _tokens(arm: Arm, mine: Sequence[Item]) -> tuple[int, int]:
+def _tokens(arm: Arm, mine: Sequence[Item], samples: int) -> tuple[int, int]:
     """(about how many go in, how many come out at most)."""
-    return arm.samples * sum(build.input_tokens(arm, item) for item in mine), arm.samples * sum(build.output_tokens(arm, item) for item in mine)
+    return samples * sum(build.input_tokens(arm, item) for item in mine), samples * sum(build.output_tokens(arm, item) for item in mine)
 
 
 def _usd(price: Price | None, n_in: int, n_out: int) -> Decimal | None:
@@ -344,13 +344,13 @@ def _budget(
         price = price_for(config, arm)
         for index, part in enumerate(slices, 1):
             if arm.part(index) not in view.parts:
-                usd = _usd(price, *_tokens(arm, in_order[part.first : part.first + part.n]))
-                waiting.append(ToBuy(slice_index=index, n_items=part.n, model=arm.model, usd=usd))
+                usd = _usd(price, *_tokens(arm, in_order[part.first : part.first + part.n], len(part.samples(arm))))
+                waiting.append(ToBuy(slice_index=index, n_items=0 if part.first_sample else part.n, model=arm.model, usd=usd))
     if view.judge_build is None:  # each slice with what may be asked about it
         for one in judges:
             each = None if one.at_most_usd is None else one.at_most_usd / len(in_order)
-            shares = [None if each is None else each * part.n for part in slices]
-            waiting += [ToBuy(slice_index=k, n_items=slices[k - 1].n, model=one.model, usd=usd) for k, usd in enumerate(shares, 1)]
+            whole = [(k, part.n) for k, part in enumerate(slices, 1) if not part.first_sample]
+            waiting += [ToBuy(slice_index=k, n_items=n, model=one.model, usd=None if each is None else each * n) for k, n in whole]
     to_buy = _sum([part.usd for part in waiting]) if view.parts else None
     try:
         found = coverage(budget, money(view.parts.values()).committed_usd, waiting, n_pairs=len(in_order))

@@ -174,10 +174,16 @@ class Shard(Artifact):
     temp: float = Field(description="Temperature.")
     part_index: int = Field(ge=1, description="From 1.")
     first_item: int = Field(ge=0, description="Place of its first item in the index.")
-    n_items: int = Field(ge=1, description="Items, in index order, each with all its samples.")
+    n_items: int = Field(ge=1, description="Items, in index order, each with its samples.")
+    first_sample: int = Field(0, ge=0, description="Its first sample of each; above 0 in parts of a run that grew by samples.")
     lines: int = Field(ge=0, description="Requests: items times samples.")
     input_tokens: int = Field(ge=0, description="Estimated prompt tokens.")
     max_output_tokens: int = Field(ge=0, description="Answer tokens at most.")
+
+    @property
+    def samples(self) -> range:
+        """Which samples of each item it asks for."""
+        return range(self.first_sample, self.first_sample + self.lines // self.n_items)
 
 
 class BuildManifest(Snapshot):

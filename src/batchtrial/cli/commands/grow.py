@@ -1,4 +1,4 @@
-"""`batchtrial grow`: more items or further arms for a run that is there. Shows what it will buy, asks, and buys only that."""
+"""`batchtrial grow`: more items, samples, arms or judges for a run that is there. Shows what it will buy, asks, and buys only that."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.commands import execute as live
 from batchtrial.cli.frame import framed, say, set_up_logging
 from batchtrial.clock import real_now
+from batchtrial.config.additions import with_arms, with_judges
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
@@ -30,8 +31,11 @@ from batchtrial.state.store import Hook, no_hook
 
 EXAMPLES = """examples:
   batchtrial grow --run_id r1 --limit_items 400                   400 items in all, the next of the same seeded order
+  batchtrial grow --run_id r1 --samples 3                         three answers to each item in all; those that there are count
   batchtrial grow --run_id r1 --add_prompt_set strength_1         a further trial; the control that it shares is not bought again
-  batchtrial grow --run_id r1 --config more_arms.yaml             arms that the run's config does not have
+  batchtrial grow --run_id r1 --add_arm terse.yaml                terse: {system: prompts/terse.txt}, of a run whose config has `arms`
+  batchtrial grow --run_id r1 --add_judge tone.yaml               {name: tone, rubric: tone, model: gpt-4o-mini}
+  batchtrial grow --run_id r1 --config more.yaml                  the run's config with further prompt sets, arms, contrasts or judges
   batchtrial grow --run_id r1 --limit_items 400 --yes             without asking
 
 What the run has keeps its parts, its answers and its place in the one ledger. Growing after a look at the results is optional stopping: the enlarged
@@ -41,13 +45,16 @@ analysis is exploratory then, unless the plan declared it (`stats.sequential.n_m
 
 def parser() -> flags.Parser:
     """Flags of `grow`."""
-    p = flags.Parser(prog="batchtrial grow", description="More items or further arms for a run that is there.", epilog=EXAMPLES)
+    p = flags.Parser(prog="batchtrial grow", description="More items, samples, arms or judges for a run that is there.", epilog=EXAMPLES)
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
     p.add_argument("--limit_items", type=flags.positive, metavar="N", help="items that it is to have in all")
+    p.add_argument("--samples", type=flags.positive, metavar="K", help="answers to each item that it is to have in all")
     p.add_argument("--add_prompt_set", nargs="+", action=flags.Words, metavar="NAME", help="prompt sets of the run's config to compare too")
-    p.add_argument("--config", type=flags.local_path, metavar="FILE", help="the run's config with further prompt sets, arms or contrasts")
+    p.add_argument("--add_arm", type=flags.local_path, metavar="FILE", help="further arms, as they stand under `arms` in a config")
+    p.add_argument("--add_judge", type=flags.local_path, metavar="FILE", help="further judges, as they stand under `judges` in a config")
+    p.add_argument("--config", type=flags.local_path, metavar="FILE", help="the run's config with further prompt sets, arms, contrasts or judges")
     p.add_argument("--lines_per_part", type=flags.positive, metavar="N", help="requests per further part at most")
-    p.add_argument("--parts", type=flags.positive, metavar="N", help="cut the further items into N parts")
+    p.add_argument("--parts", type=flags.positive, metavar="N", help="cut the further items or samples into N parts")
     p.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what was spent")
     p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
     p.add_argument("--yes", action="store_true", help="do not ask")
@@ -58,10 +65,15 @@ def parser() -> flags.Parser:
 def _changes(view: View, given: Any) -> dict[str, Any]:
     """What the flags change, as dotted keys. Raises ConfigError."""
     changes: dict[str, Any] = {}
-    if given.limit_items is not None:
-        changes |= grown_settings(view, given.limit_items, lines_per_part=given.lines_per_part, parts=given.parts)
+    if given.limit_items is not None or given.samples is not None:
+        changes |= grown_settings(view, items=given.limit_items, samples=given.samples, lines_per_part=given.lines_per_part, parts=given.parts)
     elif given.lines_per_part is not None or given.parts is not None:
-        raise ConfigError("parts that there are stay as they are", where="--parts, --lines_per_part", hint="give --limit_items too")
+        what = "parts that there are stay as they are, and a further arm is asked in the same ones"
+        raise ConfigError(what, where="--parts, --lines_per_part", hint="give --limit_items or --samples too")
+    if given.config is not None and (given.add_arm or given.add_judge):
+        raise ConfigError("--config says all of it", where="--add_arm, --add_judge", hint="give one or the others")
+    changes |= {} if given.add_arm is None else with_arms(view.config, given.add_arm)
+    changes |= {} if given.add_judge is None else with_judges(view.config, given.add_judge)
     if given.add_prompt_set:
         used = list(dict.fromkeys(trial.prompt_set for trial in view.trials))
         changes["sweep.prompt_sets"] = list(dict.fromkeys([*used, *given.add_prompt_set]))
@@ -119,8 +131,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     set_up_logging(is_verbose=given.verbose)
     run_id, experiments = check_run_id(given.run_id), experiments_dir(given.experiments_dir, os.environ)
-    if given.limit_items is None and not given.add_prompt_set and given.config is None:
-        raise ConfigError("nothing to grow by", hint="give --limit_items, --add_prompt_set or --config; --help has examples")
+    if not any((given.limit_items, given.samples, given.add_prompt_set, given.add_arm, given.add_judge, given.config)):
+        raise ConfigError("nothing to grow by", hint="give --limit_items, --samples, --add_arm or one of the others; --help has examples")
     options = Options(accept_drift=True)
     ask = Invocation(
         run_id=run_id,

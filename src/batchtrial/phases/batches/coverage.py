@@ -20,7 +20,8 @@ from batchtrial.state.money import dollars
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToBuy:
-    """A part that has not been sent. slice_index: which items it asks about, the same in every arm. usd: None without a known price."""
+    """A part that has not been sent. slice_index: which items it asks about, the same in every arm; n_items: of those, the ones that no
+    earlier part asks about. usd: None without a known price."""
 
     slice_index: int
     n_items: int
@@ -84,7 +85,12 @@ def parts_to_buy(view: View, purse: Purse) -> tuple[ToBuy, ...]:
     """Built parts that have never been sent and may have to be, with what each may cost."""
     going_on = {arm.name for trial in view.trials if not has_stopped(view.looks.get(trial.slug, ())) for arm in trial.arms}
     return tuple(
-        ToBuy(slice_index=shard.part_index, n_items=shard.n_items, model=arm.model, usd=purse.reserve(shard, arm, shard.lines))
+        ToBuy(
+            slice_index=shard.part_index,
+            n_items=0 if shard.first_sample else shard.n_items,
+            model=arm.model,
+            usd=purse.reserve(shard, arm, shard.lines),
+        )
         for arm in arms_of(view.trials)
         for shard in (view.every_shard(arm) if arm.name in going_on else view.shards(arm))
         if not any(not attempt.is_lost for attempt in purse.ledger.part(shard.part).attempts)
@@ -102,7 +108,7 @@ def check_budget(work: Work, purse: Purse, hint: str = LESS) -> None:
     if bound is None or not waiting or work.view.build is None:
         return
     budget, where = bound
-    n_pairs = sum({shard.part_index: shard.n_items for shard in work.view.build.shards.values()}.values())
+    n_pairs = sum({shard.part_index: shard.n_items for shard in work.view.build.shards.values() if not shard.first_sample}.values())
     found = coverage(budget, work.ledger.money().committed_usd, waiting, n_pairs=n_pairs)
     if not found.is_short:
         return

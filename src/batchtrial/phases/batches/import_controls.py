@@ -57,7 +57,7 @@ def taken_over(config: Config, layout: RunLayout, trials: Iterable[Trial], input
         mine = [s for s in build.shards.values() if s.arm == arm.name]
         states = [parts[s.part].state if s.part in parts else None for s in mine]
         is_same = prepared is not None and prepared.sha256 == input_sha256
-        if not states or not is_same or sum(s.lines for s in mine) != arm.samples * sum(s.n_items for s in mine):
+        if not states or not is_same or sum(s.lines for s in mine) != arm.samples * sum(s.n_items for s in mine if not s.first_sample):
             raise ConfigError(
                 f"run {config.control_from} has no such control: {arm.name}" + (" about these items" if states else ""),
                 where="control_from",

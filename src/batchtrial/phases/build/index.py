@@ -84,9 +84,9 @@ class Ids:
     tails: tuple[str, ...]
 
     @classmethod
-    def of(cls, arm: Arm) -> Ids:
-        """For all samples of the arm."""
-        shapes = [arm.custom_id("*", sample).partition("*") for sample in range(arm.samples)]
+    def of(cls, arm: Arm, samples: range | None = None) -> Ids:
+        """For these samples of each item; None: all of the arm."""
+        shapes = [arm.custom_id("*", sample).partition("*") for sample in (range(arm.samples) if samples is None else samples)]
         return cls(lead=shapes[0][0], tails=tuple(tail for _, _, tail in shapes))
 
     def of_items(self, hashes: bytes) -> list[str]:

@@ -25,11 +25,11 @@ _ODD: Final = 'quote " backslash \\ slash / </p> tab \t line\r\n\x00\x1f\x7f uml
 """Every character that some encoder may write in a way of its own."""
 
 
-def plain_lines(arm: Arm, items: Iterable[Item], provider: Provider) -> Iterator[bytes]:
-    """Request lines of a part: items in order, each with its samples."""
+def plain_lines(arm: Arm, items: Iterable[Item], provider: Provider, samples: range | None = None) -> Iterator[bytes]:
+    """Request lines of a part: items in order, each with its samples. samples: which; None: all of the arm."""
     for item in items:
         mark = item_hash(item.dataset, item.item_id)
-        for sample in range(arm.samples):
+        for sample in range(arm.samples) if samples is None else samples:
             yield provider.encode(arm.request(item, arm.custom_id(mark, sample)))
 
 
@@ -59,9 +59,9 @@ class Pieces:
     tails: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, arm: Arm, provider: Provider) -> Pieces | None:
-        """The arm's pieces; None when the codec puts lines together in a way that they do not follow."""
-        ids = Ids.of(arm)
+    def of(cls, arm: Arm, provider: Provider, samples: range | None = None) -> Pieces | None:
+        """The arm's pieces for these samples; None when the codec puts lines together in a way that they do not follow."""
+        ids = Ids.of(arm, samples)
         around = {}
         for kind in KINDS:
             found = _around(arm, kind, provider)
@@ -72,7 +72,7 @@ class Pieces:
         odd = [_blank(kind, _ODD, _ODD[::-1]) for kind in KINDS]
         mark = item_hash("", "").encode()
         told = b"".join(made.blocks([Escaped(one.kind, mark, _escaped(one.context or ""), _escaped(one.question)) for one in odd]))
-        return made if told == b"".join(plain_lines(arm, odd, provider)) else None
+        return made if told == b"".join(plain_lines(arm, odd, provider, samples)) else None
 
     def blocks(self, items: Sequence[Escaped]) -> Iterator[bytes]:
         """The lines of `plain_lines`, many in one piece."""

@@ -11,10 +11,11 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
+from batchtrial.config.growth import stretches
 from batchtrial.config.model import Config
 from batchtrial.config.sequential import look_ends
 from batchtrial.errors import ConfigError, StateError
@@ -35,10 +36,19 @@ FORM = 1
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Items first .. first + n of the order: what part k asks about, in every arm."""
+    """Items first .. first + n of the order: what part k asks about, in every arm.
+
+    first_sample, end_sample: which samples of each it asks for, the last one not included; None: all that the arm has.
+    """
 
     first: int
     n: int
+    first_sample: int = 0
+    end_sample: int | None = None
+
+    def samples(self, arm: Arm) -> range:
+        """Which samples of an item the part asks for."""
+        return range(self.first_sample, arm.samples if self.end_sample is None else self.end_sample)
 
 
 def order(items: Sequence[Item], config: Config) -> list[Item]:
@@ -83,13 +93,15 @@ def cut_by_size(
     chosen: what `lines_per_part: auto` has come to, where that is known.
     """
     fixed = _fixed(arms, provider)
-    samples, ends = max(arm.samples for arm in arms), frozenset(ends_of_looks(items, config))
+    most_samples, ends = max(arm.samples for arm in arms), frozenset(ends_of_looks(items, config))
     slices: list[Slice] = []
-    for first, end, asked, parts in _stretches(len(items), config):
-        lines = chosen or auto_lines(items, arms, config, limits, provider) if asked == "auto" else asked
+    for one in stretches(len(items), config):
+        first, end = one.first, one.end
+        samples = (most_samples if one.end_sample is None else one.end_sample) - one.first_sample
+        lines = chosen or auto_lines(items, arms, config, limits, provider) if one.lines_per_part == "auto" else one.lines_per_part
         most_lines = min(limits.max_requests, lines or limits.max_requests)
-        if lines is None and parts is not None:
-            most_lines = min(most_lines, -(-(end - first) // parts) * samples)
+        if lines is None and one.parts is not None:
+            most_lines = min(most_lines, -(-(end - first) // one.parts) * samples)
         most_items, size = max(1, most_lines // samples), 0
         for position in range(first, end):
             bytes_here = samples * (fixed + items[position].n_bytes)
@@ -98,10 +110,10 @@ def cut_by_size(
                 raise ConfigError(what, where="datasets")
             is_full = position - first >= most_items or size + bytes_here > limits.max_bytes
             if position > first and (is_full or position in ends):
-                slices.append(Slice(first, position - first))
+                slices.append(Slice(first, position - first, one.first_sample, one.end_sample))
                 first, size = position, 0
             size += bytes_here
-        slices.append(Slice(first, end - first))
+        slices.append(Slice(first, end - first, one.first_sample, one.end_sample))
     return tuple(slices)
 
 
@@ -114,16 +126,6 @@ def auto_lines(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config
 def _fixed(arms: Sequence[Arm], provider: Provider) -> int:
     """Bytes of a line beside the item's texts, at most."""
     return max((_fixed_bytes(arm, kind_item, codec_of(provider, arm.backend)) for arm in arms if not arm.task for kind_item in _blanks()), default=0)
-
-
-def _stretches(n_items: int, config: Config) -> Iterator[tuple[int, int, int | Literal["auto"] | None, int | None]]:
-    """(first item, the one behind the last, lines and number of parts that were asked for) of what was there at first and of each growth."""
-    first = 0
-    for before in config.grown:
-        if first < before.items < n_items:
-            yield first, before.items, before.lines_per_part, before.parts_per_dataset
-            first = before.items
-    yield first, n_items, config.submission.lines_per_part, config.submission.parts_per_dataset
 
 
 def check_sampling(arms: Sequence[Arm], provider: Provider) -> None:
@@ -174,7 +176,8 @@ def inputs(view: View, limits: Limits) -> str | None:
     looks = view.config.stats.sequential
     planned = [] if looks is None else [looks.looks, looks.n_max, view.config.keeps_clusters]
     grown = [one.model_dump() for one in view.config.grown]
-    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms, *planned, *grown])
+    several = [view.config.samples_per_item] if view.config.samples_per_item != 1 else []
+    return digest_of([FORM, view.prepared.sha256, view.config.seed, view.config.backend, cutting, arms, *planned, *grown, *several])
 
 
 def verdict(view: View) -> Verdict:
@@ -272,14 +275,14 @@ class Writer:
         self._work, self._rows = work, rows
         self._slice = Slice(0, 0)
         self._escaped: list[Escaped] = []
-        self._pieces: dict[str, Pieces | None] = {}
+        self._pieces: dict[tuple[str, range], Pieces | None] = {}
 
     def write(self, arm: Arm, index: int, piece: Slice) -> Shard:
         """Part `index` of the arm, on the disk."""
-        work, path = self._work, self._work.layout.part_input(arm.part(index))
+        work, path, samples = self._work, self._work.layout.part_input(arm.part(index)), piece.samples(arm)
         self._turn_to(piece)
-        if arm.name not in self._pieces:
-            self._pieces[arm.name] = None if arm.task else Pieces.of(arm, codec_of(work.codec, arm.backend))
+        if (arm.name, samples) not in self._pieces:
+            self._pieces[arm.name, samples] = None if arm.task else Pieces.of(arm, codec_of(work.codec, arm.backend), samples)
         with publishing(work, path) as file:
             for block in self._blocks(arm, piece):
                 file.write(block)
@@ -293,11 +296,12 @@ class Writer:
             path=path.relative_to(work.layout.root).as_posix(),
             first_item=piece.first,
             n_items=piece.n,
-            lines=piece.n * arm.samples,
+            first_sample=piece.first_sample,
+            lines=piece.n * len(samples),
             size=got.size,
             sha256=got.sha256,
-            input_tokens=arm.samples * self._tokens_in(arm, rows),
-            max_output_tokens=arm.samples * _tokens_out(arm, rows),
+            input_tokens=len(samples) * self._tokens_in(arm, rows),
+            max_output_tokens=len(samples) * _tokens_out(arm, rows),
         )
 
     def _turn_to(self, piece: Slice) -> None:
@@ -307,12 +311,14 @@ class Writer:
             self._escaped = [Escaped.of(row, texts) for row, texts in zip(rows, texts_of(self._work.layout, rows), strict=True)]
 
     def _blocks(self, arm: Arm, piece: Slice) -> Iterator[bytes]:
-        pieces = self._pieces[arm.name]
+        samples = piece.samples(arm)
+        pieces = self._pieces[arm.name, samples]
         if pieces is not None:
             return pieces.blocks(self._escaped)
         rows = self._rows[piece.first : piece.first + piece.n]
         texts = texts_of(self._work.layout, rows)
-        return plain_lines(arm, (one.item(row.kind) for row, one in zip(rows, texts, strict=True)), codec_of(self._work.codec, arm.backend))
+        asked = (one.item(row.kind) for row, one in zip(rows, texts, strict=True))
+        return plain_lines(arm, asked, codec_of(self._work.codec, arm.backend), samples)
 
     def _tokens_in(self, arm: Arm, rows: Sequence[Row]) -> int:
         if not arm.task:

@@ -49,6 +49,6 @@ def _first_sent(part: PartRecord) -> str | None:
 
 def _sha256(arm: Arm, piece: Slice, items: Sequence[Item], codec: Provider) -> str:
     state = hashlib.sha256()
-    for line in plain_lines(arm, items[piece.first : piece.first + piece.n], codec_of(codec, arm.backend)):
+    for line in plain_lines(arm, items[piece.first : piece.first + piece.n], codec_of(codec, arm.backend), piece.samples(arm)):
         state.update(line)
     return state.hexdigest()

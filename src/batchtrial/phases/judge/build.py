@@ -161,12 +161,12 @@ def _parts(inner: Work, rows: Sequence[Row], stretches: Sequence[Stretch], n_old
 
 
 def _slices(inner: Work, arm: Arm, rows: Sequence[Row], stretches: Sequence[Stretch]) -> Iterator[build.Slice]:
-    codec = codec_of(inner.codec, arm.backend)
+    codec, alone = codec_of(inner.codec, arm.backend), inner.config.model_copy(update={"grown": ()})  # that is about the run's own items
     for one in stretches:
         mine = rows[one.first : one.first + one.n]
         asked = (texts.item("closed") for texts in texts_of(inner.layout, mine))
         sized = [build.Sized(row.item_id, n) for row, n in zip(mine, largest_lines([arm], asked, inner.codec, inner.stop.check), strict=True)]
-        for piece in build.cut_by_size(sized, [arm], inner.config, codec.limits, codec):
+        for piece in build.cut_by_size(sized, [arm], alone, codec.limits, codec):
             yield build.Slice(one.first + piece.first, piece.n)
 
 

@@ -52,11 +52,11 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsePart:
-    """Parses a part. hashes: of its items, one behind the other; first_item: place of the first. target: the table to write."""
+    """Parses a part. hashes: of its items, one behind the other; samples: which of each; first_item: place of the first. target: where to write."""
 
     ids: Ids
     hashes: bytes
-    samples: int
+    samples: range
     first_item: int
     sources: tuple[Source, ...]
     decode: Callable[[bytes], RawResult]
@@ -78,8 +78,8 @@ def _answers(job: ParsePart, lines: pl.DataFrame) -> pl.DataFrame:
     """One row per request, in request order. lines: what answers each of them."""
     n = pl.int_range(lines.height, dtype=pl.Int32)
     frame = lines.with_columns(
-        (n // job.samples + job.first_item).alias("place"),
-        (n % job.samples).alias("sample"),
+        (n // len(job.samples) + job.first_item).alias("place"),
+        (n % len(job.samples) + job.samples.start).alias("sample"),
         pl.col("error").str.split_exact(": ", 1).struct.field("field_0").alias("error_code"),
         _usd(job.price).alias("usd"),
         pl.when(_SUCCEEDED).then("answer_state").alias("answer_state"),

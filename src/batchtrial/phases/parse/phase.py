@@ -102,9 +102,9 @@ def answers_table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
 
     def job(place: int, target: Path) -> ParsePart:
         return ParsePart(
-            ids=Ids.of(arm),
+            ids=Ids.of(arm, shards[place].samples),
             hashes=index.hashes(shards[place]),
-            samples=arm.samples,
+            samples=shards[place].samples,
             first_item=shards[place].first_item,
             sources=sources(view, arm, shards[place]),
             decode=calls_as_answers(decode) if arm.offers_tools else decode,
@@ -122,6 +122,7 @@ def answers_table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
         label=f"parse {arm.name}",
         job=job,
         check=lambda place, found: _compare(view, shards[place], found),
+        sort_by=("place", "sample") if any(shard.first_sample for shard in shards) else (),
     )
 
 

@@ -203,7 +203,7 @@ def _damage(view: View) -> str | None:
 def is_to_grow(view: View) -> bool:
     """Whether the prepared items are still those of before the last growth."""
     n_items = sum(file.items for file in view.prepared.datasets.values()) if view.prepared is not None else 0
-    return bool(view.config.grown) and n_items == view.config.grown[-1].items and n_items < (view.config.limit_items or n_items + 1)
+    return bool(view.config.grown) and n_items == view.config.grown[-1].items and n_items < (view.config.limit_items or 0)
 
 
 def was_sent(view: View) -> bool:

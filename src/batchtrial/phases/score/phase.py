@@ -89,6 +89,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
     pieces = [
         (first, min(ROWS_PER_GROUP, shard.first_item + shard.n_items - first))
         for shard in view.shards(arm)
+        if not shard.first_sample
         for first in range(shard.first_item, shard.first_item + shard.n_items, ROWS_PER_GROUP)
     ]
 
@@ -115,6 +116,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
         label=f"{', '.join(own_paths(work.config)) or 'score'} on {arm.name}",
         job=job,
         together=score_parts,
+        is_cut_alike=True,
     )
 
 

@@ -43,6 +43,8 @@ class ArmTable(Generic[F]):
 
     job: what writes a part's rows to the path that it is given, on any process. check: looks at what was found in a part, and may raise. label: what
     people are told while it is made. together: carries out the jobs of several such tables at one place for less than each by itself.
+    sort_by: columns that put rows of different parts in order; none where part follows part. is_cut_alike: its bytes do not depend on how it was
+    cut into parts; else each part is a whole number of row groups where all are of one size.
     """
 
     path: Path
@@ -54,6 +56,8 @@ class ArmTable(Generic[F]):
     job: Callable[[int, Path], Callable[[Worker], F]]
     check: Callable[[int, F], None] = lambda place, found: None
     together: Callable[[Sequence[Any], Worker], list[F]] | None = None
+    sort_by: tuple[str, ...] = ()
+    is_cut_alike: bool = False
 
     def known(self, work: Work) -> dict[str, Any] | None:
         """The record of a table that is there as it was made, from these inputs; None when it has to be made."""
@@ -82,13 +86,14 @@ class ArmTable(Generic[F]):
         self.folder.mkdir()
 
     def join(self, work: Work) -> None:
-        """Make the parts one table. Where all are of one size, each is a whole number of row groups."""
+        """Make the parts one table."""
         import polars as pl  # a verdict is told without
 
         most = max(self.rows)
-        size = -(-most // -(-most // ROWS_PER_GROUP))
+        size = ROWS_PER_GROUP if self.is_cut_alike else -(-most // -(-most // ROWS_PER_GROUP))
         with replacing(self.path, hook=work.hook) as file, for_tables(file) as out:
-            pl.scan_ipc(self.files).sink_parquet(
+            rows = pl.scan_ipc(self.files)
+            (rows.sort(self.sort_by) if self.sort_by else rows).sink_parquet(
                 out, compression="lz4", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
             )
 
