@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "try": ("batchtrial.cli.commands.try_out", "a request of each arm before anything is paid; --send N asks a few items at once"),
     "resume": ("batchtrial.cli.commands.resume", "go on with a run that stopped"),
     "init": ("batchtrial.cli.commands.init", "write a commented config and prompts to start from"),
-    "grow": ("batchtrial.cli.commands.grow", "more items or further arms for a run that is there; shows what it will buy, and asks"),
+    "grow": ("batchtrial.cli.commands.grow", "more items, samples, arms or judges for a run that is there; shows what it will buy, and asks"),
     "rescore": ("batchtrial.cli.commands.rescore", "other metrics, slices and thresholds over answers that are there; buys nothing"),
     "parse": ("batchtrial.cli.commands.parse", "the step parse alone: whole, as one of N shards, or putting shares together"),
     "score": ("batchtrial.cli.commands.score", "the step score alone, in the same way"),

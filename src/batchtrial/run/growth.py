@@ -33,6 +33,7 @@ OF_SIZE: Final = {"limit_items": "--limit_items", "samples_per_item": "--samples
 """Settings that grow by their flag alone, which writes down what the run was before."""
 MAY_CHANGE: Final = (*OF_SIZE, "grown", "submission.", "sweep.", "prompt_sets.", "arms.", "contrasts", "trials", "default_prompt_set", "judges")
 """Settings that a growth may change: each leaves what was asked as it was, or the check of the arms refuses it."""
+JUDGE: Final = "judge "
 GOES_ON: Final = "`batchtrial resume` goes on with a growth that was interrupted"
 
 
@@ -190,7 +191,7 @@ def _of_judges(view: View, after: Config) -> Iterator[Purchase]:
         tokens = sum(build.input_tokens(arm, item) for item in items) * judge.repeats if price is not None and n else 0
         whole = None if price is None else cost_usd(price, Usage(input_tokens=tokens, output_tokens=n_all * judge.max_tokens))
         usd = None if whole is None else round(whole * n / max(1, n_all), 9)
-        yield Purchase(arm=f"judge {judge.name}", is_new=not asked[arm.name], parts=0, requests=n, usd=usd)
+        yield Purchase(arm=f"{JUDGE}{judge.name}", is_new=not asked[arm.name], parts=0, requests=n, usd=usd)
 
 
 def _of_judges_at_most(view: View, after: Config, items: Sequence[Item]) -> Iterator[Purchase]:
@@ -199,7 +200,7 @@ def _of_judges_at_most(view: View, after: Config, items: Sequence[Item]) -> Iter
     for judge, one in zip(after.judges, judge_plans(after, expand(after, ""), items), strict=True):
         n = max(0, one.judgements - asked[arm_of(after, judge).name])
         usd = None if one.at_most_usd is None else round(one.at_most_usd * n / max(1, one.judgements), 9)
-        yield Purchase(arm=f"judge {judge.name}", is_new=False, parts=0, requests=n, usd=usd, is_exact=False)
+        yield Purchase(arm=f"{JUDGE}{judge.name}", is_new=False, parts=0, requests=n, usd=usd, is_exact=False)
 
 
 def _judged(view: View) -> Counter[str]:
@@ -216,12 +217,13 @@ def purchase_lines(bought: tuple[Purchase, ...]) -> Iterator[str]:
         if one.requests:
             cost = "a cost that no price is known for" if one.usd is None else f"at most {dollars(one.usd)}"
             parts = f"{counted(one.parts, 'part')}, " if one.parts else "" if one.is_exact else "at most "
-            yield f"  {'new    ' if one.is_new else '       '}  {one.arm}: {parts}{counted(one.requests, 'request')}, {cost}"
+            name = one.arm if one.arm.startswith(JUDGE) else f"arm {one.arm}"
+            yield f"  {'new ' if one.is_new else ''}{name}: {parts}{counted(one.requests, 'request')}, {cost}"
     total = sum(one.requests for one in bought)
     known = [one.usd for one in bought if one.usd is not None]
     cost = f", at most {dollars(sum(known, Decimal(0)))}" if len(known) == len(bought) else ""
     most = "" if all(one.is_exact for one in bought) else "at most "
-    yield f"  total    {most}{counted(total, 'request')} to buy{cost}; what the run has is not asked again"
+    yield f"  in all: {most}{counted(total, 'request')} to buy{cost}; what the run has is not asked again"
 
 
 def honest_words(view: View, after: Config) -> str:

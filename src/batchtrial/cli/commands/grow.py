@@ -111,7 +111,7 @@ def grow(ask: Invocation, run_id: str, agree: Callable[[str], None], *, nonce: s
     check_growth(view.config, after)
     bought = purchases(view, after, _codec(ask, after))
     if any(one.requests for one in bought):
-        agree("\n".join([f"run {run_id} grows:", *purchase_lines(bought), f"  note     {honest_words(view, after)}"]))
+        agree("\n".join([f"run {run_id} grows:", *purchase_lines(bought), f"  note: {honest_words(view, after)}"]))
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:
