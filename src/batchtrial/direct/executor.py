@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -125,7 +126,8 @@ class Executor:
             if self._thread is None and not self._is_quitting:
                 load_client()
                 ready = threading.Event()
-                self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True, name="direct")
+                run = contextvars.copy_context().run  # what it logs is this run's
+                self._thread = threading.Thread(target=run, args=(self._run, ready), daemon=True, name="direct")
                 self._thread.start()
                 ready.wait()
         self._tell(self._more.set)
