@@ -142,6 +142,7 @@ class LedgerRead:
 
 def read(path: Path) -> LedgerRead:
     """All entries of the file; an absent file is an empty ledger. Never raises for a damaged one."""
+    n_marked = marked(path)  # before the lines: a run at work adds both, the line first
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -151,7 +152,6 @@ def read(path: Path) -> LedgerRead:
     foreign: list[int] = []
     absent: list[int] = []
     last = 0
-    n_marked = marked(path)
     for number, line in enumerate(data[:cut].split(b"\n")[:-1], 1):
         entry = decode(line)
         if entry is None or entry.seq <= last:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from batchtrial.errors import IllegalTransition, StateError
-from batchtrial.state.entries import Counts, Entry, decode, encode, mark_of, marked, read
+from batchtrial.state.entries import Counts, Entry, LedgerRead, decode, encode, mark_of, marked, read
 from batchtrial.state.ledger import LATER, REFETCHED, Ledger, fold, load_parts, money
 from batchtrial.state.machine import IN_FLIGHT, NEXT, Event, PartState
 
@@ -460,3 +461,21 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True)
+
+
+def test_who_looks_while_a_run_writes_never_reads_that_a_line_is_gone(path: Path) -> None:
+    ledger = Ledger(path, clock=clock())
+
+    def writes() -> None:
+        for _ in range(100):
+            ledger.append("drift")
+
+    writer, seen = threading.Thread(target=writes), list[LedgerRead]()
+    writer.start()
+    while writer.is_alive():
+        seen.append(read(path))
+    writer.join()
+    ledger.close()
+    assert [got for got in seen if not got.is_sound] == []
+    assert len(seen) > 1
+    assert len(read(path).entries) == 100
