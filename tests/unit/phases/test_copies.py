@@ -13,6 +13,7 @@ from tests.unit.memory import Batch
 from tests.unit.phases.world import Quiet
 from tests.unit.rig import Rig, once
 
+from batchtrial.errors import PhaseFailed
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import poll
@@ -75,18 +76,57 @@ def test_what_a_copy_sent_of_an_exported_part_is_named(tmp_path: Path) -> None:
 def test_batches_without_labels_that_end_at_once_are_all_taken_over(tmp_path: Path) -> None:
     """A backup from before anything was sent, put back while four batches of one size run: nobody can tell yet which is which part's."""
     rig = Rig(tmp_path, settings={"max_concurrent_jobs": 8})
+    put_back(rig, tmp_path)
+    assert len(rig.memory.batches) == len(rig.names()) == 4
+    rig.run()
+    assert rig.is_paid_once()
+    assert len(rig.memory.batches) == 4
+    assert rig.counts()["succeeded"] == rig.n_requests
+
+
+def put_back(rig: Rig, tmp_path: Path) -> None:
+    """The run from before anything was sent, while four batches of it, which tell by their results alone whose they are, run."""
     rig.memory.is_unlabelled = True
     rig.run("build")
     shutil.copytree(rig.layout.root, tmp_path / "backup")
     with pytest.raises(Killed):
         rig.run(hook=once("call:check:before", die))
-    assert len(rig.memory.batches) == len(rig.names()) == 4
     shutil.rmtree(rig.layout.root)
     shutil.copytree(tmp_path / "backup", rig.layout.root)
+
+
+def test_a_batch_that_may_be_a_copys_and_never_ends_ends_the_run(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings={"max_concurrent_jobs": 8, "give_up_hours": 2.0})
+    rig.memory.life_seconds = 1e9
+    put_back(rig, tmp_path)
+    with pytest.raises(PhaseFailed, match=r"\S+_p01 has waited for 2 hours .* batch-1") as caught:
+        rig.run()
+    assert caught.value.where == "submission.give_up_hours"
+    assert sum(rig.clock.waited) < 3 * 3600
+    rig.memory.life_seconds = 60.0
     rig.run()
     assert rig.is_paid_once()
     assert len(rig.memory.batches) == 4
-    assert rig.counts()["succeeded"] == rig.n_requests
+
+
+def test_a_list_that_nobody_gives_ends_the_run_with_a_reason(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings={"max_concurrent_jobs": 8})
+    put_back(rig, tmp_path)
+    listed = iter([True])
+
+    def down() -> None:
+        if next(listed, False):
+            return
+        rig.memory.on_list.extend(["down"] * 10)
+
+    rig.memory.life_seconds = 1e9
+    with pytest.raises(PhaseFailed, match="cannot be listed"):
+        rig.run(hook=lambda point: down() if point == "call:list:before" else None)
+    assert sum(rig.clock.waited) < 2 * 3600
+    rig.memory.on_list.clear()
+    rig.memory.life_seconds = 60.0
+    rig.run()
+    assert rig.is_paid_once()
 
 
 def second_batch(rig: Rig, part: str) -> Batch:

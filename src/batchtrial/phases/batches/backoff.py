@@ -1,4 +1,4 @@
-"""Waiting longer each time for a thing that keeps failing, and giving up in the end."""
+"""Waiting longer each time for a thing that keeps failing, or for one that never comes, and giving up in the end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,23 @@ FIRST_WAIT_SECONDS = 2.0
 MOST_FAILURES = 12
 """Failures in a row, each after a longer wait, before the run stops and says so."""
 LONGEST_WAIT_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class Wait:
+    """A wait of this process for what the provider neither gives nor denies. since: None while nothing is waited for."""
+
+    since: datetime | None = None
+
+    def goes_on(self, now: datetime, hours: float, what: str, hint: str) -> None:
+        """Raises PhaseFailed, with `what`, once it has lasted `hours` of `submission.give_up_hours`."""
+        self.since = self.since or now
+        if now - self.since > timedelta(hours=hours):
+            raise PhaseFailed(what, where="submission.give_up_hours", hint=hint)
+
+    def ends(self) -> None:
+        """It has come."""
+        self.since = None
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from batchtrial.errors import ProviderError
 from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.account import asking_again_later
+from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import BatchStatus, Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
@@ -28,6 +29,7 @@ LAST_LOOKS = 5
 """Listings at the end of a run, at most, until one answers and shows the batches that are known here."""
 MOST_REFUSALS = 20
 """Attempts beside `max_attempts` that a queue may have refused elsewhere for being full; what was refused is not paid, what came after it may be."""
+HELD = "look at that batch in the provider's console; run again with --resume once it has ended"
 
 
 class Copies:
@@ -36,6 +38,7 @@ class Copies:
     def __init__(self, work: Work, provider: Provider, parts: Parts) -> None:
         self._work, self._provider, self._parts, self._standing = work, provider, parts, work.standing
         self._to_look: dict[str, Job] = {}  # parts with a receipt since the last listing
+        self._listing = Backoff()
         self._is_told = False
 
     # Before sending
@@ -79,11 +82,17 @@ class Copies:
         return mark in self._standing.sighted or bool(self._standing.nameless.get(n_requests))
 
     def must_wait(self, job: Job, n_requests: int) -> bool:
-        """Whether a batch that still runs may be this part's, sent from elsewhere. Asks again at most once a poll."""
-        standing, now = self._standing, self._work.now()
-        poll = timedelta(seconds=self._work.config.submission.poll_seconds)
+        """Whether a batch that still runs may be this part's, sent from elsewhere. Asks again at most once a poll.
+
+        Raises PhaseFailed after `give_up_hours`, and when the batches cannot be listed.
+        """
+        standing, now, submission = self._standing, self._work.now(), self._work.config.submission
+        poll = timedelta(seconds=submission.poll_seconds)
         if not standing.unread.get(n_requests):
+            job.held.ends()
             return False
+        if not self._listing.is_due(now):
+            return True
         if standing.listed_at is None or now - standing.listed_at >= poll:
             try:
                 # Once none of that size is unread there is no listing any more, so this one asks for every part that has been waiting.
@@ -91,8 +100,9 @@ class Copies:
             except ProviderError as error:
                 if not error.retryable:
                     raise
-                log.warning("cannot list: %s", error.what)
+                self._listing.after(error, "cannot list the batches", now, self._work.progress.note)
                 return True
+            self._listing = Backoff()
             told = standing.unread[n_requests] & seen.nameless.get(n_requests, frozenset())
             standing.nameless[n_requests] = standing.nameless.get(n_requests, frozenset()) | told
             standing.unread[n_requests] &= seen.unread.get(n_requests, frozenset())
@@ -102,6 +112,11 @@ class Copies:
             self._work.progress.note(
                 f"{len(waits)} batches of {n_requests} requests run in this workspace that may be those of a copy of this run: "
                 "parts of that size wait until they have ended, a day at most"
+            )
+        if waits:
+            what = f"{job.shard.part} has waited for {submission.give_up_hours:g} hours because a copy of this run may have sent it as {min(waits)}"
+            job.held.goes_on(
+                now, submission.give_up_hours, what, "look at that batch in the provider's console; run again with --resume once it has ended"
             )
         return bool(waits)
 

@@ -11,7 +11,7 @@ from batchtrial.errors import ProviderError, RunStateMissing
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
-from batchtrial.phases.batches.backoff import Backoff
+from batchtrial.phases.batches.backoff import Backoff, Wait
 from batchtrial.providers.base import Provider
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
@@ -30,6 +30,8 @@ class Job:
     sending: Backoff = field(default_factory=Backoff)
     looking: Backoff = field(default_factory=Backoff)
     fetching: Backoff = field(default_factory=Backoff)
+    unsure: Wait = field(default_factory=Wait)  # for a yes or no to its doubt
+    held: Wait = field(default_factory=Wait)  # for a batch that may be its own, sent from elsewhere
     absent: int = 0  # 404s in a row for a known batch
     refusal: ProviderError | None = None  # what brought the doubt
 

@@ -28,6 +28,8 @@ from batchtrial.state.store import Fingerprint
 
 log = logging.getLogger(__name__)
 
+UNSURE = "look for it in the provider's console; when it has ended, or is cancelled there, run again with --resume: nothing is sent twice meanwhile"
+
 
 class Sending:
     """The paying half of the queue."""
@@ -161,10 +163,14 @@ class Sending:
             found = self._provider.find(self._intent(job), self._work.batches())
         except Unsure as error:
             log.warning("unsure part=%s reason=%s", part, error.what)
-            job.doubt.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
+            now, submission = self._work.now(), self._work.config.submission
+            what = f"nobody can tell after {submission.give_up_hours:g} hours whether {part} was sent: {error.what}"
+            job.unsure.goes_on(now, submission.give_up_hours, what, UNSURE)
+            job.doubt.not_before = now + timedelta(seconds=submission.poll_seconds)
             return False
         except ProviderError as error:
             return self._doubt_longer(job, error)
+        job.unsure.ends()
         job.looking = Backoff()
         if found:
             return self._adopt(job, found)

@@ -124,6 +124,20 @@ def test_an_unsure_part_is_never_sent_again_however_often_the_run_is_resumed(rig
     assert rig.memory.n_calls("submit") == 4
 
 
+def test_a_doubt_that_nobody_can_settle_ends_the_run_after_the_time_that_a_batch_may_take(rig: Rig) -> None:
+    rig.settings["give_up_hours"] = 2.0
+    rig.memory.on_submit = deque(["lost after"])
+    rig.memory.on_find = deque(["unsure"] * 100_000)
+    with pytest.raises(PhaseFailed, match=r"2 hours whether \S+_p01 was sent: a batch of the right size still runs") as caught:
+        rig.run()
+    assert caught.value.where == "submission.give_up_hours"
+    assert sum(rig.clock.waited) < 3 * 3600
+    assert rig.parts()[rig.names()[0]].state is PartState.SUBMITTING
+    rig.memory.on_find = deque(["unsure"] * 3)  # a day later: who resumes is not refused at once
+    rig.run()
+    assert rig.is_paid_once()
+
+
 def test_find_is_told_which_batches_have_an_owner(rig: Rig) -> None:
     rig.memory.on_submit = deque([None, "lost after"])
     rig.run()
