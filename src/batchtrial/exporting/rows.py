@@ -62,9 +62,11 @@ def _stretch(tables: RunTables, questions: Questions, arm: Arm, scores: pl.DataF
         pl.Series("prompt", [_one_text(turns) for turns in prompts], dtype=pl.String),
     )
     whole = answers.join(asked, on="place", how="left", maintain_order="left")
+    inside = {name: f"metric {name}" for name in metrics}  # a metric may be called as a column of the answers is
     if scores is not None:
-        whole = whole.join(scores.drop("n_samples", "n_lost", "lost_to"), on="place", how="left", maintain_order="left")
-    missing = [pl.lit(None, dtype=pl.Float64).alias(name) for name in metrics if name not in whole.columns]
+        own = scores.drop("n_samples", "n_lost", "lost_to").rename(inside, strict=False)
+        whole = whole.join(own, on="place", how="left", maintain_order="left")
+    missing = [pl.lit(None, dtype=pl.Float64).alias(name) for name in inside.values() if name not in whole.columns]
     about = {
         "run": tables.layout.run_id,
         "simulated": tables.config.is_simulated,
@@ -75,9 +77,11 @@ def _stretch(tables: RunTables, questions: Questions, arm: Arm, scores: pl.DataF
         "temp": arm.temp,
         "system": arm.prompt.system.text,
     }
-    order = ("run", "simulated", "arm", "label", "backend", "model", "temp", *columns[1:6], "sample", "question", "reference", "context")
+    order = (*list(about)[:-1], *columns[1:6], "sample", "question", "reference", "context", "system", "prompt", *_ANSWER)
     said = whole.with_columns(*missing, *(pl.lit(value).alias(name) for name, value in about.items()))
-    return said.select(*order, "system", "prompt", *_ANSWER, *metrics).rename({"text": "answer"})
+    taken = {*order, "answer"}
+    numbers = (pl.col(column).alias(f"score_{name}" if name in taken else name) for name, column in inside.items())
+    return said.select(*order, *numbers).rename({"text": "answer"})
 
 
 def _one_text(turns: list[dict[str, str]]) -> str:

@@ -45,7 +45,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         number = int(item_id[1:])
         return HOSTILE[number] if number < len(HOSTILE) else usual(arm, dataset, item_id, sample)
 
-    with finished(tmp_path_factory.mktemp("exports"), answer, samples_per_item=2, stats={"permutation_samples": 999}, run_id="run_r1") as made:
+    how = {"samples_per_item": 2, "stats": {"permutation_samples": 999}, "metrics": ["output_tokens", {"words": {"name": "label"}}]}
+    with finished(tmp_path_factory.mktemp("exports"), answer, **how, run_id="run_r1") as made:
         yield made
 
 
@@ -75,6 +76,16 @@ def test_rows_have_question_prompts_answer_and_scores_in_three_forms(world: Worl
     assert first["system"] == "Answer."
     assert first["prompt"].startswith("Answer from the passage.\n\nCONTEXT:\nPassage 12 says")
     assert (first["reference"], first["question"]) == ("answer 12", "Which word belongs to number 12?")
+
+
+def test_a_metric_that_is_called_as_a_column_of_the_rows_stands_beside_it(world: World, tmp_path: Path) -> None:
+    assert export(world, "--parquet", str(tmp_path / "rows.parquet")) == 0
+    rows = pl.read_parquet(tmp_path / "rows.parquet").filter(pl.col("answer").is_not_null())
+    assert rows["label"].dtype == pl.String
+    assert rows["score_label"].is_not_null().all()
+    means = rows.group_by("arm", "item_key").agg(pl.col("output_tokens").mean(), pl.col("score_output_tokens").first(), pl.len())
+    assert (means["output_tokens"] - means["score_output_tokens"]).abs().max() == 0.0
+    assert means["len"].max() == 2
 
 
 def test_no_cell_of_the_csv_is_a_formula(world: World, tmp_path: Path) -> None:
