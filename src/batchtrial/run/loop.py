@@ -27,6 +27,7 @@ from batchtrial.phases.waves import judging_work
 from batchtrial.providers.base import Provider
 from batchtrial.reading.folder_budget import FolderBudget
 from batchtrial.records import Verdict
+from batchtrial.run.judge_budget import check_judges_budget
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import JUDGES, check_startable, needs_run, phases_of
 from batchtrial.run.session import Session
@@ -97,6 +98,7 @@ def _all_phases(session: Session, options: Options, services: Services, chosen: 
             check_startable(phase, verdict)
             if phase is submit:
                 check_plan(view)
+                check_judges_budget(view, services.codec, is_partial=options.is_partial)
             log.info("run %s reason=%s", phase.name, verdict.reason)
             _run_phase(session, phase, view, options, services)
             ran.append(phase.name)

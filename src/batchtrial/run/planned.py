@@ -244,6 +244,15 @@ def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
     return sum(known, Decimal(0)) if len(known) == len(amounts) else None
 
 
+def budget_of_run(view: View, codec: Provider) -> BudgetPlan | None:
+    """The budget against the whole plan of a run whose items are prepared, judges included; None without a budget."""
+    config, kept = view.config, items.load_prepared(view.layout)
+    in_order, chosen_lines = build.order(kept, config), view.build.lines_per_part if view.build is not None else None
+    slices = build.cut(in_order, arms_of(view.trials), config, codec.limits, codec, chosen_lines)
+    ours = taken_over(config, view.layout, view.trials, prepare.Prepared(items=kept, sources={}).sha256)
+    return _budget(config, view, view.trials, in_order, slices, ours, judge_plans(config, view.trials, in_order))
+
+
 def _chosen(config: Config, view: View) -> prepare.Prepared:
     """The prepared items where they are as they would be made, else those that would be chosen."""
     if view.prepared is None or not prepare.verdict(view).is_done:

@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -45,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         number = int(item_id[1:])
         return HOSTILE[number] if number < len(HOSTILE) else usual(arm, dataset, item_id, sample)
 
-    how = {"samples_per_item": 2, "stats": {"permutation_samples": 999}, "metrics": ["output_tokens", {"words": {"name": "label"}}]}
+    how: dict[str, Any] = {"samples_per_item": 2, "stats": {"permutation_samples": 999}, "metrics": ["output_tokens", {"words": {"name": "label"}}]}
     with finished(tmp_path_factory.mktemp("exports"), answer, **how, run_id="run_r1") as made:
         yield made
 
