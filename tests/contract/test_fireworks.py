@@ -100,6 +100,21 @@ def test_a_job_of_this_name_that_reads_another_dataset_is_not_adopted(world: Wor
         assert not caught.value.retryable
 
 
+def test_a_job_of_ours_that_was_deleted_is_not_waited_for_under_its_name(world: World) -> None:
+    payload = world.payload(world.requests(4))
+    intent = world.intent(payload)
+    batch_id = world.provider.submit(intent, payload, lambda file_id: None)
+    world.finish()
+    with sdk(world) as client:
+        client.batch_inference_jobs.delete(batch_id)
+    world.finish()
+    assert world.provider.find(intent, frozenset()) == ()
+    # The folder may be a backup from before it was sent: the name is taken, so the part was sent, and what it asked is gone.
+    assert world.provider.submit(intent, payload, lambda file_id: None) == batch_id
+    with pytest.raises(NotFound):
+        world.provider.check(batch_id)
+
+
 def test_an_answer_that_names_another_job_is_no_receipt(world: World) -> None:
     with pytest.raises(NotFound):
         world.provider.check("bt-nobody")

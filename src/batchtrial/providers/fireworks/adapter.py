@@ -280,9 +280,11 @@ class FireworksProvider:
         return wanted
 
     def _adopt(self, intent: Intent) -> None:
-        """The create was answered 409: fine if the job that is there is this intent's own."""
+        """The create was answered 409: fine if the job that is there is this intent's own, or was: who asks about it is told that it is gone."""
         try:
             job = self._get_job(job_id(intent))
+        except NotFound:
+            return
         except ProviderError as error:
             raise Ambiguous(f"a job {job_id(intent)} exists and cannot be looked at: {error.what}", where=error.where, retryable=True) from None
         self._check_ours(job, intent)
