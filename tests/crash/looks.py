@@ -1,11 +1,15 @@
 """Runs under a sequential plan at a provider in memory, killed anywhere: a look is taken once, decides the same, and nothing after a stop is sent.
 
-`python -m tests.crash.looks` kills at every point of a run; the tests do a sample.
+`python -m tests.crash.looks` kills at every point of a run, `1/8` at a share of them, and `sigkill 100` kills so many processes around the looks with
+SIGKILL; the tests do a sample.
 """
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.lab import Killed
+from tests.crash.providers import forks
 from tests.unit.rig import Rig
 
 from batchtrial.keys import item_hash
@@ -123,13 +128,48 @@ def around_looks(points: list[str], reach: int = 40) -> list[int]:
     return [number for number in range(1, len(points) + 1) if any(abs(number - look) <= reach for look in looks)]
 
 
-def fault(folder: Path, n: int, twin: Whole) -> str:
-    """What is wrong with a run that is killed at its n-th point and goes on; "" when nothing is. folder: as the twin had it."""
+def _kill_itself(folder: Path, n: int, world: Path) -> None:
+    """Run in a process of its own up to the n-th point, where the provider's world is put aside and the process gets SIGKILL."""
+    run, seen = Looked(folder), 0
+
+    def hook(point: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == n:
+            world.write_bytes(pickle.dumps((run.rig.memory.batches, run.rig.clock.time)))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run.rig.run("report", hook=hook)
+
+
+def _sigkilled(folder: Path, n: int) -> Looked:
+    """A run whose process was killed at its n-th point, and its provider as it was then."""
+    world = folder.with_suffix(".world")
+    child = forks.Process(target=_kill_itself, args=(folder, n, world))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL, child.exitcode
+    run = Looked(folder)
+    run.rig.memory.batches, run.rig.clock.time = pickle.loads(world.read_bytes())
+    return run
+
+
+def fault(folder: Path, n: int, twin: Whole, *, is_real: bool = False) -> str:
+    """What is wrong with a run that is killed at its n-th point and goes on; "" when nothing is. folder: as the twin had it. is_real: by SIGKILL."""
+    if is_real:
+        run = _sigkilled(folder, n)
+        run.rig.run("report")
+        return _wrong(run, twin)
     run = Looked(folder)
     try:
         run.rig.run("report", hook=dying(n))
     except Killed:
         run.rig.run("report")
+    return _wrong(run, twin)
+
+
+def _wrong(run: Looked, twin: Whole) -> str:
+    """What of the run is not as its twin's; its folder is gone afterwards."""
     found, paid = run.outputs(), run.rig.memory.paid()
     differing = [name for name, sha in twin.outputs.items() if found.get(name) != sha]
     faults = {
@@ -138,18 +178,22 @@ def fault(folder: Path, n: int, twin: Whole) -> str:
         "sent before the look": not run.is_in_order(),
         f"other bytes: {differing}": bool(differing),
     }
-    shutil.rmtree(folder)
+    shutil.rmtree(run.folder)
     return ", ".join(told for told, is_so in faults.items() if is_so)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Kill at every point, or at a share of them such as 1/8; 1 when a run is not as its undisturbed twin."""
-    share = [int(part) for part in argv[1].split("/")] if len(argv) > 1 else [1, 1]
+    """Kill at every point, at a share of them, or by SIGKILL around the looks; 1 when a run is not as its undisturbed twin."""
+    is_real = argv[1:2] == ["sigkill"]
+    share = [int(part) for part in argv[1].split("/")] if len(argv) > 1 and not is_real else [1, 1]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         twin = undisturbed(folder)
-        chosen = range(share[0], len(twin.points) + 1, share[1])
-        found = {n: told for n in chosen if (told := fault(folder, n, twin))}
+        chosen: Sequence[int] = range(share[0], len(twin.points) + 1, share[1])
+        if is_real:
+            near = around_looks(twin.points)
+            chosen = [near[k * len(near) // int(argv[2])] for k in range(int(argv[2]))]
+        found = {n: told for n in chosen if (told := fault(folder, n, twin, is_real=is_real))}
     sys.stdout.write(f"{len(chosen)} points, {len(found)} faults\n" + "".join(f"  {twin.points[n - 1]} #{n}: {told}\n" for n, told in found.items()))
     return 1 if found else 0
 

@@ -47,6 +47,25 @@ def looks_ahead(plan: LookPlan, effect: float, variance: float) -> Ahead:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLook:
+    """What decides at a look: the |Z| that crosses, and the |Z| below which it is futile (0 where none is)."""
+
+    n_items: int
+    bound: float | None
+    futile_below: float
+
+
+def planned_looks(plan: LookPlan) -> tuple[PlannedLook, ...]:
+    """The looks of a plan before anything was seen."""
+    ends = [plan.border(k) for k in range(1, plan.looks + 1)]
+    bounds = bounds_of(plan, (), ends[0], with_planned=True).z_bounds
+    last = math.inf if bounds[-1] is None else bounds[-1]
+    return tuple(
+        PlannedLook(n_items=end, bound=z, futile_below=_futile_below(plan, end / plan.n_max, last)) for end, z in zip(ends, bounds, strict=True)
+    )
+
+
 def _futile_below(plan: LookPlan, t: float, final_bound: float) -> float:
     """The |Z| below which a look stops for futility; 0 where none does."""
     if plan.futility is None or not FUTILE_FROM <= t < 1.0 or predictive_power(0.0, t, final_bound) >= plan.futility:

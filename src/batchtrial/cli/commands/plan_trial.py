@@ -16,7 +16,7 @@ from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.cli.screens.judge_labels import judge_lines, judge_record
-from batchtrial.cli.screens.looks_ahead import looks_lines, with_looks
+from batchtrial.cli.screens.looks_ahead import bounds_picture, looks_lines, with_looks
 from batchtrial.cli.screens.power_curve import Curve, plot
 from batchtrial.config.check import LARGEST_ALPHA
 from batchtrial.errors import ConfigError
@@ -105,7 +105,9 @@ def parser() -> flags.Parser:
     design.add_argument("--judge", type=fraction, metavar="SHARE", help="a judge right in so many answers: how many labels buy which width")
     flags.add_folder(p)
     p.add_argument("--json", action="store_true", help="as JSON")
-    p.add_argument("--plot", type=flags.local_path, metavar="FILE", help="write a picture of detectable effect by items, as SVG")
+    p.add_argument(
+        "--plot", type=flags.local_path, metavar="FILE", help="write a picture as SVG: detectable effect by items, or the bounds of --sequential"
+    )
     return p
 
 
@@ -389,7 +391,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     found = planned(given)
     if given.plot is not None:
-        write_bytes(given.plot, picture(found).encode())
+        write_bytes(given.plot, (picture(found) if given.sequential is None else bounds_picture(found["sequential"])).encode())
     say(json.dumps(found, indent=2, allow_nan=False) if given.json else "\n".join(lines(found)))
     return 0
 

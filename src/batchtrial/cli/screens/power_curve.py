@@ -19,6 +19,16 @@ class Curve:
     spots: tuple[tuple[float, float], ...]
 
 
+def opening(title: str) -> list[str]:
+    """The begin of a picture: white, with its title."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        'font-family="system-ui,sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
+        f'<text x="{LEFT}" y="22" font-size="15">{html.escape(title)}</text>',
+    ]
+
+
 def plot(curves: Sequence[Curve], *, target: float, title: str) -> str:
     """Curves over a logarithmic axis of items, with the target as a dashed line. target: percentage points."""
     spots = [spot for curve in curves for spot in curve.spots] or [(1.0, target)]
@@ -32,12 +42,7 @@ def plot(curves: Sequence[Curve], *, target: float, title: str) -> str:
     def y(points: float) -> float:
         return round(HEIGHT - BOTTOM - points / top * (HEIGHT - TOP - BOTTOM), 1)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        'font-family="system-ui,sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        f'<text x="{LEFT}" y="22" font-size="15">{html.escape(title)}</text>',
-    ]
+    parts = opening(title)
     for step in range(5):
         points = top / 1.08 * step / 4
         parts.append(f'<line x1="{LEFT}" y1="{y(points)}" x2="{WIDTH - RIGHT}" y2="{y(points)}" stroke="#d0d7de"/>')

@@ -149,3 +149,13 @@ def test_planned_looks_need_fewer_items_where_there_is_much_or_nothing_to_find(c
     assert "not bought" in capsys.readouterr().out
     assert plan_trial.main([*GUESS, "--margin", "0.02", "--sequential", "5"]) == 2
     assert "leave --margin out" in capsys.readouterr().err
+
+
+def test_the_bounds_of_planned_looks_are_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "looks.svg"
+    found = plan(capsys, *GUESS, "--sequential", "3", "--plot", str(path))["sequential"]
+    first, _, last = found["bounds"]
+    assert first["z"] > last["z"] > 1.96
+    assert last["items"] == found["n_max"]
+    lines = ET.fromstring(path.read_text()).findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [3, sum(one["futile_below"] > 0 for one in found["bounds"])]
