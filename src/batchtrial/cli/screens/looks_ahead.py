@@ -57,10 +57,11 @@ def looks_lines(found: Mapping[str, Any]) -> list[str]:
 def bounds_picture(found: Mapping[str, Any]) -> str:
     """|Z| at each look: above the upper line a difference is found, below the lower one nothing is left to find; as SVG."""
     lines = (("a difference is found", "z", "#cf222e"), ("too little is left", "futile_below", "#57606a"))
-    top = 1.08 * max([1.0, *(one[key] for one in found["bounds"] for _, key, _ in lines if one[key] is not None)])
+    n_max = int(found["n_max"])
+    top: float = 1.08 * max([1.0, *(one[key] for one in found["bounds"] for _, key, _ in lines if one[key] is not None)])
 
     def x(items: int) -> float:
-        return round(LEFT + items / found["n_max"] * (WIDTH - LEFT - RIGHT), 1)
+        return round(LEFT + items / n_max * (WIDTH - LEFT - RIGHT), 1)
 
     def y(z: float) -> float:
         return round(HEIGHT - BOTTOM - z / top * (HEIGHT - TOP - BOTTOM), 1)
