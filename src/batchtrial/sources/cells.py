@@ -63,6 +63,21 @@ def spelled_answers(name: str, text: str, *, is_cell: bool, tell: Tell) -> Any:
     return [text] if value is None else value
 
 
+def tell_reference(value: Any, tell: Tell) -> None:
+    """Say what a task takes as it stands where something else may have been meant: a list that a text spells out, a number."""
+    if _is_number(value):
+        tell("answers that are numbers are read as text", f"{value!r} as {str(value)!r}")
+    elif isinstance(value, str) and _LOOKS_SPELLED.match(value.strip()) is not None and not isinstance(_json(value), dict):
+        tell("accepted answers that are written like a list are one text each, as they stand; `answer_separator` parts them", shown(value))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _spelled(text: str, tell: Tell) -> Any:
     """Accepted answers written as JSON, or as Python writes them; None for anything else."""
     if len(text) > _LONGEST_SPELLED:

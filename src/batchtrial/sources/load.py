@@ -18,7 +18,7 @@ from batchtrial.sources.hub import read_hub
 from batchtrial.sources.problems import BadRow, RowProblem
 from batchtrial.sources.readers import HAS_LINES, READERS, Rows, read_json
 from batchtrial.sources.rows import Row, RowReader
-from batchtrial.sources.shape import missing_columns
+from batchtrial.sources.shape import missing_columns, wrapped_rows
 from batchtrial.sources.sniff import guess_format
 from batchtrial.sources.spec import BUNDLED, KEYS_OF, Format, SourceSpec, TaskReads, own_sources
 
@@ -57,8 +57,8 @@ def load_items(source: SourceSpec, *, skip_bad_rows: bool, task: TaskReads | Non
         reader = _reader(source, layout, kind, unit, task)
         items, bad_rows = _collect(rows, reader, f"{where} {unit}")
     n_read = len(items) + len(bad_rows)
-    if first is not None and not items and not reader.is_task:
-        _refuse_unknown_columns(source, where, first)
+    if first is not None and (n_read == 1 if reader.is_task else not items):
+        _refuse_unknown_columns(source, where, first, reader)
     if bad_rows and not (skip_bad_rows and items):
         raise _refusal(source, where, unit, bad_rows, n_read, can_skip=bool(items))
     if not items:
@@ -180,9 +180,10 @@ def _reader(source: SourceSpec, layout: Format | None, kind: Kind, unit: str, ta
     )
 
 
-def _refuse_unknown_columns(source: SourceSpec, where: str, first: Row) -> None:
-    """Raises DataError when no row could be used because nobody knows what its columns are."""
-    said = missing_columns(first.fields, [role for role, name in dict(source.fields).items() if name])
+def _refuse_unknown_columns(source: SourceSpec, where: str, first: Row, reader: RowReader) -> None:
+    """Raises DataError when nothing could be used because nobody knows what the columns are, or because rows lie inside the only one."""
+    named = [role for role, name in dict(source.fields).items() if name]
+    said = wrapped_rows(first.fields, reader.asked) if reader.is_task else missing_columns(first.fields, named)
     if said is not None:
         raise DataError(f"{source.name}: {said[0]}", where=where, hint=said[1])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from batchtrial.records import Item
-from batchtrial.sources.cells import flag, nested_answers, passage, spelled_answers, text_of, texts
+from batchtrial.sources.cells import flag, nested_answers, passage, spelled_answers, tell_reference, text_of, texts
 from batchtrial.sources.columns import CANDIDATES, Columns
 from batchtrial.sources.kept import display, kept, references
 from batchtrial.sources.problems import RowProblem
@@ -86,6 +86,8 @@ class RowReader:
         context = self._context(row.fields) if self.kind == "open" else None
         answers_name, _ = self._look_up(row.fields, "answers")
         value = _reach(columns, answers_name)
+        if self.answer_separator is None:
+            tell_reference(value, self.columns.tell)
         is_unanswerable = self._is_unanswerable(row.fields, None, ()) if self.kind == "open" else False
         return Item(
             dataset=self._dataset(row.fields),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from batchtrial.sources.cells import type_name
@@ -98,6 +98,13 @@ def _path_to_rows(tree: Mapping[str, Any], depth: int = 0) -> str | None:
         if inner is not None:
             return f"{key}.{inner}"
     return None
+
+
+def wrapped_rows(fields: Mapping[str, Any], asked: Collection[str]) -> tuple[str, str] | None:
+    """What is to be said of the one row of a file that holds none of the columns asked about, but rows inside it; None for any other row."""
+    if not asked or any(name in fields for name in asked) or _path_to_rows(fields) is None:
+        return None
+    return f"no row has a column {sorted(asked)[0]!r}. The file looks like one object: {outline(fields)}", rows_hint(fields)
 
 
 def missing_columns(fields: Mapping[str, Any], named: Sequence[str]) -> tuple[str, str] | None:

@@ -427,6 +427,35 @@ def test_an_item_of_a_task_is_known_by_what_is_asked_and_not_by_a_longer_referen
     assert [item.question for item in asked(numbers, names=frozenset({"a", "b"}), asked=frozenset({"a", "b"})).items] == ['{"a": 2, "b": 3}']
 
 
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("['Nile', 'River Nile']", "are one text each, as they stand; `answer_separator` parts them: 1 time, first \"['Nile', 'River Nile']\""),
+        ('["Nile", "River Nile"]', "are one text each, as they stand"),
+        ("{'text': ['Nile']}", "are one text each, as they stand"),
+        (42, "answers that are numbers are read as text: 1 time, first 42 as '42'"),
+        ('{"river": "Nile"}', None),
+        ({"river": "Nile"}, None),
+        (["Nile", "River Nile"], None),
+        ("[a river]", None),
+    ],
+)
+def test_a_reference_of_a_task_that_may_be_meant_otherwise_is_said(answer: Any, what: str | None, tmp_path: Path) -> None:
+    found = asked(rows(tmp_path, {"id": "1", "body": "b", "answer": answer}), names=frozenset({"body"}), asked=frozenset({"body"})).notes
+    told = [note for note in found if "text" in note]
+    assert len(told) == (what is not None), found
+    assert what is None or what in told[0]
+
+
+def test_rows_inside_the_only_object_of_a_file_are_named_to_a_task_too(tmp_path: Path) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(json.dumps({"data": [TICKET]}))
+    with pytest.raises(DataError, match=r"no row has a column 'body'. The file looks like one object: 'data' is a list of 1 objects") as caught:
+        asked(path, names=frozenset({"body"}), asked=frozenset({"body"}))
+    assert "`rows_in: data`" in str(caught.value)
+    assert len(asked(rows(tmp_path, TICKET), names=frozenset({"body"}), asked=frozenset({"body"})).items) == 1
+
+
 def test_items_ask_the_same_when_their_requests_do_whatever_stands_beside(tmp_path: Path) -> None:
     path = rows(tmp_path, TICKET, TICKET | {"id": "2", "seen": "2026-01-02"}, TICKET | {"id": "3", "body": "It is late."})
     one, two, three = asked(path, names=frozenset({"body", "seen"}), asked=frozenset({"body"})).items
