@@ -90,6 +90,11 @@ def test_a_score_that_is_missing_is_a_lost_pair(tmp_path: Path) -> None:
     assert (one.missing.n_pairs, one.missing.dropped, one.estimate.value) == (36, 4, 0.5)
 
 
+def test_files_that_somebody_renamed_are_about_the_same_items(tmp_path: Path) -> None:
+    before, after = (written(tmp_path / name, [sample(n, float(n % 2)) for n in range(10)]) for name in ("before.jsonl", "after.jsonl"))
+    assert len(paired_logs(read_log(before), read_log(after)).keys) == 10
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [("{", "the line is no JSON"), ('{"a": 1}', "it has no doc_id"), ("[" * 100_000, "no JSON"), ('{"doc_id": [1]}', "it has no doc_id")],

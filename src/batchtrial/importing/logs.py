@@ -87,7 +87,7 @@ def _harness(path: Path, files: list[Path]) -> Log:
     samples: dict[str, Sample] = {}
     for file in files:
         match = SAMPLES.fullmatch(file.name)
-        task = match["task"] if match else file.stem
+        task = match["task"] if match else file.stem if len(files) > 1 else ""  # one file that somebody renamed has one task
         for row in _rows(file):
             doc = row.get("doc_hash") or _digest(row.get("doc"))
             one = samples.setdefault(f"{task}|{row['doc_id']}", Sample(question=str(doc), epochs=1))
