@@ -178,10 +178,10 @@ class Table:
 
     def members_of(self, cell: Cell) -> NDArray[np.bool_] | None:
         """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it, and
-        where both arms lost an item of a kind that has it."""
+        where both arms lost an item of a kind that has it. A judge is asked about every item, and one without a verdict is lost."""
         mask = self.members(cell.kind, cell.dataset)
         column = COLUMNS.get(cell.metric, cell.metric)
-        if column in EVERY_ITEM_HAS or column not in self.scores:
+        if column in EVERY_ITEM_HAS or column in self.judges or column not in self.scores:
             return mask
         control, treatment = self.scores[column]
         defined: NDArray[np.bool_] = ~(np.isnan(control) & np.isnan(treatment))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchtrial.phases.analyse.tables import Table, order_of
+from batchtrial.phases.analyse.tables import Cell, Table, order_of
 
 KEYS = st.lists(st.one_of(st.text("ab|0é", max_size=12), st.text(min_size=1, max_size=70)), unique=True, min_size=1, max_size=20)
 
@@ -22,22 +25,35 @@ def test_keys_are_ordered_by_their_bytes(keys: list[str]) -> None:
     assert order_of(pl.Series(keys)).tolist() == sorted(range(len(keys)), key=lambda place: keys[place].encode())
 
 
-def test_a_metric_that_lost_answers_have_too_is_told_from_one_that_they_lack() -> None:
-    nan = float("nan")
-    scores = {
-        "n_lost": (np.array([0.0, 1.0]), np.array([0.0, 0.0])),
-        "words": (np.array([3.0, nan]), np.array([3.0, 4.0])),
-        "output_tokens": (np.array([5.0, 64.0]), np.array([5.0, 6.0])),
-    }
-    table = Table(
-        keys=pl.Series(["a", "b"]),
-        scores=scores,
-        is_open=np.array([True, True]),
-        datasets=np.array([0, 0]),
+NAN = float("nan")
+
+
+def table(scores: dict[str, tuple[list[float], list[float]]], judges: Any = None) -> Table:
+    n = len(scores["n_lost"][0])
+    return Table(
+        keys=pl.Series([f"i{k}" for k in range(n)]),
+        scores={name: (np.array(one), np.array(other)) for name, (one, other) in scores.items()},
+        is_open=np.ones(n, dtype=np.bool_),
+        datasets=np.zeros(n, dtype=np.int64),
         dataset_names=("d",),
         clusters=None,
         samples=1,
-        metrics=("words", "output_tokens"),
+        metrics=tuple(scores),
         scales={},
+        judges=judges or {},
     )
-    assert (table.scores_lost("words"), table.scores_lost("output_tokens"), table.scores_lost("nothing")) == (False, True, False)
+
+
+def test_a_metric_that_lost_answers_have_too_is_told_from_one_that_they_lack() -> None:
+    one = table({"n_lost": ([0, 1], [0, 0]), "words": ([3, NAN], [3, 4]), "output_tokens": ([5, 64], [5, 6])})
+    assert (one.scores_lost("words"), one.scores_lost("output_tokens"), one.scores_lost("nothing")) == (False, True, False)
+
+
+@pytest.mark.parametrize(("judges", "n_pairs"), [({"fair": None}, 4), ({}, 2)])
+def test_an_item_without_a_verdict_in_either_arm_is_a_lost_pair_of_the_judge(judges: Any, n_pairs: int) -> None:
+    """A metric of one's own may not be about every item; a judge is asked about each, and what it says may be no verdict."""
+    one = table({"n_lost": ([0] * 4, [0] * 4), "fair": ([1, NAN, NAN, NAN], [0, NAN, NAN, 1])}, judges)
+    picked = one.pick(Cell(metric="fair", kind="all", temp=0.0))
+    assert picked is not None
+    assert picked.control.size == n_pairs
+    assert picked.kept().control.size == 1
