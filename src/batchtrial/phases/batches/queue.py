@@ -1,7 +1,7 @@
 """The queue of a lane: sends parts, watches batches, fetches results, decides on new attempts. submit and poll both run it, each until its own goal.
 
-`sending.py` keeps the order of writes that pays once, `watching.py` looks and fetches; parts in doubt wait while others go on. Nothing here knows a
-wire.
+`sending.py` keeps the order of writes that pays once, `in_doubt.py` settles lost answers, `watching.py` looks and fetches; parts
+in doubt wait while others go on. Nothing here knows a wire.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from batchtrial.phases.batches import account
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.full_queues import FullQueues
+from batchtrial.phases.batches.in_doubt import InDoubt
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.phases.batches.retry import decide
@@ -44,7 +45,8 @@ class Queue:
         self.purse = purse or Purse(work.config, work.ledger, work.folder)
         self._copies = Copies(work, provider, self.parts)
         self._full = FullQueues(work)
-        self._sending = Sending(work, provider, self.parts, self.purse, self._copies, self._full)
+        self._doubts = InDoubt(work, provider, self.parts, self._copies)
+        self._sending = Sending(work, provider, self.parts, self.purse, self._copies, self._full, self._doubts)
         self._watching = Watching(work, provider, self.parts, self.purse, self._copies, self._full)
         self._waiting: list[int] = []  # a heap of places
         self._moving: list[Job] = []
@@ -167,7 +169,7 @@ class Queue:
         self.begin()
         moving, self._moving = self._moving, []
         for job in moving:
-            self._sending.clear_doubt(job)
+            self._doubts.settle(job)
             decide(self.work, self.parts, job)
             self._line_up(job, self._moving)
         while self._waiting:
@@ -198,7 +200,7 @@ class Queue:
         moving: list[Job] = []
         for job in self._moving:
             self.work.stop.check()
-            is_busy |= self._sending.clear_doubt(job)
+            is_busy |= self._doubts.settle(job)
             is_busy |= self._watching.look(job)
             is_busy |= self._watching.fetch(job)
             is_busy |= decide(self.work, self.parts, job)

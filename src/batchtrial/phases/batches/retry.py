@@ -1,4 +1,4 @@
-"""When rows of a part are sent again, and when a part is settled: decided once its attempt has ended."""
+"""When rows of a part are sent again, and when a part is settled: decided once its attempt has ended. Which rows: `fate` in `tally.py`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Sending one attempt at a part, and settling what became of a call whose answer was lost.
+"""Sending one attempt at a part.
 
-The order of writes is the promise: intent (fsynced), upload, create once, receipt. An intent without a receipt is in doubt and is settled by `find`
-before anything is sent for that part again.
+The order of writes is the promise: intent (fsynced), upload, create once, receipt. An intent without a receipt is in doubt, and settled by
+`in_doubt.py` before anything is sent for that part again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from batchtrial.errors import Ambiguous, ProviderError, RateLimited, RunStateMissing, Unsure
+from batchtrial.errors import Ambiguous, ProviderError, RateLimited, RunStateMissing
 from batchtrial.keys import token
 from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
@@ -20,23 +20,22 @@ from batchtrial.phases.batches.copies import Copies
 from batchtrial.phases.batches.coverage import unpriced
 from batchtrial.phases.batches.full_queues import FullQueues
 from batchtrial.phases.batches.gates import answer
+from batchtrial.phases.batches.in_doubt import InDoubt
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.providers.base import Intent, Provider
-from batchtrial.state.machine import Event, PartState
+from batchtrial.providers.base import Provider
+from batchtrial.state.machine import Event
 from batchtrial.state.store import Fingerprint
 
 log = logging.getLogger(__name__)
-
-UNSURE = "look for it in the provider's console; when it has ended, or is cancelled there, run again with --resume: nothing is sent twice meanwhile"
 
 
 class Sending:
     """The paying half of the queue."""
 
-    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies, full: FullQueues) -> None:
+    def __init__(self, work: Work, provider: Provider, parts: Parts, purse: Purse, copies: Copies, full: FullQueues, doubts: InDoubt) -> None:
         self._work, self._provider, self._parts, self._purse, self._copies, self._full = work, provider, parts, purse, copies, full
-        self._asked: set[str] = set()  # parts that the provider was asked about before they were sent
+        self._doubts = doubts
 
     def send(self, job: Job) -> bool:
         """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
@@ -64,8 +63,8 @@ class Sending:
                 n_requests=n_requests,
                 reserved_usd=reserve,
             )
-        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark, n_requests)) and mark not in self._asked:
-            self._asked.add(mark)
+        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark, n_requests)) and mark not in self._doubts.asked_first:
+            self._doubts.asked_first.add(mark)
             log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
             job.doubt, job.refusal = Backoff(), None
             return True
@@ -86,7 +85,7 @@ class Sending:
 
     def _create(self, job: Job, payload: Path) -> bool:
         part, ledger = job.shard.part, self._work.ledger
-        intent = self._intent(job)
+        intent = self._doubts.intent(job)
         try:
             self._work.hook("call:submit:before")
             batch_id = self._provider.submit(intent, payload, lambda file_id: self._note_upload(part, file_id))
@@ -115,23 +114,6 @@ class Sending:
         if self._provider.limits.is_found_by_file:
             self._work.ledger.sync()
 
-    def _intent(self, job: Job) -> Intent:
-        current, ledger = self._parts.current(job), self._work.ledger
-        # An intent that took the place of a lost one, or of a copy's, may be found behind batches of any time since the run began.
-        is_any_time = ledger.is_doubtful or current.token in self._asked
-        since = min(note.at for note in ledger.notes) if is_any_time else current.created_at
-        return Intent(
-            part=job.shard.part,
-            attempt=current.number,
-            token=current.token,
-            payload_sha256=current.payload_sha256,
-            n_requests=current.n_requests,
-            created_at=since,
-            model=job.arm.model,
-            file_id=current.file_id,
-            label=self._parts.label(job),
-        )
-
     def _payload(self, job: Job, attempt: int) -> tuple[Path, Fingerprint, int]:
         """The file to send: the whole part first, later only the rows worth sending again."""
         whole = self._work.layout.part_input(job.shard.part)
@@ -152,54 +134,3 @@ class Sending:
         if self._work.ledger.run_nonce is None:
             raise RunStateMissing("the ledger does not say which run it belongs to", where="ledger.jsonl", hint="run `batchtrial repair`")
         return self._work.ledger.run_nonce
-
-    def clear_doubt(self, job: Job) -> bool:
-        """Settle an intent without a receipt. Absence is believed only after `find_rounds` listings with growing waits between."""
-        if self._parts.state(job) is not PartState.SUBMITTING or not job.doubt.is_due(self._work.now()):
-            return False
-        limits, part = self._provider.limits, job.shard.part
-        try:
-            self._work.hook("call:find:before")
-            found = self._provider.find(self._intent(job), self._work.batches())
-        except Unsure as error:
-            log.warning("unsure part=%s reason=%s", part, error.what)
-            now, submission = self._work.now(), self._work.config.submission
-            what = f"nobody can tell after {submission.give_up_hours:g} hours whether {part} was sent: {error.what}"
-            job.unsure.goes_on(now, submission.give_up_hours, what, UNSURE)
-            job.doubt.not_before = now + timedelta(seconds=submission.poll_seconds)
-            return False
-        except ProviderError as error:
-            return self._doubt_longer(job, error)
-        job.unsure.ends()
-        job.looking = Backoff()
-        if found:
-            return self._adopt(job, found)
-        if job.doubt.failures + 1 < limits.find_rounds:
-            job.doubt.wait(self._work.now(), limits.find_wait_seconds)
-            return False
-        log.info("lost part=%s: no listing of %s knows its token, it is sent again", part, limits.find_rounds)
-        self._work.ledger.append(Event.LOST, part, reason=f"{limits.find_rounds} listings without its token")
-        job.doubt = Backoff()
-        if job.refusal is not None:
-            job.sending.after(job.refusal, f"cannot submit {part}", self._work.now(), self._work.progress.note)
-        return True
-
-    def _doubt_longer(self, job: Job, error: ProviderError) -> bool:
-        if not error.retryable:
-            raise error
-        job.looking.after(error, f"cannot find out about {job.shard.part}", self._work.now(), self._work.progress.note)
-        job.doubt.not_before = job.looking.not_before
-        return False
-
-    def _adopt(self, job: Job, found: tuple[str, ...]) -> bool:
-        keep, *younger = found
-        for batch_id in younger:
-            try:
-                self._copies.drop(job, self._parts.current(job), batch_id, keep)
-            except ProviderError as error:
-                return self._doubt_longer(job, error)  # found again then, both of them
-        log.info("adopt part=%s batch=%s", job.shard.part, keep)
-        self._work.ledger.append(Event.RECEIPT, job.shard.part, batch_id=keep, adopted=True)
-        self._copies.received(job)
-        job.doubt, job.sending = Backoff(), Backoff()
-        return True

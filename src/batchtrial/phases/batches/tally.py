@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchtrial.phases.batches.choice import Rank, Said, rank, said, takes_over
 from batchtrial.phases.batches.reasons import counted_reasons
+from batchtrial.phases.batches.which_line import Rank, Said, rank, said, takes_over
 from batchtrial.records import BadLine, Outcome, RawResult, Usage
 from batchtrial.state.ledger import Attempt, Counts
 
@@ -65,7 +65,7 @@ class Tally:
                 self.tiers[result.custom_id] = result.service_tier
 
     def settle(self, lines: Iterable[bytes], decode: Decode) -> None:
-        """Choose among the lines of requests that have several, by the rule of `choice`. lines: all that were added, again.
+        """Choose among the lines of requests that have several, by the rule of `which_line`. lines: all that were added, again.
 
         The bill counts the chosen one. Others that say what they used, or are answers, may have been billed as well: `odd` counts them, and the same
         line twice as one.
@@ -194,7 +194,7 @@ RETRIED = frozenset({Outcome.ERRORED, Outcome.EXPIRED, Outcome.CANCELLED})
 
 
 def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file: Callable[[int], Path], decode: Decode) -> Fate:
-    """Join all attempts by the rule of `choice`: the first answer wins, else the last thing known about the row.
+    """Join all attempts by the rule of `which_line`: the first answer wins, else the last thing known about the row.
 
     part_input: the part's full payload. root: what attempts' payload paths are relative to. folder_file: attempt number -> result file.
     """

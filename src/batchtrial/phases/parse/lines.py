@@ -1,7 +1,7 @@
 """The result lines of one part as columns, and which of them answers each request.
 
-Every line is decoded once, plain ones many at a time. Which of several lines is the answer is decided by `choice`; here they are brought to the place
-of their request.
+Every line is decoded once, plain ones many at a time. Which of several lines is the answer is decided by `which_line`; here they are brought to
+the place of their request.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Arm
 from batchtrial.phases.base import View
-from batchtrial.phases.batches.choice import ANSWER, NO_SUCCESS, UNREAD, level_takes_over, rank
 from batchtrial.phases.batches.tally import Decode, absent_outcome, custom_ids
+from batchtrial.phases.batches.which_line import ANSWER, NO_SUCCESS, UNREAD, level_takes_over, rank
 from batchtrial.phases.parse.decoded import of_plain, of_results
 from batchtrial.providers.base import many_at_once
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
@@ -198,7 +198,7 @@ def _located(found: pl.DataFrame, ends: NDArray[np.int64], n_lines: int, n_bytes
 
 
 def _levels(found: pl.DataFrame) -> NDArray[np.int64]:
-    """Of each line, as `choice` has them."""
+    """Of each line, as `which_line` has them."""
     is_unread = pl.col("answer_state") == AnswerState.NOT_UNDERSTOOD.value
     level = pl.when(pl.col("outcome") != Outcome.SUCCEEDED.value).then(NO_SUCCESS).when(is_unread).then(UNREAD).otherwise(ANSWER)
     return found.select(level.cast(pl.Int64)).to_series().to_numpy()

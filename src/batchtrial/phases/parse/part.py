@@ -11,9 +11,9 @@ from typing import Any, Final
 import polars as pl
 
 from batchtrial.phases.base import Worker
-from batchtrial.phases.batches.choice import Said
 from batchtrial.phases.batches.reasons import counted_reasons
 from batchtrial.phases.batches.standing import Standing, unknown_finish
+from batchtrial.phases.batches.which_line import Said
 from batchtrial.phases.build.index import Ids
 from batchtrial.phases.parse.lines import OddKind, OddLines, Reader, Source, odd_lines
 from batchtrial.phases.tables import columns

@@ -1,4 +1,4 @@
-"""All trials of a run side by side, from what their statistics say and the joint correction (`joint.py`). No numbers are computed here."""
+"""All trials of a run side by side, from what their statistics say and their joint correction (`shared_alpha.py`). No numbers are computed here."""
 
 from __future__ import annotations
 

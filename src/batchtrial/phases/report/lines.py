@@ -1,6 +1,7 @@
 """The lines of a trial's report, section by section: what was found, in plain words first, then in numbers, what it cost, where it came from.
 
 `render` makes Markdown and a page of them. No times, process ids or names of runs stand in them: the same config and answers give the same bytes.
+The sentence of a verdict is made where statistics are (`analyse/significance.py`, in the words of `stats/wording.py`).
 """
 
 from __future__ import annotations
