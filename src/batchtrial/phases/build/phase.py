@@ -6,12 +6,11 @@ sample. Writes batch_inputs/ only. A part whose file is as published is not writ
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of, user_turn
@@ -20,15 +19,19 @@ from batchtrial.config.model import Config
 from batchtrial.config.sequential import look_ends
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.phases.base import View, Work, digest_of, publishing
-from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
+from batchtrial.phases.build.lines import Pieces, plain_lines
 from batchtrial.phases.build.part_size import best_lines
-from batchtrial.phases.build.rows import Row, index_rows, rows_in_order, text_bytes, texts_of
+from batchtrial.phases.build.rows import escaped, rows_in_order, text_bytes, texts_of
 from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of
 from batchtrial.phases.prepare.items import place
+from batchtrial.phases.tables.ahead import made_ahead
 from batchtrial.providers.base import Limits, Provider, codec_of
 from batchtrial.records import Item, Verdict
 from batchtrial.state.files import Artifact, BuildManifest, Shard, artifact, save
 from batchtrial.state.store import Fingerprint, write_bytes
+
+if TYPE_CHECKING:
+    import polars as pl
 
 name = "build"
 FORM = 1
@@ -67,60 +70,59 @@ def cut(
     with_tasks = [arm for arm in arms if arm.task]
     if with_tasks:
         n_bytes = list(map(max, n_bytes, largest_lines(with_tasks, items, provider)))
-    sized = [Sized(item.item_id, n, item.cluster or "") for item, n in zip(items, n_bytes, strict=True)]
-    return cut_by_size(sized, arms, config, limits, provider, chosen)
+    return cut_by_size(
+        sized([item.item_id for item in items], n_bytes, [item.cluster or "" for item in items]), arms, config, limits, provider, chosen
+    )
 
 
-class Sized(NamedTuple):
-    """An item as far as cutting needs it. n_bytes: what its texts take in a line at most."""
+def sized(item_ids: Sequence[str], n_bytes: Sequence[int], clusters: Sequence[str] | None = None) -> pl.DataFrame:
+    """Items as far as cutting needs them: item_id, n_bytes (what its texts take in a line at most) and cluster, "" for none."""
+    import polars as pl  # a verdict is told without
 
-    item_id: str
-    n_bytes: int
-    cluster: str = ""
+    columns = {"item_id": item_ids, "n_bytes": n_bytes, "cluster": clusters if clusters is not None else [""] * len(item_ids)}
+    return pl.DataFrame(columns, schema={"item_id": pl.String, "n_bytes": pl.Int64, "cluster": pl.String})
 
 
-def ends_of_looks(items: Sequence[Sized | Row], config: Config) -> tuple[int, ...]:
+def ends_of_looks(items: pl.DataFrame, config: Config) -> tuple[int, ...]:
     """Items of the prefix that each planned look sees; none where no looks are planned."""
     planned = config.stats.sequential
-    return () if planned is None else look_ends(planned, [item.cluster for item in items], keeps_clusters=config.keeps_clusters)
+    return () if planned is None else look_ends(planned, items["cluster"].to_list(), keeps_clusters=config.keeps_clusters)
 
 
 def cut_by_size(
-    items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider, chosen: int | None = None
+    items: pl.DataFrame, arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider, chosen: int | None = None
 ) -> tuple[Slice, ...]:
     """The same, of items whose size is known. What a run had before it grew is cut as it was then, and what came behind it by itself.
 
-    chosen: what `lines_per_part: auto` has come to, where that is known.
+    items: as `sized` has them. chosen: what `lines_per_part: auto` has come to, where that is known.
     """
-    fixed = _fixed(arms, provider)
-    most_samples, ends = max(arm.samples for arm in arms), frozenset(ends_of_looks(items, config))
+    import numpy as np
+
+    most_samples, looks = max(arm.samples for arm in arms), ends_of_looks(items, config)
+    up_to = np.concatenate([[0], np.cumsum(_fixed(arms, provider) + items["n_bytes"].to_numpy())])
     slices: list[Slice] = []
-    for one in stretches(len(items), config):
-        first, end = one.first, one.end
+    for one in stretches(items.height, config):
+        first = one.first
         samples = (most_samples if one.end_sample is None else one.end_sample) - one.first_sample
         lines = chosen or auto_lines(items, arms, config, limits, provider) if one.lines_per_part == "auto" else one.lines_per_part
         most_lines = min(limits.max_requests, lines or limits.max_requests)
         if lines is None and one.parts is not None:
-            most_lines = min(most_lines, -(-(end - first) // one.parts) * samples)
-        most_items, size = max(1, most_lines // samples), 0
-        for position in range(first, end):
-            bytes_here = samples * (fixed + items[position].n_bytes)
-            if bytes_here > limits.max_bytes:
-                what = f"one request about item {items[position].item_id!r} is larger than a batch of {provider.name} may be"
+            most_lines = min(most_lines, -(-(one.end - first) // one.parts) * samples)
+        while first < one.end:
+            fitting = int(np.searchsorted(up_to, up_to[first] + limits.max_bytes // samples, side="right")) - 1
+            if fitting == first:
+                what = f"one request about item {items['item_id'][first]!r} is larger than a batch of {provider.name} may be"
                 raise ConfigError(what, where="datasets")
-            is_full = position - first >= most_items or size + bytes_here > limits.max_bytes
-            if position > first and (is_full or position in ends):
-                slices.append(Slice(first, position - first, one.first_sample, one.end_sample))
-                first, size = position, 0
-            size += bytes_here
-        slices.append(Slice(first, end - first, one.first_sample, one.end_sample))
+            stop = min(first + max(1, most_lines // samples), fitting, one.end, *(look for look in looks if look > first))
+            slices.append(Slice(first, stop - first, one.first_sample, one.end_sample))
+            first = stop
     return tuple(slices)
 
 
-def auto_lines(items: Sequence[Sized | Row], arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> int:
+def auto_lines(items: pl.DataFrame, arms: Sequence[Arm], config: Config, limits: Limits, provider: Provider) -> int:
     """What `lines_per_part: auto` comes to for these items."""
-    mean_bytes = _fixed(arms, provider) + sum(item.n_bytes for item in items) / max(1, len(items))
-    return best_lines(arms, len(items), mean_bytes / CHARS_PER_TOKEN, limits.max_requests, config)
+    mean_bytes = _fixed(arms, provider) + int(items["n_bytes"].sum()) / max(1, items.height)
+    return best_lines(arms, items.height, mean_bytes / CHARS_PER_TOKEN, limits.max_requests, config)
 
 
 def _fixed(arms: Sequence[Arm], provider: Provider) -> int:
@@ -208,13 +210,13 @@ def run(work: Work) -> None:
     """Write the index and every part that is missing or stale."""
     from batchtrial.phases.build.questions import write_items  # here, since a verdict needs no tables
 
-    rows, texts = rows_in_order(work.layout, work.config.seed, keeps_clusters=work.config.keeps_clusters)
+    rows, texts = rows_in_order(work)
     items = artifact(work.layout.root, work.layout.items, write_items(work, rows, texts))
     del texts
     provider = work.codec
     arms = arms_of(work.view.trials)
     check_sampling(arms, provider)
-    _measure(work, rows, [arm for arm in arms if arm.task])
+    rows = _measured(work, rows, [arm for arm in arms if arm.task])
     chosen = work.view.build.lines_per_part if work.view.build is not None else None
     if chosen is None and work.config.submission.lines_per_part == "auto":
         chosen = auto_lines(rows, arms, work.config, provider.limits, provider)
@@ -247,13 +249,15 @@ def run(work: Work) -> None:
     work.progress.note(f"built {counted(sum(s.lines for s in shards.values()), 'request')} in {counted(len(shards), 'part')}")
 
 
-def _measure(work: Work, rows: Sequence[Row], arms: Sequence[Arm]) -> None:
-    """Set the size of every row to that of its longest line under these tasks, where that is more. Raises ConfigError for one that cannot be made."""
+def _measured(work: Work, rows: pl.DataFrame, arms: Sequence[Arm]) -> pl.DataFrame:
+    """The rows with the size of each its longest line under these tasks, where that is more. Raises ConfigError for one that cannot be made."""
     if not arms:
-        return
-    items = (texts.item(row.kind) for row, texts in zip(rows, texts_of(work.layout, rows), strict=True))
-    for row, n_bytes in zip(rows, largest_lines(arms, items, work.codec, work.stop.check), strict=True):
-        row.n_bytes = max(row.n_bytes, n_bytes)
+        return rows
+    import polars as pl
+
+    items = (texts.item(kind) for kind, texts in zip(rows["kind"], texts_of(work.layout, rows), strict=True))
+    longest = pl.Series(largest_lines(arms, items, work.codec, work.stop.check), dtype=pl.Int64)
+    return rows.with_columns(pl.max_horizontal("n_bytes", longest).alias("n_bytes"))
 
 
 def check_sent(work: Work, shard: Shard) -> None:
@@ -271,22 +275,21 @@ def check_sent(work: Work, shard: Shard) -> None:
 class Writer:
     """Writes parts. Parts of one slice ask about the same items, so their texts are read once for all arms."""
 
-    def __init__(self, work: Work, rows: Sequence[Row]) -> None:
+    def __init__(self, work: Work, rows: pl.DataFrame) -> None:
         self._work, self._rows = work, rows
         self._slice = Slice(0, 0)
-        self._escaped: list[Escaped] = []
+        self._escaped = rows.clear()
         self._pieces: dict[tuple[str, range], Pieces | None] = {}
 
     def write(self, arm: Arm, index: int, piece: Slice) -> Shard:
         """Part `index` of the arm, on the disk."""
         work, path, samples = self._work, self._work.layout.part_input(arm.part(index)), piece.samples(arm)
-        self._turn_to(piece)
         if (arm.name, samples) not in self._pieces:
             self._pieces[arm.name, samples] = None if arm.task else Pieces.of(arm, codec_of(work.codec, arm.backend), samples)
-        with publishing(work, path) as file:
-            for block in self._blocks(arm, piece):
+        with publishing(work, path) as file, closing(self._blocks(arm, piece)) as blocks:
+            for block in blocks:
                 file.write(block)
-        rows = self._rows[piece.first : piece.first + piece.n]
+        rows = self._rows.slice(piece.first, piece.n)
         got = file.fingerprint
         return Shard(
             part=arm.part(index),
@@ -304,48 +307,50 @@ class Writer:
             max_output_tokens=len(samples) * _tokens_out(arm, rows),
         )
 
-    def _turn_to(self, piece: Slice) -> None:
-        if piece != self._slice:
-            rows = self._rows[piece.first : piece.first + piece.n]
-            self._slice, self._escaped = piece, []  # the old texts go before the new ones come
-            self._escaped = [Escaped.of(row, texts) for row, texts in zip(rows, texts_of(self._work.layout, rows), strict=True)]
-
-    def _blocks(self, arm: Arm, piece: Slice) -> Iterator[bytes]:
+    def _blocks(self, arm: Arm, piece: Slice) -> Generator[bytes, None, None]:
         samples = piece.samples(arm)
         pieces = self._pieces[arm.name, samples]
         if pieces is not None:
-            return pieces.blocks(self._escaped)
-        rows = self._rows[piece.first : piece.first + piece.n]
-        texts = texts_of(self._work.layout, rows)
-        asked = (one.item(row.kind) for row, one in zip(rows, texts, strict=True))
-        return plain_lines(arm, asked, codec_of(self._work.codec, arm.backend), samples)
+            yield from made_ahead(pieces.blocks(self._texts(piece)), self._work.workers)
+            return
+        rows = self._rows.slice(piece.first, piece.n)
+        yield from plain_lines(arm, self._items(rows), codec_of(self._work.codec, arm.backend), samples)
 
-    def _tokens_in(self, arm: Arm, rows: Sequence[Row]) -> int:
-        if not arm.task:
-            return _tokens_in(arm, rows)
-        return sum(input_tokens(arm, one.item(row.kind)) for row, one in zip(rows, texts_of(self._work.layout, rows), strict=True))
+    def _texts(self, piece: Slice) -> pl.DataFrame:
+        if piece != self._slice:
+            self._slice, self._escaped = piece, self._rows.clear()  # the old texts go before the new ones come
+            self._escaped = escaped(self._work.layout, self._rows.slice(piece.first, piece.n))
+        return self._escaped
+
+    def _items(self, rows: pl.DataFrame) -> Iterator[Item]:
+        return (one.item(kind) for kind, one in zip(rows["kind"], texts_of(self._work.layout, rows), strict=True))
+
+    def _tokens_in(self, arm: Arm, rows: pl.DataFrame) -> int:
+        return sum(input_tokens(arm, one) for one in self._items(rows)) if arm.task else _tokens_in(arm, rows)
 
 
-def _tokens_in(arm: Arm, rows: Sequence[Row]) -> int:
+def _tokens_in(arm: Arm, rows: pl.DataFrame) -> int:
     """`input_tokens` of one request about each of the items."""
     fixed = tokens(arm.prompt.system.text) + 2 * TOKENS_PER_MESSAGE
     around = {blank.kind: len(user_turn(blank, arm.instructions)) for blank in _blanks()}
-    return len(rows) * fixed + sum(-(-(around[row.kind] + row.n_chars) // CHARS_PER_TOKEN) for row in rows)
+    turns = sum(int(((rows.filter(kind=kind)["n_chars"] + (n + CHARS_PER_TOKEN - 1)) // CHARS_PER_TOKEN).sum()) for kind, n in around.items())
+    return rows.height * fixed + turns
 
 
-def _tokens_out(arm: Arm, rows: Sequence[Row]) -> int:
+def _tokens_out(arm: Arm, rows: pl.DataFrame) -> int:
     """`output_tokens` of one request about each of the items."""
-    most = {blank.kind: output_tokens(arm, blank) for blank in _blanks()}
-    return sum(most[row.kind] for row in rows)
+    return sum(output_tokens(arm, blank) * rows.filter(kind=blank.kind).height for blank in _blanks())
 
 
-def write_index(work: Work, rows: Sequence[Row]) -> Fingerprint:
+def write_index(work: Work, rows: pl.DataFrame) -> Fingerprint:
     """Durably write the index of these items."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("item_hash", "dataset", "item_id", "kind", "cluster"))
-    table.writerows(index_rows(rows))
-    data = text.getvalue().encode()
+    import polars as pl
+
+    from batchtrial.phases.tables.csv_rows import csv_rows, quoted_where
+
+    dataset, item_id, cluster = (quoted_where(name, pl.col(name).str.contains(r'[,"\n]')) for name in ("dataset", "item_id", "cluster"))
+    fields = rows.select(pl.col("mark").alias("item_hash"), dataset, item_id, "kind", cluster)
+    data = csv_rows(fields, has_header=True, ends="\n", quotes="never")
     write_bytes(work.layout.index, data, hook=work.hook)
     got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())
     work.view.stamps.learn(work.layout.index, got)

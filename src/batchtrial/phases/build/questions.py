@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from operator import attrgetter
 from pathlib import Path
 from typing import IO, Final
 
@@ -14,7 +13,7 @@ import polars as pl
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import Work
 from batchtrial.phases.build.index import load_index
-from batchtrial.phases.build.rows import Row, rows_in_order
+from batchtrial.phases.build.rows import rows_in_order
 from batchtrial.phases.prepare.items import decode_row
 from batchtrial.phases.tables.arm_table import for_tables
 from batchtrial.records import KEY_SEPARATOR, Item, Kind
@@ -26,31 +25,22 @@ BOOKS: Final = ("open", "closed")
 ITEMS_PER_GROUP: Final = 8192
 """Items that a reader can skip or take at once."""
 ANSWERS_BETWEEN: Final = " | "
-_OF_ROWS: Final = {
-    "item_hash": ("mark", pl.String),
-    "dataset": ("dataset", pl.String),
-    "item_id": ("item_id", pl.String),
-    "kind": ("kind", pl.String),
-    "cluster": ("cluster", pl.String),
-    "byte": ("at", pl.Int64),
-    "length": ("size", pl.Int64),
-}
-"""Column -> field of a Row, and its type."""
 
 
-def write_items(work: Work, rows: Sequence[Row], texts: pl.DataFrame) -> Fingerprint:
-    """Durably write items.parquet of what `rows_in_order` gave."""
-    names = pl.DataFrame(
-        {name: pl.Series(list(map(attrgetter(field), rows)), dtype=dtype) for name, (field, dtype) in _OF_ROWS.items()},
-    )
-    table = names.select(
+def write_items(work: Work, rows: pl.DataFrame, texts: pl.DataFrame) -> Fingerprint:
+    """Durably write items.parquet of what `rows_in_order` gave; takes the answers out of the texts, since they are no longer needed as JSON."""
+    references = texts.drop_in_place("answers").str.json_decode(pl.List(pl.String))
+    table = rows.select(
         pl.int_range(pl.len(), dtype=pl.Int32).alias("place"),
         pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR).alias("item_key"),
-        pl.exclude("cluster", "byte", "length"),
+        pl.col("mark").alias("item_hash"),
+        "dataset",
+        "item_id",
+        "kind",
         pl.when(pl.col("cluster") != "").then("cluster").alias("cluster"),
-        "byte",
-        "length",
-    ).hstack(texts)
+        pl.col("at").alias("byte"),
+        pl.col("size").alias("length"),
+    ).hstack([texts["question"], references.alias("references")])
     with replacing(work.layout.items, hook=work.hook) as file, for_tables(file) as out:
         table.rechunk().write_parquet(out, compression="lz4", statistics=False, row_group_size=ITEMS_PER_GROUP)
     got = work.view.stamps.of(work.layout.items)
@@ -68,8 +58,8 @@ def restore_items(work: Work) -> None:
     got = work.view.stamps.of(work.layout.items) if known is not None else None
     if known is not None and got is not None and got.sha256 == known.sha256:
         return
-    rows, texts = rows_in_order(work.layout, work.config.seed, keeps_clusters=work.config.keeps_clusters)
-    if load_index(work.layout.index)["item_hash"].to_list() != [row.mark for row in rows]:
+    rows, texts = rows_in_order(work)
+    if load_index(work.layout.index)["item_hash"].to_list() != rows["mark"].to_list():
         raise RunStateMissing("the prepared items are not those of the index", where="prepared/", hint="run with --from_step prepare")
     write_items(work, rows, texts)
 

@@ -15,10 +15,9 @@ import polars as pl
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm, arms_of
 from batchtrial.config.judge_arms import arm_of
-from batchtrial.keys import item_hash
 from batchtrial.phases.base import View, Work, digest_of
 from batchtrial.phases.build import phase as build
-from batchtrial.phases.build.rows import Row, text_bytes, texts_of
+from batchtrial.phases.build.rows import in_json, rows_of, texts_of
 from batchtrial.phases.build.sizes import largest_lines
 from batchtrial.phases.judge.questions import Judgements, judgements, sets_of
 from batchtrial.phases.prepare.items import decode_row, encode_item
@@ -76,8 +75,8 @@ def run(work: Work) -> None:
     inner, found = judging_work(work), judgements(work.view)
     old = work.view.judge_build
     lines, n_old = _lines(work, found, old)
-    rows = list(_rows(lines))
-    stretches = list(_stretches(rows, n_old))
+    rows = rows_of(lines, list(map(in_json, lines)), "closed", 0)
+    stretches = list(_stretches(rows["dataset"].to_list(), n_old))
     items = _write_items(inner, lines)
     shards = _parts(inner, rows, stretches, n_old, old)
     manifest = BuildManifest(
@@ -106,21 +105,12 @@ def _lines(work: Work, found: Judgements, old: BuildManifest | None) -> tuple[li
     return [*kept, *fresh], len(kept)
 
 
-def _rows(lines: Sequence[bytes]) -> Iterator[Row]:
-    at = 0
-    for line in lines:
-        one = decode_row(line)
-        n_bytes, n_chars = text_bytes(one.question, ""), len(one.question)
-        mark = item_hash(one.dataset, one.item_id)
-        yield Row("", mark, "closed", one.dataset, one.item_id, "", at, len(line), n_bytes, n_chars)
-        at += len(line)
-
-
-def _stretches(rows: Sequence[Row], n_old: int) -> Iterator[Stretch]:
+def _stretches(kinds: Sequence[str], n_old: int) -> Iterator[Stretch]:
+    """kinds: of every item."""
     first = 0
-    for place in range(1, len(rows) + 1):
-        if place == len(rows) or place == n_old or rows[place].dataset != rows[first].dataset:
-            yield Stretch(rows[first].dataset, first, place - first)
+    for place in range(1, len(kinds) + 1):
+        if place == len(kinds) or place == n_old or kinds[place] != kinds[first]:
+            yield Stretch(kinds[first], first, place - first)
             first = place
 
 
@@ -135,7 +125,7 @@ def _write_items(inner: Work, lines: Sequence[bytes]) -> Fingerprint:
     return got
 
 
-def _parts(inner: Work, rows: Sequence[Row], stretches: Sequence[Stretch], n_old: int, old: BuildManifest | None) -> dict[str, Shard]:
+def _parts(inner: Work, rows: pl.DataFrame, stretches: Sequence[Stretch], n_old: int, old: BuildManifest | None) -> dict[str, Shard]:
     """Every part of every judge, those of one number next to each other."""
     writer, made = build.Writer(inner, rows), dict[str, tuple[int, Shard]]()
     before = old.shards if old is not None and n_old else {}
@@ -160,12 +150,12 @@ def _parts(inner: Work, rows: Sequence[Row], stretches: Sequence[Stretch], n_old
     return {part: shard for part, (_, shard) in sorted(made.items(), key=lambda one: (one[1][0], one[0]))}
 
 
-def _slices(inner: Work, arm: Arm, rows: Sequence[Row], stretches: Sequence[Stretch]) -> Iterator[build.Slice]:
+def _slices(inner: Work, arm: Arm, rows: pl.DataFrame, stretches: Sequence[Stretch]) -> Iterator[build.Slice]:
     codec, alone = codec_of(inner.codec, arm.backend), inner.config.model_copy(update={"grown": ()})  # that is about the run's own items
     for one in stretches:
-        mine = rows[one.first : one.first + one.n]
+        mine = rows.slice(one.first, one.n)
         asked = (texts.item("closed") for texts in texts_of(inner.layout, mine))
-        sized = [build.Sized(row.item_id, n) for row, n in zip(mine, largest_lines([arm], asked, inner.codec, inner.stop.check), strict=True)]
+        sized = build.sized(mine["item_id"].to_list(), largest_lines([arm], asked, inner.codec, inner.stop.check))
         for piece in build.cut_by_size(sized, [arm], alone, codec.limits, codec):
             yield build.Slice(one.first + piece.first, piece.n)
 

@@ -52,9 +52,9 @@ class Others(Protocol):
 class Team(ExitStack):
     """Who carries out a phase's parts: this process or others, which are started once and end with the block."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, few_rows: int = FEW_ROWS) -> None:
         super().__init__()
-        self._work = work
+        self._work, self._few_rows = work, few_rows
         self._told: Counter[int] = Counter()  # rows by task that were told of
         self._ahead: Counter[int] = Counter()  # rows by task that are done before it is that task's turn
 
@@ -78,7 +78,7 @@ class Team(ExitStack):
             from batchtrial.phases.tables.cluster import Cluster  # needs the extra
 
             return self.enter_context(Cluster(self._work, wanted.address))
-        if wanted.kind != "process" or min(self._work.workers, n_jobs) < 2 or n_rows < FEW_ROWS:
+        if wanted.kind != "process" or min(self._work.workers, n_jobs) < 2 or n_rows < self._few_rows:
             return None
         from batchtrial.phases.tables.processes import Processes
 

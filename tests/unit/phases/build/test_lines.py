@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,16 +17,16 @@ from tests.unit.phases.world import config
 from tests.unit.rig import Rig
 
 from batchtrial.config.expand import Arm, arms_of, expand, user_turn
-from batchtrial.keys import item_hash
-from batchtrial.phases.build.lines import Escaped, Pieces, plain_lines
-from batchtrial.phases.build.rows import Row, rows_in_order, text_bytes, texts_of
-from batchtrial.phases.prepare.items import Prepared, load_prepared, place
+from batchtrial.phases.build.lines import Pieces, plain_lines
+from batchtrial.phases.build.rows import escaped, in_json, lines_between, rows_of, text_bytes, texts_of
+from batchtrial.phases.prepare.items import encode_item, load_prepared, place
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Provider
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
 from batchtrial.providers.openai.quirks import Quirks
-from batchtrial.records import Item, Request
+from batchtrial.records import Item, Kind, Request
+from batchtrial.state.layout import RunLayout
 
 CODECS: dict[str, Provider] = {
     "fireworks": FireworksProvider(FireworksSettings(account_id="a"), None),
@@ -40,23 +42,32 @@ def arms() -> tuple[Arm, ...]:
     return arms_of(expand(config(sets, samples_per_item=2), "0" * 64))
 
 
-def escaped(item: Item) -> Escaped:
-    row = Row("", item_hash(item.dataset, item.item_id), item.kind, item.dataset, item.item_id, "", 0, 0, 0, 0)
-    return Escaped.of(row, Prepared(dataset=item.dataset, item_id=item.item_id, question=item.question, answers=(), context=item.context))
-
-
 @pytest.mark.parametrize("codec", CODECS)
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.tuples(TEXTS, TEXTS, st.booleans()), max_size=5))
 def test_pieces_make_the_lines_that_the_codec_makes(codec: str, texts: list[tuple[str, str, bool]]) -> None:
+    """Of items as they stand in prepared files, whichever of them holds which."""
     items = [
         Item(dataset="s", item_id=str(n), kind="open" if is_open else "closed", question=question, context=context if is_open else None, answers=())
         for n, (question, context, is_open) in enumerate(texts)
     ]
+    with TemporaryDirectory() as folder:
+        layout, rows = RunLayout(Path(folder)), []
+        layout.prepared.mkdir()
+        books: tuple[tuple[Kind, Path], ...] = (("open", layout.open_book), ("closed", layout.closed_book))
+        for kind, path in books:
+            lines = [encode_item(item) for item in items if item.kind == kind]
+            path.write_bytes(b"".join(lines))
+            rows.append(rows_of(lines, list(map(in_json, lines)), kind, 0))
+        found = pl.concat(rows)
+        in_order = found[[found["item_id"].to_list().index(item.item_id) for item in items]] if items else found
+        asked = escaped(layout, in_order)
+    assert in_order["n_bytes"].to_list() == [text_bytes(item.question, item.context or "") for item in items]
+    assert in_order["n_chars"].to_list() == [len(item.question) + len(item.context or "") for item in items]
     for arm in arms():
         pieces = Pieces.of(arm, CODECS[codec])
         assert pieces is not None
-        assert b"".join(pieces.blocks([escaped(item) for item in items])) == b"".join(plain_lines(arm, items, CODECS[codec]))
+        assert b"".join(block() for block in pieces.blocks(asked)) == b"".join(plain_lines(arm, items, CODECS[codec]))
 
 
 @dataclass
@@ -105,9 +116,27 @@ def test_rows_are_the_prepared_items_in_the_run_s_order(tmp_path: Path) -> None:
     rig = Rig(tmp_path, n_items=9)
     rig.run(to_step="build")
     items = sorted(load_prepared(rig.layout), key=lambda item: place(item, rig.config().seed))
-    rows, _ = rows_in_order(rig.layout, rig.config().seed)
-    assert [(row.dataset, row.item_id, row.kind, row.cluster) for row in rows] == [(i.dataset, i.item_id, i.kind, i.cluster or "") for i in items]
+    table = pl.read_parquet(rig.layout.items)
+    names = table.select("dataset", "item_id", "kind", pl.col("cluster").fill_null("")).rows()
+    assert names == [(i.dataset, i.item_id, i.kind, i.cluster or "") for i in items]
+    assert list(zip(table["question"], map(tuple, table["references"]), strict=True)) == [(item.question, item.answers) for item in items]
+    rows = table.select("kind", at="byte", size="length")
     assert [(one.question, one.context) for one in texts_of(rig.layout, rows)] == [(item.question, item.context) for item in items]
+
+
+@given(st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b".") + b"\n"), max_size=12), st.integers(1, 30))
+def test_every_line_of_a_file_is_read_in_one_stretch(lines: list[bytes], size: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "lines"
+        path.write_bytes(b"".join(lines))
+        found = [lines_between(path, begin, begin + size) for begin in range(0, max(1, path.stat().st_size), size)]
+    assert [line for _, some in found for line in some] == lines
+    begins = [sum(map(len, lines[:place])) for place in range(len(lines))]
+    assert all(at == begins[lines_before] for (at, some), lines_before in zip(found, _before(found), strict=True) if some)
+
+
+def _before(found: list[tuple[int, list[bytes]]]) -> list[int]:
+    return [sum(len(some) for _, some in found[:place]) for place in range(len(found))]
 
 
 @given(TEXTS, TEXTS)
