@@ -62,6 +62,21 @@ def test_lost_answers_leave_the_prefix_as_it_is(tmp_path: Path) -> None:
     assert run.rig.counts()[Outcome.MISSING.value] == 2
 
 
+def test_what_lost_answers_could_explain_is_no_claim_after_the_looks_either(tmp_path: Path) -> None:
+    """The treatment loses each answer that would have been wrong: all that is left speaks for it."""
+    run = Looked(tmp_path, right=lambda item, is_treatment: is_treatment == (item % 2 == 0))
+    plain, heads = run.rig.memory.answer, run.rig.arms("treatment")
+    run.rig.memory.answer = lambda custom_id, batch: (
+        "" if custom_id.startswith(heads) and "no idea" in plain(custom_id, batch) else plain(custom_id, batch)
+    )
+    run.rig.run("report")
+    (path,) = run.rig.layout.root.glob("*/results/significance.json")
+    (one,) = (one for one in json.loads(path.read_bytes())["tests"] if one["family"] == "primary")
+    assert (one["counts"]["treatment_only"], one["counts"]["control_only"], one["pairs"]["dropped"]) == (6, 0, 6)
+    assert one["test"]["p_value"] < 0.05
+    assert (one["verdict"], one["is_claim"]) == ("not decided", False)
+
+
 def test_a_part_behind_the_look_is_refused_by_the_queue_itself(tmp_path: Path) -> None:
     run = Looked(tmp_path)
     run.rig.run("submit")
