@@ -9,7 +9,7 @@ import pytest
 from tests.docs.pages import ROOT, pages, text_of, words
 
 GLOSSARY = ROOT / "docs" / "glossary.md"
-ROW = re.compile(r"^\| (?P<words>[^|]+?) \| (?P<meaning>[^|]+?) \| (?P<others>[^|]*?) \|$", re.M)
+ROW = re.compile(r"^\| (?P<words>[^|]+?) \| (?P<meaning>[^|]+?) \| (?P<others>[^|]*?) ?\|$", re.M)
 SET_ASIDE = re.compile(r"\b(?:variants?|buckets?|chunks?|replicates?|shards?|mocks?|canceled|canceling)\b", re.I)
 """Those of the words set aside that have no everyday meaning in these pages; the rest (job, task, log ...) is for readers to judge."""
 
