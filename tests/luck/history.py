@@ -166,8 +166,9 @@ class Play:
                 place = self.copy
             elif event.kind == "together" and self.copy.folder.exists():
                 together = Turnstile(int(event.how))
-        # What `clean` has deleted since nothing was sent begins anew, with whatever config is given.
-        self.played.is_shifted |= "config" in asked and self.played.is_unbegun and not place.folder.exists()
+        # What no ledger has begun, or `clean` has deleted since nothing was sent, begins with whatever config is given.
+        is_begun = bool(read(RunLayout(place.folder).ledger).entries)
+        self.played.is_shifted |= "config" in asked and not is_begun and (self.played.is_unbegun or self.history.is_fresh)
         process = self._process(place, key, events)
         ended = self.attempt(place, process, **asked) if together is None else self._both(process, together, asked)
         self.played.said.append(ended)
