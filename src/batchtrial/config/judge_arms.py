@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
+from batchtrial.config.panels import check_panels
 from batchtrial.config.recipes import NO_SYSTEM, Instructions, MaxTokens, Prompt
 from batchtrial.config.settings import Text
 from batchtrial.errors import ConfigError
@@ -43,6 +43,16 @@ def judge_trials(config: Config) -> tuple[Trial, ...]:
 def arm_of(config: Config, judge: JudgeSpec) -> TrialArm:
     """The arm by which the judge asks."""
     return _trial(config, judge).arms[0]
+
+
+def judged_metrics(config: Config) -> tuple[str, ...]:
+    """Metrics that judges give: each judge's own, then those of panels."""
+    return tuple(one.name for one in (*config.judges, *config.panels))
+
+
+def free_judge(config: Config, task: str) -> JudgeSpec | None:
+    """The judge that asks by this recipe and whose verdicts nobody forces into a form; None for every other arm."""
+    return next((judge for judge in config.judges if not judge.structured and task and task == _recipe(judge)), None)
 
 
 def rubric_reads(config: Config) -> frozenset[str]:
@@ -125,9 +135,17 @@ def _form(judge: JudgeSpec) -> str:
 
 
 def check_judges(config: Config) -> None:
-    """Before a run begins: rubrics compile and names are free. Raises ConfigError."""
-    taken: Mapping[str, Any] = dict.fromkeys(("em", "f1", "abstained", "false_answer", "unsupported", "question", "reference", "place"))
+    """Before a run begins: rubrics compile, names are free, and no look hangs on a judge. Raises ConfigError."""
+    taken = ("em", "f1", "abstained", "false_answer", "unsupported", "question", "reference", "place")
     columns = {column: metric.id for metric in named_metrics(config.metrics) for column in metric.columns}
+    check_panels(config.panels, config.judges, (*taken, *columns))
+    primary = config.stats.primary.metric
+    if config.stats.sequential is not None and primary in judged_metrics(config):
+        raise ConfigError(
+            f"planned looks cannot see {primary}: a judge's word counts with people's labels alone, and they decide how sure it is, not the items",
+            where="stats.sequential",
+            hint="leave `stats.sequential` out, or make a metric of the answers the primary endpoint and the judge a confirmatory one",
+        )
     for place, judge in enumerate(config.judges):
         if judge.name in columns:
             what = f"a judge is called {judge.name!r}, as a number of the metric {columns[judge.name]} is"

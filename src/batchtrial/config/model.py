@@ -19,6 +19,7 @@ from batchtrial.config.growth import GrownFrom
 from batchtrial.config.judges import JudgeSpec, name_apart
 from batchtrial.config.lost_answers import LostAnswersPlan
 from batchtrial.config.metric_entries import MetricEntries
+from batchtrial.config.panels import PanelSpec
 from batchtrial.config.queue_limits import QueueLimits
 from batchtrial.config.recipes import ArmSpec, Instructions, MaxTokens, PromptSet
 from batchtrial.config.report import ReportSettings
@@ -228,7 +229,7 @@ class OptionalAnalyses(Model):
         return tuple(name for name, is_on in self if is_on)
 
 
-LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "only_items", "report", "slices", "system", "task"})
+LATER_KEYS: Final = frozenset({"arms", "contrasts", "grown", "judges", "lanes", "only_items", "panels", "report", "slices", "system", "task"})
 """Keys that came with a later version: written down only where they are set, so that a config without them has the bytes and the hash that it had."""
 
 
@@ -292,6 +293,7 @@ class Config(Model):
     judges: Annotated[tuple[JudgeSpec, ...], AfterValidator(name_apart)] = Field(
         (), description="Models that judge the answers, as a second wave of requests; each is a metric by its name (docs/judges.md)."
     )
+    panels: tuple[PanelSpec, ...] = Field((), description="Judges whose verdicts count together; each panel is a metric by its name.")
     metric_errors: Literal["stop", "lost"] = Field(
         "stop", description="When a metric of your own fails on an answer: stop and name it, or count that answer as lost to the metric and go on."
     )

@@ -26,6 +26,11 @@ class SimulatedJudge(Model):
     first: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="Position bias: how often it says `first`, whatever stands there.")
     lenient_to: str = Field("", description="Regular expression of answers that it favours; with the style of one arm, a self-preference.")
     lenient: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="How often it lets such an answer pass, whatever it says.")
+    garbled: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="How often its verdict is in no form, where the provider enforces none.")
+
+    @model_serializer(mode="wrap")
+    def _without_unset_later_keys(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "garbled" or value}
 
 
 class Simulation(Model):

@@ -31,7 +31,19 @@ from batchtrial.state.money import dollars
 
 OF_SIZE: Final = {"limit_items": "--limit_items", "samples_per_item": "--samples"}
 """Settings that grow by their flag alone, which writes down what the run was before."""
-MAY_CHANGE: Final = (*OF_SIZE, "grown", "submission.", "sweep.", "prompt_sets.", "arms.", "contrasts", "trials", "default_prompt_set", "judges")
+MAY_CHANGE: Final = (
+    *OF_SIZE,
+    "grown",
+    "panels",
+    "submission.",
+    "sweep.",
+    "prompt_sets.",
+    "arms.",
+    "contrasts",
+    "trials",
+    "default_prompt_set",
+    "judges",
+)
 """Settings that a growth may change: each leaves what was asked as it was, or the check of the arms refuses it."""
 JUDGE: Final = "judge "
 GOES_ON: Final = "`batchtrial resume` goes on with a growth that was interrupted"

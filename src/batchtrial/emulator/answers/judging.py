@@ -54,6 +54,8 @@ def verdict(rates: JudgeRates, chat: ChatRequest, what: Seen, abstentions: Seque
     else:
         words = options[1].split("|") if options is not None else ["yes", "no"]
         said = words[0] if passed[0] else words[-1]
+    if not chat.form.schema and uniform(digest("garbled", seed, *what.answers, sample)) < rates.garbled:
+        return f"My verdict is {said}."
     told = {"reason": "It was held against the rubric."} if '"reason"' in chat.system else {}
     return json.dumps({**told, "verdict": said})
 

@@ -116,6 +116,7 @@ class JudgeRates(Strict):
     first: float = Field(0.0, ge=0, le=1, description="How often it says `first`, whatever stands there.")
     lenient_to: str = Field("", description="Regular expression of answers that it favours.")
     lenient: float = Field(0.0, ge=0, le=1, description="How often it lets such an answer pass.")
+    garbled: float = Field(0.0, ge=0, le=1, description="How often it says its verdict in no form, where none is enforced.")
 
     @field_validator("lenient_to")
     @classmethod

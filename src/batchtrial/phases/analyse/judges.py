@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -70,7 +71,7 @@ def believed(view: View, trial: Trial, temp: float, keys: pl.Series) -> dict[str
 
 def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
     moved = {name: getattr(one, name)[order] for name in ("control", "treatment", "first_ab", "first_ba", "longer")}
-    return replace(one, **moved)
+    return replace(one, **moved, between=tuple((control[order], treatment[order]) for control, treatment in one.between))
 
 
 def _held(labels: list[Label], slug: str, temp: float) -> list[Label]:
@@ -135,15 +136,20 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
     judge, level = one.judge, 1 - config.stats.alpha
     seed = seed_of(config.stats.random_seed, f"judges/{judge.name}")
     preferred = np.sign(one.treatment - one.control)
-    yield from {"name": judge.name, "kind": judge.kind, "model": arm_of(config, judge).model, "rubric": judge.rubric.path}.items()
-    yield "rubric_sha256", judge.rubric.sha256
-    yield "same_family", _same_family(view, trial, judge)
+    its = one.members or (judge,)
+    models = dict.fromkeys(arm_of(config, member).model for member in its)
+    rubrics = {member.rubric.sha256: member.rubric.path for member in its}
+    yield from {"name": judge.name, "kind": judge.kind, "model": ", ".join(models), "rubric": ", ".join(rubrics.values())}.items()
+    yield "rubric_sha256", ", ".join(rubrics)
+    yield "same_family", sorted({condition for member in its for condition in _same_family(view, trial, member)})
+    if one.panel is not None:
+        yield "panel", {"judges": list(one.panel.judges), "by": one.panel.by, "agreement": list(_agreement(one, seed, level))}
     yield "counts", one.counts
     yield "n_labels", known.n_labels
     yield "is_corrected", known.is_corrected
     raw = _plain(one.treatment - one.control, clusters, level)
     found: dict[str, Estimate] = {"prefers": raw}
-    if judge.is_pairwise and judge.orders == "both":
+    if judge.is_pairwise and judge.orders == "both" and one.panel is None:
         found["flips"] = flip_rate(one.first_ab, one.first_ba, level)
         found["position_bias"] = position_bias(one.first_ab, one.first_ba, clusters=clusters, level=level)
     found["longer_wins"] = length_bias(preferred, one.longer, level)
@@ -157,6 +163,13 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
     if known.twice[0].size:
         found["people_agree"] = kappa(*known.twice, seed=seed, level=level)
     yield "numbers", {name: estimate_json(estimate) for name, estimate in found.items()}
+
+
+def _agreement(one: Judged, seed: int, level: float) -> Iterator[dict[str, Any]]:
+    """For each pair of a panel's judges kappa of which answer they prefer."""
+    preferred = {member.name: np.sign(treatment - control) for member, (control, treatment) in zip(one.members, one.between, strict=True)}
+    for a, b in combinations(preferred, 2):
+        yield {"judges": [a, b], **estimate_json(kappa(preferred[a], preferred[b], seed=seed, level=level))}
 
 
 def _plain(differences: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:

@@ -54,7 +54,7 @@ class Change:
             return False
         if self.key.startswith("stats.confirmatory"):
             return role == "confirmatory"  # Holm's correction is over all of them
-        if self.key in ("metrics", "judges") or self.key.startswith(f"{CODE}.further."):
+        if self.key in ("metrics", "judges", "panels") or self.key.startswith(f"{CODE}.further."):
             return endpoint.metric not in MEASURES
         if self.key.startswith("unsupported."):
             return endpoint.metric == "unsupported"

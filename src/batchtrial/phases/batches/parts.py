@@ -12,7 +12,9 @@ from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff, Wait
+from batchtrial.phases.batches.verdicts import asks_once_more, verdict_reader
 from batchtrial.providers.base import Provider
+from batchtrial.records import RawResult
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt, PartRecord
@@ -118,4 +120,9 @@ class Parts:
     def fate(self, job: Job) -> answers.Fate:
         """Where every request of the part stands, by the files."""
         whole = self._work.layout.part_input(job.shard.part)
-        return answers.fate(whole, self.record(job).attempts, self._work.layout.root, self.folder_file(job), self._provider.decode)
+        once_more = asks_once_more(self._work.config, job.arm.task)
+        return answers.fate(whole, self.record(job).attempts, self._work.layout.root, self.folder_file(job), self.decode(job), once_more=once_more)
+
+    def decode(self, job: Job) -> Callable[[bytes], RawResult]:
+        """The reader of the part's result lines."""
+        return verdict_reader(self._provider.decode, self._work.config, job.arm.task)

@@ -6,6 +6,7 @@ Pure but for reading result files; `queue.py` decides what to do with it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -193,15 +194,19 @@ RETRIED = frozenset({Outcome.ERRORED, Outcome.EXPIRED, Outcome.CANCELLED})
 """Outcomes that a deliberate new attempt exists for. A missing row may have been billed: it is reported, not bought again."""
 
 
-def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file: Callable[[int], Path], decode: Decode) -> Fate:
+def fate(
+    part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file: Callable[[int], Path], decode: Decode, *, once_more: bool = False
+) -> Fate:
     """Join all attempts by the rule of `which_line`: the first answer wins, else the last thing known about the row.
 
     part_input: the part's full payload. root: what attempts' payload paths are relative to. folder_file: attempt number -> result file.
+    once_more: rows that one attempt has answered with something that nobody can read are worth a second.
     """
     with part_input.open("rb") as sent:
         order = tuple(custom_ids(sent))
     known: dict[str, Said] = {}
     dead: set[str] = set()
+    n_unread = Counter[str]()
     for attempt in attempts:
         if attempt.is_lost:
             continue
@@ -214,18 +219,21 @@ def fate(part_input: Path, attempts: Sequence[Attempt], root: Path, folder_file:
                 asked = tuple(custom_ids(sent))
             whole = Said(outcome=Outcome.ERRORED if attempt.is_rejected else Outcome.MISSING, message=attempt.reason or "")
             found, hopeless = dict.fromkeys(asked, whole), set(asked) if attempt.is_hopeless else set()
+        n_unread.update(one for one, now in found.items() if once_more and now.is_success and not now.is_answer)
         for one, now in found.items():
             if takes_over(known.get(one), now):
                 known[one] = now
         dead |= hopeless
     outcomes = {one: word.outcome for one, word in known.items()}
-    again = tuple(one for one in order if outcomes.get(one) in RETRIED and one not in dead)
+    not_understood = tuple(one for one in order if one in known and known[one].is_success and not known[one].is_answer)
+    unread_once = {one for one in not_understood if n_unread[one] == 1}
+    again = tuple(one for one in order if one in unread_once or (outcomes.get(one) in RETRIED and one not in dead))
     return Fate(
         outcomes=outcomes,
         again=again,
         again_reasons=counted_reasons(known[one].reason for one in again),
         counts=count(outcomes.get(one, Outcome.MISSING) for one in order),
-        not_understood=tuple(one for one in order if one in known and known[one].is_success and not known[one].is_answer),
+        not_understood=not_understood,
         reasons=counted_reasons(known[one].reason for one in order if one in known and not known[one].is_answer),
     )
 

@@ -163,15 +163,15 @@ class Watching:
     def download(self, job: Job, attempt: Attempt) -> tuple[answers.Tally, Fingerprint, Path]:
         """Fetch one attempt's lines into its result file and count them on the way. Raises ProviderError."""
         path = self._parts.folder_file(job)(attempt.number)
-        counted = answers.new_tally(self._work.layout.root / attempt.payload, attempt.wire_state)
+        counted, decode = answers.new_tally(self._work.layout.root / attempt.payload, attempt.wire_state), self._parts.decode(job)
         self._work.hook("call:fetch:before")
         with self._work.progress.task(f"fetch {job.shard.part}", attempt.n_requests) as tick, publishing(self._work, path) as file:
             for line in self._provider.fetch(attempt.batch_id or ""):
                 file.write(line)
-                counted.add(line, self._provider.decode)
+                counted.add(line, decode)
                 tick(1)
                 if self._work.stop.is_immediate():
                     raise Stopped("stopped while fetching results; they are fetched again on resume")
         with path.open("rb") as lines:
-            counted.settle(lines, self._provider.decode)
+            counted.settle(lines, decode)
         return counted, file.fingerprint, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.judges import JudgeSpec
+from batchtrial.config.panels import PanelSpec, members
 from batchtrial.phases.base import View
 from batchtrial.phases.judge.build import read_asked
 from batchtrial.phases.judge.parse import STATES, read_judgements
@@ -26,8 +28,9 @@ class Judged:
 
     control, treatment: mean of the verdicts on each arm's samples; of a pairwise judge the share of wins, ties counting half.
     first_ab, first_ba: of a pairwise judge, how often the first answer won where the control's, and where the treatment's, stood first.
-    longer: +1 where the treatment's answers are longer, -1 where the control's are. again: pairs of verdicts on the same question, where it was put
-    several times. counts: judgements by state, and answers or pairs that were not judged by reason.
+    panel: where several judges' verdicts are taken together; `judge` is then the first of its `members`, under the panel's name. between: control
+    and treatment of each member. longer: +1 where the treatment's answers are longer, -1 where the control's are. again: pairs of verdicts on the
+    same question, where it was put several times. counts: judgements by state, and answers or pairs that were not judged by reason.
     """
 
     judge: JudgeSpec
@@ -38,63 +41,117 @@ class Judged:
     longer: Floats
     again: tuple[Floats, Floats]
     counts: dict[str, int]
+    panel: PanelSpec | None = None
+    members: tuple[JudgeSpec, ...] = ()
+    between: tuple[tuple[Floats, Floats], ...] = ()
 
 
 def judged(view: View, trial: Trial, temp: float, n_items: int) -> tuple[Judged, ...]:
-    """Every judge of the run on the trial; none where an arm is missing. Reads the tables of judgements."""
+    """Every judge of the run on the trial, then every panel; none where an arm is missing. Reads the tables of judgements."""
     control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
     if control is None or treatment is None or not view.config.judges:
         return ()
     asked, said = read_asked(view), read_judgements(view)
     names = (control.name, treatment.name)
-    return tuple(_judged(judge, asked, said.filter(pl.col("judge") == judge.name), names, n_items) for judge in view.config.judges)
+    seen = {judge.name: _Seen.of(judge, asked, said, names) for judge in view.config.judges}
+    alone = tuple(_judged(one, names, n_items) for one in seen.values())
+    return (
+        *alone,
+        *(_of_panel(panel, [seen[one.name] for one in members(panel, view.config.judges)], names, n_items) for panel in view.config.panels),
+    )
 
 
-def _judged(judge: JudgeSpec, asked: pl.DataFrame, said: pl.DataFrame, arms: tuple[str, str], n_items: int) -> Judged:
-    mine = asked.filter((pl.col("set") == sets_of(judge)) & pl.col("arm").is_in(arms))
-    mine = mine.filter(pl.col("other").is_in(arms)) if judge.is_pairwise else mine
-    means = said.group_by("item_hash").agg(pl.col("verdict").mean())
-    rows = mine.join(means, on="item_hash", how="left")
-    counts = _counts(mine, said)
-    again = _again(mine, said)
-    if judge.is_pairwise:
-        return _pairs(judge, rows, arms, n_items, again, counts)
-    by_arm = [_by_place(rows.filter(pl.col("arm") == name), "verdict", n_items) for name in arms]
-    lengths = [_by_place(rows.filter(pl.col("arm") == name), "chars", n_items) for name in arms]
-    nothing = np.full(n_items, np.nan)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A judge's part of the tables. mine: what it was asked about these arms; said: its verdicts; rows: `mine`, each with its mean verdict."""
+
+    judge: JudgeSpec
+    mine: pl.DataFrame
+    said: pl.DataFrame
+    rows: pl.DataFrame
+
+    @classmethod
+    def of(cls, judge: JudgeSpec, asked: pl.DataFrame, said: pl.DataFrame, arms: tuple[str, str]) -> _Seen:
+        mine = asked.filter((pl.col("set") == sets_of(judge)) & pl.col("arm").is_in(arms))
+        mine = mine.filter(pl.col("other").is_in(arms)) if judge.is_pairwise else mine
+        own = said.filter((pl.col("judge") == judge.name) & pl.col("item_hash").is_in(mine["item_hash"].drop_nulls().unique().implode()))
+        return cls(judge, mine, own, mine.join(own.group_by("item_hash").agg(pl.col("verdict").mean()), on="item_hash", how="left"))
+
+    def worth(self, arms: tuple[str, str]) -> pl.DataFrame:
+        """What the judge says by place, sample and arm; of a pairwise judge the share of the treatment's wins under the treatment's name."""
+        if not self.judge.is_pairwise:
+            return self.rows.filter(pl.col("verdict").is_not_null()).select("place", "sample", "arm", "verdict")
+        tied = self.rows.filter(pl.col("why") == "identical").with_columns(pl.lit(0.5).alias("verdict"))
+        told = self.rows.filter(pl.col("verdict").is_not_null())
+        # The share of wins in both orders, so that a verdict which flips with the order is a tie.
+        wins = pl.when(pl.col("arm") == arms[0]).then(1.0 - pl.col("verdict")).otherwise(pl.col("verdict")).alias("verdict")
+        by_pair = pl.concat([told, tied]).with_columns(wins).group_by("place", "sample")
+        found = by_pair.agg(pl.col("verdict").mean(), pl.len().alias("n"), (pl.col("why") == "identical").any().alias("is_tie"))
+        if self.judge.orders == "both":  # a pair that was judged in one order alone would have the position's favour in it
+            found = found.filter((pl.col("n") == 2) | pl.col("is_tie"))
+        return found.select("place", "sample", pl.lit(arms[1]).alias("arm"), "verdict")
+
+    def lengths(self, arms: tuple[str, str], n_items: int) -> Floats:
+        control, treatment = (_by_place(self.mine.filter(pl.col("arm") == name), "chars", n_items) for name in arms)
+        return np.sign(np.nan_to_num(treatment - control))
+
+    def counts(self) -> dict[str, int]:
+        """Judgements by state, and answers or pairs that were not judged by reason."""
+        found = {state: int((self.said["state"] == state).sum()) for state in STATES}
+        return found | {why: int((self.mine["why"] == why).sum()) for why in NOT_JUDGED}
+
+    def again(self) -> tuple[Floats, Floats]:
+        """First and second verdict on each question that was put at least twice."""
+        one, two = (self.said.filter(pl.col("sample") == number).select("item_hash", "verdict") for number in (0, 1))
+        both = one.join(two, on="item_hash", suffix="_2").sort("item_hash")
+        first, second = (both[name].fill_null(float("nan")).to_numpy().astype(np.float64) for name in ("verdict", "verdict_2"))
+        return first, second
+
+
+def _judged(one: _Seen, arms: tuple[str, str], n_items: int) -> Judged:
+    control, treatment = _arms(one.judge, one.worth(arms), arms, n_items)
+    nothing, told = np.full(n_items, np.nan), one.rows.filter(pl.col("verdict").is_not_null())
+    is_ab = pl.col("arm") == arms[0]
     return Judged(
-        judge=judge,
-        control=by_arm[0],
-        treatment=by_arm[1],
+        judge=one.judge,
+        control=control,
+        treatment=treatment,
+        first_ab=_by_place(told.filter(is_ab), "verdict", n_items) if one.judge.is_pairwise else nothing,
+        first_ba=_by_place(told.filter(~is_ab), "verdict", n_items) if one.judge.is_pairwise else nothing,
+        longer=one.lengths(arms, n_items),
+        again=one.again(),
+        counts=one.counts(),
+    )
+
+
+def _of_panel(panel: PanelSpec, seen: Sequence[_Seen], arms: tuple[str, str], n_items: int) -> Judged:
+    """Answers, or pairs, that every member has judged, each with what the panel says of it."""
+    first, each = seen[0], [one.worth(arms) for one in seen]
+    every = pl.concat(each).group_by("place", "sample", "arm").agg(pl.col("verdict"), pl.len().alias("n")).filter(pl.col("n") == len(seen))
+    votes = pl.col("verdict").list.eval((pl.element() - 0.5).sign()).list.sum()
+    said = votes.sign() / 2 + 0.5 if panel.by == "majority" else pl.col("verdict").list.mean()
+    control, treatment = _arms(first.judge, every.with_columns(said.alias("verdict")), arms, n_items)
+    nothing = np.full(n_items, np.nan)
+    counts = [one.counts() for one in seen]
+    return Judged(
+        judge=first.judge.model_copy(update={"name": panel.name, "repeats": 1}),
+        control=control,
+        treatment=treatment,
         first_ab=nothing,
         first_ba=nothing,
-        longer=np.sign(np.nan_to_num(lengths[1] - lengths[0])),
-        again=again,
-        counts=counts,
+        longer=first.lengths(arms, n_items),
+        again=(nothing[:0], nothing[:0]),
+        counts={**{state: sum(one[state] for one in counts) for state in STATES}, **{why: counts[0][why] for why in NOT_JUDGED}},
+        panel=panel,
+        members=tuple(one.judge for one in seen),
+        between=tuple(_arms(one.judge, worth, arms, n_items) for one, worth in zip(seen, each, strict=True)),
     )
 
 
-def _pairs(judge: JudgeSpec, rows: pl.DataFrame, arms: tuple[str, str], n_items: int, again: tuple[Floats, Floats], counts: dict[str, int]) -> Judged:
-    """d is half the difference of the two orders, so that a verdict which flips with the order is a tie."""
-    is_ab = pl.col("arm") == arms[0]
-    tied = rows.filter(pl.col("why") == "identical").with_columns(pl.lit(0.5).alias("verdict"))
-    told = rows.filter(pl.col("verdict").is_not_null())
-    wins = pl.concat([told, tied]).with_columns(pl.when(is_ab).then(1.0 - pl.col("verdict")).otherwise(pl.col("verdict")).alias("win"))
-    if judge.orders == "both":  # a pair that was judged in one order alone would have the position's favour in it
-        both = wins.group_by("place", "sample").agg(pl.len().alias("n"), (pl.col("why") == "identical").any().alias("is_tie"))
-        wins = wins.join(both.filter((pl.col("n") == 2) | pl.col("is_tie")), on=["place", "sample"], how="semi")
-    treatment = _by_place(wins, "win", n_items)
-    lengths = [_by_place(rows.filter(pl.col("arm") == name), "chars", n_items) for name in arms]
-    return Judged(
-        judge=judge,
-        control=1.0 - treatment,
-        treatment=treatment,
-        first_ab=_by_place(told.filter(is_ab), "verdict", n_items),
-        first_ba=_by_place(told.filter(~is_ab), "verdict", n_items),
-        longer=np.sign(np.nan_to_num(lengths[1] - lengths[0])),
-        again=again,
-        counts=counts,
-    )
+def _arms(judge: JudgeSpec, worth: pl.DataFrame, arms: tuple[str, str], n_items: int) -> tuple[Floats, Floats]:
+    """(control, treatment) by the item's place."""
+    control, treatment = (_by_place(worth.filter(pl.col("arm") == name), "verdict", n_items) for name in arms)
+    return (1.0 - treatment, treatment) if judge.is_pairwise else (control, treatment)
 
 
 def _by_place(rows: pl.DataFrame, column: str, n_items: int) -> Floats:
@@ -103,17 +160,3 @@ def _by_place(rows: pl.DataFrame, column: str, n_items: int) -> Floats:
     means = rows.filter(pl.col(column).is_not_null()).group_by("place").agg(pl.col(column).cast(pl.Float64).mean()).filter(pl.col("place") < n_items)
     found[means["place"].to_numpy()] = means[column].to_numpy()
     return found
-
-
-def _again(mine: pl.DataFrame, said: pl.DataFrame) -> tuple[Floats, Floats]:
-    """First and second verdict on each question that was put at least twice."""
-    asked = said.filter(pl.col("item_hash").is_in(mine["item_hash"].drop_nulls().unique().implode()))
-    one, two = (asked.filter(pl.col("sample") == number).select("item_hash", "verdict") for number in (0, 1))
-    both = one.join(two, on="item_hash", suffix="_2").sort("item_hash")
-    return tuple(both[name].fill_null(float("nan")).to_numpy().astype(np.float64) for name in ("verdict", "verdict_2"))  # type: ignore[return-value]
-
-
-def _counts(mine: pl.DataFrame, said: pl.DataFrame) -> dict[str, int]:
-    asked = said.filter(pl.col("item_hash").is_in(mine["item_hash"].drop_nulls().unique().implode()))
-    found = {state: int((asked["state"] == state).sum()) for state in STATES}
-    return found | {why: int((mine["why"] == why).sum()) for why in NOT_JUDGED}

@@ -17,6 +17,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.batches.verdicts import asks_once_more, verdict_reader
 from batchtrial.phases.prepare.metrics import answer_rules
 from batchtrial.phases.tables.arm_table import ArmTable, make_tables
 from batchtrial.providers.base import calls_as_answers, codec_of
@@ -77,6 +78,7 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
         return None
     found: list[Any] = [FORM, view.build.index.sha256, answer_rules(view.config).strip_thinking, repr(price_for(view.config, arm))]
     found += ["calls are answers"] if arm.offers_tools else []
+    found += ["what is no verdict is no answer"] if asks_once_more(view.config, arm.task) else []
     for shard in view.shards(arm):
         record = view.parts.get(shard.part)
         if record is None or record.state is not PartState.SETTLED:
@@ -98,7 +100,7 @@ def answers_table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
     from batchtrial.phases.parse.part import ParsePart
 
     layout, view, shards = work.layout.arm(arm.name), work.view, work.view.shards(arm)
-    decode = codec_of(work.codec, arm.backend).decode
+    decode = verdict_reader(codec_of(work.codec, arm.backend).decode, work.config, arm.task)
 
     def job(place: int, target: Path) -> ParsePart:
         return ParsePart(

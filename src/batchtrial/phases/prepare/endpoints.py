@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from batchtrial.config.judge_arms import judged_metrics
 from batchtrial.config.metric_entries import named_metrics, own_functions
 from batchtrial.config.model import Config, Endpoint
 from batchtrial.errors import ConfigError
@@ -36,7 +37,7 @@ def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mappi
         if items is not None and offered is not None:
             _check_one(where, endpoint, offered, items, titles)
         elif (
-            endpoint.metric not in {*MEASURES, *(judge.name for judge in config.judges)}
+            endpoint.metric not in {*MEASURES, *judged_metrics(config)}
             and not config.metrics
             and not any(":" in metric for metric in metrics.values())
         ):
@@ -64,8 +65,8 @@ def offers(config: Config, items: Sequence[Item], metrics: Mapping[str, str]) ->
         names += ["unsupported"] if item.kind == "open" else []
         for name in (*names, *(given or ())):
             kinds.setdefault(name, set()).update((item.kind, "all"))
-    for judge in config.judges:
-        kinds[judge.name] = {"all", *(item.kind for item in items)}
+    for name in judged_metrics(config):
+        kinds[name] = {"all", *(item.kind for item in items)}
     return {name: tuple(kind for kind in KINDS if kind in found) for name, found in kinds.items() if found}
 
 

@@ -34,14 +34,17 @@ def judge_blocks(tests: Mapping[str, Any]) -> list[Block]:
 
 
 def _of(one: Mapping[str, Any]) -> list[Block]:
-    rows = tuple(_row(name, one["numbers"][name]) for name in QUESTIONS if name in one["numbers"])
-    found: list[Block] = [Heading(3, f"{one['name']}: {one['model']}, {one['kind']}, rubric {one['rubric'] or 'of its own'}")]
-    found.append(Grid(("", "value", "interval", "n", "how to read it"), rows))
+    rows = [_row(*QUESTIONS[name], one["numbers"][name]) for name in QUESTIONS if name in one["numbers"]]
+    panel = one.get("panel")
+    who = f"{panel['by']} of {', '.join(panel['judges'])}: " if panel else ""
+    for pair in panel["agreement"] if panel else ():
+        rows.append(_row(f"agreement of {' and '.join(pair['judges'])}, kappa", "1: always; 0: as chance would", pair))
+    found: list[Block] = [Heading(3, f"{one['name']}: {who}{one['model']}, {one['kind']}, rubric {one['rubric'] or 'of its own'}")]
+    found.append(Grid(("", "value", "interval", "n", "how to read it"), tuple(rows)))
     return [*found, Bullets(tuple(_remarks(one)))]
 
 
-def _row(name: str, number: Mapping[str, Any]) -> tuple[str, ...]:
-    called, how = QUESTIONS[name]
+def _row(called: str, how: str, number: Mapping[str, Any]) -> tuple[str, ...]:
     value, low, high = (number[key] for key in ("value", "ci_low", "ci_high"))
     bounds = number.get("reason") or "none" if low is None else f"{low:.3f} to {high:.3f}"
     return called, "" if value is None else f"{value:.3f}", bounds, f"{number['n']:,}", how

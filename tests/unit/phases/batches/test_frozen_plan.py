@@ -60,6 +60,7 @@ OTHER: dict[str, Any] = {
     "contrasts": "all_pairs",
     "system": {"path": "s.txt", "text": "Another."},
     "judges": [{"name": "fair", "rubric": {"path": "", "text": "Is it right?"}}],
+    "panels": [{"name": "jury", "judges": ["fair", "other"]}],
     "task": {"messages": [{"role": "user", "template": {"path": "", "text": "Q: {{ question }}"}}]},
     "top_k": 5,
     "stop": ["END"],
@@ -285,7 +286,7 @@ def test_what_is_asked_is_part_of_the_plan(key: str, tmp_path: Path) -> None:
         assert all(one.key.startswith(key.removesuffix(".text")) for one in found.late)
         assert all(one.at == clock() for one in found.late)
         # Judges are asked about the answers: what is scored without them stays as it was declared.
-        assert found.keeps(made.config.stats.primary, "primary") == (key == "judges")
+        assert found.keeps(made.config.stats.primary, "primary") == (key in ("judges", "panels"))
 
 
 def test_arms_that_are_written_out_are_part_of_the_plan() -> None:
