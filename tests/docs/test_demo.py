@@ -82,6 +82,30 @@ def test_the_recording_is_small_complete_and_of_a_real_model() -> None:
     assert {line["response"]["body"]["system_fingerprint"] for line in lines} == {"b1-7e4c0a9"}
 
 
+def test_with_a_judge_it_shows_a_weak_one_and_what_labels_make_of_it(tmp_path: Path) -> None:
+    """The judge sees no difference and flips every second verdict; by the accepted answers the treatment is worse. Labels show it."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    command = [sys.executable, "-m", "batchtrial", "demo", "--judge", "--experiments_dir", str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone, _, corrected = " ".join(done.stdout.split()).partition("99 items labelled by their accepted answers")
+    assert "and no claim: it prefers neither arm, and no labels say how far it is right (difference 0.0 pp, 95 % CI -4.7 to +4.7 pp)" in alone
+    assert "(difference -6.1 pp, 95 % CI -11.3 to -0.9 pp, p = 0.023)" in corrected
+    (path,) = tmp_path.glob("*/*/results/significance.json")
+    (judge,) = json.loads(path.read_bytes())["judges"]
+    assert (judge["counts"]["judged"], judge["counts"]["identical"], judge["counts"]["unparseable"]) == (46, 110, 0)
+    numbers = {name: round(one["value"], 3) for name, one in judge["numbers"].items()}
+    assert (numbers["flips"], numbers["position_bias"], numbers["favours_treatment"]) == (0.565, 0.217, 0.061)
+
+
+def test_the_judges_recording_is_of_a_real_model_and_has_each_pair_in_both_orders() -> None:
+    source = source_of(RECORDING.with_name("qwen2.5-coder-1.5b-judge.zip"))
+    metadata, provenance = load_metadata(source), load_provenance(source)
+    assert (metadata.simulated, metadata.failure_mode, metadata.expected_records, metadata.expected_results) == (False, "none", 314, 314)
+    assert provenance is not None
+    assert "46 verdicts on 23 pairs" in provenance.note
+
+
 def test_the_recorded_run_was_interrupted_and_each_item_answered_once(tmp_path: Path) -> None:
     """The third interruption fell between the call and the receipt: that batch was found again and adopted."""
     path = tmp_path / "ledger.jsonl"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +45,35 @@ def judged_attempts(world: World) -> list[list[int]]:
     return [[one.n_requests for one in record.attempts] for part, record in fold(world.ledger().entries).items() if part not in world.lab.parts]
 
 
-def test_it_is_asked_once_more_and_never_a_third_time(tmp_path: Path) -> None:
-    world = lab(tmp_path, garbled=0.4).world("garbled")
-    assert world.start() == 0
+@pytest.fixture(scope="module")
+def garbled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, list[str]]]:
+    """A run whose judge garbles some verdicts, and the points at which it could have been killed."""
+    points: list[str] = []
+    world = lab(tmp_path_factory.mktemp("garbled"), garbled=0.4).world("twin")
+    assert world.start(points.append) == 0
+    yield world, points
+    world.close()
+
+
+def test_it_is_asked_once_more_and_never_a_third_time(garbled: tuple[World, list[str]]) -> None:
+    world, _ = garbled
     found = states(world)
     assert found["unparseable"] >= 1
     assert all(len(rows) <= 2 for rows in judged_attempts(world))
     asked_again = sum(sum(rows[1:]) for rows in judged_attempts(world))
     assert asked_again == found["unparseable"]  # the simulated judge says the same twice
     assert world.bill()["answered_requests"] == 2 * N + sum(found.values()) + asked_again
-    bought = world.bill()["answered_requests"]
-    assert world.resume() == 0
-    assert world.bill()["answered_requests"] == bought
+
+
+def test_killed_while_it_asks_again_it_buys_nothing_twice(garbled: tuple[World, list[str]]) -> None:
+    twin, points = garbled
+    begin, end = points.index("phase:judge_poll:before"), points.index("phase:judge_parse:before")
+    world = twin.lab.world("killed")
+    assert killed_at(world, begin + 1 + int(0.6 * (end - begin)), first=True)
+    resume_until_done(world)
+    assert world.bill()["answered_requests"] == twin.bill()["answered_requests"]
+    assert world.outputs() == twin.outputs()
+    world.close()
 
 
 def test_where_a_form_is_enforced_nothing_is_asked_again(tmp_path: Path) -> None:
@@ -71,17 +88,3 @@ def test_the_second_answer_takes_the_place_of_the_first(tmp_path: Path) -> None:
     assert world.start() == 0
     assert set(states(world)) == {"judged"}
     assert sorted(sum(rows[1:]) for rows in judged_attempts(world))[-1] == 2
-
-
-@pytest.mark.parametrize("share", [0.6])
-def test_killed_while_it_asks_again_it_buys_nothing_twice(tmp_path: Path, share: float) -> None:
-    made = lab(tmp_path, garbled=0.4)
-    points: list[str] = []
-    twin = made.world("twin")
-    assert twin.start(points.append) == 0
-    begin, end = points.index("phase:judge_poll:before"), points.index("phase:judge_parse:before")
-    world = made.world("killed")
-    assert killed_at(world, begin + 1 + int(share * (end - begin)), first=True)
-    resume_until_done(world)
-    assert world.bill()["answered_requests"] == twin.bill()["answered_requests"]
-    assert world.outputs() == twin.outputs()

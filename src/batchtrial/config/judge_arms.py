@@ -47,7 +47,7 @@ def arm_of(config: Config, judge: JudgeSpec) -> TrialArm:
 
 def judged_metrics(config: Config) -> tuple[str, ...]:
     """Metrics that judges give: each judge's own, then those of panels."""
-    return tuple(one.name for one in (*config.judges, *config.panels))
+    return (*(judge.name for judge in config.judges), *(panel.name for panel in config.panels))
 
 
 def free_judge(config: Config, task: str) -> JudgeSpec | None:

@@ -169,7 +169,7 @@ def _agreement(one: Judged, seed: int, level: float) -> Iterator[dict[str, Any]]
     """For each pair of a panel's judges kappa of which answer they prefer."""
     preferred = {member.name: np.sign(treatment - control) for member, (control, treatment) in zip(one.members, one.between, strict=True)}
     for a, b in combinations(preferred, 2):
-        yield {"judges": [a, b], **estimate_json(kappa(preferred[a], preferred[b], seed=seed, level=level))}
+        yield {"judges": [a, b], **(estimate_json(kappa(preferred[a], preferred[b], seed=seed, level=level)) or {})}
 
 
 def _plain(differences: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:

@@ -23,7 +23,7 @@ def _digest(view: View, trial: Trial) -> str | None:
     judges = [published(view), view.layout.labels.exists() and view.stamps.of(view.layout.labels)] if view.config.judges else []
     if judges and judges[0] is None:
         return None
-    judges += [one.model_dump(mode="json") for one in view.config.panels]
+    panels = [one.model_dump(mode="json") for one in view.config.panels]
     looks = [[asdict(look) for look in view.looks.get(one.slug, ())] for one in view.trials] if view.looks else []
     samples = [view.config.samples_for(temp) for temp in trial.temps]
     plan = asdict(frozen_plan(view.layout.ledger, view.config))
@@ -38,6 +38,7 @@ def _digest(view: View, trial: Trial) -> str | None:
             *([trial.absent] if trial.absent else []),
             *looks,
             *judges,
+            *panels,
         ]
     )
 
