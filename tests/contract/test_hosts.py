@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.contract.own_host import answering
 from tests.contract.test_find import new_sender
 from tests.contract.wires import HOSTS, KEY, TIMEOUTS, World
 from tests.emulator_process import Emulator
@@ -104,30 +101,11 @@ def honest(paging: str, query: Mapping[str, str], batches: list[dict[str, Any]])
 
 @contextmanager
 def serving(paging: str, batches: list[dict[str, Any]], answer: Answer = honest) -> Iterator[str]:
-    class Host(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            told = answer(paging, query, batches) if url.path.endswith("/batches") else {"id": url.path.rsplit("/", 1)[-1], "object": "file"}
-            body = json.dumps(told).encode() if told is not None else b"{}"
-            self.send_response(200 if told is not None else 500)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def told(path: str, query: Mapping[str, str]) -> Any:
+        return answer(paging, query, batches) if path.endswith("/batches") else {"id": path.rsplit("/", 1)[-1], "object": "file"}
 
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(told) as url:
+        yield f"{url}/v1"
 
 
 INTENT = Intent(

@@ -6,14 +6,14 @@ nonsense is worth another.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.own_host import served
 from tests.contract.wires import KEY, TIMEOUTS, World
 
 from batchtrial.errors import Ambiguous, ProviderError
@@ -61,14 +61,8 @@ class Host(BaseHTTPRequestHandler):
 
 @pytest.fixture(params=sorted(NONSENSE))
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    handler = type("ThisHost", (Host,), {"answer": NONSENSE[request.param]})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(type("ThisHost", (Host,), {"answer": NONSENSE[request.param]})) as address:
+        yield address
 
 
 @pytest.fixture(params=["fireworks", "openai", "anthropic"])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.contract.own_host import served
 from tests.contract.wires import KEY, TIMEOUTS, WIRES, World
 from tests.emulator_process import Emulator
 
@@ -111,15 +111,8 @@ class Host(BaseHTTPRequestHandler):
 def host(batches: tuple[dict[str, Any], ...] = (), answer_to_create: Any = None) -> Iterator[tuple[type[Host], str]]:
     """A running host of the test's own."""
     handler = type("ThisHost", (Host,), {"batches": batches, "answer_to_create": answer_to_create})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield handler, f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(handler) as url:
+        yield handler, f"{url}/v1"
 
 
 def listed(number: int, token: str) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.contract.own_host import answering
 from tests.contract.wires import KEY, PLAIN, TIMEOUTS
 
 from batchtrial.errors import ProviderError, Unsure
@@ -70,31 +67,8 @@ TROUBLES: Mapping[str, Answer] = {
 }
 
 
-@contextmanager
-def serving(wire: str, mine: int, answer: Answer = honest) -> Iterator[str]:
-    class Host(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            told = answer(wire, query, mine)
-            body = json.dumps(told if told is not None else {}).encode()
-            self.send_response(200 if told is not None else 500)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def serving(wire: str, mine: int, answer: Answer = honest) -> AbstractContextManager[str]:
+    return answering(lambda path, query: answer(wire, query, mine))
 
 
 def find(wire: str, url: str) -> tuple[str, ...]:

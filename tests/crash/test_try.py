@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -24,49 +24,26 @@ from batchtrial.state.store import Hook
 RUN = "t"
 
 
-@pytest.mark.parametrize("point", ["call:submit:before", "call:submit:after", "ledger:receipt:after", "ledger:saved:after"])
-def test_a_killed_try_pays_once_for_the_items_that_were_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_inputs(tmp_path, 8)
-    Path("trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=20.0)))
-    Path("model.json").write_text("{}")
-    emulator = InProcess(tmp_path / "provider", model=tmp_path / "model.json")
-    layout = RunLayout(tmp_path / "tries" / f"run_{RUN}")
-    changes = {"mode": "dry_run", "limit_items": 2}
-    ask = Invocation(
-        run_id=RUN,
-        is_resume=False,
-        config=Path("trial.yaml"),
-        changes=changes,
-        options=Options(),
-        experiments=layout.root.parent,
-        emulator_url=emulator.url,
-    )
-    chosen = chosen_items(loaded(ask, layout, {}).config, named=["q7", "q3"], seed=None, n=1, complain=print)
-    kill = KillAt(0, layout.root)
-    with pytest.raises(Killed):
-        send(ask, RUN, chosen, execute.person_of(ask), nonce=NONCE, env={}, hook=at(point, kill))
-    kill.bury()
-    go_on = replace(ask, is_resume=True, config=None, changes={}, options=Options(to_step="score"))
-    assert execute.run(go_on, RUN, nonce=NONCE, env={}) == 0
-    bill = emulator.bill()
-    assert (bill["n_paid_more_than_once"], bill["answered_requests"]) == (0, 4)
-    assert {line.split(",")[2] for line in layout.index.read_text().splitlines()[1:]} == {"q3", "q7"}
-    emulator.kill()
+@dataclass(frozen=True, slots=True)
+class KilledTry:
+    """A try of two chosen items that was killed at a point, and what goes on with it."""
+
+    emulator: InProcess
+    layout: RunLayout
+    go_on: Invocation
+
+    def items(self) -> set[str]:
+        """Which items its requests are about."""
+        return {line.split(",")[2] for line in self.layout.index.read_text().splitlines()[1:]}
 
 
-@pytest.mark.parametrize("point", ["phase:prepare:before", "phase:build:before"])
-@pytest.mark.parametrize("change", ["another row first", "a chosen row is gone"])
-def test_a_try_that_was_never_sent_asks_about_its_items_or_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], point: str, change: str
-) -> None:
-    """The question file changes before it goes on: other items than those that were shown are never asked about."""
-    monkeypatch.chdir(tmp_path)
-    write_inputs(tmp_path, 8)
+def killed_try(folder: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> KilledTry:
+    monkeypatch.chdir(folder)
+    write_inputs(folder, 8)
     Path("trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=20.0)))
     Path("model.json").write_text("{}")
-    emulator = InProcess(tmp_path / "provider", model=tmp_path / "model.json")
-    layout = RunLayout(tmp_path / "tries" / f"run_{RUN}")
+    emulator = InProcess(folder / "provider", model=folder / "model.json")
+    layout = RunLayout(folder / "tries" / f"run_{RUN}")
     ask = Invocation(
         run_id=RUN,
         is_resume=False,
@@ -81,19 +58,38 @@ def test_a_try_that_was_never_sent_asks_about_its_items_or_nothing(
     with pytest.raises(Killed):
         send(ask, RUN, chosen, execute.person_of(ask), nonce=NONCE, env={}, hook=at(point, kill))
     kill.bury()
+    return KilledTry(emulator, layout, replace(ask, is_resume=True, config=None, changes={}, options=Options(to_step="score")))
+
+
+@pytest.mark.parametrize("point", ["call:submit:before", "call:submit:after", "ledger:receipt:after", "ledger:saved:after"])
+def test_a_killed_try_pays_once_for_the_items_that_were_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    tried = killed_try(tmp_path, monkeypatch, point)
+    assert execute.run(tried.go_on, RUN, nonce=NONCE, env={}) == 0
+    bill = tried.emulator.bill()
+    assert (bill["n_paid_more_than_once"], bill["answered_requests"]) == (0, 4)
+    assert tried.items() == {"q3", "q7"}
+    tried.emulator.kill()
+
+
+@pytest.mark.parametrize("point", ["phase:prepare:before", "phase:build:before"])
+@pytest.mark.parametrize("change", ["another row first", "a chosen row is gone"])
+def test_a_try_that_was_never_sent_asks_about_its_items_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], point: str, change: str
+) -> None:
+    """The question file changes before it goes on: other items than those that were shown are never asked about."""
+    tried = killed_try(tmp_path, monkeypatch, point)
     questions = next(path for path in tmp_path.glob("*.jsonl") if '"q7"' in path.read_text())
     lines = [line for line in questions.read_text().splitlines() if change != "a chosen row is gone" or '"q7"' not in line]
     questions.write_text("\n".join([lines[0].replace('"q0"', '"new"'), *lines]) + "\n")
-    go_on = replace(ask, is_resume=True, config=None, changes={}, options=Options(to_step="score"))
     if change == "a chosen row is gone":
         with pytest.raises(ConfigError, match=r"no item '.*q7' any more"):
-            execute.run(go_on, RUN, nonce=NONCE, env={})
-        assert emulator.bill()["answered_requests"] == 0
+            execute.run(tried.go_on, RUN, nonce=NONCE, env={})
+        assert tried.emulator.bill()["answered_requests"] == 0
     else:
-        assert execute.run(go_on, RUN, nonce=NONCE, env={}) == 0
-        assert emulator.bill()["answered_requests"] == 4
-        assert {line.split(",")[2] for line in layout.index.read_text().splitlines()[1:]} == {"q3", "q7"}
-    emulator.kill()
+        assert execute.run(tried.go_on, RUN, nonce=NONCE, env={}) == 0
+        assert tried.emulator.bill()["answered_requests"] == 4
+        assert tried.items() == {"q3", "q7"}
+    tried.emulator.kill()
 
 
 def at(point: str, kill: KillAt) -> Hook:

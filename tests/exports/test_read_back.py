@@ -11,11 +11,10 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.unit.phases.world import World
-from tests.unit.reading.trials import answers, finished
+from tests.unit.reading.trials import beginning_with, finished
 
 from batchtrial import open_run
 from batchtrial.cli.commands.export import main
-from batchtrial.config.expand import TrialArm
 from batchtrial.importing.logs import read_log
 from batchtrial.importing.paired_logs import paired_logs
 
@@ -30,13 +29,9 @@ PACKAGE = r"""\documentclass{article}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    usual = answers()
-
-    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
-        number = int(item_id[1:])
-        return HOSTILE[number] if number < len(HOSTILE) else usual(arm, dataset, item_id, sample)
-
-    with finished(tmp_path_factory.mktemp("back"), answer, samples_per_item=2, stats={"permutation_samples": 999}, run_id="run_r1") as made:
+    with finished(
+        tmp_path_factory.mktemp("back"), beginning_with(HOSTILE), samples_per_item=2, stats={"permutation_samples": 999}, run_id="run_r1"
+    ) as made:
         yield made
 
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_sf, t_two_sided
 from batchtrial.stats.pairing import as_scores
-from batchtrial.stats.results import Estimate, Test, check_alpha, check_level, undefined_estimate, undefined_test
+from batchtrial.stats.results import Estimate, Test, check_alpha, check_level, estimate_around, undefined_estimate, undefined_test
 
 Floats = NDArray[np.float64]
 
@@ -141,15 +141,4 @@ def _inferred(
     t = (mean - null) / se
     half = t_two_sided(level, df) * se
     test = Test(statistic=t, p_value=2.0 * t_sf(abs(t), df), method=method, n=n, dropped=dropped, warnings=warnings)
-    estimate = Estimate(
-        value=mean,
-        ci_low=mean - half,
-        ci_high=mean + half,
-        level=level,
-        method=method,
-        n=n,
-        dropped=dropped,
-        se=se,
-        warnings=warnings,
-    )
-    return test, estimate
+    return test, estimate_around(mean, half, level=level, method=method, n=n, dropped=dropped, se=se, warnings=warnings)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, z_two_sided
-from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
+from batchtrial.stats.results import Estimate, Test, check_level, estimate_around, undefined_estimate, undefined_test
 from batchtrial.stats.sums import by_row, dot
 
 Floats = NDArray[np.float64]
@@ -320,7 +320,7 @@ def _constants(y: Floats, n: Floats) -> float:
 
 def _coefficient(name: str, b: float, se: float, level: float, n: int, dropped: int) -> Coefficient:
     half = z_two_sided(level) * se
-    log_odds = Estimate(value=b, ci_low=b - half, ci_high=b + half, level=level, method="wald", n=n, dropped=dropped, se=se)
+    log_odds = estimate_around(b, half, level=level, method="wald", n=n, dropped=dropped, se=se)
     ratio = Estimate(
         value=math.exp(b),
         ci_low=math.exp(b - half),

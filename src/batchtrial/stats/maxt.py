@@ -17,7 +17,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.lattice import MOST_VALUES
 from batchtrial.stats.pairing import LARGEST_SCORE
 from batchtrial.stats.permutation import DEFAULT_FLIPS
-from batchtrial.stats.results import Estimate, Test, check_level
+from batchtrial.stats.results import Estimate, Test, check_level, estimate_around
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW
 from batchtrial.stats.special import Floats
 from batchtrial.stats.sums import product
@@ -216,15 +216,4 @@ def _estimate(mean: float | None, se: float, critical: float | None, level: floa
     reason = "there are no complete pairs" if mean is None else TOO_FEW if n < 2 else ALL_EQUAL
     if mean is None or critical is None or se == 0.0:
         return Estimate(value=mean, ci_low=None, ci_high=None, level=level, method=method, n=n, dropped=dropped, reason=reason)
-    half = critical * se
-    return Estimate(
-        value=mean,
-        ci_low=mean - half,
-        ci_high=mean + half,
-        level=level,
-        method=method,
-        n=n,
-        dropped=dropped,
-        se=se,
-        seed=seed,
-    )
+    return estimate_around(mean, critical * se, level=level, method=method, n=n, dropped=dropped, se=se, seed=seed)

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import chi2_sf, t_sf, t_two_sided, z_two_sided
 from batchtrial.stats.pairing import as_scores
-from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
+from batchtrial.stats.results import Estimate, Test, check_level, estimate_around, undefined_estimate, undefined_test
 
 Floats = NDArray[np.float64]
 Tau2Method = Literal["dl", "pm", "reml"]
@@ -224,7 +224,7 @@ def _spread(y: Floats, v: Floats, tau2: float) -> tuple[float, float | None, flo
 
 def _normal(mean: float, se: float, k: int, level: float, dropped: int, method: str) -> Estimate:
     half = z_two_sided(level) * se
-    return Estimate(value=mean, ci_low=mean - half, ci_high=mean + half, level=level, method=method, n=k, dropped=dropped, se=se)
+    return estimate_around(mean, half, level=level, method=method, n=k, dropped=dropped, se=se)
 
 
 def _hartung_knapp(y: Floats, weights: Floats, plain: Estimate, name: str) -> tuple[Estimate, Estimate, Test]:

@@ -16,7 +16,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, t_sf, t_two_sided
 from batchtrial.stats.intervals import NO_PAIRS, tango, tango_z
 from batchtrial.stats.pairing import Scores
-from batchtrial.stats.results import Estimate, Test, check_alpha, undefined_estimate, undefined_test
+from batchtrial.stats.results import Estimate, Test, check_alpha, estimate_around, undefined_estimate, undefined_test
 from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
 from batchtrial.stats.unconditional import MOST_PAIRS, exact_margin_p
 
@@ -145,7 +145,7 @@ def _scores(m: Moments, low: float, high: float | None, alpha: float) -> MarginT
 def _from_t(mean: float, se: float, df: float, low: float, high: float | None, alpha: float, *, n: int, dropped: int) -> MarginTest:
     level = 1.0 - 2.0 * check_one_sided_alpha(alpha)
     half = t_two_sided(level, df) * se
-    estimate = Estimate(value=mean, ci_low=mean - half, ci_high=mean + half, level=level, method="t_margin", n=n, dropped=dropped, se=se)
+    estimate = estimate_around(mean, half, level=level, method="t_margin", n=n, dropped=dropped, se=se)
 
     def tail(margin: float) -> Test:
         t = (mean - margin) / se

@@ -15,7 +15,7 @@ from batchtrial.errors import DataError
 from batchtrial.stats.binary import FEW_CHANGED, NO_CHANGE, check_counts
 from batchtrial.stats.distributions import binom_pmf, binom_sf, z_two_sided
 from batchtrial.stats.intervals import wilson
-from batchtrial.stats.results import Estimate, check_level
+from batchtrial.stats.results import Estimate, check_level, estimate_around
 from batchtrial.stats.special import beta_quantile, increasing_root
 
 _ONE_SIDED = "all changed items changed the same way, so the log odds ratio is infinite"
@@ -74,7 +74,7 @@ def log_odds_ratio(b: int, c: int, level: float = 0.95) -> Estimate:
         return Estimate(value=None, ci_low=None, ci_high=None, level=level, method="log_odds_wald", n=b + c, reason=_ONE_SIDED)
     value, se = math.log(b / c), math.sqrt(1.0 / b + 1.0 / c)
     half = z_two_sided(level) * se
-    return Estimate(value=value, ci_low=value - half, ci_high=value + half, level=level, method="log_odds_wald", n=b + c, se=se)
+    return estimate_around(value, half, level=level, method="log_odds_wald", n=b + c, se=se)
 
 
 def _wald(b: int, c: int, level: float) -> tuple[float | None, float | None, str | None]:

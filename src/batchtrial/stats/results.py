@@ -113,6 +113,25 @@ class Test:
             object.__setattr__(self, "p_value", 1.0)
 
 
+def estimate_around(
+    value: float,
+    half: float,
+    *,
+    level: float,
+    method: str,
+    n: int,
+    se: float,
+    dropped: int = 0,
+    seed: int | None = None,
+    warnings: Iterable[str] = (),
+) -> Estimate:
+    """An estimate whose interval reaches as far to either side."""
+    low, high = value - half, value + half
+    return Estimate(
+        value=value, ci_low=low, ci_high=high, level=level, method=method, n=n, dropped=dropped, se=se, seed=seed, warnings=tuple(warnings)
+    )
+
+
 def undefined_estimate(
     reason: str,
     *,

@@ -13,10 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.unit.phases.world import World
-from tests.unit.reading.trials import answers, finished
+from tests.unit.reading.trials import beginning_with, finished
 
 from batchtrial.cli.commands.export import main
-from batchtrial.config.expand import TrialArm
 from batchtrial.exporting.latex import escaped, latex
 from batchtrial.exporting.rows import TEXTS
 from batchtrial.modes import Mode
@@ -40,14 +39,8 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    usual = answers()
-
-    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
-        number = int(item_id[1:])
-        return HOSTILE[number] if number < len(HOSTILE) else usual(arm, dataset, item_id, sample)
-
     how: dict[str, Any] = {"samples_per_item": 2, "stats": {"permutation_samples": 999}, "metrics": ["output_tokens", {"words": {"name": "label"}}]}
-    with finished(tmp_path_factory.mktemp("exports"), answer, **how, run_id="run_r1") as made:
+    with finished(tmp_path_factory.mktemp("exports"), beginning_with(HOSTILE), **how, run_id="run_r1") as made:
         yield made
 
 

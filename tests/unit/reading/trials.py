@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,17 @@ def answers(seed: int = 7, *, p_control: float = 0.6, p_treatment: float = 0.75)
             return "I don't know."
         more = " and more words" if arm.condition == "treatment" and rng.random() < 0.3 else ""
         return right if luck < chance and not more else f"{right if luck < chance else 'something else'}{more}"
+
+    return answer
+
+
+def beginning_with(texts: Sequence[str]) -> Answer:
+    """These texts for the first items of each set, and for the others what `answers` gives."""
+    usual = answers()
+
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+        number = int(item_id[1:])
+        return texts[number] if number < len(texts) else usual(arm, dataset, item_id, sample)
 
     return answer
 

@@ -8,6 +8,7 @@ and the sign-flip test. Items of one single cluster have no interval and no test
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -154,10 +155,56 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
         warnings.append(f"only {clustered.n_clusters} clusters")
     if clustered is not None and clustered.n_clusters == 1:
         return _one_cluster(both, clustered, missing, level=level, warnings=tuple(warnings))
+    asked = _Asked(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
     if both.is_share:
-        found = _shares(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+        found = _shares(asked)
         return found if is_verdict_only or clustered is not None else _with_exact_and_odds(found, level)
-    return _scores(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))
+    return _scores(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is compared, and how: the same for yes-or-no answers and for other scores."""
+
+    both: Paired
+    clustered: ClusteredMean | None
+    missing: MissingPairs
+    level: float
+    seed: int
+    flips: int
+    endpoint: Endpoint | None
+    warnings: tuple[str, ...]
+
+    def sign_flip(self) -> Test:
+        both = self.both
+        return sign_flip(both.treatment - both.control, seed=self.seed, clusters=both.clusters, flips=self.flips)
+
+    def found(
+        self,
+        arm: Callable[[Floats, NDArray[np.int64] | None, float], Estimate],
+        *,
+        estimate: Estimate,
+        test: Test,
+        margin: MarginTest | None,
+        counts: tuple[int, int, int, int] | None = None,
+        design_effect: float | None = None,
+    ) -> Comparison:
+        """The comparison. arm: what is said of one arm by itself."""
+        both, clustered = self.both, self.clustered
+        return Comparison(
+            estimate=estimate,
+            test=test,
+            missing=self.missing,
+            arms={"control": arm(both.control, both.clusters, self.level), "treatment": arm(both.treatment, both.clusters, self.level)},
+            counts=counts,
+            exact=None,
+            odds=None,
+            margin=margin,
+            n_clusters=None if clustered is None else clustered.n_clusters,
+            design_effect=design_effect,
+            warnings=self.warnings,
+            not_decidable=_too_few(clustered, self.level),
+        )
 
 
 def _too_few(clustered: ClusteredMean | None, level: float) -> str | None:
@@ -192,17 +239,8 @@ def _one_cluster(both: Paired, clustered: ClusteredMean, missing: MissingPairs, 
     )
 
 
-def _shares(
-    both: Paired,
-    clustered: ClusteredMean | None,
-    missing: MissingPairs,
-    *,
-    level: float,
-    seed: int,
-    flips: int,
-    endpoint: Endpoint | None,
-    warnings: tuple[str, ...],
-) -> Comparison:
+def _shares(asked: _Asked) -> Comparison:
+    both, clustered, level = asked.both, asked.clustered, asked.level
     t, c = both.treatment, both.control
     is_single = max(both.samples_treatment, both.samples_control) == 1
     counts = discordant(t, c) if is_single else None
@@ -223,20 +261,14 @@ def _shares(
             cluster_df=None if clustered is None or variance is None else clustered.df,
         )
         estimate, deff = effective, effective.design_effect
-        test = sign_flip(t - c, seed=seed, clusters=both.clusters, flips=flips)
-    return Comparison(
+        test = asked.sign_flip()
+    return asked.found(
+        _arm,
         estimate=estimate,
         test=test,
-        missing=missing,
-        arms={"control": _arm(c, both.clusters, level), "treatment": _arm(t, both.clusters, level)},
         counts=None if counts is None else (counts.both_right, counts.treatment_only, counts.control_only, counts.both_wrong),
-        exact=None,
-        odds=None,
-        margin=_share_margin(b / deff, less / deff, t.size / deff, endpoint, (1 - level) / 2),
-        n_clusters=None if clustered is None else clustered.n_clusters,
+        margin=_share_margin(b / deff, less / deff, t.size / deff, asked.endpoint, (1 - level) / 2),
         design_effect=None if deff == 1.0 else deff,
-        warnings=warnings,
-        not_decidable=_too_few(clustered, level),
     )
 
 
@@ -267,40 +299,18 @@ def _with_exact_and_odds(found: Comparison, level: float) -> Comparison:
     return replace(found, exact=mcnemar_exact(b, c) if sum(found.counts) else None, odds=odds_ratio(b, c, level))
 
 
-def _scores(
-    both: Paired,
-    clustered: ClusteredMean | None,
-    missing: MissingPairs,
-    *,
-    level: float,
-    seed: int,
-    flips: int,
-    endpoint: Endpoint | None,
-    warnings: tuple[str, ...],
-) -> Comparison:
+def _scores(asked: _Asked) -> Comparison:
+    both, clustered, level = asked.both, asked.clustered, asked.level
     differences = both.treatment - both.control
     plain = paired_t(differences, level)
     estimate = plain.estimate if clustered is None else clustered.estimate
     se, df = (None if plain.sd is None else plain.sd / plain.estimate.n**0.5, plain.df) if clustered is None else (clustered.se_cr2, clustered.df)
-    margin = score_margin(estimate, se, df, endpoint, (1 - level) / 2)
+    margin = score_margin(estimate, se, df, asked.endpoint, (1 - level) / 2)
     if differences.size and not differences.any() and both.in_unit:
         # As many items, or clusters, without a change: Student would have no interval, and p = 0 from two of them.
         estimate = tango(0, 0, estimate.n, level)
-        margin = _share_margin(0, 0, estimate.n, endpoint, (1 - level) / 2)
-    return Comparison(
-        estimate=estimate,
-        test=sign_flip(differences, seed=seed, clusters=both.clusters, flips=flips),
-        missing=missing,
-        arms={"control": _mean_of_arm(both.control, both.clusters, level), "treatment": _mean_of_arm(both.treatment, both.clusters, level)},
-        counts=None,
-        exact=None,
-        odds=None,
-        margin=margin,
-        n_clusters=None if clustered is None else clustered.n_clusters,
-        design_effect=None,
-        warnings=warnings,
-        not_decidable=_too_few(clustered, level),
-    )
+        margin = _share_margin(0, 0, estimate.n, asked.endpoint, (1 - level) / 2)
+    return asked.found(_mean_of_arm, estimate=estimate, test=asked.sign_flip(), margin=margin)
 
 
 def _arm(shares: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:
