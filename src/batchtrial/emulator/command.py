@@ -37,7 +37,7 @@ EXAMPLES = """examples:
   # a llama.cpp, Ollama or vLLM server becomes a batch provider
   batchtrial emulate --port 8123 --state world --upstream http://127.0.0.1:8080
 
-The three providers are served on one port. Bill: GET /_emulator/ledger. All faults and fields: docs/emulator.md.
+All wires are served on one port. Bill: GET /_emulator/ledger. All faults and fields: docs/emulator.md.
 """
 
 
