@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("src", "tests/luck", "tests/crash", "tests/__init__.py", "pyproject.toml")
+SOURCES = ("src", "tests/luck", "tests/crash", "tests/__init__.py", "tests/small_run.py", "pyproject.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ MUTATIONS = (
     Mutation(
         "nothing is looked for before it is sent again",
         "openai",
-        "phases/batches/sending.py",
+        "phases/batches/in_doubt.py",
         "found = self._provider.find(",
         "found: tuple[str, ...] = () and self._provider.find(",
     ),
     Mutation("only the first page is looked at", "openai", "providers/openai/listing.py", "further = self._further(page, new)", "further = None"),
-    Mutation("one listing proves an absence", "openai", "phases/batches/sending.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),
+    Mutation("one listing proves an absence", "openai", "phases/batches/in_doubt.py", "if job.doubt.failures + 1 < limits.find_rounds:", "if False:"),
     Mutation(
         "any batch of the right size is taken for ours",
         "anthropic",

@@ -97,7 +97,8 @@ class AnalysisPlan:
         check_alpha(self.alpha)
         names = [endpoint.name for endpoint in self.declared]
         if doubled := {name for name in names if names.count(name) > 1}:
-            raise ConfigError("endpoints declared twice in the analysis plan: " + ", ".join(sorted(doubled)))
+            what = "endpoints declared twice in the analysis plan: " + ", ".join(sorted(doubled))
+            raise ConfigError(what, where="stats.confirmatory", hint="leave one out")
         families = self.exploratory
         if len(set(families)) < len(families) or {PRIMARY, CONFIRMATORY, UNDECLARED} & set(families):
             raise ConfigError(

@@ -14,7 +14,7 @@ from rich.table import Table
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import two_axes
-from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, is_declared, is_share
+from batchtrial.phases.analyse.numbers import NOT_ANALYSED, adjusted_p, arms_of, difference_of, is_declared, is_share
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.batches.twice import bought_twice
@@ -47,6 +47,8 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield f"{trial.slug}"
         if tests.get("headline"):
             yield from wrapped(tests["headline"]["sentence"])
+        elif tests.get("plan") and not tests.get("reason"):
+            yield from wrapped(f"{NOT_ANALYSED} {tests['plan']['statement']}")
         if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
             yield from wrapped(both)
         yield from table(tests)

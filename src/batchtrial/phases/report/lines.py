@@ -16,7 +16,7 @@ from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
 from batchtrial.config.report import has_answers_page
 from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
-from batchtrial.phases.analyse.numbers import HEADER, is_declared, row_of, title_of, usd
+from batchtrial.phases.analyse.numbers import HEADER, NOT_ANALYSED, is_declared, row_of, title_of, usd
 from batchtrial.phases.analyse.significance import contrast_json
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.twice import bought_twice
@@ -79,7 +79,8 @@ def _titles(record: dict[str, Any]) -> dict[str, str]:
 def _verdict(tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     found: list[Block] = [Heading(2, "Verdict")]
     if tests.get("headline") is None:
-        return [*found, Paragraph(tests.get("reason") or "The declared primary endpoint could not be analysed.", strong=True)]
+        found.append(Paragraph(tests.get("reason") or NOT_ANALYSED, strong=True))
+        return [*found, Paragraph(tests["plan"]["statement"])] if tests.get("plan") else found
     found.append(Paragraph(tests["headline"]["sentence"], strong=True))
     more = [one["sentence"] for one in tests["tests"] if one["family"] == "confirmatory"]
     if more:

@@ -13,8 +13,11 @@ from tests.unit.phases.world import Answer, World, closed_items, open_items, suc
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.phases.analyse import costs, stats
+from batchtrial.phases.analyse.numbers import NOT_ANALYSED
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
+from batchtrial.phases.report.lines import _verdict
+from batchtrial.phases.report.render import Paragraph
 from batchtrial.phases.score import phase as score
 
 PHASES = (parse.phase, score.phase, stats.phase, costs.phase, report.phase)
@@ -79,6 +82,13 @@ def test_the_verdict_comes_first_and_in_words(tmp_path: Path) -> None:
     assert headings[0] == "Verdict"
     assert "the treatment is superior to the control on exact match" in text.split("## Results")[0]
     assert "+40.0 pp" in text.split("## Results")[0]
+
+
+def test_a_plan_whose_endpoint_no_item_has_says_so_and_what_became_of_it() -> None:
+    found = _verdict({"headline": None, "tests": [], "plan": {"statement": "The analysis did not follow the declared plan."}}, {})
+    assert [one.text for one in found if isinstance(one, Paragraph)] == [NOT_ANALYSED, "The analysis did not follow the declared plan."]
+    (only,) = (one.text for one in _verdict({"reason": "there is nothing to compare", "tests": []}, {}) if isinstance(one, Paragraph))
+    assert only == "there is nothing to compare"
 
 
 def test_the_table_has_difference_interval_p_changes_pairs_and_losses(tmp_path: Path) -> None:
