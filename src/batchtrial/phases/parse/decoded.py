@@ -23,10 +23,10 @@ _NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(_TOKENS))
 """Stands where an answer does not say what it used."""
 
 
-def of_plain(told: Sequence[Sequence[Any] | None]) -> pl.DataFrame:
-    """Of what a decoder told of plain lines; without a row where it told nothing."""
-    places = [place for place, one in enumerate(told) if one is not None]
-    read = told if len(places) == len(told) else [told[place] for place in places]
+def of_plain(told: Sequence[Sequence[Any] | None], first: int) -> pl.DataFrame:
+    """Of what a decoder told of lines from number `first` on; without a row where it told nothing, since the line is not plain."""
+    read = [one for one in told if one is not None]
+    places = [first + place for place, one in enumerate(told) if one is not None]
     fields: dict[str, Sequence[Any]] = dict(zip(_FIELDS, zip(*read, strict=True) if places else [()] * len(_FIELDS), strict=True))
     states = {word: state_of_text(word).value for word in set(fields["finish_reason"])}
     fields["state"] = [states[word] for word in fields["finish_reason"]]

@@ -33,8 +33,10 @@ OddKind = Literal["malformed", "unknown", "duplicate"]
 KINDS: Final[tuple[OddKind, ...]] = ("malformed", "unknown", "duplicate")
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
-BYTES_AT_ONCE: Final = 1 << 20
+BYTES_AT_ONCE: Final = 1 << 18
 """Of lines that are decoded together: few enough to stay near the processor."""
+ROWS_AT_ONCE: Final = 4096
+"""That become columns together."""
 WHY_ABSENT: Final = {
     Outcome.EXPIRED: "the batch ran out of time before this request",
     Outcome.CANCELLED: "the batch was stopped before this request",
@@ -120,7 +122,7 @@ class Reader:
             frames.append(found.drop("request", "line"))
             n_lines += len(own)
         frames.append(_without_line([None, *(source.attempt for source in sources)]))
-        whole = pl.concat(frames)
+        whole = pl.concat(frames, rechunk=True)
         return whole[np.where(chosen < 0, n_lines + last, chosen)].with_columns(requests["custom_id"])
 
     def _lines(self, source: Source, asked: pl.DataFrame) -> pl.DataFrame:
@@ -142,26 +144,39 @@ class Reader:
 
     def _decoded(self, source: Source) -> pl.DataFrame:
         """The lines of an attempt that can be read, in any order."""
-        frames, n_lines, n_bytes = [_located(of_results({}), np.array([], dtype=np.int64), 0, 0)], 0, 0
+        frames, lengths, n_lines = [of_plain([], 0)], [np.array([], dtype=np.int64)], 0
+        told: list[Sequence[Any] | None] = []
+        records: dict[int, RawResult] = {}
         with source.path.open("rb") if source.attempt.is_saved else io.BytesIO() as file:
             for stretch, ends in _stretches(file):
                 self.check()
-                told = many_at_once(self.decode, stretch, ends)
-                found = of_plain(told)
-                if found.height < len(ends):
-                    found = pl.concat([found, of_results(self._records(source, stretch, ends, told, n_lines))])
-                frames.append(_located(found, ends, n_lines, n_bytes))
-                n_lines, n_bytes = n_lines + len(ends), n_bytes + len(stretch)
-        number = pl.lit(source.attempt.number, dtype=pl.Int32)
-        return pl.concat(frames).with_columns(number.alias("attempt"), pl.lit(source.name).alias("file"))
+                here = many_at_once(self.decode, stretch, ends)
+                if None in here:
+                    records |= self._records(source, stretch, ends, here, n_lines)
+                told += here
+                lengths.append(np.diff(ends, prepend=0))
+                n_lines += len(ends)
+                if len(told) >= ROWS_AT_ONCE:
+                    frames.append(of_plain(told, n_lines - len(told)))
+                    told = []
+        # One piece, since rows are then put in order without a copy of their texts.
+        found = pl.concat([*frames, of_plain(told, n_lines - len(told)), of_results(records)], rechunk=True)
+        length = np.concatenate(lengths)
+        lines, begin = found["line"].to_numpy(), np.cumsum(length) - length
+        return found.with_columns(
+            pl.Series("byte", begin[lines], dtype=pl.Int64),
+            pl.Series("length", length[lines], dtype=pl.Int64),
+            pl.lit(source.attempt.number, dtype=pl.Int32).alias("attempt"),
+            pl.lit(source.name).alias("file"),
+        )
 
     def _records(self, source: Source, stretch: bytes, ends: NDArray[np.int64], told: Sequence[object], before: int) -> dict[int, RawResult]:
-        """Lines that have to be read one by one, by their place among these."""
+        """Lines that have to be read one by one, by their number in the file. before: lines of the file that come before these."""
         found = {}
         for place, (begin, end) in enumerate(pairwise([0, *ends.tolist()])):
             if told[place] is None and not (line := stretch[begin:end]).isspace():
                 try:
-                    found[place] = self.decode(line)
+                    found[before + place] = self.decode(line)
                 except BadLine as error:
                     self._is_odd("malformed", source, before + place, line, str(error))
         return found
@@ -182,19 +197,11 @@ class Reader:
 
 
 def _stretches(file: IO[bytes]) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
-    """Whole lines, about a thousand at a time, with the place behind each."""
+    """Whole lines, some hundreds at a time, with the place behind each."""
     while stretch := file.read(BYTES_AT_ONCE):
         stretch += file.readline()
         ends = np.flatnonzero(np.frombuffer(stretch, dtype=np.uint8) == ord("\n")) + 1
         yield stretch, ends if stretch.endswith(b"\n") else np.append(ends, len(stretch))
-
-
-def _located(found: pl.DataFrame, ends: NDArray[np.int64], n_lines: int, n_bytes: int) -> pl.DataFrame:
-    """With byte and length of each line, and its number in the file. n_lines, n_bytes: of the file before these."""
-    lengths = np.diff(ends, prepend=0)
-    places = found["line"].to_numpy()
-    byte, length = n_bytes + (ends - lengths)[places], lengths[places]
-    return found.with_columns(pl.col("line") + n_lines, pl.Series("byte", byte, dtype=pl.Int64), pl.Series("length", length, dtype=pl.Int64))
 
 
 def _levels(found: pl.DataFrame) -> NDArray[np.int64]:

@@ -94,7 +94,7 @@ class ArmTable(Generic[F]):
         with replacing(self.path, hook=work.hook) as file, for_tables(file) as out:
             rows = pl.scan_ipc(self.files)
             (rows.sort(self.sort_by) if self.sort_by else rows).sink_parquet(
-                out, compression="lz4", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
+                out, compression="uncompressed", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
             )
 
     def save_record(self, work: Work, found: Mapping[str, Any]) -> None:

@@ -135,16 +135,14 @@ class _ResponsesLine(msgspec.Struct, gc=False):
     error: None = None
 
 
-_NUL: Final = b"\\u0000"
-"""How a NUL is written inside JSON. Lines that may hold one are left to the careful reader."""
+_NUL: Final = "\x00"
+"""Which the careful reader replaces. What a line says in fields that nobody reads does not matter."""
 
 
 def checked(line: bytes) -> bytes:
-    """The same line. Raises ValueError when it is not UTF-8, may hold a NUL, or is nested too deeply: msgspec looks only at what it keeps."""
+    """The same line. Raises ValueError when it is not UTF-8 or is nested too deeply: msgspec looks only at what it keeps."""
     if not line.isascii():
         line.decode()
-    if _NUL in line:
-        raise ValueError("a NUL")
     if line.count(b"[") + line.count(b"{") > MAX_DEPTH and is_too_deep(line):
         raise ValueError("nested too deeply")
     return line
@@ -152,9 +150,10 @@ def checked(line: bytes) -> bytes:
 
 def is_plain(told: Told) -> bool:
     """Whether it is an answer that needs no careful reader: nothing is empty or too long, and it did not end in a fault."""
-    if not told[1] or not told[3] or not 0 < len(told[0]) <= MAX_ID_CHARS:
+    custom_id, text, finish, request_id = told[:4]
+    if not text or not request_id or not 0 < len(custom_id) <= MAX_ID_CHARS or _NUL in text or _NUL in custom_id or _NUL in request_id:
         return False
-    return told[2] == "stop" or state_of_text(told[2]) is not AnswerState.NOT_UNDERSTOOD
+    return finish == "stop" or (_NUL not in (finish or "") and state_of_text(finish) is not AnswerState.NOT_UNDERSTOOD)
 
 
 @lru_cache(maxsize=16)
@@ -274,7 +273,7 @@ class LineReader:
 
     def many(self, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
         """What each line of a stretch says where it is plain, None for those that have to be read by themselves. ends: the place behind each."""
-        if not isinstance(self.pick, PlainLines) or _NUL in stretch or not _is_text(stretch):
+        if not isinstance(self.pick, PlainLines) or not _is_text(stretch):
             return [None] * len(ends)
         told = self.pick.many(stretch, ends)
         for place in _may_be_deep(stretch, ends):
