@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import polars as pl
+import pytest
+
+from batchtrial.scoring.metrics.named import metrics_of
+from batchtrial.selftest.bench import metrics
 from batchtrial.selftest.bench.__main__ import CPU_LIMITS, PHASES, WALL_LIMITS, table
 from batchtrial.selftest.bench.growth import STEPS, lines
-from batchtrial.selftest.bench.rig import lines_decoded
+from batchtrial.selftest.bench.rig import lines_decoded, opened
 from batchtrial.selftest.bench.step import phase_of
 from batchtrial.selftest.bench.taken import Taken
 
@@ -23,6 +29,20 @@ def test_every_limit_stands_beside_its_figures() -> None:
     assert "json.loads over the same lines: 3.00 s CPU" in shown
     assert all(f"wall at most {limit:g}" in shown for limit in WALL_LIMITS.values())
     assert all(f"CPU at most {limit:g}" in shown for limit in CPU_LIMITS.values())
+
+
+def test_metrics_by_name_have_work_and_a_limit_beside_their_figures(tmp_path: Path) -> None:
+    pytest.importorskip("jsonschema")
+    (tmp_path / "metrics.json").write_text(json.dumps([{name: metrics.ENTRIES[name]} for name in metrics.FIRST]))
+    assert lines_decoded(tmp_path, 1, n_items=48) == (96, 48)
+    with opened(tmp_path) as rig:
+        for phase in ("parse", "score"):
+            rig.run(phase_of(phase))
+    scores = pl.concat(map(pl.read_parquet, tmp_path.glob("**/scores.parquet")))
+    assert all(0 < scores[name].sum() < scores.height for name in metrics.FIRST), scores
+    assert metrics_of([{name: dict(entry)} for name, entry in metrics.ENTRIES.items()])
+    shown = metrics.told(1_000_000, metrics.FIRST, Taken(2.0, 2.0, 1.0), Taken(9.0, 9.0, 400.0))
+    assert "with contains, regex, numeric, json_schema: 9.00 s CPU, 400 MB, 4.50 Y  (CPU at most 6)" in shown
 
 
 def test_ten_treatments_with_one_control_are_eleven_arms_to_decode(tmp_path: Path) -> None:

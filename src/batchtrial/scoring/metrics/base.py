@@ -189,6 +189,8 @@ class ReferenceMetric(TextMetric):
         if self.reference is None:
             return tuple(item.answers)
         value = getattr(item, "columns", {}).get(self.reference)
+        if type(value) is int:
+            return (str(value),)
         values = value if isinstance(value, list | tuple) else (value,)
         texts = (one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in values if one is not None)
         return tuple(text for text in texts if text.strip())  # an empty one would be found in every answer

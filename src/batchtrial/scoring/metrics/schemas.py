@@ -14,6 +14,7 @@ import referencing.jsonschema
 from jsonschema.validators import extend, validator_for
 
 from batchtrial.errors import ConfigError
+from batchtrial.scoring.metrics.everyday import check_of
 from batchtrial.scoring.metrics.patterns import matches, pattern_fault
 
 _AS_DATA: Final = frozenset({"enum", "const", "default", "examples"})
@@ -37,6 +38,8 @@ def fitting(schema: Any, where: str) -> Callable[[Any], bool]:
         validator = made(schema, registry=referencing.Registry(), format_checker=None)
         for value in EMPTY:
             validator.is_valid(value)
+        is_new = dialect not in (jsonschema.Draft3Validator, jsonschema.Draft4Validator)
+        quick = check_of(schema, _matches) if is_new else None
     except jsonschema.SchemaError as error:
         path = ".".join(map(str, error.absolute_path))
         raise ConfigError(f"this is no JSON schema: {error.message[:200]}", where=f"{where}.schema{'.' if path else ''}{path}") from None
@@ -45,7 +48,7 @@ def fitting(schema: Any, where: str) -> Callable[[Any], bool]:
 
     def fits(value: Any) -> bool:
         try:
-            return bool(validator.is_valid(value))
+            return bool(validator.is_valid(value)) if quick is None else quick(value)
         except RecursionError:  # an answer nested more deeply than any that is meant
             return False
         except referencing.exceptions.Unresolvable as error:

@@ -47,12 +47,16 @@ class Compared(ReferenceMetric):
         plain: Callable[[str], str] = str if self.case else str.casefold
         groups = [tuple(map(plain, group)) for group in self.given()]
         found = np.empty(len(texts))
-        for place, text in enumerate(map(plain, texts)):
-            if groups:
-                found[place] = all(any(self.says(text, one) for one in group) for group in groups)
-            else:
-                wanted = references[place]
-                found[place] = any(self.says(text, plain(one)) for one in wanted) if wanted else np.nan
+        if groups:
+            found[:] = [all(any(self.says(text, one) for one in group) for group in groups) for text in map(plain, texts)]
+            return found
+        says = self.says
+        for place, (text, wanted) in enumerate(zip(map(plain, texts), references, strict=True)):
+            found[place] = 0.0 if wanted else np.nan
+            for one in wanted:
+                if says(text, plain(one)):
+                    found[place] = 1.0
+                    break
         return found
 
 

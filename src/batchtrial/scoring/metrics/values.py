@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import ClassVar, Final, Self
 
 import numpy as np
+import polars as pl
 from pydantic import Field, model_validator
 
 from batchtrial.scoring.metrics.base import Numbers, ReferenceMetric, Texts
@@ -19,6 +21,12 @@ _BOXED: Final = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]{0,200}\}){0,400})\}")
 _NUMBER: Final = re.compile(r"(?<![\w.])([-+\u2212]?)(?:([0-9][0-9,]*)(\.[0-9]+)?|(\.[0-9]+))([eE][-+]?[0-9]{1,3})?")
 _THOUSANDS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _SIGNS: Final = " \t\r\n*_`\"'.,:;!?()[]{}<>"
+_FROM_DIGIT: Final = r"[0-9][^ \n]*"
+"""No number goes beyond a space, so that the rest of a text need not be looked at letter by letter."""
+_BEFORE_DIGIT: Final = 2
+"""Signs of a number before its first digit."""
+_PLAIN_DIGITS: Final = 300
+"""Digits of which a number is always finite."""
 _SLACK: Final = 1e-12
 """Of what floating point loses in a difference, relative to the values."""
 
@@ -126,39 +134,82 @@ class Numeric(ReferenceMetric):
 
     def judge(self, texts: Sequence[str], references: Sequence[tuple[str, ...]]) -> Numbers:
         found = np.full(len(texts), np.nan)
-        unit = _unit_pattern(self.units)
-        for place, (text, wanted) in enumerate(zip(texts, references, strict=True)):
-            right = [number for one in wanted if (number := self._value(one, unit, is_boxed=False)) is not None]
+        expected = iter(self._values([one for wanted in references for one in wanted]))
+        said = self._values([_last_box(text) for text in texts] if self.boxed else texts)
+        for place, (value, wanted) in enumerate(zip(said, references, strict=True)):
+            right = [number for number in islice(expected, len(wanted)) if number is not None]
             if right:
-                value = self._value(text, unit, is_boxed=self.boxed)
                 found[place] = value is not None and any(self._is_near(value, one) for one in right)
         return found
 
     def is_defined(self, references: tuple[str, ...]) -> bool:
-        unit = _unit_pattern(self.units)
-        return any(self._value(one, unit, is_boxed=False) is not None for one in references)
+        return any(value is not None for value in self._values(references))
 
     def _is_near(self, value: float, right: float) -> bool:
         allowed = self.tolerance * abs(right) if self.relative else self.tolerance
         return abs(value - right) <= allowed + _SLACK * max(abs(value), abs(right))
 
-    def _value(self, text: str, unit: re.Pattern[str] | None, *, is_boxed: bool) -> float | None:
-        if is_boxed:
-            boxes = _BOXED.findall(text)
-            if not boxes:
-                return None
-            text = boxes[-1]
+    def _values(self, texts: Sequence[str]) -> list[float | None]:
+        """The number of each text that counts."""
+        if self.units:
+            unit, place = _unit_pattern(self.units), 0 if self.first else -1
+            return [found[place] if (found := self._with_units(text, unit)) else None for text in texts]
+        column = _column(texts)
+        number_of = _first_number if self.first else _last_number
+        return [number_of(text, found) if found else None for text, found in zip(column, column.str.extract_all(_FROM_DIGIT).to_list(), strict=True)]
+
+    def _with_units(self, text: str, unit: re.Pattern[str]) -> list[float]:
+        """Numbers with one of the units, all of them in the same, or else those without."""
         numbers = [(end, number) for number, end in _numbers(text) if math.isfinite(number)]
-        if unit is not None:
-            with_unit = [number * self.units[name.group(1)] for end, number in numbers if (name := unit.match(text, end)) is not None]
-            if with_unit:
-                return with_unit[0 if self.first else -1]
-        return numbers[0 if self.first else -1][1] if numbers else None
+        found = [number * self.units[name.group(1)] for end, number in numbers if (name := unit.match(text, end)) is not None]
+        return found or [number for _, number in numbers]
 
 
-def _numbers(text: str) -> Iterator[tuple[float, int]]:
-    """Each number of the text, and where it ends. Commas belong to a number where they part thousands, and part numbers elsewhere."""
-    for match in _NUMBER.finditer(text):
+def _first_number(text: str, stretches: Sequence[str]) -> float | None:
+    """stretches: what `_FROM_DIGIT` finds in the text, in order."""
+    end = 0
+    for stretch in stretches:
+        begin = text.find(stretch, end)
+        end = begin + len(stretch)
+        for number, _ in _numbers(text, max(begin - _BEFORE_DIGIT, 0), end):
+            if math.isfinite(number):
+                return number
+    return None
+
+
+def _last_number(text: str, stretches: Sequence[str]) -> float | None:
+    """stretches: what `_FROM_DIGIT` finds in the text, in order."""
+    end = len(text)
+    for stretch in reversed(stretches):
+        begin = text.rfind(stretch, 0, end)
+        if stretch.isdecimal() and stretch.isascii() and len(stretch) < _PLAIN_DIGITS and text[begin - 1 : begin] in ("", " ", "\n"):
+            return float(stretch)
+        found = [number for number, _ in _numbers(text, max(begin - _BEFORE_DIGIT, 0), begin + len(stretch)) if math.isfinite(number)]
+        if found:
+            return found[-1]
+        end = begin
+    return None
+
+
+def _last_box(text: str) -> str:
+    """What stands in the last box; nothing without a box."""
+    boxes = _BOXED.findall(text)
+    return boxes[-1] if boxes else ""
+
+
+def _column(texts: Sequence[str]) -> pl.Series:
+    try:
+        return pl.Series(texts, dtype=pl.String)
+    except UnicodeEncodeError:  # half of a surrogate pair is no part of a number
+        return pl.Series([text.encode("utf-8", "replace").decode() for text in texts], dtype=pl.String)
+
+
+def _numbers(text: str, begin: int = 0, end: int | None = None) -> Iterator[tuple[float, int]]:
+    """Each number between two places of the text, and where it ends.
+
+    Commas belong to a number where they part thousands, and part numbers elsewhere.
+    """
+    for match in _NUMBER.finditer(text, begin, len(text) if end is None else end):
         sign, whole, fraction, small, power = match.groups("")
         sign = sign.replace("\u2212", "-")
         if "," not in whole or (_THOUSANDS.fullmatch(whole) is not None):
@@ -175,9 +226,7 @@ def _numbers(text: str) -> Iterator[tuple[float, int]]:
             yield float(f"{last}{fraction}{power}"), match.end()
 
 
-def _unit_pattern(units: Mapping[str, float]) -> re.Pattern[str] | None:
-    if not units:
-        return None
+def _unit_pattern(units: Mapping[str, float]) -> re.Pattern[str]:
     either = "|".join(re.escape(one) for one in sorted(units, key=len, reverse=True))
     return re.compile(rf"[ \t\u00a0\u202f]?({either})(?!\w)")
 

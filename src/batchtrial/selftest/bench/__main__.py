@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from batchtrial.errors import PhaseFailed
+from batchtrial.selftest.bench import metrics
 from batchtrial.selftest.bench.taken import Taken, take
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
@@ -65,14 +66,17 @@ def table(n_rows: int, size: int, found: dict[str, Taken]) -> str:
     return "\n".join(lines)
 
 
-def run(sizes: Sequence[int], workers: int, keep: Path | None) -> None:
-    """Measure and print every size."""
+def run(sizes: Sequence[int], workers: int, keep: Path | None, names: Sequence[str] = ()) -> None:
+    """Measure and print every size. names: of metrics, of which the cost is to be told alone."""
     for n_rows in sizes:
         folder = Path(tempfile.mkdtemp(prefix="batchtrial-bench-")) if keep is None else keep / str(n_rows)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            found, size = measure(folder, n_rows, workers)
-            sys.stdout.write(table(n_rows, size, found) + "\n\n")
+            if names:
+                sys.stdout.write(metrics.told(n_rows, names, *metrics.measure(folder, n_rows, names)) + "\n")
+            else:
+                found, size = measure(folder, n_rows, workers)
+                sys.stdout.write(table(n_rows, size, found) + "\n\n")
             sys.stdout.flush()
         finally:
             if keep is None:
@@ -129,8 +133,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes that work at once (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make the data here and leave it")
     parser.add_argument("--dry_runs", type=int, default=0, metavar="N", help="also N whole dry runs: how often the interval holds the planted effect")
+    parser.add_argument(
+        "--metrics",
+        nargs="*",
+        choices=[*metrics.ENTRIES],
+        metavar="NAME",
+        help=f"only what scoring by metrics takes: {', '.join(metrics.ENTRIES)}; no name: the first {len(metrics.FIRST)} of them",
+    )
     given = parser.parse_args(args)
     try:
+        if given.metrics is not None:
+            run(given.rows, 1, given.keep, given.metrics or metrics.FIRST)
+            return 0
         run(given.rows, given.workers, given.keep)
         sys.stdout.write(arms_told(10))
         speed()

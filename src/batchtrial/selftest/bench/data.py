@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -92,13 +92,15 @@ def _closed(number: int) -> dict[str, Any]:
     }
 
 
-def write_questions(folder: Path, n_items: int, seed: int) -> dict[str, Path]:
-    """One JSONL file per set."""
+def write_questions(folder: Path, n_items: int, seed: int, further: Callable[[int, str], dict[str, Any]] | None = None) -> dict[str, Path]:
+    """One JSONL file per set. further: columns of an item by its number and right answer, beside those that every item has."""
     paths = {}
     for name, rows in questions(n_items, seed).items():
         paths[name] = folder / f"{name}.jsonl"
         with paths[name].open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            for row in rows:
+                more = {} if further is None else further(int(row["id"]), answer_word(int(row["id"])))
+                file.write(json.dumps({**row, **more}) + "\n")
     return paths
 
 

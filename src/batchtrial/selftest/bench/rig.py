@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksS
 from batchtrial.records import RawResult
 from batchtrial.run.quiet import NeverStop, Silent
 from batchtrial.run.session import Opening, Session, open_run
+from batchtrial.selftest.bench import metrics
 from batchtrial.selftest.bench.data import Texts, answer, result_line, write_questions
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import RunLayout, result_file
@@ -41,9 +41,8 @@ def clock() -> datetime:
 def config(folder: Path, n_treatments: int = 1) -> Config:
     """Trials of so many treatments over the three question sets, with an analysis plan of one primary and two confirmatory endpoints.
 
-    The metrics are those that `metrics.json` of the folder lists, where there is one.
+    The metrics are those that a file of the folder lists, where there is one.
     """
-    metrics = folder / "metrics.json"
 
     def text(name: str, content: str) -> dict[str, str]:
         return {"path": f"{name}.txt", "text": content}
@@ -58,7 +57,7 @@ def config(folder: Path, n_treatments: int = 1) -> Config:
         {
             "mode": "dry_run",
             "model_id": MODEL,
-            "metrics": json.loads(metrics.read_bytes()) if metrics.exists() else [],
+            "metrics": metrics.asked(folder),
             "datasets": [{**one, "path": str(folder / f"{one['name']}.jsonl")} for one in sets],
             "task_instructions": {"open_book": text("open", "Answer from the passage."), "closed_book": text("closed", "Answer.")},
             "prompt_sets": {
@@ -131,7 +130,7 @@ def opened(folder: Path, n_treatments: int = 1) -> Iterator[Rig]:
 
 def make_questions(folder: Path, n_rows: int) -> None:
     """Question sets for so many result rows: two arms, one sample per item."""
-    write_questions(folder, n_rows // 2, SEED)
+    write_questions(folder, n_rows // 2, SEED, metrics.columns if metrics.asked(folder) else None)
 
 
 def make_answers(rig: Rig) -> None:
@@ -140,6 +139,7 @@ def make_answers(rig: Rig) -> None:
     if view.build is None:
         raise ValueError("the bench's requests are not built")
     lines, texts = IndexLines.load(view.layout.index), Texts.of(SEED)
+    shaped = metrics.shaped if any(isinstance(one, dict) for one in view.config.metrics) else as_it_is
     arms = {arm.name: arm for trial in view.trials for arm in trial.arms}
     for serial, shard in enumerate(view.build.shards.values()):
         arm = arms[shard.arm]
@@ -147,11 +147,16 @@ def make_answers(rig: Rig) -> None:
         numbers = [int(fields(line)[2]) for line in lines.of(shard.first_item, shard.n_items)]
         ids = Ids.of(arm).of_items(lines.hashes(shard))
         results = [
-            result_line(one, answer(number, arm.condition, draw, texts), serial * 1_000_000 + place)
+            result_line(one, shaped(number, answer(number, arm.condition, draw, texts)), serial * 1_000_000 + place)
             for place, (one, number) in enumerate(zip(ids, numbers, strict=True))
         ]
         draw.shuffle(results)
         _settle(rig, arm, shard, results)
+
+
+def as_it_is(number: int, text: str) -> str:
+    """The text."""
+    return text
 
 
 def _settle(rig: Rig, arm: Arm, shard: Shard, lines: list[bytes]) -> None:
@@ -187,7 +192,7 @@ def lines_decoded(folder: Path, n_treatments: int, n_items: int = 40) -> tuple[i
     from batchtrial.phases.parse import phase as parse
     from batchtrial.phases.prepare import phase as prepare
 
-    write_questions(folder, n_items, SEED)
+    make_questions(folder, 2 * n_items)
     with opened(folder, n_treatments) as rig:
         rig.run(prepare)
         rig.run(build)

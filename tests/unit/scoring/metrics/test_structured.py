@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.unit.scoring.metrics.answers import Question, judged, plain
 
 from batchtrial.errors import ConfigError
 from batchtrial.scoring.metrics.base import Rows
+from batchtrial.scoring.metrics.everyday import check_of
 from batchtrial.scoring.metrics.named import metric_of, sha256_of
 
 VALUES = st.recursive(
@@ -74,6 +76,56 @@ def test_the_verdict_on_a_schema_is_the_librarys_own(place: int, value: Any) -> 
     schema = SCHEMAS[place]
     wanted = jsonschema.Draft202012Validator(schema).is_valid(value)
     assert judged({"json_schema": {"schema": schema}}, [json.dumps(value)]) == [float(wanted)]
+
+
+def _with_keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    size, bound = st.integers(0, 2), st.integers(-2, 2) | st.floats(-2, 2)
+    kinds = st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])
+    few = st.lists(inner, min_size=1, max_size=2)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": kinds | st.lists(kinds, min_size=1, max_size=2, unique=True),
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+            "additionalProperties": inner,
+            "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+            "enum": st.lists(VALUES, min_size=1, max_size=3),
+            "const": VALUES,
+            "items": inner,
+            "pattern": st.sampled_from(["^a", "b$"]),
+            "anyOf": few,
+            "oneOf": few,
+            "allOf": few,
+            "not": inner,
+            "title": st.just("a note"),
+            **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), size),
+            **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), bound),
+        },
+    )
+
+
+MADE = st.recursive(st.booleans() | st.just({"$ref": "#/$defs/a"}) | st.just({"type": "string"}), _with_keywords, max_leaves=5)
+
+
+@pytest.mark.parametrize("draft", ["https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#"])
+@given(schema=_with_keywords(MADE), inner=_with_keywords(st.booleans()), values=st.lists(VALUES, min_size=3, max_size=9))
+def test_everyday_keywords_as_functions_say_what_the_library_says(draft: str, schema: Any, inner: Any, values: Any) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    whole = {"$schema": draft, **schema, "$defs": {"a": inner}}
+    library, quick = jsonschema.validators.validator_for(whole)(whole), check_of(whole, lambda pattern, text: re.search(pattern, text) is not None)
+    if quick is not None:
+        assert [quick(value) for value in values] == [library.is_valid(value) for value in values]
+
+
+def test_which_schemas_are_left_to_the_library() -> None:
+    def never(pattern: str, text: str) -> bool:
+        raise AssertionError
+
+    more: list[Any] = [{"multipleOf": 2}, {"prefixItems": [True]}, {"$id": "a"}, {"enum": [[]]}, {"$ref": "#"}, {"if": True}]
+    tree = {"properties": {"next": {"$ref": "#/$defs/tree"}}}
+    assert [check_of(one, never) for one in (*more, {"$ref": "#/$defs/tree", "$defs": {"tree": tree}})] == [None] * 7
+    twice = {f"s{n}": {"allOf": [{"$ref": f"#/$defs/s{n + 1}"}] * 2} for n in range(64)}  # each is read once, not 2^64 times
+    assert check_of({"$ref": "#/$defs/s0", "$defs": {**twice, "s64": False}}, never) is not None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.scoring.metrics.answers import judged
 
 from batchtrial.scoring.metrics.named import metric_of
+from batchtrial.scoring.metrics.values import _numbers
 
 LETTERS = {"choice": {"letters": "ABCD"}}
 LABELS = {"choice": {"labels": ["billing", "refund", "refund status"]}}
@@ -101,6 +103,14 @@ def test_labels_have_to_be_told_apart(parameters: object) -> None:
 def test_the_last_number_of_an_answer(text: str, value: float | None) -> None:
     assert judged("numeric", [text], ["0.125" if value is None else repr(value)]) == [float(value is not None)]
     assert judged("numeric", [text], ["0.25"]) == [0.0]
+
+
+@given(st.lists(st.sampled_from([*"0123456789,.+-eEx _\n\t\u2212\xb2\ud800", "12", "1e999", " 7"]), max_size=14).map("".join))
+def test_where_a_number_is_looked_for_changes_nothing(text: str) -> None:
+    found = [number for number, _ in _numbers(text) if math.isfinite(number)]
+    for is_first in (False, True):
+        (value,) = metric_of({"numeric": {"first": is_first}})._values([text])  # type: ignore[attr-defined]
+        assert value == (found[0 if is_first else -1] if found else None), (text, found)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(0, 10), st.booleans())
