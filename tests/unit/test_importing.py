@@ -193,3 +193,136 @@ def test_a_grader_that_is_not_known_here_is_named(tmp_path: Path) -> None:
     tree, left, _ = made(tmp_path, tests=[test])
     assert "model" not in tree["judges"][0]
     assert any("'bedrock:x' has no counterpart" in one and "own model judges" in one for one in left)
+
+
+def loaded(folder: Path, files: dict[str, str]) -> Any:
+    """The config that these files are."""
+    for name, text in files.items():
+        (folder / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "out" / name).write_text(text)
+    return load(folder / "out" / "trial.yaml").config
+
+
+RUBRIC = {"type": "llm-rubric", "value": "is kind"}
+
+
+@pytest.mark.parametrize(
+    ("further", "primary"),
+    [([], "judge"), ([{"type": "not-contains", "value": "x"}], "judge"), ([{"type": "word-count"}], "judge"), ([{"type": "is-json"}], "json_valid")],
+)
+def test_a_rubric_is_the_first_endpoint_where_nothing_else_says_what_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, further: list[Any], primary: str
+) -> None:
+    tree, left, files = made(tmp_path, defaultTest={"assert": [RUBRIC, *further]})
+    assert tree["stats"]["primary"]["metric"] == primary
+    assert not any("`words`" in one for one in left) or further == [{"type": "word-count"}]
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    assert loaded(tmp_path / "x", files).stats.primary.metric == primary
+
+
+ANY_JSON = {"type": "json_object"}
+FORM = {"type": "json_schema", "json_schema": {"name": "note", "schema": {"type": "object", "properties": {}}, "strict": False}}
+
+
+@pytest.mark.parametrize(
+    ("provider", "config", "arm"),
+    [
+        ("openai:gpt-4.1", {"response_format": ANY_JSON}, {"body": {"response_format": ANY_JSON}}),
+        ("mistral:mistral-small-latest", {"response_format": ANY_JSON, "seed": 1}, {"body": {"response_format": ANY_JSON, "seed": 1}}),
+        ("openai:responses:gpt-4.1", {"response_format": ANY_JSON}, {"body": {"text": {"format": ANY_JSON}}}),
+        ("openai:gpt-4.1", {"response_format": {"type": "text"}}, {}),
+        ("google:gemini-2.5-flash", {"temperature": 0}, {"temperature": 0}),
+    ],
+)
+def test_what_a_provider_is_told_goes_along(tmp_path: Path, provider: str, config: Any, arm: Any) -> None:
+    tree, left, _ = made(tmp_path, providers=[{"id": provider, "config": config}])
+    found = next(iter(tree["arms"].values()))
+    assert {name: value for name, value in found.items() if name not in ("backend", "model", "task")} == arm
+    assert not any("`config." in one for one in left)
+
+
+def test_two_endpoints_of_a_backend_are_one_and_that_is_said(tmp_path: Path) -> None:
+    ask = {"config": {"response_format": ANY_JSON}}
+    tree, left, files = made(tmp_path, providers=[{"id": "openai:responses:gpt-4.1", **ask}, {"id": "openai:gpt-4.1-mini", **ask}])
+    assert {json.dumps(arm["body"]) for arm in tree["arms"].values()} == {json.dumps({"text": {"format": ANY_JSON}})}
+    assert any("providers.1: the `endpoint` /v1/chat/completions of gpt-4.1-mini" in one for one in left), left
+    assert "&id001" not in files["trial.yaml"]
+
+
+def test_a_template_that_reads_the_environment_is_named(tmp_path: Path) -> None:
+    _, left, _ = made(tmp_path, prompts=["Sort {{letter}}", "{{ env.HOUSE }}: {{letter}}"])
+    assert any("prompts.1" in one and "reads the environment" in one for one in left)
+
+
+def test_what_a_provider_cannot_be_told_is_named(tmp_path: Path) -> None:
+    given = {"response_format": ANY_JSON, "temperature": "{{env.HEAT}}", "apiKey": "sk-none"}
+    _, left, _ = made(tmp_path, providers=[{"id": "anthropic:messages:claude-haiku-4-5", "config": given}, "openai:{{env.MODEL}}"])
+    for what in (
+        "`config.response_format`; anthropic has no such form",
+        "`config.temperature` is filled in from elsewhere",
+        "'openai:{{env.MODEL}}'",
+    ):
+        assert any(what in one and "promptfooconfig.yaml, line" in one for one in left), (what, left)
+
+
+@pytest.mark.parametrize(
+    ("choice", "chosen"),
+    [
+        ("required", "required"),
+        ({"type": "function", "function": {"name": "look"}}, "look"),
+        ({"type": "tool", "name": "look"}, "look"),
+        ({"type": "any"}, "required"),
+    ],
+)
+def test_tools_and_the_choice_among_them_are_the_tasks(tmp_path: Path, choice: Any, chosen: str) -> None:
+    tools = [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}}]
+    config = {"tools": tools, "tool_choice": choice, "response_format": FORM}
+    tree, _, _ = made(tmp_path, providers=[{"id": "openai:gpt-4.1", "config": config}])
+    task = next(iter(tree["arms"].values()))["task"]
+    assert (task["tools"][0]["name"], task["tool_choice"]) == ("look", chosen)
+    assert task["response_format"] == {"name": "note", "json_schema": {"type": "object", "properties": {}}, "strict": False}
+
+
+def test_files_may_hold_lists_of_prompts_and_providers_and_texts_may_be_chats(tmp_path: Path) -> None:
+    (tmp_path / "prompts.yaml").write_text('- "One {{letter}}"\n- {raw: "Two {{letter}}", label: two}\n')
+    (tmp_path / "chat.txt").write_text('[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "{{letter}}"}]')
+    (tmp_path / "providers.yaml").write_text("- openai:gpt-4.1\n- id: openai:gpt-4.1-mini\n  label: mini\n")
+    chat = "- role: system\n  content: Be kind.\n- role: user\n  content: '{{letter}}'\n"
+    tree, _, files = made(tmp_path, prompts=["file://prompts.yaml", "file://chat.txt", chat], providers="file://providers.yaml")
+    assert len(tree["arms"]) == 8
+    assert files["prompts/chat-1.txt"] == "Be brief."
+    assert [len(arm["task"]["messages"]) for arm in tree["arms"].values()] == [1, 1, 2, 2] * 2
+    (tmp_path / "a.txt").write_text("One {{letter}}")
+    assert list(made(tmp_path, prompts={"a.txt": "first"}, providers=["openai:gpt-4.1", "openai:gpt-4.1-mini"])[0]["arms"]) == [
+        "gpt-4-1",
+        "gpt-4-1-mini",
+    ]
+
+
+def test_templates_of_assertions_files_by_pattern_and_tests_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "docs" / f"{name}.txt").write_text(name)
+    tests = [
+        {"vars": {"letter": "file://docs/*.txt"}, "assert": [{"$ref": "#/assertionTemplates/short"}]},
+        {"vars": {"letter": "file://made.py"}},
+        {
+            "vars": {"letter": "c"},
+            "assert": [{"$ref": "#/assertionTemplates/none"}, {"type": "regex", "value": "(a"}, {"type": "regex", "value": "(?=a)"}],
+        },
+    ]
+    tree, left, files = made(tmp_path, tests=tests, assertionTemplates={"short": {"type": "is-json", "value": '{"type": "object"}'}})
+    rows = [json.loads(line) for name, text in files.items() if name.endswith(".jsonl") for line in text.splitlines()]
+    assert sorted(row["letter"] for row in rows) == ["a", "b", "c"]
+    assert [next(iter(one)) for one in tree["metrics"]] == ["json_schema"]
+    assert any("tests.1" in one and "made by a program" in one for one in left)
+    assert sum("the pattern" in one for one in left) == 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "want"),
+    [("grade: is kind", {"type": "llm-rubric", "value": "is kind"}), ("note: pay", {"type": "equals", "value": "note: pay"})],
+)
+def test_older_and_unknown_heads_of_a_cell(cell: str, want: dict[str, Any]) -> None:
+    assert expected(cell) == want

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from batchtrial.config.tree import decode_tree
 from batchtrial.errors import ConfigError
 from batchtrial.importing.cases import Assertion, Case
-from batchtrial.importing.documents import Findings, Library
+from batchtrial.importing.documents import MAX_BYTES, Findings, Library
 from batchtrial.importing.models import model_named
+from batchtrial.scoring.metrics.patterns import pattern_fault
 from batchtrial.tasks.template import Template, TemplateFault
 
 _VARIABLE: Final = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}")
@@ -37,7 +39,6 @@ _TEXTS: Final = {
     "equals": ("exact", {}),
 }
 _ALL: Final = {"contains-all": {}, "icontains-all": {"case": False}}
-_LOOK_AROUND: Final = re.compile(r"\(\?(?:=|!|<=|<!)|\\[1-9]")
 _UNUSED: Final = ("transform", "weight", "provider", "rubricPrompt", "config", "contextTransform")
 
 
@@ -137,8 +138,8 @@ class AssertionReader:
         pattern = self._value(one, case)
         if not isinstance(pattern, str):
             raise ConfigError("`regex` without a pattern")
-        if _LOOK_AROUND.search(pattern):
-            raise ConfigError("a pattern with look-around or back-references", hint="write it without them, or as a metric of your own")
+        if fault := pattern_fault(pattern):
+            raise ConfigError(f"the pattern {pattern[:60]!r}: {fault}", hint="or write it as a metric of your own")
         yield Wanted(kind="regex", params={"pattern": pattern, **({"not": True} if is_not else {})})
 
     def _of_json(self, one: Assertion, case: Case, is_not: bool) -> Iterator[Wanted]:
@@ -146,6 +147,8 @@ class AssertionReader:
         if is_inside:
             self.findings.near(one.where, "`contains-json`", "JSON counts that is the whole answer, or stands in a code fence")
         schema = self._value(one, case)
+        if isinstance(schema, str) and schema.strip():
+            schema = decode_tree(schema, where=one.where, is_json=False, max_chars=MAX_BYTES)
         params: dict[str, Any] = {"fenced": is_inside, **({"not": True} if is_not else {})}
         if schema is None or schema == "":
             yield Wanted(kind="json_valid", params=params)

@@ -15,6 +15,20 @@ from batchtrial.importing.documents import Document, Findings, Library, Step, cs
 
 _EXPECTED: Final = re.compile(r"__expected([0-9]*)")
 _OF_CSV: Final = re.compile(r"(?P<kind>(?:not-)?[a-z][a-z-]*[a-z])(?:\((?P<threshold>[0-9.]+)\))?:\s?(?P<value>.*)", re.DOTALL)
+_OLD_NAMES: Final = {"grade": "llm-rubric", "fn": "javascript", "eval": "javascript", "file": "javascript"}
+_KINDS_OF_CSV: Final = frozenset(
+    (
+        *_OLD_NAMES,
+        *("equals", "contains", "icontains", "contains-any", "contains-all", "icontains-any", "icontains-all", "starts-with", "regex"),
+        *("is-json", "contains-json", "is-xml", "contains-xml", "is-sql", "contains-sql", "is-html", "contains-html", "is-refusal", "guardrails"),
+        *("javascript", "python", "ruby", "webhook", "latency", "cost", "perplexity", "perplexity-score", "word-count", "finish-reason"),
+        *("similar", "levenshtein", "rouge-n", "bleu", "gleu", "meteor", "f-score", "classifier", "moderation", "pi", "trajectory"),
+        *("llm-rubric", "model-graded-closedqa", "model-graded-factuality", "factuality", "g-eval", "answer-relevance", "search-rubric"),
+        *("context-faithfulness", "context-recall", "context-relevance", "conversation-relevance", "select-best", "max-score", "tool-call-f1"),
+        *("is-valid-openai-tools-call", "is-valid-openai-function-call", "is-valid-function-call", "agent-rubric", "skill-used", "not-skill-used"),
+    )
+)
+"""What a cell may begin with to be more than a text that has to be equal."""
 _BARE: Final = frozenset({"is-json", "contains-json", "is-refusal", "not-is-refusal", "is-xml", "is-sql", "is-html"})
 _IMAGES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 _TEXTS: Final = (".txt", ".md", ".csv", "")
@@ -92,7 +106,10 @@ class CaseReader:
                 except ConfigError as error:
                     self.findings.left(where, error.what, error.hint)
             elif isinstance(one, dict):
-                yield self._case(document, here, one)
+                try:
+                    yield self._case(document, here, one)
+                except ConfigError as error:
+                    self.findings.left(where, error.what, "the test is left out" + (f"; {error.hint}" if error.hint else ""))
             else:
                 self.findings.left(where, "it is no test case")
 
@@ -161,6 +178,8 @@ class CaseReader:
         """Every assertion, those of sets among the others."""
         for place, one in enumerate(given if isinstance(given, list) else [given]):
             here = (*steps, place)
+            if isinstance(one, dict) and isinstance(one.get("$ref"), str):
+                one = self._referred(one["$ref"]) or one
             if isinstance(one, str) and one.startswith("file://"):
                 (path, *_) = self.library.paths(one, document.place(here))
                 inner = self.library.document(path, document.place(here))
@@ -174,11 +193,23 @@ class CaseReader:
             else:
                 self.findings.left(document.place(here), "it is no assertion")
 
+    def _referred(self, target: str) -> Any:
+        """What `#/assertionTemplates/kind` stands for in the config; None where nothing does."""
+        found: Any = self.config.tree if target.startswith("#/") else None
+        for step in target.removeprefix("#/").split("/"):
+            found = found.get(step) if isinstance(found, dict) else None
+        return found
+
     def _value(self, value: Any, where: str) -> Any:
-        """A variable; what it names as a file is read."""
+        """A variable; what it names as a file is read, and as several files is a list."""
         if not isinstance(value, str) or not value.startswith("file://"):
             return value
-        (path, *_) = self.library.paths(value, where)
+        if Path(value.partition("://")[2]).suffix.lower() in _PROGRAMS:
+            raise ConfigError(f"a variable is made by a program ({value})", hint="write what it gives into the test")
+        found = [self._content(path, where) for path in self.library.paths(value, where)]
+        return found if len(found) > 1 else found[0]
+
+    def _content(self, path: Path, where: str) -> Any:
         suffix = path.suffix.lower()
         if suffix in _IMAGES:
             return f"data:{_IMAGES[suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
@@ -216,10 +247,10 @@ def expected(text: str) -> dict[str, Any]:
     if told in _BARE:
         return {"type": told}
     found = _OF_CSV.fullmatch(told)
-    if found is None:
+    if found is None or found["kind"].removeprefix("not-") not in _KINDS_OF_CSV:
         return {"type": "equals", "value": told}
     value: Any = found["value"].strip()
     if found["kind"].endswith(("-any", "-all")):
         value = [one.strip() for one in value.split(",") if one.strip()]
-    fields: dict[str, Any] = {"type": found["kind"], "value": value}
+    fields: dict[str, Any] = {"type": _OLD_NAMES.get(found["kind"], found["kind"]), "value": value}
     return fields | ({"threshold": float(found["threshold"])} if found["threshold"] else {})

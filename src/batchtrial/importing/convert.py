@@ -21,7 +21,9 @@ from batchtrial.importing.prompts import Prompt, PromptReader
 from batchtrial.tasks.template import Template
 
 CONFIG: Final = "trial.yaml"
-_TAKEN: Final = frozenset(("prompts", "providers", "targets", "tests", "defaultTest", "scenarios", "description", "evaluateOptions"))
+_TAKEN: Final = frozenset(
+    ("prompts", "providers", "targets", "tests", "defaultTest", "scenarios", "description", "evaluateOptions", "assertionTemplates")
+)
 _OF_THE_PROGRAM: Final = frozenset(("outputPath", "sharing", "writeLatestResults", "commandLineOptions", "tags", "$schema"))
 """About how that program runs, and nothing of the trial."""
 _MOST_SETS: Final = 12
@@ -81,10 +83,11 @@ class _Conversion:
 
     def made(self) -> Imported:
         """The files."""
-        arms = self._arms()
-        sets, metrics = self._data()
+        lanes = self._lanes()
+        arms = self._arms(lanes)
+        judges = self._judges()
+        sets, metrics = self._data(has_judges=bool(judges))
         own = self._providers[0]
-        lanes = {one.backend: dict(one.lane) for one in reversed(self._providers)}
         tree: dict[str, Any] = {"backend": own.backend, "model_id": own.model}
         if lanes[own.backend]:
             tree["provider"] = lanes[own.backend]
@@ -96,20 +99,31 @@ class _Conversion:
         options = self._config.tree.get("evaluateOptions")
         if isinstance(options, dict) and isinstance(options.get("repeat"), int):
             tree["samples_per_item"] = options["repeat"]
-        if judges := self._judges():
+        if judges:
             tree["judges"] = judges
-        tree |= {"metrics": metrics, "stats": {"primary": self._primary(metrics)}}
+        tree |= {"metrics": metrics, "stats": {"primary": self._primary(metrics, judges)}}
         head = [f"# From {self._config.name}."]
         if description := self._config.tree.get("description"):
             head += [f"# {line}" for line in str(description).splitlines()]
-        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=140)
+        text = yaml.safe_dump(json.loads(json.dumps(tree)), sort_keys=False, allow_unicode=True, width=140)
         self._files[CONFIG] = "\n".join([*head, text])
         columns = tuple(self._names.values())
         return Imported(files=self._files, left=tuple(self._findings.found), arms=tuple(names), n_items=len(self._cases), metrics=columns)
 
     # Arms
 
-    def _arms(self) -> dict[str, Any]:
+    def _lanes(self) -> dict[str, dict[str, Any]]:
+        """Settings of every backend: those of the first provider that has it."""
+        lanes: dict[str, dict[str, Any]] = {}
+        for one in self._providers:
+            lane = lanes.setdefault(one.backend, dict(one.lane))
+            for name in one.lane:
+                if one.lane[name] != lane.get(name):
+                    told = f"a backend has one in a run, and here it is {lane.get(name)}"
+                    self._findings.left(one.where, f"the `{name}` {one.lane[name]} of {one.label}", told)
+        return lanes
+
+    def _arms(self, lanes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Every prompt at every provider, the first of them the one that the others are compared with."""
         pairs = [(prompt, provider) for provider in self._providers for prompt in self._prompts if _takes(provider, prompt)]
         pairs = pairs or [(prompt, provider) for provider in self._providers for prompt in self._prompts]
@@ -118,7 +132,8 @@ class _Conversion:
             words = [prompt.label] if len(self._prompts) > 1 else []
             words += [provider.label] if len(self._providers) > 1 or not words else []
             name = _apart(_name("-".join(words)), found)
-            found[name] = {"backend": provider.backend, "model": provider.model, **provider.arm, "task": self._task(prompt, provider)}
+            told = provider.settings(lanes[provider.backend].get("endpoint"))
+            found[name] = {"backend": provider.backend, "model": provider.model, **told, "task": self._task(prompt, provider)}
         if len(found) == 1:
             (name, only) = next(iter(found.items()))
             found[_apart("candidate", found)] = json.loads(json.dumps(only))
@@ -143,7 +158,7 @@ class _Conversion:
 
     # Items and metrics
 
-    def _data(self) -> tuple[list[dict[str, Any]], list[Any]]:
+    def _data(self, *, has_judges: bool) -> tuple[list[dict[str, Any]], list[Any]]:
         """(question sets, metrics): items that want the same metrics without references are one set."""
         groups: dict[tuple[str, ...], list[int]] = {}
         for number, wanted in enumerate(self._wanted):
@@ -172,7 +187,7 @@ class _Conversion:
             for key in keys:
                 of_key.setdefault(key, []).append(name)
         metrics = [self._metric(one, of_key.get(one.key, []), len(sets)) for one in self._distinct() if one.kind != JUDGE]
-        if all(next(iter(one)) in _CORPUS for one in metrics):
+        if not has_judges and all(next(iter(one)) in _CORPUS for one in metrics):
             told = "no assertion has a counterpart that can be an endpoint"
             self._findings.near(self._config.place(("tests",)), told, "`words` is counted, and is the first endpoint")
             metrics = [*metrics, "words"]
@@ -237,8 +252,8 @@ class _Conversion:
                 row[f"expected_{self._name_of(one)}"] = one.reference
         return row
 
-    def _primary(self, metrics: Sequence[Any]) -> dict[str, Any]:
-        """A share that most tests want, where there is one; else a grade, else whatever there is."""
+    def _primary(self, metrics: Sequence[Any], judges: Sequence[Any]) -> dict[str, Any]:
+        """A share that most tests want, where there is one; else what the first judge says, else a grade, else whatever there is."""
         wanted = Counter(self._name_of(one) for each in self._wanted for one in each if one.kind != JUDGE)
 
         def rank(one: Any) -> tuple[int, bool, int]:
@@ -247,6 +262,8 @@ class _Conversion:
             return place, bool(params.get("not")), -wanted[params["name"]]
 
         best = min((one for one in metrics if isinstance(one, dict)), key=rank, default=None)
+        if judges and (best is None or rank(best)[0] or rank(best)[1]):
+            return {"metric": judges[0]["name"], "goal": "superiority"}
         if best is None or next(iter(best)) in _CORPUS:
             return {"metric": "words", "goal": "superiority"}
         return {"metric": next(iter(best.values()))["name"], "goal": "superiority"}

@@ -10,7 +10,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.importing.documents import Document, Findings, Library, Step
 from batchtrial.providers.registry import names
 
-_OTHER_NAMES: Final = {"togetherai": "together", "azureopenai": "azure", "dashscope": "alibaba", "qwen": "alibaba"}
+_OTHER_NAMES: Final = {"togetherai": "together", "azureopenai": "azure", "dashscope": "alibaba", "qwen": "alibaba", "google": "gemini"}
 _KINDS: Final = frozenset({"chat", "messages", "completion", "responses", "realtime", "assistant", "embedding", "image"})
 _UNKNOWN_KINDS: Final = frozenset({"completion", "realtime", "assistant", "embedding", "image"})
 _LOCAL: Final = {
@@ -24,12 +24,19 @@ _BODY: Final = frozenset(
     ("frequency_penalty", "presence_penalty", "seed", "reasoning_effort", "reasoning", "verbosity", "logit_bias", "service_tier", "thinking")
 )
 _SECRETS: Final = frozenset({"apiKey", "apiKeyRequired", "headers", "organization"})
+_OWN_WIRES: Final = frozenset({"anthropic", "gemini"})
+"""Backends that do not speak OpenAI's chat completions."""
+_FORM: Final = "any JSON"
+"""Where a response format without a schema is kept until the wire is known."""
 _KEY: Final = "keys are read from the environment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One provider. arm: what an arm of ours says of it. task: response format and tools. lane: settings of its backend. prompts: labels it takes."""
+    """One provider. arm: what an arm of ours says of it. task: response format and tools. lane: settings of its backend. prompts: labels it takes.
+
+    is_any_json: the answer has to be JSON of whatever form. where: file, line and key.
+    """
 
     label: str
     backend: str
@@ -38,6 +45,16 @@ class Provider:
     task: Mapping[str, Any] = field(default_factory=dict)
     lane: Mapping[str, Any] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
+    is_any_json: bool = False
+    where: str = ""
+
+    def settings(self, endpoint: object) -> dict[str, Any]:
+        """What its arm says, where its backend is asked at this endpoint."""
+        if not self.is_any_json:
+            return {**self.arm}
+        form = {"type": "json_object"}
+        said: dict[str, Any] = {"text": {"format": form}} if endpoint == "/v1/responses" else {"response_format": form}
+        return {**self.arm, "body": {**self.arm.get("body", {}), **said}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +74,28 @@ class ProviderReader:
         for place, entry in enumerate(entries):
             steps: tuple[Step, ...] = (key, place) if isinstance(given, list) else (key,)
             try:
-                found.append(self._entry(entry, steps))
+                written = self._written(entry, self.config.place(steps))
             except ConfigError as error:
                 self.findings.left(self.config.place(steps), error.what, error.hint)
+                continue
+            for one in written:
+                try:
+                    found.append(self._entry(one, steps))
+                except ConfigError as error:
+                    self.findings.left(self.config.place(steps), error.what, error.hint)
         return tuple(found)
 
+    def _written(self, entry: Any, where: str) -> list[Any]:
+        """The entry, or those of the file that it names."""
+        if not (isinstance(entry, str) and entry.startswith("file://") and entry.endswith((".yaml", ".yml", ".json"))):
+            return [entry]
+        found: list[Any] = []
+        for path in self.library.paths(entry, where):
+            tree = self.library.document(path, where).tree
+            found += tree if isinstance(tree, list) else [tree]
+        return found
+
     def _entry(self, entry: Any, steps: tuple[Step, ...]) -> Provider:
-        where = self.config.place(steps)
-        if isinstance(entry, str) and entry.startswith("file://") and entry.endswith((".yaml", ".yml", ".json")):
-            (path, *_) = self.library.paths(entry, where)
-            entry = self.library.document(path, where).tree
         if isinstance(entry, dict) and "id" not in entry and len(entry) == 1:
             name, inner = next(iter(entry.items()))
             entry, steps = {"id": name, **(inner if isinstance(inner, dict) else {})}, (*steps, name)
@@ -74,12 +103,25 @@ class ProviderReader:
         backend, model, lane = model_named(str(options.get("id") or ""))
         settings = options.get("config") or {}
         arm, task, further = self._settings(settings if isinstance(settings, dict) else {}, (*steps, "config"))
+        is_any_json = task.pop(_FORM, False)
+        if is_any_json and backend in _OWN_WIRES:
+            self.findings.left(self.config.place((*steps, "config", "response_format")), "`config.response_format`", f"{backend} has no such form")
         for name in options.keys() - {"id", "label", "config", "prompts", "delay"}:
             self.findings.left(self.config.place((*steps, name)), f"the provider's `{name}`", "left out")
         taken = options.get("prompts") or ()
         label = str(options.get("label") or model.rpartition("/")[2])
         prompts = tuple(str(one) for one in taken) if isinstance(taken, list) else ()
-        return Provider(label=label, backend=backend, model=model, arm=arm, task=task, lane={**lane, **further}, prompts=prompts)
+        return Provider(
+            label=label,
+            backend=backend,
+            model=model,
+            arm=arm,
+            task=task,
+            lane={**lane, **further},
+            prompts=prompts,
+            is_any_json=is_any_json and backend not in _OWN_WIRES,
+            where=self.config.place(steps),
+        )
 
     def _settings(self, config: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """(of the arm, of its task, of the lane)."""
@@ -89,7 +131,9 @@ class ProviderReader:
         body: dict[str, Any] = {}
         for name, value in config.items():
             where = self.config.place((*steps, name))
-            if name in _LENGTHS and isinstance(value, int):
+            if isinstance(value, str) and "{{" in value:
+                self.findings.left(where, f"`config.{name}` is filled in from elsewhere ({value[:60]})", "left out; write its value")
+            elif name in _LENGTHS and isinstance(value, int):
                 arm["max_tokens"] = value
             elif name in ("temperature", "top_p", "top_k", "stop"):
                 arm[name] = [value] if name == "stop" and isinstance(value, str) else value
@@ -111,6 +155,11 @@ class ProviderReader:
             (path, *_) = self.library.paths(value, where)
             value = self.library.document(path, where).tree
         if name == "response_format" and isinstance(value, dict):
+            if value.get("type") == "text":
+                return True
+            if value == {"type": "json_object"}:
+                task[_FORM] = True
+                return True
             inner = value.get("json_schema")
             form = inner if isinstance(inner, dict) else value
             schema = form.get("schema")
@@ -124,14 +173,25 @@ class ProviderReader:
                 plain = [{"parameters": one.get("input_schema", {"type": "object", "properties": {}}), **one} for one in functions]
                 task["tools"] = [{key: one[key] for key in keys if key in one} for one in plain]
                 return True
-        if name == "tool_choice" and value in ("auto", "required"):
-            task["tool_choice"] = value
+        if name == "tool_choice" and (chosen := _chosen_tool(value)):
+            task["tool_choice"] = chosen
             return True
         return False
 
 
+def _chosen_tool(value: Any) -> str:
+    """`auto`, `required` or a tool's name, in whichever wire's words it is said; "" for what has no counterpart."""
+    if isinstance(value, dict):
+        kind, inner = value.get("type"), value.get("function")
+        name = inner.get("name") if isinstance(inner, dict) else value.get("name")
+        return str(name) if kind in ("function", "tool") and isinstance(name, str) else {"auto": "auto", "any": "required"}.get(str(kind), "")
+    return value if value in ("auto", "required") else ""
+
+
 def model_named(given: str) -> tuple[str, str, dict[str, Any]]:
     """(backend, model, settings of the lane). Raises ConfigError for a provider that is not known here."""
+    if "{{" in given:
+        raise ConfigError(f"the provider {given[:80]!r} is filled in from elsewhere", hint="write the model's name")
     head, *rest = given.split(":")
     backend = _OTHER_NAMES.get(head, head)
     kind = rest[0] if rest and rest[0] in _KINDS else ""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from batchtrial.config.tree import decode_tree
 from batchtrial.errors import ConfigError
-from batchtrial.importing.documents import Document, Findings, Library, csv_rows
+from batchtrial.importing.documents import MAX_BYTES, Document, Findings, Library, csv_rows
 from batchtrial.tasks.template import Template, TemplateFault
 
 _TEXTS: Final = (".txt", ".md", ".j2", ".jinja", ".jinja2", ".prompt", "")
@@ -46,6 +47,8 @@ class PromptReader:
     def read(self) -> tuple[Prompt, ...]:
         """Every prompt that has a counterpart, in order."""
         given = self.config.tree.get("prompts", "{{prompt}}")
+        if isinstance(given, dict) and not given.keys() & {"id", "raw"}:
+            given = [{"id": path, "label": label} for path, label in given.items()]  # the older form: a file and its label
         entries = given if isinstance(given, list) else [given]
         found: list[Prompt] = []
         for place, entry in enumerate(entries):
@@ -72,9 +75,12 @@ class PromptReader:
         named = entry.removeprefix("file://")
         if entry.startswith("file://") or (_is_path(named) and not _is_text(named)):
             return list(self._of_files(entry, label, where))
-        if entry.lstrip().startswith("[") and (turns := _json_list(entry)) is not None:
-            return [self._chat(turns, label or "chat", where)]
-        return [self._plain(entry, label, where)]
+        return [self._text(entry, label or ("chat" if _turns(entry) else ""), where)]
+
+    def _text(self, text: str, label: str, where: str) -> Prompt:
+        """A text, or the chat that it writes down as JSON or YAML."""
+        turns = _turns(text)
+        return self._plain(text, label, where) if turns is None else self._chat(turns, label, where)
 
     def _of_files(self, entry: str, label: str, where: str) -> Iterator[Prompt]:
         name = entry.removeprefix("file://")
@@ -85,6 +91,10 @@ class PromptReader:
             own = label or path.stem
             if suffix in (".json", ".yaml", ".yml"):
                 tree = self.library.document(path, where).tree
+                if isinstance(tree, list) and tree and not any(isinstance(one, dict) and "role" in one for one in tree):
+                    for one in tree:  # a list of prompts
+                        yield from self._entry(one, where)
+                    continue
                 yield self._chat(tree, own, where) if isinstance(tree, list) else self._plain(text, own, where)
             elif suffix == ".csv":
                 for number, (_, row) in enumerate(csv_rows(text, path.name), 1):
@@ -93,7 +103,7 @@ class PromptReader:
                 parts = [part.strip("\n") for part in _BETWEEN.split(text)] if suffix in (".txt", "") else [text]
                 parts = [part for part in parts if part.strip()]
                 for number, part in enumerate(parts, 1):
-                    yield self._plain(part, own if len(parts) == 1 else f"{own}-{number}", where)
+                    yield self._text(part, own if len(parts) == 1 else f"{own}-{number}", where)
             else:
                 raise ConfigError(f"a prompt file of the kind {suffix!r} is not known")
 
@@ -138,9 +148,11 @@ class PromptReader:
         """The template in our words. Raises ConfigError where it cannot be compiled."""
         told = _DUMP.sub("| tojson", text)
         try:
-            Template.of(told)
+            names = Template.of(told).names
         except TemplateFault as error:
             raise ConfigError(f"the template cannot be read here: {error.what}", hint="docs/tasks.md lists what templates may do") from None
+        if "env" in names:
+            raise ConfigError("the template reads the environment (`env`)", hint="write the value, or put it into a column")
         if told != text:
             self.findings.near(where, "the filter `dump`", "`tojson` takes its place")
         return told
@@ -155,12 +167,18 @@ def _is_text(text: str) -> bool:
     return " " in text.strip() and "/" not in text
 
 
-def _json_list(text: str) -> list[Any] | None:
+def _turns(text: str) -> list[Any] | None:
+    """The turns of a chat that is written as JSON or YAML; None for any other text."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        if text.lstrip().startswith("["):
+            value = json.loads(text)
+        elif text.lstrip().startswith("- role:"):
+            value = decode_tree(text, where="the prompt", is_json=False, max_chars=MAX_BYTES)
+        else:
+            return None
+    except (ValueError, RecursionError, ConfigError):
         return None
-    return value if isinstance(value, list) else None
+    return value if isinstance(value, list) and all(isinstance(one, dict) for one in value) else None
 
 
 def _apart(prompts: list[Prompt]) -> tuple[Prompt, ...]:
