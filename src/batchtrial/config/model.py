@@ -257,7 +257,7 @@ class Config(Model):
     only_items: tuple[str, ...] = Field((), description="Set by `batchtrial try`: keys of the items that it asks about; unset: all.")
     grown: tuple[GrownFrom, ...] = Field((), description="Set by `batchtrial grow`: the run before each growth.")
     skip_bad_rows: bool = Field(False, description="Count and report rows that cannot be used instead of failing.")
-    conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Arms to run.")
+    conditions: tuple[Condition, ...] = Field(("control", "treatment"), min_length=1, description="Conditions to ask.")
     task: TaskSettings | None = Field(None, description="What is asked about an item; unset, or `qa`: the question under an instruction.")
     task_instructions: Instructions = Field(description="Head of the user turn, for both conditions; with a `task` there is none.")
     prompt_sets: dict[Name, PromptSet] = Field(default_factory=dict, description="Named comparisons of two prompts: the short form of `arms`.")

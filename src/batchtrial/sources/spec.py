@@ -47,11 +47,11 @@ class FieldMap(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str | None = Field(None, description="Item id; unset: id, example_id, qid, uuid or index, else made from the row number.")
-    question: str | None = Field(None, description="Question; unset: question, query or prompt.")
-    context: str | None = Field(None, description="Passage of an open-book question; unset: context or passage.")
-    answers: str | None = Field(None, description="Accepted answer or list of them; unset: answers, answer, aliases or gold.")
-    is_unanswerable: str | None = Field(None, description="True or false; unset: is_unanswerable or is_impossible.")
+    id: str | None = Field(None, description="Item id; unset: `id` or a like name (docs/data.md), else made from the row number.")
+    question: str | None = Field(None, description="Question; unset: `question` or a like name.")
+    context: str | None = Field(None, description="Passage of an open-book question; unset: `context` or `passage`.")
+    answers: str | None = Field(None, description="Accepted answer or list of them; unset: `answers` or a like name.")
+    is_unanswerable: str | None = Field(None, description="True or false; unset: `is_unanswerable` or `is_impossible`.")
     cluster: str | None = Field(None, description="What makes items dependent (passage, document); unset: cluster, else title and passage.")
     dataset: str | None = Field(
         None,
