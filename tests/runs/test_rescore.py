@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from tests.crash.lab import RUN_ID, Killed, World
 from tests.runs.damage import Template
 
@@ -90,6 +92,9 @@ def test_only_what_scores_may_change(world: World, tmp_path: Path, capsys: pytes
     before = world.outputs()
     assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--config", str(other)]) == 2
     assert "stats.alpha differs (0.05 -> 0.1), and `rescore` changes only how answers are scored" in capsys.readouterr().err
+    other.write_text(json.dumps(yaml.safe_load(text) | {"metrics": [{"contains": {"reference": "a_column_that_nobody_read"}}]}))
+    assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--config", str(other)]) == 2
+    assert "has a value for no item" in capsys.readouterr().err
     assert world.outputs() == before
 
 

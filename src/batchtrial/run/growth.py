@@ -1,4 +1,4 @@
-"""What a run would buy to have more items or further arms: nothing that it has is asked again, and nothing that it has is cut anew."""
+"""What a run would buy to have more items or samples, further arms or judges: nothing that it has is asked again, and nothing that it has is cut anew."""
 
 from __future__ import annotations
 

@@ -16,9 +16,12 @@ from batchtrial.cli.frame import framed, say, set_up_logging
 from batchtrial.cli.screens import summary
 from batchtrial.clock import real_now
 from batchtrial.config.load import drift
+from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
+from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.phases.prepare.metrics import check_values
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.view import view_of
 from batchtrial.run.earlier_scores import keep_scores
@@ -81,7 +84,11 @@ def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: H
     layout.check_there()
     refuse_earlier(layout)
     after = loaded(ask, layout, env).config
-    _check(config_of_run(layout), after)
+    before = config_of_run(layout)
+    _check(before, after)
+    known = named_metrics(before.metrics)
+    if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
+        check_values(after, load_prepared(layout))  # the items keep the columns that were read when they were prepared, and no others
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:

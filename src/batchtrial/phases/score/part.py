@@ -120,9 +120,8 @@ def _scored(part: ScorePart, by_set: Mapping[str, Scorer], sets: pl.Series, gold
     found, k = Scored(), part.samples
     if part.config.metric_errors == "lost":
         by_set = {name: replace(scorer, failures=found.failures) for name, scorer in by_set.items()}
-    wanted = sorted({fact for scorer in by_set.values() for metric in scorer.named for fact in metric.facts})
-    read = {"outcome", "answer_state", "text", *(set(wanted) - {REFUSED})}
-    answers = pl.scan_parquet(part.answers).slice(part.first_item * k, part.n_items * k).select(sorted(read)).collect()
+    wanted = facts_wanted(by_set)
+    answers = pl.scan_parquet(part.answers).slice(part.first_item * k, part.n_items * k).select(columns_read(wanted)).collect()
     at_once = CALLS_AT_ONCE if any(scorer.needs_items for scorer in by_set.values()) else ITEMS_AT_ONCE
     frames = []
     for begin in range(0, part.n_items, at_once):
@@ -133,7 +132,7 @@ def _scored(part: ScorePart, by_set: Mapping[str, Scorer], sets: pl.Series, gold
         texts = [text for text in here.texts if text is not None]
         found.n_answers += len(texts)
         found.n_foreign += int(are_foreign(texts).sum())
-        scores = _scores(here.texts, _facts(rows, wanted), sets.slice(begin, n), golds[begin : begin + n], by_set)
+        scores = _scores(here.texts, facts_of(rows, wanted), sets.slice(begin, n), golds[begin : begin + n], by_set)
         place = pl.int_range(part.first_item + begin, part.first_item + begin + n, dtype=pl.Int32, eager=True).alias("place")
         lost = here.lost_to(scores.abstained, k)
         frames.append(averaged(scores, k, part.user).with_columns(place, lost).select(*SCORES, *part.user))
@@ -142,7 +141,17 @@ def _scored(part: ScorePart, by_set: Mapping[str, Scorer], sets: pl.Series, gold
     return found
 
 
-def _facts(rows: pl.DataFrame, wanted: Sequence[str]) -> dict[str, Numbers]:
+def facts_wanted(by_set: Mapping[str, Scorer]) -> list[str]:
+    """What metrics by name want to know of an answer beside its text."""
+    return sorted({fact for scorer in by_set.values() for metric in scorer.named for fact in metric.facts})
+
+
+def columns_read(wanted: Sequence[str]) -> list[str]:
+    """Columns of an arm's answers that are read for scoring."""
+    return sorted({"outcome", "answer_state", "text", *(set(wanted) - {REFUSED})})
+
+
+def facts_of(rows: pl.DataFrame, wanted: Sequence[str]) -> dict[str, Numbers]:
     """What metrics by name want to know of an answer beside its text, NaN where it is unknown."""
     made = {REFUSED: pl.col("answer_state").is_in(_DECLINED).cast(pl.Float64)}
     found = rows.select(made.get(fact, pl.col(fact).cast(pl.Float64)).fill_null(float("nan")).alias(fact) for fact in wanted)
@@ -207,10 +216,21 @@ def averaged(scores: Scores, k: int, user: Sequence[str]) -> pl.DataFrame:
         .group_by("item", maintain_order=True)
         .agg(
             *(pl.col(name).mean() for name in flat.columns if name not in user),
-            *(pl.when((pl.col("answered") & pl.col(name).is_null()).any()).then(None).otherwise(pl.col(name).mean()).alias(name) for name in user),
+            *_means(user),
             *(pl.col(name).std().alias(f"{name}_std") for name in RATES),
             pl.col("answered").sum().cast(pl.Int64).alias("n_samples"),
             (~pl.col("answered")).sum().cast(pl.Int64).alias("n_lost"),
         )
         .drop("item")
     )
+
+
+def mean_of_samples(flat: pl.DataFrame, k: int, user: Sequence[str]) -> pl.DataFrame:
+    """The columns `user` of k samples each, with a column `answered`, as one row per item."""
+    item = pl.Series("item", np.repeat(np.arange(flat.height // k), k))
+    return flat.with_columns(item).group_by("item", maintain_order=True).agg(*_means(user)).select(user)
+
+
+def _means(user: Sequence[str]) -> list[pl.Expr]:
+    is_failed = [(pl.col("answered") & pl.col(name).is_null()).any() for name in user]
+    return [pl.when(failed).then(None).otherwise(pl.col(name).mean()).alias(name) for name, failed in zip(user, is_failed, strict=True)]

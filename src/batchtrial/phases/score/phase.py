@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.metric_sources import own_paths, versions
+from batchtrial.config.model import Config
 from batchtrial.phases.base import View, Work, arms_in_order, digest_of, over_trials
 from batchtrial.phases.parse.phase import WITH_CSV
 from batchtrial.phases.prepare.metrics import answer_rules, metric_names
 from batchtrial.phases.score.record import changed, code_of, remarks, scoring_record
 from batchtrial.phases.tables.arm_table import ROWS_PER_GROUP, ArmTable, make_tables
 from batchtrial.records import Verdict
-from batchtrial.state.store import encode_json, write_bytes
+from batchtrial.state.store import Fingerprint, decode_json, encode_json, write_bytes
 
 if TYPE_CHECKING:
     from batchtrial.phases.score.names import Names
@@ -82,16 +83,33 @@ def _settings(view: View, trial: Trial) -> list[Any]:
 
 def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]:
     """The arm's scores. Its jobs are stretches of parts, so that several processes end at about the same time."""
-    from batchtrial.phases.score.part import ScorePart, score_parts
+    from batchtrial.phases.score.further import FurtherPart, further_parts
+    from batchtrial.phases.score.part import Scored, ScorePart, score_parts
 
     layout, view = work.layout.arm(arm.name), work.view
-    answers = view.stamps.of(layout.answers)
+    before = _before(work, trial, arm, names)
     pieces = [
         (first, min(ROWS_PER_GROUP, shard.first_item + shard.n_items - first))
         for shard in view.shards(arm)
         if not shard.first_sample
         for first in range(shard.first_item, shard.first_item + shard.n_items, ROWS_PER_GROUP)
     ]
+
+    def further(place: int, target: Path) -> FurtherPart:
+        added, found = before or (work.config, Scored())
+        return FurtherPart(
+            layout=work.layout,
+            config=added,
+            prepared=view.prepared,
+            answers=layout.answers,
+            scores=layout.scores,
+            before=Scored() if place else found,
+            samples=arm.samples,
+            first_item=pieces[place][0],
+            n_items=pieces[place][1],
+            user=names.columns,
+            target=target,
+        )
 
     def job(place: int, target: Path) -> ScorePart:
         return ScorePart(
@@ -110,14 +128,38 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
     return ArmTable(
         path=layout.scores,
         record=layout.scores_record,
-        inputs=digest_of([answers and answers.sha256, _settings(view, trial), {path: sorted(one) for path, one in names.by_metric.items()}]),
+        inputs=_made_from(view, trial, arm, names),
         rows=[n for _, n in pieces],
         n_steps=sum(n for _, n in pieces) * arm.samples,
         label=f"{', '.join(own_paths(work.config)) or 'score'} on {arm.name}",
-        job=job,
-        together=score_parts,
+        job=job if before is None else further,
+        together=score_parts if before is None else further_parts,
         is_cut_alike=True,
     )
+
+
+def _made_from(view: View, trial: Trial, arm: Arm, names: Names) -> str:
+    """Digest of what the arm's scores are made from."""
+    answers = view.stamps.of(view.layout.arm(arm.name).answers)
+    return digest_of([answers and answers.sha256, _settings(view, trial), {path: sorted(one) for path, one in names.by_metric.items()}])
+
+
+def _before(work: Work, trial: Trial, arm: Arm, names: Names) -> tuple[Config, Scored] | None:
+    """Where only metrics by name were added to a table that is there: the config with those alone, and what was found when it was made."""
+    from batchtrial.phases.score.further import with_fewer
+    from batchtrial.phases.score.part import Scored
+
+    layout, config = work.layout.arm(arm.name), work.config
+    try:
+        known = decode_json(layout.scores_record.read_bytes())
+        if work.is_remaking or work.view.stamps.of(layout.scores) != Fingerprint.model_validate(known["table"]):
+            return None
+        for less in with_fewer(config):
+            if known["inputs"] == _made_from(replace(work.view, config=less), trial, arm, names):
+                return config.model_copy(update={"metrics": config.metrics[len(less.metrics) :]}), Scored.from_json(known)
+    except (OSError, ValueError, TypeError, KeyError):  # lost or damaged: then all of it is scored
+        return None
+    return None
 
 
 def _publish(work: Work, trial: Trial, inputs: str, scored: Mapping[str, Scored], names: Names) -> None:
