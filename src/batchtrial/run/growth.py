@@ -1,4 +1,4 @@
-"""What a run would buy to have more items or samples, further arms or judges: nothing that it has is asked again, and nothing that it has is cut anew."""
+"""What a run would buy to have more items, samples, arms or judges: nothing that it has is asked again or cut anew."""
 
 from __future__ import annotations
 
