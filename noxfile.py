@@ -300,6 +300,7 @@ def calibrate(session: nox.Session) -> None:
         "one_alpha",
         "sequential",
         "planned_looks",
+        "looks_of_scores",
         "planning",
         "meta",
         "judges",

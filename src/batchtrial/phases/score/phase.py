@@ -95,35 +95,15 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
         for first in range(shard.first_item, shard.first_item + shard.n_items, ROWS_PER_GROUP)
     ]
 
-    def further(place: int, target: Path) -> FurtherPart:
-        added, found = before or (work.config, Scored())
-        return FurtherPart(
-            layout=work.layout,
-            config=added,
-            prepared=view.prepared,
-            answers=layout.answers,
-            scores=layout.scores,
-            before=Scored() if place else found,
-            samples=arm.samples,
-            first_item=pieces[place][0],
-            n_items=pieces[place][1],
-            user=names.columns,
-            target=target,
-        )
+    def about(place: int, target: Path) -> dict[str, Any]:
+        first, n = pieces[place]
+        part = {"layout": work.layout, "prepared": view.prepared, "answers": layout.answers, "samples": arm.samples, "user": names.columns}
+        return part | {"first_item": first, "n_items": n, "target": target}
 
-    def job(place: int, target: Path) -> ScorePart:
-        return ScorePart(
-            layout=work.layout,
-            config=work.config,
-            prepared=view.prepared,
-            answers=layout.answers,
-            samples=arm.samples,
-            first_item=pieces[place][0],
-            n_items=pieces[place][1],
-            names=names.by_metric,
-            user=names.columns,
-            target=target,
-        )
+    def job(place: int, target: Path) -> ScorePart | FurtherPart:
+        if before is None:
+            return ScorePart(**about(place, target), config=work.config, names=names.by_metric)
+        return FurtherPart(**about(place, target), config=before[0], scores=layout.scores, before=Scored() if place else before[1])
 
     return ArmTable(
         path=layout.scores,
@@ -132,7 +112,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
         rows=[n for _, n in pieces],
         n_steps=sum(n for _, n in pieces) * arm.samples,
         label=f"{', '.join(own_paths(work.config)) or 'score'} on {arm.name}",
-        job=job if before is None else further,
+        job=job,
         together=score_parts if before is None else further_parts,
         is_cut_alike=True,
     )
