@@ -5,40 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.crash.inprocess import InProcess
-from tests.crash.lab import IN_MEMORY, Lab
+from tests.crash.judged import JUDGES, JudgedLab
+from tests.crash.lab import IN_MEMORY
 from tests.crash.sweeps import Tally, at_every_point, plans, several_times
 
-from batchtrial.config.judges import ready_rubric
-from batchtrial.state.ledger import fold
-
 N_POINTS = {"fireworks": 3, "openai": 5, "anthropic": 3}
-RUBRIC = {"path": "factual", "text": ready_rubric("factual")}
-JUDGES: list[dict[str, Any]] = [
-    {"name": "better", "kind": "pairwise", "rubric": RUBRIC, "max_tokens": 32},
-    {"name": "right", "kind": "yes_no", "rubric": RUBRIC, "max_tokens": 32, "repeats": 2},
-]
-
-
-class JudgedLab(Lab):
-    """A run with judges: it has more parts than its first wave says."""
-
-    def _run_twin(self) -> None:
-        twin = self.world("twin")
-        assert twin.start(self.points.append) in (0, 4)
-        self.want, self.want_bill, self.want_rows = twin.outputs(), twin.bill(), twin.n_rows()
-        self.parts = tuple(fold(twin.ledger().entries))
-        assert self.want_bill["n_paid_more_than_once"] == 0
-        twin.close()
-
-    def second_wave(self, n: int, kind: str = "") -> list[int]:
-        """n of the second wave's points, evenly spread, the first and the last included."""
-        begin, end = self.points.index("phase:judge_build:before"), self.points.index("phase:stats:before")
-        found = [number for number, point in enumerate(self.points, 1) if begin < number <= end + 1 and point.startswith(kind)]
-        return sorted({found[(len(found) - 1) * place // (n - 1)] for place in range(n)})
 
 
 @pytest.fixture(scope="module", params=["fireworks", "openai", "anthropic"])
