@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from batchtrial.amounts import counted
-from batchtrial.errors import ProviderError
+from batchtrial.errors import PhaseFailed, ProviderError
 from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.account import asking_again_later
-from batchtrial.phases.batches.backoff import Backoff
+from batchtrial.phases.batches.backoff import Backoff, Wait
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import BatchStatus, Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
@@ -39,6 +39,7 @@ class Copies:
         self._work, self._provider, self._parts, self._standing = work, provider, parts, work.standing
         self._to_look: dict[str, Job] = {}  # parts with a receipt since the last listing
         self._listing = Backoff()
+        self._unread: frozenset[str] = frozenset()  # at the last listing, of a size that was asked about
         self._is_told = False
 
     # Before sending
@@ -179,10 +180,32 @@ class Copies:
             problem = f"the account's list lacks {counted(len(unseen), 'batch', 'batches')} of this run" if unseen else None
             if problem is None:
                 break
+        problem = problem or self._until_readable(sent)
         if problem is not None:
             self._work.progress.note(f"note: whether a copy of this run bought anything a second time could not be seen: {problem}")
         named = None if self._work.is_own else {"lane": self._work.lane}
         self._work.ledger.append(LOOKED, n_batches=len(listable(self._work.records().values())), reason=problem, detail=named)
+
+    def _until_readable(self, sent: list[Job]) -> str | None:
+        """Wait, where a copy is known of, until batches that run on and may be second ones tell whose they are; in words, what could not be told."""
+        submission, wait, is_told = self._work.config.submission, Wait(), False
+        while self._standing.is_elsewhere and self._unread:
+            ids = ", ".join(sorted(self._unread)[:3])
+            what = f"{counted(len(self._unread), 'batch', 'batches')} that may be a copy's ran for {submission.give_up_hours:g} hours: {ids}"
+            try:
+                wait.goes_on(self._work.now(), submission.give_up_hours, what, HELD)
+                if not is_told:
+                    is_told = True
+                    self._work.progress.note(f"{ids} may have been sent by a copy of this run: it waits until they have ended, a day at most")
+                self._work.stop.sleep(submission.poll_seconds)
+                self._settle(sent, whole=True, at_end=True)
+            except PhaseFailed as error:
+                return error.what
+            except ProviderError as error:
+                log.warning("cannot look for second batches: %s", error.what)
+                if not error.retryable:
+                    return f"the account's batches cannot be listed: {error.what}"
+        return None
 
     def _settle(self, jobs: Iterable[Job], *, whole: bool, at_end: bool = False) -> frozenset[str] | None:
         """Every batch that the listing showed of these parts, once second ones are settled; None where there is nothing to list."""
@@ -278,6 +301,7 @@ class Copies:
         seen = self._provider.sightings(wanted, self._owned(), begun if whole or standing.listed_at is None else standing.listed_at)
         standing.listed_at = now
         standing.sighted |= seen.by_token.keys()
+        self._unread = frozenset(batch_id for ids in seen.unread.values() for batch_id in ids)
         return seen
 
     def _owned(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.memory import Memory
+from tests.unit.memory import Batch, Memory
 from tests.unit.phases.world import Quiet
 from tests.unit.rig import Rig, once
 
@@ -18,6 +18,8 @@ from batchtrial.providers.base import KEY_CHECK, Intent, key_check
 from batchtrial.providers.by_hand import ByHand, arrival
 from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.options import Options
+from batchtrial.state.machine import PartState
+from batchtrial.state.store import Hook
 
 KEY_A, KEY_B = {KEY_CHECK: "a1a"}, {KEY_CHECK: "b2b"}
 
@@ -324,6 +326,49 @@ def test_a_second_batch_that_came_too_late_to_cancel_is_named_all_the_same(rig: 
     twins = [one for record in rig.parts().values() for one in record.duplicates]
     assert [(one.batch_id, one.is_cancelled) for one in twins] == [(younger.id, False)]
     assert rig.parts()[first].attempts[0].batch_id == attempt.batch_id
+
+
+def ends_beside(copy: Rig, made: list[Batch]) -> Hook:
+    """When all is settled, a batch is there that the other copy has made for the first part a moment ago."""
+
+    def hook(point: str) -> None:
+        if point != "call:list:before" or made or any(record.state is not PartState.SETTLED for record in copy.parts().values()):
+            return
+        part = copy.names()[0]
+        attempt = copy.parts()[part].attempts[0]
+        intent = Intent(part=part, attempt=1, token=attempt.token, payload_sha256="", n_requests=2, created_at=copy.clock.now(), model="m")
+        made.append(copy.memory.accept(intent, copy.layout.part_input(part)))
+
+    return hook
+
+
+def test_a_copy_waits_at_its_end_for_what_may_be_a_second_batch_and_still_runs(rig: Rig) -> None:
+    rig.memory.is_unlabelled = True
+    half_done(rig)
+    copy, made = of_copy(rig, "copy"), list[Batch]()
+    copy.run(hook=ends_beside(copy, made))
+    assert [one.batch_id for record in copy.parts().values() for one in record.duplicates] == [made[0].id]
+    assert [entry.reason for entry in copy.entries() if entry.event == "looked"] == [None]
+    assert any("wait until" in note or "waits until" in note for note in copy.notes)
+
+
+def test_a_copy_tells_what_still_runs_after_the_time_that_a_batch_may_take(rig: Rig) -> None:
+    rig.settings["give_up_hours"] = 2.0
+    rig.memory.is_unlabelled = True
+    half_done(rig)
+    copy, made = of_copy(rig, "copy"), list[Batch]()
+    beside = ends_beside(copy, made)
+
+    def hook(point: str) -> None:
+        beside(point)
+        if made:
+            made[0].made_at = copy.clock.now()  # it never ends
+
+    assert copy.run(hook=hook).counts.succeeded == rig.n_requests
+    told = [entry.reason or "" for entry in copy.entries() if entry.event == "looked"]
+    assert len(told) == 1
+    assert made[0].id in told[0]
+    assert any("could not be seen" in note for note in copy.notes)
 
 
 def test_a_folder_that_moved_goes_on_after_one_listing(rig: Rig) -> None:
