@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-STUCK_SECONDS = 180.0
+STUCK_SECONDS = 60.0
 """A worker that says nothing for so long hangs where no signal reaches it."""
 BATCH = 5000
 """Inputs a worker takes before it is replaced by a fresh process."""

@@ -26,10 +26,6 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"})
 
 
-MOST_WAITING_SECONDS = 60.0
-"""A command that so long neither ended nor had the time to end counts as hanging, however busy the machine is."""
-
-
 class Hung(BaseException):
     """The command took longer than it may; a BaseException, so that no handler of the command takes it for an error of its own."""
 
@@ -103,43 +99,19 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def waiting_seconds() -> float:
-    """How long threads of this process have been ready while others had the machine; 0 where the system does not tell. Such time is no hang."""
-    waited = 0
-    for task in Path("/proc/self/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            waited += int(task.read_text(encoding="ascii").split()[1])
-    return waited / 1e9
-
-
-class _Alarm:
-    """Raises Hung in a command that has had its time. It goes on at once when the time was others'."""
-
-    def __init__(self) -> None:
-        self._begun, self._waited, self._old = time.monotonic(), waiting_seconds(), signal.signal(signal.SIGALRM, self._ring)
-        signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS)
-
-    def _ring(self, number: int, frame: Any) -> None:
-        passed = time.monotonic() - self._begun
-        left = HANG_SECONDS + min(waiting_seconds() - self._waited, passed) - passed
-        if left <= 0 or passed > MOST_WAITING_SECONDS:
-            raise Hung
-        signal.setitimer(signal.ITIMER_REAL, max(left, 0.05))
-
-    def off(self) -> None:
-        """Ring no more."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._old)
+def _ring(number: int, frame: Any) -> None:
+    raise Hung
 
 
 def watched(command: Callable[[Sequence[str]], int], argv: Sequence[str], box: Path, watch: Watch) -> Outcome:
     """Run the command with its output kept, its time and memory bounded, and its writes held to the box."""
     out, fault, code = io.StringIO(), None, -1
+    old = signal.signal(signal.SIGALRM, _ring)
     forget_peak()
     begun = time.monotonic()
     with watch.inside(box) as escapes, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        alarm = _Alarm()
         try:
+            signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS)
             code = command(argv)
         except Hung:
             fault = "hang"
@@ -149,7 +121,8 @@ def watched(command: Callable[[Sequence[str]], int], argv: Sequence[str], box: P
             fault = "crash"
             out.write(f"\nescaped the command: {type(error).__name__}: {error}\n")
         finally:
-            alarm.off()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, old)
     seconds, megabytes, text = time.monotonic() - begun, peak_megabytes(), out.getvalue()
     if fault is None:
         fault = judged(code, text, megabytes, escapes)

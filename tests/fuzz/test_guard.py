@@ -89,8 +89,3 @@ def test_the_same_seed_gives_the_same_damage() -> None:
 def test_damage_changes_most_files() -> None:
     sound = b'{"id": "1", "question": "Where?", "answers": ["Here"]}\n' * 3
     assert sum(raw(random.Random(seed), sound) != sound for seed in range(200)) > 180
-
-
-def test_time_in_which_others_have_the_machine_is_told() -> None:
-    before = guard.waiting_seconds()
-    assert 0 <= before <= guard.waiting_seconds()
