@@ -225,6 +225,18 @@ def test_importing_twice_changes_nothing(run: Run) -> None:
     assert "known     8 lines" in out
 
 
+def test_a_stop_that_was_asked_for_before_stops_no_command_that_is_typed_afterwards(run: Run) -> None:
+    stop = run.folder / "STOP_REQUESTED"
+    stop.touch()
+    run.export()
+    assert not stop.exists()
+    stop.touch()
+    (run.folder / "STOP_NOW").touch()
+    assert run.bring(golden_answers())[0] in (0, 4)
+    assert not stop.exists()
+    assert PartState.SUBMITTED not in run.states()
+
+
 def test_an_old_file_brought_again_does_not_answer_a_new_attempt(run: Run) -> None:
     run.export()
     run.bring(golden_answers())

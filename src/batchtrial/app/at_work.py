@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 from batchtrial.app.hosts import proxy_for
 from batchtrial.app.session import Opened, Person
@@ -12,6 +14,7 @@ from batchtrial.config.hosts import host_of
 from batchtrial.config.notes import notes
 from batchtrial.errors import ConfigError, RunnerError, Stopped
 from batchtrial.modes import MODES
+from batchtrial.phases.base import Work
 from batchtrial.phases.batches.giving_up import give_up_unknown
 from batchtrial.phases.batches.retry_not_understood import ask_again
 from batchtrial.run.loop import Finished, carry, execute
@@ -19,6 +22,7 @@ from batchtrial.run.options import window
 from batchtrial.steps import STEPS
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def carry_out(at: Opened, person: Person) -> Finished:
@@ -48,6 +52,17 @@ def carry_out(at: Opened, person: Person) -> Finished:
     except (RunnerError, OSError) as error:
         log.error("%s", error)
         raise
+
+
+def on_parts(at: Opened, person: Person, move: Callable[[Work], T]) -> T:
+    """What `move` returns, for a command about the run's parts that was typed just now: a stop that was asked for before is taken back."""
+    note = at.stop.accept_files(real_now(), stale_minutes=0, ignore=True)
+    if note:
+        person.complain(f"note: {note}")
+    try:
+        return carry(at.session, at.ask.options, at.services, move)
+    finally:
+        at.stop.acknowledge()
 
 
 def _give_up(at: Opened, person: Person) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchtrial.amounts import counted
+from batchtrial.app.at_work import on_parts
 from batchtrial.app.invocation import Invocation, experiments_dir
 from batchtrial.app.session import opened
 from batchtrial.cli import args as flags
@@ -17,7 +18,6 @@ from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.by_hand import HandedOut, hand_out
-from batchtrial.run.loop import carry
 from batchtrial.run.options import Options
 
 EXAMPLES = """examples:
@@ -63,7 +63,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     ask = invocation_by_hand(
         given.run_id, given.experiments_dir, {"submission.budget_usd": given.budget_usd} if given.budget_usd is not None else None
     )
-    with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
+    person = live.person_of(ask)
+    with opened(ask, given.run_id, person, nonce=secrets.token_hex(8), env=os.environ) as at:
         config, layout = at.session.config, at.session.layout
         if at.services.codec.name != "openai":
             raise ConfigError(
@@ -76,7 +77,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         def move(work: Work) -> HandedOut:
             return hand_out(work, given.to)
 
-        out = carry(at.session, ask.options, at.services, move)
+        out = on_parts(at, person, move)
     if not out.files:
         say("nothing is owed: every part is settled, or is under way at its provider")
         return 0

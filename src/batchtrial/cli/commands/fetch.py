@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 from batchtrial.amounts import counted
+from batchtrial.app.at_work import on_parts
 from batchtrial.app.invocation import INCOMPLETE, Invocation, experiments_dir
 from batchtrial.app.session import opened
 from batchtrial.cli import args as flags
@@ -14,7 +15,6 @@ from batchtrial.cli.commands import execute as live
 from batchtrial.cli.frame import framed, say, set_up_logging
 from batchtrial.keys import check_run_id
 from batchtrial.phases.batches.fetch_ended import FetchedParts, fetch_ended
-from batchtrial.run.loop import carry
 from batchtrial.run.options import Options
 
 EXAMPLES = """examples:
@@ -59,8 +59,9 @@ def _command(argv: Sequence[str] | None = None) -> int:
         emulator_url=given.emulator_url,
         emulator_key=given.emulator_key,
     )
-    with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
-        done = carry(at.session, ask.options, at.services, fetch_ended)
+    person = live.person_of(ask)
+    with opened(ask, given.run_id, person, nonce=secrets.token_hex(8), env=os.environ) as at:
+        done = on_parts(at, person, fetch_ended)
     for line in lines(done):
         say(line)
     return INCOMPLETE if done.waiting else 0

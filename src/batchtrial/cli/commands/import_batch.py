@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from batchtrial.amounts import counted
+from batchtrial.app.at_work import on_parts
 from batchtrial.app.invocation import INCOMPLETE
 from batchtrial.app.session import opened
 from batchtrial.cli import args as flags
@@ -18,7 +19,6 @@ from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.by_hand import TakenIn, take_in
 from batchtrial.providers.by_hand import arrival
-from batchtrial.run.loop import carry
 
 EXAMPLES = """examples:
   batchtrial import_batch --run_id own answers.jsonl                         what vLLM's run-batch wrote
@@ -95,7 +95,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError("nothing to import", where="PATH", hint="name result files or folders")
     files = result_files(given.paths)
     ask = invocation_by_hand(given.run_id, given.experiments_dir)
-    with opened(ask, given.run_id, live.person_of(ask), nonce=secrets.token_hex(8), env=os.environ) as at:
+    person = live.person_of(ask)
+    with opened(ask, given.run_id, person, nonce=secrets.token_hex(8), env=os.environ) as at:
         folder = at.session.layout.arrivals
         folder.mkdir(exist_ok=True)
 
@@ -108,7 +109,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
                 arrival=lambda batch_id, end: arrival(folder, batch_id, end),
             )
 
-        done = carry(at.session, ask.options, at.services, move)
+        done = on_parts(at, person, move)
     for line in lines(given.run_id, len(files), done):
         say(line)
     return INCOMPLETE if done.waiting or done.owed else 0
