@@ -21,7 +21,8 @@ from batchtrial.phases.batches.backoff import Backoff, Wait
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import BatchStatus, Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
-from batchtrial.state.ledger import LOOKED, Attempt, PartRecord, listable
+from batchtrial.state.lanes import lane_of
+from batchtrial.state.ledger import LOOKED, SESSION, Attempt, PartRecord, listable
 from batchtrial.state.machine import Event, PartState
 
 log = logging.getLogger(__name__)
@@ -116,9 +117,7 @@ class Copies:
             )
         if waits:
             what = f"{job.shard.part} has waited for {submission.give_up_hours:g} hours because a copy of this run may have sent it as {min(waits)}"
-            job.held.goes_on(
-                now, submission.give_up_hours, what, "look at that batch in the provider's console; run again with --resume once it has ended"
-            )
+            job.held.goes_on(now, submission.give_up_hours, what, HELD)
         return bool(waits)
 
     # After sending
@@ -189,7 +188,7 @@ class Copies:
     def _until_readable(self, sent: list[Job]) -> str | None:
         """Wait, where a copy is known of, until batches that run on and may be second ones tell whose they are; in words, what could not be told."""
         submission, wait, is_told = self._work.config.submission, Wait(), False
-        while self._standing.is_elsewhere and self._unread:
+        while self._unread and self._is_copy_known():
             ids = ", ".join(sorted(self._unread)[:3])
             what = f"{counted(len(self._unread), 'batch', 'batches')} that may be a copy's ran for {submission.give_up_hours:g} hours: {ids}"
             try:
@@ -206,6 +205,14 @@ class Copies:
                 if not error.retryable:
                     return f"the account's batches cannot be listed: {error.what}"
         return None
+
+    def _is_copy_known(self) -> bool:
+        """Whether somebody worked on the run elsewhere, by this process or by the ledger: who waits at the end may be killed and resumed."""
+        lane = None if self._work.is_own else self._work.lane
+        sessions = [note for note in self._work.ledger.notes if note.event == SESSION and lane_of(note) == lane]
+        places = [(note.detail or {}).get("place") for note in sessions]
+        is_met = any(record.duplicates for record in self._work.records().values())
+        return self._standing.is_elsewhere or is_met or any(place != places[0] for place in places)
 
     def _settle(self, jobs: Iterable[Job], *, whole: bool, at_end: bool = False) -> frozenset[str] | None:
         """Every batch that the listing showed of these parts, once second ones are settled; None where there is nothing to list."""

@@ -352,6 +352,27 @@ def test_a_copy_waits_at_its_end_for_what_may_be_a_second_batch_and_still_runs(r
     assert any("wait until" in note or "waits until" in note for note in copy.notes)
 
 
+def test_a_copy_that_is_killed_while_it_waits_waits_again(rig: Rig) -> None:
+    rig.memory.is_unlabelled = True
+    half_done(rig)
+    copy, made = of_copy(rig, "copy"), list[Batch]()
+    beside = ends_beside(copy, made)
+    n_listings: list[str] = []
+
+    def hook(point: str) -> None:
+        beside(point)
+        if made and point == "call:list:before":
+            n_listings.append(point)
+            if len(n_listings) == 2:
+                die()
+
+    with pytest.raises(Dead):
+        copy.run(hook=hook)
+    copy.run()
+    assert [one.batch_id for record in copy.parts().values() for one in record.duplicates] == [made[0].id]
+    assert [entry.reason for entry in copy.entries() if entry.event == "looked"] == [None]
+
+
 def test_a_copy_tells_what_still_runs_after_the_time_that_a_batch_may_take(rig: Rig) -> None:
     rig.settings["give_up_hours"] = 2.0
     rig.memory.is_unlabelled = True
