@@ -15,6 +15,7 @@ from tests.unit.providers.test_answer_states import READERS, S, chat, flat, mess
 
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import LineReader, many_at_once
+from batchtrial.providers.sdk.lines import MAX_DEPTH
 from batchtrial.records import AnswerState, Outcome, RawResult
 
 ABSENT = "(taken out)"
@@ -313,6 +314,10 @@ MISHAPS: dict[str, tuple[bytes, ...]] = {
     "a blank one": (b"%a\n", b"  \n", b"%b\n"),
     "a torn one": (b"%a\n", b'{"custom_id": "b', b'{"\n', b"%c\n"),
     "none at all": (b"\n",),
+    "an empty text": (b"%a\n", b"%e\n", b"%c\n"),
+    "a NUL": (b"%a\n", b"%n\n", b"%c\n"),
+    "one too deep": (b"%a\n", b"%d\n", b"%c\n"),
+    "a failure": (b"%a\n", b'{"custom_id": "b", "error": {"code": "x"}}\n', b"%c\n"),
 }
 
 
@@ -322,16 +327,19 @@ def test_lines_read_together_say_what_each_says_by_itself(wire: str, mishap: str
     text = [{"type": "output_text" if wire == "responses" else "text", "text": "Rome"}] if wire in ("responses", "messages") else "Rome"
     one = of(wire, text)
     ids = {b"%a": one, b"%b": one.replace(b'"a"', b'"b"'), b"%c": one.replace(b'"a"', b'"c"'), b"%2": over_two_lines(one)}
+    ids |= {b"%e": ids[b"%b"].replace(b'"Rome"', b'""'), b"%n": ids[b"%b"].replace(b"Rome", b"R\\u0000me")}
+    ids[b"%d"] = ids[b"%b"].replace(b"{", b'{"x": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b", ", 1)
     stretch = b"".join(MISHAPS[mishap])
     for mark, line in ids.items():
         stretch = stretch.replace(mark, line)
     lines = stretch.splitlines(keepends=True)
     reader = LineReader(*READERS[wire])
-    together = many_at_once(reader, stretch, np.cumsum([len(line) for line in lines]))
-    assert len(together) == len(lines)
-    for line, told in zip(lines, together, strict=True):
-        if told is not None:
-            result = reader(line)
-            assert (result.custom_id, result.text, result.request_id) == (told[0], told[1], told[3])
-        else:
-            assert mishap not in ("nothing", "no newline at the end"), "a plain line was left to the careful reader"
+    places, fields = many_at_once(reader, stretch, np.cumsum([len(line) for line in lines]))
+    by_itself = [reader.pick(line) for line in lines]
+    alone = [place for place, one in enumerate(by_itself) if one is not None]
+    assert list(places) == alone
+    for number, place in enumerate(places):
+        result = by_itself[place]
+        assert {name: values[number] for name, values in fields.items()} == {
+            name: getattr(result if hasattr(result, name) else result.usage, name) for name in fields
+        }

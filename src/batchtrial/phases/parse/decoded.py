@@ -14,30 +14,23 @@ from batchtrial.phases.tables import columns
 from batchtrial.providers.base import state_of_text
 from batchtrial.records import Outcome, RawResult, Usage
 
-_TOKENS: Final = Usage.__struct_fields__
-_FIELDS: Final = ("custom_id", "text", "finish_reason", "request_id", *_TOKENS)
-"""What the fields of a plain line are called in the records of other lines, in order."""
 _OF_PLAIN: Final = {field.name: field.default for field in msgspec.structs.fields(RawResult)} | {"outcome": Outcome.SUCCEEDED}
-"""What a plain line says in the other fields."""
-_NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(_TOKENS))
+"""What a plain line says in fields that it does not tell of."""
+_NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(Usage.__struct_fields__))
 """Stands where an answer does not say what it used."""
 
 
-def of_plain(told: Sequence[Sequence[Any] | None], first: int) -> pl.DataFrame:
-    """Of what a decoder told of lines from number `first` on; without a row where it told nothing, since the line is not plain."""
-    read = [one for one in told if one is not None]
-    places = [first + place for place, one in enumerate(told) if one is not None]
-    fields: dict[str, Sequence[Any]] = dict(zip(_FIELDS, zip(*read, strict=True) if places else [()] * len(_FIELDS), strict=True))
+def of_plain(lines: Sequence[int], fields: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """Of what a decoder told of plain lines with these numbers."""
     states = {word: state_of_text(word).value for word in set(fields["finish_reason"])}
-    fields["state"] = [states[word] for word in fields["finish_reason"]]
-    fields["finish_reason"] = [word or None for word in fields["finish_reason"]]
+    told = {**fields, "state": [states[word] for word in fields["finish_reason"]]}
 
     def column(one: columns.Column) -> pl.Series:
-        if one.field in fields:
-            return pl.Series(one.name, fields[one.field], dtype=_type(one))
-        return pl.Series(one.name, [_OF_PLAIN[one.field]], dtype=_type(one)).new_from_index(0, len(places))
+        if one.field in told:
+            return pl.Series(one.name, told[one.field], dtype=_type(one))
+        return pl.Series(one.name, [_OF_PLAIN[one.field]], dtype=_type(one)).new_from_index(0, len(lines))
 
-    return pl.DataFrame([pl.Series("line", places, dtype=pl.Int64), *(column(one) for one in columns.ANSWERS if one.of in ("result", "usage"))])
+    return pl.DataFrame([pl.Series("line", lines, dtype=pl.Int64), *(column(one) for one in columns.ANSWERS if one.of in ("result", "usage"))])
 
 
 def of_results(results: Mapping[int, RawResult]) -> pl.DataFrame:

@@ -7,7 +7,8 @@ the place of their request.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -144,37 +145,41 @@ class Reader:
 
     def _decoded(self, source: Source) -> pl.DataFrame:
         """The lines of an attempt that can be read, in any order."""
-        frames, lengths, n_lines = [of_plain([], 0)], [np.array([], dtype=np.int64)], 0
-        told: list[Sequence[Any] | None] = []
+        frames, lengths, n_lines = list[pl.DataFrame](), [np.array([], dtype=np.int64)], 0
+        lines: list[int] = []  # plain ones that are not in a frame yet, with what they say
+        told: defaultdict[str, list[Any]] = defaultdict(list)
         records: dict[int, RawResult] = {}
         with source.path.open("rb") if source.attempt.is_saved else io.BytesIO() as file:
             for stretch, ends in _stretches(file):
                 self.check()
-                here = many_at_once(self.decode, stretch, ends)
-                if None in here:
-                    records |= self._records(source, stretch, ends, here, n_lines)
-                told += here
+                plain, fields = many_at_once(self.decode, stretch, ends)
+                if len(plain) < len(ends):
+                    records |= self._records(source, stretch, ends, set(plain), n_lines)
+                lines += [n_lines + place for place in plain]
+                for name, values in fields.items():
+                    told[name] += values
                 lengths.append(np.diff(ends, prepend=0))
                 n_lines += len(ends)
-                if len(told) >= ROWS_AT_ONCE:
-                    frames.append(of_plain(told, n_lines - len(told)))
-                    told = []
+                if len(lines) >= ROWS_AT_ONCE:
+                    frames.append(of_plain(lines, told))
+                    lines, told = [], defaultdict(list)
+        frames += [of_plain(lines, told)] if lines else []
         # One piece, since rows are then put in order without a copy of their texts.
-        found = pl.concat([*frames, of_plain(told, n_lines - len(told)), of_results(records)], rechunk=True)
+        found = pl.concat([*frames, of_results(records)], rechunk=True)
         length = np.concatenate(lengths)
-        lines, begin = found["line"].to_numpy(), np.cumsum(length) - length
+        line, begin = found["line"].to_numpy(), np.cumsum(length) - length
         return found.with_columns(
-            pl.Series("byte", begin[lines], dtype=pl.Int64),
-            pl.Series("length", length[lines], dtype=pl.Int64),
+            pl.Series("byte", begin[line], dtype=pl.Int64),
+            pl.Series("length", length[line], dtype=pl.Int64),
             pl.lit(source.attempt.number, dtype=pl.Int32).alias("attempt"),
             pl.lit(source.name).alias("file"),
         )
 
-    def _records(self, source: Source, stretch: bytes, ends: NDArray[np.int64], told: Sequence[object], before: int) -> dict[int, RawResult]:
-        """Lines that have to be read one by one, by their number in the file. before: lines of the file that come before these."""
+    def _records(self, source: Source, stretch: bytes, ends: NDArray[np.int64], plain: Set[int], before: int) -> dict[int, RawResult]:
+        """Lines that are not plain, by their number in the file. before: lines of the file that come before these."""
         found = {}
         for place, (begin, end) in enumerate(pairwise([0, *ends.tolist()])):
-            if told[place] is None and not (line := stretch[begin:end]).isspace():
+            if place not in plain and not (line := stretch[begin:end]).isspace():
                 try:
                     found[before + place] = self.decode(line)
                 except BadLine as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
+_OF_DISK: Final = re.compile(r"\(os error ([0-9]+)\)")
 
 
 class Found(Protocol):
@@ -165,36 +167,20 @@ def write_part(frame: Any, target: Path) -> None:
 
 
 def write_rows(frame: Any, path: Path) -> None:
-    """Write the rows as they are. Raises OSError on a full disk, which polars does not when it writes to a path by itself."""
-    with path.open("wb") as file, for_tables(file) as out:
-        frame.write_ipc(out, compression="uncompressed")
+    """Write the rows as they are. Raises OSError on a full disk."""
+    with path.open("wb") as file, for_tables(file):
+        frame.write_ipc(file, compression="uncompressed")
 
 
 @contextmanager
-def for_tables(file: IO[bytes]) -> Iterator[Any]:
-    """The file as the table library may write to it: an error of the disk ends the block as the OSError that it was, which the library hides."""
+def for_tables(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The file for the table library to write to; an error of the disk, told of in words alone, ends the block as the OSError that it is."""
     import polars as pl
 
-    told = _Told(file)
     try:
-        yield told
-    except pl.exceptions.PolarsError:
-        if told.error is not None:
-            raise told.error from None
-        raise
-
-
-class _Told:
-    """A file without a descriptor, so that every write goes through `write`; keeps the error of one that failed."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.error: OSError | None = None
-        self.flush, self.seek, self.tell = file.flush, file.seek, file.tell
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = error
+        yield file
+    except (OSError, pl.exceptions.PolarsError) as error:
+        told = _OF_DISK.search(str(error))
+        if told is None or getattr(error, "errno", None) is not None:
             raise
+        raise OSError(int(told[1]), os.strerror(int(told[1]))) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from batchtrial.keys import split_custom_id
 from batchtrial.providers.decode.contents import THINKING, read_content
 from batchtrial.providers.decode.finish import state_by_finish
 from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, unwrapped, why_not_understood
-from batchtrial.providers.decode.plain import Count, PlainLines, Told
+from batchtrial.providers.decode.plain import Count, Fields, Id, PlainLines, told_of
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
 FINISH: Mapping[str, str] = {
@@ -52,33 +52,49 @@ class _Message(msgspec.Struct, gc=False):
     usage: _CacheUsage
     stop_reason: str
     id: str | None = None
-    type: str | None = None
+    type: Literal["message"] | None = None
     error: None = None
 
 
 class _Result(msgspec.Struct, gc=False):
-    type: str
+    type: Literal["succeeded"]
     message: _Message
 
 
 class _Line(msgspec.Struct, gc=False):
-    custom_id: str
+    custom_id: Id
     result: _Result
 
 
-def _told(seen: _Line) -> Told | None:
-    """Of a message of one text."""
-    custom_id, message = seen.custom_id, seen.result.message
-    blocks = [block for block in message.content if block.type not in THINKING]
-    if seen.result.type != "succeeded" or message.type == "error" or len(blocks) != 1 or blocks[0].type != "text" or custom_id[16:17] == "-":
-        return None
-    used, details = message.usage, message.usage.output_tokens_details
-    read, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
-    tokens = (used.input_tokens + read + written, used.output_tokens, read, written, (details.thinking_tokens or 0) if details else 0)
-    return custom_id, blocks[0].text, FINISH.get(message.stop_reason, message.stop_reason), message.id, *tokens
+def _blocks(seen: _Line) -> list[_Block]:
+    return [block for block in seen.result.message.content if block.type not in THINKING]
 
 
-pick = PlainLines(_Line, _told)
+def _is_one_text(seen: _Line) -> bool:
+    """Whether it is a message of one text, to an id without a token."""
+    blocks = _blocks(seen)
+    return len(blocks) == 1 and blocks[0].type == "text" and seen.custom_id[16:17] != "-"
+
+
+def _fields(seen: list[_Line]) -> Fields:
+    messages = [one.result.message for one in seen]
+    used = [message.usage for message in messages]
+    read, written = [one.cache_read_input_tokens or 0 for one in used], [one.cache_creation_input_tokens or 0 for one in used]
+    details = [one.output_tokens_details for one in used]
+    return told_of(
+        [one.custom_id for one in seen],
+        [block.text for one in seen for block in _blocks(one)],
+        [FINISH.get(message.stop_reason, message.stop_reason) for message in messages],
+        [message.id for message in messages],
+        [one.input_tokens + cached + fresh for one, cached, fresh in zip(used, read, written, strict=True)],
+        [one.output_tokens for one in used],
+        read,
+        written,
+        [0 if one is None else one.thinking_tokens or 0 for one in details],
+    )
+
+
+pick = PlainLines(_Line, _fields, _is_one_text)
 """Plain success lines."""
 
 

@@ -7,10 +7,10 @@ fields and not as records, half of that again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 Pick = Callable[[bytes], RawResult | None]
 Careful = Callable[[bytes], RawResult]
-Told = tuple[str, str, str | None, str | None, int, int, int, int, int]
-"""custom_id, text, finish reason and request id of a success, then its tokens in the order of Usage."""
+Fields = dict[str, list[Any]]
+"""Of plain lines, a list for each of custom_id, text, finish_reason, request_id and the tokens of Usage."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 
 
 class _InputDetails(msgspec.Struct, gc=False):
@@ -62,11 +63,11 @@ class _Choice(msgspec.Struct, gc=False):
 
 
 class _ChatBody(msgspec.Struct, gc=False):
-    choices: list[_Choice]
+    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1)]
     usage: _ChatUsage
     id: str | None = None
     error: None = None
-    object: str | None = None
+    object: Literal["chat.completion"] | None = None
 
 
 class _FlatBody(_ChatBody, gc=False):
@@ -77,19 +78,19 @@ class _FlatBody(_ChatBody, gc=False):
 
 
 class _FlatLine(msgspec.Struct, gc=False):
-    custom_id: str
+    custom_id: Id
     response: _FlatBody
     error: None = None
 
 
 class _ChatReply(msgspec.Struct, gc=False):
     body: _ChatBody
-    status_code: int
+    status_code: Literal[200]
     request_id: str | None = None
 
 
 class _ChatLine(msgspec.Struct, gc=False):
-    custom_id: str
+    custom_id: Id
     response: _ChatReply
     error: None = None
 
@@ -118,19 +119,19 @@ class _ResponsesUsage(msgspec.Struct, gc=False):
 class _ResponsesBody(msgspec.Struct, gc=False):
     output: list[_Output]
     usage: _ResponsesUsage
-    status: str
+    status: Literal["completed"]
     error: None = None
-    object: str | None = None
+    object: Literal["response"] | None = None
 
 
 class _ResponsesReply(msgspec.Struct, gc=False):
     body: _ResponsesBody
-    status_code: int
+    status_code: Literal[200]
     request_id: str | None = None
 
 
 class _ResponsesLine(msgspec.Struct, gc=False):
-    custom_id: str
+    custom_id: Id
     response: _ResponsesReply
     error: None = None
 
@@ -148,12 +149,17 @@ def checked(line: bytes) -> bytes:
     return line
 
 
-def is_plain(told: Told) -> bool:
-    """Whether it is an answer that needs no careful reader: nothing is empty or too long, and it did not end in a fault."""
-    custom_id, text, finish, request_id = told[:4]
-    if not text or not request_id or not 0 < len(custom_id) <= MAX_ID_CHARS or _NUL in text or _NUL in custom_id or _NUL in request_id:
-        return False
-    return finish == "stop" or (_NUL not in (finish or "") and state_of_text(finish) is not AnswerState.NOT_UNDERSTOOD)
+def _odd(fields: Fields, *, may_hold_nul: bool) -> list[int]:
+    """Places of lines that need a careful reader after all: something is empty, holds a NUL, or the answer ended in a fault."""
+    names = ("custom_id", "text", "finish_reason", "request_id")
+    words = {word for word in set(fields["finish_reason"]) if _NUL in (word or "") or state_of_text(word) is AnswerState.NOT_UNDERSTOOD}
+    if not words and not may_hold_nul and all(fields["text"]) and all(fields["request_id"]):
+        return []
+    return [
+        place
+        for place, (custom_id, text, word, request_id) in enumerate(zip(*map(fields.get, names), strict=True))
+        if not text or not request_id or word in words or _NUL in text or _NUL in custom_id or _NUL in request_id
+    ]
 
 
 @lru_cache(maxsize=16)
@@ -161,34 +167,48 @@ def _decoder(line: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(line)
 
 
+def _any(seen: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class PlainLines:
-    """Reads the plain success lines of a wire. line: their form; told: what one says, None where it is not plain after all."""
+    """Reads the plain success lines of a wire. line: their form; fields: what some say; is_plain: whether one that has the form is plain."""
 
     line: type[msgspec.Struct]
-    told: Callable[[Any], Told | None]
+    fields: Callable[[list[Any]], Fields]
+    is_plain: Callable[[Any], bool] = _any
 
     def __call__(self, line: bytes) -> RawResult | None:
         """The record of a plain line, or None."""
         try:
-            told = self.told(_decoder(self.line).decode(checked(line)))
+            seen = _decoder(self.line).decode(checked(line))
         except (ValueError, RecursionError):
             return None
-        if told is None or not is_plain(told):
+        if not self.is_plain(seen):
             return None
-        custom_id, text, finish, request_id, *tokens = told
-        usage, state = Usage(**dict(zip(Usage.__struct_fields__, tokens, strict=True))), state_of_text(finish)
-        return RawResult(
-            custom_id=custom_id, outcome=_SUCCEEDED, text=text, finish_reason=finish or None, request_id=request_id, usage=usage, state=state
-        )
+        fields = self.fields([seen])
+        if _odd(fields, may_hold_nul=True):
+            return None
+        told = {name: value for name, (value,) in fields.items()}
+        usage = Usage(**{name: told.pop(name) for name in Usage.__struct_fields__})
+        return RawResult(**told, outcome=Outcome.SUCCEEDED, usage=usage, state=state_of_text(told["finish_reason"]))
 
-    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
-        """What each line of a stretch says; None where it is not plain. ends: the place behind each line."""
+    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
+        """Places of the plain lines of a stretch, and what they say. ends: the place behind each line."""
+        places: Sequence[int] = range(len(ends))
         seen = self._all_seen(stretch) if _is_a_value_a_line(stretch, ends) else []
         if len(seen) != len(ends):  # one is not of this form, or blank, or holds several
             seen = [self._seen(line) for line in stretch.split(b"\n")[: len(ends)]]
-        found = [None if one is None else self.told(one) for one in seen]
-        return [one if one is not None and is_plain(one) else None for one in found]
+        odd = {place for place, one in enumerate(seen) if one is None or not self.is_plain(one)} | set(_may_be_deep(stretch, ends))
+        if odd:
+            places = [place for place in places if place not in odd]
+            seen = [seen[place] for place in places]
+        fields = self.fields(seen)
+        if odd := set(_odd(fields, may_hold_nul=b"\\u0000" in stretch)):
+            places = [place for number, place in enumerate(places) if number not in odd]
+            fields = {name: [value for number, value in enumerate(values) if number not in odd] for name, values in fields.items()}
+        return places, fields
 
     def _all_seen(self, stretch: bytes) -> list[Any]:
         try:
@@ -203,50 +223,71 @@ class PlainLines:
             return None
 
 
-_SUCCEEDED: Final = Outcome.SUCCEEDED
+def told_of(custom_ids: list[str], texts: list[str], words: list[str | None], request_ids: list[str | None], *tokens: list[int]) -> Fields:
+    """Fields with a name each; an empty finish reason is none. tokens: in the order of Usage."""
+    named: Fields = {"custom_id": custom_ids, "text": texts, "finish_reason": [word or None for word in words], "request_id": request_ids}
+    return {**named, **dict(zip(Usage.__struct_fields__, tokens, strict=True))}
 
 
-def _tokens(n_in: int, n_out: int, before: _InputDetails | None, after: _OutputDetails | None) -> tuple[int, int, int, int, int]:
-    """Token counts, those that are not told as 0."""
-    read, written = (0, 0) if before is None else (before.cached_tokens or 0, before.cache_write_tokens or 0)
-    return n_in, n_out, read, written, 0 if after is None else after.reasoning_tokens or 0
+def _of_details(read: list[_InputDetails | None], thought: list[_OutputDetails | None]) -> tuple[list[int], list[int], list[int]]:
+    """Cached, written and thinking tokens; those that are not told as 0."""
+    return (
+        [0 if one is None else one.cached_tokens or 0 for one in read],
+        [0 if one is None else one.cache_write_tokens or 0 for one in read],
+        [0 if one is None else one.reasoning_tokens or 0 for one in thought],
+    )
 
 
-def _flat(seen: _FlatLine) -> Told | None:
-    return _of_chat(seen.custom_id, seen.response, seen.response.id)
+def _flat(seen: list[_FlatLine]) -> Fields:
+    return _of_chat([one.custom_id for one in seen], [one.response for one in seen], [one.response.id for one in seen])
 
 
-def _chat(seen: _ChatLine) -> Told | None:
-    reply = seen.response
-    return _of_chat(seen.custom_id, reply.body, reply.request_id) if reply.status_code == 200 else None
+def _chat(seen: list[_ChatLine]) -> Fields:
+    return _of_chat([one.custom_id for one in seen], [one.response.body for one in seen], [one.response.request_id for one in seen])
 
 
-def _of_chat(custom_id: str, body: _ChatBody, request_id: str | None) -> Told | None:
-    if not body.choices or body.object == "error":
-        return None
-    choice, used = body.choices[0], body.usage
-    tokens = _tokens(used.prompt_tokens, used.completion_tokens, used.prompt_tokens_details, used.completion_tokens_details)
-    return custom_id, choice.message.content, choice.finish_reason, request_id, *tokens
+def _of_chat(custom_ids: list[str], bodies: Sequence[_ChatBody], request_ids: list[str | None]) -> Fields:
+    choices, used = [body.choices[0] for body in bodies], [body.usage for body in bodies]
+    return told_of(
+        custom_ids,
+        [choice.message.content for choice in choices],
+        [choice.finish_reason for choice in choices],
+        request_ids,
+        [one.prompt_tokens for one in used],
+        [one.completion_tokens for one in used],
+        *_of_details([one.prompt_tokens_details for one in used], [one.completion_tokens_details for one in used]),
+    )
 
 
-def _responses(seen: _ResponsesLine) -> Told | None:
-    """Of one message of one text, completed."""
-    reply, body = seen.response, seen.response.body
-    messages = [item for item in body.output if item.type != "reasoning"]
-    if reply.status_code != 200 or body.status != "completed" or body.object == "error" or len(messages) != 1 or messages[0].type != "message":
-        return None
-    parts, used = messages[0].content, body.usage
-    if parts is None or len(parts) != 1 or parts[0].type != "output_text":
-        return None
-    tokens = _tokens(used.input_tokens, used.output_tokens, used.input_tokens_details, used.output_tokens_details)
-    return seen.custom_id, parts[0].text, "stop", reply.request_id, *tokens
+def _messages(seen: _ResponsesLine) -> list[_Output]:
+    return [item for item in seen.response.body.output if item.type != "reasoning"]
+
+
+def _is_one_text(seen: _ResponsesLine) -> bool:
+    """Whether it is one message of one text."""
+    messages = _messages(seen)
+    parts = messages[0].content if len(messages) == 1 and messages[0].type == "message" else None
+    return parts is not None and len(parts) == 1 and parts[0].type == "output_text"
+
+
+def _responses(seen: list[_ResponsesLine]) -> Fields:
+    used = [one.response.body.usage for one in seen]
+    return told_of(
+        [one.custom_id for one in seen],
+        [part.text for one in seen for item in _messages(one) for part in item.content or ()],
+        ["stop"] * len(seen),
+        [one.response.request_id for one in seen],
+        [one.input_tokens for one in used],
+        [one.output_tokens for one in used],
+        *_of_details([one.input_tokens_details for one in used], [one.output_tokens_details for one in used]),
+    )
 
 
 pick_flat = PlainLines(_FlatLine, _flat)
 """Plain success lines of the flat shape (Fireworks)."""
 pick_chat = PlainLines(_ChatLine, _chat)
 """Plain success lines of `/v1/chat/completions` in OpenAI's wrapper."""
-pick_responses = PlainLines(_ResponsesLine, _responses)
+pick_responses = PlainLines(_ResponsesLine, _responses, _is_one_text)
 """Plain success lines of `/v1/responses`."""
 
 
@@ -271,14 +312,9 @@ class LineReader:
         """The line as a record. Raises BadLine."""
         return one(line, self.pick, self.careful)
 
-    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
-        """What each line of a stretch says where it is plain, None for those that have to be read by themselves. ends: the place behind each."""
-        if not isinstance(self.pick, PlainLines) or not _is_text(stretch):
-            return [None] * len(ends)
-        told = self.pick.many(stretch, ends)
-        for place in _may_be_deep(stretch, ends):
-            told[place] = None
-        return told
+    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
+        """Places of the plain lines of a stretch, and what they say; others are read one by one. ends: the place behind each."""
+        return self.pick.many(stretch, ends) if isinstance(self.pick, PlainLines) and _is_text(stretch) else ((), {})
 
 
 def _is_text(stretch: bytes) -> bool:
@@ -315,6 +351,6 @@ def reader(pick: Pick, careful: Careful = decode_line) -> LineReader:
     return LineReader(pick, careful)
 
 
-def many_at_once(decode: Careful, stretch: bytes, ends: NDArray[np.int64]) -> list[Told | None]:
-    """`LineReader.many` where `decode` is a reader that takes plain lines together; else None for each."""
-    return decode.many(stretch, ends) if isinstance(decode, LineReader) else [None] * len(ends)
+def many_at_once(decode: Careful, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
+    """`LineReader.many` where `decode` is a reader that takes plain lines together; else none is plain."""
+    return decode.many(stretch, ends) if isinstance(decode, LineReader) else ((), {})

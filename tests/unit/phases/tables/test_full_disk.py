@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import resource
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -26,21 +26,26 @@ def streamed(out: Any) -> None:
     pl.LazyFrame({"a": range(200_000)}).sink_parquet(out, engine="streaming")
 
 
-class Last(BytesIO):
-    """A disk that is full at the very end of the table, where the library names no number of an error."""
-
-    def write(self, data: Any) -> int:
-        if len(data) < 200:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().write(data)
+@pytest.mark.parametrize("write", [at_once, streamed])
+def test_a_table_that_does_not_fit_ends_with_the_disk_s_own_error(write: Write) -> None:
+    with FULL.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left on device") as caught, for_tables(file) as out:
+        write(out)
+    assert caught.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize("write", [at_once, streamed])
-@pytest.mark.parametrize("disk", [lambda: FULL.open("wb", buffering=0), Last])
-def test_a_table_that_does_not_fit_ends_with_the_disk_s_own_error(write: Write, disk: Callable[[], Any]) -> None:
-    with disk() as file, pytest.raises(OSError, match="No space left on device") as caught, for_tables(file) as out:
+@pytest.mark.parametrize("missing", [1, 8, 200, 100_000])
+def test_a_table_whose_last_bytes_do_not_fit_is_never_taken_for_whole(tmp_path: Path, write: Write, missing: int) -> None:
+    with (tmp_path / "whole").open("wb") as file, for_tables(file) as out:
         write(out)
-    assert caught.value.errno == errno.ENOSPC
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "whole").stat().st_size - missing, hard))
+    try:
+        with (tmp_path / "cut").open("wb") as file, pytest.raises(OSError, match="File too large") as caught, for_tables(file) as out:
+            write(out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
 
 
 def test_another_fault_of_the_table_stays_what_it_is() -> None:
