@@ -80,7 +80,7 @@ def repaired(experiments: Path, process: Process | None = None) -> list[str]:
 def archived(experiments: Path, target: Path, process: Process | None = None) -> list[str]:
     """Archive a run into a file. It must verify, and what is restored from it must be the run."""
     used = use("archive", experiments, "--output", str(target), process=process)
-    if used.code == 3 and "has no effective_config.yaml" in used.told and not read(RunLayout.of(experiments, RUN_ID).ledger).entries:
+    if used.code == 3 and "was never begun" in used.told and not read(RunLayout.of(experiments, RUN_ID).ledger).entries:
         return []  # it was killed before its first line: there is nothing to put away yet
     wrong = wrong_with("archive", used)
     if used.code == 0:

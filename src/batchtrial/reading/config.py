@@ -16,6 +16,7 @@ from batchtrial.errors import ConfigError, ManifestCorrupt, RunStateMissing
 from batchtrial.names import RECORDED
 from batchtrial.state.entries import Entry, latest_config, read
 from batchtrial.state.files import Drift, RunState, load
+from batchtrial.state.form import is_unbegun
 from batchtrial.state.layout import RunLayout
 
 
@@ -38,6 +39,8 @@ def config_text_of_run(layout: RunLayout) -> str:
         recorded = recorded_config(layout)
     except UnicodeDecodeError as error:
         raise _damaged(layout, f"not UTF-8 text: {error.reason} at byte {error.start}") from None
+    if recorded is None and is_unbegun(layout):
+        raise RunStateMissing(f"{layout.root.name} was never begun", where=str(layout.root), hint=hint_to_begin(layout))
     if recorded is None:
         raise RunStateMissing(
             f"{layout.root.name} has no effective_config.yaml",
@@ -45,6 +48,11 @@ def config_text_of_run(layout: RunLayout) -> str:
             hint="give the --config and flags that the run was started with; `batchtrial status` lists the runs there are",
         )
     return encode(recorded).decode()
+
+
+def hint_to_begin(layout: RunLayout) -> str:
+    """What to type about a run whose first process ended before it had written anything down."""
+    return f"begin it with `batchtrial run {layout.flags} --config FILE`: nothing was sent, and no setting was written down yet"
 
 
 def config_of_run(layout: RunLayout) -> Config:

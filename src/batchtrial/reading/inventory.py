@@ -20,7 +20,7 @@ from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.state.access import denied
 from batchtrial.state.entries import Counts
 from batchtrial.state.files import MultiTrialManifest, PhaseRecord, RunState, load
-from batchtrial.state.form import is_of_earlier_system
+from batchtrial.state.form import is_of_earlier_system, is_unbegun
 from batchtrial.state.layout import PREFIX, RunLayout
 from batchtrial.state.ledger import Money
 from batchtrial.state.lock import LockInfo, is_alive, read_lock
@@ -144,7 +144,7 @@ class RunReader:
             return RunSummary(run_id=self.layout.run_id, root=self.layout.root, standing=Standing.UNREADABLE, problems=(fault,))
         problems: list[str] = []
         state, damage = self._state()  # before the ledger, which may grow meanwhile but never be behind it
-        has_ledger = self.tail.update()
+        has_ledger = self.tail.update() and not (state is None and is_unbegun(self.layout))
         is_earlier = not has_ledger and is_of_earlier_system(self.layout)
         if not is_earlier:
             problems += _damages(state, damage, self.tail.n_lines if has_ledger else None)

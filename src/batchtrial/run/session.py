@@ -315,7 +315,7 @@ def _is_out(part: PartRecord) -> bool:
 def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, shelf: Shelf, *, n_torn: int) -> None:
     """A run whose ledger has lost lines must not go on: what they said was sent would be bought again. n_torn: lines known to be lost, 0 or 1."""
     why = ""
-    if ledger.run_nonce is None and _was_begun(layout, state):
+    if ledger.run_nonce is None and layout.has_traces():
         why = "this run has been worked on, but no ledger says what was paid for"
     elif state is not None and state.ledger_lines > ledger.n_lines + n_torn:
         why = f"the ledger has {ledger.n_lines} lines, and had {state.ledger_lines} when run_state.json was written"
@@ -327,11 +327,6 @@ def _refuse_orphans(layout: RunLayout, ledger: Ledger, state: RunState | None, s
             why = f"the ledger does not know the batch {unknown[0]} that a manifest names ({len(unknown)} such batches)"
     if why:
         raise StateError(why, where=str(layout.ledger), hint="run `batchtrial repair --run_id RUN` to rebuild the ledger from the files")
-
-
-def _was_begun(layout: RunLayout, state: RunState | None) -> bool:
-    """Every file named here is written after the ledger's first line."""
-    return state is not None or layout.effective_config.exists() or any(layout.root.glob("*/**/results*.jsonl"))
 
 
 def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:

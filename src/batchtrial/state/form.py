@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batchtrial.errors import StateError
+from batchtrial.state.entries import read
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import decode_json
 
@@ -31,6 +32,12 @@ def is_of_earlier_system(layout: RunLayout) -> bool:
         return True
     trees = [read_json(path) for path in manifest_paths(layout)]
     return any(isinstance(tree, dict) and "check" not in tree for tree in trees)
+
+
+def is_unbegun(layout: RunLayout) -> bool:
+    """Whether no process came as far as the ledger's first line: nothing was sent, and whoever begins the run begins it anew."""
+    got = read(layout.ledger)
+    return not got.entries and not got.foreign and not layout.has_traces() and not is_of_earlier_system(layout)
 
 
 def refuse_earlier(layout: RunLayout) -> None:

@@ -164,6 +164,13 @@ class RunLayout:
         """Why the run may not be read, and as whom; None when it may, or is not there."""
         return denied((self.root.parent, self.root, self.ledger, self.run_state, self.effective_config))
 
+    def has_traces(self) -> bool:
+        """Whether a file lies here that is written after the ledger's first line, so that the run was begun whatever became of the ledger."""
+        later = (self.effective_config, self.prepared, self.batch_inputs, self.direct, self.arms)
+        return any(path.exists() for path in later) or any(
+            any(self.root.glob(name)) for name in (f"{self.run_state.name}*", "*/**/results*.jsonl", "*/results/trial_manifest.json*")
+        )
+
     @property
     def effective_config(self) -> Path:
         return self.root / "effective_config.yaml"

@@ -172,8 +172,6 @@ class Examiner:
             found.parts = parts
             return
         name, is_there = self.layout.ledger.name, self.layout.ledger.exists()
-        if not got.entries and found.state is None and not remains.batches and not self.layout.batch_inputs.exists():
-            return  # nothing was ever begun
         nonce = next((e.run_nonce for e in got.entries if e.run_nonce), None) or (found.state.run_nonce if found.state is not None else None)
         remnants = remains.remnants(e.part for e in got.entries if e.part is not None)
         if self.assume_unsent:
@@ -181,9 +179,10 @@ class Examiner:
         source = Source(nonce=nonce or self.nonce, intent=remains.intent, saved=remains.saved, now=self._now(got), ended=remains.ended)
         is_cut = _is_cut(got, found.state, signs)
         rebuilt = rebuild(got, self._opened(found, nonce), remnants, source, is_cut=is_cut, plan_anew=lambda heads: _plan_anew(found, heads))
-        if nonce is None and rebuilt.in_doubt:
+        if nonce is None and (rebuilt.in_doubt or not (remnants.parts or self.assume_unsent)):
+            which = f"{len(rebuilt.in_doubt)} parts ({rebuilt.in_doubt[0]} ...) were" if rebuilt.in_doubt else "anything was"
             why = (
-                f"whether {len(rebuilt.in_doubt)} parts ({rebuilt.in_doubt[0]} ...) were sent is known to nobody here: the random digits that mark "
+                f"whether {which} sent is known to nobody here: the random digits that mark "
                 "them at the provider are lost with the ledger and run_state.json. Put one of the two back from a copy or an archive, or, when the "
                 "provider's console shows no batches of this run, say so with --assume_unsent"
             )

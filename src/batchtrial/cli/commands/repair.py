@@ -20,7 +20,8 @@ from batchtrial.config.model import Config
 from batchtrial.errors import StateError
 from batchtrial.keys import check_run_id
 from batchtrial.providers.base import Provider
-from batchtrial.state.form import refuse_earlier
+from batchtrial.reading.config import hint_to_begin
+from batchtrial.state.form import is_unbegun, refuse_earlier
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock, may_be_open
 from batchtrial.upkeep.diagnose import Diagnosis, Examiner
@@ -60,6 +61,11 @@ def _command(argv: Sequence[str] | None = None) -> int:
     layout = RunLayout.of(folder, check_run_id(given.run_id))
     layout.check_there()
     refuse_earlier(layout)
+    if is_unbegun(layout):
+        say(
+            json.dumps({"sound": True, "findings": []}, indent=2) if given.json else f"{layout.root.name}: nothing to repair; {hint_to_begin(layout)}"
+        )
+        return 0
     is_live = may_be_open(layout.lock_info)
     examiner = examiner_of(layout, replay_dir=given.replay_dir, assume_unsent=given.assume_unsent, is_live=is_live)
     if given.check:
