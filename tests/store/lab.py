@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import re
 import socket
@@ -23,16 +25,17 @@ _REQUEST: Final = re.compile(rb"^(?:GET|HEAD|PUT|POST|DELETE) ", re.MULTILINE)
 
 
 class Server(ExitStack):
-    """moto's server with one bucket."""
+    """moto's server with one bucket. n_unchecked: calls after which it checks keys and rights, which it does not do by itself."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, n_unchecked: int | None = None) -> None:
         super().__init__()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         out = self.enter_context(log.open("wb"))
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1"})
+        checks = {} if n_unchecked is None else {"INITIAL_NO_AUTH_ACTION_COUNT": str(n_unchecked)}
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1", **checks})
         self.callback(process.wait)
         self.callback(process.kill)
         self._until_ready()
@@ -51,6 +54,22 @@ class Server(ExitStack):
         """Send a request past every client."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data, method="PUT")
         urllib.request.urlopen(request, timeout=30).close()
+
+
+CALLS_FOR_A_USER: Final = 3
+
+
+def user_of(server: Server, name: str, *actions: str) -> dict[str, str]:
+    """The keys of a new user who may do this everywhere, as S3's own tools read them."""
+    own = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    iam = importlib.import_module("boto3").client(  # moto brings it
+        "iam", endpoint_url=f"http://127.0.0.1:{server.port}", **own
+    )
+    iam.create_user(UserName=name)
+    rights = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=json.dumps(rights))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
 
 class Wire(ExitStack):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.small_run import config_tree, write_inputs
-from tests.store.lab import BUCKET, KEY_ID, SECRET, Server, Wire, environment
+from tests.store.lab import BUCKET, CALLS_FOR_A_USER, KEY_ID, SECRET, Server, Wire, environment, user_of
 
 N_ITEMS = 12
 SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 0.05}
@@ -113,20 +113,32 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
     assert (told.returncode, "no credentials" in told.stderr) == (1, True), told.stderr
 
 
-def test_a_store_that_may_only_be_read_says_so(finished: Path, tmp_path: Path) -> None:
-    """moto checks keys once it is told to: then a key that it does not know may do nothing."""
+def test_keys_that_are_wrong_do_nothing_and_who_may_only_read_reads(finished: Path, tmp_path: Path) -> None:
     pytest.importorskip("moto")
     pytest.importorskip("s3fs")
     shutil.copytree(finished, tmp_path / "own")
-    (tmp_path / "own" / "experiments" / "run_r1" / "archive_manifest.json").unlink(missing_ok=True)
-    os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "1"
-    try:
-        with Server(tmp_path / "log") as strict:
-            told = command(tmp_path / "own", environment(strict.port), "archive", "--run_id", "r1", "--to", f"s3://{BUCKET}/x/")
-    finally:
-        del os.environ["INITIAL_NO_AUTH_ACTION_COUNT"]
-    assert (told.returncode, "the store refuses" in told.stderr) == (1, True), told.stderr
-    assert not (tmp_path / "own" / "experiments" / "run_r1" / "archive_manifest.json").exists()
+    manifest, address = tmp_path / "own" / "experiments" / "run_r1" / "archive_manifest.json", f"s3://{BUCKET}/x/run_r1.zip"
+    manifest.unlink(missing_ok=True)
+    with Server(tmp_path / "log", n_unchecked=1 + 2 * CALLS_FOR_A_USER) as strict:
+        writer, reader = user_of(strict, "writer", "s3:*"), user_of(strict, "reader", "s3:GetObject", "s3:ListBucket")
+
+        def told(keys: Mapping[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+            return command(tmp_path / "own", environment(strict.port, **keys), *args)
+
+        def check_refused(done: subprocess.CompletedProcess[str]) -> None:
+            assert (done.returncode, "the store refuses" in done.stderr, "Traceback" in done.stderr) == (1, True, False), done.stderr
+
+        send = ("archive", "--run_id", "r1", "--to", address)
+        wrong = {**writer, "AWS_SECRET_ACCESS_KEY": SECRET}
+        for keys in ({}, wrong, reader):
+            check_refused(told(keys, *send))
+            assert not manifest.exists()
+        assert told(writer, *send).returncode == 0
+        for args in (("archive", "--list", address), ("archive", "--verify", address), ("restore", "--from", address, "--experiments_dir", "back")):
+            check_refused(told(wrong, *args))
+            assert not (tmp_path / "own" / "back" / "run_r1").exists()
+            assert told(reader, *args).returncode == 0
+    assert (tmp_path / "own" / "back" / "run_r1" / "ledger.jsonl").exists()
 
 
 def send(file: Path, env: Mapping[str, str], address: str) -> subprocess.CompletedProcess[str]:
