@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice, zip_longest
-from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from batchtrial.scoring.normalize import ARTICLES, Normalizer
@@ -31,11 +31,13 @@ _ARTICLE_TOKEN = re.compile(r" (?:the|an?)(?= )")
 _FEW_WORDS = 6  # accepted answers with more distinct words are looked up in one pass over the tokens
 
 
-class Golds(NamedTuple):
+class Golds(msgspec.Struct, frozen=True, gc=False):
     """Accepted answers, normalised, each once, with a space at either end; and their distinct words.
 
     plain: those in which no word occurs twice, so that seeing each word is counting it. repeating: the few others.
     words: with a space at either end too; a set, and without spaces, where they are many.
+
+    A struct that the garbage collector passes over: there is one for each item.
     """
 
     plain: tuple[str, ...]

@@ -15,6 +15,7 @@ from itertools import accumulate, chain, compress, groupby
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,7 +102,7 @@ class Asked(Protocol):
     def is_unanswerable(self) -> bool: ...
 
 
-class Gold(NamedTuple):
+class Gold(msgspec.Struct, frozen=True, gc=False):
     """What an answer is compared with, normalised once per item.
 
     golds: accepted answers, None when the question is unanswerable. context: open book only.

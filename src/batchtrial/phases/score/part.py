@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
@@ -81,7 +81,7 @@ class Scored:
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Scored:
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The same, read again."""
         told = record["failures"]
         failures = Failures({path: one["n"] for path, one in told.items()}, {path: one["samples"] for path, one in told.items()})
@@ -105,40 +105,64 @@ def score_parts(parts: Sequence[ScorePart], worker: Worker) -> list[Scored]:
             for metric in scorer.own:
                 metric.names.update(one.names.get(metric.path, ()))
         read = questions.read if any(scorer.needs_items for scorer in by_set.values()) else questions.asked
-        items, sets = read(one.first_item, one.n_items), questions.datasets(one.first_item, one.n_items)
-        worker.check()
-        golds: list[Any] = [None] * one.n_items
-        for name in sets.unique():
-            own = (sets == name).arg_true().to_list()
-            for item, gold in zip(own, by_set[name].prepare_golds([items[item] for item in own]), strict=True):
-                golds[item] = gold
-        return [_scored(part, by_set, sets, golds, worker) for part in parts]
+        arms = [_Arm.of(part, by_set) for part in parts]
+        for first in range(one.first_item, one.first_item + one.n_items, ITEMS_AT_ONCE):
+            worker.check()
+            n = min(ITEMS_AT_ONCE, one.first_item + one.n_items - first)
+            sets = questions.datasets(first, n)
+            golds = _golds(read(first, n), sets, by_set)
+            for arm in arms:
+                arm.score(first, sets, golds, worker)
+    for arm in arms:
+        write_part(pl.concat(arm.frames), arm.part.target)
+    return [arm.found for arm in arms]
 
 
-def _scored(part: ScorePart, by_set: Mapping[str, Scorer], sets: pl.Series, golds: Sequence[Gold], worker: Worker) -> Scored:
-    """Score one arm's answers. sets, golds: of each item, the set that it is of and what an answer is compared with."""
-    found, k = Scored(), part.samples
-    if part.config.metric_errors == "lost":
-        by_set = {name: replace(scorer, failures=found.failures) for name, scorer in by_set.items()}
-    wanted = facts_wanted(by_set)
-    answers = pl.scan_parquet(part.answers).slice(part.first_item * k, part.n_items * k).select(columns_read(wanted)).collect()
-    at_once = CALLS_AT_ONCE if any(scorer.needs_items for scorer in by_set.values()) else ITEMS_AT_ONCE
-    frames = []
-    for begin in range(0, part.n_items, at_once):
-        worker.check()
-        n = min(at_once, part.n_items - begin)
-        rows = answers.slice(begin * k, n * k)
-        here = told(rows, answer_rules(part.config))
-        texts = [text for text in here.texts if text is not None]
-        found.n_answers += len(texts)
-        found.n_foreign += int(are_foreign(texts).sum())
-        scores = _scores(here.texts, facts_of(rows, wanted), sets.slice(begin, n), golds[begin : begin + n], by_set)
-        place = pl.int_range(part.first_item + begin, part.first_item + begin + n, dtype=pl.Int32, eager=True).alias("place")
-        lost = here.lost_to(scores.abstained, k)
-        frames.append(averaged(scores, k, part.user).with_columns(place, lost).select(*SCORES, *part.user))
-        worker.step(n * k)
-    write_part(pl.concat(frames), part.target)
-    return found
+def _golds(items: Sequence[Any], sets: pl.Series, by_set: Mapping[str, Scorer]) -> list[Gold]:
+    """What an answer to each item is compared with. sets: of each item, the set that it is of."""
+    golds: list[Any] = [None] * len(items)
+    for name in sets.unique():
+        own = (sets == name).arg_true().to_list()
+        for item, gold in zip(own, by_set[name].prepare_golds([items[item] for item in own]), strict=True):
+            golds[item] = gold
+    return golds
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """One arm's part while its answers are scored, some thousands at a time. frames: rows of its table so far."""
+
+    part: ScorePart
+    by_set: Mapping[str, Scorer]
+    found: Scored = field(default_factory=Scored)
+    frames: list[pl.DataFrame] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, part: ScorePart, by_set: Mapping[str, Scorer]) -> Self:
+        """Before the first answer."""
+        found = Scored()
+        if part.config.metric_errors == "lost":
+            by_set = {name: replace(scorer, failures=found.failures) for name, scorer in by_set.items()}
+        return cls(part, by_set, found)
+
+    def score(self, first: int, sets: pl.Series, golds: Sequence[Gold], worker: Worker) -> None:
+        """Score the answers to items from `first` on. sets, golds: of each of the items. Raises Stopped, ConfigError."""
+        k, wanted = self.part.samples, facts_wanted(self.by_set)
+        answers = pl.scan_parquet(self.part.answers).slice(first * k, len(golds) * k).select(columns_read(wanted)).collect()
+        at_once = CALLS_AT_ONCE if any(scorer.needs_items for scorer in self.by_set.values()) else ITEMS_AT_ONCE
+        for begin in range(0, len(golds), at_once):
+            worker.check()
+            here = golds[begin : begin + at_once]
+            rows = answers.slice(begin * k, len(here) * k)
+            read = told(rows, answer_rules(self.part.config))
+            texts = [text for text in read.texts if text is not None]
+            self.found.n_answers += len(texts)
+            self.found.n_foreign += int(are_foreign(texts).sum())
+            scores = _scores(read.texts, facts_of(rows, wanted), sets.slice(begin, len(here)), here, self.by_set)
+            place = pl.int_range(first + begin, first + begin + len(here), dtype=pl.Int32, eager=True).alias("place")
+            frame = averaged(scores, k, self.part.user).with_columns(place, read.lost_to(scores.abstained, k))
+            self.frames.append(frame.select(*SCORES, *self.part.user))
+            worker.step(rows.height)
 
 
 def facts_wanted(by_set: Mapping[str, Scorer]) -> list[str]:
