@@ -264,7 +264,7 @@ def fuzz(session: nox.Session) -> None:
 def wire(session: nox.Session, generation: str) -> None:
     """The official SDKs, two generations of each, against the emulator alone and through our adapters."""
     old = ("openai==1.109.1", "anthropic==0.125.0") if generation == "old" else ()
-    further = ("mistralai", "google-genai", "groq") if generation == "new" else ()
+    further = ("mistralai", "google-genai", "groq", "together") if generation == "new" else ()
     install(session, "-e", package(*SDKS), *old, *further, groups=("test",))
     session.run("python", "-m", "pytest", "tests/wire", "tests/contract", *(session.posargs or WORKERS))
 
@@ -279,9 +279,10 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def hosts(session: nox.Session) -> None:
-    """The contract suite, and kills at every point and by SIGKILL, for every wire and every host: `nox -s hosts -- --provider groq --kills 100`."""
+    """The contract suite, kills everywhere, 50 lost answers in a row, for every wire and host: `nox -s hosts -- --provider groq --kills 100`."""
     install(session, "-e", package(*SDKS), groups=("test",))
     session.run("python", "-m", "pytest", "tests/contract", *WORKERS, env={"BATCHTRIAL_EVERY_WIRE": "1"})
+    session.run("python", "-m", "tests.crash.in_a_row")
     session.run("python", "-m", "tests.crash.sweeps", *(session.posargs or ("--kills", "100")))
 
 

@@ -204,12 +204,14 @@ def table(tallies: Sequence[Tally]) -> list[str]:
     return aligned(rows)
 
 
-def full(lab: Lab, kills: int) -> Iterator[Tally]:
-    """Everything, with about `kills` real processes killed."""
-    yield at_every_point(lab, range(1, 10**6))
-    yield at_every_point(lab, (n for n, point in enumerate(lab.points, 1) if point.startswith(("ledger:", "call:"))), is_power_cut=True)
-    yield several_times(lab, plans(lab, 30, seed=1))
-    yield with_the_provider(lab, range(3, len(lab.points), max(1, len(lab.points) // 20)))
+def full(lab: Lab, kills: int, every: int = 1, turn: int = 0) -> Iterator[Tally]:
+    """Everything, with about `kills` real processes killed; in process at each `every`-th point, from another one by turns."""
+    first = 1 + turn % every
+    at_risk = [n for n, point in enumerate(lab.points, 1) if point.startswith(("ledger:", "call:"))]
+    yield at_every_point(lab, range(first, 10**6, every))
+    yield at_every_point(lab, at_risk[first - 1 :: every], is_power_cut=True)
+    yield several_times(lab, plans(lab, -(-30 // every), seed=1 + turn))
+    yield with_the_provider(lab, range(2 + first, len(lab.points), max(1, every * len(lab.points) // 20)))
     n_random = kills // 5
     yield from in_processes(lab, system_calls(every=max(1, N_CALLS // max(1, kills - n_random))))
     yield at_random_times(lab, n_random, seed=2)
@@ -221,13 +223,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.sweeps", description=__doc__)
     parser.add_argument("--provider", action="append", choices=names, help="may be repeated (default: all)")
     parser.add_argument("--kills", type=int, default=220, help="real processes killed per provider (default: 220)")
+    parser.add_argument("--every", type=int, default=1, help="in process at each so many-th point only, another for each provider (default: 1)")
     given = parser.parse_args(argv)
     tallies: list[Tally] = []
-    for provider in given.provider or names:
+    for turn, provider in enumerate(given.provider or names):
         root = Path(tempfile.mkdtemp(prefix="batchtrial-crash-"))
         # Whoever shares an Anthropic workspace sees batches that may be anybody's until they have ended.
         lab = Lab(root, provider=provider, n_items=6, faults=rough, is_crowded=provider == "anthropic")
-        for tally in full(lab, given.kills):
+        for tally in full(lab, given.kills, given.every, turn):
             tallies.append(tally)
             sys.stderr.write(f"{table([tally])[1]}\n")
             for line in tally.bad:
