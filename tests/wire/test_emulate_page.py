@@ -17,7 +17,10 @@ BLOCKS = re.findall(r"```python sdk ([a-z.]+)\n(.*?)```", PAGE, re.S)
 BODY = {"messages": [{"role": "user", "content": "Who was first?"}], "max_tokens": 50}
 ROWS = {
     "google.genai": {"key": "row-0", "request": {"contents": [{"parts": [{"text": "Who was first?"}]}]}},
-    "openai": {"custom_id": "row-0", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4.1", **BODY}},
+    **dict.fromkeys(
+        ("openai", "together", "httpx"),
+        {"custom_id": "row-0", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4.1", **BODY}},
+    ),
 }
 
 
@@ -36,11 +39,13 @@ def test_the_lines_run(emu: Emulator, tmp_path: Path, monkeypatch: pytest.Monkey
     before = emu.ledger()["answered_requests"]
     names = {sdk.split(".")[0]: importlib.import_module(sdk.split(".")[0]), "time": time, "rows": row.encode()}
     exec(compile(code.replace("http://127.0.0.1:8123", emu.url), sdk, "exec"), names)
+    if sdk == "httpx":
+        names["client"].close()
     assert "row-0" in str(names["results"]) or sdk == "fireworks"
     assert names["results"]
     assert emu.ledger()["answered_requests"] == before + 1
 
 
 def test_the_page_has_every_sdk_in_few_lines() -> None:
-    assert [sdk for sdk, _ in BLOCKS] == ["openai", "anthropic", "fireworks", "google.genai", "mistralai.client"]
+    assert [sdk for sdk, _ in BLOCKS] == ["openai", "anthropic", "fireworks", "google.genai", "mistralai.client", "together", "httpx"]
     assert all(len(code.splitlines()) <= 9 for _, code in BLOCKS)

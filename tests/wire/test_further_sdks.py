@@ -52,6 +52,43 @@ def test_groq(emulator: Emulator) -> None:
         of_openais_shape(client, emulator, chat_lines(), completion_window="24h")
 
 
+def test_together(emulator: Emulator, tmp_path: Path) -> None:
+    """Its upload is three calls: where to, the file itself, and that it is there."""
+    together = pytest.importorskip("together")
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(chat_lines())
+    with together.Together(base_url=f"{emulator.url}/hosts/together", api_key="any", max_retries=0) as client:
+        file = client.files.upload(file=path, purpose="batch-api", check=False)
+        assert (file.filename, file.bytes) == ("rows.jsonl", path.stat().st_size)
+        assert client.files.retrieve(file.id).id in {one.id for one in client.files.list().data}
+        made, twin = (client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions").job for _ in range(2))
+        assert {made.id, twin.id} <= {batch.id for batch in client.batches.list()}
+        assert client.batches.cancel(twin.id).status in ("CANCELLING", "CANCELLED")
+        emulator.advance(40)
+        done = client.batches.retrieve(made.id)
+        assert (done.status, done.progress) == ("COMPLETED", 100)
+        lines = client.files.content(done.output_file_id).read().splitlines()
+        assert sorted(json.loads(line)["custom_id"] for line in lines) == ["row-0", "row-1", "row-2"]
+
+
+def test_together_signs_where_a_file_goes(emulator: Emulator) -> None:
+    httpx = pytest.importorskip("httpx")
+    key = {"authorization": "Bearer any"}
+    with httpx.Client(base_url=f"{emulator.url}/hosts/together") as client:
+        form = {"purpose": (None, "batch-api"), "file_name": (None, "rows.jsonl"), "file_type": (None, "jsonl")}
+        told = client.post("/v1/files", files=form, headers=key)
+        where, file_id = told.headers["location"], told.headers["x-together-file-id"]
+        assert told.status_code == 302
+        assert client.get(f"/v1/files/{file_id}", headers=key).status_code == 404
+        assert client.post(f"/v1/files/{file_id}/preprocess", headers=key).status_code == 400
+        assert client.put(where, content=b"{}", headers=key).status_code == 400
+        assert client.put(where.replace("signature=", "signature=0"), content=b"{}").status_code == 403
+        assert client.put(where, content=chat_lines()).status_code == 200
+        assert client.post(f"/v1/files/{file_id}/preprocess", headers=key).json()["bytes"] == len(chat_lines())
+        assert client.get(f"/v1/files/{file_id}/content", headers=key).content == chat_lines()
+        assert client.put(where, content=b"{}").status_code == 403
+
+
 def test_mistral(emulator: Emulator) -> None:
     mistral = pytest.importorskip("mistralai.client")
     with mistral.Mistral(api_key="any", server_url=f"{emulator.url}/mistral") as client:
@@ -101,4 +138,7 @@ def test_xai_over_rest(emulator: Emulator) -> None:
         assert client.get(f"/v1/batches/{made['batch_id']}").json()["state"]["num_success"] == 3
         pages = client.get(f"/v1/batches/{made['batch_id']}/results", params={"limit": 2}).json()
         assert (len(pages["results"]), bool(pages["pagination_token"])) == (2, True)
-        assert client.post(f"/v1/batches/{made['batch_id']}:cancel").status_code == 200
+        twin = client.post("/v1/batches", json={"name": "other", "input_file_id": file["id"]}).json()["batch_id"]
+        assert client.post(f"/v1/batches/{twin}:cancel").status_code == 200
+        emulator.advance(40)
+        assert client.get(f"/v1/batches/{twin}").json()["state"]["num_success"] < 3

@@ -27,6 +27,7 @@ from batchtrial.emulator.wires.openai import wire as openai
 from batchtrial.emulator.wires.openai.batches import OpenAIBatches
 from batchtrial.emulator.wires.openai.dialects import HOSTS, Dialect
 from batchtrial.emulator.wires.openai.files import Files
+from batchtrial.emulator.wires.openai.handshake import RedirectedFiles
 from batchtrial.emulator.wires.xai import batches as xai
 
 FURTHER = (mistral, gemini, xai)
@@ -55,7 +56,7 @@ def make_app(service: Service, upstream: Upstream | None = None) -> Starlette:
     files = Files(service)
 
     def of_host(host: Dialect) -> list[Route]:
-        own, wire = Files(service, *host.roots), openai.OpenAIWire(host.name)
+        own, wire = (RedirectedFiles if host.has_redirect else Files)(service, *host.roots), openai.OpenAIWire(host.name)
         return [*OpenAIBatches(service, own, closing, host).routes(wire), *own.routes(wire)]
 
     routes: list[Route] = [

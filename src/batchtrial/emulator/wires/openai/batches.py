@@ -73,7 +73,7 @@ class OpenAIBatches(BatchCalls):
     # Create
 
     async def create(self, call: Call) -> Response:
-        asked = _validated(await call.json_object())
+        asked = _validated(await call.json_object(), self.dialect)
         hours = hours_of(self.dialect, asked.completion_window)
         if not self.dialect.has_labels:
             asked = asked.model_copy(update={"metadata": None})
@@ -209,9 +209,12 @@ def take_in(world: World, file: StoredFile, validation: Validation, dialect: Dia
     return blob, n_rows
 
 
-def _validated(body: dict[str, Any]) -> CreateBatch:
+def _validated(body: dict[str, Any], dialect: Dialect) -> CreateBatch:
+    told = {name: value for name, value in body.items() if name not in dialect.further_fields}
+    if dialect.usual_window is not None:
+        told.setdefault("completion_window", dialect.usual_window)
     try:
-        asked = CreateBatch.model_validate(body)
+        asked = CreateBatch.model_validate(told)
     except ValidationError as err:
         first = err.errors()[0]
         param = ".".join(map(str, first["loc"]))

@@ -21,7 +21,8 @@ class Dialect:
     has_labels: `metadata` is kept. is_wrapped: the answer to a create is `{"job": {...}}`. errors: how the reasons of a failed batch are listed.
     is_loud: states are upper case and times are texts. has_counts: rows are counted. has_bare_errors: lines of the error file have no `response`.
     has_empty_error_file: an error file is named where nothing went wrong. has_escapes: result lines are ASCII. hours: the windows that it takes.
-    further_root: where its own package looks.
+    has_redirect: its own package uploads by a redirect. usual_window: where a create names none. further_fields: what else a create may say; nothing
+    comes of it. further_root: where its own package looks.
     """
 
     name: str
@@ -39,7 +40,9 @@ class Dialect:
     hours: tuple[int, int] = (24, 24)
     max_rows: int = 50_000
     max_bytes: int = 200 * 1024 * 1024
-
+    has_redirect: bool = False
+    usual_window: str | None = None
+    further_fields: tuple[str, ...] = ()
     further_root: str = ""
 
     @property
@@ -62,6 +65,9 @@ HOSTS: Final = (
         is_loud=True,
         has_counts=False,
         has_bare_errors=True,
+        has_redirect=True,
+        usual_window="24h",
+        further_fields=("model_id", "priority"),
         max_bytes=100 * 1024 * 1024,
     ),
     Dialect(name="deepinfra"),

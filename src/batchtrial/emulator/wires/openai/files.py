@@ -106,11 +106,13 @@ class Files:
             raise WireError(404, f"No such File object: {file_id}", param="id")
         return found
 
-    def add(self, account: str, filename: str, purpose: str, n_bytes: int, blob: str, seconds: int | None) -> StoredFile:
-        """Keep a file of the account. seconds: until it expires, None for never."""
+    def add(
+        self, account: str, filename: str, purpose: str, n_bytes: int, blob: str, seconds: int | None, *, file_id: str | None = None
+    ) -> StoredFile:
+        """Keep a file of the account. seconds: until it expires, None for never. file_id: where it was promised before."""
         now = self.world.clock.now()
         with self.world.commit() as db:
-            file_id = self.world.new_id("file-")
+            file_id = file_id or self.world.new_id("file-")
             until = None if seconds is None else now + seconds
             values = (file_id, self.world.count_up("file"), now, filename, purpose, n_bytes, blob, until, account)
             db.execute("INSERT INTO files VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)", values)
@@ -121,7 +123,7 @@ class Files:
     async def upload(self, call: Call) -> Response:
         filename, file, fields = await call.file_field("file")
         await call.gate(part=filename)
-        purpose = _purpose(fields.get("purpose", self.usual_purpose))
+        purpose = purpose_of(fields.get("purpose", self.usual_purpose))
         seconds = _lifetime(purpose, fields.get("expires_after[anchor]"), fields.get("expires_after[seconds]"))
         blob, n_bytes = await call.save(file)
         if n_bytes > MAX_FILE_BYTES:
@@ -206,7 +208,7 @@ class Files:
     async def create_upload(self, call: Call) -> Response:
         body = await call.json_object()
         await call.gate(part=str(body.get("filename") or ""))
-        purpose = _purpose(body.get("purpose"))
+        purpose = purpose_of(body.get("purpose"))
         n_bytes = body.get("bytes")
         if isinstance(n_bytes, bool) or not isinstance(n_bytes, int) or not 0 < n_bytes <= 8 * 2**30:
             raise WireError(400, "bytes: expected the size of the file", param="bytes")
@@ -281,7 +283,7 @@ class Files:
         return PrettyJson(self._shown_upload(call, upload_id))
 
 
-def _purpose(value: Any) -> str:
+def purpose_of(value: Any) -> str:
     if value not in PURPOSES:
         raise WireError(400, f"'{value}' is not one of {list(PURPOSES)} - 'purpose'", param="purpose")
     return str(value)
