@@ -23,14 +23,16 @@ GROUPS: Final[Mapping[str, str]] = {
     "batchtrial.providers": "a row of the registry (batchtrial.providers.registry.Row), or several",
     "batchtrial.metrics": "a class made from batchtrial.scoring.metrics.base.NamedMetric, or several",
     "batchtrial.sources": "a function of a SourceSpec that yields rows as mappings; `source: NAME` in a question set",
-    "batchtrial.exporters": "a function of a finished run and a path that writes a file there",
-    "batchtrial.judges": "a recipe for a judge",
+    "batchtrial.exporters": "a batchtrial.exporting.forms.Form, or several; `export --NAME TARGET`",
+    "batchtrial.judges": "a batchtrial.config.judge_recipes.JudgeRecipe, or several; `rubric: NAME` of a judge",
 }
 """What an entry point of each group leads to."""
 OWN: Final = (
     EntryPoint("own", "batchtrial.providers.registry:OWN", "batchtrial.providers"),
     EntryPoint("own", "batchtrial.scoring.metrics.named:OWN", "batchtrial.metrics"),
     EntryPoint("hub", "batchtrial.sources.hub:read_hub", "batchtrial.sources"),
+    EntryPoint("own", "batchtrial.exporting.forms:OWN", "batchtrial.exporters"),
+    EntryPoint("own", "batchtrial.config.judge_recipes:OWN", "batchtrial.judges"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The package that docs/plugins shows, as an installer would leave it: its provider, metric and source in a run, and what breaks beside it."""
+"""The package that docs/plugins shows, as an installer would leave it: all that it brings in a run, and what breaks beside it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ def test_the_package_of_the_docs_is_listed_beside_one_that_does_not_import(tmp_p
         ("batchtrial.providers", "example"): ("batchtrial-example", "0.1.0", ""),
         ("batchtrial.metrics", "shouting"): ("batchtrial-example", "0.1.0", ""),
         ("batchtrial.sources", "counting"): ("batchtrial-example", "0.1.0", ""),
+        ("batchtrial.exporters", "sentences"): ("batchtrial-example", "0.1.0", ""),
+        ("batchtrial.judges", "brevity"): ("batchtrial-example", "0.1.0", ""),
         ("batchtrial.metrics", "loud"): ("broken", "2.0", "RuntimeError: half installed"),
         ("batchtrial.providers", "broken"): ("broken", "2.0", "RuntimeError: half installed"),
     }
@@ -60,24 +62,42 @@ def test_the_package_of_the_docs_is_listed_beside_one_that_does_not_import(tmp_p
     assert {one["origin"] for one in none} == {OURS}
 
 
-def test_a_run_asks_the_packages_provider_about_its_source_and_scores_by_its_metric(tmp_path: Path) -> None:
+def test_a_run_with_everything_that_the_package_brings(tmp_path: Path) -> None:
     pytest.importorskip("openai")
     site, work = tmp_path / "site", tmp_path / "work"
     site.mkdir()
     installed(site)
     write_inputs(work, 1)
-    sums = {"name": "sums", "source": "counting", "kind": "closed", "max_items": 5}
-    config = config_tree("example", poll_seconds=1.0, metrics=["shouting"], datasets=[sums])
+    sums = {"name": "sums", "source": "counting", "kind": "closed", "max_items": 2}
+    config = config_tree("example", poll_seconds=1.0, metrics=["shouting"], datasets=[sums], judges=[{"name": "short", "rubric": "brevity"}])
     (work / "c.json").write_text(json.dumps(config))
     done = batchtrial(site, work, "run", "--config", "c.json", "--run_id", "r", "--dry_run", "--record_dir", "tape")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 succeeded" in done.stdout
+    assert "0 missing" in done.stdout
     (scores,) = work.glob("experiments/run_r/*/results/per_item_scores.csv")
     assert "shouting" in scores.read_text().splitlines()[0]
+    frozen = (work / "experiments" / "run_r" / "effective_config.yaml").read_text()
+    assert "fitting: 1.0" in frozen
+    assert "kind: choice" in frozen
+    told = batchtrial(site, work, "export", "--run_id", "r", "--sentences", "lines.txt")
+    assert "lines.txt: " in told.stdout, told.stdout + told.stderr
+    assert "shouting" in (work / "lines.txt").read_text()
+    assert "short" in (work / "lines.txt").read_text()
     assert json.loads((work / "tape" / "metadata.json").read_text())["provider"] == "example"
-    without = batchtrial(site, work, "run", "--config", "c.json", "--run_id", "s", "--dry_run", BATCHTRIAL_PLUGINS="none")
+    (work / "d.json").write_text(json.dumps({**config, "judges": []}))
+    without = batchtrial(site, work, "run", "--config", "d.json", "--run_id", "s", "--dry_run", BATCHTRIAL_PLUGINS="none")
     assert without.returncode == 2
     assert "there is no backend 'example'" in without.stderr
+
+
+def test_a_rubric_that_a_broken_package_would_have_brought_is_told_with_the_reason(tmp_path: Path) -> None:
+    broken(tmp_path)
+    write_inputs(tmp_path, 1)
+    (tmp_path / "c.json").write_text(json.dumps(config_tree("openai", poll_seconds=1.0, judges=[{"name": "short", "rubric": "brevity"}])))
+    told = batchtrial(tmp_path, tmp_path, "run", "--config", "c.json", "--run_id", "r", "--dry_run", "--plan_only")
+    assert told.returncode == 2
+    assert "there is no file brevity" in told.stderr
+    assert "half installed" in told.stderr
 
 
 def test_our_own_come_through_the_same_door() -> None:

@@ -26,7 +26,9 @@ class JudgeSpec(Model):
 
     name: Name = Field(description="Name of the judge: that of its metric.")
     kind: Kind = Field("yes_no", description="score, yes_no and choice look at one answer at a time, pairwise at both.")
-    rubric: Text = Field(description="A rubric of the package by name, or a file: a Jinja template over the item's columns, without the answers.")
+    rubric: Text = Field(
+        description="A rubric of the package or of a plugin by name, or a file: a Jinja template over the item's columns, without the answers."
+    )
     backend: Backend | None = Field(None, description="Which provider runs its batches; unset: the run's.")
     model: str | None = Field(None, min_length=1, description="Model id, in the provider's own spelling; unset: `model_id`.")
     scale: tuple[int, int] = Field((1, 5), description="Lowest and highest score, for kind: score.")

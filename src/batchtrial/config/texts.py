@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchtrial.config.files import read_text
-from batchtrial.config.judges import READY, ready_rubric
 from batchtrial.config.tasks import PROMPTS, portable, spelled_out
 from batchtrial.errors import ConfigError
 from batchtrial.names import is_url
+from batchtrial.plugins import faults
 
 MAX_TEXT_BYTES: Final = 2**20
 
@@ -48,10 +48,17 @@ def read_texts(tree: dict[str, Any], folder: Path, where: str) -> None:
                 _read_prompt(conditions[condition], f"prompt_sets.{name}.{condition}", folder, where, is_exact=is_exact)
     for name, arm in arms.items() if isinstance(arms, dict) else ():
         _read_prompt(arm, f"arms.{name}", folder, where, is_exact=is_exact)
-    judges = tree.get("judges")
-    for place, judge in enumerate(judges if isinstance(judges, list) else ()):
-        if isinstance(judge, dict) and judge.get("rubric") in READY:
-            judge["rubric"] = {"path": judge["rubric"], "text": ready_rubric(judge["rubric"])}
+    _read_judges(tree.get("judges"), folder, where)
+
+
+def _read_judges(judges: Any, folder: Path, where: str) -> None:
+    if not isinstance(judges, list):
+        return
+    from batchtrial.config.judge_recipes import filled_in
+
+    for place, judge in enumerate(judges):
+        if isinstance(judge, dict) and (found := filled_in(judge)) is not None:
+            judges[place] = found
         elif isinstance(judge, dict):
             _read_each(judge, ("rubric",), f"judges.{place}", folder, where)
 
@@ -101,7 +108,8 @@ def _read(given: str, where: str, folder: Path, *, is_exact: bool) -> str:
             continue
     near = difflib.get_close_matches(Path(given).name, [p.name for p in (folder / given).parent.glob("*")] or [], 1)
     hint = f"did you mean {(Path(given).parent / near[0]).as_posix()}?" if near else f"looked in {folder} and in the working directory"
-    raise ConfigError(f"there is no file {given}", where=where, hint=hint)
+    broken = faults() if where.endswith(".rubric") else ()
+    raise ConfigError("; ".join((f"there is no file {given}", *broken)), where=where, hint=hint)
 
 
 def template_mark(text: str) -> tuple[int, str] | None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from batchtrial.amounts import counted
 from batchtrial.errors import ConfigError
+from batchtrial.plugins import added
 from batchtrial.reading.run_tables import RunTables
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """takes: what the flag names. has_texts: questions and answers are in it, and cannot be left out. write: says what was written."""
+    """name: of the flag. takes: what the flag names, `FILE`, `DIR` or `URI`. has_texts: questions and answers are in it, and cannot be left out.
 
+    write: of a run's tables, what the flag named and whether texts are to be left out, writes it, and says what was written.
+    """
+
+    name: str
     takes: str
     about: str
     write: Callable[[RunTables, str, bool], str]
@@ -92,14 +100,21 @@ def _file(path: str, flag: str) -> Path:
     return Path(path)
 
 
-FORMS: Final[Mapping[str, Form]] = {
-    "csv": Form(takes="FILE", about="a row a request: question, prompts, answer, scores; formulas are disarmed", write=_csv),
-    "jsonl": Form(takes="FILE", about="the same as JSON lines, texts to the letter", write=_jsonl),
-    "parquet": Form(takes="FILE", about="the same as Parquet", write=_parquet),
-    "latex": Form(takes="FILE", about="tables with booktabs rules, for \\input in a paper", write=_latex),
-    "svg": Form(takes="FILE", about="the forest plot of all trials", write=_svg),
-    "pdf": Form(takes="FILE", about="the same as PDF (extra: figures)", write=_pdf),
-    "inspect": Form(takes="DIR", about="a log of inspect_ai for each arm (extra: inspect)", write=_inspect, has_texts=True),
-    "mlflow": Form(takes="URI", about="a run in an MLflow store, such as file:mlruns (extra: mlflow)", write=_mlflow, has_texts=True),
-    "dataset_card": Form(takes="DIR", about="a folder for Hugging Face: card, requests, pairs", write=_card, has_texts=True),
-}
+OWN: Final[tuple[Form, ...]] = (
+    Form(name="csv", takes="FILE", about="a row a request: question, prompts, answer, scores; formulas are disarmed", write=_csv),
+    Form(name="jsonl", takes="FILE", about="the same as JSON lines, texts to the letter", write=_jsonl),
+    Form(name="parquet", takes="FILE", about="the same as Parquet", write=_parquet),
+    Form(name="latex", takes="FILE", about="tables with booktabs rules, for \\input in a paper", write=_latex),
+    Form(name="svg", takes="FILE", about="the forest plot of all trials", write=_svg),
+    Form(name="pdf", takes="FILE", about="the same as PDF (extra: figures)", write=_pdf),
+    Form(name="inspect", takes="DIR", about="a log of inspect_ai for each arm (extra: inspect)", write=_inspect, has_texts=True),
+    Form(name="mlflow", takes="URI", about="a run in an MLflow store, such as file:mlruns (extra: mlflow)", write=_mlflow, has_texts=True),
+    Form(name="dataset_card", takes="DIR", about="a folder for Hugging Face: card, requests, pairs", write=_card, has_texts=True),
+)
+FORMS: Final[Mapping[str, Form]] = {form.name: form for form in OWN}
+
+
+def known(taken: Collection[str]) -> Mapping[str, Form]:
+    """Every form: our own, then those that plugins add under names of their own. taken: names of other flags."""
+    others = {one.name: one for _, one in added("batchtrial.exporters") if isinstance(one, Form) and NAME.fullmatch(one.name)}
+    return {**FORMS, **{name: form for name, form in others.items() if name not in (*FORMS, *taken)}}

@@ -1,1 +1,1 @@
-"""A provider, a metric and a source for batchtrial."""
+"""A provider, a metric, a source, a form of export and a judge for batchtrial."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchtrial.app.invocation import experiments_dir
@@ -11,7 +11,7 @@ from batchtrial.app.tables import tables_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
-from batchtrial.exporting.forms import FORMS
+from batchtrial.exporting.forms import Form, known
 from batchtrial.keys import check_run_id
 from batchtrial.reading.in_one_file import MOST_BYTES
 from batchtrial.reading.run_tables import RunTables
@@ -38,7 +38,7 @@ def parser() -> flags.Parser:
     p.add_argument("--html", type=flags.local_path, metavar="FILE", help="one page with every answer")
     most = MOST_BYTES // 1_000_000
     p.add_argument("--most_mb", type=flags.positive, default=most, metavar="MB", help=f"size of the page, at most (default: {most})")
-    for name, form in FORMS.items():
+    for name, form in _forms().items():
         p.add_argument(f"--{name}", type=str if form.takes == "URI" else flags.local_path, metavar=form.takes, help=form.about)
     p.add_argument("--redact", action="store_true", help="leave out all texts: questions, passages, prompts, answers")
     flags.add_folder(p)
@@ -47,14 +47,14 @@ def parser() -> flags.Parser:
 
 def _command(argv: Sequence[str] | None = None) -> int:
     """Write a run's answers and results as files."""
-    given = parser().parse_args(argv)
-    wanted = {name: str(getattr(given, name)) for name in FORMS if getattr(given, name) is not None}
+    given, forms = parser().parse_args(argv), _forms()
+    wanted = {name: str(getattr(given, name)) for name in forms if getattr(given, name) is not None}
     if given.html is None and not wanted:
-        listed = ", ".join(f"--{name}" for name in ("html", *FORMS))
+        listed = ", ".join(f"--{name}" for name in ("html", *forms))
         raise ConfigError("nothing is asked for", where="batchtrial export", hint=f"forms are: {listed}")
     if given.html is not None and not given.html.parent.is_dir():
         raise ConfigError(f"there is no folder {given.html.parent}", where="--html", hint="name a file in a folder that is there")
-    textual = [name for name in wanted if FORMS[name].has_texts and given.redact]
+    textual = [name for name in wanted if forms[name].has_texts and given.redact]
     if textual:
         raise ConfigError(
             "this form is made of texts", where=f"--{textual[0]} with --redact", hint="--parquet, --jsonl, --csv and --html can be without"
@@ -64,8 +64,12 @@ def _command(argv: Sequence[str] | None = None) -> int:
         if given.html is not None:
             _page(tables, given.html, given.most_mb, is_redacted=given.redact)
         for name, target in wanted.items():
-            say(f"{target}: {FORMS[name].write(tables, target, given.redact)}")
+            say(f"{target}: {forms[name].write(tables, target, given.redact)}")
     return 0
+
+
+def _forms() -> Mapping[str, Form]:
+    return known(("help", "run_id", "html", "most_mb", "redact", "experiments_dir"))
 
 
 def _page(tables: RunTables, path: Path, most_mb: int, *, is_redacted: bool) -> None:
