@@ -15,12 +15,10 @@ from tests.emulator_process import Emulator, running
 PAGE = (Path(__file__).parents[2] / "docs" / "emulate.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python sdk ([a-z.]+)\n(.*?)```", PAGE, re.S)
 BODY = {"messages": [{"role": "user", "content": "Who was first?"}], "max_tokens": 50}
+CHAT = {"model": "gpt-4.1", **BODY}
 ROWS = {
     "google.genai": {"key": "row-0", "request": {"contents": [{"parts": [{"text": "Who was first?"}]}]}},
-    **dict.fromkeys(
-        ("openai", "together", "httpx"),
-        {"custom_id": "row-0", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4.1", **BODY}},
-    ),
+    **{name: {"custom_id": "row-0", "method": "POST", "url": "/v1/chat/completions", "body": CHAT} for name in ("openai", "together", "httpx")},
 }
 
 
