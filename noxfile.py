@@ -263,7 +263,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.parametrize("generation", ["new", "old"])
 def wire(session: nox.Session, generation: str) -> None:
     """The official SDKs, two generations of each, against the emulator alone and through our adapters."""
-    old = ("openai==1.109.1", "anthropic==0.125.0") if generation == "old" else ()
+    old = ("openai==1.109.1", "anthropic==0.125.0", "fireworks-ai==1.2.26") if generation == "old" else ()
     further = ("mistralai", "google-genai", "groq", "together") if generation == "new" else ()
     install(session, "-e", package(*SDKS), *old, *further, groups=("test",))
     session.run("python", "-m", "pytest", "tests/wire", "tests/contract", *(session.posargs or WORKERS))
