@@ -79,22 +79,28 @@ def duplicates(paid: Sequence[Paid], everyone: Sequence[Books], played: Played) 
 def needless(everyone: Sequence[Books], played: Played) -> list[str]:
     """Batches that a run owns up to having bought a second time, although no two copies raced; that it gives up, although they are all there.
 
-    A folder put back from before an attempt was sent does not know of it; brought answers of it make it a batch that nobody needs.
+    A folder put back from before an attempt was sent does not know of it; brought answers of it make it a batch that nobody needs, and so does
+    the provider that has deleted the batch of the attempt before: rows of a lost batch are not asked again.
     """
     found: list[str] = []
     if not played.is_raced and not played.is_unbegun:
         for books in everyone:
-            excused = unknown_attempts(books) if played.is_brought and played.is_elsewhere else set[str]()
+            excused = unknown_attempts(books, None if played.is_brought else played.deleted) if played.is_elsewhere else set[str]()
             found += [f"{batch} is bought without need, and owned up to" for batch in sorted(books.second() - excused)]
     if not played.is_elsewhere:
         found += [f"{batch} is given up, and the provider has it" for books in everyone for batch in sorted(books.gone() - played.deleted)]
     return found
 
 
-def unknown_attempts(books: Books) -> set[str]:
-    """Batches that a place owns up to, of attempts that its ledger does not have, or has as files that were handed out."""
+def unknown_attempts(books: Books, deleted: set[str] | None = None) -> set[str]:
+    """Batches that a place owns up to, of attempts that its ledger does not have, or has as files that were handed out.
+
+    deleted: only of parts whose last attempt here was one of these batches.
+    """
     found = set()
     for part in books.parts.values():
+        if deleted is not None and (part.current is None or part.current.batch_id not in deleted):
+            continue
         sent_from_here = {one.number for one in part.attempts if not is_out(one)}
         found |= {twin.batch_id for twin in part.duplicates if twin.attempt not in sent_from_here}
     return found

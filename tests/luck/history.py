@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import traceback
@@ -34,6 +35,8 @@ BETWEEN = ("gone", "cancelled", "stuck", "tool")
 """Happens before a turn's process begins; what stands for the point says which batch, or where the command is killed."""
 PASSING = ("ProviderError", "PhaseFailed", "RateLimited", "Ambiguous", "Unsure")
 """What may be over when the run is resumed once more."""
+DENIED = re.compile(r"PhaseFailed: the provider knows no batch of this run: (\S+) of ")
+"""What a run ends with whose every batch was deleted at the provider: a person who has looked there gives them up."""
 
 
 @dataclass
@@ -307,6 +310,8 @@ class Play:
             wrong = tools.taken_back(place.experiments, process)
         elif name == "import":
             self.played.is_brought = True
+            # It has no such flag: whether rows are owed again it decides by the run's own config, and an attempt that is decided is sent.
+            self.played.is_shifted |= "submission.max_attempts" in dict(self.history.settings)
             wrong = tools.imported(place.experiments, self._downloads(), process)
         elif name == "archive":
             self._note_blank()
@@ -374,8 +379,8 @@ class Play:
 
     def _until_done(self, place: Place) -> None:
         settings = dict(self.history.settings)
-        asked: dict[str, Any] = {"changes": settings | ({"submission.budget_usd": 1000.0} if "submission.budget_usd" in settings else {})}
-        is_repaired = False
+        plain: dict[str, Any] = {"changes": settings | ({"submission.budget_usd": 1000.0} if "submission.budget_usd" in settings else {})}
+        asked, is_repaired = plain, False
         ended = ""
         # Whose key the run was begun with hangs on where its first turns died: a wrong one must be harmless.
         keys = ["main", *sorted({event.how for event in self.history.events if event.kind == "key"})]
@@ -386,15 +391,17 @@ class Play:
             if ended in [f"exit {code}" for code in FINISHED]:
                 place.is_done = True
                 return
+            asked = plain
             if "batchtrial import_batch" in ended:
+                n_refusals = 0  # of keys, since something last helped
                 self._tool("import" if self.history.seed % 2 and place is self.original and number < 2 else "take back", place)
             elif "batchtrial repair" in ended and not is_repaired:
                 is_repaired = True
                 self._tool("repair", place)
-            elif "--give_up" in ended:
-                if not self.played.is_shifted:
+            elif denied := DENIED.match(ended):
+                if denied[1] not in self.played.deleted:
                     self.played.bad.append(f"told to give batches up that are there: {ended}")
-                asked |= {"give_up_unknown": True, "is_confirmed": True}
+                asked = plain | {"give_up_unknown": True, "is_confirmed": True}
             elif not ended.startswith(PASSING) and (n_refusals := n_refusals + 1) > len(keys):
                 break
             CLOCK.sleep(3600.0)

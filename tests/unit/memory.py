@@ -74,6 +74,7 @@ class Memory:
     most_rows_queued: int | None = None  # more in batches under way, and the next one fails for it
     others_rows: int = 0  # rows that somebody else of the account has in the queue
     is_unlabelled: bool = False  # a batch tells whose it is by its results alone
+    has_list: bool = True
     life_seconds: float = 60.0
     at_create: Callable[[Intent], None] = lambda intent: None
     at_line: Callable[[], None] = lambda: None
@@ -206,6 +207,8 @@ class Memory:
         return False
 
     def sightings(self, wanted: Mapping[str, int], owned: Mapping[str, str], since: datetime) -> Sightings:
+        if not self.has_list:
+            return Sightings(has_list=False)
         self.calls.append("list")
         trouble = self.on_list.popleft() if self.on_list else None
         if trouble is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +72,27 @@ def test_what_a_copy_sent_of_an_exported_part_is_named(tmp_path: Path) -> None:
     assert [one.batch_id for one in rig.parts()[part].duplicates] == [theirs.id]
     assert not any(record.duplicates for name, record in rig.parts().items() if name != part)
     assert rig.counts()["succeeded"] == rig.n_requests
+
+
+@pytest.mark.parametrize("has_list", [True, False])
+def test_a_retry_whose_first_attempt_was_deleted_is_named_by_a_folder_that_was_put_back(tmp_path: Path, has_list: bool) -> None:
+    """Nobody asks for the second attempt by itself: the rows of the first are missing, and missing rows are not bought again."""
+    rig = Rig(tmp_path)
+    rig.memory.answer = lambda custom_id, batch: "errored" if batch == 1 else "succeeded"
+    rig.memory.has_list, rig.memory.limits = has_list, replace(rig.memory.limits, may_vanish=not has_list)
+    with pytest.raises(Killed):
+        rig.run(hook=once("call:check:before", die))
+    shutil.copytree(rig.layout.root, tmp_path / "backup")
+    rig.run()
+    again = next(attempt.batch_id for attempt in rig.parts()[rig.names()[0]].attempts if attempt.number == 2)
+    rig.memory.batches["batch-1"].is_gone = True
+    shutil.rmtree(rig.layout.root)
+    shutil.copytree(tmp_path / "backup", rig.layout.root)
+    rig.run()
+    record = rig.parts()[rig.names()[0]]
+    assert record.attempts[0].is_gone
+    assert [one.batch_id for one in record.duplicates] == [again]
+    assert not any(one.duplicates for one in rig.parts().values() if one.part != record.part)
 
 
 def test_batches_without_labels_that_end_at_once_are_all_taken_over(tmp_path: Path) -> None:

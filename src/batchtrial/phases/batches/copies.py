@@ -19,7 +19,7 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.batches.account import asking_again_later
 from batchtrial.phases.batches.backoff import Backoff, Wait
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.providers.base import BatchStatus, Provider, Sightings
+from batchtrial.providers.base import BatchStatus, Intent, Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
 from batchtrial.state.lanes import lane_of
 from batchtrial.state.ledger import LOOKED, SESSION, Attempt, PartRecord, listable
@@ -169,6 +169,8 @@ class Copies:
                 self._work.stop.sleep(self._provider.limits.find_wait_seconds * 2 ** (number - 1))
             try:
                 shown = self._settle(sent, whole=True, at_end=True)
+                if shown is None:
+                    self._ask_for_later(sent)
             except ProviderError as error:
                 log.warning("cannot look for second batches: %s", error.what)
                 problem = f"the account's batches cannot be listed: {error.what}"
@@ -237,6 +239,29 @@ class Copies:
         """Token and number of the attempts that this ledger does not know: a folder put back from a backup may have sent them before."""
         for number in range(self._parts.record(job).next_attempt, self._work.config.submission.max_attempts + MOST_REFUSALS + 1):
             yield token(self._work.ledger.run_nonce or "", job.shard.part, number), number
+
+    def _ask_for_later(self, jobs: Iterable[Job]) -> None:
+        """Where nothing is listed: attempts after one whose batch is gone or whose answers may have been brought, each asked for by its token.
+
+        After any other the queue asks for the next attempt itself: what failed where it was sent has failed here too.
+        """
+        is_by_hand = self._work.layout.arrivals.exists()
+        for job in jobs:
+            current, part = self._parts.current(job), job.shard.part
+            for mark, number in self._later(job) if is_by_hand or current.is_gone else ():
+                intent = Intent(
+                    part=part,
+                    attempt=number,
+                    token=mark,
+                    payload_sha256="",
+                    n_requests=current.n_requests,
+                    created_at=current.created_at,
+                    model=job.arm.model,
+                )
+                found = self._provider.find(intent, self._work.batches())
+                if not found:
+                    break
+                self._write_unknown(job, number, found)
 
     def _write_unknown(self, job: Job, number: int, ids: Iterable[str]) -> None:
         """Cancel and write down batches of an attempt that nobody here knows of and that is not needed any more. Raises ProviderError."""

@@ -110,14 +110,15 @@ class Watching:
         batch_id = self._parts.current(job).batch_id or ""
         if self._provider.limits.may_vanish or batch_id not in self._earlier:
             return
-        for other in sorted(self._earlier - {batch_id})[:PROBES]:
+        others = sorted(self._earlier - {batch_id})[:PROBES]
+        for other in others:
             try:
                 asked_of(self._provider).check(other)
             except ProviderError:
                 continue
             return
         raise PhaseFailed(
-            f"the provider knows no batch of this run: {batch_id} of {job.shard.part} and others are unknown to it",
+            f"the provider knows no batch of this run: {batch_id} of {job.shard.part} {'and others are' if others else 'is'} unknown to it",
             where=self._work.config.backend,
             hint="use the key of the account, project or workspace that the run was started with; when the batches were deleted there, "
             "docs/troubleshooting.md says what is left to do",
