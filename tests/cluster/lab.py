@@ -87,3 +87,8 @@ def answered(folder: Path, n_rows: int, metric: str = "") -> None:
 def tables(folder: Path) -> dict[str, str]:
     """sha256 of every table of the arms."""
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("arms/*/*.parquet"))}
+
+
+def files(folder: Path) -> set[str]:
+    """What lies in a folder while others work there."""
+    return {f"{place}/{name}" for place, _, names in os.walk(folder) for name in names}

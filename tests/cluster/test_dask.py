@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.lab import DaskCluster, answered, begun, tables, take
+from tests.cluster.lab import DaskCluster, answered, begun, files, tables, take
 from tests.small_run import config_tree, write_inputs
 
 import batchtrial
@@ -71,11 +71,15 @@ def test_the_parts_of_killed_workers_are_made_by_others(serial: tuple[Path, dict
     with DaskCluster(tmp_path / "own") as cluster:
         alive = [cluster.add_worker(), cluster.add_worker()]
         for step in STEPS:
-            at_work = begun(folder, step, executor=cluster.address)
+            at_work, before = begun(folder, step, executor=cluster.address), files(folder)
             while at_work.poll() is None:
                 try:
                     at_work.wait(timeout=draw.uniform(0.5, 4))
                 except subprocess.TimeoutExpired:
+                    # By progress and not by the clock: where workers begin slowly, none would live until it has made a part.
+                    if (now := files(folder)) == before:
+                        continue
+                    before = now
                     victim = alive.pop(draw.randrange(len(alive)))
                     victim.kill()
                     alive.append(cluster.add_worker())
