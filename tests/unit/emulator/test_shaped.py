@@ -46,6 +46,35 @@ def test_json_is_made_up_where_nothing_is_accepted() -> None:
     assert json.loads(json_of(SCHEMA, "plain words", True, RAWS[0]))["name"] == "plain words"
 
 
+NARROW = {
+    "type": "object",
+    "properties": {
+        "kind": {"type": "string", "const": "dog"},
+        "born": {"type": "string", "format": "date"},
+        "at": {"type": "string", "format": "date-time"},
+        "mail": {"type": "string", "format": "email"},
+        "key": {"type": "string", "format": "uuid"},
+        "host": {"type": "string", "format": "ipv4"},
+        "code": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"},
+        "zip": {"type": "string", "pattern": "^[0-9]{5}$"},
+        "short": {"type": "string", "maxLength": 4},
+        "long": {"type": "string", "minLength": 40},
+        "weeks": {"type": "integer", "multipleOf": 7, "minimum": 10},
+        "share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        "age": {"type": "integer", "exclusiveMinimum": 17, "maximum": 19},
+    },
+}
+
+
+def test_what_is_made_up_keeps_to_formats_lengths_patterns_and_bounds() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    checker = jsonschema.Draft202012Validator({**NARROW, "required": list(NARROW["properties"])}, format_checker=jsonschema.FormatChecker())
+    for gold in (None, "an answer that is right"):
+        for raw in RAWS:
+            checker.validate(json.loads(json_of(NARROW, gold, True, raw)))
+    assert json.loads(json_of(NARROW, "salt and pepper", True, RAWS[0]))["short"] == "salt"
+
+
 SAID = [{"role": "user", "content": "x"}]
 CALLED = OutputForm(is_json=True, schema=json.dumps(SCHEMA), tool="look_up")
 READERS: dict[str, Callable[..., ChatRequest]] = {
@@ -103,9 +132,17 @@ def test_what_is_no_schema_is_refused() -> None:
 
 def test_references_inside_a_schema_are_followed() -> None:
     inner = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 7, "maximum": 7}}}
-    schema = {"$defs": {"inner": inner}, "type": "object", "properties": {"a": {"$ref": "#/$defs/inner"}, "b": {"type": "ARRAY", "minItems": 2}}}
+    schema: dict[str, Any] = {
+        "$defs": {"inner": inner},
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/inner"}, "b": {"type": "ARRAY", "minItems": 2}},
+    }
     made = json.loads(json_of(schema, None, True, RAWS[0]))
     assert (made["a"], len(made["b"])) == ({"n": 7}, 2)
+    told = json.loads(
+        json_of({**schema, "properties": {**schema["properties"], "c": {"anyOf": [{"type": "null"}, {"type": "string"}]}}}, "salt", True, RAWS[0])
+    )
+    assert (told["a"], told["c"]) == ({"n": 7}, "salt")
     assert json.loads(json_of({"$ref": "#"}, None, True, RAWS[0])) is not None
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from batchtrial.emulator.answers.made_up import amount_of, fitted, is_free, number_in, text_of
 from batchtrial.emulator.world.draws import digest, number, pick
 
 _DEEPEST: Final = 8
-_WORDS: Final = ("copper", "about forty", "in early spring", "Vienna", "the night watch", "salt", "Jonas Reed", "a wooden bridge")
 
 
 def label(labels: Sequence[str], golds: Sequence[str], is_right: bool, raw: bytes) -> str:
@@ -32,9 +32,9 @@ def json_of(schema: Mapping[str, Any], gold: str | None, is_right: bool, raw: by
     properties = _properties(maker.resolved(schema))
     if value is None:
         made_up = maker.value(schema, "", 0)
-        names = [name for name, one in properties.items() if isinstance(one, Mapping) and one.get("type", "string") == "string" and "enum" not in one]
+        names = [name for name, one in properties.items() if is_free(maker.resolved(one) if isinstance(one, Mapping) else one)]
         if gold is not None and is_right and names and isinstance(made_up, dict):
-            made_up[names[0]] = gold
+            made_up[names[0]] = fitted(gold, properties[names[0]])
         return json.dumps(made_up, ensure_ascii=False)
     if not is_right and value:
         name = list(value)[pick(raw, 4, len(value))]
@@ -94,15 +94,10 @@ class _Maker:
         if kind == "array":
             return self._array(schema, path, depth, draw)
         if kind in ("integer", "number"):
-            low = _number(schema.get("minimum"), 0)
-            return min(low + draw % 50, _number(schema.get("maximum"), low + 50))
-        return {"boolean": bool(draw % 2), "null": None}.get(kind, _WORDS[draw % len(_WORDS)])
+            return amount_of(schema, draw)
+        return {"boolean": bool(draw % 2), "null": None}[kind] if kind in ("boolean", "null") else text_of(schema, draw)
 
     def _array(self, schema: Mapping[str, Any], path: str, depth: int, draw: int) -> list[Any]:
-        least, most = int(_number(schema.get("minItems"), 0)), int(_number(schema.get("maxItems"), 10))
+        least, most = int(number_in(schema, "minItems", 0)), int(number_in(schema, "maxItems", 10))
         n = max(least, min(draw % 3, most))
         return [self.value(schema.get("items", {}), f"{path}.{place}", depth + 1) for place in range(min(n, 10))]
-
-
-def _number(value: Any, otherwise: float) -> Any:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
