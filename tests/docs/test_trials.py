@@ -53,7 +53,7 @@ def test_an_example_goes_from_try_to_its_report_and_its_answers_have_their_form(
     for slug, metric in TRIALS[name].items():
         report = (run / slug / "reports" / "report.md").read_text(encoding="utf-8")
         assert "SIMULATED" in report
-        assert f"| {metric} (all questions) |" in report
+        assert f"| {metric} (all items) |" in report
         assert " task |" in report
         found = json.loads((run / slug / "results" / "significance.json").read_bytes())
         assert found["headline"] is not None

@@ -86,4 +86,8 @@ def test_after_a_try_the_plan_says_what_is_to_be_expected(folder: Path, capsys: 
     assert 0 < dry["expected_usd"] < dry["at_most_usd"]
     assert {(arm["like"]["run"], arm["like"]["n"]) for arm in dry["arms"]} == {("tries/run_t", 3)}
     assert main(["run", "--config", "trial.yaml", "--plan_only", "--dry_run"]) == 0
-    assert "  expected $" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "  expected $" in told
+    assert "  items    20\n" in told
+    assert "on em (all items)" in told, "no ticket is a question, with a passage or without"
+    assert "open book" not in told

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchtrial.config.arm_differences import ArmDifference, arm_differences
 from batchtrial.config.arm_labels import labels_of_arms
-from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
+from batchtrial.config.expand import Arm, Trial, arms_of, expand, has_questions, users_of
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.lanes import config_of_lane
@@ -114,7 +114,10 @@ class BudgetPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The whole plan. over_the_file: (key, where) of settings that another place gave. declared: the analysis plan, in words by label."""
+    """The whole plan. over_the_file: (key, where) of settings that another place gave. declared: the analysis plan, in words by label.
+
+    has_questions: else every arm has a task, and no item is a question with or without a passage.
+    """
 
     run: str
     backend: str
@@ -132,6 +135,7 @@ class Plan:
     notes: tuple[str, ...]
     metrics: tuple[Mapping[str, str], ...]
     items: Mapping[str, int]
+    has_questions: bool
     trials: tuple[str, ...]
     differences: tuple[tuple[str, ArmDifference], ...]
     arms: tuple[ArmPlan, ...]
@@ -217,6 +221,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
         notes=notes(config, trials),
         metrics=tuple({"name": one.column, "kind": one.number_kind, "better": one.direction} for one in named_metrics(config.metrics)),
         items={"all": len(chosen.items), **{kind: sum(item.kind == kind for item in chosen.items) for kind in ("open", "closed")}},
+        has_questions=has_questions(arms_of(trials)),
         trials=tuple(trial.slug for trial in trials),
         differences=tuple(_differences(config, trials)),
         arms=arms,

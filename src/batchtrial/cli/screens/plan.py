@@ -28,7 +28,8 @@ def lines(plan: Plan) -> Iterator[str]:
     yield from (f"  data     {note.set}: {note.text}" for note in plan.data)
     yield from (f"  {word.label:<8} {word.text}" for word in plan.declared)
     yield from (f"  note     {note}" for note in plan.notes)
-    yield f"  items    {plan.items['all']} ({plan.items['open']} open book, {plan.items['closed']} closed book)"
+    kinds = f" ({plan.items['open']} open book, {plan.items['closed']} closed book)" if plan.has_questions else ""
+    yield f"  items    {plan.items['all']}{kinds}"
     yield f"  trials   {len(plan.trials)}: {', '.join(plan.trials)}"
     if plan.written_out:
         yield from (f"  differs  {slug}: {one.sentence}" for slug, one in plan.differences)

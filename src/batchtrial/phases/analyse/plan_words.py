@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from batchtrial.config.analysis_plan import plan_hash, written_keys
+from batchtrial.config.expand import arms_of, expand, has_questions
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
-from batchtrial.phases.tables.columns import KINDS
+from batchtrial.phases.tables.columns import kind_words
 from batchtrial.stats import Judgement
 from batchtrial.stats.wording import Origin
 
@@ -98,18 +99,19 @@ def plan_words(ledger: Path, config: Config) -> Iterator[PlanWord]:
     else:
         nobody, standing = frozen.is_default_primary, "frozen before the first request" if frozen.hash else "none was frozen for this run"
     yield PlanWord("plan", f"{frozen.hash or now}, {standing}")
-    stats = config.stats
-    yield PlanWord("primary", _endpoint(stats.primary) + (" (the default: the config names none)" if nobody else ""))
+    stats, asks = config.stats, has_questions(arms_of(expand(config, "")))
+    yield PlanWord("primary", _endpoint(stats.primary, asks) + (" (the default: the config names none)" if nobody else ""))
     for one in stats.confirmatory:
-        yield PlanWord("further", _endpoint(one))
+        yield PlanWord("further", _endpoint(one, asks))
     for change in frozen.changes:
         when = "after the first result: what it concerns is exploratory" if change.is_late else "before the first result"
         yield PlanWord("changed", f"{change.key} {_short(change.declared)} -> {_short(change.done)}, {when}")
 
 
-def _endpoint(one: Declared) -> str:
+def _endpoint(one: Declared, has_questions: bool) -> str:
     goal = one.goal or ("noninferiority" if one.margin is not None else "superiority")
-    return f"{goal} on {one.metric} ({KINDS[one.kind]})" + (f", margin {one.margin:g}" if one.margin is not None else "")
+    margin = f", margin {one.margin:g}" if one.margin is not None else ""
+    return f"{goal} on {one.metric} ({kind_words(one.kind, has_questions=has_questions)}){margin}"
 
 
 def plan_json(plan: FrozenPlan) -> dict[str, Any]:

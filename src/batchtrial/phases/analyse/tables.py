@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from batchtrial.config.expand import Trial
+from batchtrial.config.expand import Trial, arms_of, has_questions
 from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.phases.analyse.judges import Believed, believed, scale_of
 from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
@@ -22,7 +22,7 @@ from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
-from batchtrial.phases.tables.columns import KINDS, LABELS, TEXTS, Kind
+from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, kind_words
 from batchtrial.scoring.metrics.corpus import is_count
 
 Places = NDArray[np.int64]
@@ -69,9 +69,9 @@ class Cell:
         """As it is called where every set is scored by a built-in rule; Table.label knows the rules."""
         return self.called(LABELS.get(self.metric, self.metric))
 
-    def called(self, title: str) -> str:
+    def called(self, title: str, *, has_questions: bool = True) -> str:
         """The label under another title of the metric."""
-        where = f"dataset {self.dataset}" if self.dataset else KINDS[self.kind]
+        where = f"dataset {self.dataset}" if self.dataset else kind_words(self.kind, has_questions=has_questions)
         return f"{title} ({where})"
 
 
@@ -84,7 +84,7 @@ class Table:
     lower: metrics by name of which less is better.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     is_one_arm: control and treatment are the same answers, asked once. judges: what each judge said, by name, which is its metric's.
-    lost: items that both arms lost; None when there are none.
+    lost: items that both arms lost; None when there are none. has_questions: else every arm's task asks about items of another kind.
     """
 
     keys: pl.Series
@@ -101,6 +101,7 @@ class Table:
     is_one_arm: bool = False
     judges: Mapping[str, Believed] = field(default_factory=dict)
     lost: WhollyLost | None = None
+    has_questions: bool = True
 
     @property
     def n_items(self) -> int:
@@ -129,7 +130,7 @@ class Table:
 
     def label(self, cell: Cell) -> str:
         """What the cell is called, in tables and sentences."""
-        return cell.called(self.title(cell))
+        return cell.called(self.title(cell), has_questions=self.has_questions)
 
     def is_em_again(self, cell: Cell) -> bool:
         """Whether the cell is an F1 that is as `em` on all of its questions."""
@@ -286,6 +287,7 @@ def _table(
         lower=frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"]),
         is_one_arm=is_one_arm(trial, temp),
         lost=wholly_lost(view.layout, facts, scores["n_lost"], view.config.samples_for(temp)),
+        has_questions=has_questions(arms_of(view.trials)),
     )
 
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchtrial.phases.report.render import Block, Bullets, Grid, Heading, Paragraph
-from batchtrial.phases.tables.columns import KINDS
+from batchtrial.phases.tables.columns import kind_words
 
 
-def corpus_blocks(tests: Mapping[str, Any]) -> list[Block]:
-    """The section; empty where no such metric was asked for. tests: the content of significance.json."""
+def corpus_blocks(tests: Mapping[str, Any], *, has_questions: bool) -> list[Block]:
+    """The section; empty where no such metric was asked for. tests: the content of significance.json. has_questions: see `kind_words`."""
     found = tests.get("corpus", ())
     if not found:
         return []
     rows = tuple(
         (
-            f"{one['metric']} ({KINDS[one['kind']]}, temperature {one['temp']:g})",
+            f"{one['metric']} ({kind_words(one['kind'], has_questions=has_questions)}, temperature {one['temp']:g})",
             *(_number(one[name]) for name in ("control", "treatment")),
             _number(one["difference"], sign="+"),
             f"{one['ci_low']:+.2f} to {one['ci_high']:+.2f}" if one["ci_low"] is not None else one["reason"] or "",

@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 from batchtrial.amounts import counted
-from batchtrial.config.expand import Trial
+from batchtrial.config.expand import Trial, arms_of, has_questions
 from batchtrial.config.metric_entries import lower_is_better, own_functions
 from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
@@ -30,7 +30,7 @@ from batchtrial.phases.report.render import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import WRONG, told, wrong
-from batchtrial.phases.tables.columns import KINDS
+from batchtrial.phases.tables.columns import kind_words
 from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures
@@ -68,10 +68,10 @@ def example_blocks(view: View, trial: Trial) -> list[Block]:
     wide = _scores(view, trial, endpoint, temp)
     if wide is None:
         return []
-    k, is_yes_or_no = view.config.samples_for(temp), endpoint.metric in DID
+    k, is_yes_or_no, asks = view.config.samples_for(temp), endpoint.metric in DID, has_questions(arms_of(view.trials))
     sets = wide["item_key"].str.split_exact(KEY_SEPARATOR, 1).struct.field("field_0").unique().drop_nulls().to_list()
     called = set_rules(read_record(layout)).title(endpoint.metric, sets)
-    found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no))]
+    found: list[Block] = [Heading(2, "Items that changed"), Paragraph(_rule(endpoint, called, k, is_yes_or_no=is_yes_or_no, asks=asks))]
     is_up_better = better_when_higher(endpoint.metric, endpoint, lower_is_better(view.config.metrics))
     found_ways = _ways(wide, endpoint, called, k, is_up_better=is_up_better)
     ways = [(title, _pick(keys, view.config.stats.random_seed), len(keys)) for title, keys in found_ways]
@@ -103,8 +103,8 @@ def _scores(view: View, trial: Trial, endpoint: Endpoint, temp: float) -> pl.Dat
     return wide if set(CONDITIONS) <= set(wide.columns) else None
 
 
-def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool) -> str:
-    where = f"{called}, {KINDS[endpoint.kind]}"
+def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool, asks: bool) -> str:
+    where = f"{called}, {kind_words(endpoint.kind, has_questions=asks)}"
     each = f"By the primary endpoint ({where}); up to {EXAMPLES_EACH_WAY} each way, chosen by the seed."
     if k == 1:
         return each

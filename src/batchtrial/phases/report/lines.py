@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from batchtrial import __version__
-from batchtrial.config.expand import Trial
+from batchtrial.config.expand import Trial, arms_of, has_questions
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
 from batchtrial.config.report import has_answers_page
@@ -51,7 +51,7 @@ def blocks(view: View, trial: Trial) -> list[Block]:
     found += _contrast(tests.get("contrast") or contrast_json(trial)) if tests["tests"] or "contrast" in tests else []
     found += look_blocks(tests, costs)
     found += _results(tests)
-    found += corpus_blocks(tests)
+    found += corpus_blocks(tests, has_questions=has_questions(arms_of(view.trials)))
     found += slice_blocks(tests)
     found += judge_blocks(tests)
     found += appendix({name: read_json(layout.analysis(name)) for name in view.config.optional.switched_on}, _titles(read_record(layout)))

@@ -23,6 +23,11 @@ Kind = Literal["open", "closed", "all"]
 KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
 
 
+def kind_words(kind: Kind, *, has_questions: bool = True) -> str:
+    """Of which items a comparison is. has_questions: else a task asks about items that are no questions, with or without a passage."""
+    return KINDS[kind] if has_questions or kind != "all" else "all items"
+
+
 class Column(NamedTuple):
     """A column of answers.parquet. of: where its value stands: `line`, the line's `result`, that result's `usage`, or "" for what parse works out."""
 
