@@ -62,7 +62,8 @@ _NEGATIONS = (
     "missing", "omit", "silent", "left", "leaves", "beyond", "outside", "insufficient", "inadequate", "unsp", "unst", "undis", "undet", "vague",
     "irrelevant", "unrelated", "little", "unavail", "isn", "wasn",
 )  # fmt: skip
-_APOSTROPHES = ("'", "’", "‘", "ʼ", "`", "´")
+_ASCII_APOSTROPHES = ("'", "`")
+_APOSTROPHES = (*_ASCII_APOSTROPHES, "’", "‘", "ʼ", "´")
 _CUES_BEYOND_ASCII = _CUES + tuple(f"n{sign}t" for sign in _APOSTROPHES)
 
 # A title that reads like an abstention: "I Don't Know How She Does It", "Nobody Knows".
@@ -147,7 +148,7 @@ def clauses_of(text: str) -> Iterator[str]:
 
 def _sentences(lowered: str) -> Iterator[str]:
     """Lazy, since the first sentence of nearly any text settles the matter."""
-    for sign in _APOSTROPHES:
+    for sign in _ASCII_APOSTROPHES if lowered.isascii() else _APOSTROPHES:
         lowered = lowered.replace(sign, "")
     plain = _ABBREVIATION.sub("", lowered.replace(" - ", ". "))
     start = 0

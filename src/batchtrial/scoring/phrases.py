@@ -270,16 +270,32 @@ _LEAD_TEXT = (
 )
 
 
+_NO_COMMA = re.compile(r"\[\^,[^\]]*\]|\{\d*,\d*\}")
+_MAYBE_COMMA = re.compile(r",|\.|\\[WDS]|\[\^")
+
+Kinds = tuple[tuple[ClauseKind, re.Pattern[str]], ...]
+
+
 class _Patterns(NamedTuple):
+    """kinds: of any clause; with_comma: the same of those phrases that may hold a comma, a few of them all, for clauses that do."""
+
     lead: re.Pattern[str]
-    kinds: tuple[tuple[ClauseKind, re.Pattern[str]], ...]
+    kinds: Kinds
+    with_comma: Kinds
 
 
 @cache
 def _patterns() -> _Patterns:
     """Compiled at first use: that takes 40 ms, and most commands score nothing."""
     texts: tuple[tuple[ClauseKind, tuple[str, ...]], ...] = (("abstain", _ABSTAIN_TEXTS), ("filler", _FILLER_TEXTS), ("explain", _EXPLAIN_TEXTS))
-    return _Patterns(re.compile(_LEAD_TEXT), tuple((kind, re.compile(either(*each))) for kind, each in texts))
+    some = tuple((kind, tuple(one for one in each if _may_hold_comma(one))) for kind, each in texts)
+    kinds, with_comma = (tuple((kind, re.compile(either(*each) if each else "(?!)")) for kind, each in one) for one in (texts, some))
+    return _Patterns(re.compile(_LEAD_TEXT), kinds, with_comma)
+
+
+def _may_hold_comma(phrase: str) -> bool:
+    """Whether a text with a comma may match it: something in it, beside bounds and what excludes commas, is a comma or any character."""
+    return _MAYBE_COMMA.search(_NO_COMMA.sub("", phrase)) is not None
 
 
 def kind_of(clause: str) -> ClauseKind:
@@ -301,7 +317,8 @@ def _known(clause: str) -> ClauseKind:
     patterns = _patterns()
     lead = patterns.lead.match(clause)
     candidates = (clause, clause[lead.end() :]) if lead else (clause,)
-    for kind, pattern in patterns.kinds:
-        if any(pattern.fullmatch(candidate) for candidate in candidates):
+    kinds = [(patterns.with_comma if "," in one else patterns.kinds, one) for one in candidates]
+    for place, (kind, _) in enumerate(patterns.kinds):
+        if any(own[place][1].fullmatch(candidate) for own, candidate in kinds):
             return kind
     return "answer"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchtrial.scoring import phrases
 from batchtrial.scoring.abstention import is_abstention
 
 from .test_normalize import TEXT
@@ -290,3 +291,23 @@ def test_case_and_surrounding_signs_do_not_matter(text: str) -> None:
     assert is_abstention(text.upper()) == verdict
     assert is_abstention(f" **{text.strip()}** \n") == verdict
     assert is_abstention(text.replace("'", "’")) == verdict
+
+
+PHRASES = (*phrases._ABSTAIN_TEXTS, *phrases._FILLER_TEXTS, *phrases._EXPLAIN_TEXTS)
+SAID = st.sampled_from([one for one in PHRASES if one]).flatmap(lambda one: st.tuples(st.just(one), st.from_regex(one, fullmatch=True)))
+
+
+@given(SAID)
+def test_clauses_with_a_comma_are_held_against_every_phrase_that_may_have_one(said: tuple[str, str]) -> None:
+    phrase, text = said
+    assert "," not in text or phrases._may_hold_comma(phrase)
+
+
+@given(st.lists(st.one_of(SAID.map(lambda one: one[1]), st.sampled_from(("based on the passage", "7", "the nile"))), min_size=1, max_size=3))
+def test_what_a_clause_does_is_what_all_phrases_together_say(parts: list[str]) -> None:
+    clause = ", ".join(parts)[: phrases.LONGEST_SENTENCE]
+    patterns = phrases._patterns()
+    lead = patterns.lead.match(clause)
+    candidates = (clause, clause[lead.end() :]) if lead else (clause,)
+    want = next((kind for kind, pattern in patterns.kinds if any(map(pattern.fullmatch, candidates))), "answer")
+    assert phrases._known(clause) == want
