@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from batchtrial.keys import token
 from batchtrial.reading.config import config_of_run
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.ledger import fold
+from batchtrial.state.store import read_json
 
 N = 5
 JUDGE = {"name": "right", "kind": "yes_no", "rubric": {"path": "factual", "text": ready_rubric("factual")}, "max_tokens": 32, "structured": False}
@@ -63,6 +65,19 @@ def test_it_is_asked_once_more_and_never_a_third_time(garbled: tuple[World, list
     asked_again = sum(sum(rows[1:]) for rows in judged_attempts(world))
     assert asked_again == found["unparseable"]  # the simulated judge says the same twice
     assert world.bill()["answered_requests"] == 2 * N + sum(found.values()) + asked_again
+
+
+def test_an_answer_without_a_verdict_is_no_failure_of_a_metric(garbled: tuple[World, list[str]]) -> None:
+    world, _ = garbled
+    (tests,) = world.layout.root.glob("*/results/significance.json")
+    record = read_json(tests)
+    lost = next(one for one in record["tests"] if one["metric"] == "right" and one["kind"] == "all")["pairs"]["lost_answers"]
+    asked, said = pl.read_parquet(world.layout.asked), pl.read_parquet(world.layout.judgements)
+    unread = asked.join(said.filter(pl.col("verdict").is_null()), on="item_hash").height
+    assert sum(counts.get("judge", 0) for counts in lost.values()) == unread > 0
+    (report,) = world.layout.root.glob("*/reports/report.md")
+    assert "left without a verdict (the judge's reply was lost or cannot be read)" in report.read_text() + json.dumps(record)
+    assert "which failed" not in report.read_text() + json.dumps(record)
 
 
 def test_killed_while_it_asks_again_it_buys_nothing_twice(garbled: tuple[World, list[str]]) -> None:

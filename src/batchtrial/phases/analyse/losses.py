@@ -19,6 +19,8 @@ from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
 FURTHER: Final = "further_metric"
 """Why an answer is lost to the comparison of a metric that failed on it, while the metric of its set did not."""
+JUDGE: Final = "judge"
+"""Why an answer that was scored is lost to a judge's comparison: there is no verdict on it."""
 SAID: Final[Mapping[str, str]] = {
     AnswerState.CUT: "cut off",
     AnswerState.REFUSED: "refused by the model",
@@ -33,6 +35,7 @@ SAID: Final[Mapping[str, str]] = {
     Outcome.MISSING: "missing",
     METRIC: "lost to the set's metric, which failed on them",
     FURTHER: "lost to this metric, which failed on their items",
+    JUDGE: "left without a verdict (the judge's reply was lost or cannot be read)",
 }
 """What is said of answers after "were"."""
 Lost = dict[str, dict[str, int]]
@@ -54,16 +57,22 @@ class Losses:
         for condition, shown in rows.select("condition", "lost_to").iter_rows():
             found[condition].update(read_lost(shown))
         for condition, n in _lost_to_further(table, cell).items():
-            found[condition][FURTHER] += n
+            found[condition][JUDGE if cell.metric in table.judges else FURTHER] += n
         return {condition: dict(sorted(counts.items())) for condition, counts in found.items()}
 
 
 def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
-    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on at least one of them."""
+    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on at least one of them.
+
+    Of a judge of pairs: where both arms have an answer, so that there was a pair to be judged.
+    """
     column, mask = table.column(cell.metric), table.members_of(cell)
     if cell.metric in COLUMNS or column is None or "em" not in table.scores:
         return {}
-    found: dict[str, int] = {}
+    judge, found = table.judges.get(cell.metric), dict[str, int]()
+    if judge is not None and judge.judged.judge.is_pairwise:
+        both = (table.scores["n_lost"][0] < table.samples) & (table.scores["n_lost"][1] < table.samples)
+        mask = both if mask is None else mask & both
     for condition, own, right, lost in zip(CONDITIONS, column, table.scores["em"], table.scores["n_lost"], strict=True):
         failed = np.isnan(own) & ~np.isnan(right) & (True if mask is None else mask)
         if failed.any():
