@@ -68,12 +68,12 @@ def test_a_dry_run_goes_past_the_proxies_of_the_environment(provider: str, tmp_p
 
 
 def test_a_resume_asks_for_what_the_flags_of_the_start_asked_for(tmp_path: Path) -> None:
-    """Two items and one of two prompt sets: a resume that read the file alone would buy twelve more requests."""
+    """Two items and one of two prompt sets, at the emulator that was named: a resume that read the file alone would buy twelve more requests."""
     with running(tmp_path / "emulator", seed=3) as emulator:
         asked = ["--config", str(config(tmp_path)), "--backend", "openai", "--model", MODELS["openai"], "--dry_run", "--emulator_url", emulator.url]
-        started = batchtrial(tmp_path, *asked, "--limit_items", "2", "--prompt_sets", "strength_2", "--to_step", "build")
+        started = batchtrial(tmp_path, *asked, "--limit_items", "2", "--prompt_sets", "strength_2", "--to_step", "submit")
         assert started.returncode == 0, started.stderr
-        resumed = batchtrial(tmp_path, "--resume", "--emulator_url", emulator.url)
+        resumed = batchtrial(tmp_path, "--resume")
         assert resumed.returncode == 0, resumed.stderr
         bill = emulator.ledger()
         models = {request["model"] for request in emulator.requests()}

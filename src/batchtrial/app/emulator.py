@@ -131,9 +131,10 @@ def write_world(layout: RunLayout, config: Config, trials: tuple[Trial, ...], ar
 
 @dataclass(slots=True)
 class Emulator:
-    """The emulator as a run sees it. start: gives the base URL, starting a child process when the run brings its own."""
+    """The emulator as a run sees it. start: gives the base URL, starting a child process when the run brings its own. hint: when it is silent."""
 
     start: Callable[[], tuple[str, subprocess.Popen[bytes] | None]]
+    hint: str = ""
     _url: str | None = None
     _child: subprocess.Popen[bytes] | None = None
     _time: float | None = None
@@ -171,7 +172,7 @@ class Emulator:
             with DIRECT.open(request, timeout=60) as answer:
                 return dict(json.load(answer))
         except (OSError, http.client.HTTPException) as error:
-            raise ProviderError(f"the emulator does not answer: {error}", where=str(self._url), retryable=True) from None
+            raise ProviderError(f"the emulator does not answer: {error}", where=str(at or self._url), hint=self.hint, retryable=True) from None
 
     def close(self) -> None:
         """End the child that this process started."""
@@ -258,4 +259,18 @@ def _outwait(ready: Path) -> None:
 
 def running(url: str) -> Emulator:
     """An emulator that someone else started."""
-    return Emulator(lambda: (url.rstrip("/"), None))
+    return Emulator(lambda: (url.rstrip("/"), None), hint="start it again from its --state folder, or say where it is by now: --emulator_url URL")
+
+
+def remember(layout: RunLayout, url: str) -> None:
+    """Write down which emulator has the run's batches, for processes to come."""
+    if remembered(layout) != url:
+        write_bytes(layout.emulator_at, encode_json({"url": url}))
+
+
+def remembered(layout: RunLayout) -> str | None:
+    """The emulator of somebody else that has the run's batches; None for a run with its own."""
+    try:
+        return str(json.loads(layout.emulator_at.read_bytes())["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

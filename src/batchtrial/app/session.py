@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from batchtrial.app import emulator as dryrun
 from batchtrial.app.drill_pauses import pausing
 from batchtrial.app.hosts import as_recorded, as_the_host_says, check_same_host, with_host
 from batchtrial.app.installed import check_installed
@@ -150,7 +151,7 @@ def _place(ask: Invocation, layout: RunLayout, trials: Callable[[], tuple[Trial,
     return Place(
         layout=layout,
         trials=trials,
-        emulator_url=ask.emulator_url,
+        emulator_url=ask.emulator_url or dryrun.remembered(layout),
         emulator_key=ask.emulator_key,
         replay_dir=ask.replay_dir,
         record_dir=ask.record_dir,
@@ -204,6 +205,8 @@ def opened(
         closing.callback(stop.unlisten)
         session = open_run(layout, opening, wiring.codecs.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
         closing.callback(session.close)
+        if config.is_dry and place.emulator_url is not None:
+            dryrun.remember(layout, place.emulator_url)
         closing.enter_context(logged(layout.log))
         closing.callback(wiring.close)
         holder.append(session)

@@ -302,6 +302,11 @@ class RunLayout:
         return self.root / "emulator"
 
     @property
+    def emulator_at(self) -> Path:
+        """Where the emulator is that somebody else started for this run."""
+        return self.emulator / "at.json"
+
+    @property
     def server(self) -> Path:
         """What a `local` run's server said it is."""
         return self.root / "server.json"

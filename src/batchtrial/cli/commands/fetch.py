@@ -31,7 +31,7 @@ def parser() -> flags.Parser:
     p = flags.Parser(prog="batchtrial fetch", description="Fetch results that still lie at the provider; send nothing.", epilog=EXAMPLES)
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
     flags.add_place(p)
-    p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
+    p.add_argument("--emulator_url", metavar="URL", help="where the emulator is that a dry run was started at, when it has moved")
     p.add_argument("--emulator_key", metavar="KEY", help="with --emulator_url: its key, or LANE=KEY; every key has an account of its own")
     return p
 

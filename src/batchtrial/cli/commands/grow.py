@@ -56,7 +56,7 @@ def parser() -> flags.Parser:
     p.add_argument("--lines_per_part", type=flags.positive, metavar="N", help="requests per further part at most")
     p.add_argument("--parts", type=flags.positive, metavar="N", help="cut the further items or samples into N parts")
     p.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what was spent")
-    p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
+    p.add_argument("--emulator_url", metavar="URL", help="where the emulator is that a dry run was started at, when it has moved")
     p.add_argument("--yes", action="store_true", help="do not ask")
     flags.add_place(p)
     return p

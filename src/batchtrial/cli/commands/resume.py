@@ -32,7 +32,7 @@ def parser() -> flags.Parser:
     flags.add_place(p)
     p.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to submit past this sum, counting what was spent")
     p.add_argument("--max_concurrent_jobs", type=flags.positive, metavar="N", help="batches in flight at one time")
-    p.add_argument("--emulator_url", metavar="URL", help="a dry run's emulator that is running already")
+    p.add_argument("--emulator_url", metavar="URL", help="where the emulator is that a dry run was started at, when it has moved")
     p.add_argument("--emulator_key", metavar="KEY", help="with --emulator_url: its key, or LANE=KEY; every key has an account of its own")
     p.add_argument("--replay_dir", type=flags.local_path, metavar="DIR", help="the recording that the run replays")
     p.add_argument("--prepared_dir", type=flags.local_path, metavar="DIR", help="a run of the earlier system: where its prepared questions are")
