@@ -158,6 +158,18 @@ def test_a_further_judge_is_priced_before_it_is_asked(world: World) -> None:
     assert all(one.requests == 0 for name, one in bought.items() if not name.startswith("judge "))
 
 
+def test_a_comma_in_a_rubric_is_priced_before_it_is_asked(world: World) -> None:
+    """Another judge under the same name: the parts of the one before are no parts about items."""
+    codec = adapter_of("openai", Setup())
+    view = view_of(world.experiments, RUN_ID, lambda *_: codec.limits)
+    better, right = view.config.judges
+    other = right.model_copy(update={"rubric": Text(path="factual", text=right.rubric.text.replace(" ", ", ", 1))})
+    bought = {one.arm: one for one in purchases(view, view.config.model_copy(update={"judges": (better, other)}), codec)}
+    asked = pl.read_parquet(world.layout.judgements).filter(pl.col("judge") == "right").height
+    assert (bought["judge right"].requests, bought["judge better"].requests) == (asked, 0)
+    assert bought["judge right"].usd
+
+
 def test_where_the_second_wave_lies(world: World) -> None:
     files = {path.relative_to(world.layout.root).as_posix() for path in Path(world.layout.root).rglob("judgements*")}
     assert {"judgements", "judgements/judgements.parquet", "batch_inputs/judgements_index.csv"} <= files

@@ -19,7 +19,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.batches.gates import has_stopped
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.build import phase as build
-from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.build.sent import fits_what_was_sent, parts_of_answers
 from batchtrial.phases.judge.questions import judgements, sets_of
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.prepare.items import load_prepared
@@ -163,7 +163,7 @@ def purchases(view: View, after: Config, codec: Provider) -> tuple[Purchase, ...
         chosen = prepare.Prepared(items=load_prepared(view.layout), sources={})
     else:
         chosen = prepare.choose(after)
-    if not fits_what_was_sent(after, codec, chosen.items, chosen.sha256, view.parts):
+    if not fits_what_was_sent(after, codec, chosen.items, chosen.sha256, parts_of_answers(view.build, view.parts)):
         raise StateError(
             "the question sets do not hold the items that requests were sent about, in that order",
             where="datasets",

@@ -15,7 +15,7 @@ from batchtrial.phases.base import Lane, Phase, Progress, Standing, StopSignal, 
 from batchtrial.phases.batches import poll, submit
 from batchtrial.phases.batches.lanes import Lanes, try_again
 from batchtrial.phases.batches.reopening import has_gone, reopen
-from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.build.sent import fits_what_was_sent, parts_of_answers
 from batchtrial.phases.judge import build as judge_build
 from batchtrial.phases.judge.phase import judge_poll, judge_submit
 from batchtrial.phases.parse import phase as parse
@@ -183,6 +183,7 @@ def _run_phase(session: Session, phase: Phase, view: View, options: Options, ser
 
 
 def _work(session: Session, view: View, options: Options, services: Services) -> Work:
+    asked = parts_of_answers(view.build, view.parts)
     return Work(
         view=view,
         ledger=session.ledger,
@@ -193,7 +194,7 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         progress=services.progress,
         publish=lambda trial, stage, inputs, paths: session.snapshots.publish(view, trial, stage, inputs, paths),
         refresh=lambda: session.snapshots.refresh(view),
-        fits_what_was_sent=lambda items, sha256: fits_what_was_sent(view.config, services.codec, items, sha256, view.parts),
+        fits_what_was_sent=lambda items, sha256: fits_what_was_sent(view.config, services.codec, items, sha256, asked),
         is_remaking=options.remake,
         is_partial=options.is_partial,
         workers=options.workers or cores(),

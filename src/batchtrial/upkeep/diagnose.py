@@ -18,7 +18,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, IllegalTransition, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.phases.base import over_trials
 from batchtrial.phases.batches.frozen_plan import plan_by_mark, plan_made_anew
-from batchtrial.phases.build.sent import fits_what_was_sent
+from batchtrial.phases.build.sent import fits_what_was_sent, parts_of_answers
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.report import phase as report
 from batchtrial.providers.base import Provider
@@ -211,7 +211,7 @@ class Examiner:
         for file in prepared.datasets.values() if prepared is not None else ():
             _compare(findings, layout, file.path, file, cure="remake")
         if any(finding.path.startswith(f"{layout.prepared.name}/") for finding in findings):
-            self._check_sources(found, prepared)
+            self._check_sources(found, prepared, build)
         if prepared is not None:
             found.trials = expand(found.config, prepared.sha256)
         if build is None and found.parts and not layout.build_manifest.exists():
@@ -225,7 +225,7 @@ class Examiner:
             if one is not None:
                 _compare(findings, layout, one.index.path, one.index, cure="remake")
 
-    def _check_sources(self, found: Diagnosis, prepared: PreparedManifest | None) -> None:
+    def _check_sources(self, found: Diagnosis, prepared: PreparedManifest | None, build: BuildManifest | None) -> None:
         """Damaged items are made again from their sources: say now when those are gone or hold other items."""
         if any(spec.source == "hub" for spec in found.config.datasets):
             return
@@ -234,16 +234,16 @@ class Examiner:
             why = ""
         except (RunnerError, OSError) as error:
             chosen, why = None, f"its source cannot be read: {getattr(error, 'what', error)}"
-        if chosen is not None and not self._fits(found, prepared, chosen):
+        if chosen is not None and not self._fits(found, prepared, build, chosen):
             why = "its source holds other items now than those that the requests were made from"
         if why:
             for finding in [f for f in found.findings if f.path.startswith(f"{self.layout.prepared.name}/")]:
                 _recure(found.findings, finding.path, "hopeless", f"{why}. Put the source or the prepared file back from a copy")
 
-    def _fits(self, found: Diagnosis, prepared: PreparedManifest | None, chosen: prepare.Prepared) -> bool:
+    def _fits(self, found: Diagnosis, prepared: PreparedManifest | None, build: BuildManifest | None, chosen: prepare.Prepared) -> bool:
         if prepared is not None:
             return chosen.sha256 == prepared.sha256
-        return fits_what_was_sent(found.config, found.codec, chosen.items, chosen.sha256, found.parts)
+        return fits_what_was_sent(found.config, found.codec, chosen.items, chosen.sha256, parts_of_answers(build, found.parts))
 
     def _results(self, found: Diagnosis) -> None:
         """Result files against the ledger, and the requests of later attempts."""

@@ -13,6 +13,7 @@ from batchtrial.phases.build.lines import plain_lines
 from batchtrial.phases.build.phase import Slice, cut, in_sending_order, order
 from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item
+from batchtrial.state.files import BuildManifest
 from batchtrial.state.ledger import PartRecord
 
 
@@ -37,6 +38,15 @@ def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], s
     if len(chosen) < len({places[name][1] for name in sent}):
         return False
     return all(_sha256(*places[name][::2], in_order, codec) == sent[name] for name in chosen.values())
+
+
+def parts_of_answers(build: BuildManifest | None, parts: Mapping[str, PartRecord]) -> Mapping[str, PartRecord]:
+    """Those parts that asked about items, by the manifest of what was built: judges that were replaced since have parts in the ledger too.
+
+    All of them where no manifest says so.
+    """
+    known = {name: part for name, part in parts.items() if build is not None and name in build.shards}
+    return known if any(part.attempts for part in known.values()) else parts
 
 
 def _first_sent(part: PartRecord) -> str | None:
