@@ -226,7 +226,7 @@ def compiled(recipe: str) -> Task:
 
 
 def check_columns(recipes: Sequence[str], items: Sequence[Item]) -> None:
-    """Raises ConfigError for a name that no item has, also where a template would do without."""
+    """Raises ConfigError for a name that no item has, or that is empty in all of them, also where a template would do without."""
     known = {name for item in items for name in item.columns}
     for task in map(compiled, recipes):
         for place, part in enumerate(task.recipe.parts):
@@ -235,4 +235,4 @@ def check_columns(recipes: Sequence[str], items: Sequence[Item]) -> None:
             if missing:
                 near = difflib.get_close_matches(missing[0], known, 1, cutoff=0.5)
                 hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(sorted(known)) or 'none'}"
-                raise ConfigError(f"no item has a column {missing[0]!r}", where=part.where, hint=hint)
+                raise ConfigError(f"no item has a column {missing[0]!r} with anything in it", where=part.where, hint=hint)
