@@ -33,13 +33,14 @@ def real_clock() -> datetime:
 
 @dataclass(slots=True)
 class Rig:
-    """One run. settings: keys under `submission`; changes: other keys of the config."""
+    """One run. settings: keys under `submission`; changes: other keys of the config. nonce: another one for each run at one provider."""
 
     folder: Path
     n_items: int = 4
     settings: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
+    nonce: str = "00ff00ff00ff00ff"
     notes: list[str] = field(default_factory=list)
     memory: Memory = field(init=False)
     layout: RunLayout = field(init=False)
@@ -63,9 +64,7 @@ class Rig:
     def open(self, *, hook: Hook = no_hook, accept_drift: bool = False, given: Config | None = None, is_resume: bool | None = None) -> Session:
         """Take the run."""
         begun = self.layout.effective_config.exists() if is_resume is None else is_resume
-        opening = Opening(
-            run_id="r1", config=given or self.config(), is_resume=begun, accept_drift=accept_drift, overrides={}, nonce="00ff00ff00ff00ff"
-        )
+        opening = Opening(run_id="r1", config=given or self.config(), is_resume=begun, accept_drift=accept_drift, overrides={}, nonce=self.nonce)
         return open_run(self.layout, opening, self.memory.limits, clock=real_clock, ledger_clock=self.clock.now, hook=hook)
 
     def stop_token(self) -> StopToken:

@@ -219,11 +219,6 @@ def task_reads(arms: Iterable[Arm]) -> TaskReads | None:
     return TaskReads(names=names, asked=names, is_all=any(task.may_read_all for task in tasks), has_questions="" in recipes) if tasks else None
 
 
-def has_questions(arms: Iterable[Arm]) -> bool:
-    """Whether some arm asks questions under an instruction."""
-    return any(not arm.task for arm in arms)
-
-
 def users_of(arm: Arm, trials: Iterable[Trial]) -> tuple[str, ...]:
     """Slugs of the trials that compare the arm, in whatever role."""
     return tuple(trial.slug for trial in trials if any(one.name == arm.name for one in trial.arms))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from batchtrial.amounts import counted
@@ -42,25 +43,38 @@ class JudgePlan:
         return f"{self.name}: {self.backend}, {self.model}, {self.kind}, at most {counted(self.judgements, 'judgement')}, {cost}"
 
 
-def judge_plans(config: Config, trials: Sequence[Trial], items: Sequence[Item]) -> tuple[JudgePlan, ...]:
-    """Each judge with the most that it may be asked about these items; equal answers, and answers that are lost, make it less."""
-    return tuple(_plan(config, judge, trials, items) for judge in config.judges)
+def judge_plans(
+    config: Config,
+    trials: Sequence[Trial],
+    items: Sequence[Item],
+    *,
+    taken_over: Collection[str] = (),
+    lost_there: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[JudgePlan, ...]:
+    """Each judge with the most that it may be asked about these items; equal answers, and answers that are lost, make it less.
+
+    taken_over: arms that `control_from` brings. lost_there: judges that it brings too, with how many of their judgements it lacks.
+    """
+    return tuple(_plan(config, judge, trials, items, frozenset(taken_over), lost_there) for judge in config.judges)
 
 
-def _plan(config: Config, judge: JudgeSpec, trials: Sequence[Trial], items: Sequence[Item]) -> JudgePlan:
+def _plan(
+    config: Config, judge: JudgeSpec, trials: Sequence[Trial], items: Sequence[Item], taken_over: frozenset[str], lost_there: Mapping[str, int]
+) -> JudgePlan:
     arm, answers = arm_of(config, judge), arms_of(tuple(trials))
     if judge.is_pairwise:
         orders = 2 if judge.orders == "both" else 1
         per_item = orders * sum(config.samples_for(temp) for trial in trials for temp in trial.temps)
     else:
-        per_item = sum(one.samples for one in answers)
-    n = per_item * len(items) * judge.repeats
+        brings = taken_over if arm.name in lost_there else frozenset()
+        per_item = sum(one.samples for one in answers if one.name not in brings)
+    n = per_item * len(items) * judge.repeats + (0 if judge.is_pairwise else lost_there.get(arm.name, 0))
     price = price_for(config, arm)
     longest = max((one.max_tokens.open_book for one in answers), default=0) * CHARS_PER_TOKEN
     text = "x" * min(longest, judge.max_chars, LONGEST)
     told = columns_asked(answers)
     asked = (_as_asked(config, item, question_of(item, told) or text, text, judge) for item in items)
-    tokens = sum(build.input_tokens(arm, one) for one in asked) * per_item * judge.repeats
+    tokens = -(-sum(build.input_tokens(arm, one) for one in asked) * n // max(1, len(items)))
     usd = None if price is None else cost_usd(price, Usage(input_tokens=tokens, output_tokens=n * judge.max_tokens))
     return JudgePlan(name=judge.name, kind=judge.kind, backend=arm.backend, model=arm.model, judgements=n, at_most_usd=usd)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchtrial.config.arm_differences import ArmDifference, arm_differences
 from batchtrial.config.arm_labels import labels_of_arms
-from batchtrial.config.expand import Arm, Trial, arms_of, expand, has_questions, users_of
+from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.lanes import config_of_lane
@@ -23,6 +23,7 @@ from batchtrial.phases.analyse.plan_words import PlanWord, plan_words
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.coverage import ToBuy, coverage
 from batchtrial.phases.batches.import_controls import taken_over
+from batchtrial.phases.batches.import_judgements import lost_there
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.batches.retry_not_understood import asking_again, check_affordable
 from batchtrial.phases.build import phase as build
@@ -30,6 +31,7 @@ from batchtrial.phases.prepare import items
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.metrics import try_metrics
+from batchtrial.phases.tables.columns import has_questions
 from batchtrial.prices import Price, cost_usd
 from batchtrial.providers.base import Provider
 from batchtrial.reading.similar import Taken, taken_by
@@ -190,8 +192,7 @@ def _plain(value: Any) -> Any:
 def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *, proxy: str | None, complain: Callable[[str], None]) -> Plan:
     """The plan of a run. complain: is told of a metric that takes long, at once. Raises ConfigError, DataError."""
     config = got.config
-    stamps, lines = Stamps(layout.root, layout.stamps), look_lines(layout.ledger)
-    view = look(layout, config, load_parts(layout.ledger), stamps, codec.limits, notes=lines)
+    view = look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), codec.limits, notes=look_lines(layout.ledger))
     steps = tuple(StepPlan(name=one.phase.name, action=one.action, reason=one.verdict.reason) for one in plan(options, view))
     again, again_refused = _again(config, view, codec) if options.retry_not_understood else ((), "")
     chosen = _chosen(config, view)
@@ -203,7 +204,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     slices = build.cut(in_order, arms_of(trials), config, codec.limits, codec, chosen_lines)
     ours = taken_over(config, layout, trials, sha256)
     arms = tuple(_arms(config, view, trials, in_order, slices, ours))
-    bought, judges = [one for one in arms if not one.taken_over], judge_plans(config, trials, in_order)
+    bought, judges = [one for one in arms if not one.taken_over], _judges(config, layout, trials, in_order, ours)
     return Plan(
         run=layout.root.name,
         backend=config.backend,
@@ -255,7 +256,11 @@ def budget_of_run(view: View, codec: Provider) -> BudgetPlan | None:
     in_order, chosen_lines = build.order(kept, config), view.build.lines_per_part if view.build is not None else None
     slices = build.cut(in_order, arms_of(view.trials), config, codec.limits, codec, chosen_lines)
     ours = taken_over(config, view.layout, view.trials, prepare.Prepared(items=kept, sources={}).sha256)
-    return _budget(config, view, view.trials, in_order, slices, ours, judge_plans(config, view.trials, in_order))
+    return _budget(config, view, view.trials, in_order, slices, ours, _judges(config, view.layout, view.trials, in_order, ours))
+
+
+def _judges(config: Config, layout: RunLayout, trials: Sequence[Trial], in_order: Sequence[Item], ours: frozenset[str]) -> tuple[JudgePlan, ...]:
+    return judge_plans(config, trials, in_order, taken_over=ours, lost_there=lost_there(config, layout))
 
 
 def _chosen(config: Config, view: View) -> prepare.Prepared:

@@ -65,6 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_rejected: bool = False  # refused as a whole: nothing was executed, nothing billed
     is_hopeless: bool = False  # rejected for a reason that the same rows will always meet
     is_queue_full: bool = False  # rejected because the provider's queue was full: no try at the rows
+    is_taken_over: bool = False  # from another run: no try of this one at the rows
     is_gone: bool = False  # the provider lost it: whatever it billed will never be known exactly
 
 
@@ -189,7 +190,7 @@ _NEWS: Mapping[Event, Callable[[Entry], dict[str, Any]]] = {
     Event.REPLACED: lambda entry: {"batch_id": entry.batch_id, "batch_at": entry.at},
     Event.DONE: lambda entry: {"wire_state": entry.wire_state, "ids": entry.ids or {}},
     Event.SAVED: _saved,
-    Event.IMPORTED: lambda entry: {"batch_id": entry.batch_id, "batch_at": entry.at, **_saved(entry)},
+    Event.IMPORTED: lambda one: {"batch_id": one.batch_id, "batch_at": one.at, "wire_state": one.wire_state, "is_taken_over": True, **_saved(one)},
 }
 """What a line says of the attempt under way."""
 

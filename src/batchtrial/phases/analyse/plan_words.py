@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from batchtrial.config.analysis_plan import plan_hash, written_keys
-from batchtrial.config.expand import arms_of, expand, has_questions
+from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
-from batchtrial.phases.tables.columns import kind_words
+from batchtrial.phases.tables.columns import has_questions, kind_words
 from batchtrial.stats import Judgement
 from batchtrial.stats.wording import Origin
 

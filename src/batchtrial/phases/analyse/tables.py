@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from batchtrial.config.expand import Trial, arms_of, has_questions
+from batchtrial.config.expand import Trial, arms_of
 from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.phases.analyse.judges import Believed, believed, scale_of
 from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
@@ -22,7 +22,7 @@ from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
-from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, kind_words
+from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, has_questions, kind_words
 from batchtrial.scoring.metrics.corpus import is_count
 
 Places = NDArray[np.int64]

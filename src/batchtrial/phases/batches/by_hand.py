@@ -18,6 +18,7 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.coverage import check_budget
 from batchtrial.phases.batches.import_controls import import_controls
+from batchtrial.phases.batches.import_judgements import import_judgements
 from batchtrial.phases.batches.parts import Job
 from batchtrial.phases.batches.queue import Queue
 from batchtrial.phases.batches.refetch import fetch_again
@@ -52,6 +53,7 @@ def hand_out(work: Work, target: Path) -> HandedOut:
         raise ConfigError("the folder is not empty", where=f"--to {target}", hint="files of an earlier export may hold rows that are answered by now")
     _refuse_lanes(work)
     import_controls(work)
+    import_judgements(work)
     queue = Queue(work)
     check_budget(work, queue.purse, "raise --budget_usd, or export a run of fewer --limit_items")
     failed: PhaseFailed | None = None

@@ -75,12 +75,16 @@ def _no_run(run_id: str) -> ConfigError:
 
 def _check_source(work: Work, theirs: RunLayout) -> None:
     """Who answered must be the same: live answers are no match for simulated ones, nor one host's for another's."""
-    text = theirs.effective_config.read_text(encoding="utf-8")
-    other = decode(text, where=str(theirs.effective_config), folder=theirs.root, flags={}, env={}).config
-    mine = work.config
+    mine, other = work.config, config_there(theirs)
     for name, a, b in (("mode", mine.mode, other.mode), ("provider.base_url", mine.provider.base_url, other.provider.base_url)):
         if a != b:
             raise ConfigError(f"run {mine.control_from} was made with {name} {b or 'unset'}, this one with {a or 'unset'}", where="control_from")
+
+
+def config_there(theirs: RunLayout) -> Config:
+    """The other run's config."""
+    text = theirs.effective_config.read_text(encoding="utf-8")
+    return decode(text, where=str(theirs.effective_config), folder=theirs.root, flags={}, env={}).config
 
 
 def _same_part(work: Work, theirs: RunLayout, build: BuildManifest, parts: dict[str, PartRecord], arm: Arm, shard: Shard) -> PartRecord:

@@ -19,12 +19,13 @@ def decide(work: Work, parts: Parts, job: Job) -> bool:
     if record.state not in (PartState.DOWNLOADED, PartState.FAILED):
         return False
     fate = parts.fate(job)
-    part, used = job.shard.part, sum(not (attempt.is_lost or attempt.is_queue_full) for attempt in record.attempts)
+    part, used = job.shard.part, sum(not (attempt.is_lost or attempt.is_queue_full or attempt.is_taken_over) for attempt in record.attempts)
     if fate.again and used < work.config.submission.max_attempts:
         log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
-        why = "; ".join(reason_lines(fate.again_reasons, 1))
+        is_rest = record.current is not None and record.current.is_taken_over
+        why = "the others were taken over" if is_rest else "; ".join(reason_lines(fate.again_reasons, 1))
         work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows go into attempt {record.next_attempt}" + (f" ({why})" * bool(why)))
-        work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=fate.reasons or None)
+        work.ledger.append(Event.RETRY, part, n_requests=len(fate.again), reasons=None if is_rest else fate.reasons or None)
     else:
         log.info("settled part=%s counts=%s", part, fate.counts.model_dump())
         for line in reason_lines(fate.reasons):

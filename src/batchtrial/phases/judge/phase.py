@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from batchtrial.phases.base import View, Work
 from batchtrial.phases.batches import poll, submit
 from batchtrial.phases.batches.coverage import check_budget
+from batchtrial.phases.batches.import_judgements import import_judgements
 from batchtrial.phases.batches.lanes import Lanes
 from batchtrial.phases.batches.queue import Queue
 from batchtrial.phases.judge.build import NO_JUDGES, inputs
@@ -43,6 +44,7 @@ class OfSecondWave:
 
 
 def _submit(inner: Work) -> None:
+    import_judgements(inner)
     lanes = Lanes(inner)
     check_budget(inner, lanes.purse, LESS)
     lanes.run("judge_submit", Queue.is_submitted, lambda queue: queue.n_sent)

@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 from batchtrial.amounts import counted
-from batchtrial.config.expand import Trial, arms_of, has_questions
+from batchtrial.config.expand import Trial, arms_of
 from batchtrial.config.metric_entries import lower_is_better, own_functions
 from batchtrial.config.model import Endpoint
 from batchtrial.keys import digest
@@ -30,7 +30,7 @@ from batchtrial.phases.report.render import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import WRONG, told, wrong
-from batchtrial.phases.tables.columns import kind_words
+from batchtrial.phases.tables.columns import has_questions, kind_words
 from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from batchtrial import __version__
-from batchtrial.config.expand import Trial, arms_of, has_questions
+from batchtrial.config.expand import Trial, arms_of
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
 from batchtrial.config.report import has_answers_page
@@ -31,7 +31,7 @@ from batchtrial.phases.report.look_words import look_blocks
 from batchtrial.phases.report.render import Block, Bullets, Changes, Grid, Heading, Links, Paragraph, Picture, Quote
 from batchtrial.phases.report.slice_words import slice_blocks
 from batchtrial.phases.score.record import read_record, remarks
-from batchtrial.phases.tables.columns import KINDS
+from batchtrial.phases.tables.columns import KINDS, has_questions
 from batchtrial.sources.load import REPEATED
 from batchtrial.state.store import read_json
 from batchtrial.stats.wording import shared_alpha

@@ -6,8 +6,10 @@ lists.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
+from batchtrial.config.expand import Arm
 from batchtrial.scoring import score_columns
 
 MEASURES: Final = ("em", "f1", "abstained", "false_answer", "unsupported")
@@ -21,6 +23,11 @@ LABELS: Final[dict[str, str]] = {
 }
 Kind = Literal["open", "closed", "all"]
 KINDS: Final[dict[Kind, str]] = {"open": "open book", "closed": "closed book", "all": "all questions"}
+
+
+def has_questions(arms: Iterable[Arm]) -> bool:
+    """Whether some arm asks questions under an instruction."""
+    return any(not arm.task for arm in arms)
 
 
 def kind_words(kind: Kind, *, has_questions: bool = True) -> str:
