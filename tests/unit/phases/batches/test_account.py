@@ -239,7 +239,7 @@ def test_one_look_is_made_for_each_and_that_nobody_answers_changes_nothing(rig: 
 def of_copy(rig: Rig, name: str) -> Rig:
     """The same run in another folder, at the same provider."""
     other = Rig.__new__(Rig)
-    for key in ("n_items", "settings", "changes", "clock", "memory"):
+    for key in ("n_items", "settings", "changes", "clock", "nonce", "memory"):
         setattr(other, key, getattr(rig, key))
     other.folder, other.notes = rig.folder, []
     other.layout = replace(rig.layout, root=rig.folder / name / rig.layout.root.name)
