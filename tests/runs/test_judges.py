@@ -12,6 +12,7 @@ import pytest
 from tests.crash.inprocess import InProcess
 from tests.crash.lab import RUN_ID, Lab, World
 
+from batchtrial.app.tables import tables_of
 from batchtrial.cli.commands import repair
 from batchtrial.config.judges import JudgeSpec, ready_rubric
 from batchtrial.config.settings import Text
@@ -19,6 +20,7 @@ from batchtrial.phases.build.sent import fits_what_was_sent
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.providers.base import Setup
 from batchtrial.providers.registry import adapter_of
+from batchtrial.reading import pages
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.view import view_of
 from batchtrial.run.growth import purchases
@@ -68,6 +70,14 @@ def test_without_labels_a_judge_prefers_and_claims_nothing(world: World) -> None
     assert "no labels say how far it is right" in one["sentence"]
     (report,) = world.layout.root.glob("*/reports/report.md")
     assert "Can the judges be believed?" in report.read_text()
+
+
+def test_the_viewer_is_told_how_far_each_judge_may_be_believed(world: World) -> None:
+    with tables_of(world.layout) as tables:
+        (trial,) = pages.about(tables)["trials"]
+    assert [one["title"].partition(":")[0] for one in trial["judges"]] == ["better", "right"]
+    assert {"verdicts that flip with the order", "position bias"} <= {row[0] for row in trial["judges"][0]["rows"]}
+    assert any("no labels" in text for text in trial["judges"][0]["remarks"])
 
 
 def test_equal_answers_are_ties_that_nobody_is_asked_about(world: World) -> None:

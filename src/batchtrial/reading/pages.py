@@ -15,6 +15,7 @@ from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.numbers import is_declared
+from batchtrial.phases.report.judge_words import judge_tables
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON
 from batchtrial.reading.metrics import metrics_json
 from batchtrial.reading.outcomes import Outcomes
@@ -88,6 +89,7 @@ def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int
         "metrics": metrics_json(pairs.metrics),
         "headline": (tests.get("headline") or {}).get("sentence", ""),
         "tests": [{name: one.get(name) for name in shown} | {"is_declared": is_declared(one)} for one in mine],
+        "judges": [one._asdict() for one in judge_tables(tests)],
     }
 
 

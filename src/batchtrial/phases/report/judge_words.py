@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from batchtrial.amounts import counted
 from batchtrial.phases.report.render import Block, Bullets, Grid, Heading
@@ -23,25 +23,38 @@ QUESTIONS: Final[Mapping[str, tuple[str, str]]] = {
 """Number of significance.json -> how the table calls it, and how to read it."""
 
 
+HEADER: Final = ("", "value", "interval", "n", "how to read it")
+
+
+class JudgeTable(NamedTuple):
+    """What is known of one judge, in words: rows under `HEADER`, and remarks."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    remarks: tuple[str, ...]
+
+
+def judge_tables(tests: Mapping[str, Any]) -> tuple[JudgeTable, ...]:
+    """Of each judge and panel. tests: the content of significance.json."""
+    return tuple(map(_of, tests.get("judges") or ()))
+
+
 def judge_blocks(tests: Mapping[str, Any]) -> list[Block]:
     """A section for the judges; empty without any. tests: the content of significance.json."""
-    if not tests.get("judges"):
-        return []
-    found: list[Block] = [Heading(2, "Can the judges be believed?")]
-    for one in tests["judges"]:
-        found += _of(one)
-    return found
+    found: list[Block] = []
+    for one in judge_tables(tests):
+        found += [Heading(3, one.title), Grid(HEADER, one.rows), Bullets(one.remarks)]
+    return [Heading(2, "Can the judges be believed?"), *found] if found else []
 
 
-def _of(one: Mapping[str, Any]) -> list[Block]:
+def _of(one: Mapping[str, Any]) -> JudgeTable:
     rows = [_row(*QUESTIONS[name], one["numbers"][name]) for name in QUESTIONS if name in one["numbers"]]
     panel = one.get("panel")
     who = f"{panel['by']} of {', '.join(panel['judges'])}: " if panel else ""
     for pair in panel["agreement"] if panel else ():
         rows.append(_row(f"agreement of {' and '.join(pair['judges'])}, kappa", "1: always; 0: as chance would", pair))
-    found: list[Block] = [Heading(3, f"{one['name']}: {who}{one['model']}, {one['kind']}, rubric {one['rubric'] or 'of its own'}")]
-    found.append(Grid(("", "value", "interval", "n", "how to read it"), tuple(rows)))
-    return [*found, Bullets(tuple(_remarks(one)))]
+    title = f"{one['name']}: {who}{one['model']}, {one['kind']}, rubric {one['rubric'] or 'of its own'}"
+    return JudgeTable(title, tuple(rows), tuple(_remarks(one)))
 
 
 def _row(called: str, how: str, number: Mapping[str, Any]) -> tuple[str, ...]:

@@ -110,6 +110,15 @@ export function promptChanges(trial, about) {
   return different.map(([name, one, other]) => [el("h2", { class: "small", text: name }), el("div", { class: "text" }, changes(one, other))]).flat();
 }
 
+/** What is known of a judge, as the report has it. */
+export function believed(judge) {
+  const rows = judge.rows.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row", text: name }), ...cells.map((text) => el("td", { text: visible(text) }))));
+  const head = el("tr", {}, ["number", "value", "interval", "n", "how to read it"].map((text) => el("th", { scope: "col", text })));
+  return [el("h2", { class: "small", text: visible(judge.title) }),
+    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": visible(judge.title) }, el("table", { class: "scores" }, el("thead", {}, head), el("tbody", {}, rows))),
+    ...judge.remarks.map((text) => el("p", { class: "quiet", text: visible(text) }))];
+}
+
 /** An item as Markdown, fenced so that no answer can close its fence. */
 export function asMarkdown(item, trial, address) {
   const fence = (text) => {

@@ -2,7 +2,7 @@
 
 import { EMPTY, askOf, fromAddress, toAddress } from "./address.js";
 import { asked, serverSource } from "./at_server.js";
-import { asMarkdown, detail, promptChanges } from "./detail.js";
+import { asMarkdown, believed, detail, promptChanges } from "./detail.js";
 import { el, put, shownText, visible } from "./dom.js";
 import { chips, fields, filtered, sliceLine } from "./filters.js";
 import { fileSource } from "./in_file.js";
@@ -68,7 +68,8 @@ async function runPage(root, source, store, isReadOnly) {
       source.part ? el("p", { class: "warn", text: source.part }) : null);
     put(parts.more, el("details", { class: "box" }, el("summary", { text: "what the treatment changed in the prompts" }), ...promptChanges(trial, about)),
       picture ? el("details", { class: "box" }, el("summary", { text: "results of the whole trial" }), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "results of the whole trial" }, picture),
-        el("p", { class: "quiet", text: "Bold: declared beforehand. Short upright line: the declared margin. Everything else is exploratory." })) : null);
+        el("p", { class: "quiet", text: "Bold: declared beforehand. Short upright line: the declared margin. Everything else is exploratory." })) : null,
+      trial.judges.length ? el("details", { class: "box judges" }, el("summary", { text: "can the judges be believed?" }), ...trial.judges.flatMap(believed)) : null);
     document.title = `${visible(trial.slug)}: answers`;
   }
 
