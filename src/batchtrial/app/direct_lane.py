@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any, Final
 
-from batchtrial.app.emulator import Emulator
+from batchtrial.app.emulator import DIRECT, Emulator
 from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
 from batchtrial.direct.asking import Host
@@ -41,13 +41,13 @@ def direct_lane(
     form = form_of(row.speaks, endpoint)
     key = key if at is not None else _key(row, env)
     own = {"version": one.api_version} if one.api_version is not None else {}
-    url = _address(config, row, layout) if at is None else at.url + _emulated_at(row, form)
+    url = _address(config, row, layout, env) if at is None else at.url + _emulated_at(row, form)
     host = Host(
         url=url,
         headers=headers_of(form.wire, key, **own),
         connect_seconds=one.connect_seconds,
         seconds=one.answer_seconds or (one.read_seconds if one.service_tier is None else TIER_SECONDS),
-        past_proxies=at is not None or (row.name == "local" and url.startswith("http:")),
+        past_proxies=at is not None or (row.name == "local" and _is_near(url)),
     )
     settings = DirectSettings(
         host=host,
@@ -77,7 +77,7 @@ def _key(row: Row, env: Mapping[str, str]) -> str | None:
     return checked_key(env.get(row.key_variable), title=row.title, variable=row.key_variable)
 
 
-def _address(config: Config, row: Row, layout: RunLayout) -> str:
+def _address(config: Config, row: Row, layout: RunLayout, env: Mapping[str, str]) -> str:
     """The host's; a server of one's own is asked who it is before anything is sent there."""
     url = base_url(config)
     if url is None:
@@ -85,23 +85,35 @@ def _address(config: Config, row: Row, layout: RunLayout) -> str:
     if row.name != "local":
         return url
     root = url.rstrip("/").removesuffix("/v1")
-    write_bytes(layout.server, encode_json(identity(root, config.model_id)))
+    write_bytes(layout.server, encode_json(identity(root, config.model_id, env.get(OWN_KEY))))
     return f"{root}/v1"
 
 
-def identity(root: str, model: str) -> dict[str, Any]:
+def _is_near(url: str) -> bool:
+    """Whether no proxy of the environment stands before the server."""
+    return url.startswith("http:")
+
+
+def identity(root: str, model: str, key: str | None = None) -> dict[str, Any]:
     """What the server says it is: its models, and llama.cpp's build and context length where it tells them. Raises ProviderError."""
-    told: dict[str, Any] = {"asked_model": model, "models": _get(f"{root}/v1/models").get("data", [])}
+    told: dict[str, Any] = {"asked_model": model, "models": _get(f"{root}/v1/models", key).get("data", [])}
     try:
-        props = _get(f"{root}/props")
+        props = _get(f"{root}/props", key)
     except ProviderError:
         return told
     return told | {"build": props.get("build_info"), "context_length": props.get("default_generation_settings", {}).get("n_ctx")}
 
 
-def _get(url: str) -> dict[str, Any]:
+def _get(url: str, key: str | None) -> dict[str, Any]:
+    request = urllib.request.Request(url)
+    if key:
+        request.add_unredirected_header("authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with (DIRECT.open if _is_near(url) else urllib.request.urlopen)(request, timeout=10) as answer:
             return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        with error:
+            hint = f"set {OWN_KEY} to the server's key" if error.code in (401, 403) else "put provider.base_url right"
+            raise ProviderError(f"the server does not say what it is: HTTP {error.code} {error.reason}", where=url, hint=hint) from None
     except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
         raise ProviderError(f"the server does not answer: {error}", where=url, hint="start it, or put provider.base_url right") from None
