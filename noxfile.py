@@ -119,7 +119,7 @@ def docs_lint(session: nox.Session) -> None:
 
 @nox.session(tags=["check"])
 def browser(session: nox.Session) -> None:
-    """The page with the answers in a real Chromium: every feature, axe-core, a hostile run, numbers held against Python."""
+    """The page with the answers in a real Chromium: features, axe-core, a hostile run, numbers of Python; kills: `-m tests.browser.label_kills`."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     if not any(shutil.which(name) for name in names):
         session.skip("there is no Chromium on this machine: install Debian's package `chromium`")

@@ -50,7 +50,7 @@ def test_the_file_finds_the_pairs_that_the_server_finds(runs: dict[str, Run], ta
     nothing: dict[str, Any] = {"trial": run.slug, "temp": 0, "metric": "em", "chips": [], "values": {}, "ranges": {}, "labelled": ""}
     nothing |= {"search": {"text": "", "where": "any", "is_pattern": False}, "sort": "place", "is_down": False}
     with tables_of(RunLayout(run.root)) as tables:
-        slicer = Slicer(tables, tables.pairs(run.slug, 0.0), lambda: np.zeros(tables.items.n, dtype=np.bool_))
+        slicer = Slicer(tables, tables.pairs(run.slug, 0.0), lambda _: np.zeros(tables.items.n, dtype=np.bool_))
         for changes in ASKS:
             ask = read_ask(nothing | changes)
             base = slicer.without_chips(ask)
@@ -187,6 +187,9 @@ def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Ta
     assert all(one["is_blind"] for one in labels)
     first = labels[0]
     assert first["verdict"] == ("better" if first["order"] == "treatment_first" else "worse")
+    page.click(".labelling .close")
+    tab.settle(lambda: page.select_option("select:has(option[value=both_bad])", "same"))
+    assert tab.text(".slice").startswith("1 pair ")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -54,7 +54,7 @@ def test_a_hundred_random_slices_have_the_numbers_of_python(runs: dict[str, Run]
     slices = [sorted(rng.sample(range(columns["n"]), rng.choice((1, 2, 5, 20, 40, columns["n"])))) for _ in range(34)]
     with tables_of(RunLayout(run.root)) as tables:
         pairs = tables.pairs(run.slug, 0.0)
-        slicer = Slicer(tables, pairs, lambda: np.zeros(tables.items.n, dtype=np.bool_))
+        slicer = Slicer(tables, pairs, lambda _: np.zeros(tables.items.n, dtype=np.bool_))
         for metric in pairs.metrics:
             got = tab.page.evaluate(ASKED, [run.slug, 0, metric.name, slices])
             for places, found in zip(slices, got, strict=True):

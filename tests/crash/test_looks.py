@@ -107,7 +107,7 @@ def test_between_two_looks_no_display_shows_a_difference_or_a_p(tmp_path: Path) 
     with RunTables.of(run.rig.layout) as tables:
         (trial, temp), *_ = tables.ready()
         ask = Ask(trial=trial.slug, temp=temp)
-        slicer = Slicer(tables, tables.pairs(trial.slug, temp), lambda: np.zeros(4, dtype=np.bool_))
+        slicer = Slicer(tables, tables.pairs(trial.slug, temp), lambda _: np.zeros(4, dtype=np.bool_))
         told = slice_json(slicer, ask, slicer.mask(ask, slicer.without_chips(ask)))
         assert (told["n"], told["withheld"]) == (4, BETWEEN)
         assert not {"p", "value", "low"} & told.keys()

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.emulator_process import Emulator, running
@@ -35,7 +36,7 @@ def test_the_lines_run(emu: Emulator, tmp_path: Path, monkeypatch: pytest.Monkey
     row = json.dumps(ROWS.get(sdk, {"custom_id": "row-0", "body": BODY})) + "\n"
     Path("rows.jsonl").write_text(row)
     before = emu.ledger()["answered_requests"]
-    names = {sdk.split(".")[0]: importlib.import_module(sdk.split(".")[0]), "time": time, "rows": row.encode()}
+    names: dict[str, Any] = {sdk.split(".")[0]: importlib.import_module(sdk.split(".")[0]), "time": time, "rows": row.encode()}
     exec(compile(code.replace("http://127.0.0.1:8123", emu.url), sdk, "exec"), names)
     if sdk == "httpx":
         names["client"].close()

@@ -33,7 +33,10 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A slice of a trial's pairs, in an order. values: column -> those wanted; ranges: number -> (from, to), None open."""
+    """A slice of a trial's pairs, in an order. values: column -> those wanted; ranges: number -> (from, to), None open.
+
+    labelled: by people; a verdict stands for the pairs whose last label says that.
+    """
 
     trial: str
     temp: float
@@ -41,7 +44,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chips: tuple[str, ...] = ()
     values: dict[str, tuple[str, ...]] = {}
     ranges: dict[str, tuple[float | None, float | None]] = {}
-    labelled: Literal["", "yes", "no"] = ""
+    labelled: Literal["", "yes", "no", "better", "worse", "same", "both_bad", "cannot"] = ""
     search: Search = Search()
     sort: str = "place"
     is_down: bool = False

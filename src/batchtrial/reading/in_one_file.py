@@ -77,7 +77,7 @@ class Carrier:
         weight = np.full(n, 2, dtype=np.int8)
         for trial, temp in self.tables.ready():
             pairs = self.tables.pairs(trial.slug, temp)
-            slicer = Slicer(self.tables, pairs, lambda: np.zeros(n, dtype=np.bool_))
+            slicer = Slicer(self.tables, pairs, lambda _: np.zeros(n, dtype=np.bool_))
             codes = slicer.outcomes(pairs.metrics[0]).codes
             changed = np.isin(codes, [OUTCOMES.index(name) for name in ("won", "lost", "incomplete")])
             weight[: codes.size][changed] = 1
@@ -137,7 +137,7 @@ class Carrier:
         found: dict[str, Any] = {}
         for trial, temp in self.tables.ready():
             pairs = self.tables.pairs(trial.slug, temp)
-            slicer = Slicer(self.tables, pairs, lambda: np.zeros(self.tables.items.n, dtype=np.bool_))
+            slicer = Slicer(self.tables, pairs, lambda _: np.zeros(self.tables.items.n, dtype=np.bool_))
             every = np.ones(slicer.n, dtype=np.bool_)
             by_metric = {}
             for metric in pairs.metrics:

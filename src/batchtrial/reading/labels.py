@@ -44,10 +44,6 @@ class Labels:
             by_slot.setdefault(slot, []).append(label)
         return cls(tuple(given[-1] for given in by_slot.values() if given))
 
-    def keys(self) -> set[str]:
-        """Items that somebody has labelled."""
-        return {label.item_key for label in self.held}
-
     def by_item(self) -> dict[str, str]:
         """The last verdict on each item."""
         return {label.item_key: label.verdict for label in self.held}

@@ -28,11 +28,11 @@ BY_OUTCOME: Final = "chosen by the outcome: an interval would mean nothing"
 
 @dataclass(slots=True)
 class Slicer:
-    """Slices of one trial at one temperature. labelled: which pairs have a label now."""
+    """Slices of one trial at one temperature. labelled: which pairs have a label of a verdict now, of any for `yes`."""
 
     tables: RunTables
     pairs: Pairs
-    labelled: Callable[[], Mask]
+    labelled: Callable[[str], Mask]
     _outcomes: dict[str, Outcomes] = field(default_factory=dict)
     _numbers: dict[str, Floats] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Slicer:
             with np.errstate(invalid="ignore"):
                 mask &= (values >= (-math.inf if low is None else low)) & (values <= (math.inf if high is None else high))
         if ask.labelled:
-            mask &= self.labelled() == (ask.labelled == "yes")
+            mask &= ~self.labelled("yes") if ask.labelled == "no" else self.labelled(ask.labelled)
         return mask & self._found(ask.search) if ask.search.text else mask
 
     @property

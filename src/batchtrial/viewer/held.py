@@ -58,8 +58,9 @@ class HeldRun:
             self._slicers[key] = Slicer(self.tables, self.tables.pairs(*key), self._labelled)
         return self._slicers[key]
 
-    def _labelled(self) -> NDArray[np.bool_]:
-        places = self.tables.items.places_of(self.labels().keys())
+    def _labelled(self, verdict: str) -> NDArray[np.bool_]:
+        said = self.labels().by_item()
+        places = self.tables.items.places_of({key for key, one in said.items() if verdict in ("yes", one)})
         mask: NDArray[np.bool_] = np.zeros(self.tables.items.n, dtype=np.bool_)
         mask[places] = True
         return mask

@@ -53,7 +53,7 @@ def reader(world: World) -> Iterator[Read]:
     with RunTables.of(world.layout, lambda backend: world.codec.decode) as tables:
         trial, temp = tables.ready()[0]
         pairs = tables.pairs(trial.slug, temp)
-        yield Read(world, tables, Slicer(tables, pairs, lambda: np.zeros(tables.items.n, dtype=np.bool_)))
+        yield Read(world, tables, Slicer(tables, pairs, lambda _: np.zeros(tables.items.n, dtype=np.bool_)))
 
 
 @pytest.fixture(scope="module", params=["single", "samples", "clusters"])

@@ -160,6 +160,7 @@ def test_labels_are_kept_taken_back_and_filtered_by(world: World, tmp_path: Path
         at.post(path, {"label": label(key, trial=slug)})  # the same once more: an answer that was lost on its way
         assert len(at.ask(path).json["labels"]) == 1
         assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == 1
+        assert [at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled=one)}").json["n"] for one in ("better", "worse", "no")] == [1, 0, 29]
         assert at.ask(f"/api/runs/r1/rows?first=0&n=1&ask={asked(world, labelled='yes')}").json[0]["label"] == "better"
         wrong: tuple[Any, ...] = (
             {"label": label(key, verdict="best")},

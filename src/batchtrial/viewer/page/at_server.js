@@ -1,11 +1,21 @@
 // The pairs of a run of any size: the server answers, a page of rows at a time.
 
-/** Ask the server. Throws an Error with the server's words. */
+/** Ask the server. Throws an Error with the server's words, or with isUnknown where no answer came: it may have been carried out all the same. */
 export async function asked(path, body) {
   const how = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  const answer = await fetch(path, how);
-  const told = await answer.json().catch(() => ({ error: `the server said ${answer.status}` }));
-  if (!answer.ok) throw new Error(told.error || `the server said ${answer.status}`);
+  let answer, told;
+  try {
+    answer = await fetch(path, how);
+    told = await answer.text();
+  } catch {
+    throw Object.assign(new Error("the viewer does not answer: start it again, and open the address that it prints"), { isUnknown: true });
+  }
+  try {
+    told = JSON.parse(told);
+  } catch {
+    told = null;
+  }
+  if (!answer.ok || told === null) throw new Error(told?.error || `the server said ${answer.status}`);
   return told;
 }
 

@@ -3,7 +3,7 @@
 import { chosenByOutcome, isEverything } from "./address.js";
 import { el, visible } from "./dom.js";
 import { count, difference, level, ordinal, pText } from "./numbers.js";
-import { MEANS, OUTCOME, RANGE, SORT, chipName } from "./words.js";
+import { MEANS, OUTCOME, RANGE, SORT, VERDICT, chipName } from "./words.js";
 
 /** Chips with their counts; a click filters. */
 export function chips(told, chosen, onchange) {
@@ -42,7 +42,7 @@ export function fields(state, about, trial, onchange, redraw) {
       option("", "add \u2026", true), columns.filter((name) => !shown.includes(name)).map((name) => option(name, visible(name.replace(/^x\./, "")), false)))) : null,
     el("label", {}, "sort ", el("select", { id: "sort", onchange: (event) => onchange({ sort: event.target.value }) }, Object.entries(SORT).map(([value, text]) => option(value, text, value === state.sort)))),
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.is_down, onchange: (event) => onchange({ is_down: event.target.checked }) }), " reversed"),
-    el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"]].map(([value, text]) => option(value, text, value === state.labelled)))),
+    el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"], ...Object.entries(VERDICT)].map(([value, text]) => option(value, text, value === state.labelled)))),
   ];
   return [...made.filter(Boolean), ranges(state, trial, onchange)];
 }
@@ -77,7 +77,7 @@ const looked = new Set();
 /** The statistics of the slice, as nodes. Slices with an interval are counted, since each further one is another chance to find something. */
 export function sliceLine(slice, ask, metric, trial, alpha) {
   const counts = slice.counts;
-  const parts = [el("b", { text: `${count(slice.n)} pairs` })];
+  const parts = [el("b", { text: `${count(slice.n)} ${slice.n === 1 ? "pair" : "pairs"}` })];
   const changed = metric.is_rate || counts.won || counts.lost ? ` \u00b7 won ${count(counts.won)} \u00b7 lost ${count(counts.lost)}` : "";
   parts.push(`${changed}${counts.incomplete ? ` \u00b7 incomplete ${count(counts.incomplete)}` : ""}`);
   if (slice.withheld) return [...parts, el("p", { class: "quiet", text: slice.withheld })];

@@ -75,7 +75,8 @@ export async function fileSource(blocks) {
       const values = number(trial, metric, name);
       tests.push((place) => values[place] !== null && (low === null || values[place] >= low) && (high === null || values[place] <= high));
     }
-    if (ask.labelled) tests.push((place) => labels.has(data.keys[place]) === (ask.labelled === "yes"));
+    const isLabelled = { yes: (one) => one !== undefined, no: (one) => one === undefined }[ask.labelled] || ((one) => one === ask.labelled);
+    if (ask.labelled) tests.push((place) => isLabelled(labels.get(data.keys[place])));
     if (ask.search.text) {
       const mask = await found(ask, trial);
       tests.push((place) => mask[place]);
@@ -134,7 +135,7 @@ export async function fileSource(blocks) {
 
   /** The places of a slice in order, kept until another one is asked for. */
   async function placesOf(ask) {
-    const key = JSON.stringify([ask, ask.labelled ? [...labels.keys()] : 0]);
+    const key = JSON.stringify([ask, ask.labelled ? [...labels] : 0]);
     if (last.key === key) return last;
     const trial = trialOf(ask);
     const metric = metricOf(trial, ask.metric);

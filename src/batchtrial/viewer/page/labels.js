@@ -64,7 +64,7 @@ export function labelling(store, trial, detailOf, onclose) {
       tags.value = note.value = "";
       await next();
     } catch (error) {
-      state.message = `not kept: ${error.message}`;
+      state.message = `${error.isUnknown ? "perhaps kept" : "not kept"}: ${error.message}`;
       draw();
     }
     state.busy = false;
@@ -78,7 +78,7 @@ export function labelling(store, trial, detailOf, onclose) {
       state.message = "taken back";
       await show(last[1], last[2], last[3]);
     } catch (error) {
-      state.message = `not taken back: ${error.message}`;
+      state.message = `${error.isUnknown ? "perhaps taken back" : "not taken back"}: ${error.message}`;
       draw();
     }
   }
