@@ -19,7 +19,7 @@ BEYOND = ("distributed", "moto", "s3fs")
 METRICS = ("rapidfuzz", "sacrebleu", "rouge_score", "jsonschema")
 OF_EXPORTS = ("inspect_ai", "mlflow", "matplotlib", "pandas", "pyarrow", "pypdf", "nbclient", "nbformat", "huggingface_hub")
 """What the nox session `exports` has."""
-FURTHER_SDKS = ("mistralai", "google", "groq", "httpx")
+FURTHER_SDKS = ("mistralai", "google", "groq", "together", "httpx")
 OPTIONAL = ("scipy", "statsmodels", "datasets", "genai_prices", "fireworks", "openai", "anthropic", *FURTHER_SDKS, *METRICS, *BEYOND)
 """Packages that an installation may be without; sessions of noxfile.py say which of them each one has."""
 
