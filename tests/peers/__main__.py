@@ -18,6 +18,11 @@ from tests.peers.page import Key, page
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "peers.md"
 
 
+def absolute(text: str) -> Path:
+    """From the root on: a client runs in a folder of its own."""
+    return Path(text).absolute()
+
+
 def plays(clients: Sequence[Client], faults: Sequence[Fault]) -> Iterator[tuple[Client, str, Fault]]:
     """Every cell, as often as it is played. Two processes over one state are nothing to clients that have none."""
     for client in clients:
@@ -32,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="all clients; without it those that install small, and batchlane")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these clients, printed and not written")
     parser.add_argument("--faults", nargs="*", default=[], metavar="NAME", help="these faults, with --only")
-    parser.add_argument("--environments", type=Path, required=True, metavar="DIR", help="where the clients' environments are kept")
+    parser.add_argument("--environments", type=absolute, required=True, metavar="DIR", help="where the clients' environments are kept")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells played at once (default 2)")
     parser.add_argument("--kept", type=Path, metavar="FILE", help="cells are written there as they come; those that are there are not played again")
     options = parser.parse_args(argv)
@@ -62,6 +67,8 @@ def _played(clients: Sequence[Client], faults: Sequence[Fault], environments: Pa
             if before[key] < 0:
                 under_way[pool.submit(cell, client, wire, fault, environments)] = key
         for done in as_completed(under_way):
+            if done.exception() is not None:  # else everything would be played before anybody hears of it
+                pool.shutdown(wait=False, cancel_futures=True)
             key, result = under_way[done], done.result()
             seen.setdefault(key, []).append(result)
             with kept.open("a", encoding="utf-8") as file:
