@@ -19,7 +19,7 @@ from tests.small_run import config_tree, write_inputs
 import batchtrial
 
 N_ROWS = 24_000
-SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 0.05}
+SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 60}
 STEPS = ("parse", "score")
 WAITING = """
 import sys
@@ -93,7 +93,7 @@ def polled(folder: Path) -> Path:
     """A folder with a dry run whose answers are there."""
     write_inputs(folder, 12)
     (folder / "mine.py").write_text(METRIC)
-    tree = config_tree("openai", poll_seconds=0.05, metrics=["mine:tone"], submission=SENDING)
+    tree = config_tree("openai", poll_seconds=60, metrics=["mine:tone"], submission=SENDING)
     (folder / "trial.yaml").write_text(json.dumps(tree))
     done = command(folder, "run", "--config", "trial.yaml", "--run_id", "r1", "--dry_run", "--to_step", "poll")
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from tests.small_run import config_tree, write_inputs
 from tests.store.lab import BUCKET, CALLS_FOR_A_USER, KEY_ID, SECRET, Server, Wire, environment, user_of
 
 N_ITEMS = 12
-SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 0.05}
+SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 60}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished dry run."""
     folder = tmp_path_factory.mktemp("finished")
     write_inputs(folder, N_ITEMS)
-    (folder / "trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=0.05, submission=SENDING)))
+    (folder / "trial.yaml").write_text(json.dumps(config_tree("openai", poll_seconds=60, submission=SENDING)))
     done = command(folder, os.environ, "run", "--config", "trial.yaml", "--run_id", "r1", "--dry_run")
     assert done.returncode == 0, done.stderr
     return folder
