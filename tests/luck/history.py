@@ -150,7 +150,7 @@ class Play:
         if budget is None or not got.is_sound:
             return
         attempts = [attempt for part in fold(got.entries).values() for attempt in part.attempts if not attempt.is_lost and not attempt.is_rejected]
-        attempts = [attempt for attempt in attempts if not (attempt.batch_id or "").startswith(OUT)]
+        attempts = [attempt for attempt in attempts if not (attempt.batch_id or attempt.file_id or "").startswith(OUT)]
         most = sum((attempt.cost_usd or Decimal(0)) if attempt.is_saved else attempt.reserved_usd for attempt in attempts)
         if most > Decimal(str(budget)):
             self.played.bad.append(f"over the budget: {most} of {budget}")

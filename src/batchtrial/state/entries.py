@@ -75,7 +75,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Decimal | None,
         Meta(description="intent: kept free in the budget; duplicate: the most it can have cost."),
     ] = None
-    file_id: Annotated[str | None, Meta(description="uploaded: the provider's id of the input.")] = None
+    file_id: Annotated[str | None, Meta(description="uploaded: the provider's id of the input; intent: that it leaves as a file.")] = None
     batch_id: Annotated[str | None, Meta(description="receipt, replaced: the provider's id of the batch; duplicate: of a second one.")] = None
     adopted: Annotated[bool | None, Meta(description="receipt: found again after the answer to the call was lost.")] = None
     wire_state: Annotated[str | None, Meta(description="done, rejected: the provider's word for the final state.")] = None

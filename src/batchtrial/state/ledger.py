@@ -156,6 +156,7 @@ def _attempt(entry: Entry) -> Attempt:
         reserved_usd=entry.reserved_usd or Decimal(0),
         is_priced=entry.reserved_usd is not None,
         created_at=entry.at,
+        file_id=entry.file_id if entry.event == Event.INTENT else None,
     )
 
 

@@ -22,11 +22,12 @@ from batchtrial.phases.batches.by_hand import hand_out, take_in
 from batchtrial.providers.base import BatchState, Intent
 from batchtrial.providers.by_hand import ByHand, arrival
 from batchtrial.reading.view import view_of
-from batchtrial.run.loop import Services, carry
+from batchtrial.run.loop import Services, carry, execute
 from batchtrial.run.options import Options
 from batchtrial.state.entries import Entry
 from batchtrial.state.ledger import LOOKED, PartRecord, is_look_due
 from batchtrial.state.machine import PartState
+from batchtrial.state.store import Hook, no_hook
 
 
 class Killed(BaseException):
@@ -37,9 +38,9 @@ def die() -> None:
     raise Killed
 
 
-def by_hand(rig: Rig, move: Callable[[Work], object]) -> None:
+def by_hand(rig: Rig, move: Callable[[Work], object], hook: Hook = no_hook) -> None:
     """What export_batch and import_batch do: the run worked on without its provider."""
-    session = rig.open()
+    session = rig.open(hook=hook)
     carried = ByHand(rig.memory, None, rig.layout.arrivals, was_called=lambda: False)
     services = Services(codec=rig.memory, provider=lambda: carried, now=rig.clock.now, stop=rig.stop_token(), progress=Quiet(rig.notes))
     try:
@@ -72,6 +73,28 @@ def test_what_a_copy_sent_of_an_exported_part_is_named(tmp_path: Path) -> None:
     assert [one.batch_id for one in rig.parts()[part].duplicates] == [theirs.id]
     assert not any(record.duplicates for name, record in rig.parts().items() if name != part)
     assert rig.counts()["succeeded"] == rig.n_requests
+
+
+def test_an_export_that_is_killed_in_its_first_line_owes_no_account_anything(tmp_path: Path) -> None:
+    """A process with a key of another account had begun to ask, and sent nothing."""
+    rig = Rig(tmp_path)
+    rig.memory.told = {"key": "1f3", "organization": "theirs"}
+    with pytest.raises(Killed):
+        rig.run(hook=once("ledger:session:after", die))
+    rig.layout.arrivals.mkdir()
+    with pytest.raises(Killed):
+        by_hand(rig, lambda work: hand_out(work, tmp_path / "requests"), once("ledger:intent:after", die))
+    rig.memory.told = {"key": "8d1", "organization": "ours"}
+    carried = ByHand(rig.memory, rig.memory, rig.layout.arrivals)
+    session = rig.open()
+    services = Services(codec=rig.memory, provider=lambda: carried, now=rig.clock.now, stop=rig.stop_token(), progress=Quiet(rig.notes))
+    with pytest.raises(PhaseFailed, match="1 part is out as files"):
+        execute(session, Options(to_step="poll"), services)
+    session.close()
+    out = rig.parts()[rig.names()[0]]
+    assert out.current is not None
+    assert (out.current.batch_id or "").startswith(OUT)
+    assert rig.memory.n_calls("submit") == len(rig.names()) - 1
 
 
 @pytest.mark.parametrize("has_list", [True, False])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from batchtrial.amounts import counted
 from batchtrial.config.lanes import key_of
 from batchtrial.errors import MissingExtra, OtherAccount, PhaseFailed, ProviderError, RunnerError
 from batchtrial.phases.base import Work
@@ -144,7 +145,7 @@ class Lanes:
         out = [job for queue in self.queues for job in queue.waiting_for_files()]
         if not is_busy and out and all(queue.is_out() for queue in self.queues):
             raise PhaseFailed(
-                f"{len(out)} parts are out as files, and nothing else is left to do ({out[0].shard.part})",
+                f"{counted(len(out), 'part is', 'parts are')} out as files, and nothing else is left to do ({out[0].shard.part})",
                 hint="bring their answers with `batchtrial import_batch`, or take them back with its --take_back",
             )
 

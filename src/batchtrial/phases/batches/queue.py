@@ -175,7 +175,7 @@ class Queue:
         while self._waiting:
             self.work.stop.check()
             job = self.jobs[heapq.heappop(self._waiting)]
-            if not self._sending.send(job):
+            if not self._sending.send(job, is_by_hand=True):
                 raise self.purse.reached(job.shard.part)
             self._line_up(job, self._moving)
         self.work.ledger.sync()

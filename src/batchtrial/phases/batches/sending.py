@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchtrial.errors import Ambiguous, ProviderError, RateLimited, RunStateMissing
-from batchtrial.keys import token
+from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.backoff import Backoff
@@ -37,8 +37,11 @@ class Sending:
         self._work, self._provider, self._parts, self._purse, self._copies, self._full = work, provider, parts, purse, copies, full
         self._doubts = doubts
 
-    def send(self, job: Job) -> bool:
-        """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on."""
+    def send(self, job: Job, *, is_by_hand: bool = False) -> bool:
+        """A new attempt at a part that waits. True when it was sent, or may have been; False when it waits on.
+
+        is_by_hand: as a file, which the intent says too: a call that never was is in doubt nowhere, and owes no account anything.
+        """
         if answer(job.shard, self._work.view.trials, self._work.view.build, self._work.ledger.notes) != "go":
             return False
         attempt = self._parts.record(job).next_attempt
@@ -48,6 +51,8 @@ class Sending:
             return False
         mark = token(self._nonce(), job.shard.part, attempt)
         reserve = self._purse.reserve(job.shard, job.arm, n_requests)
+        may_be_there = self._work.ledger.is_doubtful or self._copies.was_sent(mark, n_requests)
+        is_asked_first = may_be_there and mark not in self._doubts.asked_first
         with self._purse.held() as is_held:
             if not is_held:
                 job.sending.not_before = self._work.now() + timedelta(seconds=self._work.config.submission.poll_seconds)
@@ -62,8 +67,9 @@ class Sending:
                 payload_sha256=made.sha256,
                 n_requests=n_requests,
                 reserved_usd=reserve,
+                file_id=OUT + mark if is_by_hand and not is_asked_first else None,
             )
-        if (self._work.ledger.is_doubtful or self._copies.was_sent(mark, n_requests)) and mark not in self._doubts.asked_first:
+        if is_asked_first:
             self._doubts.asked_first.add(mark)
             log.info("ask first part=%s attempt=%s: it may have been sent, or was sent from elsewhere", job.shard.part, attempt)
             job.doubt, job.refusal = Backoff(), None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from batchtrial.amounts import counted
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.base import Share, Work
 from batchtrial.phases.tables.workers import Task, Team
@@ -32,7 +33,7 @@ class ShareMade(Exception):
     """The parts of a share are there: the step ends here, and the table is put together when all shares are."""
 
     def __init__(self, made: int, kept: int) -> None:
-        super().__init__(f"{made} parts made, {kept} were there")
+        super().__init__(f"{counted(made, 'part')} made, {kept} {'was' if kept == 1 else 'were'} there")
         self.made, self.kept = made, kept
 
 
