@@ -64,7 +64,9 @@ def test_killed_again_and_again_it_pays_once(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("provider", "status", "lacking"), [("anthropic", 500, "house"), ("fireworks", 401, "fire"), ("openai", 403, "home")])
-def test_one_provider_that_fails_leaves_the_others_alone(tmp_path: Path, provider: str, status: int, lacking: str) -> None:
+def test_one_provider_that_fails_leaves_the_others_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], provider: str, status: int, lacking: str
+) -> None:
     """Away for the whole run, a key that is refused, an account that may not: the others end, exit 4, and what lacks an arm says so.
 
     A local server speaks OpenAI's wire, so that in a dry run it fails together with OpenAI: then a trial lacks both of its arms.
@@ -79,6 +81,7 @@ def test_one_provider_that_fails_leaves_the_others_alone(tmp_path: Path, provide
     assert "no answers, since its provider failed" in found["reason"]
     assert found["reason"] in (world.layout.trial(f"{lacking}-vs-control").root / "reports/report.md").read_text()
     assert found["tests"] == []
+    assert found["reason"] in " ".join(capsys.readouterr().out.split())
     if provider != "openai":
         assert significance(world, "home-vs-control")["headline"] is not None
     assert "no answers" in world.layout.aggregate_report.read_text()

@@ -47,7 +47,9 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield f"{trial.slug}"
         if tests.get("headline"):
             yield from wrapped(tests["headline"]["sentence"])
-        elif tests.get("plan") and not tests.get("reason"):
+        elif tests.get("reason"):
+            yield from wrapped(tests["reason"])
+        elif tests.get("plan"):
             yield from wrapped(f"{NOT_ANALYSED} {tests['plan']['statement']}")
         if both := two_axes(tests, json.loads(layout.costs.read_bytes())):
             yield from wrapped(both)
