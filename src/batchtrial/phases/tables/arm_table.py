@@ -89,12 +89,10 @@ class ArmTable(Generic[F]):
 
     def join(self, work: Work) -> None:
         """Make the parts one table."""
-        import polars as pl  # a verdict is told without
-
         most = max(self.rows)
         size = ROWS_PER_GROUP if self.is_cut_alike else -(-most // -(-most // ROWS_PER_GROUP))
+        rows = _rows_of(self.files)
         with replacing(self.path, hook=work.hook) as file, for_tables(file) as out:
-            rows = pl.scan_ipc(self.files)
             (rows.sort(self.sort_by) if self.sort_by else rows).sink_parquet(
                 out, compression="uncompressed", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
             )
@@ -154,6 +152,18 @@ def _made(team: Team, tables: Sequence[ArmTable[F]]) -> Iterator[Iterable[F]]:
     task = Task(f"{tables[0].label}{more}", sum(table.n_steps for table in tables), jobs)
     for parts in team.carry_out([task]):
         yield from zip(*parts, strict=True)
+
+
+def _rows_of(files: Sequence[Path]) -> Any:
+    """The rows of the parts as a lazy frame, part after part: a scan of all files holds several of them at once."""
+    import polars as pl  # a verdict is told without
+    from polars.io.plugins import register_io_source
+
+    def read(columns: list[str] | None, predicate: Any, n_rows: int | None, at_once: int | None) -> Iterator[Any]:
+        for file in files:
+            yield from pl.read_ipc(file, columns=columns).iter_slices(ROWS_PER_GROUP)
+
+    return register_io_source(read, schema=pl.read_ipc_schema(files[0]))
 
 
 def write_part(frame: Any, target: Path) -> None:
