@@ -40,6 +40,7 @@ def test_a_judge_from_a_file_is_told_with_what_it_will_be_asked(world: World, tm
     out = capsys.readouterr().out
     assert f"new judge tone: {answers.n_unique()} requests" in out
     assert f"in all: {answers.n_unique()} requests to buy" in out
+    assert "makes no claim; all else stays as it is" in out
     assert grown(world, "--add_arm", str(tone)) == 2
     assert "the run compares prompt sets, and has no arms" in capsys.readouterr().err
     assert world.bill() == bill

@@ -243,6 +243,8 @@ def honest_words(view: View, after: Config) -> str:
     planned = after.stats.sequential
     if not any(attempt.is_saved for record in view.parts.values() for attempt in record.attempts):
         return "no result has arrived yet: the plan is changed before the first one"
+    if all(key.startswith(("judges", "panels")) for key in drift(view.config, after)):
+        return "results have arrived: a judge that comes, or changes, now was not declared before them and makes no claim; all else stays as it is"
     if planned is not None and planned.n_max is not None and drift(view.config, after).keys() <= {"limit_items", *_grown_keys(view.config, after)}:
         return f"the plan declared looks up to {planned.n_max:,} items: the bounds take this growth into account"
     return (

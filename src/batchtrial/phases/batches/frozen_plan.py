@@ -25,6 +25,7 @@ from batchtrial.config.metric_sources import sources_of
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.tables.columns import MEASURES
+from batchtrial.scoring.metrics.named import is_named, metric_of
 from batchtrial.state.entries import Entry, run_lines
 from batchtrial.state.files import PlanMark
 from batchtrial.state.ledger import PartRecord
@@ -36,6 +37,8 @@ RESULTS: Final = ("done", "saved", "imported")
 LINES: Final = ("opened", PLAN, "drift", "migrated", "repaired")
 Origin = Literal["frozen", "opened", "none"]
 Role = Literal["primary", "confirmatory"]
+LISTS: Final = ("metrics", "judges", "panels")
+"""Settings that list what gives numbers beside those that every run has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,30 @@ class Change:
             return False
         if self.key.startswith("stats.confirmatory"):
             return role == "confirmatory"  # Holm's correction is over all of them
-        if self.key in ("metrics", "judges", "panels") or self.key.startswith(f"{CODE}.further."):
+        if self.key in LISTS:
+            return endpoint.metric not in MEASURES and _is_another(endpoint.metric, self.key, self.declared, self.done)
+        if self.key.startswith(f"{CODE}.further."):
             return endpoint.metric not in MEASURES
         if self.key.startswith("unsupported."):
             return endpoint.metric == "unsupported"
         return True  # also of the primary endpoint, which is the gate of the others
+
+
+def _is_another(metric: str, key: str, declared: Any, done: Any) -> bool:
+    """Whether a metric that such a list gives, or may give, is no longer what it was: what was only added beside it leaves it alone."""
+    before, after = (_by_number(key, one or ()) for one in (declared, done))
+    if metric in before or metric in after:
+        return before.get(metric) != after.get(metric)
+    # It comes from elsewhere, or from something that does not say what its numbers are called: a function of one's own, a panel of these judges.
+    return any(after.get(name) != one for name, one in before.items()) if key != "metrics" else before.get("") != after.get("")
+
+
+def _by_number(key: str, entries: Sequence[Any]) -> dict[str, Any]:
+    """What defines each number by its name; under "" the functions of the user's own, whose numbers nobody knows before they are called."""
+    if key != "metrics":
+        return {str(one["name"]): one for one in entries}
+    named = {column: one for one in entries if is_named(one) for column in metric_of(one).columns}
+    return {**named, "": [one for one in entries if not is_named(one)]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

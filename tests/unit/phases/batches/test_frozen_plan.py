@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -14,10 +14,10 @@ from tests.unit.phases.world import World, clock, config, open_items, text_of, w
 from batchtrial.config.analysis_plan import CARRIED_OUT, NOT_THERE, SENT, differences, plan_hash, plan_of
 from batchtrial.config.direct_settings import DirectSettings
 from batchtrial.config.expand import TrialArm
-from batchtrial.config.model import Config, ProviderConfig, StatsConfig, Unsupported
+from batchtrial.config.model import Config, Endpoint, ProviderConfig, StatsConfig, Unsupported
 from batchtrial.errors import ConfigDrift
 from batchtrial.phases.analyse import costs, stats
-from batchtrial.phases.batches.frozen_plan import frozen_plan, plan_made_anew
+from batchtrial.phases.batches.frozen_plan import Change, frozen_plan, plan_made_anew
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
 from batchtrial.phases.score import phase as score
@@ -534,3 +534,33 @@ def rebuilt_from(path: Path, parts: Sequence[str], opened: dict[str, Any] | None
     """The ledger as `repair` makes it from what is left."""
     source = Source(nonce="1", intent=lambda part, attempt: {}, saved=lambda part, attempt, state: {}, now=clock())
     return rebuild(entries.read(path), opened or {}, Remnants(parts=tuple(parts)), source, is_cut=False, plan_anew=plan_made_anew)
+
+
+CHOICE: Final = {"choice": {"labels": ["a", "b"]}}
+JURY: Final = [{"name": "tone", "kind": "yes_no"}, {"name": "right", "kind": "yes_no"}]
+
+
+@pytest.mark.parametrize(
+    ("key", "metric", "declared", "done", "is_another"),
+    [
+        ("metrics", "choice", [CHOICE], [CHOICE, "words"], False),
+        ("metrics", "choice", ["words", CHOICE], [CHOICE], False),
+        ("metrics", "choice", [CHOICE], [{"choice": {"labels": ["a", "b", "c"]}}], True),
+        ("metrics", "words", [CHOICE], [CHOICE, "words"], True),
+        ("metrics", "depth", ["mine:f"], ["mine:f", "words"], False),
+        ("metrics", "depth", ["mine:f"], ["mine:f", "mine:g"], True),
+        ("metrics", "tone", [CHOICE], [CHOICE, "words"], False),
+        ("judges", "choice", [], JURY[:1], False),
+        ("judges", "tone", JURY[:1], JURY, False),
+        ("judges", "tone", JURY, [JURY[0] | {"kind": "score"}, JURY[1]], True),
+        ("judges", "right", JURY[:1], JURY, True),
+        ("judges", "jury", JURY, [JURY[0], JURY[1] | {"kind": "score"}], True),
+        ("panels", "jury", [], [{"name": "jury", "by": "mean"}], True),
+        ("panels", "tone", [], [{"name": "jury", "by": "mean"}], False),
+    ],
+)
+def test_what_is_only_added_beside_a_metric_leaves_its_endpoint_as_declared(
+    key: str, metric: str, declared: list[Any], done: list[Any], is_another: bool
+) -> None:
+    change = Change(key=key, declared=declared, done=done, at=None, is_late=True)
+    assert change.concerns(Endpoint(metric=metric, kind="all"), "primary") == is_another
