@@ -49,7 +49,9 @@ def by_hand(rig: Rig, move: Callable[[Work], object], hook: Hook = no_hook) -> N
         session.close()
 
 
-def test_what_a_copy_sent_of_an_exported_part_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "is_cancelled"), [(None, True), (BatchState.COMPLETED, False), (BatchState.CANCELLED, True)])
+def test_what_a_copy_sent_of_an_exported_part_is_named(tmp_path: Path, end: BatchState | None, is_cancelled: bool) -> None:
+    """end: how it stood when it was seen; None while it runs, so that it is cancelled from here."""
     rig = Rig(tmp_path)
     rig.run("build")
     rig.layout.arrivals.mkdir()
@@ -66,11 +68,14 @@ def test_what_a_copy_sent_of_an_exported_part_is_named(tmp_path: Path) -> None:
         model="",
     )
     theirs = rig.memory.accept(intent, rig.layout.part_input(part))
+    if end is not None:
+        theirs.ends_as = end
+        rig.clock.wait(60.0)
     by_hand(
         rig, lambda work: take_in(work, [], allow_incomplete=False, take_back=True, arrival=lambda one, end: arrival(rig.layout.arrivals, one, end))
     )
     rig.run()
-    assert [one.batch_id for one in rig.parts()[part].duplicates] == [theirs.id]
+    assert [(one.batch_id, one.is_cancelled) for one in rig.parts()[part].duplicates] == [(theirs.id, is_cancelled)]
     assert not any(record.duplicates for name, record in rig.parts().items() if name != part)
     assert rig.counts()["succeeded"] == rig.n_requests
 

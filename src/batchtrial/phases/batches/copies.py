@@ -19,7 +19,7 @@ from batchtrial.phases.base import Work
 from batchtrial.phases.batches.account import asking_again_later
 from batchtrial.phases.batches.backoff import Backoff, Wait
 from batchtrial.phases.batches.parts import Job, Parts
-from batchtrial.providers.base import BatchStatus, Intent, Provider, Sightings
+from batchtrial.providers.base import BatchState, BatchStatus, Intent, Provider, Sightings
 from batchtrial.state.duplicates import DUPLICATE
 from batchtrial.state.lanes import lane_of
 from batchtrial.state.ledger import LOOKED, SESSION, Attempt, PartRecord, listable
@@ -281,7 +281,7 @@ class Copies:
                 batch_id=batch_id,
                 n_requests=n_requests,
                 reserved_usd=first.reserved_usd * n_requests / first.n_requests if first is not None else None,
-                retryable=not status.state.is_terminal,
+                retryable=_is_cancelled(status),
                 reason=f"attempt {number} is not in this ledger, and its rows came another way; this one {what}",
             )
 
@@ -311,13 +311,15 @@ class Copies:
             batch_id=batch_id,
             n_requests=attempt.n_requests,
             reserved_usd=attempt.reserved_usd,
-            retryable=not status.state.is_terminal,
+            retryable=_is_cancelled(status),
             reason=f"{keep} is kept; this one {what}",
         )
 
     def _end(self, batch_id: str) -> tuple[BatchStatus, str]:
         """How a batch stood before it was cancelled, and what became of it in words. Raises ProviderError."""
         status = self._provider.check(batch_id)
+        if status.state is BatchState.CANCELLED:
+            return status, "had been cancelled"
         if status.state.is_terminal:
             return status, "had ended already"
         self._provider.cancel(batch_id)
@@ -344,6 +346,11 @@ class Copies:
         record = self._parts.record(job)
         mark = token(self._work.ledger.run_nonce or "", job.shard.part, record.next_attempt)
         return mark, job.shard.lines if record.next_attempt == 1 else len(self._parts.rows_again(job))
+
+
+def _is_cancelled(status: BatchStatus) -> bool:
+    """Of a batch that stood so before it was ended: whether it was cancelled while running, by this copy of the run or by the other."""
+    return not status.state.is_terminal or status.state is BatchState.CANCELLED
 
 
 def _most_again(record: PartRecord) -> int:
