@@ -78,7 +78,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     file_id: Annotated[str | None, Meta(description="uploaded: the provider's id of the input; intent: that it leaves as a file.")] = None
     batch_id: Annotated[str | None, Meta(description="receipt, replaced: the provider's id of the batch; duplicate: of a second one.")] = None
     adopted: Annotated[bool | None, Meta(description="receipt: found again after the answer to the call was lost.")] = None
-    wire_state: Annotated[str | None, Meta(description="done, rejected: the provider's word for the final state.")] = None
+    wire_state: Annotated[str | None, Meta(description="done, rejected, imported: the word for the final state, as a rule the provider's.")] = None
     ids: Annotated[dict[str, str] | None, Meta(description="done: further ids, such as output_file_id.")] = None
     reason: Annotated[str | None, Meta(description="rejected, gone, lost, note: why.")] = None
     retryable: Annotated[
