@@ -7,7 +7,7 @@ attempt, as rows are that a cancelled batch never got to.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -62,13 +62,20 @@ def import_judgements(work: Work) -> None:
         if not todo or _host(work.config, arm) != _host(there, arm):
             continue
         decode = verdict_reader(codec_of(work.codec, arm.backend).decode, work.config, arm.task)
-        bought: dict[str, Bought] = {}
+        wanted, bought = {one for shard in todo for one in _asked(work, shard)}, dict[str, Bought]()
         for shard in build.shards.values():
             if shard.arm == arm.name and (record := parts.get(shard.part)) is not None and record.state is PartState.SETTLED:
-                bought |= _bought(work, theirs, arm.part_folder(shard.part_index), record, decode)
+                there_is = _bought(work, theirs, arm.part_folder(shard.part_index), record, decode)
+                bought |= {one: what for one, what in there_is.items() if one in wanted}
         for shard in todo:
             work.stop.check()
             _take_over(work, arm, shard, bought, decode)
+
+
+def _asked(work: Work, shard: Shard) -> Iterator[str]:
+    """The custom_ids of a part."""
+    with work.layout.part_input(shard.part).open("rb") as sent:
+        yield from answers.custom_ids(sent)
 
 
 def lost_there(config: Config, layout: RunLayout) -> dict[str, int]:
@@ -94,7 +101,12 @@ def _host(config: Config, arm: Arm) -> tuple[str, str | None]:
 
 
 def _bought(work: Work, theirs: RunLayout, folder: PurePath, record: PartRecord, decode: Decode) -> dict[str, Bought]:
-    """Each request of a part that was answered there, by custom_id; over attempts the first answer, as `which_line` has it."""
+    """Each request of a part that was answered there, by custom_id; over attempts the first answer, as `which_line` has it.
+
+    None where the requests are gone, since nobody can then say that they are ours.
+    """
+    if not theirs.part_input(record.part).exists():
+        return {}
     with theirs.part_input(record.part).open("rb") as sent:
         requests = {json.loads(line)["custom_id"]: line for line in sent}
     known: dict[str, tuple[RawResult, bytes]] = {}
