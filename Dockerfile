@@ -6,7 +6,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY src src
-RUN python -m venv /opt/batchtrial && /opt/batchtrial/bin/pip install --no-cache-dir --no-compile ".[${EXTRAS}]"
+RUN python -m venv /opt/batchtrial && /opt/batchtrial/bin/pip install --no-cache-dir ".[${EXTRAS}]"
 
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/batchtrial /opt/batchtrial

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchtrial.amounts import counted
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.archive import restore as restores
 from batchtrial.archive import zip as archives
@@ -160,7 +161,7 @@ def verify(named: str, *, is_json: bool) -> int:
         return 1 if faults else 0
     for fault in faults:
         complain(f"damaged: {fault}")
-    found = f"{len(faults)} faults; nothing else has changed" if faults else "everything is as it was archived"
+    found = f"{counted(len(faults), 'fault')}; nothing else has changed" if faults else "everything is as it was archived"
     say(f"{named}: {found}")
     return 1 if faults else 0
 
