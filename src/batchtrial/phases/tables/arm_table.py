@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 ROWS_PER_GROUP: Final = 10_000
 """Rows, at most, that a reader can skip or take at once."""
+MORE: Final = 1 << 16
+"""Bytes that a disk is asked to take where it refused some and nobody says why."""
+_END_LOST: Final = "transport error"
+"""All that the library says when the last bytes of a Parquet file could not be written."""
 _OF_DISK: Final = re.compile(r"\(os error ([0-9]+)\)")
 
 
@@ -190,7 +195,20 @@ def for_tables(file: IO[bytes]) -> Iterator[IO[bytes]]:
     try:
         yield file
     except (OSError, pl.exceptions.PolarsError) as error:
-        told = _OF_DISK.search(str(error))
-        if told is None or getattr(error, "errno", None) is not None:
+        if getattr(error, "errno", None) is not None or (why := _why(str(error), file)) is None:
             raise
-        raise OSError(int(told[1]), os.strerror(int(told[1]))) from None
+        raise why from None
+
+
+def _why(said: str, file: IO[bytes]) -> OSError | None:
+    """What the disk had, by the library's words; None when it had nothing."""
+    if told := _OF_DISK.search(said):
+        return OSError(int(told[1]), os.strerror(int(told[1])))
+    if _END_LOST not in said:
+        return None
+    try:
+        file.write(bytes(MORE))
+        file.flush()
+    except OSError as error:
+        return error
+    return OSError(errno.EIO, os.strerror(errno.EIO))

@@ -33,8 +33,12 @@ def test_a_table_that_does_not_fit_ends_with_the_disk_s_own_error(write: Write) 
     assert caught.value.errno == errno.ENOSPC
 
 
-@pytest.mark.parametrize("write", [at_once, streamed])
-@pytest.mark.parametrize("missing", [1, 8, 200, 100_000])
+def streamed_with_a_long_end(out: Any) -> None:
+    pl.LazyFrame({f"column {number}": range(50) for number in range(40)}).sink_parquet(out, engine="streaming")
+
+
+@pytest.mark.parametrize("write", [at_once, streamed, streamed_with_a_long_end])
+@pytest.mark.parametrize("missing", [1, 8, 200, 4000, 20_000])
 def test_a_table_whose_last_bytes_do_not_fit_is_never_taken_for_whole(tmp_path: Path, write: Write, missing: int) -> None:
     with (tmp_path / "whole").open("wb") as file, for_tables(file) as out:
         write(out)
