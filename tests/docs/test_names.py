@@ -18,8 +18,8 @@ DOOR = re.compile(r"python -m scripts\.(\w+)")
 COMMAND = re.compile(r"`batchtrial ([a-z]+)(?=[ `])")
 PROGRAMS = {"firectl", "nox", "git", "llama-server", "pip", "pytest", "ruff", "make"}
 PATH = re.compile(r"`((?:src|tests|docs|config|scripts|codex)/[\w./-]+)`")
-OTHERS = {"update", "output_dir", "ctx_size", "jinja", "alias", "share"}
-"""Flags of programs that are not ours, where a page says how to use them."""
+OTHERS = {"update", "output_dir", "ctx_size", "jinja", "alias", "share", "sentences"}
+"""Flags of programs that are not ours, and of the package of docs/plugins, where a page says how to use them."""
 
 SESSION = re.compile(r"\b(?:make|nox -s) ([a-z][a-z_-]*)")
 """What make and nox are asked for."""
