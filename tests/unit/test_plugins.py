@@ -69,7 +69,7 @@ def test_a_run_with_everything_that_the_package_brings(tmp_path: Path) -> None:
     installed(site)
     write_inputs(work, 1)
     sums = {"name": "sums", "source": "counting", "kind": "closed", "max_items": 2}
-    config = config_tree("example", poll_seconds=1.0, metrics=["shouting"], datasets=[sums], judges=[{"name": "short", "rubric": "brevity"}])
+    config = config_tree("example", poll_seconds=60, metrics=["shouting"], datasets=[sums], judges=[{"name": "short", "rubric": "brevity"}])
     (work / "c.json").write_text(json.dumps(config))
     done = batchtrial(site, work, "run", "--config", "c.json", "--run_id", "r", "--dry_run", "--record_dir", "tape")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -93,7 +93,7 @@ def test_a_run_with_everything_that_the_package_brings(tmp_path: Path) -> None:
 def test_a_rubric_that_a_broken_package_would_have_brought_is_told_with_the_reason(tmp_path: Path) -> None:
     broken(tmp_path)
     write_inputs(tmp_path, 1)
-    (tmp_path / "c.json").write_text(json.dumps(config_tree("openai", poll_seconds=1.0, judges=[{"name": "short", "rubric": "brevity"}])))
+    (tmp_path / "c.json").write_text(json.dumps(config_tree("openai", poll_seconds=60, judges=[{"name": "short", "rubric": "brevity"}])))
     told = batchtrial(tmp_path, tmp_path, "run", "--config", "c.json", "--run_id", "r", "--dry_run", "--plan_only")
     assert told.returncode == 2
     assert "there is no file brevity" in told.stderr
