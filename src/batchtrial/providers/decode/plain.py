@@ -138,6 +138,9 @@ class _ResponsesLine(msgspec.Struct, gc=False):
 
 _NUL: Final = "\x00"
 """Which the careful reader replaces. What a line says in fields that nobody reads does not matter."""
+_NUL_ESCAPED: Final = b"\\u0000"
+"""The one way in which JSON can hold it."""
+_SUCCEEDED: Final = Outcome.SUCCEEDED
 
 
 def checked(line: bytes) -> bytes:
@@ -188,11 +191,11 @@ class PlainLines:
         if not self.is_plain(seen):
             return None
         fields = self.fields([seen])
-        if _odd(fields, may_hold_nul=True):
+        if _odd(fields, may_hold_nul=_NUL_ESCAPED in line):
             return None
-        told = {name: value for name, (value,) in fields.items()}
-        usage = Usage(**{name: told.pop(name) for name in Usage.__struct_fields__})
-        return RawResult(**told, outcome=Outcome.SUCCEEDED, usage=usage, state=state_of_text(told["finish_reason"]))
+        (custom_id,), (text,), (finish,), (request_id,), *tokens = fields.values()
+        usage, state = Usage(**{name: n for name, (n,) in zip(Usage.__struct_fields__, tokens, strict=True)}), state_of_text(finish)
+        return RawResult(custom_id=custom_id, outcome=_SUCCEEDED, text=text, finish_reason=finish, request_id=request_id, usage=usage, state=state)
 
     def many(self, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
         """Places of the plain lines of a stretch, and what they say. ends: the place behind each line."""
@@ -205,7 +208,7 @@ class PlainLines:
             places = [place for place in places if place not in odd]
             seen = [seen[place] for place in places]
         fields = self.fields(seen)
-        if odd := set(_odd(fields, may_hold_nul=b"\\u0000" in stretch)):
+        if odd := set(_odd(fields, may_hold_nul=_NUL_ESCAPED in stretch)):
             places = [place for number, place in enumerate(places) if number not in odd]
             fields = {name: [value for number, value in enumerate(values) if number not in odd] for name, values in fields.items()}
         return places, fields
