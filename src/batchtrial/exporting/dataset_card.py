@@ -13,6 +13,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.exporting.rows import write_parquet
 from batchtrial.modes import MODES
 from batchtrial.phases.report.render import Bullets, Grid, Heading, Paragraph, markdown
+from batchtrial.phases.tables.arm_table import for_tables
 from batchtrial.reading.declared_plan import declared_plan
 from batchtrial.reading.frames import pairs_frame
 from batchtrial.reading.results import comparisons_frame
@@ -44,7 +45,8 @@ def write_card(tables: RunTables, folder: Path) -> list[Path]:
         if control is not None and treatment is not None:
             name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"pairs-{trial.slug}" + (f"-t{temp:g}" if len(trial.temps) > 1 else ""))
             sets[name] = folder / "data" / f"{name}.parquet"
-            pairs_frame(tables, control, treatment).write_parquet(sets[name])
+            with sets[name].open("wb") as file, for_tables(file) as out:
+                pairs_frame(tables, control, treatment).write_parquet(out)
     write_bytes(folder / CARD, _card(tables, folder, sets).encode())
     return [folder / CARD, *sets.values()]
 

@@ -17,6 +17,7 @@ from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.build.questions import Questions, reference
+from batchtrial.phases.tables.arm_table import for_tables
 from batchtrial.reading.frames import answers_of, arms_with, prompts_of, scores_of_arm
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.store import replacing
@@ -122,7 +123,7 @@ def write_parquet(tables: RunTables, path: Path, *, is_redacted: bool = False) -
     """Write Parquet; how many rows. Raises RunStateMissing."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         parts = list(_kept(stretches(tables, is_redacted=is_redacted), Path(folder)))
-        with replacing(path) as out:
+        with replacing(path) as file, for_tables(file) as out:
             pl.scan_parquet([part for part, _ in parts]).collect(engine="streaming").write_parquet(out, compression="zstd")
     return sum(n for _, n in parts)
 
@@ -130,5 +131,6 @@ def write_parquet(tables: RunTables, path: Path, *, is_redacted: bool = False) -
 def _kept(frames: Iterable[pl.DataFrame], folder: Path) -> Iterator[tuple[Path, int]]:
     for number, frame in enumerate(frames):
         path = folder / f"{number:06d}.parquet"
-        frame.write_parquet(path)
+        with path.open("wb") as file, for_tables(file) as out:
+            frame.write_parquet(out)
         yield path, frame.height

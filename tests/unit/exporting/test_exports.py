@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -159,6 +160,21 @@ def test_the_card_tells_columns_results_and_that_nobody_was_asked(world: World, 
     assert "SIMULATED ANSWERS" in card
     assert "Primary endpoint" in card
     assert export(world, "--dataset_card", str(tmp_path / "card")) == 2
+
+
+@pytest.mark.parametrize("form", ["parquet", "dataset_card", "csv", "jsonl"])
+def test_a_disk_without_room_is_told_as_one_and_leaves_no_file(world: World, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "rows"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+    try:
+        assert export(world, f"--{form}", str(target)) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert "File too large" in said
+    assert "defect" not in said
+    assert not target.is_file()
 
 
 def test_nothing_asked_for_and_no_folder_are_refused(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,11 +60,12 @@ def _command(argv: Sequence[str] | None = None) -> int:
 def _write_pairs(found: PairedLogs, path: Path) -> None:
     import polars as pl
 
+    from batchtrial.phases.tables.arm_table import for_tables
     from batchtrial.state.store import replacing
 
     sides = [(f"{name}_{side}", arm) for name, pair in found.scores.items() for side, arm in zip("ab", pair, strict=True)]
     frame = pl.DataFrame({"item": found.keys, **{name: pl.Series(arm).fill_nan(None) for name, arm in sides}})
-    with replacing(path) as out:
+    with replacing(path) as file, for_tables(file) as out:
         frame.write_parquet(out)
 
 
