@@ -229,6 +229,8 @@ class Play:
             self._back_up()
         elif event.kind == "restore" and self.backup.exists():
             self.played.is_elsewhere = True
+            # A folder put back from before it knew of anybody asks for a list once; nobody puts one back within the seconds that a list may lag.
+            CLOCK.sleep(10.0)
             if event.how == "anew":
                 shutil.rmtree(self.original.folder, ignore_errors=True)
             shutil.copytree(self.backup, self.original.folder, dirs_exist_ok=True)
