@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.reading.trials import answers, finished
+from tests.unit.reading.trials import SEVERAL, answers, finished
 
 from batchtrial.app.tables import tables_of
 from batchtrial.viewer.one_file import answers_page
@@ -121,8 +121,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     stats = {"primary": {"metric": "em", "kind": "all", "margin": 0.05}, "permutation_samples": 999}
     found = {}
     folder = tmp_path_factory.mktemp("runs")
-    for name, how in {"single": {"n_open": 60, "n_closed": 60}, "samples": {"samples_per_item": 3}, "clusters": {"per_passage": 3}}.items():
-        with finished(folder / name, answers(11), stats=stats, run_id=f"run_{name}", **how) as world:
+    for name, how in {
+        "single": {"n_open": 60, "n_closed": 60},
+        "samples": {"samples_per_item": 3},
+        "clusters": {"per_passage": 3},
+        "several": SEVERAL,
+    }.items():
+        with finished(folder / name, answers(11), **{"stats": stats, "run_id": f"run_{name}"} | how) as world:
             path = folder / f"{name}.html"
             with tables_of(world.layout) as tables:
                 path.write_text(answers_page(tables), encoding="utf-8")

@@ -41,17 +41,43 @@ ASKS: tuple[dict[str, Any], ...] = (
     {"search": {"text": "^thing \\d$", "where": "control", "is_pattern": True}},
     {"labelled": "no"},
 )
+BY_JUDGES: tuple[dict[str, Any], ...] = (
+    *({"judged": {"good": said}} for said in ("treatment", "control", "neither", "nothing", "metric", "label")),
+    {"metric": "good", "sort": "effect"},
+    {"metric": "good", "chips": ["incomplete", "reason:unscored"]},
+    {"metric": "good", "judged": {"good": "metric"}},
+    {"sort": "informative"},
+    {"metric": "words", "sort": "informative", "is_down": True},
+    {"ranges": {"d.good": [0.5, None]}},
+)
+BY_PAIRS: tuple[dict[str, Any], ...] = (
+    {"judged": {"tone": "orders"}},
+    {"judged": {"tone": "treatment", "good": "control"}},
+    {"metric": "tone", "sort": "size"},
+    {"metric": "tone", "chips": ["lost"]},
+)
 
 
-@pytest.mark.parametrize("name", ["single", "samples"])
-def test_the_file_finds_the_pairs_that_the_server_finds(runs: dict[str, Run], tab: Tab, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "slug", "asks"),
+    [
+        ("single", None, ASKS),
+        ("samples", None, ASKS),
+        ("several", "warm-vs-control", (*ASKS[:4], *BY_JUDGES, *BY_PAIRS)),
+        ("several", "warm-vs-turn", (*ASKS[:4], *BY_JUDGES)),
+    ],
+)
+def test_the_file_finds_the_pairs_that_the_server_finds(
+    runs: dict[str, Run], tab: Tab, name: str, slug: str | None, asks: tuple[dict[str, Any], ...]
+) -> None:
     run = runs[name]
+    slug = slug or run.slug
     tab.open(run.page)
-    nothing: dict[str, Any] = {"trial": run.slug, "temp": 0, "metric": "em", "chips": [], "values": {}, "ranges": {}, "labelled": ""}
+    nothing: dict[str, Any] = {"trial": slug, "temp": 0, "metric": "em", "chips": [], "values": {}, "ranges": {}, "labelled": "", "judged": {}}
     nothing |= {"search": {"text": "", "where": "any", "is_pattern": False}, "sort": "place", "is_down": False}
     with tables_of(RunLayout(run.root)) as tables:
-        slicer = Slicer(tables, tables.pairs(run.slug, 0.0), lambda _: np.zeros(tables.items.n, dtype=np.bool_))
-        for changes in ASKS:
+        slicer = Slicer(tables, tables.pairs(slug, 0.0), lambda _: np.zeros(tables.items.n, dtype=np.bool_))
+        for changes in asks:
             ask = read_ask(nothing | changes)
             base = slicer.without_chips(ask)
             mask = slicer.mask(ask, base)
@@ -158,6 +184,51 @@ def test_prompts_forest_columns_and_samples_are_shown(runs: dict[str, Run], tab:
     assert "sample 3" in tab.text(".panel")
     page.click("text=prompts as sent")
     assert "Answer with care." in tab.text(".sent")
+
+
+def test_any_two_arms_are_compared_and_judges_are_asked_by_name(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(f"{runs['several'].page}#trial=turn-vs-control")
+    page = tab.page
+    page.click("text=what the treatment changed")
+    assert "care:" in tab.text(".more ins")
+    assert "turn (treatment)" in tab.text(".grid .head")
+    tab.settle(lambda: page.select_option("[data-judge=tone]", "orders"))
+    assert "says.tone=orders" in page.url
+    assert "chosen by the outcome" in tab.text(".slice")
+    page.keyboard.press("j")
+    page.wait_for_selector(".judgements")
+    shown = [row.inner_text().split("\t") for row in page.locator(".judgements tbody tr").all()]
+    orders = {who: verdict for judge, who, verdict, _ in shown if judge == "tone"}
+    assert len(orders) == 4
+    assert any(verdict == orders[f"turn (treatment), then control, sample {who[-1]}"] != "tie" for who, verdict in orders.items() if who[0] == "c")
+    assert {judge for judge, *_ in shown} == {"good", "tone"}
+    assert "<b>0</b>" in shown[0][3] + shown[1][3]
+    tab.settle(lambda: page.select_option("#trial", label="warm-vs-turn"))
+    assert "No declared contrast" in tab.text(".top")
+    assert "turn (control)" in tab.text(".grid .head")
+    assert page.locator("[data-judge]").count() == 1  # nobody judged these two beside each other
+    told = tab.text(".slice")
+    assert "exploratory" in told
+    assert "interval" in told
+    tab.settle(lambda: page.select_option("#metric", "good"))
+    assert "judge good" in tab.text(".slice")
+
+
+def test_a_label_is_of_its_trial(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["several"].page)
+    page = tab.page
+    page.keyboard.press("l")
+    page.fill("#who", "ana")
+    page.keyboard.press("Escape")
+    page.keyboard.press("4")
+    tab.until("() => document.querySelector('.labelling [role=status]').textContent.startsWith('1 of')")
+    page.click(".labelling .close")
+    labelled = "select:has(option[value=both_bad])"
+    tab.settle(lambda: page.select_option(labelled, "yes"))
+    assert tab.text(".slice").startswith("1 pair ")
+    tab.settle(lambda: page.select_option("#trial", label="warm-vs-control"))
+    assert page.input_value(labelled) == "yes"
+    assert tab.text(".slice").startswith("0 pairs")
 
 
 def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Tab) -> None:

@@ -45,7 +45,7 @@ def printed(slicer: Slicer, metric: str, places: list[int]) -> list[Any] | None:
     ]
 
 
-@pytest.mark.parametrize("name", ["single", "samples", "clusters"])
+@pytest.mark.parametrize("name", ["single", "samples", "clusters", "several"])
 def test_a_hundred_random_slices_have_the_numbers_of_python(runs: dict[str, Run], tab: Tab, name: str) -> None:
     run = runs[name]
     tab.open(run.page)

@@ -15,6 +15,8 @@ REASON: Final = "reason:"
 """Before why a pair is incomplete, in a chip's name."""
 NUMBERS: Final = ("score", "length", "tokens", "usd")
 """What of both arms can be a range: each as `NAME_control`, `NAME_treatment` and `NAME_change`; of a metric the change is `d.METRIC`."""
+Said = Literal["treatment", "control", "neither", "nothing", "orders", "metric", "label"]
+"""What a judge says of a pair: whom it prefers, that its two orders disagree, or the opposite of the metric or of the last label."""
 SORTS: Final = ("place", "effect", "size", "length_change", "usd_change", "informative")
 MOST_TEXT: Final = 400
 
@@ -35,7 +37,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A slice of a trial's pairs, in an order. values: column -> those wanted; ranges: number -> (from, to), None open.
 
-    labelled: by people; a verdict stands for the pairs whose last label says that.
+    labelled: by people; a verdict stands for the pairs whose last label says that. judged: judge -> what it says of the pairs wanted.
     """
 
     trial: str
@@ -46,13 +48,14 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges: dict[str, tuple[float | None, float | None]] = {}
     labelled: Literal["", "yes", "no", "better", "worse", "same", "both_bad", "cannot"] = ""
     search: Search = Search()
+    judged: dict[str, Said] = {}
     sort: str = "place"
     is_down: bool = False
 
     @property
     def chosen_by_outcome(self) -> bool:
         """Whether the slice depends on what the arms answered, so that an interval over it would mean nothing."""
-        return bool(self.chips or self.ranges or self.labelled) or self.search.is_outcome
+        return bool(self.chips or self.ranges or self.labelled or self.judged) or self.search.is_outcome
 
     @property
     def is_everything(self) -> bool:

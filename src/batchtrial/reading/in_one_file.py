@@ -17,8 +17,9 @@ from batchtrial.keys import digest
 from batchtrial.reading import pages
 from batchtrial.reading.ask import OUTCOMES, Ask
 from batchtrial.reading.drawn import DRAWN, drawn
+from batchtrial.reading.judgements import is_flipped
 from batchtrial.reading.metrics import score_columns
-from batchtrial.reading.run_tables import RunTables
+from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.reading.slices import Slicer, slice_json
 from batchtrial.stats.distributions import z_two_sided
 
@@ -89,6 +90,7 @@ class Carrier:
         """Items as `pages.detail` has them; turns that several arms sent are there once."""
         arms = self.tables.arms()
         answers = [pages.samples(self.tables, arm, places) for arm in arms]
+        judged = pages.judged(self.tables, places)
         found = []
         for at, item in enumerate(self.tables.items.read(places)):
             one = pages.item_json(item)
@@ -96,21 +98,22 @@ class Carrier:
             said = [of_arm[at] for of_arm in answers]
             if self.is_redacted:
                 one, turns, said = _redacted(one), [[["user", REDACTED]] for _ in turns], [_without_texts(arm) for arm in said]
-            found.append(one | {"sent": turns, "by": by, "by_arm": said})
+            told = [{**one, "reason": ""} for one in judged[places[at]]] if self.is_redacted else judged[places[at]]
+            found.append(one | {"sent": turns, "by": by, "by_arm": said, "judged": told})
         return found
 
     def _columns(self) -> dict[str, Any]:
         tables, items = self.tables, self.tables.items
         about = pages.about(tables)
         if self.is_redacted:
-            about["arms"] = [{**one, "system": REDACTED, "instructions": {}} for one in about["arms"]]
+            about["arms"] = [{**one, "system": REDACTED} for one in about["arms"]]
+            about["trials"] = [{**one, "differences": [[name, REDACTED, REDACTED] for name, *_ in one["differences"]]} for one in about["trials"]]
         place_of = {place: at for at, place in enumerate(self.places)}
         keys = items.keys(self.places)
         clusters = None if items.clusters is None else items.clusters[self.places].tolist()
-        first = tables.ready()
-        if first:
-            queue = drawn(tables, tables.pairs(first[0][0].slug, first[0][1]))
-            about["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped] for one in queue if one.place in place_of]
+        for told, pairs in zip(about["trials"], self._pairs(), strict=True):
+            queue = drawn(tables, pairs)
+            told["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped] for one in queue if one.place in place_of]
         is_part = len(self.places) < items.n
         return {
             "about": about,
@@ -121,6 +124,7 @@ class Carrier:
             "clusters": clusters,
             "items": {name: self._coded(name) for name in items.choices},
             "arms": [self._arm(arm) for arm in tables.arms()],
+            "judged": {f"{pairs.trial.slug}/{pairs.temp:g}": self._judged(pairs) for pairs in self._pairs() if pairs.judged},
             "part": self._said() if is_part else None,
             "whole": self._whole() if is_part else None,
         }
@@ -135,16 +139,29 @@ class Carrier:
     def _whole(self) -> dict[str, Any]:
         """The statistics and chips of all pairs of each trial by each metric, for a page that holds a part of them."""
         found: dict[str, Any] = {}
-        for trial, temp in self.tables.ready():
-            pairs = self.tables.pairs(trial.slug, temp)
+        for pairs in self._pairs():
             slicer = Slicer(self.tables, pairs, lambda _: np.zeros(self.tables.items.n, dtype=np.bool_))
             every = np.ones(slicer.n, dtype=np.bool_)
             by_metric = {}
             for metric in pairs.metrics:
-                ask = Ask(trial=trial.slug, temp=temp, metric=metric.name)
+                ask = Ask(trial=pairs.trial.slug, temp=pairs.temp, metric=metric.name)
                 by_metric[metric.name] = {"slice": slice_json(slicer, ask, every), "chips": slicer.outcomes(metric).counts(every)}
-            found[f"{trial.slug}/{temp:g}"] = by_metric
+            found[f"{pairs.trial.slug}/{pairs.temp:g}"] = by_metric
         return found
+
+    def _pairs(self) -> list[Pairs]:
+        """Every two arms that the page can compare, in the order in which it lists them."""
+        return [self.tables.pairs(trial.slug, temp) for trial, temp in (*self.tables.ready(), *self.tables.others())]
+
+    def _judged(self, pairs: Pairs) -> dict[str, Any]:
+        """What each judge says of two arms, and on which pairs its two orders disagree."""
+        return {
+            name: {
+                "scores": [_numbers(pl.Series(arm[self.places])) for arm in (one.control, one.treatment)],
+                "flipped": np.flatnonzero(is_flipped(one)[self.places]).tolist(),
+            }
+            for name, one in pairs.judged.items()
+        }
 
     def _coded(self, name: str) -> dict[str, Any]:
         values = self.tables.items.choices[name]

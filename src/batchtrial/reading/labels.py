@@ -44,9 +44,9 @@ class Labels:
             by_slot.setdefault(slot, []).append(label)
         return cls(tuple(given[-1] for given in by_slot.values() if given))
 
-    def by_item(self) -> dict[str, str]:
-        """The last verdict on each item."""
-        return {label.item_key: label.verdict for label in self.held}
+    def by_item(self, trial: str, temp: float) -> dict[str, str]:
+        """The last verdict on each item of a trial."""
+        return {label.item_key: label.verdict for label in self.held if (label.trial, label.temp) == (trial, temp)}
 
     def people(self) -> list[str]:
         """Who has labelled, most first."""

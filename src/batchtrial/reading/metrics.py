@@ -9,17 +9,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from batchtrial.config.expand import Trial
 from batchtrial.config.metric_entries import lower_is_better
 from batchtrial.config.model import Config
 from batchtrial.phases.analyse.comparison import Paired
 from batchtrial.phases.analyse.declared import better_when_higher
+from batchtrial.phases.analyse.judges import scale_of
 from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS
+from batchtrial.phases.judge.scores import Judged
 from batchtrial.phases.prepare.set_rules import set_rules
-from batchtrial.phases.score.record import read_record
 from batchtrial.phases.tables.columns import RATES, SCORES
 from batchtrial.scoring.metrics.corpus import is_count
-from batchtrial.state.layout import RunLayout
 
 Floats = NDArray[np.float64]
 _NAMES: Final = {column: name for name, column in COLUMNS.items()}
@@ -29,7 +28,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of a trial. column: of the scores.
 
     is_share: lies between 0 and 1, so that differences are percentage points. is_rate: a share of right samples, which decides how an interval
-    is made. is_number: declared to be a count or a grade. is_total: every item has it, so that an item without is an answer that was lost.
+    is made. is_number: declared to be a count or a grade. is_total: every item has it, so that an item without is an answer that was lost. judge: its
+    kind, where it is what a judge or a panel says.
     """
 
     name: str
@@ -40,17 +40,24 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     is_number: bool
     is_total: bool
     higher_is_better: bool
+    judge: str = ""
 
 
 def metrics_of(
-    config: Config, layout: RunLayout, trial: Trial, scores: Mapping[str, tuple[Floats, Floats]], samples: int, sets: Sequence[str]
+    config: Config,
+    record: Mapping[str, Any],
+    scores: Mapping[str, tuple[Floats, Floats]],
+    judges: Mapping[str, Judged],
+    samples: int,
+    sets: Sequence[str],
 ) -> tuple[Metric, ...]:
-    """The metrics that any item of the trial has, that of the primary endpoint first; all of them where no answer came. scores: by column."""
-    record = read_record(layout.trial(trial.slug))
+    """The metrics that any item of the trial has, that of the primary endpoint first; all of them where no answer came. record: of scoring; scores:
+    by column, those of the judges among them."""
     rules = set_rules(record)
     scales = {name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()}
     told = frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"])
     lower = told | frozenset(lower_is_better(config.metrics))
+    scales |= {name: scale_of(one.judge) for name, one in judges.items()}
     found = []
     known = {column for column, arms in scores.items() if not all(np.isnan(arm).all() for arm in arms)} or set(scores)
     for column, arms in scores.items():
@@ -58,7 +65,8 @@ def metrics_of(
             continue
         name = _NAMES.get(column, column)
         declared = next((one for one in (config.stats.primary, *config.stats.confirmatory) if one.metric == name), None)
-        found.append(_metric(name, column, arms, samples, scales.get(name), rules.title(name, sets), better_when_higher(name, declared, lower)))
+        one = _metric(name, column, arms, samples, scales.get(name), rules.title(name, sets), better_when_higher(name, declared, lower))
+        found.append(one if name not in judges else _of_judge(one, judges[name]))
     first = config.stats.primary.metric
     return tuple(sorted(found, key=lambda one: one.name != first))
 
@@ -76,6 +84,12 @@ def _metric(name: str, column: str, arms: tuple[Floats, Floats], samples: int, s
         is_total=column in EVERY_ITEM_HAS,
         higher_is_better=is_up,
     )
+
+
+def _of_judge(metric: Metric, one: Judged) -> Metric:
+    """It is asked about every item."""
+    title = f"judge {metric.name}" if one.panel is None else f"panel {metric.name}"
+    return msgspec.structs.replace(metric, title=title, is_total=True, judge=one.judge.kind)
 
 
 def score_columns(names: Sequence[str]) -> list[str]:

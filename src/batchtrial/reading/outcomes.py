@@ -50,7 +50,9 @@ def outcomes_of(pairs: Pairs, metric: Metric) -> Outcomes:
     has_none = no_control & no_treatment
     is_open = no_control | no_treatment
     # An item without the metric in either arm lacks it by its nature, unless every item has it or an answer of it never came.
+    # A judge is asked about every item.
     no_score = has_none & ~(lost[0] | lost[1]) if metric.is_total else has_none
+    no_score &= not metric.judge
     up = np.where(is_open, 0.0, treatment - control) * (1.0 if metric.higher_is_better else -1.0)
     codes = np.full(control.size, OUTCOMES.index("same"), dtype=np.int8)
     if metric.is_rate:

@@ -11,12 +11,15 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from batchtrial.config.arm_differences import arm_differences
+from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.numbers import is_declared
 from batchtrial.phases.report.judge_words import judge_tables
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON
+from batchtrial.reading.judgements import verdicts
 from batchtrial.reading.metrics import metrics_json
 from batchtrial.reading.outcomes import Outcomes
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -38,6 +41,7 @@ LONGEST: Final = 200_000
 def about(tables: RunTables) -> dict[str, Any]:
     """The run: its trials with their arms, metrics, declared results, prompts, and what can be chosen from."""
     config = tables.config
+    called = labels_of_arms(config, tables.trials)
     names = {arm.name: place for place, arm in enumerate(tables.arms())}
     return {
         "form": 1,
@@ -48,15 +52,13 @@ def about(tables: RunTables) -> dict[str, Any]:
         "clusters": config.stats.clusters == "auto" and tables.items.clusters is not None,
         "choices": tables.items.choices,
         "outcomes": list(OUTCOMES),
-        "arms": [_arm(arm) for arm in tables.arms()],
-        "trials": [_trial(tables, trial, temp, names) for trial, temp in tables.ready()],
+        "arms": [_arm(arm, called[arm.name]) for arm in tables.arms()],
+        "trials": [_trial(tables, trial, temp, names) for trial, temp in (*tables.ready(), *tables.others())],
     }
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
-    system = arm.prompt.system.text
-    parts = {} if arm.task else {"open": arm.instructions.open_book.text, "closed": arm.instructions.closed_book.text}
-    return {"name": arm.name, "model": arm.model, "backend": arm.backend, "temp": arm.temp, "system": system, "instructions": parts}
+def _arm(arm: Arm, called: str) -> dict[str, Any]:
+    return {"name": arm.name, "called": called, "model": arm.model, "backend": arm.backend, "temp": arm.temp, "system": arm.prompt.system.text}
 
 
 def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int]) -> dict[str, Any]:
@@ -90,6 +92,8 @@ def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int
         "headline": (tests.get("headline") or {}).get("sentence", ""),
         "tests": [{name: one.get(name) for name in shown} | {"is_declared": is_declared(one)} for one in mine],
         "judges": [one._asdict() for one in judge_tables(tests)],
+        "is_declared": trial in tables.trials,
+        "differences": [[one.field, one.before, one.after] for one in arm_differences(pairs.control, pairs.treatment)],
     }
 
 
@@ -137,8 +141,14 @@ def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
     for arm in tables.arms():
         found["sent"].append(sent(arm, item))
         found["by_arm"].append(samples(tables, arm, [place])[0])
+    found["judged"] = judged(tables, [place])[place]
     found["scores"] = {one.name: [_number(arm[place]) for arm in pairs.scores[one.column]] for one in pairs.metrics}
     return found
+
+
+def judged(tables: RunTables, places: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """What each judge said of the answers to these items, by place; arms by their place in `about`."""
+    return verdicts(tables.layout, tables.config, places, {arm.name: at for at, arm in enumerate(tables.arms())})
 
 
 def item_json(item: Item) -> dict[str, Any]:

@@ -6,7 +6,8 @@ A `RunTables` holds the numbers of a run in memory and leaves its texts where th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, TrialArm, arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import arms_in_order
+from batchtrial.phases.judge.scores import Judged
+from batchtrial.phases.score.record import read_record
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.items import Items
+from batchtrial.reading.judgements import judged_pairs
 from batchtrial.reading.metrics import Metric, metrics_of, score_columns
 from batchtrial.reading.texts import Texts
 from batchtrial.records import RawResult
@@ -33,6 +38,7 @@ DecodeOf = Callable[[str], Callable[[bytes], RawResult]]
 """backend -> what reads a result line of its."""
 SMALL: Final = ("outcome", "answer_state", "finish_reason", "input_tokens", "output_tokens", "usd", "attempt", "file", "byte", "length")
 """Columns of the answers that stay in memory."""
+MOST_OTHERS: Final = 45
 
 
 def mark_of(path: Path) -> Mark | None:
@@ -48,7 +54,8 @@ def mark_of(path: Path) -> Mark | None:
 class Pairs:
     """The pairs of one trial at one temperature, one place per item in the run's order.
 
-    scores: column -> (control, treatment), NaN where an arm has none. lost: (control, treatment), the share of samples that never came.
+    scores: column -> (control, treatment), NaN where an arm has none; of each judge under its name. lost: (control, treatment), the share of samples
+    that never came. judged: what each judge said of them.
     """
 
     trial: Trial
@@ -60,6 +67,7 @@ class Pairs:
     scores: dict[str, tuple[Floats, Floats]]
     lost: tuple[Floats, Floats]
     lost_to: tuple[pl.Series, pl.Series]
+    judged: dict[str, Judged] = field(default_factory=dict)
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, or the first."""
@@ -97,7 +105,12 @@ class RunTables:
 
     def _files(self) -> list[Path]:
         arms = [self.layout.arm(arm.name) for arm in arms_of(self.trials)]
-        return [self.layout.items, self.layout.effective_config, *(path for arm in arms for path in (arm.answers, arm.scores))]
+        return [
+            self.layout.items,
+            self.layout.effective_config,
+            self.layout.judgements,
+            *(path for arm in arms for path in (arm.answers, arm.scores)),
+        ]
 
     def is_current(self) -> bool:
         """Whether the files are those that were read."""
@@ -134,6 +147,17 @@ class RunTables:
                     found.append((trial, temp))
         return found
 
+    def others(self) -> list[tuple[Trial, float]]:
+        """Every two arms that no trial compares, as trials that nobody declared; none where there are more than `MOST_OTHERS`."""
+        names = labels_of_arms(self.config, self.trials)
+        declared = {frozenset(arm.name for arm in trial.arms if arm.at == temp) for trial in self.trials for temp in trial.temps}
+        own = {(arm.at, arm.name): arm for trial in self.trials for arm in trial.arms if self._has(arm)}
+        found = []
+        for control, treatment in combinations(own.values(), 2):
+            if control.at == treatment.at and control.name != treatment.name and frozenset((control.name, treatment.name)) not in declared:
+                found.append((_undeclared(control, treatment, names[control.name], names[treatment.name]), control.at))
+        return found if len(found) <= MOST_OTHERS else []
+
     def _has(self, arm: Arm) -> bool:
         files = self.layout.arm(arm.name)
         return files.answers.exists() and files.scores.exists()
@@ -146,7 +170,7 @@ class RunTables:
         """The pairs of a trial. Raises RunStateMissing when there is no such trial, or not both of its arms have scores."""
         known = self._pairs.get((slug, temp))
         if known is None:
-            trial = next((trial for trial, at in self.ready() if trial.slug == slug and at == temp), None)
+            trial = next((trial for trial, at in (*self.ready(), *self.others()) if trial.slug == slug and at == temp), None)
             if trial is None:
                 raise RunStateMissing(
                     f"there are no pairs of {slug!r} at temperature {temp:g} yet", where=str(self.layout.root), hint="the run has not been scored"
@@ -164,6 +188,9 @@ class RunTables:
         n = min(self.items.n, *(frame.height for frame in frames))
         arms = [{name: frame[name].head(n).cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in (*columns, "n_lost")} for frame in frames]
         scores = {name: (arms[0][name], arms[1][name]) for name in columns}
+        judges = judged_pairs(self.layout, self.config, trial, temp, self.items.n)
+        scores |= {name: (one.control[:n], one.treatment[:n]) for name, one in judges.items()}
+        scored = trial.slug if trial in self.trials else self.trials[0].slug  # every arm is scored by the same rules
         samples = self.config.samples_for(temp)
         sets = sorted(self.items.datasets.unique().cast(pl.String).to_list())
         return Pairs(
@@ -172,10 +199,11 @@ class RunTables:
             control=control,
             treatment=treatment,
             samples=samples,
-            metrics=metrics_of(self.config, self.layout, trial, scores, samples, sets),
+            metrics=metrics_of(self.config, read_record(self.layout.trial(scored)), scores, judges, samples, sets),
             scores=scores,
             lost=(arms[0]["n_lost"] / samples, arms[1]["n_lost"] / samples),
             lost_to=(frames[0]["lost_to"].head(n), frames[1]["lost_to"].head(n)),
+            judged=judges,
         )
 
     def answers(self, arm: Arm) -> pl.DataFrame:
@@ -192,6 +220,11 @@ class RunTables:
             decode = None if self.decode_of is None else self.decode_of(arm.backend)
             self._texts[arm.name] = Texts(self.layout, self.layout.arm(arm.name).answers, self.answers(arm), decode)
         return self._texts[arm.name]
+
+
+def _undeclared(control: TrialArm, treatment: TrialArm, before: str, after: str) -> Trial:
+    arms = (replace(control, condition="control"), replace(treatment, condition="treatment"))
+    return Trial(slug=f"{after}-vs-{before}", model=treatment.model, prompt_set=after, against=before, temps=(control.at,), arms=arms)
 
 
 def _read(table: pl.LazyFrame, columns: list[str]) -> pl.DataFrame:

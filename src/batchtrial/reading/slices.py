@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from batchtrial.errors import ConfigError
 from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, seed_of
-from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON, Ask, Search
+from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON, Ask, Said, Search
+from batchtrial.reading.judgements import informative, pairs_said
 from batchtrial.reading.looks import BETWEEN, is_between_looks
 from batchtrial.reading.metrics import Metric
 from batchtrial.reading.outcomes import Outcomes, outcomes_of
@@ -86,7 +87,19 @@ class Slicer:
                 mask &= (values >= (-math.inf if low is None else low)) & (values <= (math.inf if high is None else high))
         if ask.labelled:
             mask &= ~self.labelled("yes") if ask.labelled == "no" else self.labelled(ask.labelled)
+        for name, said in ask.judged.items():
+            mask &= self._judged(name, said, metric)
         return mask & self._found(ask.search) if ask.search.text else mask
+
+    def _judged(self, name: str, said: Said, metric: Metric) -> Mask:
+        """Where a judge says that. It is held against the metric of the slice, or the trial's first that is no judge where that is one itself."""
+        one = self.pairs.judged.get(name)
+        if one is None:
+            raise ConfigError(f"no judge {name!r} has seen these arms", where="judged")
+        other = metric if not metric.judge else next((other for other in self.pairs.metrics if not other.judge), metric)
+        control, treatment = self.pairs.scores[other.column]
+        change = (treatment - control) * (1.0 if other.higher_is_better else -1.0)
+        return pairs_said(one, said, change, (self.labelled("better"), self.labelled("worse")))[: self.n]
 
     @property
     def n(self) -> int:
@@ -132,8 +145,9 @@ class Slicer:
             return places[np.argsort(self.outcomes(metric).codes[places] == OUTCOMES.index("no_score"), kind="stable")]
         control, treatment = self.pairs.scores[metric.column]
         if ask.sort in ("effect", "size", "informative"):
-            keys = (treatment - control) * (1.0 if metric.higher_is_better else -1.0)
-            keys = keys if ask.sort == "effect" else -np.abs(keys)
+            change = (treatment - control) * (1.0 if metric.higher_is_better else -1.0)
+            keys = {"effect": change, "size": -np.abs(change)}.get(ask.sort)
+            keys = informative(change, list(self.pairs.judged.values())) if keys is None else keys
         else:
             keys = self.number(ask.sort, metric)
         mine = keys[places]

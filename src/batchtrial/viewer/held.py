@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from batchtrial.reading import pages
 from batchtrial.reading.ask import Ask
+from batchtrial.reading.drawn import Drawn, drawn
 from batchtrial.reading.labels import Labels
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.reading.slices import Slicer, slice_json
@@ -33,6 +35,7 @@ class HeldRun:
     is_closed: bool = False
     _slicers: dict[tuple[str, float], Slicer] = field(default_factory=dict)
     _slices: OrderedDict[str, tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]] = field(default_factory=OrderedDict)
+    _queues: dict[tuple[str, float], list[Drawn]] = field(default_factory=dict)
     _about: dict[str, Any] | None = None
 
     def close(self) -> None:
@@ -55,19 +58,26 @@ class HeldRun:
         """Slices of the trial that is asked about."""
         key = (ask.trial, ask.temp)
         if key not in self._slicers:
-            self._slicers[key] = Slicer(self.tables, self.tables.pairs(*key), self._labelled)
+            self._slicers[key] = Slicer(self.tables, self.tables.pairs(*key), partial(self._labelled, *key))
         return self._slicers[key]
 
-    def _labelled(self, verdict: str) -> NDArray[np.bool_]:
-        said = self.labels().by_item()
+    def _labelled(self, trial: str, temp: float, verdict: str) -> NDArray[np.bool_]:
+        said = self.labels().by_item(trial, temp)
         places = self.tables.items.places_of({key for key, one in said.items() if verdict in ("yes", one)})
         mask: NDArray[np.bool_] = np.zeros(self.tables.items.n, dtype=np.bool_)
         mask[places] = True
         return mask
 
+    def queue(self, ask: Ask) -> list[Drawn]:
+        """What of a trial is drawn to be labelled."""
+        key = (ask.trial, ask.temp)
+        if key not in self._queues:
+            self._queues[key] = drawn(self.tables, self.slicer(ask).pairs)
+        return self._queues[key]
+
     def slice(self, ask: Ask, question: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
         """(pairs but for the chips, pairs, their places in order); kept, but where labels decide."""
-        if question in self._slices and not ask.labelled:
+        if question in self._slices and not (ask.labelled or "label" in ask.judged.values()):
             self._slices.move_to_end(question)
             return self._slices[question]
         slicer = self.slicer(ask)
@@ -89,7 +99,7 @@ class HeldRun:
     def rows_json(self, ask: Ask, question: str, first: int, n: int) -> list[dict[str, Any]]:
         """Rows first .. first + n of the slice in order."""
         places = self.slice(ask, question)[2][max(0, first) : max(0, first) + max(0, min(n, MOST_ROWS))]
-        return pages.rows(self.slicer(ask), ask.metric, [int(place) for place in places], self.labels().by_item())
+        return pages.rows(self.slicer(ask), ask.metric, [int(place) for place in places], self.labels().by_item(ask.trial, ask.temp))
 
 
 class HeldRuns:

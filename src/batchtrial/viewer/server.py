@@ -21,9 +21,8 @@ from batchtrial.errors import ConfigError, RunnerError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.reading import pages
 from batchtrial.reading.ask import Ask, read_ask
-from batchtrial.reading.drawn import drawn
 from batchtrial.reading.inventory import Inventory
-from batchtrial.reading.labels import Labels, labels_json
+from batchtrial.reading.labels import labels_json
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.labels import Label, append_label
 from batchtrial.state.layout import RunLayout
@@ -162,7 +161,7 @@ class Viewer:
 
         def work() -> Response:
             try:
-                layout = self._layout(request)
+                layout, _ = self._layout(request), _asked(request)
                 line = given.label or Label(id=f"undo-{given.who}-{given.undo}", who=given.who, undo=given.undo)
                 append_label(layout.labels, msgspec.structs.replace(line, at=self.now()))
                 with self.held.run(layout) as held:
@@ -215,11 +214,9 @@ def _pictures(held: HeldRun, request: Request) -> dict[str, Any]:
 
 
 def _labels(held: HeldRun, request: Request) -> dict[str, Any]:
-    """Labels that hold, and what is drawn to be labelled."""
-    labels = Labels.of(held.tables.layout.labels)
-    ready = held.tables.ready()
-    queue = drawn(held.tables, held.tables.pairs(ready[0][0].slug, ready[0][1])) if ready else []
-    return {"labels": labels_json(labels.held), "queue": [[one.key, one.place, one.is_repeat, one.is_flipped] for one in queue]}
+    """Labels that hold, and what of the trial is drawn to be labelled."""
+    queue = held.queue(_asked(request)[0])
+    return {"labels": labels_json(held.labels().held), "queue": [[one.key, one.place, one.is_repeat, one.is_flipped] for one in queue]}
 
 
 def _json(value: Any) -> Response:

@@ -63,7 +63,7 @@ def panel_of(root: Path, kind: str, said: dict[str, list[float | None]], by: str
         stamps=Stamps(root, root / "s"),
         limits=Limits(max_requests=1, max_bytes=1),
     )
-    *_, found = judged(view, trial, trial.temps[0], n)
+    *_, found = judged(view.layout, view.config, trial, trial.temps[0], n)
     return found, trial
 
 

@@ -66,7 +66,8 @@ def believed(view: View, trial: Trial, temp: float, keys: pl.Series) -> dict[str
     held = _held(list(read_labels(view.layout.labels)), trial.slug, temp)
     labels = _labels(held, keys)
     twice = _twice(held, keys)
-    return {one.judge.name: Believed(judged=_reordered(one, order), labels=labels, twice=twice) for one in judged(view, trial, temp, places.height)}
+    every = judged(view.layout, view.config, trial, temp, places.height)
+    return {one.judge.name: Believed(judged=_reordered(one, order), labels=labels, twice=twice) for one in every}
 
 
 def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:

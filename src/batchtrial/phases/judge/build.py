@@ -26,6 +26,7 @@ from batchtrial.phases.waves import judging, judging_work
 from batchtrial.providers.base import codec_of
 from batchtrial.records import Verdict
 from batchtrial.state.files import BuildManifest, Shard, artifact, save
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import Fingerprint, replacing, write_bytes
 
 name = "judge_build"
@@ -166,6 +167,6 @@ def _write_asked(work: Work, found: Judgements) -> None:
         table.rechunk().write_parquet(out, compression="lz4", statistics=False)
 
 
-def read_asked(view: View) -> pl.DataFrame:
+def read_asked(layout: RunLayout) -> pl.DataFrame:
     """Which judgement is about which answers."""
-    return pl.read_parquet(view.layout.asked)
+    return pl.read_parquet(layout.asked)

@@ -20,6 +20,7 @@ from batchtrial.phases.parse.phase import answers_table, arm_inputs
 from batchtrial.phases.tables.arm_table import for_tables, make_tables
 from batchtrial.phases.waves import arms_with_verdicts, judging, judging_work
 from batchtrial.records import Outcome, Verdict
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
 
 name = "judge_parse"
@@ -113,6 +114,6 @@ def _rows(answers: pl.DataFrame, arm: Arm, judge: JudgeSpec, index: IndexLines) 
         yield judge.name, arm.name, mark, sample, state, value, usd, reason_in(text) if value is not None else ""
 
 
-def read_judgements(view: View) -> pl.DataFrame:
+def read_judgements(layout: RunLayout) -> pl.DataFrame:
     """Every judgement of the run."""
-    return pl.read_parquet(view.layout.judgements)
+    return pl.read_parquet(layout.judgements)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.judges import JudgeSpec
+from batchtrial.config.model import Config
 from batchtrial.config.panels import PanelSpec, members
-from batchtrial.phases.base import View
 from batchtrial.phases.judge.build import read_asked
 from batchtrial.phases.judge.parse import STATES, read_judgements
 from batchtrial.phases.judge.questions import sets_of
+from batchtrial.state.layout import RunLayout
 
 Floats = NDArray[np.float64]
 NOT_JUDGED: Final = ("identical", "lost")
@@ -46,18 +47,18 @@ class Judged:
     between: tuple[tuple[Floats, Floats], ...] = ()
 
 
-def judged(view: View, trial: Trial, temp: float, n_items: int) -> tuple[Judged, ...]:
+def judged(layout: RunLayout, config: Config, trial: Trial, temp: float, n_items: int) -> tuple[Judged, ...]:
     """Every judge of the run on the trial, then every panel; none where an arm is missing. Reads the tables of judgements."""
     control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
-    if control is None or treatment is None or not view.config.judges:
+    if control is None or treatment is None or not config.judges:
         return ()
-    asked, said = read_asked(view), read_judgements(view)
+    asked, said = read_asked(layout), read_judgements(layout)
     names = (control.name, treatment.name)
-    seen = {judge.name: _Seen.of(judge, asked, said, names) for judge in view.config.judges}
+    seen = {judge.name: _Seen.of(judge, asked, said, names) for judge in config.judges}
     alone = tuple(_judged(one, names, n_items) for one in seen.values())
     return (
         *alone,
-        *(_of_panel(panel, [seen[one.name] for one in members(panel, view.config.judges)], names, n_items) for panel in view.config.panels),
+        *(_of_panel(panel, [seen[one.name] for one in members(panel, config.judges)], names, n_items) for panel in config.panels),
     )
 
 

@@ -30,8 +30,8 @@ export async function serverSource(run) {
     rows: (ask, first, n) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}`),
     detail: (ask, place) => asked(`${at}/items/${place}?ask=${question(ask)}`),
     pictures: (ask) => asked(`${at}/pictures?ask=${question(ask)}`),
-    judgements: () => asked(`${at}/labels`),
-    label: (label) => asked(`${at}/labels`, label),
+    judgements: (ask) => asked(`${at}/labels?ask=${question(ask)}`),
+    label: (ask, label) => asked(`${at}/labels?ask=${question(ask)}`, label),
     stop: () => asked(`${at}/stop`, {}),
   };
 }

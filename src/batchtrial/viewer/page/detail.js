@@ -2,13 +2,13 @@
 
 import { diff } from "./diff.js";
 import { el, fill, shownText, visible } from "./dom.js";
-import { count, difference, general, level } from "./numbers.js";
-import { OUTCOME } from "./words.js";
+import { count, difference, dollars, level } from "./numbers.js";
+import { OUTCOME, armName } from "./words.js";
 
 /** The panel's content. how: view ("raw" or "diff"), onview, oncopy, onlabel, onclose; row: of the table. */
 export function detail(item, row, trial, about, how) {
   const arms = [trial.control, trial.treatment];
-  const names = ["control", "treatment"];
+  const names = [0, 1].map((at) => visible(armName(trial, at)));
   const button = (view, text) => el("button", { type: "button", "aria-pressed": String(how.view === view), onclick: () => how.onview(view), text });
   const others = about.arms.map((_, at) => at).filter((at) => !arms.includes(at));
   return [
@@ -20,8 +20,8 @@ export function detail(item, row, trial, about, how) {
     item.references.length || item.unanswerable ? el("p", { class: "refs" }, el("b", { text: "accepted: " }), item.unanswerable ? "nothing: the question cannot be answered" : item.references.map((one, at) => [at ? " | " : "", shownText(one)]).flat()) : null,
     item.columns ? el("details", {}, el("summary", { text: "columns of the item" }), el("dl", {}, Object.entries(item.columns).map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, shownText(typeof value === "string" ? value : JSON.stringify(value)))]).flat())) : null,
     how.view === "diff" ? differences(item, arms) : el("div", { class: "two" }, arms.map((arm, at) => side(names[at], item, arm, about))),
-    scores(item, trial),
-    others.length ? el("details", {}, el("summary", { text: `other arms of the run (${others.length})` }), el("div", { class: "two" }, others.map((arm) => side(visible(about.arms[arm].name), item, arm, about)))) : null,
+    scores(item, trial), judgements(item, trial, names),
+    others.length ? el("details", {}, el("summary", { text: `other arms of the run (${others.length})` }), el("div", { class: "two" }, others.map((arm) => side(visible(about.arms[arm].called), item, arm, about)))) : null,
     el("details", { class: "sent" }, el("summary", { text: "prompts as sent" }), el("div", { class: "two" }, arms.map((arm, at) => conversation(names[at], item.sent[arm], about.arms[arm])))),
   ];
 }
@@ -63,7 +63,7 @@ export function marked(text, references) {
 function facts(one) {
   const state = one.answer_state && one.answer_state !== "complete" ? one.answer_state.replaceAll("_", " ") : one.outcome;
   const parts = [state, one.finish_reason && `finish ${one.finish_reason}`, one.input_tokens !== undefined && `${count(one.input_tokens)} + ${count(one.output_tokens ?? 0)} tokens`,
-    one.usd !== undefined && `$${general(one.usd, 3)}`, one.attempt > 1 && `attempt ${one.attempt}`, one.custom_id, one.request_id, one.error];
+    one.usd !== undefined && dollars(one.usd), one.attempt > 1 && `attempt ${one.attempt}`, one.custom_id, one.request_id, one.error];
   return parts.filter(Boolean).join(" \u00b7 ");
 }
 
@@ -95,19 +95,27 @@ function scores(item, trial) {
     })));
 }
 
+/** What each judge said of these two arms' answers, in both orders where it saw both at once. */
+function judgements(item, trial, names) {
+  const arms = [trial.control, trial.treatment];
+  const mine = item.judged.filter((one) => arms.includes(one.arm) && (one.other === undefined || arms.includes(one.other)));
+  if (!mine.length) return null;
+  const many = mine.some((one) => one.sample);
+  const about = (one) => `${names[arms.indexOf(one.arm)]}${one.other === undefined ? "" : `, then ${names[arms.indexOf(one.other)]}`}${many ? `, sample ${one.sample + 1}` : ""}`;
+  return el("details", { class: "judgements", open: true }, el("summary", { text: "what judges said" }), el("table", { class: "scores" },
+    el("thead", {}, el("tr", {}, ["judge", "shown", "verdict", "reason"].map((text) => el("th", { scope: "col", text })))),
+    el("tbody", {}, mine.map((one) => el("tr", {}, el("th", { scope: "row", text: visible(one.judge) }), el("td", { text: about(one) }), el("td", { text: one.said }), el("td", {}, shownText(one.reason)))))));
+}
+
 function conversation(name, turns, arm) {
   return el("section", { class: "arm" }, el("h3", { text: name }), arm.system ? [el("h4", { text: "system" }), el("div", { class: "text" }, shownText(arm.system))] : null,
     turns.map(([role, text]) => [el("h4", { text: role }), el("div", { class: "text" }, shownText(text))]).flat());
 }
 
 /** What the treatment changed in the prompts, word by word. */
-export function promptChanges(trial, about) {
-  const [before, after] = [about.arms[trial.control], about.arms[trial.treatment]];
-  const parts = [["system prompt", before.system || "", after.system || ""], ...["open", "closed"].map((kind) => [`${kind}-book instruction`, before.instructions[kind] || "", after.instructions[kind] || ""])];
-  const different = parts.filter(([, one, other]) => one !== other);
-  if (before.model !== after.model) different.unshift(["model", before.model, after.model]);
-  if (!different.length) return [el("p", { class: "quiet", text: "System prompt and instructions are the same; what differs is in the templates or settings of the arms." })];
-  return different.map(([name, one, other]) => [el("h2", { class: "small", text: name }), el("div", { class: "text" }, changes(one, other))]).flat();
+export function promptChanges(trial) {
+  if (!trial.differences.length) return [el("p", { class: "quiet", text: "Nothing: both arms ask the same." })];
+  return trial.differences.map(([name, one, other]) => [el("h2", { class: "small", text: visible(name) }), el("div", { class: "text" }, changes(one, other))]).flat();
 }
 
 /** What is known of a judge, as the report has it. */

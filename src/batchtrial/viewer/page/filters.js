@@ -3,7 +3,7 @@
 import { chosenByOutcome, isEverything } from "./address.js";
 import { el, visible } from "./dom.js";
 import { count, difference, level, ordinal, pText } from "./numbers.js";
-import { MEANS, OUTCOME, RANGE, SORT, VERDICT, chipName } from "./words.js";
+import { MEANS, OUTCOME, RANGE, SAID, SORT, VERDICT, chipName } from "./words.js";
 
 /** Chips with their counts; a click filters. */
 export function chips(told, chosen, onchange) {
@@ -44,7 +44,8 @@ export function fields(state, about, trial, onchange, redraw) {
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.is_down, onchange: (event) => onchange({ is_down: event.target.checked }) }), " reversed"),
     el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"], ...Object.entries(VERDICT)].map(([value, text]) => option(value, text, value === state.labelled)))),
   ];
-  return [...made.filter(Boolean), ranges(state, trial, onchange)];
+  const judges = trial.metrics.filter((one) => one.judge).map((one) => verdictOf(one, state, trial, onchange));
+  return [...made.filter(Boolean), ...judges, ranges(state, trial, onchange)];
 }
 
 function choice(name, values, chosen, onchange) {
@@ -52,6 +53,21 @@ function choice(name, values, chosen, onchange) {
   return el("label", {}, `${visible(title)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
     el("option", { value: "", text: "all" }), chosen.length > 1 ? el("option", { value: chosen[0], text: `${chosen.length} of them`, selected: true }) : null,
     values.map((value) => el("option", { value, text: visible(value) || "(empty)", selected: chosen.length === 1 && chosen[0] === value }))));
+}
+
+/** What one judge says. It is held against the metric of the slice, or the trial's first that is no judge. */
+function verdictOf(judge, state, trial, onchange) {
+  const plain = trial.metrics.filter((one) => !one.judge);
+  const other = plain.find((one) => one.name === state.metric) || plain[0];
+  const names = Object.entries(SAID).filter(([value]) => (value !== "orders" || judge.judge === "pairwise") && (value !== "metric" || other));
+  const change = (value) => {
+    const judged = { ...state.judged };
+    if (value) judged[judge.name] = value;
+    else delete judged[judge.name];
+    onchange({ judged });
+  };
+  return el("label", {}, `${visible(judge.title)} `, el("select", { "data-judge": judge.name, onchange: (event) => change(event.target.value) }, el("option", { value: "", text: "all" }),
+    names.map(([value, text]) => el("option", { value, text: value === "metric" ? `${text} ${visible(other.title)}` : text, selected: state.judged[judge.name] === value }))));
 }
 
 /** Ranges of numbers: chosen ones as fields, and a menu that adds one. */
@@ -105,6 +121,7 @@ function notes(slice, ask, metric, trial) {
     if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
   }
   if (slice.counts.won + slice.counts.lost < 10) found.push("fewer than 10 items changed");
+  if (metric.judge) found.push("a judge's word, not corrected by labels");
   if (slice.not_decidable) found.push(slice.not_decidable);
   if (slice.p === null) found.push("p is computed by `batchtrial view` only");
   return [...found, ...(slice.warnings || []).filter((one) => !/items? changed$/.test(one))];

@@ -1,6 +1,6 @@
 // The pairs that a file carries: columns first, texts by blocks when they are asked for. It answers what the server answers, by the same names.
 
-import { chosenByOutcome, isEverything } from "./address.js";
+import { chosenByOutcome, isEverything, slotOf } from "./address.js";
 import { compare } from "./stats.js";
 
 export const OUTCOMES = ["both_right", "won", "lost", "both_wrong", "same", "incomplete", "no_score"];
@@ -29,7 +29,12 @@ export async function fileSource(blocks) {
   const trialOf = (ask) => data.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp) || data.about.trials[0];
   const metricOf = (trial, name) => trial.metrics.find((one) => one.name === name) || trial.metrics[0];
   const armsOf = (trial) => [data.arms[trial.control], data.arms[trial.treatment]];
-  const scoresOf = (trial, column) => armsOf(trial).map((arm) => arm.scores[column] || new Array(data.n).fill(null));
+  const judgedOf = (trial) => data.judged[`${trial.slug}/${trial.temp}`] || {};
+  const scoresOf = (trial, column) => judgedOf(trial)[column]?.scores || armsOf(trial).map((arm) => arm.scores[column] || new Array(data.n).fill(null));
+  const changeOf = (trial, metric) => {
+    const [control, treatment] = scoresOf(trial, metric.column);
+    return control.map((value, place) => { const change = minus(treatment[place], value); return change === null ? null : change * (metric.higher_is_better ? 1 : -1); });
+  };
 
   function outcomes(trial, metric) {
     const key = `${trial.slug}/${trial.temp}/${metric.name}`;
@@ -64,6 +69,20 @@ export async function fileSource(blocks) {
     return mask;
   }
 
+  /** Whether a judge says that of a pair. It is held against the metric of the slice, or the trial's first that is no judge where that is one itself. */
+  function saidBy(ask, trial, metric, name, said) {
+    const judge = trial.metrics.find((one) => one.name === name && one.judge);
+    if (!judge) throw new Error(`no judge ${name} has seen these arms`);
+    const prefers = changeOf(trial, { ...judge, higher_is_better: true }).map((value) => (value === null ? null : Math.sign(value)));
+    const other = changeOf(trial, metric.judge ? trial.metrics.find((one) => !one.judge) || metric : metric);
+    const flipped = new Set(judgedOf(trial)[name].flipped);
+    return {
+      treatment: (place) => prefers[place] === 1, control: (place) => prefers[place] === -1, neither: (place) => prefers[place] === 0, nothing: (place) => prefers[place] === null,
+      orders: (place) => flipped.has(place), metric: (place) => prefers[place] * other[place] < 0,
+      label: (place) => prefers[place] === { better: -1, worse: 1 }[labels.get(slotOf(ask, data.keys[place]))],
+    }[said];
+  }
+
   async function withoutChips(ask, trial, metric) {
     const tests = [];
     for (const [name, wanted] of Object.entries(ask.values)) {
@@ -76,7 +95,8 @@ export async function fileSource(blocks) {
       tests.push((place) => values[place] !== null && (low === null || values[place] >= low) && (high === null || values[place] <= high));
     }
     const isLabelled = { yes: (one) => one !== undefined, no: (one) => one === undefined }[ask.labelled] || ((one) => one === ask.labelled);
-    if (ask.labelled) tests.push((place) => isLabelled(labels.get(data.keys[place])));
+    if (ask.labelled) tests.push((place) => isLabelled(labels.get(slotOf(ask, data.keys[place]))));
+    for (const [name, said] of Object.entries(ask.judged)) tests.push(saidBy(ask, trial, metric, name, said));
     if (ask.search.text) {
       const mask = await found(ask, trial);
       tests.push((place) => mask[place]);
@@ -94,12 +114,24 @@ export async function fileSource(blocks) {
       return [...found.filter((place) => !isBare(place)), ...found.filter(isBare)];
     }
     let keys;
-    if (["effect", "size", "informative"].includes(ask.sort)) {
-      const change = number(trial, metric, "score_change").map((value) => (value === null ? null : value * (metric.higher_is_better ? 1 : -1)));
-      keys = ask.sort === "effect" ? change : change.map((value) => (value === null ? null : -Math.abs(value)));
-    } else keys = number(trial, metric, ask.sort);
+    const change = changeOf(trial, metric);
+    if (ask.sort === "effect") keys = change;
+    else if (ask.sort === "size") keys = change.map((value) => (value === null ? null : -Math.abs(value)));
+    else if (ask.sort === "informative") keys = informative(trial, change);
+    else keys = number(trial, metric, ask.sort);
     const last = (place) => (keys[place] === null ? Infinity : ask.is_down ? -keys[place] : keys[place]);
     return places.slice().sort((a, b) => (last(a) === last(b) ? a - b : last(a) < last(b) ? -1 : 1));
+  }
+
+  /** Least where the metric and the judges contradict each other most; among those alike, where the metric changed most. */
+  function informative(trial, change) {
+    const said = trial.metrics.filter((one) => one.judge).map((one) => changeOf(trial, one));
+    const flips = Object.values(judgedOf(trial)).map((one) => new Set(one.flipped));
+    return change.map((value, place) => {
+      const signs = [value, ...said.map((one) => one[place])].filter((one) => one !== null).map(Math.sign);
+      const size = Math.abs(value ?? 0);
+      return -(2 * (signs.length ? Math.max(...signs) - Math.min(...signs) : 0) + Number(flips.some((one) => one.has(place)))) - size / (1 + size);
+    });
   }
 
   function sliceOf(ask, trial, metric, places) {
@@ -166,7 +198,7 @@ export async function fileSource(blocks) {
       return {
         place, key: item.key, id: item.id, dataset: item.dataset, kind: item.kind, question: item.question.slice(0, EXCERPT),
         answers: arms.map((arm) => item.by_arm[arm][0].text.slice(0, EXCERPT)), outcome: OUTCOMES[kinds.codes[place]], marks: kinds.marks(place),
-        scores: scores.map((values) => values[place]), n: arms.map((arm) => trial.samples - data.arms[arm].n_lost[place]), label: labels.get(item.key) || "",
+        scores: scores.map((values) => values[place]), n: arms.map((arm) => trial.samples - data.arms[arm].n_lost[place]), label: labels.get(slotOf(ask, item.key)) || "",
       };
     }));
   }
@@ -214,7 +246,7 @@ function outcomesOf(trial, metric, arms, scoresOf, n) {
     const [c, t] = [control[place], treatment[place]];
     const lost = arms.map((arm) => arm.lost_to[place]);
     let name;
-    if (c === null && t === null && !(metric.is_total && (lost[0] !== null || lost[1] !== null))) name = "no_score";
+    if (!metric.judge && c === null && t === null && !(metric.is_total && (lost[0] !== null || lost[1] !== null))) name = "no_score";
     else if (c === null || t === null) {
       name = "incomplete";
       const whys = new Set(lost.flatMap((one) => (one === null ? [] : one.split(" ").map((part) => part.slice(0, part.lastIndexOf(":"))))));

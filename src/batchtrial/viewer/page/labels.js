@@ -1,11 +1,12 @@
 // Labels: two answers without their arms' names, a key each, kept as soon as the source says so.
 
+import { slotOf } from "./address.js";
 import { el, put, shownText, visible } from "./dom.js";
 import { VERDICT } from "./words.js";
 
 const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot", x: "cannot" };
 
-/** The labelling panel. store: { queue, labels, add(label), undo(id) }; detailOf: place -> item; onclose. */
+/** The labelling panel. store: { open(ask), queue, labels, add(label), undo(id) }, open; detailOf: place -> item; onclose. */
 export function labelling(store, trial, detailOf, onclose) {
   const box = el("section", { class: "labelling", "aria-label": "label answers blind" });
   const state = { at: null, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
@@ -130,17 +131,24 @@ function remember(name) {
 /** Labels in a page that carries its data: kept in the page, handed on as a file. */
 export function storeInPage(source) {
   const kept = [];
+  let trial = null;
+  const told = () => {
+    source.labels.clear();
+    for (const one of kept) source.labels.set(slotOf(one, one.item_key), one.verdict);
+  };
   return {
     seen: new Set(),
-    queue: () => (source.about.queue || []),
+    async open(ask) { trial = source.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp); },
+    queue: () => trial.queue,
     labels: () => kept,
     async add(label) {
       kept.push({ ...label, at: new Date().toISOString() });
-      source.labels.set(label.item_key, label.verdict);
+      told();
     },
     async undo(id) {
       const at = kept.findIndex((one) => one.id === id);
-      if (at >= 0) source.labels.delete(kept.splice(at, 1)[0].item_key);
+      if (at >= 0) kept.splice(at, 1);
+      told();
     },
     download() {
       const lines = kept.map((one) => JSON.stringify(one)).join("\n");
@@ -152,14 +160,19 @@ export function storeInPage(source) {
 }
 
 /** Labels of a run on the server. */
-export async function storeAtServer(source) {
-  let told = await source.judgements();
+export function storeAtServer(source) {
+  let told = { queue: [], labels: [] };
+  let about = null;
   return {
     seen: new Set(),
+    async open(ask) {
+      about = ask;
+      told = await source.judgements(ask);
+    },
     queue: () => told.queue,
     labels: () => told.labels,
-    async add(label) { told = await source.label({ label }); },
-    async undo(id, who) { told = await source.label({ undo: id, who }); },
+    async add(label) { told = await source.label(about, { label }); },
+    async undo(id, who) { told = await source.label(about, { undo: id, who }); },
   };
 }
 

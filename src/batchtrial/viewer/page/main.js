@@ -14,6 +14,13 @@ import { COLUMNS, grid, paper } from "./table.js";
 
 const KEYS = [["j, k", "next, previous"], ["n, p", "next, previous lost"], ["/", "search"], ["d", "diff"], ["l", "label blind"], ["1 2 3 4 x", "while labelling: first, second, same, both bad, cannot compare"], ["u", "undo a label"], ["Esc", "close"], ["?", "this help"]];
 
+/** The trials to choose from: declared ones, then other two arms. */
+function trialOptions(trials, chosen) {
+  const option = (one) => el("option", { value: JSON.stringify({ trial: one.slug, temp: one.temp }), text: `${visible(one.slug)}${one.temp ? `, temperature ${one.temp}` : ""}`, selected: one === chosen });
+  const groups = [["declared", trials.filter((one) => one.is_declared)], ["other two arms (exploratory)", trials.filter((one) => !one.is_declared)]].filter(([, mine]) => mine.length);
+  return groups.length > 1 ? groups.map(([label, mine]) => el("optgroup", { label }, mine.map(option))) : trials.map(option);
+}
+
 /** Show a run. */
 async function runPage(root, source, store, isReadOnly) {
   const about = source.about;
@@ -60,13 +67,14 @@ async function runPage(root, source, store, isReadOnly) {
       about.banner ? el("p", { class: "banner", role: "note", text: about.banner }) : null,
       el("h1", { text: `${visible(trial.title)} against ${visible(trial.against)}` }),
       el("div", { class: "choices" },
-        several ? el("label", {}, "trial ", el("select", { id: "trial", onchange: (event) => change({ ...JSON.parse(event.target.value), item: null, chips: [], values: {}, ranges: {} }) },
-          about.trials.map((one) => el("option", { value: JSON.stringify({ trial: one.slug, temp: one.temp }), text: `${visible(one.slug)}${one.temp ? `, temperature ${one.temp}` : ""}`, selected: one === trial })))) : null,
+        several ? el("label", {}, "trial ", el("select", { id: "trial", onchange: (event) => change({ ...JSON.parse(event.target.value), item: null, chips: [], values: {}, ranges: {}, judged: {} }) },
+          trialOptions(about.trials, trial))) : null,
         el("label", {}, "compared by ", el("select", { id: "metric", onchange: (event) => change({ metric: event.target.value, chips: [] }) },
           trial.metrics.map((one) => el("option", { value: one.name, text: visible(one.title), selected: one === metricOf() }))))),
       trial.headline ? el("p", { class: "verdict", text: visible(trial.headline) }) : null,
+      trial.is_declared ? null : el("p", { class: "warn", text: "No declared contrast compares these two arms: everything here is exploratory." }),
       source.part ? el("p", { class: "warn", text: source.part }) : null);
-    put(parts.more, el("details", { class: "box" }, el("summary", { text: "what the treatment changed in the prompts" }), ...promptChanges(trial, about)),
+    put(parts.more, el("details", { class: "box" }, el("summary", { text: "what the treatment changed in the prompts" }), ...promptChanges(trial)),
       picture ? el("details", { class: "box" }, el("summary", { text: "results of the whole trial" }), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "results of the whole trial" }, picture),
         el("p", { class: "quiet", text: "Bold: declared beforehand. Short upright line: the declared margin. Everything else is exploratory." })) : null,
       trial.judges.length ? el("details", { class: "box judges" }, el("summary", { text: "can the judges be believed?" }), ...trial.judges.flatMap(believed)) : null);
@@ -97,7 +105,7 @@ async function runPage(root, source, store, isReadOnly) {
 
   function show() {
     const asking = ask();
-    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), samples: trialOf().samples, hidden });
+    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden });
   }
 
   const keepPaper = async () => { lastPaper = await paper(source, ask(), result.n); };
@@ -177,9 +185,15 @@ async function runPage(root, source, store, isReadOnly) {
     if (at >= 0) table.body.querySelector("[aria-selected]")?.focus();
   }
 
-  function label(place) {
+  async function label(place) {
     if (isReadOnly) {
       put(parts.message, el("p", { class: "warn", text: "The viewer was started with --read_only: labels are not kept." }));
+      return;
+    }
+    try {
+      await store.open(ask());
+    } catch (error) {
+      put(parts.message, el("p", { class: "warn", text: visible(error.message) }));
       return;
     }
     labelled = labelling(store, trialOf(), (at) => source.detail(ask(), at), () => close());
@@ -287,7 +301,7 @@ async function start() {
     if (run) {
       const source = await serverSource(run);
       root.before(el("nav", {}, el("a", { href: "./", text: "all runs" })));
-      await runPage(root, source, await storeAtServer(source), isReadOnly);
+      await runPage(root, source, storeAtServer(source), isReadOnly);
     } else {
       await runList(root, (id) => { location.hash = `#run=${encodeURIComponent(id)}`; location.reload(); }, isReadOnly);
     }

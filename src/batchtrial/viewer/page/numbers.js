@@ -46,7 +46,7 @@ export function difference(value, isShare) {
   if (value === null || value === undefined) return "-";
   if (isShare) return sided(100 * value, 1, { signed: true });
   const plain = general(value, 4, true);
-  return value === 0 || Number(plain) !== 0 ? plain : sided(value, 4, { signed: true });
+  return value ? plain : sided(value, 4, { signed: true });
 }
 
 /** A share in per cent, or a number in its own unit. */
@@ -60,6 +60,12 @@ export function pText(value, levels = [0.05]) {
   if (value === null || value === undefined) return "-";
   if (value < 0.001 && levels.every((line) => line >= 0.001)) return "< 0.001";
   return sided(value, 3, { lines: [0, ...levels] });
+}
+
+/** Dollars: two significant digits of what is less than a cent, without an exponent. */
+export function dollars(value) {
+  if (value === 0) return "$0";
+  return `$${value < 0.01 ? value.toFixed(Math.min(20, 1 - Math.floor(Math.log10(value)))) : value.toFixed(4)}`;
 }
 
 /** A whole number with commas. */

@@ -2,7 +2,7 @@
 
 import { el, put, visible } from "./dom.js";
 import { count, difference, level } from "./numbers.js";
-import { MARK, OUTCOME, VERDICT } from "./words.js";
+import { MARK, OUTCOME, VERDICT, armName } from "./words.js";
 
 const BLOCK = 50;
 const AROUND = 6;
@@ -13,7 +13,7 @@ export function grid(onpick) {
   const sizer = el("div", { class: "rows", role: "rowgroup" });
   const head = el("div", { class: "row head", role: "row", "aria-rowindex": 1 });
   const body = el("div", { class: "grid", role: "grid", "aria-label": "pairs", tabindex: -1 }, el("div", { role: "rowgroup", class: "headgroup" }, head), sizer);
-  const state = { n: 0, fetch: null, blocks: new Map(), shown: new Map(), at: 0, metric: null, samples: 1, hidden: new Set(), turn: 0 };
+  const state = { n: 0, fetch: null, blocks: new Map(), shown: new Map(), at: 0, metric: null, trial: null, hidden: new Set(), turn: 0 };
 
   const height = () => parseFloat(getComputedStyle(body).getPropertyValue("--row")) || 58;
 
@@ -63,13 +63,14 @@ export function grid(onpick) {
     const before = state.shown.get(state.picked);
     if (before) before.removeAttribute("aria-selected");
     state.at = state.picked = at;
-    const size = height();
+    const [size, head] = [height(), 31];
     const top = at * size;
     if (top < body.scrollTop) body.scrollTop = top;
-    else if (top + size > body.scrollTop + body.clientHeight - 36) body.scrollTop = top + size - body.clientHeight + 36;
+    else if (top + size > body.scrollTop + body.clientHeight - head) body.scrollTop = top + size - body.clientHeight + head;
     draw();
     for (const [other, row] of state.shown) row.setAttribute("tabindex", other === at ? 0 : -1);
     state.shown.get(at).setAttribute("aria-selected", "true");
+    state.shown.get(at).scrollIntoView({ block: "nearest" });
     onpick(at, await rowAt(at));
   }
 
@@ -78,15 +79,15 @@ export function grid(onpick) {
   return {
     body,
     /** Show other pairs. fetch: (first, n) -> rows. */
-    show({ n, fetch, metric, samples, hidden }) {
-      Object.assign(state, { n, fetch, metric, samples, hidden, at: 0, picked: -1, turn: state.turn + 1 });
+    show({ n, fetch, metric, trial, hidden }) {
+      Object.assign(state, { n, fetch, metric, trial, hidden, at: 0, picked: -1, turn: state.turn + 1 });
       state.blocks.clear();
       sizer.replaceChildren();
       state.shown.clear();
       body.scrollTop = 0;
       body.setAttribute("aria-rowcount", n + 1);
       body.classList.toggle("empty", !n);
-      put(head, Object.entries(COLUMNS).filter(([name]) => !hidden.has(name)).map(([name, text]) => el("div", { role: "columnheader", class: name, text: name === "score" && metric ? metric.title : text })));
+      put(head, Object.entries(COLUMNS).filter(([name]) => !hidden.has(name)).map(([name, text]) => el("div", { role: "columnheader", class: name, text: visible({ score: metric.title, control: armName(trial, 0), treatment: armName(trial, 1) }[name] || text) })));
       body.className = `grid ${[...hidden].map((name) => `no-${name}`).join(" ")}${n ? "" : " empty"}`;
       draw();
     },
@@ -119,7 +120,7 @@ function cells(row, state) {
 }
 
 function scoreTexts(row, state) {
-  const { metric, samples } = state;
+  const { metric, trial: { samples } } = state;
   const one = (at) => {
     const value = row.scores[at];
     if (value === null) return "-";

@@ -17,7 +17,16 @@ export const SORT = {
   informative: "most informative to label",
 };
 export const RANGE = { length: "length (characters)", tokens: "answer tokens", usd: "cost ($)", score: "score" };
+export const SAID = {
+  treatment: "treatment better", control: "control better", neither: "neither better", nothing: "no verdict", orders: "another in each order", metric: "the opposite of", label: "the opposite of the label",
+};
 export const VERDICT = { better: "treatment better", worse: "treatment worse", same: "same", both_bad: "both bad", cannot: "cannot compare" };
+
+/** What an arm is called: its role in the comparison, and its name where it has another one. */
+export function armName(trial, at) {
+  const [role, name] = at ? ["treatment", trial.title] : ["control", trial.against];
+  return name === role || name === "its control" ? role : `${name} (${role})`;
+}
 
 /** What a chip is called. */
 export function chipName(chip) {
