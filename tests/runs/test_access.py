@@ -70,6 +70,19 @@ def test_what_may_not_be_read_is_not_said_to_be_lost(home: Path, command: str, w
     assert sorted(runs.rglob("*")) == before
 
 
+@pytest.mark.parametrize("command", ["view", "clean"])
+def test_a_folder_of_runs_that_may_not_be_read_is_not_shown_as_an_empty_one(home: Path, command: str) -> None:
+    runs = home / "experiments"
+    mode = runs.stat().st_mode
+    runs.chmod(0)
+    try:
+        code, said = as_mere_mortal(lambda: _run([command]), home / "said")
+    finally:
+        runs.chmod(mode)
+    assert code == 3
+    assert f"experiments may not be read as {me()}" in said
+
+
 def _run(argv: list[str]) -> int:
     return main(argv)
 

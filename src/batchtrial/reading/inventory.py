@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from batchtrial.errors import ManifestCorrupt, StateError
+from batchtrial.errors import ManifestCorrupt
 from batchtrial.modes import MODES, ModeFacts
 from batchtrial.reading.direct_rows import answered_rows
 from batchtrial.reading.ledger_tail import LedgerTail
-from batchtrial.state.access import denied
+from batchtrial.state.access import check_readable
 from batchtrial.state.entries import Counts
 from batchtrial.state.files import MultiTrialManifest, PhaseRecord, RunState, load
 from batchtrial.state.form import is_of_earlier_system, is_unbegun
@@ -287,9 +287,7 @@ class Inventory:
 
     def look(self) -> tuple[RunSummary, ...]:
         """The runs now, oldest first. A run that has vanished is left out. Raises StateError when the folder itself may not be read."""
-        fault = denied((self._experiments,))
-        if fault is not None:
-            raise StateError(fault, where=str(self._experiments), hint="run the command as the owner, or ask for read access")
+        check_readable((self._experiments,), str(self._experiments))
         names = sorted(self._names())
         self._readers = {name: self._readers.get(name) or RunReader(RunLayout(self._experiments / name)) for name in names}
         found = [reader.look() for reader in self._readers.values()]

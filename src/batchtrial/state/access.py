@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from batchtrial.errors import StateError
+
 
 def me() -> str:
     """Who this process is: name and number."""
@@ -20,6 +22,13 @@ def denied(paths: Iterable[Path]) -> str | None:
         if fault is not None:
             return fault
     return None
+
+
+def check_readable(paths: Iterable[Path], where: str) -> None:
+    """Raises StateError about the first path that is there and may not be read. where: what it is told of."""
+    fault = denied(paths)
+    if fault is not None:
+        raise StateError(fault, where=where, hint="run the command as the owner, or ask for read access")
 
 
 def _denied(path: Path) -> str | None:

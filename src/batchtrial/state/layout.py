@@ -9,7 +9,7 @@ from pathlib import Path
 from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.keys import ARMS, arm_folder
 from batchtrial.names import is_one_step
-from batchtrial.state.access import denied
+from batchtrial.state.access import check_readable, denied
 
 PREFIX = "run_"
 JUDGEMENTS = "judgements"
@@ -154,15 +154,17 @@ class RunLayout:
 
     def check_there(self) -> None:
         """Raises RunStateMissing when there is no such run, StateError when it may not be read."""
-        fault = self.denied()
-        if fault is not None:
-            raise StateError(fault, where=f"run {self.run_id}", hint="run the command as the owner, or ask for read access")
+        check_readable(self._needed, f"run {self.run_id}")
         if not self.root.is_dir():
             raise RunStateMissing(f"there is no run {self.run_id}", where=str(self.root.parent), hint="`batchtrial status` lists the runs there are")
 
     def denied(self) -> str | None:
         """Why the run may not be read, and as whom; None when it may, or is not there."""
-        return denied((self.root.parent, self.root, self.ledger, self.run_state, self.effective_config))
+        return denied(self._needed)
+
+    @property
+    def _needed(self) -> tuple[Path, ...]:
+        return self.root.parent, self.root, self.ledger, self.run_state, self.effective_config
 
     def has_traces(self) -> bool:
         """Whether a file lies here that is written after the ledger's first line, so that the run was begun whatever became of the ledger."""

@@ -20,6 +20,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
+from batchtrial.state.access import check_readable
 from batchtrial.viewer.server import Viewer
 
 EXAMPLES = """examples:
@@ -56,6 +57,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     folder = experiments_dir(given.experiments_dir, os.environ)
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}", where="--experiments_dir", hint="name the folder that holds the runs")
+    check_readable((folder,), str(folder))
     return _serve(folder, given, named=str(folder), is_read_only=given.read_only)
 
 
