@@ -23,7 +23,7 @@ END_SECONDS = 2 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A row on the provider's bill."""
+    """A row on the provider's bill. account: of the key, with what stands before the batch's id: in a path a key may have been two accounts'."""
 
     account: str
     batch: str
@@ -39,7 +39,7 @@ def paid_rows(provider: Provider) -> list[Paid]:
     provider.bill.settle()
     rows = provider.world.rows("SELECT b.account, b.id, p.* FROM paid p JOIN batches b ON b.seq = p.batch ORDER BY p.batch, p.row")
     found = [
-        Paid(account, last_segment(name), our_id(custom_id), identity, n_input, n_output)
+        Paid(account + name.rpartition("/")[0], last_segment(name), our_id(custom_id), identity, n_input, n_output)
         for account, name, _, _, custom_id, identity, n_input, n_output in map(tuple, rows)
     ]
     return [row for row in found if FOREIGN not in row.custom_id]
