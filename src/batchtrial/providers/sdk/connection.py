@@ -76,13 +76,15 @@ class Connection:
     @cached_property
     def client(self) -> Any:
         """The SDK's client, its own retries off."""
-        own = {"http_client": self.sdk.DefaultHttpxClient(trust_env=False)} if self._settings.past_proxies else {}
+        # Of a server that this run has started there is no certificate; to load those of the machine takes longer than a call.
+        own = {"http_client": self.sdk.DefaultHttpxClient(trust_env=False, verify=False)} if self._settings.past_proxies else {}
         return self._make(self.sdk, api_key=self.key, base_url=self._settings.base_url, max_retries=0, timeout=self.timeout(), **own)
 
     @cached_property
     def plain(self) -> Any:
         """The SDK's own HTTP library without the SDK's credentials, for signed URLs."""
-        return self.edge.http.Client(timeout=self.timeout(), trust_env=not self._settings.past_proxies)
+        is_own = self._settings.past_proxies
+        return self.edge.http.Client(timeout=self.timeout(), trust_env=not is_own, verify=not is_own)
 
     def timeout(self, *, answer: bool = False) -> Any:
         """The bounds of one call. answer: a large body goes up first, and the server takes its time over it."""

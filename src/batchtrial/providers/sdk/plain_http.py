@@ -37,9 +37,9 @@ class APIStatusError(APIError):
             self.body = None
 
 
-def DefaultHttpxClient(*, trust_env: bool) -> Any:
-    """A client that looks for no proxy when told not to."""
-    return httpx.Client(trust_env=trust_env)
+def DefaultHttpxClient(*, trust_env: bool, verify: bool) -> Any:
+    """A client that looks for no proxy, and for no certificate, when told not to."""
+    return httpx.Client(trust_env=trust_env, verify=verify)
 
 
 class Client:
