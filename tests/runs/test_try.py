@@ -128,7 +128,7 @@ def test_rows_that_a_provider_refuses_are_named(folder: Path, capsys: pytest.Cap
     arms = {"control": {}, "thinking": {"model": "gpt-5-mini"}}
     tree = TREE | {"arms": arms, "provider": {"accepts": ["temperature"]}}
     (folder / "trial.yaml").write_text(json.dumps(tree))
-    assert main(["try", "--config", "trial.yaml", "--send", "2", "--dry_run"]) == 0
+    assert main(["try", "--config", "trial.yaml", "--send", "2", "--dry_run"]) == 4, "a script that goes on to pay has to see it"
     text = capsys.readouterr().out
     assert "refused   thinking:" in text
     assert "'temperature' does not support 0.0 with this model" in text

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from batchtrial.app.invocation import DEFAULT_CONFIG, Invocation, experiments_dir, mode_of
+from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Invocation, experiments_dir, mode_of
 from batchtrial.app.session import layout_of, loaded
 from batchtrial.app.tryout import at_once, budget_of, chosen_items, send
 from batchtrial.app.wiring import Place, Wiring
@@ -35,6 +35,8 @@ EXAMPLES = """examples:
 
 Requests go one by one to the provider's synchronous API (docs/direct.md), at its price. A try is a small run of its own: its requests, answers and
 dollars are never those of the trial.
+
+exit codes: 0 done, 1 nobody could be asked, 2 bad flag or config, 3 a try of that name refuses, 4 some requests were refused, 130 stopped
 """
 
 
@@ -73,6 +75,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if not given.json:
         for line in screen.requests(chosen.items[0], shown, told["notes"], is_sent=given.send is not None):
             say(line)
+    code = 0
     if given.send is not None:
         limits = {"limit_items": len(chosen.items), "submission.budget_usd": budget_of(got.config, given.budget_usd)}
         ask = replace(ask, changes={**ask.changes, **lanes, **limits})
@@ -82,12 +85,13 @@ def _command(argv: Sequence[str] | None = None) -> int:
             complain(str(error))
             complain(f"  go on with: {resume_command(ask, run_id)}")
             return INTERRUPTED
+        code = INCOMPLETE if tried.refused else 0
         told |= screen.as_json(tried)
         for line in screen.answers(tried) if not given.json else ():
             say(line)
     if given.json:
         say(json.dumps(told, indent=2, ensure_ascii=False))
-    return 0
+    return code
 
 
 def _invocation(config: Path | None, given: Any, run_id: str) -> Invocation:
