@@ -34,11 +34,11 @@ ATTACKS = (
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The run's folder."""
-    rows: list[dict[str, Any]] = closed_items(40)
+    rows: list[dict[str, Any]] = closed_items(20)
     for number, row in enumerate(rows):
         attack = ATTACKS[number % 5]
         row |= {"id": f"c{number} {attack}", "question": f"What is thing {number}? {attack}", "category": ATTACKS[number % 3], attack: attack}
-        row |= {f"column {n}": attack for n in range(250)}
+        row |= {f"column {n}": attack for n in range(10_000)}
     prompt = (
         {"system": {"path": "c.txt", "text": ATTACKS[0] + ATTACKS[3]}},
         {"system": {"path": "t.txt", "text": ATTACKS[2] + ATTACKS[5].replace("\x1b", "")}},
@@ -75,9 +75,12 @@ def walked(tab: Tab) -> None:
         page.click(f"text={summary}")
     for _ in range(len(ATTACKS) + 1):
         page.keyboard.press("j")
-        tab.until("() => document.querySelector('.panel h2') && document.querySelector('[aria-selected]')")
+        tab.until("() => document.querySelector('.panel').dataset.item?.endsWith(`,${new URLSearchParams(location.hash.slice(1)).get('item')}]`)")
         page.keyboard.press("d")
     page.click("text=columns of the item")
+    assert page.locator(".panel dd").count() == 100  # of ten thousand columns; the others on demand
+    page.click("text=show all")
+    assert page.locator(".panel dd").count() > 10_000
     page.click("text=prompts as sent")
     page.wait_for_timeout(200)
     tab.shot("hostile")
@@ -89,6 +92,12 @@ def walked(tab: Tab) -> None:
     assert "owned" not in page.title()
     assert "\u202e" not in page.evaluate("document.body.textContent")
     assert "U+202E" in page.evaluate("document.body.textContent")
+    page.keyboard.press("Escape")
+    assert page.locator("option").count() < 500
+    fields = page.locator("[data-column]").count()
+    page.focus("select.further")
+    page.select_option("select.further", index=9000)
+    assert page.locator("[data-column]").count() == fields + 1
     page.keyboard.press("Escape")
     page.keyboard.press("l")
     page.wait_for_selector(".labelling")

@@ -169,7 +169,7 @@ class Carrier:
         if column is None:
             return {"values": [], "codes": []}
         codes = {value: code for code, value in enumerate(values)}
-        return {"values": values, "codes": [codes.get(one) for one in column.cast(pl.String).gather(self.places).to_list()]}
+        return {"values": values, "codes": [codes.get(one) for one in column.gather(self.places).to_list()]}
 
     def _arm(self, arm: Arm) -> dict[str, Any]:
         """Scores of an arm, and its lengths, tokens and dollars as means over the samples of each item."""

@@ -34,6 +34,7 @@ class Items:
         self.kinds: pl.Series = table["kind"].cast(pl.Categorical)
         self.clusters = numbered(table["cluster"])
         self._questions = Questions(layout)
+        self._values: dict[str, list[str]] = {}
 
     def close(self) -> None:
         """Close the prepared files."""
@@ -55,9 +56,10 @@ class Items:
                     if len(known.setdefault(name, set())) <= MOST_VALUES:
                         text = shown(value)
                         found.setdefault(name, [None] * self.n)[place] = text
-                        known[name].add(text or "")
+                        known[name].update(() if text is None else (text,))
         most = min(MOST_VALUES, self.n // 2)  # what names each item anew is no category
-        return {name: pl.Series(name, found[name], dtype=pl.Categorical) for name, values in known.items() if 1 < len(values) <= most}
+        self._values = {name: sorted(values) for name, values in known.items() if 1 < len(values) <= most}
+        return {name: pl.Series(name, found[name], dtype=pl.Categorical) for name in self._values}
 
     def places_of(self, keys: Iterable[str]) -> NDArray[np.int64]:
         """The places of the items with these keys."""
@@ -74,9 +76,9 @@ class Items:
     @cached_property
     def choices(self) -> dict[str, list[str]]:
         """The values of each column that one can choose from."""
-        every = {"dataset": self.datasets, "kind": self.kinds} | {f"x.{name}": one for name, one in self.columns.items()}
-        found = {name: sorted(one.drop_nulls().unique().cast(pl.String).to_list()) for name, one in every.items()}
-        return {name: values for name, values in found.items() if len(values) > 1}
+        own = {"dataset": self.datasets, "kind": self.kinds}
+        found = {name: sorted(one.drop_nulls().unique().cast(pl.String).to_list()) for name, one in own.items()}
+        return {name: values for name, values in found.items() if len(values) > 1} | {f"x.{name}": self._values[name] for name in self.columns}
 
     def read(self, places: Sequence[int]) -> list[Item]:
         """The items at these places."""

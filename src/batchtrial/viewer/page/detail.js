@@ -5,6 +5,8 @@ import { el, fill, shownText, visible } from "./dom.js";
 import { count, difference, dollars, level } from "./numbers.js";
 import { OUTCOME, armName } from "./words.js";
 
+const COLUMNS_AT_ONCE = 100;
+
 /** The panel's content. how: view ("raw" or "diff"), onview, oncopy, onlabel, onclose; row: of the table. */
 export function detail(item, row, trial, about, how) {
   const arms = [trial.control, trial.treatment];
@@ -18,12 +20,22 @@ export function detail(item, row, trial, about, how) {
     el("h3", { text: "question" }), el("div", { class: "text" }, shownText(item.question)),
     item.context ? el("details", {}, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(item.context))) : null,
     item.references.length || item.unanswerable ? el("p", { class: "refs" }, el("b", { text: "accepted: " }), item.unanswerable ? "nothing: the question cannot be answered" : item.references.map((one, at) => [at ? " | " : "", shownText(one)]).flat()) : null,
-    item.columns ? el("details", {}, el("summary", { text: "columns of the item" }), el("dl", {}, Object.entries(item.columns).map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, shownText(typeof value === "string" ? value : JSON.stringify(value)))]).flat())) : null,
+    item.columns ? columnsOf(item) : null,
     how.view === "diff" ? differences(item, arms) : el("div", { class: "two" }, arms.map((arm, at) => side(names[at], item, arm, about))),
     scores(item, trial), judgements(item, trial, names),
     others.length ? el("details", {}, el("summary", { text: `other arms of the run (${others.length})` }), el("div", { class: "two" }, others.map((arm) => side(visible(about.arms[arm].called), item, arm, about)))) : null,
     el("details", { class: "sent" }, el("summary", { text: "prompts as sent" }), el("div", { class: "two" }, arms.map((arm, at) => conversation(names[at], item.sent[arm], about.arms[arm])))),
   ];
+}
+
+/** The item's columns, the first of them at once. */
+function columnsOf(item) {
+  const every = Object.entries(item.columns);
+  const list = el("dl");
+  const show = (some) => list.append(...some.map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, shownText(typeof value === "string" ? value : JSON.stringify(value)))]).flat());
+  show(every.slice(0, COLUMNS_AT_ONCE));
+  const more = el("button", { type: "button", text: `show all ${count(every.length)} columns`, onclick: () => { more.remove(); show(every.slice(COLUMNS_AT_ONCE)); } });
+  return el("details", {}, el("summary", { text: "columns of the item" }), list, every.length > COLUMNS_AT_ONCE ? more : null);
 }
 
 function side(name, item, arm, about) {
@@ -84,10 +96,15 @@ export function changes(before, after) {
   return made;
 }
 
+/** A table that scrolls in its own box where it is too wide. */
+function scrolled(label, ...parts) {
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, el("table", { class: "scores" }, ...parts));
+}
+
 function scores(item, trial) {
   const known = trial.metrics.filter((one) => item.scores[one.name].some((value) => value !== null));
   if (!known.length) return null;
-  return el("table", { class: "scores" }, el("thead", {}, el("tr", {}, ["metric", "control", "treatment", "change"].map((text) => el("th", { scope: "col", text })))),
+  return scrolled("scores", el("thead", {}, el("tr", {}, ["metric", "control", "treatment", "change"].map((text) => el("th", { scope: "col", text })))),
     el("tbody", {}, known.map((one) => {
       const [c, t] = item.scores[one.name];
       return el("tr", {}, el("th", { scope: "row", text: visible(one.title) }), el("td", { text: level(c, one.is_share) }), el("td", { text: level(t, one.is_share) }),
@@ -102,7 +119,7 @@ function judgements(item, trial, names) {
   if (!mine.length) return null;
   const many = mine.some((one) => one.sample);
   const about = (one) => `${names[arms.indexOf(one.arm)]}${one.other === undefined ? "" : `, then ${names[arms.indexOf(one.other)]}`}${many ? `, sample ${one.sample + 1}` : ""}`;
-  return el("details", { class: "judgements", open: true }, el("summary", { text: "what judges said" }), el("table", { class: "scores" },
+  return el("details", { class: "judgements", open: true }, el("summary", { text: "what judges said" }), scrolled("what judges said",
     el("thead", {}, el("tr", {}, ["judge", "shown", "verdict", "reason"].map((text) => el("th", { scope: "col", text })))),
     el("tbody", {}, mine.map((one) => el("tr", {}, el("th", { scope: "row", text: visible(one.judge) }), el("td", { text: about(one) }), el("td", { text: one.said }), el("td", {}, shownText(one.reason)))))));
 }
@@ -123,7 +140,7 @@ export function believed(judge) {
   const rows = judge.rows.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row", text: name }), ...cells.map((text) => el("td", { text: visible(text) }))));
   const head = el("tr", {}, ["number", "value", "interval", "n", "how to read it"].map((text) => el("th", { scope: "col", text })));
   return [el("h2", { class: "small", text: visible(judge.title) }),
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": visible(judge.title) }, el("table", { class: "scores" }, el("thead", {}, head), el("tbody", {}, rows))),
+    scrolled(visible(judge.title), el("thead", {}, head), el("tbody", {}, rows)),
     ...judge.remarks.map((text) => el("p", { class: "quiet", text: visible(text) }))];
 }
 

@@ -38,8 +38,7 @@ export function fields(state, about, trial, onchange, redraw) {
       else delete next[name];
       onchange({ values: next });
     })),
-    shown.length < columns.length ? el("label", {}, "further column ", el("select", { onchange: (event) => { added.add(event.target.value); redraw(); } },
-      option("", "add \u2026", true), columns.filter((name) => !shown.includes(name)).map((name) => option(name, visible(name.replace(/^x\./, "")), false)))) : null,
+    shown.length < columns.length ? further(columns.filter((name) => !shown.includes(name)), (name) => { added.add(name); redraw(); }) : null,
     el("label", {}, "sort ", el("select", { id: "sort", onchange: (event) => onchange({ sort: event.target.value }) }, Object.entries(SORT).map(([value, text]) => option(value, text, value === state.sort)))),
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.is_down, onchange: (event) => onchange({ is_down: event.target.checked }) }), " reversed"),
     el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"], ...Object.entries(VERDICT)].map(([value, text]) => option(value, text, value === state.labelled)))),
@@ -48,9 +47,22 @@ export function fields(state, about, trial, onchange, redraw) {
   return [...made.filter(Boolean), ...judges, ranges(state, trial, onchange)];
 }
 
+/** A menu of columns that have no field yet, filled when somebody comes to it: there may be thousands. */
+function further(names, onadd) {
+  const menu = el("select", { class: "further", onchange: (event) => onadd(event.target.value), onfocus: () => {
+    if (menu.options.length === 1) menu.append(...names.map((name) => el("option", { value: name, text: shortened(name.replace(/^x\./, "")) })));
+  } }, el("option", { value: "", text: `add one of ${count(names.length)} \u2026`, selected: true }));
+  return el("label", {}, "further column ", menu);
+}
+
+/** A name that somebody else gave, no longer than a field can show. */
+function shortened(name) {
+  return name.length > 40 ? `${visible(name.slice(0, 39))}\u2026` : visible(name);
+}
+
 function choice(name, values, chosen, onchange) {
   const title = name.replace(/^x\./, "");
-  return el("label", {}, `${visible(title)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
+  return el("label", { title: visible(title) }, `${shortened(title)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
     el("option", { value: "", text: "all" }), chosen.length > 1 ? el("option", { value: chosen[0], text: `${chosen.length} of them`, selected: true }) : null,
     values.map((value) => el("option", { value, text: visible(value) || "(empty)", selected: chosen.length === 1 && chosen[0] === value }))));
 }
