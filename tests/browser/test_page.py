@@ -101,8 +101,10 @@ def test_keys_lead_from_pair_to_pair_and_into_an_item(runs: dict[str, Run], tab:
     page.wait_for_selector(".panel .outcome.lost")
     assert page.locator("[aria-selected=true] .outcome.lost").count() == 1
     assert "item=" in page.url
+    page.click("text=prompts as sent")
     page.keyboard.press("d")
     page.wait_for_selector(".panel del")
+    assert page.locator(".sent").get_attribute("open") is not None  # another view of the item closes nothing
     page.click("text=copy as Markdown")
     tab.until("() => document.querySelector('.message').textContent === 'copied' || document.querySelector('.message textarea')")
     page.keyboard.press("?")
@@ -270,6 +272,11 @@ def test_nothing_is_cut_at_any_width(runs: dict[str, Run], browser: Any, width: 
     tab = Tab(context.new_page())
     tab.open(f"{runs['single'].page}#sort=effect&metric=f1")
     tab.shot(f"page-{width}-{'dark' if dark else 'light'}")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('.grid'))")
+    for box in tab.page.locator(".extras details > summary").all():
+        box.click()
+    tab.shot(f"boxes-{width}-{'dark' if dark else 'light'}")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
     tab.page.keyboard.press("j")
     tab.page.wait_for_selector(".panel h2")

@@ -167,7 +167,7 @@ def _html(block: Block) -> str:
         return f"<pre>{''.join(_text(text).join(tags.get(kind, ('', ''))) for kind, text in block.runs)}</pre>"
     if isinstance(block, Quote):
         return f"<pre>{_text(block.text)}</pre>"
-    return f'<figure role="img" aria-label="{html.escape(block.alt)}">{block.svg}</figure>'
+    return f'<div class="scroll" tabindex="0"><figure role="img" aria-label="{html.escape(block.alt)}">{block.svg}</figure></div>'
 
 
 def _table(block: Grid) -> str:

@@ -9,6 +9,7 @@ const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot",
 /** The labelling panel. store: { open(ask), queue, labels, add(label), undo(id) }, open; detailOf: place -> item; onclose. */
 export function labelling(store, trial, detailOf, onclose) {
   const box = el("section", { class: "labelling", "aria-label": "label answers blind" });
+  const [status, content] = [el("span"), el("div")];
   const state = { at: null, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
   const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered(), placeholder: "your name", onchange: () => { remember(who.value); next(); } });
   const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas" });
@@ -87,11 +88,10 @@ export function labelling(store, trial, detailOf, onclose) {
   function draw() {
     const queue = store.queue();
     const done = queue.filter(isDone).length;
-    const head = el("div", { class: "bar" }, el("h2", { text: "Label answers" }), el("label", {}, "who ", who), el("span", { role: "status", text: `${done} of ${queue.length} labelled${state.message ? ` \u00b7 ${state.message}` : ""}` }),
-      store.download ? el("button", { type: "button", text: "download labels", onclick: store.download }) : null, el("button", { type: "button", class: "close", "aria-label": "leave labelling", text: "\u00d7", onclick: onclose }));
-    if (!state.item) return put(box, head, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
+    put(status, el("span", { role: "status", text: `${done} of ${queue.length} labelled${state.message ? ` \u00b7 ${state.message}` : ""}` }));
+    if (!state.item) return put(content, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
     const buttons = [["1", "first is better"], ["2", "second is better"], ["3", "same"], ["4", "both bad"], ["x", "cannot compare"]];
-    return put(box, head, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
+    return put(content, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
       el("h3", { text: "question" }), el("div", { class: "text" }, shownText(state.item.question)),
       state.item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(state.item.context))) : null,
       el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, shownText(state.item.by_arm[arm][0].text || "(no answer)"))))),
@@ -99,6 +99,9 @@ export function labelling(store, trial, detailOf, onclose) {
       el("div", { class: "choices" }, tags, note));
   }
 
+  // The head stays where it is: a field that is written in keeps its focus while items come.
+  box.append(el("div", { class: "bar" }, el("h2", { text: "Label answers" }), el("label", {}, "who ", who), status,
+    store.download ? el("button", { type: "button", text: "download labels", onclick: store.download }) : null, el("button", { type: "button", class: "close", "aria-label": "leave labelling", text: "\u00d7", onclick: onclose })), content);
   draw();
   return {
     box, next, show,

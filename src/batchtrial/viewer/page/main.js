@@ -8,7 +8,7 @@ import { chips, fields, filtered, sliceLine } from "./filters.js";
 import { fileSource } from "./in_file.js";
 import { labelling, storeAtServer, storeInPage } from "./labels.js";
 import { difference, level, pText } from "./numbers.js";
-import { forest, histogram, scatter } from "./pictures.js";
+import { forests, histogram, scatter } from "./pictures.js";
 import { runList } from "./runs.js";
 import { COLUMNS, grid, paper } from "./table.js";
 
@@ -62,7 +62,7 @@ async function runPage(root, source, store, isReadOnly) {
   function drawTop() {
     const trial = trialOf();
     const several = about.trials.length > 1;
-    const picture = forest(trial.tests);
+    const plots = forests(trial.tests);
     put(parts.top,
       about.banner ? el("p", { class: "banner", role: "note", text: about.banner }) : null,
       el("h1", { text: `${visible(trial.title)} against ${visible(trial.against)}` }),
@@ -75,7 +75,7 @@ async function runPage(root, source, store, isReadOnly) {
       trial.is_declared ? null : el("p", { class: "warn", text: "No declared contrast compares these two arms: everything here is exploratory." }),
       source.part ? el("p", { class: "warn", text: source.part }) : null);
     put(parts.more, el("details", { class: "box" }, el("summary", { text: "what the treatment changed in the prompts" }), ...promptChanges(trial)),
-      picture ? el("details", { class: "box" }, el("summary", { text: "results of the whole trial" }), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "results of the whole trial" }, picture),
+      plots.length ? el("details", { class: "box" }, el("summary", { text: "results of the whole trial" }), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "results of the whole trial" }, plots),
         el("p", { class: "quiet", text: "Bold: declared beforehand. Short upright line: the declared margin. Everything else is exploratory." })) : null,
       trial.judges.length ? el("details", { class: "box judges" }, el("summary", { text: "can the judges be believed?" }), ...trial.judges.flatMap(believed)) : null);
     document.title = `${visible(trial.slug)}: answers`;
@@ -151,6 +151,29 @@ async function runPage(root, source, store, isReadOnly) {
     await change({ item: row.place });
   }
 
+  let held = { key: "", item: null };
+
+  /** Everything about an item, asked for once while it is looked at. */
+  function itemAt(place) {
+    const key = JSON.stringify([trialOf().slug, trialOf().temp, place]);
+    if (held.key !== key) {
+      const mine = { key, item: source.detail(ask(), place) };
+      mine.item.catch(() => { if (held === mine) held = { key: "", item: null }; });
+      held = mine;
+    }
+    return held.item;
+  }
+
+  /** Show another view of the item: what was opened stays open, and where one was stays in sight. */
+  function putItem(key, made) {
+    const isSame = panel.dataset.item === key;
+    const [top, open] = [panel.scrollTop, new Set([...panel.querySelectorAll("details[open] > summary")].map((one) => one.textContent))];
+    put(panel, made);
+    panel.dataset.item = key;
+    if (isSame) for (const one of panel.querySelectorAll("details > summary")) one.parentElement.open = open.has(one.textContent);
+    panel.scrollTop = isSame ? top : 0;
+  }
+
   async function drawItem() {
     work.classList.toggle("open", state.item !== null || labelled !== null);
     if (labelled) return;
@@ -158,16 +181,16 @@ async function runPage(root, source, store, isReadOnly) {
       put(panel);
       return;
     }
+    work.scrollIntoView({ block: "nearest" });
     const place = state.item;
     try {
-      const item = await source.detail(ask(), place);
+      const item = await itemAt(place);
       if (state.item !== place || labelled) return;
       store.seen.add(place);
       const row = shownRow && shownRow.place === place ? shownRow : null;
-      put(panel, detail(item, row, trialOf(), about, {
+      putItem(held.key, detail(item, row, trialOf(), about, {
         view: state.view, onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), location.href)), onlabel: () => label(place), onclose: () => close(),
       }));
-      panel.scrollTop = 0;
     } catch (error) {
       put(panel, el("p", { class: "warn", text: visible(error.message) }));
     }

@@ -13,27 +13,39 @@ export function ticks(low, high, most = 5) {
   return found;
 }
 
-/** The trial's comparisons with their intervals, the primary first; margin lines, and which side is better. */
-export function forest(tests) {
-  const shown = tests.filter((one) => one.estimate.ci_low !== null && one.is_share).sort((a, b) => order(a) - order(b)).slice(0, 24);
-  if (!shown.length) return null;
-  const [width, left, row, top] = [780, 350, 24, 34];
+/** The trial's comparisons with their intervals, the primary first: shares in one plot, each other metric in one of its own unit. */
+export function forests(tests) {
+  const shown = tests.filter((one) => one.estimate.ci_low !== null).sort((a, b) => order(a) - order(b));
+  const units = new Map();
+  for (const one of shown) {
+    const unit = one.is_share ? "" : one.metric;
+    units.set(unit, [...(units.get(unit) || []), one]);
+  }
+  return [...units.values()].map((mine) => forest(mine.slice(0, 24)));
+}
+
+/** Comparisons of one unit against no difference, with margin lines, and which side is better. */
+function forest(shown) {
+  const isNarrow = window.innerWidth < 760;
+  const [width, left, row, top] = isNarrow ? [340, 0, 42, 34] : [780, 350, 24, 34];
+  const isShare = shown[0].is_share;
   const margins = shown.flatMap((one) => (one.margin ? [one.margin.low, one.margin.high] : [])).filter((value) => value !== null).map((value) => Math.abs(value));
-  const reach = 1.08 * Math.max(0.01, ...margins, ...shown.flatMap((one) => [Math.abs(one.estimate.ci_low), Math.abs(one.estimate.ci_high)]));
+  const reach = 1.08 * Math.max(isShare ? 0.01 : Number.MIN_VALUE, ...margins, ...shown.flatMap((one) => [Math.abs(one.estimate.ci_low), Math.abs(one.estimate.ci_high)]));
   const x = (value) => left + ((value / reach + 1) / 2) * (width - left - 16);
   const bottom = top + row * shown.length;
-  const made = svg("svg", { viewBox: `0 0 ${width} ${bottom + 26}`, class: "forest", role: "img", "aria-label": "difference and interval of each comparison" });
-  made.append(svg("text", { x: left, y: 14, class: "small", text: "fewer under the treatment" }), svg("text", { x: width - 16, y: 14, class: "small end", text: "more under the treatment" }));
+  const made = svg("svg", { viewBox: `0 0 ${width} ${bottom + 26}`, class: isNarrow ? "forest narrow" : "forest", role: "img", "aria-label": "difference and interval of each comparison" });
+  made.append(svg("text", { x: left, y: 14, class: "small", text: "less under the treatment" }), svg("text", { x: width - 16, y: 14, class: "small end", text: "more under the treatment" }));
   for (const tick of ticks(-reach, reach)) {
     made.append(svg("line", { x1: x(tick), x2: x(tick), y1: top - 10, y2: bottom, class: tick ? "grid" : "zero" }));
-    made.append(svg("text", { x: x(tick), y: bottom + 16, class: "small middle", text: tick ? `${general(100 * tick, 4, true)} pp` : "0" }));
+    made.append(svg("text", { x: x(tick), y: bottom + 16, class: "small middle", text: tick ? `${general(isShare ? 100 * tick : tick, 4, true)}${isShare ? " pp" : ""}` : "0" }));
   }
   shown.forEach((one, at) => {
-    const y = top + row * at + 4;
+    const y = top + row * at + (isNarrow ? 22 : 4);
+    const beside = isNarrow ? y - 13 : y + 4;
     const better = one.higher_is_better ? "right is better" : "left is better";
-    made.append(svg("text", { x: 0, y: y + 4, class: one.is_declared ? "label strong" : "label", text: short(one.label) },
-      svg("title", { text: `${visible(one.label)}: ${difference(one.estimate.value, true)} pp; ${better}` })));
-    made.append(svg("text", { x: left - 6, y: y + 4, class: "small end", text: one.higher_is_better ? "more is better" : "less is better" }));
+    made.append(svg("text", { x: 0, y: beside, class: one.is_declared ? "label strong" : "label", text: short(one.label, isNarrow ? 28 : 40) },
+      svg("title", { text: `${visible(one.label)}: ${difference(one.estimate.value, isShare)}${isShare ? " pp" : ""}; ${better}` })));
+    made.append(svg("text", { x: isNarrow ? width : left - 6, y: beside, class: "small end", text: one.higher_is_better ? "more is better" : "less is better" }));
     const margin = one.margin && (one.margin.low ?? one.margin.high);
     if (margin !== null && margin !== undefined) made.append(svg("line", { x1: x(margin), x2: x(margin), y1: y - 10, y2: y + 10, class: "margin" }));
     made.append(svg("line", { x1: x(one.estimate.ci_low), x2: x(one.estimate.ci_high), y1: y, y2: y, class: one.is_declared ? "bar strong" : "bar" }));
@@ -46,9 +58,9 @@ function order(one) {
   return ["primary", "confirmatory"].indexOf(one.family) < 0 ? 2 : ["primary", "confirmatory"].indexOf(one.family);
 }
 
-function short(label) {
+function short(label, most) {
   const text = visible(label);
-  return text.length > 40 ? `${text.slice(0, 39)}\u2026` : text;
+  return text.length > most ? `${text.slice(0, most - 1)}\u2026` : text;
 }
 
 /** A histogram; dragging over it, or its two fields, chooses a range. chosen: [low, high] or null; onrange: called with the new one. */

@@ -70,7 +70,6 @@ export function grid(onpick) {
     draw();
     for (const [other, row] of state.shown) row.setAttribute("tabindex", other === at ? 0 : -1);
     state.shown.get(at).setAttribute("aria-selected", "true");
-    state.shown.get(at).scrollIntoView({ block: "nearest" });
     onpick(at, await rowAt(at));
   }
 
