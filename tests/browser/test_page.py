@@ -181,6 +181,7 @@ def test_prompts_forest_columns_and_samples_are_shown(runs: dict[str, Run], tab:
     page.click("summary:text-is('columns')")
     page.uncheck("label:has-text('question') input")
     assert page.locator("[role=columnheader].question").count() == 0
+    assert "hide=question" in page.url
     page.keyboard.press("j")
     page.wait_for_selector(".panel h4")
     assert "sample 3" in tab.text(".panel")
@@ -245,7 +246,7 @@ def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Ta
     page.keyboard.press("1")
     tab.until("() => document.querySelector('.labelling').textContent.includes('Say who you are')")
     page.fill("#who", "ana")
-    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")  # ends writing: what is typed next are labels
     for key in "1234x":
         page.wait_for_timeout(30)
         page.keyboard.press(key)
@@ -303,6 +304,15 @@ def test_paper_has_the_pairs_and_no_scroll_bars(runs: dict[str, Run], tab: Tab) 
     tab.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert tab.page.locator("table.paper tbody tr").count() == 120
     assert not tab.page.locator("[role=grid]").is_visible()
+    assert "default (treatment)" in tab.text("table.paper thead")
     overflow = """[...document.querySelectorAll('*')].filter((one) => ['auto', 'scroll'].includes(getComputedStyle(one).overflowY)
         && one.clientHeight && one.scrollHeight > one.clientHeight + 1).length"""
     assert tab.page.evaluate(overflow) == 0
+    tab.page.set_viewport_size({"width": 703, "height": 1000})  # A4 between its margins
+    tab.page.goto((runs["single"].root / runs["single"].slug / "reports" / "report.html").as_uri())
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 703
+    heights = [box["height"] for cell in tab.page.locator("table >> nth=0 >> th").all() if (box := cell.bounding_box()) is not None]
+    p = tab.page.locator("tr.declared td[data-of='p']").first.bounding_box()
+    assert p is not None
+    assert max(heights) < 60
+    assert p["width"] > 30  # wide enough for 0.047: no number is broken

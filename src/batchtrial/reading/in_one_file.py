@@ -30,6 +30,8 @@ MOST_BYTES: Final = 10_000_000
 REDACTED: Final = "(left out)"
 _FOR_COLUMNS: Final = 160
 """Bytes per pair that its columns take at most, roughly; what the texts may take is what is left."""
+_FOR_VERDICTS: Final = 4
+"""The same of what one judge says of two arms."""
 _PACKED: Final = 3
 """How much smaller texts become, at most: what surely does not fit is not tried."""
 
@@ -58,14 +60,14 @@ class Carrier:
     def _fill(self, order: Sequence[int], room: int) -> bool:
         """Take pairs in this order until the room is used up; whether all of them fit."""
         self.places, self.blocks = [], []
-        used = 0
+        used, per_pair = 0, _FOR_COLUMNS + _FOR_VERDICTS * sum(len(pairs.judged) for pairs in self._pairs())
         for begin in range(0, len(order), _AT_ONCE):
             batch = list(order[begin : begin + _AT_ONCE])
             made = self._items(batch)
             for first in range(0, len(batch), self.per_block):
                 some = batch[first : first + self.per_block]
                 block = packed(made[first : first + self.per_block])
-                used += len(block) + len(some) * _FOR_COLUMNS
+                used += len(block) + len(some) * per_pair
                 if used > room:
                     return False
                 self.places += some

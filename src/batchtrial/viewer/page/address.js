@@ -1,7 +1,7 @@
 // The state of the page and its address: whatever is chosen stands behind the #, and can be sent to somebody.
 
 export const EMPTY = {
-  run: "", trial: "", temp: 0, metric: "", chips: [], values: {}, ranges: {}, labelled: "", judged: {},
+  run: "", trial: "", temp: 0, metric: "", chips: [], values: {}, ranges: {}, labelled: "", judged: {}, hidden: [],
   search: { text: "", where: "any", is_pattern: false }, sort: "place", is_down: false, item: null, view: "raw",
 };
 
@@ -14,6 +14,7 @@ export function fromAddress(hash, first = EMPTY) {
     else if (key.startsWith("in.")) state.ranges[key.slice(3)] = value.split("..").map((one) => (one === "" || !Number.isFinite(Number(one)) ? null : Number(one))).slice(0, 2);
     else if (key.startsWith("says.")) state.judged[key.slice(5)] = value;
     else if (key === "chips") state.chips = value ? value.split(",") : [];
+    else if (key === "hide") state.hidden = value ? value.split(",") : [];
     else if (key === "text") state.search.text = value;
     else if (key === "where") state.search.where = value;
     else if (key === "pattern") state.search.is_pattern = value === "1";
@@ -34,6 +35,7 @@ export function toAddress(state) {
   if (state.chips.length) made.set("chips", state.chips.join(","));
   for (const [key, value] of Object.entries(state.values)) made.set(`is.${key}`, value.join("\u001f"));
   for (const [key, [low, high]] of Object.entries(state.ranges)) made.set(`in.${key}`, `${low === null ? "" : low}..${high === null ? "" : high}`);
+  if (state.hidden.length) made.set("hide", state.hidden.join(","));
   for (const [key, value] of Object.entries(state.judged)) made.set(`says.${key}`, value);
   if (state.search.text) made.set("text", state.search.text);
   if (state.search.where !== "any") made.set("where", state.search.where);

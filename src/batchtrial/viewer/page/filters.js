@@ -133,6 +133,7 @@ function notes(slice, ask, metric, trial) {
     if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
   }
   if (slice.counts.won + slice.counts.lost < 10) found.push("fewer than 10 items changed");
+  if (slice.low !== null && slice.low <= 0 && slice.high >= 0) found.push("not settled: the interval holds 0");
   if (metric.judge) found.push("a judge's word, not corrected by labels");
   if (slice.not_decidable) found.push(slice.not_decidable);
   if (slice.p === null) found.push("p is computed by `batchtrial view` only");
@@ -141,8 +142,8 @@ function notes(slice, ask, metric, trial) {
 
 /** One row of a forest: the interval against no difference. */
 function bar(slice, metric) {
-  if (slice.low === null || !metric.is_share) return null;
-  const reach = Math.max(Math.abs(slice.low), Math.abs(slice.high), 0.02) * 1.1;
+  if (slice.low === null || slice.low === slice.high) return null;
+  const reach = Math.max(Math.abs(slice.low), Math.abs(slice.high), metric.is_share ? 0.02 : 0) * 1.1;
   const at = (value) => `${50 + (value / reach) * 50}%`;
   const line = el("span", { class: "line" });
   line.style.left = at(slice.low);

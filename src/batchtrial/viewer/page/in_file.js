@@ -76,11 +76,13 @@ export async function fileSource(blocks) {
     const prefers = changeOf(trial, { ...judge, higher_is_better: true }).map((value) => (value === null ? null : Math.sign(value)));
     const other = changeOf(trial, metric.judge ? trial.metrics.find((one) => !one.judge) || metric : metric);
     const flipped = new Set(judgedOf(trial)[name].flipped);
-    return {
+    const found = {
       treatment: (place) => prefers[place] === 1, control: (place) => prefers[place] === -1, neither: (place) => prefers[place] === 0, nothing: (place) => prefers[place] === null,
       orders: (place) => flipped.has(place), metric: (place) => prefers[place] * other[place] < 0,
       label: (place) => prefers[place] === { better: -1, worse: 1 }[labels.get(slotOf(ask, data.keys[place]))],
     }[said];
+    if (!found) throw new Error(`a judge says nothing like ${said}`);
+    return found;
   }
 
   async function withoutChips(ask, trial, metric) {

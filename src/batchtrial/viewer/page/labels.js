@@ -11,9 +11,14 @@ export function labelling(store, trial, detailOf, onclose) {
   const box = el("section", { class: "labelling", "aria-label": "label answers blind" });
   const [status, content] = [el("span"), el("div")];
   const state = { at: null, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
-  const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered(), placeholder: "your name", onchange: () => { remember(who.value); next(); } });
-  const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas" });
-  const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note" });
+  const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered(), placeholder: "your name", onkeydown: leave, onchange: () => { remember(who.value); state.message = ""; next(); } });
+  const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas", onkeydown: leave });
+  const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note", onkeydown: leave });
+
+  /** Enter ends writing, so that the next key is a label again. */
+  function leave(event) {
+    if (event.key === "Enter") event.target.blur();
+  }
 
   const mine = () => store.labels().filter((one) => one.who === who.value.trim());
   const isDone = ([key, , isRepeat]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat));
@@ -48,7 +53,7 @@ export function labelling(store, trial, detailOf, onclose) {
   async function give(key) {
     if (state.busy || !state.item) return;
     if (!who.value.trim()) {
-      state.message = "Say who you are first: labels carry a name.";
+      state.message = "Say who you are first, then Enter: labels carry a name.";
       draw();
       who.focus();
       return;

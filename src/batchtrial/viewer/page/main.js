@@ -30,7 +30,6 @@ async function runPage(root, source, store, isReadOnly) {
   let turn = 0;
   let papering = 0;
   let lastPaper = null;
-  const hidden = new Set();
   const trialOf = () => about.trials.find((one) => one.slug === state.trial && one.temp === state.temp) || about.trials[0];
   const metricOf = () => trialOf().metrics.find((one) => one.name === state.metric) || trialOf().metrics[0];
 
@@ -49,9 +48,8 @@ async function runPage(root, source, store, isReadOnly) {
   columnMenu();
 
   function columnMenu() {
-    const boxes = Object.entries(COLUMNS).filter(([name]) => name !== "id").map(([name, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: true, onchange: (event) => {
-      if (event.target.checked) hidden.delete(name);
-      else hidden.add(name);
+    const boxes = Object.entries(COLUMNS).filter(([name]) => name !== "id").map(([name, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: !state.hidden.includes(name), onchange: (event) => {
+      change({ hidden: [...state.hidden.filter((one) => one !== name), ...(event.target.checked ? [] : [name])] });
       show();
     } }), ` ${text}`));
     put(parts.extras, parts.more, pictures, el("details", { class: "box columns" }, el("summary", { text: "columns" }), el("div", { class: "choices" }, boxes)),
@@ -105,10 +103,10 @@ async function runPage(root, source, store, isReadOnly) {
 
   function show() {
     const asking = ask();
-    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden });
+    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden: new Set(state.hidden) });
   }
 
-  const keepPaper = async () => { lastPaper = await paper(source, ask(), result.n); };
+  const keepPaper = async () => { lastPaper = await paper(source, ask(), trialOf(), result.n); };
 
   async function load() {
     turn += 1;
@@ -296,6 +294,7 @@ async function runPage(root, source, store, isReadOnly) {
       return;
     }
     state = next;
+    columnMenu();
     drawTop();
     load();
     drawItem();

@@ -132,9 +132,9 @@ function scoreTexts(row, state) {
 }
 
 /** Rows for paper: a plain table of the first pairs. */
-export async function paper(source, ask, n, most = 200) {
+export async function paper(source, ask, trial, n, most = 200) {
   const rows = await source.rows(ask, 0, Math.min(n, most));
-  const head = ["item", "outcome", "question", "control", "treatment"];
+  const head = ["item", "outcome", "question", ...[0, 1].map((at) => visible(armName(trial, at)))];
   return el("table", { class: "paper" },
     el("caption", { text: n > most ? `the first ${most} of ${count(n)} pairs` : `${count(n)} pairs` }),
     el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col", text })))),
