@@ -124,7 +124,7 @@ def plan(session: nox.Session) -> None:
 
 @nox.session(tags=["check"])
 def docs_lint(session: nox.Session) -> None:
-    """pymarkdown over every Markdown file; links, flags and commands named in them; the workflow against the schema of workflows."""
+    """rumdl over every Markdown file; links, flags and commands named in them; the workflow against the schema of workflows."""
     install(session, "-e", package(*SDKS), groups=("docs", "test"))
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/ci.yml")
     session.run("python", "-m", "pytest", "tests/docs", *(session.posargs or WORKERS))
