@@ -68,7 +68,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy strict over src, scripts, tests and this file."""
     install(session, "-e", package(*SDKS), groups=("types", "test", "reference", "nox"))
-    session.run("mypy", *session.posargs)
+    session.run("mypy", "--num-workers", "auto", *session.posargs)
 
 
 UNIT = ("tests/unit", "tests/runs", "tests/contract", "tests/wire", "tests/golden", *WORKERS)
