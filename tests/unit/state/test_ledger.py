@@ -464,18 +464,21 @@ TestHistories.settings = settings(max_examples=40, stateful_step_count=30, deadl
 
 
 def test_who_looks_while_a_run_writes_never_reads_that_a_line_is_gone(path: Path) -> None:
-    ledger = Ledger(path, clock=clock())
+    ledger, seen = Ledger(path, clock=clock()), list[LedgerRead]()
+    written = 0
 
     def writes() -> None:
-        for _ in range(100):
+        nonlocal written
+        while len(seen) < 10:
             ledger.append("drift")
+            written += 1
 
-    writer, seen = threading.Thread(target=writes), list[LedgerRead]()
+    writer = threading.Thread(target=writes)
     writer.start()
     while writer.is_alive():
         seen.append(read(path))
     writer.join()
     ledger.close()
     assert [got for got in seen if not got.is_sound] == []
-    assert len(seen) > 1
-    assert len(read(path).entries) == 100
+    assert len(seen) >= 10
+    assert len(read(path).entries) == written
