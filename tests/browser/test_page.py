@@ -205,6 +205,8 @@ def test_any_two_arms_are_compared_and_judges_are_asked_by_name(runs: dict[str, 
     assert len(orders) == 4
     assert any(verdict == orders[f"turn (treatment), then control, sample {who[-1]}"] != "tie" for who, verdict in orders.items() if who[0] == "c")
     assert {judge for judge, *_ in shown} == {"good", "tone"}
+    page.click("text=prompts as sent")
+    assert "Answer.\n\nBe kind." in tab.text(".sent")  # the task's own system turn behind the arm's prompt
     assert "<b>0</b>" in shown[0][3] + shown[1][3]
     tab.settle(lambda: page.select_option("#trial", label="warm-vs-turn"))
     assert "No declared contrast" in tab.text(".top")

@@ -60,6 +60,7 @@ def _stretch(tables: RunTables, questions: Questions, arm: Arm, scores: pl.DataF
     asked = items.with_columns(
         reference(),
         pl.Series("context", [item.context for item in found], dtype=pl.String),
+        pl.Series("system", [turns[0]["content"] if turns[0]["role"] == "system" else "" for turns in prompts], dtype=pl.String),
         pl.Series("prompt", [_one_text(turns) for turns in prompts], dtype=pl.String),
     )
     whole = answers.join(asked, on="place", how="left", maintain_order="left")
@@ -76,9 +77,8 @@ def _stretch(tables: RunTables, questions: Questions, arm: Arm, scores: pl.DataF
         "backend": str(arm.backend),
         "model": arm.model,
         "temp": arm.temp,
-        "system": arm.prompt.system.text,
     }
-    order = (*list(about)[:-1], *columns[1:6], "sample", "question", "reference", "context", "system", "prompt", *_ANSWER)
+    order = (*about, *columns[1:6], "sample", "question", "reference", "context", "system", "prompt", *_ANSWER)
     said = whole.with_columns(*missing, *(pl.lit(value).alias(name) for name, value in about.items()))
     taken = {*order, "answer"}
     numbers = (pl.col(column).alias(f"score_{name}" if name in taken else name) for name, column in inside.items())

@@ -161,9 +161,10 @@ def _not_yet(tables: RunTables, arm: Arm, what: str) -> RunStateMissing:
 
 
 def prompts_of(tables: RunTables, arm: Arm, items: Sequence[Item]) -> Iterator[list[dict[str, str]]]:
-    """The conversation that the arm sends about each item, its system prompt first: role and content of each turn, pictures by their address."""
-    system = [{"role": "system", "content": arm.prompt.system.text}] if arm.prompt.system.text else []
+    """The conversation that the arm sends about each item, its system prompt first, with the task's system turns: role and content of each turn,
+    pictures by their address."""
     for item in items:
         request = arm.request(item, "")
+        system = [{"role": "system", "content": request.system}] if request.system else []
         turns = [(turn.role, "\n".join([turn.text, *(f"[image] {one}" for one in turn.images)])) for turn in request.turns]
         yield [*system, *({"role": role, "content": text} for role, text in turns or [("user", request.user)])]

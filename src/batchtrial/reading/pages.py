@@ -160,11 +160,12 @@ def item_json(item: Item) -> dict[str, Any]:
 
 
 def sent(arm: Arm, item: Item) -> list[list[str]]:
-    """The conversation as it was sent after the system prompt: role and text of each turn, images by their address."""
+    """The conversation as it was sent: role and text of each turn, images by their address. Its system prompt where that is not the arm's alone."""
     request = arm.request(item, "")
     if not request.turns:
         return [["user", _cut(request.user)]]
-    return [[turn.role, _cut("\n".join([turn.text, *(f"[image] {one[:200]}" for one in turn.images)]))] for turn in request.turns]
+    system = [] if request.system == arm.prompt.system.text else [["system", _cut(request.system)]]
+    return system + [[turn.role, _cut("\n".join([turn.text, *(f"[image] {one[:200]}" for one in turn.images)]))] for turn in request.turns]
 
 
 def samples(tables: RunTables, arm: Arm, places: Sequence[int]) -> list[list[dict[str, Any]]]:

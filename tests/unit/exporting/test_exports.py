@@ -14,11 +14,11 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.unit.phases.world import World
-from tests.unit.reading.trials import beginning_with, finished
+from tests.unit.reading.trials import SEVERAL, beginning_with, finished
 
 from batchtrial.cli.commands.export import main
 from batchtrial.exporting.latex import escaped, latex
-from batchtrial.exporting.rows import TEXTS
+from batchtrial.exporting.rows import TEXTS, stretches
 from batchtrial.modes import Mode
 from batchtrial.reading.frames import pairs_frame
 from batchtrial.reading.results import comparisons_frame, costs_frame
@@ -182,3 +182,14 @@ def test_nothing_asked_for_and_no_folder_are_refused(world: World, tmp_path: Pat
     assert "--dataset_card" in capsys.readouterr().err
     assert export(world, "--latex", str(tmp_path / "none" / "x.tex")) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_the_system_turns_of_a_task_are_part_of_what_was_sent(tmp_path: Path) -> None:
+    with finished(tmp_path, n_open=1, n_closed=1, run_id="run_task", **(SEVERAL | {"judges": []})) as made, RunTables.of(made.layout) as tables:
+        rows = pl.concat(stretches(tables))
+    assert rows.group_by("label").agg(pl.col("system").unique().str.join()).sort("label").rows() == [
+        ("brief", "Answer in one word.\n\nBe kind."),
+        ("control", "Answer.\n\nBe kind."),
+        ("turn", "Answer."),
+        ("warm", "Answer warmly.\n\nBe kind."),
+    ]

@@ -79,7 +79,7 @@ def text(content: str) -> dict[str, str]:
 
 SEVERAL: dict[str, Any] = {
     "prompt_sets": {},
-    "task": {"messages": [{"role": "user", "template": text("Answer shortly: {{ question }}")}]},
+    "task": {"messages": [{"role": "system", "text": text("Be kind.")}, {"role": "user", "template": text("Answer shortly: {{ question }}")}]},
     "arms": {
         "control": {"system": text("Answer.")},
         "brief": {"system": text("Answer in one word.")},

@@ -125,7 +125,7 @@ function judgements(item, trial, names) {
 }
 
 function conversation(name, turns, arm) {
-  return el("section", { class: "arm" }, el("h3", { text: name }), arm.system ? [el("h4", { text: "system" }), el("div", { class: "text" }, shownText(arm.system))] : null,
+  return el("section", { class: "arm" }, el("h3", { text: name }), arm.system && turns[0][0] !== "system" ? [el("h4", { text: "system" }), el("div", { class: "text" }, shownText(arm.system))] : null,
     turns.map(([role, text]) => [el("h4", { text: role }), el("div", { class: "text" }, shownText(text))]).flat());
 }
 
