@@ -32,8 +32,8 @@ class ExampleProvider(OpenAIProvider):
 
 def make(row: Row, setup: Setup) -> ExampleProvider:
     """The adapter of a lane."""
-    named = {"title": row.title, "key_variable": row.key_variable}
-    settings = OpenAISettings(**setup.host, **named, endpoint="/v1/chat/completions", quirks=QUIRKS, sampling=setup.sampling)
+    named: Mapping[str, Any] = {"title": row.title, "key_variable": row.key_variable, **setup.host}
+    settings = OpenAISettings(**named, endpoint="/v1/chat/completions", quirks=QUIRKS, sampling=setup.sampling)
     return ExampleProvider(settings, setup.key, **setup.given(now=setup.now))
 
 
