@@ -74,7 +74,7 @@ def called(name: str, function: Any, *, longest: int = LONGEST) -> list[str]:
 
 def argument(one: inspect.Parameter) -> str:
     """`name: type = default`."""
-    stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+    stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
     typed = "" if one.annotation is one.empty else f": {annotation(one.annotation)}"
     return f"{stars}{one.name}{typed}" + ("" if one.default is one.empty else f" = {one.default!r}")
 
