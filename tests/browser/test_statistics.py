@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,13 @@ def test_slices_are_counted_and_called_exploratory(runs: dict[str, Run], tab: Ta
     assert "what was declared" in tab.text(".slice")
     tab.settle(lambda: tab.page.select_option("[data-column=kind]", "open"))
     assert "exploratory: not in the declared plan" in tab.text(".slice")
+    for kind in ("", "open"):
+        tab.settle(lambda kind=kind: tab.page.select_option("[data-column=kind]", kind))  # type: ignore[misc]
+        told = tab.text(".slice").replace("\u00a0", " ")
+        found = re.search(r"interval (\S+) to (\S+) pp, p = (\S+) ", told)
+        assert found is not None
+        holds_nothing = float(found[1]) <= 0 <= float(found[2]) and float(found[3]) >= 0.05
+        assert ("not settled" in told) == (holds_nothing and kind == "open")
     tab.settle(lambda: tab.page.select_option("[data-column=kind]", "closed"))
     assert "this is the 2nd slice looked at: multiply p by 2" in tab.text(".slice")
     tab.settle(lambda: tab.page.select_option("[data-column=kind]", "open"))

@@ -111,10 +111,15 @@ export function sliceLine(slice, ask, metric, trial, alpha) {
   if (slice.withheld) return [...parts, el("p", { class: "quiet", text: slice.withheld })];
   const unit = metric.is_share ? " pp" : "";
   parts.push(el("span", { class: "result" },
-    ` \u00b7 ${visible(metric.title)}: ${level(slice.control, metric.is_share)} \u2192 ${level(slice.treatment, metric.is_share)}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
+    ` \u00b7 ${visible(metric.title)}: ${unbroken(level(slice.control, metric.is_share))} \u2192 ${unbroken(level(slice.treatment, metric.is_share))}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
     slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * slice.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
     slice.p === null ? "" : `, p ${pOf(slice.p, alpha)}`, ` (${count(slice.pairs)} complete pairs${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})`));
-  return [...parts, bar(slice, metric), el("p", { class: "quiet", text: notes(slice, ask, metric, trial).join(" \u00b7 ") })];
+  return [...parts, bar(slice, metric), el("p", { class: "quiet", text: notes(slice, ask, metric, trial, alpha).join(" \u00b7 ") })];
+}
+
+/** A number that stays with its unit. */
+function unbroken(text) {
+  return text.replace(" ", "\u00a0");
 }
 
 function pOf(p, alpha) {
@@ -122,18 +127,18 @@ function pOf(p, alpha) {
   return text.startsWith("<") ? text : `= ${text}`;
 }
 
-function notes(slice, ask, metric, trial) {
+function notes(slice, ask, metric, trial, alpha) {
   const near = (a, b) => a === b || Math.abs(a - b) < 1e-9;
   const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low));
   const found = [];
   if (isEverything(ask) && declared) found.push("all pairs: what was declared of this metric stands in the verdict, with its correction");
   else {
     found.push("exploratory: not in the declared plan");
+    if (slice.low !== null && slice.low <= 0 && slice.high >= 0 && (slice.p === null || slice.p >= alpha)) found.push("not settled: the interval holds 0");
     looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
     if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
   }
   if (slice.counts.won + slice.counts.lost < 10) found.push("fewer than 10 items changed");
-  if (slice.low !== null && slice.low <= 0 && slice.high >= 0) found.push("not settled: the interval holds 0");
   if (metric.judge) found.push("a judge's word, not corrected by labels");
   if (slice.not_decidable) found.push(slice.not_decidable);
   if (slice.p === null) found.push("p is computed by `batchtrial view` only");
