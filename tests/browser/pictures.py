@@ -28,11 +28,12 @@ def main() -> int:
         page = browser.new_page(viewport={"width": 1080, "height": 1560}, color_scheme="light")
         page.goto((run / "qwen-1.5b-user_turn" / "reports" / "report.html").as_uri())
         page.screenshot(path=DOCS / "report.png")
-        page.set_viewport_size({"width": 1400, "height": 820})
+        page.set_viewport_size({"width": 1400, "height": 1000})
         page.goto(f"{(run / 'answers.html').as_uri()}#metric=em&sort=effect")
         page.wait_for_selector("[data-usable]")
         page.keyboard.press("j")
         page.wait_for_selector(".panel h2")
+        page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=DOCS / "answers.png")
         browser.close()
     return 0

@@ -108,7 +108,7 @@ function cells(row, state) {
   const [sign, name] = OUTCOME[row.outcome];
   const marks = row.marks.map((mark) => MARK[mark] || mark.replace("reason:", "").replaceAll("_", " "));
   const made = {
-    id: [el("span", { class: `outcome ${row.outcome}` }, el("b", { "aria-hidden": "true", text: sign }), ` ${name}`), el("span", { class: "quiet", text: `${visible(row.dataset)} \u00b7 ${visible(row.id)}` }), marks.length ? el("span", { class: "mark", title: marks.join("; "), text: marks.join("; ") }) : null],
+    id: [el("span", { class: `outcome ${row.outcome}` }, el("b", { "aria-hidden": "true", text: sign }), ` ${name}`), el("span", { class: "quiet", text: `${visible(row.id)} \u00b7 ${visible(row.dataset)}` }), marks.length ? el("span", { class: "mark", title: marks.join("; "), text: marks.join("; ") }) : null],
     question: [el("span", { class: "clamp", dir: "auto", text: visible(row.question) })],
     control: [el("span", { class: "clamp", dir: "auto", text: visible(row.answers[0]) || "(no answer)" })],
     treatment: [el("span", { class: "clamp", dir: "auto", text: visible(row.answers[1]) || "(no answer)" })],
