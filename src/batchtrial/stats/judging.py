@@ -72,8 +72,10 @@ def _each(plan: AnalysisPlan, findings: Sequence[Finding], share: float) -> list
 
 def _held(judgement: Judgement, at_worst: Judgement) -> Judgement:
     """The judgement when its conclusion holds with the lost answers at their worst, what is left of it, or "not decided"."""
-    if judgement.finding.lost is None or judgement.verdict not in CONCLUSIONS or judgement.verdict == at_worst.verdict:
+    if judgement.finding.lost is None or judgement.verdict not in CONCLUSIONS:
         return judgement
+    if judgement.verdict == at_worst.verdict:
+        return replace(judgement, is_claim=judgement.is_claim and at_worst.is_claim)
     if judgement.verdict == "superior" and at_worst.verdict == "non-inferior":
         return replace(judgement, verdict="non-inferior")
     return replace(judgement, verdict="not decided", is_claim=False)
@@ -152,6 +154,7 @@ def _judge_one(
         plan=plan,
     )
     is_declared = standing in (PRIMARY, CONFIRMATORY)
+    is_beside_goal = endpoint.goal == "noninferiority" and (p_adjusted is None or p_adjusted > plan.margin_alpha)
     return Judgement(
         finding=finding,
         endpoint=endpoint,
@@ -162,7 +165,7 @@ def _judge_one(
         p_raw=_deciding_p(finding, declared.get(finding.name)),
         p_adjusted=p_adjusted,
         verdict=outcome,
-        is_claim=outcome in CONCLUSIONS and is_declared,
+        is_claim=outcome in CONCLUSIONS and is_declared and not (is_beside_goal and outcome == "superior"),
         warnings=_warnings(plan, finding, endpoint, outcome),
         difference_p=difference_p,
         share=share if is_declared else 1.0,

@@ -12,7 +12,7 @@ from batchtrial.stats.intervals import tango
 from batchtrial.stats.judging import judge_findings
 from batchtrial.stats.multiplicity import benjamini_hochberg, holm
 from batchtrial.stats.noninferiority import equivalence_binary, noninferiority_binary
-from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, check_followed
+from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement, LostAnswers, check_followed
 from batchtrial.stats.results import Estimate, Test
 from batchtrial.stats.rounding import p_phrase
 from batchtrial.stats.shared_alpha import shares_of_alpha
@@ -70,6 +70,21 @@ def test_non_inferiority_reached_by_being_better_is_superiority() -> None:
     got = judged(AnalysisPlan(primary=EM_NI), finding(120, 60, margin="ni"))
     assert got.verdict == "superior"
     assert "margin test" not in sentence(got)
+
+
+@pytest.mark.parametrize("margin_p", [None, 0.2])
+def test_a_difference_without_the_declared_margin_test_claims_nothing_and_opens_no_gate(margin_p: float | None) -> None:
+    """Signs may agree in every cluster while their spread leaves the margin open: then the interval holds the margin, and so must the words."""
+    plan = AnalysisPlan(primary=EM_NI, confirmatory=(dataclasses.replace(EM, name="s0"),))
+    beside = dataclasses.replace(finding(120, 60), margin_test_p=margin_p)
+    got = judge_findings(plan, [beside, finding(140, 50, name="s0")])
+    assert [(one.verdict, one.is_claim) for one in got] == [("superior", False), ("superior", False)]
+    assert not got[0].reaches_goal
+    assert "points to the treatment being better" in sentence(got[0])
+    assert "did not reach its declared goal" in sentence(got[0])
+    at_worst = LostAnswers(low=0.0, high=0.1, difference_p=1e-6, margin_p=margin_p, n_lost=9)
+    lost = dataclasses.replace(finding(120, 60, margin="ni"), lost=at_worst)
+    assert not judged(plan, lost).is_claim
 
 
 def test_worse_than_the_margin_is_inferior_and_worse_within_it_carries_a_warning() -> None:
