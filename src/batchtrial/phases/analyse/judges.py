@@ -109,15 +109,22 @@ def compared_by_judge(
     labels = known.labels if mask is None else known.labels[mask]
     name = known.judged.judge.name
     if not known.is_corrected:
-        lean = one.estimate.value or 0.0
-        whom = "neither arm" if lean == 0.0 else "the treatment" if lean > 0.0 else "the control"
-        why = f"what the judge {name} prefers, and no claim: it prefers {whom}, and {_why_not(known)}"
+        why = f"what the judge {name} prefers, and no claim: it prefers {_whom(one, level)}, and {_why_not(known)}"
         return replace(one, not_decidable=why, margin=None)
     differences = paired.treatment - paired.control
     estimate = ppi_mean(labels, differences, clusters=paired.clusters, level=level)
     test, df = corrected_test(estimate)
     margin = score_margin(estimate, estimate.se, df, endpoint, (1 - level) / 2)
     return replace(one, estimate=estimate, test=test, margin=margin, counts=None, exact=None, odds=None, design_effect=None)
+
+
+def _whom(one: Comparison, level: float) -> str:
+    lean, p = one.estimate.value or 0.0, one.test.p_value
+    if lean == 0.0:
+        return "neither arm"
+    if p is None or p > 1 - level:
+        return "neither arm beyond chance"
+    return "the treatment" if lean > 0.0 else "the control"
 
 
 def _why_not(known: Believed) -> str:
