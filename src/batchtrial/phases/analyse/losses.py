@@ -18,7 +18,7 @@ from batchtrial.phases.score.told import METRIC, read_lost
 from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
 FURTHER: Final = "further_metric"
-"""Why an answer is lost to the comparison of a metric that failed on it, while the metric of its set did not."""
+"""Why an answer is lost to the comparison of a metric that has no number of it, while the metric of its set has."""
 JUDGE: Final = "judge"
 """Why an answer that was scored is lost to a judge's comparison: there is no verdict on it."""
 SAID: Final[Mapping[str, str]] = {
@@ -34,7 +34,7 @@ SAID: Final[Mapping[str, str]] = {
     Outcome.CANCELLED: "lost to a cancelled batch",
     Outcome.MISSING: "missing",
     METRIC: "lost to the set's metric, which failed on them",
-    FURTHER: "lost to this metric, which failed on their items",
+    FURTHER: "left without a number of this metric, which failed on their items or is undefined there",
     JUDGE: "left without a verdict (the judge's reply was lost or cannot be read)",
 }
 """What is said of answers after "were"."""
@@ -62,7 +62,7 @@ class Losses:
 
 
 def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
-    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on at least one of them.
+    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on one of them, or is undefined.
 
     Of a judge of pairs: where both arms have an answer, so that there was a pair to be judged.
     """

@@ -254,7 +254,10 @@ def test_answers_that_a_further_metric_fails_on_are_named_in_its_own_comparison_
         tests = json.loads(w.layout.trial(w.trial.slug).significance.read_bytes())["tests"]
     by_metric = {one["metric"]: one for one in tests}
     assert by_metric["depth"]["pairs"]["lost_answers"] == {"control": {"errored": k}, "treatment": {"further_metric": 2 * k}}
-    assert f"{2 * k} treatment answers were lost to this metric, which failed on their items" in by_metric["depth"]["sentence"]
+    assert (
+        f"{2 * k} treatment answers were left without a number of this metric, which failed on their items or is undefined there"
+        in by_metric["depth"]["sentence"]
+    )
     assert by_metric["em"]["pairs"]["lost_answers"] == {"control": {"errored": k}, "treatment": {}}
 
 
