@@ -172,7 +172,11 @@ class Endpoint(Model):
     goal: Literal["superiority", "noninferiority", "equivalence"] | None = Field(
         None, description="What the trial sets out to show; unset: noninferiority with a margin, superiority without one."
     )
-    margin: float | None = Field(None, gt=0, lt=1, description="Non-inferiority or equivalence margin, absolute: 0.02 is two percentage points.")
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="Non-inferiority or equivalence margin, absolute: 0.02 is two percentage points; of a count or a grade in its own unit.",
+    )
     higher_is_better: bool | None = Field(None, description="Unset: true for em and f1, false for abstained, false_answer and unsupported.")
 
     @model_validator(mode="after")

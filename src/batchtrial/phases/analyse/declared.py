@@ -32,6 +32,7 @@ def endpoint(declared: Declared, temp: float, lower: frozenset[str] = frozenset(
         goal=goal,
         margin=declared.margin,
         higher_is_better=better_when_higher(declared.metric, declared, lower),
+        is_share=declared.margin is None or declared.margin < 1.0,  # a wider one is of a count or a grade
     )
 
 

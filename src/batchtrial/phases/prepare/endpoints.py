@@ -42,6 +42,12 @@ def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mappi
             and not any(":" in metric for metric in metrics.values())
         ):
             _refuse_name(where, endpoint.metric, MEASURES, titles)
+        if endpoint.margin is not None and endpoint.margin >= 1.0 and not _has_a_unit(config, endpoint.metric, metrics):
+            what = (
+                f"{where}: no two shares differ by more than the margin of {endpoint.margin:g}, and {endpoint.metric} is no declared count or grade"
+            )
+            hint = "three percentage points are 0.03; a metric of your own declares its `scale`: count or grade"
+            raise ConfigError(what, where=f"{where}.margin", hint=hint)
         twin = seen.setdefault((endpoint.metric, endpoint.kind), where)
         if twin != where:
             raise ConfigError(f"{twin} and {where} are the same endpoint", where=f"{where}: {endpoint.metric}, {endpoint.kind}", hint="leave one out")
@@ -74,6 +80,17 @@ def _endpoints(config: Config) -> Iterator[tuple[str, Endpoint]]:
     yield "stats.primary", config.stats.primary
     for place, one in enumerate(config.stats.confirmatory):
         yield f"stats.confirmatory.{place}", one
+
+
+def _has_a_unit(config: Config, name: str, metrics: Mapping[str, str]) -> bool:
+    """Whether a metric is declared to be a count or a grade, whose differences may be larger than 1."""
+    kinds = {judge.name: judge.kind for judge in config.judges}
+    kinds |= {panel.name: kinds[panel.judges[0]] for panel in config.panels}
+    if name in kinds:
+        return kinds[name] not in ("yes_no", "pairwise")
+    own = (one for metric in sorted({*metrics.values()}) for one in scorer_for(metric, further=own_functions(config.metrics), folders=(".",)).own)
+    scales = {*(one.scale_of(name) for one in own), *(one.scales.get(name) for one in named_metrics(config.metrics))}
+    return not scales.isdisjoint(("count", "grade"))
 
 
 def _check_one(where: str, endpoint: Endpoint, offered: Mapping[str, tuple[str, ...]], items: Sequence[Item], titles: Mapping[str, str]) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from batchtrial.config.load import load
+from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.phases.analyse.declared import analysis_plan
 from batchtrial.phases.prepare import phase as prepare
+from batchtrial.phases.prepare.endpoints import check_endpoints
 
 ROWS = [
     {"id": "t1", "body": "one", "category": "billing", "reply": "Sorry."},
@@ -19,7 +22,7 @@ ROWS = [
 ]
 
 
-def notes(folder: Path, *metrics: Any) -> tuple[str, ...]:
+def config_of(folder: Path, *metrics: Any, **settings: Any) -> Config:
     (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     (folder / "a.txt").write_text("A")
     (folder / "b.txt").write_text("B")
@@ -30,9 +33,14 @@ def notes(folder: Path, *metrics: Any) -> tuple[str, ...]:
         "task": {"user": "{{ body }}"},
         "prompt_sets": {"p": {"control": "a.txt", "treatment": "b.txt"}},
         "metrics": list(metrics),
+        **settings,
     }
     (folder / "trial.yaml").write_text(json.dumps(tree))
-    return tuple(prepare.notes(prepare.choose(load(folder / "trial.yaml").config).sources))
+    return load(folder / "trial.yaml").config
+
+
+def notes(folder: Path, *metrics: Any) -> tuple[str, ...]:
+    return tuple(prepare.notes(prepare.choose(config_of(folder, *metrics)).sources))
 
 
 def test_items_that_a_metric_leaves_out_are_counted_and_one_is_shown(tmp_path: Path) -> None:
@@ -51,3 +59,36 @@ def test_a_metric_that_no_reference_fits_is_refused(metric: Any, tmp_path: Path)
     with pytest.raises(ConfigError, match="has a value for no item") as caught:
         notes(tmp_path, metric)
     assert "t1 has the reference 'billing'" in str(caught.value)
+
+
+@pytest.mark.parametrize("goal", ["noninferiority", "equivalence"])
+@pytest.mark.parametrize(("metric", "is_there"), [("words", True), ("grader", True), ("jury", True), ("exact", False), ("yes", False), ("em", False)])
+def test_a_margin_is_in_the_unit_of_its_metric_and_a_share_has_none_above_one(metric: str, is_there: bool, goal: str, tmp_path: Path) -> None:
+    (tmp_path / "rubric.txt").write_text("Is it polite?")
+    judges = [{"name": "grader", "kind": "score", "rubric": "rubric.txt"}, {"name": "yes", "kind": "yes_no", "rubric": "rubric.txt"}]
+    panels = [{"name": "jury", "judges": ["grader", "second"], "by": "mean"}]
+    judges.append({**judges[0], "name": "second", "model": "gpt-4.1-mini"})
+    stats = {"primary": {"metric": metric, "goal": goal, "margin": 5}}
+    config = config_of(tmp_path, "words", "exact", stats=stats, judges=judges, panels=panels)
+    chosen = prepare.choose(config)
+    if is_there:
+        check_endpoints(config, chosen.whole, chosen.sources)
+        assert analysis_plan(config, 0.0).primary is not None
+        return
+    with pytest.raises(ConfigError, match="no two shares differ by more than the margin of 5") as caught:
+        check_endpoints(config, chosen.whole, chosen.sources)
+    assert caught.value.where == "stats.primary.margin"
+
+
+@pytest.mark.parametrize("scale", ["count", "grade", "share", None])
+def test_a_wide_margin_of_ones_own_metric_needs_its_scale(scale: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"wide_{scale}"
+    (tmp_path / f"{name}.py").write_text("def marks(item, text): return 1\n" + (f"marks.scale = {scale!r}\n" if scale else ""))
+    monkeypatch.syspath_prepend(tmp_path)
+    config = config_of(tmp_path, f"{name}:marks", stats={"primary": {"metric": "marks", "margin": 2}})
+    chosen = prepare.choose(config)
+    if scale in ("count", "grade"):
+        check_endpoints(config, chosen.whole, chosen.sources)
+    else:
+        with pytest.raises(ConfigError, match="no declared count or grade"):
+            check_endpoints(config, chosen.whole, chosen.sources)
