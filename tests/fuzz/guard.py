@@ -80,7 +80,7 @@ class Watch:
 
     def _is_outside(self, path: str) -> bool:
         whole = os.path.realpath(path)
-        is_cache = "__pycache__" in whole or whole.startswith(("/dev/", "/proc/"))
+        is_cache = "__pycache__" in whole or (whole.startswith(("/dev/", "/proc/")) and not whole.startswith("/dev/shm/"))
         return not is_cache and not Path(whole).is_relative_to(self._box or "/")
 
 
