@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from batchtrial.config.judges import JudgeSpec
-from batchtrial.config.recipes import Text
+from batchtrial.config.settings import Text
 from batchtrial.phases.analyse.comparison import Paired, compare
 from batchtrial.phases.analyse.judges import Believed, compared_by_judge
 from batchtrial.phases.judge.scores import Judged
