@@ -33,8 +33,9 @@ def problems(lab: Lab, history: History, played: Played) -> list[str]:
     found += needless(everyone, played)
     brought = delivered(played.provider)
     for books in done:
-        found += lost(paid, brought, books, is_of_elsewhere=played.is_brought and played.is_elsewhere)
-        found += money_problems(lab.provider, paid, books)
+        unknown = unknown_attempts(books) & books.second() if played.is_brought and played.is_elsewhere else set[str]()
+        found += lost(paid, brought, books, unknown)
+        found += money_problems(lab.provider, paid, books, unknown)
         # The other one of two copies at work may have cancelled a batch before this one saw that there were two.
         is_cancelled = bool(books.known() & set().union(*(other.second() for other in everyone)))
         found += [] if is_cancelled else bytes_problems(lab, history, played, books)
@@ -106,11 +107,8 @@ def unknown_attempts(books: Books, deleted: set[str] | None = None) -> set[str]:
     return found
 
 
-def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books, *, is_of_elsewhere: bool) -> list[str]:
-    """Answers that were paid for, delivered, and are not among the successes.
-
-    is_of_elsewhere: answers of attempts that no ledger knows may have been brought.
-    """
+def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books, of_elsewhere: set[str]) -> list[str]:
+    """Answers that were paid for, delivered, and are not among the successes. of_elsewhere: batches whose answers may have been brought."""
     by_batch: dict[str, set[str]] = defaultdict(set)
     for row in paid:
         by_batch[row.batch].add(row.custom_id)
@@ -120,7 +118,7 @@ def lost(paid: Sequence[Paid], brought: Mapping[str, set[str]], books: Books, *,
         here = set().union(*(by_batch[batch] & {our_id(one) for one in brought[batch]} for batch in batches))
         n_brought = len(here) + sum(attempt.counts.succeeded for attempt in part.attempts if is_out(attempt) and attempt.counts is not None)
         counted = part.counts.succeeded if part.counts is not None else 0
-        unknown = unknown_attempts(books) & {twin.batch_id for twin in part.duplicates} if is_of_elsewhere else set[str]()
+        unknown = of_elsewhere & {twin.batch_id for twin in part.duplicates}
         most = n_brought + len(set().union(*(by_batch[batch] & {our_id(one) for one in brought[batch]} for batch in unknown)) - here)
         if not n_brought <= counted <= most:
             found.append(f"{name} counts {counted} successes, and {n_brought} were delivered")
@@ -146,5 +144,7 @@ def bytes_problems(lab: Lab, history: History, played: Played, books: Books) -> 
     is_told = played.is_told or bool(books.named()) or bool(history.settings)
     names = sorted(want.keys() | got.keys())
     if played.is_brought:  # lines lie there as they were brought; what follows from them is the same
-        names = [name for name in names if not (name.startswith("arrivals/") or BROUGHT.fullmatch(Path(name).name))]
+        # Answers of an attempt that is unknown here are not asked for by the next one.
+        asked = "batch_inputs/retries/" if played.is_elsewhere else "arrivals/"
+        names = [name for name in names if not (name.startswith(("arrivals/", asked)) or BROUGHT.fullmatch(Path(name).name))]
     return [f"{name} differs" for name in names if want.get(name) != got.get(name) and not (is_told and Path(name).name in VOLATILE)]

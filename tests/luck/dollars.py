@@ -6,8 +6,8 @@ The prices stand here once more: taken from the run's own table they would agree
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from pathlib import Path
 
@@ -53,8 +53,8 @@ def _ids(path: Path) -> Iterator[str]:
             yield row["custom_id"]
 
 
-def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[str]:
-    """What the run says against the bill of the account it asked with.
+def money_problems(provider: str, paid: Sequence[Paid], books: Books, unknown: Set[str]) -> list[str]:
+    """What the run says against the bill of the account it asked with. unknown: second batches whose answers may have been brought and counted.
 
     A wire with batch ids of our choosing gives a run that was begun anew with another account the same ids there: it must agree with one of the two.
     """
@@ -63,10 +63,10 @@ def money_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
         if row.batch in books.known():
             of_account[row.account].add(row.batch)
     bills = [[row for row in paid if row.account == account or row.batch not in batches] for account, batches in sorted(of_account.items())]
-    return min((_bill_problems(provider, bill, books) for bill in bills or [list(paid)]), key=len)
+    return min((_bill_problems(provider, bill, books, unknown) for bill in bills or [list(paid)]), key=len)
 
 
-def _bill_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[str]:
+def _bill_problems(provider: str, paid: Sequence[Paid], books: Books, unknown: Set[str]) -> list[str]:
     """Each attempt's tokens and dollars against the bill of its batch; the run's sum, and each trial's, against all of them."""
     bills: dict[str, list[Paid]] = defaultdict(list)
     for row in paid:
@@ -82,18 +82,18 @@ def _bill_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
         if not attempt.is_saved:
             continue
         bill = bills[attempt.batch_id or ""]
-        sums = Counter(input=sum(row.input_tokens for row in bill), output=sum(row.output_tokens for row in bill))
+        brought = [row for one in part.duplicates if one.batch_id in unknown for row in bills[one.batch_id]]
+        least, most = _tokens(bill), _tokens([*bill, *brought])
         ours = (attempt.usage.get("input_tokens", 0), attempt.usage.get("output_tokens", 0))
-        cost, unknown = attempt.cost_usd or Decimal(0), attempt.unknown_usd or Decimal(0)
-        is_exact = not unknown
-        if ours != (sums["input"], sums["output"]) if is_exact else ours > (sums["input"], sums["output"]):
-            found.append(f"{part.part} attempt {attempt.number}: {ours} tokens in the ledger, {dict(sums)} on the bill")
-        if not cost <= price(provider, bill) <= cost + unknown:
-            found.append(
-                f"{part.part} attempt {attempt.number}: ${cost} and up to ${unknown} more in the ledger, ${price(provider, bill)} on the bill"
-            )
+        cost, more = attempt.cost_usd or Decimal(0), attempt.unknown_usd or Decimal(0)
+        if ours > most or (ours < least and not more):
+            found.append(f"{part.part} attempt {attempt.number}: {ours} tokens in the ledger, {least} to {most} on the bill")
+        if not cost <= price(provider, [*bill, *brought]) or not price(provider, bill) <= cost + more:
+            found.append(f"{part.part} attempt {attempt.number}: ${cost} and up to ${more} more in the ledger, ${price(provider, bill)} on the bill")
     told = money(books.parts.values())
     whole = price(provider, [row for batch in books.known() for row in bills[batch]])
+    if unknown:
+        return found  # what was brought of a second batch stands in the sum as well as beside it
     if not told.spent_usd <= whole <= told.spent_usd + told.unknown_usd or (told.is_exact and told.spent_usd != whole):
         found.append(f"the ledger says {told.sentence()}, the provider bills ${whole} for its batches")
     second = {one.batch_id: one.reserved_usd for part in books.parts.values() for one in part.duplicates}
@@ -103,6 +103,11 @@ def _bill_problems(provider: str, paid: Sequence[Paid], books: Books) -> list[st
         if price(provider, bills[batch]) > most
     ]
     return found + [line for path in books.place.folder.glob("*/results/costs.json") for line in _file_problems(path, books, whole, second)]
+
+
+def _tokens(rows: Sequence[Paid]) -> tuple[int, int]:
+    """In and out."""
+    return sum(row.input_tokens for row in rows), sum(row.output_tokens for row in rows)
 
 
 def _file_problems(path: Path, books: Books, whole: Decimal, second: Mapping[str, Decimal]) -> Iterator[str]:
