@@ -5,8 +5,10 @@ Each session has an environment of its own; uv makes it when uv is there, virtua
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -33,9 +35,10 @@ def has_room(folder: Path) -> bool:
     return not told.f_flag & os.ST_NOEXEC and told.f_bavail * told.f_frsize > 4 << 30
 
 
-# Tests sync many thousands of small files; where memory has room for them, none waits for a disk.
+# Tests sync many thousands of small files; where memory has room for them, none waits for a disk, and nothing stays there.
 if "TMPDIR" not in os.environ and has_room(MEMORY):
-    os.environ["TMPDIR"] = str(MEMORY)
+    os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="nox-", dir=MEMORY)
+    atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)
 
 WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 """One more than there are cores: a good part of the tests wait for processes and sockets."""
