@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from batchtrial.config.metric_entries import named_metrics, own_functions
 from batchtrial.config.metric_sources import FOLDERS
@@ -99,15 +99,28 @@ def check_values(config: Config, items: Sequence[Item]) -> dict[str, str]:
         if not isinstance(metric, ReferenceMetric) or not metric.uses_references:
             continue
         mine = [item for item in items if not metric.sets or item.dataset in metric.sets]
-        without = [item for item in mine if not metric.is_defined(metric.references(item))]
-        if mine and len(without) == len(mine):
-            where = f"metrics.{metric.column}"
-            hint = f"{_reference_of(metric, mine[0])}; `reference: COLUMN` names another column"
-            raise ConfigError(f"the metric {metric.column} has a value for no item: {metric.undefined}", where=where, hint=hint)
-        for name, n in Counter(item.dataset for item in without).items():
-            n_all, one = sum(item.dataset == name for item in mine), next(item for item in without if item.dataset == name)
-            told.setdefault(name, []).append(f"{metric.column} for {n} of {n_all} ({_reference_of(metric, one)})")
+        without: dict[str, list[Item]] = {}
+        for item in mine:
+            for column in metric.undefined_columns(metric.references(item)):
+                without.setdefault(column, []).append(item)
+        n_own = len(without.get(metric.column, ()))
+        for column, those in without.items():
+            if len(those) + (0 if column == metric.column else n_own) == len(mine):
+                _refuse(metric, column, those[0])
+            for name, n in Counter(item.dataset for item in those).items():
+                n_all, one = sum(item.dataset == name for item in mine), next(item for item in those if item.dataset == name)
+                told.setdefault(name, []).append(f"{column} for {n} of {n_all} ({_reference_of(metric, one)})")
     return {name: f"metrics without a value for some items, which they leave out: {', '.join(those)}" for name, those in told.items()}
+
+
+def _refuse(metric: ReferenceMetric, column: str, item: Item) -> NoReturn:
+    """Raises ConfigError for a column that has a value for no item, one of which is shown."""
+    what, seen = f"the metric {column} has a value for no item", _reference_of(metric, item)
+    if column == metric.column:
+        hint = f"{seen}; `reference: COLUMN` names another column"
+        raise ConfigError(f"{what}: {metric.undefined}", where=f"metrics.{metric.column}", hint=hint)
+    hint = f"{metric.near(column, metric.references(item))}; {seen}"
+    raise ConfigError(f"{what}: no reference has that field", where=f"metrics.{metric.column}.fields", hint=hint)
 
 
 def _reference_of(metric: ReferenceMetric, item: Item) -> str:

@@ -198,3 +198,11 @@ class ReferenceMetric(TextMetric):
     def is_defined(self, references: tuple[str, ...]) -> bool:
         """Whether an answer to an item with these references has a value."""
         return bool(references)
+
+    def undefined_columns(self, references: tuple[str, ...]) -> tuple[str, ...]:
+        """Which of the columns have no value for an item with these references; where its own has none, that one alone."""
+        return () if self.is_defined(references) else (self.column,)
+
+    def near(self, column: str, references: tuple[str, ...]) -> str:
+        """What may have been meant by a column without a value: an end of a hint, "" where nothing is near."""
+        return ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -87,7 +88,10 @@ class JsonSchema(TextMetric):
 
 
 class JsonFields(ReferenceMetric):
-    """Share of the fields that are as in the reference, which is JSON too; 0 when the answer is no JSON. With `fields` also each by itself."""
+    """Share of the fields that are as in the reference, which is JSON too; 0 when the answer is no JSON. With `fields` also each by itself.
+
+    A field that the reference lacks is left out of the share, whatever the answer says there; one that it has as `null` has to be `null`.
+    """
 
     id: ClassVar[str] = "json_fields"
     undefined: ClassVar[str] = "the item has no reference, or it is no JSON object, or has none of the fields"
@@ -121,6 +125,15 @@ class JsonFields(ReferenceMetric):
 
     def is_defined(self, references: tuple[str, ...]) -> bool:
         return bool(self._scores("{}", references))
+
+    def undefined_columns(self, references: tuple[str, ...]) -> tuple[str, ...]:
+        found = self._scores("{}", references)
+        return tuple(column for column in self.columns if column not in found) if found else (self.column,)
+
+    def near(self, column: str, references: tuple[str, ...]) -> str:
+        names = [name for said in references if isinstance(one := json_in(said, fenced=False), dict) for name in _names(one)]
+        near = difflib.get_close_matches(column.removeprefix(f"{self.column}."), names, 1)
+        return f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(names)}"
 
     def _scores(self, text: str, references: tuple[str, ...]) -> dict[str, float]:
         wanted = next((one for one in (json_in(said, fenced=False) for said in references) if isinstance(one, dict)), None)
@@ -161,6 +174,14 @@ def _reach(value: Any, path: tuple[str, ...]) -> Any:
             return NONE
         value = value[step]
     return value
+
+
+def _names(value: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """The fields of an object as `fields` writes them, those of objects inside it after their own."""
+    for name, one in value.items():
+        yield f"{before}{name}"
+        if isinstance(one, Mapping):
+            yield from _names(one, f"{before}{name}.")
 
 
 FAMILY: tuple[type[TextMetric], ...] = (JsonValid, JsonSchema, JsonFields)

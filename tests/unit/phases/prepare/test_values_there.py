@@ -61,6 +61,37 @@ def test_a_metric_that_no_reference_fits_is_refused(metric: Any, tmp_path: Path)
     assert "t1 has the reference 'billing'" in str(caught.value)
 
 
+ORDERS = [
+    {"name": "Ada", "city": {"zip": "69001"}, "total": 4},
+    {"name": "Bo", "city": {"zip": "80-001"}},
+    {"name": "Carla", "city": {"zip": "21119"}, "total": 7},
+]
+
+
+def about_fields(folder: Path, *fields: str) -> tuple[str, ...]:
+    """What is said of a metric of these fields of the orders."""
+    config = config_of(folder, {"json_fields": {"fields": list(fields), "reference": "order", "name": "right"}})
+    rows = ({**row, "order": order} for row, order in zip(ROWS, ORDERS, strict=True))
+    (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tuple(one for one in prepare.notes(prepare.choose(config).sources) if "without a value" in one)
+
+
+def test_a_field_that_some_references_lack_is_counted_and_one_of_them_is_shown(tmp_path: Path) -> None:
+    (said,) = about_fields(tmp_path, "name", "city.zip", "total")
+    assert "leave out: right.total for 1 of 3 (t2 has the reference" in said
+    assert not about_fields(tmp_path, "name", "city.zip")
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"), [("nme", "did you mean 'name'?"), ("city.zpi", "did you mean 'city.zip'?"), ("iban", "the fields are name, city, city.zip")]
+)
+def test_a_field_that_no_reference_has_is_refused_and_the_nearest_is_named(field: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"the metric right.{field} has a value for no item: no reference has that field") as caught:
+        about_fields(tmp_path, "total", "name", field)
+    assert caught.value.where == "metrics.right.fields"
+    assert hint in str(caught.value)
+
+
 @pytest.mark.parametrize("goal", ["noninferiority", "equivalence"])
 @pytest.mark.parametrize(("metric", "is_there"), [("words", True), ("grader", True), ("jury", True), ("exact", False), ("yes", False), ("em", False)])
 def test_a_margin_is_in_the_unit_of_its_metric_and_a_share_has_none_above_one(metric: str, is_there: bool, goal: str, tmp_path: Path) -> None:
