@@ -382,18 +382,18 @@ class Play:
     def _until_done(self, place: Place) -> None:
         settings = dict(self.history.settings)
         plain: dict[str, Any] = {"changes": settings | ({"submission.budget_usd": 1000.0} if "submission.budget_usd" in settings else {})}
-        asked, is_repaired = plain, False
-        ended = ""
+        is_repaired, ended = False, ""
         # Whose key the run was begun with hangs on where its first turns died: a wrong one must be harmless.
         keys = ["main", *sorted({event.how for event in self.history.events if event.kind == "key"})]
-        n_refusals = 0
+        asked, n_refusals = dict.fromkeys(keys, plain), 0
         for number in range(MOST_RESUMES):
-            ended = self.attempt(place, Process(place.folder, key=keys[number % len(keys)]), **asked)
+            key = keys[number % len(keys)]
+            ended = self.attempt(place, Process(place.folder, key=key), **asked[key])
             self.played.said.append(f"calm: {ended}")
             if ended in [f"exit {code}" for code in FINISHED]:
                 place.is_done = True
                 return
-            asked = plain
+            asked[key] = plain
             if "batchtrial import_batch" in ended:
                 n_refusals = 0  # of keys, since something last helped
                 self._tool("import" if self.history.seed % 2 and place is self.original and number < 2 else "take back", place)
@@ -403,7 +403,7 @@ class Play:
             elif denied := DENIED.match(ended):
                 if denied[1] not in self.played.deleted:
                     self.played.bad.append(f"told to give batches up that are there: {ended}")
-                asked = plain | {"give_up_unknown": True, "is_confirmed": True}
+                asked[key] = plain | {"give_up_unknown": True, "is_confirmed": True}
             elif not ended.startswith(PASSING) and (n_refusals := n_refusals + 1) > len(keys):
                 break
             CLOCK.sleep(3600.0)
