@@ -72,6 +72,21 @@ def test_each_arms_request_is_shown_as_it_goes_to_its_wire_and_nothing_is_writte
     assert sorted(folder.rglob("*")) == before
 
 
+def test_an_arm_at_another_provider_differs_by_its_recipe_and_not_by_what_its_wire_calls_things(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = {**TREE["arms"], "moved_shorter": {"backend": "anthropic", "model": "claude-haiku-4-5", "system": "short.txt"}}
+    (folder / "trial.yaml").write_text(json.dumps({**TREE, "arms": moved}))
+    arms = {one["arm"]: [d["field"] for d in one["differences"]] for one in told(capsys)["arms"]}
+    assert arms["other_house"] == ["backend", "model"]
+    assert arms["moved_shorter"] == ["backend", "model", "system"]
+    assert arms["shorter"] == ["body.input[0].content", "body.max_output_tokens"]
+    assert main(["try", "--config", "trial.yaml"]) == 0
+    page = capsys.readouterr().out
+    assert "  differs   backend: openai -> anthropic\n" in page
+    assert "not sent" not in page
+
+
 def test_an_item_is_chosen_by_the_seed_or_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys)["item"] == told(capsys)["item"]
     assert len({told(capsys, "--seed", str(seed))["item"] for seed in range(6)}) > 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from batchtrial.config.arm_differences import ArmDifference, text_difference
+from batchtrial.config.arm_differences import ArmDifference, arm_differences, text_difference
 from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, arms_of
 from batchtrial.config.model import Config
@@ -27,7 +27,8 @@ _UNTOLD: Final = frozenset({"custom_id"})
 class ArmPreview:
     """An arm's request about one item.
 
-    label: what the config calls the arm. request: its line as it goes to the wire. fields: the same by path. differences: from the first arm's.
+    label: what the config calls the arm. request: its line as it goes to the wire. fields: the same by path. differences: from the first arm's
+    request; from its recipe where that goes to another provider, whose fields are called otherwise.
     refused: why it could not be sent; empty when nothing here refuses it. usd: at most, None without a price.
     """
 
@@ -83,7 +84,7 @@ def _preview(config: Config, label: str, arm: Arm, item: Item, codec: Provider, 
         arm=arm,
         request=request,
         fields=fields,
-        differences=() if first is None else tuple(_differences(first.fields, fields)),
+        differences=() if first is None else tuple(_differences(first, arm, fields)),
         refused=refused,
         input_tokens=n_in,
         max_output_tokens=n_out,
@@ -103,7 +104,14 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ArmDifference]:
+def _differences(first: ArmPreview, arm: Arm, fields: Mapping[str, Any]) -> Iterator[ArmDifference]:
+    if first.arm.backend == arm.backend:
+        yield from _between_lines(first.fields, fields)
+    else:
+        yield from arm_differences(first.arm, arm)
+
+
+def _between_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ArmDifference]:
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
         if old == new and (name in before) == (name in after):

@@ -18,7 +18,10 @@ DIFFERS: Final = "*"
 
 
 def requests(item: Item, arms: Sequence[ArmPreview], notes: Sequence[str], *, is_sent: bool) -> Iterator[str]:
-    """A request of each arm about the item. Fields that differ from the first arm's have a star. is_sent: some are sent now, so only what differs."""
+    """A request of each arm about the item. Fields that differ from the first arm's have a star, where one provider is asked.
+
+    is_sent: some are sent now, so only what differs.
+    """
     yield f"item      {item.dataset}:{item.item_id}"
     yield f"accepted  {' | '.join(item.answers)}" if item.answers else "accepted  nothing is named"
     for note in notes:
