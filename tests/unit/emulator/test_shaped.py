@@ -39,6 +39,28 @@ def test_json_is_the_accepted_object_or_differs_from_it() -> None:
         assert wrong.keys() == gold.keys()
 
 
+@pytest.mark.parametrize(
+    ("order_no", "is_null"),
+    [
+        ({"type": ["string", "null"]}, True),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
+        ({"$ref": "#/$defs/number"}, True),
+        ({"type": "STRING", "nullable": True}, True),
+        ({"enum": ["a", None]}, True),
+        ({"type": "string"}, False),
+    ],
+)
+@pytest.mark.parametrize("is_right", [True, False])
+def test_json_has_what_its_schema_requires_also_where_the_accepted_object_lacks_it(order_no: dict[str, Any], is_null: bool, is_right: bool) -> None:
+    wanted = {"type": "object", "properties": {"name": {"type": "string"}, "order_no": order_no, "note": {"type": "string"}}}
+    schema = {**wanted, "required": ["name", "order_no"], "$defs": {"number": {"type": ["null", "integer"]}}}
+    for raw in RAWS:
+        answer = json.loads(json_of(schema, '{"name": "Ada"}', is_right, raw))
+        assert answer.keys() == {"name", "order_no"}
+        assert answer["order_no"] is None if is_null else isinstance(answer["order_no"], str)
+        assert (answer["name"] == "Ada") == is_right
+
+
 def test_json_is_made_up_where_nothing_is_accepted() -> None:
     for raw in RAWS:
         value = json.loads(json_of(SCHEMA, None, True, raw))

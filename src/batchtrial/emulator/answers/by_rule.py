@@ -18,7 +18,7 @@ def told_by_rule(file: ModelFile, chat: ChatRequest, item: str, sample: str) -> 
         text = chat.user
     else:
         return None
-    if chat.form.schema:
+    if chat.form.schema and object_of(text) != text:  # an object is told as the rule writes it, whether it fits or not
         return json_of(json.loads(chat.form.schema), text, True, digest("rule", item, sample))
     return object_of(text) if chat.form.is_json else text
 

@@ -26,7 +26,10 @@ def object_of(text: str) -> str:
 
 
 def json_of(schema: Mapping[str, Any], gold: str | None, is_right: bool, raw: bytes) -> str:
-    """JSON of the schema: the accepted answer where that is an object, with a field changed when it is to be wrong; else made up."""
+    """JSON of the schema: the accepted answer where that is an object, with a field changed when it is to be wrong; else made up.
+
+    What the schema requires is there also where the accepted answer lacks it, as null where the schema allows that.
+    """
     value = None if gold is None else _object_in(gold)
     maker = _Maker(schema, raw)
     properties = _properties(maker.resolved(schema))
@@ -40,6 +43,9 @@ def json_of(schema: Mapping[str, Any], gold: str | None, is_right: bool, raw: by
         name = list(value)[pick(raw, 4, len(value))]
         tries = (_Maker(schema, digest("field", raw.hex(), k)).value(properties.get(name, {}), name, 1) for k in range(8))
         value[name] = next((one for one in tries if one != value[name]), None)
+    for name in _list(maker.resolved(schema).get("required")):
+        if name in properties and name not in value:
+            value[name] = None if maker.allows_null(properties[name]) else maker.value(properties[name], f".{name}", 1)
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -54,6 +60,10 @@ def _object_in(text: str) -> dict[str, Any] | None:
 def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     found = schema.get("properties")
     return found if isinstance(found, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,15 @@ class _Maker:
                 found = found.get(step) if step and isinstance(found, Mapping) else found
             schema = found if isinstance(found, Mapping) else {}
         return schema
+
+    def allows_null(self, schema: Any, depth: int = 0) -> bool:
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+            return False
+        schema = self.resolved(schema)
+        kind, choices = schema.get("type"), [*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))]
+        if "null" in (str(one).lower() for one in (kind if isinstance(kind, list) else [kind])) or schema.get("nullable") is True:
+            return True
+        return None in _list(schema.get("enum")) or any(self.allows_null(one, depth + 1) for one in choices)
 
     def value(self, schema: Any, path: str, depth: int) -> Any:
         if not isinstance(schema, Mapping) or depth > _DEEPEST:
