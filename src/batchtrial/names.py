@@ -5,8 +5,10 @@ A run that exists is read under the weaker rule of its day: a name must be one p
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, ValidationInfo
@@ -110,6 +112,12 @@ def same_but_for_case(names: Iterable[str]) -> tuple[str, str] | None:
         if other != name:
             return other, name
     return None
+
+
+def near_file(path: Path) -> str:
+    """The path with the name that comes nearest in its folder, "" where none is near: what a path without a file may have meant."""
+    near = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], 1)
+    return path.with_name(near[0]).as_posix() if near else ""
 
 
 def is_url(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 from batchtrial.config.files import read_text
 from batchtrial.config.tasks import PROMPTS, portable, spelled_out
 from batchtrial.errors import ConfigError
-from batchtrial.names import is_url
+from batchtrial.names import is_url, near_file
 from batchtrial.plugins import faults
 
 MAX_TEXT_BYTES: Final = 2**20
@@ -106,8 +105,8 @@ def _read(given: str, where: str, folder: Path, *, is_exact: bool) -> str:
             return read_text(base / given, what=given, where=where, max_bytes=MAX_TEXT_BYTES, keeps_line_ends=is_exact)
         except (FileNotFoundError, NotADirectoryError):
             continue
-    near = difflib.get_close_matches(Path(given).name, [p.name for p in (folder / given).parent.glob("*")] or [], 1)
-    hint = f"did you mean {(Path(given).parent / near[0]).as_posix()}?" if near else f"looked in {folder} and in the working directory"
+    near = near_file(folder / given)
+    hint = f"did you mean {Path(given).with_name(Path(near).name).as_posix()}?" if near else f"looked in {folder} and in the working directory"
     broken = faults() if where.endswith(".rubric") else ()
     raise ConfigError("; ".join((f"there is no file {given}", *broken)), where=where, hint=hint)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from batchtrial.errors import DataError
+from batchtrial.names import near_file
 from batchtrial.records import Item, Kind
 from batchtrial.sources.columns import CANDIDATES, Columns, refuse_task
 from batchtrial.sources.hub import read_hub
@@ -126,7 +127,9 @@ def _check_readable(path: Path, name: str) -> None:
         with path.open("rb"):
             return
     except FileNotFoundError:
-        hint = "paths are taken from the working directory"
+        near = near_file(path)
+        hint = f"did you mean {near}?" if near else "paths are taken from the working directory"
+        raise DataError(f"the question set {name} cannot be read: there is no such file", where=str(path), hint=hint) from None
     except IsADirectoryError:
         hint = "name one file"
     except OSError as error:

@@ -288,8 +288,13 @@ def test_a_file_that_is_no_question_set_is_refused_even_when_skipping(tmp_path: 
 
 
 def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read: there is no such file") as caught:
         load(tmp_path / "nowhere.jsonl")
+    assert caught.value.hint == "paths are taken from the working directory"
+    (tmp_path / "mails.jsonl").write_text("")
+    with pytest.raises(DataError, match="there is no such file") as caught:
+        load(tmp_path / "mail.jsonl")
+    assert caught.value.hint == f"did you mean {(tmp_path / 'mails.jsonl').as_posix()}?"
     with pytest.raises(DataError, match="cannot be read") as caught:
         load(tmp_path)
     assert caught.value.hint == "name one file"

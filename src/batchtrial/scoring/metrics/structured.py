@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
 from batchtrial.errors import ConfigError
+from batchtrial.names import near_file
 from batchtrial.scoring.metrics.base import Numbers, ReferenceMetric, Rows, TextMetric, Texts
 from batchtrial.scoring.metrics.jsontext import NONE, json_in
 
@@ -54,7 +55,8 @@ class JsonSchema(TextMetric):
             data = Path(self.file).read_bytes()
         except OSError as error:
             said = error.strerror or type(error).__name__
-            hint = "paths are taken from the working directory"
+            near = near_file(Path(self.file)) if isinstance(error, FileNotFoundError) else ""
+            hint = f"did you mean {near}?" if near else "paths are taken from the working directory"
             raise ConfigError(f"the schema {self.file} cannot be read: {said}", where=f"metrics.{self.column}.file", hint=hint) from None
         found = json_in(data.decode("utf-8", "replace"), fenced=False)
         if len(data) > _MOST_SCHEMA_BYTES or not isinstance(found, dict | bool):

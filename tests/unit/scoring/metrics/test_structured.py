@@ -189,8 +189,10 @@ def test_a_schema_may_stand_in_a_file_whose_content_is_hashed(tmp_path: Path) ->
     pytest.importorskip("jsonschema")
     file = tmp_path / "order.json"
     entry = {"json_schema": {"file": str(file)}}
-    with pytest.raises(ConfigError, match="cannot be read"):
+    (tmp_path / "orders.json").write_text("{}")
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
         metric_of(entry).check()
+    assert caught.value.hint == f"did you mean {(tmp_path / 'orders.json').as_posix()}?"
     file.write_text(json.dumps({"type": "object"}))
     before = sha256_of(metric_of(entry))
     assert judged(entry, ["{}", "[]"]) == [1, 0]
