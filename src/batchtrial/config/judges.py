@@ -75,6 +75,12 @@ class JudgeSpec(Model):
         return {"yes_no": YES_NO, "pairwise": PAIR}.get(self.kind, self.choices)
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """The lowest and the highest that a verdict is worth; None when all are worth the same."""
+        low, high = min(self.verdicts.values()), max(self.verdicts.values())
+        return (low, high) if low < high else None
+
+    @property
     def schema_of_verdict(self) -> dict[str, Any]:
         """JSON schema of its answer."""
         said: dict[str, Any] = {"type": "integer"} if self.kind == "score" else {"type": "string"}

@@ -17,6 +17,7 @@ from batchtrial.phases.analyse.judges import scale_of
 from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS
 from batchtrial.phases.judge.scores import Judged
 from batchtrial.phases.prepare.set_rules import set_rules
+from batchtrial.phases.score.record import limits_of
 from batchtrial.phases.tables.columns import RATES, SCORES
 from batchtrial.scoring.metrics.corpus import is_count
 
@@ -28,8 +29,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of a trial. column: of the scores.
 
     is_share: lies between 0 and 1, so that differences are percentage points. is_rate: a share of right samples, which decides how an interval
-    is made. is_number: declared to be a count or a grade. is_total: every item has it, so that an item without is an answer that was lost. judge: its
-    kind, where it is what a judge or a panel says.
+    is made. is_number: declared to be a count or a grade. is_total: every item has it, so that an item without is an answer that was lost.
+    limits: the lowest and the highest that it can be, where it says so. judge: its kind, where it is what a judge or a panel says.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     is_total: bool
     higher_is_better: bool
     judge: str = ""
+    limits: tuple[float, float] | None = None
 
 
 def metrics_of(
@@ -58,6 +60,7 @@ def metrics_of(
     told = frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"])
     lower = told | frozenset(lower_is_better(config.metrics))
     scales |= {name: scale_of(one.judge) for name, one in judges.items()}
+    limits = limits_of(record)
     found = []
     known = {column for column, arms in scores.items() if not all(np.isnan(arm).all() for arm in arms)} or set(scores)
     for column, arms in scores.items():
@@ -66,7 +69,7 @@ def metrics_of(
         name = _NAMES.get(column, column)
         declared = next((one for one in (config.stats.primary, *config.stats.confirmatory) if one.metric == name), None)
         one = _metric(name, column, arms, samples, scales.get(name), rules.title(name, sets), better_when_higher(name, declared, lower))
-        found.append(one if name not in judges else _of_judge(one, judges[name]))
+        found.append(msgspec.structs.replace(one, limits=limits.get(name)) if name not in judges else _of_judge(one, judges[name]))
     first = config.stats.primary.metric
     return tuple(sorted(found, key=lambda one: one.name != first))
 
@@ -89,7 +92,7 @@ def _metric(name: str, column: str, arms: tuple[Floats, Floats], samples: int, s
 def _of_judge(metric: Metric, one: Judged) -> Metric:
     """It is asked about every item."""
     title = f"judge {metric.name}" if one.panel is None else f"panel {metric.name}"
-    return msgspec.structs.replace(metric, title=title, is_total=True, judge=one.judge.kind)
+    return msgspec.structs.replace(metric, title=title, is_total=True, judge=one.judge.kind, limits=one.judge.limits)
 
 
 def score_columns(names: Sequence[str]) -> list[str]:

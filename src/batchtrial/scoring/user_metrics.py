@@ -27,6 +27,7 @@ from batchtrial.scoring.metric_source import MetricSource, source_of
 CustomMetric = Callable[[Item, str], Mapping[str, float] | float]
 """A user's metric: item and answer in, one number or named numbers out."""
 Scale = Literal["share", "count", "grade"]
+Limits = tuple[float, float]
 SCALES: Final[tuple[Scale, ...]] = ("share", "count", "grade")
 LARGEST: Final = 1e100
 """Beyond it the statistics cannot square and add."""
@@ -48,14 +49,15 @@ class MetricFailed(ConfigError):
 class UserMetric:
     """One metric, ready to be called.
 
-    path: as the config has it. scales: what its numbers are, by name or for all under ""; empty when nothing is declared. source: of its code.
-    names: of the numbers that it returns, once it has been called.
+    path: as the config has it. scales: what its numbers are, by name or for all under ""; empty when nothing is declared. limits: the lowest and the
+    highest that they can be, likewise. source: of its code. names: of the numbers that it returns, once it has been called.
     """
 
     path: str
     function: CustomMetric
     scales: Mapping[str, Scale]
     source: MetricSource
+    limits: Mapping[str, Limits] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
 
     def __call__(self, item: Item, text: str) -> dict[str, float]:
@@ -74,6 +76,10 @@ class UserMetric:
     def scale_of(self, name: str) -> Scale | None:
         """What a number is declared to be."""
         return self.scales.get(name, self.scales.get(""))
+
+    def limits_of(self, name: str) -> Limits | None:
+        """The lowest and the highest that a number is declared to be."""
+        return self.limits.get(name, self.limits.get(""))
 
     def _checked(self, returned: object, item: Item) -> dict[str, float]:
         named = dict(returned) if isinstance(returned, Mapping) else {self.path.rpartition(":")[2]: returned}
@@ -106,6 +112,9 @@ class UserMetric:
         if (scale == "share" and not 0 <= number <= 1) or (scale == "count" and (number < 0 or not number.is_integer())):
             says = "between 0 and 1" if scale == "share" else "a whole number that is not negative"
             raise self._failed(f"returned {number:g} for {name!r}, which it declares to be a {scale}", item, hint=f"a {scale} is {says}")
+        limits = self.limits_of(name)
+        if limits is not None and not limits[0] <= number <= limits[1]:
+            raise self._failed(f"returned {number:g} for {name!r}, which it declares to lie between {limits[0]:g} and {limits[1]:g}", item)
 
     def _failed(self, what: str, item: Item, error: BaseException | None = None, *, hint: str = "") -> MetricFailed:
         place = (None if error is None else _place_of(error)) or self._own_place()
@@ -143,7 +152,7 @@ def load_metric(path: str, folders: Sequence[str]) -> UserMetric:
             f"the module {module_name}{found} has no function {function_name!r}", where=path, hint=f"it has {', '.join(near) or 'none'}"
         )
     _check_arguments(function, path)
-    return UserMetric(path=path, function=function, scales=_scales(function, path), source=source)
+    return UserMetric(path=path, function=function, scales=_scales(function, path), source=source, limits=_limits(function, path))
 
 
 def _check_arguments(function: Callable[..., Any], path: str) -> None:
@@ -163,6 +172,20 @@ def _scales(function: object, path: str) -> dict[str, Scale]:
         if scale not in SCALES or not isinstance(name, str):
             raise ConfigError(f"the metric {path} declares the scale {_shown(scale)}", where=path, hint=f"the scales are {', '.join(SCALES)}")
     return given
+
+
+def _limits(function: object, path: str) -> dict[str, Limits]:
+    """What its attribute `limits` declares."""
+    declared = getattr(function, "limits", None)
+    given = {} if declared is None else dict(declared) if isinstance(declared, Mapping) else {"": declared}
+    found = {}
+    for name, ends in given.items():
+        low, high = (_number(end) for end in ends) if isinstance(ends, list | tuple) and len(ends) == 2 else (None, None)
+        if low is None or high is None or low >= high or not isinstance(name, str):
+            hint = "the lowest and the highest number that it returns, as in (1, 5)"
+            raise ConfigError(f"the metric {path} declares the limits {_shown(ends)}", where=path, hint=hint)
+        found[name] = (low, high)
+    return found
 
 
 _loaded: dict[str, str] = {}

@@ -55,7 +55,8 @@ class Paired:
 
     samples: completions asked for behind each score, per arm. lost: share of them that never came, per arm and item; None where none is known
     beyond the scores that are missing. is_number: declared to be a count or a grade, so that no share even where it looks like one.
-    known_share: whether the scores are shares of right samples, when that is known and not to be seen from them.
+    known_share: whether the scores are shares of right samples, when that is known and not to be seen from them. known_limits: the lowest and the
+    highest that a score can be, where the metric says so.
     """
 
     treatment: Floats
@@ -67,6 +68,7 @@ class Paired:
     lost_control: Floats | None = None
     is_number: bool = False
     known_share: bool | None = None
+    known_limits: tuple[float, float] | None = None
 
     @property
     def is_share(self) -> bool:
@@ -83,9 +85,13 @@ class Paired:
         return bool(fits.all())
 
     @property
-    def in_unit(self) -> bool:
-        """Every score lies between 0 and 1."""
-        return not self.is_number and all(bool(((arm >= 0.0) & (arm <= 1.0) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
+    def limits(self) -> tuple[float, float] | None:
+        """The lowest and the highest that a score can be: as the metric says, else 0 and 1 where every score lies there; None when not known."""
+        if self.is_number and self.known_limits is None:
+            return None
+        low, high = self.known_limits or (0.0, 1.0)
+        fits = all(bool(((arm >= low) & (arm <= high) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
+        return (low, high) if fits else None
 
     def kept(self) -> Paired:
         """Only the complete pairs."""
@@ -306,10 +312,9 @@ def _scores(asked: _Asked) -> Comparison:
     estimate = plain.estimate if clustered is None else clustered.estimate
     se, df = (None if plain.sd is None else plain.sd / plain.estimate.n**0.5, plain.df) if clustered is None else (clustered.se_cr2, clustered.df)
     margin = score_margin(estimate, se, df, asked.endpoint, (1 - level) / 2)
-    if differences.size and not differences.any() and both.in_unit:
+    if differences.size and not differences.any() and (limits := both.limits) is not None:
         # As many items, or clusters, without a change: Student would have no interval, and p = 0 from two of them.
-        estimate = tango(0, 0, estimate.n, level)
-        margin = _share_margin(0, 0, estimate.n, asked.endpoint, (1 - level) / 2)
+        estimate, margin = _unchanged(estimate.n, limits[1] - limits[0], asked.endpoint, level)
     return asked.found(_mean_of_arm, estimate=estimate, test=asked.sign_flip(), margin=margin)
 
 
@@ -337,6 +342,24 @@ def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None, alpha
     if endpoint.goal == "equivalence":
         return equivalence_binary(gained, lost, n, endpoint.margin, alpha)
     return noninferiority_binary(gained, lost, n, endpoint.margin, alpha)
+
+
+def _unchanged(n: int, span: float, endpoint: Endpoint | None, level: float) -> tuple[Estimate, MarginTest | None]:
+    """Interval and margin test of scores of which none changed: as of right/wrong answers, in the unit of scores that span so much."""
+
+    def in_unit(one: Estimate) -> Estimate:
+        low, high = (None if end is None else end * span for end in (one.ci_low, one.ci_high))
+        return replace(one, ci_low=low, ci_high=high)
+
+    estimate = in_unit(tango(0, 0, n, level))
+    if endpoint is None or endpoint.margin is None:
+        return estimate, None
+    share = min(endpoint.margin / span, 1.0 - 1e-9)  # no difference is wider than the span
+    tested = _share_margin(0, 0, n, replace(endpoint, margin=share), (1 - level) / 2)
+    if tested is not None:
+        high = None if tested.high is None else endpoint.margin
+        tested = replace(tested, low=-endpoint.margin, high=high, estimate=in_unit(tested.estimate))
+    return estimate, tested
 
 
 def score_margin(estimate: Estimate, se: float | None, df: float | None, endpoint: Endpoint | None, alpha: float) -> MarginTest | None:

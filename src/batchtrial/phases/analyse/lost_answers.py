@@ -16,9 +16,6 @@ from batchtrial.stats.missing import is_loss_doubtful
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.plan import Endpoint, LostAnswers
 
-LOWEST, HIGHEST = 0.0, 1.0
-"""Range of a metric that is seen to lie within it; of any other no range is known."""
-
 
 def lost_answers(
     paired: Paired, one: Comparison, *, share: float, level: float, seed: int, flips: int, endpoint: Endpoint | None = None
@@ -31,12 +28,12 @@ def lost_answers(
     if one.estimate.value is None or not is_loss_doubtful(lost_treatment, lost_control):
         return None
     n_lost = int(np.count_nonzero((lost_treatment > 0.0) | (lost_control > 0.0)))
-    if not paired.in_unit:
+    if (limits := paired.limits) is None:
         return LostAnswers(low=None, high=None, difference_p=None, margin_p=None, n_lost=n_lost, share=share)
     known = replace(paired, lost_treatment=lost_treatment, lost_control=lost_control, known_share=paired.is_share)
     low, high = (
         compare(filled(known, share, *extremes), level=level, seed=seed, flips=flips, endpoint=endpoint, is_verdict_only=True)
-        for extremes in ((LOWEST, HIGHEST), (HIGHEST, LOWEST))
+        for extremes in (limits, limits[::-1])
     )
     return LostAnswers(
         low=low.estimate.value,

@@ -20,7 +20,7 @@ from batchtrial.phases.analyse.judges import Believed, believed, scale_of
 from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
-from batchtrial.phases.score.record import read_record
+from batchtrial.phases.score.record import limits_of, read_record
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, has_questions, kind_words
 from batchtrial.scoring.metrics.corpus import is_count
@@ -81,7 +81,7 @@ class Table:
 
     scores: column -> (control, treatment), each shape (n_items,), NaN where an arm has none. datasets: place in `dataset_names` per item.
     scales: what metrics of the user's own declare their numbers to be: share, count, grade. rules: by which each set is scored.
-    lower: metrics by name of which less is better.
+    lower: metrics by name of which less is better. limits: the lowest and the highest that a metric by name can be, where it says so.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     is_one_arm: control and treatment are the same answers, asked once. judges: what each judge said, by name, which is its metric's.
     lost: items that both arms lost; None when there are none. has_questions: else every arm's task asks about items of another kind.
@@ -98,6 +98,7 @@ class Table:
     scales: Mapping[str, str]
     rules: SetRules = field(default_factory=SetRules)
     lower: frozenset[str] = frozenset()
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     is_one_arm: bool = False
     judges: Mapping[str, Believed] = field(default_factory=dict)
     lost: WhollyLost | None = None
@@ -215,6 +216,7 @@ class Table:
             samples_treatment=self.samples,
             samples_control=self.samples,
             is_number=self.scales.get(cell.metric) in ("count", "grade"),
+            known_limits=self.limits.get(cell.metric),
             lost_treatment=lost_treatment,
             lost_control=lost_control,
         )
@@ -247,7 +249,15 @@ def _with_judges(view: View, trial: Trial, temp: float, table: Table) -> Table:
     scores = {name: (one.judged.control, one.judged.treatment) for name, one in known.items()}
     there = tuple(name for name, arms in scores.items() if not all(np.isnan(arm).all() for arm in arms))
     scales = {name: scale_of(one.judged.judge) for name, one in known.items()}
-    return replace(table, scores={**table.scores, **scores}, metrics=(*table.metrics, *there), scales={**table.scales, **scales}, judges=known)
+    limits = {name: limits for name, one in known.items() if (limits := one.judged.judge.limits) is not None}
+    return replace(
+        table,
+        scores={**table.scores, **scores},
+        metrics=(*table.metrics, *there),
+        scales={**table.scales, **scales},
+        limits={**table.limits, **limits},
+        judges=known,
+    )
 
 
 def metric_columns(scores: pl.LazyFrame) -> list[str]:
@@ -285,6 +295,7 @@ def _table(
         scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
         rules=set_rules(record),
         lower=frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"]),
+        limits=limits_of(record),
         is_one_arm=is_one_arm(trial, temp),
         lost=wholly_lost(view.layout, facts, scores["n_lost"], view.config.samples_for(temp)),
         has_questions=has_questions(arms_of(view.trials)),

@@ -65,6 +65,7 @@ def scoring_record(config: Config, layout: TrialLayout, by_set: Mapping[str, Sco
             "files": list(metric.source.files),
             "names": sorted(metric.names),
             "scales": {name: scale for name in sorted(metric.names) if (scale := metric.scale_of(name)) is not None},
+            "limits": {name: list(limits) for name in sorted(metric.names) if (limits := metric.limits_of(name)) is not None},
             "changed_from": _earlier(recorded.get(path), metric.source.sha256),
             "n_failed": failures.counts.get(path, 0),
             "failures": failures.samples.get(path, []),
@@ -83,6 +84,11 @@ def scoring_record(config: Config, layout: TrialLayout, by_set: Mapping[str, Sco
         "abstention_phrases": list(config.answers.abstention_phrases),
         "languages": {stem: {"answers": one.n_answers, "not_english": one.n_foreign} for stem, one in arms.items()},
     }
+
+
+def limits_of(record: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """The lowest and the highest that a metric's numbers can be, by its name, of those that say so."""
+    return {name: (low, high) for one in record.get("metrics", {}).values() for name, (low, high) in one.get("limits", {}).items()}
 
 
 def _earlier(before: Mapping[str, Any] | None, sha256: str) -> list[str]:

@@ -64,6 +64,8 @@ class NamedMetric(BaseModel):
 
     id: ClassVar[str]
     kind: ClassVar[Kind] = "share"
+    limits: ClassVar[tuple[float, float] | None] = None
+    """The lowest and the highest that a grade or a count can be, where it has both; lost answers are then bounded by them."""
     better_when: ClassVar[Better] = "higher"
     needs: ClassVar[str] = "the answer"
     undefined: ClassVar[str] = "never"
@@ -139,6 +141,7 @@ class NamedMetric(BaseModel):
             "files": [],
             "names": list(self.columns),
             "scales": self.scales,
+            "limits": {name: list(self.limits) for name in self.columns if self.limits is not None},
             "n_failed": 0,
             "failures": [],
             "metric": self.id,

@@ -18,6 +18,7 @@ class Likeness(ReferenceMetric):
     """Base of them: the largest over an item's references."""
 
     kind: ClassVar[Kind] = "grade"
+    limits: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
 
     def judge(self, texts: Sequence[str], references: Sequence[tuple[str, ...]]) -> Numbers:
         like = self.like()

@@ -197,6 +197,22 @@ def test_identical_scores_are_tested_as_answers_without_a_change(goal: str, clus
     assert made(paired([30.0] * 40, [30.0] * 40), endpoint).margin is None  # no score between 0 and 1
 
 
+@pytest.mark.parametrize(("margin", "holds"), [(0.02, False), (1.0, True), (5.0, True)])
+@pytest.mark.parametrize("goal", ["noninferiority", "equivalence"])
+def test_identical_grades_of_known_limits_are_tested_on_their_scale(goal: str, margin: float, holds: bool) -> None:
+    """A judge's scores from 1 to 5: a margin of 1 is a quarter of the scale; one wider than the scale holds too."""
+    grades = np.tile([1.0, 4.0, 5.0], 20)
+    pairs = Paired(treatment=grades, control=grades, is_number=True, known_limits=(1.0, 5.0))
+    one = made(pairs, Endpoint(name="x", goal=goal, margin=margin, is_share=False))  # type: ignore[arg-type]
+    want = tango(0, 0, 60)
+    assert want.ci_low is not None
+    assert one.estimate.ci_low == pytest.approx(4 * want.ci_low)
+    assert one.margin is not None
+    assert one.margin.is_met is holds
+    assert (one.margin.low, one.margin.high) == (-margin, margin if goal == "equivalence" else None)
+    assert made(replace(pairs, known_limits=None)).estimate.ci_low is None
+
+
 def test_one_lost_sample_changes_neither_method_nor_width() -> None:
     rng = np.random.default_rng(3)
     t, c = rng.binomial(5, 0.97, 100) / 5, rng.binomial(5, 0.97, 100) / 5

@@ -98,6 +98,21 @@ def test_scores_are_bounded_and_a_metric_without_a_known_range_is_said_to_be() -
     assert "the metric has no known range" in sentence(got)
 
 
+def test_grades_of_known_limits_are_bounded_by_them() -> None:
+    """From 1 to 5, of 200 items 25 lost in the treatment, whose control has 5 there: at worst four grades less each, at best none."""
+    plain = answers(200, 150, 0, lost=25)
+    grades = Paired(treatment=1 + 4 * plain.treatment, control=1 + 4 * plain.control, is_number=True, known_limits=(1.0, 5.0))
+    got = judged(grades, SUPERIOR)
+    assert got.finding.lost is not None
+    assert (got.finding.lost.low, got.finding.lost.high) == pytest.approx(((150 * 4 - 25 * 4) / 200, 150 * 4 / 200))
+    assert got.verdict == "superior"
+    text = sentence(judged(replace(grades, control=np.where(np.arange(200) < 130, 5.0, grades.control)), SUPERIOR))
+    assert "not decided" in text
+    assert "known range" not in text
+    off_its_scale = replace(grades, control=np.where(np.arange(200) == 0, 6.0, grades.control))
+    assert "the metric has no known range" in sentence(judged(off_its_scale, SUPERIOR))
+
+
 @pytest.mark.parametrize("endpoint", [SUPERIOR, KEPT, SAME], ids=lambda one: one.goal)
 def test_lost_samples_count_without_a_lost_pair(endpoint: Endpoint) -> None:
     """Every item keeps an answer, but a third of the treatment's samples is gone."""

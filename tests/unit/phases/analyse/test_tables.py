@@ -10,6 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from batchtrial.config.judges import JudgeSpec
+from batchtrial.config.settings import Text
 from batchtrial.phases.analyse.tables import Cell, Table, order_of
 
 KEYS = st.lists(st.one_of(st.text("ab|0é", max_size=12), st.text(min_size=1, max_size=70)), unique=True, min_size=1, max_size=20)
@@ -57,3 +59,17 @@ def test_an_item_without_a_verdict_in_either_arm_is_a_lost_pair_of_the_judge(jud
     assert picked is not None
     assert picked.control.size == n_pairs
     assert picked.kept().control.size == 1
+
+
+@pytest.mark.parametrize(
+    ("judge", "limits"),
+    [
+        ({"kind": "score"}, (1.0, 5.0)),
+        ({"kind": "score", "scale": (0, 10)}, (0.0, 10.0)),
+        ({"kind": "choice", "choices": {"good": 2.0, "bad": -1.0}}, (-1.0, 2.0)),
+        ({"kind": "choice", "choices": {"a": 1.0, "b": 1.0}}, None),
+        ({"kind": "pairwise"}, (0.0, 1.0)),
+    ],
+)
+def test_a_judge_says_how_far_its_verdicts_reach(judge: Any, limits: tuple[float, float] | None) -> None:
+    assert JudgeSpec(name="fair", rubric=Text(path="r", text="Which is better?"), **judge).limits == limits

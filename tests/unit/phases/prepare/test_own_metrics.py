@@ -94,6 +94,8 @@ BROKEN = {
         "between 0 and 1",
     ),
     "other names for an abstention": ("def f(item, text): return {'a' if 'know' in text else 'b': 1.0}", "f", "for some answers only", "same names"),
+    "limits that are none": ("def f(item, text): return 1.0\nf.limits = (5, 1)", "f", "the limits (5, 1)", "as in (1, 5)"),
+    "beyond its limits": ("def f(item, text): return 6.0\nf.limits = (1, 5)", "f", "lie between 1 and 5", ""),
     "unknown scale": ("def f(item, text): return 1.0\nf.scale = 'stars'", "f", "scale 'stars'", "share, count, grade"),
 }
 
@@ -352,6 +354,22 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
         w.answer_all(right)
         got = scored(w)
     assert [got[name].to_list()[0] for name in "abcd"] == [3.0, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("limits", ["(1, 5)", "{'stars': (1, 5)}"])
+def test_lost_answers_are_bounded_by_the_limits_of_a_metric_of_ones_own(tmp_path: Path, limits: str) -> None:
+    """The control has 1 star for each of 40 answers, the treatment 3 for those that it did not lose: 8 of them could have been 1 or 5."""
+    name = module(f"def f(item, text): return {{'stars': float(min(5, len(text.split())))}}\nf.scale, f.limits = 'grade', {limits}\n")
+    plan = {"primary": {"metric": "stars", "kind": "all"}}
+    with world(tmp_path, closed=closed_items(40), metrics=[f"{name}:f"], stats=plan) as w:
+        said = {"control": "one", "treatment": "one two three"}
+        w.answer_all(lambda arm, dataset, item_id, k: None if arm.condition == "treatment" and int(item_id[1:]) < 8 else said[arm.condition])
+        scored(w)
+        w.run(stats.phase)
+        w.run(costs.phase)
+        found = significance(w.view, w.trial)["tests"]
+    (lost,) = (one["lost_at_worst"] for one in found if one["family"] == "primary")
+    assert (lost["low"], lost["high"]) == pytest.approx((1.6, 2.4))
 
 
 def test_a_stop_is_heard_between_two_calls_and_progress_is_told(tmp_path: Path) -> None:

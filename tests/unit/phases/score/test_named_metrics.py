@@ -71,6 +71,22 @@ def test_fewer_words_are_better_in_the_verdict(tmp_path: Path) -> None:
     assert "words" in text
 
 
+@pytest.mark.parametrize("metric", ["similarity", "rouge_l"])
+def test_lost_answers_are_bounded_by_what_a_likeness_can_be(tmp_path: Path, metric: str) -> None:
+    pytest.importorskip("rapidfuzz")
+    pytest.importorskip("rouge_score")
+    plan = {"primary": {"metric": metric, "kind": "all"}}
+    with world(tmp_path, closed=closed_items(40), metrics=[metric], stats=plan) as w:
+        said = {"control": "thing", "treatment": "thing "}
+        w.answer_all(lambda arm, dataset, k, sample: None if arm.condition == "treatment" and int(k[1:]) < 8 else said[arm.condition] + k[1:])
+        scored(w)
+        w.run(stats.phase)
+        w.run(costs.phase)
+        found = significance(w.view, w.trial)
+    lost = next(one for one in found["tests"] if one["family"] == "primary")["lost_at_worst"]
+    assert lost["high"] - lost["low"] == pytest.approx(8 / 40)  # that many could have been anything from 0 to 1
+
+
 def test_tokens_and_dollars_are_known_of_answers_that_are_lost_too(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(2), metrics=["output_tokens", "cost_usd", "reasoning_tokens"]) as w:
         w.answer_all(lambda arm, dataset, item_id, sample: None if item_id == "c1" else " " if arm.condition == "treatment" else "thing 0")
