@@ -6,12 +6,13 @@ somewhere at most; "inconclusive" names the range that is still possible and nev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Judgement, PlanCheck
 from batchtrial.stats.results import Estimate
-from batchtrial.stats.rounding import p_phrase, sided
+from batchtrial.stats.rounding import MOST_DIGITS, NOISE, p_phrase, sided
 
 Origin = Literal["declared", "default", "changed", "unfrozen"]
 """Where an endpoint comes from: written before the run, taken from the defaults, changed after the first result, or nobody knows."""
@@ -66,10 +67,14 @@ def few_clusters(n_clusters: int, n_items: int, needed: int) -> str:
 
 
 def difference(value: float, *, is_share: bool, margin: float | None = None) -> str:
-    """A signed difference: +5.5 pp for shares, +0.055 for scores; with more digits where it is next to zero or the margin."""
+    """A signed difference: +5.5 pp for shares, +0.055 for scores; with more digits where it is next to zero or the margin, or a score's is small."""
     unit = 100.0 if is_share else 1.0
     lines = (0.0,) if margin is None else (0.0, unit * margin, -unit * margin)
-    return sided(unit * value, 1 if is_share else 3, lines=lines, is_signed=True) + (" pp" if is_share else "")
+    # Dollars per answer are small: two digits that count, where three after the point are none.
+    is_small = not is_share and NOISE < abs(value) < 0.001
+    digits = min(MOST_DIGITS, 1 - math.floor(math.log10(abs(value)))) if is_small else 1 if is_share else 3
+    digits -= is_small and round(value, digits) == round(value, digits - 1)  # no zero at the end
+    return sided(unit * value, digits, lines=lines, is_signed=True) + (" pp" if is_share else "")
 
 
 def levels_of(estimate: Estimate) -> tuple[float, float]:

@@ -390,3 +390,8 @@ def test_no_sentence_says_more_than_the_plan(b: int, c: int, endpoint: Endpoint,
     better_side = got.finding.estimate.value or 0.0
     assert got.verdict != "superior" or better_side > 0
     assert got.verdict != "inferior" or better_side < 0
+
+
+@pytest.mark.parametrize(("value", "told"), [(-1.2e-05, "-0.000012"), (0.00047, "+0.00047"), (0.0123, "+0.012"), (5.5, "+5.500"), (1e-14, "0.000")])
+def test_a_small_difference_of_scores_keeps_two_digits_that_count(value: float, told: str) -> None:
+    assert difference(value, is_share=False) == told
