@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.luck.mutations import MUTATIONS
 from tests.luck.schedule import SWITCHES, Event, History, draw
 from tests.luck.shrink import shortest
@@ -56,8 +57,14 @@ def test_every_guard_that_the_mutations_take_out_is_there_once() -> None:
     assert len(MUTATIONS) >= 10
 
 
-def test_what_another_folder_sent_is_found_by_one_that_was_put_back_and_worked_with_by_hand() -> None:
-    """Seed 1068: put back from before a part and an attempt were sent, then parts left as files, then results were brought by hand."""
-    command = [sys.executable, "-m", "tests.luck", "--provider", "openai", "--seeds", "1068..1068"]
+BY_HAND = {
+    "openai": 1068,  # put back from before a part and an attempt were sent, then parts left as files, then results were brought
+    "anthropic": 8532,  # results of a first attempt brought, as they lie at the provider, while the second is under way
+}
+
+
+@pytest.mark.parametrize("provider", BY_HAND)
+def test_results_that_somebody_brings_pay_nothing_twice(provider: str) -> None:
+    command = [sys.executable, "-m", "tests.luck", "--provider", provider, "--seeds", f"{BY_HAND[provider]}..{BY_HAND[provider]}"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -108,11 +108,18 @@ class Wanted:
     """What lines are looked for.
 
     part_of: waiting custom_id -> its part. known: every custom_id of the run. earlier: part -> lines that it has had.
+    tokens: part -> those of its attempts that it does not wait for, which some wires put before the custom_id.
     """
 
     part_of: dict[str, str]
     known: frozenset[str]
     earlier: dict[str, frozenset[bytes]]
+    tokens: dict[str, tuple[str, ...]]
+
+    def is_of_another(self, line: bytes, custom_id: str) -> bool:
+        """Whether the line answers an attempt that is over: a file brought again must not answer a new one."""
+        part = self.part_of[custom_id]
+        return line in self.earlier[part] or any(f'"{token}-{custom_id}"'.encode() in line for token in self.tokens[part])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +149,8 @@ def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, take_b
     asked = {part: _asked(work, queue, job) for part, job in waiting.items()}
     part_of = {one: part for part, ids in asked.items() for one in ids}
     earlier = {part: frozenset(_earlier(queue, job)) for part, job in waiting.items()}
-    arrivals = _sorted(work, files, Wanted(part_of=part_of, known=_all_ids(work, queue), earlier=earlier))
+    tokens = {part: tuple(one.token for one in queue.record(job).attempts[:-1]) for part, job in waiting.items()}
+    arrivals = _sorted(work, files, Wanted(part_of=part_of, known=_all_ids(work, queue), earlier=earlier, tokens=tokens))
     if take_back:
         for part, job in waiting.items():
             if queue.parts.is_out(job) and part not in arrivals.lines:
@@ -197,7 +205,7 @@ def _all_ids(work: Work, queue: Queue) -> frozenset[str]:
 
 
 def _earlier(queue: Queue, job: Job) -> Iterator[bytes]:
-    """Lines that earlier attempts at the part have brought: a file brought again must not answer a new attempt."""
+    """Lines that earlier attempts at the part have brought."""
     for attempt in queue.record(job).attempts:
         if attempt.is_saved:
             yield from _lines(queue.folder_file(job)(attempt.number))
@@ -219,7 +227,7 @@ def _sorted(work: Work, files: Sequence[Path], wanted: Wanted) -> Arrivals:
                 strays.append(("malformed", line))
                 continue
             part = wanted.part_of.get(custom_id)
-            if part is not None and line not in wanted.earlier[part]:
+            if part is not None and not wanted.is_of_another(line, custom_id):
                 first = first or part
                 arrivals.lines.setdefault(part, []).append(line)
                 arrivals.found.setdefault(part, set()).add(custom_id)
