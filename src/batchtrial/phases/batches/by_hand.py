@@ -108,7 +108,7 @@ class Wanted:
     """What lines are looked for.
 
     part_of: waiting custom_id -> its part. known: every custom_id of the run. earlier: part -> lines that it has had.
-    tokens: part -> those of its attempts that it does not wait for, which some wires put before the custom_id.
+    tokens: part -> those of its attempts, the one that it waits for last, which some wires put before the custom_id.
     """
 
     part_of: dict[str, str]
@@ -119,7 +119,15 @@ class Wanted:
     def is_of_another(self, line: bytes, custom_id: str) -> bool:
         """Whether the line answers an attempt that is over: a file brought again must not answer a new one."""
         part = self.part_of[custom_id]
-        return line in self.earlier[part] or any(f'"{token}-{custom_id}"'.encode() in line for token in self.tokens[part])
+        return line in self.earlier[part] or any(_marked(token, custom_id) in line for token in self.tokens[part][:-1])
+
+    def as_fetched(self, line: bytes, custom_id: str) -> bytes:
+        """The line as a run's own download keeps it, without the token."""
+        return line.replace(_marked(self.tokens[self.part_of[custom_id]][-1], custom_id), f'"{custom_id}"'.encode(), 1)
+
+
+def _marked(token: str, custom_id: str) -> bytes:
+    return f'"{token}-{custom_id}"'.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +157,7 @@ def take_in(work: Work, files: Sequence[Path], *, allow_incomplete: bool, take_b
     asked = {part: _asked(work, queue, job) for part, job in waiting.items()}
     part_of = {one: part for part, ids in asked.items() for one in ids}
     earlier = {part: frozenset(_earlier(queue, job)) for part, job in waiting.items()}
-    tokens = {part: tuple(one.token for one in queue.record(job).attempts[:-1]) for part, job in waiting.items()}
+    tokens = {part: tuple(one.token for one in queue.record(job).attempts) for part, job in waiting.items()}
     arrivals = _sorted(work, files, Wanted(part_of=part_of, known=_all_ids(work, queue), earlier=earlier, tokens=tokens))
     if take_back:
         for part, job in waiting.items():
@@ -229,7 +237,7 @@ def _sorted(work: Work, files: Sequence[Path], wanted: Wanted) -> Arrivals:
             part = wanted.part_of.get(custom_id)
             if part is not None and not wanted.is_of_another(line, custom_id):
                 first = first or part
-                arrivals.lines.setdefault(part, []).append(line)
+                arrivals.lines.setdefault(part, []).append(wanted.as_fetched(line, custom_id))
                 arrivals.found.setdefault(part, set()).add(custom_id)
             elif custom_id in wanted.known:
                 arrivals.n_known += 1
