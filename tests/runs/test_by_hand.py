@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -237,11 +237,19 @@ def test_a_stop_that_was_asked_for_before_stops_no_command_that_is_typed_afterwa
     assert PartState.SUBMITTED not in run.states()
 
 
-def test_an_old_file_brought_again_does_not_answer_a_new_attempt(run: Run) -> None:
+AGAIN: dict[str, Callable[[bytes], bytes]] = {
+    "as it was": lambda line: line,
+    "with line ends of another system": lambda line: line.replace(b"\n", b"\r\n"),
+    "written anew by a program": lambda line: json.dumps(json.loads(line), sort_keys=True, separators=(",", ":")).encode() + b"\n",
+}
+
+
+@pytest.mark.parametrize("how", AGAIN)
+def test_an_old_file_brought_again_does_not_answer_a_new_attempt(run: Run, how: str) -> None:
     run.export()
     run.bring(golden_answers())
     run.export()
-    code, out = run.bring(golden_answers())
+    code, out = run.bring(map(AGAIN[how], golden_answers()))
     assert code == 4
     assert "taken in  0 parts" in out
     assert PartState.SUBMITTED in run.states()

@@ -107,19 +107,20 @@ class Arrivals:
 class Wanted:
     """What lines are looked for.
 
-    part_of: waiting custom_id -> its part. known: every custom_id of the run. earlier: part -> lines that it has had.
+    part_of: waiting custom_id -> its part. known: every custom_id of the run. earlier: part -> lines that it has had, by what they say.
     tokens: part -> those of its attempts, the one that it waits for last, which some wires put before the custom_id.
     """
 
     part_of: dict[str, str]
     known: frozenset[str]
-    earlier: dict[str, frozenset[bytes]]
+    earlier: dict[str, frozenset[str]]
     tokens: dict[str, tuple[str, ...]]
 
     def is_of_another(self, line: bytes, custom_id: str) -> bool:
         """Whether the line answers an attempt that is over: a file brought again must not answer a new one."""
         part = self.part_of[custom_id]
-        return line in self.earlier[part] or any(_marked(token, custom_id) in line for token in self.tokens[part][:-1])
+        earlier, others = self.earlier[part], self.tokens[part][:-1]
+        return (bool(earlier) and _said(line) in earlier) or any(_marked(token, custom_id) in line for token in others)
 
     def as_fetched(self, line: bytes, custom_id: str) -> bytes:
         """The line as a run's own download keeps it, without the token."""
@@ -212,11 +213,19 @@ def _all_ids(work: Work, queue: Queue) -> frozenset[str]:
     return frozenset(found)
 
 
-def _earlier(queue: Queue, job: Job) -> Iterator[bytes]:
-    """Lines that earlier attempts at the part have brought."""
+def _earlier(queue: Queue, job: Job) -> Iterator[str]:
+    """What earlier attempts at the part have brought, line by line."""
     for attempt in queue.record(job).attempts:
         if attempt.is_saved:
-            yield from _lines(queue.folder_file(job)(attempt.number))
+            yield from map(_said, _lines(queue.folder_file(job)(attempt.number)))
+
+
+def _said(line: bytes) -> str:
+    """The line in one form, whatever program has written it anew since, and with whatever line ends."""
+    try:
+        return json.dumps(json.loads(line), sort_keys=True)
+    except (ValueError, RecursionError):
+        return line.decode(errors="replace").strip()
 
 
 def _sorted(work: Work, files: Sequence[Path], wanted: Wanted) -> Arrivals:
