@@ -170,7 +170,8 @@ class Play:
             elif event.kind == "together" and self.copy.folder.exists():
                 together = Turnstile(int(event.how))
         # What no ledger has begun, or `clean` has deleted since nothing was sent, begins with whatever config is given.
-        is_begun = bool(read(RunLayout(place.folder).ledger).entries)
+        at_work = [place] if together is None else [self.original, self.copy]
+        is_begun = all(read(RunLayout(one.folder).ledger).entries for one in at_work)
         self.played.is_shifted |= "config" in asked and not is_begun and (self.played.is_unbegun or self.history.is_fresh)
         process = self._process(place, key, events)
         ended = self.attempt(place, process, **asked) if together is None else self._both(process, together, asked)
