@@ -138,7 +138,8 @@ def bill(view: View, arm: Arm) -> Bill:
     """Every attempt, whatever became of its rows."""
     records = [record for shard in view.shards(arm) if (record := view.parts.get(shard.part)) is not None]
     saved = [attempt for record in records for attempt in record.attempts if attempt.is_saved]
-    usage = sum((Usage(**attempt.usage) for attempt in saved), Usage())
+    # A line that was written by hand may name tokens that nobody knows; what they cost stands beside them.
+    usage = sum((Usage(**{name: one.usage.get(name, 0) for name in Usage.__struct_fields__}) for one in saved), Usage())
     return Bill(usage=usage, money=money(records), reserved_usd=sum((one.reserved_usd for one in saved), Decimal(0)), n_attempts=len(saved))
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from tests.unit.rig import Rig
 
+from batchtrial.config.expand import arms_of
 from batchtrial.errors import PhaseFailed
-from batchtrial.phases.batches.money import Purse
+from batchtrial.phases.batches.money import Purse, bill
 from batchtrial.providers.base import BatchState, Intent
 from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.run.options import Options
-from batchtrial.state.entries import encode
+from batchtrial.state.entries import encode, read
 from batchtrial.state.ledger import Money, fold, money
 
 ROW = Decimal("0.00005")
@@ -162,3 +164,21 @@ def test_a_ledger_of_an_earlier_version_is_read_as_it_was(rig: Rig) -> None:
     assert '"unknown_usd"' in rig.layout.ledger.read_text()
     plain = [entry.but(unknown_usd=None, n_without_usage=None) for entry in rig.entries()]
     assert money(fold(plain).values()).is_exact
+
+
+def test_a_line_written_by_hand_may_name_tokens_that_nobody_knows(rig: Rig) -> None:
+    rig.run()
+    before, session = rig.money(), rig.open()
+    view = session.look()
+    session.close()
+    arm = arms_of(view.trials)[0]
+    told = bill(view, arm)
+    lines = rig.layout.ledger.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        entry = json.loads(line)
+        if entry["event"] == "saved":
+            del entry["check"]
+            lines[number] = json.dumps(entry | {"usage": entry["usage"] | {"~": 7}}).encode() + b"\n"
+    rig.layout.ledger.write_bytes(b"".join(lines))
+    parts = fold(read(rig.layout.ledger).entries)
+    assert (bill(replace(view, parts=parts), arm), rig.money()) == (told, before)
