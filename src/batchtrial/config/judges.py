@@ -102,16 +102,16 @@ class JudgeSpec(Model):
         if isinstance(said, bool) or not isinstance(said, str | int | float):
             return None
         if self.kind == "score":
-            try:
-                score = float(said)
-            except ValueError:
-                return None
-            return score if score.is_integer() and self.scale[0] <= score <= self.scale[1] else None
+            score = float(said) if isinstance(said, str) and _SCORE.fullmatch(said) else said
+            # Held against the scale as it is: a whole number may be beyond every float.
+            is_given = not isinstance(score, str) and self.scale[0] <= score <= self.scale[1] and score == int(score)
+            return float(score) if is_given else None
         if not isinstance(said, str):
             return None
         return {_folded(name): value for name, value in self.verdicts.items()}.get(_folded(said))
 
 
+_SCORE: Final = re.compile(r"\s*[+-]?[0-9]{1,20}(\.0*)?\s*")
 _FENCE: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL)
 
 
@@ -131,9 +131,9 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def reason_in(text: str) -> str:
-    """The judge's reason, where it gave one."""
-    told = _object(text) or {}
-    return str(told.get("reason") or "")
+    """The judge's reason, where it gave one, without what no table can hold: NUL, and halves of surrogate pairs, which JSON may escape."""
+    told = str((_object(text) or {}).get("reason") or "").replace("\x00", "\ufffd")
+    return told.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _folded(word: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import polars as pl
 import pytest
 from pydantic import ValidationError
 from tests.unit.phases.world import config
@@ -48,6 +49,14 @@ def test_the_examples_of_a_ready_rubric_read_as_they_should(name: str) -> None:
         ("score", '{"verdict": 4.5}', None),
         ("score", '{"verdict": 11}', None),
         ("score", '{"verdict": true}', None),
+        ("score", '{"verdict": NaN}', None),
+        ("score", '{"verdict": -Infinity}', None),
+        ("score", '{"verdict": "nan"}', None),
+        ("score", '{"verdict": 1%s}' % ("0" * 400), None),  # a whole number beyond every float
+        ("score", '{"verdict": "1%s"}' % ("0" * 400), None),
+        ("score", '{"verdict": "0_4"}', None),
+        ("score", '{"verdict": " 4.0 "}', 4.0),
+        ("yes_no", '{"verdict": "\\ud800"}', None),
         ("yes_no", '{"verdict": "yes", "score": 10}', None),
         ("yes_no", '{"verdict": "no", "verdict": "yes"}', None),
         ("yes_no", 'I think {"verdict": "yes"}', None),
@@ -59,6 +68,12 @@ def test_the_examples_of_a_ready_rubric_read_as_they_should(name: str) -> None:
 )
 def test_verdicts_are_read_strictly(kind: str, said: str, value: float | None) -> None:
     assert spec(kind=kind).value_of(said) == value
+
+
+def test_a_reason_can_be_kept_whatever_its_escapes_say() -> None:
+    said = reason_in('{"reason": "half \\ud83d, none \\u0000, whole \\ud83d\\ude00", "verdict": "yes"}')
+    assert said == "half \ufffd, none \ufffd, whole \N{GRINNING FACE}"
+    assert pl.Series([said]).to_list() == [said]
 
 
 def test_choices_are_worth_what_the_config_says() -> None:

@@ -95,7 +95,7 @@ class Command(NamedMetric):
             value = line.decode("utf-8", "replace")
         if value is None:
             return math.nan
-        is_fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) <= _LARGEST
+        is_fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST  # which NaN and infinity are not
         if is_fine and self.scale == "share":
             is_fine = 0 <= value <= 1
         if is_fine and self.scale == "count":

@@ -49,6 +49,7 @@ def test_each_answer_has_the_line_in_its_place(tmp_path: Path) -> None:
         ("print(1); print('NaN')", "wrote 'NaN' in line 2"),
         ("print(1); print('true')", "wrote 'True' in line 2"),
         ("print(1); print(2)", "wrote '2' in line 2"),
+        ("print(1); print('1' + 400 * '0')", "wrote '1000"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
     ],
 )

@@ -217,6 +217,8 @@ def test_the_share_of_fields_and_each_by_itself() -> None:
 def test_without_names_the_fields_are_those_of_the_reference() -> None:
     assert judged("json_fields", ['{"a": 1, "b": [1, {"c": "X"}], "d": 9}'], ['{"a": 1, "b": [1, {"c": "x"}]}']) == [1]
     assert judged("json_fields", ['{"a": 1}'], ['{"a": 1, "b": 2}']) == [0.5]
+    beyond = f'{{"a": 1{"0" * 400}}}'  # a whole number beyond every float
+    assert [judged("json_fields", [beyond], [wanted]) for wanted in ('{"a": 1}', '{"a": 1.5}', beyond)] == [[0], [0], [1]]
     assert judged("json_fields", ['{"a": 1}'], ["no json"]) == [None]
     assert judged("json_fields", ['{"a": 1}'], ["{}"]) == [None]
     assert judged({"json_fields": {"case": True}}, ['{"a": "X"}'], ['{"a": "x"}']) == [0]
