@@ -29,7 +29,7 @@ ANSWERS_BETWEEN: Final = " | "
 
 def write_items(work: Work, rows: pl.DataFrame, texts: pl.DataFrame) -> Fingerprint:
     """Durably write items.parquet of what `rows_in_order` gave; takes the answers out of the texts, since they are no longer needed as JSON."""
-    references = texts.drop_in_place("answers").str.json_decode(pl.List(pl.String))
+    references = _lists(texts.drop_in_place("answers"))
     table = rows.select(
         pl.int_range(pl.len(), dtype=pl.Int32).alias("place"),
         pl.concat_str("dataset", "item_id", separator=KEY_SEPARATOR).alias("item_key"),
@@ -47,6 +47,12 @@ def write_items(work: Work, rows: pl.DataFrame, texts: pl.DataFrame) -> Fingerpr
     if got is None:
         raise FileNotFoundError(work.layout.items)
     return got
+
+
+def _lists(answers: pl.Series) -> pl.Series:
+    """JSON lists of texts as lists; a stretch at a time, since a decoder holds several times what it decodes."""
+    stretches = (answers.slice(begin, ITEMS_PER_GROUP) for begin in range(0, max(1, len(answers)), ITEMS_PER_GROUP))
+    return pl.concat([one.str.json_decode(pl.List(pl.String)) for one in stretches])
 
 
 def restore_items(work: Work) -> None:

@@ -97,10 +97,11 @@ def _scores(view: View, trial: Trial, endpoint: Endpoint, temp: float) -> pl.Dat
     scores = scores_of(view.layout, trial)
     if column not in scores.collect_schema().names():
         return None
-    here = scores.filter(pl.col("temp") == temp).select("place", "item_key", "condition", "type", column)
-    frame = (here if endpoint.kind == "all" else here.filter(pl.col("type") == endpoint.kind)).collect()
-    wide = frame.pivot(on="condition", index=["place", "item_key"], values=column)
-    return wide if set(CONDITIONS) <= set(wide.columns) else None
+    of_kind = pl.lit(True) if endpoint.kind == "all" else pl.col("type") == endpoint.kind
+    here = scores.filter((pl.col("temp") == temp) & of_kind)
+    control, treatment = (here.filter(pl.col("condition") == one).select("place", "item_key", pl.col(column).alias(one)) for one in CONDITIONS)
+    wide = control.join(treatment.drop("item_key"), on="place", maintain_order="left").collect()
+    return wide if wide.height else None
 
 
 def _rule(endpoint: Endpoint, called: str, k: int, *, is_yes_or_no: bool, asks: bool) -> str:
