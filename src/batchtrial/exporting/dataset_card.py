@@ -72,7 +72,7 @@ def _told(tables: RunTables) -> Iterator[Heading | Paragraph | Bullets | Grid]:
     models = sorted({f"{arm.model} ({arm.backend})" for arm in tables.arms()})
     plan = declared_plan(tables.layout)
     yield Heading(1, f"Prompt trial {tables.layout.run_id}")
-    yield Paragraph(f"{tables.items.n:,} items, asked of {', '.join(models)}: every request with its answer and scores, and the pairs of each trial.")
+    yield Paragraph(f"{tables.n_asked:,} items, asked of {', '.join(models)}: every request with its answer and scores, and the pairs of each trial.")
     yield Paragraph("Answers are the output of models. The licence of the questions is that of their source: set `license` before you publish this.")
     yield Heading(2, "Results")
     yield Paragraph(plan.statement)

@@ -42,7 +42,8 @@ def write_inspect(tables: RunTables, folder: Path) -> list[Path]:
         items = questions.read(0, tables.items.n)
         for arm in arms:
             path = folder / f"{started:%Y-%m-%dT%H-%M-%S}+00-00_{arm.name}_{arm.key}.json"  # how its viewer knows logs by
-            log.write_eval_log(_log(tables, arm, items, started), str(path), format="json")
+            asked = items[: tables.answers(arm).height // arm.samples]  # a planned look may have stopped it
+            log.write_eval_log(_log(tables, arm, asked, started), str(path), format="json")
             paths.append(path)
     return paths
 

@@ -49,7 +49,7 @@ class Carrier:
 
     def data(self) -> dict[str, str]:
         """Name of each block -> its content: JSON, compressed, in base64."""
-        n = self.tables.items.n
+        n = self.tables.n_asked
         room = self.most_bytes - 200_000
         size = sum(self.tables.layout.arm(arm.name).answers.stat().st_size for arm in self.tables.arms())
         if size > _PACKED * room or not self._fill(range(n), room):
@@ -76,7 +76,7 @@ class Carrier:
 
     def _by_weight(self) -> list[int]:
         """Those drawn for labels, all that changed or are incomplete by the first metric of any trial, then the others shuffled by the seed."""
-        n = self.tables.items.n
+        n = self.tables.n_asked
         weight = np.full(n, 2, dtype=np.int8)
         for trial, temp in self.tables.ready():
             pairs = self.tables.pairs(trial.slug, temp)
@@ -116,7 +116,7 @@ class Carrier:
         for told, pairs in zip(about["trials"], self._pairs(), strict=True):
             queue = drawn(tables, pairs)
             told["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped] for one in queue if one.place in place_of]
-        is_part = len(self.places) < items.n
+        is_part = len(self.places) < tables.n_asked
         return {
             "about": about,
             "n": len(self.places),
@@ -132,7 +132,7 @@ class Carrier:
         }
 
     def _said(self) -> str:
-        kept, n = len(self.places), self.tables.items.n
+        kept, n = len(self.places), self.tables.n_asked
         return (
             f"This file holds {kept:,} of {n:,} items, as many as fit: those that changed first, then others drawn by the run's seed. Numbers of the "
             "whole run are of all items; slices show counts of what is in the file. `batchtrial view` shows everything."
@@ -159,8 +159,8 @@ class Carrier:
         """What each judge says of two arms, and on which pairs its two orders disagree."""
         return {
             name: {
-                "scores": [_numbers(pl.Series(arm[self.places])) for arm in (one.control, one.treatment)],
-                "flipped": np.flatnonzero(is_flipped(one)[self.places]).tolist(),
+                "scores": [_numbers(self._here(pl.Series(arm))) for arm in (one.control, one.treatment)],
+                "flipped": self._here(pl.Series(is_flipped(one))).fill_null(False).arg_true().to_list(),
             }
             for name, one in pairs.judged.items()
         }
@@ -180,15 +180,18 @@ class Carrier:
         means = small.with_columns(pl.int_range(pl.len()).floordiv(k).alias("item")).group_by("item", maintain_order=True).mean()
         scores = pl.read_parquet(tables.layout.arm(arm.name).scores)
         columns = [name for name in score_columns(scores.columns) if name in scores.columns]
-        own = scores.select(*columns, "n_lost", "lost_to")[self.places]
         return {
-            "length": _numbers(means["length"].gather(self.places)),
-            "tokens": _numbers(means["output_tokens"].gather(self.places)),
-            "usd": _numbers(means["usd"].gather(self.places)),
-            "n_lost": own["n_lost"].to_list(),
-            "lost_to": own["lost_to"].to_list(),
-            "scores": {name: _numbers(own[name]) for name in columns},
+            "length": _numbers(self._here(means["length"])),
+            "tokens": _numbers(self._here(means["output_tokens"])),
+            "usd": _numbers(self._here(means["usd"])),
+            "n_lost": self._here(scores["n_lost"]).to_list(),
+            "lost_to": self._here(scores["lost_to"]).to_list(),
+            "scores": {name: _numbers(self._here(scores[name])) for name in columns},
         }
+
+    def _here(self, values: pl.Series) -> pl.Series:
+        """Of the items that the page holds; null of those that the arm was not asked about."""
+        return values.extend_constant(None, max(0, self.tables.n_asked - len(values))).gather(self.places)
 
 
 def _redacted(item: dict[str, Any]) -> dict[str, Any]:

@@ -54,9 +54,9 @@ def pairs_said(one: Judged, said: Said, change: Floats, labels: tuple[Mask, Mask
 
 def informative(change: Floats, judges: Sequence[Judged]) -> Floats:
     """Least where the metric and the judges contradict each other most; among those alike, where the metric changed most."""
-    signs = np.sign(np.array([change, *(one.treatment[: change.size] - one.control[: change.size] for one in judges)]))
+    signs = np.sign(np.array([change, *(one.treatment - one.control for one in judges)]))
     spread = np.fmax.reduce(signs) - np.fmin.reduce(signs)
-    flips = np.logical_or.reduce([np.zeros(change.size, dtype=np.bool_), *(is_flipped(one)[: change.size] for one in judges)])
+    flips = np.logical_or.reduce([np.zeros(change.size, dtype=np.bool_), *(is_flipped(one) for one in judges)])
     size = np.abs(np.nan_to_num(change))
     return np.asarray(-(2.0 * np.nan_to_num(spread) + flips) - size / (1.0 + size))
 

@@ -14,12 +14,13 @@ from batchtrial.state.looks import LOOK, looks_in
 BETWEEN: Final = "between two planned looks: a number that is read now would be wrong too often"
 
 
-def is_between_looks(layout: RunLayout, slug: str) -> bool:
-    """Whether a trial of a run under a sequential plan is not decided yet. Raises ManifestCorrupt."""
+def is_between_looks(layout: RunLayout, *slugs: str) -> bool:
+    """Whether one of these trials of a run under a sequential plan is not decided yet. Raises ManifestCorrupt."""
     build = load(BuildManifest, layout.build_manifest)
     if build is None or build.looks is None:
         return False
-    return not has_stopped(map(look_of, looks_in(run_lines(layout.ledger, (LOOK,))).get(slug, ())))
+    taken = looks_in(run_lines(layout.ledger, (LOOK,)))
+    return not all(has_stopped(map(look_of, taken.get(slug, ()))) for slug in slugs)
 
 
 def looks_told(layout: RunLayout) -> Iterator[str]:

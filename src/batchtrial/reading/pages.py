@@ -34,6 +34,8 @@ _OF_ANSWER: Final = (
     *("custom_id", "request_id", "error", "text"),
 )
 """What is shown of an answer."""
+NOT_BOUGHT: Final = {"text": "", "outcome": "not bought"}
+"""In the place of an answer of an arm that was stopped before the item."""
 LONGEST: Final = 200_000
 """Characters of a text that is shown whole; what is longer is shown by its beginning, with its length."""
 
@@ -47,7 +49,7 @@ def about(tables: RunTables) -> dict[str, Any]:
         "form": 1,
         "banner": MODES[config.mode].banner or "",
         "config": config_hash(config)[:12],
-        "n_items": tables.items.n,
+        "n_items": tables.n_asked,
         "alpha": config.stats.alpha,
         "clusters": config.stats.clusters == "auto" and tables.items.clusters is not None,
         "choices": tables.items.choices,
@@ -90,6 +92,7 @@ def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int
         "samples": pairs.samples,
         "metrics": metrics_json(pairs.metrics),
         "headline": (tests.get("headline") or {}).get("sentence", ""),
+        "withheld": tables.withheld(trial),
         "tests": [{name: one.get(name) for name in shown} | {"is_declared": is_declared(one)} for one in mine],
         "judges": [one._asdict() for one in judge_tables(tests)],
         "is_declared": trial in tables.trials,
@@ -142,7 +145,7 @@ def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
         found["sent"].append(sent(arm, item))
         found["by_arm"].append(samples(tables, arm, [place])[0])
     found["judged"] = judged(tables, [place])[place]
-    found["scores"] = {one.name: [_number(arm[place]) for arm in pairs.scores[one.column]] for one in pairs.metrics}
+    found["scores"] = {one.name: [_number(arm[place]) if place < arm.size else None for arm in pairs.scores[one.column]] for one in pairs.metrics}
     return found
 
 
@@ -169,14 +172,15 @@ def sent(arm: Arm, item: Item) -> list[list[str]]:
 
 
 def samples(tables: RunTables, arm: Arm, places: Sequence[int]) -> list[list[dict[str, Any]]]:
-    """The arm's answers to the items at these places, item by item."""
+    """The arm's answers to the items at these places, item by item; of one that a planned look kept from it, that it was not bought."""
     k = arm.samples
     wanted = [place * k + sample for place in places for sample in range(k)]
     table = pl.scan_parquet(tables.layout.arm(arm.name).answers, row_index_name="row").select("row", *_OF_ANSWER)
     first, n = min(wanted), max(wanted) - min(wanted) + 1
     rows = (table.slice(first, n) if n == len(wanted) else table.filter(pl.col("row").is_in(wanted))).collect()
     by_row = {row.pop("row"): row for row in rows.iter_rows(named=True)}
-    return [[answer_json(by_row[place * k + sample]) for sample in range(k)] for place in places]
+    answered = {row: answer_json(one) for row, one in by_row.items()}
+    return [[answered.get(place * k + sample, NOT_BOUGHT) for sample in range(k)] for place in places]
 
 
 def answer_json(row: Mapping[str, Any]) -> dict[str, Any]:

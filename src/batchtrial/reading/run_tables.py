@@ -25,6 +25,7 @@ from batchtrial.phases.score.record import read_record
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.items import Items
 from batchtrial.reading.judgements import judged_pairs
+from batchtrial.reading.looks import BETWEEN, is_between_looks
 from batchtrial.reading.metrics import Metric, metrics_of, score_columns
 from batchtrial.reading.texts import Texts
 from batchtrial.records import RawResult
@@ -52,7 +53,7 @@ def mark_of(path: Path) -> Mark | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """The pairs of one trial at one temperature, one place per item in the run's order.
+    """The pairs of one trial at one temperature, one place per item in the run's order, as far as both arms were asked.
 
     scores: column -> (control, treatment), NaN where an arm has none; of each judge under its name. lost: (control, treatment), the share of samples
     that never came. judged: what each judge said of them.
@@ -166,6 +167,16 @@ class RunTables:
         """Every arm that has answers and scores, once."""
         return tuple(arm for arm in arms_of(self.trials) if self._has(arm))
 
+    @property
+    def n_asked(self) -> int:
+        """The first items of the run's order that any arm was asked about: fewer than there are where planned looks ended it early."""
+        return max((self.answers(arm).height // arm.samples for arm in self.arms()), default=0)
+
+    def withheld(self, trial: Trial) -> str:
+        """Why no interval is shown of a trial, or of two arms that no trial compares: one of a sequential plan goes on; "" when nothing keeps it."""
+        slugs = [trial.slug] if trial in self.trials else [one.slug for one in self.trials]
+        return BETWEEN if is_between_looks(self.layout, *slugs) else ""
+
     def pairs(self, slug: str, temp: float) -> Pairs:
         """The pairs of a trial. Raises RunStateMissing when there is no such trial, or not both of its arms have scores."""
         known = self._pairs.get((slug, temp))
@@ -188,8 +199,8 @@ class RunTables:
         n = min(self.items.n, *(frame.height for frame in frames))
         arms = [{name: frame[name].head(n).cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in (*columns, "n_lost")} for frame in frames]
         scores = {name: (arms[0][name], arms[1][name]) for name in columns}
-        judges = judged_pairs(self.layout, self.config, trial, temp, self.items.n)
-        scores |= {name: (one.control[:n], one.treatment[:n]) for name, one in judges.items()}
+        judges = judged_pairs(self.layout, self.config, trial, temp, n)
+        scores |= {name: (one.control, one.treatment) for name, one in judges.items()}
         scored = trial.slug if trial in self.trials else self.trials[0].slug  # every arm is scored by the same rules
         samples = self.config.samples_for(temp)
         sets = sorted(self.items.datasets.unique().cast(pl.String).to_list())

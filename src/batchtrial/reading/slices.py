@@ -15,7 +15,6 @@ from batchtrial.errors import ConfigError
 from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, seed_of
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON, Ask, Said, Search
 from batchtrial.reading.judgements import informative, pairs_said
-from batchtrial.reading.looks import BETWEEN, is_between_looks
 from batchtrial.reading.metrics import Metric
 from batchtrial.reading.outcomes import Outcomes, outcomes_of
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -69,7 +68,7 @@ class Slicer:
             found = self.tables.texts(arm).lengths() if column is None else self.tables.answers(arm)[column]
             values = found.cast(pl.Float64).fill_null(float("nan")).to_numpy()
             k = self.pairs.samples
-            self._numbers[key] = values if k == 1 else _mean(values.reshape(-1, k))
+            self._numbers[key] = (values if k == 1 else _mean(values.reshape(-1, k)))[: self.n]  # the other arm may have been stopped earlier
         return self._numbers[key]
 
     def without_chips(self, ask: Ask) -> Mask:
@@ -86,7 +85,7 @@ class Slicer:
             with np.errstate(invalid="ignore"):
                 mask &= (values >= (-math.inf if low is None else low)) & (values <= (math.inf if high is None else high))
         if ask.labelled:
-            mask &= ~self.labelled("yes") if ask.labelled == "no" else self.labelled(ask.labelled)
+            mask &= ~self._labelled("yes") if ask.labelled == "no" else self._labelled(ask.labelled)
         for name, said in ask.judged.items():
             mask &= self._judged(name, said, metric)
         return mask & self._found(ask.search) if ask.search.text else mask
@@ -99,7 +98,10 @@ class Slicer:
         other = metric if not metric.judge else next((other for other in self.pairs.metrics if not other.judge), metric)
         control, treatment = self.pairs.scores[other.column]
         change = (treatment - control) * (1.0 if other.higher_is_better else -1.0)
-        return pairs_said(one, said, change, (self.labelled("better"), self.labelled("worse")))[: self.n]
+        return pairs_said(one, said, change, (self._labelled("better"), self._labelled("worse")))
+
+    def _labelled(self, verdict: str) -> Mask:
+        return self.labelled(verdict)[: self.n]
 
     @property
     def n(self) -> int:
@@ -203,8 +205,8 @@ def slice_json(slicer: Slicer, ask: Ask, mask: Mask) -> dict[str, Any]:
     found: dict[str, Any] = {"n": int(np.count_nonzero(mask)), "counts": dict(zip(OUTCOMES, counts.tolist(), strict=True))}
     if ask.chosen_by_outcome:
         return found | {"withheld": BY_OUTCOME}
-    if is_between_looks(slicer.tables.layout, slicer.pairs.trial.slug):
-        return found | {"withheld": BETWEEN}
+    if why := slicer.tables.withheld(slicer.pairs.trial):
+        return found | {"withheld": why}
     one = slicer.comparison(ask, mask)
     if one is None:
         return found | {"withheld": "no pair of this slice has the metric"}

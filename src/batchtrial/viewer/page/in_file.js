@@ -29,6 +29,7 @@ export async function fileSource(blocks) {
   const trialOf = (ask) => data.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp) || data.about.trials[0];
   const metricOf = (trial, name) => trial.metrics.find((one) => one.name === name) || trial.metrics[0];
   const armsOf = (trial) => [data.arms[trial.control], data.arms[trial.treatment]];
+  const isAsked = (trial, place) => armsOf(trial).every((arm) => arm.n_lost[place] !== null);
   const judgedOf = (trial) => data.judged[`${trial.slug}/${trial.temp}`] || {};
   const scoresOf = (trial, column) => judgedOf(trial)[column]?.scores || armsOf(trial).map((arm) => arm.scores[column] || new Array(data.n).fill(null));
   const changeOf = (trial, metric) => {
@@ -104,7 +105,7 @@ export async function fileSource(blocks) {
       tests.push((place) => mask[place]);
     }
     const places = [];
-    for (let place = 0; place < data.n; place += 1) if (tests.every((test) => test(place))) places.push(place);
+    for (let place = 0; place < data.n; place += 1) if (isAsked(trial, place) && tests.every((test) => test(place))) places.push(place);
     return places;
   }
 
@@ -147,6 +148,7 @@ export async function fileSource(blocks) {
       return { ...made, withheld: "this file holds a part of the pairs, chosen by how they ended: an interval over them would mean nothing" };
     }
     if (chosenByOutcome(ask)) return { ...made, withheld: BY_OUTCOME };
+    if (trial.withheld) return { ...made, withheld: trial.withheld };
     const one = comparison(trial, metric, places);
     return one ? { ...made, ...one } : { ...made, withheld: "no pair of this slice has the metric" };
   }
@@ -246,6 +248,7 @@ function outcomesOf(trial, metric, arms, scoresOf, n) {
   const up = metric.higher_is_better ? 1 : -1;
   for (let place = 0; place < n; place += 1) {
     const [c, t] = [control[place], treatment[place]];
+    if (arms.some((arm) => arm.n_lost[place] === null)) { codes[place] = OUTCOMES.length; continue; }
     const lost = arms.map((arm) => arm.lost_to[place]);
     let name;
     if (!metric.judge && c === null && t === null && !(metric.is_total && (lost[0] !== null || lost[1] !== null))) name = "no_score";
