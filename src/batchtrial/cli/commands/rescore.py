@@ -22,6 +22,7 @@ from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.phases.prepare.metrics import check_values
+from batchtrial.phases.prepare.schema_words import check_schemas
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.view import view_of
 from batchtrial.run.earlier_scores import keep_scores
@@ -86,6 +87,7 @@ def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: H
     after = loaded(ask, layout, env).config
     before = config_of_run(layout)
     _check(before, after)
+    check_schemas(after, ())
     known = named_metrics(before.metrics)
     if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
         check_values(after, load_prepared(layout))  # the items keep the columns that were read when they were prepared, and no others

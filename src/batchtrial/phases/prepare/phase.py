@@ -23,6 +23,7 @@ from batchtrial.phases.prepare.columns_read import check_columns_named, columns_
 from batchtrial.phases.prepare.endpoints import check_endpoints
 from batchtrial.phases.prepare.items import encode_item, place
 from batchtrial.phases.prepare.metrics import check_values, try_metrics
+from batchtrial.phases.prepare.schema_words import check_schemas
 from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import BENCHMARKS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
@@ -66,6 +67,7 @@ def choose(config: Config) -> Prepared:
     items: list[Item] = []
     sources: dict[str, dict[str, Any]] = {}
     arms = arms_of(expand(config, ""))
+    check_schemas(config, [arm.task for arm in arms if arm.task])
     reads = columns_read(config)
     for spec in config.datasets:
         report = load_items(spec, skip_bad_rows=config.skip_bad_rows, task=reads)
