@@ -66,7 +66,7 @@ def _misspelt(schema: Any) -> Iterator[tuple[str, str, str]]:
                 waiting += [(inner, f"{at}.{key}.{name}") for name, inner in value.items()]
             elif key in _OF_SCHEMAS.split():
                 waiting.append((value, f"{at}.{key}"))
-            elif (meant := _meant(key)) is not None:
+            elif (meant := _meant(str(key))) is not None:
                 yield at, key, meant
 
 
