@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,10 @@ def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Ta
     assert tab.text(".slice").startswith("1 pair ")
 
 
+CUT = """[...document.querySelectorAll('.scroll, .choices, figure')].filter((one) => one.scrollWidth > one.clientWidth + 1)
+  .map((one) => `${one.scrollWidth} of ${one.clientWidth}: ${one.textContent.slice(0, 40)}`)"""
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1500, 768, 390])
 def test_nothing_is_cut_at_any_width(runs: dict[str, Run], browser: Any, width: int, dark: bool) -> None:
@@ -285,9 +290,12 @@ def test_nothing_is_cut_at_any_width(runs: dict[str, Run], browser: Any, width: 
     tab.page.wait_for_selector(".panel h2")
     tab.shot(f"item-{width}-{'dark' if dark else 'light'}")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
-    tab.page.goto((runs["single"].root / runs["single"].slug / "reports" / "report.html").as_uri())
-    tab.shot(f"report-{width}-{'dark' if dark else 'light'}")
-    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in (f"{runs['single'].slug}/reports/report.html", "index.html"):
+        tab.page.goto((runs["single"].root / name).as_uri())
+        tab.shot(f"{Path(name).stem}-{width}-{'dark' if dark else 'light'}")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.page.evaluate(CUT) == []
+    tab.page.go_back()
     if width == 390:
         box = tab.page.locator("tr.declared").first.bounding_box()
         assert box is not None

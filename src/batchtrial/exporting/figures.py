@@ -11,7 +11,7 @@ from typing import Any, Final
 from batchtrial.errors import RunStateMissing
 from batchtrial.exporting.extras import needed
 from batchtrial.modes import MODES
-from batchtrial.phases.report.forest import Line, forest, ticks
+from batchtrial.phases.report.forest import WIDE, Line, forest_alone, ticks
 from batchtrial.phases.report.lines import forest_lines
 from batchtrial.phases.report.render import visible
 from batchtrial.reading.results import significance_of
@@ -35,7 +35,7 @@ def svg(tables: RunTables) -> bytes:
     """The picture as SVG, in percentage points. Raises RunStateMissing."""
     banner = html.escape(MODES[tables.config.mode].banner.partition(":")[0])
     told = f'<text x="0" y="14" fill="{RED}" font-weight="650">{banner}</text>' if banner else ""
-    return forest(figure_lines(tables), is_alone=True).replace("</svg>", f"{told}</svg>").encode()
+    return forest_alone(figure_lines(tables)).replace("</svg>", f"{told}</svg>").encode()
 
 
 def pdf(tables: RunTables) -> bytes:
@@ -64,7 +64,7 @@ def _draw(axes: Any, lines: Sequence[Line], banner: str) -> None:
         if line.margin is not None:
             axes.plot([line.margin] * 2, [place - 0.35, place + 0.35], color=RED, linewidth=1.5)
     axes.axvline(0.0, color=GREY, linewidth=0.8, linestyle="--")
-    axes.set_yticks(list(places), [f"{visible(line.shown)}\n{'more' if line.is_up_better else 'less'} is better" for line in lines])
+    axes.set_yticks(list(places), [f"{visible(line.shown(WIDE.chars))}\n{'more' if line.is_up_better else 'less'} is better" for line in lines])
     reach = max(1.0, *(abs(end) for line in lines for end in (line.low, line.high, line.margin or 0.0))) * 1.08
     axes.set_xlim(-reach, reach)
     axes.set_ylim(0.4, len(lines) + 0.6)

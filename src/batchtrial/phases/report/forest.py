@@ -1,6 +1,7 @@
 """A forest plot as SVG: one line per comparison, its difference and interval, the declared margin, and the line of no difference.
 
-Colours are classes of the page that holds it; beside a page they are written out, so that the picture stands alone.
+Colours are classes of the page that holds it; beside a page they are written out, so that the picture stands alone. A page holds it twice: on a
+phone each label stands above its line.
 """
 
 from __future__ import annotations
@@ -11,11 +12,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-LEFT, WIDTH, ROW, TOP = 390, 860, 26, 34
-MOST_CHARS = 44
+TOP: Final = 34
 STANDALONE: Final = (
     "<style>text{fill:#1b1f24}.q{fill:#57606a}.b{stroke:#0a58ca}.d{fill:#0a58ca}.z{stroke:#8c959f}.g{stroke:#d0d7de}.m{stroke:#b02a37}</style>"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where things stand. left: where the axis begins; chars: of a label; drop: from a row's label down to its line."""
+
+    name: str
+    left: int
+    width: int
+    row: int
+    chars: int
+    drop: int
+
+
+WIDE: Final = Room("wide", left=390, width=860, row=26, chars=44, drop=0)
+NARROW: Final = Room("narrow", left=0, width=360, row=44, chars=36, drop=18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +46,13 @@ class Line:
     is_up_better: bool = True
     margin: float | None = None
 
-    @property
-    def shown(self) -> str:
+    def shown(self, most: int) -> str:
         """The label in the room that there is; what is left out is of the name, not of where it was measured."""
-        if len(self.label) <= MOST_CHARS:
+        if len(self.label) <= most:
             return self.label
         title, bracket, where = self.label.rpartition(" (")
-        room = max(MOST_CHARS - len(bracket) - len(where), 12)
-        return f"{title[: room - 3]}...{bracket}{where}"[:MOST_CHARS]
+        room = max(most - len(bracket) - len(where), 12)
+        return f"{title[: room - 3]}...{bracket}{where}"[:most]
 
 
 def ticks(reach: float, most: int = 4) -> list[float]:
@@ -48,38 +63,46 @@ def ticks(reach: float, most: int = 4) -> list[float]:
     return [step * k for k in range(-n, n + 1)]
 
 
-def forest(lines: Sequence[Line], *, is_alone: bool = False) -> str:
-    """The plot; the axis reaches as far as the widest interval or margin. Empty text without lines. is_alone: in a file of its own."""
-    if not lines:
-        return ""
+def forest(lines: Sequence[Line]) -> str:
+    """The plot for a page, once for each width; empty text without lines."""
+    return "".join(_forest(lines, room, f' class="{room.name}"') for room in (WIDE, NARROW)) if lines else ""
+
+
+def forest_alone(lines: Sequence[Line]) -> str:
+    """The plot as a file of its own; empty text without lines."""
+    return _forest(lines, WIDE, ' xmlns="http://www.w3.org/2000/svg"', STANDALONE) if lines else ""
+
+
+def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "") -> str:
+    """The axis reaches as far as the widest interval or margin."""
     ends = [abs(end) for line in lines for end in (line.low, line.high, line.margin or 0.0)]
     reach = max(1.0, *ends) * 1.08
-    axis = TOP + ROW * len(lines) + 4
+    axis, width = TOP + room.row * len(lines) + 4, room.width
 
     def x(value: float) -> float:
-        return round(LEFT + (value / reach + 1) / 2 * (WIDTH - LEFT - 20), 1)
+        return round(room.left + (value / reach + 1) / 2 * (width - room.left - 20), 1)
 
-    space = ' xmlns="http://www.w3.org/2000/svg"' if is_alone else ""
     parts = [
-        f'<svg{space} viewBox="0 0 {WIDTH} {axis + 30}" width="{WIDTH}" height="{axis + 30}" font-family="system-ui,sans-serif" font-size="13">',
-        STANDALONE if is_alone else "",
+        f'<svg{attributes} viewBox="0 0 {width} {axis + 30}" width="{width}" height="{axis + 30}" font-family="system-ui,sans-serif" font-size="13">',
+        style,
         f'<text x="{x(-reach)}" y="14" class="q">less under the treatment</text>',
-        f'<text x="{WIDTH - 20}" y="14" text-anchor="end" class="q">more under the treatment</text>',
+        f'<text x="{width - 20}" y="14" text-anchor="end" class="q">more under the treatment</text>',
     ]
-    for tick in ticks(reach):
+    for tick in ticks(reach, 4 if room is WIDE else 2):
         kind = 'class="g"' if tick else 'class="z" stroke-dasharray="4 3"'
         parts.append(f'<line x1="{x(tick)}" y1="{TOP - 8}" x2="{x(tick)}" y2="{axis}" {kind}/>')
         parts.append(f'<text x="{x(tick)}" y="{axis + 16}" text-anchor="middle" class="q">{f"{tick:+g} pp" if tick else "0"}</text>')
     for place, line in enumerate(lines):
-        parts += _drawn(line, TOP + ROW * place + 8, x)
+        parts += _drawn(line, room, TOP + room.row * place + 8, x)
     return "".join([*parts, "</svg>"])
 
 
-def _drawn(line: Line, y: int, x: Callable[[float], float]) -> list[str]:
+def _drawn(line: Line, room: Room, top: int, x: Callable[[float], float]) -> list[str]:
     weight = ' font-weight="650"' if line.is_declared else ""
-    found = [f'<text x="0" y="{y + 4}"{weight}>{html.escape(line.shown)}</text>']
+    y, beside = top + room.drop, room.left - 8 if room.left else room.width
+    found = [f'<text x="0" y="{top + 4}"{weight}>{html.escape(line.shown(room.chars))}</text>']
     found.append(
-        f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end" class="q" font-size="11">{"more" if line.is_up_better else "less"} is better</text>'
+        f'<text x="{beside}" y="{top + 4}" text-anchor="end" class="q" font-size="11">{"more" if line.is_up_better else "less"} is better</text>'
     )
     if line.margin is not None:
         found.append(f'<line x1="{x(line.margin)}" y1="{y - 10}" x2="{x(line.margin)}" y2="{y + 10}" class="m" stroke-width="2"/>')

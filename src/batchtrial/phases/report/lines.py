@@ -103,8 +103,7 @@ def _contrast(contrast: dict[str, Any]) -> list[Block]:
         found.append(Grid(("field", *names), tuple((one["field"], one["control"], one["treatment"]) for one in short)))
     for one in contrast["differences"]:
         if "words" in one:
-            found += [Paragraph(f"{one['field']}, words that only {names[0]} has as [-...-], that only {names[1]} has as {{+...+}}:")]
-            found.append(Changes(tuple((kind, text) for kind, text in one["words"])))
+            found.append(Changes(one["field"], names, tuple((kind, text) for kind, text in one["words"])))
     return found
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+_TOGETHER = re.compile(r"(?<=\d) (?=(?:%|pp)(?!\w))|(?<=%) (?=CI\b)|(?<=[<=]) (?=\d)|(?<=\d) (?=/ \d)|(?<=\d /) (?=\d)")
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -61,8 +62,10 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A text in its old and new words: runs of (same, removed or added; text)."""
+    """A field in its old and new words: runs of (same, removed or added; text). names: of the two that have them."""
 
+    field: str
+    names: tuple[str, str]
     runs: tuple[tuple[str, str], ...]
 
 
@@ -115,7 +118,8 @@ def _markdown(block: Block) -> str:
     if isinstance(block, Links):
         return " - ".join(f"[{_inline(text)}]({href})" for text, href in block.items)
     if isinstance(block, Changes):
-        block = Quote("".join(_marked(kind, text) for kind, text in block.runs).strip())
+        told = f"{block.field}, words that only {block.names[0]} has as [-...-], that only {block.names[1]} has as {{+...+}}:"
+        return f"{_inline(told)}\n\n{_markdown(Quote(''.join(_marked(kind, text) for kind, text in block.runs).strip()))}"
     if isinstance(block, Quote):
         longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
         fence = "`" * max(3, longest + 1)
@@ -164,7 +168,9 @@ def _html(block: Block) -> str:
         return f"<p>{' &middot; '.join(f'<a href={chr(34)}{html.escape(href)}{chr(34)}>{_text(text)}</a>' for text, href in block.items)}</p>"
     if isinstance(block, Changes):
         tags = {"removed": ("<del>", "</del>"), "added": ("<ins>", "</ins>")}
-        return f"<pre>{''.join(_text(text).join(tags.get(kind, ('', ''))) for kind, text in block.runs)}</pre>"
+        before, after = (f"words that only {_text(name)} has" for name in block.names)
+        told = f"<p>{_text(block.field)}: <del>{before}</del>, <ins>{after}</ins></p>"
+        return f"{told}\n<pre>{''.join(_text(text).join(tags.get(kind, ('', ''))) for kind, text in block.runs)}</pre>"
     if isinstance(block, Quote):
         return f"<pre>{_text(block.text)}</pre>"
     return f'<div class="scroll" tabindex="0"><figure role="img" aria-label="{html.escape(block.alt)}">{block.svg}</figure></div>'
@@ -183,5 +189,5 @@ def _table(block: Grid) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped; numbers stay beside their units."""
-    return html.escape(re.sub(r"(?<=\d) (?=(?:%|pp)(?!\w))|(?<=%) (?=CI\b)", "\u00a0", visible(text)))
+    """Escaped; numbers stay beside their units, and beside the sign before them."""
+    return html.escape(_TOGETHER.sub("\u00a0", visible(text)))

@@ -17,7 +17,7 @@ from batchtrial.phases.analyse.numbers import NOT_ANALYSED
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
 from batchtrial.phases.report.lines import _verdict
-from batchtrial.phases.report.render import Paragraph
+from batchtrial.phases.report.render import Changes, Grid, Paragraph, markdown, page
 from batchtrial.phases.score import phase as score
 
 PHASES = (parse.phase, score.phase, stats.phase, costs.phase, report.phase)
@@ -214,6 +214,23 @@ def test_items_that_changed_are_shown_both_ways(tmp_path: Path) -> None:
     assert "Only the treatment was right (10 items)" in gained
     assert {int(n) % 2 for n in re.findall(r"item +recall\\?\|c(\d+)", gained)} == {0}
     assert {int(n) % 2 for n in re.findall(r"item +recall\\?\|c(\d+)", lost)} == {1}
+
+
+def test_a_changed_prompt_is_captioned_by_what_is_seen() -> None:
+    block = Changes("system", ("short", "long"), (("same", "Answer "), ("removed", "shortly."), ("added", "at <b>length</b>.")))
+    html = page([block], "t", None)
+    assert "<p>system: <del>words that only short has</del>, <ins>words that only long has</ins></p>" in html
+    assert "Answer <del>shortly.</del><ins>at &lt;b&gt;length&lt;/b&gt;.</ins>" in html
+    assert "[-" not in html
+    told = markdown([block], None)
+    assert "only short has as" in told
+    assert "Answer [-shortly.-]{+at <b>length</b>.+}" in told
+
+
+def test_a_number_stays_beside_its_sign_and_its_unit() -> None:
+    html = page([Grid(("p", "b / c"), (("< 0.001", "0 / 25"),)), Paragraph("p = 0.03, 95 % CI -1 to 2 pp")], "t", None)
+    for text in ("&lt;\u00a00.001", "0\u00a0/\u00a025", "p =\u00a00.03", "95\u00a0%\u00a0CI", "2\u00a0pp"):
+        assert text in html
 
 
 def test_two_runs_of_one_config_give_the_same_report(tmp_path: Path) -> None:
