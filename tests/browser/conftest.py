@@ -80,6 +80,31 @@ class Tab:
             self.page.screenshot(path=SHOTS / f"{name}.png")
 
 
+ODD = (
+    *("metric=nope", "trial=nope", "temp=9", "temp=x", "sort=oops", "sort=d.nope", "view=x", "hide=id", "item=9999", "item=-1"),
+    *("is.nope=1", "is.kind=x", "in.nope=1..2", "in.length_change=a..", "in.constructor=1..2", "says.nope=orders", "labelled=maybe", "where=nowhere"),
+    *("chips=toString", "arm=3", "slice=2", "page=4", "<b>=<img src=x>"),
+)
+
+
+def told_what_is_odd(tab: Tab, page: str, run: str) -> None:
+    """Whatever is typed behind the # is understood or said to be left out, and every pair is shown. run: what of the address names the run."""
+    tab.settle(lambda: tab.page.goto(f"{page}#{run}down=1"))
+    everything = tab.text(".slice")
+    for address in ODD:
+        tab.page.goto(f"{page}#{run}{address}")
+        tab.until("odd => document.querySelector('.message').textContent.includes(`: ${odd}`)", address)
+        assert tab.text(".slice") == everything, address
+        assert tab.page.url.partition("#")[2] == run.rstrip("&")
+    for address, why in (("text=(&pattern=1", "the pattern cannot be read: unclosed group|unterminated group"), ("chips=reason:none", "")):
+        tab.page.goto(f"{page}#{run}{address}")
+        tab.until("why => document.querySelector('.message').textContent.match(why) && !document.querySelector('.grid .row:not(.head)')", why or "^$")
+        assert tab.page.locator(".fields select").count() > 3
+    assert "none" in tab.text("button.chip[aria-pressed=true]")
+    tab.settle(lambda: tab.page.click("button.clear"))
+    assert tab.text(".slice") == everything
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium()

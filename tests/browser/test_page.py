@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.browser.conftest import Run, Tab
+from tests.browser.conftest import Run, Tab, told_what_is_odd
+from tests.unit.phases.world import closed_items, world
+from tests.unit.reading.trials import PHASES, answers, text
 
 from batchtrial.app.tables import tables_of
 from batchtrial.reading.ask import read_ask
 from batchtrial.reading.slices import Slicer, slice_json
 from batchtrial.state.layout import RunLayout
+from batchtrial.viewer.one_file import answers_page
 
 PLACES = """async (ask) => {
   const { source } = window.batchtrial;
@@ -50,6 +53,7 @@ BY_JUDGES: tuple[dict[str, Any], ...] = (
     {"sort": "informative"},
     {"metric": "words", "sort": "informative", "is_down": True},
     {"ranges": {"d.good": [0.5, None]}},
+    {"sort": "d.good"},
 )
 BY_PAIRS: tuple[dict[str, Any], ...] = (
     {"judged": {"tone": "orders"}},
@@ -137,8 +141,16 @@ def test_a_filter_is_in_the_address_and_can_be_sent(runs: dict[str, Run], tab: T
     assert page.get_attribute("button.chip.lost", "aria-pressed") == "true"
     tab.settle(lambda: page.click("button.clear"))
     assert tab.text(".slice").startswith("120 pairs")
-    page.goto(f"{runs['single'].page}#chips=%3Cb%3E,oops&temp=x&item=-1&in.x=..&sort=oops&text=%3Cimg%20src%3Dx%3E")
-    page.wait_for_timeout(200)
+    told_what_is_odd(tab, page.url.partition("#")[0], "")
+
+
+def test_judges_margins_order_the_pairs(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(f"{runs['several'].page}#trial=turn-vs-control")
+    tab.settle(lambda: tab.page.select_option("#sort", label="judge tone: worst margin first"))
+    assert "sort=d.tone" in tab.page.url
+    tab.settle(lambda: tab.page.select_option("#trial", label="warm-vs-turn"))  # which that judge has not seen
+    assert "sort" not in tab.page.url
+    assert tab.page.input_value("#sort") == "place"
 
 
 def test_the_worst_regressions_are_one_click_away(runs: dict[str, Run], tab: Tab) -> None:
@@ -218,6 +230,19 @@ def test_any_two_arms_are_compared_and_judges_are_asked_by_name(runs: dict[str, 
     assert "interval" in told
     tab.settle(lambda: page.select_option("#metric", "good"))
     assert "judge good" in tab.text(".slice")
+
+
+def test_pairs_of_arms_that_are_too_many_to_list_are_counted(tab: Tab, tmp_path: Path) -> None:
+    arms = {name: {"system": text(f"Answer as {name}.")} for name in ("control", *(f"arm{n}" for n in range(11)))}
+    with world(tmp_path, closed=closed_items(2), arms=arms, prompt_sets={}) as made:
+        made.answer_all(answers())
+        for phase in PHASES[:2]:
+            made.run(phase)
+        with tables_of(made.layout) as tables:
+            (tmp_path / "page.html").write_text(answers_page(tables), encoding="utf-8")
+    tab.open((tmp_path / "page.html").as_uri())
+    assert tab.page.locator("#trial option").count() == 11
+    assert "55 further pairs of arms, which no contrast declares, are too many to be listed here" in tab.text(".top")
 
 
 def test_a_label_is_of_its_trial(runs: dict[str, Run], tab: Tab) -> None:

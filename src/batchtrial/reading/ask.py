@@ -18,6 +18,7 @@ NUMBERS: Final = ("score", "length", "tokens", "usd")
 Said = Literal["treatment", "control", "neither", "nothing", "orders", "metric", "label"]
 """What a judge says of a pair: whom it prefers, that its two orders disagree, or the opposite of the metric or of the last label."""
 SORTS: Final = ("place", "effect", "size", "length_change", "usd_change", "informative")
+"""And `d.METRIC`: of a judge its margin."""
 MOST_TEXT: Final = 400
 
 
@@ -71,8 +72,8 @@ def read_ask(tree: Any) -> Ask:
         raise ConfigError(f"the filter cannot be read: {error}", where="filter") from None
     if len(ask.search.text) > MOST_TEXT:
         raise ConfigError(f"a search is at most {MOST_TEXT} characters", where="search.text")
-    if ask.sort not in SORTS:
-        raise ConfigError(f"there is no order {ask.sort!r}", where="sort", hint=f"orders are: {', '.join(SORTS)}")
+    if ask.sort not in SORTS and not ask.sort.startswith("d."):
+        raise ConfigError(f"there is no order {ask.sort!r}", where="sort", hint=f"orders are: {', '.join(SORTS)}, d.METRIC")
     known = (*OUTCOMES, *FLAGS)
     odd = next((chip for chip in ask.chips if chip not in known and not chip.startswith(REASON)), None)
     if odd is not None:

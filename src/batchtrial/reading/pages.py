@@ -53,6 +53,7 @@ def about(tables: RunTables) -> dict[str, Any]:
         "alpha": config.stats.alpha,
         "clusters": config.stats.clusters == "auto" and tables.items.clusters is not None,
         "choices": tables.items.choices,
+        "unlisted": tables.n_unlisted(),
         "outcomes": list(OUTCOMES),
         "arms": [_arm(arm, called[arm.name]) for arm in tables.arms()],
         "trials": [_trial(tables, trial, temp, names) for trial, temp in (*tables.ready(), *tables.others())],

@@ -150,6 +150,15 @@ class RunTables:
 
     def others(self) -> list[tuple[Trial, float]]:
         """Every two arms that no trial compares, as trials that nobody declared; none where there are more than `MOST_OTHERS`."""
+        found = self._undeclared()
+        return found if len(found) <= MOST_OTHERS else []
+
+    def n_unlisted(self) -> int:
+        """How many pairs of arms `others` leaves out."""
+        n = len(self._undeclared())
+        return n if n > MOST_OTHERS else 0
+
+    def _undeclared(self) -> list[tuple[Trial, float]]:
         names = labels_of_arms(self.config, self.trials)
         declared = {frozenset(arm.name for arm in trial.arms if arm.at == temp) for trial in self.trials for temp in trial.temps}
         own = {(arm.at, arm.name): arm for trial in self.trials for arm in trial.arms if self._has(arm)}
@@ -157,7 +166,7 @@ class RunTables:
         for control, treatment in combinations(own.values(), 2):
             if control.at == treatment.at and control.name != treatment.name and frozenset((control.name, treatment.name)) not in declared:
                 found.append((_undeclared(control, treatment, names[control.name], names[treatment.name]), control.at))
-        return found if len(found) <= MOST_OTHERS else []
+        return found
 
     def _has(self, arm: Arm) -> bool:
         files = self.layout.arm(arm.name)

@@ -125,7 +125,8 @@ class Slicer:
             if search.where == "any":
                 return self._in_question(search) | control | treatment
         except pl.exceptions.ComputeError as error:
-            raise ConfigError(f"the pattern cannot be read: {str(error).splitlines()[0][:200]}", where="search.text") from None
+            told = str(error).partition("\nerror: ")[2] or str(error)
+            raise ConfigError(f"the pattern cannot be read: {told.splitlines()[0][:200]}", where="search.text") from None
         only = {"control_only": control & ~treatment, "treatment_only": treatment & ~control}
         return only.get(search.where, control if search.where == "control" else treatment)
 

@@ -23,9 +23,12 @@ export async function asked(path, body) {
 export async function serverSource(run) {
   const at = `api/runs/${encodeURIComponent(run)}`;
   const question = (ask) => encodeURIComponent(JSON.stringify(ask));
+  const about = await asked(`${at}/about`);
   return {
-    about: await asked(`${at}/about`),
+    about,
+    n: about.n_items,
     part: null,
+    isLive: true,
     query: (ask) => asked(`${at}/pairs?ask=${question(ask)}`),
     rows: (ask, first, n) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}`),
     detail: (ask, place) => asked(`${at}/items/${place}?ask=${question(ask)}`),

@@ -50,14 +50,20 @@ function answer(one, references) {
   return el("div", { class: "text" }, marked(one.text, references));
 }
 
+/** Finds a text in whichever case, where it is no part of a longer word or number. */
+function wholeWord(text) {
+  return new RegExp(`(?<![\\p{Script=Latin}\\p{N}])${text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}(?![\\p{Script=Latin}\\p{N}])`, "iu");
+}
+
 /** The answer with the accepted ones that stand in it marked. */
 export function marked(text, references) {
   if (text.length > 20000) return shownText(text);
-  const lower = text.toLowerCase();
   const spans = [];
-  for (const one of references) {
-    const at = one ? lower.indexOf(one.toLowerCase()) : -1;
-    if (at >= 0 && !spans.some(([from, to]) => at < to && at + one.length > from)) spans.push([at, at + one.length]);
+  for (const one of references.filter((each) => each && each.length < 2000)) {
+    const found = wholeWord(one).exec(text);
+    if (!found) continue;
+    const [begin, after] = [found.index, found.index + found[0].length];
+    if (!spans.some(([from, to]) => begin < to && after > from)) spans.push([begin, after]);
   }
   const made = el("span", { class: "given", dir: "auto" });
   let end = 0;

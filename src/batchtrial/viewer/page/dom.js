@@ -35,6 +35,11 @@ export function visible(text) {
   return String(text).replace(ODD, (char) => `<U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
 }
 
+/** A text that somebody else gave, no longer than its place. */
+export function short(text, most) {
+  return text.length > most ? `${visible(text.slice(0, most - 1))}\u2026` : visible(text);
+}
+
 /** The same as nodes, the code points marked; what is too long is folded behind a button. */
 export function shownText(text, most = FOLDED) {
   const whole = String(text);

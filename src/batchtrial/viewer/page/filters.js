@@ -1,20 +1,20 @@
 // Chips, filters and the statistics of the slice that they leave.
 
 import { chosenByOutcome, isEverything } from "./address.js";
-import { el, visible } from "./dom.js";
+import { el, short, visible } from "./dom.js";
 import { count, difference, level, ordinal, pText } from "./numbers.js";
-import { MEANS, OUTCOME, RANGE, SAID, SORT, VERDICT, chipName } from "./words.js";
+import { LABELLED, MEANS, OUTCOME, SAID, VERDICT, WHERE, chipName, ordersOf, rangesOf } from "./words.js";
 
 /** Chips with their counts; a click filters. */
 export function chips(told, chosen, onchange) {
-  const names = Object.keys(told);
+  const names = [...new Set([...Object.keys(told), ...chosen])];
   const order = [...Object.keys(OUTCOME), ...names.filter((name) => !OUTCOME[name]).sort((a, b) => a.startsWith("reason:") - b.startsWith("reason:"))];
-  return order.filter((name) => name in told).map((name) => {
+  return order.filter((name) => name in told || chosen.includes(name)).map((name) => {
     const isOn = chosen.includes(name);
     const sign = OUTCOME[name] ? `${OUTCOME[name][0]} ` : "";
     return el("button", { type: "button", class: `chip ${name.replace(/:.*/, "")}`, "aria-pressed": String(isOn), title: MEANS[name] || "",
       onclick: () => onchange(isOn ? chosen.filter((one) => one !== name) : [...chosen, name]) },
-      el("span", { "aria-hidden": "true", text: sign }), `${visible(chipName(name))} `, el("b", { text: count(told[name]) }));
+      el("span", { "aria-hidden": "true", text: sign }), `${visible(chipName(name))} `, el("b", { text: count(told[name] ?? 0) }));
   });
 }
 
@@ -27,10 +27,9 @@ export function fields(state, about, trial, onchange, redraw) {
   const shown = columns.filter((name, at) => at < AT_FIRST || name in state.values || added.has(name));
   const search = (changes) => onchange({ search: { ...state.search, ...changes } });
   const option = (value, text, isOn) => el("option", { value, text, selected: isOn });
-  const places = { any: "anywhere", question: "in the question", control: "in the control's answer", treatment: "in the treatment's answer", control_only: "in the control's only", treatment_only: "in the treatment's only" };
   const made = [
     el("label", { class: "find" }, "find ", el("input", { type: "search", id: "find", value: state.search.text, placeholder: "text ( / )", autocomplete: "off", maxlength: 400, onchange: (event) => search({ text: event.target.value }) })),
-    el("label", {}, "where ", el("select", { onchange: (event) => search({ where: event.target.value }) }, Object.entries(places).map(([value, text]) => option(value, text, value === state.search.where)))),
+    el("label", {}, "where ", el("select", { onchange: (event) => search({ where: event.target.value }) }, Object.entries(WHERE).map(([value, text]) => option(value, text, value === state.search.where)))),
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.search.is_pattern, onchange: (event) => search({ is_pattern: event.target.checked }) }), " regular expression"),
     ...shown.map((name) => choice(name, about.choices[name], state.values[name] || [], (wanted) => {
       const next = { ...state.values };
@@ -39,9 +38,9 @@ export function fields(state, about, trial, onchange, redraw) {
       onchange({ values: next });
     })),
     shown.length < columns.length ? further(columns.filter((name) => !shown.includes(name)), (name) => { added.add(name); redraw(); }) : null,
-    el("label", {}, "sort ", el("select", { id: "sort", onchange: (event) => onchange({ sort: event.target.value }) }, Object.entries(SORT).map(([value, text]) => option(value, text, value === state.sort)))),
+    el("label", {}, "sort ", el("select", { id: "sort", onchange: (event) => onchange({ sort: event.target.value }) }, Object.entries(ordersOf(trial)).map(([value, text]) => option(value, text, value === state.sort)))),
     el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.is_down, onchange: (event) => onchange({ is_down: event.target.checked }) }), " reversed"),
-    el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, [["", "any"], ["yes", "labelled"], ["no", "not labelled"], ...Object.entries(VERDICT)].map(([value, text]) => option(value, text, value === state.labelled)))),
+    el("label", {}, "labels ", el("select", { onchange: (event) => onchange({ labelled: event.target.value }) }, Object.entries({ ...LABELLED, ...VERDICT }).map(([value, text]) => option(value, text, value === state.labelled)))),
   ];
   const judges = trial.metrics.filter((one) => one.judge).map((one) => verdictOf(one, state, trial, onchange));
   return [...made.filter(Boolean), ...judges, ranges(state, trial, onchange)];
@@ -50,19 +49,14 @@ export function fields(state, about, trial, onchange, redraw) {
 /** A menu of columns that have no field yet, filled when somebody comes to it: there may be thousands. */
 function further(names, onadd) {
   const menu = el("select", { class: "further", onchange: (event) => onadd(event.target.value), onfocus: () => {
-    if (menu.options.length === 1) menu.append(...names.map((name) => el("option", { value: name, text: shortened(name.replace(/^x\./, "")) })));
+    if (menu.options.length === 1) menu.append(...names.map((name) => el("option", { value: name, text: short(name.replace(/^x\./, ""), 40) })));
   } }, el("option", { value: "", text: `add one of ${count(names.length)} \u2026`, selected: true }));
   return el("label", {}, "further column ", menu);
 }
 
-/** A name that somebody else gave, no longer than a field can show. */
-function shortened(name) {
-  return name.length > 40 ? `${visible(name.slice(0, 39))}\u2026` : visible(name);
-}
-
 function choice(name, values, chosen, onchange) {
   const title = name.replace(/^x\./, "");
-  return el("label", { title: visible(title) }, `${shortened(title)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
+  return el("label", { title: visible(title) }, `${short(title, 40)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
     el("option", { value: "", text: "all" }), chosen.length > 1 ? el("option", { value: chosen[0], text: `${chosen.length} of them`, selected: true }) : null,
     values.map((value) => el("option", { value, text: visible(value) || "(empty)", selected: chosen.length === 1 && chosen[0] === value }))));
 }
@@ -84,8 +78,7 @@ function verdictOf(judge, state, trial, onchange) {
 
 /** Ranges of numbers: chosen ones as fields, and a menu that adds one. */
 function ranges(state, trial, onchange) {
-  const names = { ...Object.fromEntries(Object.entries(RANGE).flatMap(([name, text]) => ["change", "control", "treatment"].map((arm) => [`${name}_${arm}`, `${text}, ${arm}`]))) };
-  for (const one of trial.metrics) names[`d.${one.name}`] = `difference of ${one.title}`;
+  const names = rangesOf(trial);
   const set = (name, value) => {
     const next = { ...state.ranges };
     if (value) next[name] = value;

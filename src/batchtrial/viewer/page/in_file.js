@@ -55,7 +55,7 @@ export async function fileSource(blocks) {
 
   async function found(ask, trial) {
     const { text, where, is_pattern: isPattern } = ask.search;
-    const pattern = isPattern ? new RegExp(text, "i") : null;
+    const pattern = isPattern ? patternOf(text) : null;
     const lower = text.toLowerCase();
     const holds = (one) => (pattern ? pattern.test(one) : one.toLowerCase().includes(lower));
     const mask = new Array(data.n);
@@ -230,10 +230,18 @@ export async function fileSource(blocks) {
     };
   }
 
-  return { about: data.about, part: data.part, labels, query, rows, detail, pictures, comparison: (slug, temp, name, places) => {
+  return { about: data.about, n: data.n, part: data.part, isLive: false, labels, query, rows, detail, pictures, comparison: (slug, temp, name, places) => {
     const trial = trialOf({ trial: slug, temp });
     return comparison(trial, metricOf(trial, name), places);
   } };
+}
+
+function patternOf(text) {
+  try {
+    return new RegExp(text, "i");
+  } catch (error) {
+    throw new Error(`the pattern cannot be read: ${error.message.split(": ").pop().toLowerCase()}`);
+  }
 }
 
 function minus(a, b) {

@@ -67,7 +67,7 @@ export function labelling(store, trial, detailOf, onclose) {
     try {
       await store.add(label);
       state.last.push([label.id, state.at, state.flip, state.isRepeat]);
-      state.message = "kept";
+      state.message = store.keptWhere;
       tags.value = note.value = "";
       await next();
     } catch (error) {
@@ -140,12 +140,16 @@ function remember(name) {
 export function storeInPage(source) {
   const kept = [];
   let trial = null;
+  let isOnlyHere = false;
+  window.addEventListener("beforeunload", (event) => { if (isOnlyHere) event.preventDefault(); });
   const told = () => {
     source.labels.clear();
     for (const one of kept) source.labels.set(slotOf(one, one.item_key), one.verdict);
+    isOnlyHere = kept.length > 0;
   };
   return {
     seen: new Set(),
+    keptWhere: "kept in this page until you leave it: download them",
     async open(ask) { trial = source.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp); },
     queue: () => trial.queue,
     labels: () => kept,
@@ -162,6 +166,7 @@ export function storeInPage(source) {
       const lines = kept.map((one) => JSON.stringify(one)).join("\n");
       const link = el("a", { href: URL.createObjectURL(new Blob([`${lines}\n`], { type: "application/jsonl" })), download: "labels.jsonl" });
       link.click();
+      isOnlyHere = false;
       URL.revokeObjectURL(link.href);
     },
   };
@@ -173,6 +178,7 @@ export function storeAtServer(source) {
   let about = null;
   return {
     seen: new Set(),
+    keptWhere: "kept",
     async open(ask) {
       about = ask;
       told = await source.judgements(ask);

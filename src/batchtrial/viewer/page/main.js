@@ -1,17 +1,19 @@
 // The page: one state, its address, and everything drawn from it. Two doors: a file that carries its data, and a server.
 
-import { EMPTY, askOf, fromAddress, toAddress } from "./address.js";
+import { EMPTY, askOf, fromAddress, settle, toAddress } from "./address.js";
 import { asked, serverSource } from "./at_server.js";
 import { asMarkdown, believed, detail, promptChanges } from "./detail.js";
-import { el, put, shownText, visible } from "./dom.js";
+import { el, put, short, shownText, visible } from "./dom.js";
 import { chips, fields, filtered, sliceLine } from "./filters.js";
 import { fileSource } from "./in_file.js";
 import { labelling, storeAtServer, storeInPage } from "./labels.js";
-import { difference, level, pText } from "./numbers.js";
+import { count, difference, level, pText } from "./numbers.js";
 import { forests, histogram, scatter } from "./pictures.js";
 import { runList } from "./runs.js";
 import { COLUMNS, grid, paper } from "./table.js";
 
+const AGAIN = 5000;
+const HIDABLE = Object.keys(COLUMNS).filter((name) => name !== "id");
 const KEYS = [["j, k", "next, previous"], ["n, p", "next, previous lost"], ["/", "search"], ["d", "diff"], ["l", "label blind"], ["1 2 3 4 x", "while labelling: first, second, same, both bad, cannot compare"], ["u", "undo a label"], ["Esc", "close"], ["?", "this help"]];
 
 /** The trials to choose from: declared ones, then other two arms. */
@@ -21,11 +23,17 @@ function trialOptions(trials, chosen) {
   return groups.length > 1 ? groups.map(([label, mine]) => el("optgroup", { label }, mine.map(option))) : trials.map(option);
 }
 
+const NOTHING = { n: 0, chips: {}, slice: null };
+
+function warning(error) {
+  return el("p", { class: "warn", text: visible(error.message) });
+}
+
 /** Show a run. */
 async function runPage(root, source, store, isReadOnly) {
   const about = source.about;
-  let state = fromAddress(location.hash);
-  let result = { n: 0, chips: {}, slice: null };
+  let { state, odd } = fromAddress(location.hash);
+  let result = NOTHING;
   let labelled = null;
   let turn = 0;
   let papering = 0;
@@ -43,15 +51,19 @@ async function runPage(root, source, store, isReadOnly) {
   const filters = el("details", { class: "filters", open: window.innerWidth > 760 }, el("summary", { text: "search, filters, order" }), parts.fields);
   const work = el("div", { class: "work" }, table.body, panel);
 
-  if (!about.trials.length) return put(root, el("main", {}, el("h1", { text: "Nothing to compare yet" }), el("p", { text: "This run has no scored pairs. The page fills once both arms of a trial are scored." })));
+  if (!about.trials.length) {
+    if (source.isLive) setTimeout(() => location.reload(), AGAIN);
+    return put(root, el("main", {}, el("h1", { text: "Nothing to compare yet" }), el("p", { text: `This run has no scored pairs.${source.isLive ? " The page fills by itself once both arms of a trial are scored." : ""}` })));
+  }
   put(root, el("main", {}, parts.top, parts.extras, el("section", { class: "filterbox", "aria-label": "filter" }, parts.chips, filters), parts.slice, parts.message, work, sheet));
+  understood();
   columnMenu();
 
   function columnMenu() {
-    const boxes = Object.entries(COLUMNS).filter(([name]) => name !== "id").map(([name, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: !state.hidden.includes(name), onchange: (event) => {
+    const boxes = HIDABLE.map((name) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: !state.hidden.includes(name), onchange: (event) => {
       change({ hidden: [...state.hidden.filter((one) => one !== name), ...(event.target.checked ? [] : [name])] });
       show();
-    } }), ` ${text}`));
+    } }), ` ${COLUMNS[name]}`));
     put(parts.extras, parts.more, pictures, el("details", { class: "box columns" }, el("summary", { text: "columns" }), el("div", { class: "choices" }, boxes)),
       el("button", { type: "button", text: "worst regressions", onclick: () => change({ chips: ["lost"], sort: "effect", is_down: false, item: null }) }),
       el("button", { type: "button", class: "labelbutton", text: "label blind (l)", onclick: () => label(undefined) }), el("button", { type: "button", text: "keys (?)", onclick: help }));
@@ -71,6 +83,7 @@ async function runPage(root, source, store, isReadOnly) {
           trial.metrics.map((one) => el("option", { value: one.name, text: visible(one.title), selected: one === metricOf() }))))),
       trial.headline ? el("p", { class: "verdict", text: visible(trial.headline) }) : null,
       trial.is_declared ? null : el("p", { class: "warn", text: "No declared contrast compares these two arms: everything here is exploratory." }),
+      about.unlisted ? el("p", { class: "quiet", text: `${count(about.unlisted)} further pairs of arms, which no contrast declares, are too many to be listed here. Those that \`batchtrial grow\` adds to the config's contrasts are.` }) : null,
       source.part ? el("p", { class: "warn", text: source.part }) : null);
     put(parts.more, el("details", { class: "box" }, el("summary", { text: "what the treatment changed in the prompts" }), ...promptChanges(trial)),
       plots.length ? el("details", { class: "box" }, el("summary", { text: "results of the whole trial" }), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "results of the whole trial" }, plots),
@@ -83,12 +96,18 @@ async function runPage(root, source, store, isReadOnly) {
     const [ask, trial, metric] = [askOf(state), trialOf(), metricOf()];
     put(parts.chips, chips(result.chips, state.chips, (chosen) => change({ chips: chosen, item: null })));
     put(parts.fields, fields(state, about, trial, (changes) => change({ ...changes, item: null }), drawResult));
-    put(parts.slice, sliceLine(result.slice, ask, metric, trial, about.alpha), filtered(ask, () => change({ ...structuredClone(EMPTY), run: state.run, trial: state.trial, temp: state.temp, metric: state.metric })));
+    put(parts.slice, result.slice && sliceLine(result.slice, ask, metric, trial, about.alpha), filtered(ask, () => change({ ...structuredClone(EMPTY), run: state.run, trial: state.trial, temp: state.temp, metric: state.metric })));
   }
 
   async function drawPictures() {
     if (!pictures.open) return;
-    const told = await source.pictures({ ...ask(), ranges: {} });
+    let told;
+    try {
+      told = await source.pictures({ ...ask(), ranges: {} });
+    } catch (error) {
+      put(parts.pictures, warning(error));
+      return;
+    }
     const range = (name) => (value) => {
       const ranges = { ...state.ranges };
       if (value) ranges[name] = value;
@@ -106,7 +125,18 @@ async function runPage(root, source, store, isReadOnly) {
     table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden: new Set(state.hidden) });
   }
 
-  const keepPaper = async () => { lastPaper = await paper(source, ask(), trialOf(), result.n); };
+  /** Go on from what the address says of things that this run has. */
+  function understood() {
+    settle(state, odd, about, source.n, HIDABLE);
+    if (odd.length) history.replaceState(null, "", toAddress(state));
+  }
+
+  /** What of the address was left out, until something else is asked for. */
+  function misread() {
+    return odd.length ? el("p", { class: "warn", text: `Left out of the address, since this run has nothing of that name: ${odd.map((one) => short(one, 60)).join(", ")}` }) : null;
+  }
+
+  const keepPaper = async () => { lastPaper = result.n ? await paper(source, ask(), trialOf(), result.n).catch(() => null) : null; };
 
   async function load() {
     turn += 1;
@@ -115,15 +145,15 @@ async function runPage(root, source, store, isReadOnly) {
       const told = await source.query(ask());
       if (mine !== turn) return;
       result = told;
-      put(parts.message, !told.n && state.chips.includes("lost") ? el("p", { class: "warn", text: `Nothing got worse by ${visible(metricOf().title)} here: choose another metric under "compared by".` }) : null);
+      put(parts.message, misread(), !told.n && state.chips.includes("lost") ? el("p", { class: "warn", text: `Nothing got worse by ${visible(metricOf().title)} here: choose another metric under "compared by".` }) : null);
     } catch (error) {
       if (mine !== turn) return;
-      put(parts.message, el("p", { class: "warn", text: visible(error.message) }));
-      return;
+      result = NOTHING;
+      put(parts.message, misread(), warning(error));
     }
     drawResult();
     show();
-    if (pictures.open) drawPictures();
+    drawPictures();
     document.documentElement.dataset.ready = String(mine);
     clearTimeout(papering);
     papering = setTimeout(keepPaper, 800);
@@ -134,6 +164,8 @@ async function runPage(root, source, store, isReadOnly) {
     const focus = document.activeElement && document.activeElement.id;
     const trial = trialOf();
     state = { ...state, ...changes };
+    odd = [];
+    if (trialOf() !== trial) settle(state, [], about, source.n, HIDABLE);
     const address = toAddress(state);
     if (location.hash !== address) history.replaceState(null, "", address);
     const isOther = trialOf() !== trial || "metric" in changes;
@@ -190,7 +222,7 @@ async function runPage(root, source, store, isReadOnly) {
         view: state.view, onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), location.href)), onlabel: () => label(place), onclose: () => close(),
       }));
     } catch (error) {
-      put(panel, el("p", { class: "warn", text: visible(error.message) }));
+      put(panel, warning(error));
     }
   }
 
@@ -214,7 +246,7 @@ async function runPage(root, source, store, isReadOnly) {
     try {
       await store.open(ask());
     } catch (error) {
-      put(parts.message, el("p", { class: "warn", text: visible(error.message) }));
+      put(parts.message, warning(error));
       return;
     }
     labelled = labelling(store, trialOf(), (at) => source.detail(ask(), at), () => close());
@@ -289,11 +321,12 @@ async function runPage(root, source, store, isReadOnly) {
 
   window.addEventListener("hashchange", () => {
     const next = fromAddress(location.hash);
-    if (next.run !== state.run) {
+    if (next.state.run !== state.run && source.isLive) {
       location.reload();
       return;
     }
-    state = next;
+    ({ state, odd } = next);
+    understood();
     columnMenu();
     drawTop();
     load();
@@ -319,10 +352,10 @@ async function start() {
       return;
     }
     const { read_only: isReadOnly } = await asked("api/about");
-    const { run } = fromAddress(location.hash);
+    const { run } = fromAddress(location.hash).state;
     if (run) {
-      const source = await serverSource(run);
       root.before(el("nav", {}, el("a", { href: "./", text: "all runs" })));
+      const source = await serverSource(run);
       await runPage(root, source, storeAtServer(source), isReadOnly);
     } else {
       await runList(root, (id) => { location.hash = `#run=${encodeURIComponent(id)}`; location.reload(); }, isReadOnly);

@@ -1,6 +1,6 @@
 // Pictures as SVG: the forest of declared results, histograms that filter by brushing, control against treatment.
 
-import { el, svg, visible } from "./dom.js";
+import { el, short, svg, visible } from "./dom.js";
 import { difference, general } from "./numbers.js";
 
 /** Round numbers between two ends, about `most` of them. */
@@ -58,11 +58,6 @@ function order(one) {
   return ["primary", "confirmatory"].indexOf(one.family) < 0 ? 2 : ["primary", "confirmatory"].indexOf(one.family);
 }
 
-function short(label, most) {
-  const text = visible(label);
-  return text.length > most ? `${text.slice(0, most - 1)}\u2026` : text;
-}
-
 /** A histogram; dragging over it, or its two fields, chooses a range. chosen: [low, high] or null; onrange: called with the new one. */
 export function histogram(title, told, chosen, onrange) {
   const box = el("figure", { class: "histogram" }, el("figcaption", { text: title }));
@@ -102,7 +97,10 @@ function brushed(drawn, width, told, onrange) {
     const box = drawn.getBoundingClientRect();
     return told.low + Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (told.high - told.low);
   };
-  drawn.addEventListener("pointerdown", (event) => { start = at(event); });
+  drawn.addEventListener("pointerdown", (event) => {
+    start = at(event);
+    drawn.setPointerCapture(event.pointerId);
+  });
   drawn.addEventListener("pointerup", (event) => {
     if (start === null) return;
     const ends = [start, at(event)].sort((a, b) => a - b);

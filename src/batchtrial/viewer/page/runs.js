@@ -45,6 +45,8 @@ export async function runList(root, onopen, isReadOnly) {
   told = (await asked("api/runs")).runs;
   draw();
   const events = new EventSource("api/events");
+  events.onerror = () => { status.textContent = "The viewer does not answer: the list is as it was when it last did."; };
+  events.onopen = () => { status.textContent = ""; };
   events.onmessage = (event) => {
     told = JSON.parse(event.data).runs;
     draw();

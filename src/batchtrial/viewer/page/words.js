@@ -17,10 +17,26 @@ export const SORT = {
   informative: "most informative to label",
 };
 export const RANGE = { length: "length (characters)", tokens: "answer tokens", usd: "cost ($)", score: "score" };
+export const WHERE = {
+  any: "anywhere", question: "in the question", control: "in the control's answer", treatment: "in the treatment's answer",
+  control_only: "in the control's only", treatment_only: "in the treatment's only",
+};
+export const LABELLED = { "": "any", yes: "labelled", no: "not labelled" };
 export const SAID = {
   treatment: "treatment better", control: "control better", neither: "neither better", nothing: "no verdict", orders: "another in each order", metric: "the opposite of", label: "the opposite of the label",
 };
 export const VERDICT = { better: "treatment better", worse: "treatment worse", same: "same", both_bad: "both bad", cannot: "cannot compare" };
+
+/** The orders that a trial has: of each judge its margin too. */
+export function ordersOf(trial) {
+  return { ...SORT, ...Object.fromEntries(trial.metrics.filter((one) => one.judge).map((one) => [`d.${one.name}`, `${one.title}: worst margin first`])) };
+}
+
+/** The numbers of which a range can be asked, with their names. */
+export function rangesOf(trial) {
+  const own = Object.entries(RANGE).flatMap(([name, text]) => ["change", "control", "treatment"].map((arm) => [`${name}_${arm}`, `${text}, ${arm}`]));
+  return Object.fromEntries([...own, ...trial.metrics.map((one) => [`d.${one.name}`, `difference of ${one.title}`])]);
+}
 
 /** What an arm is called: its role in the comparison, and its name where it has another one. */
 export function armName(trial, at) {
