@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from batchtrial.phases.analyse.comparison import Paired, compare
+from batchtrial.phases.analyse.comparison import compare
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats.judging import judge_findings
 from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Goal
 

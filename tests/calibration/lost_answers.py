@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchtrial.phases.analyse.comparison import Paired, compare
+from batchtrial.phases.analyse.comparison import compare
 from batchtrial.phases.analyse.lost_answers import lost_answers
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats.judging import judge_findings
 from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Goal
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from batchtrial.phases.analyse.comparison import Paired, compare
+from batchtrial.phases.analyse.comparison import compare
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats.binary import mcnemar_midp
 from batchtrial.stats.claim_power import PlannedTest, Spread, claim_power, items_for_claim, level_of_trial
 from batchtrial.stats.clusters import clustered_mean

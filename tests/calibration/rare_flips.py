@@ -21,7 +21,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from batchtrial.phases.analyse.comparison import Paired, compare
+from batchtrial.phases.analyse.comparison import compare
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats.distributions import t_two_sided, z_two_sided
 from batchtrial.stats.intervals import tango_z_many
 from batchtrial.stats.plan import Endpoint

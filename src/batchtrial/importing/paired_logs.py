@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.importing.logs import Log
-from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, seed_of
+from batchtrial.phases.analyse.comparison import Comparison, compare, seed_of
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats.multiplicity import benjamini_hochberg
 
 FLIPS = 9999

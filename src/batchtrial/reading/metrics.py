@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from batchtrial.config.metric_entries import lower_is_better
 from batchtrial.config.model import Config
-from batchtrial.phases.analyse.comparison import Paired
 from batchtrial.phases.analyse.declared import better_when_higher
 from batchtrial.phases.analyse.judges import scale_of
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS
 from batchtrial.phases.judge.scores import Judged
 from batchtrial.phases.prepare.set_rules import set_rules

@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.errors import ConfigError
-from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, seed_of
+from batchtrial.phases.analyse.comparison import Comparison, compare, seed_of
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON, Ask, Said, Search
 from batchtrial.reading.judgements import informative, pairs_said
 from batchtrial.reading.metrics import Metric

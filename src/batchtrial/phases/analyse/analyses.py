@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
-from batchtrial.phases.analyse.comparison import Floats, estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.paired import Floats
 from batchtrial.phases.analyse.planned_power import POWER, TARGETS, n_trials_of, power_of_pairs
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View

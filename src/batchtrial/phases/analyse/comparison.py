@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from batchtrial.amounts import counted
 from batchtrial.phases.analyse.numbers import ONE_ARM
+from batchtrial.phases.analyse.paired import Floats, Paired
 from batchtrial.stats import (
     clustered_mean,
     discordant,
@@ -41,79 +42,11 @@ from batchtrial.stats.plan import Endpoint
 from batchtrial.stats.results import Estimate, Test, undefined_estimate, undefined_test
 from batchtrial.stats.wording import few_clusters
 
-Floats = NDArray[np.float64]
 FEW_ITEMS: Final = 30
 FEW_CLUSTERS: Final = 10
 FEW_CHANGED: Final = 10
 NO_PAIRS: Final = "no complete pairs"
 ONE_CLUSTER: Final = "all items stand on one document: nothing is known beyond it"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
-    """Scores of the same items in both arms, NaN where an arm has none; clusters: one label per item, None when items stand alone.
-
-    samples: completions asked for behind each score, per arm. lost: share of them that never came, per arm and item; None where none is known
-    beyond the scores that are missing. is_number: declared to be a count or a grade, so that no share even where it looks like one.
-    known_share: whether the scores are shares of right samples, when that is known and not to be seen from them. known_limits: the lowest and the
-    highest that a score can be, where the metric says so.
-    """
-
-    treatment: Floats
-    control: Floats
-    clusters: NDArray[np.int64] | None = None
-    samples_treatment: int = 1
-    samples_control: int = 1
-    lost_treatment: Floats | None = None
-    lost_control: Floats | None = None
-    is_number: bool = False
-    known_share: bool | None = None
-    known_limits: tuple[float, float] | None = None
-
-    @property
-    def is_share(self) -> bool:
-        """Every score is a share of right samples: 0 or 1 with one sample, else m of k where k samples came, which may be fewer than were asked."""
-        if self.known_share is not None:
-            return self.known_share
-        seen = np.unique(np.concatenate([self.treatment, self.control]))
-        seen = seen[~np.isnan(seen)]
-        if self.is_number or (seen.size and (seen[0] < 0.0 or seen[-1] > 1.0)):
-            return False
-        fits = np.zeros(seen.size, dtype=np.bool_)
-        for k in range(1, max(self.samples_treatment, self.samples_control) + 1):
-            fits |= np.abs(seen * k - np.round(seen * k)) < 1e-9
-        return bool(fits.all())
-
-    @property
-    def limits(self) -> tuple[float, float] | None:
-        """The lowest and the highest that a score can be: as the metric says, else 0 and 1 where every score lies there; None when not known."""
-        if self.is_number and self.known_limits is None:
-            return None
-        low, high = self.known_limits or (0.0, 1.0)
-        fits = all(bool(((arm >= low) & (arm <= high) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
-        return (low, high) if fits else None
-
-    def kept(self) -> Paired:
-        """Only the complete pairs."""
-        keep = ~(np.isnan(self.treatment) | np.isnan(self.control))
-        if keep.all():
-            return self
-        return self.where(keep)
-
-    def where(self, keep: NDArray[np.bool_]) -> Paired:
-        """Only these items."""
-
-        def some(values: NDArray[Any] | None) -> NDArray[Any] | None:
-            return None if values is None else values[keep]
-
-        return replace(
-            self,
-            treatment=self.treatment[keep],
-            control=self.control[keep],
-            clusters=some(self.clusters),
-            lost_treatment=some(self.lost_treatment),
-            lost_control=some(self.lost_control),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
 from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.judges import JudgeSpec
-from batchtrial.phases.analyse.comparison import Comparison, Paired, estimate_json, score_margin, seed_of
+from batchtrial.phases.analyse.comparison import Comparison, estimate_json, score_margin, seed_of
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.base import View
 from batchtrial.phases.judge.scores import Judged, judged
 from batchtrial.state.labels import Label, read_labels

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from batchtrial.phases.analyse.comparison import Comparison, Floats, Paired, compare
+from batchtrial.phases.analyse.comparison import Comparison, compare
+from batchtrial.phases.analyse.paired import Floats, Paired
 from batchtrial.stats.missing import is_loss_doubtful
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.plan import Endpoint, LostAnswers

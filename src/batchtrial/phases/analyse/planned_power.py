@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from batchtrial.config.model import Endpoint
-from batchtrial.phases.analyse.comparison import Floats, Paired
+from batchtrial.phases.analyse.paired import Floats, Paired
 from batchtrial.stats import PlannedTest, Spread, clustered_mean, detectable, items_for_claim
 from batchtrial.stats.plan import Goal
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from batchtrial.phases.analyse.comparison import Paired, estimate_json, test_json
+from batchtrial.phases.analyse.comparison import estimate_json, test_json
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats import cohen_dav, cohen_dz, hodges_lehmann, wilcoxon
 
 

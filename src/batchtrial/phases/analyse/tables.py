@@ -15,8 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial, arms_of
-from batchtrial.phases.analyse.comparison import Floats, Paired
 from batchtrial.phases.analyse.judges import Believed, believed, scale_of
+from batchtrial.phases.analyse.paired import Floats, Paired
 from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from batchtrial.phases.analyse.comparison import Floats
+from batchtrial.phases.analyse.paired import Floats
 from batchtrial.state.layout import RunLayout
 
 Flags = NDArray[np.bool_]

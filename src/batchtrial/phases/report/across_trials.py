@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
-from batchtrial.phases.analyse.comparison import Floats, seed_of
+from batchtrial.phases.analyse.comparison import seed_of
+from batchtrial.phases.analyse.paired import Floats
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.report.aggregate import AcrossTrials, inputs

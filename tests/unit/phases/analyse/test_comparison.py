@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchtrial.phases.analyse.comparison import Comparison, Paired, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.comparison import Comparison, compare, estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats import judge_findings, noninferiority_scores, odds_ratio, sentence, sign_flip, tango, wilson
 from batchtrial.stats.clusters import clusters_needed
 from batchtrial.stats.plan import AnalysisPlan, Endpoint, Finding, Judgement

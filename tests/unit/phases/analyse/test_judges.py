@@ -7,8 +7,9 @@ import pytest
 
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.config.settings import Text
-from batchtrial.phases.analyse.comparison import Paired, compare
+from batchtrial.phases.analyse.comparison import compare
 from batchtrial.phases.analyse.judges import Believed, compared_by_judge
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.judge.scores import Judged
 
 LEVEL = 0.95

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from batchtrial.config.lost_answers import LostAnswersPlan
-from batchtrial.phases.analyse.comparison import Paired, compare
+from batchtrial.phases.analyse.comparison import compare
 from batchtrial.phases.analyse.lost_answers import filled, lost_answers
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats import AnalysisPlan, Endpoint, Finding, Judgement, difference_bounds, judge_findings, sentence
 from batchtrial.stats.missing import is_loss_doubtful
 

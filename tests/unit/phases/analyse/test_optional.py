@@ -17,7 +17,7 @@ from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Endpoint
 from batchtrial.phases.analyse import costs, optional, stats
 from batchtrial.phases.analyse.analyses import analysis, material
-from batchtrial.phases.analyse.comparison import Paired
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.analyse.planned_power import n_trials_of, power_of_pairs
 from batchtrial.phases.analyse.significance import significance
 from batchtrial.phases.parse import phase as parse
