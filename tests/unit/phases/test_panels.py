@@ -117,3 +117,11 @@ def test_planned_looks_cannot_hang_on_a_judge(metric: str) -> None:
     panels = [{"name": "jury", "judges": ["ada", "bea"]}]
     with pytest.raises(ConfigError, match=f"planned looks cannot see {metric}"):
         check(config(ROWS, judges=[judge("ada"), judge("bea")], panels=panels, stats=stats))
+
+
+def test_answers_and_pairs_without_a_verdict_are_counted_item_by_item(tmp_path: Path) -> None:
+    said: dict[str, list[float | None]] = {"ada": [1, None, 0], "bea": [1, 1, None]}
+    found, _ = panel_of(tmp_path / "each", "yes_no", said)
+    assert [one.tolist() for one in found.unjudged] == [[0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+    found, _ = panel_of(tmp_path / "pairs", "pairwise", {"ada": [1, 0, 1, None], "bea": [1, 0, 1, 1]})
+    assert [one.tolist() for one in found.unjudged] == [[0.0, 1.0]] * 2

@@ -81,7 +81,7 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
 
     is_verdict_only: without the exact p and the odds ratio, which stand beside the verdict and take longer than it.
     """
-    missing = missing_pairs(paired.treatment, paired.control)
+    missing = missing_pairs(*paired.seen)
     both = paired.kept()
     clustered = None if both.clusters is None else clustered_mean(both.treatment - both.control, both.clusters, level=level)
     warnings = [*missing.warnings]

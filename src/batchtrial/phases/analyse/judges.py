@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from batchtrial.amounts import counted
 from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
 from batchtrial.config.judge_arms import arm_of
@@ -49,8 +50,12 @@ class Believed:
 
     @property
     def is_corrected(self) -> bool:
-        """Whether labels can correct it: there are enough, and both say which answer is better. How much better a score is, no label tells."""
-        return self.n_labels >= FEW_LABELS and self.judged.judge.kind in ("yes_no", "pairwise")
+        """Whether labels can correct it on all of these items."""
+        return self.is_corrected_by(self.n_labels)
+
+    def is_corrected_by(self, n_labels: int) -> bool:
+        """Whether so many labels can: there are enough, and both say which answer is better. How much better a score is, no label tells."""
+        return n_labels >= FEW_LABELS and self.judged.judge.kind in ("yes_no", "pairwise")
 
 
 def scale_of(judge: JudgeSpec) -> str:
@@ -73,7 +78,8 @@ def believed(view: View, trial: Trial, temp: float, keys: pl.Series) -> dict[str
 
 def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
     moved = {name: getattr(one, name)[order] for name in ("control", "treatment", "first_ab", "first_ba", "longer")}
-    return replace(one, **moved, between=tuple((control[order], treatment[order]) for control, treatment in one.between))
+    unjudged = (one.unjudged[0][order], one.unjudged[1][order])
+    return replace(one, **moved, unjudged=unjudged, between=tuple((control[order], treatment[order]) for control, treatment in one.between))
 
 
 def _held(labels: list[Label], slug: str, temp: float) -> list[Label]:
@@ -103,19 +109,23 @@ def _twice(held: list[Label], keys: pl.Series) -> tuple[Floats, Floats]:
     return np.array([one for one, _ in pairs], dtype=np.float64), np.array([two for _, two in pairs], dtype=np.float64)
 
 
-def compared_by_judge(
-    one: Comparison, paired: Paired, known: Believed, mask: NDArray[np.bool_] | None, level: float, endpoint: Endpoint | None
-) -> Comparison:
-    """The comparison with the correction by labels in the place of the raw difference; without enough labels, as a judge's word and no more."""
-    labels = known.labels if mask is None else known.labels[mask]
-    name = known.judged.judge.name
-    if not known.is_corrected:
-        why = f"what the judge {name} prefers, and no claim: it prefers {_whom(one, level)}, and {_why_not(known)}"
-        return replace(one, not_decidable=why, margin=None)
+def compared_by_judge(one: Comparison, paired: Paired, known: Believed, labels: Floats, level: float, endpoint: Endpoint | None) -> Comparison:
+    """The comparison with the correction by labels in the place of the raw difference; without enough labels, as a judge's word and no more.
+
+    labels: those on the items that are compared, NaN without.
+    """
     differences = paired.treatment - paired.control
-    estimate = ppi_mean(labels, differences, clusters=paired.clusters, level=level)
+    n_labels = int((~np.isnan(labels) & ~np.isnan(differences)).sum())
+    if not known.is_corrected_by(n_labels):
+        name, why = known.judged.judge.name, _why_not(known, n_labels)
+        return replace(one, not_decidable=f"what the judge {name} prefers, and no claim: it prefers {_whom(one, level)}, and {why}", margin=None)
+    return corrected(one, ppi_mean(labels, differences, clusters=paired.clusters, level=level), endpoint)
+
+
+def corrected(one: Comparison, estimate: Estimate, endpoint: Endpoint | None) -> Comparison:
+    """The comparison with a difference that labels correct, and its tests."""
     test, df = corrected_test(estimate)
-    margin = score_margin(estimate, estimate.se, df, endpoint, (1 - level) / 2)
+    margin = score_margin(estimate, estimate.se, df, endpoint, (1 - estimate.level) / 2)
     return replace(one, estimate=estimate, test=test, margin=margin, counts=None, exact=None, odds=None, design_effect=None)
 
 
@@ -128,11 +138,13 @@ def _whom(one: Comparison, level: float) -> str:
     return "the treatment" if lean > 0.0 else "the control"
 
 
-def _why_not(known: Believed) -> str:
+def _why_not(known: Believed, n: int) -> str:
     if known.judged.judge.kind not in ("yes_no", "pairwise"):
         return "labels say which answer is better, not by how much"
-    n = known.n_labels
-    return f"{n or 'no'} labels say how far it is right" if n == 0 else f"only {n} labels say how far it is right, where {FEW_LABELS} are needed"
+    if n == 0:
+        return "no labels say how far it is right" + (" on these questions" if known.n_labels else "")
+    where = " on these questions" if n < known.n_labels else ""
+    return f"only {counted(n, 'label')} {'says' if n == 1 else 'say'} how far it is right{where}, where {FEW_LABELS} are needed"
 
 
 def judges_json(view: View, trial: Trial, known: Mapping[str, Believed], clusters: NDArray[np.int64] | None) -> list[dict[str, Any]]:

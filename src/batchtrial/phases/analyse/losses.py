@@ -56,23 +56,25 @@ class Losses:
         found: dict[str, Counter[str]] = {condition: Counter() for condition in CONDITIONS}
         for condition, shown in rows.select("condition", "lost_to").iter_rows():
             found[condition].update(read_lost(shown))
-        for condition, n in _lost_to_further(table, cell).items():
-            found[condition][JUDGE if cell.metric in table.judges else FURTHER] += n
+        of_metric, why = (_left_by_judge, JUDGE) if cell.metric in table.judges else (_lost_to_further, FURTHER)
+        for condition, n in of_metric(table, cell).items():
+            found[condition][why] += n
         return {condition: dict(sorted(counts.items())) for condition, counts in found.items()}
 
 
-def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
-    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on one of them, or is undefined.
+def _left_by_judge(table: Table, cell: Cell) -> dict[str, int]:
+    """condition -> answers without a verdict; of a judge of pairs where both arms have an answer, so that there was a pair to be judged."""
+    mask, left = table.members_of(cell), table.left_by_judge(cell.metric)
+    counts = {condition: int(n.sum() if mask is None else n[mask].sum()) for condition, n in zip(CONDITIONS, left, strict=True)}
+    return {condition: n for condition, n in counts.items() if n}
 
-    Of a judge of pairs: where both arms have an answer, so that there was a pair to be judged.
-    """
+
+def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
+    """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on one of them, or is undefined."""
     column, mask = table.column(cell.metric), table.members_of(cell)
     if cell.metric in COLUMNS or column is None or "em" not in table.scores:
         return {}
-    judge, found = table.judges.get(cell.metric), dict[str, int]()
-    if judge is not None and judge.judged.judge.is_pairwise:
-        both = (table.scores["n_lost"][0] < table.samples) & (table.scores["n_lost"][1] < table.samples)
-        mask = both if mask is None else mask & both
+    found = dict[str, int]()
     for condition, own, right, lost in zip(CONDITIONS, column, table.scores["em"], table.scores["n_lost"], strict=True):
         failed = np.isnan(own) & ~np.isnan(right) & (True if mask is None else mask)
         if failed.any():

@@ -25,9 +25,9 @@ def lost_answers(
 
     share: part of the lost answers, 0 < share <= 1, the worst of them first; the rest is taken to be like those that came.
     """
-    lost_treatment, lost_control = _lost(paired.treatment, paired.lost_treatment), _lost(paired.control, paired.lost_control)
-    if one.estimate.value is None or not is_loss_doubtful(lost_treatment, lost_control):
+    if one.estimate.value is None or not is_doubtful(paired):
         return None
+    lost_treatment, lost_control = shares_lost(paired)
     n_lost = int(np.count_nonzero((lost_treatment > 0.0) | (lost_control > 0.0)))
     if (limits := paired.limits) is None:
         return LostAnswers(low=None, high=None, difference_p=None, margin_p=None, n_lost=n_lost, share=share)
@@ -39,11 +39,21 @@ def lost_answers(
     return LostAnswers(
         low=low.estimate.value,
         high=high.estimate.value,
-        difference_p=_difference_p(one.estimate.value, low, high),
-        margin_p=_margin_p(low, high, endpoint),
+        difference_p=difference_p(one.estimate.value, low, high),
+        margin_p=margin_p(low, high, endpoint),
         n_lost=n_lost,
         share=share,
     )
+
+
+def is_doubtful(paired: Paired) -> bool:
+    """Whether so much was lost, or so much more in one arm, that a conclusion has to survive it."""
+    return is_loss_doubtful(*(shares_lost(paired) if paired.blamed is None else paired.blamed))
+
+
+def shares_lost(paired: Paired) -> tuple[Floats, Floats]:
+    """(treatment, control) share of each item's answers that never came."""
+    return _lost(paired.treatment, paired.lost_treatment), _lost(paired.control, paired.lost_control)
 
 
 def filled(paired: Paired, share: float, treatment_to: float, control_to: float) -> Paired:
@@ -60,7 +70,6 @@ def filled(paired: Paired, share: float, treatment_to: float, control_to: float)
 
 
 def _lost(scores: Floats, lost: Floats | None) -> Floats:
-    """Share of each item's answers that never came."""
     gone = np.isnan(scores).astype(np.float64)
     return gone if lost is None else np.fmax(gone, lost)
 
@@ -71,7 +80,7 @@ def _fill(scores: Floats, lost: Floats | None, share: float, extreme: float) -> 
     return np.asarray(np.where(is_gone, extreme, scores) * (1.0 - part) + extreme * part)
 
 
-def _difference_p(observed: float, low: Comparison, high: Comparison) -> float | None:
+def difference_p(observed: float, low: Comparison, high: Comparison) -> float | None:
     """Two-sided p at the edge that speaks against what was observed; 1 where the difference turns round there or is gone."""
     edge = low if observed > 0.0 else high
     if edge.estimate.value is None or edge.estimate.value * observed <= 0.0:
@@ -79,7 +88,7 @@ def _difference_p(observed: float, low: Comparison, high: Comparison) -> float |
     return edge.test.p_value
 
 
-def _margin_p(low: Comparison, high: Comparison, endpoint: Endpoint | None) -> float | None:
+def margin_p(low: Comparison, high: Comparison, endpoint: Endpoint | None) -> float | None:
     if endpoint is None or endpoint.margin is None:
         return None
     if endpoint.goal == "equivalence":

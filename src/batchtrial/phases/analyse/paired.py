@@ -18,7 +18,8 @@ class Paired:
     samples: completions asked for behind each score, per arm. lost: share of them that never came, per arm and item; None where none is known
     beyond the scores that are missing. is_number: declared to be a count or a grade, so that no share even where it looks like one.
     known_share: whether the scores are shares of right samples, when that is known and not to be seen from them. known_limits: the lowest and the
-    highest that a score can be, where the metric says so.
+    highest that a score can be, where the metric says so. blamed: (treatment, control) of a number that takes both arms' answers, and that neither
+    arm has when one of them lost its own: share of each item's numbers that the arm itself lost; None where each arm has its own number.
     """
 
     treatment: Floats
@@ -31,6 +32,17 @@ class Paired:
     is_number: bool = False
     known_share: bool | None = None
     known_limits: tuple[float, float] | None = None
+    blamed: tuple[Floats, Floats] | None = None
+
+    @property
+    def seen(self) -> tuple[Floats, Floats]:
+        """(treatment, control), NaN where the arm itself has nothing: what is to be held against the other arm's losses."""
+        if self.blamed is None:
+            return self.treatment, self.control
+        treatment, control = (
+            np.where(np.isnan(own) & (lost >= 1.0), np.nan, 0.0) for own, lost in zip((self.treatment, self.control), self.blamed, strict=True)
+        )
+        return treatment, control
 
     @property
     def is_share(self) -> bool:
@@ -75,4 +87,5 @@ class Paired:
             clusters=some(self.clusters),
             lost_treatment=some(self.lost_treatment),
             lost_control=some(self.lost_control),
+            blamed=None if self.blamed is None else (self.blamed[0][keep], self.blamed[1][keep]),
         )

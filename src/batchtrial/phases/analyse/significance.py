@@ -21,6 +21,7 @@ from batchtrial.phases.analyse.declared import analysis_plan, better_when_higher
 from batchtrial.phases.analyse.judges import compared_by_judge, judges_json
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
+from batchtrial.phases.analyse.lost_verdicts import lost_verdicts
 from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
 from batchtrial.phases.analyse.secondary import secondary
 from batchtrial.phases.analyse.selective import selective
@@ -94,18 +95,21 @@ def findings_of(
             continue
         level, seed, flips = 1 - config.stats.alpha, seed_of(config.stats.random_seed, cell.name), config.stats.permutation_samples
         endpoint = by_name.get(cell.name)
-        one = raw = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint)
-        if cell.metric in tables[cell.temp].judges and not tables[cell.temp].is_one_arm:
-            mask = tables[cell.temp].members_of(cell)
-            one = compared_by_judge(one, paired, tables[cell.temp].judges[cell.metric], mask, level, endpoint)
-        if tables[cell.temp].is_one_arm:
+        one, table = compare(paired, level=level, seed=seed, flips=flips, endpoint=endpoint), tables[cell.temp]
+        if table.is_one_arm:
             made[cell.name] = of_one_arm(one, level)
-            findings.append(_finding(cell, made[cell.name], family, None, tables[cell.temp]))
+            findings.append(_finding(cell, made[cell.name], family, None, table))
             continue
         share = config.stats.missing.plausible_share
-        lost = lost_answers(paired, raw, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        if (judge := table.judges.get(cell.metric)) is None:
+            lost = lost_answers(paired, one, share=share, level=level, seed=seed, flips=flips, endpoint=endpoint)
+        else:
+            mask = table.members_of(cell)
+            labels = judge.labels if mask is None else judge.labels[mask]
+            one = compared_by_judge(one, paired, judge, labels, level, endpoint)
+            lost = lost_verdicts(paired, one, labels, share=share, level=level, endpoint=endpoint)
         made[cell.name] = one
-        findings.append(_finding(cell, one, family, lost, tables[cell.temp]))
+        findings.append(_finding(cell, one, family, lost, table))
     return made, findings
 
 

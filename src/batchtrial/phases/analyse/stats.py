@@ -13,6 +13,8 @@ from batchtrial.phases.batches.frozen_plan import frozen_plan
 from batchtrial.phases.judge.parse import published
 
 FORM: Final = 5
+JUDGED: Final = 2
+"""The same of runs with judges: a number that goes up when what is said of them changes."""
 
 
 def _digest(view: View, trial: Trial) -> str | None:
@@ -20,7 +22,7 @@ def _digest(view: View, trial: Trial) -> str | None:
     scored = [view.stage_artifacts_digest(one, "scored") for one in (trial, *view.trials)]
     if None in scored:
         return None
-    judges = [published(view), view.layout.labels.exists() and view.stamps.of(view.layout.labels)] if view.config.judges else []
+    judges = [published(view), view.layout.labels.exists() and view.stamps.of(view.layout.labels), JUDGED] if view.config.judges else []
     if judges and judges[0] is None:
         return None
     panels = [one.model_dump(mode="json") for one in view.config.panels]

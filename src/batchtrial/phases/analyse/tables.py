@@ -197,29 +197,50 @@ class Table:
         if column not in self.scores:
             return None
         control, treatment = self.scores[column]
-        mask = self.members_of(cell)
-        clusters, lost = self.clusters, self.scores.get("n_lost")
-        lost_control, lost_treatment = (None, None) if lost is None or self.samples == 1 else (one / self.samples for one in lost)
-        if mask is not None:
-            if lost_control is not None and lost_treatment is not None:
-                lost_control, lost_treatment = lost_control[mask], lost_treatment[mask]
-            control, treatment = control[mask], treatment[mask]
-            clusters = None if clusters is None else clusters[mask]
-        if control.size == 0:
-            return None
-        if clusters is not None and int(np.bincount(clusters).max()) == 1:
-            clusters = None
-        return Paired(
+        lost_control, lost_treatment = self._lost(cell.metric)
+        found = Paired(
             treatment=treatment,
             control=control,
-            clusters=clusters,
+            clusters=self.clusters,
             samples_treatment=self.samples,
             samples_control=self.samples,
             is_number=self.scales.get(cell.metric) in ("count", "grade"),
             known_limits=self.limits.get(cell.metric),
             lost_treatment=lost_treatment,
             lost_control=lost_control,
+            blamed=self._blamed(cell.metric),
         )
+        mask = self.members_of(cell)
+        found = found if mask is None else found.where(mask)
+        if found.control.size == 0:
+            return None
+        is_alone = found.clusters is not None and int(np.bincount(found.clusters).max()) == 1
+        return replace(found, clusters=None) if is_alone else found
+
+    def _lost(self, metric: str) -> tuple[Floats | None, Floats | None]:
+        """(control, treatment) share of each item's answers without a number; None where the scores that are missing say it all."""
+        if metric in self.judges:
+            return self.judges[metric].judged.unjudged
+        lost = self.scores.get("n_lost")
+        return (None, None) if lost is None or self.samples == 1 else (lost[0] / self.samples, lost[1] / self.samples)
+
+    def _blamed(self, metric: str) -> tuple[Floats, Floats] | None:
+        """Of a judge of pairs (treatment, control): the pairs that went with the arm's own answer, and those that the judge itself left open."""
+        lost, judge = self.scores.get("n_lost"), self.judges.get(metric)
+        if judge is None or lost is None or not judge.judged.judge.is_pairwise:
+            return None
+        gone = judge.judged.unjudged[0]
+        control, treatment = (np.minimum(np.nan_to_num(one, nan=self.samples) / self.samples, gone) for one in lost)
+        left = gone - np.maximum(control, treatment)
+        return treatment + left, control + left
+
+    def left_by_judge(self, metric: str) -> tuple[Floats, Floats]:
+        """(control, treatment): of each item how many answers have no verdict, though there was an answer, or a pair, to be judged."""
+        gone, is_pairwise = self.judges[metric].judged.unjudged, self.judges[metric].judged.judge.is_pairwise
+        lost = [np.nan_to_num(one, nan=self.samples) for one in self.scores["n_lost"]]
+        lost = [np.maximum(*lost)] * 2 if is_pairwise else lost
+        control, treatment = (np.maximum(np.rint(self.samples * share - own), 0.0) for share, own in zip(gone, lost, strict=True))
+        return control, treatment
 
 
 def is_one_arm(trial: Trial, temp: float) -> bool:

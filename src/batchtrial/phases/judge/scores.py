@@ -31,7 +31,8 @@ class Judged:
     first_ab, first_ba: of a pairwise judge, how often the first answer won where the control's, and where the treatment's, stood first.
     panel: where several judges' verdicts are taken together; `judge` is then the first of its `members`, under the panel's name. between: control
     and treatment of each member. longer: +1 where the treatment's answers are longer, -1 where the control's are. again: pairs of verdicts on the
-    same question, where it was put several times. counts: judgements by state, and answers or pairs that were not judged by reason.
+    same question, where it was put several times. unjudged: (control, treatment) share of each item's answers, or pairs, that
+    have no verdict. counts: judgements by state, and answers or pairs that were not judged by reason.
     """
 
     judge: JudgeSpec
@@ -41,6 +42,7 @@ class Judged:
     first_ba: Floats
     longer: Floats
     again: tuple[Floats, Floats]
+    unjudged: tuple[Floats, Floats]
     counts: dict[str, int]
     panel: PanelSpec | None = None
     members: tuple[JudgeSpec, ...] = ()
@@ -110,7 +112,8 @@ class _Seen:
 
 
 def _judged(one: _Seen, arms: tuple[str, str], n_items: int) -> Judged:
-    control, treatment = _arms(one.judge, one.worth(arms), arms, n_items)
+    worth = one.worth(arms)
+    control, treatment = _arms(one.judge, worth, arms, n_items)
     nothing, told = np.full(n_items, np.nan), one.rows.filter(pl.col("verdict").is_not_null())
     is_ab = pl.col("arm") == arms[0]
     return Judged(
@@ -121,6 +124,7 @@ def _judged(one: _Seen, arms: tuple[str, str], n_items: int) -> Judged:
         first_ba=_by_place(told.filter(~is_ab), "verdict", n_items) if one.judge.is_pairwise else nothing,
         longer=one.lengths(arms, n_items),
         again=one.again(),
+        unjudged=_unjudged(one, worth, arms, n_items),
         counts=one.counts(),
     )
 
@@ -142,11 +146,27 @@ def _of_panel(panel: PanelSpec, seen: Sequence[_Seen], arms: tuple[str, str], n_
         first_ba=nothing,
         longer=first.lengths(arms, n_items),
         again=(nothing[:0], nothing[:0]),
+        unjudged=_unjudged(first, every, arms, n_items),
         counts={**{state: sum(one[state] for one in counts) for state in STATES}, **{why: counts[0][why] for why in NOT_JUDGED}},
         panel=panel,
         members=tuple(one.judge for one in seen),
         between=tuple(_arms(one.judge, worth, arms, n_items) for one, worth in zip(seen, each, strict=True)),
     )
+
+
+def _unjudged(one: _Seen, worth: pl.DataFrame, arms: tuple[str, str], n_items: int) -> tuple[Floats, Floats]:
+    """(control, treatment): of each item the share of its answers that have no verdict, of a pairwise judge that of its pairs for both."""
+
+    def share(asked: pl.DataFrame, told: pl.DataFrame) -> Floats:
+        n_asked = _by_place(asked.group_by("place").agg(pl.col("sample").n_unique().alias("n")), "n", n_items)
+        n_told = np.nan_to_num(_by_place(told.group_by("place").len("n"), "n", n_items))
+        return np.nan_to_num(1.0 - n_told / n_asked, nan=1.0)
+
+    if one.judge.is_pairwise:
+        both = share(one.mine, worth)
+        return both, both
+    control, treatment = (share(*(rows.filter(pl.col("arm") == name) for rows in (one.mine, worth))) for name in arms)
+    return control, treatment
 
 
 def _arms(judge: JudgeSpec, worth: pl.DataFrame, arms: tuple[str, str], n_items: int) -> tuple[Floats, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ def test_keys_are_ordered_by_their_bytes(keys: list[str]) -> None:
 NAN = float("nan")
 
 
+FAIR = SimpleNamespace(
+    judged=SimpleNamespace(unjudged=(np.array([0.0, 1, 1, 1]), np.array([0.0, 1, 1, 0])), judge=SimpleNamespace(is_pairwise=False))
+)
+
+
 def table(scores: dict[str, tuple[list[float], list[float]]], judges: Any = None) -> Table:
     n = len(scores["n_lost"][0])
     return Table(
@@ -51,7 +57,7 @@ def test_a_metric_that_lost_answers_have_too_is_told_from_one_that_they_lack() -
     assert (one.scores_lost("words"), one.scores_lost("output_tokens"), one.scores_lost("nothing")) == (False, True, False)
 
 
-@pytest.mark.parametrize(("judges", "n_pairs"), [({"fair": None}, 4), ({}, 2)])
+@pytest.mark.parametrize(("judges", "n_pairs"), [({"fair": FAIR}, 4), ({}, 2)])
 def test_an_item_without_a_verdict_in_either_arm_is_a_lost_pair_of_the_judge(judges: Any, n_pairs: int) -> None:
     """A metric of one's own may not be about every item; a judge is asked about each, and what it says may be no verdict."""
     one = table({"n_lost": ([0] * 4, [0] * 4), "fair": ([1, NAN, NAN, NAN], [0, NAN, NAN, 1])}, judges)
@@ -73,3 +79,19 @@ def test_an_item_without_a_verdict_in_either_arm_is_a_lost_pair_of_the_judge(jud
 )
 def test_a_judge_says_how_far_its_verdicts_reach(judge: Any, limits: tuple[float, float] | None) -> None:
     assert JudgeSpec(name="fair", rubric=Text(path="r", text="Which is better?"), **judge).limits == limits
+
+
+def test_a_pair_without_a_verdict_is_lost_by_the_arm_that_has_no_answer_else_by_both() -> None:
+    """Items: both answered and judged; the treatment's answer lost; the control's; both; both there, and the judge's reply lost."""
+    gone = np.array([0.0, 1, 1, 1, 1])
+    better = SimpleNamespace(judged=SimpleNamespace(unjudged=(gone, gone), judge=SimpleNamespace(is_pairwise=True)))
+    said = ([0.0, NAN, NAN, NAN, NAN], [1.0, NAN, NAN, NAN, NAN])
+    one = table({"n_lost": ([0, 0, 1, 1, 0], [0, 1, 0, 1, 0]), "better": said}, {"better": better})
+    picked = one.pick(Cell(metric="better", kind="all", temp=0.0))
+    assert picked is not None
+    assert picked.blamed is not None
+    assert [values.tolist() for values in picked.blamed] == [[0, 1, 0, 1, 1], [0, 0, 1, 1, 1]]
+    treatment, control = (np.isnan(values).tolist() for values in picked.seen)
+    assert treatment == [False, True, False, True, True]
+    assert control == [False, False, True, True, True]
+    assert [values.tolist() for values in one.left_by_judge("better")] == [[0, 0, 0, 0, 1]] * 2
