@@ -14,7 +14,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
+from batchtrial.scoring.metrics.usage import COST
 
 CARRIED_OUT: Final = frozenset(
     {
@@ -38,6 +40,10 @@ CARRIED_OUT: Final = frozenset(
 """Sections that say where and how requests are sent and what they cost, or that ask for analyses which never make a claim."""
 SENT: Final = ("endpoint", "api_version", "sampling", "accepts", "quirks", "request_overrides")
 """Settings of `provider` that shape what is asked, and so are part of the plan; the others say where it goes."""
+PRICED: Final = ("pricing_key", "service_tier", "prompt_cache")
+"""Settings of `provider` that decide what a request costs."""
+PRICES: Final = "prices"
+"""Part of a plan that no config has: for each metric of dollars, what decides its numbers."""
 CODE: Final = "metric_code"
 """Part of a plan that no config has: sha256 of the code of metrics of the user's own."""
 NOT_THERE: Final = "(not there)"
@@ -54,7 +60,16 @@ def plan_of(config: Config, code: Mapping[str, Mapping[str, str]] | None = None)
     plan["provider"] = {name: tree["provider"][name] for name in SENT}
     if config.lanes:
         plan["lanes"] = {lane: {name: settings[name] for name in SENT} for lane, settings in tree["lanes"].items()}
+    if dollars := [column for metric in named_metrics(config.metrics) if COST in metric.facts for column in metric.columns]:
+        plan[PRICES] = dict.fromkeys(dollars, _prices(tree))
     return plan | {CODE: {role: dict(by_path) for role, by_path in code.items()}} if code else plan
+
+
+def _prices(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the dollars of a request."""
+    lanes = {"provider": tree["provider"], **(tree.get("lanes") or {})}
+    by_lane = {lane: {name: settings.get(name) for name in PRICED} for lane, settings in lanes.items()}
+    return {"overrides": tree["pricing"]["overrides"] or None, **by_lane}
 
 
 def plan_hash(plan: Mapping[str, Any]) -> str:
@@ -79,12 +94,12 @@ class Difference:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Settings in which two plans differ. One that an older plan does not have had its default then.
 
-    Code is compared where both have it: a metric that came or went is a setting that changed, and a file that is gone says nothing.
+    Code and prices are compared where both have them: a metric that came or went is a setting that changed, and a file that is gone says nothing.
     """
     old, new, usual = dict(_leaves(before)), dict(_leaves(after)), dict(_leaves(_defaults()))
     found = []
     for key in sorted(old.keys() | new.keys()):
-        if not _can_be_compared(key, before, old, new):
+        if not _can_be_compared(key, (before, after), old, new):
             continue
         values = [values.get(key, usual.get(key, NOT_THERE)) for values in (old, new)]
         if values[0] != values[1]:
@@ -92,10 +107,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
     return tuple(found)
 
 
-def _can_be_compared(key: str, before: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _can_be_compared(key: str, plans: tuple[Mapping[str, Any], Mapping[str, Any]], old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     if key.startswith(f"{CODE}."):
         return bool(old.get(key) and new.get(key))
-    return not key.startswith("provider.") or "provider" in before
+    if key.startswith(f"{PRICES}."):
+        return all(any(key.startswith(f"{PRICES}.{metric}.") for metric in plan.get(PRICES, ())) for plan in plans)
+    return not key.startswith("provider.") or "provider" in plans[0]
 
 
 def _without_texts(value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from batchtrial.config.analysis_plan import CODE, Difference, differences, plan_hash, plan_of, written_keys
+from batchtrial.config.analysis_plan import CODE, PRICES, Difference, differences, plan_hash, plan_of, written_keys
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.metric_sources import sources_of
 from batchtrial.config.model import Config
@@ -61,6 +61,8 @@ class Change:
             return endpoint.metric not in MEASURES and _is_another(endpoint.metric, self.key, self.declared, self.done)
         if self.key.startswith(f"{CODE}.further."):
             return endpoint.metric not in MEASURES
+        if self.key.startswith(f"{PRICES}."):
+            return self.key.startswith(f"{PRICES}.{endpoint.metric}.")
         if self.key.startswith("unsupported."):
             return endpoint.metric == "unsupported"
         return True  # also of the primary endpoint, which is the gate of the others

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
 from batchtrial.scoring.metrics.base import Better, Kind, NamedMetric, Numbers, Rows
+
+COST: Final = "usd"
+"""The fact of an answer that is what it cost, by the price of its model."""
 
 
 class Usage(NamedMetric):
@@ -45,8 +48,8 @@ class CostUsd(Usage):
     id: ClassVar[str] = "cost_usd"
     kind: ClassVar[Kind] = "grade"
     undefined: ClassVar[str] = "the provider told no tokens, or the model has no price"
-    fact: ClassVar[str] = "usd"
-    facts: ClassVar[tuple[str, ...]] = ("usd",)
+    fact: ClassVar[str] = COST
+    facts: ClassVar[tuple[str, ...]] = (COST,)
 
 
 FAMILY: tuple[type[NamedMetric], ...] = (OutputTokens, ReasoningTokens, CostUsd)

@@ -289,6 +289,30 @@ def test_what_is_asked_is_part_of_the_plan(key: str, tmp_path: Path) -> None:
         assert found.keeps(made.config.stats.primary, "primary") == (key in ("judges", "panels"))
 
 
+@pytest.mark.parametrize("primary", ["cost_usd", "em"])
+def test_a_price_changed_after_the_first_result_concerns_what_is_in_dollars(primary: str, tmp_path: Path) -> None:
+    dear, cheap = ({"overrides": {"accounts/fireworks/models/gpt-oss-20b": {"input_per_mtok": usd, "output_per_mtok": 2.0}}} for usd in (5.0, 0.01))
+    other = {"cost_usd": "em", "em": "cost_usd"}[primary]
+    plan = {"primary": {"metric": primary, "kind": "all"}, "confirmatory": [{"metric": other, "kind": "all"}]}
+    with world(tmp_path, opened=open_items(40), stats=plan, metrics=["cost_usd"], pricing=dear) as made:
+        made.answer_all(answer)
+        assert analysed(made)["plan"]["followed"]
+        reopened(made, with_setting(made.config, "pricing", cheap))
+        found = analysed(made)
+        assert [one["key"].rpartition(".")[2] for one in found["plan"]["changes"]] == ["input_per_mtok"]
+        assert "did not follow the plan that was frozen" in found["plan"]["statement"]
+        standing = {one["metric"]: one["standing"] for one in found["tests"] if one["family"] in ("primary", "confirmatory")}
+        assert standing == {"cost_usd": "exploratory", "em": "exploratory" if primary == "cost_usd" else "primary"}, "a changed primary is no gate"
+        assert not any(one["is_claim"] for one in found["tests"] if one["metric"] == "cost_usd")
+
+
+def test_prices_are_of_no_plan_without_a_metric_in_dollars(tmp_path: Path) -> None:
+    before = config([{"name": "bundled_open", "source": "bundled"}])
+    after = with_setting(before, "pricing", {"overrides": {"m": {"input_per_mtok": 1.0, "output_per_mtok": 2.0}}})
+    assert plan_of(before) == plan_of(after)
+    assert [one.key for one in differences(plan_of(before), plan_of(with_setting(after, "metrics", ["cost_usd"])))] == ["metrics"]
+
+
 def test_arms_that_are_written_out_are_part_of_the_plan() -> None:
     given = {"prompt_sets": {}, "system": text_of("s", "Answer.")}
     datasets = [{"name": "bundled_open", "source": "bundled"}]
