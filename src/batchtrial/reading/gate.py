@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse import costs, stats
-from batchtrial.phases.analyse.cost_words import cost_words, primary_and_cost, two_axes
+from batchtrial.phases.analyse.cost_words import cost_words, left_out, primary_and_cost, two_axes
 from batchtrial.phases.analyse.numbers import difference_of, is_declared, is_share
 from batchtrial.phases.analyse.planned_power import POWER, pairs_for_goal
 from batchtrial.phases.analyse.tables import Cell, load_tables
@@ -208,20 +208,21 @@ def _needed(view: View, trial: Trial, one: Mapping[str, Any], tests: Mapping[str
 def judged_cost(tests: Mapping[str, Any], bills: Mapping[str, Any], most: float) -> Judged:
     """The answer about what the treatment's answers cost beside the control's. most: per cent more, below 0 for less.
 
-    Decided by the whole interval, and only when what every pair cost is known.
+    Decided by the whole interval, and only when what every pair of answers cost is known, and not so many are lost that it means nothing.
     """
     wanted = f"at most {most:g} % more" if most > 0 else "no more" if most == 0 else f"at least {-most:g} % less"
-    head, ratio, n_without = primary_and_cost(tests, bills)
+    head, found = primary_and_cost(tests, bills)
+    ratio, without = found.get("cost_ratio"), left_out(found)
 
     def told(answer: Answer, text: str) -> Judged:
         n = None if ratio is None else ratio["n"]
-        return Judged(what=f"costs: {wanted}", answer=answer, sentence=text, n_pairs=n, n_lost=n_without)
+        return Judged(what=f"costs: {wanted}", answer=answer, sentence=text, n_pairs=n, n_lost=sum(without.values()))
 
     if head is None or ratio is None:
         return told("not settled", f"Nothing can be said of the costs, which were to be {wanted}: no comparison has a known price.")
     words = cost_words(ratio)
-    if n_without:
-        missing = f"{counted(n_without, 'item')} {'has' if n_without == 1 else 'have'} answers of unknown cost"
+    if found.get("items_without_cost") or (without and found["is_loss_doubtful"]):
+        missing = ", ".join(f"{counted(n, 'item')} {'has' if n == 1 else 'have'} {why}" for why, n in without.items())
         return told("not settled", f"The costs were to be {wanted}: {words}, but {missing}.")
     (low, high), limit = ratio["ci"], 1.0 + most / 100.0
     if low is None or high is None or ratio["value"] is None:

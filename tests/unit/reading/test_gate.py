@@ -177,6 +177,24 @@ def test_costs_that_are_not_settled_or_not_known_reach_nothing(tmp_path: Path) -
         assert (found.answer, found.trials[0].goals[0].answer) == ("not settled", "reached")
 
 
+@pytest.mark.parametrize(("n_lost", "answer"), [(2, "reached"), (60, "not settled")])
+def test_requests_that_brought_no_answer_make_the_others_no_cheaper(n_lost: int, answer: str, tmp_path: Path) -> None:
+    """An error costs nothing: counted as an answer it would be a saving."""
+
+    def said(is_treatment: bool, k: int) -> str | None:
+        return None if is_treatment and k < n_lost else "right"
+
+    stats = {"primary": {"metric": "cost_usd", "kind": "all"}, "missing": {"share": 0.1}}
+    with run(tmp_path, said, 220, tokens=(100, 100), stats=stats, metrics=["cost_usd"]) as made:
+        found, goal = of(made, max_cost_change=0.0)
+        assert goal.answer == "not settled", "the answers cost the same"
+        cost = found.trials[0].goals[1]
+        assert "the answers cost the same" in cost.sentence
+        assert (cost.answer, cost.n_pairs, cost.n_lost) == (answer, 220 - n_lost, n_lost)
+        assert f"on {220 - n_lost} of 220 items, since the others have no answer in an arm" in found.trials[0].summary
+        assert of(made, max_cost_change=-1.0)[0].trials[0].goals[1].answer == ("refuted" if n_lost == 2 else "not settled")
+
+
 def test_confirmatory_endpoints_count_when_asked_for_and_only_behind_the_primary(tmp_path: Path) -> None:
     declared = {**BETTER, "confirmatory": [{"metric": "f1", "kind": "all"}]}
     with run(tmp_path, worse, 30, stats=declared) as made:

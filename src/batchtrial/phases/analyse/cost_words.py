@@ -12,35 +12,45 @@ from batchtrial.stats.rounding import sided
 
 def two_axes(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str | None:
     """Quality by the primary endpoint and cost by item in one sentence; None when there is no verdict, or no price is known."""
-    head, ratio, n_without = primary_and_cost(tests, costs)
+    head, found = primary_and_cost(tests, costs)
+    ratio = found.get("cost_ratio")
     if head is not None and ONE_ARM in (head.get("not_decidable") or ""):
         return None
-    return None if head is None or ratio is None else f"{_quality(head)} {cost_words(ratio)}{_basis(head, ratio, n_without)}."
+    return None if head is None or ratio is None else f"{_quality(head)} {cost_words(ratio)}{_basis(head, found)}."
 
 
 def cost_cell(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     """The same in a table: per cent more or less than the control's answers, with the interval."""
-    _, ratio, _ = primary_and_cost(tests, costs)
+    ratio = primary_and_cost(tests, costs)[1].get("cost_ratio")
     if ratio is None or ratio["value"] is None:
         return "-"
     ends = "" if None in ratio["ci"] else f" ({_signed(ratio['ci'][0])} to {_signed(ratio['ci'][1])})"
     return f"{_signed(ratio['value'])}{ends}"
 
 
-def primary_and_cost(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, int]:
-    """The primary comparison, the cost ratio at its temperature, and how many items have no known cost."""
+def primary_and_cost(tests: Mapping[str, Any], costs: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    """The primary comparison, and what costs.json says of its temperature; empty where that is nothing."""
     head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
-    at_temp = (costs.get("effectiveness") or {}).get(f"{head['temp']:.1f}") if head is not None else None
-    return head, None if at_temp is None else at_temp.get("cost_ratio"), 0 if at_temp is None else at_temp.get("items_without_cost", 0)
+    found = (costs.get("effectiveness") or {}).get(f"{head['temp']:.1f}") if head is not None else None
+    return head, found or {}
 
 
-def _basis(head: Mapping[str, Any], ratio: Mapping[str, Any], n_without: int) -> str:
-    """On how many items the cost rests, where some have answers of unknown cost."""
-    if not n_without or ratio["value"] is None:
+def left_out(found: Mapping[str, Any]) -> dict[str, int]:
+    """Why items are left out of the cost ratio, in words after "items with", with how many."""
+    named = {"answers of unknown cost": "items_without_cost", "no answer in an arm": "items_without_answer"}
+    return {why: n for why, name in named.items() if (n := int(found.get(name, 0)))}
+
+
+def _basis(head: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """On how many items the cost rests, where not on all of them."""
+    without, ratio = left_out(found), found["cost_ratio"]
+    n = sum(without.values())
+    if not n or ratio["value"] is None:
         return ""
+    why = " or ".join(without)
     if head.get("n_clusters") is not None:  # the ratio then counts documents
-        return f"; {n_without} item{'s' * (n_without > 1)} with answers of unknown cost left out"
-    return f"; on {ratio['n']} of {ratio['n'] + n_without} items, since the others have answers of unknown cost"
+        return f"; {n} item{'s' * (n > 1)} with {why} left out"
+    return f"; on {ratio['n']} of {ratio['n'] + n} items, since the others have {why}"
 
 
 def _signed(ratio: float) -> str:

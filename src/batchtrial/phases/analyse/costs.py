@@ -10,7 +10,7 @@ from batchtrial.phases.analyse.one_file import OneFile
 from batchtrial.phases.base import View, arms_in_order, digest_of
 from batchtrial.phases.batches.money import bill, price_for
 
-FORM: Final = 3
+FORM: Final = 4
 
 
 def _digest(view: View, trial: Trial) -> str | None:

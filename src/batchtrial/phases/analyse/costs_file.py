@@ -20,9 +20,10 @@ from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
 from batchtrial.phases.score.tables import n_items_of, of_arm, scores_of
 from batchtrial.prices import Price, source
-from batchtrial.records import Usage
+from batchtrial.records import Outcome, Usage
 from batchtrial.state.money import rounded, together
 from batchtrial.stats.costs import cost_effectiveness, cost_ratio
+from batchtrial.stats.missing import is_loss_doubtful
 from batchtrial.stats.results import Estimate
 
 NO_PRICE: Final = "the model is in no price table; add it under pricing.overrides"
@@ -43,10 +44,10 @@ def _interval(estimate: Estimate) -> dict[str, Any]:
 
 
 def per_item(view: View, trial: Trial) -> pl.DataFrame:
-    """One row per item in the order of the items' keys: item_key, cluster, and three columns of each role that an arm plays (`_role`).
+    """One row per item in the order of the items' keys: item_key, cluster, and four columns of each role that an arm plays (`_role`).
 
-    usd: dollars of all its samples, n: their number, right: right answers among them. The dollars are null when one of the samples may have been
-    billed a sum that nobody told: an answer without usage, or a request without a line.
+    usd: dollars of all its samples, n: their number, answered: those that brought an answer, right: right answers among them. The dollars are null
+    when one of the samples may have been billed a sum that nobody told: an answer without usage, or a request without a line.
     """
     arms = arms_in_order(trial)
     has_tables = all(view.layout.arm(arm.name).scores.exists() for arm in arms)
@@ -66,13 +67,16 @@ def _role(arm: TrialArm) -> str:
 
 
 def _billed(view: View, arm: TrialArm) -> pl.LazyFrame:
-    """usd and n of the items that the arm asked about, by place."""
-    answers = pl.scan_parquet(view.layout.arm(arm.name).answers).select("place", "usd")
+    """usd, n and answered of the items that the arm asked about, by place."""
+    is_answered = (pl.col("outcome") == Outcome.SUCCEEDED.value).cast(pl.UInt32).alias(f"answered {_role(arm)}")
+    answers = pl.scan_parquet(view.layout.arm(arm.name).answers).select("place", "usd", is_answered)
     if arm.samples == 1:
-        return answers.select("place", pl.col("usd").alias(f"usd {_role(arm)}"), pl.lit(1, dtype=pl.UInt32).alias(f"n {_role(arm)}"))
+        n = pl.lit(1, dtype=pl.UInt32).alias(f"n {_role(arm)}")
+        return answers.select("place", pl.col("usd").alias(f"usd {_role(arm)}"), n, is_answered.meta.output_name())
     # An item's samples stand one behind the other, so that no table of all items is needed to add them up.
     dollars = pl.when(pl.col("usd").has_nulls()).then(None).otherwise(pl.col("usd").sum())
-    return answers.group_by("place", maintain_order=True).agg(dollars.alias(f"usd {_role(arm)}"), pl.len().alias(f"n {_role(arm)}"))
+    found = answers.group_by("place", maintain_order=True)
+    return found.agg(dollars.alias(f"usd {_role(arm)}"), pl.len().alias(f"n {_role(arm)}"), pl.col(is_answered.meta.output_name()).sum())
 
 
 def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, Any]:
@@ -91,13 +95,31 @@ def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, An
         found[f"{temp:.1f}"] = {
             "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
             "extra_usd_per_item": _interval(got.cost_usd),
-            "cost_ratio": ratio_json(cost_ratio(columns[0], columns[1], clusters=clusters, level=level)),
+            **_of_answers(here, treatment, control, clusters, level),
             "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
-            "items_without_cost": int(here.select(pl.any_horizontal(pl.col(names[:2]).is_null()).sum()).item()),
             "trade": got.trade,
             "is_clear": got.is_clear,
         }
     return found
+
+
+def _of_answers(items: pl.DataFrame, treatment: str, control: str, clusters: NDArray[np.int64] | None, level: float) -> dict[str, Any]:
+    """What the treatment's answers cost beside the control's. A request that brought none cost nothing, and makes the others no cheaper."""
+    usd, n, answered = (
+        [items[f"{what} {role}"].cast(pl.Float64).fill_null(float("nan")).to_numpy() for role in (treatment, control)]
+        for what in ("usd", "n", "answered")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = [np.where(came > 0, one * asked / came, np.nan) for one, asked, came in zip(usd, n, answered, strict=True)]
+    is_unknown, is_bare = (np.isnan(a) | np.isnan(b) for a, b in (usd, each))
+    lost = [1.0 - came / asked for asked, came in zip(n, answered, strict=True)]
+    both = ~np.isnan(lost[0] + lost[1])
+    return {
+        "cost_ratio": ratio_json(cost_ratio(each[0], each[1], clusters=clusters, level=level)),
+        "items_without_cost": int(is_unknown.sum()),
+        "items_without_answer": int((is_bare & ~is_unknown).sum()),
+        "is_loss_doubtful": is_loss_doubtful(lost[0][both], lost[1][both]),
+    }
 
 
 def _clusters(items: pl.DataFrame) -> NDArray[np.int64] | None:

@@ -61,6 +61,17 @@ class Losses:
             found[condition][why] += n
         return {condition: dict(sorted(counts.items())) for condition, counts in found.items()}
 
+    def counted(self, table: Table, cell: Cell) -> Lost:
+        """Those of them of which the metric has a number all the same, such as what they cost."""
+        column = table.column(cell.metric)
+        found: dict[str, Counter[str]] = {condition: Counter() for condition in CONDITIONS}
+        for condition, own in zip(CONDITIONS, column or (), strict=False):
+            has_it = table.keys.filter(pl.Series(~np.isnan(own)))
+            rows = self.frame.filter((pl.col("condition") == condition) & pl.col("item_key").is_in(has_it.implode()))
+            for shown in rows["lost_to"]:
+                found[condition].update({why: n for why, n in read_lost(shown).items() if table.counts_lost(cell.metric, why)})
+        return {condition: dict(sorted(counts.items())) for condition, counts in found.items() if counts}
+
 
 def _left_by_judge(table: Table, cell: Cell) -> dict[str, int]:
     """condition -> answers without a verdict; of a judge of pairs where both arms have an answer, so that there was a pair to be judged."""
@@ -72,11 +83,11 @@ def _left_by_judge(table: Table, cell: Cell) -> dict[str, int]:
 def _lost_to_further(table: Table, cell: Cell) -> dict[str, int]:
     """condition -> scored answers to items of which a metric beside that of the set has no number: it failed on one of them, or is undefined."""
     column, mask = table.column(cell.metric), table.members_of(cell)
-    if cell.metric in COLUMNS or column is None or "em" not in table.scores:
+    if cell.metric in COLUMNS or column is None or "abstain_rate" not in table.scores:
         return {}
     found = dict[str, int]()
-    for condition, own, right, lost in zip(CONDITIONS, column, table.scores["em"], table.scores["n_lost"], strict=True):
-        failed = np.isnan(own) & ~np.isnan(right) & (True if mask is None else mask)
+    for condition, own, answered, lost in zip(CONDITIONS, column, table.scores["abstain_rate"], table.scores["n_lost"], strict=True):
+        failed = np.isnan(own) & ~np.isnan(answered) & (True if mask is None else mask)
         if failed.any():
             found[condition] = int((table.samples - lost[failed]).sum())
     return found

@@ -6,6 +6,7 @@ is exploratory and says so. Nothing here computes a statistic: `batchtrial.stats
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 class Compared:
     """A cell with its comparison. title: what its metric is called. secondary: as JSON; lost: answers that are none, by arm and reason.
 
-    scores_lost: the metric has a number for them too.
+    counted: those of them of which the metric has a number all the same.
     """
 
     cell: Cell
@@ -60,7 +61,7 @@ class Compared:
     one: Comparison
     secondary: dict[str, Any]
     lost: Lost
-    scores_lost: bool = False
+    counted: Lost
 
 
 def cells(tables: dict[float, Table], plan_cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str | None]]:
@@ -192,7 +193,7 @@ def _compared(
             one=made[cell.name],
             secondary={} if cell.dataset or tables[cell.temp].is_one_arm else secondary(tables[cell.temp].pick(cell)),
             lost=losses[cell.temp].of(tables[cell.temp], cell),
-            scores_lost=tables[cell.temp].scores_lost(cell.metric),
+            counted=losses[cell.temp].counted(tables[cell.temp], cell),
         )
         for cell in wanted
     }
@@ -208,8 +209,10 @@ def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]
     """The judgement's sentence, and which answers it rests without."""
     origin = origins.get(judgement.finding.name, "declared")
     words = sentence(judgement, origin=origin, direction=direction(compared.cell.metric, judgement.finding.estimate.value, compared.title))
-    lost = told(compared.lost)
-    return f"{words} {'Counted all the same' if compared.scores_lost else 'Not scored'}: {lost}." if lost else words
+    lost = {condition: Counter(counts) - Counter(compared.counted.get(condition, {})) for condition, counts in compared.lost.items()}
+    for opening, answers in (("Not scored", told(lost)), ("Counted all the same", told(compared.counted))):
+        words += f" {opening}: {answers}." if answers else ""
+    return words
 
 
 def uncorrected(one: Judgement, plan: AnalysisPlan) -> Judgement:

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial, arms_of
+from batchtrial.config.metric_entries import named_metrics
 from batchtrial.phases.analyse.judges import Believed, believed, scale_of
 from batchtrial.phases.analyse.paired import Floats, Paired
 from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
@@ -22,6 +23,7 @@ from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import limits_of, read_record
 from batchtrial.phases.score.tables import scores_of
+from batchtrial.phases.score.told import METRIC, read_lost
 from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, has_questions, kind_words
 from batchtrial.scoring.metrics.corpus import is_count
 
@@ -84,6 +86,7 @@ class Table:
     lower: metrics by name of which less is better. limits: the lowest and the highest that a metric by name can be, where it says so.
     clusters: a number per item, the same for items that depend on each other; None when all stand alone or clusters are switched off.
     is_one_arm: control and treatment are the same answers, asked once. judges: what each judge said, by name, which is its metric's.
+    counts: of metrics that have numbers of lost answers too, of those in which states. n_lost_to: of these, samples of each item that have none.
     lost: items that both arms lost; None when there are none. has_questions: else every arm's task asks about items of another kind.
     """
 
@@ -101,6 +104,8 @@ class Table:
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     is_one_arm: bool = False
     judges: Mapping[str, Believed] = field(default_factory=dict)
+    counts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    n_lost_to: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
     lost: WhollyLost | None = None
     has_questions: bool = True
 
@@ -145,10 +150,9 @@ class Table:
         """(control, treatment) of a metric for every item; None when there is no such metric."""
         return self.scores.get(COLUMNS.get(metric, metric))
 
-    def scores_lost(self, metric: str) -> bool:
-        """Whether the metric has a number for answers that were lost, such as what they cost."""
-        arms = zip(self.column(metric) or (), self.scores["n_lost"], strict=False)
-        return any(bool((~np.isnan(own) & (lost >= self.samples)).any()) for own, lost in arms)
+    def counts_lost(self, metric: str, why: str) -> bool:
+        """Whether the metric, where it has a number of an item, has one of its answers that were lost for this reason, such as what they cost."""
+        return self.samples == 1 or why == METRIC or why in self.counts.get(metric, ())
 
     def is_share(self, metric: str) -> bool:
         """Whether the metric lies between 0 and 1, so that differences are percentage points; a metric of the user's own need not."""
@@ -221,7 +225,7 @@ class Table:
         """(control, treatment) share of each item's answers without a number; None where the scores that are missing say it all."""
         if metric in self.judges:
             return self.judges[metric].judged.unjudged
-        lost = self.scores.get("n_lost")
+        lost = self.n_lost_to.get(metric, self.scores.get("n_lost"))
         return (None, None) if lost is None or self.samples == 1 else (lost[0] / self.samples, lost[1] / self.samples)
 
     def _blamed(self, metric: str) -> tuple[Floats, Floats] | None:
@@ -255,7 +259,8 @@ def load_tables(view: View, trial: Trial, *, further: tuple[str, ...] = ()) -> d
         return {}
     scores = scores_of(view.layout, trial)
     columns = [*dict.fromkeys((*metric_columns(scores), *further, "n_lost"))]
-    frame = scores.select(*(pl.col(name).cast(own) for name, own in KEYS.items()), pl.col(columns).cast(pl.Float64)).collect()
+    why = ("lost_to",) if "lost_to" in scores.collect_schema().names() else ()
+    frame = scores.select(*(pl.col(name).cast(own) for name, own in KEYS.items()), pl.col(columns).cast(pl.Float64), *why).collect()
     condition, temps = frame["condition"], frame["temp"]
     arms = {name: (condition == name).to_numpy() for name in ("control", "treatment")}
     if not all(mask.any() for mask in arms.values()):
@@ -301,6 +306,12 @@ def _table(
         values = np.append(frame[name].fill_null(float("nan")).to_numpy(), float("nan"))
         scores[name] = (values[control], values[treatment])
     names = {column: metric for metric, column in COLUMNS.items()}
+    samples = view.config.samples_for(temp)
+    counts = {column: one.counts for one in named_metrics(view.config.metrics) if one.counts for column in one.columns}
+    n_lost_to = {}
+    for column, states in counts.items() if samples > 1 and "lost_to" in frame.columns else ():
+        values = np.append(_lost_but(frame["lost_to"], states), float("nan"))
+        n_lost_to[column] = values[control], values[treatment]
     record = read_record(view.trial_layout(trial))
     shown = [column for column in columns if column not in NOT_METRICS and not column.endswith("_std") and not is_count(column)]
     defined = [column for column in shown if not all(np.isnan(arm).all() for arm in scores[column])]
@@ -311,16 +322,24 @@ def _table(
         datasets=datasets,
         dataset_names=dataset_names,
         clusters=_clusters(facts) if view.config.stats.clusters == "auto" else None,
-        samples=view.config.samples_for(temp),
+        samples=samples,
         metrics=tuple(names.get(column, column) for column in defined if not (column == "f1" and record.get("f1_is_em"))),
         scales={name: scale for one in record.get("metrics", {}).values() for name, scale in one["scales"].items()},
         rules=set_rules(record),
         lower=frozenset(name for one in record.get("metrics", {}).values() if one.get("better") == "lower" for name in one["names"]),
         limits=limits_of(record),
         is_one_arm=is_one_arm(trial, temp),
-        lost=wholly_lost(view.layout, facts, scores["n_lost"], view.config.samples_for(temp)),
+        lost=wholly_lost(view.layout, facts, scores["n_lost"], samples),
+        counts=counts,
+        n_lost_to=n_lost_to,
         has_questions=has_questions(arms_of(view.trials)),
     )
+
+
+def _lost_but(lost_to: pl.Series, states: frozenset[str]) -> Floats:
+    """Samples of each row that were lost, but for those in these states."""
+    n = {shown: sum(lost for why, lost in read_lost(shown).items() if why not in states) for shown in lost_to.drop_nulls().unique()}
+    return lost_to.replace_strict(list(n), list(n.values()), default=0, return_dtype=pl.Float64).to_numpy() if n else np.zeros(len(lost_to))
 
 
 def _aligned(keys: pl.Series, control: Places, treatment: Places) -> tuple[Places, Places]:

@@ -20,11 +20,12 @@ from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.phases.score.told import WRONG, told, wrong
 from batchtrial.phases.tables.arm_table import write_part
 from batchtrial.phases.tables.columns import NUMBERS, RATES, SCORES
-from batchtrial.records import AnswerState
+from batchtrial.records import AnswerState, Outcome
 from batchtrial.scoring import Gold, Scorer, Scores
 from batchtrial.scoring.language import are_foreign
 from batchtrial.scoring.metrics.base import Numbers
 from batchtrial.scoring.metrics.texts import REFUSED
+from batchtrial.scoring.metrics.usage import COST
 from batchtrial.scoring.scorer import Failures
 from batchtrial.state.files import PreparedManifest
 from batchtrial.state.layout import RunLayout
@@ -177,7 +178,8 @@ def columns_read(wanted: Sequence[str]) -> list[str]:
 
 def facts_of(rows: pl.DataFrame, wanted: Sequence[str]) -> dict[str, Numbers]:
     """What metrics by name want to know of an answer beside its text, NaN where it is unknown."""
-    made = {REFUSED: pl.col("answer_state").is_in(_DECLINED).cast(pl.Float64)}
+    is_there = pl.col("outcome") == Outcome.SUCCEEDED.value  # a request that brought nothing cost nothing, and is no cheaper answer
+    made = {REFUSED: pl.col("answer_state").is_in(_DECLINED).cast(pl.Float64), COST: pl.when(is_there).then(pl.col(COST).cast(pl.Float64))}
     found = rows.select(made.get(fact, pl.col(fact).cast(pl.Float64)).fill_null(float("nan")).alias(fact) for fact in wanted)
     return {fact: found[fact].to_numpy() for fact in wanted}
 

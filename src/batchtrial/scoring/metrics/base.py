@@ -71,6 +71,8 @@ class NamedMetric(BaseModel):
     undefined: ClassVar[str] = "never"
     facts: ClassVar[tuple[str, ...]] = ()
     """What it reads of Rows.facts."""
+    counts: ClassVar[frozenset[str]] = frozenset()
+    """States of answers that are lost to scoring and of which it has a number all the same."""
     library: ClassVar[str | None] = None
     """The distribution whose module computes it."""
     module: ClassVar[str | None] = None

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from batchtrial.records import AnswerState
 from batchtrial.scoring.metrics.base import Better, Kind, NamedMetric, Numbers, ReferenceMetric, Rows, TextMetric, Texts
 from batchtrial.scoring.metrics.patterns import matches, pattern_fault
 
@@ -166,6 +167,7 @@ class Refusal(NamedMetric):
     better_when: ClassVar[Better] = "lower"
     needs: ClassVar[str] = "the answer, or what the provider says of it"
     facts: ClassVar[tuple[str, ...]] = (REFUSED,)
+    counts: ClassVar[frozenset[str]] = frozenset({AnswerState.REFUSED, AnswerState.FILTERED})
 
     def of(self, rows: Rows) -> dict[str, Numbers]:
         values = np.full(len(rows.texts), np.nan)
@@ -173,7 +175,9 @@ class Refusal(NamedMetric):
         values[there] = matches([(rows.texts[place] or "")[:_HEAD] for place in there], REFUSALS)
         if REFUSED in rows.facts:
             values[rows.facts[REFUSED] == 1.0] = 1.0
-        return {self.column: 1.0 - values if self.is_negated else values}
+        values = 1.0 - values if self.is_negated else values
+        values[list(rows.worst)] = 0.0 if self.direction == "higher" else 1.0
+        return {self.column: values}
 
 
 _HEAD = 300

@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from batchtrial.records import AnswerState
 from batchtrial.scoring.metrics.base import Better, Kind, NamedMetric, Numbers, Rows
 
 COST: Final = "usd"
@@ -18,7 +19,8 @@ class Usage(NamedMetric):
     kind: ClassVar[Kind] = "count"
     better_when: ClassVar[Better] = "lower"
     needs: ClassVar[str] = "what the provider counted"
-    undefined: ClassVar[str] = "the provider told no tokens"
+    undefined: ClassVar[str] = "no answer came, or the provider told no tokens"
+    counts: ClassVar[frozenset[str]] = frozenset(AnswerState)
     fact: ClassVar[str]
 
     def of(self, rows: Rows) -> dict[str, Numbers]:
@@ -47,7 +49,7 @@ class CostUsd(Usage):
 
     id: ClassVar[str] = "cost_usd"
     kind: ClassVar[Kind] = "grade"
-    undefined: ClassVar[str] = "the provider told no tokens, or the model has no price"
+    undefined: ClassVar[str] = "no answer came, the provider told no tokens, or the model has no price"
     fact: ClassVar[str] = COST
     facts: ClassVar[tuple[str, ...]] = (COST,)
 

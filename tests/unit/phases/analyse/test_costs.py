@@ -59,6 +59,20 @@ def test_every_attempt_that_brought_answers_is_paid(tmp_path: Path) -> None:
     assert got["arms"]["t0_treatment"]["estimate_usd"] == 0.002
 
 
+def test_the_cost_of_answers_is_of_those_that_came(tmp_path: Path) -> None:
+    """Of two samples one errors under the treatment for some items, and both for others: each answer costs what it does under the control."""
+
+    def said(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+        number = int(item_id[1:])
+        return None if arm.condition == "treatment" and (number < 2 or (number < 6 and sample)) else "thing"
+
+    with world(tmp_path, closed=closed_items(12), samples_per_item=2) as w:
+        w.answer_all(said)
+        got = run(w)["effectiveness"]["0.0"]
+    assert (got["cost_ratio"]["value"], got["cost_ratio"]["n"]) == (pytest.approx(1.0), 10)
+    assert (got["items_without_cost"], got["items_without_answer"], got["is_loss_doubtful"]) == (0, 2, True)
+
+
 def test_the_price_of_a_right_answer_and_of_one_more(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(200)) as w:
         for arm, shard in w.parts():

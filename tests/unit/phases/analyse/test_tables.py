@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.config.settings import Text
+from batchtrial.phases.analyse.losses import Losses
 from batchtrial.phases.analyse.tables import Cell, Table, order_of
+from batchtrial.scoring.metrics.named import metrics_of
 
 KEYS = st.lists(st.one_of(st.text("ab|0é", max_size=12), st.text(min_size=1, max_size=70)), unique=True, min_size=1, max_size=20)
 
@@ -52,9 +55,31 @@ def table(scores: dict[str, tuple[list[float], list[float]]], judges: Any = None
     )
 
 
-def test_a_metric_that_lost_answers_have_too_is_told_from_one_that_they_lack() -> None:
-    one = table({"n_lost": ([0, 1], [0, 0]), "words": ([3, NAN], [3, 4]), "output_tokens": ([5, 64], [5, 6])})
-    assert (one.scores_lost("words"), one.scores_lost("output_tokens"), one.scores_lost("nothing")) == (False, True, False)
+@pytest.mark.parametrize(
+    ("samples", "metric", "counted"),
+    [
+        (1, "words", {}),
+        (1, "output_tokens", {"control": {"cut": 1}}),
+        (1, "refusal", {"treatment": {"refused": 1}}),
+        (3, "words", {}),
+        (3, "output_tokens", {"control": {"cut": 1}, "treatment": {"refused": 1}}),
+        (3, "refusal", {"treatment": {"refused": 1}}),
+    ],
+)
+def test_a_lost_answer_is_counted_all_the_same_where_the_metric_has_a_number_of_it(samples: int, metric: str, counted: Any) -> None:
+    """An item of several samples has a number of those that came, which says nothing of the others."""
+    gone = NAN if samples == 1 else 3.0
+    arms: dict[str, tuple[list[float], list[float]]] = {
+        "n_lost": ([1, 1], [1, 1]),
+        "words": ([gone, gone], [gone, gone]),
+        "output_tokens": ([64, NAN], [5 if samples > 1 else NAN, NAN]),
+        "refusal": ([gone, gone], [1, gone]),
+    }
+    states = {column: one.counts for one in metrics_of(("output_tokens", "refusal")) for column in one.columns}
+    one = replace(table(arms), samples=samples, counts=states)
+    rows = [("i0", "control", "cut:1"), ("i1", "control", "errored:1"), ("i0", "treatment", "refused:1"), ("i1", "treatment", "errored:1")]
+    losses = Losses(pl.DataFrame(rows, schema=["item_key", "condition", "lost_to"], orient="row"))
+    assert losses.counted(one, Cell(metric=metric, kind="all", temp=0.0)) == counted
 
 
 @pytest.mark.parametrize(("judges", "n_pairs"), [({"fair": FAIR}, 4), ({}, 2)])

@@ -124,6 +124,8 @@ def test_an_answer_that_is_declared_wrong_is_at_its_worst_whichever_way_is_bette
     assert judged({"contains": {"any": "a", "not": True}}, texts, worst=[0]) == [0, 0]
     assert judged({"contains": {"any": "a", "better": "lower"}}, texts, worst=[0]) == [1, 1]
     assert judged("words", texts, worst=[0]) == [None, 1]
+    assert judged("refusal", texts, worst=[0]) == [1, 0]
+    assert judged({"refusal": {"not": True}}, texts, worst=[0]) == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["contains", "starts_with", "exact"])
