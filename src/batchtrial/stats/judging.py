@@ -62,12 +62,18 @@ def _each(plan: AnalysisPlan, findings: Sequence[Finding], share: float) -> list
     behind = [*places.get(CONFIRMATORY, ())]
     behind += [i for i in places.get(PRIMARY, ()) if _is_by_margin(declared.get(findings[i].name))]
     raw = [findings[i].test.p_value if family_of(plan, findings[i]) == PRIMARY else _two_sided(findings[i], declared) for i in behind]
-    for i, p in zip(behind, holm(raw), strict=True):
+    for i, p in zip(behind, _by_holm(raw, [findings[i].can_be_claimed for i in behind]), strict=True):
         if family_of(plan, findings[i]) == PRIMARY:
             difference_p[i] = _divided(p, share)
         else:
             adjusted[i] = (_divided(_in_its_scale(p, findings[i], declared), share), family_size(raw))
     return [_judge_one(plan, finding, declared, *adjusted[i], difference_p.get(i), share) for i, finding in enumerate(findings)]
+
+
+def _by_holm(raw: Sequence[float | None], can_be_claimed: Sequence[bool]) -> list[float | None]:
+    """Holm's p of each. One that cannot be claimed is never rejected, whatever its p: it keeps its part of alpha and hands none on to the others."""
+    held = holm([p if can or p is None else 1.0 for p, can in zip(raw, can_be_claimed, strict=True)])
+    return [strict if can else own for strict, own, can in zip(held, holm(raw), can_be_claimed, strict=True)]
 
 
 def _held(judgement: Judgement, at_worst: Judgement) -> Judgement:
@@ -165,7 +171,7 @@ def _judge_one(
         p_raw=_deciding_p(finding, declared.get(finding.name)),
         p_adjusted=p_adjusted,
         verdict=outcome,
-        is_claim=outcome in CONCLUSIONS and is_declared and not (is_beside_goal and outcome == "superior"),
+        is_claim=outcome in CONCLUSIONS and is_declared and not finding.is_another and not (is_beside_goal and outcome == "superior"),
         warnings=_warnings(plan, finding, endpoint, outcome),
         difference_p=difference_p,
         share=share if is_declared else 1.0,

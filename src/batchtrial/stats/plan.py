@@ -146,7 +146,8 @@ class Finding:
     name: the endpoint's name. family: the exploratory family it belongs to; ignored for declared endpoints. estimate and test
     are of the difference treatment minus control. margin_test_p: one-sided p of the declared margin test (the larger of two
     for equivalence), made in the direction in which more is better; None when there is none. lost: given when enough answers
-    were lost to doubt the result. not_decidable: why clusters are too few for any verdict.
+    were lost to doubt the result. not_decidable: why nothing can be decided: clusters are too few, or no label says how far a judge is right.
+    is_another: its endpoint is not the one that was declared before results were known.
     label, higher_is_better, is_share: used when the endpoint was not declared; a declared endpoint brings its own.
     """
 
@@ -160,6 +161,12 @@ class Finding:
     is_share: bool = True
     lost: LostAnswers | None = None
     not_decidable: str | None = None
+    is_another: bool = False
+
+    @property
+    def can_be_claimed(self) -> bool:
+        """Whether any p could make a claim of it."""
+        return self.not_decidable is None and not self.is_another
 
     @property
     def at_worst(self) -> Finding:

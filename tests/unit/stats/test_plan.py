@@ -1,6 +1,7 @@
 """Verdicts on constructed outcomes: each is right, and none says more than the plan allows."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,28 @@ def test_inferior() -> None:
     got = judged(AnalysisPlan(primary=EM), finding(60, 120))
     assert (got.verdict, got.is_claim) == ("inferior", True)
     assert "the treatment is inferior to the control on exact match (difference -6.0 pp" in sentence(got)
+
+
+@pytest.mark.parametrize("why", [{"not_decidable": "the judge prefers, and no claim"}, {"is_another": True}], ids=["no labels", "changed late"])
+def test_an_endpoint_that_can_claim_nothing_keeps_its_part_of_alpha(why: dict[str, Any]) -> None:
+    """Whether a judge gets its labels is decided after the first result: p .04 beside it is .08 with labels, and must be without."""
+    plan = AnalysisPlan(primary=EM, confirmatory=(dataclasses.replace(EM, name="judge"), dataclasses.replace(EM, name="f1")))
+    own = [dataclasses.replace(finding(120, 60), name=name) for name in ("judge", "f1")]
+    f1 = dataclasses.replace(own[1], test=dataclasses.replace(own[1].test, p_value=0.04))
+    for p in (1e-9, 0.9):
+        judge = dataclasses.replace(own[0], test=dataclasses.replace(own[0].test, p_value=p), **why)
+        got = judge_findings(plan, [finding(120, 60), judge, f1])
+        assert (got[2].p_adjusted, got[2].m, got[2].is_claim) == (0.08, 2, False)
+        assert not got[1].is_claim
+    labelled = dataclasses.replace(own[0], test=dataclasses.replace(own[0].test, p_value=1e-9))
+    assert judge_findings(plan, [finding(120, 60), labelled, f1])[2].is_claim
+
+
+def test_a_trial_hands_no_alpha_on_for_an_endpoint_that_was_changed_late() -> None:
+    plan = AnalysisPlan(primary=EM)
+    changed = dataclasses.replace(finding(120, 60), is_another=True)
+    assert shares_of_alpha([(plan, [finding(120, 60)]), (plan, [finding(60, 70)])]) == (0.5, 1.0)
+    assert shares_of_alpha([(plan, [changed]), (plan, [finding(60, 70)])]) == (0.5, 0.5)
 
 
 def test_lower_is_better_turns_the_verdict_round() -> None:

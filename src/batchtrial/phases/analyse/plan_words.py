@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
 from batchtrial.phases.tables.columns import has_questions, kind_words
-from batchtrial.stats import Judgement
+from batchtrial.stats import Finding, Judgement
 from batchtrial.stats.wording import Origin
 
 MORE_OF: Final = {
@@ -49,6 +49,11 @@ def origins_of(plan: FrozenPlan, endpoints: Mapping[str, tuple[Declared, Role]])
         else:
             found[name] = "default" if role == "primary" and plan.is_default_primary else "declared"
     return found
+
+
+def held_against(origins: Mapping[str, Origin], findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, those marked whose endpoint is not the one that was declared: they claim nothing, and hand no alpha on."""
+    return [replace(one, is_another=True) if origins.get(one.name) in ("changed", "unfrozen") else one for one in findings]
 
 
 def as_declared(judgement: Judgement, origin: Origin | None) -> Judgement:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchtrial.phases.analyse.declared import declared_cells, declared_plan
-from batchtrial.phases.analyse.plan_words import as_declared
+from batchtrial.phases.analyse.plan_words import as_declared, held_against
 from batchtrial.phases.analyse.significance import endpoint_origins, findings_of
 from batchtrial.phases.analyse.stopping import as_stopped, is_between_looks
 from batchtrial.phases.analyse.tables import load_tables
@@ -34,22 +34,23 @@ class SharedAlpha:
 
 def shared_alpha(view: View) -> dict[str, SharedAlpha]:
     """Slug -> its part, for every trial that compares two arms; empty when there is only one."""
-    made = {}
+    made, frozen = {}, frozen_plan(view.layout.ledger, view.config)
+    origins = {}
     for trial in view.trials:
         tables = {} if is_between_looks(view, trial) else load_tables(view, trial)
         if tables:
             plan = declared_plan(view.config, trial, tables)
             cells = [(cell, None) for cell in declared_cells(view.config, trial)]
-            made[trial.slug] = (plan, as_stopped(view, trial, tables, plan, *findings_of(view.config, tables, plan, cells))[1])
+            origins[trial.slug] = endpoint_origins(frozen, view.config, plan)
+            findings = as_stopped(view, trial, tables, plan, *findings_of(view.config, tables, plan, cells))[1]
+            made[trial.slug] = (plan, held_against(origins[trial.slug], findings))
     if len(made) < 2:
         return {}
     # Looks were taken at an equal part for each trial, and a part that is handed on afterwards would come too late for them.
     shares = dict.fromkeys(made, 1.0 / len(made)) if view.looks else dict(zip(made, shares_of_alpha(list(made.values())), strict=True))
-    frozen = frozen_plan(view.layout.ledger, view.config)
     verdicts = {}
     for slug, (plan, findings) in made.items():
-        origins = endpoint_origins(frozen, view.config, plan)
-        judged = [as_declared(one, origins.get(one.finding.name)) for one in judge_findings(plan, findings, share=shares[slug])]
+        judged = [as_declared(one, origins[slug].get(one.finding.name)) for one in judge_findings(plan, findings, share=shares[slug])]
         verdicts[slug] = _verdict(slug, judged)
     return {
         slug: SharedAlpha(n_trials=len(made), share=shares[slug], others=tuple(one for other, one in verdicts.items() if other != slug))

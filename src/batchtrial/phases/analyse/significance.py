@@ -23,7 +23,7 @@ from batchtrial.phases.analyse.judges import compared_by_judge, judges_json
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.lost_verdicts import lost_verdicts
-from batchtrial.phases.analyse.plan_words import as_declared, direction, origins_of, plan_json, statement
+from batchtrial.phases.analyse.plan_words import as_declared, direction, held_against, origins_of, plan_json, statement
 from batchtrial.phases.analyse.secondary import secondary
 from batchtrial.phases.analyse.selective import selective
 from batchtrial.phases.analyse.slices import slices
@@ -133,7 +133,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     compared = _compared(load_losses(view, trial), tables, made, [cell for cell, _ in wanted if cell.name in made])
     frozen = frozen_plan(view.layout.ledger, config)
     origins = endpoint_origins(frozen, config, plan)
-    judged = judge_findings(plan, findings, share=1.0 if shared is None else shared.share)
+    judged = judge_findings(plan, held_against(origins, findings), share=1.0 if shared is None else shared.share)
     judgements = tuple(as_declared(one, origins.get(one.finding.name)) for one in judged)
     if config.stats.exploratory == "none":
         judgements = tuple(uncorrected(one, plan) for one in judgements)
