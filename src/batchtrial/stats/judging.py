@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from batchtrial.errors import ConfigError
+from batchtrial.stats.looks import AT_THE_LOOK
 from batchtrial.stats.multiplicity import benjamini_hochberg, family_size, holm
 from batchtrial.stats.plan import (
     CONCLUSIONS,
@@ -184,7 +185,7 @@ def _warnings(plan: AnalysisPlan, finding: Finding, endpoint: Endpoint, outcome:
     found = list(dict.fromkeys((*finding.estimate.warnings, *finding.test.warnings)))
     if value is None or p is None:
         return tuple(found)
-    comparable = abs(finding.estimate.level - (1.0 - plan.alpha)) < 1e-9
+    comparable = AT_THE_LOOK not in found and abs(finding.estimate.level - (1.0 - plan.alpha)) < 1e-9
     if comparable and low is not None and high is not None and (low > 0.0 or high < 0.0) != (p <= plan.alpha):
         found.append("p-value and interval fall on different sides of the line: read the result as borderline")
     worse = value < 0.0 if endpoint.higher_is_better else value > 0.0

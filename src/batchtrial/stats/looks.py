@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -31,6 +31,8 @@ STOPS: Final = ("crossed", "futile", "end")
 FUTILE_FROM: Final = 0.2
 """Share of the planned items before which nothing is futile."""
 METHOD: Final = "stagewise_median"
+AT_THE_LOOK: Final = "p is read at the level of the look, the interval is not"
+"""What is to be known of a comparison behind the one that the looks are at: the two may say different things, and neither is borderline for that."""
 _LARGEST_Z: Final = 30.0
 """A statistic beyond it, of items that all changed alike, says no more."""
 
@@ -110,6 +112,14 @@ def statistic(
     z = math.copysign(min(norm_isf(max(t_sf(abs(t), df), 1e-200)), _LARGEST_Z), t)
     # As z has it, so that the estimate is the mean where only one look was taken.
     return Statistic(z=z, variance=n * ((mean - shift) / z) ** 2 if z else n * se**2, **about)  # type: ignore[arg-type]
+
+
+def by_margin_test(seen: Statistic, mean: float, p: float | None) -> Statistic:
+    """The same by the one-sided p of the margin's own test. mean: of the differences, more being better; p: None where there is no such test."""
+    if p is None:
+        return replace(seen, z=0.0, variance=0.0)
+    z = math.copysign(min(norm_isf(max(min(p, 1.0 - p), 1e-200)), _LARGEST_Z), 0.5 - p)
+    return replace(seen, z=z, variance=seen.n * ((mean - seen.shift) / z) ** 2 if z else seen.variance)
 
 
 def _score_se(b: int, c: int, n: int, z: float, shift: float) -> float:

@@ -10,11 +10,14 @@ from typing import Any, Final
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.sequential import Sequential
+from batchtrial.phases.analyse.comparison import compare
 from batchtrial.phases.analyse.declared import declared_cells, declared_plan
+from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.analyse.tables import Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.gates import compares, end_of, has_stopped
-from batchtrial.stats.looks import Look, LookPlan, Statistic, decide, statistic
+from batchtrial.stats.looks import Look, LookPlan, Statistic, by_margin_test, decide, statistic
+from batchtrial.stats.plan import Endpoint
 
 NOTHING: Final = Statistic(z=0.0, variance=0.0, n=0, changed=0)
 """What is seen where no item has the metric."""
@@ -53,9 +56,13 @@ def seen_of(view: View, trial: Trial, tables: Mapping[float, Table]) -> Statisti
     paired = tables[cell.temp].pick(cell)
     if paired is None or primary is None:
         return NOTHING
-    both = paired.kept()
+    return seen_in(paired.kept(), primary)
+
+
+def seen_in(both: Paired, primary: Endpoint) -> Statistic:
+    """The same of complete pairs. A margin is looked at by the test that the analysis makes of such pairs."""
     is_single = both.is_share and max(both.samples_treatment, both.samples_control) == 1
-    return statistic(
+    seen = statistic(
         both.treatment,
         both.control,
         is_right_or_wrong=is_single,
@@ -63,6 +70,12 @@ def seen_of(view: View, trial: Trial, tables: Mapping[float, Table]) -> Statisti
         margin=primary.margin,
         higher_is_better=primary.higher_is_better,
     )
+    if primary.margin is None or (is_single and both.clusters is None) or not seen.n:
+        return seen
+    # Where changes are rare, the standard error of several samples, or of clusters, promises more than it keeps; where there are none, it has none.
+    margin = compare(both, level=0.95, seed=0, flips=1, endpoint=primary, is_verdict_only=True).margin
+    mean = seen.sign * float((both.treatment - both.control).mean())
+    return by_margin_test(seen, mean, None if margin is None else margin.above_low.p_value)
 
 
 def look_detail(view: View) -> dict[str, Any] | None:

@@ -42,6 +42,7 @@ from batchtrial.stats import (
     judge_findings,
     verdict,
 )
+from batchtrial.stats.looks import METHOD
 from batchtrial.stats.plan import PlanCheck
 from batchtrial.stats.wording import Origin, followed, sentence
 
@@ -140,7 +141,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     check = check_followed(plan, findings, plan.cluster)
     sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
     headline = next((j for j in judgements if j.family == "primary"), None)
-    looks = looks_json(view, trial)
+    looks = looks_json(view, trial, is_stagewise=headline is not None and headline.finding.estimate.method == METHOD)
     if looks is not None and headline is not None:
         sentences[headline.finding.name] += f" {looks['sentence']}"
     rules = tables[first].told_rules()

@@ -16,7 +16,7 @@ from batchtrial.phases.analyse.tables import Table
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.gates import compares, has_stopped
 from batchtrial.stats.distributions import norm_sf
-from batchtrial.stats.looks import Look, LookPlan, Statistic, ended
+from batchtrial.stats.looks import AT_THE_LOOK, Look, LookPlan, Statistic, ended
 from batchtrial.stats.plan import AnalysisPlan, Finding
 
 BETWEEN: Final = "the run is between two planned looks: nothing is said before the next one"
@@ -69,7 +69,10 @@ def _at_the_level(one: Finding, declared: LookPlan, last: Look) -> Finding:
     def times(p: float | None) -> float | None:
         return None if p is None else min(1.0, p * factor)
 
-    test = one.test if one.test.p_value is None else replace(one.test, p_value=times(one.test.p_value), method=f"{one.test.method}, at the look")
+    test = one.test
+    if test.p_value is not None:
+        warnings = (*test.warnings, AT_THE_LOOK) if factor > 1.0 else test.warnings
+        test = replace(test, p_value=times(test.p_value), method=f"{test.method}, at the look", warnings=warnings)
     lost = None if one.lost is None else replace(one.lost, difference_p=times(one.lost.difference_p), margin_p=times(one.lost.margin_p))
     return replace(one, test=test, margin_test_p=times(one.margin_test_p), lost=lost)
 
@@ -85,8 +88,8 @@ def _primary(declared: LookPlan, looks: tuple[Look, ...], seen: Statistic, made:
     return told, replace(one, estimate=estimate, margin_test_p=at_end.test.p_value)
 
 
-def looks_json(view: View, trial: Trial) -> dict[str, Any] | None:
-    """The looks of a trial as significance.json has them; None where none are planned."""
+def looks_json(view: View, trial: Trial, *, is_stagewise: bool = True) -> dict[str, Any] | None:
+    """The looks of a trial as significance.json has them; None where none are planned. is_stagewise: so is its primary endpoint's estimate."""
     if view.build is None or view.build.looks is None or not compares(trial):
         return None
     looks, declared = _looks(view, trial), look_plan(view)
@@ -98,17 +101,17 @@ def looks_json(view: View, trial: Trial) -> dict[str, Any] | None:
         "n_items": bought,
         "items_not_bought": view.build.looks[-1] - bought,
         "requests_not_bought": {arm.stem: sum(s.lines for s in view.every_shard(arm) if not view.is_open(s)) for arm in trial.arms},
-        "sentence": stop_sentence(looks, declared, view.build.looks) if has_stopped(looks) else BETWEEN,
+        "sentence": stop_sentence(looks, declared, view.build.looks, is_stagewise=is_stagewise) if has_stopped(looks) else BETWEEN,
     }
 
 
-def stop_sentence(looks: tuple[Look, ...], declared: LookPlan, ends: tuple[int, ...]) -> str:
+def stop_sentence(looks: tuple[Look, ...], declared: LookPlan, ends: tuple[int, ...], *, is_stagewise: bool) -> str:
     """Where the trial stopped and why, in words that claim nothing."""
     last = looks[-1]
     where = f"at look {ends.index(last.n_items) + 1} of {len(ends)}, {last.n_items:,} of {declared.n_max:,} items"
     bound = "" if last.bound is None else f" (Z {last.z:+.2f}, bound {last.bound:.2f})"
     left = f" {ends[-1] - last.n_items:,} items were not bought." if ends[-1] > last.n_items else ""
-    numbers = " Estimate, interval and p are stage-wise: corrected for the looks."
+    numbers = " Estimate, interval and p are stage-wise: corrected for the looks." if is_stagewise else ""
     if last.decision == "futile":
         return f"Stopped for futility {where}: too little was left to show a difference{bound}.{left}{numbers}"
     if last.decision == "crossed":
