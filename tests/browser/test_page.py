@@ -160,6 +160,13 @@ def test_the_worst_regressions_are_one_click_away(runs: dict[str, Run], tab: Tab
     assert tab.page.locator(".grid .outcome.lost").count() >= 3
     tab.page.keyboard.press("j")
     tab.page.wait_for_selector(".panel .outcome.lost")
+    tab.settle(lambda: tab.page.select_option("#metric", "false_answer"))
+    tab.settle(lambda: tab.page.select_option("[data-column=kind]", "closed"))  # of which none is unanswerable
+    tab.settle(lambda: tab.page.click("text=worst regressions"))
+    lost = int(tab.text(".message button:has-text('exact match')").rpartition(" ")[2])
+    tab.settle(lambda: tab.page.click(".message button:has-text('exact match')"))
+    assert tab.text(".slice").startswith(f"{lost} pairs")
+    tab.page.keyboard.press("Escape")
 
 
 def test_pictures_filter_by_brushing(runs: dict[str, Run], tab: Tab) -> None:
@@ -217,14 +224,14 @@ def test_any_two_arms_are_compared_and_judges_are_asked_by_name(runs: dict[str, 
     orders = {who: verdict for judge, who, verdict, _ in shown if judge == "tone"}
     assert len(orders) == 4
     assert any(verdict == orders[f"turn (treatment), then control, sample {who[-1]}"] != "tie" for who, verdict in orders.items() if who[0] == "c")
-    assert {judge for judge, *_ in shown} == {"good", "tone"}
+    assert {judge for judge, *_ in shown} == {"good", "tone", "depth"}
     page.click("text=prompts as sent")
     assert "Answer.\n\nBe kind." in tab.text(".sent")  # the task's own system turn behind the arm's prompt
     assert "<b>0</b>" in shown[0][3] + shown[1][3]
     tab.settle(lambda: page.select_option("#trial", label="warm-vs-turn"))
     assert "No declared contrast" in tab.text(".top")
     assert "turn (control)" in tab.text(".grid .head")
-    assert page.locator("[data-judge]").count() == 1  # nobody judged these two beside each other
+    assert page.locator("[data-judge]").count() == 2  # nobody judged these two beside each other
     told = tab.text(".slice")
     assert "exploratory" in told
     assert "interval" in told

@@ -14,10 +14,16 @@ SMALLEST_P: Final = 0.001
 def sided(value: float, digits: int, *, lines: Iterable[float] = (0.0,), is_signed: bool = False) -> str:
     """The value with at least so many digits after the point; more while rounding would put it on a line, or beyond one. Never "-0.0"."""
     near = [line for line in lines if abs(value - line) > NOISE * max(1.0, abs(line))]
-    while digits < MOST_DIGITS and any(_side(round(value, digits), line) != _side(value, line) for line in near):
+    seen = without_noise(value)
+    while digits < MOST_DIGITS and any(_side(round(seen, digits), line) != _side(value, line) for line in near):
         digits += 1
-    rounded = round(value, digits) + 0.0
+    rounded = round(seen, digits) + 0.0
     return f"{rounded:+.{digits}f}" if is_signed and rounded != 0.0 else f"{abs(rounded) if rounded == 0.0 else rounded:.{digits}f}"
+
+
+def without_noise(value: float) -> float:
+    """The value to twelve digits: what lies half way between two texts goes the same way in whichever order it was added up."""
+    return float(f"{value:.12g}")
 
 
 def p_text(p: float, *, levels: Iterable[float] = (0.05,)) -> str:

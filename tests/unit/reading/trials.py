@@ -91,9 +91,10 @@ SEVERAL: dict[str, Any] = {
     "judges": [
         {"name": "good", "kind": "yes_no", "rubric": text("Is it good?")},
         {"name": "tone", "kind": "pairwise", "rubric": text("Which is kinder?")},
+        {"name": "depth", "kind": "score", "scale": [1, 4], "rubric": text("How deep is it?")},
     ],
 }
-"""A control and three arms, one of them with another task; two samples; a count and a grade; two judges."""
+"""A control and three arms, one of them with another task; two samples; a count and a grade; a judge of each kind of number."""
 
 
 def judge_by_hand(made: World) -> None:
@@ -122,6 +123,7 @@ def judge_by_hand(made: World) -> None:
         for place in range(n):
             for sample in range(2):
                 ask("good", name, "", place, sample, "answers-20000", float(rng.random() < 0.6))
+                ask("depth", name, "", place, sample, "answers-20000", float(rng.choice((1, 4, 4, 4))))
     made.layout.asked.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(asked, schema=dict(ASKED), orient="row").write_parquet(made.layout.asked)
     pl.DataFrame(said, schema=COLUMNS, orient="row").write_parquet(made.layout.judgements)

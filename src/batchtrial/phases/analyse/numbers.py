@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from batchtrial.stats import rounding
-from batchtrial.stats.rounding import sided
+from batchtrial.stats.rounding import sided, without_noise
 
 UNSETTLED: Final = ("inconclusive", "undefined", "not decided", "not decidable")
 """Verdicts that say that there is none."""
@@ -28,14 +28,14 @@ def percent(value: float | None) -> str:
 
 def score(value: float | None) -> str:
     """A number in a unit of its own."""
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else f"{without_noise(value):.4g}"
 
 
 def signed_score(value: float | None, *lines: float) -> str:
     """A difference in a unit of its own, with its sign."""
     if value is None:
         return "-"
-    plain = f"{value:+.4g}"
+    plain = f"{without_noise(value):+.4g}"
     return plain if value and not any(float(plain) == line for line in lines) else sided(value, 4, lines=(0.0, *lines), is_signed=True)
 
 

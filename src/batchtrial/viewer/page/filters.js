@@ -127,6 +127,7 @@ function notes(slice, ask, metric, trial, alpha) {
   if (isEverything(ask) && declared) found.push("all pairs: what was declared of this metric stands in the verdict, with its correction");
   else {
     found.push("exploratory: not in the declared plan");
+    if (slice.p !== null && slice.p < alpha) found.push(`a hint, no finding: without any effect 1 in ${Math.round(1 / alpha)} slices looks like this`);
     if (slice.low !== null && slice.low <= 0 && slice.high >= 0 && (slice.p === null || slice.p >= alpha)) found.push("not settled: the interval holds 0");
     looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
     if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);

@@ -162,7 +162,7 @@ export async function fileSource(blocks) {
       level: 1 - data.about.alpha,
       ...compare({
         control: pick(control), treatment: pick(treatment), clusters: data.about.clusters ? pick(data.clusters) : null, samples: trial.samples,
-        isRate: metric.is_rate, isNumber: metric.is_number, level: 1 - data.about.alpha, z: data.z,
+        isRate: metric.is_rate, isNumber: metric.is_number, limits: metric.limits, level: 1 - data.about.alpha, z: data.z,
       }),
     };
   }

@@ -136,6 +136,15 @@ async function runPage(root, source, store, isReadOnly) {
     return odd.length ? el("p", { class: "warn", text: `Left out of the address, since this run has nothing of that name: ${odd.map((one) => short(one, 60)).join(", ")}` }) : null;
   }
 
+  /** Where nothing got worse by the metric: by which others it did, each to be chosen. */
+  async function worseByOthers() {
+    const others = trialOf().metrics.filter((one) => one !== metricOf());
+    const told = await Promise.all(others.map((one) => source.query({ ...ask(), metric: one.name }).catch(() => NOTHING)));
+    const found = others.map((one, at) => [one, told[at].n]).filter(([, n]) => n);
+    return el("p", { class: "warn" }, `Nothing got worse by ${visible(metricOf().title)} here${found.length ? ", but by " : ", nor by any other metric."}`,
+      found.map(([one, n]) => el("button", { type: "button", text: `${visible(one.title)}: ${count(n)}`, onclick: () => change({ metric: one.name }) })));
+  }
+
   const keepPaper = async () => { lastPaper = result.n ? await paper(source, ask(), trialOf(), result.n).catch(() => null) : null; };
 
   async function load() {
@@ -145,7 +154,7 @@ async function runPage(root, source, store, isReadOnly) {
       const told = await source.query(ask());
       if (mine !== turn) return;
       result = told;
-      put(parts.message, misread(), !told.n && state.chips.includes("lost") ? el("p", { class: "warn", text: `Nothing got worse by ${visible(metricOf().title)} here: choose another metric under "compared by".` }) : null);
+      put(parts.message, misread(), !told.n && state.chips.includes("lost") ? await worseByOthers() : null);
     } catch (error) {
       if (mine !== turn) return;
       result = NOTHING;

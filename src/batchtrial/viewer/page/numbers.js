@@ -17,24 +17,38 @@ export function fixed(value, digits) {
 
 /** At least so many digits; more while rounding would put the value on a line or beyond one. */
 export function sided(value, digits, { lines = [0], signed = false } = {}) {
+  const seen = withoutNoise(value);
   const near = lines.filter((line) => Math.abs(value - line) > NOISE * Math.max(1, Math.abs(line)));
   const side = (one, line) => Math.sign(one - line);
-  while (digits < MOST_DIGITS && near.some((line) => side(Number(fixed(value, digits)), line) !== side(value, line))) digits += 1;
-  const text = fixed(value, digits);
+  while (digits < MOST_DIGITS && near.some((line) => side(Number(fixed(seen, digits)), line) !== side(value, line))) digits += 1;
+  const text = fixed(seen, digits);
   return signed && Number(text) > 0 ? `+${text}` : text;
 }
 
 /** As many significant digits, without trailing zeros. */
-export function general(value, digits = 4, signed = false) {
+export function general(given, digits = 4, signed = false) {
+  const value = withoutNoise(given);
   if (value === 0) return "0";
   const power = Math.floor(Math.log10(Math.abs(Number(value.toPrecision(digits)))));
   let text;
   if (power < -4 || power >= digits) {
-    const [head, tail] = value.toExponential(digits - 1).split("e");
+    const [head, tail] = (power < 0 ? value : evenly(value, 10 ** (power - digits + 1))).toExponential(digits - 1).split("e");
     const size = Math.abs(Number(tail));
     text = `${stripped(head)}e${tail.startsWith("-") ? "-" : "+"}${size < 10 ? "0" : ""}${size}`;
-  } else text = stripped(value.toFixed(Math.max(digits - 1 - power, 0)));
+  } else text = stripped(fixed(value, Math.max(digits - 1 - power, 0)));
   return signed && value > 0 ? `+${text}` : text;
+}
+
+/** The value to twelve digits: what lies half way between two texts goes the same way in whichever order it was added up. */
+function withoutNoise(value) {
+  return Number(value.toPrecision(12));
+}
+
+/** A number as a multiple of a step; one exactly half way goes to the even multiple. */
+function evenly(value, step) {
+  const n = Math.floor(value / step);
+  const rest = value - n * step;
+  return (rest * 2 > step || (rest * 2 === step && n % 2) ? n + 1 : n) * step;
 }
 
 function stripped(text) {

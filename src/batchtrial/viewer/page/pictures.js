@@ -27,7 +27,7 @@ export function forests(tests) {
 /** Comparisons of one unit against no difference, with margin lines, and which side is better. */
 function forest(shown) {
   const isNarrow = window.innerWidth < 760;
-  const [width, left, row, top] = isNarrow ? [340, 0, 42, 34] : [780, 350, 24, 34];
+  const [width, left, row, top] = isNarrow ? [340, 0, 42, 34] : [820, 390, 24, 34];
   const isShare = shown[0].is_share;
   const margins = shown.flatMap((one) => (one.margin ? [one.margin.low, one.margin.high] : [])).filter((value) => value !== null).map((value) => Math.abs(value));
   const reach = 1.08 * Math.max(isShare ? 0.01 : Number.MIN_VALUE, ...margins, ...shown.flatMap((one) => [Math.abs(one.estimate.ci_low), Math.abs(one.estimate.ci_high)]));
@@ -35,7 +35,7 @@ function forest(shown) {
   const bottom = top + row * shown.length;
   const made = svg("svg", { viewBox: `0 0 ${width} ${bottom + 26}`, class: isNarrow ? "forest narrow" : "forest", role: "img", "aria-label": "difference and interval of each comparison" });
   made.append(svg("text", { x: left, y: 14, class: "small", text: "less under the treatment" }), svg("text", { x: width - 16, y: 14, class: "small end", text: "more under the treatment" }));
-  for (const tick of ticks(-reach, reach)) {
+  for (const tick of ticks(-reach, reach, isNarrow ? 4 : 8)) {
     made.append(svg("line", { x1: x(tick), x2: x(tick), y1: top - 10, y2: bottom, class: tick ? "grid" : "zero" }));
     made.append(svg("text", { x: x(tick), y: bottom + 16, class: "small middle", text: tick ? `${general(isShare ? 100 * tick : tick, 4, true)}${isShare ? " pp" : ""}` : "0" }));
   }

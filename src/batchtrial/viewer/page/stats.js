@@ -1,9 +1,12 @@
 // The comparison of a slice, by the method of the report: the same formulas as batchtrial.stats, whose docstrings name the sources.
 
+import { general } from "./numbers.js";
+
 const BISECTIONS = 60;
 const TIE = 1e-12;
 const ENUMERATED = 20;
 const MOST_WORK = 4e7;
+const MANY_MISSING = 0.05;
 
 /** log Gamma, x > 0. */
 export function logGamma(x) {
@@ -226,29 +229,49 @@ function effectOfSamples(seen, single, floor) {
 /**
  * The comparison of pairs.
  * control, treatment: numbers or null; clusters: label per pair, or null. samples: behind each score. isRate: shares of right samples.
- * level and z: of the interval.
+ * limits: the lowest and the highest that a score can be, or null; level and z: of the interval.
  */
-export function compare({ control, treatment, clusters, samples, isRate, isNumber, level, z }) {
+export function compare({ control, treatment, clusters, samples, isRate, isNumber, limits, level, z }) {
   const kept = control.map((_, place) => place).filter((place) => control[place] !== null && treatment[place] !== null);
   const c = kept.map((place) => control[place]);
   const t = kept.map((place) => treatment[place]);
   const d = t.map((value, place) => value - c[place]);
   const units = clusters && new Set(clusters).size < clusters.length ? kept.map((place) => clusters[place]) : null;
-  const found = { pairs: kept.length, value: null, low: null, high: null, p: null, method: "", reason: "", clusters: null, control: null, treatment: null };
+  const cluster = units && (d.length ? clusteredMean(d, units) : { n: 0 });
+  const found = {
+    pairs: kept.length, value: null, low: null, high: null, p: null, method: "", reason: "", clusters: cluster ? cluster.n : null, control: null, treatment: null,
+    warnings: [...lossWarnings(control, treatment, d.length), ...warnings(d, cluster)], not_decidable: tooFew(cluster, d.length, level),
+  };
   if (!kept.length) return { ...found, reason: "there are no complete pairs" };
   Object.assign(found, { value: mean(d), control: mean(c), treatment: mean(t) });
-  const cluster = units && clusteredMean(d, units);
-  if (cluster) found.clusters = cluster.n;
   if (cluster && cluster.n === 1) return { ...found, reason: "all items stand on one document: nothing is known beyond it" };
-  const made = isRate ? ofShares(t, c, d, units, cluster, samples, level, z) : ofScores(t, c, d, cluster, level, z, isNumber);
+  const made = isRate ? ofShares(t, c, d, units, cluster, samples, level, z) : ofScores(t, c, d, cluster, level, z, limits || (isNumber ? null : [0, 1]));
   const p = made.p === undefined ? signFlip(d, units) : made.p;
-  return { ...found, ...made, p, warnings: warnings(d, cluster) };
+  return { ...found, ...made, p };
+}
+
+/** What is said of pairs that were lost. */
+function lossWarnings(control, treatment, kept) {
+  const n = control.length;
+  const found = (n - kept) / n > MANY_MISSING ? [`${n - kept} of ${n} pairs were lost: more than ${100 * MANY_MISSING}%`] : [];
+  const [onlyTreatment, onlyControl] = [[treatment, control], [control, treatment]].map(([one, other]) => one.filter((value, place) => value === null && other[place] !== null).length);
+  const p = signMidP(onlyTreatment, onlyControl);
+  const [more, less] = onlyTreatment > onlyControl ? ["treatment", "control"] : ["control", "treatment"];
+  return p < 0.05 ? [...found, `the ${more} lost more answers than the ${less} (p = ${general(p, 2)}): what is left may be a biased sample`] : found;
+}
+
+/** Why so few clusters decide nothing at this level; null when they can, and when items stand alone. */
+function tooFew(cluster, n, level) {
+  const needed = Math.max(2, Math.ceil(1 - Math.log2(1 - level) - 1e-9));
+  if (!cluster || !cluster.n || cluster.n >= needed) return null;
+  return cluster.n === 1 ? `not decidable: all ${n} items stand on one document, and nothing is shown beyond it; at least ${needed} documents are needed`
+    : `not decidable with ${cluster.n} documents: even if all of them agreed, chance could explain it; at least ${needed} are needed`;
 }
 
 function warnings(d, cluster) {
   const changed = d.filter((value) => value !== 0).length;
   const found = [];
-  if (d.length < 30) found.push(`only ${d.length} pair${d.length === 1 ? "" : "s"}`);
+  if (d.length && d.length < 30) found.push(`only ${d.length} pair${d.length === 1 ? "" : "s"}`);
   if (d.length >= 30 && changed < 10) found.push(changed ? `only ${changed} item${changed === 1 ? "" : "s"} changed` : "no item changed");
   if (cluster && cluster.n < 10) found.push(`only ${cluster.n} clusters`);
   return found;
@@ -276,18 +299,19 @@ function ofShares(t, c, d, units, cluster, samples, level, z) {
   return { low, high, method: "effective_tango" };
 }
 
-function ofScores(t, c, d, cluster, level, z, isNumber) {
+/** limits: of a score, null where nobody knows; scores of which none changed are tested as right and wrong answers in the unit that they span. */
+function ofScores(t, c, d, cluster, level, z, limits) {
   const n = cluster ? cluster.n : d.length;
-  const inUnit = !isNumber && [...t, ...c].every((value) => value >= 0 && value <= 1);
-  if (d.every((value) => value === 0) && inUnit) {
-    const [low, high] = tango(0, 0, n, z);
+  if (limits && d.every((value) => value === 0) && [...t, ...c].every((value) => value >= limits[0] && value <= limits[1])) {
+    const [low, high] = tango(0, 0, n, z).map((end) => end * (limits[1] - limits[0]));
     return { low, high, method: "tango" };
   }
   const centre = mean(d);
-  const sd = n > 1 ? Math.sqrt(sum(d.map((value) => (value - centre) ** 2)) / (d.length - 1)) : 0;
+  const spread = n > 1 ? Math.sqrt(sum(d.map((value) => (value - centre) ** 2)) / (d.length - 1)) : 0;
+  const sd = spread <= 1e-14 * d.reduce((most, value) => Math.max(most, Math.abs(value)), 0) ? 0 : spread;
   const se = cluster ? cluster.se : sd / Math.sqrt(d.length);
   const method = cluster ? "cr2_satterthwaite" : "paired_t";
-  if (!se) return { method, reason: n < 2 ? "one pair alone has no interval" : "no spread to judge by" };
+  if (!se) return { method, reason: cluster ? "all clusters have the same mean: no spread to judge by" : n < 2 ? "an interval needs at least two pairs" : "all differences are equal, so their spread is unknown" };
   const half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
   const middle = cluster ? cluster.mean : centre;
   return { value: middle, low: middle - half, high: middle + half, method };
