@@ -24,6 +24,7 @@ from batchtrial.stats.scores import paired_t
 
 Floats = NDArray[np.float64]
 LARGEST_WORTH_USD = 1e12
+NO_GAIN = "the effect's interval includes zero"
 Trade = Literal["pays_for_gain", "saves_and_gains", "saves_for_loss", "pays_and_loses", "no_effect", "unknown"]
 
 
@@ -103,15 +104,17 @@ def _price(cost: Floats, gain: Floats, effect: Estimate, trade: Trade, level: fl
     def without(reason: str, value: float | None = None) -> Estimate:
         return undefined_estimate(reason, level=level, method="fieller", n=cost.size, dropped=dropped, value=value)
 
-    if trade == "saves_and_gains":
-        return without("the treatment is cheaper and better: there is no price to pay")
-    if trade == "pays_and_loses":
-        return without("the treatment costs more and gains nothing")
     if trade in ("no_effect", "unknown"):
         return without("no item" if trade == "unknown" else "the arms are right equally often: there is no price")
+    if trade in ("saves_and_gains", "pays_and_loses"):
+        if not _excludes_zero(effect):  # which way it goes may be chance
+            return without(NO_GAIN)
+        if trade == "saves_and_gains":
+            return without("the treatment is right more often and costs no more: there is no price to pay")
+        return without("the treatment is right less often and costs no less: there is no gain to pay for")
     ratio = fieller_ratio(cost, gain, clusters=labels, level=level)
     if ratio.value is not None and not (_excludes_zero(effect) and ratio.is_defined):
-        return without(ratio.reason if ratio.reason not in (None, UNBOUNDED) else "the effect's interval includes zero", ratio.value)
+        return without(ratio.reason if ratio.reason not in (None, UNBOUNDED) else NO_GAIN, ratio.value)
     return replace(ratio, dropped=dropped)
 
 

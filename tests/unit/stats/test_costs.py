@@ -53,6 +53,15 @@ def test_only_trades_have_a_price(gain: float, extra: float, trade: Trade) -> No
     assert got.usd_per_additional_correct.is_defined or got.usd_per_additional_correct.reason
 
 
+@pytest.mark.parametrize(("n_gained", "extra", "said"), [(2, -0.0004, "includes zero"), (30, 0.0, "right more often and costs no more")])
+def test_a_gain_that_may_be_chance_is_not_called_one(n_gained: int, extra: float, said: str) -> None:
+    """Two of sixty, and a little cheaper, is no "cheaper and better"; nor is what costs the same cheaper."""
+    right_c, cost_c = np.zeros(60), np.linspace(0.001, 0.002, 60)
+    got = cost_effectiveness(cost_c + extra, cost_c, np.arange(60) < n_gained, right_c)
+    assert got.trade == "saves_and_gains"
+    assert said in (got.usd_per_additional_correct.reason or "")
+
+
 def test_an_effect_that_may_be_zero_has_no_price_interval() -> None:
     cost_t, cost_c, _, right_c = trial(60, 0.3, 0.004)
     right_t = right_c.copy()

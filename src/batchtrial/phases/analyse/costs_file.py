@@ -24,7 +24,7 @@ from batchtrial.records import Outcome, Usage
 from batchtrial.state.money import rounded, together
 from batchtrial.stats.costs import cost_effectiveness, cost_ratio
 from batchtrial.stats.missing import is_loss_doubtful
-from batchtrial.stats.results import Estimate
+from batchtrial.stats.results import Estimate, undefined_estimate
 
 NO_PRICE: Final = "the model is in no price table; add it under pricing.overrides"
 
@@ -96,11 +96,20 @@ def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, An
             "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
             "extra_usd_per_item": _interval(got.cost_usd),
             **_of_answers(here, treatment, control, clusters, level),
-            "usd_per_additional_correct": _interval(got.usd_per_additional_correct),
+            "usd_per_additional_correct": _interval(_held(got.usd_per_additional_correct, columns[2], columns[3])),
             "trade": got.trade,
             "is_clear": got.is_clear,
         }
     return found
+
+
+def _held(price: Estimate, right_treatment: NDArray[np.float64], right_control: NDArray[np.float64]) -> Estimate:
+    """The price of one more right answer; none where so many answers are not scored that they could explain the gain."""
+    lost = [np.isnan(one) for one in (right_treatment, right_control)]
+    is_asked = ~(lost[0] & lost[1])  # the others may have no accepted answer
+    if not is_loss_doubtful(lost[0][is_asked].astype(np.float64), lost[1][is_asked].astype(np.float64)):
+        return price
+    return undefined_estimate("lost answers could explain the gain", level=price.level, method=price.method, n=price.n, dropped=price.dropped)
 
 
 def _of_answers(items: pl.DataFrame, treatment: str, control: str, clusters: NDArray[np.int64] | None, level: float) -> dict[str, Any]:

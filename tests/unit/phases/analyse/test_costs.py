@@ -93,6 +93,19 @@ def test_the_price_of_a_right_answer_and_of_one_more(tmp_path: Path) -> None:
     assert got["trade"] == "pays_for_gain"
 
 
+def test_a_gain_that_lost_answers_could_explain_has_no_price(tmp_path: Path) -> None:
+    """The treatment loses its wrong answers: on the pairs that are left it is right more often."""
+
+    def said(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+        is_lost = arm.condition == "treatment" and int(item_id[1:]) % 10 in (7, 8)
+        return None if is_lost else right_more_often(arm, dataset, item_id, sample)
+
+    with world(tmp_path, closed=closed_items(200)) as w:
+        w.answer_all(said)
+        price = run(w)["effectiveness"]["0.0"]["usd_per_additional_correct"]
+    assert (price["usd"], price["reason"]) == (None, "lost answers could explain the gain")
+
+
 def test_an_unknown_price_is_unknown_and_not_zero(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(4), model_id="accounts/fireworks/models/of-nobody") as w:
         w.answer_all(right_more_often)
