@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.binary import mcnemar_midp
-from batchtrial.stats.clusters import clustered_mean
+from batchtrial.stats.clusters import clustered_mean, clusters_needed
 from batchtrial.stats.intervals import tango
 from batchtrial.stats.meta import dataset_effect, meta_analysis
 from batchtrial.stats.multiplicity import benjamini_hochberg
@@ -24,6 +24,7 @@ from batchtrial.stats.pairing import as_scores, discordant
 from batchtrial.stats.permutation import sign_flip
 from batchtrial.stats.results import Estimate, Test, undefined_test
 from batchtrial.stats.scores import paired_t
+from batchtrial.stats.wording import few_clusters
 
 Floats = NDArray[np.float64]
 
@@ -64,8 +65,9 @@ def subgroup_table(
 
     treatment, control: shape (n,), one score for each item, NaN where missing; labels: shape (n,), the subgroup of
     each item. 0/1 scores: Tango's interval and the mid-p test; other scores: Student's interval and the sign-flip
-    test; with clusters (one label for each item): CR2 for both. seed: each subgroup draws from its own stream, made
-    of the seed and its label, so that another subgroup never changes its numbers. Raises DataError when shapes
+    test; with clusters (one label for each item): CR2 for both, and no test of a subgroup whose clusters are too few
+    for a sign flip to reach 1 - level. seed: each subgroup draws from its own stream, made of the seed and its label,
+    so that another subgroup never changes its numbers. Raises DataError when shapes
     differ.
     """
     t, c = as_scores(treatment, "treatment"), as_scores(control, "control")
@@ -99,6 +101,9 @@ def _compare(
     if units is not None:
         clustered = clustered_mean(d, units, level=level)
         variance = None if not clustered.se_cr2 else clustered.se_cr2**2
+        if 0 < clustered.n_clusters < (needed := clusters_needed(1.0 - level)):
+            reason = few_clusters(clustered.n_clusters, clustered.n_items, needed)
+            return clustered.estimate, undefined_test(reason, method=clustered.test.method, n=clustered.n_clusters), variance
         return clustered.estimate, clustered.test, variance
     known = d[~np.isnan(d)]
     variance = dataset_effect(known, bound=float(max(1.0, np.abs(known).max())))[1] if known.size else None

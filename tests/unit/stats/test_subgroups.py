@@ -31,6 +31,17 @@ def test_binary_lines_are_tango_and_midp_of_their_items() -> None:
     assert got.rows[1].treatment == pytest.approx(RIGHT_T[LABELS == "squad"].mean())
 
 
+def test_a_subgroup_of_few_documents_has_no_test() -> None:
+    """Two documents whose items all gained alike would have p = 0."""
+    gained = np.r_[np.full(9, 1.0), 0.9, RIGHT_T[:60]]
+    clusters = np.r_[np.repeat([0, 1], 5), np.repeat(np.arange(2, 12), 6)]
+    got = subgroup_table(gained, np.zeros(70), ["few"] * 10 + ["many"] * 60, seed=1, clusters=clusters)
+    few, many = got.rows
+    assert (few.test.p_value, few.q_value, got.m) == (None, None, 1)
+    assert "not decidable with 2 documents" in (few.test.reason or "")
+    assert many.test.p_value is not None
+
+
 def test_q_values_are_corrected_over_this_table() -> None:
     got = subgroup_table(RIGHT_T, RIGHT_C, LABELS, seed=1)
     assert got.m == 3

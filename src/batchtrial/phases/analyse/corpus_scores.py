@@ -22,6 +22,8 @@ def corpus_scores(scoring: Mapping[str, Any], tables: Mapping[float, Table], *, 
 def _of_table(name: str, record: Mapping[str, Any], temp: float, table: Table, level: float, seed: int) -> Iterator[dict[str, Any]]:
     if not all(column in table.scores for column in record["names"]):
         return
+    asked = np.logical_or(*(~np.isnan(arm) for arm in table.scores[record["names"][0]]))
+    asked = asked if table.lost is None else table.lost.with_lost(asked)
     for kind in table.kinds():
         mask = table.members(kind)
         where = slice(None) if mask is None else mask
@@ -34,4 +36,5 @@ def _of_table(name: str, record: Mapping[str, Any], temp: float, table: Table, l
             level=level,
             clusters=None if table.clusters is None else table.clusters[where],
         )
-        yield {"metric": name, "kind": kind, "temp": temp, "better": record["better"], "signature": record["signature"]} | asdict(found)
+        about = {"metric": name, "kind": kind, "temp": temp, "better": record["better"], "signature": record["signature"]}
+        yield about | {"n_lost": int(asked[where].sum()) - found.n_items} | asdict(found)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from batchtrial.config.model import Config
 from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json
-from batchtrial.phases.analyse.tables import COLUMNS, Table
+from batchtrial.phases.analyse.numbers import levels_of, p_text, percent, points, score, signed_score
+from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.state.layout import RunLayout
 from batchtrial.stats import subgroup_table
@@ -27,18 +28,18 @@ def slices(config: Config, layout: RunLayout, tables: Mapping[float, Table]) -> 
     if not config.slices or not tables:
         return []
     columns = {item.key: item.columns for item in load_prepared(layout)}
-    table = next(iter(tables.values()))
-    return [_of_column(config, table, name, [columns.get(key, {}).get(name) for key in table.keys]) for name in config.slices]
+    temp, table = next(iter(tables.items()))
+    return [_of_column(config, table, temp, name, [columns.get(key, {}).get(name) for key in table.keys]) for name in config.slices]
 
 
-def _of_column(config: Config, table: Table, name: str, values: Sequence[Any]) -> dict[str, Any]:
+def _of_column(config: Config, table: Table, temp: float, name: str, values: Sequence[Any]) -> dict[str, Any]:
     metric = config.stats.primary.metric
     labels = np.array([_told(value) for value in values], dtype=object)
     counts = Counter(label for label in labels.tolist() if label)
     often = sorted(counts, key=lambda label: (-counts[label], label))[:_MOST]
     if len(counts) > _MOST:
         labels = np.array([label if not label or label in often else _OTHERS for label in labels.tolist()], dtype=object)
-    members = table.members(config.stats.primary.kind)
+    members = table.members_of(Cell(metric=metric, kind=config.stats.primary.kind, temp=temp))
     mine: NDArray[np.bool_] = (labels != "") & (True if members is None else members)
     record: dict[str, Any] = {"column": name, "metric": metric, "is_share": table.is_share(metric), "without": int((labels == "").sum()), "rows": []}
     column = COLUMNS.get(metric, metric)
@@ -50,7 +51,8 @@ def _of_column(config: Config, table: Table, name: str, values: Sequence[Any]) -
     found = subgroup_table(treatment, control, labels[mine].astype(str), seed=seed, clusters=units, level=level)
     record["rows"] = [
         {"value": row.label, "n": row.n, "control": row.control, "treatment": row.treatment, "estimate": estimate_json(row.difference)}
-        | {"p_value": row.test.p_value, "q_value": row.q_value}
+        | {"p_value": row.test.p_value, "q_value": row.q_value, "lost": row.dropped}
+        | ({"reason": row.test.reason} if row.test.reason else {})
         for row in found.rows
     ]
     if units is not None and _reaches_over(units, labels[mine].tolist()):
@@ -68,14 +70,10 @@ def _reaches_over(units: NDArray[np.int64], labels: Sequence[str]) -> bool:
 
 
 def slice_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Rows of a column's table as texts: value, control, treatment, difference, interval, q, pairs."""
-    scale, digits = (100.0, 1) if record["is_share"] else (1.0, 4)
-
-    def shown(value: float | None, sign: str = "") -> str:
-        return "" if value is None else f"{scale * value:{sign}.{digits}f}"
-
+    """Rows of a column's table as texts: value, control, treatment, difference, interval, q, pairs, lost."""
+    plain, signed = (percent, points) if record["is_share"] else (score, signed_score)
     for row in record["rows"]:
         one = row["estimate"]
-        bounds = "" if one["ci_low"] is None else f"{shown(one['ci_low'], '+')} to {shown(one['ci_high'], '+')}"
-        q = "" if row["q_value"] is None else f"{row['q_value']:.3f}"
-        yield row["value"], shown(row["control"]), shown(row["treatment"]), shown(one["value"], "+"), bounds, q, f"{row['n']:,}"
+        bounds = "-" if one["ci_low"] is None else f"{signed(one['ci_low'])} to {signed(one['ci_high'])}"
+        arms, q = (plain(row["control"]), plain(row["treatment"])), p_text(row["q_value"], *levels_of(row))
+        yield row["value"], *arms, signed(one["value"]), bounds, q, f"{row['n']:,}", f"{row.get('lost', 0):,}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from batchtrial.phases.analyse.numbers import p_text
 from batchtrial.phases.report.render import Block, Bullets, Grid, Heading, Paragraph
 from batchtrial.phases.tables.columns import kind_words
+from batchtrial.stats.rounding import sided
 
 
 def corpus_blocks(tests: Mapping[str, Any], *, has_questions: bool) -> list[Block]:
@@ -18,10 +20,11 @@ def corpus_blocks(tests: Mapping[str, Any], *, has_questions: bool) -> list[Bloc
         (
             f"{one['metric']} ({kind_words(one['kind'], has_questions=has_questions)}, temperature {one['temp']:g})",
             *(_number(one[name]) for name in ("control", "treatment")),
-            _number(one["difference"], sign="+"),
-            f"{one['ci_low']:+.2f} to {one['ci_high']:+.2f}" if one["ci_low"] is not None else one["reason"] or "",
-            f"{one['p_value']:.3f}" if one["p_value"] is not None else "",
+            _change(one["difference"]),
+            f"{_change(one['ci_low'])} to {_change(one['ci_high'])}" if one["ci_low"] is not None else one["reason"] or "",
+            p_text(one["p_value"]),
             f"{one['n_items']:,}",
+            f"{one.get('n_lost', 0):,}",
         )
         for one in found
     )
@@ -30,9 +33,13 @@ def corpus_blocks(tests: Mapping[str, Any], *, has_questions: bool) -> list[Bloc
         "Scores of all answers together, 0 to 100, treatment minus control, with paired bootstrap intervals "
         f"({100 * found[0]['level']:g} %) over items or their clusters. They are exploratory, and p is not corrected. To compute the same:"
     )
-    header = ("score", "control", "treatment", "difference", "interval", "p", "pairs")
+    header = ("score", "control", "treatment", "difference", "interval", "p", "pairs", "lost")
     return [Heading(3, "Scores of all answers together"), Grid(header, rows), Paragraph(said), Bullets(signatures)]
 
 
-def _number(value: float | None, sign: str = "") -> str:
-    return "" if value is None else f"{value:{sign}.2f}"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _change(value: float | None) -> str:
+    return "-" if value is None else sided(value, 2, is_signed=True)

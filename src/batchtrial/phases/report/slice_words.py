@@ -7,6 +7,7 @@ from typing import Any
 
 from batchtrial.phases.analyse.slices import slice_rows
 from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph
+from batchtrial.stats.rounding import p_phrase
 
 
 def slice_blocks(tests: Mapping[str, Any]) -> list[Block]:
@@ -14,13 +15,14 @@ def slice_blocks(tests: Mapping[str, Any]) -> list[Block]:
     found: list[Block] = []
     for one in tests.get("slices", ()):
         unit = " (pp)" if one["is_share"] else ""
-        header = (one["column"], "control", "treatment", f"difference{unit}", f"interval{unit}", "q", "pairs")
+        header = (one["column"], "control", "treatment", f"difference{unit}", f"interval{unit}", "q", "pairs", "lost")
         rows = tuple(slice_rows(one))
         found += [Heading(3, f"By {one['column']}: {one['metric']} (exploratory)")]
         found += [Grid(header, rows)] if rows else []
         p = None if one["heterogeneity"] is None else one["heterogeneity"]["p_value"]
         why = one["reason"] or (one["heterogeneity"] or {}).get("reason") or "too few slices"
-        differ = f"cannot be tested: {why}" if p is None else f"has p = {p:.3f}"
+        differ = f"cannot be tested: {why}" if p is None else f"has p {p_phrase(p)}"
         lacking = f" {one['without']} items have no value." if one["without"] else ""
+        lacking += "".join(f" {row['value']} is {row['reason']}." for row in one["rows"] if "decidable" in row.get("reason", ""))
         found.append(Paragraph(f"That the effects differ {differ} (Cochran's Q). q: Benjamini-Hochberg over the slices. Never a claim.{lacking}"))
     return found

@@ -117,6 +117,7 @@ def test_scores_of_all_answers_together_are_compared_and_are_no_endpoint(tmp_pat
     assert [(one["metric"], one["kind"]) for one in found["corpus"]] == [("chrf", "all"), ("b", "all")]
     assert found["corpus"][0]["difference"] > 0
     assert found["corpus"][0]["p_value"] < 0.01
+    assert [one["n_lost"] for one in found["corpus"]] == [0, 0]
     assert {one["metric"] for one in found["tests"]} == {"em", "f1", "abstained", "words"}
     assert "Scores of all answers together" in text
     assert "nc:6" in text
