@@ -95,7 +95,7 @@ def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> Non
     before = world.bill()["answered_requests"]
     table = pl.read_parquet(next(world.layout.root.glob("prepared/items.parquet")), columns=["item_key"])
     scores = {c: _right(world, c) for c in ("control", "treatment")}
-    (slug,) = [path.parent.parent.name for path in world.layout.root.glob("*/results/significance.json")]
+    slug = _slug(world)
     for place, key in enumerate(table["item_key"].to_list()[:50]):
         d = scores["treatment"][key] - scores["control"][key]
         verdict: Literal["better", "worse", "same"] = "better" if d > 0 else "worse" if d < 0 else "same"
@@ -108,6 +108,33 @@ def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> Non
     assert (judge["is_corrected"], judge["n_labels"]) == (True, 50)
     assert judge["numbers"]["agrees_with_people"]["value"] == pytest.approx(1.0)
     assert world.bill()["answered_requests"] == before
+
+
+def test_labels_that_come_once_the_corrected_difference_is_known_make_no_claim_of_it(world: World) -> None:
+    """Nor do those of people who knew whose answer it was count at all."""
+    keys, slug = pl.read_parquet(world.layout.items, columns=["item_key"])["item_key"].to_list(), _slug(world)
+    first = primary(told(world))["estimate"]
+    append_label(world.layout.labels, Label(id="seen", who="ada", item_key=keys[55], trial=slug, verdict="worse"))
+    append_label(world.layout.labels, Label(id="x", who="ada", item_key=keys[56], trial=slug, verdict="cannot", is_blind=True))
+    assert world.resume() == 0
+    one, judge = primary(told(world)), told(world)["judges"][0]
+    assert (one["estimate"], one["is_claim"]) == (first, True)
+    assert judge["labels_aside"] == {"not_blind": 1, "cannot": 1}
+    append_label(world.layout.labels, Label(id="late", who="ada", item_key=keys[57], trial=slug, verdict="worse", is_blind=True))
+    assert world.resume() == 0
+    one, judge = primary(told(world)), told(world)["judges"][0]
+    assert (one["standing"], one["is_claim"], judge["n_labels"]) == ("exploratory", False, 51)
+    assert one["sentence"].startswith("Exploratory, labels came or changed after its corrected difference had been shown: ")
+    (report,) = world.layout.root.glob("*/reports/report.md")
+    assert "with 50 labelled items, and is now one of 51. To go on labelling once it is known is optional stopping" in report.read_text()
+    append_label(world.layout.labels, Label(id="undo", who="ada", undo="late"))
+    assert world.resume() == 0
+    assert primary(told(world))["is_claim"]
+
+
+def _slug(world: World) -> str:
+    (path,) = world.layout.root.glob("*/results/significance.json")
+    return path.parent.parent.name
 
 
 def _right(world: World, condition: str) -> dict[str, float]:

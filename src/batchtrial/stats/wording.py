@@ -14,8 +14,9 @@ from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Judgement, PlanChec
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.rounding import MOST_DIGITS, NOISE, p_phrase, sided
 
-Origin = Literal["declared", "default", "changed", "unfrozen"]
-"""Where an endpoint comes from: written before the run, taken from the defaults, changed after the first result, or nobody knows."""
+Origin = Literal["declared", "default", "changed", "relabelled", "unfrozen"]
+"""Where an endpoint comes from: written before the run, taken from the defaults, changed after the first result, or by labels after the corrected
+difference was shown, or nobody knows."""
 
 
 def sentence(judgement: Judgement, *, origin: Origin = "declared", direction: str = "") -> str:
@@ -86,6 +87,8 @@ def levels_of(estimate: Estimate) -> tuple[float, float]:
 def _opening(judgement: Judgement, origin: Origin) -> str:
     if origin == "changed":
         return "Exploratory, changed after the first result had arrived: "
+    if origin == "relabelled":
+        return "Exploratory, labels came or changed after its corrected difference had been shown: "
     if origin == "unfrozen":
         return "Exploratory, no plan was frozen before the run: "
     return {

@@ -26,7 +26,7 @@ from batchtrial.reading import pages
 from batchtrial.reading.drawn import DRAWN, Drawn, drawn
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
 from batchtrial.reading.run_tables import Pairs, RunTables
-from batchtrial.state.labels import Label, append_label, checked
+from batchtrial.state.labels import Label, append_label, checked, read_labels
 from batchtrial.state.layout import RunLayout
 
 EXAMPLES = """examples:
@@ -173,14 +173,14 @@ def show_agreement(tables: RunTables, pairs: Pairs) -> int:
 
 def take_in(path: Path, source: Path) -> int:
     """Keep the labels of a file that are not there yet. Raises ConfigError, before any is kept, for a line that is no label."""
-    known = {label.id for label in Labels.of(path).held}
+    known = {label.id for label in read_labels(path)}
     found = []
     for number, line in enumerate(_lines(source), 1):
         try:
             found.append(checked(msgspec.json.decode(line, type=Label)))
         except msgspec.MsgspecError as error:
             raise ConfigError(f"line {number} is no label: {error}", where=str(source)) from None
-    fresh = [label for label in found if label.id not in known]
+    fresh = list({label.id: label for label in reversed(found) if label.id not in known}.values())[::-1]
     for label in fresh:
         append_label(path, label)
     say(f"{len(fresh)} labels taken in, {len(found) - len(fresh)} were there")

@@ -6,10 +6,10 @@ A judge's word without labels is no claim, whatever the plan declares: nobody kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,27 +21,30 @@ from batchtrial.config.families import family_of
 from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.phases.analyse.comparison import Comparison, estimate_json, score_margin, seed_of
+from batchtrial.phases.analyse.labelled import WORTH, held_labels, preferences
 from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.base import View
 from batchtrial.phases.judge.scores import Judged, judged
-from batchtrial.state.labels import Label, read_labels
+from batchtrial.state.labels import Label
 from batchtrial.stats.judge import FEW_LABELS, corrected_test, ppi_mean
 from batchtrial.stats.judge_quality import flip_rate, kappa, length_bias, leniency, position_bias
 from batchtrial.stats.plan import Endpoint
 from batchtrial.stats.results import Estimate
 
 Floats = NDArray[np.float64]
-WORTH: Final[Mapping[str, float]] = {"better": 1.0, "worse": -1.0, "same": 0.0, "both_bad": 0.0}
-"""What a label says of the treatment's answer against the control's; one who cannot tell says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Believed:
-    """A judge on the items of a table. labels: people's preference by item, NaN without; twice: two labels of an item."""
+    """A judge on the items of a table. labels: people's preference by item, NaN without; twice: two labels of an item.
+
+    aside: how many labels correct nothing, by why: the item had been seen with its arms named (`not_blind`), or could not be compared (`cannot`).
+    """
 
     judged: Judged
     labels: Floats
     twice: tuple[Floats, Floats]
+    aside: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_labels(self) -> int:
@@ -69,11 +72,10 @@ def believed(view: View, trial: Trial, temp: float, keys: pl.Series) -> dict[str
         return {}
     places = pl.read_parquet(view.layout.items, columns=["place", "item_key"])
     order = pl.DataFrame({"item_key": keys.cast(pl.String)}).join(places, on="item_key", how="left", maintain_order="left")["place"].to_numpy()
-    held = _held(list(read_labels(view.layout.labels)), trial.slug, temp)
-    labels = _labels(held, keys)
-    twice = _twice(held, keys)
+    held, aside = held_labels(view, trial, temp)
+    labels, twice = _labels(held, keys.cast(pl.String).to_list()), _twice(held, keys)
     every = judged(view.layout, view.config, trial, temp, places.height)
-    return {one.judge.name: Believed(judged=_reordered(one, order), labels=labels, twice=twice) for one in every}
+    return {one.judge.name: Believed(judged=_reordered(one, order), labels=labels, twice=twice, aside=aside) for one in every}
 
 
 def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
@@ -82,22 +84,9 @@ def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
     return replace(one, **moved, unjudged=unjudged, between=tuple((control[order], treatment[order]) for control, treatment in one.between))
 
 
-def _held(labels: list[Label], slug: str, temp: float) -> list[Label]:
-    """Labels of the trial that hold: of each person, item and round the last one that was not taken back."""
-    undone = {(one.undo, one.who) for one in labels if one.undo}
-    held: dict[tuple[str, str, bool], Label] = {}
-    for one in labels:
-        if one.verdict in WORTH and (one.id, one.who) not in undone and one.trial == slug and one.temp == temp and one.sample == 0:
-            held[one.who, one.item_key, one.is_repeat] = one
-    return list(held.values())
-
-
-def _labels(held: list[Label], keys: pl.Series) -> Floats:
-    by_key: dict[str, list[float]] = {}
-    for one in held:
-        if not one.is_repeat:
-            by_key.setdefault(one.item_key, []).append(WORTH[one.verdict])
-    return np.array([float(np.mean(by_key[key])) if key in by_key else np.nan for key in keys.cast(pl.String).to_list()])
+def _labels(held: Iterable[Label], keys: list[str]) -> Floats:
+    preferred = preferences(held)
+    return np.array([preferred.get(key, np.nan) for key in keys])
 
 
 def _twice(held: list[Label], keys: pl.Series) -> tuple[Floats, Floats]:
@@ -147,9 +136,12 @@ def _why_not(known: Believed, n: int) -> str:
     return f"only {counted(n, 'label')} {'says' if n == 1 else 'say'} how far it is right{where}, where {FEW_LABELS} are needed"
 
 
-def judges_json(view: View, trial: Trial, known: Mapping[str, Believed], clusters: NDArray[np.int64] | None) -> list[dict[str, Any]]:
-    """The part of significance.json about judges."""
-    return [dict(_record(view, trial, one, clusters)) for one in known.values()]
+def judges_json(
+    view: View, trial: Trial, known: Mapping[str, Believed], clusters: NDArray[np.int64] | None, since: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The part of significance.json about judges. since: what has become of the labels since a corrected difference was first shown."""
+    told = {} if since is None else {"labels_changed": since}
+    return [dict(_record(view, trial, one, clusters)) | (told if one.is_corrected else {}) for one in known.values()]
 
 
 def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int64] | None) -> Iterator[tuple[str, Any]]:
@@ -167,6 +159,7 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
         yield "panel", {"judges": list(one.panel.judges), "by": one.panel.by, "agreement": list(_agreement(one, seed, level))}
     yield "counts", one.counts
     yield "n_labels", known.n_labels
+    yield "labels_aside", dict(known.aside)
     yield "is_corrected", known.is_corrected
     raw = _plain(one.treatment - one.control, clusters, level)
     found: dict[str, Estimate] = {"prefers": raw}
@@ -179,6 +172,7 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
     if known.n_labels:
         found["agrees_with_people"] = kappa(preferred, np.sign(known.labels), seed=seed, level=level)
         found["longer_wins_by_labels"] = length_bias(known.labels, one.longer, level)
+    if known.is_corrected:  # fewer labels show nothing of the corrected difference, so that to go on labelling is no second look at it
         found["favours_treatment"] = leniency(one.treatment - one.control, known.labels, clusters=clusters, level=level)
         found["corrected"] = ppi_mean(known.labels, one.treatment - one.control, clusters=clusters, level=level)
     if known.twice[0].size:

@@ -19,13 +19,15 @@ class OneFile:
     """The phase. Its stage in the trial's manifest has its name.
 
     digest: of everything that the file is made from; None while the trial is not scored. place: where the file goes.
-    maker: what makes the files of this view; called once, when the first is due, since a verdict needs no numbers.
+    maker: what makes the files of this view; called once, when the first is due, since a verdict needs no numbers. before: called with what a file
+    will say before it is there.
     """
 
     name: str
     digest: Callable[[View, Trial], str | None]
     place: Callable[[TrialLayout], Path]
     maker: Callable[[View], Callable[[Trial], Any]]
+    before: Callable[[Work, Trial, Any], None] = lambda work, trial, record: None
 
     def inputs(self, view: View, trial: Trial) -> str | None:
         """The digest of everything that the file is made from."""
@@ -45,5 +47,7 @@ class OneFile:
         for trial, inputs in work.due(self):
             make = make or self.maker(work.view)
             path = self.place(work.view.trial_layout(trial))
-            write_bytes(path, encode_json(make(trial)), hook=work.hook)
+            record = make(trial)
+            self.before(work, trial, record)
+            write_bytes(path, encode_json(record), hook=work.hook)
             work.publish(trial, self.name, inputs, [path])

@@ -26,6 +26,8 @@ MORE_OF: Final = {
 }
 """Metric -> what a treatment with a higher, a lower value has."""
 MOST_CHARS: Final = 200
+OTHER: Final = ("changed", "relabelled", "unfrozen")
+"""Origins of endpoints that make no claim."""
 
 
 def direction(metric: str, difference: float | None, title: str = "") -> str:
@@ -53,12 +55,12 @@ def origins_of(plan: FrozenPlan, endpoints: Mapping[str, tuple[Declared, Role]])
 
 def held_against(origins: Mapping[str, Origin], findings: Iterable[Finding]) -> list[Finding]:
     """The findings, those marked whose endpoint is not the one that was declared: they claim nothing, and hand no alpha on."""
-    return [replace(one, is_another=True) if origins.get(one.name) in ("changed", "unfrozen") else one for one in findings]
+    return [replace(one, is_another=True) if origins.get(one.name) in OTHER else one for one in findings]
 
 
 def as_declared(judgement: Judgement, origin: Origin | None) -> Judgement:
     """The judgement, as exploratory when its endpoint is not the one that was declared before results were known."""
-    if origin not in ("changed", "unfrozen"):
+    if origin not in OTHER:
         return judgement
     return replace(judgement, standing="exploratory", is_claim=False)
 

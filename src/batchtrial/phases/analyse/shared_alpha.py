@@ -41,7 +41,7 @@ def shared_alpha(view: View) -> dict[str, SharedAlpha]:
         if tables:
             plan = declared_plan(view.config, trial, tables)
             cells = [(cell, None) for cell in declared_cells(view.config, trial)]
-            origins[trial.slug] = endpoint_origins(frozen, view.config, plan)
+            origins[trial.slug] = endpoint_origins(view, trial, frozen, plan)
             findings = as_stopped(view, trial, tables, plan, *findings_of(view.config, tables, plan, cells))[1]
             made[trial.slug] = (plan, held_against(origins[trial.slug], findings))
     if len(made) < 2:

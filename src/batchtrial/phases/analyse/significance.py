@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.expand import Trial
+from batchtrial.config.judge_arms import judged_metrics
 from batchtrial.config.model import Config
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.analyse.analyses import dataset_meta
@@ -20,6 +21,7 @@ from batchtrial.phases.analyse.comparison import Comparison, compare, estimate_j
 from batchtrial.phases.analyse.corpus_scores import corpus_scores
 from batchtrial.phases.analyse.declared import analysis_plan, better_when_higher, declared_cells, declared_plan
 from batchtrial.phases.analyse.judges import compared_by_judge, judges_json
+from batchtrial.phases.analyse.labelled import labelled_since
 from batchtrial.phases.analyse.losses import Losses, Lost, load_losses, told
 from batchtrial.phases.analyse.lost_answers import lost_answers
 from batchtrial.phases.analyse.lost_verdicts import lost_verdicts
@@ -133,7 +135,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     made, findings = as_stopped(view, trial, tables, plan, *findings_of(config, tables, plan, wanted))
     compared = _compared(load_losses(view, trial), tables, made, [cell for cell, _ in wanted if cell.name in made])
     frozen = frozen_plan(view.layout.ledger, config)
-    origins = endpoint_origins(frozen, config, plan)
+    origins = endpoint_origins(view, trial, frozen, plan)
     judged = judge_findings(plan, held_against(origins, findings), share=1.0 if shared is None else shared.share)
     judgements = tuple(as_declared(one, origins.get(one.finding.name)) for one in judged)
     if config.stats.exploratory == "none":
@@ -142,6 +144,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
     sentences = {j.finding.name: said(j, compared[j.finding.name], origins) for j in judgements}
     headline = next((j for j in judgements if j.family == "primary"), None)
     looks = looks_json(view, trial, is_stagewise=headline is not None and headline.finding.estimate.method == METHOD)
+    since = labelled_since(view, trial)
     if looks is not None and headline is not None:
         sentences[headline.finding.name] += f" {looks['sentence']}"
     rules = tables[first].told_rules()
@@ -155,7 +158,7 @@ def significance(view: View, trial: Trial, shared: SharedAlpha | None = None) ->
         "tests": [_test(j, compared[j.finding.name], sentences[j.finding.name]) for j in judgements],
         "same_items": tables[first].same_items(),
         **({"looks": looks} if looks is not None else {}),
-        **({"judges": judges_json(view, trial, tables[first].judges, tables[first].clusters)} if tables[first].judges else {}),
+        **({"judges": judges_json(view, trial, known, tables[first].clusters, since)} if (known := tables[first].judges) else {}),
         **({"rules": rules} if rules else {}),
         **({"corpus": corpus} if corpus else {}),
         **({"slices": sliced} if (sliced := slices(config, view.layout, tables)) else {}),
@@ -200,10 +203,13 @@ def _compared(
     }
 
 
-def endpoint_origins(frozen: FrozenPlan, config: Config, plan: AnalysisPlan) -> dict[str, Origin]:
-    """What may be said of each declared endpoint, by name."""
-    given: list[tuple[Declared, Role]] = [(config.stats.primary, "primary"), *((one, "confirmatory") for one in config.stats.confirmatory)]
-    return origins_of(frozen, {one.name: of for one, of in zip(plan.declared, given, strict=True)})
+def endpoint_origins(view: View, trial: Trial, frozen: FrozenPlan, plan: AnalysisPlan) -> dict[str, Origin]:
+    """What may be said of each declared endpoint of a trial, by name."""
+    stats, names = view.config.stats, judged_metrics(view.config)
+    given: list[tuple[Declared, Role]] = [(stats.primary, "primary"), *((one, "confirmatory") for one in stats.confirmatory)]
+    declared = {one.name: of for one, of in zip(plan.declared, given, strict=True)}
+    by_labels = [name for name, (one, _) in declared.items() if one.metric in names] if labelled_since(view, trial) is not None else []
+    return {name: "relabelled" if name in by_labels else of for name, of in origins_of(frozen, declared).items()}
 
 
 def said(judgement: Judgement, compared: Compared, origins: Mapping[str, Origin]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from batchtrial.config.expand import Trial
+from batchtrial.phases.analyse.labelled import labelled_since, note_labels
 from batchtrial.phases.analyse.one_file import OneFile
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.batches.frozen_plan import frozen_plan
@@ -22,7 +23,8 @@ def _digest(view: View, trial: Trial) -> str | None:
     scored = [view.stage_artifacts_digest(one, "scored") for one in (trial, *view.trials)]
     if None in scored:
         return None
-    judges = [published(view), view.layout.labels.exists() and view.stamps.of(view.layout.labels), JUDGED] if view.config.judges else []
+    labels = view.layout.labels.exists() and view.stamps.of(view.layout.labels)
+    judges = [published(view), labels, JUDGED, labelled_since(view, trial)] if view.config.judges else []
     if judges and judges[0] is None:
         return None
     panels = [one.model_dump(mode="json") for one in view.config.panels]
@@ -53,4 +55,4 @@ def _maker(view: View) -> Callable[[Trial], Any]:
     return lambda trial: significance(view, trial, shared.get(trial.slug))
 
 
-phase = OneFile(name="stats", digest=_digest, place=lambda layout: layout.significance, maker=_maker)
+phase = OneFile(name="stats", digest=_digest, place=lambda layout: layout.significance, maker=_maker, before=note_labels)

@@ -69,6 +69,16 @@ def _remarks(one: Mapping[str, Any]) -> list[str]:
         f"{counted(counts['judged'], 'verdict')}; {counts['unparseable']} unparseable, {counts['lost']} lost or without a whole answer, "
         f"{counts['identical']} of equal answers, which are ties"
     ]
+    aside = one.get("labels_aside") or {}
+    if n := aside.get("not_blind"):
+        said.append(f"{counted(n, 'label')} of items that were seen with their arms named {'does' if n == 1 else 'do'} not correct it.")
+    if n := aside.get("cannot"):
+        said.append(f"{counted(n, 'label')} {'says' if n == 1 else 'say'} that the answers cannot be compared: what is left may be no random draw.")
+    if since := one.get("labels_changed"):
+        said.append(
+            f"A corrected difference was first shown on {since['at'][:10]} with {counted(since['n_then'], 'labelled item')}, and is now one of "
+            f"{since['n_now']:,}. To go on labelling once it is known is optional stopping: it is exploratory."
+        )
     if one["is_corrected"]:
         said.append(f"Corrected by {counted(n_labels, 'labelled item')}, taken for a random draw of the items, as `batchtrial view` draws them.")
     else:

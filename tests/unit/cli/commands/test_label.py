@@ -73,7 +73,15 @@ def test_labels_leave_and_come_as_files(world: World, monkeypatch: pytest.Monkey
     for told in ("10 labels taken in, 0 were there", "0 labels taken in, 10 were there"):
         assert label(world, "--import", str(lines)) == 0
         assert told in capsys.readouterr().out
+    size = world.layout.labels.stat().st_size
+    undo = {"id": "u", "who": rows[0]["who"], "undo": rows[0]["id"]}
+    lines.write_text("".join(json.dumps(one) + "\n" for one in (*rows, undo, undo)))
+    for told in ("1 labels taken in, 11 were there", "0 labels taken in, 12 were there"):  # what was taken back is there too
+        assert label(world, "--import", str(lines)) == 0
+        assert told in capsys.readouterr().out
+    assert world.layout.labels.stat().st_size < size + 100
+    assert len(Labels.of(world.layout.labels).held) == 9
     lines.write_text('{"id": "x"}\nno\n')
     assert label(world, "--import", str(lines)) in (2, 3)
     assert label(world, "--import", str(tmp_path / "none.jsonl")) == 2
-    assert len(Labels.of(world.layout.labels).held) == 10
+    assert len(Labels.of(world.layout.labels).held) == 9
