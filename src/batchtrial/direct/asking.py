@@ -44,6 +44,17 @@ class Host:
     past_proxies: bool = False
 
 
+def is_there(host: Host) -> bool:
+    """Whether the server answers at all, asked for its models, which costs nothing; what stands before one that is down answers with 5xx."""
+    import httpx as http
+
+    try:
+        found = http.get(f"{host.url.rstrip('/')}/models", headers=dict(host.headers), timeout=host.connect_seconds, trust_env=not host.past_proxies)
+    except (http.HTTPError, http.InvalidURL):
+        return False
+    return found.status_code < 500
+
+
 def load_client() -> None:
     """Import all that an Asker needs, in the caller's thread.
 

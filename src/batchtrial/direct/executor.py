@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchtrial.direct.asking import Asker, Host, is_spent, load_client
+from batchtrial.direct.asking import Asker, Host, is_spent, is_there, load_client
 from batchtrial.direct.hopeless import Hopeless
 from batchtrial.direct.pace import Pace, Tempo
 from batchtrial.direct.records import Answer, Job, Reply, Row, error_of, no_answer
@@ -23,6 +23,8 @@ TRIES: Final = 3
 BUSY_TRIES: Final = 12
 """How often one that the server has no room for."""
 TRY_SECONDS: Final = 0.5
+ENOUGH_WITHOUT: Final = 10
+"""Rows that are given up one after the other, none answered between, after which the server is asked whether it is there."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,10 @@ class _Worker:
 
 @dataclass(slots=True)
 class Executor:
-    """Asks at one host. may_halt: a key that is refused, or an account without money, ends all asking at once; else it is the answer to its row."""
+    """Asks at one host. may_halt: a key that is refused, or an account without money, ends all asking at once; else it is the answer to its row.
+
+    So does a server that is away, seen after some rows without an answer; those keep what they were told.
+    """
 
     host: Host
     concurrency: int
@@ -52,6 +57,7 @@ class Executor:
     seed: int = 0
     may_halt: bool = False
     halted: Answer | None = None
+    is_away: bool = False
     failure: Exception | None = None
     _jobs: list[_Open] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
@@ -64,6 +70,8 @@ class Executor:
     _task: asyncio.Task[None] | None = None
     _more: asyncio.Event = field(default_factory=asyncio.Event)
     _is_quitting: bool = False
+    _n_without: int = 0  # rows given up since the last answer
+    _verdict: asyncio.Lock = field(default_factory=asyncio.Lock)
     _pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -254,31 +262,48 @@ class Executor:
             finally:
                 self._pace.leave()
             if self.may_halt and (reply.answer.status == 401 or is_spent(reply.answer)):
-                self._halt(reply.answer, one, row)
+                self._halt(reply, one, row)
                 return None
             n_busy += reply.kind == "busy"
             n_tries += reply.kind in ("failed", "lost", "unsent")
             if reply.kind == "answer":
                 self._pace.went_well()
+                self._n_without = 0
                 return reply
             if n_tries >= TRIES or n_busy >= BUSY_TRIES:
+                if self.may_halt and await self._finds_it_away():
+                    self._halt(reply, one, row)
+                    return None
                 if reply.kind == "lost" and one is not None:
                     one.job.lost(row.number)
                 return reply
-            if one is not None:
-                (one.job.lost if reply.kind == "lost" else one.job.turned_away)(row.number)
+            _let_go(reply, one, row)
             if reply.kind == "busy":
                 self._pace.is_busy(reply.wait_seconds)
             elif not await self._pause(reply, n_tries):
                 return None
         return None
 
+    async def _finds_it_away(self) -> bool:
+        """Whether, after a row without an answer, the server is away; other such rows wait for the verdict."""
+        self._n_without += 1
+        async with self._verdict:
+            if not self.is_away and self._n_without >= ENOUGH_WITHOUT:
+                self._n_without = 0
+                self.is_away = not await asyncio.to_thread(is_there, self.host)
+            return self.is_away
+
     async def _pause(self, reply: Reply, n_tries: int) -> bool:
         return await self._pace.pause(TRY_SECONDS * 2.0 ** (n_tries - 1) if reply.wait_seconds is None else min(reply.wait_seconds, 30.0))
 
-    def _halt(self, answer: Answer, one: _Open | None, row: Row) -> None:
-        if one is not None:
-            one.job.turned_away(row.number)
-        self.halted = answer
+    def _halt(self, reply: Reply, one: _Open | None, row: Row) -> None:
+        _let_go(reply, one, row)
+        self.halted = reply.answer
         self._quit()
         self._say_so()
+
+
+def _let_go(reply: Reply, one: _Open | None, row: Row) -> None:
+    """Note that the row is not under way any more, and will be asked again."""
+    if one is not None:
+        (one.job.lost if reply.kind == "lost" else one.job.turned_away)(row.number)

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.direct.asker import Job, body_of
 from tests.direct.drill import drill
 from tests.direct.server import FAULTS, PAID, counts, fault_of, serving
 
 from batchtrial.direct.asking import Host
-from batchtrial.direct.executor import Executor
+from batchtrial.direct.executor import ENOUGH_WITHOUT, Executor
 from batchtrial.direct.journal import Journal
 from batchtrial.direct.pace import Tempo
 from batchtrial.direct.records import Row
@@ -71,6 +72,23 @@ def test_a_server_that_is_not_there_is_no_lost_answer(tmp_path: Path) -> None:
     journal.close()
     assert {one.status for _, one in journal.answers()} == {502}
     assert journal.n_maybe_twice == 0
+
+
+@pytest.mark.parametrize("may_halt", [False, True])
+def test_a_server_that_stays_away_ends_the_asking_of_a_run_before_all_its_rows_are_given_up(tmp_path: Path, may_halt: bool) -> None:
+    n_rows = 3 * ENOUGH_WITHOUT
+    journal = Journal.create(tmp_path / "rows.jsonl", n_rows, {})
+    journal.begin()
+    executor = executor_at("http://127.0.0.1:9", may_halt=may_halt)
+    executor.add(Job(journal))
+    assert executor.wait(lambda: journal.is_whole, 20.0) is not may_halt
+    executor.close(20.0)
+    journal.close()
+    assert executor.is_away is may_halt
+    assert journal.n_answered == (ENOUGH_WITHOUT - 1 if may_halt else n_rows)
+    again = Journal(journal.path)
+    assert again.n_maybe_twice == 0
+    assert len(list(again.open_rows())) == n_rows - journal.n_answered
 
 
 LOADED_FIRST = """

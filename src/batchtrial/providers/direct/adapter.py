@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from batchtrial.direct.asking import Host, is_spent
+from batchtrial.direct.asking import Host, is_spent, is_there
 from batchtrial.direct.executor import Executor
 from batchtrial.direct.journal import BrokenJournal, Journal
 from batchtrial.direct.pace import Tempo
-from batchtrial.direct.records import Answer, Row, error_of
+from batchtrial.direct.records import GONE, Answer, Row, error_of
 from batchtrial.errors import AuthFailed, NotFound, ProviderError, RateLimited, StateError
 from batchtrial.providers.base import KEY_CHECK, MAYBE_PAID_TWICE, BatchState, BatchStatus, Intent, Limits, Provider, Sightings, SpeaksFor, key_check
 from batchtrial.providers.direct.forms import Form, custom_id_of
@@ -28,6 +28,7 @@ POLL_SECONDS = 1.0
 LOOK_SECONDS = 0.2
 """How long a look waits for the end: no look costs anything here."""
 DRAIN_SECONDS = 20.0
+RESUME = "rows that were answered are kept; resume the run when this is put right"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class DirectProvider(SpeaksFor):
         self.settings = settings
         self._journals: dict[str, Journal] = {}
         self._executor: Executor | None = None
+        self._away: tuple[str, ProviderError] | None = None
+        """Of a server that is away: why, and the batch at whose looks it is tried again; nothing is asked meanwhile."""
 
     @property
     def limits(self) -> Limits:
@@ -120,10 +123,16 @@ class DirectProvider(SpeaksFor):
         return (name,) if self._path(name).exists() else ()
 
     def check(self, batch_id: str) -> BatchStatus:
-        """How far the rows are; asking goes on when it does not. Raises NotFound, AuthFailed, RateLimited, StateError."""
+        """How far the rows are; asking goes on when it does not.
+
+        Raises NotFound, AuthFailed, RateLimited, StateError; a retryable ProviderError, for one batch alone, where the server is away.
+        """
         journal = self._journal(batch_id)
-        if not journal.is_whole:
-            self._go_on(batch_id)
+        if self._away is not None and self._away[0] == batch_id:
+            if not is_there(self._host):
+                raise self._away[1]
+            self._away = None
+        if not journal.is_whole and self._go_on(batch_id):
             self._wait(journal)
         state = BatchState.COMPLETED if journal.is_whole else BatchState.RUNNING
         told = {MAYBE_PAID_TWICE: str(journal.n_maybe_twice)} if journal.is_whole and journal.n_maybe_twice else {}
@@ -179,23 +188,30 @@ class DirectProvider(SpeaksFor):
                 raise StateError(str(error), where=str(self._path(name)), hint="put the file back from a copy; nothing was asked") from None
         return self._journals[name]
 
-    def _go_on(self, name: str) -> None:
-        """Have the open rows asked, if they are not."""
+    def _go_on(self, name: str) -> bool:
+        """Have the open rows asked, if they are not; False where they wait for the server to be back."""
+        if self._away is not None:
+            return False
         executor = self._running()
         if executor.is_under_way(name):
-            return
+            return True
         journal = self._journal(name)
         payload = self._payload(journal)
         if not payload.is_file() or _sha256(payload) != journal.about.get("payload_sha256"):
             raise StateError("the requests are not as they were when their first row was asked", where=str(payload), hint="put the file back")
         journal.begin()
         executor.add(_Rows(name, journal, payload, self.settings.form, self.settings.tier))
+        return True
+
+    @property
+    def _host(self) -> Host:
+        one = self.settings
+        return replace(one.host, url=one.host.url.rstrip("/") + one.form.root)
 
     def _running(self) -> Executor:
         if self._executor is None:
             one = self.settings
-            host = replace(one.host, url=one.host.url.rstrip("/") + one.form.root)
-            self._executor = Executor(host, one.concurrency, tempo=one.tempo, seed=one.seed, may_halt=True)
+            self._executor = Executor(self._host, one.concurrency, tempo=one.tempo, seed=one.seed, may_halt=True)
         return self._executor
 
     def _wait(self, journal: Journal) -> None:
@@ -204,17 +220,25 @@ class DirectProvider(SpeaksFor):
         if executor.failure is not None:
             raise StateError(f"the journal cannot be written: {executor.failure}", where=str(journal.path), hint="make room; then resume the run")
         if executor.halted is not None and not journal.is_whole:
+            executor.close(DRAIN_SECONDS)  # so that no row is asked by two
             self._executor = None
-            raise self._why_halted(executor.halted)
+            if not executor.is_away:
+                raise self._why_halted(executor.halted)
+            self._away = journal.path.stem, self._why_away(executor.halted)
+            raise self._away[1]
 
     def _why_halted(self, answer: Answer) -> ProviderError:
-        words = str((error_of(answer) or {}).get("message"))[:500]
-        if self.settings.key:
-            words = words.replace(self.settings.key, "***")
-        hint = "rows that were answered are kept; resume the run when this is put right"
         if is_spent(answer):
-            return RateLimited(f"the account has no money left: {words}", where=self.settings.host.url, hint=hint)
-        return AuthFailed(f"the key was refused: {words}", where=self.settings.host.url, hint=f"{self.settings.key_hint}; {hint}")
+            return RateLimited(f"the account has no money left: {self._words(answer)}", where=self.settings.host.url, hint=RESUME)
+        return AuthFailed(f"the key was refused: {self._words(answer)}", where=self.settings.host.url, hint=f"{self.settings.key_hint}; {RESUME}")
+
+    def _why_away(self, answer: Answer) -> ProviderError:
+        status = "" if answer.status == GONE else f"HTTP {answer.status}: "
+        return ProviderError(f"the server is away: {status}{self._words(answer)}", where=self.settings.host.url, hint=RESUME, retryable=True)
+
+    def _words(self, answer: Answer) -> str:
+        words = str((error_of(answer) or {}).get("message"))
+        return (words.replace(self.settings.key, "***") if self.settings.key else words)[:500]
 
 
 def _sha256(path: Path) -> str:
