@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def odd_value(rng: random.Random) -> Any:
         return rng.choice(ODD_TEXTS)
     if rng.random() < 0.04:
         return nested(rng.choice((40, 400, 1500)))
-    return rng.choice(ODD_VALUES)
+    return copy.deepcopy(rng.choice(ODD_VALUES))  # a second mutation may change it, or put it into itself
 
 
 def places(tree: Any) -> Iterator[Path_]:
