@@ -138,6 +138,7 @@ def state(at: Bench, rng: random.Random) -> Commands:
         ["archive", "--verify", "experiments/run_a"], ["export_batch", "--run_id", "a", "--to", "out"],
     ]  # fmt: skip
     looks += [["compare", "a", "b"], ["run", "--resume", "--run_id", "a", "--from_step", "parse"]] if is_finished else []
+    looks += [["export", "--run_id", "a", "--jsonl", "rows.jsonl"], ["gate", "--run_id", "a"], ["label", "--run_id", "a", "--export", "labels.jsonl"]]
     looks += [["plan_trial", "--run_id", "a"]] if rng.random() < 0.2 else []  # what it computes from a sound run takes as long as ten other looks
     yield from rng.sample(looks, 2)
     yield ["repair", "--run_id", "a"]

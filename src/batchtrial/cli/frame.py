@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from batchtrial.app.modes import file_modes
-from batchtrial.errors import RunnerError
+from batchtrial.errors import RunnerError, StateError
 from batchtrial.state.access import me
 
 log = logging.getLogger("batchtrial")
@@ -72,6 +72,12 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
             return 1
         except Exception as error:
             log.exception("unexpected %s", type(error).__name__)
+            if type(error).__module__.startswith("polars"):  # no command reads a whole table for its checksum first
+                complain(f"error: a table cannot be read: {error}")
+                complain(
+                    "  hint `batchtrial repair --check --run_id RUN` names what is damaged, and `batchtrial resume` makes it again; else a defect"
+                )
+                return StateError.exit_code
             complain(f"error: unexpected {type(error).__name__}: {error}")
             complain("  hint this is a defect; what was finished is on disk, and --resume goes on from it")
             return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from tests.unit.phases.world import World
 from tests.unit.reading.trials import SEVERAL, beginning_with, finished
 
 from batchtrial.cli.commands.export import main
+from batchtrial.errors import ManifestCorrupt
 from batchtrial.exporting.latex import escaped, latex
 from batchtrial.exporting.rows import TEXTS, stretches
 from batchtrial.modes import Mode
 from batchtrial.reading.frames import pairs_frame
 from batchtrial.reading.results import comparisons_frame, costs_frame
 from batchtrial.reading.run_tables import RunTables
+from batchtrial.state.layout import RunLayout
 
 HOSTILE = (
     "=1+1",
@@ -193,3 +196,25 @@ def test_the_system_turns_of_a_task_are_part_of_what_was_sent(tmp_path: Path) ->
         ("turn", "Answer."),
         ("warm", "Answer warmly.\n\nBe kind."),
     ]
+
+
+@pytest.mark.parametrize("victim", ["prepared/items.parquet", "arms/*/answers.parquet", "arms/*/scores.parquet", "prepared/*_book.jsonl"])
+def test_a_damaged_table_or_item_is_told_with_what_mends_it(world: World, tmp_path: Path, victim: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(world.layout.root, tmp_path / "run_r1")
+    for path in run.glob(victim):
+        data = path.read_bytes()
+        path.write_bytes(data[:8] + bytes(byte ^ 0x5A for byte in data[8:]))
+    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), "--jsonl", str(tmp_path / "rows.jsonl")]) == 3
+    said = capsys.readouterr().err
+    assert "cannot be read" in said
+    assert "`batchtrial repair" in said
+    assert "this is a defect" not in said
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"metrics": null}'])
+def test_a_damaged_record_of_the_scores_is_named(world: World, tmp_path: Path, content: str) -> None:
+    run = shutil.copytree(world.layout.root, tmp_path / "run_r1")
+    for path in run.glob("*/results/scoring.json"):
+        path.write_text(content)
+    with pytest.raises(ManifestCorrupt, match=r"scoring\.json is damaged"), RunTables.of(RunLayout(run)) as tables:
+        pairs_frame(tables, tables.trials[0])

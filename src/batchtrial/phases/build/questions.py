@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
 import polars as pl
 
-from batchtrial.errors import RunStateMissing
+from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.base import Work
 from batchtrial.phases.build.index import load_index
 from batchtrial.phases.build.rows import rows_in_order
-from batchtrial.phases.prepare.items import decode_row
+from batchtrial.phases.prepare.items import Prepared, decode_row
 from batchtrial.phases.tables.arm_table import for_tables
 from batchtrial.records import KEY_SEPARATOR, Item, Kind
 from batchtrial.scoring import Asked
@@ -80,6 +81,16 @@ def reference() -> pl.Expr:
     return pl.when(pl.col("references").list.len() > 0).then(pl.col("references").list.join(ANSWERS_BETWEEN)).alias("reference")
 
 
+def _row(line: bytes) -> Prepared:
+    """A prepared line. Raises StateError when it is not as prepare wrote it."""
+    try:
+        return decode_row(line)
+    except msgspec.MsgspecError as error:
+        raise StateError(
+            f"a prepared item cannot be read: {error}", where="prepared/", hint="`batchtrial repair --run_id RUN` names the file and makes it again"
+        ) from None
+
+
 class Questions(AbstractContextManager["Questions"]):
     """The prepared items by place, or `n` of them from `first` on. Their texts are read when they are asked for."""
 
@@ -100,15 +111,15 @@ class Questions(AbstractContextManager["Questions"]):
 
     def asked(self, first: int, n: int) -> Sequence[Asked]:
         """What scoring needs of items first .. first + n; half the time of `read`."""
-        return [decode_row(line) for _, line in self._lines(first, n)]
+        return [_row(line) for _, line in self._lines(first, n)]
 
     def read(self, first: int, n: int) -> list[Item]:
         """Items first .. first + n."""
-        return [decode_row(line).item(book) for book, line in self._lines(first, n)]
+        return [_row(line).item(book) for book, line in self._lines(first, n)]
 
     def read_at(self, places: Sequence[int]) -> list[Item]:
         """The items at these places."""
-        return [decode_row(line).item(book) for book, line in self._found(self._places[[place - self._first for place in places]])]
+        return [_row(line).item(book) for book, line in self._found(self._places[[place - self._first for place in places]])]
 
     def _lines(self, first: int, n: int) -> Iterator[tuple[Kind, bytes]]:
         return self._found(self._places.slice(first - self._first, n))

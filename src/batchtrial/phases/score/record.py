@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchtrial.amounts import counted
 from batchtrial.config.metric_sources import own_paths, sources_of
 from batchtrial.config.model import Config
+from batchtrial.errors import ManifestCorrupt
 from batchtrial.scoring import Scorer
 from batchtrial.scoring.metrics.named import sha256_of
 from batchtrial.scoring.scorer import Failures
@@ -21,16 +22,26 @@ _SHOWN_DIGITS: Final = 12
 
 
 def read_record(layout: TrialLayout) -> dict[str, Any]:
-    """The record; empty where an earlier version scored."""
-    return read_json(layout.scoring) if layout.scoring.exists() else {}
+    """The record; empty where an earlier version scored. Raises ManifestCorrupt."""
+    if not layout.scoring.exists():
+        return {}
+    try:
+        found = read_json(layout.scoring)
+        fault = next((name for name in ("metric_by_set", "metrics", "languages") if not isinstance(found.get(name, {}), dict)), None)
+    except (ValueError, TypeError) as error:
+        fault = str(error)
+    if fault is not None:
+        hint = "`batchtrial resume --run_id RUN` makes it again"
+        raise ManifestCorrupt(f"{layout.scoring.name} is damaged: {fault}", where=str(layout.scoring), hint=hint)
+    return found
 
 
 def _recorded(layout: TrialLayout) -> Mapping[str, Mapping[str, Any]]:
     try:
-        found = read_record(layout).get("metrics", {})
-    except (ValueError, TypeError):  # damaged: then nothing is known, and the stage's own check names the file
+        found: Mapping[str, Mapping[str, Any]] = read_record(layout).get("metrics", {})
+    except ManifestCorrupt:  # then nothing is known, and the stage's own check names the file
         return {}
-    return found if isinstance(found, Mapping) else {}
+    return found
 
 
 def code_of(config: Config, layout: TrialLayout) -> dict[str, str]:
