@@ -229,7 +229,7 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
         "metrics of your own with the sha256 of their code, what they failed on, answers that are not mainly English",
     ),
     ("TRIAL/results/significance.json", "stats", "every test with family, raw and adjusted p, interval, method, warnings"),
-    ("TRIAL/results/costs.json", "costs", "tokens and dollars per arm, with source and date of the prices"),
+    ("TRIAL/results/costs.json", "costs", "tokens and dollars per arm and per judge, with source and date of the prices"),
     *(
         (f"TRIAL/results/{TrialLayout(HERE).analysis(name).name}", "optional", f"an analysis beyond the plan, when `optional.{name}` is switched on")
         for name in ANALYSES

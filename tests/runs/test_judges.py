@@ -26,7 +26,7 @@ from batchtrial.reading.view import view_of
 from batchtrial.run.growth import purchases
 from batchtrial.state.files import PreparedManifest, load
 from batchtrial.state.labels import Label, append_label
-from batchtrial.state.ledger import fold
+from batchtrial.state.ledger import fold, money
 from batchtrial.state.store import read_json
 
 N = 60
@@ -70,6 +70,19 @@ def test_without_labels_a_judge_prefers_and_claims_nothing(world: World) -> None
     assert "no labels say how far it is right" in one["sentence"]
     (report,) = world.layout.root.glob("*/reports/report.md")
     assert "Can the judges be believed?" in report.read_text()
+
+
+def test_what_the_judges_cost_stands_beside_the_arms_and_both_make_up_the_bill(world: World) -> None:
+    (path,) = world.layout.root.glob("*/results/costs.json")
+    costs = read_json(path)
+    assert set(costs["judges"]["by_judge"]) == {one["name"] for one in JUDGES}
+    whole = money(fold(world.ledger().entries).values()).as_json()["usd_at_least"]
+    assert costs["judges"]["usd_at_least"] > 0
+    assert costs["usd_at_least"] + costs["judges"]["usd_at_least"] == pytest.approx(whole, abs=2e-8)
+    assert sum(one["usd_at_least"] for one in costs["judges"]["by_judge"].values()) == pytest.approx(costs["judges"]["usd_at_least"], abs=2e-8)
+    report = (path.parents[1] / "reports/report.md").read_text()
+    assert f"The judges besides, for all trials of the run: {costs['judges']['cost']}." in " ".join(report.split())
+    assert "judge better" in report
 
 
 def test_the_viewer_is_told_how_far_each_judge_may_be_believed(world: World) -> None:

@@ -22,6 +22,7 @@ from batchtrial.errors import ManifestCorrupt
 from batchtrial.exporting.latex import escaped, latex
 from batchtrial.exporting.rows import TEXTS, stretches
 from batchtrial.modes import Mode
+from batchtrial.phases.score.record import read_record
 from batchtrial.reading.frames import pairs_frame
 from batchtrial.reading.results import comparisons_frame, costs_frame
 from batchtrial.reading.run_tables import RunTables
@@ -211,10 +212,10 @@ def test_a_damaged_table_or_item_is_told_with_what_mends_it(world: World, tmp_pa
     assert "this is a defect" not in said
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"metrics": null}'])
+@pytest.mark.parametrize("content", ["{", "[1]", '{"metrics": null}'])
 def test_a_damaged_record_of_the_scores_is_named(world: World, tmp_path: Path, content: str) -> None:
     run = shutil.copytree(world.layout.root, tmp_path / "run_r1")
     for path in run.glob("*/results/scoring.json"):
         path.write_text(content)
-    with pytest.raises(ManifestCorrupt, match=r"scoring\.json is damaged"), RunTables.of(RunLayout(run)) as tables:
-        pairs_frame(tables, tables.trials[0])
+        with pytest.raises(ManifestCorrupt, match=r"scoring\.json is damaged"):
+            read_record(RunLayout(run).trial(path.parent.parent.name))

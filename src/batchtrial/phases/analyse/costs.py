@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from batchtrial.config.expand import Trial
+from batchtrial.config.judge_arms import arm_of
 from batchtrial.phases.analyse.one_file import OneFile
 from batchtrial.phases.base import View, arms_in_order, digest_of
-from batchtrial.phases.batches.money import bill, price_for
+from batchtrial.phases.batches.money import Bill, bill, price_for
+from batchtrial.phases.waves import judging
 
 FORM: Final = 4
 
@@ -21,7 +23,14 @@ def _digest(view: View, trial: Trial) -> str | None:
     prices = list(dict.fromkeys(repr(price_for(view.config, arm)) for arm in trial.arms))
     priced = prices[0] if len(prices) == 1 else prices
     bills, stats = [bill(view, arm) for arm in arms_in_order(trial)], view.config.stats
-    return digest_of([FORM, parsed, scored, priced, [repr(one) for one in bills], stats.alpha, stats.clusters, view.config.mode])
+    judges = [[repr(one) for one in judges_bills(view).values()]] if view.config.judges else []
+    return digest_of([FORM, parsed, scored, priced, [repr(one) for one in bills], stats.alpha, stats.clusters, view.config.mode, *judges])
+
+
+def judges_bills(view: View) -> dict[str, Bill]:
+    """By name of the judge what was sent in its name; none before the judges' questions are built."""
+    inner = judging(view)
+    return {judge.name: bill(inner, arm_of(view.config, judge)) for judge in view.config.judges} if inner.build is not None else {}
 
 
 def _maker(view: View) -> Callable[[Trial], Any]:

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial, TrialArm, users_of
+from batchtrial.phases.analyse.costs import judges_bills
 from batchtrial.phases.analyse.tables import order_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
@@ -174,6 +175,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
         "usage_source": "the ledger: every attempt whose results were fetched",
         "pricing": _pricings(arms_in_order(trial), prices),
         "arms": {arm.stem: _arm(view, arm, bills[arm.stem], table) for arm in arms_in_order(trial)},
+        **({"judges": _judges(view)} if config.judges else {}),
         "effectiveness": None if table is None else effectiveness(view, trial, table),
     }
 
@@ -192,6 +194,25 @@ def _arm(view: View, arm: TrialArm, one: Bill, table: pl.DataFrame | None) -> di
         "attempts": one.n_attempts,
         "arm": arm.name,
         "shared_by_trials": len(users_of(arm, view.trials)),
+    }
+
+
+def _judges(view: View) -> dict[str, Any]:
+    """What the judges' wave cost, for all trials of the run: none of it stands in the sums of a trial's arms."""
+    each = judges_bills(view)
+    return {
+        **together(one.money for one in each.values()).as_json(),
+        "cost": together(one.money for one in each.values()).sentence(),
+        "by_judge": {
+            name: {
+                "prompt_tokens": one.usage.input_tokens,
+                "completion_tokens": one.usage.output_tokens,
+                **one.money.as_json(),
+                "cost": one.money.short(),
+                "estimate_usd": money(one.reserved_usd) if not one.money.unpriced else None,
+            }
+            for name, one in each.items()
+        },
     }
 
 

@@ -197,6 +197,11 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     for stem, one in costs["arms"].items():
         shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
         rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), shared))
+    judges = costs.get("judges")
+    for name, one in judges["by_judge"].items() if judges else ():
+        rows.append(
+            (f"judge {name}", f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), "all trials")
+        )
     pricing = costs["pricing"]
     source = _price_source(pricing) if costs["arms"] else "none were needed"
     if "by_arm" in pricing:
@@ -204,8 +209,10 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     found: list[Block] = [
         Heading(2, "Cost" + _paid(view)),
         Grid(("arm", "prompt tokens", "answer tokens", "cost", "reserved at most", "shared by"), tuple(rows)),
-        Paragraph(f"Together {costs['cost']}, at batch rate. Prices: {source}."),
+        Paragraph(f"{'The arms together' if judges else 'Together'} {costs['cost']}, at batch rate. Prices: {source}."),
     ]
+    if judges:
+        found.append(Paragraph(f"The judges besides, for all trials of the run: {judges['cost']}."))
     twice = bought_twice(view.parts.values())
     if twice is not None:
         found.append(Paragraph(twice))
