@@ -60,6 +60,9 @@ def test_a_run_that_stopped_shows_what_was_bought_and_that_the_rest_was_not(tmp_
 
     rig.run("report", hook=hook)
     assert set(between) == {BETWEEN}, "an interval that is seen between two looks is wrong too often"
+    together = (rig.layout.root / "aggregate_report.md").read_text()
+    assert "each was looked at, at an equal part of it" in together
+    assert "p across trials" not in together, "no flip of signs knows of the looks"
     columns, items = page_of(rig)
     assert columns["n"] == len(items) == columns["about"]["n_items"] == 24
     assert columns["part"] is None

@@ -91,7 +91,7 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
     if both.treatment.size >= FEW_ITEMS and changed < FEW_CHANGED:
         warnings.append(f"only {counted(changed, 'item')} changed" if changed else "no item changed")
     if clustered is not None and clustered.n_clusters < FEW_CLUSTERS:
-        warnings.append(f"only {clustered.n_clusters} clusters")
+        warnings.append(f"only {counted(clustered.n_clusters, 'cluster')}")
     if clustered is not None and clustered.n_clusters == 1:
         return _one_cluster(both, clustered, missing, level=level, warnings=tuple(warnings))
     asked = _Asked(both, clustered, missing, level=level, seed=seed, flips=flips, endpoint=endpoint, warnings=tuple(warnings))

@@ -34,7 +34,9 @@ def aggregate_file(view: View) -> dict[str, Any]:
 
 
 def correction_across_trials(view: View) -> list[AcrossTrials]:
-    """Every trial that shares its control with another, in the order of the trials."""
+    """Every trial that shares its control with another, in the order of the trials; none where looks were planned, for which no flip is corrected."""
+    if view.build is not None and view.build.looks is not None:
+        return []
     found = {one.slug: one for name, trials in _groups(view).items() if len(trials) > 1 for one in _group(view, name, trials)}
     return [found[trial.slug] for trial in view.trials if trial.slug in found]
 
@@ -64,7 +66,10 @@ def _group(view: View, control: str, trials: list[Trial]) -> list[AcrossTrials]:
     for trial in trials:
         temp = trial.temps[0]
         table = load_tables(view, trial).get(temp)
-        differences = None if table is None or table.is_one_arm else _differences(table, Cell(metric=primary.metric, kind=primary.kind, temp=temp))
+        is_raw = table is not None and primary.metric in table.judges  # of its word the verdict says more, or nothing
+        differences = (
+            None if table is None or table.is_one_arm or is_raw else _differences(table, Cell(metric=primary.metric, kind=primary.kind, temp=temp))
+        )
         if table is not None and differences is not None:
             by_trial[trial.slug] = (table.keys, differences)
             cluster_of |= _clusters(table)

@@ -19,7 +19,11 @@ from batchtrial.phases.tables.columns import LABELS
 from batchtrial.state.ledger import money
 from batchtrial.state.store import decode_json, encode_json, read_json
 
-FORM: Final = 2
+FORM: Final = 3
+LOOKED_AT: Final = (
+    "Verdicts hold the chance of even one false claim over all trials of the run at alpha: each was looked at, at an equal part of it, and ended by "
+    "itself. The first p is each trial's own. There is no joint correction of trials that share answers: it would know nothing of the looks."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ def _blocks(view: View) -> list[Block]:
                 trial.prompt_set,
                 verdict,
                 *numbers,
-                *(_cells_across_trials(together, is_share=head is None or head["is_share"]) if across else ()),
+                *(_cells_across_trials(together, head) if across else ()),
                 cost_cell(tests, read_json(view.trial_layout(trial).costs)),
             )
         )
@@ -92,7 +96,8 @@ def _blocks(view: View) -> list[Block]:
         found.append(Paragraph(f"What is right is told by metrics of the user's own: {', '.join(own)}."))
     found += [Paragraph(text) for text in not_followed]
     if len(rows) > 1:
-        found.append(Paragraph(_note(list(across.values()), is_any_arm=bool(view.config.arms))))
+        has_looks = view.build is not None and view.build.looks is not None
+        found.append(Paragraph(LOOKED_AT if has_looks else _note(list(across.values()), is_any_arm=bool(view.config.arms))))
     paid = "" if view.config.is_live else " (nothing was paid)"
     found.append(Paragraph(f"Cost of the whole run: {money(view.parts.values()).sentence()}, at batch rate{paid}."))
     return found
@@ -125,10 +130,11 @@ def aggregate_problem(view: View) -> str | None:
     return "is not what the trials' results make it" if is_stale or is_other else None
 
 
-def _cells_across_trials(one: AcrossTrials | None, *, is_share: bool) -> tuple[str, str]:
-    if one is None:
+def _cells_across_trials(one: AcrossTrials | None, head: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Nothing where lost answers, or documents that are too few, leave the trial without a verdict: no flip of signs knows of them."""
+    if one is None or (head is not None and head["verdict"] in ("not decided", "not decidable")):
         return "-", "-"
-    signed = points if is_share else signed_score
+    signed = points if head is None or head["is_share"] else signed_score
     bounds = "-" if one.ci_low is None or one.ci_high is None else f"{signed(one.ci_low)} to {signed(one.ci_high)}"
     return p_text(one.p_adjusted), bounds
 

@@ -23,6 +23,7 @@ def slice_blocks(tests: Mapping[str, Any]) -> list[Block]:
         why = one["reason"] or (one["heterogeneity"] or {}).get("reason") or "too few slices"
         differ = f"cannot be tested: {why}" if p is None else f"has p {p_phrase(p)}"
         lacking = f" {one['without']} items have no value." if one["without"] else ""
-        lacking += "".join(f" {row['value']} is {row['reason']}." for row in one["rows"] if "decidable" in row.get("reason", ""))
+        few = [row["value"] for row in one["rows"] if "decidable" in row.get("reason", "")]
+        lacking += f" Not decidable, on too few documents: {', '.join(few)}." if few else ""
         found.append(Paragraph(f"That the effects differ {differ} (Cochran's Q). q: Benjamini-Hochberg over the slices. Never a claim.{lacking}"))
     return found
