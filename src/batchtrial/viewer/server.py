@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import polars as pl
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -34,6 +35,9 @@ from batchtrial.viewer.modules import MODULES, STYLE, text_of
 
 AT_ONCE: Final = 4
 LOOK_SECONDS: Final = 1.0
+TRIES: Final = 3
+"""How often an answer is made anew where the run's files were replaced meanwhile: one of two tables each would be half of either."""
+REPLACED: Final = "the run's files were replaced while they were read: ask again"
 PAGE: Final = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     '<title>Runs</title><link rel="icon" href="data:,"><link rel="stylesheet" href="page/page.css"></head><body><div id="page"></div>'
@@ -135,12 +139,21 @@ class Viewer:
 
         def work(request: Request) -> Response:
             try:
-                with self.held.run(self._layout(request)) as held:
-                    return _json(what(held, request))
+                for _ in range(TRIES):
+                    with self.held.run(self._layout(request)) as held:
+                        try:
+                            found = _json(what(held, request))
+                        except (FileNotFoundError, pl.exceptions.PolarsError):  # the head of one table and the rows of the next
+                            if held.tables.is_current():
+                                raise
+                            continue
+                        if held.tables.is_current():
+                            return found
+                return _problem(409, REPLACED)
             except RunnerError as error:
                 return _problem(404 if isinstance(error, RunStateMissing) else 400, error.what)
             except FileNotFoundError:
-                return _problem(409, "the run's files were replaced while they were read: ask again")
+                return _problem(409, REPLACED)
 
         async def endpoint(request: Request) -> Response:
             if self.limiter is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,16 +10,20 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.runs.rundir import tree
 from tests.unit.phases.world import World
 from tests.unit.reading.trials import finished
 from tests.unit.viewer.served import TOKEN, Served, question, served
+
+from batchtrial.state.store import write_bytes
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +206,30 @@ def test_tables_that_are_replaced_meanwhile_are_read_anew(world: World) -> None:
         assert at.ask(f"/api/runs/r1/pairs?ask={asked(world)}").status == 404
         scores.write_bytes(data)
         assert at.ask(f"/api/runs/r1/pairs?ask={asked(world)}").status == 200
+
+
+def test_a_table_that_is_written_meanwhile_is_read_whole(world: World) -> None:
+    arms = [world.layout.arm(arm.name) for arm in world.trial.arms]
+    before = [arm.scores.read_bytes() for arm in arms]
+    versions = []
+    for value in (0.0, 1.0):
+        tables = [io.BytesIO() for _ in arms]
+        for data, found in zip(before, tables, strict=True):
+            pl.read_parquet(data).with_columns(pl.lit(value).alias("em")).write_parquet(found)
+        versions.append([one.getvalue() for one in tables])
+    seen: Counter[tuple[float, ...]] = Counter()
+    with served(world.layout.root.parent) as at, ThreadPoolExecutor(1) as writer:
+        for turn in range(16):
+            written = [writer.submit(write_bytes, arm.scores, data) for arm, data in zip(arms, versions[turn % 2], strict=True)]
+            told = at.ask(f"/api/runs/r1/rows?first=0&n=30&ask={asked(world, metric='em')}")
+            assert told.status == 200, told.body
+            (scores,) = {tuple(row["scores"]) for row in told.json}  # no arm half old and half new
+            seen[scores] += len(told.json) == 30
+            for one in written:
+                one.result()
+    for arm, data in zip(arms, before, strict=True):
+        arm.scores.write_bytes(data)
+    assert seen.total() == 16
 
 
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(world: World) -> None:

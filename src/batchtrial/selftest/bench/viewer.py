@@ -1,7 +1,8 @@
 """`python -m batchtrial.selftest.bench viewer`: how soon a page of answers can be used, beside a bare page that parses the same data; and the viewer.
 
 The page is opened in a Chromium that is on this machine, three times, and the median counts; times are from the start of the navigation. The viewer
-runs in a process of its own; its times are from the start of the command, then from question to answer.
+runs in a process of its own; its times are from the start of the command, then from question to answer. How much a viewer and a run slow each other
+is measured in turns: the phase that scores alone, the viewer alone, both at once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -36,6 +39,9 @@ LIMITS: Final = {1_000: (300, 1.0), 10_000: (1_500, 10.0)}
 """Pairs -> milliseconds until the page can be used, and megabytes."""
 SERVER_LIMITS: Final = {"first page": 1_000, "page": 50, "filter and counts": 50, "lost, sorted": 50, "search": 1_000}
 MOST_MB: Final = 400
+MOST_SLOWER: Final = 1.05
+TOGETHER: Final = 100_000
+"""Answers of the run that is scored while somebody looks at it."""
 ROUNDS: Final = 3
 FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update")
 BARE: Final = """
@@ -161,11 +167,72 @@ def server(layout: RunLayout) -> Iterator[str]:
             yield f"viewer: {int(peak[1]) / 1024 if peak else 0:.0f} MB at most (at most {MOST_MB})"
 
 
+@dataclass(slots=True)
+class Looking:
+    """Somebody who looks at a run: the list of runs and a page of pairs, twice a second. times: of each page, in seconds."""
+
+    ask: Callable[[str], Any]
+    paths: tuple[str, ...]
+    times: list[float] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def look(self) -> None:
+        """Until `ended` is set. A table that is being replaced is asked for again."""
+        while not self.ended.wait(0.5):
+            for path in self.paths:
+                begin = time.perf_counter()
+                try:
+                    self.ask(path)
+                except PhaseFailed:
+                    continue
+                if path == self.paths[-1]:
+                    self.times.append(time.perf_counter() - begin)
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Look in a thread of its own."""
+        self.ended.clear()
+        thread = threading.Thread(target=self.look)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.ended.set()
+            thread.join()
+
+
+def together(layout: RunLayout) -> Iterator[str]:
+    """A line: how much longer a phase takes while somebody looks, and a page while the phase works."""
+    from batchtrial.selftest.bench.taken import take
+
+    folder, run = layout.root.parent, f"/api/runs/{layout.root.name.removeprefix(PREFIX)}"
+    if not (folder / RUN_ID).exists():
+        (folder / RUN_ID).symlink_to(layout.root.name)  # where the bench's steps look for their run
+    alone, both, quiet, busy = (list[float]() for _ in range(4))
+    for _ in range(ROUNDS):
+        alone.append(take(folder, "score", 1).wall)
+        with viewer(folder) as (_, ask):
+            trial = ask(f"{run}/about")["trials"][0]
+            question = quote(json.dumps({"trial": trial["slug"], "temp": trial["temp"], "metric": "em"}))
+            person = Looking(ask, ("/api/runs", f"{run}/rows?first=500&n=50&ask={question}"))
+            with person.going_on():
+                time.sleep(alone[-1])
+            quiet += person.times
+            person.times.clear()
+            with person.going_on():
+                both.append(take(folder, "score", 1).wall)
+            busy += person.times
+    for what, few, many in (("a phase", alone, both), ("a page", quiet, busy)):
+        slower = statistics.median(many) / statistics.median(few)
+        yield f"viewer and run at once: {what} takes {slower:.2f} times as long as by itself (at most {MOST_SLOWER:g})"
+
+
 def main(argv: Sequence[str]) -> int:
     """Run it, print it; 0 unless a step failed."""
     parser = argparse.ArgumentParser(prog="python -m batchtrial.selftest.bench viewer", description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="*", default=list(PAIRS), metavar="N", help="pairs in a file (default: %(default)s)")
     parser.add_argument("--answers", type=int, default=ANSWERS, metavar="N", help="answers of the run that the viewer shows (default: %(default)s)")
+    parser.add_argument("--together", type=int, default=TOGETHER, metavar="N", help="answers scored while it is looked at (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that make the run (default: %(default)s)")
     given = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="batchtrial-bench-"))
@@ -173,6 +240,10 @@ def main(argv: Sequence[str]) -> int:
         for line in files(folder, given.pairs, given.workers):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
+        if given.together:
+            for line in together(made(folder / "together", given.together, given.workers)):
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
         if given.answers:
             for line in server(made(folder / "large", given.answers, given.workers)):
                 sys.stdout.write(line + "\n")
