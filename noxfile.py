@@ -264,7 +264,7 @@ def luck(session: nox.Session) -> None:
     install(session, "-e", package(*SDKS), groups=("test",))
     given = session.posargs or ("--seeds", "100")
     session.run("python", "-m", "tests.luck", "--jobs", str(os.cpu_count() or 1), *given)
-    session.run("python", "-m", "pytest", "tests/luck")
+    session.run("python", "-m", "pytest", "tests/luck", *WORKERS)
 
 
 @nox.session(tags=["check"])

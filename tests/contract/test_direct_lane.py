@@ -121,7 +121,7 @@ def test_a_server_that_is_away_ends_the_run_after_a_while_and_no_row_is_lost(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "local")
-    faults = [{"match": {}, "on": "every", "do": {"status": status, "message": "no backend"}}]
+    faults = [{"match": {}, "on": "every", "do": {"status": status, "message": "no backend", "retry_after": 1}}]
     with running(tmp_path / "emu", faults=faults) as emu:
         assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1
         said = " ".join(capsys.readouterr().err.split())

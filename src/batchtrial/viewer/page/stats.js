@@ -273,7 +273,7 @@ function warnings(d, cluster) {
   const found = [];
   if (d.length && d.length < 30) found.push(`only ${d.length} pair${d.length === 1 ? "" : "s"}`);
   if (d.length >= 30 && changed < 10) found.push(changed ? `only ${changed} item${changed === 1 ? "" : "s"} changed` : "no item changed");
-  if (cluster && cluster.n < 10) found.push(`only ${cluster.n} clusters`);
+  if (cluster && cluster.n < 10) found.push(`only ${cluster.n} cluster${cluster.n === 1 ? "" : "s"}`);
   return found;
 }
 
