@@ -1,4 +1,7 @@
-"""A run at two providers, gone on with by another account's key for one of them: that lane alone is refused, by name, and nothing bought."""
+"""A run at two providers, gone on with by another account's key for one of them: that lane alone is refused, by name, and nothing bought.
+
+Where the judges are asked at a provider of their own, each of the two keys matters as long as its provider is asked for something.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,19 @@ from pathlib import Path
 import pytest
 from tests.crash.children import NONCE
 from tests.crash.inprocess import InProcess
+from tests.crash.judged import RUBRIC, JudgedLab
 from tests.crash.lab import IN_MEMORY, RUN_ID, Lab, World, killed_at
-from tests.crash.several_lanes import lab_of_two_lanes
+from tests.crash.several_lanes import TWO, lab_of_two_lanes
 from tests.crash.sweeps import resume_until_done
 
 from batchtrial.cli.commands import execute as session
+from batchtrial.errors import OtherAccount
 from batchtrial.state.lanes import failed_lanes
 from batchtrial.state.ledger import fold
 from batchtrial.state.machine import PartState
 
 OTHER = "somebody@else-where"
+JUDGE = {"name": "right", "kind": "yes_no", "rubric": RUBRIC, "max_tokens": 32, "backend": "anthropic", "model": TWO["anthropic"]}
 SHARES = 3
 
 
@@ -75,4 +81,57 @@ def test_another_accounts_key_at_one_lane_stops_that_lane_alone(lab: Lab, lane: 
     assert any(word in reasons[lane] for word in ("key", "knows no batch", "account")), where
     resume_until_done(world)
     assert world.problems() == [], where
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def judged() -> Iterator[JudgedLab]:
+    """Answers at OpenAI, judged at Anthropic."""
+    with tempfile.TemporaryDirectory(prefix="batchtrial-judge-keys-", dir=IN_MEMORY, ignore_cleanup_errors=True) as root:
+        yield JudgedLab(Path(root), provider="openai", n_items=2, settings={"judges": [JUDGE]}, provider_of=InProcess)
+
+
+def killed_in_judging(lab: JudgedLab, name: str, point: str) -> World:
+    """A run that was killed at the first such point of the second wave."""
+    world = lab.world(name)
+    killed_at(world, lab.second_wave(kind=point)[0], first=True)
+    return world
+
+
+def refused(world: World, lane: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The words with which another account's key at the lane is refused, and nothing bought there."""
+    before = bought(world, lane)
+    capsys.readouterr()
+    with pytest.raises(OtherAccount) as error:
+        with_key(world, lane)
+    assert bought(world, lane) == before
+    assert error.value.exit_code == 3
+    assert "the others go on" not in capsys.readouterr().err.rpartition("taken over")[2]
+    return error.value.what
+
+
+def test_another_accounts_key_where_judges_are_asked_is_refused_in_its_own_words(judged: JudgedLab, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nobody else to go on with: it is no warning about arms that wait, nor a step that was never asked for."""
+    world = killed_in_judging(judged, "judge", "ledger:receipt:after")
+    assert "belongs to another account" in refused(world, "anthropic", capsys)
+    resume_until_done(world)
+    assert world.problems() == []
+    world.close()
+
+
+def test_while_judges_are_asked_nobody_needs_the_key_of_the_answers(judged: JudgedLab) -> None:
+    world = killed_in_judging(judged, "answered", "ledger:intent:after")
+    assert with_key(world, "openai") == 0
+    assert not failed_lanes(world.ledger().entries)
+    assert world.problems() == []
+    world.close()
+
+
+def test_answers_that_have_not_all_come_are_refused_in_their_own_words(judged: JudgedLab, capsys: pytest.CaptureFixture[str]) -> None:
+    """The judges' provider, which has the right key, has nothing to do without them."""
+    world = judged.world("unanswered")
+    killed_at(world, next(n for n, point in enumerate(judged.points, 1) if point == "ledger:receipt:after"), first=True)
+    assert "belongs to another account" in refused(world, "openai", capsys)
+    resume_until_done(world)
+    assert world.problems() == []
     world.close()

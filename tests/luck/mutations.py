@@ -89,7 +89,13 @@ MUTATIONS = (
     Mutation(
         "a lost answer counts as never sent", "anthropic", "providers/sdk/edge.py", f"        if creating:\n{LOST}", f"        if False:\n{LOST}"
     ),
-    Mutation("a run that did not look at its end is done", "anthropic", "phases/batches/poll.py", "    if view.is_look_due:\n", "    if False:\n"),
+    Mutation(
+        "a run that did not look at its end is done",
+        "anthropic",
+        "phases/batches/poll.py",
+        "    if view.unlooked & view.asked_lanes:\n",
+        "    if False:\n",
+    ),
     Mutation("an export takes a call in doubt for none", "openai", "providers/by_hand.py", " and not self._was_asked():", ":"),
 )
 

@@ -36,7 +36,7 @@ class View:
     """What is true on disk when the plan is made: enough for every verdict, and nothing that could change it.
 
     trials: expanded against the prepared items, empty while there are none. parts: folded from the ledger.
-    is_look_due: the account was not listed for second batches since the last batch was made.
+    unlooked: lanes whose account was not listed for second batches since the last batch was made there.
     failed: lanes that could not be asked to the end -> why.
     open_items: arm -> items of the prefix about which it may ask by now; None where no looks are planned. looks: trial -> those that were taken.
     judge_build: the parts of the second wave, in which judges are asked.
@@ -53,7 +53,7 @@ class View:
     stages: Mapping[tuple[str, str], StageRecord]
     stamps: Stamps
     limits: Limits
-    is_look_due: bool = False
+    unlooked: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
     open_items: Mapping[str, int] | None = None
     looks: Mapping[str, tuple[Look, ...]] = field(default_factory=dict)
@@ -69,6 +69,14 @@ class View:
         lane_of = {arm.name: arm.backend for arm in arms_of(self.trials)} if self.failed else {}
         shards = self.build.shards if self.build is not None else {}
         return {name: shard for name, shard in shards.items() if lane_of.get(shard.arm) not in self.failed and self.is_open(shard)}
+
+    @property
+    def asked_lanes(self) -> frozenset[str]:
+        """Lanes that the wave has parts for, those that have failed too."""
+        lane_of = {arm.name: arm.backend for arm in arms_of(self.trials)}
+        return (
+            frozenset(lane_of.get(shard.arm, self.config.backend) for shard in self.build.shards.values()) if self.build is not None else frozenset()
+        )
 
     @property
     def but_failed(self) -> str:

@@ -17,6 +17,11 @@ def judging(view: View) -> View:
     return replace(view, layout=view.layout.judging, trials=trials, build=view.judge_build, beside=view.trials, stages={}, open_items=None, looks={})
 
 
+def is_judging(view: View) -> bool:
+    """Whether it is the view of the second wave."""
+    return view.build is not None and view.build is view.judge_build
+
+
 def judging_work(work: Work) -> Work:
     """The work on the second wave."""
     return replace(work, view=judging(work.view))

@@ -58,7 +58,7 @@ def look(
         stages=_stages(layout, trials, shelf),
         stamps=stamps,
         limits=limits,
-        is_look_due=_is_look_due(config, (*trials, *judges), failed, notes, parts),
+        unlooked=_unlooked(config, (*trials, *judges), failed, notes, parts),
         failed=failed,
         open_items=open_items(trials, build, looks),
         looks=looks,
@@ -79,18 +79,20 @@ def without_answers(
     return tuple(replace(trial, absent=tuple({arm.name: absent[arm.name] for arm in trial.arms if arm.name in absent}.items())) for trial in trials)
 
 
-def _is_look_due(
+def _unlooked(
     config: Config, trials: tuple[Trial, ...], failed: Mapping[str, str], notes: tuple[Entry, ...], parts: Mapping[str, PartRecord]
-) -> bool:
-    """Whether it is in any lane that has not failed."""
+) -> frozenset[str]:
+    """Lanes in which a look for second batches is due, of those that have not failed."""
     lanes = lanes_of(config)
     if len(lanes) == 1:
-        return is_look_due(notes, parts.values())
+        return frozenset(lanes if is_look_due(notes, parts.values()) else ())
     lane_of = {arm.name: arm.backend for arm in arms_of(trials)}
     by_lane: dict[str, list[PartRecord]] = {name: [] for name in (config.backend, *lanes)}
     for name, part in parts.items():
         by_lane[lane_of.get(name.rpartition("_p")[0], config.backend)].append(part)
-    return any(is_look_due(notes, mine, None if name == config.backend else name) for name, mine in by_lane.items() if name not in failed)
+    return frozenset(
+        name for name, mine in by_lane.items() if name not in failed and is_look_due(notes, mine, None if name == config.backend else name)
+    )
 
 
 def _stages(layout: RunLayout, trials: tuple[Trial, ...], shelf: Shelf) -> dict[tuple[str, str], StageRecord]:

@@ -90,6 +90,10 @@ def _all_phases(session: Session, options: Options, services: Services, chosen: 
             log.info("skip %s reason=not asked for", phase.name)
             continue
         view = session.look()
+        if phase is judge_submit and view.failed and view.judge_build is not None:
+            # A lane that failed while the answers were bought: now it is wanted.
+            try_again(session.ledger, but=view.asked_lanes)
+            view = session.look()
         still[phase.name] = verdict = phase.verdict(view)
         if not needs_run(options, phase, verdict):
             log.info("skip %s reason=%s", phase.name, verdict.reason)

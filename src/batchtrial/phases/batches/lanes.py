@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Final
 
@@ -21,6 +21,7 @@ from batchtrial.phases.batches.heartbeat import Heartbeat, waiting_line
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.queue import Queue
 from batchtrial.phases.batches.refetch import fetch_again
+from batchtrial.phases.waves import is_judging
 from batchtrial.state.lanes import LANE, failed_lanes
 from batchtrial.state.ledger import Ledger
 
@@ -32,7 +33,11 @@ OF_ONE_LANE = (ProviderError, PhaseFailed, OtherAccount, MissingExtra)
 
 
 class Lanes:
-    """A queue for each lane that has not failed. Raises RunStateMissing when no requests are built."""
+    """A queue for each lane that has not failed. Raises RunStateMissing when no requests are built.
+
+    The lanes of judges are opened with the answers', so that a key that is refused is known before anything is bought. While judges are asked, a
+    lane that has answers alone has nothing left to be asked for, and whether its key is there does not matter.
+    """
 
     def __init__(self, work: Work) -> None:
         self.work, self.purse = work, Purse(work.config, work.ledger, work.folder)
@@ -42,7 +47,8 @@ class Lanes:
         self._queues: dict[str, Queue] = {}
         failed = failed_lanes(work.ledger.notes)
         for one in work.lanes:
-            if (one.lane or "") not in failed:
+            has_nothing = is_judging(work.view) and one.lane is not None and one.lane not in work.view.asked_lanes
+            if (one.lane or "") not in failed and not has_nothing:
                 self._guarded(one, partial(self._open, one))
 
     def _open(self, one: Work) -> bool:
@@ -129,13 +135,12 @@ class Lanes:
             return False
 
     def _leave(self, name: str, error: RunnerError) -> bool:
-        """The lane has failed; the others go on. Raises the error when there is none left."""
+        """The lane has failed; the others go on. Raises the error when none is left that has parts in this wave."""
         log.error("lane %s failed: %s", name, error)
         self._queues.pop(name, None)
         self.work.ledger.append(LANE, reason=error.what, detail={"lane": name})
         self.work.ledger.sync()
-        is_last = len(failed_lanes(self.work.ledger.notes)) == len(self.work.lanes)
-        if is_last:
+        if self.work.view.asked_lanes <= failed_lanes(self.work.ledger.notes).keys():
             raise error
         hint = f" ({error.hint})" if error.hint else ""
         self.work.progress.note(f"WARNING: {name} fails, its arms wait and the others go on: {error.what}{hint}; resume tries it again")
@@ -160,10 +165,11 @@ class Lanes:
             self.work.progress.note(line)
 
 
-def try_again(ledger: Ledger) -> None:
-    """Lanes that failed in an earlier process are tried again by this one."""
+def try_again(ledger: Ledger, but: Container[str] = ()) -> None:
+    """Lanes that failed in an earlier process, or in an earlier wave, are tried again. but: lanes that are not."""
     for name in failed_lanes(ledger.notes):
-        ledger.append(LANE, detail={"lane": name})
+        if name not in but:
+            ledger.append(LANE, detail={"lane": name})
     ledger.sync()
 
 

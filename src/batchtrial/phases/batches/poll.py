@@ -23,6 +23,8 @@ def verdict(view: View) -> Verdict:
         return Verdict(status="blocked", reason="waits for build", needs="build")
     parts = list(view.asked_shards())
     unsent = [part for part in parts if part not in view.parts]
+    if not parts and view.failed:
+        return Verdict(status="missing", reason=f"nothing can be asked{view.but_failed}")
     if len(unsent) == len(parts):
         return Verdict(status="blocked", reason="waits for submit", needs="submit")
     unsettled = [part for part in parts if part not in view.parts or view.parts[part].state is not PartState.SETTLED]
@@ -31,7 +33,7 @@ def verdict(view: View) -> Verdict:
     damaged = damaged_files(view)
     if damaged:
         return Verdict(status="stale", reason=f"{len(damaged)} result files gone or not as fetched ({damaged[0]})")
-    if view.is_look_due:
+    if view.unlooked & view.asked_lanes:
         return Verdict(status="missing", reason=f"all {counted(len(parts), 'part')} settled; the account is still to be listed for second batches")
     counts = [record.counts for part in parts if (record := view.parts[part]) and record.counts]
     lost = sum(c.total - c.succeeded for c in counts)
