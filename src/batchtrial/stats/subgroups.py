@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.binary import mcnemar_midp
 from batchtrial.stats.clusters import clustered_mean, clusters_needed
+from batchtrial.stats.differ import effects_differ
 from batchtrial.stats.intervals import tango
-from batchtrial.stats.meta import dataset_effect, meta_analysis
 from batchtrial.stats.multiplicity import benjamini_hochberg
 from batchtrial.stats.pairing import as_scores, discordant
 from batchtrial.stats.permutation import sign_flip
@@ -45,7 +45,7 @@ class Subgroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubgroupTable:
-    """Subgroups in the order of their labels; m counts those with a test; heterogeneity is Cochran's Q over their effects."""
+    """Subgroups in the order of their labels; m counts those with a test; heterogeneity is `effects_differ` over their effects."""
 
     rows: tuple[Subgroup, ...]
     m: int
@@ -78,41 +78,34 @@ def subgroup_table(
     names, codes = np.unique(groups.astype(str), return_inverse=True)
     seen = np.concatenate([t, c])
     is_binary = bool(np.isin(seen[~np.isnan(seen)], (0.0, 1.0)).all())
-    found: list[tuple[str, Floats, Floats, Estimate, Test, float | None]] = []
+    found: list[tuple[str, Floats, Floats, Estimate, Test]] = []
     for code, name in enumerate(names.tolist()):
         members = codes == code
         inside = None if units is None else units[members]
-        estimate, test, variance = _compare(t[members], c[members], inside, is_binary, _stream(seed, name), level)
-        found.append((name, t[members], c[members], estimate, test, variance))
-    q_values = benjamini_hochberg([test.p_value for *_, test, _ in found])
-    rows = tuple(_row(name, own_t, own_c, estimate, test, q) for (name, own_t, own_c, estimate, test, _), q in zip(found, q_values, strict=True))
+        found.append((name, t[members], c[members], *_compare(t[members], c[members], inside, is_binary, _stream(seed, name), level)))
+    q_values = benjamini_hochberg([test.p_value for *_, test in found])
+    rows = tuple(_row(*one, q) for one, q in zip(found, q_values, strict=True))
     return SubgroupTable(
         rows=rows,
         m=sum(row.test.p_value is not None for row in rows),
-        heterogeneity=_heterogeneity([(e.value, v) for _, _, _, e, _, v in found]),
+        heterogeneity=effects_differ(t - c, codes, seed=_stream(seed, "differ"), clusters=units),
     )
 
 
-def _compare(
-    t: Floats, c: Floats, units: NDArray[np.generic] | None, is_binary: bool, seed: int, level: float
-) -> tuple[Estimate, Test, float | None]:
-    """Estimate, test, and the variance of the effect for the test of heterogeneity (None when unknown)."""
+def _compare(t: Floats, c: Floats, units: NDArray[np.generic] | None, is_binary: bool, seed: int, level: float) -> tuple[Estimate, Test]:
     d = t - c
     if units is not None:
         clustered = clustered_mean(d, units, level=level)
-        variance = None if not clustered.se_cr2 else clustered.se_cr2**2
         if 0 < clustered.n_clusters < (needed := clusters_needed(1.0 - level)):
             reason = few_clusters(clustered.n_clusters, clustered.n_items, needed)
-            return clustered.estimate, undefined_test(reason, method=clustered.test.method, n=clustered.n_clusters), variance
-        return clustered.estimate, clustered.test, variance
-    known = d[~np.isnan(d)]
-    variance = dataset_effect(known, bound=float(max(1.0, np.abs(known).max())))[1] if known.size else None
+            return clustered.estimate, undefined_test(reason, method=clustered.test.method, n=clustered.n_clusters)
+        return clustered.estimate, clustered.test
     if is_binary:
         pairs = discordant(t, c)
         estimate = tango(pairs.treatment_only, pairs.control_only, pairs.n, level)
         test = mcnemar_midp(pairs.treatment_only, pairs.control_only)
-        return estimate, test if pairs.n else undefined_test("no complete pairs", method=test.method, n=0), variance
-    return paired_t(d, level).estimate, sign_flip(d, seed=seed), variance
+        return estimate, test if pairs.n else undefined_test("no complete pairs", method=test.method, n=0)
+    return paired_t(d, level).estimate, sign_flip(d, seed=seed)
 
 
 def _row(name: str, t: Floats, c: Floats, estimate: Estimate, test: Test, q: float | None) -> Subgroup:
@@ -128,13 +121,6 @@ def _row(name: str, t: Floats, c: Floats, estimate: Estimate, test: Test, q: flo
         test=test,
         q_value=q,
     )
-
-
-def _heterogeneity(effects: list[tuple[float | None, float | None]]) -> Test:
-    known = [(e, v) for e, v in effects if e is not None and v is not None]
-    if len(known) < 2:
-        return undefined_test("fewer than two subgroups with an effect", method="cochran_q", n=len(known))
-    return meta_analysis([e for e, _ in known], [v for _, v in known]).heterogeneity
 
 
 def _stream(seed: int, name: str) -> int:

@@ -17,6 +17,7 @@ from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table
 from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.state.layout import RunLayout
 from batchtrial.stats import subgroup_table
+from batchtrial.stats.differ import REACHES_OVER
 
 _MOST: Final = 40
 """Values of a column that are shown; the rarer ones are one slice together."""
@@ -55,18 +56,13 @@ def _of_column(config: Config, table: Table, temp: float, name: str, values: Seq
         | ({"reason": row.test.reason} if row.test.reason else {})
         for row in found.rows
     ]
-    if units is not None and _reaches_over(units, labels[mine].tolist()):
-        return record | {"heterogeneity": None, "reason": "clusters reach over several slices, so that these are not independent"}
+    if found.heterogeneity.reason == REACHES_OVER:
+        return record | {"heterogeneity": None, "reason": REACHES_OVER}
     return record | {"heterogeneity": test_json(found.heterogeneity), "reason": None}
 
 
 def _told(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _reaches_over(units: NDArray[np.int64], labels: Sequence[str]) -> bool:
-    first: dict[int, str] = {}
-    return any(first.setdefault(unit, label) != label for unit, label in zip(units.tolist(), labels, strict=True))
 
 
 def slice_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

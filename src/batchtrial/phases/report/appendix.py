@@ -145,7 +145,8 @@ def _subgroups(content: Mapping[str, Any]) -> list[Block]:
         found.append(Grid(header, tuple(rows)))
         p = one["heterogeneity"]["p_value"]
         differ = "cannot be tested" if p is None else f"has p {p_text(p)}" if p < 0.001 else f"has p = {p_text(p)}"
-        found.append(Paragraph(f"By {name}: that the effects differ {differ} (Cochran's Q). q: Benjamini-Hochberg over {one['m']} lines."))
+        how = "permutation test, without groups of fewer than ten"
+        found.append(Paragraph(f"By {name}: that the effects differ {differ} ({how}). q: Benjamini-Hochberg over {one['m']} lines."))
     for name, other in content.get("same_as", {}).items():
         found.append(Paragraph(f"By {name} the groups hold the same items as by {other}: they are shown and tested once."))
     return found

@@ -25,5 +25,6 @@ def slice_blocks(tests: Mapping[str, Any]) -> list[Block]:
         lacking = f" {one['without']} items have no value." if one["without"] else ""
         few = [row["value"] for row in one["rows"] if "decidable" in row.get("reason", "")]
         lacking += f" Not decidable, on too few documents: {', '.join(few)}." if few else ""
-        found.append(Paragraph(f"That the effects differ {differ} (Cochran's Q). q: Benjamini-Hochberg over the slices. Never a claim.{lacking}"))
+        how = "permutation test, without slices of fewer than ten"
+        found.append(Paragraph(f"That the effects differ {differ} ({how}). q: Benjamini-Hochberg over the slices. Never a claim.{lacking}"))
     return found
