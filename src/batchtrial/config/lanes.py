@@ -14,11 +14,12 @@ def lanes_of(config: Config) -> tuple[str, ...]:
 
 
 def config_of_lane(config: Config, backend: str) -> Config:
-    """The config as it is for arms at this backend: with that backend, its address and extras, and no arms of another one."""
+    """The config as it is for arms at this backend: with that backend, its address and extras, and neither arms nor judges of another one."""
     if backend == config.backend:
         return config
     arms = {name: one for name, one in config.arms.items() if one.backend == backend}
-    lane = {"backend": backend, "provider": {**config.lanes}.get(backend) or ProviderConfig(), "lanes": {}, "arms": arms}
+    judges = tuple(one for one in config.judges if one.backend == backend)
+    lane = {"backend": backend, "provider": {**config.lanes}.get(backend) or ProviderConfig(), "lanes": {}, "arms": arms, "judges": judges}
     return config.model_copy(update=lane)
 
 
