@@ -85,7 +85,9 @@ def test_another_metric_asks_nobody_and_leaves_the_answers_alone(world: World, m
     assert [entry.event for entry in read(world.layout.ledger).entries][-3:].count("drift") == 1
 
 
-def test_only_what_scores_may_change(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_what_scores_may_change_and_what_is_refused_leaves_the_run_as_it_was(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "other.yaml"
     text = world.layout.effective_config.read_text()
     other.write_text(text.replace("alpha: 0.05", "alpha: 0.1"))
@@ -95,6 +97,11 @@ def test_only_what_scores_may_change(world: World, tmp_path: Path, capsys: pytes
     other.write_text(json.dumps(yaml.safe_load(text) | {"metrics": [{"contains": {"reference": "a_column_that_nobody_read"}}]}))
     assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--config", str(other)]) == 2
     assert "has a value for no item" in capsys.readouterr().err
+    (tmp_path / "faulty_rules.py").write_text("def f(item, text): raise ValueError('no')\ndef g(item, text): return {'em': 1.0}\n")
+    monkeypatch.chdir(tmp_path)
+    for name, fault in {"faulty_rules:f": "raised ValueError: no", "faulty_rules:g": "'em'", "faulty_rules:h": "has no"}.items():
+        assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--metric", name]) == 2
+        assert fault in capsys.readouterr().err, name
     assert world.outputs() == before
 
 

@@ -12,7 +12,7 @@ from batchtrial.app.session import layout_of, loaded, opened
 from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.execute import person_of
-from batchtrial.cli.frame import framed, say, set_up_logging
+from batchtrial.cli.frame import complain, framed, say, set_up_logging
 from batchtrial.cli.screens import summary
 from batchtrial.clock import real_now
 from batchtrial.config.load import drift
@@ -20,8 +20,9 @@ from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
+from batchtrial.phases.base import View
 from batchtrial.phases.prepare.items import load_prepared
-from batchtrial.phases.prepare.metrics import check_values
+from batchtrial.phases.prepare.metrics import check_values, try_metrics
 from batchtrial.phases.prepare.schema_words import check_schemas
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.view import view_of
@@ -79,6 +80,14 @@ def _check(before: Config, after: Config) -> None:
             raise ConfigError(what, where="--config", hint=f"it may change {', '.join(one.rstrip('.') for one in MAY_CHANGE)}")
 
 
+def _check_metrics(before: Config, after: Config, view: View) -> None:
+    """Raises ConfigError for metrics that cannot score these items, while the run is still as it was."""
+    items, known = load_prepared(view.layout), named_metrics(before.metrics)
+    if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
+        check_values(after, items)  # the items keep the columns that were read when they were prepared, and no others
+    try_metrics(after, view.prepared, items, complain)
+
+
 def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: Hook = no_hook) -> int:
     """Keep the scores that are there, and score anew as the config of `ask` says; returns the exit code. hook: called at every durable write."""
     layout = layout_of(ask, run_id)
@@ -88,13 +97,13 @@ def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: H
     before = config_of_run(layout)
     _check(before, after)
     check_schemas(after, ())
-    known = named_metrics(before.metrics)
-    if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
-        check_values(after, load_prepared(layout))  # the items keep the columns that were read when they were prepared, and no others
+    view = view_of(ask.experiments, run_id, limits_of)
+    if before.metrics != after.metrics and view.prepared is not None:
+        _check_metrics(before, after, view)
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:
-        kept = keep_scores(view_of(ask.experiments, run_id, limits_of), after, hook=hook)
+        kept = keep_scores(view_of(ask.experiments, run_id, limits_of), after, hook=hook)  # as it is now that nobody else may change it
     finally:
         lock.release(real_now)
     if kept is None:
