@@ -33,7 +33,7 @@ def declared_plan(layout: RunLayout) -> DeclaredPlan:
         hash=frozen.hash,
         origin=frozen.origin,
         is_default=frozen.is_default,
-        statement=statement(frozen),
+        statement=statement(frozen, config.stats),
         words=tuple((one.label, one.text) for one in plan_words(layout.ledger, config)),
         changes=frozen.changes,
     )

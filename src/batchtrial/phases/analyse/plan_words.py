@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from batchtrial.config.analysis_plan import plan_hash, written_keys
+from batchtrial.config.analysis_plan import NOT_THERE, differences, plan_hash, written_keys
 from batchtrial.config.expand import arms_of, expand
-from batchtrial.config.model import Config
+from batchtrial.config.model import Config, StatsConfig
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, Role, frozen_plan, plan_now
 from batchtrial.phases.tables.columns import has_questions, kind_words
@@ -26,6 +26,8 @@ MORE_OF: Final = {
 }
 """Metric -> what a treatment with a higher, a lower value has."""
 MOST_CHARS: Final = 200
+KEPT: Final = "It concerns none of the declared endpoints."
+CONCERNED: Final = "Endpoints that this concerns are exploratory, and no claim."
 OTHER: Final = ("changed", "relabelled", "unfrozen")
 """Origins of endpoints that make no claim."""
 
@@ -65,7 +67,7 @@ def as_declared(judgement: Judgement, origin: Origin | None) -> Judgement:
     return replace(judgement, standing="exploratory", is_claim=False)
 
 
-def statement(plan: FrozenPlan, *, is_followed: bool = True) -> str:
+def statement(plan: FrozenPlan, stats: StatsConfig, *, is_followed: bool = True) -> str:
     """Whether the analysis kept to the plan that was frozen before the run, in words. is_followed: everything declared was analysed."""
     if plan.origin == "none":
         return "No plan was frozen before the first request of this run: what it was to show is not known, and every result here is exploratory."
@@ -75,7 +77,12 @@ def statement(plan: FrozenPlan, *, is_followed: bool = True) -> str:
     if plan.late:
         words.append(
             "The analysis did not follow the plan that was frozen before the first request; after the first result had arrived, this was changed "
-            f"(declared -> done): {_listed(plan.late)}. Endpoints that this concerns are exploratory, and no claim."
+            f"(declared -> done): {_listed(plan.late)}. "
+            + (
+                "It concerns none of the declared endpoints."
+                if plan.keeps_all(stats)
+                else "Endpoints that this concerns are exploratory, and no claim."
+            )
         )
     elif not is_followed:
         pass  # what is missing is said elsewhere
@@ -112,7 +119,7 @@ def plan_words(ledger: Path, config: Config) -> Iterator[PlanWord]:
         yield PlanWord("further", _endpoint(one, asks))
     for change in frozen.changes:
         when = "after the first result: what it concerns is exploratory" if change.is_late else "before the first result"
-        yield PlanWord("changed", f"{change.key} {_short(change.declared)} -> {_short(change.done)}, {when}")
+        yield from (PlanWord("changed", f"{text}, {when}") for text in _told(change))
 
 
 def _endpoint(one: Declared, has_questions: bool) -> str:
@@ -132,7 +139,33 @@ def _change(one: Change) -> dict[str, Any]:
 
 
 def _listed(changes: tuple[Change, ...]) -> str:
-    return "; ".join(f"{one.key} {_short(one.declared)} -> {_short(one.done)} ({_time(one)})" for one in changes)
+    return "; ".join(f"{text} ({_time(one)})" for one in changes for text in _told(one))
+
+
+def _told(change: Change) -> Iterator[str]:
+    """What was changed, in words short enough to be read: of long lists the entries that differ, of an entry with a name what differs in it."""
+    lists = [value if isinstance(value, list) else [] for value in (change.declared, change.done)]
+    is_short = all(len(json.dumps(value)) <= MOST_CHARS for value in (change.declared, change.done))
+    if is_short or not any(lists) or _is_order_alone(*lists):
+        yield f"{change.key} {_short(change.declared)} -> {_short(change.done)}"
+        return
+    before, after = ({_name(entry) or json.dumps(entry): entry for entry in entries} for entries in lists)
+    for name in dict.fromkeys((*before, *after)):
+        entry = before.get(name, after.get(name))
+        key = f"{change.key}.{name}" if _name(entry) else change.key
+        if name in before and name in after:
+            yield from (f"{one.key} {_short(one.before)} -> {_short(one.after)}" for one in differences({key: before[name]}, {key: after[name]}))
+        else:
+            yield f"{key} {_short(before.get(name, NOT_THERE))} -> {_short(after.get(name, NOT_THERE))}"
+
+
+def _is_order_alone(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    return sorted(map(json.dumps, one)) == sorted(map(json.dumps, other))
+
+
+def _name(entry: Any) -> str:
+    """What an entry of a list is called; empty when it has no name."""
+    return str(entry.get("name") or "") if isinstance(entry, dict) else ""
 
 
 def _time(one: Change) -> str:

@@ -174,7 +174,7 @@ def _plan(config: Config, first: float, plan: AnalysisPlan, frozen: FrozenPlan, 
         "primary": plan.primary.label if plan.primary is not None else None,
         "confirmatory": [one.label for one in plan.confirmatory],
         "followed": check.followed and frozen.origin != "none" and not frozen.late,
-        "statement": f"{statement(frozen, is_followed=check.followed)} {followed(check, plan)}".strip(),
+        "statement": f"{statement(frozen, config.stats, is_followed=check.followed)} {followed(check, plan)}".strip(),
         "missing": list(check.missing),
     }
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from batchtrial.config.analysis_plan import CODE, PRICES, Difference, differences, plan_hash, plan_of, written_keys
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.metric_sources import sources_of
-from batchtrial.config.model import Config
+from batchtrial.config.model import Config, StatsConfig
 from batchtrial.config.model import Endpoint as Declared
 from batchtrial.phases.tables.columns import MEASURES
 from batchtrial.scoring.metrics.named import is_named, metric_of
@@ -43,13 +43,17 @@ LISTS: Final = ("metrics", "judges", "panels")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A setting that was changed. at: when, None when no line tells. is_late: after the first result had arrived."""
+    """A setting that was changed. at: when, None when no line tells. is_late: after the first result had arrived.
+
+    spared: metrics that something else gives than functions of the user's own, by name.
+    """
 
     key: str
     declared: Any
     done: Any
     at: datetime | None
     is_late: bool
+    spared: frozenset[str] = frozenset()
 
     def concerns(self, endpoint: Declared, role: Role) -> bool:
         """Whether the endpoint is no longer what was declared."""
@@ -60,7 +64,7 @@ class Change:
         if self.key in LISTS:
             return endpoint.metric not in MEASURES and _is_another(endpoint.metric, self.key, self.declared, self.done)
         if self.key.startswith(f"{CODE}.further."):
-            return endpoint.metric not in MEASURES
+            return endpoint.metric not in MEASURES and endpoint.metric not in self.spared
         if self.key.startswith(f"{PRICES}."):
             return self.key.startswith(f"{PRICES}.{endpoint.metric}.")
         if self.key.startswith("unsupported."):
@@ -73,8 +77,9 @@ def _is_another(metric: str, key: str, declared: Any, done: Any) -> bool:
     before, after = (_by_number(key, one or ()) for one in (declared, done))
     if metric in before or metric in after:
         return before.get(metric) != after.get(metric)
-    # It comes from elsewhere, or from something that does not say what its numbers are called: a function of one's own, a panel of these judges.
-    return any(after.get(name) != one for name, one in before.items()) if key != "metrics" else before.get("") != after.get("")
+    # It comes from elsewhere, or from something that does not say what its numbers are called: a function of one's own, a panel of these judges. No
+    # two functions may give a number the same name, so that one which is added takes nothing over.
+    return any(after.get(name) != one for name, one in before.items()) if key != "metrics" else not set(before[""]) <= set(after[""])
 
 
 def _by_number(key: str, entries: Sequence[Any]) -> dict[str, Any]:
@@ -83,6 +88,11 @@ def _by_number(key: str, entries: Sequence[Any]) -> dict[str, Any]:
         return {str(one["name"]): one for one in entries}
     named = {column: one for one in entries if is_named(one) for column in metric_of(one).columns}
     return {**named, "": [one for one in entries if not is_named(one)]}
+
+
+def _given_by_name(plan: Mapping[str, Any]) -> frozenset[str]:
+    """Metrics that a plan has by name: those with parameters, judges, panels."""
+    return frozenset(name for key in LISTS for name in _by_number(key, plan.get(key) or ()) if name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +120,12 @@ class FrozenPlan:
     def keeps(self, endpoint: Declared, role: Role) -> bool:
         """Whether a claim may be made about the endpoint."""
         return self.origin != "none" and not any(one.concerns(endpoint, role) for one in self.changes)
+
+    def keeps_all(self, stats: StatsConfig) -> bool:
+        """Whether the endpoints are those that were declared, and no change concerns any of them."""
+        if any(one.key.startswith("stats.") and one.key != "stats.exploratory" for one in self.late):
+            return False
+        return self.keeps(stats.primary, "primary") and all(self.keeps(one, "confirmatory") for one in stats.confirmatory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,13 +220,13 @@ def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
     if declared is None:
         is_usual = config.stats.model_dump(mode="json") == usual
         return FrozenPlan(origin="none", hash=None, is_default=is_usual, is_default_primary=is_usual)
-    first, now = steps[0], _with_known_code(plan_now(config), steps)
+    first, now, spared = steps[0], _with_known_code(plan_now(config), steps), _given_by_name(declared.plan)
     early = [
         Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=False), is_late=False)
         for one in (differences(first.plan, declared.plan) if not first.is_late else ())
     ]
     late = [
-        Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=True), is_late=True)
+        Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=True), is_late=True, spared=spared)
         for one in differences(declared.plan, now)
         if not _is_declared_growth(one, declared.plan)
     ]

@@ -17,6 +17,7 @@ from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Config, Endpoint, ProviderConfig, StatsConfig, Unsupported
 from batchtrial.errors import ConfigDrift
 from batchtrial.phases.analyse import costs, stats
+from batchtrial.phases.analyse.plan_words import statement
 from batchtrial.phases.batches.frozen_plan import Change, frozen_plan, plan_made_anew
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
@@ -358,8 +359,9 @@ def test_a_metric_edited_after_the_first_result_makes_no_claim(role: str, tmp_pa
     file, (before, after) = Path(f"{name}.py"), (RIGHT, KIND) if role == "sets" else (WORDS, WORDS + "# edited\n")
     file.write_text(before)
     path = f"{name}:f" if role == "sets" else f"{name}:n_words"
-    how: dict[str, Any] = {"metric": path} if role == "sets" else {"metrics": [path]}
-    plan = {"primary": {"metric": "em"}, "confirmatory": [{"metric": "abstained" if role == "sets" else "n_words", "goal": "superiority"}]}
+    how: dict[str, Any] = {"metric": path} if role == "sets" else {"metrics": [path, "exact"]}
+    further = ["abstained"] if role == "sets" else ["n_words", "exact"]
+    plan = {"primary": {"metric": "em"}, "confirmatory": [{"metric": name, "goal": "superiority"} for name in further]}
     with world(tmp_path / "w", opened=open_items(60), stats=plan, **how) as made:
         made.answer_all(answer)
         assert analysed(made)["plan"]["changes"] == []
@@ -369,7 +371,7 @@ def test_a_metric_edited_after_the_first_result_makes_no_claim(role: str, tmp_pa
         assert change["key"] == f"metric_code.{role}.{path}"
         assert {len(change["declared"]), len(change["done"])} == {64}
         claims = {one["metric"]: one["is_claim"] for one in edited["tests"] if one["family"] in ("primary", "confirmatory")}
-        assert claims == ({"em": False, "abstained": False} if role == "sets" else {"em": True, "n_words": False})
+        assert claims == ({"em": False, "abstained": False} if role == "sets" else {"em": True, "n_words": False, "exact": True})
         assert change["key"] in pages(made)[0]
         reopened(made, made.config)
         (late,) = frozen_plan(made.layout.ledger, made.config).late
@@ -572,7 +574,9 @@ JURY: Final = [{"name": "tone", "kind": "yes_no"}, {"name": "right", "kind": "ye
         ("metrics", "choice", [CHOICE], [{"choice": {"labels": ["a", "b", "c"]}}], True),
         ("metrics", "words", [CHOICE], [CHOICE, "words"], True),
         ("metrics", "depth", ["mine:f"], ["mine:f", "words"], False),
-        ("metrics", "depth", ["mine:f"], ["mine:f", "mine:g"], True),
+        ("metrics", "depth", ["mine:f"], ["mine:f", "mine:g"], False),  # it cannot give a number of that name: two metrics may not
+        ("metrics", "depth", ["mine:f", "mine:g"], ["mine:g"], True),
+        ("metrics", "depth", ["mine:f"], ["mine:g"], True),
         ("metrics", "tone", [CHOICE], [CHOICE, "words"], False),
         ("judges", "choice", [], JURY[:1], False),
         ("judges", "tone", JURY[:1], JURY, False),
@@ -588,3 +592,42 @@ def test_what_is_only_added_beside_a_metric_leaves_its_endpoint_as_declared(
 ) -> None:
     change = Change(key=key, declared=declared, done=done, at=None, is_late=True)
     assert change.concerns(Endpoint(metric=metric, kind="all"), "primary") == is_another
+
+
+def told(tmp_path: Path, key: str, before: Any, after: Any) -> str:
+    """The report's words on a plan that was changed after the first result."""
+    plan = {"primary": {"metric": "em"}}
+    settings = {"judges": before} if key == "judges" else {}
+    with world(tmp_path, opened=open_items(8), stats=plan | ({"confirmatory": before} if key == "stats.confirmatory" else {}), **settings) as made:
+        made.answer_all(answer)
+        reopened(made, with_setting(made.config, key, after))
+        plan_now = frozen_plan(made.layout.ledger, made.config)
+        return statement(plan_now, made.config.stats)
+
+
+FAIR: Final = {"name": "fair", "rubric": {"path": "", "text": "Is it right?"}}
+
+
+def test_a_judge_added_to_others_is_what_the_report_names(tmp_path: Path) -> None:
+    said = told(tmp_path, "judges", [FAIR], [FAIR, FAIR | {"name": "tone"}])
+    assert 'judges.tone (not there) -> {"name": "tone"' in said
+    assert "fair" not in said
+    assert said.endswith("It concerns none of the declared endpoints.")
+
+
+def test_of_a_judge_with_another_rubric_the_rubric_is_named(tmp_path: Path) -> None:
+    said = told(tmp_path, "judges", [FAIR], [FAIR | {"rubric": {"path": "", "text": "Is it kind?"}}])
+    assert "changed (declared -> done): judges.fair.rubric.sha256 " in said
+
+
+def test_of_many_confirmatory_endpoints_the_one_that_was_changed_is_named(tmp_path: Path) -> None:
+    many = [{"metric": name, "kind": kind} for name in ("f1", "abstained") for kind in ("all", "open")]
+    said = told(tmp_path, "stats.confirmatory", many, [*many[:-1], many[-1] | {"margin": 0.03}])
+    assert said.count("stats.confirmatory") == 2
+    assert said.count('"margin": 0.03') == 1
+    assert said.endswith("Endpoints that this concerns are exploratory, and no claim.")
+
+
+def test_a_sweep_that_was_added_is_named_by_what_it_sweeps() -> None:
+    found = differences({"sweep": None}, {"sweep": {"models": None, "temps": [0.0, 1.0], "top_p": None}})
+    assert [(one.key, one.after) for one in found] == [("sweep.temps", [0.0, 1.0])]
