@@ -33,6 +33,7 @@ class ClusteredMean:
     estimate: mean, CR2 interval with Satterthwaite degrees of freedom; test: two-sided t-test against `null`.
     se_cr0: Miller 2024 (no small-sample factor); se_cr1: times sqrt(G / (G - 1)); se_cr2: bias-reduced.
     df: Satterthwaite degrees of freedom of the CR2 variance; None where the estimate is undefined.
+    typical_size: items in the cluster of a typical item, sum n_g^2 / n (Kish).
     se_cr2 squared and df are what `intervals.effective_tango` takes for clustered right/wrong answers.
     """
 
@@ -44,6 +45,7 @@ class ClusteredMean:
     se_cr1: float | None
     se_cr2: float | None
     df: float | None
+    typical_size: float = 1.0
 
 
 def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0, level: float = 0.95) -> ClusteredMean:
@@ -82,6 +84,7 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0,
         se_cr1=se_cr0 * math.sqrt(n_clusters / (n_clusters - 1)),
         se_cr2=se_cr2,
         df=df,
+        typical_size=float((sizes**2).sum() / n),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from batchtrial.stats.distributions import norm_isf, norm_sf, t_sf, t_two_sided
 from batchtrial.stats.results import check_level
 
 Floats = NDArray[np.float64]
@@ -87,6 +88,10 @@ def corpus_difference(
 ) -> CorpusDifference:
     """The difference of two corpus scores with a percentile interval, and p by where nought lies in the distribution of the difference.
 
+    The percentiles lie further out than their level, as far as Student's quantile of the units lies beyond the normal one: few units drawn anew vary
+    by (u - 1) / u of what they should, and plain percentiles of ten documents find a difference in one of six trials without any (Hesterberg 2015,
+    The American Statistician 69:371).
+
     treatment, control: counts, shape (n_items, k), NaN where an arm has no answer; only complete pairs count. clusters: shape (n_items,), equal for
     items that depend on each other: then whole clusters are drawn. Same inputs and seed, same result: sums are of whole numbers.
     """
@@ -104,6 +109,8 @@ def corpus_difference(
     given = {"control": theirs, "treatment": ours, "difference": ours - theirs, "n_items": n, "n_units": len(units), "level": level}
     if len(units) < FEWEST_UNITS:
         return CorpusDifference(**given, replicates=0, reason=f"only {len(units)} {'items' if clusters is None else 'clusters'}")  # type: ignore[arg-type]
+    if np.array_equal(units[:, :k], units[:, k:]):  # every replicate would have no difference, and the interval no width
+        return CorpusDifference(**given, replicates=0, p_value=1.0, reason="no item changed")  # type: ignore[arg-type]
     rng = np.random.default_rng(seed)
     if len(units) > MOST_UNITS:
         units = _summed(units, rng.permutation(len(units)) % MOST_UNITS)
@@ -111,9 +118,11 @@ def corpus_difference(
     for place in range(REPLICATES):
         drawn[place] = np.einsum("u,uk->k", rng.multinomial(len(units), np.full(len(units), 1.0 / len(units))).astype(np.float64), units)
     differences = np.sort(score(drawn[:, :k]) - score(drawn[:, k:]))
-    low, high = np.quantile(differences, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], method="linear").tolist()
-    below, above = (1 + int((differences <= 0).sum())), (1 + int((differences >= 0).sum()))
-    p_value = min(1.0, 2.0 * min(below, above) / (REPLICATES + 1))
+    stretch, df = (len(units) / (len(units) - 1.0)) ** 0.5, len(units) - 1.0
+    outside = norm_sf(stretch * t_two_sided(level, df))
+    low, high = np.quantile(differences, [outside, 1.0 - outside], method="linear").tolist()
+    fewer = min(1 + int((differences <= 0).sum()), 1 + int((differences >= 0).sum())) / (REPLICATES + 1)
+    p_value = 1.0 if fewer >= 0.5 else 2.0 * t_sf(norm_isf(fewer) / stretch, df)
     return CorpusDifference(**given, ci_low=low, ci_high=high, p_value=p_value, replicates=REPLICATES)  # type: ignore[arg-type]
 
 

@@ -121,11 +121,11 @@ def _point(
     n_samples: tuple[int, int],
     level: float,
 ) -> ThresholdPoint:
-    variance, df = None, None
+    variance, df, size = None, None, 1.0
     if labels is not None:
         clustered = clustered_mean(t - c, labels, level=level)
         variance = None if clustered.se_cr2 is None else clustered.se_cr2**2
-        df = clustered.df
+        df, size = clustered.df, clustered.typical_size
     got = effective_tango(
         t,
         c,
@@ -134,6 +134,7 @@ def _point(
         level=level,
         cluster_variance=variance,
         cluster_df=df,
+        cluster_size=size,
     )
     kept = ~(np.isnan(t) | np.isnan(c))
     return ThresholdPoint(

@@ -7,7 +7,7 @@ reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from batchtrial.phases.analyse.paired import Floats
 from batchtrial.phases.analyse.planned_power import POWER, TARGETS, n_trials_of, power_of_pairs
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
+from batchtrial.state.money import rounded
 from batchtrial.stats import (
     MixedLogit,
     VarianceShares,
@@ -202,26 +203,28 @@ def shares_of(table: Table, metric: str = "em") -> VarianceShares | None:
 
 
 def cost_effectiveness(given: Material) -> dict[str, Any]:
-    """Dollars per percentage point gained: costs.json set against the effects."""
+    """Dollars per percentage point gained: costs.json set against the effects. usd_diff: over all items, by those that both arms answered."""
     costs, effects = given.costs, given.significance["results"]
     results = {}
-    for temp in given.tables:
+    for temp, table in given.tables.items():
         key = f"{temp:.1f}"
         usd = {c: next((one["usd"] for one in costs["arms"].values() if one["condition"] == c and one["temp"] == temp), None) for c in CONDITIONS}
         found = effects.get(key, {})
         by_metric = found.get("all", found).get("metrics", {})
         metrics = {**found.get("open", {}).get("metrics", {}), **by_metric}
-        deltas = {name: one["delta_mean"] for name, one in metrics.items()}
-        extra = None if usd["control"] is None or usd["treatment"] is None else usd["treatment"] - usd["control"]
+        paired = (costs["effectiveness"] or {}).get(key)
+        each = None if paired is None else paired["extra_usd_per_item"]["usd"]  # of items that both arms answered: what one arm lost saves nothing
+        extra = None if each is None else rounded(each * table.n_items)
+        certain = {name: one for name, one in metrics.items() if not _is_doubtful(given.significance["tests"], name, temp)}
         results[key] = {
             "usd_control": usd["control"],
             "usd_treatment": usd["treatment"],
             "usd_diff": extra,
-            "delta_metrics": deltas,
-            "usd_per_1pp_gain_em": _per_point(extra, metrics.get("em")),
-            "usd_per_1pp_gain_f1": _per_point(extra, metrics.get("f1")),
-            "usd_per_1pp_reduction_false_answer": _per_point(extra, metrics.get("false_answer"), sign=-1),
-            "with_intervals": (costs["effectiveness"] or {}).get(key),
+            "delta_metrics": {name: one["delta_mean"] for name, one in metrics.items()},
+            "usd_per_1pp_gain_em": _per_point(extra, certain.get("em")),
+            "usd_per_1pp_gain_f1": _per_point(extra, certain.get("f1")),
+            "usd_per_1pp_reduction_false_answer": _per_point(extra, certain.get("false_answer"), sign=-1),
+            "with_intervals": paired,
         }
     return {"pricing": costs["pricing"], "reason": costs["reason"], "results": results}
 
@@ -229,9 +232,15 @@ def cost_effectiveness(given: Material) -> dict[str, Any]:
 CONDITIONS: Final = ("control", "treatment")
 
 
+def _is_doubtful(tests: Sequence[Mapping[str, Any]], metric: str, temp: float) -> bool:
+    """Whether lost answers could explain what the metric gained, or documents are too few for it."""
+    mine = [one for one in tests if one["metric"] == metric and one["temp"] == temp and one["dataset"] is None]
+    return any(one["lost_at_worst"] is not None or one["not_decidable"] for one in mine)
+
+
 def _per_point(extra_usd: float | None, metric: Mapping[str, Any] | None, *, sign: int = 1) -> float | None:
-    """None without a price, and unless the interval is on the side of a gain: dollars per point of a loss, or of nothing, mean nothing."""
-    if extra_usd is None or metric is None or metric["delta_mean"] is None or None in metric["ci_95"]:
+    """None unless more was paid and the interval is on the side of a gain: dollars per point of a loss, of nothing, or of a saving mean nothing."""
+    if extra_usd is None or extra_usd <= 0.0 or metric is None or metric["delta_mean"] is None or None in metric["ci_95"]:
         return None
     gain, bounds = sign * metric["delta_mean"], [sign * bound for bound in metric["ci_95"]]
     return None if min(bounds) <= 0.0 else extra_usd / (100 * gain)

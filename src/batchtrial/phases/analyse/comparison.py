@@ -36,6 +36,7 @@ from batchtrial.stats import (
     wilson,
 )
 from batchtrial.stats.clusters import ClusteredMean, clusters_needed
+from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.pairing import MissingPairs
 from batchtrial.stats.plan import Endpoint
@@ -45,6 +46,8 @@ from batchtrial.stats.wording import few_clusters
 FEW_ITEMS: Final = 30
 FEW_CLUSTERS: Final = 10
 FEW_CHANGED: Final = 10
+MOVED: Final = 0.1
+"""Part of its range by which a score has to differ to count among the items that moved."""
 NO_PAIRS: Final = "no complete pairs"
 ONE_CLUSTER: Final = "all items stand on one document: nothing is known beyond it"
 
@@ -198,6 +201,7 @@ def _shares(asked: _Asked) -> Comparison:
             level=level,
             cluster_variance=variance,
             cluster_df=None if clustered is None or variance is None else clustered.df,
+            cluster_size=1.0 if clustered is None else clustered.typical_size,
         )
         estimate, deff = effective, effective.design_effect
         test = asked.sign_flip()
@@ -244,11 +248,38 @@ def _scores(asked: _Asked) -> Comparison:
     plain = paired_t(differences, level)
     estimate = plain.estimate if clustered is None else clustered.estimate
     se, df = (None if plain.sd is None else plain.sd / plain.estimate.n**0.5, plain.df) if clustered is None else (clustered.se_cr2, clustered.df)
-    margin = score_margin(estimate, se, df, asked.endpoint, (1 - level) / 2)
+    n = float(estimate.n) if clustered is None else both.treatment.size / clustered.typical_size
     if differences.size and not differences.any() and (limits := both.limits) is not None:
         # As many items, or clusters, without a change: Student would have no interval, and p = 0 from two of them.
-        estimate, margin = _unchanged(estimate.n, limits[1] - limits[0], asked.endpoint, level)
+        estimate, margin = _unchanged(estimate, n, limits[1] - limits[0], asked.endpoint, level)
+    else:
+        estimate, se = _no_surer_than_unchanged(both, clustered, estimate, se, df)
+        margin = score_margin(estimate, se, df, asked.endpoint, (1 - level) / 2)
     return asked.found(_mean_of_arm, estimate=estimate, test=asked.sign_flip(), margin=margin)
+
+
+def _no_surer_than_unchanged(
+    both: Paired, clustered: ClusteredMean | None, estimate: Estimate, se: float | None, df: float | None
+) -> tuple[Estimate, float | None]:
+    """Interval and standard error, widened where hardly a score moved, so that it is no narrower than if none had.
+
+    Scores of a known range that all but stay where they are say nothing of the rare item that would fall through all of it.
+    """
+    differences, limits = both.treatment - both.control, both.limits
+    if limits is None or not se or df is None or estimate.value is None:
+        return estimate, se
+    span, n = limits[1] - limits[0], float(differences.size)
+    if np.count_nonzero(np.abs(differences) >= MOVED * span) >= FEW_CHANGED:
+        return estimate, se
+    if clustered is not None:
+        seen, single = (n * se / span) ** 2, float(np.sum((differences / span) ** 2))
+        n /= max(1.0, min((seen + 2.0 * clustered.typical_size) / (single + 2.0), n))
+    unchanged = tango(0, 0, n, estimate.level)
+    half = span * (unchanged.ci_high or 0.0)
+    quantile = t_two_sided(estimate.level, df)
+    if half <= quantile * se:
+        return estimate, se
+    return replace(estimate, ci_low=estimate.value - half, ci_high=estimate.value + half, se=half / quantile), half / quantile
 
 
 def _arm(shares: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:
@@ -277,12 +308,12 @@ def _share_margin(b: float, c: float, n: float, endpoint: Endpoint | None, alpha
     return noninferiority_binary(gained, lost, n, endpoint.margin, alpha)
 
 
-def _unchanged(n: int, span: float, endpoint: Endpoint | None, level: float) -> tuple[Estimate, MarginTest | None]:
+def _unchanged(found: Estimate, n: float, span: float, endpoint: Endpoint | None, level: float) -> tuple[Estimate, MarginTest | None]:
     """Interval and margin test of scores of which none changed: as of right/wrong answers, in the unit of scores that span so much."""
 
     def in_unit(one: Estimate) -> Estimate:
         low, high = (None if end is None else end * span for end in (one.ci_low, one.ci_high))
-        return replace(one, ci_low=low, ci_high=high)
+        return replace(one, ci_low=low, ci_high=high, n=found.n)
 
     estimate = in_unit(tango(0, 0, n, level))
     if endpoint is None or endpoint.margin is None:

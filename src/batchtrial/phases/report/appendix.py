@@ -118,10 +118,10 @@ def _cost(content: Mapping[str, Any], titles: Mapping[str, str] = TITLES) -> lis
         )
         for temp, one in content["results"].items()
     )
-    header = ("temperature", "control", "treatment", *gains.values())
+    header = ("temperature", "control (bill)", "treatment (bill)", *gains.values())
     text = (
-        "Extra cost of the treatment over this run's items, per percentage point gained; - where no price is known, or the interval of the gain "
-        "does not exclude zero."
+        "Extra cost of the treatment over this run's items, told by those that both arms answered, per percentage point gained; - where no price is "
+        "known, the treatment costs no more, or the gain may be chance or the work of lost answers."
     )
     return [Grid(header, rows), Paragraph(text)]
 

@@ -29,9 +29,14 @@ def corpus_blocks(tests: Mapping[str, Any], *, has_questions: bool) -> list[Bloc
         for one in found
     )
     signatures = tuple(sorted({f"{one['metric']}: {one['signature']}" for one in found}))
+    lost = (
+        " Lost pairs are left out, and nothing bounds what their answers would have made of a score."
+        if any(one.get("n_lost") for one in found)
+        else ""
+    )
     said = (
         "Scores of all answers together, 0 to 100, treatment minus control, with paired bootstrap intervals "
-        f"({100 * found[0]['level']:g} %) over items or their clusters. They are exploratory, and p is not corrected. To compute the same:"
+        f"({100 * found[0]['level']:g} %) over items or their clusters. They are exploratory, and p is not corrected.{lost} To compute the same:"
     )
     header = ("score", "control", "treatment", "difference", "interval", "p", "pairs", "lost")
     return [Heading(3, "Scores of all answers together"), Grid(header, rows), Paragraph(said), Bullets(signatures)]

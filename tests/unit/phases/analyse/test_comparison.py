@@ -185,6 +185,35 @@ def test_warnings_count_items_where_they_say_items() -> None:
     assert any("only 1 clusters changed" in text for text in one.test.warnings)
 
 
+def test_documents_without_a_changed_answer_are_as_many_answers_as_documents() -> None:
+    """600 equal answers on six documents showed that no document in ten turns, in more than half of the trials where one did."""
+    endpoint = Endpoint(name="x", goal="noninferiority", margin=0.1)
+    documents = replace(binary(600, 0, 0), clusters=np.arange(600) % 6)
+    assert made(documents).estimate.ci_high == pytest.approx(tango(0, 0, 6).ci_high)
+    assert judged(documents, endpoint).verdict == "inconclusive"
+    assert judged(replace(binary(600, 0, 0), clusters=np.arange(600) % 200), endpoint).verdict == "non-inferior"
+    uneven = replace(binary(600, 0, 0), clusters=np.where(np.arange(600) < 300, 0, np.arange(600)))
+    assert made(uneven).estimate.ci_high == pytest.approx(tango(0, 0, 600 / (300 * 300 / 600 + 0.5)).ci_high)
+
+
+@pytest.mark.parametrize("span", [1.0, 4.0])
+@pytest.mark.parametrize("clusters", [None, np.arange(120) // 10])
+def test_scores_that_hardly_move_are_no_surer_than_scores_that_do_not(span: float, clusters: Any) -> None:
+    """Of a hundred scores that differ in the third digit, Student's interval said that not one in a hundred falls through the whole range."""
+    still = paired([0.5 * span] * 120, [0.5 * span] * 120, is_number=True, known_limits=(0.0, span), clusters=clusters)
+    moved = replace(still, treatment=still.treatment + span * np.random.default_rng(1).normal(0.0, 0.002, 120))
+    endpoint = Endpoint(name="x", goal="noninferiority", margin=0.01 * span, is_share=False)
+    at_rest, one = made(still, endpoint), made(moved, endpoint)
+    assert at_rest.estimate.ci_high is not None
+    assert one.estimate.value is not None
+    assert one.estimate.ci_high == pytest.approx(one.estimate.value + at_rest.estimate.ci_high, rel=0.02)
+    assert judged(moved, endpoint).verdict == "inconclusive"
+    assert one.margin is not None
+    assert one.margin.estimate.ci_low == pytest.approx(one.estimate.ci_low)
+    wild = replace(still, treatment=still.treatment + 0.2 * span * np.tile([1.0, -1.0], 60))
+    assert made(wild, endpoint).estimate.ci_low == pytest.approx(made(replace(wild, known_limits=None)).estimate.ci_low)
+
+
 @pytest.mark.parametrize("clusters", [None, np.arange(60) // 4])
 @pytest.mark.parametrize("goal", ["noninferiority", "equivalence"])
 def test_identical_scores_are_tested_as_answers_without_a_change(goal: str, clusters: Any) -> None:

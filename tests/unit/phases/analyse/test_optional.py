@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,43 @@ def test_report_waits_for_it_and_a_lost_file_is_made_again_in_the_same_bytes(tmp
         assert optional.phase.verdict(w.view).status == "stale"
         w.run(optional.phase)
         assert path.read_bytes() == before
+
+
+def dearer(heads: tuple[bytes, ...], lines: list[bytes]) -> list[bytes]:
+    """The lines, those of the arms with these heads with twice the tokens of an answer."""
+    made = []
+    for line in lines:
+        one = json.loads(line)
+        usage = (one.get("response") or {}).get("usage")
+        if usage is not None and one["custom_id"].encode().startswith(heads):
+            usage["completion_tokens"] *= 2
+        made.append(json.dumps(one).encode() + b"\n")
+    return made
+
+
+def lossy(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+    """The treatment loses the last tenth of the answers, and its others are as long as the control's."""
+    return None if arm.condition == "treatment" and int(item_id[1:]) >= 90 else answer(arm, dataset, item_id, sample)
+
+
+def test_answers_that_the_treatment_lost_make_it_no_cheaper_and_a_gain_that_they_could_explain_has_no_price(tmp_path: Path) -> None:
+    """The arms' bills differ by what was never answered: set against the gain, it was told as a saving, or as dollars per point."""
+    found = {}
+    for name, said in (("whole", answer), ("lossy", lossy)):
+        with world(tmp_path / name, closed=closed_items(100), optional={"cost_effectiveness": True}) as w:
+            heads = tuple(arm.id_head.encode() for arm in w.trial.arms if arm.condition == "treatment")
+            w.answer_all(said, order=partial(dearer, heads))
+            for phase in (*BEFORE, optional.phase):
+                w.run(phase)
+            layout = w.view.trial_layout(w.trial)
+            found[name] = json.loads((layout.results / "cost_effectiveness.json").read_bytes())["results"]["0.0"]
+    whole, lost = found["whole"], found["lossy"]
+    assert whole["usd_diff"] == pytest.approx(whole["usd_treatment"] - whole["usd_control"])
+    assert whole["usd_per_1pp_gain_em"] == pytest.approx(whole["usd_diff"] / 20.0)
+    assert lost["usd_treatment"] < whole["usd_treatment"]
+    assert lost["usd_diff"] > 0.0
+    assert lost["usd_diff"] == pytest.approx(whole["usd_diff"], rel=0.05)
+    assert lost["usd_per_1pp_gain_em"] is None
 
 
 def test_power_needs_four_times_the_items_for_half_the_effect(tmp_path: Path) -> None:
