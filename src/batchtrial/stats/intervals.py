@@ -133,9 +133,7 @@ def effective_tango(
     the same as one imagined changed item each way, because on items that hardly ever change a sample without a change has a ratio
     S / N of 1/K and would promise too much. It lies between (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; with several
     samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it further: cluster_variance (t_df / z)^2 over the
-    variance of n single answers, n at most. Again one changed item each way is imagined, and with it all of its cluster (cluster_size, that of
-    a typical item): where nothing changed, there are only as many answers as clusters, since a document that turns would turn as a whole.
-    Then Tango's interval of (b, c, n), each divided by the design effect.
+    variance of n single answers, n at most; cluster_size is that of a typical item (`_effect_of_clusters`). Then Tango's interval of (b, c, n), each divided by the design effect.
     samples_* give the floor only: a lost sample changes neither method nor width. The imagined changes make it wider than it has to be on
     few items of middling chances (.985 for 50 items, five samples). Smaller ones would not do: those that bring it to .969 there claim a false
     non-inferiority in .064 of trials where four of five items are uncertain and some others flip (tests/calibration/rare_flips).
@@ -150,9 +148,7 @@ def effective_tango(
     effect = design_effect_of_samples(seen, naive * n * n if n > 1 else 0.0, 0.5 / samples_treatment + 0.5 / samples_control)
     if cluster_variance is not None:
         stretched = cluster_variance * n * n * _stretch(cluster_variance, cluster_df, level)
-        single = naive * n * n
-        shared = max(stretched / single if single > 0.0 else 1.0, (stretched + _IMAGINED * cluster_size) / (single + _IMAGINED))
-        effect = max(effect, min(shared, float(n)))
+        effect = max(effect, min(_effect_of_clusters(stretched, naive * n * n, cluster_size), float(n)))
     low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z) if n else (None, None)
     return EffectiveTango(
         value=float(np.mean(t - c)) if n else None,
@@ -304,6 +300,14 @@ def _adjusted_wald(b: float, c: float, n: float, level: float, *, method: str, a
     if method == "bonett_price":
         low, high = max(low, -1.0), min(high, 1.0)
     return _estimate(delta, min(low, delta), max(high, delta), level, method, n, se=se)
+
+
+def _effect_of_clusters(seen: float, single: float, size: float) -> float:
+    """Design effect of clusters, no less than with one changed item each way imagined beside those seen, and with it all of its cluster.
+
+    Where nothing changed there are only as many answers as clusters: a document that turns would turn as a whole.
+    """
+    return max(seen / single if single > 0.0 else 1.0, (seen + _IMAGINED * size) / (single + _IMAGINED))
 
 
 def _stretch(cluster_variance: float, cluster_df: float | None, level: float) -> float:
