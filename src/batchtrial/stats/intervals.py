@@ -133,7 +133,8 @@ def effective_tango(
     the same as one imagined changed item each way, because on items that hardly ever change a sample without a change has a ratio
     S / N of 1/K and would promise too much. It lies between (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; with several
     samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it further: cluster_variance (t_df / z)^2 over the
-    variance of n single answers, n at most; cluster_size is that of a typical item (`_effect_of_clusters`). Then Tango's interval of (b, c, n), each divided by the design effect.
+    variance of n single answers, n at most; cluster_size: of a typical item's cluster (`_effect_of_clusters`).
+    Then Tango's interval of (b, c, n), each divided by the design effect.
     samples_* give the floor only: a lost sample changes neither method nor width. The imagined changes make it wider than it has to be on
     few items of middling chances (.985 for 50 items, five samples). Smaller ones would not do: those that bring it to .969 there claim a false
     non-inferiority in .064 of trials where four of five items are uncertain and some others flip (tests/calibration/rare_flips).
