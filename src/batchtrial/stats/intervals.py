@@ -132,9 +132,8 @@ def effective_tango(
     is (S + 2) / (N + 2), S the sum of squares of the differences of item means, N what it would be with n such single answers:
     the same as one imagined changed item each way, because on items that hardly ever change a sample without a change has a ratio
     S / N of 1/K and would promise too much. It lies between (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; with several
-    samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it further: cluster_variance (t_df / z)^2 over the
-    variance of n single answers, n at most; cluster_size: of a typical item's cluster (`_effect_of_clusters`).
-    Then Tango's interval of (b, c, n), each divided by the design effect.
+    samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it to n at most: cluster_variance (t_df / z)^2 over the variance of
+    n single answers, with cluster_size, of a typical item's (`_effect_of_clusters`). Then Tango's interval of (b, c, n), each divided by it.
     samples_* give the floor only: a lost sample changes neither method nor width. The imagined changes make it wider than it has to be on
     few items of middling chances (.985 for 50 items, five samples). Smaller ones would not do: those that bring it to .969 there claim a false
     non-inferiority in .064 of trials where four of five items are uncertain and some others flip (tests/calibration/rare_flips).
@@ -148,8 +147,8 @@ def effective_tango(
     seen = float(np.var(t - c, ddof=1)) * n if n > 1 else 0.0
     effect = design_effect_of_samples(seen, naive * n * n if n > 1 else 0.0, 0.5 / samples_treatment + 0.5 / samples_control)
     if cluster_variance is not None:
-        stretched = cluster_variance * n * n * _stretch(cluster_variance, cluster_df, level)
-        effect = max(effect, min(_effect_of_clusters(stretched, naive * n * n, cluster_size), float(n)))
+        wide = cluster_variance * _stretch(cluster_variance, cluster_df, level)
+        effect = max(effect, min(_effect_of_clusters(wide * n * n, naive * n * n, cluster_size), float(n)))
     low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z) if n else (None, None)
     return EffectiveTango(
         value=float(np.mean(t - c)) if n else None,
