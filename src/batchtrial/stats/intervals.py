@@ -135,8 +135,7 @@ def effective_tango(
     samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it to n at most: cluster_variance (t_df / z)^2 over the variance of
     n single answers, with cluster_size, of a typical item's (`_effect_of_clusters`). Then Tango's interval of (b, c, n), each divided by it.
     samples_* give the floor only: a lost sample changes neither method nor width. The imagined changes make it wider than it has to be on
-    few items of middling chances (.985 for 50 items, five samples). Smaller ones would not do: those that bring it to .969 there claim a false
-    non-inferiority in .064 of trials where four of five items are uncertain and some others flip (tests/calibration/rare_flips).
+    few items of middling chances (.985 for 50 items, five samples); smaller ones claim too much elsewhere (tests/calibration/rare_flips).
     One sample, no clusters: exactly `tango`. Raises DataError on shares outside [0, 1] and on a negative variance.
     Source: effective sample sizes as of Eliasziw & Donner 1991, Statistics in Medicine 10:1981, on the score interval.
     """
@@ -147,8 +146,8 @@ def effective_tango(
     seen = float(np.var(t - c, ddof=1)) * n if n > 1 else 0.0
     effect = design_effect_of_samples(seen, naive * n * n if n > 1 else 0.0, 0.5 / samples_treatment + 0.5 / samples_control)
     if cluster_variance is not None:
-        wide = cluster_variance * _stretch(cluster_variance, cluster_df, level)
-        effect = max(effect, min(_effect_of_clusters(wide * n * n, naive * n * n, cluster_size), float(n)))
+        wide = cluster_variance * n * n * _stretch(cluster_variance, cluster_df, level)
+        effect = max(effect, min(_effect_of_clusters(wide, naive * n * n, cluster_size), float(n)))
     low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z) if n else (None, None)
     return EffectiveTango(
         value=float(np.mean(t - c)) if n else None,
