@@ -44,6 +44,8 @@ def test_the_page_is_usable_by_everybody(runs: dict[str, Run], browser: Any, axe
     page.keyboard.press("d")
     page.click("text=prompts as sent")
     assert complaints(tab, axe, scheme) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
     page.keyboard.press("?")
     assert complaints(tab, axe, scheme) == []
     page.keyboard.press("Escape")

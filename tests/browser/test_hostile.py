@@ -73,10 +73,13 @@ def walked(tab: Tab) -> None:
     page = tab.page
     for summary in ("what the treatment changed", "results of the whole trial", "pictures: length"):
         page.click(f"text={summary}")
+    folded = 0
     for _ in range(len(ATTACKS) + 1):
         page.keyboard.press("j")
         tab.until("() => document.querySelector('.panel').dataset.item?.endsWith(`,${new URLSearchParams(location.hash.slice(1)).get('item')}]`)")
+        folded += page.locator(".panel .text button.more:has-text('show all 200,')").count()
         page.keyboard.press("d")
+    assert folded  # an answer of a million characters
     page.click("text=columns of the item")
     assert page.locator(".panel dd").count() == 100  # of ten thousand columns; the others on demand
     page.click("text=show all")

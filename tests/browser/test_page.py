@@ -129,6 +129,9 @@ def test_keys_lead_from_pair_to_pair_and_into_an_item(runs: dict[str, Run], tab:
 def test_a_filter_is_in_the_address_and_can_be_sent(runs: dict[str, Run], tab: Tab) -> None:
     tab.open(runs["single"].page)
     page = tab.page
+    heights = page.evaluate("[...document.querySelectorAll('.grid .rows .row')].map((one) => one.offsetHeight)")
+    assert 8 < len(heights) < 60  # of 120 pairs only those in sight exist
+    assert len(set(heights)) == 1
     tab.settle(lambda: page.click("button.chip.lost"))
     lost = int(tab.text("button.chip.lost b"))
     assert tab.text(".slice").startswith(f"{lost} pairs")
@@ -237,6 +240,8 @@ def test_any_two_arms_are_compared_and_judges_are_asked_by_name(runs: dict[str, 
     assert "interval" in told
     tab.settle(lambda: page.select_option("#metric", "good"))
     assert "judge good" in tab.text(".slice")
+    tab.settle(lambda: page.select_option("#metric", "words"))
+    assert "words (less is better):" in tab.text(".slice")
 
 
 def test_pairs_of_arms_that_are_too_many_to_list_are_counted(tab: Tab, tmp_path: Path) -> None:
@@ -281,6 +286,8 @@ def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Ta
     page.keyboard.press("1")
     tab.until("() => document.querySelector('.labelling').textContent.includes('Say who you are')")
     page.fill("#who", "ana")
+    page.fill("[placeholder^=tags]", "short, odd ")
+    page.fill("[placeholder=note]", "see 3")
     page.keyboard.press("Enter")  # ends writing: what is typed next are labels
     for key in "1234x":
         page.wait_for_timeout(30)
@@ -295,6 +302,7 @@ def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Ta
     assert {one["who"] for one in labels} == {"ana"}
     assert all(one["is_blind"] for one in labels)
     first = labels[0]
+    assert [(one["tags"], one["note"]) for one in labels] == [(["short", "odd"], "see 3"), *[([], "")] * 3]
     assert first["verdict"] == ("better" if first["order"] == "treatment_first" else "worse")
     page.click(".labelling .close")
     tab.settle(lambda: page.select_option("select:has(option[value=both_bad])", "same"))
@@ -327,6 +335,9 @@ def test_nothing_is_cut_at_any_width(runs: dict[str, Run], browser: Any, width: 
         tab.shot(f"{Path(name).stem}-{width}-{'dark' if dark else 'light'}")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.page.evaluate(CUT) == []
+    tab.page.set_viewport_size({"width": width + 100, "height": 900})  # just above the width at which tables become cards
+    assert tab.page.evaluate(CUT) == []
+    tab.page.set_viewport_size({"width": width, "height": 900})
     tab.page.go_back()
     if width == 390:
         box = tab.page.locator("tr.declared").first.bounding_box()

@@ -95,7 +95,10 @@ def test_slices_are_counted_and_called_exploratory(runs: dict[str, Run], tab: Ta
         assert found is not None
         holds_nothing = float(found[1]) <= 0 <= float(found[2]) and float(found[3]) >= 0.05
         assert ("not settled" in told) == (holds_nothing and kind == "open")
+    assert tab.page.locator(".slicebar .point").count() == 1
     tab.settle(lambda: tab.page.select_option("[data-column=kind]", "closed"))
     assert "this is the 2nd slice looked at: multiply p by 2" in tab.text(".slice")
     tab.settle(lambda: tab.page.select_option("[data-column=kind]", "open"))
     assert "2nd slice" in tab.text(".slice")
+    tab.settle(lambda: tab.page.evaluate("location.hash = '#text=1&where=question&is.kind=open'"))
+    assert "fewer than 10 items changed" in tab.text(".slice")

@@ -16,10 +16,12 @@ from batchtrial.stats.results import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """n: items that both labelled; observed: share on which they agree; kappa: the same less what chance would give, with its interval."""
+    """n: items that both labelled; observed: share on which they agree; by_chance: that of two who say each verdict as often as these, at random;
+    kappa: the one less the other, with its interval."""
 
     n: int
     observed: float | None
+    by_chance: float | None
     kappa: Estimate
 
 
@@ -78,8 +80,9 @@ class Labels:
 def _agreement(one: Mapping[tuple[str, float], str], other: Mapping[tuple[str, float], str], seed: int) -> Agreement:
     both = sorted(set(one) & set(other))
     codes = [[VERDICTS.index(given[key]) for key in both] for given in (one, other)]
-    same = sum(one[key] == other[key] for key in both)
-    return Agreement(n=len(both), observed=same / len(both) if both else None, kappa=kappa(*codes, seed=seed))
+    n, same = len(both), sum(one[key] == other[key] for key in both)
+    alike = sum(codes[0].count(verdict) * codes[1].count(verdict) for verdict in set(codes[0]))
+    return Agreement(n=n, observed=same / n if n else None, by_chance=alike / n**2 if n else None, kappa=kappa(*codes, seed=seed))
 
 
 def labels_json(labels: Iterable[Label]) -> list[dict[str, Any]]:

@@ -80,6 +80,9 @@ def test_the_whole_run_has_the_numbers_of_the_report(read: Read) -> None:
             assert got["p"] == pytest.approx(one["test"]["p_value"], abs=1e-12)
         checked += 1
     assert checked >= 6
+    report = read.world.layout.trial(read.world.trial.slug).report_md.read_text()
+    n = tests[0]["n_clusters"]
+    assert (read.tables.items.clusters is not None) == ("stand in" in report) == (f"stand in {n} clusters, and intervals" in report)
 
 
 def test_any_slice_is_compared_as_the_report_compares_its_rows(read: Read) -> None:

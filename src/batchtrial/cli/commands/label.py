@@ -165,7 +165,7 @@ def show_agreement(tables: RunTables, pairs: Pairs) -> int:
             if value is not None and low is not None and high is not None
             else f"no kappa: {one.kappa.reason}"
         )
-        say(f"{name}: {100 * (one.observed or 0.0):.0f} % of {one.n} alike, {told}")
+        say(f"{name}: {100 * (one.observed or 0.0):.0f} % of {one.n} alike ({100 * (one.by_chance or 0.0):.0f} % by chance), {told}")
     if not found:
         say("no item was labelled twice, so that agreement cannot be seen")
     return 0

@@ -7,7 +7,7 @@ The sentence of a verdict is made where statistics are (`analyse/significance.py
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from batchtrial import __version__
@@ -124,6 +124,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     )
     if lower := sorted({title_of(one) for one in tests["tests"] if not one["higher_is_better"]}):
         found.append(Paragraph(f"Lower is better for: {', '.join(lower)}."))
+    found += _clusters(declared or tests["tests"])
     found += [Paragraph(f"{text[0].upper()}{text[1:]}.") for text in tests.get("rules", ())]
     for family, title in (
         ("datasets", "By dataset"),
@@ -143,6 +144,15 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     methods = sorted({f"{one['estimate']['method']}, {one['test']['method']}" for one in tests["tests"]})
     found.append(Paragraph(f"Methods (interval, test): {'; '.join(methods)}. See docs/statistics.md."))
     return [*found, Heading(3, "Read with care"), Bullets(tuple(warnings))] if warnings else found
+
+
+def _clusters(tests: Sequence[dict[str, Any]]) -> list[Block]:
+    """What intervals count where items depend on each other, by the first comparison of such items."""
+    for one in tests:
+        if n := one.get("n_clusters"):
+            pairs = f"the {one['pairs']['n']} pairs of {one['label']} stand in {n} clusters"
+            return [Paragraph(f"Items of one document or cluster are not independent: {pairs}, and intervals and tests count clusters.")]
+    return []
 
 
 def forest_lines(tests: dict[str, Any]) -> list[Line]:

@@ -104,7 +104,7 @@ export function sliceLine(slice, ask, metric, trial, alpha) {
   if (slice.withheld) return [...parts, el("p", { class: "quiet", text: slice.withheld })];
   const unit = metric.is_share ? " pp" : "";
   parts.push(el("span", { class: "result" },
-    ` \u00b7 ${visible(metric.title)}: ${unbroken(level(slice.control, metric.is_share))} \u2192 ${unbroken(level(slice.treatment, metric.is_share))}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
+    ` \u00b7 ${visible(metric.title)}${metric.higher_is_better ? "" : " (less is better)"}: ${unbroken(level(slice.control, metric.is_share))} \u2192 ${unbroken(level(slice.treatment, metric.is_share))}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
     slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * slice.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
     slice.p === null ? "" : `, p ${pOf(slice.p, alpha)}`, ` (${count(slice.pairs)} complete pairs${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})`));
   return [...parts, bar(slice, metric), el("p", { class: "quiet", text: notes(slice, ask, metric, trial, alpha).join(" \u00b7 ") })];

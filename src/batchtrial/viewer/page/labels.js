@@ -15,6 +15,8 @@ export function labelling(store, trial, detailOf, onclose) {
   const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas", onkeydown: leave });
   const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note", onkeydown: leave });
 
+  const foot = el("div", { class: "choices" }, tags, note);
+
   /** Enter ends writing, so that the next key is a label again. */
   function leave(event) {
     if (event.key === "Enter") event.target.blur();
@@ -94,19 +96,19 @@ export function labelling(store, trial, detailOf, onclose) {
     const queue = store.queue();
     const done = queue.filter(isDone).length;
     put(status, el("span", { role: "status", text: `${done} of ${queue.length} labelled${state.message ? ` \u00b7 ${state.message}` : ""}` }));
+    foot.style.display = state.item ? "" : "none";
     if (!state.item) return put(content, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
     const buttons = [["1", "first is better"], ["2", "second is better"], ["3", "same"], ["4", "both bad"], ["x", "cannot compare"]];
     return put(content, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
       el("h3", { text: "question" }), el("div", { class: "text" }, shownText(state.item.question)),
       state.item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(state.item.context))) : null,
       el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, shownText(state.item.by_arm[arm][0].text || "(no answer)"))))),
-      el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => give(key) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: undo }, el("kbd", { text: "u" }), " undo")),
-      el("div", { class: "choices" }, tags, note));
+      el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => give(key) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: undo }, el("kbd", { text: "u" }), " undo")));
   }
 
-  // The head stays where it is: a field that is written in keeps its focus while items come.
+  // Head and foot stay where they are: a field that is written in keeps its focus while items come.
   box.append(el("div", { class: "bar" }, el("h2", { text: "Label answers" }), el("label", {}, "who ", who), status,
-    store.download ? el("button", { type: "button", text: "download labels", onclick: store.download }) : null, el("button", { type: "button", class: "close", "aria-label": "leave labelling", text: "\u00d7", onclick: onclose })), content);
+    store.download ? el("button", { type: "button", text: "download labels", onclick: store.download }) : null, el("button", { type: "button", class: "close", "aria-label": "leave labelling", text: "\u00d7", onclick: onclose })), content, foot);
   draw();
   return {
     box, next, show,

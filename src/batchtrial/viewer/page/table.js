@@ -127,7 +127,8 @@ function scoreTexts(row, state) {
     return metric.is_rate ? (value ? "yes" : "no") : level(value, metric.is_share);
   };
   const both = row.scores.every((value) => value !== null);
-  const change = both && !metric.is_rate ? [difference(row.scores[1] - row.scores[0], metric.is_share) + (metric.is_share ? " pp" : "")] : [];
+  const by = row.scores[1] - row.scores[0];
+  const change = both && !metric.is_rate ? [by ? difference(by, metric.is_share) + (metric.is_share ? " pp" : "") : "0"] : [];
   return [`${one(0)} \u2192 ${one(1)}`, ...change];
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +69,10 @@ def test_labels_leave_and_come_as_files(world: World, monkeypatch: pytest.Monkey
     assert all(set(one) == {"prompt", "chosen", "rejected"} for one in preferred)
     capsys.readouterr()
     assert label(world, "--agreement") == 0
-    assert "=ben, ana" in capsys.readouterr().out
+    assert re.search(r"=ben, ana: \d+ % of 5 alike \(\d+ % by chance\), ", capsys.readouterr().out)
+    agreement = Labels.of(world.layout.labels).agreement(world.trial.slug, 1)["=ben, ana"]
+    if agreement.kappa.value is not None and agreement.observed is not None and agreement.by_chance is not None:
+        assert agreement.kappa.value == pytest.approx((agreement.observed - agreement.by_chance) / (1 - agreement.by_chance))
     world.layout.labels.unlink()
     for told in ("10 labels taken in, 0 were there", "0 labels taken in, 10 were there"):
         assert label(world, "--import", str(lines)) == 0
