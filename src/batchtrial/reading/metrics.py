@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from batchtrial.config.metric_entries import lower_is_better
+from batchtrial.config.metric_entries import lower_is_better, named_metrics
 from batchtrial.config.model import Config
 from batchtrial.phases.analyse.declared import better_when_higher
 from batchtrial.phases.analyse.judges import scale_of
 from batchtrial.phases.analyse.paired import Paired
-from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS
+from batchtrial.phases.analyse.tables import COLUMNS, EVERY_ITEM_HAS, is_usage
 from batchtrial.phases.judge.scores import Judged
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.score.record import limits_of
@@ -61,6 +61,7 @@ def metrics_of(
     lower = told | frozenset(lower_is_better(config.metrics))
     scales |= {name: scale_of(one.judge) for name, one in judges.items()}
     limits = limits_of(record)
+    usage = {column for one in named_metrics(config.metrics) if is_usage(one.counts) for column in one.columns}
     found = []
     known = {column for column, arms in scores.items() if not all(np.isnan(arm).all() for arm in arms)} or set(scores)
     for column, arms in scores.items():
@@ -69,6 +70,7 @@ def metrics_of(
         name = _NAMES.get(column, column)
         declared = next((one for one in (config.stats.primary, *config.stats.confirmatory) if one.metric == name), None)
         one = _metric(name, column, arms, samples, scales.get(name), rules.title(name, sets), better_when_higher(name, declared, lower))
+        one = msgspec.structs.replace(one, is_total=one.is_total or column in usage)
         found.append(msgspec.structs.replace(one, limits=limits.get(name)) if name not in judges else _of_judge(one, judges[name]))
     first = config.stats.primary.metric
     return tuple(sorted(found, key=lambda one: one.name != first))

@@ -167,7 +167,7 @@ def missing_pairs(treatment: Scores, control: Scores) -> MissingPairs:
         warnings.append(f"{t.size - n_pairs} of {t.size} pairs were lost: more than {MANY_MISSING:.0%}")
     if p < 0.05:
         more, less = ("treatment", "control") if only_t > only_c else ("control", "treatment")
-        warnings.append(f"the {more} lost more answers than the {less} (p = {p:.2g}): what is left may be a biased sample")
+        warnings.append(f"more pairs were lost to the {more} than to the {less} (p = {p:.2g}): what is left may be a biased sample")
     test = Test(statistic=float(only_t), p_value=p, method="mcnemar_midp_on_missing", n=only_t + only_c)
     return MissingPairs(
         n_pairs=n_pairs,

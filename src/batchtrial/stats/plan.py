@@ -26,6 +26,8 @@ from batchtrial.stats.results import Estimate, Test, check_alpha
 
 Goal = Literal["superiority", "noninferiority", "equivalence"]
 Standing = Literal["primary", "confirmatory", "exploratory", "undeclared"]
+What = Literal["answers", "numbers", "verdicts"]
+"""What was lost: answers; or of answers that are there the numbers of a metric, or the verdicts of a judge."""
 Outcome = Literal["superior", "inferior", "non-inferior", "equivalent", "inconclusive", "not decided", "not decidable", "undefined"]
 
 UNDECLARED: Final = "undeclared"
@@ -129,6 +131,7 @@ class LostAnswers:
     low, high: range of the difference; None when the metric has no known range. difference_p: two-sided p at the edge that speaks
     against the observed difference, 1 where the sign turns. margin_p: of the margin test at its worst edge. None: undefined.
     n_lost: items with lost answers. share: part of the lost answers that the plan holds plausible to be at their worst.
+    what: was lost to them.
     """
 
     low: float | None
@@ -137,6 +140,7 @@ class LostAnswers:
     margin_p: float | None
     n_lost: int
     share: float = 1.0
+    what: What = "answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Judgement, PlanCheck
+from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Judgement, PlanCheck, What
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.rounding import MOST_DIGITS, NOISE, p_phrase, sided
 
 Origin = Literal["declared", "default", "changed", "relabelled", "unfrozen"]
 """Where an endpoint comes from: written before the run, taken from the defaults, changed after the first result, or by labels after the corrected
 difference was shown, or nobody knows."""
+
+
+LOST: Final[Mapping[What, str]] = {"answers": "lost answers", "numbers": "missing numbers", "verdicts": "missing verdicts"}
 
 
 def sentence(judgement: Judgement, *, origin: Origin = "declared", direction: str = "") -> str:
@@ -103,7 +106,8 @@ def _statement(judgement: Judgement, origin: Origin, direction: str) -> str:
     label, goal = _label(judgement), judgement.endpoint.goal
     margin = _margin(judgement)
     if judgement.verdict == "not decided":
-        return f"{label} is not decided: lost answers could explain it"
+        lost = judgement.finding.lost
+        return f"{label} is not decided: {LOST[lost.what] if lost is not None else LOST['answers']} could explain it"
     if judgement.verdict == "not decidable":
         return f"{label} is {judgement.finding.not_decidable}"
     if judgement.verdict == "inconclusive":
@@ -194,10 +198,12 @@ def _lost(judgement: Judgement) -> str:
     if lost is None:
         return ""
     if lost.low is None or lost.high is None:
-        return f" Answers to {lost.n_lost} items were lost, and the metric has no known range to bound what they would have changed."
+        begin = f"Answers to {lost.n_lost} items were lost" if lost.what == "answers" else f"{lost.n_lost} items lack {lost.what} of the metric"
+        return f" {begin}, and the metric has no known range to bound what they would have changed."
     low, high = (difference(end, is_share=is_share) for end in (lost.low, lost.high))
-    which = "the lost answers" if lost.share == 1.0 else f"{100.0 * lost.share:g} % of the lost answers"
-    return f" With {which} to {lost.n_lost} items at their worst or best the difference lies anywhere from {low} to {high}."
+    which = f"the {LOST[lost.what]}" if lost.share == 1.0 else f"{100.0 * lost.share:g} % of the {LOST[lost.what]}"
+    which += f" {'to' if lost.what == 'answers' else 'of'} {lost.n_lost} items"
+    return f" With {which} at their worst or best the difference lies anywhere from {low} to {high}."
 
 
 def _label(judgement: Judgement) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from batchtrial.config.expand import Trial
-from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table
+from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table, is_usage
 from batchtrial.phases.base import View
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import METRIC, read_lost
@@ -19,6 +19,8 @@ from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
 FURTHER: Final = "further_metric"
 """Why an answer is lost to the comparison of a metric that has no number of it, while the metric of its set has."""
+USAGE: Final = "usage"
+"""Why an answer that was scored is lost to the comparison of what answers took: the provider did not say what it took."""
 JUDGE: Final = "judge"
 """Why an answer that was scored is lost to a judge's comparison: there is no verdict on it."""
 SAID: Final[Mapping[str, str]] = {
@@ -35,6 +37,7 @@ SAID: Final[Mapping[str, str]] = {
     Outcome.MISSING: "missing",
     METRIC: "lost to the set's metric, which failed on them",
     FURTHER: "left without a number of this metric, which failed on their items or is undefined there",
+    USAGE: "without usage or a known price, so that this metric has no number of them",
     JUDGE: "left without a verdict (the judge's reply was lost or cannot be read)",
 }
 """What is said of answers after "were"."""
@@ -56,7 +59,11 @@ class Losses:
         found: dict[str, Counter[str]] = {condition: Counter() for condition in CONDITIONS}
         for condition, shown in rows.select("condition", "lost_to").iter_rows():
             found[condition].update(read_lost(shown))
-        of_metric, why = (_left_by_judge, JUDGE) if cell.metric in table.judges else (_lost_to_further, FURTHER)
+        of_metric, why = (
+            (_left_by_judge, JUDGE)
+            if cell.metric in table.judges
+            else (_lost_to_further, USAGE if is_usage(table.counts.get(cell.metric)) else FURTHER)
+        )
         for condition, n in of_metric(table, cell).items():
             found[condition][why] += n
         return {condition: dict(sorted(counts.items())) for condition, counts in found.items()}

@@ -113,7 +113,7 @@ def findings_of(
             one = compared_by_judge(one, paired, judge, labels, level, endpoint)
             lost = lost_verdicts(paired, one, labels, share=share, level=level, endpoint=endpoint)
         made[cell.name] = one
-        findings.append(_finding(cell, one, family, lost, table))
+        findings.append(_finding(cell, one, family, None if lost is None else replace(lost, what=table.what_is_lost(cell)), table))
     return made, findings
 
 

@@ -25,7 +25,9 @@ from batchtrial.phases.score.record import limits_of, read_record
 from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import METRIC, read_lost
 from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, has_questions, kind_words
+from batchtrial.records import AnswerState
 from batchtrial.scoring.metrics.corpus import is_count
+from batchtrial.stats.plan import What
 
 Places = NDArray[np.int64]
 COLUMNS: Final[dict[str, str]] = {
@@ -184,10 +186,12 @@ class Table:
 
     def members_of(self, cell: Cell) -> NDArray[np.bool_] | None:
         """Which items have the cell's metric, shape (n_items,); None for all of them. Of a metric that only some have: where an arm shows it, and
-        where both arms lost an item of a kind that has it. A judge is asked about every item, and one without a verdict is lost."""
+        where both arms lost an item of a kind that has it. A judge is asked about every item, and one without a verdict is lost, as an
+        answer without usage is.
+        """
         mask = self.members(cell.kind, cell.dataset)
         column = COLUMNS.get(cell.metric, cell.metric)
-        if column in EVERY_ITEM_HAS or column in self.judges or column not in self.scores:
+        if column in EVERY_ITEM_HAS or column in self.judges or column not in self.scores or is_usage(self.counts.get(column)):
             return mask
         control, treatment = self.scores[column]
         defined: NDArray[np.bool_] = ~(np.isnan(control) & np.isnan(treatment))
@@ -221,6 +225,19 @@ class Table:
         is_alone = found.clusters is not None and int(np.bincount(found.clusters).max()) == 1
         return replace(found, clusters=None) if is_alone else found
 
+    def what_is_lost(self, cell: Cell) -> What:
+        """Answers, where any is among what the cell's comparison lost; else what answers that are there have none of."""
+        column, mask, answered = self.column(cell.metric), self.members_of(cell), self.scores.get("abstain_rate")
+        if column is None or answered is None:
+            return "answers"
+        for own, said, lost in zip(column, answered, self._lost(cell.metric), strict=True):
+            is_gone = np.isnan(own) & np.isnan(said)
+            if cell.metric not in self.judges and lost is not None:
+                is_gone |= lost > 0.0
+            if bool((is_gone if mask is None else is_gone[mask]).any()):
+                return "answers"
+        return "verdicts" if cell.metric in self.judges else "numbers"
+
     def _lost(self, metric: str) -> tuple[Floats | None, Floats | None]:
         """(control, treatment) share of each item's answers without a number; None where the scores that are missing say it all."""
         if metric in self.judges:
@@ -245,6 +262,11 @@ class Table:
         lost = [np.maximum(*lost)] * 2 if is_pairwise else lost
         control, treatment = (np.maximum(np.rint(self.samples * share - own), 0.0) for share, own in zip(gone, lost, strict=True))
         return control, treatment
+
+
+def is_usage(counts: frozenset[str] | None) -> bool:
+    """Whether a metric has a number of every answer in whatever state, so that one without was told no usage. counts: the states that it has."""
+    return counts is not None and counts >= frozenset(AnswerState)
 
 
 def is_one_arm(trial: Trial, temp: float) -> bool:

@@ -119,7 +119,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
         Paragraph(
             f"Differences are treatment minus control, with {100 * (1 - level):g} % intervals; p is of the difference. Adjusted p: corrected "
             "within its family; (margin) where it is of the margin test. b / c: items that only the treatment, only the control got right "
-            "(or did). Lost: pairs left out because an answer never came or was none."
+            "(or did). Lost: pairs left out because an answer never came or was none, or the metric has no number of it."
         )
     )
     if lower := sorted({title_of(one) for one in tests["tests"] if not one["higher_is_better"]}):

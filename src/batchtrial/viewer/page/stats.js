@@ -257,7 +257,7 @@ function lossWarnings(control, treatment, kept) {
   const [onlyTreatment, onlyControl] = [[treatment, control], [control, treatment]].map(([one, other]) => one.filter((value, place) => value === null && other[place] !== null).length);
   const p = signMidP(onlyTreatment, onlyControl);
   const [more, less] = onlyTreatment > onlyControl ? ["treatment", "control"] : ["control", "treatment"];
-  return p < 0.05 ? [...found, `the ${more} lost more answers than the ${less} (p = ${general(p, 2)}): what is left may be a biased sample`] : found;
+  return p < 0.05 ? [...found, `more pairs were lost to the ${more} than to the ${less} (p = ${general(p, 2)}): what is left may be a biased sample`] : found;
 }
 
 /** Why so few clusters decide nothing at this level; null when they can, and when items stand alone. */

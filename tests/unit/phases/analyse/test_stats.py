@@ -142,7 +142,7 @@ def test_lost_pairs_are_dropped_and_told_by_arm(tmp_path: Path) -> None:
     assert (one["pairs"]["n"], one["pairs"]["dropped"]) == (161, 39)
     assert (one["pairs"]["only_control_missing"], one["pairs"]["only_treatment_missing"], one["pairs"]["both_missing"]) == (1, 37, 1)
     assert one["pairs"]["p_missing"] < 1e-6
-    assert any("lost more answers" in text for text in one["warnings"])
+    assert any("more pairs were lost to the treatment" in text for text in one["warnings"])
     assert sum(one["counts"].values()) == 161
 
 

@@ -154,3 +154,40 @@ def test_another_parameter_scores_again(tmp_path: Path) -> None:
         w.answer_all(right)
         scored(w)
         assert score.phase.inputs(w.view, w.trial) != before
+
+
+def _without_usage(lines: list[bytes]) -> list[bytes]:
+    """The same answers; those that say "mum" came without usage, and the others took some."""
+    found = []
+    for place, line in enumerate(lines):
+        row = json.loads(line)
+        row["response"]["usage"]["completion_tokens"] = 5 + place % 3 + 4 * ("at length" in line.decode())
+        if "mum" in line.decode():
+            del row["response"]["usage"]
+        found.append(json.dumps(row).encode() + b"\n")
+    return found
+
+
+def test_answers_that_came_without_usage_are_no_lost_answers_and_every_pair_of_them_is_counted(tmp_path: Path) -> None:
+    def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str:
+        number = int(item_id[1:])
+        is_treated = arm.condition == "treatment"
+        return "mum" if number < 4 or (number < 14 and is_treated) else "at length" if is_treated else "thing 0"
+
+    plan = {"primary": {"metric": "output_tokens", "goal": "superiority"}}
+    with world(tmp_path, closed=closed_items(40), metrics=["output_tokens"], stats=plan) as w:
+        w.answer_all(answer, order=_without_usage)
+        for phase in (parse.phase, score.phase):
+            w.run(phase)
+        found = significance(w.view, w.trial)
+    one = next(one for one in found["tests"] if one["family"] == "primary")
+    assert (one["pairs"]["n"], one["pairs"]["only_treatment_missing"], one["pairs"]["both_missing"]) == (26, 10, 4)
+    assert one["pairs"]["lost_answers"] == {"control": {"usage": 4}, "treatment": {"usage": 14}}
+    assert one["lost_at_worst"]["what"] == "numbers"
+    assert "is not decided: missing numbers could explain it" in one["sentence"]
+    assert "14 items lack numbers of the metric, and the metric has no known range" in one["sentence"]
+    assert "14 treatment answers were without usage or a known price" in one["sentence"]
+    for text in (one["sentence"], *one["warnings"]):
+        assert "lost answers" not in text
+        assert "Answers to" not in text
+    assert any("more pairs were lost to the treatment than to the control" in text for text in one["warnings"])
