@@ -42,8 +42,11 @@ if "TMPDIR" not in os.environ and has_room(MEMORY):
 
 WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 """One more than there are cores: a good part of the tests wait for processes and sockets."""
-NUMBERS = ("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
-"""The unit tests of what computes numbers; nothing else could want SciPy."""
+NUMBERS = (
+    *("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator/test_shaped.py", "tests/unit/emulator/test_simulation.py"),
+    *("tests/unit/cli/commands/test_plan_trial.py", "--ignore=tests/unit/phases/analyse/test_optional.py"),
+)
+"""The unit tests of what computes numbers; nothing else could want SciPy, and the whole runs of the last file take as long as all others."""
 
 
 def install(session: nox.Session, *what: str, groups: tuple[str, ...] = ()) -> None:
@@ -113,8 +116,8 @@ def smoke(session: nox.Session) -> None:
 def alt_smoke(session: nox.Session) -> None:
     """OpenAI and Anthropic as dry runs and as replays of recordings; golden artifacts and failure drills."""
     install(session, "-e", package("openai", "anthropic"), groups=("test",))
-    session.run("python", "-m", "scripts.alt_smoke", *(session.posargs or ("--mode", "both")))
-    session.run("python", "-m", "pytest", "tests/smoke", *WORKERS)
+    session.run("python", "-m", "scripts.alt_smoke", *(session.posargs or ("--mode", "dry-run")))
+    session.run("python", "-m", "pytest", "tests/smoke", *WORKERS)  # replays too
 
 
 @nox.session(tags=["check"])
@@ -232,9 +235,10 @@ def remote(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def direct(session: nox.Session) -> None:
-    """10,000 rows one by one beside a bare httpx loop, then with 5 % faults and 20 kills, held against the server's own count."""
-    install(session, "-e", ".", groups=("test",))
+    """10,000 rows one by one beside a bare httpx loop, then with 5 % faults and 20 kills, against the server's own count; a run killed ten times."""
+    install(session, "-e", package("openai"), groups=("test",))
     session.run("python", "-m", "tests.direct.drill", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/contract/test_local.py", "-k", "kills", env={"BATCHTRIAL_KILLS": "10"})
 
 
 @nox.session(default=False)

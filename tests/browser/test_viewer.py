@@ -16,6 +16,13 @@ from batchtrial.clock import real_now
 from batchtrial.reading.labels import Labels
 from batchtrial.state.lock import LockInfo
 
+MARKED = """async () => {
+  const { marked } = await import(`${location.origin}/page/detail.js`);
+  const texts = [["the art of war", "art"], ["a party", "art"], ["of 12.", "12"], ["in 1912", "12"], ["ZÜRICH? Zürich!", "zürich"]];
+  return texts.map(([text, accepted]) => [...marked(text, [accepted]).querySelectorAll("mark")].map((one) => one.textContent));
+}"""
+"""What is marked as an accepted answer: whole words and numbers, in whichever case, once."""
+
 
 def copy(run: Run, folder: Path, name: str = "r1") -> Path:
     shutil.copytree(run.root, folder / f"run_{name}")
@@ -38,6 +45,10 @@ def test_a_run_is_opened_filtered_and_left_again(runs: dict[str, Run], tab: Tab)
         assert tab.text(".slice").startswith(f"{n} pairs")
         page.keyboard.press("n")
         page.wait_for_selector(".panel .outcome.lost")
+        page.reload()  # an item that a link opens is known and marked as one that was chosen
+        page.wait_for_selector(".panel .outcome.lost")
+        page.wait_for_selector(".grid [aria-selected=true] .outcome.lost")
+        assert page.evaluate(MARKED) == [["art"], [], ["12"], [], ["ZÜRICH"]]
         page.click("text=pictures: length")
         page.wait_for_selector(".histogram svg")
         told_what_is_odd(tab, page.url.partition("#")[0], "run=single&")
@@ -46,9 +57,11 @@ def test_a_run_is_opened_filtered_and_left_again(runs: dict[str, Run], tab: Tab)
         tab.faults.clear()
         page.click("text=all runs")
         page.wait_for_selector("table.runs")
-        page.goto("about:blank")
         own = f"http://127.0.0.1:{at.port}/"
         assert [url for url in tab.requests if not url.startswith((own, "data:", "about:"))] == []
+    page.wait_for_selector("text=The viewer does not answer: the list is as it was")
+    page.goto("about:blank")
+    tab.faults.clear()
 
 
 def test_two_people_label_blind_at_once(runs: dict[str, Run], browser: Any, tmp_path: Path) -> None:
@@ -98,5 +111,13 @@ def test_a_run_appears_and_is_asked_to_stop(runs: dict[str, Run], tab: Tab, tmp_
         page.wait_for_selector("text=asked run live to stop")
         assert (root / "STOP_REQUESTED").read_text().startswith("asked for at")
         page.wait_for_selector("text=stopping")
-        page.goto("about:blank")
+        for path in root.glob("arms/*/scores.parquet"):
+            path.unlink()
+        page.clock.install()
+        page.click("button.link")
+        page.wait_for_selector("text=Nothing to compare yet")
+    page.clock.fast_forward(6_000)
+    page.wait_for_selector("main p.warn:has-text('the viewer does not answer')")
+    page.goto("about:blank")
+    tab.faults.clear()
     assert json.loads((root / "run.lock").read_text())["pid"] == os.getpid()

@@ -115,18 +115,21 @@ def test_a_refused_key_ends_the_run_at_once_and_what_was_answered_is_kept(
     assert "paid twice" not in report(tmp_path)
 
 
-@pytest.mark.parametrize("status", [500, 503])
 def test_a_server_that_is_away_ends_the_run_after_a_while_and_no_row_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "local")
-    faults = [{"match": {}, "on": "every", "do": {"status": status, "message": "no backend", "retry_after": 1}}]
+    away = {"message": "no backend", "retry_after": 1}
+    faults = [
+        {"match": {"op": "answer"}, "on": {"first": 3}, "do": {"status": 500, **away}},
+        {"match": {}, "on": "every", "do": {"status": 503, **away}},
+    ]
     with running(tmp_path / "emu", faults=faults) as emu:
         assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1
         said = " ".join(capsys.readouterr().err.split())
-        assert said.count(f"the server is away: HTTP {status}: no backend; it is tried again for three quarters of an hour") == 1
-        assert said.count(f"the server is away: HTTP {status}: no backend") == 2
+        assert said.count("the server is away: HTTP 503: no backend; it is tried again for three quarters of an hour") == 1
+        assert said.count("the server is away: HTTP 503: no backend") == 2
         assert emu.ledger()["direct"]["answered"] == 0
         emu.call("DELETE", "/_emulator/faults")
         assert run("--resume", emulator=emu) == 0

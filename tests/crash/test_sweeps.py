@@ -14,7 +14,7 @@ from tests.crash.lab import Lab, rough
 from tests.crash.sweeps import Tally, at_every_point, at_random_times, in_processes, plans, several_times, system_calls, with_the_provider
 
 PROVIDERS = ("fireworks", "openai", "anthropic")
-N_POINTS = {"fireworks": 16, "openai": 10, "anthropic": 10}
+N_POINTS = {"fireworks": 10, "openai": 8, "anthropic": 8}
 CALLS_OF = {"fireworks": range(5), "openai": range(5, 10), "anthropic": (0, 6, 2, 8, 4)}
 """Which of the ten kills at system calls: every kind once for each provider, early or late, before or after."""
 

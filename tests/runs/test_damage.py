@@ -16,7 +16,7 @@ from tests.runs.damage import Case, Template, all_cases, place, run_case, templa
 from batchtrial.cli.commands.repair import main as repair
 
 CRITICAL = (("killed", "ledger.jsonl"), ("stopped", "ledger.jsonl"), ("killed", "run_state.json"), ("killed", "effective_config.yaml"))
-SAMPLE = 12
+SAMPLE = 6
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from batchtrial.archive.look import run_at
 from batchtrial.errors import RunStateMissing
 from batchtrial.names import is_url
 from batchtrial.reading import frames, results
+from batchtrial.reading.as_published import named_damage
 from batchtrial.reading.declared_plan import DeclaredPlan, declared_plan
 from batchtrial.reading.inventory import RunReader, RunSummary
 from batchtrial.reading.run_tables import RunTables
@@ -71,40 +72,40 @@ class Run:
     @property
     def trials(self) -> pl.DataFrame:
         """A row a trial and temperature: `trial, model, tried, against, control, treatment, temp, is_scored`; control and treatment are arms."""
-        return frames.trials_frame(self._tables)
+        return self._read(frames.trials_frame)
 
     @property
     def arms(self) -> pl.DataFrame:
         """A row an arm: `arm, label, backend, model, temp, samples, system, has_answers, has_scores`."""
-        return frames.arms_frame(self._tables)
+        return self._read(frames.arms_frame)
 
     def items(self, *, whole: bool = False) -> pl.DataFrame:
         """A row an item, in the run's order: `place, item_key, dataset, item_id, kind, cluster, question, references`.
 
         whole: with `context`, `unanswerable` and every column of its source as `x.NAME`.
         """
-        return frames.items_frame(self._tables, is_whole=whole)
+        return self._read(lambda tables: frames.items_frame(tables, is_whole=whole))
 
     def answers(self, *arms: str, texts: bool = True) -> pl.DataFrame:
         """A row a request: `arm, item_key, place, sample, outcome, answer_state, finish_reason`, tokens, `usd`, ids, `error`, `text`.
 
         arms: names or labels; none: every arm that has answers. texts: with the answers' texts, which take most of the room.
         """
-        return frames.answers_frame(self._tables, self._chosen(arms, "answers"), has_texts=texts)
+        return self._read(lambda tables: frames.answers_frame(tables, self._chosen(arms, "answers"), has_texts=texts))
 
     def scores(self, *arms: str) -> pl.DataFrame:
         """A row an item and arm: `arm, item_key, place`, each metric by its name, `n_samples`, `n_lost`, `lost_to`.
 
         A score is a mean over samples, null where the metric is not defined or no answer came. arms: as of `answers`.
         """
-        return frames.scores_frame(self._tables, self._chosen(arms, "scores"))
+        return self._read(lambda tables: frames.scores_frame(tables, self._chosen(arms, "scores")))
 
     def pairs(self, a: str = "control", b: str = "treatment") -> pl.DataFrame:
         """A row an item: `place, item_key, dataset, item_id, kind, cluster`, and `METRIC_a`, `METRIC_b` of every metric that either arm has.
 
         a, b: names or labels of arms; `control` and `treatment` where the run has one trial. `n_lost_a`, `n_lost_b` count samples without an answer.
         """
-        return frames.pairs_frame(self._tables, frames.arm_named(self._tables, a), frames.arm_named(self._tables, b))
+        return self._read(lambda tables: frames.pairs_frame(tables, frames.arm_named(tables, a), frames.arm_named(tables, b)))
 
     @property
     def tests(self) -> pl.DataFrame:
@@ -126,6 +127,12 @@ class Run:
         if known is None or not known.is_current():
             known = self._known = RunTables.of(self._layout)
         return known
+
+    def _read(self, frame_of: Callable[[RunTables], pl.DataFrame]) -> pl.DataFrame:
+        """A frame of the tables. Raises StateError that names one which cannot be read."""
+        tables = self._tables
+        with named_damage(tables):
+            return frame_of(tables)
 
     def _chosen(self, names: Iterable[str], what: str) -> list[Arm]:
         chosen = [frames.arm_named(self._tables, name) for name in names]

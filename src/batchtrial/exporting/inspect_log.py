@@ -85,7 +85,7 @@ def _results(tables: RunTables, arm: Arm) -> list[Any]:
 
 
 def _scores(tables: RunTables, arm: Arm) -> pl.DataFrame:
-    return scores_of_arm(tables, arm) if tables.layout.arm(arm.name).scores.exists() else pl.DataFrame({"place": []})
+    return scores_of_arm(tables, arm) if tables.has_scores(arm) else pl.DataFrame({"place": []})
 
 
 def _samples(tables: RunTables, arm: Arm, items: Sequence[Item]) -> Iterator[Any]:

@@ -38,7 +38,7 @@ def stretches(tables: RunTables, *, is_redacted: bool = False) -> Iterator[pl.Da
     if not arms:
         hint = f"`batchtrial resume {tables.layout.flags}` goes on with the run"
         raise RunStateMissing(f"run {tables.layout.run_id} has no answers yet", where=str(tables.layout.root), hint=hint)
-    scored = [scores_of_arm(tables, arm) if tables.layout.arm(arm.name).scores.exists() else None for arm in arms]
+    scored = [scores_of_arm(tables, arm) if tables.has_scores(arm) else None for arm in arms]
     metrics = dict.fromkeys(
         name for one in scored if one is not None for name in one.columns if name not in ("place", "n_samples", "n_lost", "lost_to")
     )

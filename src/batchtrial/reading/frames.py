@@ -52,7 +52,7 @@ def arms_frame(tables: RunTables) -> pl.DataFrame:
             "samples": arm.samples,
             "system": arm.prompt.system.text,
             "has_answers": files(arm.name).answers.exists(),
-            "has_scores": files(arm.name).scores.exists(),
+            "has_scores": tables.has_scores(arm),
         }
         for arm in arms_of(tables.trials)
     ]
@@ -72,8 +72,9 @@ def arm_named(tables: RunTables, name: str) -> Arm:
 
 
 def arms_with(tables: RunTables, what: str) -> list[Arm]:
-    """Every arm that has its table of `answers` or `scores`."""
-    return [arm for arm in arms_of(tables.trials) if (tables.layout.arm(arm.name).root / f"{what}.parquet").exists()]
+    """Every arm that has its table of `answers`, or of `scores` of them."""
+    has = tables.has_scores if what == "scores" else lambda arm: tables.layout.arm(arm.name).answers.exists()
+    return [arm for arm in arms_of(tables.trials) if has(arm)]
 
 
 def items_frame(tables: RunTables, *, is_whole: bool = False) -> pl.DataFrame:
@@ -131,10 +132,9 @@ def scores_frame(tables: RunTables, arms: Sequence[Arm]) -> pl.DataFrame:
 
 def scores_of_arm(tables: RunTables, arm: Arm, *, has_reasons: bool = True) -> pl.DataFrame:
     """The arm's scores by place, each metric under its name. Raises RunStateMissing."""
-    path = tables.layout.arm(arm.name).scores
-    if not path.exists():
+    if not tables.has_scores(arm):
         raise _not_yet(tables, arm, "scores")
-    table = pl.scan_parquet(path)
+    table = pl.scan_parquet(tables.layout.arm(arm.name).scores)
     there = table.collect_schema().names()
     metrics = [pl.col(name).alias(_NAMES.get(name, name)) for name in score_columns(there) if name in there]
     return table.select("place", *metrics, "n_samples", "n_lost", *(["lost_to"] if has_reasons else [])).collect()

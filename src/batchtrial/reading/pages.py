@@ -150,6 +150,11 @@ def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
     return found
 
 
+def outcome(slicer: Slicer, metric: str, place: int) -> str | None:
+    """What became of the pair by a metric; None of one that is not in the trial."""
+    return OUTCOMES[slicer.outcomes(slicer.pairs.metric(metric)).codes[place]] if place < slicer.n else None
+
+
 def judged(tables: RunTables, places: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
     """What each judge said of the answers to these items, by place; arms by their place in `about`."""
     return verdicts(tables.layout, tables.config, places, {arm.name: at for at, arm in enumerate(tables.arms())})

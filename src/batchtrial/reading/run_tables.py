@@ -32,6 +32,7 @@ from batchtrial.records import RawResult
 from batchtrial.state.files import PreparedManifest, load
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import read_json
 
 Floats = NDArray[np.float64]
 Mark = tuple[int, int, int]
@@ -106,11 +107,13 @@ class RunTables:
 
     def _files(self) -> list[Path]:
         arms = [self.layout.arm(arm.name) for arm in arms_of(self.trials)]
+        trials = [self.layout.trial(trial.slug) for trial in self.trials]
         return [
             self.layout.items,
             self.layout.effective_config,
             self.layout.judgements,
-            *(path for arm in arms for path in (arm.answers, arm.scores)),
+            *(path for arm in arms for path in (arm.answers, arm.answers_record, arm.scores, arm.scores_record)),
+            *(path for trial in trials for path in (trial.scoring, trial.significance)),
         ]
 
     def is_current(self) -> bool:
@@ -144,7 +147,7 @@ class RunTables:
             names = {arm.name for arm in arms_in_order(trial)}
             for temp in trial.temps:
                 pair = [trial.arm(condition, temp) for condition in ("control", "treatment")]
-                if all(arm is not None and arm.name in names and self._has(arm) for arm in pair):
+                if all(arm is not None and arm.name in names and self.has_scores(arm) for arm in pair):
                     found.append((trial, temp))
         return found
 
@@ -161,20 +164,29 @@ class RunTables:
     def _undeclared(self) -> list[tuple[Trial, float]]:
         names = labels_of_arms(self.config, self.trials)
         declared = {frozenset(arm.name for arm in trial.arms if arm.at == temp) for trial in self.trials for temp in trial.temps}
-        own = {(arm.at, arm.name): arm for trial in self.trials for arm in trial.arms if self._has(arm)}
+        own = {(arm.at, arm.name): arm for trial in self.trials for arm in trial.arms if self.has_scores(arm)}
         found = []
         for control, treatment in combinations(own.values(), 2):
             if control.at == treatment.at and control.name != treatment.name and frozenset((control.name, treatment.name)) not in declared:
                 found.append((_undeclared(control, treatment, names[control.name], names[treatment.name]), control.at))
         return found
 
-    def _has(self, arm: Arm) -> bool:
+    def has_scores(self, arm: Arm) -> bool:
+        """Whether it has answers, and scores of just these: between two publications new answers lie beside scores of those before."""
         files = self.layout.arm(arm.name)
-        return files.answers.exists() and files.scores.exists()
+        if not (files.answers.exists() and files.scores.exists()):
+            return False
+        try:
+            known = read_json(files.scores_record)
+            return (
+                "answers_table" not in known or known["answers_table"] == read_json(files.answers_record)["table"]
+            )  # earlier versions said nothing of them
+        except (OSError, ValueError, TypeError, KeyError):  # without its record a table counts for nothing
+            return False
 
     def arms(self) -> tuple[Arm, ...]:
-        """Every arm that has answers and scores, once."""
-        return tuple(arm for arm in arms_of(self.trials) if self._has(arm))
+        """Every arm that has answers and scores of them, once."""
+        return tuple(arm for arm in arms_of(self.trials) if self.has_scores(arm))
 
     @property
     def n_asked(self) -> int:

@@ -88,13 +88,14 @@ class HeldRun:
             self._slices.popitem(last=False)
         return found
 
-    def pairs_json(self, ask: Ask, question: str) -> dict[str, Any]:
-        """How many pairs a question leaves, what each chip stands for, and the slice's statistics."""
-        base, mask, _ = self.slice(ask, question)
+    def pairs_json(self, ask: Ask, question: str, item: int | None = None) -> dict[str, Any]:
+        """How many pairs a question leaves, what each chip stands for, and the slice's statistics; and where an item stands among them."""
+        base, mask, places = self.slice(ask, question)
         slicer = self.slicer(ask)
         metric = slicer.pairs.metric(ask.metric)
         chips = slicer.outcomes(metric).counts(base)
-        return {"n": int(np.count_nonzero(mask)), "chips": chips, "slice": slice_json(slicer, ask, mask)}
+        at = next(iter(np.flatnonzero(places == item).tolist()), None) if item is not None else None
+        return {"n": int(np.count_nonzero(mask)), "chips": chips, "slice": slice_json(slicer, ask, mask), "at": at}
 
     def rows_json(self, ask: Ask, question: str, first: int, n: int) -> list[dict[str, Any]]:
         """Rows first .. first + n of the slice in order."""

@@ -18,9 +18,10 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from batchtrial.errors import ConfigError, RunnerError, RunStateMissing
+from batchtrial.errors import ConfigError, RunnerError, RunStateMissing, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.reading import pages
+from batchtrial.reading.as_published import REPLACED, named_damage
 from batchtrial.reading.ask import Ask, read_ask
 from batchtrial.reading.inventory import Inventory
 from batchtrial.reading.labels import labels_json
@@ -37,7 +38,6 @@ AT_ONCE: Final = 4
 LOOK_SECONDS: Final = 1.0
 TRIES: Final = 3
 """How often an answer is made anew where the run's files were replaced meanwhile: one of two tables each would be half of either."""
-REPLACED: Final = "the run's files were replaced while they were read: ask again"
 PAGE: Final = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     '<title>Runs</title><link rel="icon" href="data:,"><link rel="stylesheet" href="page/page.css"></head><body><div id="page"></div>'
@@ -82,7 +82,7 @@ class Viewer:
             Route("/api/runs", self._runs),
             Route("/api/events", self._events),
             Route(f"{run}/about", self._told(lambda held, request: held.about())),
-            Route(f"{run}/pairs", self._told(lambda held, request: held.pairs_json(*_asked(request)))),
+            Route(f"{run}/pairs", self._told(_pairs)),
             Route(
                 f"{run}/rows", self._told(lambda held, request: held.rows_json(*_asked(request), _number(request, "first"), _number(request, "n")))
             ),
@@ -145,13 +145,14 @@ class Viewer:
                             found = _json(what(held, request))
                         except (FileNotFoundError, pl.exceptions.PolarsError):  # the head of one table and the rows of the next
                             if held.tables.is_current():
-                                raise
+                                with named_damage(held.tables):
+                                    raise
                             continue
                         if held.tables.is_current():
                             return found
                 return _problem(409, REPLACED)
             except RunnerError as error:
-                return _problem(404 if isinstance(error, RunStateMissing) else 400, error.what)
+                return _refused(error)
             except FileNotFoundError:
                 return _problem(409, REPLACED)
 
@@ -213,12 +214,16 @@ def _number(request: Request, name: str) -> int:
     return int(text)
 
 
+def _pairs(held: HeldRun, request: Request) -> dict[str, Any]:
+    return held.pairs_json(*_asked(request), _number(request, "item") if "item" in request.query_params else None)
+
+
 def _item(held: HeldRun, request: Request) -> dict[str, Any]:
-    pairs = held.slicer(_asked(request)[0]).pairs
-    place = request.path_params["place"]
+    ask, place = _asked(request)[0], request.path_params["place"]
+    slicer = held.slicer(ask)
     if place >= held.tables.items.n:
         raise RunStateMissing(f"there is no item {place}", where="items")
-    return pages.detail(held.tables, pairs, place)
+    return pages.detail(held.tables, slicer.pairs, place) | {"outcome": pages.outcome(slicer, ask.metric, place)}
 
 
 def _pictures(held: HeldRun, request: Request) -> dict[str, Any]:
@@ -234,6 +239,13 @@ def _labels(held: HeldRun, request: Request) -> dict[str, Any]:
 
 def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _refused(error: RunnerError) -> Response:
+    """What is wrong with the question, or with the run and what mends it."""
+    if isinstance(error, StateError) and not isinstance(error, RunStateMissing):
+        return _problem(500, f"{error.what}: {error.hint}" if error.hint else error.what)
+    return _problem(404 if isinstance(error, RunStateMissing) else 400, error.what)
 
 
 def _problem(status: int, why: str) -> Response:

@@ -23,7 +23,13 @@ from tests.unit.phases.world import World
 from tests.unit.reading.trials import finished
 from tests.unit.viewer.served import TOKEN, Served, question, served
 
-from batchtrial.state.store import write_bytes
+from batchtrial.api.run import open_run
+from batchtrial.cli.commands.export import main as export
+from batchtrial.errors import StateError
+from batchtrial.reading.frames import arms_with, scores_frame
+from batchtrial.reading.in_one_file import Carrier, unpacked
+from batchtrial.reading.run_tables import RunTables
+from batchtrial.state.store import encode_json, fingerprint, read_json, write_bytes
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +253,56 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(world: World) -> No
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert tree(world.layout.root.parent) == before
+
+
+def test_new_answers_are_never_shown_beside_scores_of_those_before(world: World) -> None:
+    arm = world.layout.arm(world.trial.arms[0].name)
+    kept = {path: path.read_bytes() for path in (arm.answers, arm.answers_record)}
+    with served(world.layout.root.parent) as at:
+        ask = asked(world)
+        assert len(at.ask(f"/api/runs/r1/rows?first=0&n=9&ask={ask}").json) == 9
+        for text in ("another answer", "yet another"):  # parsed anew, not yet scored
+            pl.read_parquet(kept[arm.answers]).with_columns(pl.lit(text).alias("text")).write_parquet(arm.answers)
+            write_bytes(arm.answers_record, encode_json(read_json(arm.answers_record) | {"table": fingerprint(arm.answers).model_dump()}))
+            assert at.ask(f"/api/runs/r1/rows?first=0&n=9&ask={ask}").status == 404
+            assert at.ask("/api/runs/r1/about").json["trials"] == []
+            with RunTables.of(world.layout) as tables:
+                assert unpacked(Carrier(tables).data()["columns"])["about"]["trials"] == []
+                assert not scores_frame(tables, arms_with(tables, "scores")).height > 30
+        for path, data in kept.items():
+            path.write_bytes(data)
+        assert len(at.ask(f"/api/runs/r1/rows?first=0&n=9&ask={ask}").json) == 9
+    world.layout.stamps.unlink(missing_ok=True)
+
+
+def test_results_that_come_later_are_shown(world: World) -> None:
+    path = world.layout.trial(world.trial.slug).significance
+    data = path.read_bytes()
+    with served(world.layout.root.parent) as at:
+        path.unlink()
+        assert at.ask("/api/runs/r1/about").json["trials"][0]["tests"] == []
+        path.write_bytes(data)
+        assert len(at.ask("/api/runs/r1/about").json["trials"][0]["tests"]) > 3
+
+
+def test_a_damaged_table_is_named_with_what_mends_it(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = world.layout.arm(world.trial.arms[0].name).scores
+    whole = scores.read_bytes()
+    flags = ["--run_id", "r1", "--experiments_dir", str(world.layout.root.parent)]
+    with served(world.layout.root.parent) as at:
+        scores.write_bytes(whole[:-40])
+        told = at.ask(f"/api/runs/r1/rows?first=0&n=9&ask={asked(world)}")
+        assert told.status == 500
+        with pytest.raises(StateError, match=r"scores\.parquet .*another checksum"):
+            open_run(world.layout.root).scores()
+        at_byte = whole.index(b"thing") if b"thing" in whole else 2000
+        flipped = bytearray(whole)
+        flipped[at_byte] ^= 1  # which the table's reader takes
+        scores.write_bytes(flipped)
+        assert export(["--html", str(tmp_path / "a.html"), *flags]) == export(["--csv", str(tmp_path / "a.csv"), *flags]) == 3
+        errors = capsys.readouterr().err
+    scores.write_bytes(whole)
+    for text in (told.json["error"], errors):
+        assert "scores.parquet" in text
+        assert "batchtrial resume --run_id" in text
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from batchtrial.cli.frame import framed, say
 from batchtrial.errors import ConfigError
 from batchtrial.exporting.forms import Form, known
 from batchtrial.keys import check_run_id
+from batchtrial.reading.as_published import named_damage, refuse_damaged_tables, refuse_replaced
 from batchtrial.reading.in_one_file import MOST_BYTES
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.layout import RunLayout
@@ -60,11 +61,13 @@ def _command(argv: Sequence[str] | None = None) -> int:
             "this form is made of texts", where=f"--{textual[0]} with --redact", hint="--parquet, --jsonl, --csv and --html can be without"
         )
     layout = RunLayout.of(experiments_dir(given.experiments_dir, os.environ), check_run_id(given.run_id))
-    with tables_of(layout) as tables:
+    with tables_of(layout) as tables, named_damage(tables):
+        refuse_damaged_tables(tables)
         if given.html is not None:
             _page(tables, given.html, given.most_mb, is_redacted=given.redact)
         for name, target in wanted.items():
             say(f"{target}: {forms[name].write(tables, target, given.redact)}")
+        refuse_replaced(tables)
     return 0
 
 
@@ -74,6 +77,7 @@ def _forms() -> Mapping[str, Form]:
 
 def _page(tables: RunTables, path: Path, most_mb: int, *, is_redacted: bool) -> None:
     page = answers_page(tables, most_bytes=most_mb * 1_000_000, is_redacted=is_redacted).encode()
+    refuse_replaced(tables)
     write_bytes(path, page)
     say(f"{path}: {len(page):,} bytes")
 

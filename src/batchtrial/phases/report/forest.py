@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 TOP: Final = 34
+CHAR: Final = 8.0
+"""Width of a digit, at most, in the picture's own unit."""
 STANDALONE: Final = (
     "<style>text{fill:#1b1f24}.q{fill:#57606a}.b{stroke:#0a58ca}.d{fill:#0a58ca}.z{stroke:#8c959f}.g{stroke:#d0d7de}.m{stroke:#b02a37}</style>"
 )
@@ -91,7 +93,10 @@ def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "")
     for tick in ticks(reach, 4 if room is WIDE else 2):
         kind = 'class="g"' if tick else 'class="z" stroke-dasharray="4 3"'
         parts.append(f'<line x1="{x(tick)}" y1="{TOP - 8}" x2="{x(tick)}" y2="{axis}" {kind}/>')
-        parts.append(f'<text x="{x(tick)}" y="{axis + 16}" text-anchor="middle" class="q">{f"{tick:+g} pp" if tick else "0"}</text>')
+        name = f"{tick:+g} pp" if tick else "0"
+        half = CHAR * len(name) / 2  # one at the edge of the picture would be cut
+        at = round(min(max(x(tick), half), width - half), 1)
+        parts.append(f'<text x="{at}" y="{axis + 16}" text-anchor="middle" class="q">{name}</text>')
     for place, line in enumerate(lines):
         parts += _drawn(line, room, TOP + room.row * place + 8, x)
     return "".join([*parts, "</svg>"])

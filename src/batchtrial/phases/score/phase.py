@@ -87,6 +87,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
     from batchtrial.phases.score.part import Scored, ScorePart, score_parts
 
     layout, view = work.layout.arm(arm.name), work.view
+    answers = view.stamps.of(layout.answers)
     before = _before(work, trial, arm, names)
     pieces = [
         (first, min(ROWS_PER_GROUP, shard.first_item + shard.n_items - first))
@@ -115,6 +116,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
         job=job,
         together=score_parts if before is None else further_parts,
         is_cut_alike=True,
+        told={"answers_table": answers and answers.model_dump()},
     )
 
 

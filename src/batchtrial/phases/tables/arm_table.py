@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
@@ -51,7 +51,7 @@ class ArmTable(Generic[F]):
     job: what writes a part's rows to the path that it is given, on any process. check: looks at what was found in a part, and may raise. label: what
     people are told while it is made. together: carries out the jobs of several such tables at one place for less than each by itself.
     sort_by: columns that put rows of different parts in order; none where part follows part. is_cut_alike: its bytes do not depend on how it was
-    cut into parts; else each part is a whole number of row groups where all are of one size.
+    cut into parts; else each part is a whole number of row groups where all are of one size. told: what else the record says of it.
     """
 
     path: Path
@@ -65,6 +65,7 @@ class ArmTable(Generic[F]):
     together: Callable[[Sequence[Any], Worker], list[F]] | None = None
     sort_by: tuple[str, ...] = ()
     is_cut_alike: bool = False
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     def known(self, work: Work) -> dict[str, Any] | None:
         """The record of a table that is there as it was made, from these inputs; None when it has to be made."""
@@ -101,13 +102,15 @@ class ArmTable(Generic[F]):
             (rows.sort(self.sort_by) if self.sort_by else rows).sink_parquet(
                 out, compression="uncompressed", statistics=False, row_group_size=size, maintain_order=True, engine="streaming"
             )
+            self.record.unlink(missing_ok=True)  # what it says of the table before is no word about the next
 
     def save_record(self, work: Work, found: Mapping[str, Any]) -> None:
         """Say durably from what it was made and what was found. Written last, so that a table without it counts for nothing."""
         got = work.view.stamps.of(self.path)
         if got is None:
             raise FileNotFoundError(self.path)
-        write_bytes(self.record, encode_json({"schema_version": 1, "inputs": self.inputs, "table": got.model_dump(), **found}), hook=work.hook)
+        known = {"schema_version": 1, "inputs": self.inputs, "table": got.model_dump(), **self.told, **found}
+        write_bytes(self.record, encode_json(known), hook=work.hook)
 
 
 def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) -> dict[str, F]:

@@ -29,7 +29,7 @@ export async function serverSource(run) {
     n: about.n_items,
     part: null,
     isLive: true,
-    query: (ask) => asked(`${at}/pairs?ask=${question(ask)}`),
+    query: (ask, item = null) => asked(`${at}/pairs?ask=${question(ask)}${item === null ? "" : `&item=${item}`}`),
     rows: (ask, first, n) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}`),
     detail: (ask, place) => asked(`${at}/items/${place}?ask=${question(ask)}`),
     pictures: (ask) => asked(`${at}/pictures?ask=${question(ask)}`),

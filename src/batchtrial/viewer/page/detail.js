@@ -7,14 +7,14 @@ import { OUTCOME, armName } from "./words.js";
 
 const COLUMNS_AT_ONCE = 100;
 
-/** The panel's content. how: view ("raw" or "diff"), onview, oncopy, onlabel, onclose; row: of the table. */
-export function detail(item, row, trial, about, how) {
+/** The panel's content. how: view ("raw" or "diff"), onview, oncopy, onlabel, onclose. */
+export function detail(item, trial, about, how) {
   const arms = [trial.control, trial.treatment];
   const names = [0, 1].map((at) => visible(armName(trial, at)));
   const button = (view, text) => el("button", { type: "button", "aria-pressed": String(how.view === view), onclick: () => how.onview(view), text });
   const others = about.arms.map((_, at) => at).filter((at) => !arms.includes(at));
   return [
-    el("div", { class: "bar" }, el("h2", { text: `${visible(item.dataset)} \u00b7 ${visible(item.id)}` }), row ? el("span", { class: `outcome ${row.outcome}`, text: `${OUTCOME[row.outcome][0]} ${OUTCOME[row.outcome][1]}` }) : null,
+    el("div", { class: "bar" }, el("h2", { text: `${visible(item.dataset)} \u00b7 ${visible(item.id)}` }), item.outcome ? el("span", { class: `outcome ${item.outcome}`, text: `${OUTCOME[item.outcome][0]} ${OUTCOME[item.outcome][1]}` }) : null,
       button("raw", "raw"), button("diff", "diff (d)"), el("button", { type: "button", text: "copy as Markdown", onclick: how.oncopy }),
       el("button", { type: "button", text: "label this item", onclick: how.onlabel }), el("button", { type: "button", class: "close", "aria-label": "close the item", text: "\u00d7", onclick: how.onclose })),
     el("h3", { text: "question" }), el("div", { class: "text" }, shownText(item.question)),

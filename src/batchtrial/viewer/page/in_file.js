@@ -181,13 +181,14 @@ export async function fileSource(blocks) {
     return last;
   }
 
-  async function query(ask) {
+  async function query(ask, item = null) {
     const trial = trialOf(ask);
     const metric = metricOf(trial, ask.metric);
     const { base, places } = await placesOf(ask);
     const isWhole = data.whole && isEverything({ ...ask, chips: [] });
     const chips = isWhole ? data.whole[`${trial.slug}/${trial.temp}`][metric.name].chips : outcomes(trial, metric).counts(base);
-    return { n: places.length, chips, slice: sliceOf(ask, trial, metric, places) };
+    const at = item === null ? -1 : places.indexOf(item);
+    return { n: places.length, chips, slice: sliceOf(ask, trial, metric, places), at: at < 0 ? null : at };
   }
 
   async function rows(ask, first, n) {
@@ -211,7 +212,8 @@ export async function fileSource(blocks) {
     const trial = trialOf(ask);
     const item = await itemAt(place);
     const scores = Object.fromEntries(trial.metrics.map((one) => [one.name, scoresOf(trial, one.column).map((values) => values[place])]));
-    return { ...item, place, sent: item.by.map((at) => item.sent[at]), scores };
+    const outcome = OUTCOMES[outcomes(trial, metricOf(trial, ask.metric)).codes[place]] || null;
+    return { ...item, place, sent: item.by.map((at) => item.sent[at]), scores, outcome };
   }
 
   async function pictures(ask) {

@@ -23,10 +23,21 @@ function trialOptions(trials, chosen) {
   return groups.length > 1 ? groups.map(([label, mine]) => el("optgroup", { label }, mine.map(option))) : trials.map(option);
 }
 
-const NOTHING = { n: 0, chips: {}, slice: null };
+const NOTHING = { n: 0, chips: {}, slice: null, at: null };
 
 function warning(error) {
   return el("p", { class: "warn", text: visible(error.message) });
+}
+
+/** Load the page anew once the viewer answers: one that is away must not leave a browser's own page of an error. */
+async function lookAgain(root) {
+  try {
+    await asked("api/about");
+    location.reload();
+  } catch (error) {
+    put(root.querySelector("[role=status]"), warning(error));
+    setTimeout(() => lookAgain(root), AGAIN);
+  }
 }
 
 /** Show a run. */
@@ -52,8 +63,8 @@ async function runPage(root, source, store, isReadOnly) {
   const work = el("div", { class: "work" }, table.body, panel);
 
   if (!about.trials.length) {
-    if (source.isLive) setTimeout(() => location.reload(), AGAIN);
-    return put(root, el("main", {}, el("h1", { text: "Nothing to compare yet" }), el("p", { text: `This run has no scored pairs.${source.isLive ? " The page fills by itself once both arms of a trial are scored." : ""}` })));
+    if (source.isLive) setTimeout(() => lookAgain(root), AGAIN);
+    return put(root, el("main", {}, el("h1", { text: "Nothing to compare yet" }), el("p", { text: `This run has no scored pairs.${source.isLive ? " The page fills by itself once both arms of a trial are scored." : ""}` }), el("div", { role: "status" })));
   }
   put(root, el("main", {}, parts.top, parts.extras, el("section", { class: "filterbox", "aria-label": "filter" }, parts.chips, filters), parts.slice, parts.message, work, sheet));
   understood();
@@ -122,7 +133,7 @@ async function runPage(root, source, store, isReadOnly) {
 
   function show() {
     const asking = ask();
-    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden: new Set(state.hidden) });
+    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden: new Set(state.hidden), picked: result.at });
   }
 
   /** Go on from what the address says of things that this run has. */
@@ -151,7 +162,7 @@ async function runPage(root, source, store, isReadOnly) {
     turn += 1;
     const mine = turn;
     try {
-      const told = await source.query(ask());
+      const told = await source.query(ask(), state.item);
       if (mine !== turn) return;
       result = told;
       put(parts.message, misread(), !told.n && state.chips.includes("lost") ? await worseByOthers() : null);
@@ -180,13 +191,12 @@ async function runPage(root, source, store, isReadOnly) {
     const isOther = trialOf() !== trial || "metric" in changes;
     if (isOther) drawTop();
     const done = JSON.stringify(ask()) === before ? Promise.resolve() : load();
-    if ("item" in changes) drawItem();
+    if ("item" in changes || (isOther && state.item !== null)) drawItem();
     return done.then(() => focus && document.getElementById(focus) && document.getElementById(focus).focus());
   }
 
-  let shownRow = null;
   async function picked(at, row) {
-    shownRow = row;
+    result.at = at;
     await change({ item: row.place });
   }
 
@@ -194,7 +204,7 @@ async function runPage(root, source, store, isReadOnly) {
 
   /** Everything about an item, asked for once while it is looked at. */
   function itemAt(place) {
-    const key = JSON.stringify([trialOf().slug, trialOf().temp, place]);
+    const key = JSON.stringify([trialOf().slug, trialOf().temp, metricOf().name, place]);
     if (held.key !== key) {
       const mine = { key, item: source.detail(ask(), place) };
       mine.item.catch(() => { if (held === mine) held = { key: "", item: null }; });
@@ -226,8 +236,7 @@ async function runPage(root, source, store, isReadOnly) {
       const item = await itemAt(place);
       if (state.item !== place || labelled) return;
       store.seen.add(place);
-      const row = shownRow && shownRow.place === place ? shownRow : null;
-      putItem(held.key, detail(item, row, trialOf(), about, {
+      putItem(held.key, detail(item, trialOf(), about, {
         view: state.view, onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), location.href)), onlabel: () => label(place), onclose: () => close(),
       }));
     } catch (error) {
@@ -242,6 +251,7 @@ async function runPage(root, source, store, isReadOnly) {
       load();
     }
     const at = table.at;
+    result.at = null;
     change({ item: null });
     drawItem();
     if (at >= 0) table.body.querySelector("[aria-selected]")?.focus();

@@ -3,6 +3,8 @@
 import { el, short, svg, visible } from "./dom.js";
 import { difference, general } from "./numbers.js";
 
+const EDGE = 0.01;
+
 /** Round numbers between two ends, about `most` of them. */
 export function ticks(low, high, most = 5) {
   const rough = (high - low) / most;
@@ -37,7 +39,9 @@ function forest(shown) {
   made.append(svg("text", { x: left, y: 14, class: "small", text: "less under the treatment" }), svg("text", { x: width - 16, y: 14, class: "small end", text: "more under the treatment" }));
   for (const tick of ticks(-reach, reach, isNarrow ? 4 : 8)) {
     made.append(svg("line", { x1: x(tick), x2: x(tick), y1: top - 10, y2: bottom, class: tick ? "grid" : "zero" }));
-    made.append(svg("text", { x: x(tick), y: bottom + 16, class: "small middle", text: tick ? `${general(isShare ? 100 * tick : tick, 4, true)}${isShare ? " pp" : ""}` : "0" }));
+    const text = tick ? `${general(isShare ? 100 * tick : tick, 4, true)}${isShare ? " pp" : ""}` : "0";
+    const half = 3.5 * text.length;  // one at the edge of the picture would be cut
+    made.append(svg("text", { x: Math.min(width - half, Math.max(half, x(tick))), y: bottom + 16, class: "small middle", text }));
   }
   shown.forEach((one, at) => {
     const y = top + row * at + (isNarrow ? 22 : 4);
@@ -95,17 +99,20 @@ function brushed(drawn, width, told, onrange) {
   let start = null;
   const at = (event) => {
     const box = drawn.getBoundingClientRect();
-    return told.low + Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (told.high - told.low);
+    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
   };
+  const value = (share) => Number((told.low + share * (told.high - told.low)).toPrecision(3));
   drawn.addEventListener("pointerdown", (event) => {
     start = at(event);
     drawn.setPointerCapture(event.pointerId);
   });
   drawn.addEventListener("pointerup", (event) => {
     if (start === null) return;
-    const ends = [start, at(event)].sort((a, b) => a - b);
+    const [low, high] = [start, at(event)].sort((a, b) => a - b);
     start = null;
-    onrange(ends[1] - ends[0] < (told.high - told.low) / 100 ? null : ends.map((one) => Number(one.toPrecision(3))));
+    // What lies far out is counted in the outermost bars: a range that takes one of them whole is open on that side.
+    const ends = [low <= EDGE ? null : value(low), high >= 1 - EDGE ? null : value(high)];
+    onrange(high - low < EDGE || ends.every((one) => one === null) ? null : ends);
   });
   drawn.classList.add("brush");
 }

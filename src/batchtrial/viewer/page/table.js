@@ -77,17 +77,20 @@ export function grid(onpick) {
   new ResizeObserver(() => { state.shown.forEach((row) => row.remove()); state.shown.clear(); draw(); }).observe(body);
   return {
     body,
-    /** Show other pairs. fetch: (first, n) -> rows. */
-    show({ n, fetch, metric, trial, hidden }) {
-      Object.assign(state, { n, fetch, metric, trial, hidden, at: 0, picked: -1, turn: state.turn + 1 });
+    /** Show other pairs. fetch: (first, n) -> rows; picked: the position of the one that is looked at. */
+    show({ n, fetch, metric, trial, hidden, picked = null }) {
+      Object.assign(state, { n, fetch, metric, trial, hidden, at: picked ?? 0, picked: picked ?? -1, turn: state.turn + 1 });
       state.blocks.clear();
       sizer.replaceChildren();
       state.shown.clear();
       body.scrollTop = 0;
       body.setAttribute("aria-rowcount", n + 1);
       body.classList.toggle("empty", !n);
-      put(head, Object.entries(COLUMNS).filter(([name]) => !hidden.has(name)).map(([name, text]) => el("div", { role: "columnheader", class: name, text: visible({ score: metric.title, control: armName(trial, 0), treatment: armName(trial, 1) }[name] || text) })));
+      const arm = (at) => `${armName(trial, at)}${trial.samples > 1 ? `, 1st of ${trial.samples}` : ""}`;
+      put(head, Object.entries(COLUMNS).filter(([name]) => !hidden.has(name)).map(([name, text]) => el("div", { role: "columnheader", class: name, text: visible({ score: metric.title, control: arm(0), treatment: arm(1) }[name] || text) })));
       body.className = `grid ${[...hidden].map((name) => `no-${name}`).join(" ")}${n ? "" : " empty"}`;
+      sizer.style.height = `${n * height()}px`;
+      if (picked) body.scrollTop = picked * height();
       draw();
     },
     pick,
