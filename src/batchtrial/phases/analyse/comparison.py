@@ -279,7 +279,8 @@ def _no_surer_than_unchanged(
     quantile = t_two_sided(estimate.level, df)
     if half <= quantile * se:
         return estimate, se
-    return replace(estimate, ci_low=estimate.value - half, ci_high=estimate.value + half, se=half / quantile), half / quantile
+    low, high = max(estimate.value - half, -span), min(estimate.value + half, span)
+    return replace(estimate, ci_low=low, ci_high=high, se=half / quantile), half / quantile
 
 
 def _arm(shares: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:

@@ -23,11 +23,12 @@ from batchtrial.phases.analyse.planned_power import n_trials_of, power_of_pairs
 from batchtrial.phases.analyse.significance import significance
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
-from batchtrial.phases.report.across_trials import correction_across_trials
+from batchtrial.phases.report.across_trials import correction_across_trials, joint_interval
 from batchtrial.phases.score import phase as score
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
 from batchtrial.state.layout import RunLayout
+from batchtrial.stats import max_t, tango
 
 ALL = dict.fromkeys(("unsupported_sensitivity", "mixed_effects", "power_analysis", "cost_effectiveness", "subgroups"), True)
 FILES = {"unsupported_sensitivity", "mixed_models", "power_analysis", "cost_effectiveness", "subgroups"}
@@ -336,3 +337,20 @@ def test_exploratory_comparisons_are_corrected_as_the_config_says(tmp_path: Path
     assert {one["correction"] for one in others} == {exploratory}
     assert all((one["p_adjusted"] == one["p_raw"]) for one in others) is (exploratory == "none")
     assert not any(one["is_claim"] for one in others)
+
+
+def test_a_joint_interval_is_no_narrower_than_what_the_trials_own_method_says() -> None:
+    """Of twenty answers in three trials, mean +- critical se held all in .81 of .95; of a trial in which nothing changed there was none."""
+    control = np.tile([1.0, 1.0, 0.0], 20)
+    treatments = [control.copy() for _ in range(3)]
+    treatments[0][:20], treatments[1][10:40] = 0.0, 1.0
+    got = max_t(np.stack([one - control for one in treatments], axis=1), seed=1, flips=999)
+    assert got.critical is not None
+    for estimate, treatment in zip(got.estimates, treatments, strict=True):
+        low, high = joint_interval(estimate, Paired(treatment=treatment, control=control), got.critical)
+        own = tango(int((treatment > control).sum()), int((treatment < control).sum()), 60)
+        assert low is not None
+        assert high is not None
+        assert low <= min(own.ci_low or 0.0, 0.0 if estimate.ci_low is None else estimate.ci_low)
+        assert high >= max(own.ci_high or 0.0, 0.0 if estimate.ci_high is None else estimate.ci_high)
+        assert high - low > (own.ci_high or 0.0) - (own.ci_low or 0.0)
