@@ -121,7 +121,7 @@ def test_a_server_that_is_away_ends_the_run_after_a_while_and_no_row_is_lost(
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "local")
     away = {"message": "no backend", "retry_after": 1}
-    faults = [
+    faults: list[dict[str, Any]] = [
         {"match": {"op": "answer"}, "on": {"first": 3}, "do": {"status": 500, **away}},
         {"match": {}, "on": "every", "do": {"status": 503, **away}},
     ]

@@ -13,7 +13,7 @@ from batchtrial.phases.analyse.cost_words import cost_cell
 from batchtrial.phases.analyse.numbers import p_text, points, row_of, signed_score, title_of, verdict_of
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.report.forest import forest
-from batchtrial.phases.report.lines import forest_lines
+from batchtrial.phases.report.lines import forests
 from batchtrial.phases.report.render import Block, Grid, Heading, Links, Paragraph, Picture, markdown, page
 from batchtrial.phases.tables.columns import LABELS
 from batchtrial.state.ledger import money
@@ -54,8 +54,8 @@ def index(view: View) -> str:
         tests = read_json(view.trial_layout(trial).significance)
         found += [Heading(2, trial.slug), Links((("report", f"{quote(trial.slug)}/reports/report.html"),))]
         found += [Paragraph(tests["headline"]["sentence"], strong=True)] if tests.get("headline") else []
-        lines = [line for line in forest_lines(tests) if line.is_declared]
-        found += [Picture(forest(lines), "Declared differences with their intervals, in percentage points")] if lines else []
+        declared = forests(tests, is_declared_only=True)
+        found += [Picture(forest(lines), f"Declared differences with their intervals, {where}") for where, lines in declared]
     return page(found, "batchtrial: all trials", MODES[view.config.mode].banner or None)
 
 

@@ -38,7 +38,7 @@ NARROW: Final = Room("narrow", left=0, width=360, row=44, chars=36, drop=18)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One comparison, in percentage points. margin: where the declared margin stands, None without one."""
+    """One comparison, in percentage points, or in the unit of its metric. margin: where the declared margin stands, None without one."""
 
     label: str
     value: float
@@ -47,6 +47,7 @@ class Line:
     is_declared: bool = False
     is_up_better: bool = True
     margin: float | None = None
+    unit: str = " pp"
 
     def shown(self, most: int) -> str:
         """The label in the room that there is; what is left out is of the name, not of where it was measured."""
@@ -78,7 +79,8 @@ def forest_alone(lines: Sequence[Line]) -> str:
 def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "") -> str:
     """The axis reaches as far as the widest interval or margin."""
     ends = [abs(end) for line in lines for end in (line.low, line.high, line.margin or 0.0)]
-    reach = max(1.0, *ends) * 1.08
+    unit = lines[0].unit
+    reach = (max(1.0 if unit else 0.0, *ends) or 1.0) * 1.08
     axis, width = TOP + room.row * len(lines) + 4, room.width
 
     def x(value: float) -> float:
@@ -93,7 +95,7 @@ def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "")
     for tick in ticks(reach, 4 if room is WIDE else 2):
         kind = 'class="g"' if tick else 'class="z" stroke-dasharray="4 3"'
         parts.append(f'<line x1="{x(tick)}" y1="{TOP - 8}" x2="{x(tick)}" y2="{axis}" {kind}/>')
-        name = f"{tick:+g} pp" if tick else "0"
+        name = f"{tick:+g}{unit}" if tick else "0"
         half = CHAR * len(name) / 2  # one at the edge of the picture would be cut
         at = round(min(max(x(tick), half), width - half), 1)
         parts.append(f'<text x="{at}" y="{axis + 16}" text-anchor="middle" class="q">{name}</text>')

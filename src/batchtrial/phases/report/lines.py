@@ -113,7 +113,7 @@ def _results(tests: dict[str, Any]) -> list[Block]:
     declared = [one for one in tests["tests"] if is_declared(one)]
     rows = tuple(row_of(one) for one in declared)
     found: list[Block] = [Heading(2, "Results"), Grid(HEADER, rows, declared=frozenset(range(len(rows))))]
-    found.append(Picture(forest(forest_lines(tests)), "Differences with their intervals, treatment minus control, in percentage points"))
+    found += [Picture(forest(lines), f"Differences with their intervals, treatment minus control, {where}") for where, lines in forests(tests)]
     level = tests["stats_config"]["alpha"]
     found.append(
         Paragraph(
@@ -157,26 +157,40 @@ def _clusters(tests: Sequence[dict[str, Any]]) -> list[Block]:
 
 def forest_lines(tests: dict[str, Any]) -> list[Line]:
     """The comparisons of shares, the declared ones first."""
-    return [
-        Line(
-            label=one["label"],
-            value=100 * e["value"],
-            low=100 * e["ci_low"],
-            high=100 * e["ci_high"],
-            is_declared=is_declared(one),
-            is_up_better=one["higher_is_better"],
-            margin=_margin_line(one),
-        )
-        for one in sorted(tests["tests"], key=lambda one: not is_declared(one))
-        if (e := one["estimate"])["value"] is not None and e["ci_low"] is not None and one["family"] != "temperatures" and one["is_share"]
-    ]
+    return [_line(one) for one in _drawable(tests) if one["is_share"]]
 
 
-def _margin_line(one: dict[str, Any]) -> float | None:
-    """Where the declared margin stands in the picture: on the side that is worse."""
-    margin = one.get("margin") or {}
+def forests(tests: dict[str, Any], *, is_declared_only: bool = False) -> Iterator[tuple[str, list[Line]]]:
+    """In which unit, and what is drawn in it: all shares in one picture, each other metric in one of its own; that with the primary first."""
+    units: dict[str, list[Line]] = {}
+    for one in _drawable(tests):
+        if is_declared(one) or not is_declared_only:
+            unit = "in percentage points" if one["is_share"] else f"in the unit of {title_of(one)}"
+            units.setdefault(unit, []).append(_line(one))
+    yield from units.items()
+
+
+def _drawable(tests: dict[str, Any]) -> list[dict[str, Any]]:
+    """Comparisons that have an interval, the declared ones first."""
+    found = [one for one in tests["tests"] if one["family"] != "temperatures" and None not in (one["estimate"]["value"], one["estimate"]["ci_low"])]
+    return sorted(found, key=lambda one: not is_declared(one))
+
+
+def _line(one: dict[str, Any]) -> Line:
+    """One comparison, its margin on the side that is worse."""
+    scale, margin, up = (100.0 if one["is_share"] else 1.0), one.get("margin") or {}, one["higher_is_better"]
     bound = next((value for name in ("low", "high") if (value := margin.get(name)) is not None), None)
-    return None if bound is None else -100 * abs(bound) if one["higher_is_better"] else 100 * abs(bound)
+    value, low, high = (scale * one["estimate"][name] for name in ("value", "ci_low", "ci_high"))
+    return Line(
+        label=one["label"],
+        value=value,
+        low=low,
+        high=high,
+        is_declared=is_declared(one),
+        is_up_better=up,
+        margin=None if bound is None else scale * abs(bound) * (-1 if up else 1),
+        unit=" pp" if one["is_share"] else "",
+    )
 
 
 def _repeats(view: View) -> Iterator[str]:
