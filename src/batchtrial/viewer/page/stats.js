@@ -7,6 +7,9 @@ const TIE = 1e-12;
 const ENUMERATED = 20;
 const MOST_WORK = 4e7;
 const MANY_MISSING = 0.05;
+const IMAGINED = 2;
+const MOVED = 0.1;
+const FEW_CHANGED = 10;
 
 /** log Gamma, x > 0. */
 export function logGamma(x) {
@@ -147,7 +150,8 @@ export function clusteredMean(values, clusters) {
   const se = (unit * Math.sqrt(sum(sums.map((one, g) => (one * one) / (1 - share[g]))))) / values.length;
   const u = share.map((one) => (one * one) / (1 - one));
   const squares = sum(share.map((one) => one * one));
-  return { n: size.length, mean: centre, se: se <= 1e-14 * unit ? 0 : se, df: 1 / (squares + sum(u) ** 2 - sum(u.map((one) => one * one))) };
+  const df = 1 / (squares + sum(u) ** 2 - sum(u.map((one) => one * one)));
+  return { n: size.length, mean: centre, se: se <= 1e-14 * unit ? 0 : se, df, size: sum(size.map((one) => one * one)) / values.length };
 }
 
 /** Two-sided sign-flip p of differences or cluster sums; null where only sampling of signs would tell. */
@@ -222,7 +226,7 @@ function onGrid(d) {
 
 /** The design effect of several samples of each item. */
 function effectOfSamples(seen, single, floor) {
-  const effect = single > 0 ? Math.min(Math.max((seen + 2) / (single + 2), floor), 1) : 1;
+  const effect = single > 0 ? Math.min(Math.max((seen + IMAGINED) / (single + IMAGINED), floor), 1) : 1;
   return effect * (floor < 1 ? 1.03 ** 2 : 1);
 }
 
@@ -292,18 +296,22 @@ function ofShares(t, c, d, units, cluster, samples, level, z) {
   const seen = n > 1 ? (sum(d.map((value) => (value - centre) ** 2)) / (n - 1)) * n : 0;
   let effect = effectOfSamples(seen, n > 1 ? naive * n * n : 0, 0.5 / samples + 0.5 / samples);
   if (cluster && cluster.se !== null) {
-    const stretch = Math.min(tTwoSided(level, cluster.df) / z, 1e6) ** 2;
-    if (naive > 0) effect = Math.max(effect, Math.min((cluster.se ** 2 * stretch) / naive, n));
+    const [wide, single] = [cluster.se ** 2 * n * n * Math.min(tTwoSided(level, cluster.df) / z, 1e6) ** 2, naive * n * n];
+    effect = Math.max(effect, Math.min(Math.max(single > 0 ? wide / single : 1, (wide + IMAGINED * cluster.size) / (single + IMAGINED)), n));
   }
   const [low, high] = tango(b / effect, less / effect, n / effect, z);
   return { low, high, method: "effective_tango" };
 }
 
-/** limits: of a score, null where nobody knows; scores of which none changed are tested as right and wrong answers in the unit that they span. */
+/**
+ * limits: of a score, null where nobody knows; scores of which none changed are tested as right and wrong answers in the unit that they span, and
+ * where hardly one moved, the interval is no narrower than that.
+ */
 function ofScores(t, c, d, cluster, level, z, limits) {
   const n = cluster ? cluster.n : d.length;
-  if (limits && d.every((value) => value === 0) && [...t, ...c].every((value) => value >= limits[0] && value <= limits[1])) {
-    const [low, high] = tango(0, 0, n, z).map((end) => end * (limits[1] - limits[0]));
+  const span = limits && [...t, ...c].every((value) => value >= limits[0] && value <= limits[1]) ? limits[1] - limits[0] : null;
+  if (span !== null && d.every((value) => value === 0)) {
+    const [low, high] = tango(0, 0, cluster && cluster.size ? d.length / cluster.size : n, z).map((end) => end * span);
     return { low, high, method: "tango" };
   }
   const centre = mean(d);
@@ -312,7 +320,18 @@ function ofScores(t, c, d, cluster, level, z, limits) {
   const se = cluster ? cluster.se : sd / Math.sqrt(d.length);
   const method = cluster ? "cr2_satterthwaite" : "paired_t";
   if (!se) return { method, reason: cluster ? "all clusters have the same mean: no spread to judge by" : n < 2 ? "an interval needs at least two pairs" : "all differences are equal, so their spread is unknown" };
-  const half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
+  let half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
+  if (span !== null && d.filter((value) => Math.abs(value) >= MOVED * span).length < FEW_CHANGED) half = Math.max(half, unchangedHalf(d, cluster, se, span, z));
   const middle = cluster ? cluster.mean : centre;
   return { value: middle, low: middle - half, high: middle + half, method };
+}
+
+/** Half the interval of as many scores without a change, at the design effect of these clusters. */
+function unchangedHalf(d, cluster, se, span, z) {
+  let n = d.length;
+  if (cluster) {
+    const [seen, single] = [((n * se) / span) ** 2, sum(d.map((value) => (value / span) ** 2))];
+    n /= Math.max(1, Math.min((seen + IMAGINED * cluster.size) / (single + IMAGINED), n));
+  }
+  return span * tango(0, 0, n, z)[1];
 }
