@@ -275,6 +275,8 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
     models = dict.fromkeys(arm.model for arm in trial.arms) or (trial.model,)
     backends = ", ".join(dict.fromkeys(arm.backend for arm in trial.arms))
     rows = [("model", ", ".join(models)), ("backend", backends), ("host that answered", hosts_of(config))]
+    if config.control_from is not None:
+        rows.append(("control", f"answers taken over from run {config.control_from}; none was bought for this run"))
     rows += [("config hash", config_hash(config)), ("batchtrial", __version__)]
     if "plan" in tests:
         rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))

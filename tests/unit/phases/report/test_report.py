@@ -245,6 +245,9 @@ def test_where_it_comes_from_is_told(tmp_path: Path) -> None:
     text = run(tmp_path, better)["md"]
     for what in ("config hash", "analysis plan", "t0\\_control prompt", "statistics seed", "simulation seed", "prices", "open\\_book items"):
         assert what in text.replace("t0_control", "t0\\_control").replace("open_book", "open\\_book"), what
+    assert "taken over" not in text
+    there = run(tmp_path / "again", better, control_from="r0")["md"]
+    assert "| control | answers taken over from run r0; none was bought for this run |" in there
 
 
 def test_every_outcome_is_in_the_account(tmp_path: Path) -> None:
