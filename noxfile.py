@@ -325,6 +325,7 @@ def calibrate(session: nox.Session) -> None:
         "planning",
         "meta",
         "judges",
+        "corners",
     ):
         session.run("python", "-m", f"tests.calibration.{module}")
 

@@ -1,21 +1,25 @@
 """What the answers that never came could have done to a comparison: the same comparison with them at their worst, and at their best.
 
-Nothing is assumed about why answers were lost. A loss that is small and falls on both arms alike is only counted; one that goes with the
-condition, or that takes more than one pair in twenty, has to be survived by whatever is concluded.
+Nothing is assumed about why answers were lost. A loss that is small and falls on both arms and on all items alike is only counted; one that goes
+with the condition, or with what the other arm got right, or that takes more than one pair in twenty, has to be survived by whatever is concluded.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from batchtrial.phases.analyse.comparison import Comparison, compare
 from batchtrial.phases.analyse.paired import Floats, Paired
-from batchtrial.stats.missing import is_loss_doubtful
+from batchtrial.stats.missing import is_loss_doubtful, loss_by_difficulty
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.plan import Endpoint, LostAnswers
+
+SELECTIVE: Final = 0.05
+"""Level of the two tests that an arm loses items which the other arm finds hard, or easy."""
 
 
 def lost_answers(
@@ -47,8 +51,17 @@ def lost_answers(
 
 
 def is_doubtful(paired: Paired) -> bool:
-    """Whether so much was lost, or so much more in one arm, that a conclusion has to survive it."""
-    return is_loss_doubtful(*(shares_lost(paired) if paired.blamed is None else paired.blamed))
+    """Whether so much was lost, or so much more in one arm, or so much where the other arm fails, that a conclusion has to survive it.
+
+    Arms that lose alike, the one its wrong answers and the other its right ones, are told by the last alone.
+    """
+    if is_loss_doubtful(*(shares_lost(paired) if paired.blamed is None else paired.blamed)):
+        return True
+    if paired.blamed is not None or not paired.is_share:
+        return False
+    both = (paired.treatment, paired.control), (paired.control, paired.treatment)
+    ps = [loss_by_difficulty(lost, other).test.p_value for lost, other in both if np.isnan(lost).any()]
+    return any(p is not None and p < SELECTIVE / 2.0 for p in ps)
 
 
 def shares_lost(paired: Paired) -> tuple[Floats, Floats]:

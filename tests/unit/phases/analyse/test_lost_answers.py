@@ -9,7 +9,7 @@ import pytest
 
 from batchtrial.config.lost_answers import LostAnswersPlan
 from batchtrial.phases.analyse.comparison import compare
-from batchtrial.phases.analyse.lost_answers import filled, lost_answers
+from batchtrial.phases.analyse.lost_answers import filled, is_doubtful, lost_answers
 from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats import AnalysisPlan, Endpoint, Finding, Judgement, difference_bounds, judge_findings, sentence
 from batchtrial.stats.missing import is_loss_doubtful
@@ -149,3 +149,18 @@ def test_what_is_plausible_is_declared() -> None:
     for wrong in ({"bound": "worst", "share": 0.1}, {"share": 0.0}, {"share": 1.5}, {"bound": "best"}):
         with pytest.raises(ValueError, match=r"bound|share|worst|greater|less"):
             LostAnswersPlan.model_validate(wrong)
+
+
+def test_arms_that_lose_alike_but_the_one_its_wrong_and_the_other_its_right_answers_are_doubted() -> None:
+    """88 of 4,000 answers in each arm: neither many nor more in one, and a difference that is none was claimed in .35 of such trials."""
+    rng = np.random.default_rng(4)
+    chance = rng.beta(1.2, 0.8, 4_000)
+    treatment, control = ((rng.random(4_000) < chance).astype(np.float64) for _ in range(2))
+    u = rng.random((2, 4_000))
+    selective = Paired(
+        treatment=np.where((treatment == 0.0) & (u[0] < 0.055), np.nan, treatment),
+        control=np.where((control == 1.0) & (u[1] < 0.036), np.nan, control),
+    )
+    at_random = Paired(treatment=np.where(u[0] < 0.022, np.nan, treatment), control=np.where(u[1] < 0.022, np.nan, control))
+    assert is_doubtful(selective)
+    assert not is_doubtful(at_random)
