@@ -237,6 +237,25 @@ def test_a_stop_that_was_asked_for_before_stops_no_command_that_is_typed_afterwa
     assert PartState.SUBMITTED not in run.states()
 
 
+def failed(row: dict[str, Any], n: int) -> bytes:
+    line = {"id": f"vllm-{n}", "custom_id": row["custom_id"], "response": {"status_code": 500, "request_id": f"r{n}", "body": None}, "error": None}
+    return json.dumps(line).encode() + b"\n"
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_attempts_that_a_config_given_later_allows_hold_for_what_is_brought_after_it(run: Run, most: int) -> None:
+    edited = run.root / "edited.yaml"
+    edited.write_text((run.root / "trial.yaml").read_text().replace("max_attempts: 2", f"max_attempts: {most}"))
+    assert run.call("resume", "--config", str(edited), "--to_step", "build")[0] == 0
+    for n in range(2):
+        run.bring([failed(row, n) for row in run.export()])
+    assert run.states() == {PartState.SETTLED if most == 2 else PartState.PENDING}
+    assert run.call("resume", "--config", str(run.root / "trial.yaml"), "--to_step", "build")[0] == 0
+    if most == 3:
+        run.bring([success(row) for row in run.export()])
+        assert run.account() == {"succeeded": 8}
+
+
 AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "as it was": lambda line: line,
     "with line ends of another system": lambda line: line.replace(b"\n", b"\r\n"),

@@ -27,7 +27,7 @@ from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunnerError, RunStat
 from batchtrial.names import is_one_step
 from batchtrial.phases.base import Lane, Progress
 from batchtrial.providers.base import Provider
-from batchtrial.reading.config import config_of_run, config_text_of_run, config_with_origin, first_flags
+from batchtrial.reading.config import config_of_run, config_text_of_run, config_with_origin, first_flags, later_settings
 from batchtrial.records import Item
 from batchtrial.run.loop import Services
 from batchtrial.run.options import window
@@ -58,9 +58,8 @@ def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded
         given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
         return as_recorded(with_host(given, env), config_with_origin(layout).config)
     got = config_with_origin(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
-    return (
-        decode(config_text_of_run(layout), where=str(layout.effective_config), folder=layout.root, flags=ask.changes, env={}) if ask.changes else got
-    )
+    flags = {**later_settings(layout), **ask.changes}
+    return decode(config_text_of_run(layout), where=str(layout.effective_config), folder=layout.root, flags=flags, env={}) if flags else got
 
 
 def _in_form_of_controls(got: Loaded, experiments: Path) -> Loaded:

@@ -256,6 +256,12 @@ def drift(old: Config, new: Config) -> dict[str, str]:
     return changed
 
 
+def carried_out(old: Config, new: Config) -> dict[str, Any]:
+    """Settings of `submission` that the new config has otherwise and that may change on resume, as dotted keys."""
+    before, after = (dict(flatten(one.submission.model_dump(mode="json"), "submission")) for one in (old, new))
+    return {key: value for key, value in after.items() if key not in SHAPING and before.get(key) != value}
+
+
 def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, leaf) pairs; an empty container is a leaf."""
     if isinstance(tree, Mapping) and tree:

@@ -88,6 +88,15 @@ def first_flags(layout: RunLayout) -> Mapping[str, Any]:
     return _overrides(read(layout.ledger).entries)
 
 
+def later_settings(layout: RunLayout) -> Mapping[str, Any]:
+    """Settings of how the run is carried out that a config has otherwise which was given later, as dotted keys; they hold until another is given."""
+    try:
+        state = load(RunState, layout.run_state)
+    except ManifestCorrupt:
+        return {}
+    return state.submission if state is not None else {}
+
+
 def _overrides(entries: Sequence[Entry]) -> dict[str, Any]:
     for entry in entries:
         if entry.event == "opened" and entry.detail is not None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from batchtrial.config.analysis_plan import CODE, differences
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.lanes import lanes_of
-from batchtrial.config.load import config_hash, drift, encode
+from batchtrial.config.load import carried_out, config_hash, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.keys import OUT
@@ -203,6 +203,8 @@ def _assembled(
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
         state = state if is_new or _is_just_opened(ledger) else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
+    if (settings := _settings(layout, opening, state, is_new=is_new or bool(changed))) != state.submission:
+        snapshots.save_state(submission=settings)
     if changed:
         _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
     is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
@@ -222,6 +224,18 @@ def _assembled(
         healed=healed,
         shelf=shelf,
     )
+
+
+def _settings(layout: RunLayout, opening: Opening, state: RunState, *, is_new: bool) -> dict[str, Any]:
+    """What a config that was given later says of how the run is carried out, for the processes after this one. Flags, and what may be spent, hold for
+    one process. is_new: the config is written down as a whole."""
+    base = None if is_new else recorded_config(layout)
+    if base is None:
+        return {}
+    given = {
+        key: value for key, value in carried_out(base, opening.config).items() if key not in opening.overrides and key != "submission.budget_usd"
+    }
+    return given | {key: value for key, value in state.submission.items() if key in opening.overrides}
 
 
 def _opened_with(opening: Opening) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class RunState(Snapshot):
     plan: PlanMark | None = Field(None, description="What the ledger says was declared; absent when it has no plan from before the first result.")
     mode: Mode = Field("live", description="Where the answers come from.")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Settings given by flag when the run was started.")
+    submission: dict[str, Any] = Field(default_factory=dict, description="Settings of `submission` that a config given later has otherwise.")
     phases: dict[str, PhaseRecord] = Field(default_factory=dict, description="Every phase by name.")
     last_checkpoint: Checkpoint | None = Field(None, description="The last thing durably finished.")
     stop_requested: bool = Field(False, description="The last process left because it was asked to.")
