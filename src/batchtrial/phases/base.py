@@ -120,8 +120,14 @@ class View:
 
 
 def digest_of(value: object) -> str:
-    """Hex sha256 of the value as canonical JSON; for `inputs` of stages."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str, separators=(",", ":")).encode()).hexdigest()
+    """Hex sha256 of the value as canonical JSON; for `inputs` of stages. Raises TypeError for a set, whose order is another one in every process."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_as_text, separators=(",", ":")).encode()).hexdigest()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, set | frozenset):
+        raise TypeError("a set has no order to be hashed in")
+    return str(value)
 
 
 class StopSignal(Protocol):

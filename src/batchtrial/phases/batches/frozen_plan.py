@@ -53,7 +53,7 @@ class Change:
     done: Any
     at: datetime | None
     is_late: bool
-    spared: frozenset[str] = frozenset()
+    spared: tuple[str, ...] = ()
 
     def concerns(self, endpoint: Declared, role: Role) -> bool:
         """Whether the endpoint is no longer what was declared."""
@@ -90,9 +90,9 @@ def _by_number(key: str, entries: Sequence[Any]) -> dict[str, Any]:
     return {**named, "": [one for one in entries if not is_named(one)]}
 
 
-def _given_by_name(plan: Mapping[str, Any]) -> frozenset[str]:
+def _given_by_name(plan: Mapping[str, Any]) -> tuple[str, ...]:
     """Metrics that a plan has by name: those with parameters, judges, panels."""
-    return frozenset(name for key in LISTS for name in _by_number(key, plan.get(key) or ()) if name)
+    return tuple(sorted({name for key in LISTS for name in _by_number(key, plan.get(key) or ()) if name}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

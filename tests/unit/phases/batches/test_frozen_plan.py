@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -18,7 +19,8 @@ from batchtrial.config.model import Config, Endpoint, ProviderConfig, StatsConfi
 from batchtrial.errors import ConfigDrift
 from batchtrial.phases.analyse import costs, stats
 from batchtrial.phases.analyse.plan_words import statement
-from batchtrial.phases.batches.frozen_plan import Change, frozen_plan, plan_made_anew
+from batchtrial.phases.base import digest_of
+from batchtrial.phases.batches.frozen_plan import Change, FrozenPlan, frozen_plan, plan_made_anew
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.report import phase as report
 from batchtrial.phases.score import phase as score
@@ -631,3 +633,12 @@ def test_of_many_confirmatory_endpoints_the_one_that_was_changed_is_named(tmp_pa
 def test_a_sweep_that_was_added_is_named_by_what_it_sweeps() -> None:
     found = differences({"sweep": None}, {"sweep": {"models": None, "temps": [0.0, 1.0], "top_p": None}})
     assert [(one.key, one.after) for one in found] == [("sweep.temps", [0.0, 1.0])]
+
+
+def test_the_plan_is_hashed_the_same_in_every_process() -> None:
+    """What statistics were made from: with an order that each process has anew they would never be done."""
+    change = Change(key="metrics", declared=[], done=["words"], at=None, is_late=True, spared=("exact", "words"))
+    plan = FrozenPlan(origin="frozen", hash="0", is_default=False, is_default_primary=False, changes=(change,))
+    assert len(digest_of(asdict(plan))) == 64
+    with pytest.raises(TypeError, match="no order"):
+        digest_of({"spared": frozenset({"exact"})})
