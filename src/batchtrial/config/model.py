@@ -57,7 +57,7 @@ class TrialSpec(Model):
 
 
 class Submission(Model):
-    """How batches are cut, sent and waited for. Only the first two shape the requests; the rest may change on resume, and stay so but for the budget."""
+    """How batches are cut, sent and waited for. The first two shape the requests; the rest may change on resume, and all but the budget stay so."""
 
     lines_per_part: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
         None, description="Requests per part at most; beats parts_per_dataset. `auto`: as many as make the run short by `provider.queue`."
