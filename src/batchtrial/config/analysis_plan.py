@@ -95,7 +95,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
     """Settings in which two plans differ. One that an older plan does not have had its default then.
 
     Code and prices are compared where both have them: a metric that came or went is a setting that changed, and a file that is gone says nothing.
-    A sweep over nothing is none.
+    A sweep over nothing is none, and a price that is null is not set.
     """
     old, new, usual = dict(_leaves(before)), dict(_leaves(after)), dict(_leaves(_defaults()))
     found = []
@@ -103,7 +103,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
         if not _can_be_compared(key, (before, after), old, new):
             continue
         values = [values.get(key, usual.get(key, NOT_THERE)) for values in (old, new)]
-        if values[0] != values[1] and not (key.startswith("sweep.") and all(value in (NOT_THERE, None) for value in values)):
+        if values[0] != values[1] and not (key.startswith(("sweep.", f"{PRICES}.")) and all(value in (NOT_THERE, None) for value in values)):
             found.append(Difference(key=key, before=values[0], after=values[1]))
     return tuple(found)
 

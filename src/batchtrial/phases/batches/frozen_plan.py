@@ -45,7 +45,7 @@ LISTS: Final = ("metrics", "judges", "panels")
 class Change:
     """A setting that was changed. at: when, None when no line tells. is_late: after the first result had arrived.
 
-    spared: metrics that something else gives than functions of the user's own, by name.
+    spared: metrics that have a name, and another list that they stand in.
     """
 
     key: str
@@ -62,9 +62,9 @@ class Change:
         if self.key.startswith("stats.confirmatory"):
             return role == "confirmatory"  # Holm's correction is over all of them
         if self.key in LISTS:
-            return endpoint.metric not in MEASURES and _is_another(endpoint.metric, self.key, self.declared, self.done)
+            return endpoint.metric not in (*MEASURES, *self.spared) and _is_another(endpoint.metric, self.key, self.declared, self.done)
         if self.key.startswith(f"{CODE}.further."):
-            return endpoint.metric not in MEASURES and endpoint.metric not in self.spared
+            return endpoint.metric not in (*MEASURES, *self.spared)
         if self.key.startswith(f"{PRICES}."):
             return self.key.startswith(f"{PRICES}.{endpoint.metric}.")
         if self.key.startswith("unsupported."):
@@ -90,9 +90,10 @@ def _by_number(key: str, entries: Sequence[Any]) -> dict[str, Any]:
     return {**named, "": [one for one in entries if not is_named(one)]}
 
 
-def _given_by_name(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """Metrics that a plan has by name: those with parameters, judges, panels."""
-    return tuple(sorted({name for key in LISTS for name in _by_number(key, plan.get(key) or ()) if name}))
+def _spared(plan: Mapping[str, Any], changed: str) -> tuple[str, ...]:
+    """Metrics that a plan has by name elsewhere than in the setting that was changed: those with parameters, judges, panels, which hang on judges."""
+    elsewhere = [key for key in LISTS if key != changed and (key, changed) != ("panels", "judges")]
+    return tuple(sorted({name for key in elsewhere for name in _by_number(key, plan.get(key) or ()) if name}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,13 +221,20 @@ def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
     if declared is None:
         is_usual = config.stats.model_dump(mode="json") == usual
         return FrozenPlan(origin="none", hash=None, is_default=is_usual, is_default_primary=is_usual)
-    first, now, spared = steps[0], _with_known_code(plan_now(config), steps), _given_by_name(declared.plan)
+    first, now = steps[0], _with_known_code(plan_now(config), steps)
     early = [
         Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=False), is_late=False)
         for one in (differences(first.plan, declared.plan) if not first.is_late else ())
     ]
     late = [
-        Change(key=one.key, declared=one.before, done=one.after, at=_when(steps, one.key, one.after, late=True), is_late=True, spared=spared)
+        Change(
+            key=one.key,
+            declared=one.before,
+            done=one.after,
+            at=_when(steps, one.key, one.after, late=True),
+            is_late=True,
+            spared=_spared(declared.plan, one.key),
+        )
         for one in differences(declared.plan, now)
         if not _is_declared_growth(one, declared.plan)
     ]

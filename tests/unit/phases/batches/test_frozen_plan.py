@@ -598,9 +598,10 @@ def test_what_is_only_added_beside_a_metric_leaves_its_endpoint_as_declared(
 
 def told(tmp_path: Path, key: str, before: Any, after: Any) -> str:
     """The report's words on a plan that was changed after the first result."""
-    plan = {"primary": {"metric": "em"}}
+    further = before if key == "stats.confirmatory" else [{"metric": "words", "goal": "superiority"}]
     settings = {"judges": before} if key == "judges" else {}
-    with world(tmp_path, opened=open_items(8), stats=plan | ({"confirmatory": before} if key == "stats.confirmatory" else {}), **settings) as made:
+    plan = {"primary": {"metric": "em"}, "confirmatory": further}
+    with world(tmp_path, opened=open_items(8), stats=plan, metrics=["words"], **settings) as made:
         made.answer_all(answer)
         reopened(made, with_setting(made.config, key, after))
         plan_now = frozen_plan(made.layout.ledger, made.config)
@@ -620,6 +621,7 @@ def test_a_judge_added_to_others_is_what_the_report_names(tmp_path: Path) -> Non
 def test_of_a_judge_with_another_rubric_the_rubric_is_named(tmp_path: Path) -> None:
     said = told(tmp_path, "judges", [FAIR], [FAIR | {"rubric": {"path": "", "text": "Is it kind?"}}])
     assert "changed (declared -> done): judges.fair.rubric.sha256 " in said
+    assert said.endswith("It concerns none of the declared endpoints.")
 
 
 def test_of_many_confirmatory_endpoints_the_one_that_was_changed_is_named(tmp_path: Path) -> None:
@@ -630,7 +632,10 @@ def test_of_many_confirmatory_endpoints_the_one_that_was_changed_is_named(tmp_pa
     assert said.endswith("Endpoints that this concerns are exploratory, and no claim.")
 
 
-def test_a_sweep_that_was_added_is_named_by_what_it_sweeps() -> None:
+def test_a_sweep_or_a_price_that_was_added_is_named_by_what_it_sets() -> None:
+    no_price = {"overrides": {"m": {"input_per_mtok": 1.0, "cached_per_mtok": None}}}
+    found = differences({"prices": {"usd": {"overrides": None}}}, {"prices": {"usd": no_price}})
+    assert [one.key for one in found] == ["prices.usd.overrides.m.input_per_mtok"]
     found = differences({"sweep": None}, {"sweep": {"models": None, "temps": [0.0, 1.0], "top_p": None}})
     assert [(one.key, one.after) for one in found] == [("sweep.temps", [0.0, 1.0])]
 
