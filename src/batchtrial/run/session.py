@@ -166,7 +166,9 @@ def _open_locked(
     state = load(RunState, layout.run_state)
     ledger = Ledger(layout.ledger, clock=ledger_clock, hook=hook)
     try:
-        return _assembled(layout, opening, limits, lock, clock, hook, ledger, state, changed, healed)
+        session = _assembled(layout, opening, limits, lock, clock, hook, ledger, state, changed, healed)
+        _keep_settings(session, opening)
+        return session
     except BaseException:
         ledger.close()
         raise
@@ -203,8 +205,6 @@ def _assembled(
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
         state = state if is_new or _is_just_opened(ledger) else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
-    if (settings := _settings(layout, opening, state, is_new=is_new or bool(changed))) != state.submission:
-        snapshots.save_state(submission=settings)
     if changed:
         _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
     is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
@@ -226,16 +226,15 @@ def _assembled(
     )
 
 
-def _settings(layout: RunLayout, opening: Opening, state: RunState, *, is_new: bool) -> dict[str, Any]:
-    """What a config that was given later says of how the run is carried out, for the processes after this one. Flags, and what may be spent, hold for
-    one process. is_new: the config is written down as a whole."""
-    base = None if is_new else recorded_config(layout)
-    if base is None:
-        return {}
-    given = {
-        key: value for key, value in carried_out(base, opening.config).items() if key not in opening.overrides and key != "submission.budget_usd"
-    }
-    return given | {key: value for key, value in state.submission.items() if key in opening.overrides}
+def _keep_settings(session: Session, opening: Opening) -> None:
+    """Write down what a config that was given later says of how the run is carried out, for the processes after this one. Flags, and what may be
+    spent, hold for one process."""
+    base, known = recorded_config(session.layout), session.snapshots.state.submission
+    changed = carried_out(base, opening.config) if base is not None else {}
+    given = {key: value for key, value in changed.items() if key not in opening.overrides and key != "submission.budget_usd"}
+    settings = given | {key: value for key, value in known.items() if key in opening.overrides}
+    if settings != known:
+        session.snapshots.save_state(submission=settings)
 
 
 def _opened_with(opening: Opening) -> dict[str, Any]:
