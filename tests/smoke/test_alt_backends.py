@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from tests.emulator_process import Emulator, running
 from tests.golden.alt_backends import ARTIFACTS, FAULTS, FIXTURES, MODELS
+
+from batchtrial.cli.main import main
 
 PROVIDERS = tuple(MODELS)
 N_ITEMS, N_ARMS = 6, 3
@@ -28,6 +32,13 @@ def test_a_replay_gives_the_golden_artifacts(provider: str) -> None:
     assert done.returncode == 0, done.stdout
     held = [line.split() for line in done.stdout.splitlines() if line.startswith(provider)]
     assert {(what, compared, verdict) for _, what, _, compared, _, verdict in held} == {(name, str(2 * len(ARTIFACTS)), "ok") for name in FAULTS}
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stderr: str
 
 
 @dataclass
@@ -50,20 +61,23 @@ class Drill:
         path.write_text(yaml.safe_dump(tree), encoding="utf-8")
         return path
 
-    def run(self, *further: str, **submission: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *further: str, **submission: Any) -> Done:
         """Start the run."""
         asked = ["--config", str(self.config(**submission)), "--backend", self.provider, "--model", MODELS[self.provider], "--dry_run", *further]
         return self._batchtrial(*asked)
 
-    def resume(self) -> subprocess.CompletedProcess[str]:
+    def resume(self) -> Done:
         """Go on with it."""
         return self._batchtrial("--resume")
 
-    def _batchtrial(self, *asked: str) -> subprocess.CompletedProcess[str]:
-        base = [sys.executable, "-m", "batchtrial", "run", "--run_id", "drill", "--experiments_dir", str(self.root)]
-        environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-        command = [*base, "--emulator_url", self.emulator.url, *asked]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    def _batchtrial(self, *asked: str) -> Done:
+        """In this process and without any key: runs in processes of their own are those of `scripts.alt_smoke`."""
+        command = ["run", "--run_id", "drill", "--experiments_dir", str(self.root), "--emulator_url", self.emulator.url, *asked]
+        told = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stderr(told), redirect_stdout(io.StringIO()):
+            for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+                patch.delenv(name)
+            return Done(main(command), told.getvalue())
 
     def sent(self) -> list[int]:
         """Requests per batch that the provider accepted, in order."""

@@ -80,7 +80,7 @@ def test_loss_that_depends_on_the_arm_is_noticed() -> None:
     assert (lost.n_pairs, lost.only_treatment_missing, lost.only_control_missing, lost.dropped) == (87, 12, 1, 13)
     assert lost.test.p_value == pytest.approx(sign_midp(12, 1))
     assert any("13 of 100 pairs" in warning for warning in lost.warnings)
-    assert any("treatment lost more" in warning for warning in lost.warnings)
+    assert any("more pairs were lost to the treatment" in warning for warning in lost.warnings)
 
 
 def test_even_loss_raises_no_alarm() -> None:
