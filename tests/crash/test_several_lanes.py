@@ -53,7 +53,7 @@ def test_the_bill_of_every_provider_has_each_request_once(lab: Lab) -> None:
 def test_killed_at_a_write_or_call_it_ends_with_the_bytes_and_bills_of_its_twin(lab: Lab, share: int) -> None:
     """A sample; `python -m tests.crash.several_lanes` kills at every one."""
     first, last = len(lab.points) * share // 4, len(lab.points) * (share + 1) // 4
-    tally = at_every_point(lab, range(first + 2, last, max(1, (last - first) // 3)))
+    tally = at_every_point(lab, range(first + 2, last, max(1, (last - first) // 2)))
     assert tally.bad == []
     assert (tally.duplicates, tally.lost, tally.unequal) == (0, 0, 0)
 
