@@ -1,7 +1,7 @@
 """Do effects differ between slices of the items? A test that keeps its level with many slices of few items, where Cochran's Q does not.
 
 Q divides by variances that each slice tells of itself: with three items in each of forty slices it has p < .001 in nine of ten trials without a
-difference (tests/calibration/slices.py). Here the law of Q is that of the same items dealt anew to the slices, and small slices are left out.
+difference (tests/calibration/corners.py). Here the law of Q is that of the same items dealt anew to the slices, and small slices are left out.
 """
 
 from __future__ import annotations
