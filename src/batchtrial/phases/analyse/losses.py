@@ -73,9 +73,10 @@ class Losses:
         column = table.column(cell.metric)
         found: dict[str, Counter[str]] = {condition: Counter() for condition in CONDITIONS}
         for condition, own in zip(CONDITIONS, column or (), strict=False):
-            has_it = table.keys.filter(pl.Series(~np.isnan(own)))
-            rows = self.frame.filter((pl.col("condition") == condition) & pl.col("item_key").is_in(has_it.implode()))
-            for shown in rows["lost_to"]:
+            rows = self.frame.filter(pl.col("condition") == condition)
+            # The few items that lost something are looked up among all, and not all among them.
+            has_it = table.keys.filter(pl.Series(~np.isnan(own)) & table.keys.is_in(rows["item_key"].implode()))
+            for shown in rows.filter(pl.col("item_key").is_in(has_it.implode()))["lost_to"]:
                 found[condition].update({why: n for why, n in read_lost(shown).items() if table.counts_lost(cell.metric, why)})
         return {condition: dict(sorted(counts.items())) for condition, counts in found.items() if counts}
 
