@@ -21,7 +21,7 @@ from batchtrial.stats.special import Floats
 
 NO_PAIRS = "there are no complete pairs"
 NO_ANSWERS = "there are no answers"
-_IMAGINED = 2.0
+IMAGINED = 2.0
 """Changed items, one each way, that are imagined beside those seen: answers that nearly never change do not prove that none would."""
 _DISCRETE = 1.03
 """How much wider the interval of several samples is: where they all agree, item means take few values, and the score interval of so discrete a
@@ -169,7 +169,7 @@ def design_effect_of_samples(seen: float, single: float, floor: float) -> float:
     seen: sum of squares of the differences of item means; single: what it would be with one answer in each arm, 0 when nothing changed.
     floor: what it is when all variance is answer noise, (1/K_t + 1/K_c) / 2; 1 with one sample.
     """
-    effect = float(np.clip((seen + _IMAGINED) / (single + _IMAGINED), floor, 1.0)) if single > 0.0 else 1.0
+    effect = float(np.clip((seen + IMAGINED) / (single + IMAGINED), floor, 1.0)) if single > 0.0 else 1.0
     return effect * (_DISCRETE**2 if floor < 1.0 else 1.0)
 
 
@@ -306,7 +306,7 @@ def _effect_of_clusters(seen: float, single: float, size: float) -> float:
 
     Where nothing changed there are only as many answers as clusters: a document that turns would turn as a whole.
     """
-    return max(seen / single if single > 0.0 else 1.0, (seen + _IMAGINED * size) / (single + _IMAGINED))
+    return max(seen / single if single > 0.0 else 1.0, (seen + IMAGINED * size) / (single + IMAGINED))
 
 
 def _stretch(cluster_variance: float, cluster_df: float | None, level: float) -> float:

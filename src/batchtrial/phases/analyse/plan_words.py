@@ -77,12 +77,7 @@ def statement(plan: FrozenPlan, stats: StatsConfig, *, is_followed: bool = True)
     if plan.late:
         words.append(
             "The analysis did not follow the plan that was frozen before the first request; after the first result had arrived, this was changed "
-            f"(declared -> done): {_listed(plan.late)}. "
-            + (
-                "It concerns none of the declared endpoints."
-                if plan.keeps_all(stats)
-                else "Endpoints that this concerns are exploratory, and no claim."
-            )
+            f"(declared -> done): {_listed(plan.late)}. {KEPT if plan.keeps_all(stats) else CONCERNED}"
         )
     elif not is_followed:
         pass  # what is missing is said elsewhere
