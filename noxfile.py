@@ -42,11 +42,8 @@ if "TMPDIR" not in os.environ and has_room(MEMORY):
 
 WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 """One more than there are cores: a good part of the tests wait for processes and sockets."""
-NUMBERS = (
-    *("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator/test_shaped.py", "tests/unit/emulator/test_simulation.py"),
-    *("tests/unit/cli/commands/test_plan_trial.py", "--ignore=tests/unit/phases/analyse/test_optional.py"),
-)
-"""The unit tests of what computes numbers; nothing else could want SciPy, and the whole runs of the last file take as long as all others."""
+NUMBERS = ("tests/unit/stats", "tests/unit/phases/analyse", "tests/unit/emulator", "tests/unit/cli/commands/test_plan_trial.py")
+"""The unit tests of what computes numbers; nothing else could want SciPy."""
 
 
 def install(session: nox.Session, *what: str, groups: tuple[str, ...] = ()) -> None:

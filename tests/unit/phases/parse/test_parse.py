@@ -499,7 +499,7 @@ def wire(draw: st.DrawFn) -> list[tuple[int, str]]:
     return draw(st.lists(st.tuples(st.integers(0, 6), kinds), max_size=14))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=wire())
 def test_any_mix_of_lines_gives_each_request_one_true_outcome(tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, str]]) -> None:
     with world(tmp_path_factory.mktemp("mix"), closed=closed_items(7)) as w:
