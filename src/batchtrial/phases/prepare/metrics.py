@@ -109,23 +109,24 @@ def check_values(config: Config, items: Sequence[Item]) -> dict[str, str]:
                 _refuse(metric, column, those[0])
             for name, n in Counter(item.dataset for item in those).items():
                 n_all, one = sum(item.dataset == name for item in mine), next(item for item in those if item.dataset == name)
-                told.setdefault(name, []).append(f"{column} for {n} of {n_all} ({_reference_of(metric, one)})")
+                told.setdefault(name, []).append(f"{column} for {n} of {n_all} ({_seen(metric, column, one)})")
     return {name: f"metrics without a value for some items, which they leave out: {', '.join(those)}" for name, those in told.items()}
 
 
 def _refuse(metric: ReferenceMetric, column: str, item: Item) -> NoReturn:
     """Raises ConfigError for a column that has a value for no item, one of which is shown."""
-    what, seen = f"the metric {column} has a value for no item", _reference_of(metric, item)
+    what, seen = f"the metric {column} has a value for no item", _seen(metric, column, item)
     if column == metric.column:
         hint = f"{seen}; `reference: COLUMN` names another column"
         raise ConfigError(f"{what}: {metric.undefined}", where=f"metrics.{metric.column}", hint=hint)
-    hint = f"{metric.near(column, metric.references(item))}; {seen}"
-    raise ConfigError(f"{what}: no reference has that field", where=f"metrics.{metric.column}.fields", hint=hint)
+    raise ConfigError(f"{what}: no reference has that field", where=f"metrics.{metric.column}.fields", hint=seen)
 
 
-def _reference_of(metric: ReferenceMetric, item: Item) -> str:
+def _seen(metric: ReferenceMetric, column: str, item: Item) -> str:
+    """The reference that an item has instead, and what may have been meant."""
     found = metric.references(item)
-    return f"{item.item_id} has " + (f"the reference {found[0]!r:.60}" if found else "no reference")
+    near = metric.near(column, found)
+    return f"{item.item_id} has " + (f"the reference {found[0]!r:.60}" if found else "no reference") + (f"; {near}" if near else "")
 
 
 def _check_sets(config: Config, by_set: Mapping[str, Scorer]) -> None:

@@ -133,6 +133,8 @@ class JsonFields(ReferenceMetric):
         return tuple(column for column in self.columns if column not in found) if found else (self.column,)
 
     def near(self, column: str, references: tuple[str, ...]) -> str:
+        if column == self.column:
+            return ""
         names = [name for said in references if isinstance(one := json_in(said, fenced=False), dict) for name in _names(one)]
         near = difflib.get_close_matches(column.removeprefix(f"{self.column}."), names, 1)
         return f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(names)}"

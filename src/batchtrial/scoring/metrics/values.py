@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,6 +68,11 @@ class Choice(ReferenceMetric):
     def is_defined(self, references: tuple[str, ...]) -> bool:
         known = set(map(_plain, self.all_labels))
         return not known.isdisjoint(map(_plain, references))
+
+    def near(self, column: str, references: tuple[str, ...]) -> str:
+        labels = {_plain(one): one for one in self.all_labels}
+        found = [labels[name] for one in references for name in difflib.get_close_matches(_plain(one), labels, 1)]
+        return f"did you mean {found[0]!r}?" if found else ""
 
 
 class _Reader:

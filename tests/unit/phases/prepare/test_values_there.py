@@ -54,6 +54,11 @@ def test_items_that_a_metric_leaves_out_are_counted_and_one_is_shown(tmp_path: P
     assert not any("without a value" in one for one in notes(tmp_path, {"choice": {"labels": ["billing", "shipping", "account"]}}, "exact"))
 
 
+def test_a_label_that_is_spelt_another_way_in_the_items_is_proposed(tmp_path: Path) -> None:
+    (said,) = (one for one in notes(tmp_path, {"choice": {"labels": ["Billing", "Shipping", "accounts"]}}) if "without a value" in one)
+    assert said.endswith("choice for 1 of 3 (t2 has the reference 'account'; did you mean 'accounts'?)")
+
+
 @pytest.mark.parametrize("metric", [{"choice": {"labels": ["Refunds", "Other"]}}, "numeric", "json_fields", {"choice": {"letters": "ABCD"}}])
 def test_a_metric_that_no_reference_fits_is_refused(metric: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has a value for no item") as caught:
