@@ -133,7 +133,7 @@ def effective_tango(
     the same as one imagined changed item each way, because on items that hardly ever change a sample without a change has a ratio
     S / N of 1/K and would promise too much. It lies between (1/K_t + 1/K_c) / 2 (all variance is answer noise) and 1; with several
     samples it is then raised by 6 % (the interval by 3 %). Clusters can raise it to n at most: cluster_variance (t_df / z)^2 over the variance of
-    n single answers, with cluster_size, of a typical item's (`_effect_of_clusters`). Then Tango's interval of (b, c, n), each divided by it.
+    n single answers, with cluster_size, of a typical item's (`effect_of_clusters`). Then Tango's interval of (b, c, n), each divided by it.
     samples_* give the floor only: a lost sample changes neither method nor width. The imagined changes make it wider than it has to be on
     few items of middling chances (.985 for 50 items, five samples); smaller ones claim too much elsewhere (tests/calibration/rare_flips).
     One sample, no clusters: exactly `tango`. Raises DataError on shares outside [0, 1] and on a negative variance.
@@ -147,7 +147,7 @@ def effective_tango(
     effect = design_effect_of_samples(seen, naive * n * n if n > 1 else 0.0, 0.5 / samples_treatment + 0.5 / samples_control)
     if cluster_variance is not None:
         wide = cluster_variance * n * n * _stretch(cluster_variance, cluster_df, level)
-        effect = max(effect, min(_effect_of_clusters(wide, naive * n * n, cluster_size), float(n)))
+        effect = max(effect, min(effect_of_clusters(wide, naive * n * n, cluster_size), float(n)))
     low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z) if n else (None, None)
     return EffectiveTango(
         value=float(np.mean(t - c)) if n else None,
@@ -301,10 +301,11 @@ def _adjusted_wald(b: float, c: float, n: float, level: float, *, method: str, a
     return _estimate(delta, min(low, delta), max(high, delta), level, method, n, se=se)
 
 
-def _effect_of_clusters(seen: float, single: float, size: float) -> float:
+def effect_of_clusters(seen: float, single: float, size: float) -> float:
     """Design effect of clusters, no less than with one changed item each way imagined beside those seen, and with it all of its cluster.
 
-    Where nothing changed there are only as many answers as clusters: a document that turns would turn as a whole.
+    seen, single: variance of a sum of differences with and without clusters, in squares of a whole change; size: items of a typical
+    cluster. Where nothing changed there are only as many answers as clusters: a document that turns would turn as a whole.
     """
     return max(seen / single if single > 0.0 else 1.0, (seen + IMAGINED * size) / (single + IMAGINED))
 

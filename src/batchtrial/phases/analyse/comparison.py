@@ -37,7 +37,7 @@ from batchtrial.stats import (
 )
 from batchtrial.stats.clusters import ClusteredMean, clusters_needed
 from batchtrial.stats.distributions import t_two_sided
-from batchtrial.stats.intervals import IMAGINED
+from batchtrial.stats.intervals import effect_of_clusters
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.pairing import MissingPairs
 from batchtrial.stats.plan import Endpoint
@@ -274,7 +274,7 @@ def _no_surer_than_unchanged(
         return estimate, se
     if clustered is not None:
         seen, single = (n * se / span) ** 2, float(np.sum((differences / span) ** 2))
-        n /= max(1.0, min((seen + IMAGINED * clustered.typical_size) / (single + IMAGINED), n))
+        n /= max(1.0, min(effect_of_clusters(seen, single, clustered.typical_size), n))
     unchanged = tango(0, 0, n, estimate.level)
     half = span * (unchanged.ci_high or 0.0)
     quantile = t_two_sided(estimate.level, df)

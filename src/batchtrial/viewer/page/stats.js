@@ -297,7 +297,7 @@ function ofShares(t, c, d, units, cluster, samples, level, z) {
   let effect = effectOfSamples(seen, n > 1 ? naive * n * n : 0, 0.5 / samples + 0.5 / samples);
   if (cluster && cluster.se !== null) {
     const [wide, single] = [cluster.se ** 2 * n * n * Math.min(tTwoSided(level, cluster.df) / z, 1e6) ** 2, naive * n * n];
-    effect = Math.max(effect, Math.min(Math.max(single > 0 ? wide / single : 1, (wide + IMAGINED * cluster.size) / (single + IMAGINED)), n));
+    effect = Math.max(effect, Math.min(effectOfClusters(wide, single, cluster.size), n));
   }
   const [low, high] = tango(b / effect, less / effect, n / effect, z);
   return { low, high, method: "effective_tango" };
@@ -320,10 +320,18 @@ function ofScores(t, c, d, cluster, level, z, limits) {
   const se = cluster ? cluster.se : sd / Math.sqrt(d.length);
   const method = cluster ? "cr2_satterthwaite" : "paired_t";
   if (!se) return { method, reason: cluster ? "all clusters have the same mean: no spread to judge by" : n < 2 ? "an interval needs at least two pairs" : "all differences are equal, so their spread is unknown" };
-  let half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
-  if (span !== null && d.filter((value) => Math.abs(value) >= MOVED * span).length < FEW_CHANGED) half = Math.max(half, unchangedHalf(d, cluster, se, span, z));
+  const half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
   const middle = cluster ? cluster.mean : centre;
+  if (span !== null && d.filter((value) => Math.abs(value) >= MOVED * span).length < FEW_CHANGED) {
+    const least = unchangedHalf(d, cluster, se, span, z);
+    if (least > half) return { value: middle, low: Math.max(middle - least, -span), high: Math.min(middle + least, span), method };
+  }
   return { value: middle, low: middle - half, high: middle + half, method };
+}
+
+/** No less than with one changed item each way imagined beside those seen, and with it all of its cluster. */
+function effectOfClusters(seen, single, size) {
+  return Math.max(single > 0 ? seen / single : 1, (seen + IMAGINED * size) / (single + IMAGINED));
 }
 
 /** Half the interval of as many scores without a change, at the design effect of these clusters. */
@@ -331,7 +339,7 @@ function unchangedHalf(d, cluster, se, span, z) {
   let n = d.length;
   if (cluster) {
     const [seen, single] = [((n * se) / span) ** 2, sum(d.map((value) => (value / span) ** 2))];
-    n /= Math.max(1, Math.min((seen + IMAGINED * cluster.size) / (single + IMAGINED), n));
+    n /= Math.max(1, Math.min(effectOfClusters(seen, single, cluster.size), n));
   }
   return span * tango(0, 0, n, z)[1];
 }
