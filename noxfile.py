@@ -208,7 +208,7 @@ def real(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time, CPU and memory of the phases at 10k, 100k and 1M rows beside a yardstick; `-- viewer`: pages; `-- makespan`; `-- growth`: a row."""
+    """Time, CPU and memory of the phases at 10k, 100k and 1M rows beside a yardstick; `-- viewer`, `judges`, `makespan`, `growth`: those."""
     install(session, "-e", package("fireworks"), groups=("reference", "browser"))
     session.run("python", "-m", "batchtrial.selftest.bench", *(session.posargs or ("--dry_runs", "100")))
 

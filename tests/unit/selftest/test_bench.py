@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from batchtrial.scoring.metrics.named import metrics_of
-from batchtrial.selftest.bench import metrics
+from batchtrial.selftest.bench import judges, metrics
 from batchtrial.selftest.bench.__main__ import CPU_LIMITS, PHASES, WALL_LIMITS, table
 from batchtrial.selftest.bench.growth import STEPS, lines
 from batchtrial.selftest.bench.rig import lines_decoded, opened
@@ -47,6 +47,14 @@ def test_metrics_by_name_have_work_and_a_limit_beside_their_figures(tmp_path: Pa
 
 def test_ten_treatments_with_one_control_are_eleven_arms_to_decode(tmp_path: Path) -> None:
     assert lines_decoded(tmp_path, 10, n_items=6) == (66, 6)
+
+
+def test_a_judged_run_is_timed_by_wave(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    answers, verdicts = judges.waves(tmp_path, 4)
+    assert answers[0] == 8
+    assert verdicts[0] in range(4, 17, 4)
+    assert "a judgement takes 0.50 times what an answer does  (at most 2.2)" in judges.told((100, 8.0), (200, 8.0))
 
 
 def test_growth_tells_the_cost_of_a_further_row_beside_the_first() -> None:

@@ -122,6 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from batchtrial.selftest.bench import viewer
 
         return viewer.main(args[1:])
+    if args[:1] == ["judges"]:
+        from batchtrial.selftest.bench import judges
+
+        return judges.main(args[1:])
     if args[:1] == ["makespan"]:
         from batchtrial.selftest.bench import makespan
 
