@@ -52,7 +52,7 @@ def test_a_queue_looks_again_after_a_poll_although_the_wall_clock_was_set_back(t
     """The ledger is written by the wall clock, which goes back a day at every wait; the run waits as long as one whose clocks agree."""
     plain, other = Rig(tmp_path / "plain"), Rig(tmp_path / "other")
     plain.run()
-    session = open_run(other.layout, opening(other), other.memory.limits, clock=real_now, ledger_clock=lambda: _earlier(other), hook=no_hook)
+    session = open_run(other.layout, opening(other), other.memory, clock=real_now, ledger_clock=lambda: _earlier(other), hook=no_hook)
     services = Services(codec=other.memory, provider=lambda: other.memory, now=other.clock.now, stop=other.stop_token(), progress=Quiet(other.notes))
     try:
         execute(session, Options(to_step="poll"), services)

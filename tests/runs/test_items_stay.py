@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from tests.crash.lab import FINISHED, World
@@ -53,3 +54,27 @@ def test_not_even_accepted_drift_asks_other_questions_half_way(world: World, cap
     assert "other questions than those" in capsys.readouterr().err
     other.write_text(json.dumps({**tree, "stats": {**tree["stats"], "alpha": 0.1}}))
     assert resumed(world, "--config", str(other), "--accept_drift") in FINISHED
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 9}, "would hold other requests"),
+        ({"samples_per_item": 2}, "would hold other requests"),
+        ({"submission": {"lines_per_part": 1}}, "would hold other requests"),
+        ({"stats": {"primary": {"metric": "exact_match", "kind": "all"}}}, "has a metric 'exact_match'"),
+        ({"stats": {"primary": {"metric": "em", "kind": "all"}, "confirmatory": [{"metric": "em", "kind": "all"}]}}, "are the same endpoint"),
+    ],
+)
+def test_a_change_that_the_run_cannot_go_on_with_is_refused_before_it_is_written_down(
+    world: World, change: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = json.loads((world.lab.root / "config.yaml").read_text())
+    other = world.lab.root / "other.yaml"
+    other.write_text(json.dumps({**tree, **{key: {**tree[key], **one} if isinstance(one, dict) else one for key, one in change.items()}}))
+    before = world.layout.ledger.read_bytes()
+    assert resumed(world, "--config", str(other), "--accept_drift") in (2, 3)
+    assert said in capsys.readouterr().err
+    assert world.layout.ledger.read_bytes() == before
+    assert resumed(world) in FINISHED
+    assert world.problems() == []

@@ -65,7 +65,7 @@ class Rig:
         """Take the run."""
         begun = self.layout.effective_config.exists() if is_resume is None else is_resume
         opening = Opening(run_id="r1", config=given or self.config(), is_resume=begun, accept_drift=accept_drift, overrides={}, nonce=self.nonce)
-        return open_run(self.layout, opening, self.memory.limits, clock=real_clock, ledger_clock=self.clock.now, hook=hook)
+        return open_run(self.layout, opening, self.memory, clock=real_clock, ledger_clock=self.clock.now, hook=hook)
 
     def stop_token(self) -> StopToken:
         """The run's stop token, on simulated time."""

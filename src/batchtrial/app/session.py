@@ -202,7 +202,7 @@ def opened(
         closing.enter_context(no_folder_when_refused(layout, nonce, refusals))
         stop.listen()
         closing.callback(stop.unlisten)
-        session = open_run(layout, opening, wiring.codecs.limits, clock=real_now, ledger_clock=wiring.now, hook=hooks)
+        session = open_run(layout, opening, wiring.codecs, clock=real_now, ledger_clock=wiring.now, hook=hooks)
         closing.callback(session.close)
         if config.is_dry and place.emulator_url is not None:
             dryrun.remember(layout, place.emulator_url)

@@ -13,7 +13,7 @@ from batchtrial.config.expand import Arm, Trial, arms_of, expand, users_of
 from batchtrial.config.families import DATED, family_of
 from batchtrial.config.hosts import hosts_of
 from batchtrial.config.lanes import config_of_lane
-from batchtrial.config.load import Loaded
+from batchtrial.config.load import Loaded, drift
 from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.config.notes import notes
@@ -34,9 +34,11 @@ from batchtrial.phases.prepare.metrics import try_metrics
 from batchtrial.phases.tables.columns import has_questions
 from batchtrial.prices import Price, cost_usd
 from batchtrial.providers.base import Provider
+from batchtrial.reading.config import recorded_config
 from batchtrial.reading.similar import Taken, taken_by
 from batchtrial.reading.view import look
 from batchtrial.records import CONDITIONS, Item, Usage
+from batchtrial.run.changes import check_can_go_on
 from batchtrial.run.judge_plan import JudgePlan, judge_plans
 from batchtrial.run.options import Options
 from batchtrial.run.plan import plan
@@ -196,8 +198,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     steps = tuple(StepPlan(name=one.phase.name, action=one.action, reason=one.verdict.reason) for one in plan(options, view))
     again, again_refused = _again(config, view, codec) if options.retry_not_understood else ((), "")
     chosen = _chosen(config, view)
-    try_metrics(config, chosen, chosen.items, complain)
-    check_endpoints(config, chosen.whole, chosen.sources)
+    _check(view, options, chosen, codec, complain)
     trials = expand(config, sha256 := prepare.Prepared(items=chosen.items, sources={}).sha256)
     build.check_sampling(arms_of(trials), codec)
     in_order, chosen_lines = build.order(chosen.items, config), view.build.lines_per_part if view.build is not None else None
@@ -239,6 +240,13 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
         is_new=view.prepared is None,
         written_out=bool(config.arms),
     )
+
+
+def _check(view: View, options: Options, chosen: prepare.Prepared, codec: Provider, complain: Callable[[str], None]) -> None:
+    if options.accept_drift and (known := recorded_config(view.layout)) is not None:
+        check_can_go_on(view, drift(known, view.config), codec)
+    try_metrics(view.config, chosen, chosen.items, complain)
+    check_endpoints(view.config, chosen.whole, chosen.sources)
 
 
 def _durations(config: Config, bought: Sequence[ArmPlan], slices: Sequence[build.Slice]) -> tuple[LaneDuration, ...]:

@@ -23,9 +23,10 @@ from batchtrial.errors import ConfigDrift, ManifestCorrupt, StateError
 from batchtrial.keys import OUT
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
-from batchtrial.providers.base import Limits
+from batchtrial.providers.base import Limits, Provider
 from batchtrial.reading.config import config_of_run, recorded_config, synthesised_state
 from batchtrial.reading.view import look
+from batchtrial.run.changes import check_can_go_on
 from batchtrial.run.snapshots import Snapshots
 from batchtrial.state.files import (
     BuildManifest,
@@ -117,7 +118,7 @@ def set_aside_if_damaged(path: Path, model: type[File], now: datetime, shelf: Sh
 def open_run(
     layout: RunLayout,
     opening: Opening,
-    limits: Limits,
+    codec: Provider,
     *,
     clock: Callable[[], datetime],
     ledger_clock: Callable[[], datetime],
@@ -128,7 +129,7 @@ def open_run(
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(clock)
     try:
-        return _open_locked(layout, opening, limits, lock, clock, ledger_clock, hook)
+        return _open_locked(layout, opening, codec, lock, clock, ledger_clock, hook)
     except BaseException:
         lock.release(clock)
         raise
@@ -150,7 +151,7 @@ def _make_folder(layout: RunLayout, opening: Opening) -> None:
 def _open_locked(
     layout: RunLayout,
     opening: Opening,
-    limits: Limits,
+    codec: Provider,
     lock: RunLock,
     clock: Callable[[], datetime],
     ledger_clock: Callable[[], datetime],
@@ -166,7 +167,7 @@ def _open_locked(
     state = load(RunState, layout.run_state)
     ledger = Ledger(layout.ledger, clock=ledger_clock, hook=hook)
     try:
-        session = _assembled(layout, opening, limits, lock, clock, hook, ledger, state, changed, healed)
+        session = _assembled(layout, opening, codec, lock, clock, hook, ledger, state, changed, healed)
         _keep_settings(session, opening)
         return session
     except BaseException:
@@ -177,7 +178,7 @@ def _open_locked(
 def _assembled(
     layout: RunLayout,
     opening: Opening,
-    limits: Limits,
+    codec: Provider,
     lock: RunLock,
     clock: Callable[[], datetime],
     hook: Hook,
@@ -186,17 +187,8 @@ def _assembled(
     changed: Mapping[str, str],
     healed: list[str],
 ) -> Session:
-    if ledger.dropped_bytes:
-        healed.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
     shelf = Shelf()
-    for refuse in (_refuse_other_items, _refuse_other_form):
-        refuse(changed, ledger)
-    _refuse_other_host(changed, ledger, opening.config)
-    is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
-    _refuse_orphans(layout, ledger, state, shelf, n_torn=int(is_torn_late))
-    if is_torn_late:
-        ledger.append(TORN, reason="the last line was torn after it had been on the disk")
-        healed.append("that line was whole once; the provider is asked about every waiting part before it is sent")
+    healed += _checked_ledger(layout, opening, changed, ledger, state, shelf)
     is_new = ledger.run_nonce is None
     digest = config_hash(opening.config) if is_new or state is None or changed else state.config_hash
     if is_new:
@@ -205,25 +197,45 @@ def _assembled(
         state = RunState(run_id=opening.run_id, config_hash=digest, mode=opening.config.mode, overrides=dict(opening.overrides))
         state = state if is_new or _is_just_opened(ledger) else synthesised_state(state, ledger.notes)
     snapshots = Snapshots(layout, state, ledger, shelf, clock=clock, hook=hook)
-    if changed:
-        _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
-    is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
-    if changed or not layout.effective_config.exists():
-        write_bytes(layout.effective_config, encode(opening.config), hook=hook)
-    if is_frozen:
-        snapshots.save_state(plan=plan_mark(ledger.notes))
-    return Session(
+    session = Session(
         layout=layout,
         config=opening.config,
         lock=lock,
         ledger=ledger,
         snapshots=snapshots,
         stamps=Stamps(layout.root, layout.stamps),
-        limits=limits,
+        limits=codec.limits,
         clock=clock,
         healed=healed,
         shelf=shelf,
     )
+    if changed:
+        check_can_go_on(session.look(), changed, codec)
+        _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
+    is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
+    if changed or not layout.effective_config.exists():
+        write_bytes(layout.effective_config, encode(opening.config), hook=hook)
+    if is_frozen:
+        snapshots.save_state(plan=plan_mark(ledger.notes))
+    return session
+
+
+def _checked_ledger(
+    layout: RunLayout, opening: Opening, changed: Mapping[str, str], ledger: Ledger, state: RunState | None, shelf: Shelf
+) -> list[str]:
+    """Refuse what the ledger shows the run cannot go on with; what was healed in it, for the person watching. Raises ConfigDrift, StateError."""
+    told = []
+    if ledger.dropped_bytes:
+        told.append(f"the ledger's last line was torn by a crash ({ledger.dropped_bytes} bytes); it is dropped")
+    for refuse in (_refuse_other_items, _refuse_other_form):
+        refuse(changed, ledger)
+    _refuse_other_host(changed, ledger, opening.config)
+    is_torn_late = ledger.is_torn_late or (state is not None and ledger.dropped_bytes > 0 and state.ledger_lines == ledger.n_lines + 1)
+    _refuse_orphans(layout, ledger, state, shelf, n_torn=int(is_torn_late))
+    if is_torn_late:
+        ledger.append(TORN, reason="the last line was torn after it had been on the disk")
+        told.append("that line was whole once; the provider is asked about every waiting part before it is sent")
+    return told
 
 
 def _keep_settings(session: Session, opening: Opening) -> None:

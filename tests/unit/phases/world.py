@@ -311,7 +311,7 @@ def world(
     chosen = config(sets, **changes)
     codec = FireworksProvider(FireworksSettings(account_id="test"), None)
     opening = Opening(run_id=run_id, config=chosen, is_resume=False, accept_drift=False, overrides={}, nonce=f"{run_id:0>16}")
-    session = open_run(RunLayout(folder / run_id), opening, codec.limits, clock=clock, ledger_clock=clock)
+    session = open_run(RunLayout(folder / run_id), opening, codec, clock=clock, ledger_clock=clock)
     made = World(folder=folder, config=chosen, session=session, codec=codec)
     try:
         for phase in (prepare, build):

@@ -29,7 +29,7 @@ def without_a_ledger(made: World) -> None:
     made.layout.ledger.unlink()
     put_right(Examiner(layout=made.layout, codec_of=lambda config: made.codec, now=clock, nonce="1").examine(), clock=clock)
     opening = Opening(run_id="r1", config=made.config, is_resume=True, accept_drift=False, overrides={}, nonce="1")
-    made.session = open_run(made.layout, opening, made.codec.limits, clock=clock, ledger_clock=clock)
+    made.session = open_run(made.layout, opening, made.codec, clock=clock, ledger_clock=clock)
 
 
 def test_the_hash_and_what_was_written_stand_in_run_state_from_the_start(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from batchtrial.config.expand import Arm, arms_of, expand
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.phases.base import View
 from batchtrial.phases.build.lines import plain_lines
-from batchtrial.phases.build.phase import Slice, cut, in_sending_order, order
+from batchtrial.phases.build.phase import Slice, cut, in_sending_order, inputs, order
 from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item
 from batchtrial.state.files import BuildManifest
@@ -31,13 +32,31 @@ def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], s
         slices = cut(in_order, arms, config, codec.limits, codec)
     except ConfigError:
         return False
-    places = {arm.part(index): (arm, index, piece) for arm, index, piece in in_sending_order(arms, slices)}
+    places = _places(arms, slices)
     if not sent.keys() <= places.keys():
         return False
     chosen = {places[name][1]: name for name, payload in sent.items() if payload}
     if len(chosen) < len({places[name][1] for name in sent}):
         return False
     return all(_sha256(*places[name][::2], in_order, codec) == sent[name] for name in chosen.values())
+
+
+def sent_otherwise(view: View, items: Sequence[Item], codec: Provider) -> str | None:
+    """A part that was sent, and that the config of today would make of other requests; None when there is none. Arms that are new were not sent.
+
+    Raises ConfigError when no parts can be made.
+    """
+    if view.build is None or view.build.inputs == inputs(view, codec.limits):
+        return None
+    arms, in_order = arms_of(view.trials), order(items, view.config)
+    places = _places(arms, cut(in_order, arms, view.config, codec.limits, codec, view.build.lines_per_part))
+    sent = {name: payload for name in places if (part := view.parts.get(name)) is not None and (payload := _first_sent(part))}
+    of_slices = {places[name][1]: name for name in sent}  # one is enough: all arms ask about the same items
+    return next((name for name in of_slices.values() if _sha256(*places[name][::2], in_order, codec) != sent[name]), None)
+
+
+def _places(arms: Sequence[Arm], slices: Sequence[Slice]) -> dict[str, tuple[Arm, int, Slice]]:
+    return {arm.part(index): (arm, index, piece) for arm, index, piece in in_sending_order(arms, slices)}
 
 
 def parts_of_answers(build: BuildManifest | None, parts: Mapping[str, PartRecord]) -> Mapping[str, PartRecord]:

@@ -121,7 +121,7 @@ def opened(folder: Path, n_treatments: int = 1) -> Iterator[Rig]:
     layout = RunLayout(folder / RUN_ID)
     is_there = layout.effective_config.exists()
     opening = Opening(run_id=RUN_ID, config=config(folder, n_treatments), is_resume=is_there, accept_drift=False, overrides={}, nonce="0" * 16)
-    session = open_run(layout, opening, codec.limits, clock=clock, ledger_clock=clock)
+    session = open_run(layout, opening, codec, clock=clock, ledger_clock=clock)
     try:
         yield Rig(session, codec)
     finally:

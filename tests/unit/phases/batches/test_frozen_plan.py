@@ -16,7 +16,7 @@ from batchtrial.config.analysis_plan import CARRIED_OUT, NOT_THERE, SENT, differ
 from batchtrial.config.direct_settings import DirectSettings
 from batchtrial.config.expand import TrialArm
 from batchtrial.config.model import Config, Endpoint, ProviderConfig, StatsConfig, Unsupported
-from batchtrial.errors import ConfigDrift
+from batchtrial.errors import ConfigDrift, ConfigError
 from batchtrial.phases.analyse import costs, stats
 from batchtrial.phases.analyse.plan_words import statement
 from batchtrial.phases.base import digest_of
@@ -85,6 +85,8 @@ OTHER: dict[str, Any] = {
     "provider.request_overrides": {"reasoning_effort": "high"},
 }
 """Another value for each field of the plan that has no obvious one."""
+OTHER_REQUESTS = ("seed", "samples_per_item", "task", "stats.sequential")
+"""Settings with which parts that were sent would hold other requests, or none: a run that has sent some cannot go on with another value."""
 QUESTIONS = ("datasets", "limit_items", "only_items", "skip_bad_rows")
 ANALYSIS = [name for name in ("unsupported", "metrics", "metric_errors", "answers", "stats") if name not in CARRIED_OUT]
 
@@ -135,9 +137,19 @@ def reopened(made: World, config: Config) -> World:
 def opened_again(made: World, config: Config) -> World:
     """A run that is closed."""
     opening = Opening(run_id="r1", config=config, is_resume=True, accept_drift=True, overrides={}, nonce="1")
-    session = open_run(made.layout, opening, made.codec.limits, clock=clock, ledger_clock=clock)
+    session = open_run(made.layout, opening, made.codec, clock=clock, ledger_clock=clock)
     made.session, made.config = session, config
     return made
+
+
+def refused(made: World, config: Config) -> None:
+    """The run cannot go on with this config: nothing is written down, and it goes on as it was."""
+    made.session.close()
+    before = made.layout.ledger.read_bytes()
+    with pytest.raises((ConfigDrift, ConfigError)):
+        opened_again(made, config)
+    assert made.layout.ledger.read_bytes() == before
+    opened_again(made, made.config)
 
 
 def analysed(made: World) -> dict[str, Any]:
@@ -231,7 +243,12 @@ def test_a_field_changed_after_the_first_result_is_named_and_makes_no_claim(key:
         before = analysed(made)
         assert all(one["is_claim"] for one in before["tests"] if one["family"] == "primary")
         declared = dict(_flat(plan_of(made.config)))
-        reopened(made, with_setting(made.config, key, another(key, declared.get(key))))
+        changed = with_setting(made.config, key, another(key, declared.get(key)))
+        if key.startswith(OTHER_REQUESTS):
+            refused(made, changed)
+            assert analysed(made)["plan"] == before["plan"]
+            return
+        reopened(made, changed)
         found = analysed(made)
         (change,) = [one for one in found["plan"]["changes"] if one["key"] == key]
         assert change == {
@@ -283,11 +300,15 @@ def test_what_is_asked_is_part_of_the_plan(key: str, tmp_path: Path) -> None:
     with world(tmp_path, opened=open_items(8), stats=WRITTEN) as made:
         made.answer_all(answer)
         value = OTHER.get(key) or another(key, plan_of(made.config).get(key))
-        reopened(made, with_setting(made.config, key, value))
-        found = frozen_plan(made.layout.ledger, made.config)
+        changed = with_setting(made.config, key, value)
+        if key in OTHER_REQUESTS:
+            refused(made, changed)
+        else:
+            reopened(made, changed)
+        found = frozen_plan(made.layout.ledger, changed)
         assert found.late
         assert all(one.key.startswith(key.removesuffix(".text")) for one in found.late)
-        assert all(one.at == clock() for one in found.late)
+        assert all(one.at == (clock() if key not in OTHER_REQUESTS else None) for one in found.late)
         # Judges are asked about the answers: what is scored without them stays as it was declared.
         assert found.keeps(made.config.stats.primary, "primary") == (key in ("judges", "panels"))
 
