@@ -211,6 +211,11 @@ def arms_of(trials: tuple[Trial, ...]) -> tuple[Arm, ...]:
     return tuple(found.values())
 
 
+def lanes_of_arms(trials: tuple[Trial, ...]) -> dict[str, str]:
+    """Arm -> the lane in which it is asked."""
+    return {arm.name: arm.backend for arm in arms_of(trials)}
+
+
 def task_reads(arms: Iterable[Arm]) -> TaskReads | None:
     """What the arms' tasks read of an item; None where they all ask questions under an instruction."""
     recipes = {arm.task for arm in arms}

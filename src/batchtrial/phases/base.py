@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from batchtrial.config.expand import Arm, Trial, TrialArm, arms_of
+from batchtrial.config.expand import Arm, Trial, TrialArm, lanes_of_arms
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
 from batchtrial.providers.base import Limits, Provider, codec_of
@@ -66,17 +66,15 @@ class View:
 
     def asked_shards(self) -> dict[str, Shard]:
         """Parts that may be asked by now, of the lanes that have not failed, by name."""
-        lane_of = {arm.name: arm.backend for arm in arms_of(self.trials)} if self.failed else {}
+        lane_of = lanes_of_arms(self.trials) if self.failed else {}
         shards = self.build.shards if self.build is not None else {}
         return {name: shard for name, shard in shards.items() if lane_of.get(shard.arm) not in self.failed and self.is_open(shard)}
 
     @property
     def asked_lanes(self) -> frozenset[str]:
         """Lanes that the wave has parts for, those that have failed too."""
-        lane_of = {arm.name: arm.backend for arm in arms_of(self.trials)}
-        return (
-            frozenset(lane_of.get(shard.arm, self.config.backend) for shard in self.build.shards.values()) if self.build is not None else frozenset()
-        )
+        lane_of, shards = lanes_of_arms(self.trials), self.build.shards if self.build is not None else {}
+        return frozenset(lane_of.get(shard.arm, self.config.backend) for shard in shards.values())
 
     @property
     def but_failed(self) -> str:
@@ -287,7 +285,7 @@ class Work:
         """What the ledger has of the lane's parts. A part of an arm that is no longer in the config is the run's own lane's."""
         if self.lane is None:
             return self.ledger.parts
-        lane_of = {arm.name: arm.backend for arm in arms_of((*self.view.trials, *self.view.beside))}
+        lane_of = lanes_of_arms((*self.view.trials, *self.view.beside))
         elsewhere = {name for name, lane in lane_of.items() if lane != self.lane}
         mine = {name for name, lane in lane_of.items() if lane == self.lane}
         arms = {part: part.rpartition("_p")[0] for part in self.ledger.parts}

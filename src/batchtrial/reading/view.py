@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from batchtrial.config.expand import Trial, arms_of, expand
+from batchtrial.config.expand import Trial, arms_of, expand, lanes_of_arms
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
@@ -86,7 +86,7 @@ def _unlooked(
     lanes = lanes_of(config)
     if len(lanes) == 1:
         return frozenset(lanes if is_look_due(notes, parts.values()) else ())
-    lane_of = {arm.name: arm.backend for arm in arms_of(trials)}
+    lane_of = lanes_of_arms(trials)
     by_lane: dict[str, list[PartRecord]] = {name: [] for name in (config.backend, *lanes)}
     for name, part in parts.items():
         by_lane[lane_of.get(name.rpartition("_p")[0], config.backend)].append(part)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from batchtrial.config.expand import arms_of
+from batchtrial.config.expand import lanes_of_arms
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.load import config_hash, encode
 from batchtrial.phases.batches import tally as answers
@@ -98,7 +98,7 @@ def _retry_payload(found: Diagnosis, finding: Finding) -> str:
 
 def _decode(found: Diagnosis, part: str) -> Callable[[bytes], RawResult]:
     """What reads the part's result lines."""
-    lanes = {arm.name: arm.backend for arm in arms_of((*found.trials, *judge_trials(found.config)))}
+    lanes = lanes_of_arms((*found.trials, *judge_trials(found.config)))
     return codec_of(found.codec, lanes.get(part.rpartition("_p")[0], found.config.backend)).decode
 
 
