@@ -17,7 +17,8 @@ from batchtrial.reading.labels import Labels
 from batchtrial.state.lock import LockInfo
 
 MARKED = """async () => {
-  const { marked } = await import(`${location.origin}/page/detail.js`);
+  const { mark } = await import(`${location.origin}/page/detail.js`);
+  const marked = (text, accepted) => { const made = document.createElement("p"); mark(made, text, accepted); return made; };
   const texts = [["the art of war", "art"], ["a party", "art"], ["of 12.", "12"], ["in 1912", "12"], ["ZÜRICH? Zürich!", "zürich"]];
   return texts.map(([text, accepted]) => [...marked(text, [accepted]).querySelectorAll("mark")].map((one) => one.textContent));
 }"""

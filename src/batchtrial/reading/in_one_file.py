@@ -18,6 +18,7 @@ from batchtrial.reading import pages
 from batchtrial.reading.ask import OUTCOMES, Ask
 from batchtrial.reading.drawn import DRAWN, drawn
 from batchtrial.reading.judgements import is_flipped
+from batchtrial.reading.long_texts import LONGEST, conversations, fold, page_of
 from batchtrial.reading.metrics import score_columns
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.reading.slices import Slicer, slice_json
@@ -38,7 +39,11 @@ _PACKED: Final = 3
 
 @dataclass(slots=True)
 class Carrier:
-    """The data of a page. is_redacted: without any text; per_block: items whose texts are unpacked together; places: the items that it holds."""
+    """The data of a page. is_redacted: without any text; per_block: items whose texts are unpacked together; places: the items that it holds.
+
+    long: texts of which an item has the beginning, as (place in the page, key, characters); more: of those whose rest fits too, the first of its
+    `pages` and how many. used: bytes, roughly.
+    """
 
     tables: RunTables
     most_bytes: int = MOST_BYTES
@@ -46,6 +51,10 @@ class Carrier:
     per_block: int = PER_BLOCK
     places: list[int] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
+    long: list[tuple[int, str, int]] = field(default_factory=list)
+    more: dict[str, tuple[int, int]] = field(default_factory=dict)
+    pages: list[str] = field(default_factory=list)
+    used: int = 0
 
     def data(self) -> dict[str, str]:
         """Name of each block -> its content: JSON, compressed, in base64."""
@@ -54,25 +63,42 @@ class Carrier:
         size = sum(self.tables.layout.arm(arm.name).answers.stat().st_size for arm in self.tables.arms())
         if size > _PACKED * room or not self._fill(range(n), room):
             self._fill(self._by_weight(), room)
+        self._fill_rests(room)
         columns = packed(self._columns())
-        return {"columns": columns, **{f"texts-{number}": block for number, block in enumerate(self.blocks)}}
+        texts, rests = ({f"{name}-{number}": one for number, one in enumerate(some)} for name, some in (("texts", self.blocks), ("more", self.pages)))
+        return {"columns": columns, **texts, **rests}
 
     def _fill(self, order: Sequence[int], room: int) -> bool:
         """Take pairs in this order until the room is used up; whether all of them fit."""
-        self.places, self.blocks = [], []
-        used, per_pair = 0, _FOR_COLUMNS + _FOR_VERDICTS * sum(len(pairs.judged) for pairs in self._pairs())
+        self.places, self.blocks, self.long, self.used = [], [], [], 0
+        per_pair = _FOR_COLUMNS + _FOR_VERDICTS * sum(len(pairs.judged) for pairs in self._pairs())
         for begin in range(0, len(order), _AT_ONCE):
             batch = list(order[begin : begin + _AT_ONCE])
             made = self._items(batch)
             for first in range(0, len(batch), self.per_block):
-                some = batch[first : first + self.per_block]
-                block = packed(made[first : first + self.per_block])
-                used += len(block) + len(some) * per_pair
-                if used > room:
+                after = first + self.per_block
+                some, block = batch[first:after], packed(made[first:after])
+                size = len(block) + len(some) * per_pair
+                if self.used + size > room:
                     return False
+                self.used += size
+                self.long += [(at, *one) for at, item in enumerate(made[first:after], len(self.places)) for one in item.get("long", {}).items()]
                 self.places += some
                 self.blocks.append(block)
         return True
+
+    def _fill_rests(self, room: int) -> None:
+        """Take the rests of long texts, each whole, as far as there is room."""
+        for at, key, n in self.long:
+            left = room - self.used
+            if n > _PACKED * left:
+                continue
+            numbers = range(1, -(-n // LONGEST))
+            pages = [packed(page_of(self.tables, self.places[at], key, number)) for number in numbers]
+            if (size := sum(map(len, pages))) <= left:
+                self.more[f"{at}/{key}"] = (len(self.pages), len(pages))
+                self.pages += pages
+                self.used += size
 
     def _by_weight(self) -> list[int]:
         """Those drawn for labels, all that changed or are incomplete by the first metric of any trial, then the others shuffled by the seed."""
@@ -96,12 +122,12 @@ class Carrier:
         found = []
         for at, item in enumerate(self.tables.items.read(places)):
             one = pages.item_json(item)
-            turns, by = _distinct([pages.sent(arm, item) for arm in arms])
+            turns, by = conversations(self.tables, item)
             said = [of_arm[at] for of_arm in answers]
             if self.is_redacted:
                 one, turns, said = _redacted(one), [[["user", REDACTED]] for _ in turns], [_without_texts(arm) for arm in said]
             told = [{**one, "reason": ""} for one in judged[places[at]]] if self.is_redacted else judged[places[at]]
-            found.append(one | {"sent": turns, "by": by, "by_arm": said, "judged": told})
+            found.append(fold(one | {"sent": turns, "by": by, "by_arm": said, "judged": told}))
         return found
 
     def _columns(self) -> dict[str, Any]:
@@ -127,16 +153,23 @@ class Carrier:
             "items": {name: self._coded(name) for name in items.choices},
             "arms": [self._arm(arm) for arm in tables.arms()],
             "judged": {f"{pairs.trial.slug}/{pairs.temp:g}": self._judged(pairs) for pairs in self._pairs() if pairs.judged},
-            "part": self._said() if is_part else None,
+            "more": self.more,
+            "part": " ".join(self._said(is_part)) or None,
             "whole": self._whole() if is_part else None,
         }
 
-    def _said(self) -> str:
-        kept, n = len(self.places), self.tables.n_asked
-        return (
-            f"This file holds {kept:,} of {n:,} items, as many as fit: those that changed first, then others drawn by the run's seed. Numbers of the "
-            "whole run are of all items; slices show counts of what is in the file. `batchtrial view` shows everything."
-        )
+    def _said(self, is_part: bool) -> Iterator[str]:
+        """What of the run the page does not hold."""
+        kept, n, short = len(self.places), self.tables.n_asked, len(self.long) - len(self.more)
+        if is_part:
+            yield (
+                f"This file holds {kept:,} of {n:,} items, as many as fit: those that changed first, then others drawn by the run's seed. "
+                "Numbers of the whole run are of all items; slices show counts of what is in the file."
+            )
+        if short:
+            yield f"Of {short:,} {'text' if short == 1 else 'texts'} over {LONGEST:,} characters only the beginning fits into this file."
+        if is_part or short:
+            yield "`batchtrial view` shows everything."
 
     def _whole(self) -> dict[str, Any]:
         """The statistics and chips of all pairs of each trial by each metric, for a page that holds a part of them."""
@@ -199,23 +232,16 @@ def _redacted(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_texts(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in one.items() if name != "error"} | {"text": REDACTED if one["text"] else ""} for one in answers]
+    return [
+        {name: value for name, value in one.items() if name not in ("error", "n_characters")} | {"text": REDACTED if one["text"] else ""}
+        for one in answers
+    ]
 
 
 def _numbers(series: pl.Series) -> list[float | int | None]:
     """As JSON has them: whole ones short, none where there is none."""
     found = series.cast(pl.Float64).fill_nan(None).to_list()
     return [value if value is None or value != int(value) else int(value) for value in found]
-
-
-def _distinct(every: list[Any]) -> tuple[list[Any], list[int]]:
-    kept: list[Any] = []
-    by = []
-    for one in every:
-        if one not in kept:
-            kept.append(one)
-        by.append(kept.index(one))
-    return kept, by
 
 
 def packed(value: Any) -> str:

@@ -20,6 +20,7 @@ from batchtrial.phases.analyse.numbers import is_declared
 from batchtrial.phases.report.judge_words import judge_tables
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON
 from batchtrial.reading.judgements import verdicts
+from batchtrial.reading.long_texts import conversations, fold, text_head
 from batchtrial.reading.metrics import metrics_json
 from batchtrial.reading.outcomes import Outcomes
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -31,13 +32,11 @@ EXCERPT: Final = 320
 """Characters of a text in a row."""
 _OF_ANSWER: Final = (
     *("outcome", "answer_state", "finish_reason", "input_tokens", "output_tokens", "usd", "attempt"),
-    *("custom_id", "request_id", "error", "text"),
+    *("custom_id", "request_id", "error"),
 )
-"""What is shown of an answer."""
+"""What is shown of an answer beside its text."""
 NOT_BOUGHT: Final = {"text": "", "outcome": "not bought"}
 """In the place of an answer of an arm that was stopped before the item."""
-LONGEST: Final = 200_000
-"""Characters of a text that is shown whole; what is longer is shown by its beginning, with its length."""
 
 
 def about(tables: RunTables) -> dict[str, Any]:
@@ -139,12 +138,13 @@ def marks_of(outcomes: Outcomes, place: int) -> list[str]:
 
 
 def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
-    """Everything about the item at a place: question, references, columns, what was sent and what came back, in every arm of the run."""
+    """Everything about the item at a place: question, references, columns, what was sent and what came back, in every arm of the run.
+
+    Of long texts there are the beginnings: `long_texts.page_of` has the rest.
+    """
     item = tables.items.read([place])[0]
-    found = item_json(item) | {"place": place, "sent": [], "by_arm": []}
-    for arm in tables.arms():
-        found["sent"].append(sent(arm, item))
-        found["by_arm"].append(samples(tables, arm, [place])[0])
+    turns, by = conversations(tables, item)
+    found = fold(item_json(item) | {"place": place, "sent": turns, "by": by, "by_arm": [samples(tables, arm, [place])[0] for arm in tables.arms()]})
     found["judged"] = judged(tables, [place])[place]
     found["scores"] = {one.name: [_number(arm[place]) if place < arm.size else None for arm in pairs.scores[one.column]] for one in pairs.metrics}
     return found
@@ -162,26 +162,17 @@ def judged(tables: RunTables, places: Sequence[int]) -> dict[int, list[dict[str,
 
 def item_json(item: Item) -> dict[str, Any]:
     """An item as JSON."""
-    found: dict[str, Any] = {"key": item.key, "id": item.item_id, "dataset": item.dataset, "kind": item.kind, "question": _cut(item.question)}
+    found: dict[str, Any] = {"key": item.key, "id": item.item_id, "dataset": item.dataset, "kind": item.kind, "question": item.question}
     found |= {"references": list(item.answers), "unanswerable": item.is_unanswerable}
-    optional = {"context": item.context and _cut(item.context), "cluster": item.cluster, "columns": dict(item.columns)}
+    optional = {"context": item.context, "cluster": item.cluster, "columns": dict(item.columns)}
     return found | {name: value for name, value in optional.items() if value}
-
-
-def sent(arm: Arm, item: Item) -> list[list[str]]:
-    """The conversation as it was sent: role and text of each turn, images by their address. Its system prompt where that is not the arm's alone."""
-    request = arm.request(item, "")
-    if not request.turns:
-        return [["user", _cut(request.user)]]
-    system = [] if request.system == arm.prompt.system.text else [["system", _cut(request.system)]]
-    return system + [[turn.role, _cut("\n".join([turn.text, *(f"[image] {one[:200]}" for one in turn.images)]))] for turn in request.turns]
 
 
 def samples(tables: RunTables, arm: Arm, places: Sequence[int]) -> list[list[dict[str, Any]]]:
     """The arm's answers to the items at these places, item by item; of one that a planned look kept from it, that it was not bought."""
     k = arm.samples
     wanted = [place * k + sample for place in places for sample in range(k)]
-    table = pl.scan_parquet(tables.layout.arm(arm.name).answers, row_index_name="row").select("row", *_OF_ANSWER)
+    table = pl.scan_parquet(tables.layout.arm(arm.name).answers, row_index_name="row").select("row", *_OF_ANSWER, *text_head())
     first, n = min(wanted), max(wanted) - min(wanted) + 1
     rows = (table.slice(first, n) if n == len(wanted) else table.filter(pl.col("row").is_in(wanted))).collect()
     by_row = {row.pop("row"): row for row in rows.iter_rows(named=True)}
@@ -191,11 +182,7 @@ def samples(tables: RunTables, arm: Arm, places: Sequence[int]) -> list[list[dic
 
 def answer_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """One answer as JSON, without what is not known of it."""
-    return {"text": _cut(row["text"] or "")} | {name: value for name, value in row.items() if value is not None and name != "text"}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text):,} characters)"
+    return {"text": row["text"] or ""} | {name: value for name, value in row.items() if value is not None and name != "text"}
 
 
 def _number(value: Any) -> float | None:

@@ -10,10 +10,12 @@ from importlib.resources import files
 from typing import Final
 
 MODULES: Final = (
-    *("dom.js", "numbers.js", "stats.js", "words.js", "address.js", "diff.js", "in_file.js", "at_server.js"),
+    *("dom.js", "numbers.js", "stats.js", "words.js", "address.js", "diff.js", "beside.js", "in_file.js", "at_server.js"),
     *("pictures.js", "table.js", "filters.js", "detail.js", "labels.js", "runs.js", "main.js"),
 )
 """Each after those that it imports."""
+WORKER: Final = ("diff.js", "worker.js")
+"""What runs beside the page."""
 STYLE: Final = "page.css"
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./([a-z_]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.MULTILINE)
@@ -26,10 +28,10 @@ def text_of(name: str) -> str:
 
 
 @cache
-def one_script() -> str:
-    """All modules in one, each in a scope of its own."""
+def one_script(names: tuple[str, ...] = MODULES) -> str:
+    """Modules in one, each in a scope of its own."""
     parts = ["const modules = {};"]
-    for name in MODULES:
+    for name in names:
         text = text_of(name)
         exported = ", ".join(match[2] for match in _EXPORT.finditer(text))
         body = _EXPORT.sub(r"\1 \2", _IMPORT.sub(r'const \1 = modules["\2"];', text))

@@ -16,7 +16,7 @@ from batchtrial.reading.in_one_file import MOST_BYTES, Carrier
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import write_bytes
-from batchtrial.viewer.modules import STYLE, csp_hash, one_script, text_of
+from batchtrial.viewer.modules import STYLE, WORKER, csp_hash, one_script, text_of
 
 HEAD_BYTES: Final = 4096
 
@@ -28,7 +28,10 @@ def answers_page(tables: RunTables, *, most_bytes: int = MOST_BYTES, is_redacted
     """
     script, style = one_script(), text_of(STYLE)
     data = Carrier(tables, most_bytes, is_redacted).data()
-    policy = f"default-src 'none'; script-src {csp_hash(script)}; style-src {csp_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; script-src {csp_hash(script)}; worker-src blob:; style-src {csp_hash(style)}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
     banner = html.escape(MODES[tables.config.mode].banner or "")
     blocks = "\n".join(f'<script type="text/plain" id="{name}">{content}</script>' for name, content in data.items())
     return (
@@ -37,7 +40,7 @@ def answers_page(tables: RunTables, *, most_bytes: int = MOST_BYTES, is_redacted
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
         f"{_mark(made_from)}<title>Answers</title><style>{style}</style></head><body>\n"
         f'<div id="page"><main><p class="banner">{banner}</p><h1>Answers</h1><p>This page needs JavaScript, and nothing else.</p></main></div>\n'
-        f'{blocks}\n<script type="module">{script}</script>\n</body></html>\n'
+        f'{blocks}\n<script type="text/worker" id="worker">{one_script(WORKER)}</script>\n<script type="module">{script}</script>\n</body></html>\n'
     )
 
 
@@ -61,7 +64,7 @@ def write_answers_page(view: View, tables_of: Callable[[RunLayout], RunTables]) 
 
 def page_beside(tables: RunTables, path: Path, results: str) -> bytes | None:
     """The page that is to lie at `path`; None where it lies there already. results: digest of the results that it shows."""
-    made_from = hashlib.sha256("\n".join((results, one_script(), text_of(STYLE))).encode()).hexdigest()
+    made_from = hashlib.sha256("\n".join((results, one_script(), one_script(WORKER), text_of(STYLE))).encode()).hexdigest()
     try:
         with path.open("rb") as file:
             if _mark(made_from).encode() in file.read(HEAD_BYTES) and path.stat().st_size > HEAD_BYTES:

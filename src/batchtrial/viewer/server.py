@@ -25,6 +25,7 @@ from batchtrial.reading.as_published import REPLACED, named_damage
 from batchtrial.reading.ask import Ask, read_ask
 from batchtrial.reading.inventory import Inventory
 from batchtrial.reading.labels import labels_json
+from batchtrial.reading.long_texts import page_of
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.labels import Label, append_label
 from batchtrial.state.layout import RunLayout
@@ -32,7 +33,7 @@ from batchtrial.state.stop_request import request_stop
 from batchtrial.viewer.door import Door
 from batchtrial.viewer.held import HeldRun, HeldRuns
 from batchtrial.viewer.live import Budgets, runs_json
-from batchtrial.viewer.modules import MODULES, STYLE, text_of
+from batchtrial.viewer.modules import MODULES, STYLE, WORKER, text_of
 
 AT_ONCE: Final = 4
 LOOK_SECONDS: Final = 1.0
@@ -87,6 +88,7 @@ class Viewer:
                 f"{run}/rows", self._told(lambda held, request: held.rows_json(*_asked(request), _number(request, "first"), _number(request, "n")))
             ),
             Route(f"{run}/items/{{place:int}}", self._told(_item)),
+            Route(f"{run}/texts/{{place:int}}", self._told(_text)),
             Route(f"{run}/pictures", self._told(_pictures)),
             Route(f"{run}/labels", self._told(_labels)),
             Route(f"{run}/labels", self._label, methods=["POST"]),
@@ -101,7 +103,7 @@ class Viewer:
         name = request.path_params["name"]
         if name == STYLE:
             return Response(text_of(name), media_type="text/css")
-        return Response(text_of(name), media_type="text/javascript") if name in MODULES else _problem(404, "there is no such file")
+        return Response(text_of(name), media_type="text/javascript") if name in (*MODULES, *WORKER) else _problem(404, "there is no such file")
 
     async def _about(self, request: Request) -> Response:
         return _json({"read_only": self.is_read_only})
@@ -219,11 +221,22 @@ def _pairs(held: HeldRun, request: Request) -> dict[str, Any]:
 
 
 def _item(held: HeldRun, request: Request) -> dict[str, Any]:
-    ask, place = _asked(request)[0], request.path_params["place"]
+    ask, place = _asked(request)[0], _place(held, request)
     slicer = held.slicer(ask)
+    return pages.detail(held.tables, slicer.pairs, place) | {"outcome": pages.outcome(slicer, ask.metric, place)}
+
+
+def _text(held: HeldRun, request: Request) -> str:
+    """A page of a long text of an item."""
+    place = _place(held, request)
+    return page_of(held.tables, place, request.query_params.get("key", ""), _number(request, "page"))
+
+
+def _place(held: HeldRun, request: Request) -> int:
+    place = int(request.path_params["place"])
     if place >= held.tables.items.n:
         raise RunStateMissing(f"there is no item {place}", where="items")
-    return pages.detail(held.tables, slicer.pairs, place) | {"outcome": pages.outcome(slicer, ask.metric, place)}
+    return place
 
 
 def _pictures(held: HeldRun, request: Request) -> dict[str, Any]:

@@ -12,9 +12,12 @@ from tests.unit.phases.world import World
 from tests.unit.reading.trials import finished
 
 from batchtrial.cli.commands.export import main
+from batchtrial.errors import ConfigError
+from batchtrial.reading import pages
 from batchtrial.reading.in_one_file import REDACTED, Carrier, blocks_of, unpacked
+from batchtrial.reading.long_texts import page_of as page_of_text
 from batchtrial.reading.run_tables import RunTables
-from batchtrial.viewer.modules import MODULES, STYLE, csp_hash, one_script, text_of
+from batchtrial.viewer.modules import MODULES, STYLE, WORKER, csp_hash, one_script, text_of
 from batchtrial.viewer.one_file import answers_page
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "batchtrial" / "viewer" / "page"
@@ -86,8 +89,33 @@ def test_a_run_that_does_not_fit_is_there_with_what_changed_and_the_numbers_of_a
     assert columns["n"] == len(columns["keys"]) == len(columns["arms"][0]["scores"]["em"])
 
 
+LONG = "".join(f"{n:06d} \U0001f600\n" for n in range(55_000))
+"""Half a million characters, and two of UTF-16 for some."""
+
+
+def test_the_whole_of_a_long_text_is_there_page_by_page(tmp_path: Path) -> None:
+    with finished(tmp_path, lambda arm, *_: LONG if arm.condition == "treatment" else "short", n_open=0, n_closed=2) as made:
+        with RunTables.of(made.layout) as tables:
+            page = answers_page(tables)
+            at = pages.about(tables)["trials"][0]["treatment"]
+            served = [page_of_text(tables, 1, f"answer/{at}/0", number) for number in range(4)]
+            for odd in ("answer/9/0", "answer/x/0", "sent/0/9", "context/1", ""):
+                with pytest.raises(ConfigError, match="an item has no text"):
+                    page_of_text(tables, 0, odd, 1)
+            tight = unpacked(Carrier(tables, most_bytes=201_000 + len(dict(blocks_of(page))["texts-0"])).data()["columns"])
+        data = data_of(page)
+        item = data["texts-0"][1]
+        first, n = data["columns"]["more"][f"1/answer/{at}/0"]
+        assert item["long"] == {f"answer/{at}/0": len(LONG)}
+        assert item["by_arm"][at][0]["text"] + "".join(data[f"more-{first + number}"] for number in range(n)) == LONG == "".join(served)
+        assert served[0] == item["by_arm"][at][0]["text"] == LONG[:200_000]
+        assert data["columns"]["part"] is None
+        assert tight["n"] == 2
+        assert tight["part"] == "Of 2 texts over 200,000 characters only the beginning fits into this file. `batchtrial view` shows everything."
+
+
 def test_the_modules_can_be_one_script() -> None:
-    assert {path.name for path in PAGE.iterdir() if path.suffix in (".js", ".css")} == {*MODULES, STYLE}
+    assert {path.name for path in PAGE.iterdir() if path.suffix in (".js", ".css")} == {*MODULES, *WORKER, STYLE}
     known: set[str] = set()
     for name in MODULES:
         text = text_of(name)
@@ -98,12 +126,13 @@ def test_the_modules_can_be_one_script() -> None:
             assert found[1] in known, (name, line)
         assert not re.search(r"^export (default|\{|\*)", text, re.MULTILINE), name
         known.add(name)
-    assert "import {" not in one_script()
-    assert "\nexport " not in one_script()
+    for script in (one_script(), one_script(WORKER)):
+        assert "import {" not in script
+        assert "\nexport " not in script
 
 
 def test_texts_never_become_markup() -> None:
-    script = "\n".join(text_of(name) for name in MODULES)
+    script = "\n".join(text_of(name) for name in dict.fromkeys((*MODULES, *WORKER)))
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function", "srcdoc", "javascript:"):
         assert word not in script
     assert len(script) + len(text_of(STYLE)) < 150_000

@@ -22,9 +22,9 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.report.render import visible
-from batchtrial.reading import pages
 from batchtrial.reading.drawn import DRAWN, Drawn, drawn
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
+from batchtrial.reading.long_texts import sent
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.state.labels import Label, append_label, checked, read_labels
 from batchtrial.state.layout import RunLayout
@@ -231,7 +231,7 @@ def _texts(tables: RunTables, held: Sequence[Label]) -> dict[tuple[str, str], tu
             continue
         row = place * pairs.samples
         said = [tables.texts(arm).of([row])[row] for arm in (pairs.control, pairs.treatment)]
-        turns = pages.sent(pairs.control, tables.items.read([place])[0])
+        turns = sent(pairs.control, tables.items.read([place])[0])
         found[label.trial, label.item_key] = ("\n\n".join(text for _, text in turns), said[0], said[1])
     return found
 

@@ -31,7 +31,9 @@ export async function serverSource(run) {
     isLive: true,
     query: (ask, item = null) => asked(`${at}/pairs?ask=${question(ask)}${item === null ? "" : `&item=${item}`}`),
     rows: (ask, first, n) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}`),
-    detail: (ask, place) => asked(`${at}/items/${place}?ask=${question(ask)}`),
+    detail: async (ask, place) => ({
+      ...(await asked(`${at}/items/${place}?ask=${question(ask)}`)), more: (key, number) => asked(`${at}/texts/${place}?key=${encodeURIComponent(key)}&page=${number}`),
+    }),
     pictures: (ask) => asked(`${at}/pictures?ask=${question(ask)}`),
     judgements: (ask) => asked(`${at}/labels?ask=${question(ask)}`),
     label: (ask, label) => asked(`${at}/labels?ask=${question(ask)}`, label),

@@ -1,7 +1,7 @@
 // Everything about one item: what was asked, what each arm said, what they were scored, and what it cost.
 
-import { diff } from "./diff.js";
-import { el, fill, shownText, visible } from "./dom.js";
+import { compared } from "./beside.js";
+import { FOLDED, el, fill, pages, put, shownText, visible } from "./dom.js";
 import { count, difference, dollars, level } from "./numbers.js";
 import { OUTCOME, armName } from "./words.js";
 
@@ -17,14 +17,14 @@ export function detail(item, trial, about, how) {
     el("div", { class: "bar" }, el("h2", { text: `${visible(item.dataset)} \u00b7 ${visible(item.id)}` }), item.outcome ? el("span", { class: `outcome ${item.outcome}`, text: `${OUTCOME[item.outcome][0]} ${OUTCOME[item.outcome][1]}` }) : null,
       button("raw", "raw"), button("diff", "diff (d)"), el("button", { type: "button", text: "copy as Markdown", onclick: how.oncopy }),
       el("button", { type: "button", text: "label this item", onclick: how.onlabel }), el("button", { type: "button", class: "close", "aria-label": "close the item", text: "\u00d7", onclick: how.onclose })),
-    el("h3", { text: "question" }), el("div", { class: "text" }, shownText(item.question)),
-    item.context ? el("details", {}, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(item.context))) : null,
+    el("h3", { text: "question" }), el("div", { class: "text" }, givenText(item, "question", item.question)),
+    item.context ? el("details", {}, el("summary", { text: "passage" }), el("div", { class: "text" }, givenText(item, "context", item.context))) : null,
     item.references.length || item.unanswerable ? el("p", { class: "refs" }, el("b", { text: "accepted: " }), item.unanswerable ? "nothing: the question cannot be answered" : item.references.map((one, at) => [at ? " | " : "", shownText(one)]).flat()) : null,
     item.columns ? columnsOf(item) : null,
     how.view === "diff" ? differences(item, arms) : el("div", { class: "two" }, arms.map((arm, at) => side(names[at], item, arm, about))),
     scores(item, trial), judgements(item, trial, names),
     others.length ? el("details", {}, el("summary", { text: `other arms of the run (${others.length})` }), el("div", { class: "two" }, others.map((arm) => side(visible(about.arms[arm].called), item, arm, about)))) : null,
-    el("details", { class: "sent" }, el("summary", { text: "prompts as sent" }), el("div", { class: "two" }, arms.map((arm, at) => conversation(names[at], item.sent[arm], about.arms[arm])))),
+    el("details", { class: "sent" }, el("summary", { text: "prompts as sent" }), el("div", { class: "two" }, arms.map((arm, at) => conversation(names[at], item, item.by[arm], about.arms[arm])))),
   ];
 }
 
@@ -41,13 +41,18 @@ function columnsOf(item) {
 function side(name, item, arm, about) {
   const many = item.by_arm[arm].length > 1;
   return el("section", { class: "arm" }, el("h3", { text: name }), item.by_arm[arm].map((one, at) => el("div", { class: "sample" },
-    many ? el("h4", { text: `sample ${at + 1}` }) : null, answer(one, item.references), el("p", { class: "quiet facts" }, shownText(facts(one))))),
+    many ? el("h4", { text: `sample ${at + 1}` }) : null, answer(one, item, `answer/${arm}/${at}`), el("p", { class: "quiet facts" }, shownText(facts(one))))),
   el("p", { class: "quiet", text: visible(about.arms[arm].model) }));
 }
 
-function answer(one, references) {
+/** One of an item's texts, of a long one with the way to the rest of it. */
+export function givenText(item, key, text, add = fill) {
+  return shownText(text, item.long && item.long[key] ? { total: item.long[key], page: (number) => item.more(key, number) } : null, add);
+}
+
+function answer(one, item, key) {
   if (!one.text) return el("p", { class: "text none", text: `(no answer: ${visible(one.error || one.answer_state || one.outcome)})` });
-  return el("div", { class: "text" }, marked(one.text, references));
+  return el("div", { class: "text" }, givenText(item, key, one.text, (made, text) => mark(made, text, item.references)));
 }
 
 /** Finds a text in whichever case, where it is no part of a longer word or number. */
@@ -55,27 +60,26 @@ function wholeWord(text) {
   return new RegExp(`(?<![\\p{Script=Latin}\\p{N}])${text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}(?![\\p{Script=Latin}\\p{N}])`, "iu");
 }
 
-/** The answer with the accepted ones that stand in it marked. */
-export function marked(text, references) {
-  if (text.length > 20000) return shownText(text);
+const MOST_LOOKED = 4e6;
+
+/** Append a text with the accepted answers that stand in it marked. */
+export function mark(made, text, references) {
   const spans = [];
-  for (const one of references.filter((each) => each && each.length < 2000)) {
+  for (const one of references.filter((each) => each && each.length < 2000).slice(0, MOST_LOOKED / Math.max(1, text.length))) {
     const found = wholeWord(one).exec(text);
     if (!found) continue;
     const [begin, after] = [found.index, found.index + found[0].length];
     if (!spans.some(([from, to]) => begin < to && after > from)) spans.push([begin, after]);
   }
-  const made = el("span", { class: "given", dir: "auto" });
   let end = 0;
   for (const [from, to] of spans.sort((a, b) => a[0] - b[0])) {
     fill(made, text.slice(end, from));
-    const mark = el("mark", { title: "an accepted answer" });
-    fill(mark, text.slice(from, to));
-    made.append(mark);
+    const accepted = el("mark", { title: "an accepted answer" });
+    fill(accepted, text.slice(from, to));
+    made.append(accepted);
     end = to;
   }
   fill(made, text.slice(end));
-  return made;
 }
 
 function facts(one) {
@@ -86,20 +90,69 @@ function facts(one) {
 }
 
 function differences(item, arms) {
-  const [before, after] = arms.map((arm) => item.by_arm[arm]);
+  const n = Math.max(...arms.map((arm) => item.by_arm[arm].length));
   return el("section", { class: "arm" }, el("h3", {}, "what changed from ", el("del", { text: "control" }), " to ", el("ins", { text: "treatment" })),
-    before.map((one, at) => el("div", { class: "sample text" }, changes(one.text, after[at] ? after[at].text : ""))));
+    Array.from({ length: n }, (_, at) => el("div", { class: "sample text" }, changes(...arms.map((arm) => whole(item, `answer/${arm}/${at}`, item.by_arm[arm][at]?.text ?? ""))))));
 }
 
-/** A diff as nodes. */
+/** A text of an item with all its pages: at once where it has one, else a promise. */
+function whole(item, key, text) {
+  if (!item.long || !item.long[key]) return text;
+  const rest = async () => {
+    const found = [text];
+    for (let number = 1; number * FOLDED < item.long[key]; number += 1) found.push(await item.more(key, number));
+    return found.join("");
+  };
+  return rest();
+}
+
+/** A diff as nodes: two texts, or promises of them. What is not known at once comes when it is. */
 export function changes(before, after) {
   const made = el("span", { class: "given", dir: "auto" });
-  for (const [kind, text] of diff(before, after)) {
+  const show = (runs) => {
+    const [first, ...others] = paged(runs);
+    put(made);
+    addRuns(made, first || []);
+    if (others.length) made.append(pages(runs.reduce((sum, [, text]) => sum + text.length, 0), others.length + 1, async (number) => others[number - 1], addRuns));
+  };
+  const later = (promise) => {
+    put(made, el("span", { class: "quiet", role: "status", text: "comparing \u2026" }));
+    promise.then(show, (error) => put(made, el("span", { class: "warn", text: error.message })));
+  };
+  if (typeof before !== "string" || typeof after !== "string") later(Promise.all([before, after]).then((texts) => compared(...texts)));
+  else {
+    const found = compared(before, after);
+    if (Array.isArray(found)) show(found);
+    else later(found);
+  }
+  return made;
+}
+
+function addRuns(made, runs) {
+  for (const [kind, text] of runs) {
     const piece = kind === "same" ? made : el(kind === "gone" ? "del" : "ins");
     fill(piece, text);
     if (piece !== made) made.append(piece);
   }
-  return made;
+}
+
+/** Runs in pages of the length at which texts are folded. */
+function paged(runs) {
+  const found = [];
+  let room = 0;
+  for (const [kind, text] of runs) {
+    for (let at = 0; at < text.length;) {
+      if (!room) {
+        found.push([]);
+        room = FOLDED;
+      }
+      const end = Math.min(text.length, at + room);
+      found[found.length - 1].push([kind, text.slice(at, end)]);
+      room -= end - at;
+      at = end;
+    }
+  }
+  return found;
 }
 
 /** A table that scrolls in its own box where it is too wide. */
@@ -130,9 +183,10 @@ function judgements(item, trial, names) {
     el("tbody", {}, mine.map((one) => el("tr", {}, el("th", { scope: "row", text: visible(one.judge) }), el("td", { text: about(one) }), el("td", { text: one.said }), el("td", {}, shownText(one.reason)))))));
 }
 
-function conversation(name, turns, arm) {
+function conversation(name, item, which, arm) {
+  const turns = item.sent[which];
   return el("section", { class: "arm" }, el("h3", { text: name }), arm.system && turns[0][0] !== "system" ? [el("h4", { text: "system" }), el("div", { class: "text" }, shownText(arm.system))] : null,
-    turns.map(([role, text]) => [el("h4", { text: role }), el("div", { class: "text" }, shownText(text))]).flat());
+    turns.map(([role, text], turn) => [el("h4", { text: role }), el("div", { class: "text" }, givenText(item, `sent/${which}/${turn}`, text))]).flat());
 }
 
 /** What the treatment changed in the prompts, word by word. */
@@ -156,6 +210,7 @@ export function asMarkdown(item, trial, address) {
     const marks = Math.max(3, 1 + Math.max(0, ...[...text.matchAll(/`+/g)].map((one) => one[0].length)));
     return `${"`".repeat(marks)}text\n${visible(text)}\n${"`".repeat(marks)}`;
   };
-  const said = (arm) => item.by_arm[arm].map((one) => fence(one.text || `(no answer: ${one.outcome})`)).join("\n\n");
-  return [`### ${visible(item.dataset)} ${visible(item.id)}`, fence(item.question), `accepted: ${visible(item.references.join(" | ")) || "-"}`, "**control**", said(trial.control), "**treatment**", said(trial.treatment), address].join("\n\n") + "\n";
+  const cut = (key) => (item.long && item.long[key] ? `\n\nthe first ${count(FOLDED)} of ${count(item.long[key])} characters` : "");
+  const said = (arm) => item.by_arm[arm].map((one, at) => fence(one.text || `(no answer: ${one.outcome})`) + cut(`answer/${arm}/${at}`)).join("\n\n");
+  return [`### ${visible(item.dataset)} ${visible(item.id)}`, fence(item.question) + cut("question"), `accepted: ${visible(item.references.join(" | ")) || "-"}`, "**control**", said(trial.control), "**treatment**", said(trial.treatment), address].join("\n\n") + "\n";
 }

@@ -1,6 +1,7 @@
 // Elements and texts. Text that is not ours becomes text nodes, never markup.
 
 const ODD = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const ODDS = new RegExp(`(?:${ODD.source})+`, "g");
 export const FOLDED = 200000;
 
 /** An element. attributes: `on*` are listeners, `class`, `text`, and others as they are; false and null are left out. */
@@ -40,25 +41,57 @@ export function short(text, most) {
   return text.length > most ? `${visible(text.slice(0, most - 1))}\u2026` : visible(text);
 }
 
-/** The same as nodes, the code points marked; what is too long is folded behind a button. */
-export function shownText(text, most = FOLDED) {
+/**
+ * The same as nodes, the code points marked; of what is too long a page, and buttons that append the next ones.
+ * rest: of a text whose rest lies elsewhere how many characters it has, and what gives a page of it by its number; add: what appends a text to an element.
+ */
+export function shownText(text, rest = null, add = fill) {
   const whole = String(text);
+  const { total, page } = rest || { total: whole.length, page: async (number) => pageOf(whole, number) };
   const made = el("span", { class: "given", dir: "auto" });
-  fill(made, whole.slice(0, most));
-  if (whole.length > most) {
-    const more = el("button", { type: "button", class: "more", text: `show all ${whole.length.toLocaleString("en")} characters`, onclick: () => {
-      more.remove();
-      fill(made, whole.slice(most));
-    } });
-    made.append(more);
-  }
+  add(made, rest ? whole : pageOf(whole, 0));
+  if (total > FOLDED) made.append(pages(total, Math.ceil(total / FOLDED), page, add));
   return made;
+}
+
+/** A page of a text, which never ends within a character. */
+function pageOf(text, number) {
+  const end = (at) => at - /^[\udc00-\udfff]/.test(text.slice(at, at + 1));
+  return text.slice(end(number * FOLDED), end((number + 1) * FOLDED));
+}
+
+/** Buttons that put further pages before themselves, each in a box of its own, of which only those in sight are laid out. n: how many there are; page: number -> what `add` appends. */
+export function pages(total, n, page, add) {
+  const said = el("span", { role: "status" });
+  const button = (text, onclick) => el("button", { type: "button", class: "page", text, onclick });
+  const foot = el("span", { class: "foot" }, said, button(`show the next ${FOLDED.toLocaleString("en")} characters`, () => go(1)), button(`show all ${total.toLocaleString("en")}`, () => go(n)));
+  let [next, isBusy] = [1, false];
+  const tell = () => { said.textContent = `${(next * FOLDED).toLocaleString("en")} of ${total.toLocaleString("en")} characters `; };
+  async function go(further) {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      for (const ends = Math.min(n, next + further); next < ends && foot.isConnected; next += 1) {
+        const part = el("span", { class: "part" });
+        add(part, await page(next));
+        foot.before(part);
+        await new Promise(requestAnimationFrame);
+      }
+      tell();
+      if (next >= n) foot.remove();
+    } catch (error) {
+      said.textContent = `${error.message} `;
+    }
+    isBusy = false;
+  }
+  tell();
+  return foot;
 }
 
 /** Append a text to an element, invisible characters as marked code points. */
 export function fill(made, text) {
   let end = 0;
-  for (const found of text.matchAll(ODD)) {
+  for (const found of text.matchAll(ODDS)) {
     made.append(text.slice(end, found.index), el("span", { class: "odd", text: visible(found[0]) }));
     end = found.index + found[0].length;
   }

@@ -1,6 +1,7 @@
 // The pairs that a file carries: columns first, texts by blocks when they are asked for. It answers what the server answers, by the same names.
 
 import { chosenByOutcome, isEverything, slotOf } from "./address.js";
+import { matched } from "./beside.js";
 import { compare } from "./stats.js";
 
 export const OUTCOMES = ["both_right", "won", "lost", "both_wrong", "same", "incomplete", "no_score"];
@@ -53,21 +54,41 @@ export async function fileSource(blocks) {
     return arm === "change" ? control.map((value, place) => minus(treatment[place], value)) : arm === "control" ? control : treatment;
   }
 
+  /** A page of a long text of an item; its first stands in the item. */
+  async function more(place, key, number) {
+    const [first] = data.more[`${place}/${key}`] || [];
+    if (first === undefined) throw new Error("the rest did not fit into this file: `batchtrial view` shows it.");
+    return unpacked(blocks(`more-${first + number - 1}`));
+  }
+
+  /** The whole of a text of an item, as far as the file holds it. */
+  async function wholeOf(place, key, text) {
+    const [, n] = data.more[`${place}/${key}`] || [0, 0];
+    const rest = [];
+    for (let number = 1; number <= n; number += 1) rest.push(await more(place, key, number));
+    return text + rest.join("");
+  }
+
   async function found(ask, trial) {
     const { text, where, is_pattern: isPattern } = ask.search;
+    const [texts, of] = [[], []];
     const pattern = isPattern ? patternOf(text) : null;
-    const lower = text.toLowerCase();
-    const holds = (one) => (pattern ? pattern.test(one) : one.toLowerCase().includes(lower));
-    const mask = new Array(data.n);
     for (let place = 0; place < data.n; place += 1) {
       const item = await itemAt(place);
-      const said = [trial.control, trial.treatment].map((arm) => where !== "question" && item.by_arm[arm].some((one) => holds(one.text)));
-      if (where === "any") mask[place] = holds(item.question) || said[0] || said[1];
-      else if (where === "question") mask[place] = holds(item.question);
-      else if (where === "control" || where === "treatment") mask[place] = said[where === "control" ? 0 : 1];
-      else mask[place] = where === "control_only" ? said[0] && !said[1] : said[1] && !said[0];
+      const said = where === "question" ? [] : [trial.control, trial.treatment].flatMap((arm, which) => item.by_arm[arm].map((one, sample) => [which + 1, `answer/${arm}/${sample}`, one.text]));
+      for (const [which, key, one] of [...(where === "any" || where === "question" ? [[0, "question", item.question]] : []), ...said]) {
+        texts.push(item.long && item.long[key] ? await wholeOf(place, key, one) : one);
+        of.push([place, which]);
+      }
     }
-    return mask;
+    const lower = text.toLowerCase();
+    const hits = pattern ? await matched(pattern.source, texts) : texts.map((one) => one.toLowerCase().includes(lower));
+    const held = [0, 1, 2].map(() => new Uint8Array(data.n));
+    hits.forEach((isIn, at) => { if (isIn) held[of[at][1]][of[at][0]] = 1; });
+    return Array.from({ length: data.n }, (_, place) => {
+      const [asked, control, treatment] = held.map((mask) => Boolean(mask[place]));
+      return { any: asked || control || treatment, question: asked, control, treatment, control_only: control && !treatment, treatment_only: treatment && !control }[where];
+    });
   }
 
   /** Whether a judge says that of a pair. It is held against the metric of the slice, or the trial's first that is no judge where that is one itself. */
@@ -213,7 +234,7 @@ export async function fileSource(blocks) {
     const item = await itemAt(place);
     const scores = Object.fromEntries(trial.metrics.map((one) => [one.name, scoresOf(trial, one.column).map((values) => values[place])]));
     const outcome = OUTCOMES[outcomes(trial, metricOf(trial, ask.metric)).codes[place]] || null;
-    return { ...item, place, sent: item.by.map((at) => item.sent[at]), scores, outcome };
+    return { ...item, place, scores, outcome, more: (key, number) => more(place, key, number) };
   }
 
   async function pictures(ask) {

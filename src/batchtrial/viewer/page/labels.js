@@ -1,7 +1,8 @@
 // Labels: two answers without their arms' names, a key each, kept as soon as the source says so.
 
 import { slotOf } from "./address.js";
-import { el, put, shownText, visible } from "./dom.js";
+import { givenText } from "./detail.js";
+import { el, put, visible } from "./dom.js";
 import { VERDICT } from "./words.js";
 
 const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot", x: "cannot" };
@@ -100,9 +101,9 @@ export function labelling(store, trial, detailOf, onclose) {
     if (!state.item) return put(content, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
     const buttons = [["1", "first is better"], ["2", "second is better"], ["3", "same"], ["4", "both bad"], ["x", "cannot compare"]];
     return put(content, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
-      el("h3", { text: "question" }), el("div", { class: "text" }, shownText(state.item.question)),
-      state.item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, shownText(state.item.context))) : null,
-      el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, shownText(state.item.by_arm[arm][0].text || "(no answer)"))))),
+      el("h3", { text: "question" }), el("div", { class: "text" }, givenText(state.item, "question", state.item.question)),
+      state.item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, givenText(state.item, "context", state.item.context))) : null,
+      el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, givenText(state.item, `answer/${arm}/0`, state.item.by_arm[arm][0].text || "(no answer)"))))),
       el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => give(key) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: undo }, el("kbd", { text: "u" }), " undo")));
   }
 

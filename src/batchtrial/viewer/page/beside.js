@@ -1,0 +1,51 @@
+// Long work in a worker, so that the page goes on answering; where a browser begins none, a coarser answer on the page's own thread.
+
+import { byWords, diff } from "./diff.js";
+
+const PATIENCE = 20000;
+const QUICK = 20000;
+const FEW = 300;
+
+/** A worker: from the server a file, in a page that stands alone the text that it carries. */
+function begun() {
+  const carried = document.getElementById("worker");
+  if (!carried) return new Worker("page/worker.js", { type: "module" });
+  const address = URL.createObjectURL(new Blob([carried.textContent], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  setTimeout(() => URL.revokeObjectURL(address), PATIENCE);
+  return worker;
+}
+
+/** What a worker answers, which ends with it. Rejects with `isSlow` set when none came in time, and without it where no worker can be had. */
+function answered(...question) {
+  return new Promise((kept, broken) => {
+    const worker = begun();
+    const end = (then, value) => {
+      clearTimeout(ends);
+      worker.terminate();
+      then(value);
+    };
+    const ends = setTimeout(() => end(broken, Object.assign(new Error(`this took more than ${PATIENCE / 1000} seconds`), { isSlow: true })), PATIENCE);
+    worker.onmessage = (event) => end(kept, event.data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      end(broken, new Error(event.message || "this browser begins no worker"));
+    };
+    worker.postMessage(question);
+  });
+}
+
+/** What changed between two texts: runs at once where that is quickly found, else a promise of them. */
+export function compared(before, after) {
+  const quick = before.length + after.length <= QUICK ? byWords(before, after, FEW) : null;
+  return quick || answered("diff", before, after).catch(() => diff(before, after, FEW));
+}
+
+/** Whether each text holds the pattern. A pattern can take for ever: then it rejects. */
+export function matched(pattern, texts) {
+  return answered("match", pattern, texts).catch((error) => {
+    if (error.isSlow) throw new Error(`the pattern cannot be tried: ${error.message}`);
+    const one = new RegExp(pattern, "i");
+    return texts.map((text) => one.test(text));
+  });
+}
