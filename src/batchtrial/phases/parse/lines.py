@@ -7,12 +7,12 @@ the place of their request.
 from __future__ import annotations
 
 import io
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any, Final, Literal, TypedDict
+from types import SimpleNamespace
+from typing import Any, Final, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -23,9 +23,9 @@ from batchtrial.config.expand import Arm
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.tally import Decode, absent_outcome, custom_ids
 from batchtrial.phases.batches.which_line import ANSWER, NO_SUCCESS, UNREAD, level_takes_over, rank
-from batchtrial.phases.parse.decoded import of_plain, of_results
-from batchtrial.providers.base import many_at_once
-from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
+from batchtrial.phases.tables import columns
+from batchtrial.providers.base import many_at_once, state_of_text
+from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 from batchtrial.state.files import Shard
 from batchtrial.state.layout import result_file
 from batchtrial.state.ledger import Attempt
@@ -34,10 +34,13 @@ OddKind = Literal["malformed", "unknown", "duplicate"]
 KINDS: Final[tuple[OddKind, ...]] = ("malformed", "unknown", "duplicate")
 MOST_SAMPLES: Final = 5
 EXCERPT_CHARS: Final = 200
-BYTES_AT_ONCE: Final = 1 << 18
-"""Of lines that are decoded together: few enough to stay near the processor."""
-ROWS_AT_ONCE: Final = 4096
-"""That become columns together."""
+BYTES_AT_ONCE: Final = 1 << 21
+"""Of lines that are decoded together, and become columns together."""
+BYTES_PER_READ: Final = 1 << 18
+_OF_PLAIN: Final = {field.name: field.default for field in msgspec.structs.fields(RawResult)} | {"outcome": Outcome.SUCCEEDED}
+"""What a plain line says in fields that it does not tell of."""
+_NOT_TOLD: Final = SimpleNamespace(**dict.fromkeys(Usage.__struct_fields__))
+"""Stands where an answer does not say what it used."""
 WHY_ABSENT: Final = {
     Outcome.EXPIRED: "the batch ran out of time before this request",
     Outcome.CANCELLED: "the batch was stopped before this request",
@@ -145,27 +148,19 @@ class Reader:
 
     def _decoded(self, source: Source) -> pl.DataFrame:
         """The lines of an attempt that can be read, in any order."""
-        frames, lengths, n_lines = list[pl.DataFrame](), [np.array([], dtype=np.int64)], 0
-        lines: list[int] = []  # plain ones that are not in a frame yet, with what they say
-        told: defaultdict[str, list[Any]] = defaultdict(list)
-        records: dict[int, RawResult] = {}
-        with source.path.open("rb") if source.attempt.is_saved else io.BytesIO() as file:
-            for stretch, ends in _stretches(file):
+        frames, lengths, n_lines = [_of_results({})], [np.array([], dtype=np.int64)], 0
+        with source.path.open("rb", BYTES_PER_READ) if source.attempt.is_saved else io.BytesIO() as file:
+            while lines := file.readlines(BYTES_AT_ONCE):
                 self.check()
-                plain, fields = many_at_once(self.decode, stretch, ends)
-                if len(plain) < len(ends):
-                    records |= self._records(source, stretch, ends, set(plain), n_lines)
-                lines += [n_lines + place for place in plain]
-                for name, values in fields.items():
-                    told[name] += values
-                lengths.append(np.diff(ends, prepend=0))
-                n_lines += len(ends)
-                if len(lines) >= ROWS_AT_ONCE:
-                    frames.append(of_plain(lines, told))
-                    lines, told = [], defaultdict(list)
-        frames += [of_plain(lines, told)] if lines else []
+                plain, fields = many_at_once(self.decode, lines)
+                if plain:
+                    frames.append(_of_plain([n_lines + place for place in plain], fields))
+                if len(plain) < len(lines):
+                    frames.append(_of_results(self._records(source, lines, set(plain), n_lines)))
+                lengths.append(np.fromiter(map(len, lines), dtype=np.int64))
+                n_lines += len(lines)
         # One piece, since rows are then put in order without a copy of their texts.
-        found = pl.concat([*frames, of_results(records)], rechunk=True)
+        found = pl.concat(frames, rechunk=True)
         length = np.concatenate(lengths)
         line, begin = found["line"].to_numpy(), np.cumsum(length) - length
         return found.with_columns(
@@ -175,11 +170,11 @@ class Reader:
             pl.lit(source.name).alias("file"),
         )
 
-    def _records(self, source: Source, stretch: bytes, ends: NDArray[np.int64], plain: Set[int], before: int) -> dict[int, RawResult]:
+    def _records(self, source: Source, lines: Sequence[bytes], plain: Set[int], before: int) -> dict[int, RawResult]:
         """Lines that are not plain, by their number in the file. before: lines of the file that come before these."""
         found = {}
-        for place, (begin, end) in enumerate(pairwise([0, *ends.tolist()])):
-            if place not in plain and not (line := stretch[begin:end]).isspace():
+        for place, line in enumerate(lines):
+            if place not in plain and not line.isspace():
                 try:
                     found[before + place] = self.decode(line)
                 except BadLine as error:
@@ -201,12 +196,29 @@ class Reader:
             told["samples"].append({"file": source.name, "line": before + 1, "reason": reason, "excerpt": text})
 
 
-def _stretches(file: IO[bytes]) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
-    """Whole lines, some hundreds at a time, with the place behind each."""
-    while stretch := file.read(BYTES_AT_ONCE):
-        stretch += file.readline()
-        ends = np.flatnonzero(np.frombuffer(stretch, dtype=np.uint8) == ord("\n")) + 1
-        yield stretch, ends if stretch.endswith(b"\n") else np.append(ends, len(stretch))
+def _of_plain(lines: Sequence[int], fields: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """Of what a decoder told of plain lines with these numbers."""
+    states = {word: state_of_text(word).value for word in set(fields["finish_reason"])}
+    told = {**fields, "state": [states[word] for word in fields["finish_reason"]]}
+
+    def column(one: columns.Column) -> pl.Series:
+        if one.field in told:
+            return pl.Series(one.name, told[one.field], dtype=_type(one))
+        return pl.Series(one.name, [_OF_PLAIN[one.field]], dtype=_type(one)).new_from_index(0, len(lines))
+
+    return pl.DataFrame([pl.Series("line", lines, dtype=pl.Int64), *(column(one) for one in columns.ANSWERS if one.of in ("result", "usage"))])
+
+
+def _of_results(results: Mapping[int, RawResult]) -> pl.DataFrame:
+    """Of records by place."""
+    of: dict[str, list[Any]] = {"result": list(results.values()), "usage": [one.usage or _NOT_TOLD for one in results.values()]}
+    own = [column for column in columns.ANSWERS if column.of in of]
+    made = [pl.Series(one.name, list(map(attrgetter(one.field), of[one.of])), dtype=_type(one)) for one in own]
+    return pl.DataFrame([pl.Series("line", list(results), dtype=pl.Int64), *made])
+
+
+def _type(column: columns.Column) -> Any:
+    return getattr(pl, column.type)
 
 
 def _levels(found: pl.DataFrame) -> NDArray[np.int64]:
@@ -218,7 +230,7 @@ def _levels(found: pl.DataFrame) -> NDArray[np.int64]:
 
 def _without_line(attempts: Sequence[Attempt | None]) -> pl.DataFrame:
     """What is known of a request that no line answers, a row for each attempt that may be the last to have asked for it."""
-    found = of_results({place: RawResult(custom_id="", **_why_absent(last)) for place, last in enumerate(attempts)})
+    found = _of_results({place: RawResult(custom_id="", **_why_absent(last)) for place, last in enumerate(attempts)})
     numbers = pl.Series("attempt", [None if last is None else last.number for last in attempts], dtype=pl.Int32)
     nowhere = pl.lit(None, dtype=pl.Int64)
     return found.drop("line").with_columns(nowhere.alias("byte"), nowhere.alias("length"), numbers, pl.lit(None, dtype=pl.String).alias("file"))

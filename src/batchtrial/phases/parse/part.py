@@ -23,8 +23,8 @@ from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.scoring.thinking import has_marks
 
-_NEEDS_READING: Final = pl.col("text").str.contains(r"[<\[◁]") | pl.col("text").str.contains(r"^(?:[\s\x00-\x20]|$)")
-"""Of texts that may hold a mark of thinking, or nothing but blanks. As one pattern it takes five times as long."""
+_NEEDS_READING: Final = pl.col("text").str.contains(r"[<\[◁]") | pl.col("text").str.contains(r"^[\s\x00-\x20]*$")
+"""Of texts that may hold a mark of thinking, or hold nothing but blanks. As one pattern it takes five times as long."""
 _SUCCEEDED: Final = pl.col("outcome") == Outcome.SUCCEEDED.value
 
 

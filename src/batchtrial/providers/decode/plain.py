@@ -1,8 +1,7 @@
 """Plain success lines read through typed structs, everything else by the careful readers.
 
 Whatever is not exactly a plain success line (an odd type, a NUL, a null content, an error) is left to the careful readers of `lines.py` and of
-the Anthropic wire, whose meaning these readers share. A plain line costs well under half of what `json.loads` alone would, and many at once, as
-fields and not as records, half of that again.
+the Anthropic wire, whose meaning these readers share. Many lines are read as fields and not as records, for half of what `json.loads` alone takes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -18,10 +17,6 @@ from batchtrial.providers.decode.finish import state_of_text
 from batchtrial.providers.decode.lines import MAX_COUNT, MAX_ID_CHARS, decode_line
 from batchtrial.providers.sdk.lines import MAX_DEPTH, is_too_deep
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Pick = Callable[[bytes], RawResult | None]
 Careful = Callable[[bytes], RawResult]
@@ -138,31 +133,25 @@ class _ResponsesLine(msgspec.Struct, gc=False):
 
 _NUL: Final = "\x00"
 """Which the careful reader replaces. What a line says in fields that nobody reads does not matter."""
-_NUL_ESCAPED: Final = b"\\u0000"
-"""The one way in which JSON can hold it."""
 _SUCCEEDED: Final = Outcome.SUCCEEDED
 
 
-def checked(line: bytes) -> bytes:
-    """The same line. Raises ValueError when it is not UTF-8 or is nested too deeply: msgspec looks only at what it keeps."""
-    if not line.isascii():
-        line.decode()
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and is_too_deep(line):
-        raise ValueError("nested too deeply")
-    return line
-
-
-def _odd(fields: Fields, *, may_hold_nul: bool) -> list[int]:
-    """Places of lines that need a careful reader after all: something is empty, holds a NUL, or the answer ended in a fault."""
-    names = ("custom_id", "text", "finish_reason", "request_id")
+def _odd(lines: Sequence[bytes], fields: Fields) -> set[int]:
+    """Places of lines that need a careful reader after all: something is empty, holds a NUL or is too deep, or the answer ended in a fault."""
     words = {word for word in set(fields["finish_reason"]) if _NUL in (word or "") or state_of_text(word) is AnswerState.NOT_UNDERSTOOD}
-    if not words and not may_hold_nul and all(fields["text"]) and all(fields["request_id"]):
-        return []
-    return [
+    told = zip(*map(fields.get, ("custom_id", "text", "finish_reason", "request_id")), strict=True)
+    return {
         place
-        for place, (custom_id, text, word, request_id) in enumerate(zip(*map(fields.get, names), strict=True))
-        if not text or not request_id or word in words or _NUL in text or _NUL in custom_id or _NUL in request_id
-    ]
+        for place, (line, (custom_id, text, word, request_id)) in enumerate(zip(lines, told, strict=True))
+        if not text
+        or not request_id
+        or word in words
+        or _NUL in text
+        or _NUL in custom_id
+        or _NUL in request_id
+        # A level takes two bytes. Brackets are not counted where there is no room for so many: that takes as long as reading the line.
+        or (len(line) - len(text) - len(custom_id) > 2 * MAX_DEPTH and is_too_deep(line))
+    }
 
 
 @lru_cache(maxsize=16)
@@ -180,46 +169,35 @@ class PlainLines:
 
     def __call__(self, line: bytes) -> RawResult | None:
         """The record of a plain line, or None."""
-        try:
-            seen = _decoder(self.line).decode(checked(line))
-        except (ValueError, RecursionError):
-            return None
-        if not self.is_plain(seen):
-            return None
-        fields = self.fields([seen])
-        if _odd(fields, may_hold_nul=_NUL_ESCAPED in line):
+        places, fields = self.many([line])
+        if not places:
             return None
         (custom_id,), (text,), (finish,), (request_id,), *tokens = fields.values()
         usage, state = Usage(**{name: n for name, (n,) in zip(Usage.__struct_fields__, tokens, strict=True)}), state_of_text(finish)
         return RawResult(custom_id=custom_id, outcome=_SUCCEEDED, text=text, finish_reason=finish, request_id=request_id, usage=usage, state=state)
 
-    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
-        """Places of the plain lines of a stretch, and what they say. ends: the place behind each line."""
-        places: Sequence[int] = range(len(ends))
-        seen = self._all_seen(stretch) if _is_a_value_a_line(stretch, ends) else []
-        if len(seen) != len(ends):  # one is not of this form, or blank, or holds several
-            seen = [self._seen(line) for line in stretch.split(b"\n")[: len(ends)]]
-        odd = {place for place, one in enumerate(seen) if one is None or not self.is_plain(one)} | set(_may_be_deep(stretch, ends))
-        if odd:
+    def many(self, lines: Sequence[bytes]) -> tuple[Sequence[int], Fields]:
+        """Places of those lines that are plain, and what they say."""
+        decode = _decoder(self.line).decode
+
+        def read(line: bytes) -> Any:
+            try:
+                if not line.isascii():
+                    line.decode()  # msgspec looks only at what it keeps
+                return decode(line)
+            except (ValueError, RecursionError):
+                return None
+
+        places: Sequence[int] = range(len(lines))
+        seen = list(map(read, lines))
+        if odd := {place for place, one in enumerate(seen) if one is None or not self.is_plain(one)}:
             places = [place for place in places if place not in odd]
-            seen = [seen[place] for place in places]
+            lines, seen = [lines[place] for place in places], [seen[place] for place in places]
         fields = self.fields(seen)
-        if odd := set(_odd(fields, may_hold_nul=_NUL_ESCAPED in stretch)):
+        if odd := _odd(lines, fields):
             places = [place for number, place in enumerate(places) if number not in odd]
             fields = {name: [value for number, value in enumerate(values) if number not in odd] for name, values in fields.items()}
         return places, fields
-
-    def _all_seen(self, stretch: bytes) -> list[Any]:
-        try:
-            return _decoder(self.line).decode_lines(stretch)
-        except (ValueError, RecursionError):
-            return []
-
-    def _seen(self, line: bytes) -> Any:
-        try:
-            return _decoder(self.line).decode(line)
-        except (ValueError, RecursionError):
-            return None
 
 
 def told_of(custom_ids: list[str], texts: list[str], words: list[str | None], request_ids: list[str | None], *tokens: list[int]) -> Fields:
@@ -311,40 +289,9 @@ class LineReader:
         """The line as a record. Raises BadLine."""
         return one(line, self.pick, self.careful)
 
-    def many(self, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
-        """Places of the plain lines of a stretch, and what they say; others are read one by one. ends: the place behind each."""
-        return self.pick.many(stretch, ends) if isinstance(self.pick, PlainLines) and _is_text(stretch) else ((), {})
-
-
-def _is_text(stretch: bytes) -> bool:
-    """Whether it is UTF-8, checked in a tenth of the time that Python takes to make a text of it."""
-    if stretch.isascii():
-        return True
-    import polars as pl  # here, since whoever decodes line by line needs no tables
-
-    try:
-        pl.Series([stretch]).cast(pl.String)
-    except pl.exceptions.PolarsError:
-        return False
-    return True
-
-
-def _is_a_value_a_line(stretch: bytes, ends: NDArray[np.int64]) -> bool:
-    """Whether every line opens and closes a value of its own. Several in one and one over several make up the same number."""
-    import numpy as np
-
-    told = np.frombuffer(stretch, dtype=np.uint8)
-    begins, last = ends[:-1], ends - 1 - (told[ends - 1] == ord("\n"))
-    return bool(len(ends)) and told[0] == ord("{") and bool(np.all(told[begins] == ord("{"))) and bool(np.all(told[last] == ord("}")))
-
-
-def _may_be_deep(stretch: bytes, ends: NDArray[np.int64]) -> list[int]:
-    """Those lines that open more brackets than they may have levels."""
-    import numpy as np
-
-    opened = np.flatnonzero((np.frombuffer(stretch, dtype=np.uint8) & 0xDF) == ord("["))  # "{" is the same but for one bit
-    found: list[int] = np.flatnonzero(np.diff(np.searchsorted(opened, ends), prepend=0) > MAX_DEPTH).tolist()
-    return found
+    def many(self, lines: Sequence[bytes]) -> tuple[Sequence[int], Fields]:
+        """Places of those lines that are plain, and what they say; others are read one by one."""
+        return self.pick.many(lines) if isinstance(self.pick, PlainLines) else ((), {})
 
 
 def reader(pick: Pick, careful: Careful = decode_line) -> LineReader:
@@ -352,6 +299,6 @@ def reader(pick: Pick, careful: Careful = decode_line) -> LineReader:
     return LineReader(pick, careful)
 
 
-def many_at_once(decode: Careful, stretch: bytes, ends: NDArray[np.int64]) -> tuple[Sequence[int], Fields]:
+def many_at_once(decode: Careful, lines: Sequence[bytes]) -> tuple[Sequence[int], Fields]:
     """`LineReader.many` where `decode` is a reader that takes plain lines together; else none is plain."""
-    return decode.many(stretch, ends) if isinstance(decode, LineReader) else ((), {})
+    return decode.many(lines) if isinstance(decode, LineReader) else ((), {})
