@@ -14,6 +14,7 @@ from tests.unit.phases.world import closed_items, world
 from tests.unit.reading.trials import PHASES, answers, text
 
 from batchtrial.app.tables import tables_of
+from batchtrial.reading import pages
 from batchtrial.reading.ask import read_ask
 from batchtrial.reading.slices import Slicer, slice_json
 from batchtrial.state.layout import RunLayout
@@ -251,6 +252,48 @@ def test_any_two_arms_are_compared_and_judges_are_asked_by_name(runs: dict[str, 
     assert "judge good" in tab.text(".slice")
     tab.settle(lambda: page.select_option("#metric", "words"))
     assert "words (less is better):" in tab.text(".slice")
+
+
+def test_every_arm_has_a_column_in_the_table_and_in_an_item(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(f"{runs['several'].page}#trial=turn-vs-control")
+    page = tab.page
+    with tables_of(RunLayout(runs["several"].root)) as tables:
+        slicer = Slicer(tables, tables.pairs("turn-vs-control", 0.0), lambda _: np.zeros(tables.items.n, dtype=np.bool_))
+        for metric in ("em", "words", "good", "tone"):
+            ask = {"trial": "turn-vs-control", "temp": 0, "metric": metric, "values": {}, "ranges": {}, "judged": {}, "chips": [], "sort": "place"}
+            ask |= {"search": {"text": ""}, "labelled": "", "is_down": False}
+            rows = page.evaluate("async (ask) => window.batchtrial.source.rows(ask, 0, 30, true)", ask)
+            wanted = pages.rows(slicer, metric, [row["place"] for row in rows], {}, with_others=True)
+            assert [row["others"] for row in rows] == [row["others"] for row in wanted], metric
+            assert any(one["score"] is not None for row in rows for one in row["others"]) == (metric != "tone")
+            detail = page.evaluate("async ([ask, place]) => (await window.batchtrial.source.detail(ask, place)).scores", [ask, 3])
+            assert detail == pages.detail(tables, slicer.pairs, 3)["scores"]
+    page.select_option("#arms", label="all 4 arms")
+    assert "arms=all" in page.url
+    page.wait_for_selector(".grid .row .other .numbers")
+    heads = [one.split(",")[0] for one in page.locator(".grid [role=columnheader]").all_inner_texts()]
+    assert heads == ["item", "question", "control", "turn (treatment)", "brief", "warm", "exact match", "label"]
+    page.keyboard.press("j")
+    page.wait_for_selector(".panel h2")
+    assert [one.split(" ")[0] for one in page.locator(".panel > .two h3").all_inner_texts()] == ["control", "turn", "brief", "warm"]
+    assert "other arms" not in tab.text(".panel")
+    assert page.locator(".panel .scores >> nth=0 >> th[scope=col]").all_inner_texts() == ["metric", "control", "turn (treatment)", "brief", "warm"]
+    page.keyboard.press("d")
+    tab.until("() => document.querySelectorAll('.panel > .arm h3').length === 3")
+    page.keyboard.press("Escape")
+    tab.shot("arms-1500")
+    cut = "[...document.querySelectorAll('.grid .rows .row')].filter((one) => one.scrollHeight > one.clientHeight + 1).length"
+    assert page.evaluate(cut) == 0
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_selector(".armname:visible")
+    page.locator(".grid").scroll_into_view_if_needed()
+    tab.shot("arms-390")
+    assert page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('.grid'))")
+    assert page.evaluate(cut) == 0
+    page.wait_for_timeout(900)
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("table.paper th").count() == 7
 
 
 def test_pairs_of_arms_that_are_too_many_to_list_are_counted(tab: Tab, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from batchtrial.modes import MODES
 from batchtrial.phases.analyse.numbers import is_declared
 from batchtrial.phases.report.judge_words import judge_tables
 from batchtrial.reading.ask import FLAGS, OUTCOMES, REASON
+from batchtrial.reading.every_arm import beginnings, cells, score_at, scores_of
 from batchtrial.reading.judgements import verdicts
 from batchtrial.reading.long_texts import conversations, fold, text_head
 from batchtrial.reading.metrics import metrics_json
@@ -60,7 +61,15 @@ def about(tables: RunTables) -> dict[str, Any]:
 
 
 def _arm(arm: Arm, called: str) -> dict[str, Any]:
-    return {"name": arm.name, "called": called, "model": arm.model, "backend": arm.backend, "temp": arm.temp, "system": arm.prompt.system.text}
+    return {
+        "name": arm.name,
+        "called": called,
+        "model": arm.model,
+        "backend": arm.backend,
+        "temp": arm.temp,
+        "samples": arm.samples,
+        "system": arm.prompt.system.text,
+    }
 
 
 def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int]) -> dict[str, Any]:
@@ -100,12 +109,14 @@ def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int
     }
 
 
-def rows(slicer: Slicer, metric: str, places: Sequence[int], labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The pairs at these places: outcome, scores, and the beginnings of question and answers. labels: verdict by item key."""
+def rows(slicer: Slicer, metric: str, places: Sequence[int], labels: Mapping[str, str], *, with_others: bool = False) -> list[dict[str, Any]]:
+    """The pairs at these places: outcome, scores, and the beginnings of question and answers. labels: verdict by item key; with_others: what the
+    other arms of the run have of these items too."""
     tables, pairs = slicer.tables, slicer.pairs
     one = pairs.metric(metric)
     outcomes, items = slicer.outcomes(one), tables.items.read(places)
-    said = [_first_texts(tables, pairs, place, places) for place in (0, 1)]
+    said = [beginnings(tables, arm, places, EXCERPT) for arm in (pairs.control, pairs.treatment)]
+    others = cells(tables, pairs, one, places, EXCERPT) if with_others else [[] for _ in places]
     return [
         {
             "place": place,
@@ -120,16 +131,10 @@ def rows(slicer: Slicer, metric: str, places: Sequence[int], labels: Mapping[str
             "scores": [_number(arm[place]) for arm in pairs.scores[one.column]],
             "n": [pairs.samples - round(float(arm[place]) * pairs.samples) for arm in pairs.lost],
             "label": labels.get(item.key, ""),
+            "others": others[at],
         }
         for at, (place, item) in enumerate(zip(places, items, strict=True))
     ]
-
-
-def _first_texts(tables: RunTables, pairs: Pairs, arm: int, places: Sequence[int]) -> list[str]:
-    """The beginning of each item's first sample."""
-    role = (pairs.control, pairs.treatment)[arm]
-    found = tables.texts(role).of(place * pairs.samples for place in places)
-    return [text[:EXCERPT] for text in found.values()]
 
 
 def marks_of(outcomes: Outcomes, place: int) -> list[str]:
@@ -146,7 +151,8 @@ def detail(tables: RunTables, pairs: Pairs, place: int) -> dict[str, Any]:
     turns, by = conversations(tables, item)
     found = fold(item_json(item) | {"place": place, "sent": turns, "by": by, "by_arm": [samples(tables, arm, [place])[0] for arm in tables.arms()]})
     found["judged"] = judged(tables, [place])[place]
-    found["scores"] = {one.name: [_number(arm[place]) if place < arm.size else None for arm in pairs.scores[one.column]] for one in pairs.metrics}
+    arms = tables.arms()
+    found["scores"] = {one.name: [score_at(scores_of(tables, pairs, one, arm), place) for arm in arms] for one in pairs.metrics}
     return found
 
 

@@ -88,6 +88,7 @@ class RunTables:
     _pairs: dict[tuple[str, float], Pairs] = field(default_factory=dict)
     _answers: dict[str, pl.DataFrame] = field(default_factory=dict)
     _texts: dict[str, Texts] = field(default_factory=dict)
+    _scores: dict[tuple[str, str], Floats] = field(default_factory=dict)
     _items: Items | None = None
 
     @classmethod
@@ -237,6 +238,15 @@ class RunTables:
             lost_to=(frames[0]["lost_to"].head(n), frames[1]["lost_to"].head(n)),
             judged=judges,
         )
+
+    def scores(self, arm: Arm, column: str) -> Floats:
+        """A column of an arm's scores, by place of the item; NaN where it has none, and nothing where the arm has no such column."""
+        if (arm.name, column) not in self._scores:
+            table = pl.scan_parquet(self.layout.arm(arm.name).scores)
+            has_it = column in table.collect_schema().names()
+            values = table.select(pl.col(column).cast(pl.Float64)).collect()[column] if has_it else pl.Series(dtype=pl.Float64)
+            self._scores[arm.name, column] = values.fill_null(float("nan")).to_numpy()
+        return self._scores[arm.name, column]
 
     def answers(self, arm: Arm) -> pl.DataFrame:
         """The small columns of an arm's answers: a row a sample, those of an item beside each other."""

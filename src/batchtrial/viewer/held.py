@@ -97,10 +97,11 @@ class HeldRun:
         at = next(iter(np.flatnonzero(places == item).tolist()), None) if item is not None else None
         return {"n": int(np.count_nonzero(mask)), "chips": chips, "slice": slice_json(slicer, ask, mask), "at": at}
 
-    def rows_json(self, ask: Ask, question: str, first: int, n: int) -> list[dict[str, Any]]:
-        """Rows first .. first + n of the slice in order."""
+    def rows_json(self, ask: Ask, question: str, first: int, n: int, *, with_others: bool = False) -> list[dict[str, Any]]:
+        """Rows first .. first + n of the slice in order. with_others: columns of all arms."""
         places = self.slice(ask, question)[2][max(0, first) : max(0, first) + max(0, min(n, MOST_ROWS))]
-        return pages.rows(self.slicer(ask), ask.metric, [int(place) for place in places], self.labels().by_item(ask.trial, ask.temp))
+        labels = self.labels().by_item(ask.trial, ask.temp)
+        return pages.rows(self.slicer(ask), ask.metric, [int(place) for place in places], labels, with_others=with_others)
 
 
 class HeldRuns:

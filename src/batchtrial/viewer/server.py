@@ -84,9 +84,7 @@ class Viewer:
             Route("/api/events", self._events),
             Route(f"{run}/about", self._told(lambda held, request: held.about())),
             Route(f"{run}/pairs", self._told(_pairs)),
-            Route(
-                f"{run}/rows", self._told(lambda held, request: held.rows_json(*_asked(request), _number(request, "first"), _number(request, "n")))
-            ),
+            Route(f"{run}/rows", self._told(_rows)),
             Route(f"{run}/items/{{place:int}}", self._told(_item)),
             Route(f"{run}/texts/{{place:int}}", self._told(_text)),
             Route(f"{run}/pictures", self._told(_pictures)),
@@ -218,6 +216,11 @@ def _number(request: Request, name: str) -> int:
 
 def _pairs(held: HeldRun, request: Request) -> dict[str, Any]:
     return held.pairs_json(*_asked(request), _number(request, "item") if "item" in request.query_params else None)
+
+
+def _rows(held: HeldRun, request: Request) -> list[dict[str, Any]]:
+    with_others = request.query_params.get("arms") == "all"
+    return held.rows_json(*_asked(request), _number(request, "first"), _number(request, "n"), with_others=with_others)
 
 
 def _item(held: HeldRun, request: Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import { LABELLED, MARK, OUTCOME, SAID, VERDICT, WHERE, ordersOf, rangesOf } fro
 
 export const EMPTY = {
   run: "", trial: "", temp: 0, metric: "", chips: [], values: {}, ranges: {}, labelled: "", judged: {}, hidden: [],
-  search: { text: "", where: "any", is_pattern: false }, sort: "place", is_down: false, item: null, view: "raw",
+  search: { text: "", where: "any", is_pattern: false }, sort: "place", is_down: false, item: null, view: "raw", arms: "two",
 };
 const LONGEST_TEXT = 400;
 const SEPARATOR = "\u001f";
@@ -27,7 +27,7 @@ export function fromAddress(hash) {
     else if (key === "down") state.is_down = value === "1";
     else if (key === "temp" && Number.isFinite(Number(value))) state.temp = Number(value);
     else if (key === "item" && /^\d{1,9}$/.test(value)) state.item = Number(value);
-    else if (["run", "trial", "metric", "labelled", "sort", "view"].includes(key)) state[key] = value;
+    else if (["run", "trial", "metric", "labelled", "sort", "view", "arms"].includes(key)) state[key] = value;
     else odd.push(`${key}=${value}`);
   }
   return { state, odd };
@@ -56,6 +56,7 @@ export function settle(state, odd, about, n, hidable) {
   state.search.where = only(WHERE, "where", state.search.where, "any");
   state.sort = only(ordersOf(trial), "sort", state.sort, "place");
   state.view = only({ raw: 1, diff: 1 }, "view", state.view, "raw");
+  state.arms = only(about.arms.length > 2 ? { two: 1, all: 1 } : { two: 1 }, "arms", state.arms, "two");
   if (state.item !== null && state.item >= n) {
     odd.push(`item=${state.item}`);
     state.item = null;
@@ -77,7 +78,7 @@ function trialOf(state, odd, about) {
 /** The address of a state: only what differs from the empty one. */
 export function toAddress(state) {
   const made = new URLSearchParams();
-  for (const key of ["run", "trial", "metric", "labelled", "sort", "view"]) if (state[key] !== EMPTY[key]) made.set(key, state[key]);
+  for (const key of ["run", "trial", "metric", "labelled", "sort", "view", "arms"]) if (state[key] !== EMPTY[key]) made.set(key, state[key]);
   if (state.temp) made.set("temp", String(state.temp));
   if (state.chips.length) made.set("chips", state.chips.join(","));
   for (const [key, value] of Object.entries(state.values)) made.set(`is.${key}`, value.join(SEPARATOR));

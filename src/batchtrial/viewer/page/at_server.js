@@ -30,7 +30,7 @@ export async function serverSource(run) {
     part: null,
     isLive: true,
     query: (ask, item = null) => asked(`${at}/pairs?ask=${question(ask)}${item === null ? "" : `&item=${item}`}`),
-    rows: (ask, first, n) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}`),
+    rows: (ask, first, n, withOthers = false) => asked(`${at}/rows?ask=${question(ask)}&first=${first}&n=${n}${withOthers ? "&arms=all" : ""}`),
     detail: async (ask, place) => ({
       ...(await asked(`${at}/items/${place}?ask=${question(ask)}`)), more: (key, number) => asked(`${at}/texts/${place}?key=${encodeURIComponent(key)}&page=${number}`),
     }),

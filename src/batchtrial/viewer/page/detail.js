@@ -3,14 +3,14 @@
 import { compared } from "./beside.js";
 import { FOLDED, el, fill, pages, put, shownText, visible } from "./dom.js";
 import { count, difference, dollars, level } from "./numbers.js";
-import { OUTCOME, armName } from "./words.js";
+import { OUTCOME, armsShown, calledArm } from "./words.js";
 
 const COLUMNS_AT_ONCE = 100;
 
-/** The panel's content. how: view ("raw" or "diff"), onview, oncopy, onlabel, onclose. */
+/** The panel's content. how: view ("raw" or "diff"), isAll (a column for every arm), onview, oncopy, onlabel, onclose. */
 export function detail(item, trial, about, how) {
-  const arms = [trial.control, trial.treatment];
-  const names = [0, 1].map((at) => visible(armName(trial, at)));
+  const arms = armsShown(trial, about, how.isAll);
+  const names = arms.map((arm) => visible(calledArm(trial, about, arm)));
   const button = (view, text) => el("button", { type: "button", "aria-pressed": String(how.view === view), onclick: () => how.onview(view), text });
   const others = about.arms.map((_, at) => at).filter((at) => !arms.includes(at));
   return [
@@ -21,8 +21,8 @@ export function detail(item, trial, about, how) {
     item.context ? el("details", {}, el("summary", { text: "passage" }), el("div", { class: "text" }, givenText(item, "context", item.context))) : null,
     item.references.length || item.unanswerable ? el("p", { class: "refs" }, el("b", { text: "accepted: " }), item.unanswerable ? "nothing: the question cannot be answered" : item.references.map((one, at) => [at ? " | " : "", shownText(one)]).flat()) : null,
     item.columns ? columnsOf(item) : null,
-    how.view === "diff" ? differences(item, arms) : el("div", { class: "two" }, arms.map((arm, at) => side(names[at], item, arm, about))),
-    scores(item, trial), judgements(item, trial, names),
+    ...(how.view === "diff" ? arms.slice(1).map((arm, at) => differences(item, [arms[0], arm], how.isAll ? [names[0], names[at + 1]] : ["control", "treatment"])) : [el("div", { class: "two" }, arms.map((arm, at) => side(names[at], item, arm, about)))]),
+    scores(item, trial, arms, names), judgements(item, arms, names),
     others.length ? el("details", {}, el("summary", { text: `other arms of the run (${others.length})` }), el("div", { class: "two" }, others.map((arm) => side(visible(about.arms[arm].called), item, arm, about)))) : null,
     el("details", { class: "sent" }, el("summary", { text: "prompts as sent" }), el("div", { class: "two" }, arms.map((arm, at) => conversation(names[at], item, item.by[arm], about.arms[arm])))),
   ];
@@ -89,9 +89,9 @@ function facts(one) {
   return parts.filter(Boolean).join(" \u00b7 ");
 }
 
-function differences(item, arms) {
+function differences(item, arms, names) {
   const n = Math.max(...arms.map((arm) => item.by_arm[arm].length));
-  return el("section", { class: "arm" }, el("h3", {}, "what changed from ", el("del", { text: "control" }), " to ", el("ins", { text: "treatment" })),
+  return el("section", { class: "arm" }, el("h3", {}, "what changed from ", el("del", { text: names[0] }), " to ", el("ins", { text: names[1] })),
     Array.from({ length: n }, (_, at) => el("div", { class: "sample text" }, changes(...arms.map((arm) => whole(item, `answer/${arm}/${at}`, item.by_arm[arm][at]?.text ?? ""))))));
 }
 
@@ -160,20 +160,23 @@ function scrolled(label, ...parts) {
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, el("table", { class: "scores" }, ...parts));
 }
 
-function scores(item, trial) {
-  const known = trial.metrics.filter((one) => item.scores[one.name].some((value) => value !== null));
+/** Scores of each arm, and how far each is from the first. */
+function scores(item, trial, arms, names) {
+  const known = trial.metrics.filter((one) => arms.some((arm) => item.scores[one.name][arm] !== null));
   if (!known.length) return null;
-  return scrolled("scores", el("thead", {}, el("tr", {}, ["metric", "control", "treatment", "change"].map((text) => el("th", { scope: "col", text })))),
-    el("tbody", {}, known.map((one) => {
-      const [c, t] = item.scores[one.name];
-      return el("tr", {}, el("th", { scope: "row", text: visible(one.title) }), el("td", { text: level(c, one.is_share) }), el("td", { text: level(t, one.is_share) }),
-        el("td", { text: c === null || t === null ? "-" : `${difference(t - c, one.is_share)}${one.is_share ? " pp" : ""}` }));
-    })));
+  const isTwo = arms.length === 2;
+  const change = (one, from, to) => (from === null || to === null ? "-" : `${difference(to - from, one.is_share)}${one.is_share ? " pp" : ""}`);
+  const cells = (one) => {
+    const [first, ...rest] = arms.map((arm) => item.scores[one.name][arm]);
+    const others = rest.map((value) => (isTwo || value === null ? level(value, one.is_share) : `${level(value, one.is_share)} (${change(one, first, value)})`));
+    return [level(first, one.is_share), ...others, ...(isTwo ? [change(one, first, rest[0])] : [])];
+  };
+  return scrolled("scores", el("thead", {}, el("tr", {}, ["metric", ...(isTwo ? ["control", "treatment", "change"] : names)].map((text) => el("th", { scope: "col", text })))),
+    el("tbody", {}, known.map((one) => el("tr", {}, el("th", { scope: "row", text: visible(one.title) }), cells(one).map((text) => el("td", { text }))))));
 }
 
-/** What each judge said of these two arms' answers, in both orders where it saw both at once. */
-function judgements(item, trial, names) {
-  const arms = [trial.control, trial.treatment];
+/** What each judge said of these arms' answers, in both orders where it saw two at once. */
+function judgements(item, arms, names) {
   const mine = item.judged.filter((one) => arms.includes(one.arm) && (one.other === undefined || arms.includes(one.other)));
   if (!mine.length) return null;
   const many = mine.some((one) => one.sample);
@@ -205,12 +208,12 @@ export function believed(judge) {
 }
 
 /** An item as Markdown, fenced so that no answer can close its fence. */
-export function asMarkdown(item, trial, address) {
+export function asMarkdown(item, trial, about, isAll, address) {
   const fence = (text) => {
     const marks = Math.max(3, 1 + Math.max(0, ...[...text.matchAll(/`+/g)].map((one) => one[0].length)));
     return `${"`".repeat(marks)}text\n${visible(text)}\n${"`".repeat(marks)}`;
   };
   const cut = (key) => (item.long && item.long[key] ? `\n\nthe first ${count(FOLDED)} of ${count(item.long[key])} characters` : "");
   const said = (arm) => item.by_arm[arm].map((one, at) => fence(one.text || `(no answer: ${one.outcome})`) + cut(`answer/${arm}/${at}`)).join("\n\n");
-  return [`### ${visible(item.dataset)} ${visible(item.id)}`, fence(item.question) + cut("question"), `accepted: ${visible(item.references.join(" | ")) || "-"}`, "**control**", said(trial.control), "**treatment**", said(trial.treatment), address].join("\n\n") + "\n";
+  return [`### ${visible(item.dataset)} ${visible(item.id)}`, fence(item.question) + cut("question"), `accepted: ${visible(item.references.join(" | ")) || "-"}`, ...armsShown(trial, about, isAll).flatMap((arm) => [`**${visible(calledArm(trial, about, arm)).replace(/([*_`[\]<])/g, "\\$1")}**`, said(arm)]), address].join("\n\n") + "\n";
 }

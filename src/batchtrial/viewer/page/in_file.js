@@ -212,19 +212,29 @@ export async function fileSource(blocks) {
     return { n: places.length, chips, slice: sliceOf(ask, trial, metric, places), at: at < 0 ? null : at };
   }
 
-  async function rows(ask, first, n) {
+  /** An arm's scores by a metric of two arms, null where it has none: what a judge says of two answers is no score of a third. */
+  function scoresOfArm(trial, metric, at) {
+    if (at === trial.control || at === trial.treatment) return scoresOf(trial, metric.column)[Number(at === trial.treatment)];
+    if (!metric.judge) return data.arms[at].scores[metric.column] || null;
+    const other = metric.judge === "pairwise" ? null : data.about.trials.find((one) => one.is_declared && [one.control, one.treatment].includes(at) && judgedOf(one)[metric.column]);
+    return other ? judgedOf(other)[metric.column].scores[Number(at === other.treatment)] : null;
+  }
+
+  async function rows(ask, first, n, withOthers = false) {
     const trial = trialOf(ask);
     const metric = metricOf(trial, ask.metric);
     const kinds = outcomes(trial, metric);
     const scores = scoresOf(trial, metric.column);
     const { places } = await placesOf(ask);
+    const arms = [trial.control, trial.treatment];
+    const others = withOthers ? data.arms.map((_, arm) => arm).filter((arm) => !arms.includes(arm)) : [];
     return Promise.all(places.slice(first, first + n).map(async (place) => {
       const item = await itemAt(place);
-      const arms = [trial.control, trial.treatment];
       return {
         place, key: item.key, id: item.id, dataset: item.dataset, kind: item.kind, question: item.question.slice(0, EXCERPT),
         answers: arms.map((arm) => item.by_arm[arm][0].text.slice(0, EXCERPT)), outcome: OUTCOMES[kinds.codes[place]], marks: kinds.marks(place),
         scores: scores.map((values) => values[place]), n: arms.map((arm) => trial.samples - data.arms[arm].n_lost[place]), label: labels.get(slotOf(ask, item.key)) || "",
+        others: others.map((arm) => ({ arm, answer: item.by_arm[arm][0].text.slice(0, EXCERPT), score: scoresOfArm(trial, metric, arm)?.[place] ?? null, n: data.about.arms[arm].samples - (data.arms[arm].n_lost[place] || 0) })),
       };
     }));
   }
@@ -232,7 +242,7 @@ export async function fileSource(blocks) {
   async function detail(ask, place) {
     const trial = trialOf(ask);
     const item = await itemAt(place);
-    const scores = Object.fromEntries(trial.metrics.map((one) => [one.name, scoresOf(trial, one.column).map((values) => values[place])]));
+    const scores = Object.fromEntries(trial.metrics.map((one) => [one.name, data.arms.map((_, arm) => scoresOfArm(trial, one, arm)?.[place] ?? null)]));
     const outcome = OUTCOMES[outcomes(trial, metricOf(trial, ask.metric)).codes[place]] || null;
     return { ...item, place, scores, outcome, more: (key, number) => more(place, key, number) };
   }

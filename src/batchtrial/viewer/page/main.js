@@ -11,6 +11,7 @@ import { count, difference, level, pText } from "./numbers.js";
 import { forests, histogram, scatter } from "./pictures.js";
 import { runList } from "./runs.js";
 import { COLUMNS, grid, paper } from "./table.js";
+import { armsShown } from "./words.js";
 
 const AGAIN = 5000;
 const HIDABLE = Object.keys(COLUMNS).filter((name) => name !== "id");
@@ -91,7 +92,9 @@ async function runPage(root, source, store, isReadOnly) {
         several ? el("label", {}, "trial ", el("select", { id: "trial", onchange: (event) => change({ ...JSON.parse(event.target.value), item: null, chips: [], values: {}, ranges: {}, judged: {} }) },
           trialOptions(about.trials, trial))) : null,
         el("label", {}, "compared by ", el("select", { id: "metric", onchange: (event) => change({ metric: event.target.value, chips: [] }) },
-          trial.metrics.map((one) => el("option", { value: one.name, text: visible(one.title), selected: one === metricOf() }))))),
+          trial.metrics.map((one) => el("option", { value: one.name, text: visible(one.title), selected: one === metricOf() })))),
+        about.arms.length > 2 ? el("label", {}, "columns for ", el("select", { id: "arms", onchange: (event) => widen(event.target.value) },
+          [["two", "these two arms"], ["all", `all ${count(about.arms.length)} arms`]].map(([value, text]) => el("option", { value, text, selected: value === state.arms })))) : null),
       trial.headline ? el("p", { class: "verdict", text: visible(trial.headline) }) : null,
       trial.is_declared ? null : el("p", { class: "warn", text: "No declared contrast compares these two arms: everything here is exploratory." }),
       about.unlisted ? el("p", { class: "quiet", text: `${count(about.unlisted)} further pairs of arms, which no contrast declares, are too many to be listed here. Those that \`batchtrial grow\` adds to the config's contrasts are.` }) : null,
@@ -129,11 +132,19 @@ async function runPage(root, source, store, isReadOnly) {
       histogram(`change of ${visible(metricOf().title)}`, told.score_change, state.ranges.score_change || null, range("score_change")), scatter(told.scatter, (place) => change({ item: place })));
   }
 
+  const isAll = () => state.arms === "all";
   const ask = () => ({ ...askOf(state), trial: trialOf().slug, temp: trialOf().temp, metric: metricOf().name });
 
   function show() {
     const asking = ask();
-    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n), metric: metricOf(), trial: trialOf(), hidden: new Set(state.hidden), picked: result.at });
+    table.show({ n: result.n, fetch: (first, n) => source.rows(asking, first, n, isAll()), metric: metricOf(), trial: trialOf(), about, others: armsShown(trialOf(), about, isAll()).slice(2), hidden: new Set(state.hidden), picked: result.at });
+  }
+
+  function widen(arms) {
+    change({ arms });
+    show();
+    drawItem();
+    keepPaper();
   }
 
   /** Go on from what the address says of things that this run has. */
@@ -156,7 +167,7 @@ async function runPage(root, source, store, isReadOnly) {
       found.map(([one, n]) => el("button", { type: "button", text: `${visible(one.title)}: ${count(n)}`, onclick: () => change({ metric: one.name }) })));
   }
 
-  const keepPaper = async () => { lastPaper = result.n ? await paper(source, ask(), trialOf(), result.n).catch(() => null) : null; };
+  const keepPaper = async () => { lastPaper = result.n ? await paper(source, ask(), trialOf(), isAll(), result.n).catch(() => null) : null; };
 
   async function load() {
     turn += 1;
@@ -237,7 +248,7 @@ async function runPage(root, source, store, isReadOnly) {
       if (state.item !== place || labelled) return;
       store.seen.add(place);
       putItem(held.key, detail(item, trialOf(), about, {
-        view: state.view, onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), location.href)), onlabel: () => label(place), onclose: () => close(),
+        view: state.view, isAll: isAll(), onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), about, isAll(), location.href)), onlabel: () => label(place), onclose: () => close(),
       }));
     } catch (error) {
       put(panel, warning(error));

@@ -2,10 +2,11 @@
 
 import { el, put, visible } from "./dom.js";
 import { count, difference, level } from "./numbers.js";
-import { MARK, OUTCOME, VERDICT, armName } from "./words.js";
+import { MARK, OUTCOME, VERDICT, armName, armsShown, calledArm } from "./words.js";
 
 const BLOCK = 50;
 const AROUND = 6;
+const NARROW = 760;
 export const COLUMNS = { id: "item", question: "question", control: "control", treatment: "treatment", score: "score", label: "label" };
 
 /** The grid. onpick: called with (position, row) when a row is chosen. */
@@ -13,7 +14,7 @@ export function grid(onpick) {
   const sizer = el("div", { class: "rows", role: "rowgroup" });
   const head = el("div", { class: "row head", role: "row", "aria-rowindex": 1 });
   const body = el("div", { class: "grid", role: "grid", "aria-label": "pairs", tabindex: -1 }, el("div", { role: "rowgroup", class: "headgroup" }, head), sizer);
-  const state = { n: 0, fetch: null, blocks: new Map(), shown: new Map(), at: 0, metric: null, trial: null, hidden: new Set(), turn: 0 };
+  const state = { n: 0, fetch: null, blocks: new Map(), shown: new Map(), at: 0, metric: null, trial: null, hidden: new Set(), turn: 0, about: null, others: [] };
 
   const height = () => parseFloat(getComputedStyle(body).getPropertyValue("--row")) || 58;
 
@@ -74,21 +75,35 @@ export function grid(onpick) {
   }
 
   body.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
-  new ResizeObserver(() => { state.shown.forEach((row) => row.remove()); state.shown.clear(); draw(); }).observe(body);
+  /** Columns of further arms: beside the others, in a grid that may be wider than its box; on a phone below them, in rows that are higher. */
+  function widen() {
+    const n = state.others.length;
+    const texts = n + ["question", "control", "treatment"].filter((name) => !state.hidden.has(name)).length;
+    const tracks = ["11.5rem", `repeat(${texts}, minmax(10rem, 1fr))`, ...(state.hidden.has("score") ? [] : ["9.5rem"]), ...(state.hidden.has("label") ? [] : ["8rem"])];
+    body.style.setProperty("--tracks", tracks.join(" "));
+    body.style.setProperty("--wide", `${32 + 11 * texts}rem`);
+    if (n && window.innerWidth <= NARROW) body.style.setProperty("--row", `${132 + 23 * n}px`);
+    else body.style.removeProperty("--row");
+  }
+
+  new ResizeObserver(() => { widen(); state.shown.forEach((row) => row.remove()); state.shown.clear(); draw(); }).observe(body);
   return {
     body,
-    /** Show other pairs. fetch: (first, n) -> rows; picked: the position of the one that is looked at. */
-    show({ n, fetch, metric, trial, hidden, picked = null }) {
-      Object.assign(state, { n, fetch, metric, trial, hidden, at: picked ?? 0, picked: picked ?? -1, turn: state.turn + 1 });
+    /** Show other pairs. fetch: (first, n) -> rows; others: arms that have a column beside the two; picked: the position of the one that is looked at. */
+    show({ n, fetch, metric, trial, about, others, hidden, picked = null }) {
+      Object.assign(state, { n, fetch, metric, trial, about, others, hidden, at: picked ?? 0, picked: picked ?? -1, turn: state.turn + 1 });
       state.blocks.clear();
       sizer.replaceChildren();
       state.shown.clear();
       body.scrollTop = 0;
       body.setAttribute("aria-rowcount", n + 1);
       body.classList.toggle("empty", !n);
-      const arm = (at) => `${armName(trial, at)}${trial.samples > 1 ? `, 1st of ${trial.samples}` : ""}`;
-      put(head, Object.entries(COLUMNS).filter(([name]) => !hidden.has(name)).map(([name, text]) => el("div", { role: "columnheader", class: name, text: visible({ score: metric.title, control: arm(0), treatment: arm(1) }[name] || text) })));
-      body.className = `grid ${[...hidden].map((name) => `no-${name}`).join(" ")}${n ? "" : " empty"}`;
+      const first = (name, samples) => `${name}${samples > 1 ? `, 1st of ${samples}` : ""}`;
+      const named = { score: metric.title, control: first(armName(trial, 0), trial.samples), treatment: first(armName(trial, 1), trial.samples) };
+      const further = others.map((arm) => el("div", { role: "columnheader", class: "other", text: visible(first(calledArm(trial, about, arm), about.arms[arm].samples)) }));
+      put(head, Object.entries(COLUMNS).flatMap(([name, text]) => [...(name === "score" ? further : []), ...(hidden.has(name) ? [] : [el("div", { role: "columnheader", class: name, text: visible(named[name] || text) })])]));
+      body.className = `grid ${[...hidden].map((name) => `no-${name}`).join(" ")}${n ? "" : " empty"}${others.length ? " all" : ""}`;
+      widen();
       sizer.style.height = `${n * height()}px`;
       if (picked) body.scrollTop = picked * height();
       draw();
@@ -118,17 +133,30 @@ function cells(row, state) {
     score: scoreTexts(row, state).map((text) => el("span", { class: "numbers", text })),
     label: [el("span", { class: "quiet", text: row.label ? VERDICT[row.label] || row.label : "" })],
   };
-  return Object.entries(made).filter(([key]) => !state.hidden.has(key)).map(([key, parts]) => el("div", { role: "gridcell", class: key }, ...parts));
+  const further = row.others.map((one) => otherCell(one, row, state));
+  return Object.entries(made).flatMap(([key, parts]) => [...(key === "score" ? further : []), ...(state.hidden.has(key) ? [] : [el("div", { role: "gridcell", class: key }, ...parts)])]);
+}
+
+/** What a further arm answered, its score, and whether that is better than the control's. */
+function otherCell(one, row, { metric, trial, about }) {
+  const [before] = row.scores;
+  const by = one.score === null || before === null ? null : Math.sign(one.score - before) * (metric.higher_is_better ? 1 : -1);
+  const how = by === null ? "" : by > 0 ? "won" : by < 0 ? "lost" : "same";
+  return el("div", { role: "gridcell", class: "other" },
+    el("span", { class: "numbers" }, el("span", { class: "armname", text: `${visible(calledArm(trial, about, one.arm))}: ` }), scoreText(one.score, one.n, about.arms[one.arm].samples, metric), " ",
+      how ? el("span", { class: `outcome ${how}`, text: `${OUTCOME[how][0]} ${OUTCOME[how][1]}` }) : null),
+    el("span", { class: "clamp", dir: "auto", text: visible(one.answer) || "(no answer)" }));
+}
+
+function scoreText(value, n, samples, metric) {
+  if (value === null) return "-";
+  if (metric.is_rate && samples > 1) return `${Math.round(value * n)} of ${n}`;
+  return metric.is_rate ? (value ? "yes" : "no") : level(value, metric.is_share);
 }
 
 function scoreTexts(row, state) {
   const { metric, trial: { samples } } = state;
-  const one = (at) => {
-    const value = row.scores[at];
-    if (value === null) return "-";
-    if (metric.is_rate && samples > 1) return `${Math.round(value * row.n[at])} of ${row.n[at]}`;
-    return metric.is_rate ? (value ? "yes" : "no") : level(value, metric.is_share);
-  };
+  const one = (at) => scoreText(row.scores[at], row.n[at], samples, metric);
   const both = row.scores.every((value) => value !== null);
   const by = row.scores[1] - row.scores[0];
   const change = both && !metric.is_rate ? [by ? difference(by, metric.is_share) + (metric.is_share ? " pp" : "") : "0"] : [];
@@ -136,11 +164,11 @@ function scoreTexts(row, state) {
 }
 
 /** Rows for paper: a plain table of the first pairs. */
-export async function paper(source, ask, trial, n, most = 200) {
-  const rows = await source.rows(ask, 0, Math.min(n, most));
-  const head = ["item", "outcome", "question", ...[0, 1].map((at) => visible(armName(trial, at)))];
+export async function paper(source, ask, trial, isAll, n, most = 200) {
+  const rows = await source.rows(ask, 0, Math.min(n, most), isAll);
+  const head = ["item", "outcome", "question", ...armsShown(trial, source.about, isAll).map((arm) => visible(calledArm(trial, source.about, arm)))];
   return el("table", { class: "paper" },
     el("caption", { text: n > most ? `the first ${most} of ${count(n)} pairs` : `${count(n)} pairs` }),
     el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col", text })))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, [row.id, OUTCOME[row.outcome][1], row.question, ...row.answers].map((text) => el("td", { text: visible(text) }))))));
+    el("tbody", {}, rows.map((row) => el("tr", {}, [row.id, OUTCOME[row.outcome][1], row.question, ...row.answers, ...row.others.map((one) => one.answer)].map((text) => el("td", { text: visible(text) }))))));
 }

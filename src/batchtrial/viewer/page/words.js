@@ -44,6 +44,17 @@ export function armName(trial, at) {
   return name === role || name === "its control" ? role : `${name} (${role})`;
 }
 
+/** What an arm is called beside a trial, of which it may be one of the two. */
+export function calledArm(trial, about, arm) {
+  return arm === trial.control ? armName(trial, 0) : arm === trial.treatment ? armName(trial, 1) : about.arms[arm].called;
+}
+
+/** The two arms of a trial, and where all are asked for the others of the run behind them. */
+export function armsShown(trial, about, isAll) {
+  const two = [trial.control, trial.treatment];
+  return isAll ? [...two, ...about.arms.map((_, arm) => arm).filter((arm) => !two.includes(arm))] : two;
+}
+
 /** What a chip is called. */
 export function chipName(chip) {
   if (OUTCOME[chip]) return OUTCOME[chip][1];
