@@ -39,7 +39,7 @@ def direct_lane(
     row, one = row_of(config.backend), config.provider
     endpoint = one.endpoint or ("/v1/responses" if row.name == "openai" else "/v1/chat/completions")
     form = form_of(row.speaks, endpoint)
-    key = key if at is not None else _key(row, env)
+    key = key if at is not None else key_for(row, env)
     own = {"version": one.api_version} if one.api_version is not None else {}
     url = _address(config, row, layout, env) if at is None else at.url + _emulated_at(row, form)
     host = Host(
@@ -71,10 +71,12 @@ def _emulated_at(row: Row, form: Form) -> str:
     return "/v1" if row.speaks == "openai" else ""
 
 
-def _key(row: Row, env: Mapping[str, str]) -> str | None:
-    if not row.key_variable:
-        return env.get(OWN_KEY)
-    return checked_key(env.get(row.key_variable), title=row.title, variable=row.key_variable)
+def key_for(row: Row, env: Mapping[str, str]) -> str | None:
+    """The key to ask with; None for a server of one's own that has none. Raises AuthFailed for one that cannot stand in a header."""
+    if not row.key_variable and not env.get(OWN_KEY):
+        return None
+    variable = row.key_variable or OWN_KEY
+    return checked_key(env.get(variable), title=row.title if row.key_variable else "the server", variable=variable)
 
 
 def _address(config: Config, row: Row, layout: RunLayout, env: Mapping[str, str]) -> str:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from batchtrial.direct import refusals
 from batchtrial.direct.records import Answer, Kind, Reply, Row, as_text, error_of, json_line, no_answer
 from batchtrial.direct.stream import body_of_stream
-from batchtrial.direct.wires import NAME_HEADER
+from batchtrial.direct.wires import NAME_HEADER, key_in
 
 MAX_ANSWER_BYTES: Final = 32_000_000
 KINDS: Final[Mapping[int, Kind]] = {
@@ -27,9 +28,9 @@ KINDS: Final[Mapping[int, Kind]] = {
     504: "lost",
 }
 """Statuses that are no last word; every other one is."""
-SPENT: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "spend_limit_reached", "enforced_spend_limit_reached"})
-"""Codes of a 429 that waiting does not lift."""
 NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError", "InvalidURL")
+KEY: Final = b"[key]"
+"""What stands for the key where a server says it back: answers are kept in files."""
 REQUEST_IDS: Final = ("x-request-id", "request-id")
 
 
@@ -72,6 +73,7 @@ class Asker:
         import httpx as http  # late, since most commands ask nobody
 
         self._http = http
+        self._key = key_in(host.headers).encode()
         self._never_sent: tuple[type[Exception], ...] = tuple(getattr(http, name) for name in NEVER_SENT)
         is_open = not host.past_proxies
         # Plain HTTP needs no certificates, and reading them takes longer than many an answer.
@@ -112,14 +114,15 @@ class Asker:
                 if n_bytes > MAX_ANSWER_BYTES:
                     return Reply("lost", no_answer(f"the server sent more than {MAX_ANSWER_BYTES} bytes"))
                 pieces.append(piece)
-            return reply_of(response.status_code, response.headers, b"".join(pieces))
+            raw = b"".join(pieces)
+            return reply_of(response.status_code, response.headers, raw.replace(self._key, KEY) if self._key else raw)
 
 
 def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
     """What a whole response means. One with status 200 is kept whatever it holds: what it means is for its reader to say, and asking again costs."""
     request_id = next((headers[name] for name in REQUEST_IDS if name in headers), "")
     is_good = 200 <= status < 300
-    if is_good and headers.get("content-type", "").startswith("text/event-stream"):
+    if is_good and is_stream(headers, raw):
         whole = body_of_stream(raw)
         if whole is None:
             return Reply("lost", no_answer("the server broke its stream off"))
@@ -133,9 +136,25 @@ def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
     return Reply(kind, answer, wait_of(headers))
 
 
+def is_stream(headers: Mapping[str, str], raw: bytes) -> bool:
+    """Whether a body is a stream of events: by its type, or by how it begins, which is no JSON."""
+    return headers.get("content-type", "").lower().startswith("text/event-stream") or raw.lstrip().startswith((b"data:", b"event:"))
+
+
 def is_spent(answer: Answer) -> bool:
     """Whether the account has no money left, which waiting does not lift."""
-    return answer.status == 402 or (answer.status == 429 and (error_of(answer) or {}).get("code") in SPENT)
+    return refusals.is_spent(answer.status, *_code_and_words(answer))
+
+
+def is_of_the_account(answer: Answer) -> bool:
+    """Whether it refuses the account, so that every other row would be told the same: its money or its key."""
+    told = _code_and_words(answer)
+    return refusals.is_spent(answer.status, *told) or refusals.is_key_refused(answer.status, *told)
+
+
+def _code_and_words(answer: Answer) -> tuple[str, str]:
+    fault = error_of(answer) or {}
+    return fault.get("code") or "", fault.get("message") or ""
 
 
 def wait_of(headers: Mapping[str, str]) -> float | None:

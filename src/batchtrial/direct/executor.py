@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchtrial.direct.asking import Asker, Host, is_spent, is_there, load_client
+from batchtrial.direct.asking import Asker, Host, is_of_the_account, is_there, load_client
 from batchtrial.direct.hopeless import Hopeless
 from batchtrial.direct.pace import Pace, Tempo
 from batchtrial.direct.records import Answer, Job, Reply, Row, error_of, no_answer
@@ -261,7 +261,7 @@ class Executor:
                 reply = await asker.ask(row)
             finally:
                 self._pace.leave()
-            if self.may_halt and (reply.answer.status == 401 or is_spent(reply.answer)):
+            if self.may_halt and is_of_the_account(reply.answer):
                 self._halt(reply, one, row)
                 return None
             n_busy += reply.kind == "busy"

@@ -18,6 +18,14 @@ def path_of(wire: WireName, model: str = "") -> str:
     return {"chat": "/chat/completions", "responses": "/responses", "messages": "/v1/messages"}[wire]
 
 
+KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "authorization")
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """The key that requests with these headers carry, "" for none."""
+    return next((headers[name].removeprefix("Bearer ") for name in KEY_HEADERS if name in headers), "")
+
+
 def headers_of(wire: WireName, key: str | None, *, version: str = "2023-06-01") -> Mapping[str, str]:
     """What every request carries. version: of Anthropic's API."""
     found = {"content-type": "application/json", "accept": "application/json"}

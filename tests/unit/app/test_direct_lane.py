@@ -9,8 +9,9 @@ from threading import Thread
 
 import pytest
 
-from batchtrial.app.direct_lane import OWN_KEY, identity
-from batchtrial.errors import ProviderError
+from batchtrial.app.direct_lane import OWN_KEY, identity, key_for
+from batchtrial.errors import AuthFailed, ProviderError
+from batchtrial.providers.registry import row_of
 
 MODELS = [{"id": "own"}]
 
@@ -47,3 +48,12 @@ def test_without_the_key_it_is_named(root: str) -> None:
     with pytest.raises(ProviderError, match="HTTP 401") as caught:
         identity(root, "own")
     assert OWN_KEY in caught.value.hint
+
+
+def test_a_key_that_cannot_stand_in_a_header_is_refused_and_not_shown() -> None:
+    assert key_for(row_of("local"), {OWN_KEY: "own-key"}) == "own-key"
+    assert key_for(row_of("local"), {}) is None
+    with pytest.raises(AuthFailed) as caught:
+        key_for(row_of("local"), {OWN_KEY: "own-secret\n"})
+    assert OWN_KEY in caught.value.hint
+    assert "secret" not in str(caught.value)

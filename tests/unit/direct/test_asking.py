@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from tests.contract.own_host import served
 
-from batchtrial.direct.asking import is_spent, reply_of, wait_of
-from batchtrial.direct.records import Answer, error_of, json_line
-from batchtrial.direct.wires import headers_of, path_of
+from batchtrial.direct.asking import Asker, Host, is_of_the_account, is_spent, reply_of, wait_of
+from batchtrial.direct.records import Answer, Row, error_of, json_line
+from batchtrial.direct.wires import WireName, headers_of, path_of
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,68 @@ def test_an_account_without_money_is_a_last_word() -> None:
     reply = reply_of(429, {}, b'{"error":{"message":"pay","code":"insufficient_quota"}}')
     assert (reply.kind, is_spent(reply.answer)) == ("answer", True)
     assert not is_spent(Answer(429, b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}'))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_account"),
+    [
+        (401, {"error": {"message": "no"}}, True),
+        (402, {}, True),
+        (403, {"error": {"message": "The API key you provided is invalid.", "code": "UNAUTHORIZED"}}, True),  # Fireworks
+        (412, {"code": 9, "message": "Account is suspended because its spending limit was reached."}, True),  # Fireworks
+        (400, {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}}, True),  # Gemini
+        (429, {"error": {"code": 429, "message": "check your plan (spend limit)", "status": "RESOURCE_EXHAUSTED"}}, True),  # Gemini
+        (429, {"type": "error", "error": {"type": "rate_limit_error", "message": "reached its monthly spend limit."}}, True),  # Anthropic
+        (400, {"code": "x", "error": "Incorrect API key provided: xa***."}, True),  # xAI
+        (403, {"error": {"message": "Your team has used all available credits."}}, True),
+        (403, {"error": {"message": "this model is not for you", "code": "permission_error"}}, False),
+        (400, {"error": {"message": "cannot read 'Incorrect API key, spending limit'", "code": "invalid_request_error"}}, False),
+        (412, {"code": 9, "message": "not now"}, False),
+        (429, {"error": {"message": "slow down"}}, False),
+    ],
+)
+def test_a_refusal_of_the_account_is_told_from_one_of_the_row_on_every_wire(status: int, body: Any, is_account: bool) -> None:
+    reply = reply_of(status, {}, json.dumps(body).encode())
+    assert is_of_the_account(reply.answer) is is_account
+
+
+class Echo(BaseHTTPRequestHandler):
+    """A server that says back what it was sent."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps({"error": {"message": f"cannot read {self.headers.items()}"}}).encode()
+        self.send_response(int(self.path.rsplit("/", 1)[-1]))
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("wire", ["chat", "messages", "generate_content"])
+def test_a_key_that_the_server_says_back_is_kept_nowhere(wire: WireName, status: int) -> None:
+    async def ask(url: str) -> Answer:
+        asker = Asker(Host(url=url, headers=headers_of(wire, "fw-very-secret-1"), past_proxies=True), 1)
+        try:
+            return (await asker.ask(Row(0, "r", f"/{status}", b"{}"))).answer
+        finally:
+            await asker.close()
+
+    with served(Echo) as url:
+        answer = asyncio.run(ask(url))
+    assert answer.status == status
+    assert b"secret" not in answer.body
+    assert b"[key]" in answer.body
+
+
+@pytest.mark.parametrize("told", ["text/event-stream", "Text/Event-Stream; charset=utf-8", "application/json", "text/plain", ""])
+def test_a_stream_is_one_whatever_the_server_calls_it(told: str) -> None:
+    raw = b'data: {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+    reply = reply_of(200, {"content-type": told} if told else {}, raw)
+    assert json.loads(reply.answer.body)["choices"][0]["message"]["content"] == "yes"
 
 
 @pytest.mark.parametrize(

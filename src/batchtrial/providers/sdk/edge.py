@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
 from typing import Any
 
+from batchtrial.direct.refusals import is_key_refused, is_spent
 from batchtrial.errors import (
     Ambiguous,
     AuthFailed,
@@ -30,19 +31,8 @@ from batchtrial.errors import (
 
 MESSAGE_CHARS = 500
 CLOCK_STEP = timedelta(days=1)
-SPENT_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "enforced_spend_limit_reached",
-        "billing_hard_limit_reached",
-        "billing_error",
-        "spend_limit_reached",
-    }
-)
 # The connection was never made, so nothing can have been accepted. Names, since two generations of SDK bring two HTTP libraries.
 NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
-# Fireworks has no code of its own for a spent budget: a failed precondition, and words.
-SPENT_WORDS = re.compile(r"spend(ing)? (limit|cap)|out of credit|account is suspended", re.IGNORECASE)
 KEY_SHAPED = re.compile(r"\b(?:sk|fw|gsk|pk)[-_][A-Za-z0-9*_-]{6,}|(?<=Bearer )\S+|\S*\*{4,}\S*")
 
 
@@ -134,14 +124,13 @@ class Edge:
         """The error for an HTTP answer; the table of every adapter."""
         code, text = provider_message(body)
         what = self.redact(f"HTTP {status}{f' ({code})' if code else ''}: {text or 'no message'}")
-        is_spent = status == 402 or (status in (403, 412, 429) and (code in SPENT_CODES or SPENT_WORDS.search(text) is not None))
-        if is_spent:
+        if is_spent(status, code, text):
             return RateLimited(
                 f"{self.title} says that the money is spent: {what}",
                 where=where,
                 hint="raise the spending limit at the provider, then resume",
             )
-        if status in (401, 403) or (status == 400 and "API key not valid" in text):
+        if status == 403 or is_key_refused(status, code, text):
             return AuthFailed(
                 f"{self.title} refused the API key: {what}",
                 where=where,
