@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.contract.wires import KEY, WIRES, World
+from tests.contract.own_host import answering
+from tests.contract.wires import KEY, TIMEOUTS, WIRES, World
 from tests.emulator_process import Emulator, running
 
-from batchtrial.errors import ConfigError
+from batchtrial.errors import ConfigError, ProviderError, Unsure
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings, wire_body, wire_size
+from batchtrial.providers.base import Intent
 from batchtrial.records import Outcome
 
 TOKEN = "0123456789abcdef"
@@ -129,3 +131,37 @@ def test_batches_whose_results_are_gone_leave_no_doubt_about_a_young_intent(worl
     assert silent.find(young, frozenset()) == ()
     assert new
     silent.close()
+
+
+def listed(number: int) -> Mapping[str, object]:
+    """A batch of one request that has ended, and whose results are of somebody else."""
+    made, counts = "2026-11-30T00:00:00Z", {"processing": 0, "succeeded": 1, "errored": 0, "canceled": 0, "expired": 0}
+    told: dict[str, object] = {"id": f"msgbatch_{number}", "type": "message_batch", "processing_status": "ended", "request_counts": counts}
+    return told | {"created_at": made, "expires_at": made, "ended_at": made, "results_url": "http://127.0.0.1:9/"}
+
+
+TROUBLES: Mapping[str, object] = {
+    "an empty page": {"data": [], "has_more": False},
+    "an empty page for ever": {"data": [], "has_more": True},
+    "the first page again": {"data": [listed(0)], "has_more": True},
+    "the first page again, as the last": {"data": [listed(0)], "has_more": False},
+    "a page that fails": None,
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_list_in_trouble_never_proves_an_absence(trouble: str) -> None:
+    def answer(path: str, query: Mapping[str, str]) -> object:
+        if path.endswith("/results"):
+            return {"custom_id": "other-r"}
+        return TROUBLES[trouble] if "after_id" in query else {"data": [listed(0)], "has_more": True}
+
+    made = datetime(2026, 11, 30, tzinfo=UTC)
+    intent = Intent(part="p", attempt=1, token="0" * 16, payload_sha256="", n_requests=1, created_at=made, model="m")
+    with answering(answer) as url:
+        provider = AnthropicProvider(AnthropicSettings(base_url=url, timeouts=TIMEOUTS), KEY)
+        with pytest.raises(ProviderError) as caught:
+            provider.find(intent, frozenset())
+        provider.close()
+    assert caught.value.retryable
+    assert isinstance(caught.value, Unsure) or "fails" in trouble

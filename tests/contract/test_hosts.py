@@ -162,6 +162,33 @@ def test_a_host_that_claims_one_page_and_says_that_there_is_more_proves_nothing(
         find(quirks, url)
 
 
+def test_a_list_without_pages_that_is_as_long_as_was_asked_for_may_have_been_cut() -> None:
+    quirks = TABLE["together"]
+    cut: Answer = lambda paging, query, batches: batches[: int(query["limit"])]  # noqa: E731
+    with serving("none", [listed(number, "bt_token", N - 1) for number in range(N)], cut) as url, pytest.raises(Unsure, match="may have been cut"):
+        find(quirks, url)
+    with serving("none", [listed(number, "bt_token", -1) for number in range(N)]) as url:
+        assert find(quirks, url) == ()  # the limit was passed over, so this is all
+
+
+@pytest.mark.parametrize("cursor", [20, "20"])
+def test_a_cursor_is_followed_whatever_its_type(cursor: object) -> None:
+    def answer(paging: str, query: Mapping[str, str], batches: list[dict[str, Any]]) -> Any:
+        return honest(paging, query, batches) | ({} if "cursor" in query else {"paging": {"next_cursor": cursor}})
+
+    with serving("cursor", [listed(number, "bt_token", 30) for number in range(2 * PAGE)], answer) as url:
+        assert find(TABLE["groq"], url) == ("batch_30",)
+
+
+@pytest.mark.parametrize("odd", [{"paging": {"next_cursor": {"at": 1}}}, {"has_more": "true"}], ids=str)
+def test_a_way_on_that_cannot_be_understood_is_no_end_of_the_list(odd: Mapping[str, Any]) -> None:
+    page = {"object": "list", "data": [listed(0, "bt_token", 9)], **odd}
+    for name in ("groq", "deepinfra", "together"):
+        with serving("none", [], lambda paging, query, batches: page) as url, pytest.raises(ProviderError) as caught:
+            find(TABLE[name], url)
+        assert caught.value.retryable
+
+
 def test_batches_whose_time_is_told_in_words_or_not_at_all_are_not_taken_for_old_ones() -> None:
     """A page of a list that is newest first ends the search only when each of its batches says that it is too old."""
     batches = [listed(number, "bt_token", 130) for number in range(N)]

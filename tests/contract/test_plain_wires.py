@@ -92,6 +92,19 @@ def test_a_whole_list_without_ours_proves_its_absence(wire: str) -> None:
         assert find(wire, url) == ()
 
 
+@pytest.mark.parametrize("mine", [45, 49])
+def test_pages_that_are_shorter_than_was_asked_for_are_all_read(mine: int) -> None:
+    """A server has its own bound on a page, and counts its pages by that."""
+    total, size = 50, SIZE // 4
+
+    def answer(path: str, query: Query) -> Any:
+        start = int(query["page"]) * size
+        return {"total": total, "data": [batch("mistral", number, mine) for number in range(start, min(total, start + size))]}
+
+    with answering(answer) as url:
+        assert find("mistral", url) == (f"b{mine}",)
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("wire", sorted(PLAIN))
 def test_a_list_in_trouble_never_proves_an_absence(wire: str, trouble: str) -> None:

@@ -265,7 +265,7 @@ class AnthropicProvider:
             data = [batch for batch in page.data or () if batch.id not in seen]
             seen.update(batch.id for batch in data)
             yield from (batch for batch in data if since is None or stamp(batch) >= since)
-            if page.has_more and not data:
+            if not data and (page.has_more or after is not None):  # a further page is asked for only where it was promised
                 raise Unsure("the list of batches says that there is more, and gives no more", where=f"{SDK.title}: list batches", retryable=True)
             if not data or not page.has_more or (since is not None and all(stamp(batch) < since for batch in data)):
                 return

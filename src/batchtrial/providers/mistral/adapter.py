@@ -61,15 +61,16 @@ class MistralProvider(ChatWire):
         return self._to.client.ask("POST", "/v1/batch/jobs", json=body).json()
 
     def _page(self, further: str | None, token: str | None) -> Page:
-        """Pages are counted from 0. `total` says whether there are more; a filter that is honoured makes it a small number."""
-        place = int(further or 0)
+        """Pages are counted from 0, and may be shorter than was asked for. `total` says whether there are more; a filter that is honoured makes it a
+        small number. further: the page, and how many jobs the earlier ones had."""
+        place, before = (int(one) for one in (further or "0 0").split())
         query = {"page": str(place), "page_size": str(self.settings.page_size), "order_by": "-created"} | ({"bt_token": token} if token else {})
         answer = self._to.client.ask("GET", "/v1/batch/jobs", query=query)
         jobs, total = rows_of(answer, "data"), count(answer.json().get("total"))
-        read = place * self.settings.page_size + len(jobs)
+        read = before + len(jobs)
         if total is None:
             raise ProviderError("the list does not say how many jobs there are", where=f"{SDK.title}: list batches", retryable=True)
-        return Page(batches=jobs, further=str(place + 1) if read < total else None)
+        return Page(batches=jobs, further=f"{place + 1} {read}" if read < total else None)
 
     def _mark_of(self, batch: Mapping[str, Any]) -> str:
         labels = batch.get("metadata")

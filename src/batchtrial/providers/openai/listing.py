@@ -1,7 +1,8 @@
 """The list of batches at OpenAI and hosts like it, page by page to its end, or no answer at all.
 
 A batch that is missed here is bought again. So a list that contradicts itself proves nothing: a page that was promised and is empty, a page or a
-cursor that comes a second time, and a host that says there is more but not how to ask for it are all `Unsure`. The SDK's own pager is not used: on
+cursor that comes a second time, a host that says there is more but not how to ask for it, and a list without pages that is just as long as was asked
+for are all `Unsure`. The SDK's own pager is not used: on
 hosts that page in another way it asks for the same page for ever, or stops after the first.
 """
 
@@ -18,6 +19,7 @@ from batchtrial.providers.openai.quirks import Quirks
 
 MOST_PAGES: Final = 20_000
 MORE: Final = "the list of batches says that there is more"
+AGAIN: Final = "it is asked again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,9 @@ def page_of(got: object, where: str, *, is_bare: bool) -> Page:
     paging = told.get("paging")
     cursor = paging.get("next_cursor") if isinstance(paging, Mapping) else told.get("next_cursor")
     has_more = told.get("has_more")
-    return Page(
-        batches=data,
-        has_more=has_more if isinstance(has_more, bool) else None,
-        cursor=cursor if isinstance(cursor, str) and cursor else None,
-    )
+    if not isinstance(has_more, bool | None) or not isinstance(cursor, str | int | None):
+        raise ProviderError("the list of batches does not say in known words whether it goes on", where=where, retryable=True)
+    return Page(batches=data, has_more=has_more, cursor=None if cursor is None else str(cursor) or None)
 
 
 class Listing:
@@ -94,6 +94,8 @@ class Listing:
             self._cursors.add(page.cursor)
             return {"cursor": page.cursor}
         paging = self._quirks.paging
+        if paging == "none" and len(page.batches) == self._quirks.page_size:
+            raise Unsure("the list of batches is as long as was asked for, and may have been cut", where=self._where, hint=AGAIN, retryable=True)
         if page.has_more is False:
             return None
         if paging in ("none", "cursor"):
@@ -114,7 +116,7 @@ class Listing:
         return all(time is not None and time < since.timestamp() for time in times)
 
     def _unsure(self, what: str) -> Unsure:
-        return Unsure(f"{MORE}, {what}", where=self._where, hint="it is asked again", retryable=True)
+        return Unsure(f"{MORE}, {what}", where=self._where, hint=AGAIN, retryable=True)
 
 
 def created(batch: Mapping[str, Any]) -> float | None:
