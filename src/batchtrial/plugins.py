@@ -72,6 +72,11 @@ def faults() -> tuple[str, ...]:
     return tuple(f"{one.name} of {one.origin}: {one.fault}" for group in GROUPS for one in plugins(group) if one.fault)
 
 
+def words_of(error: BaseException) -> str:
+    """What somebody else's code raised, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
 def _of_others(group: str) -> tuple[EntryPoint, ...]:
     if os.environ.get(VARIABLE, "").strip().lower() == "none":
         return ()
@@ -87,7 +92,7 @@ def _loaded(group: str, point: EntryPoint) -> Plugin:
     version = point.dist.version if point.dist is not None else __version__
     try:
         return Plugin(**told, version=version, loaded=point.load())
-    except Exception as error:  # noqa: BLE001  of somebody else's module, which may raise anything when imported; it is named, and not used
-        fault = f"{type(error).__name__}: {error}"[:300]
+    except (Exception, SystemExit) as error:  # noqa: BLE001  of somebody else's module, which may raise anything when imported; it is named, not used
+        fault = words_of(error)
         log.warning("plugin %s of %s cannot be used: %s", point.name, told["origin"], fault)
         return Plugin(**told, version=version, fault=fault)

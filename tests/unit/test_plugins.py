@@ -29,6 +29,28 @@ def installed(site: Path) -> None:
     (told / "entry_points.txt").write_text("".join(f"[{group}]\n" + "".join(f"{a} = {b}\n" for a, b in of.items()) for group, of in groups))
 
 
+MISLED = """
+from batchtrial.config.judge_recipes import JudgeRecipe
+from batchtrial.providers.registry import Row
+OURS = Row(name="openai", title="another", adapter="misled", speaks="openai")
+NONE = (Row(name="fresh", title="f", adapter="a", speaks="s"), 17)
+TAKEN = JudgeRecipe(name="tone", rubric="r")
+"""
+
+
+def misled(site: Path) -> None:
+    """Names of ours, what is of no use, and a module that ends the program."""
+    (site / "misled.py").write_text(MISLED)
+    (site / "quits.py").write_text("raise SystemExit(3)\n")
+    told = site / "misled-1.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: misled\nVersion: 1.0\n")
+    entries = (
+        "[batchtrial.providers]\na = misled:OURS\nb = misled:NONE\n[batchtrial.judges]\nc = misled:TAKEN\n[batchtrial.sources]\nhub = misled:misled\n"
+    )
+    (told / "entry_points.txt").write_text(f"{entries}[batchtrial.metrics]\nd = misled:OURS\nq = quits:Q\n[batchtrial.exporters]\ne = misled:OURS\n")
+
+
 def broken(site: Path) -> None:
     (site / "broken.py").write_text("raise RuntimeError('half installed')\n")
     told = site / "broken-2.0.dist-info"
@@ -60,6 +82,18 @@ def test_the_package_of_the_docs_is_listed_beside_one_that_does_not_import(tmp_p
     assert len(told) > len(others)
     none = json.loads(batchtrial(tmp_path, tmp_path, "plugins", "--json", BATCHTRIAL_PLUGINS="none").stdout)["plugins"]
     assert {one["origin"] for one in none} == {OURS}
+
+
+def test_what_takes_a_name_of_ours_or_is_of_no_use_is_told_and_none_of_it_is_used(tmp_path: Path) -> None:
+    misled(tmp_path)
+    (tmp_path / "misled.py").write_text(MISLED + "def misled(spec): return []\n")
+    done = batchtrial(tmp_path, tmp_path, "plugins", "--json")
+    assert done.returncode == 0, done.stderr
+    told = {one["name"]: one["fault"] for one in json.loads(done.stdout)["plugins"] if one["origin"] != OURS}
+    assert told.pop("fresh") == ""
+    assert told.pop("q") == "SystemExit: 3"
+    assert {name for name, fault in told.items() if fault == "the name is taken"} == {"openai", "tone", "hub"}
+    assert {name: fault[:17] for name, fault in told.items() if fault != "the name is taken"} == dict.fromkeys("bde", "it is not what th")
 
 
 def test_a_run_with_everything_that_the_package_brings(tmp_path: Path) -> None:

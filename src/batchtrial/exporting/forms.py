@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from batchtrial.amounts import counted
-from batchtrial.errors import ConfigError
-from batchtrial.plugins import added
+from batchtrial.errors import ConfigError, PhaseFailed, RunnerError
+from batchtrial.plugins import added, words_of
 from batchtrial.reading.run_tables import RunTables
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
@@ -28,6 +28,18 @@ class Form:
     about: str
     write: Callable[[RunTables, str, bool], str]
     has_texts: bool = False
+
+    def written(self, tables: RunTables, target: str, *, is_redacted: bool) -> str:
+        """What was written there. Raises PhaseFailed, naming the form, for whatever one of another package raises."""
+        try:
+            return self.write(tables, target, is_redacted)
+        except (RunnerError, OSError):
+            raise
+        except (Exception, SystemExit) as error:
+            if FORMS.get(self.name) is self:
+                raise
+            hint = "its package says why; nothing of the run was changed"
+            raise PhaseFailed(f"the form of export {self.name!r} failed: {words_of(error)}", where=f"--{self.name}", hint=hint) from error
 
 
 def _csv(tables: RunTables, path: str, is_redacted: bool) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from batchtrial.errors import ConfigError
-from batchtrial.plugins import added, faults
+from batchtrial.errors import ConfigError, RunnerError
+from batchtrial.plugins import added, faults, words_of
 
 if TYPE_CHECKING:
     from batchtrial.providers.base import Provider, Setup
@@ -181,17 +182,32 @@ def row_of(name: str) -> Row:
 def adapter_of(name: str, setup: Setup) -> Provider:
     """The provider's adapter, made of a lane's settings; nothing is asked yet. Raises ConfigError."""
     row = row_of(name)
-    made: Provider = importlib.import_module(row.adapter).make(row, setup)
+    with _blamed(row):
+        made: Provider = importlib.import_module(row.adapter).make(row, setup)
     return made
 
 
 def of_recording(speaks: str, settings: Mapping[str, Any]) -> Provider | None:
     """An adapter that encodes as a recording of this wire did; None when there is no such wire. Raises TypeError for settings that it never had."""
-    module = next((row.adapter for row in (*OWN, *rows().values()) if row.speaks == speaks), None)
-    if module is None:
+    row = next((row for row in (*OWN, *rows().values()) if row.speaks == speaks), None)
+    if row is None:
         return None
-    made: Provider = importlib.import_module(module).of_recording(settings)
+    with _blamed(row, TypeError):
+        made: Provider = importlib.import_module(row.adapter).of_recording(settings)
     return made
+
+
+@contextmanager
+def _blamed(row: Row, meant: type[Exception] = RunnerError) -> Iterator[None]:
+    """Whatever goes wrong when an adapter of another package is made is told as its own. Raises ConfigError, and what is meant."""
+    try:
+        yield
+    except (RunnerError, meant):
+        raise
+    except (Exception, SystemExit) as error:
+        if row.name in ROWS:
+            raise
+        raise ConfigError(f"the provider {row.name!r} cannot be used: {words_of(error)}", where="backend", hint="its package says why") from error
 
 
 def key_variables() -> tuple[str, ...]:

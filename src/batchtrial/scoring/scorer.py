@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from batchtrial.records import Item
 from batchtrial.scoring.match import MISS, Golds, Metric
 from batchtrial.scoring.metrics.base import NamedMetric, Rows
+from batchtrial.scoring.metrics.of_others import columns_of
 from batchtrial.scoring.own_phrases import OwnPhrases
 from batchtrial.scoring.score_columns import ABSTAINED, NUMBERS, Judged, Numbers
 from batchtrial.scoring.unsupported import OverlapRule, all_overlaps
@@ -205,9 +206,9 @@ class Scorer:
     def score_named(
         self, golds: Sequence[Gold], texts: Sequence[str | None], facts: Mapping[str, Numbers] | None = None, worst: Sequence[int] = ()
     ) -> dict[str, Numbers]:
-        """Columns of the metrics by name for these answers. facts, worst: as in Rows."""
+        """Columns of the metrics by name for these answers. facts, worst: as in Rows. Raises ConfigError naming a metric of others that fails."""
         rows = Rows(texts=texts, items=[gold.asked for gold in golds], facts=facts or {}, worst=worst)
-        return {column: values for metric in self.named for column, values in metric.of(rows).items()}
+        return {column: values for metric in self.named for column, values in columns_of(metric, rows).items()}
 
     def _matches(self, golds: Sequence[Gold], texts: Sequence[str], flags: _Flags, custom: Sequence[dict[str, float]]) -> Numbers:
         """EM and F1 before the rules on abstaining, shape (2, n); fills `custom`, which is empty without a user's metric."""

@@ -19,6 +19,7 @@ from tests.unit.reading.trials import SEVERAL, beginning_with, finished
 
 from batchtrial.cli.commands.export import main
 from batchtrial.errors import ManifestCorrupt
+from batchtrial.exporting.forms import Form
 from batchtrial.exporting.latex import escaped, latex
 from batchtrial.exporting.rows import TEXTS, stretches
 from batchtrial.modes import Mode
@@ -52,6 +53,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def export(world: World, *what: str) -> int:
     root = world.layout.root
     return main(["--run_id", world.layout.run_id, "--experiments_dir", str(root.parent), *what])
+
+
+def test_a_form_of_another_package_that_fails_is_named(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def die(tables: RunTables, path: str, is_redacted: bool) -> str:
+        raise RuntimeError("no such template")
+
+    form = Form(name="dying", takes="FILE", about="dies", write=die)
+    monkeypatch.setattr("batchtrial.exporting.forms.added", lambda group: [(None, form)])
+    assert export(world, "--dying", "x.txt") == 1
+    said = capsys.readouterr().err
+    assert "the form of export 'dying' failed: RuntimeError: no such template" in said
+    assert "defect" not in said
 
 
 def cells(path: Path) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from batchtrial.errors import ConfigError
 from batchtrial.prices.table import table
 from batchtrial.providers.base import Setup
-from batchtrial.providers.registry import ROWS, adapter_of, key_variables, names, of_recording, row_of
+from batchtrial.providers.registry import ROWS, Row, adapter_of, key_variables, names, of_recording, row_of
 from batchtrial.records import Request
 
 SRC = Path(__file__).resolve().parents[3] / "src" / "batchtrial"
@@ -40,6 +41,16 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         row_of("opnai")
     assert caught.value.hint == "did you mean openai?"
+
+
+def test_an_adapter_of_another_package_that_cannot_be_made_is_told_as_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Row(name="fresh", title="Fresh", adapter="no.such.module", speaks="fresh")
+    monkeypatch.setattr("batchtrial.providers.registry.added", lambda group: [(None, fresh)])
+    uses: tuple[Callable[[], object], ...] = (lambda: adapter_of("fresh", Setup()), lambda: of_recording("fresh", {}))
+    for use in uses:
+        with pytest.raises(ConfigError, match="the provider 'fresh' cannot be used: ModuleNotFoundError") as caught:
+            use()
+        assert caught.value.hint == "its package says why"
 
 
 def test_no_two_providers_share_a_key_or_a_name_in_the_price_table() -> None:

@@ -39,7 +39,7 @@ def parser() -> flags.Parser:
     p.add_argument("--html", type=flags.local_path, metavar="FILE", help="one page with every answer")
     most = MOST_BYTES // 1_000_000
     p.add_argument("--most_mb", type=flags.positive, default=most, metavar="MB", help=f"size of the page, at most (default: {most})")
-    for name, form in _forms().items():
+    for name, form in every_form().items():
         p.add_argument(f"--{name}", type=str if form.takes == "URI" else flags.local_path, metavar=form.takes, help=form.about)
     p.add_argument("--redact", action="store_true", help="leave out all texts: questions, passages, prompts, answers")
     flags.add_folder(p)
@@ -48,7 +48,7 @@ def parser() -> flags.Parser:
 
 def _command(argv: Sequence[str] | None = None) -> int:
     """Write a run's answers and results as files."""
-    given, forms = parser().parse_args(argv), _forms()
+    given, forms = parser().parse_args(argv), every_form()
     wanted = {name: str(getattr(given, name)) for name in forms if getattr(given, name) is not None}
     if given.html is None and not wanted:
         listed = ", ".join(f"--{name}" for name in ("html", *forms))
@@ -66,12 +66,13 @@ def _command(argv: Sequence[str] | None = None) -> int:
         if given.html is not None:
             _page(tables, given.html, given.most_mb, is_redacted=given.redact)
         for name, target in wanted.items():
-            say(f"{target}: {forms[name].write(tables, target, given.redact)}")
+            say(f"{target}: {forms[name].written(tables, target, is_redacted=given.redact)}")
         refuse_replaced(tables)
     return 0
 
 
-def _forms() -> Mapping[str, Form]:
+def every_form() -> Mapping[str, Form]:
+    """The forms that have a flag here."""
     return known(("help", "run_id", "html", "most_mb", "redact", "experiments_dir"))
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from batchtrial.cli import args as flags
+from batchtrial.cli.commands.export import every_form
 from batchtrial.cli.frame import framed, say
-from batchtrial.plugins import GROUPS, OURS, VARIABLE, plugins
+from batchtrial.config.judge_recipes import known as recipes
+from batchtrial.plugins import GROUPS, OURS, VARIABLE, Plugin, plugins
+from batchtrial.providers.registry import rows as providers
+from batchtrial.scoring.metrics.named import known as metrics
+from batchtrial.sources.spec import KEYS_OF, own_sources
 
 EXAMPLES = f"""examples:
   batchtrial plugins                     every group, with origin and version
@@ -28,9 +34,9 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     found = [one for group in GROUPS for one in plugins(group)]
     rows = [
-        {"group": one.group, "name": name, "origin": one.origin, "version": one.version, "fault": one.fault}
+        {"group": one.group, "name": name, "origin": one.origin, "version": one.version, "fault": fault}
         for one in found
-        for name in ([one.name] if one.fault else [_named(part, one.name) for part in one.parts])
+        for name, fault in ([(one.name, one.fault)] if one.fault else [_seen(one, part) for part in one.parts])
     ]
     if given.json:
         say(json.dumps({"plugins": rows}, indent=1, ensure_ascii=False))
@@ -44,10 +50,25 @@ def _command(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _named(part: object, name: str) -> str:
-    """What a config calls it: a provider by its row, a metric by its id, anything else by its entry point."""
-    told = getattr(part, "name", None) if not isinstance(part, type) else getattr(part, "id", None)
-    return told if isinstance(told, str) else name
+USED: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
+    "batchtrial.providers": providers,
+    "batchtrial.metrics": metrics,
+    "batchtrial.sources": own_sources,
+    "batchtrial.exporters": every_form,
+    "batchtrial.judges": recipes,
+}
+"""What a config or a flag can name, by group; of sources those of others."""
+
+
+def _seen(plugin: Plugin, part: object) -> tuple[str, str]:
+    """What a config calls it (a provider by its row, a metric by its id, a source by its entry point), and why it is not used."""
+    told = getattr(part, "id" if isinstance(part, type) else "name", plugin.name)
+    name, used = told if isinstance(told, str) else plugin.name, USED[plugin.group]()
+    if plugin.origin == OURS or used.get(name) is part:
+        return name, ""
+    if name in used or name in KEYS_OF:
+        return name, "the name is taken"
+    return plugin.name, f"it is not what the group takes: {GROUPS[plugin.group]}"
 
 
 main = framed(_command)

@@ -146,9 +146,10 @@ def _try_each(by_set: Mapping[str, Scorer], items: Iterable[Item]) -> None:
             waiting.discard(item.dataset)
             scorer = by_set[item.dataset]
             gold = scorer.prepare_gold(item)
-            for text in trial_answers(item):
+            answers = trial_answers(item)
+            for text in answers:
                 scorer.score(gold, text)
-                scorer.score_named([gold], [text])
+            scorer.score_named([gold] * len(answers), answers)
             check_names(scorer)
 
 

@@ -166,7 +166,10 @@ class TextMetric(NamedMetric):
         values = np.full(len(rows.texts), np.nan)
         if there:
             texts = [rows.texts[place] or "" for place in there]
-            values[there] = self.judge(texts, [self.references(rows.items[place]) for place in there] if self.uses_references else ())
+            found = np.asarray(self.judge(texts, [self.references(rows.items[place]) for place in there] if self.uses_references else ()))
+            if found.shape != (len(there),):  # one number alone would be taken for the number of every answer
+                raise ValueError(f"{found.size} numbers for {len(there)} answers")
+            values[there] = found
         if self.kind == "share":
             values[list(rows.worst)] = 0.0 if self.better_when == "higher" else 1.0
             values = 1.0 - values if self.is_negated else values
