@@ -171,6 +171,15 @@ def test_simulated_and_real_answers_are_not_set_side_by_side(runs: Runs, tmp_pat
     assert "FORBIDS  answers" in capsys.readouterr().out
 
 
+def test_runs_of_the_same_name_are_told_apart_by_their_folders(runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "run_a"
+    shutil.copytree(runs.folder / "run_a", copy, ignore=shutil.ignore_patterns("emulator"))
+    assert compared(runs, "a", str(copy)) == 0
+    assert f"A = {runs.folder / 'run_a'}, B = {copy}\n" in capsys.readouterr().out
+    found = as_json(runs, capsys, "a", str(copy))
+    assert (found["a"], found["b"]) == (str(runs.folder / "run_a"), str(copy))
+
+
 def test_a_run_without_results_is_refused_with_the_way_to_get_them(runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = make_run(tmp_path)
     assert main([str(made.layout.root), "a", "--experiments_dir", str(runs.folder)]) == 3

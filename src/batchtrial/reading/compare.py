@@ -172,6 +172,13 @@ def side(experiments: Path, name: str) -> Side:
     return Side(layout)
 
 
+def called(a: Side, b: Side) -> tuple[str, str]:
+    """What the two are called: their run ids, or their folders where these are the same."""
+    if a.run_id != b.run_id:
+        return a.run_id, b.run_id
+    return str(a.layout.root), str(b.layout.root)
+
+
 def _missing(path: Path) -> RunStateMissing:
     return RunStateMissing(f"{path.name} is not there", where=str(path), hint="finish the run with `batchtrial resume`, then compare")
 
@@ -203,7 +210,7 @@ def pairs(a: Side, b: Side) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
                 found.append(Pair(one, matches[0]))
                 left.remove(one)
                 right.remove(matches[0])
-    alone = [f"{one.layout.run_id}/{one.entry.slug}" for one in (*left, *right)]
+    alone = [f"{name}/{one.entry.slug}" for name, those in zip(called(a, b), (left, right), strict=True) for one in those]
     return tuple(found), tuple(alone)
 
 

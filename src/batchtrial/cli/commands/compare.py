@@ -14,7 +14,7 @@ from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.names import is_url
 from batchtrial.phases.analyse.numbers import adjusted_p, arms_of, difference_of, points, signed_score, verdict_of
-from batchtrial.reading.compare import Changed, Check, Pair, Row, Side, changed_items, checks, effect_changes, pairs, rows, side
+from batchtrial.reading.compare import Changed, Check, Pair, Row, Side, called, changed_items, checks, effect_changes, pairs, rows, side
 from batchtrial.state.money import dollars
 
 EXAMPLES = """examples:
@@ -60,7 +60,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
                 say(line)
         first = forbidden[0]
         raise StateError(
-            f"{a.run_id} and {b.run_id} cannot be compared: {', '.join(check.what for check in forbidden)} differ",
+            f"{' and '.join(called(a, b))} cannot be compared: {', '.join(check.what for check in forbidden)} differ",
             where=f"{first.what}: {first.a} against {first.b}: {first.note}",
             hint="--although_different compares them all the same",
         )
@@ -94,7 +94,7 @@ def text(a: Side, b: Side, found: Sequence[Check], matched: Sequence[Pair], alon
 
 def compatibility(a: Side, b: Side, found: Sequence[Check]) -> Iterator[str]:
     """A line per check."""
-    yield f"A = {a.run_id}, B = {b.run_id}"
+    yield "A = {}, B = {}".format(*called(a, b))
     for check in found:
         mark = {"same": "same    ", "differs": "DIFFERS ", "forbids": "FORBIDS "}[check.standing]
         yield f"  {mark} {check.what:<17} " + (check.a if check.standing == "same" else f"{check.a} against {check.b}")
@@ -176,8 +176,7 @@ def items(changed: Changed, n_items: int) -> Iterator[str]:
 def as_json(a: Side, b: Side, found: Sequence[Check], matched: Sequence[Pair], alone: Sequence[str]) -> dict[str, Any]:
     """For programs."""
     return {
-        "a": a.run_id,
-        "b": b.run_id,
+        **dict(zip("ab", called(a, b), strict=True)),
         "comparable": not any(check.standing == "forbids" for check in found),
         "forced": any(check.standing == "forbids" for check in found),
         "checks": [{"what": c.what, "a": c.a, "b": c.b, "standing": c.standing, "note": c.note} for c in found],
