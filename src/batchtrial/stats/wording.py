@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Judgement, PlanCheck, What
+from batchtrial.stats.plan import CONCLUSIONS, AnalysisPlan, Finding, Judgement, PlanCheck, What
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.rounding import MOST_DIGITS, NOISE, p_phrase, sided
 
@@ -174,7 +174,7 @@ def _limits(judgement: Judgement) -> str:
     if judgement.verdict == "not decidable":
         return ""
     if judgement.verdict == "inconclusive":
-        return _still_possible(judgement.finding.estimate)
+        return _still_possible(judgement.finding)
     if judgement.standing in ("exploratory", "undeclared"):
         return " A new run would have to confirm this."
     if not judgement.is_claim:
@@ -184,11 +184,14 @@ def _limits(judgement: Judgement) -> str:
     return ""
 
 
-def _still_possible(estimate: Estimate) -> str:
+def _still_possible(finding: Finding) -> str:
+    estimate, p = finding.estimate, finding.test.p_value
     if estimate.ci_low is None or estimate.ci_high is None:
         return ""
     if estimate.ci_low > 0.0 or estimate.ci_high < 0.0:
-        return " The interval is of this comparison alone; corrected for the tests that were declared with it, it shows nothing."
+        if p is not None and p > levels_of(estimate)[0]:
+            return " Interval and test are different approximations, which disagree at this border; the verdict is the test's."
+        return " The interval is of this comparison alone; corrected for the tests beside it, it shows nothing."
     return " Every difference inside the interval remains possible."
 
 

@@ -44,6 +44,16 @@ def test_superior() -> None:
     assert "p < 0.001" in text
 
 
+def test_an_interval_that_disagrees_with_its_test_is_not_put_down_to_a_correction() -> None:
+    alone = judged(AnalysisPlan(primary=EM), finding(46, 29, 195))
+    assert (alone.verdict, alone.p_adjusted) == ("inconclusive", alone.p_raw)
+    assert "CI +0.01 to +17.3 pp, p = 0.0505). Interval and test are different approximations, which disagree at this border" in sentence(alone)
+    plan = AnalysisPlan(primary=EM, confirmatory=tuple(dataclasses.replace(EM, name=name) for name in ("f1", "words")))
+    corrected = judge_findings(plan, [finding(120, 60), finding(80, 57, 257, name="f1"), finding(50, 50, name="words")])[1]
+    assert corrected.verdict == "inconclusive"
+    assert "corrected for the tests beside it, it shows nothing" in sentence(corrected)
+
+
 def test_inferior() -> None:
     got = judged(AnalysisPlan(primary=EM), finding(60, 120))
     assert (got.verdict, got.is_claim) == ("inferior", True)
