@@ -103,6 +103,22 @@ def test_equal_answers_are_ties_that_nobody_is_asked_about(world: World) -> None
     assert told(world)["judges"][0]["counts"]["identical"] == ties.height
 
 
+def test_labels_of_items_that_somebody_chose_correct_nothing(world: World) -> None:
+    """Only where the judge prefers the treatment was looked, so that people seem to prefer it too."""
+    rows = pl.read_parquet(world.layout.items, columns=["item_key"])["item_key"].to_list()
+    for place, key in enumerate(rows[5:45]):
+        label = Label(id=f"chosen{place}", who="eve", item_key=key, trial=_slug(world), verdict="better", is_blind=True)
+        append_label(world.layout.labels, label)
+    assert world.resume() == 0
+    record = told(world)
+    one, judge = primary(record), record["judges"][0]
+    assert (one["is_claim"], judge["is_corrected"], judge["n_labels"], judge["labels_aside"]["not_drawn"]) == (False, False, 0, 40)
+    (report,) = world.layout.root.glob("*/reports/report.md")
+    assert "40 labels do not correct it: in the seeded order an item before them has none" in report.read_text()
+    world.layout.labels.unlink()
+    assert world.resume() == 0
+
+
 def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> None:
     """People who see what is right, as the simulated judge does."""
     before = world.bill()["answered_requests"]
@@ -119,6 +135,7 @@ def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> Non
     assert one["estimate"]["method"].startswith("ppi")
     assert (one["verdict"], one["is_claim"]) == ("superior", True)
     assert (judge["is_corrected"], judge["n_labels"]) == (True, 50)
+    assert f"| {one['label']}, difference corrected by labels |" in next(world.layout.root.glob("*/reports/report.md")).read_text()
     assert judge["numbers"]["agrees_with_people"]["value"] == pytest.approx(1.0)
     assert world.bill()["answered_requests"] == before
 
@@ -132,8 +149,8 @@ def test_labels_that_come_once_the_corrected_difference_is_known_make_no_claim_o
     assert world.resume() == 0
     one, judge = primary(told(world)), told(world)["judges"][0]
     assert (one["estimate"], one["is_claim"]) == (first, True)
-    assert judge["labels_aside"] == {"not_blind": 1, "cannot": 1}
-    append_label(world.layout.labels, Label(id="late", who="ada", item_key=keys[57], trial=slug, verdict="worse", is_blind=True))
+    assert judge["labels_aside"] == {"not_blind": 1, "cannot": 1, "not_drawn": 0}
+    append_label(world.layout.labels, Label(id="late", who="ada", item_key=keys[50], trial=slug, verdict="worse", is_blind=True))
     assert world.resume() == 0
     one, judge = primary(told(world)), told(world)["judges"][0]
     assert (one["standing"], one["is_claim"], judge["n_labels"]) == ("exploratory", False, 51)

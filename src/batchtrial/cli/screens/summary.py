@@ -14,7 +14,7 @@ from rich.table import Table
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import two_axes
-from batchtrial.phases.analyse.numbers import NOT_ANALYSED, adjusted_p, arms_of, difference_of, is_declared, is_share
+from batchtrial.phases.analyse.numbers import NOT_ANALYSED, adjusted_p, arms_of, difference_of, is_declared, is_share, name_of
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.batches.twice import bought_twice
@@ -113,7 +113,7 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
     for one in declared:
         unit = " pp" if is_share(one) else ""
         difference, interval = (text if text == "-" else f"{text}{unit}" for text in difference_of(one))
-        drawn.add_row(one["label"], *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
+        drawn.add_row(name_of(one), *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
     console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False)
     with console.capture() as captured:
         console.print(drawn)

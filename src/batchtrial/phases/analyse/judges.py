@@ -38,7 +38,8 @@ Floats = NDArray[np.float64]
 class Believed:
     """A judge on the items of a table. labels: people's preference by item, NaN without; twice: two labels of an item.
 
-    aside: how many labels correct nothing, by why: the item had been seen with its arms named (`not_blind`), or could not be compared (`cannot`).
+    aside: how many labels correct nothing, by why: the item had been seen with its arms named (`not_blind`), could not be compared (`cannot`), or
+    comes in the seeded order after one that was left out (`not_drawn`).
     """
 
     judged: Judged
@@ -72,10 +73,21 @@ def believed(view: View, trial: Trial, temp: float, keys: pl.Series) -> dict[str
         return {}
     places = pl.read_parquet(view.layout.items, columns=["place", "item_key"])
     order = pl.DataFrame({"item_key": keys.cast(pl.String)}).join(places, on="item_key", how="left", maintain_order="left")["place"].to_numpy()
-    held, aside = held_labels(view, trial, temp)
-    labels, twice = _labels(held, keys.cast(pl.String).to_list()), _twice(held, keys)
-    every = judged(view.layout, view.config, trial, temp, places.height)
-    return {one.judge.name: Believed(judged=_reordered(one, order), labels=labels, twice=twice, aside=aside) for one in every}
+    held = held_labels(view, trial, temp)
+    labels, twice = _labels(held.used, keys.cast(pl.String).to_list()), _twice(held.used, keys)
+    is_seen = keys.cast(pl.String).is_in(list(held.seen)).to_numpy()
+    found = {}
+    for one in (_reordered(one, order) for one in judged(view.layout, view.config, trial, temp, places.height)):
+        drawn = _drawn(labels, order, ~is_seen & ~np.isnan(one.treatment - one.control))
+        aside = {**held.aside, "not_drawn": int((~np.isnan(labels) & np.isnan(drawn)).sum())}
+        found[one.judge.name] = Believed(judged=one, labels=drawn, twice=twice, aside=aside)
+    return found
+
+
+def _drawn(labels: Floats, order: NDArray[np.int64], is_left_out: NDArray[np.bool_]) -> Floats:
+    """Labels up to the first judged item of the run's seeded order that nobody was shown: who chooses what to label draws no lot."""
+    first = order[is_left_out].min(initial=np.iinfo(order.dtype).max)
+    return np.where(order < first, labels, np.nan)
 
 
 def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
@@ -89,7 +101,7 @@ def _labels(held: Iterable[Label], keys: list[str]) -> Floats:
     return np.array([preferred.get(key, np.nan) for key in keys])
 
 
-def _twice(held: list[Label], keys: pl.Series) -> tuple[Floats, Floats]:
+def _twice(held: Iterable[Label], keys: pl.Series) -> tuple[Floats, Floats]:
     """First and second label of items that have two: by the same person twice, else by two people."""
     by_key: dict[str, list[float]] = {}
     for one in sorted(held, key=lambda label: (label.item_key, label.who, label.is_repeat)):

@@ -7,6 +7,7 @@ the ledger with the labels that it was made with; with other labels the differen
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from batchtrial.config.expand import Trial
@@ -20,18 +21,26 @@ WORTH: Final[Mapping[str, float]] = {"better": 1.0, "worse": -1.0, "same": 0.0, 
 """What a label says of the treatment's answer against the control's; one who cannot tell says nothing."""
 
 
-def held_labels(view: View, trial: Trial, temp: float) -> tuple[list[Label], dict[str, int]]:
-    """Labels of the trial that correct, and how many do not by why. Of each person, item and round the last one holds that was not taken back."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Labels of a trial that correct. aside: how many do not, by why. seen: items that somebody was shown blind, whatever became of the label."""
+
+    used: tuple[Label, ...]
+    aside: Mapping[str, int]
+    seen: frozenset[str]
+
+
+def held_labels(view: View, trial: Trial, temp: float) -> Held:
+    """Labels of the trial. Of each person, item and round the last one holds that was not taken back."""
     labels = list(read_labels(view.layout.labels))
     undone = {(one.undo, one.who) for one in labels if one.undo}
-    held: dict[tuple[str, str, bool], Label] = {}
-    for one in labels:
-        if not one.undo and (one.id, one.who) not in undone and one.trial == trial.slug and one.temp == temp and one.sample == 0:
-            held[one.who, one.item_key, one.is_repeat] = one
+    ours = [one for one in labels if not one.undo and one.trial == trial.slug and one.temp == temp and one.sample == 0]
+    held = {(one.who, one.item_key, one.is_repeat): one for one in ours if (one.id, one.who) not in undone}
     # Whoever knows whose answer it is prefers an arm, and who chose the item to look at drew no lot.
     blind = [one for one in held.values() if one.is_blind]
-    used = [one for one in blind if one.verdict in WORTH]
-    return used, {"not_blind": len(held) - len(blind), "cannot": len(blind) - len(used)}
+    used = tuple(one for one in blind if one.verdict in WORTH)
+    aside = {"not_blind": len(held) - len(blind), "cannot": len(blind) - len(used)}
+    return Held(used, aside, frozenset(one.item_key for one in ours if one.is_blind))
 
 
 def preferences(held: Iterable[Label]) -> dict[str, float]:
@@ -65,6 +74,5 @@ def _first(view: View, trial: Trial) -> dict[str, Any] | None:
 
 def _now(view: View, trial: Trial) -> tuple[int, str]:
     """How many items have a label, and the digest of what it says."""
-    held, _ = held_labels(view, trial, trial.temps[0])
-    preferred = preferences(held)
+    preferred = preferences(held_labels(view, trial, trial.temps[0]).used)
     return len(preferred), digest_of([preferred])

@@ -97,8 +97,12 @@ def usd(value: float | None) -> str:
 
 
 def name_of(one: Mapping[str, Any]) -> str:
-    """What a comparison of significance.json is called in tables: with its temperature where that is not the trial's first."""
-    return str(one["label"]) + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "")
+    """What a comparison of significance.json is called in tables: with its temperature where that is not the trial's first.
+
+    A judge's arms are its own word, and no difference of them is one that labels correct.
+    """
+    by_labels = ", difference corrected by labels" if str(one["estimate"].get("method", "")).startswith("ppi") else ""
+    return str(one["label"]) + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "") + by_labels
 
 
 def title_of(one: Mapping[str, Any]) -> str:

@@ -74,13 +74,18 @@ def _remarks(one: Mapping[str, Any]) -> list[str]:
         said.append(f"{counted(n, 'label')} of items that were seen with their arms named {'does' if n == 1 else 'do'} not correct it.")
     if n := aside.get("cannot"):
         said.append(f"{counted(n, 'label')} {'says' if n == 1 else 'say'} that the answers cannot be compared: what is left may be no random draw.")
+    if n := aside.get("not_drawn"):
+        said.append(
+            f"{counted(n, 'label')} {'does' if n == 1 else 'do'} not correct it: in the seeded order an item before {'it' if n == 1 else 'them'} has "
+            "none, and labels of items that were chosen are no random draw. `batchtrial label` shows what was left out."
+        )
     if since := one.get("labels_changed"):
         said.append(
             f"A corrected difference was first shown on {since['at'][:10]} with {counted(since['n_then'], 'labelled item')}, and is now one of "
             f"{since['n_now']:,}. To go on labelling once it is known is optional stopping: it is exploratory."
         )
     if one["is_corrected"]:
-        said.append(f"Corrected by {counted(n_labels, 'labelled item')}, taken for a random draw of the items, as `batchtrial view` draws them.")
+        said.append(f"Corrected by {counted(n_labels, 'labelled item')}, the first of the seeded order, which is a random draw.")
     else:
         said.append(f"With {n_labels or 'no'} labels its word is exploratory: the judge prefers, and nobody knows how far it is right.")
     if one["same_family"]:
