@@ -135,7 +135,7 @@ def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> Non
     assert one["estimate"]["method"].startswith("ppi")
     assert (one["verdict"], one["is_claim"]) == ("superior", True)
     assert (judge["is_corrected"], judge["n_labels"]) == (True, 50)
-    assert f"| {one['label']}, difference corrected by labels |" in next(world.layout.root.glob("*/reports/report.md")).read_text()
+    assert f"| {one['label']}, corrected by labels |" in next(world.layout.root.glob("*/reports/report.md")).read_text()
     assert judge["numbers"]["agrees_with_people"]["value"] == pytest.approx(1.0)
     assert world.bill()["answered_requests"] == before
 

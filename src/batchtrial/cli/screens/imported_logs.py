@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from batchtrial.amounts import counted
+from batchtrial.cli.screens.wide import wide_lines
 from batchtrial.importing.paired_logs import PairedLogs
 from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
 from batchtrial.phases.report.render import visible
@@ -31,10 +30,7 @@ def lines(found: PairedLogs) -> Iterator[str]:
         table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
     for name in found.found:
         table.add_row(*_row(found, name))
-    console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False, markup=False)
-    with console.capture() as captured:
-        console.print(table)
-    yield from (line.rstrip() for line in captured.get().rstrip("\n").splitlines())
+    yield from wide_lines(table)
     for name, (one, _) in found.found.items():
         yield from (f"care       {visible(name)}: {text}" for text in one.warnings)
     yield "Exploratory: nothing was declared before the results were there. q is corrected for all metrics (Benjamini and Hochberg)."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from batchtrial.cli.screens.wide import wide_lines
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import two_axes
@@ -114,7 +113,4 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
         unit = " pp" if is_share(one) else ""
         difference, interval = (text if text == "-" else f"{text}{unit}" for text in difference_of(one))
         drawn.add_row(name_of(one), *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
-    console = Console(file=sys.stdout, width=max(140, Console().width), highlight=False)
-    with console.capture() as captured:
-        console.print(drawn)
-    yield from (line.rstrip() for line in captured.get().rstrip("\n").splitlines())
+    yield from wide_lines(drawn)
