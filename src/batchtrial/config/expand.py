@@ -205,9 +205,8 @@ def expand(config: Config, input_sha256: str) -> tuple[Trial, ...]:
 def arms_of(trials: tuple[Trial, ...]) -> tuple[Arm, ...]:
     """Every arm once, in the order in which the trials need them."""
     found: dict[str, Arm] = {}
-    for trial in trials:
-        for arm in trial.arms:
-            found.setdefault(arm.name, arm)
+    for arm in itertools.chain.from_iterable(trial.arms for trial in trials):
+        found.setdefault(arm.name, arm)
     return tuple(found.values())
 
 
