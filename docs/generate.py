@@ -240,7 +240,7 @@ ARTIFACTS: tuple[tuple[str, str, str], ...] = (
         "`batchtrial rescore`",
         "scores that were there before, with what was concluded from them; `kept.json` has the hash of each metric's code and library versions",
     ),
-    ("TRIAL/reports/forest.svg", "report", "the report's picture by itself"),
+    ("TRIAL/reports/forest.svg", "report", "the report's pictures by themselves"),
     ("index.html", "report", "all trials of the run as a page, with the ways to their reports"),
     ("answers.html", "run, `batchtrial export`", "every answer, pair by pair, in one page of at most 10 MB (`report.answers_page`)"),
     ("aggregate.json", "report", "the same for programs"),

@@ -117,7 +117,7 @@ OWN: Final[tuple[Form, ...]] = (
     Form(name="jsonl", takes="FILE", about="the same as JSON lines, texts to the letter", write=_jsonl),
     Form(name="parquet", takes="FILE", about="the same as Parquet", write=_parquet),
     Form(name="latex", takes="FILE", about="tables with booktabs rules, for \\input in a paper", write=_latex),
-    Form(name="svg", takes="FILE", about="the forest plot of all trials", write=_svg),
+    Form(name="svg", takes="FILE", about="forest plots of all trials", write=_svg),
     Form(name="pdf", takes="FILE", about="the same as PDF (extra: figures)", write=_pdf),
     Form(name="inspect", takes="DIR", about="a log of inspect_ai for each arm (extra: inspect)", write=_inspect, has_texts=True),
     Form(name="mlflow", takes="URI", about="a run in an MLflow store, such as file:mlruns (extra: mlflow)", write=_mlflow, has_texts=True),

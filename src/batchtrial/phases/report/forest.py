@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 TOP: Final = 34
+HEAD: Final = 20
+"""What a picture's own heading takes, where there are several."""
 CHAR: Final = 8.0
 """Width of a digit, at most, in the picture's own unit."""
 STANDALONE: Final = (
-    "<style>text{fill:#1b1f24}.q{fill:#57606a}.b{stroke:#0a58ca}.d{fill:#0a58ca}.z{stroke:#8c959f}.g{stroke:#d0d7de}.m{stroke:#b02a37}</style>"
+    "<style>text{fill:#1b1f24}.q{fill:#57606a}.b{stroke:#0a58ca}.d{fill:#0a58ca}.z{stroke:#8c959f}.g{stroke:#d0d7de}.m{stroke:#b02a37}"
+    ".t{fill:#b02a37}</style>"
 )
 
 
@@ -68,16 +71,35 @@ def ticks(reach: float, most: int = 4) -> list[float]:
 
 def forest(lines: Sequence[Line]) -> str:
     """The plot for a page, once for each width; empty text without lines."""
-    return "".join(_forest(lines, room, f' class="{room.name}"') for room in (WIDE, NARROW)) if lines else ""
+    return "".join(_forest(lines, room) for room in (WIDE, NARROW)) if lines else ""
 
 
-def forest_alone(lines: Sequence[Line]) -> str:
-    """The plot as a file of its own; empty text without lines."""
-    return _forest(lines, WIDE, ' xmlns="http://www.w3.org/2000/svg"', STANDALONE) if lines else ""
+def forest_alone(groups: Sequence[tuple[str, Sequence[Line]]], told: str = "") -> str:
+    """The plots as a file of their own, one below the other: (in which unit, lines) of each. told: stands above all; empty text without lines."""
+    if not groups:
+        return ""
+    y, parts = 20.0 if told else 0.0, [f'<text x="0" y="14" class="t">{html.escape(told)}</text>'] if told else []
+    for where, lines in groups:
+        drawn, height = _plot(lines, WIDE)
+        head = [f'<text x="0" y="14" font-weight="650">{html.escape(where[0].upper() + where[1:])}</text>'] if len(groups) > 1 else []
+        parts += [f'<g transform="translate(0 {y:g})">', *head, f'<g transform="translate(0 {HEAD * len(head)})">', *drawn, "</g></g>"]
+        y += height + HEAD * len(head)
+    return "".join([_opened(WIDE, y, ' xmlns="http://www.w3.org/2000/svg"'), STANDALONE, *parts, "</svg>"])
 
 
-def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "") -> str:
-    """The axis reaches as far as the widest interval or margin."""
+def _opened(room: Room, height: float, attributes: str) -> str:
+    width = room.width
+    size = f'viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}"'
+    return f'<svg{attributes} {size} font-family="system-ui,sans-serif" font-size="13">'
+
+
+def _forest(lines: Sequence[Line], room: Room) -> str:
+    drawn, height = _plot(lines, room)
+    return "".join([_opened(room, height, f' class="{room.name}"'), *drawn, "</svg>"])
+
+
+def _plot(lines: Sequence[Line], room: Room) -> tuple[list[str], int]:
+    """What is drawn of lines in one unit, and how high it is. The axis reaches as far as the widest interval or margin."""
     ends = [abs(end) for line in lines for end in (line.low, line.high, line.margin or 0.0)]
     unit = lines[0].unit
     reach = (max(1.0 if unit else 0.0, *ends) or 1.0) * 1.08
@@ -87,8 +109,6 @@ def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "")
         return round(room.left + (value / reach + 1) / 2 * (width - room.left - 20), 1)
 
     parts = [
-        f'<svg{attributes} viewBox="0 0 {width} {axis + 30}" width="{width}" height="{axis + 30}" font-family="system-ui,sans-serif" font-size="13">',
-        style,
         f'<text x="{x(-reach)}" y="14" class="q">less under the treatment</text>',
         f'<text x="{width - 20}" y="14" text-anchor="end" class="q">more under the treatment</text>',
     ]
@@ -101,7 +121,7 @@ def _forest(lines: Sequence[Line], room: Room, attributes: str, style: str = "")
         parts.append(f'<text x="{at}" y="{axis + 16}" text-anchor="middle" class="q">{name}</text>')
     for place, line in enumerate(lines):
         parts += _drawn(line, room, TOP + room.row * place + 8, x)
-    return "".join([*parts, "</svg>"])
+    return parts, axis + 30
 
 
 def _drawn(line: Line, room: Room, top: int, x: Callable[[float], float]) -> list[str]:

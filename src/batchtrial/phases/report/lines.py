@@ -155,11 +155,6 @@ def _clusters(tests: Sequence[dict[str, Any]]) -> list[Block]:
     return []
 
 
-def forest_lines(tests: dict[str, Any]) -> list[Line]:
-    """The comparisons of shares, the declared ones first."""
-    return [_line(one) for one in _drawable(tests) if one["is_share"]]
-
-
 def forests(tests: dict[str, Any], *, is_declared_only: bool = False) -> Iterator[tuple[str, list[Line]]]:
     """In which unit, and what is drawn in it: all shares in one picture, each other metric in one of its own; that with the primary first."""
     units: dict[str, list[Line]] = {}

@@ -17,7 +17,7 @@ from batchtrial.phases.base import View, Work, digest_of, over_trials, publishin
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.report.aggregate import aggregate, aggregate_problem, index, sealed
 from batchtrial.phases.report.forest import forest_alone
-from batchtrial.phases.report.lines import blocks, forest_lines, recorded, server
+from batchtrial.phases.report.lines import blocks, forests, recorded, server
 from batchtrial.phases.report.render import markdown, page
 from batchtrial.records import Verdict
 from batchtrial.state.store import read_json, write_bytes
@@ -67,7 +67,7 @@ class Report:
             layout, content = view.trial_layout(trial), blocks(view, trial)
             write_bytes(layout.report_md, markdown(content, banner).encode(), hook=work.hook)
             write_bytes(layout.report_html, page(content, f"batchtrial: {trial.slug}", banner).encode(), hook=work.hook)
-            write_bytes(layout.forest_svg, forest_alone(forest_lines(read_json(layout.significance))).encode(), hook=work.hook)
+            write_bytes(layout.forest_svg, forest_alone(list(forests(read_json(layout.significance)))).encode(), hook=work.hook)
             paths = [layout.report_md, layout.report_html, layout.forest_svg, *write_exports(work, trial)]
             if is_combined:
                 with publishing(work, layout.combined) as lines:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
 
-from batchtrial.phases.report.forest import CHAR, Line, forest
-from batchtrial.phases.report.lines import forest_lines, forests
+from batchtrial.phases.report.forest import CHAR, Line, forest, forest_alone
+from batchtrial.phases.report.lines import forests
 
 TEXT = re.compile(r'<text x="([\d.-]+)" y="[\d.]+" text-anchor="middle" class="q">([^<]*)</text>')
 
@@ -35,7 +36,12 @@ def test_a_grade_that_is_the_primary_has_its_picture_before_the_shares() -> None
         [("words (all questions)", -1.5, None)],
     ]
     assert list(found)[1] == "in percentage points"
-    assert [line.label for line in forest_lines(tests)] == ["f1 (all questions)"]
+    alone = ET.fromstring(forest_alone(list(forests(tests)), "SIMULATED <x>"))
+    told = ["".join(one.itertext()) for one in alone.iter("{http://www.w3.org/2000/svg}text")]
+    heads = ["In the unit of depth", "In percentage points", "In the unit of words"]
+    assert [text for text in told if text in heads] == heads
+    assert told[0] == "SIMULATED <x>"
+    assert all(f"{name} (all questions)" in told for name in ("depth", "f1", "words"))
     assert [len(lines) for _, lines in forests(tests, is_declared_only=True)] == [1]
     (depth, *_) = (forest(lines) for _, lines in forests(tests))
     assert " pp<" not in depth
