@@ -23,6 +23,8 @@ from batchtrial.state.files import Shard
 from batchtrial.state.ledger import Ledger, Money, money
 
 BUDGET: Final = "submission.budget_usd"
+USUAL: Final = "openai"
+"""`provider.quirks` of whoever is no other host."""
 
 
 def price_for(config: Config, arm: Arm) -> Price | None:
@@ -39,9 +41,10 @@ def tier_of(config: Config, arm: Arm) -> str | None:
 
 
 def price_named(config: Config, backend: str, key: str, tier: str | None = None) -> Price | None:
-    """The same of a model by its name in the table of prices."""
+    """The same of a model by its name in the table of prices. A host that `quirks` calls another one's has none of the backend's prices."""
     overrides = {name: price.model_dump(exclude_none=True) for name, price in config.pricing.overrides.items()}
-    return price_of(row_of(backend).prices, key, overrides, tier=tier)
+    other = config_of_lane(config, backend).provider.quirks
+    return price_of(row_of(backend).prices if other == USUAL else other, key, overrides, tier=tier)
 
 
 def reserve_usd(price: Price, shard: Shard, n_requests: int) -> Decimal:

@@ -12,7 +12,7 @@ from tests.unit.rig import Rig
 
 from batchtrial.config.expand import arms_of
 from batchtrial.errors import PhaseFailed
-from batchtrial.phases.batches.money import Purse, bill
+from batchtrial.phases.batches.money import Purse, bill, price_named
 from batchtrial.providers.base import BatchState, Intent
 from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.run.options import Options
@@ -182,3 +182,11 @@ def test_a_line_written_by_hand_may_name_tokens_that_nobody_knows(rig: Rig) -> N
     rig.layout.ledger.write_bytes(b"".join(lines))
     parts = fold(read(rig.layout.ledger).entries)
     assert (bill(replace(view, parts=parts), arm), rig.money()) == (told, before)
+
+
+def test_a_host_that_quirks_name_is_priced_by_nobody(rig: Rig) -> None:
+    """The same model elsewhere has another price, and the table knows no such host."""
+    own = rig.config()
+    other = own.model_copy(update={"provider": own.provider.model_copy(update={"base_url": "https://other.example/v1", "quirks": "compatible"})})
+    assert price_named(own, "openai", "gpt-4.1-mini") is not None
+    assert price_named(other, "openai", "gpt-4.1-mini") is None
