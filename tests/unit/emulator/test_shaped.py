@@ -97,6 +97,34 @@ def test_what_is_made_up_keeps_to_formats_lengths_patterns_and_bounds() -> None:
     assert json.loads(json_of(NARROW, "salt and pepper", True, RAWS[0]))["short"] == "salt"
 
 
+PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["name", "age"]}
+PUT_TOGETHER: dict[str, dict[str, Any]] = {
+    # As pydantic writes an optional model, a model in a list, and a chain of models.
+    "another model or none": {"properties": {"who": {"anyOf": [{"$ref": "#/$defs/person"}, {"type": "null"}]}, "said": {"type": "string"}}},
+    "a model": {"properties": {"who": {"$ref": "#/$defs/person"}}},
+    "a model with words beside": {"properties": {"who": {"allOf": [{"$ref": "#/$defs/person"}], "description": "who"}}},
+    "a list of models": {"properties": {"who": {"type": "array", "items": {"$ref": "#/$defs/person"}, "minItems": 1}}},
+    "a chain": {"properties": {"n": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}},
+    "parts": {"allOf": [PERSON, {"properties": {"town": {"type": "string"}}, "required": ["town"]}]},
+    "one of, beside what all have": {"properties": {"name": {"type": "string"}}, "oneOf": [{"properties": {"a": {"const": 1}}, "required": ["a"]}]},
+    "required and not described": {"properties": {}, "required": ["said"]},
+    "places": {"properties": {"at": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "boolean"}], "items": False, "minItems": 2}}},
+    "a text or none": {"properties": {"said": {"type": ["string", "null"], "maxLength": 3}}},
+}
+
+
+@pytest.mark.parametrize("name", PUT_TOGETHER)
+def test_what_is_put_together_from_several_schemas_is_valid(name: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = {"type": "object", "required": list(PUT_TOGETHER[name].get("properties", ())), **PUT_TOGETHER[name], "$defs": {"person": PERSON}}
+    checker = jsonschema.Draft202012Validator(schema)
+    for gold in (None, "an answer that is right"):
+        for raw in RAWS[:20]:
+            checker.validate(json.loads(json_of(schema, gold, True, raw)))
+    if "said" in schema["required"]:
+        assert json.loads(json_of(schema, "yes", True, RAWS[0]))["said"] == "yes"
+
+
 SAID = [{"role": "user", "content": "x"}]
 CALLED = OutputForm(is_json=True, schema=json.dumps(SCHEMA), tool="look_up")
 READERS: dict[str, Callable[..., ChatRequest]] = {

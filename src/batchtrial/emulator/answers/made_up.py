@@ -11,14 +11,12 @@ _WORDS: Final = ("copper", "about forty", "in early spring", "Vienna", "the nigh
 _NARROW: Final = ("pattern", "format", "const", "enum")
 
 
-def is_free(schema: Any) -> bool:
-    """Whether a text of the schema can be any text of its length."""
-    if not isinstance(schema, Mapping) or any(key in schema for key in _NARROW):
+def is_free(schema: Mapping[str, Any]) -> bool:
+    """Whether a text of the schema, which refers to no other, can be any text of its length."""
+    if any(key in schema for key in _NARROW):
         return False
-    choices = schema.get("anyOf", schema.get("oneOf"))
-    if isinstance(choices, list):
-        return any(is_free(one) for one in choices)
-    return bool(schema.get("type", "object" if "properties" in schema or "allOf" in schema else "string") == "string")
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    return "string" in (kind if isinstance(kind, list) else [kind])
 
 
 def fitted(text: str, schema: Mapping[str, Any]) -> str:

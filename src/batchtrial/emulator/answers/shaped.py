@@ -11,6 +11,7 @@ from batchtrial.emulator.answers.made_up import amount_of, fitted, is_free, numb
 from batchtrial.emulator.world.draws import digest, number, pick
 
 _DEEPEST: Final = 8
+_SEVERAL: Final = ("allOf", "anyOf", "oneOf")
 
 
 def label(labels: Sequence[str], golds: Sequence[str], is_right: bool, raw: bytes) -> str:
@@ -32,18 +33,20 @@ def json_of(schema: Mapping[str, Any], gold: str | None, is_right: bool, raw: by
     """
     value = None if gold is None else _object_in(gold)
     maker = _Maker(schema, raw)
-    properties = _properties(maker.resolved(schema))
+    root = maker.whole(schema, "")
+    properties = _properties(root)
     if value is None:
         made_up = maker.value(schema, "", 0)
-        names = [name for name, one in properties.items() if is_free(maker.resolved(one) if isinstance(one, Mapping) else one)]
-        if gold is not None and is_right and names and isinstance(made_up, dict):
-            made_up[names[0]] = fitted(gold, properties[names[0]])
+        names = [*properties, *_required(root)]
+        free = next(((name, text) for name in names if (text := maker.free(properties.get(name, {}))) is not None), None)
+        if gold is not None and is_right and free is not None and isinstance(made_up, dict):
+            made_up[free[0]] = fitted(gold, free[1])
         return json.dumps(made_up, ensure_ascii=False)
     if not is_right and value:
         name = list(value)[pick(raw, 4, len(value))]
         tries = (_Maker(schema, digest("field", raw.hex(), k)).value(properties.get(name, {}), name, 1) for k in range(8))
         value[name] = next((one for one in tries if one != value[name]), None)
-    for name in _list(maker.resolved(schema).get("required")):
+    for name in _required(root):
         if name in properties and name not in value:
             value[name] = None if maker.allows_null(properties[name]) else maker.value(properties[name], f".{name}", 1)
     return json.dumps(value, ensure_ascii=False)
@@ -60,6 +63,10 @@ def _object_in(text: str) -> dict[str, Any] | None:
 def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     found = schema.get("properties")
     return found if isinstance(found, Mapping) else {}
+
+
+def _required(schema: Mapping[str, Any]) -> list[str]:
+    return [name for name in _list(schema.get("required")) if isinstance(name, str)]
 
 
 def _list(value: Any) -> list[Any]:
@@ -94,22 +101,43 @@ class _Maker:
             return True
         return None in _list(schema.get("enum")) or any(self.allows_null(one, depth + 1) for one in choices)
 
-    def value(self, schema: Any, path: str, depth: int) -> Any:
+    def whole(self, schema: Mapping[str, Any], path: str, depth: int = 0) -> Mapping[str, Any]:
+        """The schema with all that it is put together from, one of its alternatives among it."""
+        schema = self.resolved(schema)
+        several = [*_list(schema.get("allOf"))]
+        for key in ("anyOf", "oneOf"):
+            if choices := _list(schema.get(key)):
+                several.append(choices[number("value", self.raw.hex(), path) % len(choices)])
+        found = {key: value for key, value in schema.items() if key not in _SEVERAL}
+        for one in several if depth <= _DEEPEST else ():
+            found = _together(found, self.whole(one, path, depth + 1) if isinstance(one, Mapping) else {})
+        return found
+
+    def free(self, schema: Any, depth: int = 0) -> Mapping[str, Any] | None:
+        """The schema, or an alternative of it, that any text of its length meets; None where there is none."""
         if not isinstance(schema, Mapping) or depth > _DEEPEST:
             return None
         schema = self.resolved(schema)
+        choices = [*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))]
+        if choices or schema.get("allOf"):
+            return next((found for one in choices if (found := self.free(one, depth + 1)) is not None), None)
+        return schema if is_free(schema) else None
+
+    def value(self, schema: Any, path: str, depth: int) -> Any:
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+            return None
+        schema = self.whole(schema, path)
         draw = number("value", self.raw.hex(), path)
-        for key in ("enum", "anyOf", "oneOf", "allOf"):
-            choices = schema.get(key)
-            if isinstance(choices, list) and choices:
-                one = choices[draw % len(choices)]
-                return one if key == "enum" else self.value(one, path, depth + 1)
+        if choices := _list(schema.get("enum")):
+            return choices[draw % len(choices)]
         if "const" in schema:
             return schema["const"]
         kind = schema.get("type", "object" if "properties" in schema else "string")
         kind = str(kind[0] if isinstance(kind, list) and kind else kind).lower()  # Gemini's are upper case
         if kind == "object":
-            return {name: self.value(one, f"{path}.{name}", depth + 1) for name, one in _properties(schema).items()}
+            properties = _properties(schema)
+            names = dict.fromkeys([*properties, *_required(schema)])
+            return {name: self.value(properties.get(name, {}), f"{path}.{name}", depth + 1) for name in names}
         if kind == "array":
             return self._array(schema, path, depth, draw)
         if kind in ("integer", "number"):
@@ -119,4 +147,16 @@ class _Maker:
     def _array(self, schema: Mapping[str, Any], path: str, depth: int, draw: int) -> list[Any]:
         least, most = int(number_in(schema, "minItems", 0)), int(number_in(schema, "maxItems", 10))
         n = max(least, min(draw % 3, most))
-        return [self.value(schema.get("items", {}), f"{path}.{place}", depth + 1) for place in range(min(n, 10))]
+        first, items = _list(schema.get("prefixItems")), schema.get("items", {})
+        every = [first[place] if place < len(first) else items for place in range(min(n, 10))]
+        return [self.value(one, f"{path}.{place}", depth + 1) for place, one in enumerate(every)]
+
+
+def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to meet both; where both say the same thing differently, the other's word."""
+    found = {**one, **other}
+    if "properties" in one and "properties" in other:
+        found["properties"] = {**_properties(one), **_properties(other)}
+    if "required" in one and "required" in other:
+        found["required"] = [*_list(one["required"]), *_list(other["required"])]
+    return found
