@@ -186,7 +186,7 @@ def test_a_line_written_by_hand_may_name_tokens_that_nobody_knows(rig: Rig) -> N
 
 def test_a_host_that_quirks_name_is_priced_by_nobody(rig: Rig) -> None:
     """The same model elsewhere has another price, and the table knows no such host."""
-    own = rig.config()
+    own = rig.config().model_copy(update={"backend": "openai"})
     other = own.model_copy(update={"provider": own.provider.model_copy(update={"base_url": "https://other.example/v1", "quirks": "compatible"})})
     assert price_named(own, "openai", "gpt-4.1-mini") is not None
     assert price_named(other, "openai", "gpt-4.1-mini") is None
