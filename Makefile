@@ -1,7 +1,7 @@
 # make only forwards to nox; noxfile.py says what each session does. nox is fetched into .make/ when it is not installed.
 PYTHON ?= python3
 NOX := $(shell command -v nox 2>/dev/null || echo .make/bin/nox)
-SESSIONS := lint types unit coverage smoke plan demo real bench peers crash luck fuzz wire calibrate planted golden tickets hosts plugins browser direct dask remote pictures exports wheel site unattended
+SESSIONS := lint types unit coverage smoke plan demo real bench peers crash luck fuzz wire calibrate planted golden tickets hosts plugins browser page_types direct dask remote pictures exports wheel site unattended
 
 .PHONY: test help alt-smoke docs-lint unit-noscipy $(SESSIONS)
 

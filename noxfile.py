@@ -144,6 +144,14 @@ def browser(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/browser", *(session.posargs or ("-n", "2", "--dist", "loadfile")), env=shots)
 
 
+@nox.session(default=False, venv_backend="none")
+def page_types(session: nox.Session) -> None:
+    """The page's own modules as TypeScript's checker reads their types, strictly; skips where there is no Node."""
+    if shutil.which("npx") is None:
+        session.skip("there is no Node on this machine: install Debian's package `npm`")
+    session.run("npx", "--yes", "--package", "typescript@5.9.3", "tsc", "-p", "src/batchtrial/viewer/page", external=True)
+
+
 @nox.session(default=False)
 def exports(session: nox.Session) -> None:
     """Each export read back by the program that it is for, the logs of other programs imported, and the notebook of the docs executed."""

@@ -21,10 +21,14 @@ _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./([a-z_]+\.js)";$', re.MULTIL
 _EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.MULTILINE)
 
 
+_TYPES = re.compile(r"^ */\*\* @(?:import|type) .*\*/\n", re.MULTILINE)
+"""Lines that only the checker of types reads."""
+
+
 @cache
 def text_of(name: str) -> str:
-    """A module or the style by its name."""
-    return (files("batchtrial.viewer") / "page" / name).read_text(encoding="utf-8")
+    """A module or the style by its name, as a browser gets it."""
+    return _TYPES.sub("", (files("batchtrial.viewer") / "page" / name).read_text(encoding="utf-8"))
 
 
 @cache

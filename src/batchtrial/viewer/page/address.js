@@ -1,7 +1,9 @@
 // The state of the page and its address: whatever is chosen stands behind the #, and can be sent to somebody.
+/** @import { About, Ask, State, Trial } from "./types" */
 
 import { LABELLED, MARK, OUTCOME, SAID, VERDICT, WHERE, ordersOf, rangesOf } from "./words.js";
 
+/** @type {State} */
 export const EMPTY = {
   run: "", trial: "", temp: 0, metric: "", chips: [], values: {}, ranges: {}, labelled: "", judged: {}, hidden: [],
   search: { text: "", where: "any", is_pattern: false }, sort: "place", is_down: false, item: null, view: "raw", arms: "two",
@@ -10,14 +12,16 @@ const LONGEST_TEXT = 400;
 const SEPARATOR = "\u001f";
 
 /** The state that an address says, and what of it says nothing. */
+/** @type {(hash: string) => { state: State, odd: string[] }} */
 export function fromAddress(hash) {
   const state = structuredClone(EMPTY);
   const odd = [];
+  const end = (text) => (text === undefined ? null : Number(text));
   const listed = (value, mark) => (value ? value.split(mark) : []);
   for (const [key, value] of new URLSearchParams(hash.replace(/^#/, ""))) {
     const range = /^(-?[\d.]+(?:e[-+]?\d+)?)?\.\.(-?[\d.]+(?:e[-+]?\d+)?)?$/.exec(value);
     if (key.startsWith("is.")) state.values[key.slice(3)] = listed(value, SEPARATOR);
-    else if (key.startsWith("in.") && range && range.slice(1).every((one) => one === undefined || Number.isFinite(Number(one)))) state.ranges[key.slice(3)] = range.slice(1).map((one) => (one === undefined ? null : Number(one)));
+    else if (key.startsWith("in.") && range && range.slice(1).every((one) => one === undefined || Number.isFinite(Number(one)))) state.ranges[key.slice(3)] = [end(range[1]), end(range[2])];
     else if (key.startsWith("says.")) state.judged[key.slice(5)] = value;
     else if (key === "chips") state.chips = listed(value, ",");
     else if (key === "hide") state.hidden = listed(value, ",");
@@ -34,6 +38,7 @@ export function fromAddress(hash) {
 }
 
 /** Leave out of a state what a run does not have, and put it among what says nothing. n: how many items there are; hidable: columns of the table. */
+/** @type {(state: State, odd: string[], about: About, n: number, hidable: string[]) => void} */
 export function settle(state, odd, about, n, hidable) {
   const has = (names, name) => Object.hasOwn(names, name);
   const only = (names, key, chosen, first) => {
@@ -64,6 +69,7 @@ export function settle(state, odd, about, n, hidable) {
 }
 
 /** The trial that a state means; what it says of no trial is left out of it. */
+/** @type {(state: State, odd: string[], about: About) => Trial} */
 function trialOf(state, odd, about) {
   const named = about.trials.filter((one) => one.slug === state.trial);
   const mine = named.length ? named : about.trials;
@@ -76,6 +82,7 @@ function trialOf(state, odd, about) {
 }
 
 /** The address of a state: only what differs from the empty one. */
+/** @type {(state: State) => string} */
 export function toAddress(state) {
   const made = new URLSearchParams();
   for (const key of ["run", "trial", "metric", "labelled", "sort", "view", "arms"]) if (state[key] !== EMPTY[key]) made.set(key, state[key]);
@@ -94,22 +101,26 @@ export function toAddress(state) {
 }
 
 /** What of a state is asked of the pairs. */
+/** @type {(state: State) => Ask} */
 export function askOf(state) {
   const { trial, temp, metric, chips, values, ranges, labelled, judged, search, sort, is_down } = state;
   return { trial, temp, metric, chips, values, ranges, labelled, judged, search, sort, is_down };
 }
 
 /** Whether a slice hangs on what the arms answered. */
+/** @type {(ask: Ask) => boolean} */
 export function chosenByOutcome(ask) {
   return Boolean(ask.chips.length || Object.keys(ask.ranges).length || ask.labelled || Object.keys(ask.judged).length || (ask.search.text && ask.search.where !== "question"));
 }
 
 /** What an item's label is kept under: labels are of a trial. */
+/** @type {(ask: { trial: string, temp: number }, key: string) => string} */
 export function slotOf(ask, key) {
   return `${ask.trial}/${ask.temp}/${key}`;
 }
 
 /** Whether nothing is filtered. */
+/** @type {(ask: Ask) => boolean} */
 export function isEverything(ask) {
   return !chosenByOutcome(ask) && !Object.keys(ask.values).length && !ask.search.text;
 }

@@ -1,6 +1,8 @@
 // The pairs of a run of any size: the server answers, a page of rows at a time.
+/** @import { Server } from "./types" */
 
 /** Ask the server. Throws an Error with the server's words, or with isUnknown where no answer came: it may have been carried out all the same. */
+/** @type {(path: string, body?: object) => Promise<any>} */
 export async function asked(path, body) {
   const how = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   let answer, told;
@@ -20,6 +22,7 @@ export async function asked(path, body) {
 }
 
 /** The source of one run of the server. */
+/** @type {(run: string) => Promise<Server>} */
 export async function serverSource(run) {
   const at = `api/runs/${encodeURIComponent(run)}`;
   const question = (ask) => encodeURIComponent(JSON.stringify(ask));

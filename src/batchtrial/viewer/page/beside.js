@@ -1,4 +1,5 @@
 // Long work in a worker, so that the page goes on answering; where a browser begins none, a coarser answer on the page's own thread.
+/** @import { Run } from "./types" */
 
 import { byWords, diff } from "./diff.js";
 
@@ -7,6 +8,7 @@ const QUICK = 20000;
 const FEW = 300;
 
 /** A worker: from the server a file, in a page that stands alone the text that it carries. */
+/** @type {() => Worker} */
 function begun() {
   const carried = document.getElementById("worker");
   if (!carried) return new Worker("page/worker.js", { type: "module" });
@@ -17,6 +19,7 @@ function begun() {
 }
 
 /** What a worker answers, which ends with it. Rejects with `isSlow` set when none came in time, and without it where no worker can be had. */
+/** @type {(...question: unknown[]) => Promise<any>} */
 function answered(...question) {
   return new Promise((kept, broken) => {
     const worker = begun();
@@ -36,12 +39,14 @@ function answered(...question) {
 }
 
 /** What changed between two texts: runs at once where that is quickly found, else a promise of them. */
+/** @type {(before: string, after: string) => Run[] | Promise<Run[]>} */
 export function compared(before, after) {
   const quick = before.length + after.length <= QUICK ? byWords(before, after, FEW) : null;
   return quick || answered("diff", before, after).catch(() => diff(before, after, FEW));
 }
 
 /** Whether each text holds the pattern. A pattern can take for ever: then it rejects. */
+/** @type {(pattern: string, texts: string[]) => Promise<boolean[]>} */
 export function matched(pattern, texts) {
   return answered("match", pattern, texts).catch((error) => {
     if (error.isSlow) throw new Error(`the pattern cannot be tried: ${error.message}`);

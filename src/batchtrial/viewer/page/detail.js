@@ -1,4 +1,5 @@
 // Everything about one item: what was asked, what each arm said, what they were scored, and what it cost.
+/** @import { About, Answer, Arm, Child, Children, Judge, Run, Shown, Trial } from "./types" */
 
 import { compared } from "./beside.js";
 import { FOLDED, el, fill, pages, put, shownText, visible } from "./dom.js";
@@ -8,6 +9,7 @@ import { OUTCOME, armsShown, calledArm } from "./words.js";
 const COLUMNS_AT_ONCE = 100;
 
 /** The panel's content. how: view ("raw" or "diff"), isAll (a column for every arm), onview, oncopy, onlabel, onclose. */
+/** @type {(item: Shown, trial: Trial, about: About, how: { view: string, isAll: boolean, onview(view: string): void, oncopy(): void, onlabel(): void, onclose(): void }) => Child[]} */
 export function detail(item, trial, about, how) {
   const arms = armsShown(trial, about, how.isAll);
   const names = arms.map((arm) => visible(calledArm(trial, about, arm)));
@@ -29,8 +31,9 @@ export function detail(item, trial, about, how) {
 }
 
 /** The item's columns, the first of them at once. */
+/** @type {(item: Shown) => Element} */
 function columnsOf(item) {
-  const every = Object.entries(item.columns);
+  const every = Object.entries(item.columns || {});
   const list = el("dl");
   const show = (some) => list.append(...some.map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, shownText(typeof value === "string" ? value : JSON.stringify(value)))]).flat());
   show(every.slice(0, COLUMNS_AT_ONCE));
@@ -38,6 +41,7 @@ function columnsOf(item) {
   return el("details", {}, el("summary", { text: "columns of the item" }), list, every.length > COLUMNS_AT_ONCE ? more : null);
 }
 
+/** @type {(name: string, item: Shown, arm: number, about: About) => Element} */
 function side(name, item, arm, about) {
   const many = item.by_arm[arm].length > 1;
   return el("section", { class: "arm" }, el("h3", { text: name }), item.by_arm[arm].map((one, at) => el("div", { class: "sample" },
@@ -46,16 +50,19 @@ function side(name, item, arm, about) {
 }
 
 /** One of an item's texts, of a long one with the way to the rest of it. */
+/** @type {(item: Shown, key: string, text: string, add?: (made: Element, text: string) => void) => Element} */
 export function givenText(item, key, text, add = fill) {
   return shownText(text, item.long && item.long[key] ? { total: item.long[key], page: (number) => item.more(key, number) } : null, add);
 }
 
+/** @type {(one: Answer, item: Shown, key: string) => Element} */
 function answer(one, item, key) {
   if (!one.text) return el("p", { class: "text none", text: `(no answer: ${visible(one.error || one.answer_state || one.outcome)})` });
   return el("div", { class: "text" }, givenText(item, key, one.text, (made, text) => mark(made, text, item.references)));
 }
 
 /** Finds a text in whichever case, where it is no part of a longer word or number. */
+/** @type {(text: string) => RegExp} */
 function wholeWord(text) {
   return new RegExp(`(?<![\\p{Script=Latin}\\p{N}])${text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}(?![\\p{Script=Latin}\\p{N}])`, "iu");
 }
@@ -63,6 +70,7 @@ function wholeWord(text) {
 const MOST_LOOKED = 4e6;
 
 /** Append a text with the accepted answers that stand in it marked. */
+/** @type {(made: Element, text: string, references: string[]) => void} */
 export function mark(made, text, references) {
   const spans = [];
   for (const one of references.filter((each) => each && each.length < 2000).slice(0, MOST_LOOKED / Math.max(1, text.length))) {
@@ -82,31 +90,37 @@ export function mark(made, text, references) {
   fill(made, text.slice(end));
 }
 
+/** @type {(one: Answer) => string} */
 function facts(one) {
   const state = one.answer_state && one.answer_state !== "complete" ? one.answer_state.replaceAll("_", " ") : one.outcome;
   const parts = [state, one.finish_reason && `finish ${one.finish_reason}`, one.input_tokens !== undefined && `${count(one.input_tokens)} + ${count(one.output_tokens ?? 0)} tokens`,
-    one.usd !== undefined && dollars(one.usd), one.attempt > 1 && `attempt ${one.attempt}`, one.custom_id, one.request_id, one.error];
+    one.usd !== undefined && dollars(one.usd), (one.attempt ?? 1) > 1 && `attempt ${one.attempt}`, one.custom_id, one.request_id, one.error];
   return parts.filter(Boolean).join(" \u00b7 ");
 }
 
+/** @type {(item: Shown, arms: number[], names: string[]) => Element} */
 function differences(item, arms, names) {
   const n = Math.max(...arms.map((arm) => item.by_arm[arm].length));
+  const said = (arm, at) => whole(item, `answer/${arm}/${at}`, item.by_arm[arm][at]?.text ?? "");
   return el("section", { class: "arm" }, el("h3", {}, "what changed from ", el("del", { text: names[0] }), " to ", el("ins", { text: names[1] })),
-    Array.from({ length: n }, (_, at) => el("div", { class: "sample text" }, changes(...arms.map((arm) => whole(item, `answer/${arm}/${at}`, item.by_arm[arm][at]?.text ?? ""))))));
+    Array.from({ length: n }, (_, at) => el("div", { class: "sample text" }, changes(said(arms[0], at), said(arms[1], at)))));
 }
 
 /** A text of an item with all its pages: at once where it has one, else a promise. */
+/** @type {(item: Shown, key: string, text: string) => string | Promise<string>} */
 function whole(item, key, text) {
-  if (!item.long || !item.long[key]) return text;
+  const n = (item.long && item.long[key]) || 0;
+  if (!n) return text;
   const rest = async () => {
     const found = [text];
-    for (let number = 1; number * FOLDED < item.long[key]; number += 1) found.push(await item.more(key, number));
+    for (let number = 1; number * FOLDED < n; number += 1) found.push(await item.more(key, number));
     return found.join("");
   };
   return rest();
 }
 
 /** A diff as nodes: two texts, or promises of them. What is not known at once comes when it is. */
+/** @type {(before: string | Promise<string>, after: string | Promise<string>) => Element} */
 export function changes(before, after) {
   const made = el("span", { class: "given", dir: "auto" });
   const show = (runs) => {
@@ -128,6 +142,7 @@ export function changes(before, after) {
   return made;
 }
 
+/** @type {(made: Element, runs: Run[]) => void} */
 function addRuns(made, runs) {
   for (const [kind, text] of runs) {
     const piece = kind === "same" ? made : el(kind === "gone" ? "del" : "ins");
@@ -137,7 +152,9 @@ function addRuns(made, runs) {
 }
 
 /** Runs in pages of the length at which texts are folded. */
+/** @type {(runs: Run[]) => Run[][]} */
 function paged(runs) {
+  /** @type {Run[][]} */
   const found = [];
   let room = 0;
   for (const [kind, text] of runs) {
@@ -156,11 +173,13 @@ function paged(runs) {
 }
 
 /** A table that scrolls in its own box where it is too wide. */
+/** @type {(label: string, ...parts: Children) => Element} */
 function scrolled(label, ...parts) {
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, el("table", { class: "scores" }, ...parts));
 }
 
 /** Scores of each arm, and how far each is from the first. */
+/** @type {(item: Shown, trial: Trial, arms: number[], names: string[]) => Element | null} */
 function scores(item, trial, arms, names) {
   const known = trial.metrics.filter((one) => arms.some((arm) => item.scores[one.name][arm] !== null));
   if (!known.length) return null;
@@ -176,6 +195,7 @@ function scores(item, trial, arms, names) {
 }
 
 /** What each judge said of these arms' answers, in both orders where it saw two at once. */
+/** @type {(item: Shown, arms: number[], names: string[]) => Element | null} */
 function judgements(item, arms, names) {
   const mine = item.judged.filter((one) => arms.includes(one.arm) && (one.other === undefined || arms.includes(one.other)));
   if (!mine.length) return null;
@@ -186,6 +206,7 @@ function judgements(item, arms, names) {
     el("tbody", {}, mine.map((one) => el("tr", {}, el("th", { scope: "row", text: visible(one.judge) }), el("td", { text: about(one) }), el("td", { text: one.said }), el("td", {}, shownText(one.reason)))))));
 }
 
+/** @type {(name: string, item: Shown, which: number, arm: Arm) => Element} */
 function conversation(name, item, which, arm) {
   const turns = item.sent[which];
   return el("section", { class: "arm" }, el("h3", { text: name }), arm.system && turns[0][0] !== "system" ? [el("h4", { text: "system" }), el("div", { class: "text" }, shownText(arm.system))] : null,
@@ -193,12 +214,14 @@ function conversation(name, item, which, arm) {
 }
 
 /** What the treatment changed in the prompts, word by word. */
+/** @type {(trial: Trial) => Element[]} */
 export function promptChanges(trial) {
   if (!trial.differences.length) return [el("p", { class: "quiet", text: "Nothing: both arms ask the same." })];
   return trial.differences.map(([name, one, other]) => [el("h2", { class: "small", text: visible(name) }), el("div", { class: "text" }, changes(one, other))]).flat();
 }
 
 /** What is known of a judge, as the report has it. */
+/** @type {(judge: Judge) => Element[]} */
 export function believed(judge) {
   const rows = judge.rows.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row", text: name }), ...cells.map((text) => el("td", { text: visible(text) }))));
   const head = el("tr", {}, ["number", "value", "interval", "n", "how to read it"].map((text) => el("th", { scope: "col", text })));
@@ -208,6 +231,7 @@ export function believed(judge) {
 }
 
 /** An item as Markdown, fenced so that no answer can close its fence. */
+/** @type {(item: Shown, trial: Trial, about: About, isAll: boolean, address: string) => string} */
 export function asMarkdown(item, trial, about, isAll, address) {
   const fence = (text) => {
     const marks = Math.max(3, 1 + Math.max(0, ...[...text.matchAll(/`+/g)].map((one) => one[0].length)));

@@ -1,10 +1,12 @@
 // Elements and texts. Text that is not ours becomes text nodes, never markup.
+/** @import { Children } from "./types" */
 
 const ODD = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 const ODDS = new RegExp(`(?:${ODD.source})+`, "g");
 export const FOLDED = 200000;
 
 /** An element. attributes: `on*` are listeners, `class`, `text`, and others as they are; false and null are left out. */
+/** @type {(name: string, attributes?: Record<string, any>, ...children: Children) => any} */
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   setAll(made, attributes);
@@ -13,13 +15,15 @@ export function el(name, attributes = {}, ...children) {
 }
 
 /** An SVG element. */
+/** @type {(name: string, attributes?: Record<string, any>, ...children: Children) => SVGElement} */
 export function svg(name, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   setAll(made, attributes);
-  made.append(...children.flat().filter((child) => child !== null && child !== false));
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
+/** @type {(made: any, attributes: Record<string, any>) => void} */
 function setAll(made, attributes) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
@@ -32,11 +36,13 @@ function setAll(made, attributes) {
 }
 
 /** The text with invisible and direction-changing characters as their code points. */
+/** @type {(text: unknown) => string} */
 export function visible(text) {
-  return String(text).replace(ODD, (char) => `<U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
+  return String(text).replace(ODD, (char) => `<U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`);
 }
 
 /** A text that somebody else gave, no longer than its place. */
+/** @type {(text: string, most: number) => string} */
 export function short(text, most) {
   return text.length > most ? `${visible(text.slice(0, most - 1))}\u2026` : visible(text);
 }
@@ -45,6 +51,7 @@ export function short(text, most) {
  * The same as nodes, the code points marked; of what is too long a page, and buttons that append the next ones.
  * rest: of a text whose rest lies elsewhere how many characters it has, and what gives a page of it by its number; add: what appends a text to an element.
  */
+/** @type {(text: string, rest?: { total: number, page(number: number): Promise<string> } | null, add?: (made: Element, text: string) => void) => Element} */
 export function shownText(text, rest = null, add = fill) {
   const whole = String(text);
   const { total, page } = rest || { total: whole.length, page: async (number) => pageOf(whole, number) };
@@ -55,12 +62,14 @@ export function shownText(text, rest = null, add = fill) {
 }
 
 /** A page of a text, which never ends within a character. */
+/** @type {(text: string, number: number) => string} */
 function pageOf(text, number) {
-  const end = (at) => at - /^[\udc00-\udfff]/.test(text.slice(at, at + 1));
+  const end = (at) => (/^[\udc00-\udfff]/.test(text.slice(at, at + 1)) ? at - 1 : at);
   return text.slice(end(number * FOLDED), end((number + 1) * FOLDED));
 }
 
 /** Buttons that put further pages before themselves, each in a box of its own, of which only those in sight are laid out. n: how many there are; page: number -> what `add` appends. */
+/** @type {(total: number, n: number, page: (number: number) => Promise<any>, add: (made: Element, page: any) => void) => Element} */
 export function pages(total, n, page, add) {
   const said = el("span", { role: "status" });
   const button = (text, onclick) => el("button", { type: "button", class: "page", text, onclick });
@@ -89,6 +98,7 @@ export function pages(total, n, page, add) {
 }
 
 /** Append a text to an element, invisible characters as marked code points. */
+/** @type {(made: Element, text: string) => void} */
 export function fill(made, text) {
   let end = 0;
   for (const found of text.matchAll(ODDS)) {
@@ -99,6 +109,7 @@ export function fill(made, text) {
 }
 
 /** Put these in the place of what an element holds. */
+/** @type {(made: Element, ...children: Children) => Element} */
 export function put(made, ...children) {
   made.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return made;

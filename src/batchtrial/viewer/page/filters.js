@@ -1,4 +1,5 @@
 // Chips, filters and the statistics of the slice that they leave.
+/** @import { About, Ask, Child, Compared, Metric, Slice, State, Trial } from "./types" */
 
 import { chosenByOutcome, isEverything } from "./address.js";
 import { el, short, visible } from "./dom.js";
@@ -6,9 +7,10 @@ import { count, difference, level, ordinal, pText } from "./numbers.js";
 import { LABELLED, MEANS, OUTCOME, SAID, VERDICT, WHERE, chipName, ordersOf, rangesOf } from "./words.js";
 
 /** Chips with their counts; a click filters. */
+/** @type {(told: Record<string, number>, chosen: string[], onchange: (chips: string[]) => void) => Element[]} */
 export function chips(told, chosen, onchange) {
   const names = [...new Set([...Object.keys(told), ...chosen])];
-  const order = [...Object.keys(OUTCOME), ...names.filter((name) => !OUTCOME[name]).sort((a, b) => a.startsWith("reason:") - b.startsWith("reason:"))];
+  const order = [...Object.keys(OUTCOME), ...names.filter((name) => !OUTCOME[name]).sort((a, b) => Number(a.startsWith("reason:")) - Number(b.startsWith("reason:")))];
   return order.filter((name) => name in told || chosen.includes(name)).map((name) => {
     const isOn = chosen.includes(name);
     const sign = OUTCOME[name] ? `${OUTCOME[name][0]} ` : "";
@@ -22,6 +24,7 @@ const AT_FIRST = 8;
 const added = new Set();
 
 /** The fields of the filter. onchange: called with what changes in the state; redraw: when only the fields do. */
+/** @type {(state: State, about: About, trial: Trial, onchange: (changes: Partial<State>) => void, redraw: () => void) => Element[]} */
 export function fields(state, about, trial, onchange, redraw) {
   const columns = Object.keys(about.choices);
   const shown = columns.filter((name, at) => at < AT_FIRST || name in state.values || added.has(name));
@@ -47,6 +50,7 @@ export function fields(state, about, trial, onchange, redraw) {
 }
 
 /** A menu of columns that have no field yet, filled when somebody comes to it: there may be thousands. */
+/** @type {(names: string[], onadd: (name: string) => void) => Element} */
 function further(names, onadd) {
   const menu = el("select", { class: "further", onchange: (event) => onadd(event.target.value), onfocus: () => {
     if (menu.options.length === 1) menu.append(...names.map((name) => el("option", { value: name, text: short(name.replace(/^x\./, ""), 40) })));
@@ -54,6 +58,7 @@ function further(names, onadd) {
   return el("label", {}, "further column ", menu);
 }
 
+/** @type {(name: string, values: string[], chosen: string[], onchange: (wanted: string[]) => void) => Element} */
 function choice(name, values, chosen, onchange) {
   const title = name.replace(/^x\./, "");
   return el("label", { title: visible(title) }, `${short(title, 40)} `, el("select", { "data-column": name, onchange: (event) => onchange(event.target.value === "" ? [] : [event.target.value]) },
@@ -62,6 +67,7 @@ function choice(name, values, chosen, onchange) {
 }
 
 /** What one judge says. It is held against the metric of the slice, or the trial's first that is no judge. */
+/** @type {(judge: Metric, state: State, trial: Trial, onchange: (changes: Partial<State>) => void) => Element} */
 function verdictOf(judge, state, trial, onchange) {
   const plain = trial.metrics.filter((one) => !one.judge);
   const other = plain.find((one) => one.name === state.metric) || plain[0];
@@ -77,6 +83,7 @@ function verdictOf(judge, state, trial, onchange) {
 }
 
 /** Ranges of numbers: chosen ones as fields, and a menu that adds one. */
+/** @type {(state: State, trial: Trial, onchange: (changes: Partial<State>) => void) => Element} */
 function ranges(state, trial, onchange) {
   const names = rangesOf(trial);
   const set = (name, value) => {
@@ -96,39 +103,44 @@ function ranges(state, trial, onchange) {
 const looked = new Set();
 
 /** The statistics of the slice, as nodes. Slices with an interval are counted, since each further one is another chance to find something. */
+/** @type {(slice: Slice, ask: Ask, metric: Metric, trial: Trial, alpha: number) => Child[]} */
 export function sliceLine(slice, ask, metric, trial, alpha) {
   const counts = slice.counts;
   const parts = [el("b", { text: `${count(slice.n)} ${slice.n === 1 ? "pair" : "pairs"}` })];
   const changed = metric.is_rate || counts.won || counts.lost ? ` \u00b7 won ${count(counts.won)} \u00b7 lost ${count(counts.lost)}` : "";
   parts.push(`${changed}${counts.incomplete ? ` \u00b7 incomplete ${count(counts.incomplete)}` : ""}`);
   if (slice.withheld) return [...parts, el("p", { class: "quiet", text: slice.withheld })];
+  const full = /** @type {Compared & Slice} */ (slice);
   const unit = metric.is_share ? " pp" : "";
   parts.push(el("span", { class: "result" },
     ` \u00b7 ${visible(metric.title)}${metric.higher_is_better ? "" : " (less is better)"}: ${unbroken(level(slice.control, metric.is_share))} \u2192 ${unbroken(level(slice.treatment, metric.is_share))}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
-    slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * slice.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
-    slice.p === null ? "" : `, p ${pOf(slice.p, alpha)}`, ` (${count(slice.pairs)} complete pairs${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})`));
-  return [...parts, bar(slice, metric), el("p", { class: "quiet", text: notes(slice, ask, metric, trial, alpha).join(" \u00b7 ") })];
+    slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * full.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
+    full.p === null ? "" : `, p ${pOf(full.p, alpha)}`, ` (${count(full.pairs)} complete pairs${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})`));
+  return [...parts, bar(full, metric), el("p", { class: "quiet", text: notes(full, ask, metric, trial, alpha).join(" \u00b7 ") })];
 }
 
 /** A number that stays with its unit. */
+/** @type {(text: string) => string} */
 function unbroken(text) {
   return text.replace(" ", "\u00a0");
 }
 
+/** @type {(p: number, alpha: number) => string} */
 function pOf(p, alpha) {
   const text = pText(p, [Number(alpha.toPrecision(12)), Number((alpha / 2).toPrecision(12))]);
   return text.startsWith("<") ? text : `= ${text}`;
 }
 
+/** @type {(slice: Compared & Slice, ask: Ask, metric: Metric, trial: Trial, alpha: number) => string[]} */
 function notes(slice, ask, metric, trial, alpha) {
   const near = (a, b) => a === b || Math.abs(a - b) < 1e-9;
-  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low));
+  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low ?? NaN));
   const found = [];
   if (isEverything(ask) && declared) found.push("all pairs: what was declared of this metric stands in the verdict, with its correction");
   else {
     found.push("exploratory: not in the declared plan");
     if (slice.p !== null && slice.p < alpha) found.push(`a hint, no finding: without any effect 1 in ${Math.round(1 / alpha)} slices looks like this`);
-    if (slice.low !== null && slice.low <= 0 && slice.high >= 0 && (slice.p === null || slice.p >= alpha)) found.push("not settled: the interval holds 0");
+    if (slice.low !== null && slice.high !== null && slice.low <= 0 && slice.high >= 0 && (slice.p === null || slice.p >= alpha)) found.push("not settled: the interval holds 0");
     looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
     if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
   }
@@ -140,8 +152,9 @@ function notes(slice, ask, metric, trial, alpha) {
 }
 
 /** One row of a forest: the interval against no difference. */
+/** @type {(slice: Compared, metric: Metric) => Element | null} */
 function bar(slice, metric) {
-  if (slice.low === null || slice.low === slice.high) return null;
+  if (slice.low === null || slice.high === null || slice.low === slice.high) return null;
   const reach = Math.max(Math.abs(slice.low), Math.abs(slice.high), metric.is_share ? 0.02 : 0) * 1.1;
   const at = (value) => `${50 + (value / reach) * 50}%`;
   const line = el("span", { class: "line" });
@@ -153,6 +166,7 @@ function bar(slice, metric) {
 }
 
 /** What is filtered, in words, with a button that takes everything back. */
+/** @type {(ask: Ask, onclear: () => void) => Element | null} */
 export function filtered(ask, onclear) {
   if (isEverything(ask)) return null;
   return el("button", { type: "button", class: "clear", text: chosenByOutcome(ask) ? "show all pairs (clears chips and filters)" : "show all pairs", onclick: onclear });

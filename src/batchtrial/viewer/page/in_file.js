@@ -1,4 +1,5 @@
 // The pairs that a file carries: columns first, texts by blocks when they are asked for. It answers what the server answers, by the same names.
+/** @import { Bins, File, Numbers } from "./types" */
 
 import { chosenByOutcome, isEverything, slotOf } from "./address.js";
 import { matched } from "./beside.js";
@@ -9,6 +10,7 @@ const FLAGS = { abstained_control: ["abstain_rate", 0], abstained_treatment: ["a
 const BY_OUTCOME = "chosen by the outcome: an interval would mean nothing";
 const EXCERPT = 320;
 
+/** @type {(text: string) => Promise<any>} */
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -16,6 +18,7 @@ async function unpacked(text) {
 }
 
 /** The source of a page that carries its data. blocks: what gives the text of a named block. */
+/** @type {(blocks: (name: string) => string) => Promise<File>} */
 export async function fileSource(blocks) {
   const data = await unpacked(blocks("columns"));
   const texts = new Map();
@@ -71,7 +74,10 @@ export async function fileSource(blocks) {
 
   async function found(ask, trial) {
     const { text, where, is_pattern: isPattern } = ask.search;
-    const [texts, of] = [[], []];
+    /** @type {string[]} */
+    const texts = [];
+    /** @type {[place: number, which: number][]} */
+    const of = [];
     const pattern = isPattern ? patternOf(text) : null;
     for (let place = 0; place < data.n; place += 1) {
       const item = await itemAt(place);
@@ -269,14 +275,16 @@ export async function fileSource(blocks) {
   } };
 }
 
+/** @type {(text: string) => RegExp} */
 function patternOf(text) {
   try {
     return new RegExp(text, "i");
   } catch (error) {
-    throw new Error(`the pattern cannot be read: ${error.message.split(": ").pop().toLowerCase()}`);
+    throw new Error(`the pattern cannot be read: ${error.message.split(": ").slice(-1)[0].toLowerCase()}`);
   }
 }
 
+/** @type {(a: number | null | undefined, b: number | null | undefined) => number | null} */
 function minus(a, b) {
   return a === null || a === undefined || b === null || b === undefined ? null : a - b;
 }
@@ -314,23 +322,25 @@ function outcomesOf(trial, metric, arms, scoresOf, n) {
     marks: (place) => [...marks].filter(([, mask]) => mask[place]).map(([name]) => name),
     counts(places) {
       const total = new Map(OUTCOMES.map((name) => [name, 0]));
-      for (const place of places) total.set(OUTCOMES[codes[place]], total.get(OUTCOMES[codes[place]]) + 1);
+      for (const place of places) total.set(OUTCOMES[codes[place]], (total.get(OUTCOMES[codes[place]]) ?? 0) + 1);
       const there = new Set(codes);
       const found = Object.fromEntries([...total].filter(([name]) => there.has(OUTCOMES.indexOf(name))));
       for (const [name, mask] of marks) if (mask.includes(1)) found[name] = places.reduce((sum, place) => sum + mask[place], 0);
       return found;
     },
     passes(chips) {
+      /** @type {string[][]} */
       const groups = [[], [], []];
       for (const chip of chips) groups[OUTCOMES.includes(chip) ? 0 : chip.startsWith("reason:") ? 2 : 1].push(chip);
-      return (place) => groups.every((group, kind) => !group.length || group.some((chip) => (kind ? marks.has(chip) && marks.get(chip)[place] : OUTCOMES[codes[place]] === chip)));
+      return (place) => groups.every((group, kind) => !group.length || group.some((chip) => (kind ? marks.get(chip)?.[place] : OUTCOMES[codes[place]] === chip)));
     },
   };
 }
 
 /** Counts between even edges; what lies far out is counted in the outermost bins. */
+/** @type {(values: Numbers, bins?: number) => Bins | null} */
 export function histogram(values, bins = 24) {
-  const own = values.filter((value) => value !== null && value !== undefined).sort((a, b) => a - b);
+  const own = values.flatMap((value) => (value === null || value === undefined ? [] : [value])).sort((a, b) => a - b);
   if (!own.length) return null;
   const quantile = (q) => {
     const at = q * (own.length - 1);

@@ -1,4 +1,5 @@
 // Labels: two answers without their arms' names, a key each, kept as soon as the source says so.
+/** @import { Drawn, File, Labels, Server, Shown, Store, Trial } from "./types" */
 
 import { slotOf } from "./address.js";
 import { givenText } from "./detail.js";
@@ -8,10 +9,12 @@ import { VERDICT } from "./words.js";
 const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot", x: "cannot" };
 
 /** The labelling panel. store: { open(ask), queue, labels, add(label), undo(id) }, open; detailOf: place -> item; onclose. */
+/** @type {(store: Store, trial: Trial, detailOf: (place: number) => Promise<Shown>, onclose: () => void) => { box: Element, next(): Promise<unknown>, show(place: number, flip: boolean, isRepeat: boolean): Promise<void>, key(name: string): boolean }} */
 export function labelling(store, trial, detailOf, onclose) {
   const box = el("section", { class: "labelling", "aria-label": "label answers blind" });
   const [status, content] = [el("span"), el("div")];
-  const state = { at: null, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
+  /** @type {{ at: number, item: Shown | null, flip: boolean, isRepeat: boolean, isBlind: boolean, busy: boolean, sample: number, last: [id: string, at: number, flip: boolean, isRepeat: boolean][], message: string }} */
+  const state = { at: 0, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
   const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered(), placeholder: "your name", onkeydown: leave, onchange: () => { remember(who.value); state.message = ""; next(); } });
   const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas", onkeydown: leave });
   const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note", onkeydown: leave });
@@ -24,7 +27,7 @@ export function labelling(store, trial, detailOf, onclose) {
   }
 
   const mine = () => store.labels().filter((one) => one.who === who.value.trim());
-  const isDone = ([key, , isRepeat]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat));
+  const isDone = (/** @type {Drawn} */ [key, , isRepeat]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat));
 
   async function next() {
     const queue = store.queue();
@@ -98,12 +101,13 @@ export function labelling(store, trial, detailOf, onclose) {
     const done = queue.filter(isDone).length;
     put(status, el("span", { role: "status", text: `${done} of ${queue.length} labelled${state.message ? ` \u00b7 ${state.message}` : ""}` }));
     foot.style.display = state.item ? "" : "none";
-    if (!state.item) return put(content, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
+    const { item } = state;
+    if (!item) return put(content, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
     const buttons = [["1", "first is better"], ["2", "second is better"], ["3", "same"], ["4", "both bad"], ["x", "cannot compare"]];
     return put(content, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
-      el("h3", { text: "question" }), el("div", { class: "text" }, givenText(state.item, "question", state.item.question)),
-      state.item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, givenText(state.item, "context", state.item.context))) : null,
-      el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, givenText(state.item, `answer/${arm}/0`, state.item.by_arm[arm][0].text || "(no answer)"))))),
+      el("h3", { text: "question" }), el("div", { class: "text" }, givenText(item, "question", item.question)),
+      item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, givenText(item, "context", item.context))) : null,
+      el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, givenText(item, `answer/${arm}/0`, item.by_arm[arm][0].text || "(no answer)"))))),
       el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => give(key) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: undo }, el("kbd", { text: "u" }), " undo")));
   }
 
@@ -123,6 +127,7 @@ export function labelling(store, trial, detailOf, onclose) {
   };
 }
 
+/** @type {() => string} */
 function remembered() {
   try {
     return localStorage.getItem("batchtrial-who") || "";
@@ -131,6 +136,7 @@ function remembered() {
   }
 }
 
+/** @type {(name: string) => void} */
 function remember(name) {
   try {
     localStorage.setItem("batchtrial-who", name);
@@ -140,6 +146,7 @@ function remember(name) {
 }
 
 /** Labels in a page that carries its data: kept in the page, handed on as a file. */
+/** @type {(source: File) => Store} */
 export function storeInPage(source) {
   const kept = [];
   let trial = null;
@@ -176,8 +183,11 @@ export function storeInPage(source) {
 }
 
 /** Labels of a run on the server. */
+/** @type {(source: Server) => Store} */
 export function storeAtServer(source) {
+  /** @type {Labels} */
   let told = { queue: [], labels: [] };
+  /** @type {any} */
   let about = null;
   return {
     seen: new Set(),
@@ -194,6 +204,7 @@ export function storeAtServer(source) {
 }
 
 /** The verdicts as one reads them. */
+/** @type {(verdict: string) => string} */
 export function verdictName(verdict) {
   return visible(VERDICT[verdict] || verdict);
 }

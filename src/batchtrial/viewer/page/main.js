@@ -1,4 +1,5 @@
 // The page: one state, its address, and everything drawn from it. Two doors: a file that carries its data, and a server.
+/** @import { Found, Metric, Shown, Source, Store, Trial } from "./types" */
 
 import { EMPTY, askOf, fromAddress, settle, toAddress } from "./address.js";
 import { asked, serverSource } from "./at_server.js";
@@ -18,30 +19,37 @@ const HIDABLE = Object.keys(COLUMNS).filter((name) => name !== "id");
 const KEYS = [["j, k", "next, previous"], ["n, p", "next, previous lost"], ["/", "search"], ["d", "diff"], ["l", "label blind"], ["1 2 3 4 x", "while labelling: first, second, same, both bad, cannot compare"], ["u", "undo a label"], ["Esc", "close"], ["?", "this help"]];
 
 /** The trials to choose from: declared ones, then other two arms. */
+/** @type {(trials: Trial[], chosen: Trial) => Element[]} */
 function trialOptions(trials, chosen) {
   const option = (one) => el("option", { value: JSON.stringify({ trial: one.slug, temp: one.temp }), text: `${visible(one.slug)}${one.temp ? `, temperature ${one.temp}` : ""}`, selected: one === chosen });
-  const groups = [["declared", trials.filter((one) => one.is_declared)], ["other two arms (exploratory)", trials.filter((one) => !one.is_declared)]].filter(([, mine]) => mine.length);
+  /** @type {[label: string, mine: Trial[]][]} */
+  const every = [["declared", trials.filter((one) => one.is_declared)], ["other two arms (exploratory)", trials.filter((one) => !one.is_declared)]];
+  const groups = every.filter(([, mine]) => mine.length);
   return groups.length > 1 ? groups.map(([label, mine]) => el("optgroup", { label }, mine.map(option))) : trials.map(option);
 }
 
+/** @type {Found} */
 const NOTHING = { n: 0, chips: {}, slice: null, at: null };
 
+/** @type {(error: Error) => Element} */
 function warning(error) {
   return el("p", { class: "warn", text: visible(error.message) });
 }
 
 /** Load the page anew once the viewer answers: one that is away must not leave a browser's own page of an error. */
+/** @type {(root: Element) => Promise<void>} */
 async function lookAgain(root) {
   try {
     await asked("api/about");
     location.reload();
   } catch (error) {
-    put(root.querySelector("[role=status]"), warning(error));
+    put(root.querySelector("[role=status]") || root, warning(error));
     setTimeout(() => lookAgain(root), AGAIN);
   }
 }
 
 /** Show a run. */
+/** @type {(root: Element, source: Source, store: Store, isReadOnly: boolean) => Promise<unknown>} */
 async function runPage(root, source, store, isReadOnly) {
   const about = source.about;
   let { state, odd } = fromAddress(location.hash);
@@ -162,7 +170,7 @@ async function runPage(root, source, store, isReadOnly) {
   async function worseByOthers() {
     const others = trialOf().metrics.filter((one) => one !== metricOf());
     const told = await Promise.all(others.map((one) => source.query({ ...ask(), metric: one.name }).catch(() => NOTHING)));
-    const found = others.map((one, at) => [one, told[at].n]).filter(([, n]) => n);
+    const found = others.map((one, at) => /** @type {[Metric, number]} */ ([one, told[at].n])).filter(([, n]) => n);
     return el("p", { class: "warn" }, `Nothing got worse by ${visible(metricOf().title)} here${found.length ? ", but by " : ", nor by any other metric."}`,
       found.map(([one, n]) => el("button", { type: "button", text: `${visible(one.title)}: ${count(n)}`, onclick: () => change({ metric: one.name }) })));
   }
@@ -203,7 +211,7 @@ async function runPage(root, source, store, isReadOnly) {
     if (isOther) drawTop();
     const done = JSON.stringify(ask()) === before ? Promise.resolve() : load();
     if ("item" in changes || (isOther && state.item !== null)) drawItem();
-    return done.then(() => focus && document.getElementById(focus) && document.getElementById(focus).focus());
+    return done.then(() => focus && document.getElementById(focus)?.focus());
   }
 
   async function picked(at, row) {
@@ -211,17 +219,19 @@ async function runPage(root, source, store, isReadOnly) {
     await change({ item: row.place });
   }
 
+  /** @type {{ key: string, item: Promise<Shown> | null }} */
   let held = { key: "", item: null };
 
   /** Everything about an item, asked for once while it is looked at. */
   function itemAt(place) {
     const key = JSON.stringify([trialOf().slug, trialOf().temp, metricOf().name, place]);
     if (held.key !== key) {
-      const mine = { key, item: source.detail(ask(), place) };
-      mine.item.catch(() => { if (held === mine) held = { key: "", item: null }; });
+      const item = source.detail(ask(), place);
+      const mine = { key, item };
+      item.catch(() => { if (held === mine) held = { key: "", item: null }; });
       held = mine;
     }
-    return held.item;
+    return /** @type {Promise<Shown>} */ (held.item);
   }
 
   /** Show another view of the item: what was opened stays open, and where one was stays in sight. */
@@ -313,7 +323,7 @@ async function runPage(root, source, store, isReadOnly) {
   }
 
   document.addEventListener("keydown", (event) => {
-    const target = event.target;
+    const target = /** @type {HTMLElement} */ (event.target);
     const isWriting = target.matches && target.matches("input:not([type=checkbox]), textarea, select");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
@@ -327,7 +337,7 @@ async function runPage(root, source, store, isReadOnly) {
       return;
     }
     const does = {
-      j: () => table.pick(table.at + 1), k: () => table.pick(Math.max(0, table.at - 1)), n: () => nextLost(1), p: () => nextLost(-1), "/": () => { filters.open = true; document.getElementById("find").focus(); },
+      j: () => table.pick(table.at + 1), k: () => table.pick(Math.max(0, table.at - 1)), n: () => nextLost(1), p: () => nextLost(-1), "/": () => { filters.open = true; document.getElementById("find")?.focus(); },
       d: () => { change({ view: state.view === "diff" ? "raw" : "diff" }); drawItem(); }, l: () => label(undefined), "?": help,
       ArrowDown: () => onGrid(1), ArrowUp: () => onGrid(-1), Enter: () => rowOf(target),
     }[event.key];
@@ -368,16 +378,16 @@ async function runPage(root, source, store, isReadOnly) {
   drawTop();
   await load();
   drawItem();
-  window.batchtrial = { source, numbers: { difference, level, pText } };
+  /** @type {any} */ (window).batchtrial = { source, numbers: { difference, level, pText } };
   document.documentElement.dataset.usable = String(Math.round(performance.now()));
 }
 
 async function start() {
-  const root = document.getElementById("page");
+  const root = /** @type {HTMLElement} */ (document.getElementById("page"));
   const inFile = document.getElementById("columns");
   try {
     if (inFile) {
-      const source = await fileSource((name) => document.getElementById(name).textContent);
+      const source = await fileSource((name) => document.getElementById(name)?.textContent || "");
       await runPage(root, source, storeInPage(source), false);
       return;
     }

@@ -4,6 +4,7 @@ const MOST_DIGITS = 9;
 const NOISE = 1e-12;
 
 /** Fixed digits; a value exactly half way goes to the even digit. */
+/** @type {(value: number, digits: number) => string} */
 export function fixed(value, digits) {
   const exact = Math.abs(value).toFixed(Math.min(digits + 60, 100));
   const tail = exact.slice(exact.length - Math.min(60, 100 - digits));
@@ -16,6 +17,7 @@ export function fixed(value, digits) {
 }
 
 /** At least so many digits; more while rounding would put the value on a line or beyond one. */
+/** @type {(value: number, digits: number, how?: { lines?: number[], signed?: boolean }) => string} */
 export function sided(value, digits, { lines = [0], signed = false } = {}) {
   const seen = withoutNoise(value);
   const near = lines.filter((line) => Math.abs(value - line) > NOISE * Math.max(1, Math.abs(line)));
@@ -26,6 +28,7 @@ export function sided(value, digits, { lines = [0], signed = false } = {}) {
 }
 
 /** As many significant digits, without trailing zeros. */
+/** @type {(given: number, digits?: number, signed?: boolean) => string} */
 export function general(given, digits = 4, signed = false) {
   const value = withoutNoise(given);
   if (value === 0) return "0";
@@ -40,22 +43,26 @@ export function general(given, digits = 4, signed = false) {
 }
 
 /** The value to twelve digits: what lies half way between two texts goes the same way in whichever order it was added up. */
+/** @type {(value: number) => number} */
 function withoutNoise(value) {
   return Number(value.toPrecision(12));
 }
 
 /** A number as a multiple of a step; one exactly half way goes to the even multiple. */
+/** @type {(value: number, step: number) => number} */
 function evenly(value, step) {
   const n = Math.floor(value / step);
   const rest = value - n * step;
   return (rest * 2 > step || (rest * 2 === step && n % 2) ? n + 1 : n) * step;
 }
 
+/** @type {(text: string) => string} */
 function stripped(text) {
   return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
 }
 
 /** A difference in the metric's unit, with its sign. */
+/** @type {(value: number | null | undefined, isShare: boolean) => string} */
 export function difference(value, isShare) {
   if (value === null || value === undefined) return "-";
   if (isShare) return sided(100 * value, 1, { signed: true });
@@ -64,12 +71,14 @@ export function difference(value, isShare) {
 }
 
 /** A share in per cent, or a number in its own unit. */
+/** @type {(value: number | null | undefined, isShare: boolean) => string} */
 export function level(value, isShare) {
   if (value === null || value === undefined) return "-";
   return isShare ? `${sided(100 * value, 1, { lines: [0, 100] })} %` : general(value);
 }
 
 /** A p-value; with more digits next to a level that decides. */
+/** @type {(value: number | null | undefined, levels?: number[]) => string} */
 export function pText(value, levels = [0.05]) {
   if (value === null || value === undefined) return "-";
   if (value < 0.001 && levels.every((line) => line >= 0.001)) return "< 0.001";
@@ -77,17 +86,20 @@ export function pText(value, levels = [0.05]) {
 }
 
 /** Dollars: two significant digits of what is less than a cent, without an exponent. */
+/** @type {(value: number) => string} */
 export function dollars(value) {
   if (value === 0) return "$0";
   return `$${value < 0.01 ? value.toFixed(Math.min(20, 1 - Math.floor(Math.log10(value)))) : value.toFixed(4)}`;
 }
 
 /** A whole number with commas. */
+/** @type {(n: number) => string} */
 export function count(n) {
   return n.toLocaleString("en");
 }
 
 /** 1st, 2nd, 3rd, 4th. */
+/** @type {(n: number) => string} */
 export function ordinal(n) {
   const last = n % 100;
   const end = last > 10 && last < 14 ? "th" : ["th", "st", "nd", "rd"][n % 10] || "th";

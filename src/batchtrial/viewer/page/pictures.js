@@ -1,4 +1,5 @@
 // Pictures as SVG: the forest of declared results, histograms that filter by brushing, control against treatment.
+/** @import { Bins, Pictures, Range, Test } from "./types" */
 
 import { el, short, svg, visible } from "./dom.js";
 import { difference, general } from "./numbers.js";
@@ -6,16 +7,18 @@ import { difference, general } from "./numbers.js";
 const EDGE = 0.01;
 
 /** Round numbers between two ends, about `most` of them. */
+/** @type {(low: number, high: number, most?: number) => number[]} */
 export function ticks(low, high, most = 5) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => (high - low) / one <= most);
+  const step = power * ([1, 2, 2.5, 5].find((one) => (high - low) / (one * power) <= most) ?? 10);
   const found = [];
   for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-9; at += step) found.push(Math.abs(at) < step * 1e-9 ? 0 : at);
   return found;
 }
 
 /** The trial's comparisons with their intervals, the primary first: shares in one plot, each other metric in one of its own unit. */
+/** @type {(tests: Test[]) => SVGElement[]} */
 export function forests(tests) {
   const shown = tests.filter((one) => one.estimate.ci_low !== null).sort((a, b) => order(a) - order(b));
   const units = new Map();
@@ -27,6 +30,7 @@ export function forests(tests) {
 }
 
 /** Comparisons of one unit against no difference, with margin lines, and which side is better. */
+/** @type {(shown: Test[]) => SVGElement} */
 function forest(shown) {
   const isNarrow = window.innerWidth < 760;
   const [width, left, row, top] = isNarrow ? [340, 0, 42, 34] : [820, 390, 24, 34];
@@ -58,11 +62,13 @@ function forest(shown) {
   return made;
 }
 
+/** @type {(one: Test) => number} */
 function order(one) {
   return ["primary", "confirmatory"].indexOf(one.family) < 0 ? 2 : ["primary", "confirmatory"].indexOf(one.family);
 }
 
 /** A histogram; dragging over it, or its two fields, chooses a range. chosen: [low, high] or null; onrange: called with the new one. */
+/** @type {(title: string, told: Bins | null, chosen: Range | null, onrange: (range: Range | null) => void) => Element} */
 export function histogram(title, told, chosen, onrange) {
   const box = el("figure", { class: "histogram" }, el("figcaption", { text: title }));
   if (!told) return put0(box, el("p", { class: "quiet", text: "no numbers" }));
@@ -82,7 +88,8 @@ export function histogram(title, told, chosen, onrange) {
   brushed(drawn, width, told, onrange);
   const field = (place, name) => el("input", { type: "number", step: "any", "aria-label": `${title} ${name}`, placeholder: name, value: chosen && chosen[place] !== null ? chosen[place] : "",
     onchange: (event) => {
-      const next = chosen ? chosen.slice() : [null, null];
+      /** @type {Range} */
+      const next = chosen ? [...chosen] : [null, null];
       next[place] = event.target.value === "" ? null : Number(event.target.value);
       onrange(next.every((one) => one === null) ? null : next);
     } });
@@ -90,11 +97,13 @@ export function histogram(title, told, chosen, onrange) {
   return box;
 }
 
+/** @type {(box: Element, child: Node) => Element} */
 function put0(box, child) {
   box.append(child);
   return box;
 }
 
+/** @type {(drawn: SVGElement, width: number, told: Bins, onrange: (range: Range | null) => void) => void} */
 function brushed(drawn, width, told, onrange) {
   let start = null;
   const at = (event) => {
@@ -111,6 +120,7 @@ function brushed(drawn, width, told, onrange) {
     const [low, high] = [start, at(event)].sort((a, b) => a - b);
     start = null;
     // What lies far out is counted in the outermost bars: a range that takes one of them whole is open on that side.
+    /** @type {Range} */
     const ends = [low <= EDGE ? null : value(low), high >= 1 - EDGE ? null : value(high)];
     onrange(high - low < EDGE || ends.every((one) => one === null) ? null : ends);
   });
@@ -118,6 +128,7 @@ function brushed(drawn, width, told, onrange) {
 }
 
 /** Control against treatment for a grade; a click on a point opens its item. */
+/** @type {(points: Pictures["scatter"], onpick: (place: number) => void) => Element | null} */
 export function scatter(points, onpick) {
   if (!points || !points.length) return null;
   const size = 200;

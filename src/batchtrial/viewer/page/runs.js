@@ -5,6 +5,7 @@ import { el, put, visible } from "./dom.js";
 import { count } from "./numbers.js";
 
 /** The list. onopen: called with the run's id. */
+/** @type {(root: Element, onopen: (id: string) => void, isReadOnly: boolean) => Promise<() => void>} */
 export async function runList(root, onopen, isReadOnly) {
   const status = el("p", { role: "status", class: "quiet" });
   const table = el("div", {});

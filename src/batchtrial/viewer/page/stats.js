@@ -12,6 +12,7 @@ const MOVED = 0.1;
 const FEW_CHANGED = 10;
 
 /** log Gamma, x > 0. */
+/** @type {(x: number) => number} */
 export function logGamma(x) {
   let shift = 0;
   while (x < 15) {
@@ -24,6 +25,7 @@ export function logGamma(x) {
 }
 
 /** Regularised incomplete beta I_x(a, b) by its continued fraction, with y = 1 - x. */
+/** @type {(a: number, b: number, x: number, y: number) => number} */
 function incompleteBeta(a, b, x, y) {
   if (x <= 0) return 0;
   if (y <= 0) return 1;
@@ -46,17 +48,20 @@ function incompleteBeta(a, b, x, y) {
   return (Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log(y)) * h) / a;
 }
 
+/** @type {(value: number, tiny: number) => number} */
 function guarded(value, tiny) {
   return Math.abs(value) < tiny ? tiny : value;
 }
 
 /** P(T > t) for Student's t, t >= 0. */
+/** @type {(t: number, df: number) => number} */
 export function tTail(t, df) {
   const whole = df + t * t;
   return 0.5 * incompleteBeta(df / 2, 0.5, df / whole, (t * t) / whole);
 }
 
 /** Half-width of the central interval of Student's t that holds `level`. */
+/** @type {(level: number, df: number) => number} */
 export function tTwoSided(level, df) {
   const tail = (1 - level) / 2;
   let low = 0;

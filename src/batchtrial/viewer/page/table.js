@@ -1,4 +1,5 @@
 // The pairs as a grid of which only the rows in sight exist. Rows come by blocks, from wherever the source has them.
+/** @import { About, Ask, Metric, Other, Row, Source, Trial } from "./types" */
 
 import { el, put, visible } from "./dom.js";
 import { count, difference, level } from "./numbers.js";
@@ -10,10 +11,12 @@ const NARROW = 760;
 export const COLUMNS = { id: "item", question: "question", control: "control", treatment: "treatment", score: "score", label: "label" };
 
 /** The grid. onpick: called with (position, row) when a row is chosen. */
+/** @type {(onpick: (at: number, row: Row) => void) => any} */
 export function grid(onpick) {
   const sizer = el("div", { class: "rows", role: "rowgroup" });
   const head = el("div", { class: "row head", role: "row", "aria-rowindex": 1 });
   const body = el("div", { class: "grid", role: "grid", "aria-label": "pairs", tabindex: -1 }, el("div", { role: "rowgroup", class: "headgroup" }, head), sizer);
+  /** @type {any} */
   const state = { n: 0, fetch: null, blocks: new Map(), shown: new Map(), at: 0, metric: null, trial: null, hidden: new Set(), turn: 0, about: null, others: [] };
 
   const height = () => parseFloat(getComputedStyle(body).getPropertyValue("--row")) || 58;
@@ -122,6 +125,7 @@ export function grid(onpick) {
   };
 }
 
+/** @type {(row: Row, state: { hidden: Set<string>, metric: Metric, trial: Trial, about: About }) => Element[]} */
 function cells(row, state) {
   const [sign, name] = OUTCOME[row.outcome];
   const marks = row.marks.map((mark) => MARK[mark] || mark.replace("reason:", "").replaceAll("_", " "));
@@ -138,6 +142,7 @@ function cells(row, state) {
 }
 
 /** What a further arm answered, its score, and whether that is better than the control's. */
+/** @type {(one: Other, row: Row, state: { metric: Metric, trial: Trial, about: About }) => Element} */
 function otherCell(one, row, { metric, trial, about }) {
   const [before] = row.scores;
   const by = one.score === null || before === null ? null : Math.sign(one.score - before) * (metric.higher_is_better ? 1 : -1);
@@ -148,22 +153,25 @@ function otherCell(one, row, { metric, trial, about }) {
     el("span", { class: "clamp", dir: "auto", text: visible(one.answer) || "(no answer)" }));
 }
 
+/** @type {(value: number | null, n: number, samples: number, metric: Metric) => string} */
 function scoreText(value, n, samples, metric) {
   if (value === null) return "-";
   if (metric.is_rate && samples > 1) return `${Math.round(value * n)} of ${n}`;
   return metric.is_rate ? (value ? "yes" : "no") : level(value, metric.is_share);
 }
 
+/** @type {(row: Row, state: { metric: Metric, trial: Trial }) => string[]} */
 function scoreTexts(row, state) {
   const { metric, trial: { samples } } = state;
   const one = (at) => scoreText(row.scores[at], row.n[at], samples, metric);
-  const both = row.scores.every((value) => value !== null);
-  const by = row.scores[1] - row.scores[0];
-  const change = both && !metric.is_rate ? [by ? difference(by, metric.is_share) + (metric.is_share ? " pp" : "") : "0"] : [];
+  const [before, after] = row.scores;
+  const by = before === null || after === null ? null : after - before;
+  const change = by !== null && !metric.is_rate ? [by ? difference(by, metric.is_share) + (metric.is_share ? " pp" : "") : "0"] : [];
   return [`${one(0)} \u2192 ${one(1)}`, ...change];
 }
 
 /** Rows for paper: a plain table of the first pairs. */
+/** @type {(source: Source, ask: Ask, trial: Trial, isAll: boolean, n: number, most?: number) => Promise<Element>} */
 export async function paper(source, ask, trial, isAll, n, most = 200) {
   const rows = await source.rows(ask, 0, Math.min(n, most), isAll);
   const head = ["item", "outcome", "question", ...armsShown(trial, source.about, isAll).map((arm) => visible(calledArm(trial, source.about, arm)))];
