@@ -133,7 +133,7 @@ class Metric:
         return (0, best)
 
 
-def _hits(words: Sequence[tuple[str, ...] | frozenset[str]], spaced: Sequence[str]) -> list[list[str]]:
+def _hits(words: Sequence[tuple[str, ...] | frozenset[str]], spaced: Sequence[str]) -> list[Sequence[str]]:
     """For each answer the words of its accepted answers that are tokens of it, spaced."""
     columns = list(zip_longest(*[each if isinstance(each, tuple) else () for each in words]))
     names = [str(place) for place in range(len(columns))]
@@ -145,7 +145,7 @@ def _hits(words: Sequence[tuple[str, ...] | frozenset[str]], spaced: Sequence[st
         found = [[word is not None and word in answer for word, answer in zip(column, spaced, strict=True)] for column in columns]
     rows = zip(*found, strict=True) if found else [()] * len(words)
     return [
-        list(compress(each, there)) if isinstance(each, tuple) else _hits_of_many(each, answer)
+        (tuple(compress(each, there)) if True in there else ()) if isinstance(each, tuple) else _hits_of_many(each, answer)
         for each, answer, there in zip(words, spaced, rows, strict=True)
     ]
 

@@ -30,7 +30,7 @@ from batchtrial.scoring.scorer import Failures
 from batchtrial.state.files import PreparedManifest
 from batchtrial.state.layout import RunLayout
 
-ITEMS_AT_ONCE: Final = 4096
+ITEMS_AT_ONCE: Final = 10_000
 CALLS_AT_ONCE: Final = 64
 """Items between two words about how far it is, where a metric of the user's own is called."""
 _DECLINED: Final = (AnswerState.REFUSED.value, AnswerState.FILTERED.value)
@@ -192,21 +192,21 @@ def _scores(
     for name in sets.unique(maintain_order=True):
         scorer, own = by_set[name], (sets == name).arg_true().to_list()
         places = [item * k + sample for item in own for sample in range(k)]
-        here = [(place, golds[place // k], texts[place]) for place in places]
-        for place, gold, text in here:
-            if text is WRONG:
-                scores.numbers[:, place] = wrong(gold)
-        told_of = [one for one in here if one[2] is not None and one[2] is not WRONG]
-        chosen = [place for place, _, _ in told_of]
-        scored = scorer.score_all([gold for _, gold, _ in told_of], [text for _, _, text in told_of if text is not None])
+        here = [texts[place] for place in places]
+        asked = [golds[item] for item in own for _ in range(k)]
+        worst = [number for number, text in enumerate(here) if text is WRONG]
+        for number in worst:
+            scores.numbers[:, places[number]] = wrong(asked[number])
+        chosen = [number for number, text in enumerate(here) if text is not None and text is not WRONG]
+        scored = scorer.score_all([asked[number] for number in chosen], [text for text in here if text is not None and text is not WRONG])
+        chosen = [places[number] for number in chosen]
         scores.numbers[:, chosen] = scored.numbers
         for place, custom in zip(chosen, scored.custom, strict=True):
             scores.custom[place] = custom
         if scorer.named:
-            worst = [number for number, (_, _, text) in enumerate(here) if text is WRONG]
-            seen = [None if text is WRONG else text for _, _, text in here]
+            seen = [None if text is WRONG else text for text in here]
             of = {fact: values[places] for fact, values in facts.items()}
-            for column, values in scorer.score_named([gold for _, gold, _ in here], seen, of, worst).items():
+            for column, values in scorer.score_named(asked, seen, of, worst).items():
                 scores.named.setdefault(column, np.full(len(texts), np.nan))[places] = values
     return scores
 

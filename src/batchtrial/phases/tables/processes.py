@@ -5,6 +5,7 @@ A worker process ends when the process that started it does, leaves signals to i
 
 from __future__ import annotations
 
+import gc
 import multiprocessing as mp
 import os
 import signal
@@ -17,10 +18,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as ends
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
-from typing import Any
+from typing import Any, Final
 
 from batchtrial.errors import PhaseFailed, Stopped
 from batchtrial.phases.base import Worker
+
+NEW_OBJECTS: Final = 100_000
+"""That are made before what nobody holds any more is looked for: rows are many, and never hold themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ _here: list[Elsewhere] = []
 
 def _begin(stop: Event, told: SimpleQueue[tuple[int, int | str]]) -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # of this process alone: there are as many of them as cores
+    gc.set_threshold(NEW_OBJECTS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(mp.parent_process(),), daemon=True).start()
