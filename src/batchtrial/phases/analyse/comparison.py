@@ -256,7 +256,16 @@ def _scores(asked: _Asked) -> Comparison:
     else:
         estimate, se = _no_surer_than_unchanged(both, clustered, estimate, se, df)
         margin = score_margin(estimate, se, df, asked.endpoint, (1 - level) / 2)
-    return asked.found(_mean_of_arm, estimate=estimate, test=asked.sign_flip(), margin=margin)
+    return asked.found(
+        lambda *arm: within(_mean_of_arm(*arm), both.limits), estimate=within(estimate, both.spread), test=asked.sign_flip(), margin=margin
+    )
+
+
+def within(estimate: Estimate, limits: tuple[float, float] | None) -> Estimate:
+    """The part of the interval that is possible: Student's of few scores may reach beyond, and holds the truth as often without that."""
+    if limits is None or estimate.ci_low is None or estimate.ci_high is None:
+        return estimate
+    return replace(estimate, ci_low=max(estimate.ci_low, limits[0]), ci_high=min(estimate.ci_high, limits[1]))
 
 
 def _no_surer_than_unchanged(

@@ -20,7 +20,7 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.families import family_of
 from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.judges import JudgeSpec
-from batchtrial.phases.analyse.comparison import Comparison, estimate_json, score_margin, seed_of
+from batchtrial.phases.analyse.comparison import Comparison, estimate_json, score_margin, seed_of, within
 from batchtrial.phases.analyse.labelled import WORTH, held_labels, preferences
 from batchtrial.phases.analyse.paired import Paired
 from batchtrial.phases.base import View
@@ -120,7 +120,8 @@ def compared_by_judge(one: Comparison, paired: Paired, known: Believed, labels: 
     if not known.is_corrected_by(n_labels):
         name, why = known.judged.judge.name, _why_not(known, n_labels)
         return replace(one, not_decidable=f"what the judge {name} prefers, and no claim: it prefers {_whom(one, level)}, and {why}", margin=None)
-    return corrected(one, ppi_mean(labels, differences, clusters=paired.clusters, level=level), endpoint)
+    found = corrected(one, ppi_mean(labels, differences, clusters=paired.clusters, level=level), endpoint)
+    return replace(found, estimate=within(found.estimate, paired.spread))
 
 
 def corrected(one: Comparison, estimate: Estimate, endpoint: Endpoint | None) -> Comparison:

@@ -67,6 +67,11 @@ class Paired:
         fits = all(bool(((arm >= low) & (arm <= high) | np.isnan(arm)).all()) for arm in (self.treatment, self.control))
         return (low, high) if fits else None
 
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The lowest and the highest that a difference can be."""
+        return None if self.limits is None else (self.limits[0] - self.limits[1], self.limits[1] - self.limits[0])
+
     def kept(self) -> Paired:
         """Only the complete pairs."""
         keep = ~(np.isnan(self.treatment) | np.isnan(self.control))

@@ -51,6 +51,16 @@ def test_the_method_fits_the_data(pairs: Paired, methods: tuple[str, str]) -> No
     assert got.test.method.startswith(methods[1])
 
 
+@pytest.mark.parametrize("more", [{}, {"clusters": np.array([0, 0, 1, 1, 2, 2])}, {"known_limits": (0.0, 2.0), "is_number": True}])
+def test_no_interval_reaches_beyond_what_a_score_can_be(more: dict[str, Any]) -> None:
+    span = more.get("known_limits", (0.0, 1.0))[1]
+    got = made(paired([span, 0.9, 0.8, span, 0.1, span], [0.0, 0.1, 0.0, 0.1, 0.2, 0.0], **more))
+    assert got.estimate.ci_high == span
+    assert all(one.ci_low is not None and one.ci_high is not None and one.ci_low >= 0 and one.ci_high <= span for one in got.arms.values())
+    free = made(paired([1.5, 0.9, 0.8, 1.0, 0.1, 1.0], [0.0, 0.1, 0.0, 0.1, 0.2, 0.0], is_number=True))
+    assert (free.estimate.ci_high or 0.0) > 1.2, "a number without a known range has none to be kept within"
+
+
 @pytest.mark.parametrize("pairs", [binary(60, 12, 4), paired([0.3, 0.9, 0.1] * 20, [0.2, 0.5, 0.4] * 20)])
 def test_a_margin_is_tested_one_sided_at_half_of_alpha_and_its_interval_is_the_printed_one(pairs: Paired) -> None:
     got = made(pairs, Endpoint(name="x", goal="noninferiority", margin=0.1))
