@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,11 +87,11 @@ ODD = (
 )
 
 
-def told_what_is_odd(tab: Tab, page: str, run: str) -> None:
+def told_what_is_odd(tab: Tab, page: str, run: str, odd: Sequence[str] = ODD) -> None:
     """Whatever is typed behind the # is understood or said to be left out, and every pair is shown. run: what of the address names the run."""
     tab.settle(lambda: tab.page.goto(f"{page}#{run}down=1"))
     everything = tab.text(".slice")
-    for address in ODD:
+    for address in odd:
         tab.page.goto(f"{page}#{run}{address}")
         tab.until("odd => document.querySelector('.message').textContent.includes(`: ${odd}`)", address)
         assert tab.text(".slice") == everything, address

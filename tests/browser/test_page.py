@@ -179,6 +179,9 @@ def test_the_worst_regressions_are_one_click_away(runs: dict[str, Run], tab: Tab
     lost = int(tab.text(".message button:has-text('exact match')").rpartition(" ")[2])
     tab.settle(lambda: tab.page.click(".message button:has-text('exact match')"))
     assert tab.text(".slice").startswith(f"{lost} pairs")
+    assert "all of these got worse alike" in tab.text(".message")
+    tab.settle(lambda: tab.page.click(".message button:has-text('token F1')"))  # which tells them apart
+    assert "metric=f1" in tab.page.url
     tab.page.keyboard.press("Escape")
 
 

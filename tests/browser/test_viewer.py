@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.browser.conftest import Run, Tab, told_what_is_odd
+from tests.browser.conftest import ODD, Run, Tab, told_what_is_odd
 from tests.unit.viewer.served import served
 
 from batchtrial.clock import real_now
@@ -52,7 +52,7 @@ def test_a_run_is_opened_filtered_and_left_again(runs: dict[str, Run], tab: Tab)
         assert page.evaluate(MARKED) == [["art"], [], ["12"], [], ["ZÜRICH"]]
         page.click("text=pictures: length")
         page.wait_for_selector(".histogram svg")
-        told_what_is_odd(tab, page.url.partition("#")[0], "run=single&")
+        told_what_is_odd(tab, page.url.partition("#")[0], "run=single&", ODD[::6])
         refused = [one for one in tab.faults if "status of 400" in one]
         assert tab.faults == refused != []  # the browser's own word for the pattern that cannot be read
         tab.faults.clear()

@@ -184,7 +184,7 @@ function scores(item, trial, arms, names) {
   const known = trial.metrics.filter((one) => arms.some((arm) => item.scores[one.name][arm] !== null));
   if (!known.length) return null;
   const isTwo = arms.length === 2;
-  const change = (one, from, to) => (from === null || to === null ? "-" : `${difference(to - from, one.is_share)}${one.is_share ? " pp" : ""}`);
+  const change = (one, from, to) => (from === null || to === null ? "-" : from === to ? "0" : `${difference(to - from, one.is_share)}${one.is_share ? " pp" : ""}`);
   const cells = (one) => {
     const [first, ...rest] = arms.map((arm) => item.scores[one.name][arm]);
     const others = rest.map((value) => (isTwo || value === null ? level(value, one.is_share) : `${level(value, one.is_share)} (${change(one, first, value)})`));

@@ -175,6 +175,14 @@ async function runPage(root, source, store, isReadOnly) {
       found.map(([one, n]) => el("button", { type: "button", text: `${visible(one.title)}: ${count(n)}`, onclick: () => change({ metric: one.name }) })));
   }
 
+  /** Where every pair that got worse did so alike: by what else their order can be told. */
+  function alike() {
+    const [metric, finer] = [metricOf(), trialOf().metrics.filter((one) => !one.is_rate && one.is_share && !one.judge)];
+    if (state.sort !== "effect" || !metric.is_rate || trialOf().samples > 1 || !finer.length || result.n < 2) return null;
+    return el("p", { class: "quiet" }, `By ${visible(metric.title)} all of these got worse alike. How much worse each is: `,
+      finer.map((one) => el("button", { type: "button", text: visible(one.title), onclick: () => change({ metric: one.name }) })));
+  }
+
   const keepPaper = async () => { lastPaper = result.n ? await paper(source, ask(), trialOf(), isAll(), result.n).catch(() => null) : null; };
 
   async function load() {
@@ -184,7 +192,8 @@ async function runPage(root, source, store, isReadOnly) {
       const told = await source.query(ask(), state.item);
       if (mine !== turn) return;
       result = told;
-      put(parts.message, misread(), !told.n && state.chips.includes("lost") ? await worseByOthers() : null);
+      const isLost = state.chips.length === 1 && state.chips[0] === "lost";
+      put(parts.message, misread(), isLost ? (told.n ? alike() : await worseByOthers()) : null);
     } catch (error) {
       if (mine !== turn) return;
       result = NOTHING;
