@@ -299,6 +299,19 @@ def test_every_arm_has_a_column_in_the_table_and_in_an_item(runs: dict[str, Run]
     assert page.locator("table.paper th").count() == 7
 
 
+def test_a_pattern_that_takes_for_ever_does_not_stop_the_page(runs: dict[str, Run], tab: Tab) -> None:
+    tab.open(runs["single"].page)
+    tab.page.check("label:has-text('regular expression') input")
+    tab.settle(lambda: (tab.page.fill("#find", "^thing \\d$"), tab.page.keyboard.press("Enter")))
+    assert tab.text(".slice").split(" ")[0] != "120"
+    tab.page.fill("#find", "(((\\w|[a-z])+)+ ?)+!")
+    tab.page.keyboard.press("Enter")
+    tab.until("() => document.querySelector('.message').textContent.startsWith('searching')")
+    tab.until("() => document.querySelector('.message').textContent === 'the pattern cannot be tried: it took more than 5 seconds'")
+    tab.settle(lambda: tab.page.click("button.clear"))
+    assert tab.text(".slice").startswith("120 pairs")
+
+
 def test_pairs_of_arms_that_are_too_many_to_list_are_counted(tab: Tab, tmp_path: Path) -> None:
     arms = {name: {"system": text(f"Answer as {name}.")} for name in ("control", *(f"arm{n}" for n in range(11)))}
     with world(tmp_path, closed=closed_items(2), arms=arms, prompt_sets={}) as made:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Final
 
 import polars as pl
@@ -13,6 +15,7 @@ from batchtrial.records import Item
 
 LONGEST: Final = 200_000
 """Characters of a page, and of what an item has of a text."""
+_ANSWER = re.compile(r"answer/([0-9]{1,6})/([0-9]{1,6})")
 
 
 def fold(found: dict[str, Any]) -> dict[str, Any]:
@@ -25,6 +28,10 @@ def fold(found: dict[str, Any]) -> dict[str, Any]:
         return text[:LONGEST]
 
     found |= {name: cut(name, found[name]) for name in ("question", "context") if name in found}
+    if "columns" in found:
+        found["columns"] = {
+            name: cut(f"column/{name}", text) if len(text := of_column(value)) > LONGEST else value for name, value in found["columns"].items()
+        }
     found["sent"] = [[[role, cut(f"sent/{at}/{turn}", text)] for turn, (role, text) in enumerate(turns)] for at, turns in enumerate(found["sent"])]
     for arm, answers in enumerate(found["by_arm"]):
         for sample, one in enumerate(answers):
@@ -41,11 +48,9 @@ def text_head() -> list[pl.Expr]:
 
 def page_of(tables: RunTables, place: int, key: str, number: int) -> str:
     """A page of one of an item's long texts; empty behind its end. Raises ConfigError when there is no text of that key."""
-    what, *at = key.split("/")
-    if what == "answer" and len(at) == 2 and all(one.isdigit() for one in at):
-        arms = tables.arms()
-        if int(at[0]) < len(arms):
-            return _of_answer(tables, arms[int(at[0])], place, int(at[1]), number)
+    arms = tables.arms()
+    if (found := _ANSWER.fullmatch(key)) is not None and int(found[1]) < len(arms) and int(found[2]) < arms[int(found[1])].samples:
+        return _of_answer(tables, arms[int(found[1])], place, int(found[2]), number)
     texts = _of_item(tables, place)
     if key not in texts:
         raise ConfigError(f"an item has no text {key[:80]!r}", where="key")
@@ -56,14 +61,20 @@ def _of_answer(tables: RunTables, arm: Arm, place: int, sample: int, number: int
     row = place * arm.samples + sample
     table = pl.scan_parquet(tables.layout.arm(arm.name).answers).slice(row, 1)
     found = table.select(pl.col("text").str.slice(number * LONGEST, LONGEST)).collect()["text"].to_list()
-    return (found[0] or "") if found and sample < arm.samples else ""
+    return (found[0] or "") if found else ""
 
 
 def _of_item(tables: RunTables, place: int) -> dict[str, str]:
     item = tables.items.read([place])[0]
     turns, _ = conversations(tables, item)
     sent_ = {f"sent/{at}/{turn}": text for at, one in enumerate(turns) for turn, (_, text) in enumerate(one)}
-    return {"question": item.question, "context": item.context or "", **sent_}
+    columns = {f"column/{name}": of_column(value) for name, value in item.columns.items()}
+    return {"question": item.question, "context": item.context or "", **columns, **sent_}
+
+
+def of_column(value: Any) -> str:
+    """A column's value as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def conversations(tables: RunTables, item: Item) -> tuple[list[list[list[str]]], list[int]]:
@@ -84,4 +95,9 @@ def sent(arm: Arm, item: Item) -> list[list[str]]:
     if not request.turns:
         return [["user", request.user]]
     system = [] if request.system == arm.prompt.system.text else [["system", request.system]]
-    return system + [[turn.role, "\n".join([turn.text, *(f"[image] {one}" for one in turn.images)])] for turn in request.turns]
+    return system + [[turn.role, "\n".join([turn.text, *map(image_told, turn.images)])] for turn in request.turns]
+
+
+def image_told(link: str) -> str:
+    """An image by its address; of one that is sent itself, what it is."""
+    return f"[image] {link}" if not link.startswith("data:") else f"[image] {link[:40]}... ({len(link):,} characters)"

@@ -15,6 +15,7 @@ from batchtrial.cli.commands.export import main
 from batchtrial.errors import ConfigError
 from batchtrial.reading import pages
 from batchtrial.reading.in_one_file import REDACTED, Carrier, blocks_of, unpacked
+from batchtrial.reading.long_texts import fold, image_told
 from batchtrial.reading.long_texts import page_of as page_of_text
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.viewer.modules import MODULES, STYLE, WORKER, csp_hash, one_script, text_of
@@ -99,7 +100,7 @@ def test_the_whole_of_a_long_text_is_there_page_by_page(tmp_path: Path) -> None:
             page = answers_page(tables)
             at = pages.about(tables)["trials"][0]["treatment"]
             served = [page_of_text(tables, 1, f"answer/{at}/0", number) for number in range(4)]
-            for odd in ("answer/9/0", "answer/x/0", "sent/0/9", "context/1", ""):
+            for odd in ("answer/9/0", "answer/x/0", "sent/0/9", "context/1", "answer/0/9", f"answer/0/{10**30}", "answer/\u00b2/0", ""):
                 with pytest.raises(ConfigError, match="an item has no text"):
                     page_of_text(tables, 0, odd, 1)
             tight = unpacked(Carrier(tables, most_bytes=201_000 + len(dict(blocks_of(page))["texts-0"])).data()["columns"])
@@ -112,6 +113,16 @@ def test_the_whole_of_a_long_text_is_there_page_by_page(tmp_path: Path) -> None:
         assert data["columns"]["part"] is None
         assert tight["n"] == 2
         assert tight["part"] == "Of 2 texts over 200,000 characters only the beginning fits into this file. `batchtrial view` shows everything."
+
+
+def test_long_columns_are_folded_and_images_are_told_by_their_address() -> None:
+    found = fold({"question": "q", "columns": {"long": "x" * 200_001, "list": ["y" * 200_000], "short": [1]}, "sent": [], "by_arm": []})
+    assert found["long"] == {"column/long": 200_001, "column/list": 200_004}
+    assert [len(found["columns"][name]) for name in ("long", "list")] == [200_000, 200_000]
+    assert found["columns"]["short"] == [1]
+    address = f"https://example.org/{'p' * 300}.png"
+    assert image_told(address) == f"[image] {address}"
+    assert image_told(f"data:image/png;base64,{'A' * 5000}") == f"[image] data:image/png;base64,{'A' * 18}... (5,022 characters)"
 
 
 def test_the_modules_can_be_one_script() -> None:

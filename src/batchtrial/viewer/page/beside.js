@@ -3,7 +3,7 @@
 
 import { byWords, diff } from "./diff.js";
 
-const PATIENCE = 20000;
+const PATIENCE = { diff: 20000, match: 5000 };
 const QUICK = 20000;
 const FEW = 300;
 
@@ -14,13 +14,13 @@ function begun() {
   if (!carried) return new Worker("page/worker.js", { type: "module" });
   const address = URL.createObjectURL(new Blob([carried.textContent], { type: "text/javascript" }));
   const worker = new Worker(address);
-  setTimeout(() => URL.revokeObjectURL(address), PATIENCE);
+  setTimeout(() => URL.revokeObjectURL(address), PATIENCE.diff);
   return worker;
 }
 
 /** What a worker answers, which ends with it. Rejects with `isSlow` set when none came in time, and without it where no worker can be had. */
-/** @type {(...question: unknown[]) => Promise<any>} */
-function answered(...question) {
+/** @type {(what: "diff" | "match", ...given: unknown[]) => Promise<any>} */
+function answered(what, ...given) {
   return new Promise((kept, broken) => {
     const worker = begun();
     const end = (then, value) => {
@@ -28,13 +28,13 @@ function answered(...question) {
       worker.terminate();
       then(value);
     };
-    const ends = setTimeout(() => end(broken, Object.assign(new Error(`this took more than ${PATIENCE / 1000} seconds`), { isSlow: true })), PATIENCE);
+    const ends = setTimeout(() => end(broken, Object.assign(new Error(`it took more than ${PATIENCE[what] / 1000} seconds`), { isSlow: true })), PATIENCE[what]);
     worker.onmessage = (event) => end(kept, event.data);
     worker.onerror = (event) => {
       event.preventDefault();
       end(broken, new Error(event.message || "this browser begins no worker"));
     };
-    worker.postMessage(question);
+    worker.postMessage([what, ...given]);
   });
 }
 

@@ -35,7 +35,7 @@ export function detail(item, trial, about, how) {
 function columnsOf(item) {
   const every = Object.entries(item.columns || {});
   const list = el("dl");
-  const show = (some) => list.append(...some.map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, shownText(typeof value === "string" ? value : JSON.stringify(value)))]).flat());
+  const show = (some) => list.append(...some.map(([name, value]) => [el("dt", { text: visible(name) }), el("dd", {}, givenText(item, `column/${name}`, typeof value === "string" ? value : JSON.stringify(value)))]).flat());
   show(every.slice(0, COLUMNS_AT_ONCE));
   const more = el("button", { type: "button", text: `show all ${count(every.length)} columns`, onclick: () => { more.remove(); show(every.slice(COLUMNS_AT_ONCE)); } });
   return el("details", {}, el("summary", { text: "columns of the item" }), list, every.length > COLUMNS_AT_ONCE ? more : null);

@@ -15,6 +15,7 @@ import { COLUMNS, grid, paper } from "./table.js";
 import { armsShown } from "./words.js";
 
 const AGAIN = 5000;
+const SLOW = 400;
 const HIDABLE = Object.keys(COLUMNS).filter((name) => name !== "id");
 const KEYS = [["j, k", "next, previous"], ["n, p", "next, previous lost"], ["/", "search"], ["d", "diff"], ["l", "label blind"], ["1 2 3 4 x", "while labelling: first, second, same, both bad, cannot compare"], ["u", "undo a label"], ["Esc", "close"], ["?", "this help"]];
 
@@ -188,6 +189,7 @@ async function runPage(root, source, store, isReadOnly) {
   async function load() {
     turn += 1;
     const mine = turn;
+    const slow = setTimeout(() => { if (mine === turn) put(parts.message, el("p", { class: "quiet", text: "searching \u2026" })); }, SLOW);
     try {
       const told = await source.query(ask(), state.item);
       if (mine !== turn) return;
@@ -198,6 +200,8 @@ async function runPage(root, source, store, isReadOnly) {
       if (mine !== turn) return;
       result = NOTHING;
       put(parts.message, misread(), warning(error));
+    } finally {
+      clearTimeout(slow);
     }
     drawResult();
     show();
