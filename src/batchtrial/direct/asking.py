@@ -29,6 +29,9 @@ KINDS: Final[Mapping[int, Kind]] = {
 }
 """Statuses that are no last word; every other one is."""
 NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError", "InvalidURL")
+LAST_EVENT: Final = b"data: [DONE]"
+AFTER_END_SECONDS: Final = 1.0
+"""For the end of the connection, after the last event of a stream: some servers leave it open."""
 KEY: Final = b"[key]"
 """What stands for the key where a server says it back: answers are kept in files."""
 REQUEST_IDS: Final = ("x-request-id", "request-id")
@@ -91,12 +94,13 @@ class Asker:
 
     async def ask(self, row: Row) -> Reply:
         """What came of asking the row once."""
+        heard = _Heard(self._key)
         try:
             # The client's own time-outs start anew with every byte: a server that drips would never meet one.
-            async with asyncio.timeout(self._seconds):
-                return await self._ask(row)
+            async with asyncio.timeout(self._seconds) as bound:
+                return await self._ask(row, heard, bound)
         except (TimeoutError, self._http.HTTPError, self._http.InvalidURL) as error:
-            return self._without_answer(error)
+            return heard.whole or self._without_answer(error)
 
     def _without_answer(self, error: Exception) -> Reply:
         why = f"the server gave no answer: {error or type(error).__name__}"
@@ -105,17 +109,42 @@ class Asker:
         is_late = isinstance(error, (TimeoutError, self._http.TimeoutException))
         return Reply("lost", no_answer(f"the server gave no whole answer within {self._seconds:g} s" if is_late else why))
 
-    async def _ask(self, row: Row) -> Reply:
+    async def _ask(self, row: Row, heard: _Heard, bound: asyncio.Timeout) -> Reply:
         async with self._client.stream("POST", self._url + row.path, content=row.body, headers={NAME_HEADER: row.name}) as response:
-            pieces: list[bytes] = []
+            heard.status, heard.headers = response.status_code, response.headers
             n_bytes = 0
             async for piece in response.aiter_bytes():
                 n_bytes += len(piece)
                 if n_bytes > MAX_ANSWER_BYTES:
                     return Reply("lost", no_answer(f"the server sent more than {MAX_ANSWER_BYTES} bytes"))
-                pieces.append(piece)
-            raw = b"".join(pieces)
-            return reply_of(response.status_code, response.headers, raw.replace(self._key, KEY) if self._key else raw)
+                heard.pieces.append(piece)
+                if LAST_EVENT in piece and (when := bound.when()) is not None:
+                    bound.reschedule(min(when, asyncio.get_running_loop().time() + AFTER_END_SECONDS))
+            return heard.reply
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What a server has said so far."""
+
+    key: bytes
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: list[bytes] = field(default_factory=list)
+
+    @property
+    def reply(self) -> Reply:
+        """What it means when nothing follows."""
+        raw = b"".join(self.pieces)
+        return reply_of(self.status, self.headers, raw.replace(self.key, KEY) if self.key else raw)
+
+    @property
+    def whole(self) -> Reply | None:
+        """The answer that came to its end though the connection did not: a stream by its last event, else by its JSON; None for anything less."""
+        raw = b"".join(self.pieces)
+        if 200 <= self.status < 300 and (is_stream(self.headers, raw) or json_line(raw) is not None):
+            return found if (found := self.reply).kind == "answer" else None
+        return None
 
 
 def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:

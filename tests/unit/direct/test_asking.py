@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.contract.own_host import served
 
 from batchtrial.direct.asking import Asker, Host, is_of_the_account, is_spent, reply_of, wait_of
-from batchtrial.direct.records import Answer, Row, error_of, json_line
+from batchtrial.direct.records import Answer, Reply, Row, error_of, json_line
 from batchtrial.direct.wires import WireName, headers_of, path_of
 
 
@@ -53,6 +54,15 @@ def test_a_refusal_of_the_account_is_told_from_one_of_the_row_on_every_wire(stat
     assert is_of_the_account(reply.answer) is is_account
 
 
+async def asked(host: Host, path: str) -> Reply:
+    """What came of one row there."""
+    asker = Asker(host, 1)
+    try:
+        return await asker.ask(Row(0, "r", path, b"{}"))
+    finally:
+        await asker.close()
+
+
 class Echo(BaseHTTPRequestHandler):
     """A server that says back what it was sent."""
 
@@ -71,15 +81,9 @@ class Echo(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("wire", ["chat", "messages", "generate_content"])
 def test_a_key_that_the_server_says_back_is_kept_nowhere(wire: WireName, status: int) -> None:
-    async def ask(url: str) -> Answer:
-        asker = Asker(Host(url=url, headers=headers_of(wire, "fw-very-secret-1"), past_proxies=True), 1)
-        try:
-            return (await asker.ask(Row(0, "r", f"/{status}", b"{}"))).answer
-        finally:
-            await asker.close()
-
     with served(Echo) as url:
-        answer = asyncio.run(ask(url))
+        host = Host(url=url, headers=headers_of(wire, "fw-very-secret-1"), past_proxies=True)
+        answer = asyncio.run(asked(host, f"/{status}")).answer
     assert answer.status == status
     assert b"secret" not in answer.body
     assert b"[key]" in answer.body
@@ -90,6 +94,51 @@ def test_a_stream_is_one_whatever_the_server_calls_it(told: str) -> None:
     raw = b'data: {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
     reply = reply_of(200, {"content-type": told} if told else {}, raw)
     assert json.loads(reply.answer.body)["choices"][0]["message"]["content"] == "yes"
+
+
+WHOLE = 'data: {"id": "a", "choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("sent", "stays", "kind"),
+    [
+        ('{"choices": [{"index": 0, "message": {"content": "yes"}}]}', False, "answer"),
+        ('{"choices": [{"index": 0, "message": {"content": "yes"}}]', False, "lost"),
+        (WHOLE + "data: [DONE]\n\n", True, "answer"),
+        (WHOLE + "data: [DONE]\n\n", False, "answer"),
+        (WHOLE, False, "answer"),
+        (WHOLE.replace('"stop"', "null"), False, "lost"),
+    ],
+)
+def test_what_was_told_to_its_end_is_an_answer_however_the_connection_ends(
+    monkeypatch: pytest.MonkeyPatch, sent: str, stays: bool, kind: str
+) -> None:
+    """A server that leaves the connection open behind the end of its answer, or drops it there, has answered: asking again would be paid again."""
+    monkeypatch.setattr("batchtrial.direct.asking.AFTER_END_SECONDS", 0.05)
+    is_over = threading.Event()
+
+    class Streaming(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(f"{len(sent):x}\r\n{sent}\r\n".encode())
+            self.wfile.flush()
+            if stays:
+                is_over.wait(60)
+            self.close_connection = True
+
+        def log_message(self, *args: Any) -> None:
+            """Quiet."""
+
+    with served(Streaming) as url:
+        reply = asyncio.run(asked(Host(url=url, past_proxies=True, seconds=30), "/x"))
+        is_over.set()
+    assert reply.kind == kind
+    assert kind == "lost" or json.loads(reply.answer.body)["choices"][0]["message"]["content"] == "yes"
 
 
 @pytest.mark.parametrize(
