@@ -12,7 +12,7 @@ from typing import Final
 
 from batchtrial.direct import refusals
 from batchtrial.direct.records import Answer, Kind, Reply, Row, as_text, error_of, json_line, no_answer
-from batchtrial.direct.stream import body_of_stream
+from batchtrial.direct.stream import NotAStream, body_of_stream
 from batchtrial.direct.wires import NAME_HEADER, key_in
 
 MAX_ANSWER_BYTES: Final = 32_000_000
@@ -142,7 +142,7 @@ class _Heard:
     def whole(self) -> Reply | None:
         """The answer that came to its end though the connection did not: a stream by its last event, else by its JSON; None for anything less."""
         raw = b"".join(self.pieces)
-        if 200 <= self.status < 300 and (is_stream(self.headers, raw) or json_line(raw) is not None):
+        if 200 <= self.status < 300 and (is_stream(self.headers, raw) or (raw.lstrip().startswith(b"{") and json_line(raw) is not None)):
             return found if (found := self.reply).kind == "answer" else None
         return None
 
@@ -152,7 +152,10 @@ def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
     request_id = next((headers[name] for name in REQUEST_IDS if name in headers), "")
     is_good = 200 <= status < 300
     if is_good and is_stream(headers, raw):
-        whole = body_of_stream(raw)
+        try:
+            whole = body_of_stream(raw)
+        except NotAStream:
+            whole = as_text(raw)
         if whole is None:
             return Reply("lost", no_answer("the server broke its stream off"))
         return Reply("answer", Answer(200, whole, request_id))

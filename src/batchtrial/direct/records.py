@@ -79,13 +79,27 @@ def json_line(raw: bytes) -> bytes | None:
     try:
         value = msgspec.json.decode(raw)
     except (ValueError, RecursionError):
-        return None
+        return _leniently(raw)
     if b"\n" not in raw and b"\r" not in raw:
         return raw.strip()
     try:
         return msgspec.json.encode(value)
     except (ValueError, OverflowError, RecursionError):
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _leniently(raw: bytes) -> bytes | None:
+    """The same of what only lenient readers take: a mark of the byte order, halves of surrogate pairs, numbers that are none."""
+    try:
+        return strict_json(json.loads(raw.decode("utf-8-sig"), parse_constant=lambda word: None))
+    except (ValueError, RecursionError):
+        return None
+
+
+def strict_json(value: object) -> bytes:
+    """A value as JSON that every reader takes: halves of a surrogate pair that meet are put together, one alone becomes U+FFFD. Raises ValueError."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def as_text(raw: bytes) -> bytes:

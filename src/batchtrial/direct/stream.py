@@ -6,20 +6,30 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
+from batchtrial.direct.records import strict_json
 
 Event = dict[str, Any]
 _ENDED: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
+class NotAStream(ValueError):
+    """Events that make no answer."""
+
+
 def body_of_stream(raw: bytes) -> bytes | None:
-    """The body in the shape that the wire has without streaming; None when the stream broke off before its end."""
+    """The body in the shape that the wire has without streaming; None when the stream broke off before its end.
+
+    Raises NotAStream for events that cannot be put together.
+    """
     events, is_done = _events(raw)
     if not events:
         return None
     found = next((each for each in events if each.get("error") or each.get("type") == "error"), None)
-    body = found if found is not None else _put_together(events, is_done=is_done)
-    return None if body is None else msgspec.json.encode(body)
+    try:
+        body = found if found is not None else _put_together(events, is_done=is_done)
+        return None if body is None else strict_json(body)
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:  # somebody else's events may have any shape
+        raise NotAStream(f"{type(error).__name__}: {error}") from error
 
 
 def _events(raw: bytes) -> tuple[list[Event], bool]:
@@ -31,8 +41,8 @@ def _events(raw: bytes) -> tuple[list[Event], bool]:
             is_done = True
             continue
         try:
-            event = json.loads(data)
-        except ValueError:
+            event = json.loads(data, parse_constant=lambda word: None)
+        except (ValueError, RecursionError):
             continue  # the last one, broken off
         if isinstance(event, dict):
             events.append(event)
@@ -131,8 +141,16 @@ def _message(events: Sequence[Event]) -> Event | None:
         return None
     for block in blocks.values():
         if (text := block.pop("partial_json", None)) is not None:
-            block["input"] = json.loads(text) if text else {}
+            block["input"] = _arguments(text)
     return {**message, "content": [blocks[place] for place in sorted(blocks)]}
+
+
+def _arguments(text: str) -> Any:
+    """Of a call; none where the token limit cut them off."""
+    try:
+        return json.loads(text) if text else {}
+    except ValueError:
+        return {}
 
 
 def _content(events: Sequence[Event]) -> Event | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import msgspec
 import pytest
 from tests.contract.own_host import served
 
@@ -182,6 +183,22 @@ def test_an_answer_is_one_line_with_its_meaning_kept() -> None:
     assert json_line(raw.encode()) == '{"a":123456789012345678901234567890,"b":"ä"}'.encode()
     assert json_line(b'{"a":1}\n') == b'{"a":1}' or json.loads(json_line(b'{"a":1}\n') or b"") == {"a": 1}
     assert json_line(b"<html>") is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b'{"a":"x\\ud83d"}', {"a": "x\ufffd"}),
+        (b'{"a":"\\ud83d\\ude00","b":"\\ude00"}', {"a": "\U0001f600", "b": "\ufffd"}),
+        (b'{"a":NaN,"b":[-Infinity]}', {"a": None, "b": [None]}),
+        (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
+    ],
+)
+def test_an_answer_that_only_lenient_readers_take_is_one_all_the_same(raw: bytes, kept: Any) -> None:
+    found = json_line(raw)
+    assert found is not None
+    assert msgspec.json.decode(found) == json.loads(found) == kept
+    assert json_line(b'{"a":1e999}') is None
 
 
 def test_paths_and_keys_of_the_wires() -> None:

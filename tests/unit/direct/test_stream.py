@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -83,3 +84,57 @@ def test_a_stream_that_breaks_off_is_no_answer(raw: bytes) -> None:
 
 def test_an_error_in_a_stream_is_the_body() -> None:
     assert body(events(*CHAT[:1], {"error": {"message": "engine died"}}))["error"]["message"] == "engine died"
+
+
+def test_a_pair_of_surrogates_that_was_sent_in_halves_is_one_character_and_a_half_alone_is_replaced() -> None:
+    halves = [{"choices": [{"index": 0, "delta": {"content": half}, "finish_reason": "stop"}]} for half in ("a\ud83d", "\ude00", "b\ud83d")]
+    assert body(events(*halves, done=True))["choices"][0]["message"]["content"] == "a\U0001f600b\ufffd"
+
+
+def test_a_call_that_the_token_limit_cut_has_no_arguments() -> None:
+    cut = {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '{"town": "Vie'}}
+    found = body(
+        events(
+            {"type": "message_start", "message": {"id": "m", "content": [], "usage": {"input_tokens": 3}}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}},
+            cut,
+            {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 5}},
+            {"type": "message_stop"},
+        )
+    )
+    assert (found["content"][0]["input"], found["stop_reason"], found["usage"]) == ({}, "max_tokens", {"input_tokens": 3, "output_tokens": 5})
+
+
+ODD: tuple[Any, ...] = (None, 1, "x", [], {}, [None], ["x"], [{}])
+
+
+def changed(value: Any, random: Random) -> Any:
+    """The value with some of its parts in the place of others."""
+    if random.random() < 0.1:
+        return random.choice(ODD)
+    if isinstance(value, dict):
+        return {name: changed(one, random) for name, one in value.items()}
+    return [changed(one, random) for one in value] if isinstance(value, list) else value
+
+
+def test_a_stream_of_nonsense_is_kept_as_it_came_and_ends_nobodys_asking() -> None:
+    call = {"index": 0, "id": "t", "function": {"name": "f", "arguments": "{}"}}
+    chat = [{"choices": [{"index": 0, "delta": {"content": "y", "tool_calls": [call]}, "finish_reason": "stop"}], "usage": {"a": 1}}]
+    message = [
+        {"type": "message_start", "message": {"usage": {"a": 1}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "y"}},
+        {"type": "message_delta", "delta": {"stop_reason": "x"}, "usage": {"b": 1}},
+        {"type": "message_stop"},
+    ]
+    content = [{"candidates": [{"index": 0, "content": {"parts": [{"text": "y"}]}, "finishReason": "STOP"}]}]
+    random, n_kept = Random(7), 0
+    for base in (chat, message, content) * 150:
+        raw = events(*(changed(one, random) for one in base), done=True)
+        reply = reply_of(200, {"content-type": "text/event-stream"}, raw)
+        json.loads(reply.answer.body)
+        assert reply.kind in ("answer", "lost")
+        n_kept += reply.answer.body.startswith(b'"')
+    assert n_kept > 20
+    deep = reply_of(200, {"content-type": "text/event-stream"}, b"data: " + b"[" * 100_000 + b"\n\n")
+    assert deep.kind == "lost"
