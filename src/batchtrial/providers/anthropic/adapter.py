@@ -343,8 +343,10 @@ def is_archived(batch: Any) -> bool:
 
 
 def stamp(batch: Any) -> datetime:
-    """When the batch was created."""
-    made: datetime = batch.created_at
+    """When the batch was created; the end of time when it does not say, for it is not to be taken for an old one."""
+    made = batch.created_at
+    if not isinstance(made, datetime):
+        return datetime.max.replace(tzinfo=UTC)
     return made if made.tzinfo else made.replace(tzinfo=UTC)
 
 

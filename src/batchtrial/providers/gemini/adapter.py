@@ -22,7 +22,7 @@ from batchtrial.providers.gemini.results import body_of, decode_line
 from batchtrial.providers.registry import Row
 from batchtrial.providers.sdk.connection import sdk_of
 from batchtrial.providers.sdk.edge import utc_now
-from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, PlainWire
+from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, PlainWire, way_on
 from batchtrial.records import RawResult, Request
 
 SDK = sdk_of("gemini", MODULE)
@@ -99,7 +99,7 @@ class GeminiProvider(PlainWire):
         found = told.get("operations", []) if isinstance(told, Mapping) and told.keys() <= {"operations", "nextPageToken"} else None
         if not isinstance(found, list):
             raise ProviderError("the answer is no list of batches", where=f"{SDK.title}: list batches", hint="is base_url right?", retryable=True)
-        return Page(batches=[_with_id(one) for one in found], further=told.get("nextPageToken") or None)
+        return Page(batches=[_with_id(one) for one in found], further=way_on(told, "nextPageToken"))
 
     def _mark_of(self, batch: Mapping[str, Any]) -> str:
         return str(_part(batch, "metadata").get("displayName") or "")
@@ -117,7 +117,7 @@ class GeminiProvider(PlainWire):
     def _status(self, batch: Mapping[str, Any]) -> BatchStatus:
         told, fault, stats = _part(batch, "metadata"), _part(batch, "error"), _part(_part(batch, "metadata"), "batchStats")
         wire = str(told.get("state") or ("FAILED" if fault else "SUCCEEDED" if batch.get("done") else "unknown"))
-        file = self._results(batch)
+        file, code = self._results(batch), _number(fault.get("code"))
         return BatchStatus(
             state=STATES.get(re.sub(r"^(BATCH|JOB)_STATE_", "", wire), BatchState.RUNNING),
             wire_state=wire,
@@ -125,8 +125,8 @@ class GeminiProvider(PlainWire):
             n_done=_number(stats.get("successfulRequestCount")),
             n_failed=_number(stats.get("failedRequestCount")),
             reason=f"{fault.get('code')}: {fault.get('message')}" if fault else None,
-            retryable=not fault or fault.get("code") in PASSING,
-            is_queue_full=bool(fault) and fault.get("code") in QUEUE_FULL,
+            retryable=not fault or code in PASSING,
+            is_queue_full=code in QUEUE_FULL,
             ids={"responses_file": file} if file else {},
         )
 

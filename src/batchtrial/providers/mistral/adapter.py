@@ -85,7 +85,7 @@ class MistralProvider(ChatWire):
 
     def _status(self, batch: Mapping[str, Any]) -> BatchStatus:
         wire = str(batch.get("status") or "unknown")
-        ids, inputs = {name: str(batch[name]) for name in FILES if batch.get(name)}, batch.get("input_files") or ()
+        ids, inputs = {name: str(batch[name]) for name in FILES if batch.get(name)}, batch.get("input_files")
         told = batch.get("errors")
         faults = [str(one.get("message") or one) if isinstance(one, Mapping) else str(one) for one in (told if isinstance(told, list) else [])]
         state = STATES.get(wire, BatchState.RUNNING)
@@ -99,7 +99,7 @@ class MistralProvider(ChatWire):
             n_failed=count(batch.get("failed_requests")),
             reason="; ".join(faults[:5]) or None,
             retryable=not faults,
-            ids=ids | ({"input_file_id": str(inputs[0])} if inputs else {}),
+            ids=ids | ({"input_file_id": str(inputs[0])} if isinstance(inputs, list) and inputs else {}),
         )
 
     def _lines(self, batch: Mapping[str, Any]) -> Iterator[bytes]:

@@ -332,8 +332,7 @@ def status_of(batch: Any) -> BatchStatus:
     wire = str(getattr(batch, "status", None) or "unknown")
     counts = getattr(batch, "request_counts", None)
     state = STATES.get(wire.lower(), BatchState.RUNNING)
-    told = getattr(batch, "errors", None)
-    faults = told if isinstance(told, list) else getattr(told, "data", None) or []  # some hosts give the bare array
+    faults = _faults(getattr(batch, "errors", None))
     ids = {name: getattr(batch, name, None) for name in ("output_file_id", "error_file_id", "input_file_id")}
     return BatchStatus(
         state=state,
@@ -342,10 +341,18 @@ def status_of(batch: Any) -> BatchStatus:
         n_done=results.count(getattr(counts, "completed", None)),
         n_failed=results.count(getattr(counts, "failed", None)),
         reason="; ".join(fault_text(fault) for fault in faults[:5]) or None,
-        retryable=not faults or any(_part(fault, "code") in PASSING_CODES for fault in faults),
+        retryable=not faults or any(str(_part(fault, "code")) in PASSING_CODES for fault in faults),
         is_queue_full=any(_part(fault, "code") == QUEUE_FULL for fault in faults),
         ids={name: value for name, value in ids.items() if isinstance(value, str) and value},
     )
+
+
+def _faults(told: Any) -> list[Any]:
+    """Why a batch was refused: OpenAI's object around a list, the bare list that some hosts give, or whatever stands there."""
+    found = getattr(told, "data", told)
+    if not found:
+        return []
+    return [{"message": one} if isinstance(one, str | int | float) else one for one in (found if isinstance(found, list) else [found])]
 
 
 def fault_text(fault: Any) -> str:

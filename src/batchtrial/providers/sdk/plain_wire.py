@@ -228,3 +228,13 @@ def rows_of(answer: Any, key: str) -> list[Any]:
     if not isinstance(rows, list):
         raise ProviderError("the answer is no list of batches", hint="is base_url right?", retryable=True)
     return rows
+
+
+def way_on(told: Mapping[str, Any], key: str) -> str | None:
+    """What the next page is asked for with; None at the end. Raises ProviderError for what is neither text nor number: it is no end."""
+    token = told.get(key)
+    if token is None or token == "":
+        return None
+    if not isinstance(token, str | int):
+        raise ProviderError("the list of batches does not say in known words whether it goes on", where=key, retryable=True)
+    return str(token)

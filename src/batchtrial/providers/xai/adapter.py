@@ -23,7 +23,7 @@ from batchtrial.providers.sdk.chat_wire import ENDPOINT, ChatWire
 from batchtrial.providers.sdk.connection import sdk_of
 from batchtrial.providers.sdk.edge import utc_now
 from batchtrial.providers.sdk.lines import watched
-from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, rows_of
+from batchtrial.providers.sdk.plain_wire import MODULE, Page, PlainSettings, rows_of, way_on
 from batchtrial.records import BadLine, RawResult, Request
 
 SDK = sdk_of("xai", MODULE)
@@ -76,7 +76,7 @@ class XaiProvider(ChatWire):
     def _page(self, further: str | None, token: str | None) -> Page:
         query = {"limit": str(self.settings.page_size)} | ({"pagination_token": further} if further else {})
         answer = self._to.client.ask("GET", "/v1/batches", query=query)
-        return Page(batches=rows_of(answer, "batches"), further=answer.json().get("pagination_token") or None)
+        return Page(batches=rows_of(answer, "batches"), further=way_on(answer.json(), "pagination_token"))
 
     def _mark_of(self, batch: Mapping[str, Any]) -> str:
         return str(batch.get("name") or "")
@@ -123,7 +123,7 @@ class XaiProvider(ChatWire):
             for result in told["results"]:
                 yield msgspec.json.encode(result) + b"\n"
             asked.add(further)
-            further = told.get("pagination_token") or ""
+            further = way_on(told, "pagination_token") or ""
             if not further:
                 return
             if further in asked:
