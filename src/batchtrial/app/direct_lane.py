@@ -11,7 +11,7 @@ from typing import Any, Final
 from batchtrial.app.emulator import DIRECT, Emulator
 from batchtrial.config.hosts import base_url
 from batchtrial.config.model import Config
-from batchtrial.direct.asking import Host
+from batchtrial.direct.asking import KEY, Host
 from batchtrial.direct.pace import Tempo
 from batchtrial.direct.wires import headers_of
 from batchtrial.errors import ConfigError, ProviderError
@@ -112,7 +112,8 @@ def _get(url: str, key: str | None) -> dict[str, Any]:
         request.add_unredirected_header("authorization", f"Bearer {key}")
     try:
         with (DIRECT.open if _is_near(url) else urllib.request.urlopen)(request, timeout=10) as answer:
-            return dict(json.load(answer))
+            said = answer.read().decode()
+            return dict(json.loads(said.replace(key, KEY.decode()) if key else said))
     except urllib.error.HTTPError as error:
         with error:
             hint = f"set {OWN_KEY} to the server's key" if error.code in (401, 403) else "put provider.base_url right"

@@ -136,7 +136,10 @@ class _Heard:
     def reply(self) -> Reply:
         """What it means when nothing follows."""
         raw = b"".join(self.pieces)
-        return reply_of(self.status, self.headers, raw.replace(self.key, KEY) if self.key else raw)
+        if not self.key:
+            return reply_of(self.status, self.headers, raw)
+        key, shown = self.key.decode(), KEY.decode()
+        return reply_of(self.status, {name: told.replace(key, shown) for name, told in self.headers.items()}, raw.replace(self.key, KEY))
 
     @property
     def whole(self) -> Reply | None:

@@ -13,7 +13,8 @@ from batchtrial.app.direct_lane import OWN_KEY, identity, key_for
 from batchtrial.errors import AuthFailed, ProviderError
 from batchtrial.providers.registry import row_of
 
-MODELS = [{"id": "own"}]
+MODELS = [{"id": "own", "told": "Bearer [key]"}]
+"""As they are kept: the server says the key back."""
 
 
 class Guarded(BaseHTTPRequestHandler):
@@ -23,7 +24,7 @@ class Guarded(BaseHTTPRequestHandler):
         is_let_in = self.headers.get("authorization") == "Bearer own-key"
         self.send_response(404 if is_let_in and self.path != "/v1/models" else 200 if is_let_in else 401)
         self.end_headers()
-        self.wfile.write(json.dumps({"data": MODELS}).encode())
+        self.wfile.write(json.dumps({"data": [{"id": "own", "told": self.headers.get("authorization")}]}).encode())
 
     def log_message(self, format: str, *args: object) -> None: ...
 

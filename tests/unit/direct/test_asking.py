@@ -72,6 +72,7 @@ class Echo(BaseHTTPRequestHandler):
         body = json.dumps({"error": {"message": f"cannot read {self.headers.items()}"}}).encode()
         self.send_response(int(self.path.rsplit("/", 1)[-1]))
         self.send_header("content-length", str(len(body)))
+        self.send_header("x-request-id", str(self.headers.items()))
         self.end_headers()
         self.wfile.write(body)
 
@@ -88,6 +89,7 @@ def test_a_key_that_the_server_says_back_is_kept_nowhere(wire: WireName, status:
     assert answer.status == status
     assert b"secret" not in answer.body
     assert b"[key]" in answer.body
+    assert "secret" not in answer.request_id
 
 
 @pytest.mark.parametrize("told", ["text/event-stream", "Text/Event-Stream; charset=utf-8", "application/json", "text/plain", ""])
