@@ -14,7 +14,7 @@ from batchtrial.errors import Ambiguous, NotFound, ProviderError, RateLimited, U
 from batchtrial.providers.base import BatchState, BatchStatus, Intent, Limits, Sightings
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Request, Usage
 
-Trouble = Literal["lost before", "lost after", "refused", "busy", "down"]
+Trouble = Literal["lost before", "lost after", "refused", "busy", "full", "file gone", "down"]
 Answer = Callable[[str, int], str]
 """(custom_id, which batch, from 1) -> the word on its result line, with what was said after `=`, or "" for no line."""
 
@@ -84,6 +84,7 @@ class Memory:
     calls: list[str] = field(default_factory=list)
     owned_seen: list[Set[str]] = field(default_factory=list)
     most_open: int = 0
+    n_uploads: int = 0
 
     # Codecs
 
@@ -120,7 +121,12 @@ class Memory:
         if trouble == "down":
             raise ProviderError("cannot be reached", retryable=True)
         if intent.file_id is None:
+            self.n_uploads += 1
             uploaded(f"file-{intent.token}")
+        if trouble == "full":
+            raise RateLimited("too much waits already", retryable=True)
+        if trouble == "file gone" and intent.file_id is not None:
+            raise NotFound("no such file")
         if trouble == "lost before":
             raise Ambiguous("no answer", retryable=True)
         batch = self.accept(intent, payload)

@@ -36,6 +36,7 @@ class Job:
     held: Wait = field(default_factory=Wait)  # for a batch that may be its own, sent from elsewhere
     absent: int = 0  # 404s in a row for a known batch
     refusal: ProviderError | None = None  # what brought the doubt
+    kept: tuple[int, str] | None = None  # attempt whose create was refused for now, and its input, which the provider has
 
 
 class Parts:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from batchtrial.errors import Ambiguous, ProviderError, RateLimited, RunStateMissing
+from batchtrial.errors import Ambiguous, AuthFailed, NotFound, ProviderError, RateLimited, RunStateMissing
 from batchtrial.keys import OUT, token
 from batchtrial.phases.base import Work, publishing
 from batchtrial.phases.batches import tally as answers
@@ -91,6 +91,9 @@ class Sending:
 
     def _create(self, job: Job, payload: Path) -> bool:
         part, ledger = job.shard.part, self._work.ledger
+        kept, job.kept = job.kept, None
+        if kept is not None and kept[0] == self._parts.current(job).number:
+            self._note_upload(part, kept[1])
         intent = self._doubts.intent(job)
         try:
             self._work.hook("call:submit:before")
@@ -102,9 +105,12 @@ class Sending:
             return True
         except ProviderError as error:
             # Refused before anything was created: the part is free again, whatever else is wrong.
+            file_id = self._parts.current(job).file_id
             ledger.append(Event.LOST, part, reason=error.what)
-            if not error.retryable:
+            if not error.retryable and not (kept and isinstance(error, NotFound | AuthFailed)):  # an input that was kept may be gone by now
                 raise
+            if isinstance(error, RateLimited) and file_id is not None:
+                job.kept = intent.attempt, file_id
             if isinstance(error, RateLimited) and self._parts.has_batches():  # which may be what fills the queue, and they end
                 self._full.refused(job.arm.model, error.what, error.retry_after)
                 return False
