@@ -165,16 +165,25 @@ def _made(team: Team, tables: Sequence[ArmTable[F]]) -> Iterator[Iterable[F]]:
 def _rows_of(files: Sequence[Path]) -> Any:
     """The rows of the parts as a lazy frame, one batch after the other: a scan of all files holds several parts at once."""
     import polars as pl  # a verdict is told without
-    from polars.io.plugins import register_io_source
 
-    def read(columns: list[str] | None, predicate: Any, n_rows: int | None, at_once: int | None) -> Iterator[Any]:
+    def batches() -> Iterator[Any]:
         for rows in map(pl.scan_ipc, files):
             begin = 0
-            while (some := rows.select(columns or pl.all()).slice(begin, ROWS_PER_GROUP).collect()).height:
+            while (some := rows.slice(begin, ROWS_PER_GROUP).collect()).height:
                 yield some
                 begin += some.height
 
-    return register_io_source(read, schema=pl.read_ipc_schema(files[0]))
+    return one_by_one(batches(), pl.read_ipc_schema(files[0]))
+
+
+def one_by_one(frames: Iterable[Any], schema: Any) -> Any:
+    """Frames of this schema as a lazy frame that is read once, and holds one of them at a time."""
+    from polars.io.plugins import register_io_source
+
+    def read(columns: list[str] | None, predicate: Any, n_rows: int | None, at_once: int | None) -> Iterator[Any]:
+        return (one.select(columns) if columns else one for one in frames)
+
+    return register_io_source(read, schema=schema)
 
 
 def write_part(frame: Any, target: Path) -> None:
