@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -105,6 +106,11 @@ def satterthwaite_df(sizes: ArrayLike) -> float:
     share = share / share.sum()
     u = share**2 / (1.0 - share)
     return float(1.0 / ((share**2).sum() + u.sum() ** 2 - (u**2).sum()))
+
+
+def are_one(labels: NDArray[Any]) -> bool:
+    """Whether all are of the same cluster; no label is of none."""
+    return labels.size > 0 and bool((labels == labels[0]).all())
 
 
 def _kept(values: ArrayLike, clusters: ArrayLike) -> tuple[Floats, NDArray[np.intp], int]:

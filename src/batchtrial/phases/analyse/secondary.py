@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from batchtrial.phases.analyse.comparison import estimate_json, test_json
 from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats import cohen_dav, cohen_dz, hodges_lehmann, wilcoxon
+from batchtrial.stats.clusters import are_one
 
 
 def secondary(paired: Paired | None) -> dict[str, Any]:
@@ -16,7 +15,7 @@ def secondary(paired: Paired | None) -> dict[str, Any]:
     if paired is None:
         return {}
     both = paired.kept()
-    if both.clusters is not None and np.unique(both.clusters).size == 1:
+    if both.clusters is not None and are_one(both.clusters):
         return {}
     found = _ranks_and_effects(both)
     if both.clusters is None:

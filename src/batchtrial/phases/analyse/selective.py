@@ -16,6 +16,7 @@ from batchtrial.phases.analyse.comparison import estimate_json, test_json
 from batchtrial.phases.analyse.tables import Cell, Table
 from batchtrial.phases.tables.columns import Kind
 from batchtrial.stats import Estimate, selective_difference, selective_risk
+from batchtrial.stats.clusters import are_one
 
 ANSWERED: Final = "no interval: which questions an arm answered is an outcome, and a slice that the outcome chose has none"
 
@@ -25,7 +26,7 @@ def selective(table: Table, kind: Kind, temp: float, config: Config) -> dict[str
     em, abstained = table.pick(Cell(metric="em", kind=kind, temp=temp)), table.pick(Cell(metric="abstained", kind=kind, temp=temp))
     if em is None or abstained is None or em.treatment.shape != abstained.treatment.shape:
         return None
-    if em.clusters is not None and np.unique(em.clusters).size == 1:
+    if em.clusters is not None and are_one(em.clusters):
         return None
     level = 1 - config.stats.alpha
     is_clustered = {} if em.clusters is None else {"ignores_clusters": True}

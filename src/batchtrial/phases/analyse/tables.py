@@ -129,7 +129,7 @@ class Table:
     def sets_of(self, cell: Cell) -> tuple[str, ...]:
         """Sets to which the cell's questions belong."""
         mask = self.members(cell.kind, cell.dataset)
-        places = np.unique(self.datasets if mask is None else self.datasets[mask])
+        places = np.flatnonzero(np.bincount(self.datasets if mask is None else self.datasets[mask]))
         return tuple(self.dataset_names[place] for place in places.tolist())
 
     def title(self, cell: Cell) -> str:

@@ -61,14 +61,14 @@ class Pieces:
         odd = [_blank(kind, _ODD, _ODD[::-1]) for kind in KINDS]
         texts = [(item_hash("", ""), one.kind, in_request(one.context or ""), in_request(one.question)) for one in odd]
         told = made.lines(pl.DataFrame(texts, schema=["mark", "kind", "context", "question"], orient="row"))
-        return made if told == b"".join(plain_lines(arm, odd, provider, samples)) else None
+        return made if b"".join(told) == b"".join(plain_lines(arm, odd, provider, samples)) else None
 
-    def blocks(self, items: pl.DataFrame) -> Iterator[Callable[[], bytes]]:
-        """What makes the lines of `plain_lines`, many in one piece. items: as `rows.escaped` has them."""
+    def blocks(self, items: pl.DataFrame) -> Iterator[Callable[[], list[bytes]]]:
+        """What makes the lines of `plain_lines`, many at once. items: as `rows.escaped` has them."""
         return (partial(self.lines, items.slice(first, ITEMS_AT_A_TIME)) for first in range(0, items.height, ITEMS_AT_A_TIME))
 
-    def lines(self, items: pl.DataFrame) -> bytes:
-        """All of them in one piece."""
+    def lines(self, items: pl.DataFrame) -> list[bytes]:
+        """All of them, in a few pieces."""
         import polars as pl
 
         from batchtrial.phases.tables.csv_rows import csv_rows

@@ -311,7 +311,8 @@ class Writer:
         samples = piece.samples(arm)
         pieces = self._pieces[arm.name, samples]
         if pieces is not None:
-            yield from made_ahead(pieces.blocks(self._texts(piece)), self._work.workers)
+            for block in made_ahead(pieces.blocks(self._texts(piece)), self._work.workers):
+                yield from block
             return
         rows = self._rows.slice(piece.first, piece.n)
         yield from plain_lines(arm, self._items(rows), codec_of(self._work.codec, arm.backend), samples)
@@ -350,7 +351,7 @@ def write_index(work: Work, rows: pl.DataFrame) -> Fingerprint:
 
     dataset, item_id, cluster = (quoted_where(name, pl.col(name).str.contains(r'[,"\n]')) for name in ("dataset", "item_id", "cluster"))
     fields = rows.select(pl.col("mark").alias("item_hash"), dataset, item_id, "kind", cluster)
-    data = csv_rows(fields, has_header=True, ends="\n", quotes="never")
+    data = b"".join(csv_rows(fields, has_header=True, ends="\n", quotes="never"))
     write_bytes(work.layout.index, data, hook=work.hook)
     got = Fingerprint(size=len(data), sha256=hashlib.sha256(data).hexdigest())
     work.view.stamps.learn(work.layout.index, got)

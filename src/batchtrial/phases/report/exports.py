@@ -63,14 +63,15 @@ def write_predictions(work: Work, trial: Trial, out: Sink, *, rows_at_once: int 
     )
 
 
-def _write(work: Work, out: Sink, blocks: Iterable[Callable[[], bytes]]) -> None:
+def _write(work: Work, out: Sink, blocks: Iterable[Callable[[], list[bytes]]]) -> None:
     with closing(made_ahead(blocks, work.workers)) as made:
         for block in made:
-            out.write(block)
+            for piece in block:
+                out.write(piece)
             work.stop.check()
 
 
-def _answers_of(items_path: Path, arm: TrialArm, table: pl.LazyFrame) -> bytes:
+def _answers_of(items_path: Path, arm: TrialArm, table: pl.LazyFrame) -> list[bytes]:
     """Rows of predictions.csv, of some answers of an arm."""
     answers = table.collect()
     places = answers["place"]
@@ -107,7 +108,7 @@ def write_scores(work: Work, trial: Trial, out: Sink, *, items_at_once: int = IT
     )
 
 
-def _scores_of(items_path: Path, tables: Sequence[pl.LazyFrame], user: Sequence[str], first: int, n: int) -> bytes:
+def _scores_of(items_path: Path, tables: Sequence[pl.LazyFrame], user: Sequence[str], first: int, n: int) -> list[bytes]:
     """Rows of per_item_scores.csv, of some items; the first with the names of the columns before them."""
     items = read_items(items_path, first, n, "place", *ITEM_COLUMNS.values(), "question", "references")
     facts = items.select("place", *(pl.col(own).alias(name) for name, own in ITEM_COLUMNS.items()), "question", reference())

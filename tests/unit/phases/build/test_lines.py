@@ -67,7 +67,7 @@ def test_pieces_make_the_lines_that_the_codec_makes(codec: str, texts: list[tupl
     for arm in arms():
         pieces = Pieces.of(arm, CODECS[codec])
         assert pieces is not None
-        assert b"".join(block() for block in pieces.blocks(asked)) == b"".join(plain_lines(arm, items, CODECS[codec]))
+        assert b"".join(piece for block in pieces.blocks(asked) for piece in block()) == b"".join(plain_lines(arm, items, CODECS[codec]))
 
 
 @dataclass
