@@ -230,8 +230,8 @@ def prompt(content: str) -> dict[str, Any]:
     return {"system": {"path": "p.txt", "text": content}}
 
 
-def several(tmp_path: Path, names: Sequence[str], run_id: str = "r1") -> tuple[str, list[Any], list[float]]:
-    """Treatments against one control: the aggregate report, the joint correction, and each trial's own p."""
+def several(tmp_path: Path, names: Sequence[str], run_id: str = "r1") -> tuple[str, list[Any], list[dict[str, Any]]]:
+    """Treatments against one control: the aggregate report, the joint correction, and each trial's own first test."""
     sets = {name: {"control": prompt("Answer."), "treatment": prompt(name)} for name in names}
     changes: dict[str, Any] = {"prompt_sets": sets, "sweep": {"prompt_sets": list(names)}, "stats": {"primary": {"metric": "em"}}}
 
@@ -245,18 +245,20 @@ def several(tmp_path: Path, names: Sequence[str], run_id: str = "r1") -> tuple[s
         for phase in (*BEFORE, report.phase):
             w.run(phase)
         heads = [json.loads(w.view.trial_layout(trial).significance.read_bytes())["tests"][0] for trial in w.view.trials]
-        return w.layout.aggregate_report.read_text(), correction_across_trials(w.view), [head["p_raw"] for head in heads]
+        return w.layout.aggregate_report.read_text(), correction_across_trials(w.view), heads
 
 
 def test_trials_with_one_control_are_corrected_together(tmp_path: Path) -> None:
     text, across, own = several(tmp_path, ["good", "none", "third"])
     assert [one.n_trials for one in across] == [3, 3, 3]
     assert "p across trials" in text
-    adjusted = [one.p_adjusted for one in across]
-    assert all(p is not None and p >= 0.9 * raw for p, raw in zip(adjusted, own, strict=True))
+    adjusted, alone = [one.p_adjusted for one in across], [head["p_raw"] for head in own]
+    assert all(p is not None and p >= 0.9 * raw for p, raw in zip(adjusted, alone, strict=True))
     # Shared flips use the correlation: never worse than Bonferroni, up to the noise of 9,999 flips.
-    assert all(p is not None and p <= min(1.0, 3 * raw) + 0.02 for p, raw in zip(adjusted, own, strict=True))
+    assert all(p is not None and p <= min(1.0, 3 * raw) + 0.02 for p, raw in zip(adjusted, alone, strict=True))
     assert (adjusted[0] or 0.0) < 0.05
+    # Of two changed items a standard error promises more than the trial's own interval does: what holds for all trials together is no narrower.
+    assert all(one.ci_low <= head["estimate"]["ci_low"] and one.ci_high >= head["estimate"]["ci_high"] for one, head in zip(across, own, strict=True))
 
 
 def test_one_trial_alone_is_not_corrected(tmp_path: Path) -> None:
