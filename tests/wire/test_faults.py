@@ -104,12 +104,12 @@ def test_delay_and_hang_are_bounded(client: Plain) -> None:
 
 
 def test_a_hung_server_still_stops_at_once(tmp_path: Path) -> None:
-    with running(tmp_path, faults=[{"match": {"op": "list"}, "on": "every", "do": {"hang": 60}}]) as emu:
+    with running(tmp_path, faults=[{"match": {"op": "list"}, "on": "every", "do": {"hang": 600}}]) as emu:
         with pytest.raises(LOST):
             Plain(emu, "openai").call("GET", "/v1/batches", timeout=0.5)
         start = time.monotonic()
         assert emu.stop() == 0
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 60, "long before the call would have ended"
         assert "Traceback" not in emu.log()
 
 
