@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from batchtrial.errors import StateError
 from batchtrial.phases.build.questions import Questions
 from batchtrial.records import Item
 from batchtrial.state.layout import RunLayout
@@ -23,7 +24,7 @@ _AT_ONCE: Final = 1 << 13
 class Items:
     """The items in the run's order. datasets, kinds: category of each; clusters: a number each, None when all stand alone.
 
-    Raises RunStateMissing when a prepared file is gone.
+    Raises RunStateMissing when a prepared file is gone, StateError while the table is of other items than the prepared lines.
     """
 
     def __init__(self, layout: RunLayout) -> None:
@@ -34,6 +35,10 @@ class Items:
         self.kinds: pl.Series = table["kind"].cast(pl.Categorical)
         self.clusters = numbered(table["cluster"])
         self._questions = Questions(layout)
+        if not self._questions.fits():
+            self.close()
+            what = f"the prepared items of run {layout.run_id} are not those of its table of items: a run that grows makes both anew"
+            raise StateError(what, where="prepared/", hint=f"ask again; `batchtrial repair --check {layout.flags}` names what is damaged")
         self._values: dict[str, list[str]] = {}
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.phases.world import World
 from tests.unit.reading.trials import answers, finished
 
-from batchtrial.errors import ConfigError, RunStateMissing
+from batchtrial.errors import ConfigError, RunStateMissing, StateError
 from batchtrial.phases.analyse.tables import Cell, load_tables
 from batchtrial.reading import pages
 from batchtrial.reading.ask import OUTCOMES, Ask, read_ask
@@ -227,6 +227,16 @@ def test_a_table_that_was_replaced_is_noticed_and_one_that_is_missing_is_named(t
         tables.close()
     with pytest.raises(RunStateMissing):
         RunTables.of(type(world.layout)(tmp_path / "run_none"))
+
+
+def test_items_that_were_prepared_anew_are_not_read_by_the_places_of_those_before(tmp_path: Path) -> None:
+    with finished(tmp_path, n_open=0, n_closed=3) as made:
+        with RunTables.of(made.layout) as tables:
+            assert sorted(item.item_id for item in tables.items.read([0, 1, 2])) == ["c0", "c1", "c2"]
+        lines = made.layout.closed_book.read_bytes().splitlines(keepends=True)
+        made.layout.closed_book.write_bytes(b"".join([lines[0].replace(b"c0", b"d0"), *lines]))
+        with RunTables.of(made.layout) as tables, pytest.raises(StateError, match="a run that grows makes both anew"):
+            tables.items.read([0])
 
 
 def test_columns_of_the_source_can_be_chosen_from(tmp_path: Path) -> None:

@@ -117,6 +117,11 @@ class Questions(AbstractContextManager["Questions"]):
     def __exit__(self, *exc: object) -> None:
         self._open.close()
 
+    def fits(self) -> bool:
+        """Whether the last place of each file ends where the file does: prepare writes the lines anew, and only then build the table of places."""
+        ends = dict(self._places.group_by("kind").agg((pl.col("byte") + pl.col("length")).max()).iter_rows())
+        return all(os.fstat(file.fileno()).st_size == ends.get(book, 0) for book, file in self._files.items())
+
     def datasets(self, first: int, n: int) -> pl.Series:
         """The set of each of items first .. first + n."""
         return self._places["dataset"].slice(first - self._first, n)
