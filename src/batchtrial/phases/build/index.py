@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchtrial.config.expand import Arm
-from batchtrial.state.files import Shard
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,11 +48,6 @@ class IndexLines:
         ends = self._ends[first : first + n + 1].tolist()
         return [self._data[begin : end - 1].decode("latin-1") for begin, end in pairwise(ends)]
 
-    def hashes(self, shard: Shard) -> bytes:
-        """The item hashes of a part, one behind the other."""
-        begins = self._ends[shard.first_item : shard.first_item + shard.n_items].tolist()
-        return b"".join([self._data[begin : begin + HASH_CHARS] for begin in begins])
-
 
 def fields(line: str) -> list[str]:
     """item_hash, dataset, item_id, kind and cluster of a line."""
@@ -89,8 +83,9 @@ class Ids:
         shapes = [arm.custom_id("*", sample).partition("*") for sample in (range(arm.samples) if samples is None else samples)]
         return cls(lead=shapes[0][0], tails=tuple(tail for _, _, tail in shapes))
 
-    def of_items(self, hashes: bytes) -> list[str]:
-        """In request order: item by item, each with its samples. hashes: of the items, one behind the other."""
-        text = hashes.decode("ascii")
-        marks = [text[at : at + HASH_CHARS] for at in range(0, len(text), HASH_CHARS)]
-        return [f"{self.lead}{mark}{tail}" for mark in marks for tail in self.tails]
+    def of_items(self, hashes: pl.Series) -> pl.Series:
+        """In request order: item by item, each with its samples. hashes: of the items, as `load_index` has them."""
+        import polars as pl
+
+        each = pl.concat_list(pl.concat_str(pl.lit(self.lead), pl.lit(hashes), pl.lit(tail)) for tail in self.tails)
+        return pl.select(each.explode().alias("custom_id")).to_series()

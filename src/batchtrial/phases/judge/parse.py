@@ -12,7 +12,7 @@ from batchtrial.config.expand import Arm
 from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.judges import JudgeSpec, reason_in
 from batchtrial.phases.base import View, Work, digest_of
-from batchtrial.phases.build.index import IndexLines
+from batchtrial.phases.build.index import IndexLines, load_index
 from batchtrial.phases.judge.build import FORM, NO_JUDGES
 from batchtrial.phases.judge.phase import judge_poll
 from batchtrial.phases.parse.part import Parsed
@@ -85,7 +85,8 @@ def run(work: Work) -> None:
         index = IndexLines.load(inner.layout.index)
         by_arm = {arm_of(work.config, judge).name: judge for judge in work.config.judges}
         arms = arms_with_verdicts(inner.view)
-        make_tables(inner, {arm.name: answers_table(inner, arm, index) for arm in arms}, Parsed)
+        hashes = load_index(inner.layout.index)["item_hash"]
+        make_tables(inner, {arm.name: answers_table(inner, arm, hashes) for arm in arms}, Parsed)
         frames += [_verdicts(inner, arm, by_arm[arm.name], index) for arm in arms]
     table = pl.concat(frames)
     work.stop.check()

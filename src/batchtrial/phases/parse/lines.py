@@ -103,14 +103,14 @@ def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
 class Reader:
     """Reads the lines of a part. ids: of its requests, in order; odd: odd lines are counted here; check: raises Stopped."""
 
-    ids: Sequence[str]
+    ids: pl.Series
     decode: Decode
     odd: Mapping[OddKind, OddLines]
     check: Callable[[], None]
 
     def table(self, sources: Sequence[Source]) -> pl.DataFrame:
         """What answers each request, in the columns that a line tells of, and where that line lies; nowhere when none came."""
-        requests = pl.DataFrame({"custom_id": self.ids}, schema={"custom_id": pl.String}).with_row_index("request")
+        requests = self.ids.to_frame().with_row_index("request")
         n, n_lines = len(self.ids), 0
         chosen, level, last = np.full(n, -1), np.full(n, NO_SUCCESS), np.zeros(n, dtype=np.int64)
         frames = []

@@ -52,10 +52,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsePart:
-    """Parses a part. hashes: of its items, one behind the other; samples: which of each; first_item: place of the first. target: where to write."""
+    """Parses a part. hashes: of its items; samples: which of each; first_item: place of the first. target: where to write."""
 
     ids: Ids
-    hashes: bytes
+    hashes: pl.Series
     samples: range
     first_item: int
     sources: tuple[Source, ...]

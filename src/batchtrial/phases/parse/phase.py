@@ -28,7 +28,8 @@ from batchtrial.state.machine import PartState
 from batchtrial.state.store import encode_json, write_bytes
 
 if TYPE_CHECKING:
-    from batchtrial.phases.build.index import IndexLines
+    import polars as pl
+
     from batchtrial.phases.parse.part import Parsed
 
 log = logging.getLogger(__name__)
@@ -60,14 +61,14 @@ class Parse:
         due = list(work.due(self))
         if not due:
             return
-        from batchtrial.phases.build.index import IndexLines  # these here, since a verdict needs no tables
+        from batchtrial.phases.build.index import load_index  # these here, since a verdict needs no tables
         from batchtrial.phases.build.questions import restore_items
         from batchtrial.phases.parse.part import Parsed
 
         restore_items(work)
-        index = IndexLines.load(work.layout.index)
+        hashes = load_index(work.layout.index)["item_hash"]
         arms = {arm.name: arm for trial, _ in due for arm in arms_in_order(trial)}
-        parsed = make_tables(work, {name: answers_table(work, arm, index) for name, arm in arms.items()}, Parsed)
+        parsed = make_tables(work, {name: answers_table(work, arm, hashes) for name, arm in arms.items()}, Parsed)
         for trial, inputs in due:
             _publish(work, trial, inputs, parsed)
 
@@ -93,8 +94,8 @@ def arm_inputs(view: View, arm: Arm) -> str | None:
     return digest_of(found)
 
 
-def answers_table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
-    """The arm's answers."""
+def answers_table(work: Work, arm: Arm, hashes: pl.Series) -> ArmTable[Parsed]:
+    """The arm's answers. hashes: of every item."""
     from batchtrial.phases.build.index import Ids
     from batchtrial.phases.parse.lines import sources
     from batchtrial.phases.parse.part import ParsePart
@@ -105,7 +106,7 @@ def answers_table(work: Work, arm: Arm, index: IndexLines) -> ArmTable[Parsed]:
     def job(place: int, target: Path) -> ParsePart:
         return ParsePart(
             ids=Ids.of(arm, shards[place].samples),
-            hashes=index.hashes(shards[place]),
+            hashes=hashes.slice(shards[place].first_item, shards[place].n_items),
             samples=shards[place].samples,
             first_item=shards[place].first_item,
             sources=sources(view, arm, shards[place]),

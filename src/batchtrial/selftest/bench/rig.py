@@ -14,7 +14,7 @@ from typing import Any, Final
 from batchtrial.config.expand import Arm
 from batchtrial.config.model import Config
 from batchtrial.phases.base import Phase, View, Work
-from batchtrial.phases.build.index import Ids, IndexLines, fields
+from batchtrial.phases.build.index import Ids, IndexLines, fields, load_index
 from batchtrial.providers.base import SpeaksFor
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.records import RawResult
@@ -139,13 +139,14 @@ def make_answers(rig: Rig) -> None:
     if view.build is None:
         raise ValueError("the bench's requests are not built")
     lines, texts = IndexLines.load(view.layout.index), Texts.of(SEED)
+    hashes = load_index(view.layout.index)["item_hash"]
     shaped = metrics.shaped if any(isinstance(one, dict) for one in view.config.metrics) else as_it_is
     arms = {arm.name: arm for trial in view.trials for arm in trial.arms}
     for serial, shard in enumerate(view.build.shards.values()):
         arm = arms[shard.arm]
         draw = random.Random(f"{SEED} {arm.condition} {shard.part_index}")
         numbers = [int(fields(line)[2]) for line in lines.of(shard.first_item, shard.n_items)]
-        ids = Ids.of(arm).of_items(lines.hashes(shard))
+        ids = Ids.of(arm).of_items(hashes.slice(shard.first_item, shard.n_items)).to_list()
         results = [
             result_line(one, shaped(number, answer(number, arm.condition, draw, texts)), serial * 1_000_000 + place)
             for place, (one, number) in enumerate(zip(ids, numbers, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,8 +38,7 @@ def test_lines_are_found_whatever_stands_in_the_names(rows: list[tuple[str, ...]
 @pytest.mark.parametrize("n_samples", [1, 3, 12])
 def test_ids_are_in_request_order(n_samples: int) -> None:
     ids = Ids("c-t0-0011aabb-", tuple(f"-s{sample}" for sample in range(n_samples)))
-    hashes = b"0123456789abcdeffedcba9876543210"
-    one_by_one = ids.of_items(hashes)
+    one_by_one = ids.of_items(pl.Series(["0123456789abcdef", "fedcba9876543210"])).to_list()
     assert one_by_one[0] == "c-t0-0011aabb-0123456789abcdef-s0"
     assert len(one_by_one) == 2 * n_samples
     assert one_by_one[-1] == f"c-t0-0011aabb-fedcba9876543210-s{n_samples - 1}"
