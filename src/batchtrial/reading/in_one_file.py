@@ -26,7 +26,13 @@ from batchtrial.stats.distributions import z_two_sided
 
 PER_BLOCK: Final = 128
 _AT_ONCE: Final = 16 * PER_BLOCK
-"""Pairs whose answers are read in one pass over the tables."""
+"""Pairs whose answers are read in one pass over the tables, at most."""
+_READ_BYTES: Final = 32_000_000
+"""How much of the tables that pass reads, roughly."""
+_BLOCK_BYTES: Final = 1_000_000
+"""Bytes of JSON that are unpacked together, but for an item that has more by itself."""
+_MISSES: Final = 16
+"""Blocks that are tried although one before them did not fit."""
 MOST_BYTES: Final = 10_000_000
 REDACTED: Final = "(left out)"
 _FOR_COLUMNS: Final = 160
@@ -39,10 +45,10 @@ _PACKED: Final = 3
 
 @dataclass(slots=True)
 class Carrier:
-    """The data of a page. is_redacted: without any text; per_block: items whose texts are unpacked together; places: the items that it holds.
+    """The data of a page. is_redacted: without any text; per_block: items whose texts are unpacked together, at most; places: of its items.
 
-    long: texts of which an item has the beginning, as (place in the page, key, characters); more: of those whose rest fits too, the first of its
-    `pages` and how many. used: bytes, roughly.
+    starts: of each block its first item's place in the page; long: texts of which an item has the beginning, as (place in the page, key, characters);
+    more: of those whose rest fits too, the first of its `pages` and how many. used: bytes, roughly.
     """
 
     tables: RunTables
@@ -51,6 +57,7 @@ class Carrier:
     per_block: int = PER_BLOCK
     places: list[int] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
     long: list[tuple[int, str, int]] = field(default_factory=list)
     more: dict[str, tuple[int, int]] = field(default_factory=dict)
     pages: list[str] = field(default_factory=list)
@@ -62,30 +69,51 @@ class Carrier:
         room = self.most_bytes - 200_000
         size = sum(self.tables.layout.arm(arm.name).answers.stat().st_size for arm in self.tables.arms())
         if size > _PACKED * room or not self._fill(range(n), room):
-            self._fill(self._by_weight(), room)
+            self._fill(self._by_weight(), room, misses=_MISSES)
         self._fill_rests(room)
         columns = packed(self._columns())
         texts, rests = ({f"{name}-{number}": one for number, one in enumerate(some)} for name, some in (("texts", self.blocks), ("more", self.pages)))
         return {"columns": columns, **texts, **rests}
 
-    def _fill(self, order: Sequence[int], room: int) -> bool:
-        """Take pairs in this order until the room is used up; whether all of them fit."""
-        self.places, self.blocks, self.long, self.used = [], [], [], 0
+    def _fill(self, order: Sequence[int], room: int, *, misses: int = 0) -> bool:
+        """Take pairs in this order until the room is used up; whether all of them fit. misses: blocks that may be left out before it ends."""
+        self.places, self.blocks, self.starts, self.long, self.used, missed = [], [], [], [], 0, 0
         per_pair = _FOR_COLUMNS + _FOR_VERDICTS * sum(len(pairs.judged) for pairs in self._pairs())
-        for begin in range(0, len(order), _AT_ONCE):
-            batch = list(order[begin : begin + _AT_ONCE])
+        at_once = self._at_once()
+        for begin in range(0, len(order), at_once):
+            batch = list(order[begin : begin + at_once])
             made = self._items(batch)
-            for first in range(0, len(batch), self.per_block):
-                after = first + self.per_block
+            for first, after in self._in_blocks(made, min(_BLOCK_BYTES, room // 4)):
                 some, block = batch[first:after], packed(made[first:after])
                 size = len(block) + len(some) * per_pair
                 if self.used + size > room:
-                    return False
+                    missed += 1
+                    if missed > misses:
+                        return False
+                    continue
                 self.used += size
                 self.long += [(at, *one) for at, item in enumerate(made[first:after], len(self.places)) for one in item.get("long", {}).items()]
+                self.starts.append(len(self.places))
                 self.places += some
                 self.blocks.append(block)
-        return True
+        return not missed
+
+    def _at_once(self) -> int:
+        """Pairs in one pass: fewer where texts are long."""
+        size = sum(self.tables.layout.arm(arm.name).answers.stat().st_size for arm in self.tables.arms())
+        return max(1, min(_AT_ONCE, _READ_BYTES * self.tables.n_asked // max(1, size)))
+
+    def _in_blocks(self, items: Sequence[dict[str, Any]], most_bytes: int) -> Iterator[tuple[int, int]]:
+        """First and after the last of the items that are packed together."""
+        first, size = 0, 0
+        for at, item in enumerate(items):
+            n = len(msgspec.json.encode(item))
+            if at > first and (at - first == self.per_block or size + n > most_bytes):
+                yield first, at
+                first, size = at, 0
+            size += n
+        if items:
+            yield first, len(items)
 
     def _fill_rests(self, room: int) -> None:
         """Take the rests of long texts, each whole, as far as there is room."""
@@ -146,7 +174,7 @@ class Carrier:
         return {
             "about": about,
             "n": len(self.places),
-            "per_block": self.per_block,
+            "starts": self.starts,
             "z": z_two_sided(1 - tables.config.stats.alpha),
             "keys": keys,
             "clusters": clusters,

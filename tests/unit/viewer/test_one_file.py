@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,20 @@ def test_the_whole_of_a_long_text_is_there_page_by_page(tmp_path: Path) -> None:
         assert data["columns"]["part"] is None
         assert tight["n"] == 2
         assert tight["part"] == "Of 2 texts over 200,000 characters only the beginning fits into this file. `batchtrial view` shows everything."
+
+
+def test_texts_that_are_long_leave_room_for_others(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    giant, long = ("".join(rng.choices("abcdefghij", k=size)) for size in (190_000, 40_000))
+    with finished(tmp_path, lambda arm, _, item, sample: giant if item == "c3" else f"{item} {long}", n_open=0, n_closed=40) as made:
+        with RunTables.of(made.layout) as tables:
+            carrier = Carrier(tables, most_bytes=500_000)
+            columns = unpacked(carrier.data()["columns"])
+        assert 3 <= columns["n"] < 40  # in blocks of 128 none of these fits
+        assert len(carrier.blocks) == len(columns["starts"]) > 1
+        assert columns["starts"] == sorted(set(columns["starts"]))
+        items = [item for block in carrier.blocks for item in unpacked(block)]
+        assert [item["key"] for item in items] == columns["keys"]
 
 
 def test_long_columns_are_folded_and_images_are_told_by_their_address() -> None:

@@ -29,7 +29,15 @@ export async function fileSource(blocks) {
     if (!texts.has(number)) texts.set(number, unpacked(blocks(`texts-${number}`)));
     return texts.get(number);
   };
-  const itemAt = async (place) => (await block(Math.floor(place / data.per_block)))[place % data.per_block];
+  const itemAt = async (place) => {
+    let [low, high] = [0, data.starts.length - 1];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (data.starts[middle] <= place) low = middle;
+      else high = middle - 1;
+    }
+    return (await block(low))[place - data.starts[low]];
+  };
   const trialOf = (ask) => data.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp) || data.about.trials[0];
   const metricOf = (trial, name) => trial.metrics.find((one) => one.name === name) || trial.metrics[0];
   const armsOf = (trial) => [data.arms[trial.control], data.arms[trial.treatment]];
