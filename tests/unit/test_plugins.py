@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.small_run import config_tree, write_inputs
 
+from batchtrial.cli.commands.plugins import main as listed
 from batchtrial.plugins import GROUPS, OURS, OWN, plugins
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "docs" / "plugins"
@@ -132,6 +134,14 @@ def test_a_rubric_that_a_broken_package_would_have_brought_is_told_with_the_reas
     assert told.returncode == 2
     assert "there is no file brevity" in told.stderr
     assert "half installed" in told.stderr
+
+
+def test_a_provider_is_listed_with_how_well_its_wire_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(["--json"]) == listed([]) == 0
+    told, _, lines = capsys.readouterr().out.partition("\n}\n")
+    known = {one["name"]: (one["maturity"], one["docs"]) for one in json.loads(told + "}")["plugins"] if one["group"] == "batchtrial.providers"}
+    assert (known["openai"], known["groq"]) == (("recorded", "docs/providers.md"), ("emulated", "docs/providers.md"))
+    assert re.search(r"  groq +batchtrial \S+  emulated\n", lines)
 
 
 def test_our_own_come_through_the_same_door() -> None:

@@ -11,6 +11,7 @@ from batchtrial.cli.commands.export import every_form
 from batchtrial.cli.frame import framed, say
 from batchtrial.config.judge_recipes import known as recipes
 from batchtrial.plugins import GROUPS, OURS, VARIABLE, Plugin, plugins
+from batchtrial.providers.registry import Row
 from batchtrial.providers.registry import rows as providers
 from batchtrial.scoring.metrics.named import known as metrics
 from batchtrial.sources.spec import KEYS_OF, own_sources
@@ -34,9 +35,10 @@ def _command(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     found = [one for group in GROUPS for one in plugins(group)]
     rows = [
-        {"group": one.group, "name": name, "origin": one.origin, "version": one.version, "fault": fault}
+        {"group": one.group, "name": name, "origin": one.origin, "version": one.version, "fault": fault, **_of_provider(part)}
         for one in found
-        for name, fault in ([(one.name, one.fault)] if one.fault else [_seen(one, part) for part in one.parts])
+        for part in ((None,) if one.fault else one.parts)
+        for name, fault in [(one.name, one.fault) if one.fault else _seen(one, part)]
     ]
     if given.json:
         say(json.dumps({"plugins": rows}, indent=1, ensure_ascii=False))
@@ -44,7 +46,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     for group in GROUPS:
         say(f"{group.partition('.')[2]}:")
         for row in (row for row in rows if row["group"] == group):
-            say(f"  {row['name']:<16} {row['origin']} {row['version']}" + (f"  NOT USED: {row['fault']}" if row["fault"] else ""))
+            more = f"NOT USED: {row['fault']}" if row["fault"] else row.get("maturity", "")
+            say(f"  {row['name']:<16} {row['origin']} {row['version']}  {more}".rstrip())
     if all(row["origin"] == OURS for row in rows):
         say("no other package adds anything; docs/plugins/README.md shows how one does")
     return 0
@@ -58,6 +61,11 @@ USED: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
     "batchtrial.judges": recipes,
 }
 """What a config or a flag can name, by group; of sources those of others."""
+
+
+def _of_provider(part: object) -> dict[str, str]:
+    """How well its wire is known, and where it is described."""
+    return {"maturity": part.maturity, "docs": part.docs} if isinstance(part, Row) else {}
 
 
 def _seen(plugin: Plugin, part: object) -> tuple[str, str]:
