@@ -19,7 +19,7 @@ from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.model import Config
-from batchtrial.config.pauses import DESPITE, pause_of
+from batchtrial.config.pauses import BEGUN, pause_of
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
 from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
@@ -130,7 +130,7 @@ class Wiring:
             return self._recorded(self._adapter(host, self._emulator_key or dryrun.KEY))
         provider = self._adapter(self._host(base_url(self._config)), self._env.get(self._row.key_variable))
         why = "" if self._config.provider.despite_pause else pause_of(self._config)
-        return self._recorded(cast(Provider, Paused(provider, self._place.layout.arrivals, why, DESPITE)) if why else provider)
+        return self._recorded(cast(Provider, Paused(provider, self._place.layout.arrivals, why, BEGUN)) if why else provider)
 
     def _recorded(self, provider: Provider) -> Provider:
         if self._place.record_dir is None:

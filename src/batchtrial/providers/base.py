@@ -34,6 +34,7 @@ class Limits:
     has_labels: bool = True  # False: a batch cannot carry our token, so `find` may answer Unsure
     is_found_by_file: bool = False  # a batch is known by its input file alone, so that file's id must be on the disk before the batch is made
     poll_seconds: float = math.inf  # the longest that two looks may lie apart, whatever the run waits elsewhere
+    takes_nothing: bool = False  # its batch API is paused: rows that failed cannot be sent again
     may_vanish: bool = False  # a batch can be deleted while it runs, so an id that nobody knows says nothing about the account
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from batchtrial.errors import ProviderError
-from batchtrial.providers.base import Intent, Provider
+from batchtrial.providers.base import Intent, Limits, Provider
 from batchtrial.providers.by_hand import ByHand
 
 
@@ -16,6 +17,10 @@ class Paused(ByHand):
     def __init__(self, live: Provider, folder: Path, why: str, instead: str) -> None:
         super().__init__(live, live, folder)
         self._why, self._instead = why, instead
+
+    @property
+    def limits(self) -> Limits:
+        return replace(super().limits, takes_nothing=True)
 
     def submit(self, intent: Intent, payload: Path, uploaded: Callable[[str], None]) -> str:
         """Never. Raises ProviderError."""

@@ -317,6 +317,7 @@ def _refuse_other_host(changed: Mapping[str, str], ledger: Ledger, config: Confi
     keys = [key for key in changed if key in HOST_KEYS or (key.startswith("lanes.") and key.rpartition(".")[2] in LANE_HOST_KEYS)]
     is_by_tier = config.provider.lane is None  # a tier then says which way requests go
     ways = [key for key in changed if key.endswith(".lane") or (key.endswith(".service_tier") and is_by_tier)]
+    _refuse_other_lane({key: changed[key] for key in ways}, ledger)
     flying = [name for name, part in ledger.parts.items() if part.state in IN_FLIGHT and not _is_out(part)]
     if lanes_of(config) == ("local",):
         keys = []  # the journals of a local run lie in its own folder, whichever server answers their rows
@@ -331,6 +332,14 @@ def _refuse_other_host(changed: Mapping[str, str], ledger: Ledger, config: Confi
         where="; ".join(f"{key}: {changed[key]}" for key in keys),
         hint="use the old value until they are fetched; then the host may change with --accept_drift",
     )
+
+
+def _refuse_other_lane(changed: Mapping[str, str], ledger: Ledger) -> None:
+    """Answers that come one by one have another price than those of the batches before, and no look of one lane sees what the other has."""
+    begun = any(attempt.batch_id and not attempt.batch_id.startswith(OUT) for part in ledger.parts.values() for attempt in part.attempts)
+    other = [f"{key}: {told}" for key, told in changed.items() if key.endswith(".lane") or told.startswith("null ->") or told.endswith("-> null")]
+    if begun and other:
+        raise ConfigDrift("the run was begun in another lane", where="; ".join(other), hint="use the old value; ask the rest in a run of its own")
 
 
 def _is_out(part: PartRecord) -> bool:

@@ -75,6 +75,11 @@ class Parts:
             raise RunStateMissing(f"the ledger has no attempt at {job.shard.part}", where="ledger.jsonl", hint="run `batchtrial repair`")
         return current
 
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the provider takes no batches now, so that rows which failed cannot be sent again."""
+        return self._provider.limits.takes_nothing
+
     def has_batches(self) -> bool:
         """Whether any batch of the lane is under way."""
         return any(self.state(job) is PartState.SUBMITTED and not self.is_out(job) for job in self.jobs)

@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def decide(work: Work, parts: Parts, job: Job) -> bool:
-    """Whether the part's attempt had ended: the rows that failed for a passing reason go into the next attempt while there are attempts left, and
-    else the part is settled."""
+    """Whether the part's attempt had ended: the rows that failed for a passing reason go into the next attempt while there are attempts left and
+    batches are taken, and else the part is settled."""
     record = parts.record(job)
     if record.state not in (PartState.DOWNLOADED, PartState.FAILED):
         return False
     fate = parts.fate(job)
     part, used = job.shard.part, sum(not (attempt.is_lost or attempt.is_queue_full or attempt.is_taken_over) for attempt in record.attempts)
-    if fate.again and used < work.config.submission.max_attempts:
+    if fate.again and used < work.config.submission.max_attempts and not parts.takes_nothing:
         log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
         is_rest = record.current is not None and record.current.is_taken_over
         why = "the others were taken over" if is_rest else "; ".join(reason_lines(fate.again_reasons, 1))
@@ -30,5 +30,7 @@ def decide(work: Work, parts: Parts, job: Job) -> bool:
         log.info("settled part=%s counts=%s", part, fate.counts.model_dump())
         for line in reason_lines(fate.reasons):
             work.progress.note(f"{part}: {line}")
+        if fate.again and parts.takes_nothing:
+            work.progress.note(f"{part}: {len(fate.again)} of {job.shard.lines} rows are not asked again, since the provider takes no batches now")
         work.ledger.append(Event.SETTLED, part, counts=fate.counts, reasons=fate.reasons or None)
     return True
