@@ -32,7 +32,7 @@ from batchtrial.run.options import Options
 from batchtrial.state.entries import LedgerRead, read
 from batchtrial.state.files import BuildManifest, PreparedManifest, load
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.ledger import fold, money
+from batchtrial.state.ledger import LATER, fold, money
 from batchtrial.state.machine import PartState
 from batchtrial.state.store import fingerprint
 
@@ -230,8 +230,11 @@ class Killed(BaseException):
     """The process died here."""
 
 
-DURABLE = frozenset({"ledger:sync:after"} | {f"ledger:{event}:after" for event in ("opened", "drift", "duplicate", "intent", "imported")})
-"""Points after which every line of the ledger so far is on the disk."""
+def is_durable(point: str) -> bool:
+    """Whether every line of the ledger so far is on the disk after this point."""
+    room, _, rest = point.partition(":")
+    event, _, when = rest.rpartition(":")
+    return (room, when) == ("ledger", "after") and event not in LATER
 
 
 @dataclass
@@ -256,7 +259,7 @@ class KillAt:
     def __call__(self, point: str) -> None:
         if self.point:
             raise Killed(self.point)
-        if point in DURABLE:
+        if is_durable(point):
             self.n_durable = (self.run / "ledger.jsonl").stat().st_size
         self.seen += 1
         if self.seen == self.n:
