@@ -14,11 +14,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from batchtrial.phases.analyse.judges import by_labels
 from batchtrial.stats.judge import ppi_mean
 from batchtrial.stats.results import Estimate
 from batchtrial.stats.scores import paired_t
 
-from .gates import Gate, Outcome, finish, table
+from .gates import Gate, Outcome, finish, table, three_errors
 
 Floats = NDArray[np.float64]
 SEED = 20_261
@@ -102,6 +103,46 @@ def estimates(world: World, rng: np.random.Generator) -> tuple[Estimate, Estimat
     return paired_t(f).estimate, paired_t(truth[~np.isnan(truth)]).estimate, corrected
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rare:
+    """Items of which people prefer another answer in a share `discordance`; the judge says what people say, but favours the treatment in `lean`."""
+
+    labels: int
+    discordance: float
+    lean: float
+    n: int = 4000
+
+    @property
+    def name(self) -> str:
+        return f"changed {100 * self.discordance:g} %, leans in {100 * self.lean:g} %, n {self.n:,}, {self.labels} labels"
+
+    def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """(labels, verdicts); the true mean is 0."""
+        u = rng.random(self.n)
+        truth = np.select([u < self.discordance / 2, u < self.discordance], [1.0, -1.0])
+        judged = np.where(rng.random(self.n) < self.lean, np.minimum(truth + 1.0, 1.0), truth)
+        return np.where(np.arange(self.n) < self.labels, truth, np.nan), judged
+
+
+RARES = tuple(Rare(labels=labels, discordance=d, lean=lean) for labels, d, lean in product((30, 50, 100), (0.05, 0.2), (0.02, 0.04, 0.08)))
+
+
+def rare_errors(replicates: int) -> tuple[list[tuple[object, ...]], list[Gate]]:
+    """False claims about a judge whose errors may be on none of the labelled items: as if what was seen were all, and as reports have it."""
+    rows: list[tuple[object, ...]] = []
+    gates = []
+    for number, world in enumerate(RARES):
+        rng, false = np.random.default_rng([SEED, 1, number]), np.zeros(2)
+        for _ in range(replicates):
+            labels, judged = world.draw(rng)
+            for place, found in enumerate((ppi_mean(labels, judged), by_labels(labels, judged, None, 0.95))):
+                false[place] += found.ci_low is not None and found.ci_high is not None and not found.ci_low <= 0.0 <= found.ci_high
+        plain, used = (false / replicates).tolist()
+        rows.append((world.name, plain, used))
+        gates.append(Gate(name=f"false claims, {world.name}", measured=used, at_most=three_errors(0.05, replicates)))
+    return rows, gates
+
+
 def measure(effort: float = 1.0, chosen: Sequence[World] = WORLDS) -> Outcome:
     """Every world; effort scales the replicates, and the gates' slack follows."""
     replicates = max(200, int(REPLICATES * effort))
@@ -121,7 +162,12 @@ def measure(effort: float = 1.0, chosen: Sequence[World] = WORLDS) -> Outcome:
         if world.bias >= 0.1 and world.n >= 2000:
             gates.append(Gate(name=f"naive must be seen to fail, {world.name}", measured=naive, at_most=0.5))
     header = ("judge and labels", "naive", "labels alone", "corrected", "width alone, pp", "width corrected, pp")
-    return Outcome(tables=(table("Coverage of a judged difference, 95 % intervals", header, rows),), gates=tuple(gates))
+    rare, further = rare_errors(max(200, replicates // 5))
+    tables = (
+        table("Coverage of a judged difference, 95 % intervals", header, rows),
+        table("False claims by a judge who errs rarely", ("judge and labels", "textbook", "used"), rare),
+    )
+    return Outcome(tables=tables, gates=(*gates, *further))
 
 
 def main() -> int:

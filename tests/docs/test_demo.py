@@ -90,7 +90,7 @@ def test_with_a_judge_it_shows_a_weak_one_and_what_labels_make_of_it(tmp_path: P
     assert done.returncode == 0, done.stderr[-2000:]
     alone, _, corrected = " ".join(done.stdout.split()).partition("99 items labelled by their accepted answers")
     assert "and no claim: it prefers neither arm, and no labels say how far it is right (difference 0.0 pp, 95 % CI -4.7 to +4.7 pp)" in alone
-    assert "(difference -6.1 pp, 95 % CI -11.3 to -0.9 pp, p = 0.023)" in corrected
+    assert "(difference -6.1 pp, 95 % CI -11.6 to -0.5 pp, p = 0.034)" in corrected
     (path,) = tmp_path.glob("*/*/results/significance.json")
     (judge,) = json.loads(path.read_bytes())["judges"]
     assert (judge["counts"]["judged"], judge["counts"]["identical"], judge["counts"]["unparseable"]) == (46, 110, 0)

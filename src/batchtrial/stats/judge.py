@@ -8,6 +8,7 @@ them. For paired arms pass differences treatment - control to `ppi_mean`: one re
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,7 @@ def ppi_mean(
     is_small_sample: bool = True,
     clusters: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    unseen: float = 0.0,
 ) -> Estimate:
     """Mean of the truth: weight * mean(judged, unlabelled) + mean(truth - weight * judged, labelled).
 
@@ -46,15 +48,16 @@ def ppi_mean(
     .05 is covered .75 to .90 by 30 to 100 labels); fewer than 2 or no spread leave no interval. clusters: one name per item of what
     makes items depend on each other: then CR2 variance with Bell and McCaffrey's degrees of freedom, at most one less than clusters with a label.
     strata: one name per item where items were drawn for labelling at a different rate in each stratum, such as by what the judge said: then the
-    sum of the strata's estimates by their share of all items. Raises DataError on a weight outside [0, 1]. Source: Angelopoulos et al. 2023,
+    sum of the strata's estimates by their share of all items. unseen: an error of the judge of this size is imagined on one labelled item, since
+    rare errors may be on none of those that were labelled: a judge who never erred there is not known never to err. Raises DataError on a weight
+    outside [0, 1]. Source: Angelopoulos et al. 2023,
     Science 382:669; Angelopoulos, Duchi & Zrnic 2023, arXiv:2311.01453; Fisch et al. 2024, arXiv:2406.04291 (strata).
     """
     _check(level, weight)
     if clusters is not None or strata is not None:
-        return _in_groups(truth, judged, clusters, strata, weight, level)
+        return _in_groups(truth, judged, clusters, strata, weight, level, unseen)
     y, f_labelled, f_rest, dropped = _labelled_and_rest(truth, judged)
-    n = y.size
-    if n < 2:
+    if (n := y.size) < 2:
         why = "no item has both a label and a judged score" if n == 0 else "an interval needs at least two labels"
         value = float(y[0] - (weight or 0.0) * f_labelled[0] + (weight or 0.0) * _mean(f_rest)) if n else None
         return undefined_estimate(why, level=level, method="ppi", n=n, dropped=dropped, value=value)
@@ -62,7 +65,7 @@ def ppi_mean(
     rectifier = y - used * f_labelled
     value = float(rectifier.mean()) + used * _mean(f_rest)
     ddof = 1 if is_small_sample else 0
-    variance = float(rectifier.var(ddof=ddof)) / n
+    variance = float(rectifier.var(ddof=ddof)) / n + _of_unseen(unseen, n)
     if used and f_rest.size > ddof:
         variance += used**2 * float(f_rest.var(ddof=ddof)) / f_rest.size
     warnings = _label_warnings(y)
@@ -71,10 +74,13 @@ def ppi_mean(
         why = "no spread among the labelled items"
         return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
     se = math.sqrt(variance)
-    half = (t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)) * se
-    return Estimate(
-        value=value, ci_low=value - half, ci_high=value + half, level=level, method=method, n=n, dropped=dropped, se=se, warnings=warnings
-    )
+    quantile = t_two_sided(level, n - 1.0) if is_small_sample else z_two_sided(level)
+    return _symmetric(value, se, quantile, level=level, method=method, n=n, dropped=dropped, warnings=warnings)
+
+
+def _of_unseen(size: float, n: int) -> float:
+    """What an error of this size on one of n items adds to the variance of their mean."""
+    return size**2 / (n * (n - 1))
 
 
 def corrected_test(estimate: Estimate) -> tuple[Test, float | None]:
@@ -98,7 +104,7 @@ def _check(level: float, weight: float | None) -> None:
 
 
 def _in_groups(
-    truth: ArrayLike, judged: ArrayLike, clusters: ArrayLike | None, strata: ArrayLike | None, weight: float | None, level: float
+    truth: ArrayLike, judged: ArrayLike, clusters: ArrayLike | None, strata: ArrayLike | None, weight: float | None, level: float, unseen: float
 ) -> Estimate:
     """`ppi_mean` where items depend on each other, or were drawn for labelling by strata."""
     y, f = as_scores(truth, "truth"), as_scores(judged, "judged")
@@ -131,22 +137,18 @@ def _in_groups(
     value = sum(group.weight * float(group.values.mean()) for group in groups)
     found = spread(groups, units.astype(np.intp), np.array(means)[place_of] - value)
     warnings = _label_warnings(y[is_labelled])
-    if found.se is None or found.se <= 1e-14 * max(1.0, float(np.abs(f).max())):
-        why = "the labelled items stand on a single cluster" if found.se is None else "no spread among the labelled items"
+    se = None if found.se is None else math.hypot(found.se, math.sqrt(_of_unseen(unseen, n)))
+    if se is None or se <= 1e-14 * max(1.0, float(np.abs(f).max())):
+        why = "the labelled items stand on a single cluster" if se is None else "no spread among the labelled items"
         return undefined_estimate(why, level=level, method=method, n=n, dropped=dropped, value=value, warnings=warnings)
     n_units, n_strata = np.unique(units[is_labelled]).size, len(means)
-    half = t_two_sided(level, max(1.0, min(found.df or 1.0, float(n_units - n_strata)))) * found.se
-    return Estimate(
-        value=value,
-        ci_low=value - half,
-        ci_high=value + half,
-        level=level,
-        method=method,
-        n=n,
-        dropped=dropped,
-        se=found.se,
-        warnings=warnings,
-    )
+    most = float(n_units - n_strata)
+    quantile = t_two_sided(level, max(1.0, min(found.df or (most if unseen else 1.0), most)))
+    return _symmetric(value, se, quantile, level=level, method=method, n=n, dropped=dropped, warnings=warnings)
+
+
+def _symmetric(value: float, se: float, quantile: float, **more: Any) -> Estimate:
+    return Estimate(value=value, ci_low=value - quantile * se, ci_high=value + quantile * se, se=se, **more)
 
 
 def corrected_rate(judged_rate: float, *, sensitivity: float, specificity: float) -> float:

@@ -151,3 +151,19 @@ def test_any_counts_give_an_interval_that_holds_its_rate_or_a_reason(
 def test_any_scores_give_an_interval_or_a_reason(rows: list[tuple[float, float]]) -> None:
     got = ppi_mean([y for y, _ in rows], [f for _, f in rows])
     assert got.is_defined or got.reason
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_judge_who_never_erred_on_the_labelled_items_is_not_known_never_to_err(size: int) -> None:
+    """It favours the treatment in one item of fifty; none of these is labelled, by chance that is likely with thirty labels."""
+    judged = np.array(([1.0, -1.0] + [0.0] * 48) * 80)
+    truth = np.where(np.arange(judged.size) < 30, judged, np.nan)
+    favoured = np.where((np.arange(judged.size) % 50 == 49) & np.isnan(truth), 1.0, judged)
+    clusters = np.arange(judged.size) // size if size > 1 else None
+    plain, used = (ppi_mean(truth, favoured, clusters=clusters, unseen=unseen) for unseen in (0.0, 1.0))
+    assert plain.value == used.value
+    assert used.value == pytest.approx(0.02, abs=0.003)
+    assert plain.ci_low is None or plain.ci_low > 0.0, "as if the judge were known"
+    assert used.ci_low is not None
+    assert used.ci_low < 0.0
+    assert (used.se or 0.0) ** 2 == pytest.approx((plain.se or 0.0) ** 2 + 1 / (30 * 29))

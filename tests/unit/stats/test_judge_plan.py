@@ -25,7 +25,7 @@ def test_planned_widths_are_those_of_samples(accuracy: float) -> None:
         f = [np.where(rng.random(1000) < accuracy, arm, ~arm).astype(float) for arm in (t, c)]
         truth = d.copy()
         truth[100:] = math.nan
-        got, by_labels = ppi_mean(truth, f[0] - f[1]), ppi_mean(truth, f[0] - f[1], weight=0.0)
+        got, by_labels = ppi_mean(truth, f[0] - f[1], unseen=1.0), ppi_mean(truth, f[0] - f[1], weight=0.0, unseen=1.0)
         assert got.ci_low is not None
         assert got.ci_high is not None
         assert by_labels.ci_low is not None

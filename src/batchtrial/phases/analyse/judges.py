@@ -120,8 +120,13 @@ def compared_by_judge(one: Comparison, paired: Paired, known: Believed, labels: 
     if not known.is_corrected_by(n_labels):
         name, why = known.judged.judge.name, _why_not(known, n_labels)
         return replace(one, not_decidable=f"what the judge {name} prefers, and no claim: it prefers {_whom(one, level)}, and {why}", margin=None)
-    found = corrected(one, ppi_mean(labels, differences, clusters=paired.clusters, level=level), endpoint)
+    found = corrected(one, by_labels(labels, differences, paired.clusters, level), endpoint)
     return replace(found, estimate=within(found.estimate, paired.spread))
+
+
+def by_labels(labels: Floats, differences: Floats, clusters: NDArray[np.int64] | None, level: float) -> Estimate:
+    """The difference that people would prefer. A verdict that is wrong is wrong by one."""
+    return ppi_mean(labels, differences, clusters=clusters, level=level, unseen=1.0)
 
 
 def corrected(one: Comparison, estimate: Estimate, endpoint: Endpoint | None) -> Comparison:
@@ -187,7 +192,7 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
         found["longer_wins_by_labels"] = length_bias(known.labels, one.longer, level)
     if known.is_corrected:  # fewer labels show nothing of the corrected difference, so that to go on labelling is no second look at it
         found["favours_treatment"] = leniency(one.treatment - one.control, known.labels, clusters=clusters, level=level)
-        found["corrected"] = ppi_mean(known.labels, one.treatment - one.control, clusters=clusters, level=level)
+        found["corrected"] = by_labels(known.labels, one.treatment - one.control, clusters, level)
     if known.twice[0].size:
         found["people_agree"] = kappa(*known.twice, seed=seed, level=level)
     yield "numbers", {name: estimate_json(estimate) for name, estimate in found.items()}

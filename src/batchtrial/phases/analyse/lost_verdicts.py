@@ -13,10 +13,9 @@ from math import ceil, sqrt
 import numpy as np
 
 from batchtrial.phases.analyse.comparison import Comparison
-from batchtrial.phases.analyse.judges import corrected
+from batchtrial.phases.analyse.judges import by_labels, corrected
 from batchtrial.phases.analyse.lost_answers import difference_p, is_doubtful, margin_p, shares_lost
 from batchtrial.phases.analyse.paired import Floats, Paired
-from batchtrial.stats.judge import ppi_mean
 from batchtrial.stats.plan import Endpoint, LostAnswers
 from batchtrial.stats.results import Estimate
 
@@ -48,8 +47,8 @@ def at_worst(paired: Paired, labels: Floats, lost: Floats, extreme: float, level
     """
     differences = paired.treatment - paired.control
     is_gone = np.isnan(differences)
-    moved = [(1.0 - lost) * values + lost * extreme for values in (labels, differences)]
-    found = ppi_mean(*moved, clusters=paired.clusters, level=level)
+    moved_labels, moved = ((1.0 - lost) * values + lost * extreme for values in (labels, differences))
+    found = by_labels(moved_labels, moved, paired.clusters, level)
     put = np.flatnonzero(is_gone)
     put = put[: ceil(float(lost[put].sum()) - 1e-9)]
     if found.value is None or found.se is None or found.ci_high is None or not put.size:
