@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
+from batchtrial.amounts import counted
 from batchtrial.errors import DataError
 from batchtrial.names import near_file
 from batchtrial.records import Item, Kind
@@ -204,6 +205,7 @@ def _columns_read(reader: RowReader) -> Iterator[str]:
 
 
 REPEATED: Final = "ask what another item asks"
+TOGETHER: Final = "are taken together, as questions on one passage are"
 
 
 def _asked(task: TaskReads | None) -> frozenset[str]:
@@ -217,18 +219,38 @@ def _taken_together(items: list[Item], task: TaskReads | None) -> tuple[list[Ite
     An answer to the same question says the same once more, so such pairs stand or fall together like questions on one passage. What is beside the
     request (a reference, a slice, a column that nobody reads) makes no other question of it.
     """
-    first: dict[tuple[str, ...], str] = {}
-    asked = [_request_of(item, task) for item in items]
-    repeats = [
-        (item.item_id, one, key) for item, key in zip(items, asked, strict=True) if (one := first.setdefault(key, item.item_id)) != item.item_id
-    ]
+    repeats = _repeats(items, task)
     if not repeats:
         return items, []
-    several = {key: f"same-{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}" for _, _, key in repeats}
-    found = [replace(item, cluster=several[key]) if key in several and item.cluster is None else item for item, key in zip(items, asked, strict=True)]
-    shown = ", ".join(f"{second} repeats {one}" for second, one, _ in repeats[:_SHOWN_ROWS])
-    more = f" and {len(repeats) - _SHOWN_ROWS} more" if len(repeats) > _SHOWN_ROWS else ""
-    return found, [f"{len(repeats)} of {len(items)} items {REPEATED} and are taken together, as questions on one passage are: {shown}{more}"]
+    shown = _shown([f"{item.item_id} repeats {first.item_id}" for item, first, _ in repeats])
+    return _in_one_cluster(items, task, repeats), [f"{len(repeats)} of {len(items)} items {REPEATED} and {TOGETHER}: {shown}"]
+
+
+def taken_together_over_sets(items: Sequence[Item], task: TaskReads | None) -> tuple[list[Item], dict[str, str]]:
+    """The items of all sets, those that ask what an item of another set asks in one cluster; and a note by the name of the later set."""
+    repeats = [(item, first, key) for item, first, key in _repeats(items, task) if item.dataset != first.dataset]
+    by_set: dict[str, list[str]] = {}
+    for item, first, _ in repeats:
+        by_set.setdefault(item.dataset, []).append(f"{item.item_id} repeats {first.key}")
+    notes = {name: f"{counted(len(told), 'item')} {REPEATED} in another set and {TOGETHER}: {_shown(told)}" for name, told in by_set.items()}
+    return _in_one_cluster(items, task, repeats), notes
+
+
+def _repeats(items: Sequence[Item], task: TaskReads | None) -> list[tuple[Item, Item, tuple[str, ...]]]:
+    """(item, the first one that asks the same, what both ask)."""
+    first: dict[tuple[str, ...], Item] = {}
+    return [(item, one, key) for item in items if (one := first.setdefault(key := _request_of(item, task), item)) is not item]
+
+
+def _in_one_cluster(items: Sequence[Item], task: TaskReads | None, repeats: Iterable[tuple[Item, Item, tuple[str, ...]]]) -> list[Item]:
+    several = {key: first.cluster or f"same-{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}" for _, first, key in repeats}
+    if not several:
+        return list(items)
+    return [replace(item, cluster=several.get(_request_of(item, task))) if item.cluster is None else item for item in items]
+
+
+def _shown(told: Sequence[str]) -> str:
+    return ", ".join(told[:_SHOWN_ROWS]) + (f" and {len(told) - _SHOWN_ROWS} more" if len(told) > _SHOWN_ROWS else "")
 
 
 def _request_of(item: Item, task: TaskReads | None) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from batchtrial.phases.prepare.schema_words import check_schemas
 from batchtrial.records import Item, Verdict
 from batchtrial.scoring.registry import BENCHMARKS
 from batchtrial.sources import LoadReport, SourceSpec, load_items
+from batchtrial.sources.load import taken_together_over_sets
 from batchtrial.state.files import PreparedFile, PreparedManifest, save
 from batchtrial.state.store import Stamps
 from batchtrial.tasks.recipe import check_columns
@@ -85,10 +86,11 @@ def choose(config: Config) -> Prepared:
         seen[mark] = item.item_id
     if not items:
         raise DataError("the question sets hold no items", where="datasets")
+    items, repeated = taken_together_over_sets(items, reads) if len(sources) > 1 else (items, {})
     whole = tuple(items)
     check_columns([arm.task for arm in arms if arm.task], whole)
     check_columns_named(config, whole)
-    for set_name, note in check_values(config, whole).items():
+    for set_name, note in (*repeated.items(), *check_values(config, whole).items()):
         record = next((one for one in sources.values() if set_name in one["sets"]), None)
         if record is not None:
             record["notes"] = [*record.get("notes", ()), note]

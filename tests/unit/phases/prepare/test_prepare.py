@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.phases.world import open_items
+from tests.unit.phases.world import config, open_items
 from tests.unit.rig import Rig
 
 from batchtrial.errors import ConfigError, DataError
@@ -204,3 +204,22 @@ def test_a_column_that_is_empty_in_every_row_is_refused_too(tmp_path: Path) -> N
     rig.questions.write_text("".join(json.dumps(row) + "\n" for row in said))
     with pytest.raises(ConfigError, match="column 'topic' with a value"):
         only(rig)
+
+
+def test_items_that_ask_what_one_of_another_set_asks_are_one_cluster(tmp_path: Path) -> None:
+    """A file listed twice has no more questions than once, and its interval is no narrower."""
+    asked = [{"id": f"i{i}", "question": f"Question {i}?", "answers": ["a"]} for i in range(12)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps({**row, "id": f"x{row['id']}"}) + "\n" for row in asked[4:]))
+    sets = [{"name": name, "source": "file", "path": str(tmp_path / f"{name}.jsonl"), "kind": "closed"} for name in ("a", "b")]
+    found = prepare.choose(config(sets))
+    by_cluster: dict[str | None, set[str]] = {}
+    for item in found.items:
+        by_cluster.setdefault(item.cluster, set()).add(item.question)
+    assert {len(asked) for name, asked in by_cluster.items() if name is not None} == {1}
+    assert sum(item.cluster is None for item in found.items) == 4
+    assert len(found.items) - 4 == 2 * (len(by_cluster) - 1) == 16
+    (note,) = [note for note in found.sources["b"]["notes"] if "ask what another item asks" in note]
+    assert note.startswith(
+        "8 items ask what another item asks in another set and are taken together, as questions on one passage are: xi4 repeats a|i4"
+    )
