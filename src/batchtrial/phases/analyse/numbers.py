@@ -101,7 +101,7 @@ def name_of(one: Mapping[str, Any]) -> str:
 
     A judge's arms are its own word, and no difference of them is one that labels correct.
     """
-    by_labels = ", corrected by labels" if str(one["estimate"].get("method", "")).startswith("ppi") else ""
+    by_labels = ", corrected by labels" if str(one.get("estimate", {}).get("method", "")).startswith("ppi") else ""
     return str(one["label"]) + (f", t = {one['temp']:g}" if one["family"] == "temperatures" else "") + by_labels
 
 
