@@ -310,7 +310,7 @@ function ofShares(t, c, d, units, cluster, samples, level, z) {
 
 /**
  * limits: of a score, null where nobody knows; scores of which none changed are tested as right and wrong answers in the unit that they span, and
- * where hardly one moved, the interval is no narrower than that.
+ * where hardly one moved, the interval is no narrower than that; none reaches further than two scores can lie apart.
  */
 function ofScores(t, c, d, cluster, level, z, limits) {
   const n = cluster ? cluster.n : d.length;
@@ -325,13 +325,13 @@ function ofScores(t, c, d, cluster, level, z, limits) {
   const se = cluster ? cluster.se : sd / Math.sqrt(d.length);
   const method = cluster ? "cr2_satterthwaite" : "paired_t";
   if (!se) return { method, reason: cluster ? "all clusters have the same mean: no spread to judge by" : n < 2 ? "an interval needs at least two pairs" : "all differences are equal, so their spread is unknown" };
-  const half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
+  let half = tTwoSided(level, cluster ? cluster.df : d.length - 1) * se;
   const middle = cluster ? cluster.mean : centre;
   if (span !== null && d.filter((value) => Math.abs(value) >= MOVED * span).length < FEW_CHANGED) {
-    const least = unchangedHalf(d, cluster, se, span, z);
-    if (least > half) return { value: middle, low: Math.max(middle - least, -span), high: Math.min(middle + least, span), method };
+    half = Math.max(half, unchangedHalf(d, cluster, se, span, z));
   }
-  return { value: middle, low: middle - half, high: middle + half, method };
+  const most = span ?? Infinity;
+  return { value: middle, low: Math.max(middle - half, -most), high: Math.min(middle + half, most), method };
 }
 
 /** No less than with one changed item each way imagined beside those seen, and with it all of its cluster. */
