@@ -300,6 +300,7 @@ def test_every_arm_has_a_column_in_the_table_and_in_an_item(runs: dict[str, Run]
 
 
 def test_a_pattern_that_takes_for_ever_does_not_stop_the_page(runs: dict[str, Run], tab: Tab) -> None:
+    tab.page.clock.install()
     tab.open(runs["single"].page)
     tab.page.check("label:has-text('regular expression') input")
     tab.settle(lambda: (tab.page.fill("#find", "^thing \\d$"), tab.page.keyboard.press("Enter")))
@@ -307,6 +308,7 @@ def test_a_pattern_that_takes_for_ever_does_not_stop_the_page(runs: dict[str, Ru
     tab.page.fill("#find", "(((\\w|[a-z])+)+ ?)+!")
     tab.page.keyboard.press("Enter")
     tab.until("() => document.querySelector('.message').textContent.startsWith('searching')")
+    tab.page.clock.fast_forward(5_000)
     tab.until("() => document.querySelector('.message').textContent === 'the pattern cannot be tried: it took more than 5 seconds'")
     tab.settle(lambda: tab.page.click("button.clear"))
     assert tab.text(".slice").startswith("120 pairs")
