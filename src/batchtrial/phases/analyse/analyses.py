@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
-from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json
+from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json, within
 from batchtrial.phases.analyse.paired import Floats
 from batchtrial.phases.analyse.planned_power import POWER, TARGETS, n_trials_of, power_of_pairs
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
@@ -310,20 +310,23 @@ def meta(given: Material) -> dict[str, Any]:
 
 def dataset_meta(table: Table, temp: float, level: float) -> dict[str, Any]:
     """The meta-analysis of one temperature, in the keys of significance.json."""
-    effects = []
+    effects, spreads = [], []
     for dataset in table.dataset_names:
         paired = table.pick(Cell(metric="em", kind="all", temp=temp, dataset=dataset))
         both = paired.kept() if paired is not None else None
         if both is not None and both.treatment.size:
             effects.append(dataset_effect(both.treatment - both.control))
+            spreads.append(both.spread)
     got = meta_analysis([e for e, _ in effects], [v for _, v in effects], level=level)
+    known = [one for one in spreads if one is not None]
+    spread = (min(low for low, _ in known), max(high for _, high in known)) if known and len(known) == len(spreads) else None
     return {
         "ignores_clusters": table.clusters is not None,
         "em": {
             "k": len(effects),
-            "fixed": estimate_json(got.fixed),
-            "random": estimate_json(got.random),
-            "prediction": estimate_json(got.prediction),
+            "fixed": estimate_json(within(got.fixed, spread)),
+            "random": estimate_json(within(got.random, spread)),
+            "prediction": estimate_json(within(got.prediction, spread)),
             "heterogeneity": {**(test_json(got.heterogeneity) or {}), "tau2": got.tau2, "tau2_method": got.tau2_method, "I2": got.i2_q},
         },
     }

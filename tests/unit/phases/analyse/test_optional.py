@@ -356,3 +356,13 @@ def test_a_joint_interval_is_no_narrower_than_what_the_trials_own_method_says() 
         assert low <= min(own.ci_low or 0.0, 0.0 if estimate.ci_low is None else estimate.ci_low)
         assert high >= max(own.ci_high or 0.0, 0.0 if estimate.ci_high is None else estimate.ci_high)
         assert high - low > (own.ci_high or 0.0) - (own.ci_low or 0.0)
+
+
+def test_an_effect_over_two_tiny_sets_reaches_no_further_than_shares_can(tmp_path: Path) -> None:
+    with world(tmp_path, opened=open_items(2), closed=closed_items(2)) as w:
+        words = {"reading": "answer", "recall": "thing"}
+        w.answer_all(lambda arm, dataset, item, _: f"{words[dataset]} {item[1:]}" if arm.condition == "treatment" else "no")
+        for phase in BEFORE:
+            w.run(phase)
+        found = analysis("meta_analysis", material(w.view, w.trial))["results"]["0.0"]["em"]
+        assert (found["fixed"]["ci_high"], found["random"]["ci_low"], found["random"]["ci_high"]) == (1.0, -1.0, 1.0)
