@@ -63,7 +63,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     with tables_of(layout) as tables:
         pairs = _pairs(tables, given.trial)
         if given.import_ is not None:
-            return take_in(layout.labels, given.import_)
+            return take_in(tables, given.import_)
         if given.export is not None:
             return hand_out(tables, given.export)
         if given.agreement:
@@ -171,8 +171,9 @@ def show_agreement(tables: RunTables, pairs: Pairs) -> int:
     return 0
 
 
-def take_in(path: Path, source: Path) -> int:
-    """Keep the labels of a file that are not there yet. Raises ConfigError, before any is kept, for a line that is no label."""
+def take_in(tables: RunTables, source: Path) -> int:
+    """Keep the labels of a file that are not there yet. Raises ConfigError, before any is kept, for a line that is no label, or none of this run."""
+    path = tables.layout.labels
     known = {label.id for label in read_labels(path)}
     found = []
     for number, line in enumerate(_lines(source), 1):
@@ -180,11 +181,25 @@ def take_in(path: Path, source: Path) -> int:
             found.append(checked(msgspec.json.decode(line, type=Label)))
         except msgspec.MsgspecError as error:
             raise ConfigError(f"line {number} is no label: {error}", where=str(source)) from None
+    _check_theirs(tables, found, source)
     fresh = list({label.id: label for label in reversed(found) if label.id not in known}.values())[::-1]
     for label in fresh:
         append_label(path, label)
     say(f"{len(fresh)} labels taken in, {len(found) - len(fresh)} were there")
     return 0
+
+
+def _check_theirs(tables: RunTables, found: Sequence[Label], source: Path) -> None:
+    """A label of something that the run does not have would be kept and never count."""
+    given = [label for label in found if not label.undo]
+    slugs, items = {trial.slug for trial in tables.trials}, sorted({label.item_key for label in given})
+    there = {key for key, place in zip(items, _places(tables, items), strict=True) if place is not None}
+    for label in given:
+        for what, value, known in (("trial", label.trial, slugs), ("item", label.item_key, there)):
+            if value not in known:
+                raise ConfigError(
+                    f"the run has no {what} {value!r}", where=f"{source}, label {label.id}", hint="import the labels into their own run"
+                )
 
 
 def _lines(source: Path) -> list[bytes]:

@@ -88,4 +88,8 @@ def test_labels_leave_and_come_as_files(world: World, monkeypatch: pytest.Monkey
     lines.write_text('{"id": "x"}\nno\n')
     assert label(world, "--import", str(lines)) in (2, 3)
     assert label(world, "--import", str(tmp_path / "none.jsonl")) == 2
+    for name in ("trial", "item_key"):
+        lines.write_text("".join(json.dumps(one) + "\n" for one in (rows[1] | {"id": "n"}, rows[0] | {"id": "m", name: "elsewhere"})))
+        assert label(world, "--import", str(lines)) == 2
+        assert f"the run has no {name.removesuffix('_key')} 'elsewhere'" in capsys.readouterr().err
     assert len(Labels.of(world.layout.labels).held) == 9
