@@ -73,8 +73,9 @@ def test_a_change_that_the_run_cannot_go_on_with_is_refused_before_it_is_written
     other = world.lab.root / "other.yaml"
     other.write_text(json.dumps({**tree, **{key: {**tree[key], **one} if isinstance(one, dict) else one for key, one in change.items()}}))
     before = world.layout.ledger.read_bytes()
-    assert resumed(world, "--config", str(other), "--accept_drift") in (2, 3)
-    assert said in capsys.readouterr().err
+    for flags in (("--accept_drift",), ("--plan_only",), ("--plan_only", "--accept_drift")):
+        assert resumed(world, "--config", str(other), *flags) in (2, 3)
+        assert said in capsys.readouterr().err
     assert world.layout.ledger.read_bytes() == before
     assert resumed(world) in FINISHED
     assert world.problems() == []

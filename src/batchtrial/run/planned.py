@@ -198,7 +198,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     steps = tuple(StepPlan(name=one.phase.name, action=one.action, reason=one.verdict.reason) for one in plan(options, view))
     again, again_refused = _again(config, view, codec) if options.retry_not_understood else ((), "")
     chosen = _chosen(config, view)
-    _check(view, options, chosen, codec, complain)
+    _check(view, chosen, codec, complain)
     trials = expand(config, sha256 := prepare.Prepared(items=chosen.items, sources={}).sha256)
     build.check_sampling(arms_of(trials), codec)
     in_order, chosen_lines = build.order(chosen.items, config), view.build.lines_per_part if view.build is not None else None
@@ -242,9 +242,9 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
     )
 
 
-def _check(view: View, options: Options, chosen: prepare.Prepared, codec: Provider, complain: Callable[[str], None]) -> None:
-    if options.accept_drift and (known := recorded_config(view.layout)) is not None:
-        check_can_go_on(view, drift(known, view.config), codec)
+def _check(view: View, chosen: prepare.Prepared, codec: Provider, complain: Callable[[str], None]) -> None:
+    if (known := recorded_config(view.layout)) is not None and (changed := drift(known, view.config)):
+        check_can_go_on(view, changed, codec)
     try_metrics(view.config, chosen, chosen.items, complain)
     check_endpoints(view.config, chosen.whole, chosen.sources)
 
