@@ -18,7 +18,6 @@ from batchtrial.state.layout import RunLayout
 
 MOST_VALUES: Final = 60
 """Values of a column that one can choose from; a column with more is no category."""
-_AT_ONCE: Final = 1 << 13
 
 
 class Items:
@@ -55,13 +54,12 @@ class Items:
         """Columns of the source with few values, by name: text of each item, null where it has none."""
         found: dict[str, list[str | None]] = {}
         known: dict[str, set[str]] = {}
-        for first in range(0, self.n, _AT_ONCE):
-            for place, item in enumerate(self.read_stretch(first, min(_AT_ONCE, self.n - first)), first):
-                for name, value in item.columns.items():
-                    if len(known.setdefault(name, set())) <= MOST_VALUES:
-                        text = shown(value)
-                        found.setdefault(name, [None] * self.n)[place] = text
-                        known[name].update(() if text is None else (text,))
+        for place, columns in self._questions.described():
+            for name, value in columns.items():
+                if len(known.setdefault(name, set())) <= MOST_VALUES:
+                    text = shown(value)
+                    found.setdefault(name, [None] * self.n)[place] = text
+                    known[name].update(() if text is None else (text,))
         most = min(MOST_VALUES, self.n // 2)  # what names each item anew is no category
         self._values = {name: sorted(values) for name, values in known.items() if 1 < len(values) <= most}
         return {name: pl.Series(name, found[name], dtype=pl.Categorical) for name in self._values}

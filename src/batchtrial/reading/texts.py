@@ -34,8 +34,8 @@ class Texts:
         """The text of each of these rows; empty where there is none."""
         wanted = list(rows)
         found, rest = {}, []
-        for row in wanted:
-            text = self._from_line(row)
+        for row, where in zip(wanted, self._rows.select("file", "byte", "length")[wanted].iter_rows(), strict=True):
+            text = self._from_line(*where)
             if text is None:
                 rest.append(row)
             else:
@@ -62,12 +62,11 @@ class Texts:
         """Characters of each text; null where there is none."""
         return pl.scan_parquet(self._table).select(pl.col("text").str.len_chars().cast(pl.Float64)).collect(engine="streaming")["text"]
 
-    def _from_line(self, row: int) -> str | None:
+    def _from_line(self, name: str | None, byte: int, length: int) -> str | None:
         """The text out of the result line; None where the line is not there any more, or says nothing."""
-        name, byte, length = self._rows.select("file", "byte", "length").row(row)
         if self._decode is None or name is None:
             return None
-        file = self._file(str(name))
+        file = self._file(name)
         try:
             return None if file is None else self._decode(os.pread(file.fileno(), length, byte)).text
         except (BadLine, OSError):

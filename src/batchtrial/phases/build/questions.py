@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 import polars as pl
@@ -103,6 +103,11 @@ def _row(line: bytes) -> Prepared:
         ) from None
 
 
+def _at(file: IO[bytes], byte: int) -> IO[bytes]:
+    file.seek(byte)
+    return file
+
+
 class Questions(AbstractContextManager["Questions"]):
     """The prepared items by place, or `n` of them from `first` on. Their texts are read when they are asked for."""
 
@@ -137,6 +142,17 @@ class Questions(AbstractContextManager["Questions"]):
     def read_at(self, places: Sequence[int]) -> list[Item]:
         """The items at these places."""
         return [_row(line).item(book) for book, line in self._found(self._places[[place - self._first for place in places]])]
+
+    def described(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The place of each item that has columns of its source, and these, in the order of the files: each is read once from end to end."""
+        for book, file in self._files.items():
+            own = self._places.with_row_index("place", self._first).filter(kind=book).sort("byte").select("place", "byte", "length")
+            at = file.seek(0)
+            for place, byte, length in own.iter_rows():
+                line = (file if at == byte else _at(file, byte)).read(length)
+                at = byte + length
+                if b'"columns":' in line and (columns := _row(line).columns):
+                    yield place, columns
 
     def _lines(self, first: int, n: int) -> Iterator[tuple[Kind, bytes]]:
         return self._found(self._places.slice(first - self._first, n))
