@@ -87,10 +87,6 @@ class Items:
         """The items at these places."""
         return self._questions.read_at(places)
 
-    def read_stretch(self, first: int, n: int) -> list[Item]:
-        """Items first .. first + n."""
-        return self._questions.read(first, n)
-
 
 def shown(value: Any) -> str | None:
     """A value of a source's column as text; None where there is none."""

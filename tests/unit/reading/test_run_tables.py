@@ -89,7 +89,7 @@ def test_any_slice_is_compared_as_the_report_compares_its_rows(read: Read) -> No
     trial, temp = read.tables.ready()[0]
     table = load_tables(read.world.view, trial)[temp]
     ask = read.ask(metric="em")
-    by_key = {key: place for place, key in enumerate(item.key for item in read.tables.items.read_stretch(0, read.tables.items.n))}
+    by_key = {key: place for place, key in enumerate(item.key for item in read.tables.items.read(range(read.tables.items.n)))}
     places = np.array([by_key[key] for key in table.keys])
     whole = table.pick(Cell(metric="em", kind="all", temp=temp))
     assert whole is not None
