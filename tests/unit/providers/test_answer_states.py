@@ -13,6 +13,7 @@ from batchtrial.providers.anthropic import results as messages
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.finish import is_known
 from batchtrial.providers.decode.plain import Careful, Pick, one, pick_chat, pick_flat, pick_responses
+from batchtrial.providers.gemini import results as gemini
 from batchtrial.providers.sdk.lines import MAX_DEPTH, split_lines
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult
 
@@ -80,6 +81,10 @@ CHAT: list[tuple[dict[str, Any], str | None, AnswerState, str]] = [
     ({"content": "I will look.", "tool_calls": CALL}, "tool_calls", S.TOOL_CALL, "I will look."),
     ({"content": "", "tool_calls": CALL}, "stop", S.TOOL_CALL, ""),
     ({"content": None, "function_call": {"name": "f"}}, "function_call", S.TOOL_CALL, ""),
+    ({"content": "I will look.", "tool_calls": CALL}, "stop", S.TOOL_CALL, "I will look."),
+    ({"content": "I will look.", "function_call": {"name": "f"}}, None, S.TOOL_CALL, "I will look."),
+    ({"content": "Rome", "tool_calls": [], "function_call": None}, "stop", S.COMPLETE, "Rome"),
+    ({"content": "Rome Rome Rome"}, "repetition", S.CUT, "Rome Rome Rome"),
     ({"content": ""}, "stop", S.EMPTY, ""),
     ({"content": None}, "stop", S.EMPTY, ""),
 ]
@@ -109,6 +114,11 @@ def test_chat_completions(wrap: Callable[[Any], bytes], told: dict[str, Any], fi
         (response([{"type": "reasoning", "summary": []}]), S.UNFINISHED_THINKING, ""),
         (response([says("")]), S.EMPTY, ""),
         (response([says("Rome")], "in_progress"), S.CUT, "Rome"),
+        (response([says("Rome is")], "incomplete", "max_messages"), S.CUT, "Rome is"),
+        (response([says("Rome is")], "incomplete", "steered"), S.CUT, "Rome is"),
+        (response([says("Rome is")], "incomplete", "a word of tomorrow"), S.CUT, "Rome is"),
+        (response([{"type": "web_search_call"}, says("Rome")]), S.COMPLETE, "Rome"),
+        (response([{"type": "function_call", "name": "f", "arguments": "{}"}, says("I look")]), S.TOOL_CALL, "I look"),
     ],
 )
 def test_responses(raw: bytes, state: AnswerState, words: str) -> None:
@@ -130,6 +140,8 @@ def test_responses(raw: bytes, state: AnswerState, words: str) -> None:
         (message([], "refusal"), S.REFUSED, ""),
         (message([{"type": "tool_use", "id": "t", "name": "f", "input": {}}], "tool_use"), S.TOOL_CALL, ""),
         (message([text("Let me look")], "pause_turn"), S.TOOL_CALL, "Let me look"),
+        (message([text("Rome is")], "compaction"), S.CUT, "Rome is"),
+        (message([{"type": "server_tool_use", "id": "t", "name": "web_search", "input": {}}, text("Rome")]), S.COMPLETE, "Rome"),
         (message([]), S.EMPTY, ""),
     ],
 )
@@ -137,6 +149,32 @@ def test_messages(raw: bytes, state: AnswerState, words: str) -> None:
     result = one(raw, messages.pick, messages.decode_line)
     assert (result.outcome, result.state, result.text) == (Outcome.SUCCEEDED, state, words)
     assert result == messages.decode_line(raw)
+
+
+OF_GEMINI = {
+    S.CUT: "MAX_TOKENS OTHER FINISH_REASON_UNSPECIFIED CONTINUATION TOO_MANY_TOOL_CALLS IMAGE_OTHER NO_IMAGE",
+    S.FILTERED: "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION ESCALATION "
+    "PUP_LIMITED_DISABLED MODEL_ARMOR",
+    S.TOOL_CALL: "MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL",
+    S.NOT_UNDERSTOOD: "MALFORMED_RESPONSE MISSING_THOUGHT_SIGNATURE",
+    S.COMPLETE: "STOP",
+}
+"""Every reason of Gemini's API, as its library of November 2026 lists them."""
+
+
+@pytest.mark.parametrize(("state", "word"), [(state, word) for state, words in OF_GEMINI.items() for word in words.split()])
+def test_a_half_answer_of_gemini_is_whole_only_where_it_ended_by_itself(state: AnswerState, word: str) -> None:
+    candidate = {"content": {"role": "model", "parts": [{"text": "Rome is the"}]}, "finishReason": word}
+    raw = json.dumps({"key": "a", "response": {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 3}}}).encode()
+    assert gemini.decode_line(raw).state is state
+    assert is_known(word)
+
+
+def test_a_picture_beside_a_text_of_gemini_takes_nothing_from_it() -> None:
+    parts = [{"text": "Rome"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]
+    body = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}
+    result = gemini.decode_line(json.dumps({"key": "a", "response": body}).encode())
+    assert (result.state, result.text) == (S.COMPLETE, "Rome")
 
 
 def test_a_word_that_nobody_knows_is_known_to_be_unknown() -> None:

@@ -1,4 +1,4 @@
-"""Calls of tools as answers, on the four forms in which they come; and everything else is read as without tools."""
+"""Calls of tools as answers, on all forms in which they come; and everything else is read as without tools."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from batchtrial.providers.anthropic.results import decode_line as anthropic
 from batchtrial.providers.decode.calls import calls_as_answers
 from batchtrial.providers.decode.lines import decode_line as openai
+from batchtrial.providers.gemini.results import decode_line as gemini
+from batchtrial.providers.xai.adapter import decode_line as xai
 from batchtrial.records import AnswerState
 
 ASKED = {"name": "look_up", "arguments": {"order": 7, "when": "né"}}
@@ -29,9 +31,19 @@ def wrapped(body: dict[str, Any]) -> bytes:
     return json.dumps({"custom_id": "a", "response": {"status_code": 200, "request_id": "r", "body": body}}).encode()
 
 
+def of_gemini(parts: list[dict[str, Any]], finish: str = "STOP") -> bytes:
+    body = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": finish}], "usageMetadata": {"promptTokenCount": 1}}
+    return json.dumps({"key": "a", "response": body}).encode()
+
+
+def of_xai(response: dict[str, Any]) -> bytes:
+    return json.dumps({"batch_request_id": "a", "batch_result": {"response": response}}).encode()
+
+
 TEXT = json.dumps(ASKED["arguments"])
 OUTPUT = {"type": "function_call", "name": "look_up", "arguments": TEXT, "call_id": "c"}
 USE = {"type": "tool_use", "id": "t", "name": "look_up", "input": ASKED["arguments"]}
+PARTS: list[dict[str, Any]] = [{"text": "I look."}, {"functionCall": {"name": "look_up", "args": ASKED["arguments"]}}]
 MESSAGE = {"id": "m", "content": [{"type": "text", "text": "I look."}, USE], "stop_reason": "tool_use", "usage": USAGE}
 
 
@@ -45,6 +57,11 @@ MESSAGE = {"id": "m", "content": [{"type": "text", "text": "I look."}, USE], "st
         (json.dumps({"custom_id": "a", **chat({"tool_calls": [function(TEXT)]})}).encode(), openai),
         (wrapped({"output": [{"type": "reasoning"}, OUTPUT], "status": "completed", "usage": USAGE}), openai),
         (json.dumps({"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}).encode(), anthropic),
+        (wrapped(chat({"content": "I look.", "tool_calls": [function(TEXT)]}, "stop")), openai),
+        (of_gemini(PARTS), gemini),
+        (of_gemini(PARTS[1:], finish="UNEXPECTED_TOOL_CALL"), gemini),
+        (of_xai({"chat_get_completion": chat({"tool_calls": [function(TEXT)]})}), xai),
+        (of_xai(chat({"tool_calls": [function(TEXT)]})), xai),
     ],
 )
 def test_a_call_is_the_answer_where_tools_were_offered(line: bytes, plain: Any) -> None:
@@ -66,3 +83,21 @@ def test_several_calls_are_a_list_and_arguments_that_are_no_json_stay_text() -> 
 )
 def test_what_is_no_call_is_read_as_without_tools(body: dict[str, Any]) -> None:
     assert calls_as_answers(openai)(wrapped(body)) == openai(wrapped(body))
+
+
+@pytest.mark.parametrize(
+    ("line", "plain"),
+    [
+        (of_gemini([{"functionCall": {"args": {}}}]), gemini),
+        (of_gemini([], finish="MALFORMED_FUNCTION_CALL"), gemini),
+        (of_gemini([{"text": "Paris"}]), gemini),
+        (of_xai(chat({"content": "Paris"}, "stop")), xai),
+    ],
+)
+def test_what_is_no_call_is_read_as_without_tools_on_wires_with_other_names_of_ids(line: bytes, plain: Any) -> None:
+    assert calls_as_answers(plain)(line) == plain(line)
+
+
+def test_a_call_of_gemini_without_arguments_has_none() -> None:
+    got = calls_as_answers(gemini)(of_gemini([{"functionCall": {"name": "now"}}]))
+    assert json.loads(got.text or "") == {"name": "now", "arguments": {}}

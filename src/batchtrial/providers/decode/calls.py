@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from batchtrial.providers.decode.lines import clean, load_object, unwrapped
+from batchtrial.providers.decode.lines import clean, unwrapped
 from batchtrial.records import AnswerState, RawResult
 
 Decode = Callable[[bytes], RawResult]
+_AROUND: Final = ("response", "result", "message", "batch_result", "chat_get_completion", "body")
+"""What wires put around an answer."""
+_ANSWERS: Final = frozenset({"choices", "output", "candidates", "content"})
+"""What an answer has, in any wire."""
 
 
 def calls_as_answers(decode: Decode) -> Decode:
@@ -33,27 +37,27 @@ def calls(line: bytes) -> str | None:
 
     Arguments that are no JSON stay the text that they are.
     """
-    found = list(_calls(_body(load_object(line)[1])))
+    found = list(_calls(_body(line.decode())))
     return clean(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False)) if found else None
 
 
-def _body(value: Mapping[str, Any]) -> Any:
-    """The answer inside any wire's result line."""
-    result = value.get("result")
-    if isinstance(result, dict):
-        return unwrapped(result.get("message"))[0]
-    reply = unwrapped(value.get("response") or value)[0]
-    if isinstance(reply, dict) and "body" in reply and not ("choices" in reply or "output" in reply):
-        return unwrapped(reply["body"])[0]
-    return reply
+def _body(value: Any) -> Any:
+    """The answer inside any wire's result line: what stands in the first of these that it has, and so on inside that."""
+    value = unwrapped(value)[0]
+    if not isinstance(value, dict) or not value.keys().isdisjoint(_ANSWERS):
+        return value
+    inner = next((value[name] for name in _AROUND if value.get(name)), None)
+    return value if inner is None else _body(inner)
 
 
 def _calls(body: Any) -> Iterator[dict[str, Any]]:
     if not isinstance(body, dict):
         return
-    choices = body.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get("message") if isinstance(first, dict) else None
+    content = _first(body.get("candidates")).get("content")
+    parts = content.get("parts") if isinstance(content, dict) else None
+    for part in parts if isinstance(parts, list) else ():
+        yield from _call(part.get("functionCall") if isinstance(part, dict) else None, "args")
+    message = _first(body.get("choices")).get("message")
     if isinstance(message, dict):
         listed = message.get("tool_calls")
         functions = [one.get("function") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
@@ -67,10 +71,15 @@ def _calls(body: Any) -> Iterator[dict[str, Any]]:
                 yield from _call(one, arguments)
 
 
+def _first(listed: object) -> Mapping[str, Any]:
+    first = listed[0] if isinstance(listed, list) and listed else None
+    return first if isinstance(first, dict) else {}
+
+
 def _call(call: object, key: str) -> Iterator[dict[str, Any]]:
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         return
-    arguments = call.get(key)
+    arguments = call.get(key, {})  # Gemini leaves it out where there are none
     if isinstance(arguments, str):
         arguments = unwrapped(arguments)[0]
     yield {"name": call["name"], "arguments": arguments}

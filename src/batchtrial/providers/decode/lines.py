@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchtrial.providers.decode.contents import Content, is_call, read_content
-from batchtrial.providers.decode.finish import is_fault, state_by_finish
+from batchtrial.providers.decode.finish import INCOMPLETE, is_fault, is_known, state_by_finish
 from batchtrial.providers.sdk.lines import MAX_DEPTH, MAX_LINE_BYTES, is_too_deep
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
@@ -243,16 +243,14 @@ def _of_output(output: object, finish: str | None) -> tuple[str, AnswerState]:
         return "", AnswerState.NOT_UNDERSTOOD
     items = {str(item.get("type")) for item in output}
     said = [read_content(item.get("content")) for item in output if item.get("type") == "message"]
-    is_known = not output or any(kind in ("message", "reasoning") or is_call(kind) for kind in items)
+    is_read = not output or any(kind in ("message", "reasoning") or is_call(kind) for kind in items)
     kinds: frozenset[str] = frozenset().union(*(one.kinds for one in said))
-    content = Content("".join(one.text for one in said), kinds, is_text=is_known and all(one.is_text for one in said))
-    if finish == "stop" and not items.isdisjoint(CALLS_OF_OURS):
-        finish = "tool_calls"
+    content = Content("".join(one.text for one in said), kinds, is_text=is_read and all(one.is_text for one in said))
     return content.text, state_by_finish(
         finish,
         content,
         is_refusal="refusal" in kinds,
-        has_tool_call=any(is_call(kind) for kind in items),
+        has_tool_call=not items.isdisjoint(CALLS_OF_OURS) or (not content.text and any(is_call(kind) for kind in items)),
         has_thinking="reasoning" in items,
     )
 
@@ -271,7 +269,9 @@ def _responses_finish(body: Mapping[str, Any]) -> str | None:
         return "stop" if body.get("status") == "completed" else text_of(body.get("status"))
     details = body.get("incomplete_details")
     reason = text_of(details.get("reason")) if isinstance(details, dict) else None
-    return "length" if reason in (None, "max_output_tokens") else reason
+    if reason is None or reason == "max_output_tokens":
+        return "length"
+    return reason if is_known(reason) else f"{INCOMPLETE}: {reason}"
 
 
 def failure(custom_id: str, fault: object, status: int | None, request_id: str | None, body: Mapping[str, Any] | None = None) -> RawResult:

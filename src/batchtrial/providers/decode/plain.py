@@ -49,6 +49,9 @@ class _Message(msgspec.Struct, gc=False):
     content: str
     refusal: None = None
     error: None = None
+    # Where there is a call, the text beside it is no last word.
+    tool_calls: Annotated[list[Any], msgspec.Meta(max_length=0)] | None = None
+    function_call: None = None
 
 
 class _Choice(msgspec.Struct, gc=False):

@@ -109,7 +109,7 @@ def _content(content: object) -> tuple[Content, bool]:
     said = [part for part in parts if not part.get("thought")]
     kinds = frozenset("call" if "functionCall" in part else "text" if isinstance(part.get("text"), str) else "other" for part in said)
     text = "".join(part["text"] for part in said if isinstance(part.get("text"), str))
-    return Content(text, kinds, is_text="other" not in kinds), len(said) < len(parts)
+    return Content(text, kinds, is_text="other" not in kinds or bool(text)), len(said) < len(parts)
 
 
 def usage_of(told: object) -> Usage | None:
