@@ -74,7 +74,7 @@ MUTATIONS = (
         "what is in flight is not held against the budget",
         "openai",
         "state/money.py",
-        "return Money(in_flight_usd=reserved_usd or ZERO) if is_in_flight else Money()",
+        "return Money(in_flight_usd=reserved_usd or ZERO, in_flight_unpriced=int(reserved_usd is None)) if is_in_flight else Money()",
         "return Money()",
     ),
     Mutation("the account is not proved", "openai", "phases/batches/account.py", "    if standing.is_proved:\n", "    if True:\n"),

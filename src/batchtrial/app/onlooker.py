@@ -21,7 +21,7 @@ from batchtrial.run.loop import Finished
 from batchtrial.run.session import Session
 from batchtrial.state.entries import Entry
 from batchtrial.state.files import BuildManifest
-from batchtrial.state.ledger import Counts
+from batchtrial.state.ledger import Attempt, Counts
 from batchtrial.state.money import dollars
 from batchtrial.state.store import read_json
 
@@ -129,7 +129,7 @@ class Onlooker:
             return
         if entry.event == SENT:
             attempt = self._session.ledger.part(part).current
-            n = "" if attempt is None else f" {counted(attempt.n_requests, 'request')}, up to {dollars(attempt.reserved_usd)},"
+            n = "" if attempt is None else f" {counted(attempt.n_requests, 'request')}, {_most(attempt)},"
             self._line(f"{part}: sent,{n} as {entry.batch_id}")
         elif entry.event == SETTLED:
             self._settled.add(part)
@@ -188,3 +188,7 @@ class Noted:
     def note(self, text: str) -> None:
         self.shown.note(text)
         self.also(text)
+
+
+def _most(attempt: Attempt) -> str:
+    return f"up to {dollars(attempt.reserved_usd)}" if attempt.is_priced else "for an unknown sum"

@@ -24,7 +24,7 @@ class Money:
     spent_usd: bills that are known, so the least that it cost when `is_exact` does not hold. in_flight_usd: reserves of what is, or may be, sent.
     unknown_usd: the most that may have been billed besides, by reserves: answers_without_usage of answers, requests_without_line of requests that a
     batch passed over in silence, requests_gone of batches whose results are gone, requests_sent_twice of second batches for one attempt.
-    unpriced: batches whose model has no known price.
+    unpriced: batches whose model has no known price; in_flight_unpriced: those of them that are, or may be, sent and not billed yet.
     """
 
     spent_usd: Decimal = ZERO
@@ -34,7 +34,9 @@ class Money:
     answers_without_usage: int = 0
     requests_without_line: int = 0
     requests_gone: int = 0
-    requests_sent_twice: int = field(default=0, repr=False)  # digests of earlier versions are made of the rest, and it never changes alone
+    # Digests of earlier versions are made of the rest, and these never change alone.
+    requests_sent_twice: int = field(default=0, repr=False)
+    in_flight_unpriced: int = field(default=0, repr=False)
 
     @property
     def committed_usd(self) -> Decimal:
@@ -84,6 +86,11 @@ class Money:
             return "unknown"
         return dollars(self.spent_usd) if self.is_exact else f"at least {dollars(self.spent_usd)}"
 
+    def in_flight(self, before: str = "") -> str:
+        """What may still be billed for what is under way: `$0.0031`, `an unknown sum`, or both; empty for nothing. before: a sum that is known."""
+        known = f"{before}{dollars(self.in_flight_usd)}" if self.in_flight_usd else ""
+        return " and ".join(filter(None, (known, "an unknown sum" if self.in_flight_unpriced else "")))
+
     def as_json(self) -> dict[str, float | int | str | bool | None]:
         """For programs. usd: null when it is not exact. usd_at_least: null when nothing has a price. requests_sent_twice: only where some were."""
         twice = {"requests_sent_twice": self.requests_sent_twice} if self.requests_sent_twice else {}
@@ -125,7 +132,7 @@ def of_attempt(
         )
     if is_gone:
         return Money(unknown_usd=reserved_usd or ZERO, unpriced=int(reserved_usd is None), requests_gone=n_requests)
-    return Money(in_flight_usd=reserved_usd or ZERO) if is_in_flight else Money()
+    return Money(in_flight_usd=reserved_usd or ZERO, in_flight_unpriced=int(reserved_usd is None)) if is_in_flight else Money()
 
 
 def of_second_batch(*, n_requests: int, reserved_usd: Decimal) -> Money:
@@ -136,10 +143,11 @@ def of_second_batch(*, n_requests: int, reserved_usd: Decimal) -> Money:
 def together(sums: Iterable[Money]) -> Money:
     """All of them added up; a ledger has thousands, and most of them are exact."""
     spent = in_flight = unknown = ZERO
-    unpriced = without_usage = without_line = gone = twice = 0
+    unpriced = without_usage = without_line = gone = twice = in_flight_unpriced = 0
     for one in sums:
         spent += one.spent_usd
         in_flight += one.in_flight_usd
+        in_flight_unpriced += one.in_flight_unpriced
         if not one.is_exact:
             unknown += one.unknown_usd
             unpriced += one.unpriced
@@ -156,6 +164,7 @@ def together(sums: Iterable[Money]) -> Money:
         requests_without_line=without_line,
         requests_gone=gone,
         requests_sent_twice=twice,
+        in_flight_unpriced=in_flight_unpriced,
     )
 
 

@@ -18,7 +18,6 @@ from batchtrial.errors import ManifestCorrupt
 from batchtrial.reading.inventory import RunSummary, Standing
 from batchtrial.state.files import load
 from batchtrial.state.layout import RunLayout
-from batchtrial.state.money import dollars
 from batchtrial.state.store import TEMP_SUFFIX, fingerprint, is_unchanged
 
 DELETING = ".deleting"
@@ -101,9 +100,8 @@ def _why_whole(run: RunSummary, archives: Sequence[Path], *, is_named: bool) -> 
 
 
 def _in_flight(run: RunSummary) -> str:
-    return (
-        f"{run.in_flight_requests} requests in flight at the provider (up to {dollars(run.money.in_flight_usd)})" if run.has_money_in_flight else ""
-    )
+    most = run.money.in_flight(before="up to ") or "whose cost is not known"
+    return f"{run.in_flight_requests} requests in flight at the provider ({most})" if run.has_money_in_flight else ""
 
 
 def archive_of(run: RunSummary, archives: Sequence[Path]) -> Path | None:

@@ -35,7 +35,7 @@ def _run(run: RunSummary, now: datetime, budget: float | None) -> dict[str, Any]
         "failed": run.outcomes.total - run.outcomes.succeeded,
         "in_doubt": run.parts.get(PartState.SUBMITTING, 0) if not run.standing.is_live else 0,
         "spent": f"${money.spent_usd:.4f}",
-        "reserved": f"${money.in_flight_usd:.4f}" if money.in_flight_usd else "",
+        "reserved": money.in_flight(),
         "budget": "" if budget is None else f"${budget:.2f}",
         "quiet": "-" if run.active_at is None else _span((now - run.active_at).total_seconds()),
         "problems": list(run.problems),

@@ -52,6 +52,22 @@ def test_answers_without_usage_leave_a_least_and_a_rest() -> None:
     assert money.committed_usd == Decimal("0.502")
 
 
+@pytest.mark.parametrize(
+    ("reserves", "shown", "at_most"),
+    [
+        ([], "", ""),
+        (["0.0031"], "$0.0031", "up to $0.0031"),
+        ([None], "an unknown sum", "an unknown sum"),
+        (["0.0031", None, None], "$0.0031 and an unknown sum", "up to $0.0031 and an unknown sum"),
+    ],
+)
+def test_what_is_under_way_without_a_price_is_not_nothing(reserves: list[str | None], shown: str, at_most: str) -> None:
+    sums = [of_attempt(n_requests=4, reserved_usd=None if usd is None else Decimal(usd), is_in_flight=True) for usd in reserves]
+    money = together(sums)
+    assert (money.in_flight(), money.in_flight(before="up to ")) == (shown, at_most)
+    assert money.is_exact, "nothing was billed yet"
+
+
 def test_a_batch_that_is_gone_is_neither_spent_nor_nothing() -> None:
     money = of_attempt(n_requests=30, reserved_usd=Decimal("0.0016"), is_gone=True)
     assert money.sentence() == "at least $0.0000; the results of 30 requests are gone; up to $0.0016 more is unknown"

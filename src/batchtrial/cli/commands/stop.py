@@ -10,7 +10,7 @@ from datetime import datetime
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
-from batchtrial.cli.screens.runs import money, outcomes, parts, span, spent_in_words
+from batchtrial.cli.screens.runs import outcomes, parts, span, spent_in_words
 from batchtrial.clock import real_now
 from batchtrial.keys import check_run_id
 from batchtrial.reading.inventory import RunReader, RunSummary, Standing
@@ -100,7 +100,8 @@ def wait(reader: RunReader, *, now: Callable[[], datetime], sleep: Callable[[flo
 
 
 def _where_it_stands(run: RunSummary) -> str:
-    flight = f", {run.in_flight_requests:,} requests in flight at the provider ({money(run.money.in_flight_usd)})" if run.in_flight_requests else ""
+    most = run.money.in_flight() or "at no price"
+    flight = f", {run.in_flight_requests:,} requests in flight at the provider ({most})" if run.in_flight_requests else ""
     return f"{parts(run)} parts settled, {outcomes(run)}, {spent_in_words(run)}{flight}"
 
 

@@ -133,10 +133,17 @@ def wide_row(run: RunSummary, now: datetime) -> Row:
         requests(run),
         Text(_number(lost), style="red" if lost else ""),
         spent(run),
-        money(run.money.in_flight_usd),
+        _held(run),
         age(run, now),
         span(now - run.active_at) if run.active_at is not None else "-",
     )
+
+
+def _held(run: RunSummary) -> str:
+    """For a cell: what is held, with a + where it is not all that may be billed."""
+    if not run.money.in_flight_unpriced:
+        return money(run.money.in_flight_usd)
+    return f"{dollars(run.money.in_flight_usd)}+" if run.money.in_flight_usd else "unknown"
 
 
 def _standing(run: RunSummary) -> Text:
@@ -261,8 +268,7 @@ def details(run: RunSummary, now: datetime) -> Iterator[str]:
         yield from (f"  {'' if place else 'why':<10} {escape(line)}" for place, line in enumerate(reason_lines(run.reasons)))
         yield from (f"  answers    {escape(told)}" for told in answers(run))
         yield from (f"  looks      {escape(line)}" for line in _looks(run))
-        flight = money(run.money.in_flight_usd) if run.money.in_flight_usd else "nothing"
-        yield f"  money      {spent_in_words(run)}, {flight} in flight" + " (simulated)" * run.is_simulated
+        yield f"  money      {spent_in_words(run)}, {run.money.in_flight() or 'nothing'} in flight" + " (simulated)" * run.is_simulated
     for text in (*run.notes, *run.problems):
         yield f"  note       {escape(text)}"
 

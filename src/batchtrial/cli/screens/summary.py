@@ -19,7 +19,7 @@ from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.report.account_words import answers_by_arm, cautions, reasons_of, states_told
 from batchtrial.run.loop import Finished
-from batchtrial.state.money import Money, dollars
+from batchtrial.state.money import Money
 from batchtrial.state.store import read_json
 
 
@@ -96,7 +96,7 @@ def _recorded_from(view: View) -> str:
 
 def _spent(money: Money, *, is_paid: bool) -> str:
     """What was spent, or would have been: a rehearsal costs nothing, whatever the price table says."""
-    in_flight = f", {dollars(money.in_flight_usd)} in flight" if money.in_flight_usd else ""
+    in_flight = f", {under_way} in flight" if (under_way := money.in_flight()) else ""
     verb, nothing = ("spent", "") if is_paid else ("by the price table", " (nothing was paid)")
     return f"{money.sentence(verb)}{in_flight}{nothing}"
 

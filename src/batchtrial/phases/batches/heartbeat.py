@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from batchtrial.state.ledger import Attempt
+from batchtrial.state.money import Money
 
 EVERY: Final = timedelta(minutes=10)
 
@@ -35,7 +35,7 @@ class Heartbeat:
         return now - (self.since or now)
 
 
-def waiting_line(waited: timedelta, attempts: Sequence[Attempt], reserved: Decimal, unpriced: int) -> str:
+def waiting_line(waited: timedelta, attempts: Sequence[Attempt], money: Money) -> str:
     """What is waited for. attempts: those under way, of which the oldest is named."""
     minutes = int(waited.total_seconds()) // 60
     how_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
@@ -44,7 +44,6 @@ def waiting_line(waited: timedelta, attempts: Sequence[Attempt], reserved: Decim
     oldest = min(attempts, key=lambda one: (one.batch_at is None, one.batch_at))
     since = f" since {oldest.batch_at:%Y-%m-%d %H:%M} UTC" if oldest.batch_at is not None else ""
     n_requests = sum(one.n_requests for one in attempts)
-    held = f"up to ${reserved:,.4f} is held for them"
-    held += f", and {unpriced} of them have no known price" if unpriced else ""
+    held = f"{money.in_flight(before='up to ') or 'nothing'} is held for them"
     plural = "es" if len(attempts) != 1 else ""
     return f"waiting for {how_long}: {len(attempts)} batch{plural} with {n_requests} requests, {oldest.batch_id or 'one in doubt'}{since}; {held}"

@@ -160,7 +160,7 @@ class Lanes:
         if heartbeat.is_due(now) and self.work.config.is_live:
             money = self.work.ledger.money()
             under_way = [attempt for queue in self.queues for attempt in queue.under_way()]
-            line = waiting_line(heartbeat.waited(now), under_way, money.in_flight_usd, money.unpriced)
+            line = waiting_line(heartbeat.waited(now), under_way, money)
             log.info("%s", line)
             self.work.progress.note(line)
 
