@@ -10,6 +10,8 @@ import msgspec
 NONE: Final = object()
 """The value of a text that is no JSON; None is that of `null`."""
 _FENCE: Final = re.compile(r"```[ \t]*(?:json|JSON)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
+_NO_JSON: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdeghijklmopqrsuvwxyz")
+"""What no JSON begins with and most prose does: the failure of a whole decoding costs more than this look."""
 _decode = msgspec.json.Decoder().decode
 
 
@@ -22,6 +24,8 @@ def json_in(text: str, *, fenced: bool) -> Any:
     if fenced and "```" in text:
         fence = _FENCE.search(text)
         inner = text if fence is None else fence.group(1)
+    if inner[:1] in _NO_JSON:
+        return NONE
     try:
         return _decode(inner.strip("\ufeff"))
     except (ValueError, RecursionError):  # msgspec's own errors are of the first kind

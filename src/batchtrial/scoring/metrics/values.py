@@ -6,11 +6,12 @@ import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import compress
 from typing import ClassVar, Final, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from batchtrial.scoring.metrics.base import Numbers, ReferenceMetric, Texts
@@ -24,6 +25,9 @@ _THOUSANDS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _SIGNS: Final = " \t\r\n*_`\"'.,:;!?()[]{}<>"
 _FROM_DIGIT: Final = r"[0-9][^ \n]*"
 """No number goes beyond a space, so that the rest of a text need not be looked at letter by letter."""
+_FURTHER: Final = re.compile(r"[^\w.][-+\u2212]?\.?[0-9]")
+"""Where a number begins behind the first character of such a stretch."""
+_PART_WORDS: Final = " \n"
 _BEFORE_DIGIT: Final = 2
 """Signs of a number before its first digit."""
 _PLAIN_DIGITS: Final = 300
@@ -139,30 +143,38 @@ class Numeric(ReferenceMetric):
         return self
 
     def judge(self, texts: Sequence[str], references: Sequence[tuple[str, ...]]) -> Numbers:
-        found = np.full(len(texts), np.nan)
-        expected = iter(self._values([one for wanted in references for one in wanted]))
         said = self._values([_last_box(text) for text in texts] if self.boxed else texts)
-        for place, (value, wanted) in enumerate(zip(said, references, strict=True)):
-            right = [number for number in islice(expected, len(wanted)) if number is not None]
-            if right:
-                found[place] = value is not None and any(self._is_near(value, one) for one in right)
-        return found
+        expected = self._values([one for wanted in references for one in wanted])
+        answer = np.repeat(np.arange(len(texts)), [len(wanted) for wanted in references])
+        n_numbers = np.bincount(answer[~np.isnan(expected)], minlength=len(texts))
+        n_right = np.bincount(answer[self._are_near(said[answer], expected)], minlength=len(texts))
+        return np.where(n_numbers > 0, n_right > 0, np.nan)
 
     def is_defined(self, references: tuple[str, ...]) -> bool:
-        return any(value is not None for value in self._values(references))
+        return not bool(np.isnan(self._values(references)).all())
 
-    def _is_near(self, value: float, right: float) -> bool:
-        allowed = self.tolerance * abs(right) if self.relative else self.tolerance
-        return abs(value - right) <= allowed + _SLACK * max(abs(value), abs(right))
+    def _are_near(self, values: Numbers, right: Numbers) -> NDArray[np.bool_]:
+        with np.errstate(over="ignore"):
+            allowed = self.tolerance * np.abs(right) if self.relative else self.tolerance
+            near: NDArray[np.bool_] = np.abs(values - right) <= allowed + _SLACK * np.maximum(np.abs(values), np.abs(right))
+        return near
 
-    def _values(self, texts: Sequence[str]) -> list[float | None]:
-        """The number of each text that counts."""
+    def _values(self, texts: Sequence[str]) -> Numbers:
+        """The number of each text that counts, NaN where there is none."""
+        values = np.full(len(texts), np.nan)
+        are_digits = np.array([text.isdecimal() and text.isascii() and len(text) < _PLAIN_DIGITS for text in texts], dtype=np.bool_)
+        values[are_digits] = [float(text) for text in compress(texts, are_digits.tolist())]
+        others: Sequence[str] = list(compress(texts, (~are_digits).tolist()))
         if self.units:
             unit, place = _unit_pattern(self.units), 0 if self.first else -1
-            return [found[place] if (found := self._with_units(text, unit)) else None for text in texts]
-        column = _column(texts)
-        number_of = _first_number if self.first else _last_number
-        return [number_of(text, found) if found else None for text, found in zip(column, column.str.extract_all(_FROM_DIGIT).to_list(), strict=True)]
+            read = [found[place] if (found := self._with_units(text, unit)) else None for text in others]
+        else:
+            number_of = _first_number if self.first else _last_number
+            others, column = _as_column(others)
+            stretches = column.str.extract_all(_FROM_DIGIT).to_list()
+            read = [number_of(text, found) if found else None for text, found in zip(others, stretches, strict=True)]
+        values[~are_digits] = np.array(read, dtype=np.float64)
+        return values
 
     def _with_units(self, text: str, unit: re.Pattern[str]) -> list[float]:
         """Numbers with one of the units, all of them in the same, or else those without."""
@@ -188,11 +200,14 @@ def _last_number(text: str, stretches: Sequence[str]) -> float | None:
     end = len(text)
     for stretch in reversed(stretches):
         begin = text.rfind(stretch, 0, end)
-        if stretch.isdecimal() and stretch.isascii() and len(stretch) < _PLAIN_DIGITS and text[begin - 1 : begin] in ("", " ", "\n"):
+        before = text[begin - 1] if begin else " "
+        if before in _PART_WORDS and stretch.isdecimal() and stretch.isascii() and len(stretch) < _PLAIN_DIGITS:
             return float(stretch)
-        found = [number for number, _ in _numbers(text, max(begin - _BEFORE_DIGIT, 0), begin + len(stretch)) if math.isfinite(number)]
-        if found:
-            return found[-1]
+        # A digit inside a word begins no number, and few stretches go on with one behind it.
+        if not before.isalpha() or _FURTHER.search(stretch) is not None:
+            found = [number for number, _ in _numbers(text, max(begin - _BEFORE_DIGIT, 0), begin + len(stretch)) if math.isfinite(number)]
+            if found:
+                return found[-1]
         end = begin
     return None
 
@@ -203,11 +218,13 @@ def _last_box(text: str) -> str:
     return boxes[-1] if boxes else ""
 
 
-def _column(texts: Sequence[str]) -> pl.Series:
+def _as_column(texts: Sequence[str]) -> tuple[Sequence[str], pl.Series]:
+    """The texts, and the same as a column."""
     try:
-        return pl.Series(texts, dtype=pl.String)
+        return texts, pl.Series(texts, dtype=pl.String)
     except UnicodeEncodeError:  # half of a surrogate pair is no part of a number
-        return pl.Series([text.encode("utf-8", "replace").decode() for text in texts], dtype=pl.String)
+        whole = [text.encode("utf-8", "replace").decode() for text in texts]
+        return whole, pl.Series(whole, dtype=pl.String)
 
 
 def _numbers(text: str, begin: int = 0, end: int | None = None) -> Iterator[tuple[float, int]]:
