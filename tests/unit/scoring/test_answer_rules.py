@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchtrial.records import AnswerState
 from batchtrial.scoring.standing import ABSTENTION, AnswerRules, Treated
-from batchtrial.scoring.thinking import answer_in, has_marks
+from batchtrial.scoring.thinking import MAY_HOLD_MARKS, answer_in, has_marks
 
 S = AnswerState
 
@@ -43,6 +46,11 @@ def test_auto_leaves_the_answer(text: str, answer: str) -> None:
     read = answer_in(text, "auto")
     assert (read.text, read.is_unfinished) == (answer, False)
     assert read.had_marks == has_marks(text)
+
+
+@given(st.lists(st.sampled_from([*"<>[]/|◁▷ aK\u212a", "think", "THINK", "ThinK", "channel", "final", "END_THINKING"]), max_size=9).map("".join))
+def test_no_mark_is_missed_where_texts_are_looked_through_at_once(text: str) -> None:
+    assert not has_marks(text) or pl.Series([text]).str.contains(MAY_HOLD_MARKS).all()
 
 
 @pytest.mark.parametrize("text", ["<think>\nIt may be Milan, or", "<think>", "  [THINK]a", "<think>a</think><think>b", "<think>a</reasoning>Rome"])

@@ -21,9 +21,9 @@ from batchtrial.phases.tables.arm_table import write_part
 from batchtrial.prices import SAME_TIER, Price
 from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
-from batchtrial.scoring.thinking import has_marks
+from batchtrial.scoring.thinking import MAY_HOLD_MARKS, has_marks
 
-_NEEDS_READING: Final = pl.col("text").str.contains(r"[<\[◁]") | pl.col("text").str.contains(r"^[\s\x00-\x20]*$")
+_NEEDS_READING: Final = pl.col("text").str.contains(MAY_HOLD_MARKS) | pl.col("text").str.contains(r"^[\s\x00-\x20]*$")
 """Of texts that may hold a mark of thinking, or hold nothing but blanks. As one pattern it takes five times as long."""
 _SUCCEEDED: Final = pl.col("outcome") == Outcome.SUCCEEDED.value
 

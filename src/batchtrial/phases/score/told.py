@@ -14,6 +14,7 @@ from batchtrial.records import AnswerState, Outcome
 from batchtrial.scoring import Gold
 from batchtrial.scoring.score_columns import NUMBERS
 from batchtrial.scoring.standing import AnswerRules
+from batchtrial.scoring.thinking import MAY_HOLD_MARKS
 
 
 class _Wrong(str):
@@ -26,7 +27,6 @@ METRIC: Final = "metric"
 """Why an answer is lost that the metric of its set failed on."""
 WRONG: Final = _Wrong("")
 """Stands in the place of an answer that is declared to count as wrong."""
-_MAY_HOLD_MARKS: Final = r"[<\[◁]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Told:
 def told(answers: pl.DataFrame, rules: AnswerRules) -> Told:
     """Of rows of an arm's table. answers: columns outcome, answer_state, text."""
     is_plain = (pl.col("outcome") == Outcome.SUCCEEDED.value) & (pl.col("answer_state") == AnswerState.COMPLETE.value)
-    needs_rules = pl.lit(True) if rules.strip_thinking not in ("auto", "off") else pl.col("text").str.contains(_MAY_HOLD_MARKS)
+    needs_rules = pl.lit(True) if rules.strip_thinking not in ("auto", "off") else pl.col("text").str.contains(MAY_HOLD_MARKS)
     found = answers.select(pl.when(is_plain).then("text").alias("text"), (~is_plain.fill_null(False) | needs_rules.fill_null(True)).alias("is_odd"))
     texts: list[str | None] = found["text"].to_list()
     lost: dict[int, str] = {}
