@@ -52,7 +52,7 @@ def test_what_names_no_object_and_is_not_found_points_at_the_address(tmp_path: P
     payload = tmp_path / "p.jsonl"
     intent = Intent(part="p", attempt=1, token="0" * 16, payload_sha256="0", n_requests=1, created_at=datetime(2026, 1, 1, tzinfo=UTC), model="m")
     provider = adapter(name, nowhere)
-    asked = Request(custom_id="c-t00-01234567-0123456789abcdef-s0", model="m", system="", user="u", max_tokens=1, temperature=0.0)
+    asked = Request(custom_id="c-t00-01234567-0123456789abcdef-s0", model="m", system="", user="u", max_tokens=16, temperature=0.0)
     try:
         payload.write_bytes(provider.encode(asked))
         with pytest.raises(NotFound) as found:

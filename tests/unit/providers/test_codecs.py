@@ -71,6 +71,14 @@ def test_a_responses_line() -> None:
     assert line == {"custom_id": REQUEST.custom_id, "method": "POST", "url": "/v1/responses", "body": body}
 
 
+def test_an_answer_shorter_than_responses_takes_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(ConfigError, match="at most 15 tokens is refused: /v1/responses takes 16 or more"):
+        responses().encode(replace(REQUEST, max_tokens=15))
+    assert encoded(responses(), replace(REQUEST, max_tokens=16))["body"]["max_output_tokens"] == 16
+    assert encoded(chat(), replace(REQUEST, max_tokens=1))["body"]["max_completion_tokens"] == 1
+    assert encoded(responses(quirks=quirks_of("compatible")), replace(REQUEST, max_tokens=1))["body"]["max_output_tokens"] == 1
+
+
 def test_a_chat_line() -> None:
     line = encoded(chat(), replace(REQUEST, stop=("END",)))
     body = {"model": "some-model", "messages": HERE, "max_completion_tokens": 64, "temperature": 0.7, "stop": ["END"]}
@@ -115,7 +123,7 @@ def test_an_empty_system_prompt_is_left_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@given(system=st.text(), user=st.text(), max_tokens=st.integers(1, 10**6))
+@given(system=st.text(), user=st.text(), max_tokens=st.integers(16, 10**6))
 def test_any_text_arrives_unchanged_and_as_plain_utf8(name: str, system: str, user: str, max_tokens: int) -> None:
     provider = ALL[name]()
     request = replace(REQUEST, system=system, user=user, max_tokens=max_tokens)

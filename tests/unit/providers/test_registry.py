@@ -15,7 +15,7 @@ from batchtrial.providers.registry import ROWS, Row, adapter_of, key_variables, 
 from batchtrial.records import Request
 
 SRC = Path(__file__).resolve().parents[3] / "src" / "batchtrial"
-REQUEST = Request(custom_id="a-1", model="m", system="Be short.", user="Who?", max_tokens=9, temperature=0.0)
+REQUEST = Request(custom_id="a-1", model="m", system="Be short.", user="Who?", max_tokens=90, temperature=0.0)
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))

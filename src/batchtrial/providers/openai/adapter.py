@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from batchtrial.errors import NotFound, ProviderError, Unsure
+from batchtrial.errors import ConfigError, NotFound, ProviderError, Unsure
 from batchtrial.providers.base import KEY_CHECK, BatchState, BatchStatus, Intent, Limits, Setup, Sightings, key_check
 from batchtrial.providers.decode import lines as results
 from batchtrial.providers.decode.plain import Pick, pick_chat, pick_flat, pick_responses, reader
@@ -115,6 +115,9 @@ class OpenAIProvider:
         self._honoured.check(self, request)
         body: dict[str, Any] = {"model": request.model}
         if self._is_responses:
+            if request.max_tokens < self.settings.quirks.least_of_responses:
+                what = f"an answer of at most {request.max_tokens} tokens is refused: /v1/responses takes {self.settings.quirks.least_of_responses} or more"
+                raise ConfigError(what, where="max_new_tokens, max_tokens", hint="a larger number; short answers cost no more")
             body |= {"input": turns.responses_input(request), "max_output_tokens": request.max_tokens}
         else:
             body |= {"messages": turns.chat_messages(request), self.settings.quirks.chat_tokens_field: request.max_tokens}

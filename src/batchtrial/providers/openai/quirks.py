@@ -37,6 +37,11 @@ class Quirks:
     max_bytes: int = 200 * 10**6
     refuses: str = ""
 
+    @property
+    def least_of_responses(self) -> int:
+        """The lowest `max_output_tokens` that /v1/responses takes: OpenAI's own service, which has the newer name in chats, refuses less than 16."""
+        return 16 if self.chat_tokens_field == "max_completion_tokens" else 1
+
 
 MB: Final = 10**6
 _plain: Final = partial(Quirks, is_newest_first=False, chat_tokens_field="max_tokens")
