@@ -62,6 +62,13 @@ def replace_(**changed: Any) -> Request:
 USAGE = {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 3, "thoughtsTokenCount": 5, "totalTokenCount": 18}
 
 
+def test_tools_of_gemini_have_json_schemas() -> None:
+    schema = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"], "additionalProperties": False}
+    body = encoded("gemini", replace_(tools=({"name": "look_up", "description": "Finds.", "parameters": schema},), tool_choice="look_up"))["request"]
+    assert body["tools"] == [{"functionDeclarations": [{"name": "look_up", "description": "Finds.", "parametersJsonSchema": schema}]}]
+    assert body["toolConfig"] == {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["look_up"]}}
+
+
 def of_gemini(candidate: dict[str, Any] | None, **further: Any) -> RawResult:
     found = {"usageMetadata": USAGE, "responseId": "r", **further} | ({"candidates": [candidate]} if candidate is not None else {})
     return decoded("gemini", {"key": "a-1", "response": found})

@@ -31,12 +31,17 @@ def body_of(request: Request, *, is_sampled: bool) -> dict[str, Any]:
     if request.system:
         body["systemInstruction"] = {"parts": [{"text": request.system}]}
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [dict(tool) for tool in request.tools]}]
+        body["tools"] = [{"functionDeclarations": [_declared(tool) for tool in request.tools]}]
     if request.tool_choice:
         modes: dict[str, dict[str, Any]] = {"auto": {"mode": "AUTO"}, "required": {"mode": "ANY"}}
         named = {"mode": "ANY", "allowedFunctionNames": [request.tool_choice]}
         body["toolConfig"] = {"functionCallingConfig": modes.get(request.tool_choice, named)}
     return body | _extra(request, body, settings)
+
+
+def _declared(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """A function with its arguments as a JSON schema: `parameters` is a form of Gemini's own, which refuses words such as `additionalProperties`."""
+    return {{"parameters": "parametersJsonSchema"}.get(name, name): value for name, value in tool.items()}
 
 
 def _extra(request: Request, body: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

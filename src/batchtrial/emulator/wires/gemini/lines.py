@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from batchtrial.emulator.answers import bodies
-from batchtrial.emulator.answers.request import from_chat
+from batchtrial.emulator.answers.request import BadRequest, from_chat
 from batchtrial.emulator.answers.rows import Fate, Problem, Read, Reader, read_or_problem
 from batchtrial.emulator.serve.results import Format, Renderer
 from batchtrial.emulator.world.jsontext import BadJson, decode, decode_object, encode_line
@@ -13,6 +13,11 @@ from batchtrial.emulator.world.records import Batch
 
 OUTPUT: Final = "output"
 FINISHES: Final = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
+SCHEMA_WORDS: Final = frozenset(
+    "type format title description nullable enum maxItems minItems properties required minProperties maxProperties minLength maxLength pattern "
+    "example anyOf propertyOrdering default items minimum maximum".split()
+)
+"""What the API's own form of schemas has, in `parameters` and `responseSchema`; a JSON schema stands under another name."""
 CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14, 504: 4}
 
 
@@ -25,6 +30,7 @@ def as_chat(row: dict[str, Any], model: str) -> dict[str, Any]:
     messages += [{"role": "assistant" if one.get("role") == "model" else "user", "content": _text(one)} for one in _objects(body.get("contents"))]
     names = {"temperature": "temperature", "topP": "top_p", "topK": "top_k", "maxOutputTokens": "max_tokens", "stopSequences": "stop", "seed": "seed"}
     chat = {"model": model, "messages": messages} | {name: settings[told] for told, name in names.items() if told in settings}
+    _check_words(settings.get("responseSchema"), "generation_config.response_schema")
     schema = settings.get("responseJsonSchema") or settings.get("responseSchema")
     if schema:
         chat["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
@@ -44,11 +50,27 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 def _calls(body: dict[str, Any]) -> dict[str, Any]:
     """Tools, and which of them has to be called, as a chat request has them."""
     offered = [one for tool in _objects(body.get("tools")) for one in _objects(tool.get("functionDeclarations"))]
+    for place, one in enumerate(offered):
+        _check_words(one.get("parameters"), f"tools[0].function_declarations[{place}].parameters")
     tools = [{"type": "function", "function": {**one, "parameters": one.get("parametersJsonSchema") or one.get("parameters")}} for one in offered]
     told = _object(_object(body.get("toolConfig")).get("functionCallingConfig"))
     names = told.get("allowedFunctionNames")
     must = {"type": "function", "function": {"name": names[0]}} if isinstance(names, list) and names else "required"
     return ({"tools": tools} if tools else {}) | ({"tool_choice": must} if told.get("mode") == "ANY" else {})
+
+
+def _check_words(schema: Any, where: str) -> None:
+    """Raises BadRequest for a word of JSON schemas that the API's own form lacks."""
+    if not isinstance(schema, dict):
+        return
+    for name in schema:
+        if name not in SCHEMA_WORDS:
+            raise BadRequest(f'Invalid JSON payload received. Unknown name "{name}" at \'{where}\': Cannot find field.', where)
+    for name, inner in _object(schema.get("properties")).items():
+        _check_words(inner, f"{where}.properties[{name}]")
+    _check_words(schema.get("items"), f"{where}.items")
+    for place, inner in enumerate(_objects(schema.get("anyOf"))):
+        _check_words(inner, f"{where}.any_of[{place}]")
 
 
 def _text(content: Any) -> str:
