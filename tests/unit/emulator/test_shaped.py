@@ -15,7 +15,7 @@ from batchtrial.emulator.answers.output_form import TEXT, OutputForm
 from batchtrial.emulator.answers.request import BadRequest, ChatRequest, from_chat, from_messages, from_responses
 from batchtrial.emulator.answers.shaped import json_of, label, object_of
 from batchtrial.emulator.wires.gemini.lines import as_chat
-from batchtrial.emulator.world.draws import digest
+from batchtrial.emulator.world.draws import digest, pick
 
 SCHEMA = {
     "type": "object",
@@ -28,6 +28,15 @@ def test_a_label_is_right_or_another_one() -> None:
     for raw in RAWS:
         assert label(("a", "b", "c"), ("b",), True, raw) == "b"
         assert label(("a", "b", "c"), ("b",), False, raw) in ("a", "c")
+
+
+def test_errors_are_of_every_kind() -> None:
+    assert {label(("a", "b", "c", "d"), ("b",), False, raw) for raw in RAWS} == {"a", "c", "d"}
+    gold = {"name": "Ada", "n": 4, "kind": "a"}
+    wrong = [json.loads(json_of(SCHEMA, json.dumps(gold), False, raw)) for raw in RAWS]
+    assert {name for one in wrong for name in gold if one[name] != gold[name]} == gold.keys()
+    with pytest.raises(IndexError):
+        pick(RAWS[0], 4, 2)
 
 
 def test_json_is_the_accepted_object_or_differs_from_it() -> None:

@@ -18,7 +18,7 @@ def label(labels: Sequence[str], golds: Sequence[str], is_right: bool, raw: byte
     """An accepted label, or another of the labels."""
     others = [one for one in labels if one not in golds]
     chosen = golds if (is_right and golds) or not others else others
-    return chosen[pick(raw, 4, len(chosen))]
+    return chosen[pick(raw, 2, len(chosen))]
 
 
 def object_of(text: str) -> str:
@@ -43,7 +43,7 @@ def json_of(schema: Mapping[str, Any], gold: str | None, is_right: bool, raw: by
             made_up[free[0]] = fitted(gold, free[1])
         return json.dumps(made_up, ensure_ascii=False)
     if not is_right and value:
-        name = list(value)[pick(raw, 4, len(value))]
+        name = list(value)[pick(raw, 2, len(value))]
         tries = (_Maker(schema, digest("field", raw.hex(), k)).value(properties.get(name, {}), name, 1) for k in range(8))
         value[name] = next((one for one in tries if one != value[name]), None)
     for name in _required(root):

@@ -22,13 +22,19 @@ def digest(*key: object) -> bytes:
 
 def uniform(raw: bytes, index: int = 0) -> float:
     """Number in the open interval (0, 1) from bytes 8*index .. 8*index+8 of a digest; index 0..3."""
-    number = int.from_bytes(raw[8 * index : 8 * index + 8], "big")
-    return (number + 0.5) / _TWO_64
+    return (_word(raw, index) + 0.5) / _TWO_64
 
 
 def pick(raw: bytes, index: int, n: int) -> int:
     """Index in 0..n-1 from the same bytes as `uniform(raw, index)`."""
-    return int.from_bytes(raw[8 * index : 8 * index + 8], "big") % n
+    return _word(raw, index) % n
+
+
+def _word(raw: bytes, index: int) -> int:
+    """Bytes 8*index .. 8*index+8 as a number. Raises IndexError behind the end, where every draw would be 0."""
+    if not 0 <= index < len(raw) // 8:
+        raise IndexError(f"a digest of {len(raw)} bytes has no draw {index}")
+    return int.from_bytes(raw[8 * index : 8 * index + 8], "big")
 
 
 def token(prefix: str, *key: object, length: int = 24) -> str:
