@@ -100,6 +100,16 @@ def limited_range(*bounds: int) -> range:
     return found
 
 
+def is_divisible(value: Any, by: Any) -> bool:
+    """Whether the number is a multiple of the other. Of a text `%` would make one as long as it says."""
+    for one in (value, by):
+        if isinstance(one, Undefined):
+            str(one)  # raises, naming the column
+    if not all(isinstance(one, int | float) for one in (value, by)):
+        raise TypeError(f"{shown(value)} by {shown(by)}: only numbers are divided")
+    return bool(value % by == 0)
+
+
 def rounded(value: Any, places: int = 0) -> float:
     """The number, to so many places."""
     if not isinstance(value, int | float) or not isinstance(places, int) or not 0 <= places <= _MOST_PLACES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes, pass_context
@@ -17,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from batchtrial.tasks.budget import CURRENT, LARGEST_NUMBER, TooMuch, counted, paid
-from batchtrial.tasks.filters import ALLOWED, INNER, limited_range, shown, written
+from batchtrial.tasks.filters import ALLOWED, INNER, is_divisible, limited_range, shown, written
 
 STATEMENTS: Final = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign)
 EXPRESSIONS: Final = (
@@ -34,6 +35,7 @@ WORDS: Final[Mapping[str, str]] = {
     "CallBlock": "call",
     "FilterBlock": "a block of filter",
     "Pow": "`**`",
+    "Scope": "autoescape",
     "Dict": "an object written in the template",
 }
 OF_A_LOOP: Final = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem", "depth"})
@@ -53,7 +55,7 @@ class Missing(StrictUndefined):
         is_column = not isinstance(inside, Mapping | list | tuple | str | int | float)
         known = [str(one) for one in (CURRENT.get().columns if is_column else inside if isinstance(inside, Mapping) else ())]
         near = difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
-        what = f"the item has no column {name!r}" if is_column else f"there is no {name!r} in {shown(inside)}"
+        what = f"the item has no column {shown(name)}" if is_column else f"there is no {shown(name)} in {shown(inside)}"
         there = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known[:20])}" if known else ""
         return f"{what}{there}"
 
@@ -65,7 +67,7 @@ class Checked(NodeTransformer):
         """Any node that is not named below."""
         if not isinstance(node, (*STATEMENTS, *EXPRESSIONS)):
             word = WORDS.get(type(node).__name__, type(node).__name__.lower())
-            raise TemplateSyntaxError(f"{word} is not available in templates", node.lineno)
+            raise TemplateSyntaxError(f"{word} is not available in templates", node.lineno or 1)
         return super().generic_visit(node, *args, **kwargs)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
@@ -126,6 +128,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {"range": limited_range}
         self.filters = {**ALLOWED, **INNER, COUNTED: counted}
         del self.tests["filter"], self.tests["test"]
+        self.tests |= {"divisibleby": is_divisible, "even": partial(is_divisible, by=2), "odd": lambda value: not is_divisible(value, 2)}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = Checked().visit(super()._parse(source, name, filename))
@@ -150,7 +153,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self.undefined(obj=obj, name=argument) if value is None else value
         if isinstance(obj, Missing):
             return obj[argument]  # raises, naming the column
-        return self.undefined(hint=f"{shown(obj)} has no {argument!r}: only objects have keys", name=str(argument), exc=SecurityError)
+        return self.undefined(hint=f"{shown(obj)} has no {shown(argument)}: only objects have keys", name=str(argument), exc=SecurityError)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Numbers are reckoned with within bounds; texts can be put one behind the other."""

@@ -18,7 +18,10 @@ from batchtrial.tasks.sandbox import Sandbox
 COLUMNS: Final = "columns"
 """All columns of the item by name, for those whose names are no words of a template."""
 MOST_TAGS: Final = 2000
-_FAULTS: Final = (jinja2.TemplateError, TooMuch, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_FAULTS: Final = (
+    *(jinja2.TemplateError, TooMuch, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    AssertionError,  # by which a filter of Jinja tells of a wrong parameter
+)
 
 
 class TemplateFault(ValueError):
