@@ -25,10 +25,16 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+def written(folder: Path, **changes: Any) -> Path:
+    """A promptfoo config."""
+    path = folder / "promptfooconfig.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL | changes, sort_keys=False, allow_unicode=True))
+    return path
+
+
 def made(folder: Path, **changes: Any) -> tuple[dict[str, Any], list[str], dict[str, str]]:
     """(the config, what was left, the files) of a promptfoo config."""
-    (folder / "promptfooconfig.yaml").write_text(yaml.safe_dump(MINIMAL | changes, sort_keys=False))
-    found = convert(folder / "promptfooconfig.yaml")
+    found = convert(written(folder, **changes))
     return yaml.safe_load(found.files["trial.yaml"]), [str(one) for one in found.left], dict(found.files)
 
 
@@ -171,9 +177,14 @@ def test_broken_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_rubric_of_some_tests_alone_is_named(tmp_path: Path) -> None:
     tests = [{"vars": {"letter": "a"}, "assert": [{"type": "llm-rubric", "value": "is kind"}]}, {"vars": {"letter": "b"}}]
-    tree, left, _ = made(tmp_path, tests=tests)
-    assert "judges" not in tree
-    assert any("the rubric 'is kind' of some tests alone" in one for one in left)
+    found = convert(written(tmp_path, tests=[*tests, {"vars": {"letter": "c"}, "assert": [{"type": "llm-rubric", "value": "is short"}]}]))
+    assert "judges" not in yaml.safe_load(found.files["trial.yaml"])
+    assert "judge" not in found.metrics
+    assert "is kind" not in found.files["tests.jsonl"]
+    told = [str(one) for one in found.left if "rubric" in one.what]
+    places = [one.partition(": ")[2].partition(" of some tests alone")[0] for one in told]
+    assert places == ["tests.0.assert.0: the rubric 'is kind'", "tests.2.assert.0: the rubric 'is short'"]
+    assert not any(one.is_near and "rubric" in one.what for one in found.left)
 
 
 @pytest.mark.parametrize("place", ["test", "default", "assertion"])
@@ -326,3 +337,71 @@ def test_templates_of_assertions_files_by_pattern_and_tests_that_cannot_be_read(
 )
 def test_older_and_unknown_heads_of_a_cell(cell: str, want: dict[str, Any]) -> None:
     assert expected(cell) == want
+
+
+def rows_of(files: dict[str, str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for name, text in files.items() if name.endswith(".jsonl") for line in text.splitlines()]
+
+
+def test_prompts_whose_names_look_alike_keep_their_own_texts(tmp_path: Path) -> None:
+    chat = json.dumps([{"role": "system", "content": "Five"}, {"role": "user", "content": "{{letter}}"}])
+    labels = ["\u8cea\u554f\u4e00", "\u8cea\u554f\u4e8c", f"{'long ' * 10}one", f"{'long ' * 10}two", "a b", "a-b", "chat-1"]
+    prompts = [{"label": label, "raw": f"{number} {{{{letter}}}}"} for number, label in enumerate(labels)]
+    tree, _, files = made(tmp_path, prompts=[*prompts, {"label": "chat", "raw": chat}])
+    texts = ["".join(files[one["file"]] for one in arm["task"]["messages"]) for arm in tree["arms"].values()]
+    assert texts == [*(f"{number} {{{{letter}}}}" for number in range(len(labels))), "Five{{letter}}"]
+
+
+def test_a_variable_keeps_its_value_whatever_it_is_called(tmp_path: Path) -> None:
+    mine = {"letter": "a", "case_id": "same", "description": "mine", "expected_contains": "mine", "metadata_channel": "mine"}
+    test = {"vars": mine, "description": "theirs", "metadata": {"channel": "mail"}, "assert": [{"type": "contains", "value": "x"}]}
+    tree, _, files = made(tmp_path, tests=[test, test])
+    first, second = rows_of(files)
+    assert {name: first[name] for name in mine} == mine
+    id_column = tree["datasets"][0]["fields"]["id"]
+    assert (first[id_column], second[id_column]) == ("t1", "t2")
+    assert first[tree["metrics"][0]["contains"]["reference"]] == "x"
+    assert {"theirs", "mail"} <= set(first.values())
+
+
+def test_words_of_yaml_mean_what_they_mean_there(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "prompts: ['{{letter}}', 'Sort {{letter}}']\nproviders: openai:gpt-4.1\ntests:\n"
+        "  - vars: {letter: no, day: 2026-01-02, at: 12:30, zip: 0420, is: true, on: off}\n    assert: [{type: equals, value: yes}]\n"
+    )
+    (row,) = rows_of(dict(convert(tmp_path / "c.yaml").files))
+    assert row["expected_exact"] == "yes"
+    assert [row[name] for name in ("letter", "day", "at", "zip", "is", "on")] == ["no", "2026-01-02", "12:30", 420, True, "off"]
+
+
+def test_variables_are_what_their_prompts_see(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n\n")
+    (tmp_path / "t.csv").write_text("letter,who\nfile://a.txt,Bo\n")
+    tests = [
+        {"vars": {"letter": ["file://a.txt", "two"]}},
+        {"vars": {"letter": "Dear {{who}}, {{never}}\n", "who": "Ms {{name}}", "name": "Lind"}},
+        {"vars": {"letter": ["x", "y"]}, "options": {"disableVarExpansion": True}},
+        "file://t.csv",
+    ]
+    _, _, files = made(tmp_path, tests=tests)
+    assert [row["letter"] for row in rows_of(files)] == ["one", "two", "Dear Ms Lind, {{never}}", ["x", "y"], "one"]
+    huge = {"letter": "{{a}}" * 1000, "a": "{{b}}" * 1000, "b": "x" * 1000}
+    with pytest.raises(ConfigError, match="grow beyond 1,048,576 characters"):
+        made(tmp_path, tests=[{"vars": huge}])
+
+
+def test_a_provider_takes_all_prompts_of_the_entry_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("One {{letter}}\n---\nTwo {{letter}}")
+    providers = [{"id": "openai:gpt-4.1", "label": "big"}, {"id": "openai:gpt-4.1-mini", "label": "mini", "prompts": ["filed"]}]
+    tree, _, _ = made(tmp_path, prompts=["Sort {{letter}}", {"id": "file://p.txt", "label": "filed"}], providers=providers)
+    assert list(tree["arms"]) == ["prompt-1-big", "filed-1-big", "filed-2-big", "filed-1-mini", "filed-2-mini"]
+
+
+def test_all_of_a_set_of_assertions_that_is_left_out_is_named_and_so_are_unknown_keys_in_their_order(tmp_path: Path) -> None:
+    inner = {"type": "assert-set", "threshold": 0.5, "weight": 2, "metric": "m", "assert": [{"type": "contains", "value": "x"}, {"value": "x"}]}
+    keys = ["redteam", "env", "extensions", "derivedMetrics", "nunjucksFilters"]
+    _, left, _ = made(tmp_path, tests=[{"vars": {"letter": "a"}, "assert": [inner]}], **{key: {} for key in keys})
+    assert [one.split("`")[1] for one in left[: len(keys)]] == keys
+    assert any("tests.0.assert.0.weight: `weight` of an `assert-set`" in one for one in left)
+    assert any("tests.0.assert.0.metric: `metric` of an `assert-set`" in one for one in left)
+    assert any("tests.0.assert.0.assert.1: an assertion without a `type`" in one for one in left)

@@ -123,7 +123,7 @@ def test_gemini_answers_at_once(emu: Emulator) -> None:
 def test_gemini_refuses_in_its_own_words(emu: Emulator) -> None:
     strict = {"type": "object", "properties": {"order": {"type": "object", "additionalProperties": False}}}
     told = gemini(emu, tools=[{"functionDeclarations": [{**TOOL, "parameters": strict}]}]).json()["error"]["message"]
-    assert 'Unknown name "additionalProperties" at \'tools[0].function_declarations[0].parameters.properties[order]\'' in told
+    assert "Unknown name \"additionalProperties\" at 'tools[0].function_declarations[0].parameters.properties[order]'" in told
     assert gemini(emu, contents=[]).json()["error"]["status"] == "INVALID_ARGUMENT"
     assert gemini(emu, model="no-such-model").json()["error"]["status"] == "NOT_FOUND"
     emu.add_faults([{"match": {"provider": "gemini", "op": "answer"}, "do": {"status": 429}}])

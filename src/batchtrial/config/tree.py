@@ -17,6 +17,7 @@ import yaml
 from yaml.composer import Composer
 from yaml.resolver import Resolver
 
+from batchtrial.config.yaml_core import retagged
 from batchtrial.errors import ConfigError
 
 MAX_NODES: Final = 50_000
@@ -121,10 +122,16 @@ else:
     _FastLoader = _PlainLoader  # type: ignore[misc, assignment]
 
 
-def decode_tree(text: str, *, where: str, is_json: bool = False, max_chars: int = MAX_CHARS) -> Any:
-    """The values in `text`: dicts with text keys, lists, texts, finite numbers, booleans, None; none is shared. Raises ConfigError with the line."""
+def decode_tree(text: str, *, where: str, is_json: bool = False, is_core: bool = False, max_chars: int = MAX_CHARS) -> Any:
+    """The values in `text`: dicts with text keys, lists, texts, finite numbers, booleans, None; none is shared. Raises ConfigError with the line.
+
+    is_core: words mean what they do to readers of YAML 1.2, as other programs are: `yes` and `12:30` are texts.
+    """
     try:
-        return _json_tree(text) if is_json else _build(_compose(text, max_chars), None)
+        if is_json:
+            return _json_tree(text)
+        root = _compose(text, max_chars)
+        return _build(retagged(root) if is_core else root, None)
     except _Refused as error:
         place = where if error.line is None else f"{where}, line {error.line}"
         key = ".".join(reversed(error.steps))

@@ -46,7 +46,8 @@ _UNUSED: Final = ("transform", "weight", "provider", "rubricPrompt", "config", "
 class Wanted:
     """A metric that an item wants. params: but for its reference. reference: the item's own value to compare with; None where it needs none.
 
-    column: the item's own column that holds the reference, where it is one of its variables.
+    column: the item's own column that holds the reference, where it is one of its variables. where: file, line and key of a judge's rubric, and
+    note: what is to be said of that judge.
     """
 
     kind: str
@@ -55,6 +56,8 @@ class Wanted:
     reference: Any = None
     column: str = ""
 
+    where: str = ""
+    note: str = ""
     nth: int = 1  # of those that are alike and wanted by one item
 
     @property
@@ -85,6 +88,8 @@ class AssertionReader:
 
     def _metrics(self, one: Assertion, case: Case) -> Iterator[Wanted]:
         given = str(one.fields.get("type") or "")
+        if not given:
+            raise ConfigError("an assertion without a `type`")
         is_not, kind = given.startswith("not-"), given.removeprefix("not-")
         for name in _UNUSED:
             if name in one.fields and not (name == "weight" and one.fields[name] == 1) and kind not in _JUDGED | _CODE | {"llm-rubric"}:
@@ -92,7 +97,7 @@ class AssertionReader:
         make = self._maker(kind)
         label = str(one.fields.get("metric") or "")
         for wanted in make(one, case, is_not):
-            yield Wanted(kind=wanted.kind, params=wanted.params, label=label or wanted.label, reference=wanted.reference, column=wanted.column)
+            yield replace(wanted, label=label or wanted.label)
 
     def _maker(self, kind: str) -> Callable[[Assertion, Case, bool], Iterator[Wanted]]:
         """Raises ConfigError for a kind that has no counterpart."""
@@ -148,7 +153,7 @@ class AssertionReader:
             self.findings.near(one.where, "`contains-json`", "JSON counts that is the whole answer, or stands in a code fence")
         schema = self._value(one, case)
         if isinstance(schema, str) and schema.strip():
-            schema = decode_tree(schema, where=one.where, is_json=False, max_chars=MAX_BYTES)
+            schema = decode_tree(schema, where=one.where, is_core=True, max_chars=MAX_BYTES)
         params: dict[str, Any] = {"fenced": is_inside, **({"not": True} if is_not else {})}
         if schema is None or schema == "":
             yield Wanted(kind="json_valid", params=params)
@@ -165,8 +170,7 @@ class AssertionReader:
         if is_not or not isinstance(rubric, str) or not rubric.strip():
             raise ConfigError("a rubric that is negated or no text", hint="judges are described in docs/judges.md")
         params, who = self._grader(one.fields.get("provider") or case.grader, one.where)
-        self.findings.near(one.where, "`llm-rubric`", f"a judge answers yes or no, without a threshold{who}")
-        yield Wanted(kind=JUDGE, params=params, reference=rubric)
+        yield Wanted(kind=JUDGE, params=params, reference=rubric, where=one.where, note=f"a judge answers yes or no, without a threshold{who}")
 
     def _grader(self, given: Any, where: str) -> tuple[dict[str, Any], str]:
         """Settings of the judge that say which model it is, and what is to be said where they say nothing."""

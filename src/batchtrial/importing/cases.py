@@ -33,7 +33,10 @@ _BARE: Final = frozenset({"is-json", "contains-json", "is-refusal", "not-is-refu
 _IMAGES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 _TEXTS: Final = (".txt", ".md", ".csv", "")
 _MOST_COMBINATIONS: Final = 10_000
+_MOST_LEVELS: Final = 5
 _KNOWN: Final = frozenset({"vars", "assert", "description", "metadata", "assertScoringFunction", "options"})
+_INNER: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+_MOST_CHARS: Final = 2**20
 _PROGRAMS: Final = (".py", ".js", ".ts", ".mjs", ".cjs")
 
 
@@ -54,6 +57,7 @@ class Case:
     description: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     grader: Any = None  # the provider that judges its rubrics, where the config names one
+    is_one: bool = False  # its lists are values; else each entry of them is a case
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class CaseReader:
         default = self._default()
         found = [self._merged(default, case) for case in self._listed(self.config, ("tests",), self.config.tree.get("tests", []))]
         found += [self._merged(default, case) for case in self._scenarios()]
-        return tuple(one for case in found for one in self._spread(case))
+        return tuple(_filled_in(one) for case in found for one in self._spread(case))
 
     def _default(self) -> Case:
         given = self.config.tree.get("defaultTest") or {}
@@ -147,7 +151,7 @@ class CaseReader:
                 if value.strip():
                     self.findings.left(where, f"the column `{name}`", "left out")
             elif not name.startswith("__"):
-                columns[name] = value
+                columns[name] = self._value(value, where)
         return Case(vars=columns, asserts=tuple(asserts), description=row.get("__description", ""), metadata=metadata)
 
     def _case(self, document: Document, steps: tuple[Step, ...], given: Any) -> Case:
@@ -156,7 +160,7 @@ class CaseReader:
         for name in sorted(given.keys() - _KNOWN):
             self.findings.left(document.place((*steps, name)), f"`{name}` of a test", "left out")
         options = given.get("options") or {}
-        for name in sorted(options.keys() - {"provider"} if isinstance(options, dict) else ()):
+        for name in sorted(options.keys() - {"provider", "disableVarExpansion"} if isinstance(options, dict) else ()):
             self.findings.left(document.place((*steps, "options", name)), f"the option `{name}` of a test", "left out")
         asserts = list(self._asserts(document, (*steps, "assert"), given.get("assert") or []))
         variables = given.get("vars") or {}
@@ -172,6 +176,7 @@ class CaseReader:
             description=str(given.get("description") or ""),
             metadata=metadata if isinstance(metadata, dict) else {},
             grader=options.get("provider") if isinstance(options, dict) else None,
+            is_one=isinstance(options, dict) and options.get("disableVarExpansion") is True,
         )
 
     def _asserts(self, document: Document, steps: tuple[Step, ...], given: Any) -> Iterator[Assertion]:
@@ -187,6 +192,8 @@ class CaseReader:
             elif isinstance(one, dict) and one.get("type") == "assert-set":
                 if "threshold" in one:
                     self.findings.near(document.place(here), "the threshold of an `assert-set`", "each of its assertions is a metric by itself")
+                for name in (name for name in one if name not in ("type", "assert", "threshold")):
+                    self.findings.left(document.place((*here, name)), f"`{name}` of an `assert-set`", "left out")
                 yield from self._asserts(document, (*here, "assert"), one.get("assert") or [])
             elif isinstance(one, dict):
                 yield Assertion(fields=one, where=document.place(here))
@@ -202,6 +209,8 @@ class CaseReader:
 
     def _value(self, value: Any, where: str) -> Any:
         """A variable; what it names as a file is read, and as several files is a list."""
+        if isinstance(value, list):
+            return [self._value(one, where) for one in value]
         if not isinstance(value, str) or not value.startswith("file://"):
             return value
         if Path(value.partition("://")[2]).suffix.lower() in _PROGRAMS:
@@ -216,7 +225,7 @@ class CaseReader:
         if suffix in (".json", ".yaml", ".yml"):
             return self.library.document(path, where).tree
         if suffix in _TEXTS:
-            return self.library.text(path, where)
+            return self.library.text(path, where).strip()
         raise ConfigError(f"a variable in a file of the kind {suffix!r}", where=where, hint="write its text into the test")
 
     def _merged(self, default: Case, case: Case) -> Case:
@@ -226,19 +235,40 @@ class CaseReader:
             description=case.description or default.description,
             metadata={**default.metadata, **case.metadata},
             grader=case.grader or default.grader,
+            is_one=case.is_one or default.is_one,
         )
 
     def _spread(self, case: Case) -> Iterator[Case]:
         """A case whose variables are lists stands for every combination of them."""
         lists = {name: value for name, value in case.vars.items() if isinstance(value, list) and value}
         lists = {name: value for name, value in lists.items() if not any(isinstance(one, dict) for one in value)}
-        if not lists:
+        if not lists or case.is_one:
             yield case
             return
         for number, chosen in enumerate(itertools.product(*lists.values())):
             if number >= _MOST_COMBINATIONS:
                 raise ConfigError(f"the variables of a test have more than {_MOST_COMBINATIONS:,} combinations", where=case.description or "tests")
             yield replace(case, vars={**case.vars, **dict(zip(lists, chosen, strict=True))})
+
+
+def _filled_in(case: Case) -> Case:
+    """The case as its prompts see it: texts without a last line end, with other variables that they name filled in. Raises ConfigError."""
+    found = {name: value.removesuffix("\n") if isinstance(value, str) else value for name, value in case.vars.items()}
+    for _ in range(_MOST_LEVELS):
+        before = dict(found)
+        for name, value in before.items():
+            if isinstance(value, str) and "{{" in value:
+                found[name] = _with_others(value, {other: one for other, one in before.items() if other != name}, case)
+        if found == before:
+            break
+    return replace(case, vars=found)
+
+
+def _with_others(text: str, others: Mapping[str, Any], case: Case) -> str:
+    known = {name: str(value) for name, value in others.items() if isinstance(value, str | int | float) and not isinstance(value, bool)}
+    if len(text) + sum(len(known.get(one[1], "")) for one in _INNER.finditer(text)) > _MOST_CHARS:
+        raise ConfigError(f"variables that name each other grow beyond {_MOST_CHARS:,} characters", where=case.description or "tests")
+    return _INNER.sub(lambda one: known.get(one[1], one[0]), text)
 
 
 def expected(text: str) -> dict[str, Any]:

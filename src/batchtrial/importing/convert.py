@@ -53,7 +53,7 @@ def convert(path: Path) -> Imported:
         raise ConfigError(f"there is no config file {path}", hint="name a promptfooconfig.yaml") from None
     if not isinstance(config.tree, dict):
         raise ConfigError("a config is a mapping of settings, and this file is none", where=config.name)
-    for name in config.tree.keys() - _TAKEN - _OF_THE_PROGRAM:
+    for name in (name for name in config.tree if name not in _TAKEN | _OF_THE_PROGRAM):
         findings.left(config.place((name,)), f"`{name}`", "left out")
     prompts = PromptReader(config, library, findings).read()
     providers = ProviderReader(config, library, findings).read()
@@ -76,8 +76,10 @@ class _Conversion:
         reader: AssertionReader,
     ) -> None:
         self._config, self._findings, self._prompts, self._providers, self._cases = config, findings, prompts, providers, cases
-        self._wanted = [reader.read(case) for case in cases]
+        self._wanted = self._judged_alike([reader.read(case) for case in cases])
+        self._vars = {name for case in cases for name in case.vars}
         self._files: dict[str, str] = {}
+        self._prompt_files: dict[tuple[str, int], str] = {}  # by label and turn
         self._names: dict[str, str] = {}  # key of a metric -> its column
         self._columns = _columns(self._wanted)
 
@@ -144,7 +146,11 @@ class _Conversion:
     def _task(self, prompt: Prompt, provider: Provider) -> dict[str, Any]:
         messages = []
         for place, (role, template, image) in enumerate(prompt.messages):
-            name = f"prompts/{_name(prompt.label)}{f'-{place + 1}' if len(prompt.messages) > 1 else ''}.txt"
+            if (prompt.label, place) not in self._prompt_files:
+                own = f"{_name(prompt.label)}{f'-{place + 1}' if len(prompt.messages) > 1 else ''}"
+                own = _apart(own, [Path(taken).stem for taken in self._prompt_files.values()])
+                self._prompt_files[prompt.label, place] = f"prompts/{own}.txt"
+            name = self._prompt_files[prompt.label, place]
             self._files[name] = self._with_defaults(template)
             messages.append({"role": role, "file": name, **({"image": image} if image else {})})
         return {"messages": messages, **provider.task}
@@ -179,7 +185,7 @@ class _Conversion:
                 "path": f"{name}.jsonl",
                 "format": "jsonl",
                 "kind": "closed",
-                "fields": {"id": _ID},
+                "fields": {"id": self._own_column(_ID)},
             }
             if column := self._accepted(numbers):
                 spec["fields"]["answers"] = column
@@ -199,23 +205,28 @@ class _Conversion:
             for one in self._wanted[numbers[0]]:
                 is_meant = one.kind == kind and one.reference is not None and not one.params.get("not")
                 if is_meant and all(any(want.key == one.key for want in self._wanted[number]) for number in numbers):
-                    return self._columns[one.key] or f"expected_{self._name_of(one)}"
+                    return self._reference_of(one)
         return ""
 
     def _judges(self) -> list[dict[str, Any]]:
-        """A judge for each rubric that every test has; one of some tests alone has no counterpart."""
+        """A judge for each rubric that every test has."""
         found = []
-        for one in self._distinct() if any(want.kind == JUDGE for each in self._wanted for want in each) else ():
-            if one.kind != JUDGE:
-                continue
+        for one in (one for one in self._distinct() if one.kind == JUDGE):
             name = self._name_of(one)
-            if not all(any(want.key == one.key for want in each) for each in self._wanted):
-                where = self._config.place(("tests",))
-                self._findings.left(where, f"the rubric {str(one.reference)[:40]!r} of some tests alone", "a judge judges the answers to all")
-                continue
-            self._files[f"rubrics/{name}.txt"] = f"Does the answer meet this?\n\n{{{{ expected_{name} }}}}\n"
+            self._files[f"rubrics/{name}.txt"] = f"Does the answer meet this?\n\n{{{{ {self._reference_of(one)} }}}}\n"
             found.append({"name": name, "kind": "yes_no", "rubric": f"rubrics/{name}.txt", **one.params})
         return found
+
+    def _judged_alike(self, wanted: list[list[Wanted]]) -> list[list[Wanted]]:
+        """What the tests want, without rubrics of some tests alone: a judge judges the answers to all. Of each rubric is said what became of it."""
+        every = set.intersection(*({one.key for one in each} for each in wanted))
+        for one in (one for each in wanted for one in each if one.kind == JUDGE):
+            if one.key in every:
+                self._findings.near(one.where, "`llm-rubric`", one.note)
+            else:
+                told = f"the rubric {str(one.reference)[:40]!r} of some tests alone"
+                self._findings.left(one.where, told, "a judge judges the answers to all")
+        return [[one for one in each if one.kind != JUDGE or one.key in every] for each in wanted]
 
     def _distinct(self) -> list[Wanted]:
         """Every metric once; each gets a name of its own."""
@@ -236,21 +247,31 @@ class _Conversion:
     def _metric(self, one: Wanted, sets: Sequence[str], n_sets: int) -> Any:
         params = {**one.params, "name": self._name_of(one)}
         if one.reference is not None:
-            params["reference"] = self._columns[one.key] or f"expected_{self._name_of(one)}"
+            params["reference"] = self._reference_of(one)
         elif len(sets) < n_sets:
             params["sets"] = list(sets)
         return {one.kind: params}
 
     def _row(self, number: int) -> dict[str, Any]:
         case = self._cases[number]
-        row: dict[str, Any] = {_ID: f"t{number + 1}", **case.vars}
+        row: dict[str, Any] = {self._own_column(_ID): f"t{number + 1}", **case.vars}
         if case.description:
-            row["description"] = case.description
-        row |= {f"metadata_{name}": value for name, value in case.metadata.items()}
+            row[self._own_column("description")] = case.description
+        row |= {self._own_column(f"metadata_{name}"): value for name, value in case.metadata.items()}
         for one in self._wanted[number]:
             if one.reference is not None and not self._columns[one.key]:
-                row[f"expected_{self._name_of(one)}"] = one.reference
+                row[self._reference_of(one)] = one.reference
         return row
+
+    def _reference_of(self, one: Wanted) -> str:
+        """The column that holds what a metric compares with."""
+        return self._columns[one.key] or self._own_column(f"expected_{self._name_of(one)}")
+
+    def _own_column(self, name: str) -> str:
+        """A column of ours, under a name that no variable has."""
+        while name in self._vars:
+            name += "_"
+        return name
 
     def _primary(self, metrics: Sequence[Any], judges: Sequence[Any]) -> dict[str, Any]:
         """A share that most tests want, where there is one; else what the first judge says, else a grade, else whatever there is."""
@@ -279,7 +300,8 @@ def _columns(wanted: Sequence[Sequence[Wanted]]) -> dict[str, str]:
 
 def _takes(provider: Provider, prompt: Prompt) -> bool:
     heads = [one.removesuffix("*").removesuffix(":") for one in provider.prompts]
-    return not heads or any(prompt.label == head or prompt.label.startswith(f"{head}:") for head in heads)
+    names = (prompt.label, prompt.group)
+    return not heads or any(name == head or name.startswith(f"{head}:") for head in heads for name in names)
 
 
 def _name(text: str, between: str = "-") -> str:

@@ -60,7 +60,7 @@ class Document:
     @cached_property
     def tree(self) -> Any:
         """Its content. Raises ConfigError naming file and line."""
-        return decode_tree(self.text, where=self.name, is_json=self.path.suffix == ".json", max_chars=MAX_BYTES)
+        return decode_tree(self.text, where=self.name, is_json=self.path.suffix == ".json", is_core=True, max_chars=MAX_BYTES)
 
     @cached_property
     def _root(self) -> yaml.Node | None:

@@ -106,7 +106,7 @@ class ProviderReader:
         is_any_json = task.pop(_FORM, False)
         if is_any_json and backend in _OWN_WIRES:
             self.findings.left(self.config.place((*steps, "config", "response_format")), "`config.response_format`", f"{backend} has no such form")
-        for name in options.keys() - {"id", "label", "config", "prompts", "delay"}:
+        for name in (name for name in options if name not in ("id", "label", "config", "prompts", "delay")):
             self.findings.left(self.config.place((*steps, name)), f"the provider's `{name}`", "left out")
         taken = options.get("prompts") or ()
         label = str(options.get("label") or model.rpartition("/")[2])

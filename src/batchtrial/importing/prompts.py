@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +24,14 @@ _IMAGE: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One prompt. messages: (role, template, column of an image or "") in order. label: its name in the config."""
+    """One prompt. messages: (role, template, column of an image or "") in order. label: its name, of no other.
+
+    group: the label of the entry that it came from, which may be that of several.
+    """
 
     label: str
     messages: tuple[tuple[str, str, str], ...]
+    group: str = ""
 
     @property
     def reads(self) -> frozenset[str]:
@@ -63,9 +67,12 @@ class PromptReader:
         label = ""
         if isinstance(entry, dict):
             label = str(entry.get("label") or "")
-            for name in entry.keys() - {"id", "label", "raw", "display"}:
+            for name in (name for name in entry if name not in ("id", "label", "raw", "display")):
                 self.findings.left(where, f"the prompt's `{name}`", "left out")
             entry = entry.get("raw") or entry.get("id") or ""
+        return [replace(one, group=label or one.group) for one in self._made(entry, label, where)]
+
+    def _made(self, entry: Any, label: str, where: str) -> list[Prompt]:
         if isinstance(entry, list):
             return [self._chat(entry, label or "chat", where)]
         if not isinstance(entry, str):
@@ -173,7 +180,7 @@ def _turns(text: str) -> list[Any] | None:
         if text.lstrip().startswith("["):
             value = json.loads(text)
         elif text.lstrip().startswith("- role:"):
-            value = decode_tree(text, where="the prompt", is_json=False, max_chars=MAX_BYTES)
+            value = decode_tree(text, where="the prompt", is_core=True, max_chars=MAX_BYTES)
         else:
             return None
     except (ValueError, RecursionError, ConfigError):
@@ -188,5 +195,5 @@ def _apart(prompts: list[Prompt]) -> tuple[Prompt, ...]:
     for number, prompt in enumerate(prompts, 1):
         label = prompt.label or f"prompt-{number}"
         seen[label] = seen.get(label, 0) + 1
-        found.append(Prompt(label=label if seen[label] == 1 else f"{label}-{seen[label]}", messages=prompt.messages))
+        found.append(replace(prompt, label=label if seen[label] == 1 else f"{label}-{seen[label]}"))
     return tuple(found)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final, NoReturn
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes, pass_context
@@ -128,7 +127,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {"range": limited_range}
         self.filters = {**ALLOWED, **INNER, COUNTED: counted}
         del self.tests["filter"], self.tests["test"]
-        self.tests |= {"divisibleby": is_divisible, "even": partial(is_divisible, by=2), "odd": lambda value: not is_divisible(value, 2)}
+        self.tests |= {"divisibleby": is_divisible, "even": lambda value: is_divisible(value, 2), "odd": lambda value: not is_divisible(value, 2)}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = Checked().visit(super()._parse(source, name, filename))

@@ -115,8 +115,9 @@ class OpenAIProvider:
         self._honoured.check(self, request)
         body: dict[str, Any] = {"model": request.model}
         if self._is_responses:
-            if request.max_tokens < self.settings.quirks.least_of_responses:
-                what = f"an answer of at most {request.max_tokens} tokens is refused: /v1/responses takes {self.settings.quirks.least_of_responses} or more"
+            least = self.settings.quirks.least_of_responses
+            if request.max_tokens < least:
+                what = f"an answer of at most {request.max_tokens} tokens is refused: /v1/responses takes {least} or more"
                 raise ConfigError(what, where="max_new_tokens, max_tokens", hint="a larger number; short answers cost no more")
             body |= {"input": turns.responses_input(request), "max_output_tokens": request.max_tokens}
         else:

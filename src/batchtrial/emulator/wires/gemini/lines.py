@@ -14,8 +14,11 @@ from batchtrial.emulator.world.records import Batch
 OUTPUT: Final = "output"
 FINISHES: Final = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
 SCHEMA_WORDS: Final = frozenset(
-    "type format title description nullable enum maxItems minItems properties required minProperties maxProperties minLength maxLength pattern "
-    "example anyOf propertyOrdering default items minimum maximum".split()
+    (
+        *("type", "format", "title", "description", "nullable", "enum", "default", "example", "anyOf"),
+        *("properties", "required", "propertyOrdering", "minProperties", "maxProperties"),
+        *("items", "minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum", "maximum"),
+    )
 )
 """What the API's own form of schemas has, in `parameters` and `responseSchema`; a JSON schema stands under another name."""
 CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14, 504: 4}
@@ -65,7 +68,7 @@ def _check_words(schema: Any, where: str) -> None:
         return
     for name in schema:
         if name not in SCHEMA_WORDS:
-            raise BadRequest(f'Invalid JSON payload received. Unknown name "{name}" at \'{where}\': Cannot find field.', where)
+            raise BadRequest(f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': Cannot find field.", where)
     for name, inner in _object(schema.get("properties")).items():
         _check_words(inner, f"{where}.properties[{name}]")
     _check_words(schema.get("items"), f"{where}.items")
