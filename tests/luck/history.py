@@ -137,6 +137,7 @@ class Play:
             for turn in range(n_turns):
                 self._turn([event for event in self.history.events if event.turn == turn])
                 self._check_budget()
+                self._check_given_up()
             self._calm()
         return self.played
 
@@ -154,6 +155,14 @@ class Play:
         most = sum((attempt.cost_usd or Decimal(0)) if attempt.is_saved else attempt.reserved_usd for attempt in attempts)
         if most > Decimal(str(budget)):
             self.played.bad.append(f"over the budget: {most} of {budget}")
+
+    def _check_given_up(self) -> None:
+        """No turn ends with a batch given up that the provider has: a later look may find it again, and nobody is bound to look."""
+        got = read(RunLayout(self.original.folder).ledger)
+        if self.played.is_elsewhere or not got.is_sound:
+            return
+        gone = {attempt.batch_id or "" for part in fold(got.entries).values() for attempt in part.attempts if attempt.is_gone}
+        self.played.bad += [f"{batch} is given up, and the provider has it" for batch in sorted(gone - self.played.deleted)]
 
     def _turn(self, events: Sequence[Event]) -> None:
         key, asked, place, together = "main", dict[str, Any](), self.original, None

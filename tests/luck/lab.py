@@ -16,14 +16,15 @@ from tests import small_run
 from tests.crash.children import NONCE
 from tests.luck.machine import CLOCK, EPOCH, Being, Process
 from tests.luck.provider import Provider
-from tests.luck.schedule import N_CLIMATES, Rule, climates
+from tests.luck.schedule import N_CLIMATES, RESERVES, Rule, climates
 
 from batchtrial.app import emulator as dryrun
 from batchtrial.app.invocation import Invocation
 from batchtrial.cli.commands import execute as session
-from batchtrial.config.expand import expand
+from batchtrial.config.expand import arms_of, expand
 from batchtrial.emulator.answers.modelfile import ModelFile, load_model
 from batchtrial.keys import token
+from batchtrial.phases.batches.money import price_for, reserve_usd
 from batchtrial.reading.config import config_of_run
 from batchtrial.run.options import Options
 from batchtrial.state.files import BuildManifest, PreparedManifest, load
@@ -88,7 +89,11 @@ class Lab:
         assert build is not None
         self.parts = tuple(build.shards)
         assert len(self.parts) == N_PARTS
-        dryrun.write_world(layout, config, expand(config, prepared.sha256))
+        trials = expand(config, prepared.sha256)
+        prices = {arm.name: price_for(config, arm) for arm in arms_of(trials)}
+        reserves = {float(reserve_usd(price, shard, shard.lines)) for shard in build.shards.values() if (price := prices[shard.arm]) is not None}
+        assert reserves == {RESERVES[self.provider]}, "budgets in other units bind always or never"
+        dryrun.write_world(layout, config, trials)
         shutil.move(layout.emulator, self.root / "model")
         self._model = load_model(self.root / "model" / "model.json")
 

@@ -187,8 +187,8 @@ class _Draw:
         return draw.get(kind, getattr(self, kind, self.provider_faults))()
 
 
-RESERVES: Mapping[str, float] = {"fireworks": 0.0000131, "openai": 0.000021, "anthropic": 0.00021}
-"""What a part may cost at most, about; budgets are drawn in such units."""
+RESERVES: Mapping[str, float] = {"fireworks": 0.0000131, "openai": 0.000356, "anthropic": 0.00021}
+"""What a part may cost at most; budgets are drawn in such units."""
 WEIGHTS: Mapping[str, int] = {"provider": 10, "kills": 9, "copies": 3, "backups": 2, "tools": 3, "keys": 2}
 
 
