@@ -75,7 +75,7 @@ class Onlooker:
     _session: Session | None = None
     _finished: Finished | None = None
     _n_lines: int = 0
-    _n_parts: int = 0
+    _parts: set[str] = field(default_factory=set)
     _settled: set[str] = field(default_factory=set)
 
     def watch(self, session: Session) -> None:
@@ -104,7 +104,7 @@ class Onlooker:
         name, _, when = rest.rpartition(":")
         if kind == "phase":
             self._tell("phase", phase=name)
-            self._n_parts = len(self._built())
+            self._parts = self._built()
         elif kind == "ledger" and when == "after" and self._session is not None:
             entry = self._session.ledger.last
             if entry is not None and entry.seq > self._n_lines and entry.part is not None:
@@ -135,7 +135,7 @@ class Onlooker:
             self._settled.add(part)
             counts = self._session.ledger.part(part).counts or Counts()
             told = ", ".join(f"{n:,} {name}" for name, n in counts.model_dump().items() if n)
-            self._line(f"{part}: settled, {told}; {len(self._settled):,} of {counted(self._n_parts, 'part')}")
+            self._line(f"{part}: settled, {told}; {len(self._settled & self._parts):,} of {counted(len(self._parts), 'part')}")
 
     def _line(self, text: str) -> None:
         with suppress(OSError):  # a log that takes no more lines is no reason to end between two lines of the ledger

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from batchtrial.amounts import counted
 from batchtrial.cli.screens.wide import wide_lines
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.modes import MODES
@@ -19,6 +20,7 @@ from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.report.account_words import answers_by_arm, cautions, reasons_of, states_told
 from batchtrial.run.loop import Finished
+from batchtrial.state.machine import IN_FLIGHT
 from batchtrial.state.money import Money
 from batchtrial.state.store import read_json
 
@@ -35,6 +37,7 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
     twice = bought_twice(view.parts.values())
     if twice is not None:
         yield f"twice     {twice}"
+    yield from _left(view)
     if not finished.is_complete:
         yield "not all steps were asked for; `--resume` goes on with the rest"
         return
@@ -99,6 +102,15 @@ def _spent(money: Money, *, is_paid: bool) -> str:
     in_flight = f", {under_way} in flight" if (under_way := money.in_flight()) else ""
     verb, nothing = ("spent", "") if is_paid else ("by the price table", " (nothing was paid)")
     return f"{money.sentence(verb)}{in_flight}{nothing}"
+
+
+def _left(view: View) -> Iterator[str]:
+    """Batches under way whose requests are no longer among the run's, since its config was changed: nobody fetches them, and they are billed."""
+    asked = {part for build in (view.build, view.judge_build) if build is not None for part in build.shards}
+    left = {part: one.current.n_requests for part, one in view.parts.items() if part not in asked and one.state in IN_FLIGHT and one.current}
+    if view.build is not None and left:
+        under_way = f"{counted(sum(left.values()), 'request')} under way ({counted(len(left), 'batch', 'batches')}, {next(iter(left))})"
+        yield f"left      {under_way}, billed and not fetched: the changed config does not ask for them; the earlier one does (--accept_drift)"
 
 
 def table(tests: dict[str, Any]) -> Iterator[str]:
