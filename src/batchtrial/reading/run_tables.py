@@ -22,6 +22,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import arms_in_order
 from batchtrial.phases.judge.scores import Judged
 from batchtrial.phases.score.record import read_record
+from batchtrial.providers.base import calls_as_answers
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.items import Items
 from batchtrial.reading.judgements import judged_pairs
@@ -260,6 +261,7 @@ class RunTables:
         """The texts of an arm's answers, read when they are asked for."""
         if arm.name not in self._texts:
             decode = None if self.decode_of is None else self.decode_of(arm.backend)
+            decode = calls_as_answers(decode) if decode is not None and arm.offers_tools else decode
             self._texts[arm.name] = Texts(self.layout, self.layout.arm(arm.name).answers, self.answers(arm), decode)
         return self._texts[arm.name]
 
