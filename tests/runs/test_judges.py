@@ -22,6 +22,7 @@ from batchtrial.providers.base import Setup
 from batchtrial.providers.registry import adapter_of
 from batchtrial.reading import pages
 from batchtrial.reading.config import config_of_run
+from batchtrial.reading.drawn import drawn
 from batchtrial.reading.view import view_of
 from batchtrial.run.growth import purchases
 from batchtrial.state.files import PreparedManifest, load
@@ -119,16 +120,33 @@ def test_labels_of_items_that_somebody_chose_correct_nothing(world: World) -> No
     assert world.resume() == 0
 
 
+def test_labels_of_other_answers_correct_nothing(world: World) -> None:
+    """Such as those of a run with another prompt, whose items and trial have the same names."""
+    for place, item in enumerate(load_prepared(world.layout)[:40]):
+        label = Label(id=f"other{place}", who="ada", item_key=item.key, trial=_slug(world), verdict="worse", is_blind=True, about="0123456789abcdef")
+        append_label(world.layout.labels, label)
+    assert world.resume() == 0
+    one, judge = primary(told(world)), told(world)["judges"][0]
+    assert (one["is_claim"], judge["is_corrected"], judge["n_labels"], judge["labels_aside"]["other_answers"]) == (False, False, 0, 40)
+    (report,) = world.layout.root.glob("*/reports/report.md")
+    assert "40 labels are about other answers than the run has now: they do not correct it." in report.read_text()
+    world.layout.labels.unlink()
+    assert world.resume() == 0
+
+
 def test_labels_correct_it_and_let_it_claim_and_buy_nothing(world: World) -> None:
     """People who see what is right, as the simulated judge does."""
     before = world.bill()["answered_requests"]
     table = pl.read_parquet(next(world.layout.root.glob("prepared/items.parquet")), columns=["item_key"])
     scores = {c: _right(world, c) for c in ("control", "treatment")}
     slug = _slug(world)
+    with tables_of(world.layout) as tables:
+        marks = {one.key: one.mark for one in drawn(tables, tables.pairs(slug, 0.0))}
     for place, key in enumerate(table["item_key"].to_list()[:50]):
         d = scores["treatment"][key] - scores["control"][key]
         verdict: Literal["better", "worse", "same"] = "better" if d > 0 else "worse" if d < 0 else "same"
-        append_label(world.layout.labels, Label(id=f"l{place}", who="ada", item_key=key, trial=slug, verdict=verdict, is_blind=True))
+        label = Label(id=f"l{place}", who="ada", item_key=key, trial=slug, verdict=verdict, is_blind=True, about=marks.get(key, ""))
+        append_label(world.layout.labels, label)
     assert world.resume() == 0
     record = told(world)
     one, judge = primary(record), record["judges"][0]
@@ -149,7 +167,7 @@ def test_labels_that_come_once_the_corrected_difference_is_known_make_no_claim_o
     assert world.resume() == 0
     one, judge = primary(told(world)), told(world)["judges"][0]
     assert (one["estimate"], one["is_claim"]) == (first, True)
-    assert judge["labels_aside"] == {"not_blind": 1, "cannot": 1, "not_drawn": 0}
+    assert judge["labels_aside"] == {"not_blind": 1, "cannot": 1, "other_answers": 0, "not_drawn": 0}
     append_label(world.layout.labels, Label(id="late", who="ada", item_key=keys[50], trial=slug, verdict="worse", is_blind=True))
     assert world.resume() == 0
     one, judge = primary(told(world)), told(world)["judges"][0]

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from batchtrial.keys import digest
+from batchtrial.phases.tables.answer_marks import answer_marks
 from batchtrial.reading.run_tables import Pairs, RunTables
 
 DRAWN: Final = 100
@@ -14,12 +15,13 @@ TWICE_EVERY: Final = 5
 
 
 class Drawn(NamedTuple):
-    """One item to label. is_flipped: the treatment's answer stands first."""
+    """One item to label. is_flipped: the treatment's answer stands first. mark: of its two answers."""
 
     key: str
     place: int
     is_repeat: bool
     is_flipped: bool
+    mark: str
 
 
 def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
@@ -28,8 +30,7 @@ def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
     control, treatment = pairs.scores[column]
     places = np.flatnonzero(~(np.isnan(control) | np.isnan(treatment)))[:n].tolist()
     keys = tables.items.keys(places)
-    seed = str(tables.config.seed)
-    once = [
-        Drawn(key, place, False, int(digest((seed, "label", pairs.trial.slug, key), 8), 16) % 2 == 1) for key, place in zip(keys, places, strict=True)
-    ]
+    seed, marks = str(tables.config.seed), answer_marks(tables.layout, pairs.control, pairs.treatment, places)
+    flips = [int(digest((seed, "label", pairs.trial.slug, key), 8), 16) % 2 == 1 for key in keys]
+    once = [Drawn(key, place, False, is_flipped, marks.get(place, "")) for key, place, is_flipped in zip(keys, places, flips, strict=True)]
     return once + [one._replace(is_repeat=True, is_flipped=not one.is_flipped) for one in once[::TWICE_EVERY]]

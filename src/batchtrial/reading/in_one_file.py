@@ -169,7 +169,7 @@ class Carrier:
         clusters = None if items.clusters is None else items.clusters[self.places].tolist()
         for told, pairs in zip(about["trials"], self._pairs(), strict=True):
             queue = drawn(tables, pairs)
-            told["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped] for one in queue if one.place in place_of]
+            told["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped, one.mark] for one in queue if one.place in place_of]
         is_part = len(self.places) < tables.n_asked
         return {
             "about": about,

@@ -23,7 +23,10 @@ LOCK_SECONDS: Final = 20.0
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One judgement, or with `undo` the taking back of one. verdict: of the treatment's answer against the control's."""
+    """One judgement, or with `undo` the taking back of one. verdict: of the treatment's answer against the control's.
+
+    about: mark of the two answers that were shown; "" where none was written down.
+    """
 
     id: str
     who: str
@@ -38,7 +41,12 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     tags: tuple[str, ...] = ()
     note: str = ""
     undo: str = ""
+    about: str = ""
     at: datetime | None = None
+
+    def is_about(self, mark: str) -> bool:
+        """Whether it can be of the answers with this mark."""
+        return self.about in ("", mark)
 
 
 _READ: Final = msgspec.json.Decoder(Label)

@@ -250,7 +250,7 @@ def _pictures(held: HeldRun, request: Request) -> dict[str, Any]:
 def _labels(held: HeldRun, request: Request) -> dict[str, Any]:
     """Labels that hold, and what of the trial is drawn to be labelled."""
     queue = held.queue(_asked(request)[0])
-    return {"labels": labels_json(held.labels().held), "queue": [[one.key, one.place, one.is_repeat, one.is_flipped] for one in queue]}
+    return {"labels": labels_json(held.labels().held), "queue": [list(one) for one in queue]}
 
 
 def _json(value: Any) -> Response:

@@ -160,7 +160,7 @@ def test_labels_are_kept_taken_back_and_filtered_by(world: World, tmp_path: Path
     with served(world.layout.root.parent) as at:
         path = f"/api/runs/r1/labels?ask={asked(world)}"
         queue = at.ask(path).json["queue"]
-        assert [len(one) for one in queue[:1]] == [4]
+        assert [len(one) for one in queue[:1]] == [5]
         key = queue[0][0]
         slug = world.trial.slug
         kept = at.post(path, {"label": label(key, trial=slug)})

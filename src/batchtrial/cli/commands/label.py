@@ -22,6 +22,7 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.report.render import visible
+from batchtrial.phases.tables.answer_marks import answer_marks
 from batchtrial.reading.drawn import DRAWN, Drawn, drawn
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
 from batchtrial.reading.long_texts import sent
@@ -116,7 +117,7 @@ class Session:
     def _is_done(self, one: Drawn) -> bool:
         slot = (self.who, one.key, self.pairs.trial.slug, self.pairs.temp, one.is_repeat)
         held = Labels.of(self.tables.layout.labels).held
-        return any((label.who, label.item_key, label.trial, label.temp, label.is_repeat) == slot for label in held)
+        return any((label.who, label.item_key, label.trial, label.temp, label.is_repeat) == slot and label.is_about(one.mark) for label in held)
 
     def _show(self, one: Drawn) -> None:
         item = self.tables.items.read([one.place])[0]
@@ -144,6 +145,7 @@ class Session:
                 "is_blind": True,
                 "is_repeat": one.is_repeat,
                 "order": "treatment_first" if one.is_flipped else "control_first",
+                "about": one.mark,
             },
             Label,
         )
@@ -193,12 +195,22 @@ def _check_theirs(tables: RunTables, found: Sequence[Label], source: Path) -> No
     """A label of something that the run does not have would be kept and never count."""
     given = [label for label in found if not label.undo]
     slugs, items = {trial.slug for trial in tables.trials}, sorted({label.item_key for label in given})
-    there = {key for key, place in zip(items, _places(tables, items), strict=True) if place is not None}
+    there = {key: place for key, place in zip(items, _places(tables, items), strict=True) if place is not None}
     for label in given:
         for what, value, known in (("trial", label.trial, slugs), ("item", label.item_key, there)):
             if value not in known:
                 raise ConfigError(
                     f"the run has no {what} {value!r}", where=f"{source}, label {label.id}", hint="import the labels into their own run"
+                )
+    for slug, temp in {(label.trial, label.temp) for label in given if label.about}:
+        pairs = tables.pairs(slug, temp)
+        marks = answer_marks(tables.layout, pairs.control, pairs.treatment, there.values())
+        for label in given:
+            if (label.trial, label.temp) == (slug, temp) and not label.is_about(marks.get(there[label.item_key], "")):
+                raise ConfigError(
+                    "the label is about other answers than the run has",
+                    where=f"{source}, label {label.id}",
+                    hint="import the labels into their own run",
                 )
 
 

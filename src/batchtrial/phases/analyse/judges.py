@@ -39,7 +39,7 @@ class Believed:
     """A judge on the items of a table. labels: people's preference by item, NaN without; twice: two labels of an item.
 
     aside: how many labels correct nothing, by why: the item had been seen with its arms named (`not_blind`), could not be compared (`cannot`), or
-    comes in the seeded order after one that was left out (`not_drawn`).
+    comes in the seeded order after one that was left out (`not_drawn`), or the label is about other answers (`other_answers`).
     """
 
     judged: Judged

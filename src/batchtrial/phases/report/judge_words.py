@@ -74,6 +74,9 @@ def _remarks(one: Mapping[str, Any]) -> list[str]:
         said.append(f"{counted(n, 'label')} of items that were seen with their arms named {'does' if n == 1 else 'do'} not correct it.")
     if n := aside.get("cannot"):
         said.append(f"{counted(n, 'label')} {'says' if n == 1 else 'say'} that the answers cannot be compared: what is left may be no random draw.")
+    if n := aside.get("other_answers"):
+        labels = "1 label is" if n == 1 else f"{n:,} labels are"
+        said.append(f"{labels} about other answers than the run has now: {'it does' if n == 1 else 'they do'} not correct it.")
     if n := aside.get("not_drawn"):
         said.append(
             f"{counted(n, 'label')} {'does' if n == 1 else 'do'} not correct it: in the seeded order an item before {'it' if n == 1 else 'them'} has "

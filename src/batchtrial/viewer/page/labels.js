@@ -27,7 +27,7 @@ export function labelling(store, trial, detailOf, onclose) {
   }
 
   const mine = () => store.labels().filter((one) => one.who === who.value.trim());
-  const isDone = (/** @type {Drawn} */ [key, , isRepeat]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat));
+  const isDone = (/** @type {Drawn} */ [key, , isRepeat, , mark]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat) && (!one.about || one.about === mark));
 
   async function next() {
     const queue = store.queue();
@@ -67,7 +67,7 @@ export function labelling(store, trial, detailOf, onclose) {
     state.busy = true;
     const label = {
       item_key: state.item.key, trial: trial.slug, temp: trial.temp, sample: 0, who: who.value.trim(), verdict: verdictOf(key), is_blind: state.isBlind, is_repeat: state.isRepeat,
-      order: state.flip ? "treatment_first" : "control_first", tags: tags.value.split(",").map((one) => one.trim()).filter(Boolean), note: note.value,
+      about: store.queue().find((one) => one[1] === state.at)?.[4] || "", order: state.flip ? "treatment_first" : "control_first", tags: tags.value.split(",").map((one) => one.trim()).filter(Boolean), note: note.value,
       id: Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(16).padStart(2, "0")).join(""),
     };
     try {

@@ -43,7 +43,7 @@ export interface Judge {
   remarks: string[];
 }
 
-export type Drawn = [key: string, place: number, isRepeat: boolean, isFlipped: boolean];
+export type Drawn = [key: string, place: number, isRepeat: boolean, isFlipped: boolean, mark: string];
 
 export interface Trial {
   slug: string;
@@ -224,6 +224,7 @@ export interface Label {
   temp: number;
   verdict: string;
   is_repeat: boolean;
+  about: string;
 }
 
 export interface Labels {

@@ -93,3 +93,26 @@ def test_labels_leave_and_come_as_files(world: World, monkeypatch: pytest.Monkey
         assert label(world, "--import", str(lines)) == 2
         assert f"the run has no {name.removesuffix('_key')} 'elsewhere'" in capsys.readouterr().err
     assert len(Labels.of(world.layout.labels).held) == 9
+    lines.write_text(json.dumps(rows[0] | {"id": "m", "about": "0123456789abcdef"}) + "\n")
+    assert label(world, "--import", str(lines)) == 2
+    assert "the label is about other answers than the run has" in capsys.readouterr().err
+    assert len(Labels.of(world.layout.labels).held) == 9
+
+
+def test_items_whose_answers_have_changed_are_asked_about_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(monkeypatch, "1\n" * 50)
+    assert label(world, "--who", "ana", "--n", "5") == 0
+    given = world.layout.labels.read_text()
+    assert len(re.findall(r'"about":"[0-9a-f]{16}"', given)) == 6
+    world.layout.labels.write_text(re.sub(r'"about":"[0-9a-f]{16}"', '"about":"0123456789abcdef"', given))
+    capsys.readouterr()
+    typed(monkeypatch, "2\n" * 50)
+    assert label(world, "--who", "ana", "--n", "5") == 0
+    assert "--- 0 of 6 labelled ---" in capsys.readouterr().out
+    assert "0123456789abcdef" not in {one.about for one in Labels.of(world.layout.labels).held}
+    world.layout.labels.write_text(re.sub(r',"about":"[0-9a-f]{16}"', "", given))  # of an earlier version
+    typed(monkeypatch, "")
+    assert label(world, "--who", "ana", "--n", "5") == 0
+    assert "all 6 are labelled" in capsys.readouterr().out

@@ -1,0 +1,23 @@
+"""Marks of pairs of answers, by which a label knows what it is about: the same item may have other answers in another run, or once prompts change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from batchtrial.config.expand import Arm
+from batchtrial.keys import digest
+from batchtrial.state.layout import RunLayout
+
+
+def answer_marks(layout: RunLayout, control: Arm, treatment: Arm, places: Iterable[int]) -> dict[int, str]:
+    """Mark of the first answers of both arms to each of these items, by place; none for an item that an arm has no row of."""
+    wanted = sorted(set(places))
+    before, after = (_texts(layout, arm, wanted) for arm in (control, treatment))
+    return {place: digest((before[place], after[place]), 16) for place in wanted if place in before and place in after}
+
+
+def _texts(layout: RunLayout, arm: Arm, places: list[int]) -> Mapping[int, str]:
+    table = pl.scan_parquet(layout.arm(arm.name).answers).filter(pl.col("place").is_in(places), pl.col("sample") == 0)
+    return dict(table.select("place", pl.col("text").fill_null("")).collect().iter_rows())
