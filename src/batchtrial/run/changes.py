@@ -17,10 +17,10 @@ def check_can_go_on(view: View, changed: Mapping[str, str], codec: Provider) -> 
     """Raises ConfigDrift, ConfigError. view: with the config that was changed. changed: its settings, each as `old -> new`."""
     if view.prepared is None or not prepare.was_sent(view) or not prepare.verdict(view).is_done:
         return  # nothing that could not be made anew, or items that are to be made anew first
-    items = load_prepared(view.layout)
     if any(key.startswith(("stats.primary", "stats.confirmatory")) for key in changed):
-        check_endpoints(view.config, items if view.config.limit_items is None else None, view.prepared.sources)
-    if part := sent_otherwise(view, items, codec):
+        items = load_prepared(view.layout) if view.config.limit_items is None else None
+        check_endpoints(view.config, items, view.prepared.sources)
+    if part := sent_otherwise(view, codec):
         raise ConfigDrift(
             f"with this change {part} would hold other requests than those that were sent",
             where="; ".join(f"{key}: {change}" for key, change in changed.items()),

@@ -21,7 +21,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import View
-from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.phases.prepare.items import prepared_items
 from batchtrial.phases.prepare.metrics import check_values, try_metrics
 from batchtrial.phases.prepare.schema_words import check_schemas
 from batchtrial.reading.config import config_of_run
@@ -82,10 +82,10 @@ def _check(before: Config, after: Config) -> None:
 
 def _check_metrics(before: Config, after: Config, view: View) -> None:
     """Raises ConfigError for metrics that cannot score these items, while the run is still as it was."""
-    items, known = load_prepared(view.layout), named_metrics(before.metrics)
+    known = named_metrics(before.metrics)
     if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
-        check_values(after, items)  # the items keep the columns that were read when they were prepared, and no others
-    try_metrics(after, view.prepared, items, complain)
+        check_values(after, prepared_items(view.layout))  # which keep the columns that were read when they were prepared, and no others
+    try_metrics(after, view.prepared, prepared_items(view.layout), complain)
 
 
 def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: Hook = no_hook) -> int:

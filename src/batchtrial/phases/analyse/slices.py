@@ -14,7 +14,7 @@ from batchtrial.config.model import Config
 from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json
 from batchtrial.phases.analyse.numbers import levels_of, p_text, percent, points, score, signed_score
 from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table
-from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.phases.prepare.items import prepared_items
 from batchtrial.state.layout import RunLayout
 from batchtrial.stats import subgroup_table
 from batchtrial.stats.differ import REACHES_OVER
@@ -28,7 +28,7 @@ def slices(config: Config, layout: RunLayout, tables: Mapping[float, Table]) -> 
     """A record for each column of `slices`, at the first temperature; empty without any."""
     if not config.slices or not tables:
         return []
-    columns = {item.key: item.columns for item in load_prepared(layout)}
+    columns = {item.key: item.columns for item in prepared_items(layout)}
     temp, table = next(iter(tables.items()))
     return [_of_column(config, table, temp, name, [columns.get(key, {}).get(name) for key in table.keys]) for name in config.slices]
 

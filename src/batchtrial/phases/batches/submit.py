@@ -12,7 +12,7 @@ from batchtrial.phases.batches.coverage import check_budget
 from batchtrial.phases.batches.import_controls import import_controls
 from batchtrial.phases.batches.lanes import Lanes
 from batchtrial.phases.batches.queue import Queue
-from batchtrial.phases.prepare.items import load_prepared
+from batchtrial.phases.prepare.items import prepared_items
 from batchtrial.phases.prepare.metrics import try_metrics
 from batchtrial.records import Verdict
 from batchtrial.state.machine import PartState
@@ -42,7 +42,7 @@ def _was_sent(view: View, part: str) -> bool:
 def run(work: Work) -> None:
     """Send. Raises Stopped, ProviderError, PhaseFailed."""
     if work.config.metrics or own_paths(work.config):
-        try_metrics(work.config, work.view.prepared, load_prepared(work.layout), work.progress.note, work.stop.check)
+        try_metrics(work.config, work.view.prepared, prepared_items(work.layout), work.progress.note, work.stop.check)
     import_controls(work)
     lanes = Lanes(work)
     check_budget(work, lanes.purse)

@@ -12,6 +12,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.phases.base import View
 from batchtrial.phases.build.lines import plain_lines
 from batchtrial.phases.build.phase import Slice, cut, in_sending_order, inputs, order
+from batchtrial.phases.prepare.items import load_prepared
 from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item
 from batchtrial.state.files import BuildManifest
@@ -41,14 +42,14 @@ def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], s
     return all(_sha256(*places[name][::2], in_order, codec) == sent[name] for name in chosen.values())
 
 
-def sent_otherwise(view: View, items: Sequence[Item], codec: Provider) -> str | None:
+def sent_otherwise(view: View, codec: Provider) -> str | None:
     """A part that was sent, and that the config of today would make of other requests; None when there is none. Arms that are new were not sent.
 
     Raises ConfigError when no parts can be made.
     """
     if view.build is None or view.build.inputs == inputs(view, codec.limits):
         return None
-    arms, in_order = arms_of(view.trials), order(items, view.config)
+    arms, in_order = arms_of(view.trials), order(load_prepared(view.layout), view.config)
     places = _places(arms, cut(in_order, arms, view.config, codec.limits, codec, view.build.lines_per_part))
     sent = {name: payload for name in places if (part := view.parts.get(name)) is not None and (payload := _first_sent(part))}
     of_slices = {places[name][1]: name for name in sent}  # one is enough: all arms ask about the same items

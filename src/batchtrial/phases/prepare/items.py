@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -56,10 +57,17 @@ def decode_items(lines: Iterable[bytes], kind: Kind) -> Iterator[Item]:
     return (decode_row(line).item(kind) for line in lines)
 
 
+def prepared_items(layout: RunLayout) -> Iterator[Item]:
+    """The items of a prepared run, open book first, one at a time."""
+    kinds: tuple[tuple[Path, Kind], ...] = ((layout.open_book, "open"), (layout.closed_book, "closed"))
+    for path, kind in kinds:
+        with path.open("rb") as lines:
+            yield from decode_items(lines, kind)
+
+
 def load_prepared(layout: RunLayout) -> tuple[Item, ...]:
-    """All items of a prepared run, open book first."""
-    with layout.open_book.open("rb") as opened, layout.closed_book.open("rb") as closed:
-        return (*decode_items(opened, "open"), *decode_items(closed, "closed"))
+    """All of them."""
+    return tuple(prepared_items(layout))
 
 
 def place(item: Item, seed: int, *, keeps_clusters: bool = False) -> str:

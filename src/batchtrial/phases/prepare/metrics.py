@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol
 
 from batchtrial.config.metric_entries import named_metrics, own_functions
@@ -89,27 +89,40 @@ def try_metrics(
         _try_each(by_set, items)
 
 
-def check_values(config: Config, items: Sequence[Item]) -> dict[str, str]:
+@dataclass(slots=True)
+class _Without:
+    """Items for which a column has no value: how many of each set, and the first of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, Item] = field(default_factory=dict)
+
+    def add(self, item: Item) -> None:
+        self.counts[item.dataset] += 1
+        self.first.setdefault(item.dataset, item)
+
+
+def check_values(config: Config, items: Iterable[Item]) -> dict[str, str]:
     """Set -> what is to be said of metrics that have no value for some of its items, since their references are missing or do not fit.
 
-    Raises ConfigError for a metric that has none for any item.
+    items: gone through once. Raises ConfigError for a metric that has none for any item.
     """
+    metrics = [one for one in named_metrics(config.metrics) if isinstance(one, ReferenceMetric) and one.uses_references]
+    n_items, without = Counter[str](), [dict[str, _Without]() for _ in metrics]
+    for item in items if metrics else ():
+        n_items[item.dataset] += 1
+        for metric, found in zip(metrics, without, strict=True):
+            if not metric.sets or item.dataset in metric.sets:
+                for column in metric.undefined_columns(metric.references(item)):
+                    found.setdefault(column, _Without()).add(item)
     told: dict[str, list[str]] = {}
-    for metric in named_metrics(config.metrics):
-        if not isinstance(metric, ReferenceMetric) or not metric.uses_references:
-            continue
-        mine = [item for item in items if not metric.sets or item.dataset in metric.sets]
-        without: dict[str, list[Item]] = {}
-        for item in mine:
-            for column in metric.undefined_columns(metric.references(item)):
-                without.setdefault(column, []).append(item)
-        n_own = len(without.get(metric.column, ()))
-        for column, those in without.items():
-            if len(those) + (0 if column == metric.column else n_own) == len(mine):
-                _refuse(metric, column, those[0])
-            for name, n in Counter(item.dataset for item in those).items():
-                n_all, one = sum(item.dataset == name for item in mine), next(item for item in those if item.dataset == name)
-                told.setdefault(name, []).append(f"{column} for {n} of {n_all} ({_seen(metric, column, one)})")
+    for metric, found in zip(metrics, without, strict=True):
+        n_mine = sum(n for name, n in n_items.items() if not metric.sets or name in metric.sets)
+        n_own = found[metric.column].counts.total() if metric.column in found else 0
+        for column, those in found.items():
+            if those.counts.total() + (0 if column == metric.column else n_own) == n_mine:
+                _refuse(metric, column, next(iter(those.first.values())))
+            for name, n in those.counts.items():
+                told.setdefault(name, []).append(f"{column} for {n} of {n_items[name]} ({_seen(metric, column, those.first[name])})")
     return {name: f"metrics without a value for some items, which they leave out: {', '.join(those)}" for name, those in told.items()}
 
 
