@@ -279,7 +279,9 @@ class Config(Model):
     template_marks: Literal["refuse", "text"] = Field(
         "refuse", description="`{{name}}` in a prompt or instruction: an error, since nothing fills it in; or text that is sent as it stands."
     )
-    default_prompt_set: str | None = Field(None, description="Used when nothing asks for others; unset: the first by name.")
+    default_prompt_set: str | None = Field(
+        None, description="Used when nothing asks for others; unset: the first by name, which is said where there are several."
+    )
     sweep: Sweep | None = Field(None, description="Trials as a cross product.")
     trials: tuple[TrialSpec, ...] = Field((), description="Trials written out; they replace the sweep.")
     control_from: Name | None = Field(None, description="Finished run beside this one whose control arms are taken over instead of bought again.")

@@ -37,7 +37,8 @@ _FILLED_IN: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 def notes(config: Config, trials: Sequence[Trial]) -> tuple[str, ...]:
     """Everything worth saying before anything is sent, in order, each thing once."""
-    found = (*pause_notes(config), *_address(config), *_level(config), *_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
+    found = (*pause_notes(config), *_address(config), *_level(config), *_untried(config, trials))
+    found += (*_equal_arms(trials), *_unfilled(trials), *_labels(config, trials))
     return tuple(dict.fromkeys(found))
 
 
@@ -54,6 +55,18 @@ def _address(config: Config) -> Iterator[str]:
 def _level(config: Config) -> Iterator[str]:
     if config.stats.alpha > HIGHEST_ALPHA:
         yield f"stats.alpha is {config.stats.alpha:g}: so often may a claim be false where there is no effect; usual is 0.05"
+
+
+def _untried(config: Config, trials: Sequence[Trial]) -> Iterator[str]:
+    """Prompt sets that nobody chose between: whoever writes several down may well mean them all."""
+    is_chosen = config.default_prompt_set or config.trials or (config.sweep and config.sweep.prompt_sets)
+    left = sorted(config.prompt_sets.keys() - {trial.prompt_set for trial in trials})
+    if left and not is_chosen and not config.trial_filter:
+        tried = min(config.prompt_sets)
+        yield (
+            f"only the prompt set {tried}, the first by name, is tried, not {', '.join(left)}: `sweep.prompt_sets` or --prompt_sets names all that "
+            "are, `default_prompt_set` the one that is"
+        )
 
 
 def _equal_arms(trials: Sequence[Trial]) -> Iterator[str]:

@@ -46,6 +46,16 @@ def test_arms_that_trials_share_are_bought_once_and_so_nothing_is_said(tmp_path:
     assert said(tmp_path, prompt_sets={"a": one, "b": turned}, sweep=sweep) == ()
 
 
+def test_prompt_sets_that_nobody_chose_between_are_said(tmp_path: Path) -> None:
+    one, other = {"control": "control.txt", "treatment": "treatment.txt"}, {"control": "control.txt", "treatment": "open.txt"}
+    sets = {"prompt_sets": {"b": one, "a": other, "c": other}}
+    (note,) = said(tmp_path, **sets)
+    assert note.startswith("only the prompt set a, the first by name, is tried, not b, c: `sweep.prompt_sets` or --prompt_sets names all")
+    assert said(tmp_path, **sets, default_prompt_set="b") == ()
+    assert said(tmp_path, **sets, sweep={"prompt_sets": ["a", "b"]}) == ()
+    assert said(tmp_path, **sets, trials=[{"prompt_set": "c"}]) == ()
+
+
 def test_a_column_in_single_braces_is_said(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "open.txt").write_text("Read.\nAnswer {question} from {context}.\n")
