@@ -75,7 +75,7 @@ def config_page() -> str:
         "",
         "| models | refuse | except | by |",
         "| --- | --- | --- | --- |",
-        *(family_row(one) for one in families.TABLE),
+        *(family_row(one) for one in (*families.TABLE, *families.FURTHER)),
     ]
     return finish(lines)
 
@@ -83,7 +83,8 @@ def config_page() -> str:
 def family_row(family: families.Family) -> str:
     """The family's row of the table."""
     fields = ", ".join(sorted(f"`{name}`" for name in family.refuses))
-    excepted = "without reasoning effort, or with `none`" if family.only_with_effort else "the value 1" if family.takes_default else ""
+    only = {"effort": "without reasoning effort, or with `none`", "temperature": "without a temperature"}
+    excepted = only.get(family.only_with or "", "the value 1" if family.takes_default and "temperature" in family.refuses else "")
     return f"| {family.name} | {fields} | {excepted} | {family.source} |"
 
 

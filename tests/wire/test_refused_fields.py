@@ -48,6 +48,27 @@ def test_claude_refuses_in_its_words(model: str, is_refused: bool, field: str) -
     assert problem is None or problem.message == f"`{field}` is deprecated for this model."
 
 
+THINKING = {"type": "enabled", "budget_tokens": 1024}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"temperature": 0, "top_p": 0.9}, "cannot both be specified"),
+        ({"temperature": 0}, ""),
+        ({"top_p": 0.9}, ""),
+        ({"temperature": 0, "thinking": THINKING, "max_tokens": 4096}, "only be set to 1"),
+        ({"temperature": 1, "top_k": 5, "thinking": THINKING, "max_tokens": 4096}, "must be unset"),
+        ({"temperature": 1, "thinking": THINKING, "max_tokens": 1024}, "must be greater"),
+        ({"temperature": 1, "thinking": THINKING, "max_tokens": 4096}, ""),
+        ({"temperature": 0, "thinking": {"type": "disabled"}}, ""),
+    ],
+)
+def test_claude_refuses_fields_beside_others(fields: dict[str, Any], told: str) -> None:
+    problem = refused_by_anthropic({"model": "claude-sonnet-4-5", **fields})
+    assert (told in problem.message) if problem is not None and told else (problem is None and not told)
+
+
 @pytest.mark.parametrize(("model", "fields", "code"), SAMPLING)
 def test_both_tables_agree(model: str, fields: dict[str, Any], code: str | None) -> None:
     """They are written apart, each from its side."""

@@ -11,12 +11,12 @@ from itertools import combinations
 from typing import Any, Final
 
 from batchtrial.config.contrasts import check_arms, names_in_order
-from batchtrial.config.expand import Arm, Trial, expand
-from batchtrial.config.families import DATED, Sampling, effort, family_of, refused
+from batchtrial.config.expand import Arm, Trial, TrialArm, expand
+from batchtrial.config.families import DATED, Refused, Sampling, effort, refused, thinking
 from batchtrial.config.hosts import address_fault, base_url
-from batchtrial.config.judge_arms import check_judges, judge_trials
+from batchtrial.config.judge_arms import SLUG, check_judges, judge_trials
 from batchtrial.config.lanes import config_of_lane, key_of, lanes_of
-from batchtrial.config.model import Config, ProviderConfig
+from batchtrial.config.model import Config
 from batchtrial.config.recipes import Instructions
 from batchtrial.config.settings import Text
 from batchtrial.config.texts import template_mark
@@ -188,7 +188,7 @@ def _check_slugs(trials: Sequence[Trial]) -> None:
 
 def _check_families(config: Config, trials: Sequence[Trial]) -> None:
     """Raises ConfigError when a model would refuse every row for a field that is sent with it."""
-    for arm in (arm for trial in trials for arm in trial.arms if arm.backend != "fireworks"):
+    for trial, arm in [(one, arm) for one in trials for arm in one.arms if arm.backend != "fireworks"]:
         extra, provider = json.loads(arm.extra), config_of_lane(config, arm.backend).provider
         is_sent = provider.sampling == "send"
         asked = Sampling(
@@ -198,19 +198,37 @@ def _check_families(config: Config, trials: Sequence[Trial]) -> None:
             stop=arm.stop,
             extra=extra,
         )
-        for name, value in refused(arm.model, asked):
-            if name not in provider.accepts:
-                raise _refusal(provider, arm, extra, name, value)
+        for one in refused(arm.model, asked):
+            if one.field not in provider.accepts:
+                raise _refusal(config, arm, _home(config, trial, arm), extra, one)
+        budget, longest = thinking(extra).get("budget_tokens"), max(arm.max_tokens.open_book, arm.max_tokens.closed_book)
+        if arm.backend == "anthropic" and isinstance(budget, int) and budget >= longest:
+            what = (
+                f"{arm.model} is to think for up to {budget:,} tokens and to answer in at most {longest:,}, thoughts among them: every row would fail"
+            )
+            raise ConfigError(what, where=_home(config, trial, arm) or "max_new_tokens", hint="let the answer be longer than thinking.budget_tokens")
 
 
-def _refusal(provider: ProviderConfig, arm: Arm, extra: Mapping[str, Any], name: str, value: object) -> ConfigError:
-    family, model = family_of(arm.model), arm.model
-    assert family is not None
-    given = effort(extra)
-    when = f" with reasoning effort {given!r}" if family.only_with_effort else ""
-    what = f"{model} refuses {name}{when}; it would be sent as {value!r}, and every row would come back as an error"
-    spelled = "`reasoning_effort: low`" if arm.backend == "local" or provider.endpoint == "/v1/chat/completions" else "`reasoning: {effort: low}`"
-    effort_goes = "" if arm.backend == "anthropic" else f" (how much it thinks is set by {spelled} under `provider.request_overrides`)"
-    fix = "leave `stop` out" if name == "stop" else f"set `provider.sampling: omit` and one temperature, as a label{effort_goes}"
-    hint = f"{fix}; if the table of {DATED} ({family.name}: {family.source}) is wrong, set `provider.accepts: [{name}]`"
-    return ConfigError(what, where="stop" if name == "stop" else "temps" if name == "temperature" else name, hint=hint)
+def _home(config: Config, trial: Trial, arm: TrialArm) -> str:
+    """Where the arm's own settings are; empty where they are the run's."""
+    if trial.slug.startswith(SLUG) and any(trial.slug == f"{SLUG}{judge.name}" for judge in config.judges):
+        return f"judges.{trial.slug.removeprefix(SLUG)}"
+    return f"arms.{trial.prompt_set if arm.condition == 'treatment' else trial.against}" if config.arms else ""
+
+
+def _refusal(config: Config, arm: Arm, home: str, extra: Mapping[str, Any], one: Refused) -> ConfigError:
+    family, model, name, key = one.family, arm.model, one.field, key_of(config, arm.backend)
+    beside = {"effort": f" with reasoning effort {effort(extra)!r}", "thinking": " when it is asked to think", "temperature": " beside a temperature"}
+    when = beside[family.only_with] if family.only_with is not None else ""
+    what = f"{model} refuses {name}{when}; it would be sent as {one.value!r}, and every row would come back as an error"
+    is_chat = arm.backend == "local" or config_of_lane(config, arm.backend).provider.endpoint == "/v1/chat/completions"
+    spelled = "`reasoning_effort: low`" if is_chat else "`reasoning: {effort: low}`"
+    effort_goes = "" if arm.backend == "anthropic" else f" (how much it thinks is set by {spelled} under `{key}.request_overrides`)"
+    if name == "stop" or family.only_with == "temperature":
+        fix = f"leave `{name}` out"
+    elif home and name == "temperature" and family.takes_default:
+        fix = f"set `{home}.temperature: 1`, the only one that it takes"
+    else:
+        fix = f"set `{key}.sampling: omit` and one temperature, as a label{effort_goes}"
+    hint = f"{fix}; if the table of {DATED} ({family.name}: {family.source}) is wrong, set `{key}.accepts: [{name}]`"
+    return ConfigError(what, where=home or ("temps" if name == "temperature" else name), hint=hint)

@@ -96,7 +96,7 @@ def test_order_in_the_file_does_not_matter() -> None:
         ({"control": {}, "b": {"model": "m"}}, {"system": None}, "arms.control", "has no system prompt"),
         ({"control": {}, "b": {"temperature": 0.5}}, {"temps": [0.0, 1.0]}, "arms.b.temperature", "of its own"),
         ({"control": {}, "b": {"model": "m"}}, {"samples_per_item": {"0.0": 2}}, "samples_per_item", "equally often"),
-        ({"control": {}, "b": {"model": "o3"}}, {}, "temps", "o3 refuses temperature"),
+        ({"control": {}, "b": {"model": "o3"}}, {}, "arms.b", "o3 refuses temperature"),
         ({"control": {}, "b": {"system": text_of("x", "Say {{name}}.")}}, {}, "arms.b.system", "{{name}}"),
     ],
 )

@@ -206,7 +206,52 @@ def test_a_run_that_exists_is_read_whatever_the_table_says(tmp_path: Path) -> No
 def test_the_table_says_what_it_rests_on() -> None:
     assert all(family.source and family.refuses for family in TABLE)
     assert family_of("gpt-4o") is None
-    assert list(refused_fields("o3", Sampling(temps=(0.0, 1.0), top_p=0.5, stop=("a",)))) == [("temperature", 0.0), ("top_p", 0.5), ("stop", ["a"])]
+    found = refused_fields("o3", Sampling(temps=(0.0, 1.0), top_p=0.5, stop=("a",)))
+    assert [(one.field, one.value) for one in found] == [("temperature", 0.0), ("top_p", 0.5), ("stop", ["a"])]
+
+
+THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+
+@pytest.mark.parametrize(
+    ("backend", "model", "changes", "told"),
+    [
+        ("anthropic", "claude-sonnet-4-5", {"top_p": 0.9}, "refuses top_p beside a temperature"),
+        ("anthropic", "claude-opus-4-1-20250805", {"top_p": 0.9}, "refuses top_p beside a temperature"),
+        ("anthropic", "claude-opus-4-6", {"top_p": 1.0}, "refuses top_p beside a temperature"),
+        ("anthropic", "claude-sonnet-4-20250514", {"top_p": 0.9}, ""),
+        ("anthropic", "claude-sonnet-4-5", {"top_p": 0.9, "provider": {"accepts": ["top_p"]}}, ""),
+        ("anthropic", "claude-sonnet-4-5", {"provider": {"request_overrides": THINKS}}, "refuses temperature when it is asked to think"),
+        ("anthropic", "claude-sonnet-4-5", {"provider": {"request_overrides": THINKS}, "temps": [1.0]}, "is to think for up to 1,024 tokens"),
+        ("anthropic", "claude-sonnet-4-5", {"provider": {"request_overrides": THINKS}, "temps": [1.0], "max_new_tokens": {"open_book": 4096}}, ""),
+        ("anthropic", "claude-sonnet-4-5", {"provider": {"request_overrides": {"thinking": {"type": "disabled"}}}}, ""),
+        ("xai", "grok-4", {"stop": ["END"]}, "grok-4 refuses stop"),
+        ("xai", "grok-4.20-0309-reasoning", {"stop": ["END"]}, "refuses stop"),
+        ("xai", "grok-4-1-fast-non-reasoning", {"stop": ["END"]}, ""),
+        ("xai", "grok-3", {"stop": ["END"]}, ""),
+        ("xai", "grok-4", {}, ""),
+    ],
+)
+def test_fields_that_are_refused_beside_others_are_looked_at(tmp_path: Path, backend: str, model: str, changes: dict[str, Any], told: str) -> None:
+    text = changed(backend=backend, model_id=model, **changes)
+    if told:
+        assert told in refused(tmp_path, text).what
+    else:
+        assert loaded(tmp_path, text)
+
+
+def test_an_arm_or_a_judge_that_refuses_a_temperature_is_named_with_a_fix_of_its_own_that_works(tmp_path: Path) -> None:
+    """`sampling: omit` would leave out the temperature of every other arm of the lane too."""
+    judge = {"name": "j", "rubric": "factual", "model": "gpt-5-mini"}
+    base: dict[str, Any] = {"backend": "openai", "model_id": "gpt-4.1"}
+    error = refused(tmp_path, changed(**base, judges=[judge]))
+    assert (error.where.rpartition(" ")[2], error.hint.partition(",")[0]) == ("judges.j", "set `judges.j.temperature: 1`")
+    assert loaded(tmp_path, changed(**base, judges=[judge | {"temperature": 1}]))
+    arms: dict[str, Any] = {"control": {"system": "control.txt"}, "new": {"system": "treatment.txt", "model": "gpt-5-mini"}}
+    error = refused(tmp_path, changed(**base, prompt_sets={}, arms=arms))
+    assert (error.where.rpartition(" ")[2], error.hint.partition(",")[0]) == ("arms.new", "set `arms.new.temperature: 1`")
+    arms["new"]["temperature"] = 1
+    assert loaded(tmp_path, changed(**base, prompt_sets={}, arms=arms))
 
 
 @pytest.mark.parametrize(

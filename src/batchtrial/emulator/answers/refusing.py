@@ -18,6 +18,7 @@ ALWAYS_THINKING: Final = re.compile(
 )
 THINKING_WHEN_ASKED: Final = re.compile(rf"gpt-5\.[1-4](?:-mini|-nano)?{DATED}")
 WITHOUT_STOP: Final = re.compile(rf"(?:o[3-9]|gpt-5)(?:-mini|-nano|-pro|-codex)?{DATED}")
+ONE_OF_TWO: Final = re.compile(r"claude-(?:opus-4-[1-6]|(?:sonnet|haiku)-4-[56])(?:-[0-9]{8}|-latest)?")
 WITHOUT_SAMPLING: Final = re.compile(r"claude-(?:opus-4-[7-9]|(?:opus|sonnet|haiku|fable|mythos)-[5-9](?:-[0-9])?)(?:-[0-9]{8}|-latest)?")
 
 
@@ -51,8 +52,23 @@ def _unsupported(name: str) -> str:
 
 def refused_by_anthropic(params: Mapping[str, Any]) -> Problem | None:
     """What a Claude model answers instead of an answer; None when it takes every field."""
-    if WITHOUT_SAMPLING.fullmatch(str(params.get("model") or "")):
-        for name in ("temperature", "top_p", "top_k"):
-            if params.get(name) is not None:
-                return Problem(status=400, message=f"`{name}` is deprecated for this model.", param=name)
-    return None
+    return next((Problem(status=400, message=text, param=name) for name, text in _of_anthropic(params)), None)
+
+
+def _of_anthropic(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    model = str(params.get("model") or "")
+    given = [name for name in ("temperature", "top_p", "top_k") if params.get(name) is not None]
+    if WITHOUT_SAMPLING.fullmatch(model):
+        yield from ((name, f"`{name}` is deprecated for this model.") for name in given)
+    if ONE_OF_TWO.fullmatch(model) and {"temperature", "top_p"} <= set(given):
+        yield "top_p", "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+    thinking = params.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") not in ("enabled", "adaptive"):
+        return
+    if params.get("temperature") not in (None, 1):
+        yield "temperature", "`temperature` may only be set to 1 when thinking is enabled."
+    if params.get("top_k") is not None:
+        yield "top_k", "`top_k` must be unset when thinking is enabled."
+    budget, longest = thinking.get("budget_tokens"), params.get("max_tokens")
+    if isinstance(budget, int) and isinstance(longest, int) and budget >= longest:
+        yield "max_tokens", "`max_tokens` must be greater than `thinking.budget_tokens`."
