@@ -112,6 +112,14 @@ class Sampling:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+def line_of(model: str) -> str:
+    """Whose model it is, by the word that its name begins with: `gpt`, `claude`, `qwen`. OpenAI's o-series is of one line with its GPTs."""
+    name = re.sub(r"^(?:ft:|anthropic\.|chat(?=gpt))", "", model.rsplit("/", 1)[-1].lower())
+    word = re.match(r"[a-z]*", name)
+    found = word[0] if word is not None and word[0] else name
+    return "gpt" if re.match(r"o[0-9]", name) else found
+
+
 def family_of(model: str) -> Family | None:
     """The family of the table that the model belongs to by its name; None when the table has none."""
     return next(_matching(TABLE, model), None)

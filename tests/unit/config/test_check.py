@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tests.unit.config.configs import loaded, refused, tree, write
 
-from batchtrial.config.families import DATED, TABLE, Sampling, family_of
+from batchtrial.config.families import DATED, TABLE, Sampling, family_of, line_of
 from batchtrial.config.families import refused as refused_fields
 from batchtrial.config.load import decode, encode, load
 from batchtrial.errors import ConfigError
@@ -208,6 +208,24 @@ def test_the_table_says_what_it_rests_on() -> None:
     assert family_of("gpt-4o") is None
     found = refused_fields("o3", Sampling(temps=(0.0, 1.0), top_p=0.5, stop=("a",)))
     assert [(one.field, one.value) for one in found] == [("temperature", 0.0), ("top_p", 0.5), ("stop", ["a"])]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("gpt-4.1", "gpt-5-mini", True),
+        ("gpt-4o", "o3-mini", True),
+        ("chatgpt-4o-latest", "ft:gpt-4.1-mini-2025-04-14:org::x", True),
+        ("claude-sonnet-4-5", "claude-opus-5", True),
+        ("anthropic/claude-opus-5", "anthropic.claude-haiku-4-5", True),
+        ("qwen2.5-72b-instruct", "accounts/fireworks/models/qwen3-8b", True),
+        ("gpt-4.1", "claude-opus-5", False),
+        ("olmo-2", "o3", False),
+        ("mistral-small-latest", "gemini-2.5-flash", False),
+    ],
+)
+def test_a_judge_and_a_model_of_one_line_are_known_by_their_names(one: str, other: str, *, is_same: bool) -> None:
+    assert (line_of(one) == line_of(other)) is is_same
 
 
 THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from batchtrial.amounts import counted
 from batchtrial.config.expand import Trial
-from batchtrial.config.families import family_of
+from batchtrial.config.families import line_of
 from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.phases.analyse.comparison import Comparison, estimate_json, score_margin, seed_of, within
@@ -210,11 +210,6 @@ def _plain(differences: Floats, clusters: NDArray[np.int64] | None, level: float
 
 
 def _same_family(view: View, trial: Trial, judge: JudgeSpec) -> list[str]:
-    """Conditions whose arm is a model of the judge's own family, by its name or by the table of families."""
-    own = arm_of(view.config, judge).model
-
-    def family(model: str) -> str:
-        known = family_of(model)
-        return known.name if known is not None else model.rsplit("/", 1)[-1].split("-")[0].lower()
-
-    return sorted({arm.condition for arm in trial.arms if family(arm.model) == family(own)})
+    """Conditions whose arm is a model of the judge's own family."""
+    own = line_of(arm_of(view.config, judge).model)
+    return sorted({arm.condition for arm in trial.arms if line_of(arm.model) == own})
