@@ -63,6 +63,7 @@ def config_page() -> str:
         "| --- | --- |",
         *(f"| `{variable}` | `{key}` |" for variable, key in ENVIRONMENT.items()),
         "",
+        "A run that goes on has the values that it was started with; a lower `BATCHTRIAL_BUDGET_USD` holds for it too.",
         "Keys are read from each [provider's variable](providers.md), such as `OPENAI_API_KEY`, and written nowhere.",
         "",
         *sections(config_model.Config),

@@ -19,9 +19,10 @@ from batchtrial.app.run_log import logged
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.clock import real_now
 from batchtrial.config.expand import Trial
-from batchtrial.config.load import Loaded, decode, load, load_tree
+from batchtrial.config.load import BUDGET_VARIABLE, Loaded, decode, load, load_tree
 from batchtrial.config.model import Config
 from batchtrial.config.pauses import check_not_paused
+from batchtrial.config.tree import decode_tree
 from batchtrial.earlier.migration import Migration
 from batchtrial.errors import ConfigDrift, ManifestCorrupt, RunnerError, RunStateMissing
 from batchtrial.names import is_one_step
@@ -58,8 +59,20 @@ def loaded(ask: Invocation, layout: RunLayout, env: Mapping[str, str]) -> Loaded
         given = load(ask.config, flags={**first_flags(layout), **ask.changes}, env=env, is_begun=True)
         return as_recorded(with_host(given, env), config_with_origin(layout).config)
     got = config_with_origin(layout)  # without the flags, since what is wrong with the file has another fix than what is wrong with them
-    flags = {**later_settings(layout), **ask.changes}
-    return decode(config_text_of_run(layout), where=str(layout.effective_config), folder=layout.root, flags=flags, env={}) if flags else got
+    flags, lower = {**later_settings(layout), **ask.changes}, _lower_budget(got.config, env)
+    if not (flags or lower):
+        return got
+    return decode(config_text_of_run(layout), where=str(layout.effective_config), folder=layout.root, flags=flags, env=lower)
+
+
+def _lower_budget(config: Config, env: Mapping[str, str]) -> dict[str, str]:
+    """The environment's budget, where it is less than that of the run that goes on: the only one of its variables that such a run heeds."""
+    text = env.get(BUDGET_VARIABLE)
+    if not text:
+        return {}
+    given, known = decode_tree(text, where=BUDGET_VARIABLE), config.submission.budget_usd
+    is_no_less = isinstance(given, int | float) and known is not None and given >= known
+    return {} if is_no_less else {BUDGET_VARIABLE: text}
 
 
 def _in_form_of_controls(got: Loaded, experiments: Path) -> Loaded:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -30,12 +30,13 @@ from batchtrial.config.tree import check_whole, compose, decode_tree
 from batchtrial.errors import ConfigError
 from batchtrial.names import RECORDED, is_url
 
+BUDGET_VARIABLE: Final = "BATCHTRIAL_BUDGET_USD"
 ENVIRONMENT: Mapping[str, str] = {
     "BATCHTRIAL_BACKEND": "backend",
     "BATCHTRIAL_MODEL_ID": "model_id",
     "BATCHTRIAL_BASE_URL": "provider.base_url",
     "BATCHTRIAL_ACCOUNT_ID": "provider.account_id",
-    "BATCHTRIAL_BUDGET_USD": "submission.budget_usd",
+    BUDGET_VARIABLE: "submission.budget_usd",
     "BATCHTRIAL_MAX_CONCURRENT_JOBS": "submission.max_concurrent_jobs",
     "BATCHTRIAL_POLL_SECONDS": "submission.poll_seconds",
     "BATCHTRIAL_SEED": "seed",
