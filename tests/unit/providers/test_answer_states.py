@@ -170,6 +170,34 @@ def test_a_half_answer_of_gemini_is_whole_only_where_it_ended_by_itself(state: A
     assert is_known(word)
 
 
+def of_gemini(response: Any) -> RawResult:
+    return gemini.decode_line(json.dumps({"key": "a", "response": response}).encode())
+
+
+def test_a_success_of_gemini_that_nobody_can_read_is_kept_and_not_asked_for_again() -> None:
+    for response in ("<html>busy</html>", [{"candidates": []}], 5, {"candidates": "Rome"}):
+        result = of_gemini(response)
+        assert (result.outcome, result.state, result.retryable) == (Outcome.SUCCEEDED, S.NOT_UNDERSTOOD, False), response
+    body = {"candidates": [{"content": {"parts": [{"text": "Rome"}]}, "finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}
+    assert of_gemini(json.dumps(body)) == of_gemini(body), "a body that is JSON in a text"
+    for nothing in (None, "", {}):
+        assert (of_gemini(nothing).outcome, of_gemini(nothing).retryable) == (Outcome.ERRORED, True), "there was no answer at all"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "retryable"),
+    [
+        ({"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}, "503: overloaded", True),
+        ({"code": 400, "message": "no such field", "status": "INVALID_ARGUMENT"}, "400: no such field", False),
+        ({"message": "something"}, "no_code: something", False),
+    ],
+)
+def test_an_error_that_came_as_a_success_of_gemini_keeps_its_words(fault: dict[str, Any], told: str, *, retryable: bool) -> None:
+    result = of_gemini({"error": fault, "usageMetadata": {"promptTokenCount": 3}})
+    assert (result.outcome, result.error, result.retryable) == (Outcome.ERRORED, told, retryable)
+    assert result.usage is not None, "its tokens may have been billed"
+
+
 def test_a_picture_beside_a_text_of_gemini_takes_nothing_from_it() -> None:
     parts = [{"text": "Rome"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]
     body = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}

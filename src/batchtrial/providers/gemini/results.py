@@ -10,7 +10,7 @@ import msgspec
 from batchtrial.errors import ConfigError
 from batchtrial.providers.decode.contents import Content
 from batchtrial.providers.decode.finish import state_by_finish
-from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, why_not_understood
+from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, unwrapped, why_not_understood
 from batchtrial.providers.sdk.turns import DATA_URL, turns_of
 from batchtrial.records import AnswerState, Outcome, RawResult, Request, Turn, Usage
 
@@ -69,10 +69,14 @@ def decode_line(line: bytes) -> RawResult:
     """A result line: `key` with a response, an error or a status. Raises BadLine."""
     custom_id, value = load_object(line, key="key")
     fault = value.get("error") or (None if value.get("response") else value.get("status"))
-    if fault or not isinstance(value.get("response"), dict):
+    body, why = unwrapped(value.get("response"))
+    if fault or not body:
         return failure(custom_id, fault, None, None)
-    body = value["response"]
+    if not isinstance(body, dict):
+        return not_understood(custom_id, why or "an answer that is no JSON object", None, body)
     request_id, usage = text_of(body.get("responseId")), usage_of(body.get("usageMetadata"))
+    if body.get("error"):
+        return _billed(failure(custom_id, body["error"], 200, request_id), usage)
     candidates = body.get("candidates")
     if not candidates:
         feedback = body.get("promptFeedback")
@@ -80,7 +84,9 @@ def decode_line(line: bytes) -> RawResult:
         if why is None:
             return _billed(not_understood(custom_id, "an answer without candidates", request_id, body), usage)
         return _success(custom_id, "", "content_filter", request_id, usage, AnswerState.FILTERED)
-    first = candidates[0] if isinstance(candidates, list) and isinstance(candidates[0], dict) else {}
+    first = candidates[0] if isinstance(candidates, list) else None
+    if not isinstance(first, dict):
+        return _billed(not_understood(custom_id, "the answer has no candidate", request_id, body), usage)
     finish = text_of(first.get("finishReason"))
     content, has_thinking = _content(first.get("content"))
     state = state_by_finish(finish, content, is_refusal=False, has_tool_call="call" in content.kinds, has_thinking=has_thinking)
