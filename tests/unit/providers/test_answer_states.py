@@ -175,12 +175,14 @@ def of_gemini(response: Any) -> RawResult:
 
 
 def test_a_success_of_gemini_that_nobody_can_read_is_kept_and_not_asked_for_again() -> None:
-    for response in ("<html>busy</html>", [{"candidates": []}], 5, {"candidates": "Rome"}):
+    unread: tuple[Any, ...] = ("<html>busy</html>", [{"candidates": []}], 5, {"candidates": "Rome"})
+    for response in unread:
         result = of_gemini(response)
         assert (result.outcome, result.state, result.retryable) == (Outcome.SUCCEEDED, S.NOT_UNDERSTOOD, False), response
     body = {"candidates": [{"content": {"parts": [{"text": "Rome"}]}, "finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}
     assert of_gemini(json.dumps(body)) == of_gemini(body), "a body that is JSON in a text"
-    for nothing in (None, "", {}):
+    absent: tuple[Any, ...] = (None, "", {})
+    for nothing in absent:
         assert (of_gemini(nothing).outcome, of_gemini(nothing).retryable) == (Outcome.ERRORED, True), "there was no answer at all"
 
 
