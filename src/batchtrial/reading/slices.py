@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from batchtrial.reading.metrics import Metric
 from batchtrial.reading.outcomes import Outcomes, outcomes_of
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.reading.texts import holds
+from batchtrial.stats.labels import codes_of
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -80,7 +81,7 @@ class Slicer:
             column = self.tables.items.column(name)
             if column is None:
                 raise ConfigError(f"there is no column {name!r}", where="values")
-            mask &= column.head(n).cast(pl.String).is_in(pl.Series(wanted, dtype=pl.String).implode()).fill_null(False).to_numpy()
+            mask &= _among(column.head(n), wanted)
         for name, (low, high) in ask.ranges.items():
             values = self.number(name, metric)
             with np.errstate(invalid="ignore"):
@@ -169,6 +170,14 @@ class Slicer:
         return compare(paired, level=level, seed=seed_of(config.stats.random_seed, name), flips=flips, is_verdict_only=True)
 
 
+def _among(column: pl.Series, wanted: Sequence[str]) -> Mask:
+    """Where a column of categories has one of these values: each is compared as a number, since a text for each item takes ten times as long."""
+    found: Mask = np.zeros(len(column), dtype=np.bool_)
+    for value in wanted:
+        found |= (column == value).fill_null(False).to_numpy()
+    return found
+
+
 def paired_of(pairs: Pairs, metric: Metric, clusters: NDArray[np.int64] | None, mask: Mask) -> Paired | None:
     """Scores of the slice's items that have the metric, as `compare` takes them; None when there is none."""
     control, treatment = pairs.scores[metric.column]
@@ -176,7 +185,7 @@ def paired_of(pairs: Pairs, metric: Metric, clusters: NDArray[np.int64] | None, 
     if not mine.any():
         return None
     units = None if clusters is None else clusters[: mine.size][mine]
-    if units is not None and int(np.unique(units, return_counts=True)[1].max()) == 1:
+    if units is not None and int(np.bincount(codes_of(units)).max()) == 1:
         units = None
     is_single = pairs.samples == 1
     return Paired(

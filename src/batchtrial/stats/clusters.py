@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_sf, t_two_sided
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, Test, check_alpha, check_level, estimate_around, undefined_estimate, undefined_test
 
@@ -118,7 +119,7 @@ def _kept(values: ArrayLike, clusters: ArrayLike) -> tuple[Floats, NDArray[np.in
     if x.shape != labels.shape:
         raise DataError("every value needs one cluster label", where=f"{x.size} values, {labels.size} labels")
     kept = ~np.isnan(x)
-    codes = np.unique(labels[kept], return_inverse=True)[1]
+    codes = codes_of(labels[kept])
     return x[kept], codes, int(x.size - kept.sum())
 
 

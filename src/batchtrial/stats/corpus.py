@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchtrial.stats.distributions import norm_isf, norm_sf, t_sf, t_two_sided
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.results import check_level
 
 Floats = NDArray[np.float64]
@@ -103,7 +104,7 @@ def corpus_difference(
         return CorpusDifference(
             control=None, treatment=None, difference=None, n_items=0, n_units=0, replicates=0, level=level, reason="no complete pairs"
         )
-    units = arms if clusters is None else _summed(arms, np.unique(clusters[keep], return_inverse=True)[1])
+    units = arms if clusters is None else _summed(arms, codes_of(clusters[keep]))
     total = units.sum(axis=0, keepdims=True)
     ours, theirs = float(score(total[:, :k])[0]), float(score(total[:, k:])[0])
     given = {"control": theirs, "treatment": ours, "difference": ours - theirs, "n_items": n, "n_units": len(units), "level": level}

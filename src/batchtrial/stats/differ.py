@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import chi2_sf
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Test, undefined_test
 
@@ -66,7 +67,7 @@ def effects_differ(differences: ArrayLike, labels: ArrayLike, *, seed: int, clus
 
 def _whole(labels: NDArray[np.generic], codes: Places) -> tuple[Places, Places]:
     """The cluster of each item, and a slice of each cluster."""
-    unit = np.unique(labels, return_inverse=True)[1]
+    unit = codes_of(labels)
     own = np.zeros(int(unit.max(initial=-1)) + 1, dtype=codes.dtype)
     own[unit] = codes
     return unit, own

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, z_two_sided
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.results import Estimate, Test, check_level, estimate_around, undefined_estimate, undefined_test
 from batchtrial.stats.sums import by_row, dot
 
@@ -190,7 +191,7 @@ def _rows(
         raise DataError("a column of the design is too large for a logit", hint="rescale it to a few units")
     if ((y[kept] < 0) | (y[kept] > n[kept])).any():
         raise DataError("right answers lie between 0 and the number of samples")
-    codes = np.unique(labels[kept], return_inverse=True)[1]
+    codes = codes_of(labels[kept])
     return y[kept], n[kept], x[kept], codes, int(y.size - kept.sum())
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_sf, t_two_sided, z_two_sided
 from batchtrial.stats.labelled_groups import Group, spread
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.sums import covariance
@@ -112,7 +113,7 @@ def _in_groups(
     if y.shape != f.shape or any(given is not None and np.asarray(given).shape != f.shape for given in (clusters, strata)):
         raise DataError("every item needs a truth (or NaN), a judged score, and its cluster and stratum", where=f"{y.size} and {f.size}")
     y, f, n_all, dropped = y[keep], f[keep], int(keep.sum()), int((~keep).sum())
-    units = np.arange(n_all) if clusters is None else np.unique(np.asarray(clusters)[keep], return_inverse=True)[1]
+    units = np.arange(n_all) if clusters is None else codes_of(np.asarray(clusters)[keep])
     names = np.zeros(n_all) if strata is None else np.asarray(strata)[keep]
     is_labelled = ~np.isnan(y)
     n, method = int(is_labelled.sum()), "ppi" + ("_strata" if strata is not None else "") + ("_cr2" if clusters is not None else "")

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.errors import DataError
 from batchtrial.stats.binary import FEW_CHANGED
 from batchtrial.stats.distributions import norm_pdf, norm_sf
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.lattice import MOST_VALUES, flip_tail, grid_of, log_cosh
 from batchtrial.stats.pairing import Scores, as_scores
 from batchtrial.stats.results import Test, undefined_test
@@ -67,8 +68,7 @@ def sign_flip(differences: Scores, *, seed: int, clusters: ArrayLike | None = No
 def _cluster_sums(d: Floats, labels: NDArray[np.generic], keep: NDArray[np.bool_]) -> Floats:
     if labels.shape != keep.shape:
         raise DataError(f"{keep.size} differences but {labels.size} cluster labels")
-    _, where = np.unique(labels[keep], return_inverse=True)
-    return np.asarray(np.bincount(where, weights=d), dtype=np.float64)
+    return np.asarray(np.bincount(codes_of(labels[keep]), weights=d), dtype=np.float64)
 
 
 def _p_value(d: Floats, seed: int, flips: int) -> tuple[float, str, int | None]:

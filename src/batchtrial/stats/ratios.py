@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import t_two_sided
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.sums import covariance
@@ -35,7 +36,7 @@ def fieller_ratio(numerators: ArrayLike, denominators: ArrayLike, *, clusters: A
     kept = ~(np.isnan(x) | np.isnan(y))
     x, y, dropped = x[kept], y[kept], int(x.size - kept.sum())
     if clusters is not None:
-        labels = np.unique(np.asarray(clusters).ravel()[kept], return_inverse=True)[1]
+        labels = codes_of(np.asarray(clusters).ravel()[kept])
         x, y = (np.bincount(labels, weights=each).astype(np.float64) for each in (x, y))
     n = x.size
 

@@ -38,6 +38,7 @@ from batchtrial.stats import (
 from batchtrial.stats.clusters import ClusteredMean, clusters_needed
 from batchtrial.stats.distributions import t_two_sided
 from batchtrial.stats.intervals import effect_of_clusters
+from batchtrial.stats.labels import codes_of
 from batchtrial.stats.noninferiority import MarginTest
 from batchtrial.stats.pairing import MissingPairs
 from batchtrial.stats.plan import Endpoint
@@ -301,7 +302,7 @@ def _arm(shares: Floats, clusters: NDArray[np.int64] | None, level: float) -> Es
         se = clustered_mean(shares, clusters, level=level).se_cr2
         effect = 1.0 if se is None else min(max(1.0, se**2 * n / (share * (1.0 - share))), n)
     elif clusters is not None and n:
-        effect = n / np.unique(clusters).size  # all alike: as many observations as clusters
+        effect = n / (int(codes_of(clusters).max()) + 1)  # all alike: as many observations as clusters
     found = wilson(share * n / effect, n / effect, level)
     return replace(found, n=int(n), method="wilson" if effect == 1.0 else "effective_wilson")
 
