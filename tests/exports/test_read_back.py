@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.unit.phases.world import World
-from tests.unit.reading.trials import beginning_with, finished
+from tests.unit.reading.trials import SEVERAL, beginning_with, finished
 
 from batchtrial import open_run
 from batchtrial.cli.commands.export import main
+from batchtrial.errors import DataError
 from batchtrial.importing.logs import read_log
 from batchtrial.importing.paired_logs import paired_logs
 
@@ -146,3 +147,64 @@ def test_the_logs_of_both_arms_come_back_with_the_differences_of_the_report(worl
         got, _ = found.found[one["metric"]]
         assert got.missing.n_pairs == one["pairs"]
         assert got.estimate.value == pytest.approx(one["difference"])
+
+
+def logged(path: Path, values: list[list[Any]], **changes: Any) -> Path:
+    """A log of inspect_ai: for each item a score an epoch, None where it failed."""
+    log = pytest.importorskip("inspect_ai.log")
+    from inspect_ai.scorer import Score
+
+    samples = [
+        log.EvalSample(
+            **{
+                "id": number,
+                "epoch": epoch,
+                "input": f"What is {number}?",
+                "target": "it",
+                "scores": None if value is None else {"acc": Score(value=value)},
+                "error": log.EvalError(message="died", traceback="", traceback_ansi="") if value is None else None,
+            }
+            | changes
+        )
+        for number, epochs in enumerate(values)
+        for epoch, value in enumerate(epochs, 1)
+    ]
+    spec = log.EvalSpec(created="2026-11-20T10:00:00+00:00", task=path.stem, model="a/b", dataset=log.EvalDataset(name="d"), config=log.EvalConfig())
+    log.write_eval_log(log.EvalLog(status="success", eval=spec, samples=samples), str(path))
+    return path
+
+
+def test_logs_of_inspect_are_paired_however_they_write_questions_and_scores(tmp_path: Path) -> None:
+    before = logged(tmp_path / "before.eval", [["C"] if n % 2 else ["I"] for n in range(20)])
+    from inspect_ai.model import ChatMessageSystem, ChatMessageUser
+
+    words: dict[str, list[Any]] = {"yes": ["yes"], "number": ["1.0"], "true": [True], "graded": [1]}
+    for name, value in words.items():
+        other = logged(tmp_path / f"{name}.eval", [value] * 20, target=["it"])
+        one, _ = paired_logs(read_log(before), read_log(other)).found["acc"]
+        assert (one.missing.n_pairs, one.estimate.value) == (20, 0.5), name
+    turns = [ChatMessageSystem(content="Be brief."), ChatMessageUser(content="What is it?")]
+    a, b = logged(tmp_path / "a.eval", [["C"]], input="What is it?"), logged(tmp_path / "b.eval", [["C"]], input=turns)
+    assert paired_logs(read_log(a), read_log(b)).keys == ("0",)
+
+
+def test_epochs_without_a_score_are_counted_and_an_answer_is_taken_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from batchtrial.cli.commands.import_log import main as import_log
+
+    before = logged(tmp_path / "before.eval", [["C", "I"] for n in range(20)])
+    after = logged(tmp_path / "after.eval", [["C", None if n < 8 else 10**400 if n < 9 else "I"] for n in range(20)])
+    assert import_log([str(before), str(after)]) == 0
+    assert "care       acc: 9 epochs of the treatment without a score" in capsys.readouterr().out
+    twice = logged(tmp_path / "twice.json", [["C"], ["I"]], id=7)
+    with pytest.raises(DataError, match="the sample '7' is there twice"):
+        read_log(twice)
+
+
+def test_a_treatment_in_the_turn_of_the_user_comes_back_as_the_same_items(tmp_path: Path) -> None:
+    pytest.importorskip("inspect_ai.log")
+    with finished(tmp_path, run_id="run_turn", n_open=6, n_closed=6, **(SEVERAL | {"judges": []})) as made:
+        export(made, "--inspect", str(tmp_path / "logs"))
+        arms = open_run(made.layout.root).arms
+    control, turn = (arms.filter(pl.col("label") == label)["arm"][0] for label in ("control", "turn"))
+    paths = [next(path for path in (tmp_path / "logs").iterdir() if f"_{arm}_" in path.name) for arm in (control, turn)]
+    assert len(paired_logs(read_log(paths[0]), read_log(paths[1])).keys) == 12

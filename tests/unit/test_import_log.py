@@ -90,6 +90,14 @@ def test_a_score_that_is_missing_is_a_lost_pair(tmp_path: Path) -> None:
     assert (one.missing.n_pairs, one.missing.dropped, one.estimate.value) == (36, 4, 0.5)
 
 
+def test_a_number_that_no_float_holds_is_no_score_and_a_mark_of_the_bytes_no_damage(tmp_path: Path) -> None:
+    a = written(tmp_path / "a.jsonl", [sample(n, float(n % 2)) for n in range(20)])
+    b = written(tmp_path / "b.jsonl", [sample(n, 10**400 if n < 3 else 1.0) for n in range(20)])
+    b.write_bytes(b"\xef\xbb\xbf" + b.read_bytes())
+    one = paired_logs(read_log(a), read_log(b)).found["exact_match,strict-match"][0]
+    assert (one.missing.n_pairs, one.missing.dropped) == (17, 3)
+
+
 def test_files_that_somebody_renamed_are_about_the_same_items(tmp_path: Path) -> None:
     before, after = (written(tmp_path / name, [sample(n, float(n % 2)) for n in range(10)]) for name in ("before.jsonl", "after.jsonl"))
     assert len(paired_logs(read_log(before), read_log(after)).keys) == 10
@@ -97,11 +105,20 @@ def test_files_that_somebody_renamed_are_about_the_same_items(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("line", "what"),
-    [("{", "the line is no JSON"), ('{"a": 1}', "it has no doc_id"), ("[" * 100_000, "no JSON"), ('{"doc_id": [1]}', "it has no doc_id")],
+    [
+        ("{", "the line is no JSON"),
+        ('{"a": 1}', "it has no doc_id"),
+        ("[" * 100_000, "no JSON"),
+        ('{"doc_id": [1]}', "it has no doc_id"),
+        ("\xff", "no JSON"),
+        ('{"doc_id": 1, "metrics": 5}', "`metrics` is no list of names"),
+        ('{"doc_id": 1, "metrics": [["acc"]]}', "`metrics` is no list of names"),
+        (json.dumps(sample(0, 0.0)), "the sample 0 is there already"),
+    ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, line: str, what: str) -> None:
     path = written(tmp_path / "x.jsonl", [sample(0, 1.0)])
-    path.write_text(path.read_text() + line + "\n")
+    path.write_bytes(path.read_bytes() + f"{line}\n".encode("latin-1"))
     with pytest.raises(DataError, match=what) as caught:
         read_log(path)
     assert caught.value.where.endswith("x.jsonl, line 2")

@@ -103,7 +103,7 @@ def _samples(tables: RunTables, arm: Arm, items: Sequence[Item]) -> Iterator[Any
             id=item.key,
             epoch=row["sample"] + 1,
             uuid=row["custom_id"],
-            input=messages if len(messages) > 1 else item.question,
+            input=item.question or messages,  # what both arms were asked, which pairs their logs; what each sent is in the messages
             target=list(item.answers) or "",
             messages=[*messages, *([_message({"role": "assistant", "content": row["text"] or ""})] if has_answer else [])],
             output=_output(arm, row),

@@ -17,8 +17,10 @@ from typing import Any, Final
 
 from batchtrial.errors import ConfigError, DataError, MissingExtra
 
-GRADES: Final = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
-"""What inspect_ai's scorers write for correct, incorrect, partly correct and no answer."""
+GRADES: Final = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+"""What inspect_ai's scorers write for correct, incorrect, partly correct and no answer, and the words that it reads as such."""
+OF_TASKS: Final = ("acc", "acc_norm", "exact_match", "f1", "em", "mc1", "mc2")
+"""Metrics of lines that do not name theirs, as earlier versions of lm-evaluation-harness wrote them."""
 INSPECT: Final = (".eval", ".json")
 SAMPLES: Final = re.compile(r"samples_(?P<task>.+?)_(?P<at>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl")
 MOST_BYTES: Final = 4 << 30
@@ -36,6 +38,11 @@ class Sample:
         """Over the epochs that have it; NaN where none has."""
         values = self.scores.get(metric, [])
         return math.fsum(values) / len(values) if values else math.nan
+
+    def n_missing(self, metric: str) -> int:
+        """Epochs without it, of an item that has it from others."""
+        values = self.scores.get(metric, [])
+        return self.epochs - len(values) if values else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,32 +95,42 @@ def _harness(path: Path, files: list[Path]) -> Log:
     for file in files:
         match = SAMPLES.fullmatch(file.name)
         task = match["task"] if match else file.stem if len(files) > 1 else ""  # one file that somebody renamed has one task
-        for row in _rows(file):
-            doc = row.get("doc_hash") or _digest(row.get("doc"))
-            one = samples.setdefault(f"{task}|{row['doc_id']}", Sample(question=str(doc), epochs=1))
-            told = row.get("filter") or "none"
-            names = row.get("metrics") or [name for name in row if name in ("acc", "acc_norm", "exact_match", "f1", "em", "mc1", "mc2")]
-            for name in names:
+        seen: set[tuple[str, str]] = set()
+        for where, row in _rows(file):
+            key, told = f"{task}|{row['doc_id']}", str(row.get("filter") or "none")
+            if (key, told) in seen:
+                raise DataError(f"the sample {row['doc_id']} is there already", where=where, hint="name the log of one task and one model")
+            seen.add((key, told))
+            one = samples.setdefault(key, Sample(question=str(row.get("doc_hash") or _digest(row.get("doc"))), epochs=1))
+            for name in _metrics(row, where):
                 value = _number(row.get(name))
                 if value is not None:
                     one.scores[name if told == "none" else f"{name},{told}"] = [value]
     return Log(name=files[0].parent.name or path.stem, path=path, samples=samples)
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open(encoding="utf-8") as lines:
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             where = f"{file}, line {number}"
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
                 raise DataError(f"the line is no JSON: {error}", where=where) from None
             if not isinstance(row, dict) or not isinstance(row.get("doc_id"), int | str):
                 hint = "lm_eval writes such files with --log_samples, as samples_TASK_TIME.jsonl"
                 raise DataError("the line is no sample of lm-evaluation-harness: it has no doc_id", where=where, hint=hint)
-            yield row
+            yield where, row
+
+
+def _metrics(row: Mapping[str, Any], where: str) -> list[str]:
+    """Names of the row's metrics. Raises DataError for what is no list of names."""
+    names = row.get("metrics") or [name for name in row if name in OF_TASKS]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError("`metrics` is no list of names", where=where)
+    return names
 
 
 def _inspect(path: Path) -> Log:
@@ -127,16 +144,26 @@ def _inspect(path: Path) -> Log:
         told = str(error).partition("\n")[0][:200] or type(error).__name__
         raise DataError(f"inspect_ai cannot read it: {told}", where=str(path)) from None
     samples: dict[str, Sample] = {}
+    seen: set[tuple[str, int]] = set()
     for row in read.samples or ():
-        asked = row.input if isinstance(row.input, str) else [[turn.role, turn.text] for turn in row.input if turn.role != "system"]
-        one = samples.setdefault(f"{read.eval.task}|{row.id}", Sample(question=_digest([asked, row.target])))
+        key = str(row.id)
+        if (key, row.epoch) in seen:
+            raise DataError(f"the sample {key!r} is there twice", where=str(path), hint="its log must have an answer once for each id and epoch")
+        seen.add((key, row.epoch))
+        one = samples.setdefault(key, Sample(question=_digest(_asked(row))))
         one.epochs += 1
         for name, score in (row.scores or {}).items() if row.error is None else ():
             for metric, value in _values(name, score.value):
                 one.scores.setdefault(metric, []).append(value)
     if not samples:
         raise DataError("the log has no samples", where=str(path), hint="it may have been written without them")
-    return Log(name=str(read.eval.model), path=path, samples={key.partition("|")[2]: one for key, one in samples.items()})
+    return Log(name=str(read.eval.model), path=path, samples=samples)
+
+
+def _asked(row: Any) -> list[Any]:
+    """What a sample asked and what counts as right, however they are written: one turn of the user as a text, one target as a list."""
+    turns = [["user", row.input]] if isinstance(row.input, str) else [[turn.role, turn.text] for turn in row.input if turn.role != "system"]
+    return [turns, [row.target] if isinstance(row.target, str) else list(row.target)]
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -144,12 +171,26 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, float]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _values(f"{name}/{key}", inner)
-    elif (number := GRADES.get(value) if isinstance(value, str) else _number(value)) is not None:
+    elif (number := _grade(value) if isinstance(value, str) else _number(value)) is not None:
         yield name, number
 
 
+def _grade(value: str) -> float | None:
+    """What a text says of an answer, read as inspect_ai reads it."""
+    known = GRADES.get(value, GRADES.get(value.lower()))
+    if known is not None:
+        return known
+    try:
+        return _number(float(value))
+    except ValueError:
+        return None
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:  # a whole number that no float holds
+        return None
 
 
 def _digest(value: Any) -> str:

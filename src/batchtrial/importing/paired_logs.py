@@ -23,6 +23,7 @@ class PairedLogs:
     """control, treatment: the logs. keys: of the items that both asked, with the same question. n_other: with another; n_only: in one log alone.
 
     scores: metric -> (control, treatment), NaN where an answer or its score is missing. found: metric -> comparison, and its q.
+    n_missing: metric -> epochs without a score in (control, treatment), of items that have others: their score is the mean of these.
     """
 
     control: Log
@@ -32,6 +33,7 @@ class PairedLogs:
     n_only: tuple[int, int]
     scores: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     found: dict[str, tuple[Comparison, float | None]]
+    n_missing: dict[str, tuple[int, int]]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -41,7 +43,10 @@ class PairedLogs:
             "items": len(self.keys),
             "items_with_another_question": self.n_other,
             "items_only_in": {"control": self.n_only[0], "treatment": self.n_only[1]},
-            "metrics": {name: _plain(one, q) for name, (one, q) in self.found.items()},
+            "metrics": {
+                name: _plain(one, q) | {"epochs_without_score": dict(zip(("control", "treatment"), self.n_missing[name], strict=True))}
+                for name, (one, q) in self.found.items()
+            },
         }
 
 
@@ -84,6 +89,7 @@ def paired_logs(control: Log, treatment: Log, *, metrics: Sequence[str] = (), le
     for name, (before, after) in scores.items():
         pair = Paired(control=before, treatment=after, clusters=units, samples_control=control.epochs, samples_treatment=treatment.epochs)
         made[name] = compare(pair, level=level, seed=seed_of(seed, name), flips=FLIPS, is_verdict_only=True)
+    missing = {name: [sum(log.samples[key].n_missing(name) for key in keys) for log in (control, treatment)] for name in chosen}
     adjusted = benjamini_hochberg([one.test.p_value for one in made.values()])
     return PairedLogs(
         control=control,
@@ -93,6 +99,7 @@ def paired_logs(control: Log, treatment: Log, *, metrics: Sequence[str] = (), le
         n_only=(len(control.samples) - len(common), len(treatment.samples) - len(common)),
         scores={name: (before, after) for name, (before, after) in scores.items()},
         found={name: (one, q) for (name, one), q in zip(made.items(), adjusted, strict=True)},
+        n_missing={name: (before, after) for name, (before, after) in missing.items()},
     )
 
 

@@ -32,7 +32,7 @@ def lines(found: PairedLogs) -> Iterator[str]:
         table.add_row(*_row(found, name))
     yield from wide_lines(table)
     for name, (one, _) in found.found.items():
-        yield from (f"care       {visible(name)}: {text}" for text in one.warnings)
+        yield from (f"care       {visible(name)}: {text}" for text in (*one.warnings, *_without_score(found, name)))
     yield "Exploratory: nothing was declared before the results were there. q is corrected for all metrics (Benjamini and Hochberg)."
 
 
@@ -45,6 +45,12 @@ def _row(found: PairedLogs, name: str) -> list[Any]:
     difference = "-" if estimate.value is None else f"{signed(estimate.value)}{unit}"
     told = (plain(one.arms["control"].value), plain(one.arms["treatment"].value), difference, interval, p_text(one.test.p_value), p_text(q))
     return [Text(visible(name)), *told, str(one.missing.n_pairs), str(one.missing.dropped)]
+
+
+def _without_score(found: PairedLogs, name: str) -> Iterator[str]:
+    for side, n in zip(("control", "treatment"), found.n_missing[name], strict=True):
+        if n:
+            yield f"{counted(n, 'epoch')} of the {side} without a score: those items have the mean of their others"
 
 
 def _is_share(found: PairedLogs, name: str) -> bool:
