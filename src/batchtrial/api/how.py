@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -40,14 +41,22 @@ class How(TypedDict, total=False):
 
 _SETTINGS: Final = {"limit_items": "limit_items", "budget_usd": "submission.budget_usd"}
 _OPTIONS: Final = frozenset(one.name for one in fields(Options)) & How.__annotations__.keys()
+_KINDS: Final[Mapping[str, tuple[type, str]]] = {
+    **dict.fromkeys(("dry_run", "partial", "remake", "accept_drift", "ignore_stop"), (bool, "True or False")),
+    "workers": (Integral, "a whole number from 1"),
+    "stop_stale_minutes": (Real, "a number"),
+    "settings": (Mapping, "a mapping"),
+}
 _PRIVATE: Final = 0o700
 
 
 def beginning(config: Given, folder: str | os.PathLike[str] | None, how: How) -> Invocation:
     """The invocation of a run that begins. Raises ConfigError."""
+    _check(how)
     recording = _path(how.get("replay_dir"))
     mode = mode_changes(is_dry=how.get("dry_run", False), is_resume=False, recording=recording)
-    experiments = experiments_dir(None if folder is None else Path(folder), os.environ)
+    # From the root: the run is carried out in a thread of its own, and the process may change its folder meanwhile.
+    experiments = experiments_dir(None if folder is None else Path(folder), os.environ).absolute()
     if isinstance(config, Mapping):
         return _invocation(how, mode, run_id=None, experiments=experiments, config=None, tree=config)
     return _invocation(how, mode, run_id=None, experiments=experiments, config=Path(config))
@@ -55,16 +64,28 @@ def beginning(config: Given, folder: str | os.PathLike[str] | None, how: How) ->
 
 def going_on(run_id: str, folder: Path, config: str | os.PathLike[str] | None, how: How) -> Invocation:
     """The invocation of a run that goes on. Raises ConfigError."""
+    _check(how)
     if how.get("dry_run") is not None or how.get("limit_items") is not None:
         raise ConfigError("dry_run and limit_items were settled when the run began", hint="leave them out")
     return _invocation(how, {}, run_id=run_id, experiments=folder, config=_path(config))
 
 
-def _invocation(how: How, mode: Mapping[str, Any], **who: Any) -> Invocation:
+def _check(how: How) -> None:
+    """Raises ConfigError for an argument that is none, or not of its kind: before anything is bought, not once it is used."""
     unknown = sorted(how.keys() - How.__annotations__.keys())
     if unknown:
         hint = f"arguments are: {', '.join(sorted(How.__annotations__))}; other keys of the config go into `settings`"
         raise ConfigError(f"there is no argument {unknown[0]!r}", hint=hint)
+    given: Mapping[str, Any] = how
+    for name in given.keys() & _KINDS.keys():
+        (kind, of_kind), value = _KINDS[name], given[name]
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            raise ConfigError(f"{name} is {of_kind}, and not {value!r}")
+    if how.get("workers", 1) < 1:
+        raise ConfigError(f"workers is a whole number from 1, and not {how['workers']}")
+
+
+def _invocation(how: How, mode: Mapping[str, Any], **who: Any) -> Invocation:
     given: Mapping[str, Any] = how
     own = {key: given[name] for name, key in _SETTINGS.items() if given.get(name) is not None}
     options: dict[str, Any] = {name: given[name] for name in _OPTIONS if name in given}

@@ -16,7 +16,7 @@ from batchtrial.reading.declared_plan import DeclaredPlan, declared_plan
 from batchtrial.reading.inventory import RunReader, RunSummary
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.form import refuse_earlier
-from batchtrial.state.layout import EXPERIMENTS, RunLayout
+from batchtrial.state.layout import EXPERIMENTS, PREFIX, RunLayout
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,10 +36,17 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
 
 def layout_at(path: str | os.PathLike[str]) -> RunLayout:
-    """Where the run lies: the folder itself, or a name under `./experiments`."""
-    folder = Path(path)
-    named = RunLayout.of(EXPERIMENTS, str(path)) if len(folder.parts) == 1 and not folder.is_dir() else None
-    return named if named is not None and named.root.is_dir() else RunLayout(folder)
+    """Where the run lies: the folder itself, or a name under `./experiments`; from the root, since a process may change its folder meanwhile.
+
+    Raises RunStateMissing for a folder that is none of a run.
+    """
+    folder = Path(path).absolute()
+    is_name = Path(path).parts == (str(path),) and not folder.is_dir()
+    named = RunLayout.of(EXPERIMENTS.absolute(), str(path)) if is_name else None
+    layout = named if named is not None and named.root.is_dir() else RunLayout(folder)
+    if folder.is_dir() and not folder.name.startswith(PREFIX) and not layout.has_traces():
+        raise RunStateMissing(f"the folder holds no run: {folder}", hint="`batchtrial status` lists the runs there are")
+    return layout
 
 
 class Run:

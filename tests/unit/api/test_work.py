@@ -165,3 +165,51 @@ def test_an_argument_that_nothing_reads_is_named(config: dict[str, Any]) -> None
         batchtrial.plan({**config, "seed": object()})
     with pytest.raises(RunStateMissing):
         batchtrial.resume("never")
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"workers": "2"}, "workers is a whole number from 1"),
+        ({"workers": -1}, "workers is a whole number from 1"),
+        ({"workers": True}, "workers is a whole number from 1"),
+        ({"partial": "no"}, "partial is True or False"),
+        ({"stop_stale_minutes": "60"}, "stop_stale_minutes is a number"),
+        ({"settings": ["x"]}, "settings is a mapping"),
+    ],
+)
+def test_an_argument_of_another_kind_is_told_before_anything_is_begun(config: dict[str, Any], tmp_path: Path, how: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        batchtrial.start(config, run_id="first", dry_run=True, **how)
+    assert not (tmp_path / "experiments").exists()
+    with pytest.raises(RunStateMissing):
+        batchtrial.resume("first", **how)
+
+
+def test_a_process_may_change_its_folder_while_a_run_is_at_work_and_after(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+
+    def go(update: Update) -> None:
+        if update.label == "build":
+            monkeypatch.chdir(other)
+
+    run = batchtrial.start(config, run_id="first", dry_run=True, to_step="submit", on_update=go)
+    assert list(other.iterdir()) == []
+    assert run.path == tmp_path / "experiments" / "run_first"
+    monkeypatch.chdir(tmp_path)
+    named, by_path = batchtrial.open_run("first"), batchtrial.open_run("experiments/run_first")
+    monkeypatch.chdir(other)
+    assert {one.status.standing for one in (run, named, by_path)} == {"partial"}
+    assert named.items().height == by_path.items().height == 3
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "other"])
+def test_a_folder_that_holds_no_run_is_none(config: dict[str, Any], tmp_path: Path, name: str) -> None:
+    (tmp_path / "other").mkdir()
+    for do in (batchtrial.open_run, batchtrial.stop, batchtrial.resume):
+        with pytest.raises(RunStateMissing, match="holds no run"):
+            do(name)
+    assert sorted(path.name for path in tmp_path.rglob("STOP*")) == []
