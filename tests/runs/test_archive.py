@@ -145,11 +145,11 @@ def test_paths_of_the_machine_and_keys_stay_out(tmp_path: Path, monkeypatch: pyt
     root, manifest = restore(path, tmp_path / "b")
     assert verify(path)[1] == ()
     assert manifest.config_hash == load(RunState, root / "run_state.json").config_hash  # type: ignore[union-attr]
-    key = "fw_0123456789abcdefghijklmnop"
-    monkeypatch.setenv("FIREWORKS_API_KEY", key)
-    (made.layout.root / SLUG / "results" / "note.txt").write_text(f"oh dear: {key}")
-    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path / "a"), "--output", str(tmp_path / "x.zip")]) == 3
-    assert not (tmp_path / "x.zip").exists()
+    for variable, key in {"FIREWORKS_API_KEY": "fw_0123456789abcdefghijklmnop", "UPSTREAM_API_KEY": "the-key-of-our-own-server"}.items():
+        monkeypatch.setenv(variable, key)
+        (made.layout.root / SLUG / "results" / "note.txt").write_text(f"oh dear: {key}")
+        assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path / "a"), "--output", str(tmp_path / "x.zip")]) == 3
+        assert not (tmp_path / "x.zip").exists()
 
 
 def test_an_unfinished_run_is_archived_only_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

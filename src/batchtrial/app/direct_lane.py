@@ -18,13 +18,11 @@ from batchtrial.errors import ConfigError, ProviderError
 from batchtrial.providers.base import Provider
 from batchtrial.providers.direct.adapter import DirectProvider, DirectSettings
 from batchtrial.providers.direct.forms import Form, form_of
-from batchtrial.providers.registry import Row, row_of
+from batchtrial.providers.registry import OWN_KEY, Row, row_of
 from batchtrial.providers.sdk.edge import checked_key
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
 
-OWN_KEY: Final = "UPSTREAM_API_KEY"
-"""Where the key of a server of one's own is read from; it may have none."""
 CONCURRENCY: Final = 16
 TIER_SECONDS: Final = 900.0
 """Cheap tiers answer when there is room."""

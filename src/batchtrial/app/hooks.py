@@ -20,7 +20,7 @@ from batchtrial import __version__
 from batchtrial.app.ending import Ending, body
 from batchtrial.app.invocation import ON_END_VARIABLE, WEBHOOK_VARIABLE
 from batchtrial.errors import ConfigError
-from batchtrial.providers.registry import names, row_of
+from batchtrial.providers.registry import key_variables
 
 WEBHOOK_SECONDS: Final = 10.0
 COMMAND_SECONDS: Final = 60.0
@@ -97,7 +97,7 @@ def post(url: str, ending: Ending, seconds: float) -> str:
 
 def run_command(command: str, ending: Ending, env: Mapping[str, str], seconds: float) -> str:
     """Run the command in a shell, with how the run ended on its standard input and in its environment. Returns what went wrong."""
-    secret = {row_of(name).key_variable for name in names()} | {WEBHOOK_VARIABLE}
+    secret = {*key_variables(), WEBHOOK_VARIABLE}
     told = {"BATCHTRIAL_RUN_ID": ending.run_id, "BATCHTRIAL_OUTCOME": ending.outcome, "BATCHTRIAL_EXIT_CODE": str(ending.exit_code)}
     child_env = {name: value for name, value in env.items() if name not in secret} | told | {"BATCHTRIAL_TEXT": ending.text()}
     try:

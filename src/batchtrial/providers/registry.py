@@ -66,6 +66,8 @@ def _host(name: str, title: str, key_variable: str, base_url: str | None) -> Row
     )
 
 
+OWN_KEY: Final = "UPSTREAM_API_KEY"
+"""Where the key of a server of one's own is read from; it may have none."""
 OWN: Final[tuple[Row, ...]] = (
     Row(
         name="fireworks",
@@ -212,4 +214,4 @@ def _blamed(row: Row, meant: type[Exception] = RunnerError) -> Iterator[None]:
 
 def key_variables() -> tuple[str, ...]:
     """The environment variables that hold keys."""
-    return tuple(dict.fromkeys(row.key_variable for row in (*OWN, *rows().values()) if row.key_variable))
+    return tuple(dict.fromkeys(row.key_variable or OWN_KEY for row in (*OWN, *rows().values())))

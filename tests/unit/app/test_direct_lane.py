@@ -9,9 +9,9 @@ from threading import Thread
 
 import pytest
 
-from batchtrial.app.direct_lane import OWN_KEY, identity, key_for
+from batchtrial.app.direct_lane import identity, key_for
 from batchtrial.errors import AuthFailed, ProviderError
-from batchtrial.providers.registry import row_of
+from batchtrial.providers.registry import OWN_KEY, row_of
 
 MODELS = [{"id": "own", "told": "Bearer [key]"}]
 """As they are kept: the server says the key back."""

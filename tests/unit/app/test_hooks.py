@@ -117,7 +117,7 @@ def test_a_webhook_that_is_away_is_one_line_without_its_path() -> None:
 
 
 def test_a_command_gets_the_ending_and_no_key_of_a_provider(tmp_path: Path) -> None:
-    env = {"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "secret", "BATCHTRIAL_WEBHOOK": "secret", "MINE": "kept"}
+    env = {"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "secret", "UPSTREAM_API_KEY": "secret", "BATCHTRIAL_WEBHOOK": "secret", "MINE": "kept"}
     command = f"cat > {tmp_path}/in; env > {tmp_path}/env; echo nothing of this on standard output"
     assert run_command(command, ENDED, env, 10.0) == ""
     assert json.loads((tmp_path / "in").read_bytes()) == ENDED.as_json()
