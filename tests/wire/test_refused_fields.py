@@ -27,6 +27,8 @@ OPENAI: list[tuple[str, dict[str, Any], str | None]] = [
     ("gpt-5.4-mini", {"temperature": 0, "reasoning_effort": "high"}, "unsupported_value"),
     ("gpt-4o", {"temperature": 0, "top_p": 0.1, "max_tokens": 5, "stop": ["x"]}, None),
     ("gpt-5-chat-latest", {"temperature": 0}, None),
+    ("gpt-4o", {"stop": list("abcd")}, None),
+    ("gpt-oss-20b", {"stop": list("abcde")}, None),
     ("simulated-small", {"temperature": 0}, None),
 ]
 SAMPLING = [case for case in OPENAI if "max_tokens" not in case[1] or "top_p" in case[1]]
@@ -38,6 +40,15 @@ def test_openai_s_models_refuse_in_their_words(model: str, fields: dict[str, Any
     problem = refused_by_openai({"model": model, **fields})
     assert (problem and problem.code) == code
     assert problem is None or (problem.status == 400 and problem.param in fields)
+
+
+def test_stop_sequences_that_no_model_takes() -> None:
+    problem = refused_by_openai({"model": "gpt-4o", "stop": list("abcde")})
+    assert (problem and problem.code) == "array_above_max_length"
+    problem = refused_by_anthropic({"model": "claude-haiku-4-5", "stop_sequences": ["END", "\n"]})
+    assert problem is not None
+    assert "must contain non-whitespace" in problem.message
+    assert refused_by_anthropic({"model": "claude-haiku-4-5", "stop_sequences": ["END", "\n\nHuman:"]}) is None
 
 
 @pytest.mark.parametrize(("model", "is_refused"), ANTHROPIC)

@@ -15,6 +15,7 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, DataError
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.build import phase as build
+from batchtrial.phases.build.sizes import line_about
 from batchtrial.prices import cost_usd
 from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item, Usage
@@ -73,7 +74,7 @@ def _preview(config: Config, label: str, arm: Arm, item: Item, codec: Provider, 
     own = codec_of(codec, arm.backend)
     refused = own.refuses([arm.temp], arm.top_p, arm.top_k, arm.stop) or ""
     try:
-        line = json.loads(own.encode(arm.request(item, arm.custom_id("0" * 16, 0))))
+        line = json.loads(line_about(arm, item, codec))
         n_in, n_out = build.input_tokens(arm, item), build.output_tokens(arm, item)
     except (ConfigError, DataError) as error:
         return ArmPreview(label=label, arm=arm, refused=f"{error.what}{f' ({error.where})' if error.where else ''}")

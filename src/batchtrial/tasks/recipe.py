@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
@@ -225,8 +225,11 @@ def compiled(recipe: str) -> Task:
     return Task(decoded, templates)
 
 
-def check_columns(recipes: Sequence[str], items: Sequence[Item]) -> None:
-    """Raises ConfigError for a name that no item has, or that is empty in all of them, also where a template would do without."""
+def check_columns(recipes: Sequence[str], items: Sequence[Item], ignored: Collection[str] = ()) -> None:
+    """Raises ConfigError for a name that no item has, or that is empty in all of them, also where a template would do without.
+
+    ignored: columns that the config leaves out on purpose.
+    """
     known = {name for item in items for name in item.columns}
     for task in map(compiled, recipes):
         for place, part in enumerate(task.recipe.parts):
@@ -235,4 +238,5 @@ def check_columns(recipes: Sequence[str], items: Sequence[Item]) -> None:
             if missing:
                 near = difflib.get_close_matches(missing[0], known, 1, cutoff=0.5)
                 hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(sorted(known)) or 'none'}"
+                hint = "`ignore_columns` leaves it out" if missing[0] in ignored else hint
                 raise ConfigError(f"no item has a column {missing[0]!r} with anything in it", where=part.where, hint=hint)

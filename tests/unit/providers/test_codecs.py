@@ -79,6 +79,15 @@ def test_an_answer_shorter_than_responses_takes_is_refused_before_it_is_sent() -
     assert encoded(responses(quirks=quirks_of("compatible")), replace(REQUEST, max_tokens=1))["body"]["max_output_tokens"] == 1
 
 
+def test_stop_sequences_that_no_model_takes_are_refused() -> None:
+    assert chat().refuses([0.0], stop=list("abcd")) is None
+    assert "more than 4" in str(chat().refuses([0.0], stop=list("abcde")))
+    assert chat(quirks=quirks_of("compatible")).refuses([0.0], stop=list("abcde")) is None
+    assert "nothing but spaces" in str(anthropic().refuses([0.0], stop=["END", "\n"]))
+    assert "nothing but spaces" in str(anthropic(sampling="omit").refuses([0.0], stop=[" "]))
+    assert anthropic().refuses([0.0], stop=["\nEND"]) is None
+
+
 def test_a_chat_line() -> None:
     line = encoded(chat(), replace(REQUEST, stop=("END",)))
     body = {"model": "some-model", "messages": HERE, "max_completion_tokens": 64, "temperature": 0.7, "stop": ["END"]}

@@ -94,6 +94,9 @@ def test_a_name_that_no_item_has_is_refused_even_where_a_default_stands_for_it()
     with pytest.raises(ConfigError, match="no item has a column 'categroy'") as caught:
         check_columns([recipe], [item(body="x", category="z")])
     assert "did you mean 'category'?" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        check_columns([recipe], [item(body="x", category="z")], {"categroy"})
+    assert caught.value.hint == "`ignore_columns` leaves it out"
 
 
 def test_where_a_recipe_came_from_is_no_part_of_what_it_asks() -> None:

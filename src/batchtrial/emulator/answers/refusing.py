@@ -19,6 +19,8 @@ ALWAYS_THINKING: Final = re.compile(
 THINKING_WHEN_ASKED: Final = re.compile(rf"gpt-5\.[1-4](?:-mini|-nano)?{DATED}")
 WITHOUT_STOP: Final = re.compile(rf"(?:o[3-9]|gpt-5)(?:-mini|-nano|-pro|-codex)?{DATED}")
 ONE_OF_TWO: Final = re.compile(r"claude-(?:opus-4-[1-6]|(?:sonnet|haiku)-4-[56])(?:-[0-9]{8}|-latest)?")
+MOST_STOPS: Final = 4
+OF_OPENAI: Final = re.compile(r"(?:ft:)?(?:gpt-(?!oss)|chatgpt-|o[1-9])")
 WITHOUT_SAMPLING: Final = re.compile(r"claude-(?:opus-4-[7-9]|(?:opus|sonnet|haiku|fable|mythos)-[5-9](?:-[0-9])?)(?:-[0-9]{8}|-latest)?")
 
 
@@ -42,6 +44,10 @@ def _of_openai(body: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "temperature", "unsupported_value", text
     if is_thinking and body.get("top_p") not in (None, 1):
         yield "top_p", "unsupported_parameter", _unsupported("top_p")
+    stop = body.get("stop")
+    if isinstance(stop, list) and len(stop) > MOST_STOPS and OF_OPENAI.match(model):
+        told = f"Expected an array with maximum length {MOST_STOPS}, but got an array with length {len(stop)} instead."
+        yield "stop", "array_above_max_length", f"Invalid 'stop': array too long. {told}"
     if WITHOUT_STOP.fullmatch(model) and body.get("stop"):
         yield "stop", "unsupported_parameter", _unsupported("stop")
 
@@ -62,6 +68,9 @@ def _of_anthropic(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((name, f"`{name}` is deprecated for this model.") for name in given)
     if ONE_OF_TWO.fullmatch(model) and {"temperature", "top_p"} <= set(given):
         yield "top_p", "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+    stops = params.get("stop_sequences")
+    if isinstance(stops, list) and any(isinstance(one, str) and not one.strip() for one in stops):
+        yield "stop_sequences", "stop_sequences: each stop sequence must contain non-whitespace"
     thinking = params.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") not in ("enabled", "adaptive"):
         return

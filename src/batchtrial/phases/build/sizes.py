@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from batchtrial.config.expand import Arm
+from batchtrial.errors import ConfigError
 from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item, Request
 
@@ -25,8 +26,19 @@ def largest_lines(arms: Sequence[Arm], items: Iterable[Item], provider: Provider
     found = []
     for item in items:
         check()
-        found.append(max(len(codec_of(provider, arm.backend).encode(arm.request(item, arm.custom_id(HASH, HIGHEST_SAMPLE)))) for arm in arms))
+        found.append(max(len(line_about(arm, item, provider)) for arm in arms))
     return found
+
+
+def line_about(arm: Arm, item: Item, provider: Provider) -> bytes:
+    """A request line about the item, as long as any of the arm's. Raises ConfigError, naming the item where the wire does not take what it holds."""
+    request = arm.request(item, arm.custom_id(HASH, HIGHEST_SAMPLE))
+    try:
+        return codec_of(provider, arm.backend).encode(request)
+    except ConfigError as error:
+        if error.where != f"request {request.custom_id}":
+            raise
+        raise ConfigError(f"item {item.item_id!r} of {item.dataset}: {error.what}", where="task", hint=error.hint) from None
 
 
 def tokens(text: str) -> int:

@@ -47,6 +47,8 @@ def check_columns_named(config: Config, items: Sequence[Item]) -> None:
         files = ", ".join(spec.path or spec.name for spec in config.datasets if not sets or spec.name in sets) or ", ".join(sets)
         hint = f"did you mean {near[0]!r}? " if near else ""
         hint += f"the columns are {', '.join(sorted(known)) or 'none'}"
+        if any(name in spec.ignore_columns for spec in config.datasets):
+            hint = "`ignore_columns` leaves it out"
         raise ConfigError(f"no row of {files} has a column {name!r} with a value in it", where=where, hint=hint)
 
 

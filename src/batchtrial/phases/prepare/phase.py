@@ -88,7 +88,7 @@ def choose(config: Config) -> Prepared:
         raise DataError("the question sets hold no items", where="datasets")
     items, repeated = taken_together_over_sets(items, reads) if len(sources) > 1 else (items, {})
     whole = tuple(items)
-    check_columns([arm.task for arm in arms if arm.task], whole)
+    check_columns([arm.task for arm in arms if arm.task], whole, {name for spec in config.datasets for name in spec.ignore_columns})
     check_columns_named(config, whole)
     for set_name, note in (*repeated.items(), *check_values(config, whole).items()):
         record = next((one for one in sources.values() if set_name in one["sets"]), None)

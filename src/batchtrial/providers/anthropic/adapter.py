@@ -97,6 +97,8 @@ class AnthropicProvider:
         Under API version 2026-10-21 only what equals the provider's default by being left out can: temperature 1 and nothing else.
         """
         different = sorted(set(temps))
+        if any(not one.strip() for one in stop):
+            return "a stop sequence of nothing but spaces or line ends is refused"
         if self.settings.sampling == "omit":
             if len(different) > 1:
                 return f"temperatures {different} cannot be told apart: sampling parameters are not sent (sampling: omit)"

@@ -108,7 +108,8 @@ class OpenAIProvider:
             return f"top_k {top_k} is no parameter of {settings.endpoint} here"
         if stop and self._is_responses:
             return "stop sequences are no parameter of /v1/responses; use endpoint /v1/chat/completions"
-        return None
+        most = settings.quirks.most_stops
+        return f"{len(stop)} stop sequences are more than {most}" if most is not None and len(stop) > most else None
 
     def encode(self, request: Request) -> bytes:
         """`{"custom_id", "method", "url", "body"}`. Raises ConfigError for a parameter that the endpoint lacks or an extra field that clashes."""

@@ -42,6 +42,11 @@ class Quirks:
         """The lowest `max_output_tokens` that /v1/responses takes: OpenAI's own service, which has the newer name in chats, refuses less than 16."""
         return 16 if self.chat_tokens_field == "max_completion_tokens" else 1
 
+    @property
+    def most_stops(self) -> int | None:
+        """How many stop sequences OpenAI's own service takes at most; None elsewhere, where it is not known."""
+        return 4 if self.chat_tokens_field == "max_completion_tokens" else None
+
 
 MB: Final = 10**6
 _plain: Final = partial(Quirks, is_newest_first=False, chat_tokens_field="max_tokens")
