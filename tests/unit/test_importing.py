@@ -405,3 +405,52 @@ def test_all_of_a_set_of_assertions_that_is_left_out_is_named_and_so_are_unknown
     assert any("tests.0.assert.0.weight: `weight` of an `assert-set`" in one for one in left)
     assert any("tests.0.assert.0.metric: `metric` of an `assert-set`" in one for one in left)
     assert any("tests.0.assert.0.assert.1: an assertion without a `type`" in one for one in left)
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "arm", "lane", "told"),
+    [
+        ("openai:gpt-5-mini", {}, {"temperature": 1}, {}, []),
+        ("openai:gpt-5-mini", {"temperature": 0, "stop": ["x"]}, {"temperature": 1}, {}, ["`config.temperature` 0", "`config.stop` ['x']"]),
+        ("openai:gpt-5.2", {}, {}, {}, []),
+        ("openai:gpt-5.2", {"reasoning_effort": "low"}, {"temperature": 1, "body": {"reasoning_effort": "low"}}, {}, []),
+        ("anthropic:claude-opus-4-7", {"top_p": 0.5}, {}, {"sampling": "omit"}, ["`config.top_p` 0.5"]),
+    ],
+)
+def test_a_model_is_asked_for_no_sampling_that_it_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, config: dict[str, Any], arm: dict[str, Any], lane: dict[str, Any], told: list[str]
+) -> None:
+    tree, left, files = made(tmp_path, providers=[{"id": model, "config": config}])
+    (first, *_) = tree["arms"].values()
+    assert {name: value for name, value in first.items() if name not in ("backend", "model", "task")} == arm
+    assert {name: value for name, value in tree.get("provider", {}).items() if name != "endpoint"} == lane
+    assert [one.partition(": ")[2].partition(", which")[0].partition(": ")[2] for one in left if "refuses" in one] == told
+    monkeypatch.chdir(tmp_path)
+    assert set(loaded(tmp_path, files).arms) == set(tree["arms"])
+
+
+def test_where_one_model_refuses_sampling_its_lane_sends_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warm = {"id": "anthropic:claude-haiku-4-5", "label": "warm", "config": {"temperature": 0.9}}
+    tree, left, files = made(tmp_path, providers=["openai:gpt-4.1", warm, "anthropic:claude-opus-4-7"])
+    assert tree["lanes"] == {"anthropic": {"sampling": "omit"}}
+    assert any("the `temperature` 0.9 of warm; left out: another model there refuses it" in one for one in left)
+    assert not any("temperature" in arm for arm in tree["arms"].values())
+    monkeypatch.chdir(tmp_path)
+    assert set(loaded(tmp_path, files).arms) == set(tree["arms"])
+
+
+def test_variables_that_tests_lack_and_columns_that_prompts_do_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = ["{{letter}}{% if hint %} ({{hint}}){% endif %}{{nobody}}", "{% for one in never %}{{one}}{% endfor %}{{letter}} {{ hint }}"]
+    tests: list[Any] = [{"vars": {"letter": "a", "hint": "b", "messages": [{"role": "user"}], "options": {"x": 1}}}, {"vars": {"letter": "c"}}]
+    tree, left, files = made(tmp_path, prompts=prompts, tests=tests)
+    assert [one.partition("`")[2].partition("`")[0] for one in left if "no test has" in one] == ["nobody", "never"]
+    assert tree["datasets"][0]["ignore_columns"] == ["messages", "options"]
+    loaded(tmp_path, files)
+    monkeypatch.chdir(tmp_path / "out")
+    asked = {}
+    for item in ("t1", "t2"):
+        assert main(["try", "--config", "trial.yaml", "--item", item, "--json"]) == 0
+        asked[item] = [one["request"]["body"]["messages"][0]["content"] for one in json.loads(capsys.readouterr().out)["arms"]]
+    assert asked == {"t1": ["a (b)", "a b"], "t2": ["c", "c "]}

@@ -18,6 +18,7 @@ from batchtrial.importing.cases import Case, CaseReader
 from batchtrial.importing.documents import Document, Findings, Left, Library
 from batchtrial.importing.models import Provider, ProviderReader
 from batchtrial.importing.prompts import Prompt, PromptReader
+from batchtrial.sources.columns import ASKS_MORE
 from batchtrial.tasks.template import Template
 
 CONFIG: Final = "trial.yaml"
@@ -78,6 +79,7 @@ class _Conversion:
         self._config, self._findings, self._prompts, self._providers, self._cases = config, findings, prompts, providers, cases
         self._wanted = self._judged_alike([reader.read(case) for case in cases])
         self._vars = {name for case in cases for name in case.vars}
+        self._read = frozenset[str]().union(*(prompt.reads for prompt in prompts))
         self._files: dict[str, str] = {}
         self._prompt_files: dict[tuple[str, int], str] = {}  # by label and turn
         self._names: dict[str, str] = {}  # key of a metric -> its column
@@ -119,6 +121,7 @@ class _Conversion:
         lanes: dict[str, dict[str, Any]] = {}
         for one in self._providers:
             lane = lanes.setdefault(one.backend, dict(one.lane))
+            lane |= {"sampling": "omit"} if "sampling" in one.lane else {}
             for name in one.lane:
                 if one.lane[name] != lane.get(name):
                     told = f"a backend has one in a run, and here it is {lane.get(name)}"
@@ -134,7 +137,7 @@ class _Conversion:
             words = [prompt.label] if len(self._prompts) > 1 else []
             words += [provider.label] if len(self._providers) > 1 or not words else []
             name = _apart(_name("-".join(words)), found)
-            told = provider.settings(lanes[provider.backend].get("endpoint"))
+            told = self._sampled(provider, lanes[provider.backend])
             found[name] = {"backend": provider.backend, "model": provider.model, **told, "task": self._task(prompt, provider)}
         if len(found) == 1:
             (name, only) = next(iter(found.items()))
@@ -142,6 +145,16 @@ class _Conversion:
             where = self._config.place(("prompts",))
             self._findings.near(where, "one prompt and one provider: nothing is compared", "`candidate` is a copy of it; change what you want to try")
         return found
+
+    def _sampled(self, provider: Provider, lane: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the provider's arms, without what its lane sends of no arm."""
+        told = provider.settings(lane.get("endpoint"))
+        for name in ("temperature", "top_p", "top_k") if lane.get("sampling") == "omit" else ():
+            if (value := told.pop(name, None)) is not None:
+                self._findings.left(
+                    provider.where, f"the `{name}` {value} of {provider.label}", "another model of the backend refuses it: none is sent"
+                )
+        return told
 
     def _task(self, prompt: Prompt, provider: Provider) -> dict[str, Any]:
         messages = []
@@ -157,9 +170,17 @@ class _Conversion:
 
     def _with_defaults(self, template: str) -> str:
         """The template with nothing in the place of variables that some test does not have, as the other program does."""
-        empty = {name for name in Template.of(template).names if any(case.vars.get(name) in (None, "") for case in self._cases)}
-        for name in empty:
-            template = re.sub(rf"\{{\{{-?\s*{re.escape(name)}\s*-?\}}\}}", f'{{{{ {name} | default("") }}}}', template)
+        there = [{name for name, value in case.vars.items() if value not in (None, "")} for case in self._cases]
+        for name in sorted(Template.of(template).names - set.intersection(*there)):
+            is_known = any(name in each for each in there)
+            value = f'{name} | default("")' if is_known else '""'
+            alone = re.compile(rf"\{{\{{-?\s*{re.escape(name)}\s*-?\}}\}}")
+            if name in Template.of(alone.sub("", template)).names:
+                template = f"{{% set {name} = {value} %}}{template}"
+            else:
+                template = alone.sub(f"{{{{ {value} }}}}" if is_known else "", template)
+            if not is_known:
+                self._findings.near(self._config.place(("prompts",)), f"the variable `{name}`, which no test has", "nothing stands in its place")
         return template
 
     # Items and metrics
@@ -189,6 +210,8 @@ class _Conversion:
             }
             if column := self._accepted(numbers):
                 spec["fields"]["answers"] = column
+            if unread := sorted({name for number in numbers for name in self._cases[number].vars} & ASKS_MORE.keys() - self._read):
+                spec["ignore_columns"] = unread
             sets.append(spec)
             for key in keys:
                 of_key.setdefault(key, []).append(name)

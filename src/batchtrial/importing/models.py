@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from batchtrial.config.families import Sampling, family_of, refused
 from batchtrial.errors import ConfigError
 from batchtrial.importing.documents import Document, Findings, Library, Step
 from batchtrial.providers.registry import names
@@ -28,6 +29,8 @@ _OWN_WIRES: Final = frozenset({"anthropic", "gemini"})
 """Backends that do not speak OpenAI's chat completions."""
 _FORM: Final = "any JSON"
 """Where a response format without a schema is kept until the wire is known."""
+USUAL_TEMPERATURE: Final = 0.0
+"""What a config of ours asks for where it names none."""
 _KEY: Final = "keys are read from the environment"
 
 
@@ -103,6 +106,7 @@ class ProviderReader:
         backend, model, lane = model_named(str(options.get("id") or ""))
         settings = options.get("config") or {}
         arm, task, further = self._settings(settings if isinstance(settings, dict) else {}, (*steps, "config"))
+        further |= self._refused(model, arm, (*steps, "config"))
         is_any_json = task.pop(_FORM, False)
         if is_any_json and backend in _OWN_WIRES:
             self.findings.left(self.config.place((*steps, "config", "response_format")), "`config.response_format`", f"{backend} has no such form")
@@ -122,6 +126,22 @@ class ProviderReader:
             is_any_json=is_any_json and backend not in _OWN_WIRES,
             where=self.config.place(steps),
         )
+
+    def _refused(self, model: str, arm: dict[str, Any], steps: tuple[Step, ...]) -> dict[str, Any]:
+        """Put the arm's sampling right where the model would refuse it; what of that is the lane's is returned."""
+        lane: dict[str, Any] = {}
+        family, given = family_of(model), dict(arm)
+        temps, stop = (given.get("temperature", USUAL_TEMPERATURE),), tuple(given.get("stop") or ())
+        asked = Sampling(temps=temps, top_p=given.get("top_p"), top_k=given.get("top_k"), stop=stop, extra=given.get("body") or {})
+        for name, value in refused(model, asked):
+            arm.pop(name, None)
+            if name == "temperature" and family is not None and family.takes_default:
+                arm[name] = 1
+            elif name != "stop":
+                lane["sampling"] = "omit"
+            if name in given:
+                self.findings.left(self.config.place((*steps, name)), f"`config.{name}` {value}, which {model} refuses", "left out")
+        return lane
 
     def _settings(self, config: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """(of the arm, of its task, of the lane)."""
