@@ -151,9 +151,7 @@ class _Conversion:
         told = provider.settings(lane.get("endpoint"))
         for name in ("temperature", "top_p", "top_k") if lane.get("sampling") == "omit" else ():
             if (value := told.pop(name, None)) is not None:
-                self._findings.left(
-                    provider.where, f"the `{name}` {value} of {provider.label}", "another model of the backend refuses it: none is sent"
-                )
+                self._findings.left(provider.where, f"the `{name}` {value} of {provider.label}", "left out: another model there refuses it")
         return told
 
     def _task(self, prompt: Prompt, provider: Provider) -> dict[str, Any]:
@@ -170,8 +168,8 @@ class _Conversion:
 
     def _with_defaults(self, template: str) -> str:
         """The template with nothing in the place of variables that some test does not have, as the other program does."""
-        there = [{name for name, value in case.vars.items() if value not in (None, "")} for case in self._cases]
-        for name in sorted(Template.of(template).names - set.intersection(*there)):
+        there: list[set[str]] = [{name for name, value in case.vars.items() if value not in (None, "")} for case in self._cases]
+        for name in sorted(Template.of(template).names - there[0].intersection(*there[1:])):
             is_known = any(name in each for each in there)
             value = f'{name} | default("")' if is_known else '""'
             alone = re.compile(rf"\{{\{{-?\s*{re.escape(name)}\s*-?\}}\}}")

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchtrial.phases.analyse.declared import declared_cells, declared_plan
+from batchtrial.phases.analyse.declared import analysis_plan, declared_cells, declared_plan
 from batchtrial.phases.analyse.plan_words import as_declared, held_against
 from batchtrial.phases.analyse.significance import endpoint_origins, findings_of
 from batchtrial.phases.analyse.stopping import as_stopped, is_between_looks
 from batchtrial.phases.analyse.tables import load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import frozen_plan
-from batchtrial.stats import Judgement, judge_findings, shares_of_alpha
+from batchtrial.phases.batches.gates import compares
+from batchtrial.stats import AnalysisPlan, Finding, Judgement, judge_findings, shares_of_alpha
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,10 @@ class SharedAlpha:
 
 
 def shared_alpha(view: View) -> dict[str, SharedAlpha]:
-    """Slug -> its part, for every trial that compares two arms; empty when there is only one."""
+    """Slug -> its part, for every trial that compares two arms; empty when there is only one.
+
+    A trial without results, whose provider failed or which is between its looks, keeps its part: it may claim something yet.
+    """
     made, frozen = {}, frozen_plan(view.layout.ledger, view.config)
     origins = {}
     for trial in view.trials:
@@ -44,16 +48,18 @@ def shared_alpha(view: View) -> dict[str, SharedAlpha]:
             origins[trial.slug] = endpoint_origins(view, trial, frozen, plan)
             findings = as_stopped(view, trial, tables, plan, *findings_of(view.config, tables, plan, cells))[1]
             made[trial.slug] = (plan, held_against(origins[trial.slug], findings))
-    if len(made) < 2:
+    waiting = {trial.slug: (analysis_plan(view.config, trial.temps[0]), ()) for trial in view.trials if trial.slug not in made and compares(trial)}
+    every: dict[str, tuple[AnalysisPlan, Sequence[Finding]]] = {**made, **waiting}
+    if len(every) < 2:
         return {}
     # Looks were taken at an equal part for each trial, and a part that is handed on afterwards would come too late for them.
-    shares = dict.fromkeys(made, 1.0 / len(made)) if view.looks else dict(zip(made, shares_of_alpha(list(made.values())), strict=True))
-    verdicts = {}
+    shares = dict.fromkeys(every, 1.0 / len(every)) if view.looks else dict(zip(every, shares_of_alpha(list(every.values())), strict=True))
+    verdicts = {slug: _verdict(slug, ()) for slug in waiting}
     for slug, (plan, findings) in made.items():
         judged = [as_declared(one, origins[slug].get(one.finding.name)) for one in judge_findings(plan, findings, share=shares[slug])]
         verdicts[slug] = _verdict(slug, judged)
     return {
-        slug: SharedAlpha(n_trials=len(made), share=shares[slug], others=tuple(one for other, one in verdicts.items() if other != slug))
+        slug: SharedAlpha(n_trials=len(every), share=shares[slug], others=tuple(one for other, one in verdicts.items() if other != slug))
         for slug in made
     }
 
