@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from batchtrial.config.families import Sampling, family_of, refused
+from batchtrial.config.families import Sampling, refused
 from batchtrial.errors import ConfigError
 from batchtrial.importing.documents import Document, Findings, Library, Step
 from batchtrial.providers.registry import names
@@ -130,17 +130,17 @@ class ProviderReader:
     def _refused(self, model: str, arm: dict[str, Any], steps: tuple[Step, ...]) -> dict[str, Any]:
         """Put the arm's sampling right where the model would refuse it; what of that is the lane's is returned."""
         lane: dict[str, Any] = {}
-        family, given = family_of(model), dict(arm)
+        given = dict(arm)
         temps, stop = (given.get("temperature", USUAL_TEMPERATURE),), tuple(given.get("stop") or ())
         asked = Sampling(temps=temps, top_p=given.get("top_p"), top_k=given.get("top_k"), stop=stop, extra=given.get("body") or {})
-        for name, value in refused(model, asked):
-            arm.pop(name, None)
-            if name == "temperature" and family is not None and family.takes_default:
-                arm[name] = 1
-            elif name != "stop":
+        for one in refused(model, asked):
+            arm.pop(one.field, None)
+            if one.field == "temperature" and one.family.takes_default:
+                arm["temperature"] = 1
+            elif one.field != "stop" and one.family.only_with != "temperature":
                 lane["sampling"] = "omit"
-            if name in given:
-                self.findings.left(self.config.place((*steps, name)), f"`config.{name}` {value}, which {model} refuses", "left out")
+            if one.field in given:
+                self.findings.left(self.config.place((*steps, one.field)), f"`config.{one.field}` {one.value}, which {model} refuses", "left out")
         return lane
 
     def _settings(self, config: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
