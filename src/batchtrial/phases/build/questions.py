@@ -93,6 +93,11 @@ def reference() -> pl.Expr:
     return pl.when(pl.col("references").list.len() > 0).then(pl.col("references").list.join(ANSWERS_BETWEEN)).alias("reference")
 
 
+_COLUMNS: Final = b'"columns":'
+"""Stands in the line of each item that has columns of its source, and perhaps in a text."""
+_BYTES_AT_ONCE: Final = 1 << 20
+
+
 def _row(line: bytes) -> Prepared:
     """A prepared line. Raises StateError when it is not as prepare wrote it."""
     try:
@@ -106,6 +111,17 @@ def _row(line: bytes) -> Prepared:
 def _at(file: IO[bytes], byte: int) -> IO[bytes]:
     file.seek(byte)
     return file
+
+
+def _holds(file: IO[bytes], mark: bytes) -> bool:
+    """Whether the bytes stand anywhere in the file."""
+    file.seek(0)
+    before = b""
+    while some := file.read(_BYTES_AT_ONCE):
+        if mark in before + some:
+            return True
+        before = some[1 - len(mark) :]
+    return False
 
 
 class Questions(AbstractContextManager["Questions"]):
@@ -146,12 +162,14 @@ class Questions(AbstractContextManager["Questions"]):
     def described(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The place of each item that has columns of its source, and these, in the order of the files: each is read once from end to end."""
         for book, file in self._files.items():
+            if not _holds(file, _COLUMNS):
+                continue
             own = self._places.with_row_index("place", self._first).filter(kind=book).sort("byte").select("place", "byte", "length")
             at = file.seek(0)
             for place, byte, length in own.iter_rows():
                 line = (file if at == byte else _at(file, byte)).read(length)
                 at = byte + length
-                if b'"columns":' in line and (columns := _row(line).columns):
+                if _COLUMNS in line and (columns := _row(line).columns):
                     yield place, columns
 
     def _lines(self, first: int, n: int) -> Iterator[tuple[Kind, bytes]]:
