@@ -14,6 +14,8 @@ from batchtrial.state.layout import RunLayout
 
 _FEW: Final = 4096
 """Rows up to which the table is not read for one text."""
+_AT_ONCE: Final = 20_000
+"""Rows whose texts are in memory at once: the library's own pieces of a column are five times as long, one for each core."""
 
 
 class Texts:
@@ -87,7 +89,9 @@ def holds(table: pl.LazyFrame, pattern: str, *, is_literal: bool) -> pl.Series:
         found = column.str.contains(pattern, literal=True)
     else:
         found = column.str.contains("(?i)" + (escaped(pattern) if is_literal else pattern))
-    return table.select(found.fill_null(False).alias("found")).collect(engine="streaming")["found"]
+    n = table.select(pl.len()).collect().item()
+    looked = table.select(found.fill_null(False).alias("found"))
+    return pl.concat([looked.slice(first, _AT_ONCE).collect() for first in range(0, max(n, 1), _AT_ONCE)])["found"]
 
 
 def escaped(text: str) -> str:
