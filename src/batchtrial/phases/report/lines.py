@@ -7,7 +7,7 @@ The sentence of a verdict is made where statistics are (`analyse/significance.py
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from batchtrial import __version__
@@ -265,6 +265,12 @@ def server(view: View) -> list[tuple[str, str]]:
     return [(f"server: {name}", str(value)) for name, value in facts.items() if value]
 
 
+def _computed_by(metric: Mapping[str, Any]) -> str:
+    """The files of a metric of the user's own; of one by name its name, with the library or the program's version."""
+    library = " ".join(str(part) for part in (metric.get("library"), metric.get("version")) if part)
+    return ", ".join(part for part in (*metric["files"], metric.get("metric"), library) if part)
+
+
 def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str, Any]) -> list[Block]:
     config = view.config
     models = dict.fromkeys(arm.model for arm in trial.arms) or (trial.model,)
@@ -277,7 +283,7 @@ def _provenance(view: View, trial: Trial, tests: dict[str, Any], costs: dict[str
         rows.append(("analysis plan", tests["plan"]["hash"] or "none was frozen"))
     rows += [(f"answers: {name.replace('_', ' ')}", str(value)) for name, value in recorded(view).items() if value]
     for path, one in read_record(view.trial_layout(trial)).get("metrics", {}).items():
-        rows.append((f"metric {path}", " -> ".join([*one["changed_from"], one["sha256"]]) + f" ({', '.join(one['files'])})"))
+        rows.append((f"metric {path}", " -> ".join([*one["changed_from"], one["sha256"]]) + f" ({_computed_by(one)})"))
     rows += server(view)
     for arm in trial.arms:
         rows.append((f"{arm.stem} prompt", arm.prompt.system.sha256))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def test_a_refused_row_is_a_refusal_and_a_lost_one_has_no_number(tmp_path: Path)
 
 def test_fewer_words_are_better_in_the_verdict(tmp_path: Path) -> None:
     plan = {"primary": {"metric": "words", "kind": "all"}}
-    with world(tmp_path, closed=closed_items(40), metrics=["words"], stats=plan) as w:
+    pytest.importorskip("rapidfuzz")
+    with world(tmp_path, closed=closed_items(40), metrics=["words", {"similarity": {"name": "like"}}], stats=plan) as w:
         w.answer_all(lambda arm, dataset, item_id, sample: "one" if arm.condition == "treatment" else "one two " + "x " * (int(item_id[1:]) % 3))
         scored(w)
         w.run(stats.phase)
@@ -68,7 +70,8 @@ def test_fewer_words_are_better_in_the_verdict(tmp_path: Path) -> None:
         text = w.layout.trial(w.trial.slug).report_md.read_text()
     assert found["headline"]["verdict"] == "superior"
     assert found["tests"][0]["higher_is_better"] is False
-    assert "words" in text
+    assert "(words) |" in text
+    assert f"(similarity, rapidfuzz {version('rapidfuzz')}) |" in text
 
 
 @pytest.mark.parametrize("metric", ["similarity", "rouge_l"])
