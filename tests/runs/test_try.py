@@ -136,7 +136,9 @@ def test_a_few_items_are_asked_of_every_arm_in_a_ledger_and_a_budget_of_their_ow
     assert not list((folder / "experiments").glob("run_*")), "the trial's own runs know nothing of it"
     capsys.readouterr()
     assert main(["try", "--config", "trial.yaml", "--send", "3", "--dry_run", "--run_id", "u", "--budget_usd", "0.0000001"]) == 2
-    assert "the budget is" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the budget is" in said
+    assert "raise it, or --send fewer items" in said  # a try knows no --partial
 
 
 def test_rows_that_a_provider_refuses_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

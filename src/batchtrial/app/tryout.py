@@ -16,7 +16,7 @@ from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, arms_of, expand
 from batchtrial.config.lanes import config_of_lane, is_direct, key_of, lanes_of
 from batchtrial.config.model import Config
-from batchtrial.errors import ConfigError, PhaseFailed, ProviderError
+from batchtrial.errors import BudgetTooSmall, ConfigError, PhaseFailed, ProviderError
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.money import price_for
 from batchtrial.phases.prepare import phase as prepare
@@ -137,7 +137,10 @@ def send(
     ask = replace(ask, options=options, changes={**ask.changes, "only_items": [item.key for item in chosen.items]})
     check_reachable(loaded(ask, layout_of(ask, run_id), env).config, env)
     with opened(ask, run_id, person, nonce=nonce, env=env, hook=hook, around=chosen.whole or (), refusals=REFUSED) as at:
-        execute(at.session, options, at.services)
+        try:
+            execute(at.session, options, at.services)
+        except BudgetTooSmall as error:
+            raise BudgetTooSmall(error.what, where=error.where, hint="raise it, or --send fewer items") from None
         view, money = at.session.look(), at.session.ledger.money()
         return _tried(view, money)
 
