@@ -54,7 +54,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "cli/screens": ("importing", "cli", "app", *BELOW_APP),
     "viewer": ("reading", *BELOW_READING),
     "exporting": ("reading", *BELOW_READING),
-    "importing": ("phases/analyse", "stats", "scoring", "config", "tasks", "providers", *BASE),
+    "importing": ("phases/analyse", "stats", "scoring", "config", "tasks", "sources", "providers", *BASE),
     "cli/commands": ("importing", "exporting", "viewer", "cli/screens", "cli", "app", *BELOW_APP),
     "cli": ("cli/commands", "app", *BELOW_APP),
     "selftest": ("viewer", "cli/commands", "cli/screens", "cli", "app", "emulator", *BELOW_APP),
