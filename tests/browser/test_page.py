@@ -377,6 +377,7 @@ def test_labels_in_a_file_are_blind_and_downloaded(runs: dict[str, Run], tab: Ta
     assert len({one["id"] for one in labels}) == len(labels) == 4
     assert {one["who"] for one in labels} == {"ana"}
     assert all(one["is_blind"] for one in labels)
+    assert all(len(one["about"]) == 16 for one in labels), "which two answers were shown"
     first = labels[0]
     assert [(one["tags"], one["note"]) for one in labels] == [(["short", "odd"], "see 3"), *[([], "")] * 3]
     assert first["verdict"] == ("better" if first["order"] == "treatment_first" else "worse")
