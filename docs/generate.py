@@ -135,7 +135,8 @@ OTHERS: tuple[tuple[str, str, str], ...] = (
     (
         "labels.jsonl",
         "`batchtrial label`, `batchtrial view`",
-        "people's judgements, a line each, only ever appended: who, item, trial, a mark of the two answers, verdict, whether blind, tags, note; or what is taken back",
+        "people's judgements, a line each, only ever appended: who, item, trial, a mark of the two answers, verdict, whether blind, tags, note; or "
+        "what is taken back",
     ),
     (".labels.jsonl.lock", "whoever writes a label", "empty; held while one is written"),
     ("STOP_REQUESTED", "`batchtrial stop`, `batchtrial view`, or anybody", "its presence asks the run to stop"),

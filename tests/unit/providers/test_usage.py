@@ -12,6 +12,7 @@ from batchtrial.providers.base import Provider
 from batchtrial.providers.decode.plain import LineReader
 from batchtrial.providers.fireworks.adapter import FireworksProvider, FireworksSettings
 from batchtrial.providers.openai.adapter import OpenAIProvider, OpenAISettings
+from batchtrial.providers.xai.adapter import decode_line as xai
 
 ABSENT = object()
 ID = "a" * 45
@@ -110,3 +111,38 @@ def test_no_usage_is_none(wire: str, usage: Any) -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_missing_count_is_no_usage(wire: str, place: int) -> None:
     assert decoded(wire, {WIRES[wire][2][place]: 5}) == (None, None)
+
+
+BESIDE: list[tuple[dict[str, int], int]] = [
+    ({"prompt": 10120, "completion": 1499, "total": 14428, "thoughts": 2809}, 4308),
+    ({"prompt": 12, "completion": 1, "total": 399, "thoughts": 386}, 387),
+    ({"prompt": 20, "completion": 64, "total": 84, "thoughts": 30}, 64),
+    ({"prompt": 20, "completion": 64, "thoughts": 30}, 64),
+    ({"prompt": 20, "completion": 64, "total": 90, "thoughts": 30}, 64),
+    ({"prompt": 20, "completion": 64, "total": 84, "thoughts": 0}, 64),
+]
+"""Counts as xAI gives them (the first two were seen), where thoughts stand beside the answer's tokens, and as OpenAI does, who counts them in."""
+
+
+@pytest.mark.parametrize(("told", "written"), BESIDE)
+@pytest.mark.parametrize("wire", ["openai chat", "openai responses", "fireworks", "xai"])
+def test_thoughts_that_stand_beside_the_answers_tokens_are_paid_for_too(wire: str, told: dict[str, int], written: int) -> None:
+    is_responses = wire == "openai responses"
+    names = (
+        ("input_tokens", "output_tokens", "output_tokens_details")
+        if is_responses
+        else ("prompt_tokens", "completion_tokens", "completion_tokens_details")
+    )
+    usage: dict[str, Any] = {names[0]: told["prompt"], names[1]: told["completion"], names[2]: {"reasoning_tokens": told["thoughts"]}}
+    usage |= {"total_tokens": told["total"]} if "total" in told else {}
+    if wire == "xai":
+        line = {"batch_request_id": ID, "batch_result": {"response": {"chat_get_completion": chat(usage)}}}
+        results = [xai(json.dumps(line).encode())]
+    else:
+        provider, shaped, _ = WIRES[wire]
+        read, raw = provider.decode, json.dumps(shaped(usage)).encode()
+        assert isinstance(read, LineReader)
+        results = [read(raw), read.careful(raw)]
+    for result in results:
+        assert result.usage is not None
+        assert (result.usage.input_tokens, result.usage.output_tokens, result.usage.reasoning_tokens) == (told["prompt"], written, told["thoughts"])

@@ -353,13 +353,19 @@ def usage_of(usage: object) -> Usage | None:
     after = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     before = before if isinstance(before, dict) else {}
     after = after if isinstance(after, dict) else {}
+    thoughts = count(after.get("reasoning_tokens")) or 0
     return Usage(
         input_tokens=n_in,
-        output_tokens=n_out,
+        output_tokens=with_thoughts(n_in, n_out, thoughts, count(usage.get("total_tokens"))),
         cached_tokens=count(before.get("cached_tokens")) or 0,
         cache_write_tokens=count(before.get("cache_write_tokens")) or 0,
-        reasoning_tokens=count(after.get("reasoning_tokens")) or 0,
+        reasoning_tokens=thoughts,
     )
+
+
+def with_thoughts(n_in: int, n_out: int, thoughts: int, total: int | None) -> int:
+    """Tokens that came out, thoughts among them: where the total shows that they stand beside the answer's, as xAI counts them, they are added."""
+    return n_out + thoughts if thoughts and total == n_in + n_out + thoughts else n_out
 
 
 def count(value: object) -> int | None:

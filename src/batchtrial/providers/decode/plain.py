@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from batchtrial.providers.decode.finish import state_of_text
-from batchtrial.providers.decode.lines import MAX_COUNT, MAX_ID_CHARS, decode_line
+from batchtrial.providers.decode.lines import MAX_COUNT, MAX_ID_CHARS, decode_line, with_thoughts
 from batchtrial.providers.sdk.lines import MAX_DEPTH, is_too_deep
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
 
@@ -38,6 +38,7 @@ class _OutputDetails(msgspec.Struct, gc=False):
 class _ChatUsage(msgspec.Struct, gc=False):
     prompt_tokens: Count
     completion_tokens: Count
+    total_tokens: Count | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     # Counts under two names are for the careful reader.
@@ -106,6 +107,7 @@ class _Output(msgspec.Struct, gc=False):
 class _ResponsesUsage(msgspec.Struct, gc=False):
     input_tokens: Count
     output_tokens: Count
+    total_tokens: Count | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
     prompt_tokens: None = None
@@ -218,6 +220,11 @@ def _of_details(read: list[_InputDetails | None], thought: list[_OutputDetails |
     )
 
 
+def _out(n_in: int, n_out: int, total: int | None, details: _OutputDetails | None) -> int:
+    """Tokens that came out, thoughts among them."""
+    return n_out if details is None else with_thoughts(n_in, n_out, details.reasoning_tokens or 0, total)
+
+
 def _flat(seen: list[_FlatLine]) -> Fields:
     return _of_chat([one.custom_id for one in seen], [one.response for one in seen], [one.response.id for one in seen])
 
@@ -234,7 +241,7 @@ def _of_chat(custom_ids: list[str], bodies: Sequence[_ChatBody], request_ids: li
         [choice.finish_reason for choice in choices],
         request_ids,
         [one.prompt_tokens for one in used],
-        [one.completion_tokens for one in used],
+        [_out(one.prompt_tokens, one.completion_tokens, one.total_tokens, one.completion_tokens_details) for one in used],
         *_of_details([one.prompt_tokens_details for one in used], [one.completion_tokens_details for one in used]),
     )
 
@@ -258,7 +265,7 @@ def _responses(seen: list[_ResponsesLine]) -> Fields:
         ["stop"] * len(seen),
         [one.response.request_id for one in seen],
         [one.input_tokens for one in used],
-        [one.output_tokens for one in used],
+        [_out(one.input_tokens, one.output_tokens, one.total_tokens, one.output_tokens_details) for one in used],
         *_of_details([one.input_tokens_details for one in used], [one.output_tokens_details for one in used]),
     )
 
