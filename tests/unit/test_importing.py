@@ -16,6 +16,7 @@ from batchtrial.config.load import load
 from batchtrial.errors import ConfigError
 from batchtrial.importing.cases import expected
 from batchtrial.importing.convert import convert
+from batchtrial.tasks.template import Template
 
 SAMPLE = ROOT / "tests" / "fixtures" / "promptfoo"
 MINIMAL: dict[str, Any] = {
@@ -454,3 +455,33 @@ def test_variables_that_tests_lack_and_columns_that_prompts_do_not_show(
         assert main(["try", "--config", "trial.yaml", "--item", item, "--json"]) == 0
         asked[item] = [one["request"]["body"]["messages"][0]["content"] for one in json.loads(capsys.readouterr().out)["arms"]]
     assert asked == {"t1": ["a (b)", "a b"], "t2": ["c", "c "]}
+
+
+def test_one_file_of_a_pattern_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
+    for name, text in {"p/1.txt": "{{letter}}", "p/2.txt": "{% macro a() %}{% endmacro %}", "p/3.txt": "Sort {{letter}}"}.items():
+        (tmp_path / "p").mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "t").mkdir()
+    for name, text in {"1.csv": "letter\na\n", "2.jsonl": '{"vars": {"letter": "b"}}\n{\n', "3.json": "{", "4.yaml": "vars: {letter: d}\n"}.items():
+        (tmp_path / "t" / name).write_text(text)
+    tree, left, files = made(tmp_path, prompts="p/*.txt", tests="file://t/*")
+    assert list(tree["arms"]) == ["p-1", "p-3"]
+    assert [row["letter"] for row in rows_of(files)] == ["a", "b", "d"]
+    assert any("2.txt: the template cannot be read here: macro is not available" in one for one in left)
+    assert any("2.jsonl: line 2 is no JSON" in one for one in left)
+    assert any("3.json: not valid JSON" in one for one in left)
+
+
+def test_what_cannot_be_taken_over_is_told_without_what_can(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="none of its providers") as caught:
+        made(tmp_path, prompts=["{{letter}}", "file://a.py"], providers=["bedrock:x"])
+    assert "bedrock:x" in caught.value.what
+    assert "a program" not in caught.value.what
+
+
+def test_words_of_the_other_template_language_are_put_into_ours(tmp_path: Path) -> None:
+    prompts = ["{{ letter | safe }} of {{letter.length}}, safe.length", "{% if letter.length > 1 %}{{ letter|safe|upper }}{% endif %}"]
+    _, left, files = made(tmp_path, prompts=prompts, tests=[{"vars": {"letter": "abc"}}])
+    said = [Template.of(files[f"prompts/prompt-{number}.txt"]).render({"letter": "abc"}) for number in (1, 2)]
+    assert said == ["abc of 3, safe.length", "ABC"]
+    assert not any("prompts" in one for one in left)

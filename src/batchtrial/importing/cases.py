@@ -124,18 +124,24 @@ class CaseReader:
         if "://" in name:
             raise ConfigError(f"the tests lie elsewhere ({name[:80]})", hint="fetch them into a file; Hugging Face sets are `source: hub`")
         for path in self.library.paths(given, where):
-            suffix = path.suffix.lower()
-            if suffix == ".csv":
-                for line, row in csv_rows(self.library.text(path, where), path.name):
-                    yield self._of_row(row, f"{path.name}, line {line}")
-            elif suffix == ".jsonl":
-                for line, value in json_lines(self.library.text(path, where), path.name):
-                    yield self._case(Document(path, f"{path.name}, line {line}", "{}"), (), value)
-            elif suffix in (".yaml", ".yml", ".json"):
-                document = self.library.document(path, where)
-                yield from self._listed(document, (), document.tree)
-            else:
-                raise ConfigError(f"a file of tests of the kind {suffix!r} is not known", hint="save it as CSV")
+            try:
+                yield from self._of_file(path, where)
+            except ConfigError as error:  # the others of a pattern are read all the same
+                self.findings.left(error.where or where, f"{path.name}: {error.what}", error.hint or "the rest of the file is left out")
+
+    def _of_file(self, path: Path, where: str) -> Iterator[Case]:
+        suffix = path.suffix.lower()
+        if suffix == ".csv":
+            for line, row in csv_rows(self.library.text(path, where), path.name):
+                yield self._of_row(row, f"{path.name}, line {line}")
+        elif suffix == ".jsonl":
+            for line, value in json_lines(self.library.text(path, where), path.name):
+                yield self._case(Document(path, f"{path.name}, line {line}", "{}"), (), value)
+        elif suffix in (".yaml", ".yml", ".json"):
+            document = self.library.document(path, where)
+            yield from self._listed(document, (), document.tree)
+        else:
+            raise ConfigError(f"a file of tests of the kind {suffix!r} is not known", hint="save it as CSV")
 
     def _of_row(self, row: Mapping[str, str], where: str) -> Case:
         """A row of a CSV file, whose columns with two underscores mean something of their own."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 
@@ -32,6 +32,7 @@ _ID: Final = "case_id"
 _GRADES: Final = frozenset({"similarity", "rouge_l", "json_fields"})
 _CORPUS: Final = frozenset({"bleu", "chrf"})
 _COUNTS: Final = frozenset({"words", "cost_usd"})
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +57,19 @@ def convert(path: Path) -> Imported:
         raise ConfigError("a config is a mapping of settings, and this file is none", where=config.name)
     for name in (name for name in config.tree if name not in _TAKEN | _OF_THE_PROGRAM):
         findings.left(config.place((name,)), f"`{name}`", "left out")
-    prompts = PromptReader(config, library, findings).read()
-    providers = ProviderReader(config, library, findings).read()
-    cases = CaseReader(config, library, findings).read()
-    for what, found in (("prompts", prompts), ("providers", providers), ("tests", cases)):
-        if not found:
-            told = "; ".join(str(one) for one in findings.found) or f"the config has no {what}"
-            raise ConfigError(f"none of its {what} can be taken over: {told}", where=config.name)
+    prompts = _some("prompts", PromptReader(config, library, findings).read, config, findings)
+    providers = _some("providers", ProviderReader(config, library, findings).read, config, findings)
+    cases = _some("tests", CaseReader(config, library, findings).read, config, findings)
     return _Conversion(config, findings, prompts, providers, cases, AssertionReader(library, findings)).made()
+
+
+def _some(what: str, read: Callable[[], tuple[_T, ...]], config: Document, findings: Findings) -> tuple[_T, ...]:
+    """What is read. Raises ConfigError with what was found on the way where that is nothing."""
+    before = len(findings.found)
+    if found := read():
+        return found
+    told = "; ".join(map(str, list(findings.found)[before:])) or f"the config has no {what}"
+    raise ConfigError(f"none of its {what} can be taken over: {told}", where=config.name)
 
 
 class _Conversion:

@@ -19,6 +19,10 @@ _CODE: Final = (".py", ".js", ".ts", ".mjs", ".cjs", ".sh", ".bash", ".rb", ".pl
 _ELSEWHERE: Final = ("langfuse://", "portkey://", "helicone://", "exec:", "http://", "https://", "package:")
 _BETWEEN: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _DUMP: Final = re.compile(r"\|\s*dump\b")
+_TAG: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_SAFE: Final = re.compile(r"\|\s*safe\b")
+"""Says that a text needs no escapes, which none gets."""
+_LENGTH: Final = re.compile(r"\b([A-Za-z_]\w*)\.length\b")
 _IMAGE: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
@@ -94,25 +98,30 @@ class PromptReader:
         if Path(name.partition(":")[0]).suffix.lower() in _CODE:
             raise ConfigError(f"the prompt is a program ({name})", hint="a template over the columns can take its place")
         for path in self.library.paths(entry, where):
-            text, suffix = self.library.text(path, where), path.suffix.lower()
-            own = label or path.stem
-            if suffix in (".json", ".yaml", ".yml"):
-                tree = self.library.document(path, where).tree
-                if isinstance(tree, list) and tree and not any(isinstance(one, dict) and "role" in one for one in tree):
-                    for one in tree:  # a list of prompts
-                        yield from self._entry(one, where)
-                    continue
-                yield self._chat(tree, own, where) if isinstance(tree, list) else self._plain(text, own, where)
-            elif suffix == ".csv":
-                for number, (_, row) in enumerate(csv_rows(text, path.name), 1):
-                    yield self._plain(row.get("prompt") or next(iter(row.values()), ""), row.get("label") or f"{own}-{number}", where)
-            elif suffix in _TEXTS:
-                parts = [part.strip("\n") for part in _BETWEEN.split(text)] if suffix in (".txt", "") else [text]
-                parts = [part for part in parts if part.strip()]
-                for number, part in enumerate(parts, 1):
-                    yield self._text(part, own if len(parts) == 1 else f"{own}-{number}", where)
-            else:
-                raise ConfigError(f"a prompt file of the kind {suffix!r} is not known")
+            try:
+                yield from list(self._of_file(path, label or path.stem, where))
+            except ConfigError as error:  # the others of a pattern are read all the same
+                self.findings.left(where, f"{path.name}: {error.what}", error.hint)
+
+    def _of_file(self, path: Path, own: str, where: str) -> Iterator[Prompt]:
+        text, suffix = self.library.text(path, where), path.suffix.lower()
+        if suffix in (".json", ".yaml", ".yml"):
+            tree = self.library.document(path, where).tree
+            if isinstance(tree, list) and tree and not any(isinstance(one, dict) and "role" in one for one in tree):
+                for one in tree:  # a list of prompts
+                    yield from self._entry(one, where)
+                return
+            yield self._chat(tree, own, where) if isinstance(tree, list) else self._plain(text, own, where)
+        elif suffix == ".csv":
+            for number, (_, row) in enumerate(csv_rows(text, path.name), 1):
+                yield self._plain(row.get("prompt") or next(iter(row.values()), ""), row.get("label") or f"{own}-{number}", where)
+        elif suffix in _TEXTS:
+            parts = [part.strip("\n") for part in _BETWEEN.split(text)] if suffix in (".txt", "") else [text]
+            parts = [part for part in parts if part.strip()]
+            for number, part in enumerate(parts, 1):
+                yield self._text(part, own if len(parts) == 1 else f"{own}-{number}", where)
+        else:
+            raise ConfigError(f"a prompt file of the kind {suffix!r} is not known")
 
     def _plain(self, text: str, label: str, where: str) -> Prompt:
         if not text.strip():
@@ -153,14 +162,14 @@ class PromptReader:
 
     def _template(self, text: str, where: str) -> str:
         """The template in our words. Raises ConfigError where it cannot be compiled."""
-        told = _DUMP.sub("| tojson", text)
+        told = _TAG.sub(lambda tag: _LENGTH.sub(r"(\1 | length)", _SAFE.sub("", tag[0])), _DUMP.sub("| tojson", text))
         try:
             names = Template.of(told).names
         except TemplateFault as error:
             raise ConfigError(f"the template cannot be read here: {error.what}", hint="docs/tasks.md lists what templates may do") from None
         if "env" in names:
             raise ConfigError("the template reads the environment (`env`)", hint="write the value, or put it into a column")
-        if told != text:
+        if _DUMP.search(text):
             self.findings.near(where, "the filter `dump`", "`tojson` takes its place")
         return told
 
