@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from batchtrial.config.arm_places import place_by_recipe, place_by_role
 from batchtrial.config.contrasts import pairs
 from batchtrial.config.lanes import config_of_lane
 from batchtrial.config.model import Config, Sweep, TrialSpec
@@ -21,7 +22,7 @@ from batchtrial.config.recipes import NO_SYSTEM, ArmSpec, Instructions, MaxToken
 from batchtrial.config.settings import Backend
 from batchtrial.config.tasks import TaskSettings
 from batchtrial.errors import ConfigError
-from batchtrial.keys import arm_folder, arm_name, custom_id, digest, id_head, number_label, part_name, short_model, temp_label
+from batchtrial.keys import custom_id, digest, number_label, part_name, short_model, temp_label
 from batchtrial.records import Condition, Item, Request
 from batchtrial.sources.spec import TaskReads
 from batchtrial.tasks.recipe import compiled
@@ -338,10 +339,10 @@ def _arm(config: Config, recipe: _Recipe, slug: str, condition: Condition, at: f
         decoding = (*decoding, compiled(recipe.task).asked)
     if config.arm_form == 1:
         key = digest((recipe.backend, recipe.model, *texts, input_sha256, condition, repr(temp), str(config.samples_for(temp)), *decoding), 16)
-        place = _place_by_role(slug, condition, temp, key)
+        place = place_by_role(slug, condition, temp, key)
     else:
         key = digest((recipe.backend, recipe.model, *texts, repr(temp), *decoding), 16)
-        place = _place_by_recipe(recipe.model, temp, key)
+        place = place_by_recipe(recipe.model, temp, key)
     return TrialArm(
         key=key,
         name=place.name,
@@ -371,30 +372,3 @@ def _task(config: Config, task: TaskSettings | None, key: str) -> str:
     if task is not None:
         return task.recipe(key)
     return "" if config.task is None else config.task.recipe("task")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """How an arm is called and where it lies; the fields are those of `Arm`."""
-
-    name: str
-    folder: PurePosixPath
-    id_head: str
-    folder_head: str
-
-
-def _place_by_recipe(model: str, temp: float, key: str) -> _Place:
-    name = arm_name(model, temp, key)
-    return _Place(name=name, folder=arm_folder(name), id_head=id_head(key), folder_head="")
-
-
-def _place_by_role(slug: str, condition: Condition, temp: float, key: str) -> _Place:
-    """As form 1 has it: a control is shared by the trials that have the same, a treatment is its trial's."""
-    stem = f"t{temp_label(temp)}_{condition}"
-    is_shared = condition == "control"
-    return _Place(
-        name=f"shared-{key}_{stem}" if is_shared else f"{slug}_{stem}",
-        folder=PurePosixPath("shared_controls", key) if is_shared else PurePosixPath(slug, "results"),
-        id_head=id_head(key, condition, temp),
-        folder_head=f"{stem}_",
-    )
