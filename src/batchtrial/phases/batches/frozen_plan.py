@@ -29,6 +29,7 @@ from batchtrial.scoring.metrics.named import is_named, metric_of
 from batchtrial.state.entries import Entry, run_lines
 from batchtrial.state.files import PlanMark
 from batchtrial.state.ledger import PartRecord
+from batchtrial.state.store import read_json
 
 PLAN: Final = "plan"
 """The event."""
@@ -45,7 +46,7 @@ LISTS: Final = ("metrics", "judges", "panels")
 class Change:
     """A setting that was changed. at: when, None when no line tells. is_late: after the first result had arrived.
 
-    spared: metrics that have a name, and another list that they stand in.
+    spared: metrics that stand in another list by their name, or come from another function than the edited one.
     """
 
     key: str
@@ -90,10 +91,27 @@ def _by_number(key: str, entries: Sequence[Any]) -> dict[str, Any]:
     return {**named, "": [one for one in entries if not is_named(one)]}
 
 
-def _spared(plan: Mapping[str, Any], changed: str) -> tuple[str, ...]:
-    """Metrics that a plan has by name elsewhere than in the setting that was changed: those with parameters, judges, panels, which hang on judges."""
+def _spared(plan: Mapping[str, Any], changed: str, given: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Metrics that a plan has by name elsewhere than in the setting that was changed: those with parameters, judges, panels, which hang on judges.
+
+    given: import path of a function of the user's own -> the numbers that it gave.
+    """
     elsewhere = [key for key in LISTS if key != changed and (key, changed) != ("panels", "judges")]
-    return tuple(sorted({name for key in elsewhere for name in _by_number(key, plan.get(key) or ()) if name}))
+    edited = changed.removeprefix(f"{CODE}.further.")
+    others = {name for path, names in given.items() if path != edited for name in names} if edited != changed else set()
+    return tuple(sorted(others | {name for key in elsewhere for name in _by_number(key, plan.get(key) or ()) if name}))
+
+
+def _given(root: Path) -> dict[str, list[str]]:
+    """What the functions of the user's own gave when they last scored, by import path."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(root.glob("*/results/scoring.json")):
+        try:
+            metrics = dict(read_json(path)["metrics"])
+            found |= {name: [str(each) for each in one["names"]] for name, one in metrics.items() if ":" in name}
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # of an earlier version, or damaged: then nothing is known
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +222,7 @@ def frozen_plan(ledger: Path, config: Config) -> FrozenPlan:
         found = ledger.stat()
     except FileNotFoundError:
         return against((), config)
-    return against(_lines(ledger, found.st_size, found.st_mtime_ns), config)
+    return against(_lines(ledger, found.st_size, found.st_mtime_ns), config, _given(ledger.parent))
 
 
 @lru_cache(maxsize=8)
@@ -213,8 +231,8 @@ def _lines(path: Path, size: int, changed_at: int) -> tuple[Entry, ...]:
     return run_lines(path, LINES, RESULTS)
 
 
-def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
-    """The same from the ledger's lines about the run."""
+def against(lines: Sequence[Entry], config: Config, given: Mapping[str, Sequence[str]] | None = None) -> FrozenPlan:
+    """The same from the ledger's lines about the run. given: which function of the user's own gave which numbers, as far as that is known."""
     steps = list(_steps(lines))
     declared = next((one for one in reversed(steps) if not one.is_late), None)
     usual = _stats_defaults()
@@ -233,7 +251,7 @@ def against(lines: Sequence[Entry], config: Config) -> FrozenPlan:
             done=one.after,
             at=_when(steps, one.key, one.after, late=True),
             is_late=True,
-            spared=_spared(declared.plan, one.key),
+            spared=_spared(declared.plan, one.key, given or {}),
         )
         for one in differences(declared.plan, now)
         if not _is_declared_growth(one, declared.plan)

@@ -405,6 +405,22 @@ def test_a_metric_edited_after_the_first_result_makes_no_claim(role: str, tmp_pa
         assert analysed(made)["plan"]["changes"] == [], "what is as it was declared makes its claims again"
 
 
+def test_an_edited_function_leaves_the_endpoints_of_others_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rule_edited.py").write_text(WORDS)
+    Path("rule_left.py").write_text("def f(item, text): return {'n_letters': float(len(text)), 'n_lines': float(text.count('\\n'))}\n")
+    further = ("n_words", "n_letters")
+    plan = {"primary": {"metric": "em"}, "confirmatory": [{"metric": name, "goal": "superiority"} for name in further]}
+    with world(tmp_path / "w", opened=open_items(60), stats=plan, metrics=["rule_edited:n_words", "rule_left:f"]) as made:
+        made.answer_all(answer)
+        assert {one["is_claim"] for one in analysed(made)["tests"] if one["metric"] in further} == {True}
+        Path("rule_edited.py").write_text(WORDS + "# edited\n")
+        edited = analysed(made)
+        assert {one["metric"]: one["is_claim"] for one in edited["tests"] if one["metric"] in further} == {"n_words": False, "n_letters": True}
+        made.layout.trial(made.trial.slug).scoring.unlink()
+        assert not frozen_plan(made.layout.ledger, made.config).keeps(made.config.stats.confirmatory[1], "confirmatory"), "nobody knows whose it is"
+
+
 def test_a_metric_mended_before_it_had_scored_anything_is_a_change_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rule_mended.py").write_text(RIGHT)
