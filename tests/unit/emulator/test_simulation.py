@@ -61,6 +61,17 @@ def test_rates_are_the_planted_ones(model: SimulatedModel, prefix: str, question
         assert abs(found[kind] / N - expected) <= 4 * sqrt(expected * (1 - expected) / N) + 1e-12, kind
 
 
+@pytest.mark.parametrize("labels", [["yes", "no"], ["yes"]])
+def test_labels_are_wrong_as_often_as_planted_also_where_there_is_one_alone(tmp_path: Path, labels: list[str]) -> None:
+    key = tmp_path / "items.jsonl"
+    rows = ({"item": f"c0{i}", "answers": ["yes"], "is_unanswerable": False, "kind": "closed", "dataset": "d", "labels": labels} for i in range(N))
+    key.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = ModelFile(identity_pattern=r"^(?P<item>c0\d+)-(?P<sample>\d+)", items_file=str(key), sigma=0, default_rates=rates(0.6, verbose=0.0))
+    asked = SimulatedModel(file, seed=3)
+    texts = [asked.answers(request, asked.identity(request))[0].text for request in (chat(f"c0{i}-0") for i in range(N))]
+    assert abs(texts.count("yes") / N - 0.6) <= 4 * sqrt(0.6 * 0.4 / N)
+
+
 def test_truth_integrates_over_difficulty(model: SimulatedModel) -> None:
     integrate = pytest.importorskip("scipy.integrate")
     from math import exp, log, pi

@@ -174,7 +174,7 @@ class SimulatedModel:
         return object_of(words) if chat.form.is_json or self.file.answer == "json" else words
 
     def _words(self, kind: AnswerKind, item: Item | None, question: QuestionClass, user: str, raw: bytes, *, is_right: bool) -> str:
-        if item and item.labels:
+        if item and any(one not in item.answers for one in item.labels):  # else no label would be wrong
             return label(item.labels, item.answers, is_right, raw)
         if kind == "abstain":
             phrases = self.file.closed_abstentions if question == "closed" else self.file.abstentions
