@@ -312,7 +312,9 @@ QUOTES = "put the value in quotes when it is meant as a text"
 
 
 def _explain(error: ValidationError, source: _Source, origin: Mapping[str, str]) -> ConfigError:
-    first = error.errors(include_url=False)[0]
+    first, *others = error.errors(include_url=False)
+    if first["type"] == "missing":  # as long as it is not written under a name that nobody knows
+        first = next((one for one in others if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1]), first)
     steps = [step for step in first["loc"] if not ((isinstance(step, str) and step in ("int", "str")) or str(step).startswith("dict["))]
     key = ".".join(str(step) for step in steps)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -344,7 +346,8 @@ def _keys_at(model: type[BaseModel], steps: list[Any]) -> list[str]:
         field = current.model_fields.get(step) if isinstance(current, type) and issubclass(current, BaseModel) else None
         candidates = _models_in(field.annotation) if field is not None else _models_in(current)
         current = candidates[0] if candidates else current
-    return sorted(current.model_fields if isinstance(current, type) and issubclass(current, BaseModel) else model.model_fields)
+    found = current if isinstance(current, type) and issubclass(current, BaseModel) else model
+    return sorted((*found.model_fields, *getattr(found, "short_forms", ())))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -36,6 +36,8 @@ ToolName = Annotated[str, AfterValidator(_tool_name)]
 
 class Message(Model):
     """One turn, or with `column` alone the list of turns that an item's own column holds."""
+
+    short_forms: ClassVar[tuple[str, ...]] = ("file", "text_file")
 
     role: Literal["system", "user", "assistant"] | None = Field(None, description="Who speaks; unset: `column` holds a list of messages.")
     template: Text | None = Field(None, description="Jinja template over the item's columns; `file: PATH` reads it from a file.")
@@ -131,6 +133,9 @@ class Tool(Model):
 
 class TaskSettings(Model):
     """What is asked about an item, where it is no question with a passage."""
+
+    short_forms: ClassVar[tuple[str, ...]] = ("user",)
+    """Keys beside the fields, from which these are made."""
 
     messages: tuple[Message, ...] = Field(
         min_length=1, description="The turns, in order. `user: FILE` is short for one user turn, a template in that file or written there."

@@ -49,6 +49,22 @@ def test_a_user_turn_from_a_file_or_written_there(tmp_path: Path, task: Any) -> 
     assert asked(loaded(tmp_path, task)) == [("Be brief.\n", "Hi Ada"), ("Be kind.\n", "Hi Ada")]
 
 
+@pytest.mark.parametrize(
+    ("task", "where", "near"),
+    [
+        ({"usr": "user.txt"}, "task.usr", "user"),
+        ({"mesages": [{"role": "user", "file": "user.txt"}]}, "task.mesages", "messages"),
+        ({"user": "user.txt", "exampels": []}, "task.exampels", "examples"),
+        ({"messages": [{"role": "user", "flie": "user.txt"}]}, "task.messages.0.flie", "file"),
+        ({"messages": [{"role": "user", "file": "user.txt"}], "examples": [{"usr": "x", "assistant": "y"}]}, "task.examples.0.usr", "user"),
+    ],
+)
+def test_a_misspelt_key_is_named_with_the_nearest_not_the_key_that_it_leaves_out(tmp_path: Path, task: Any, where: str, near: str) -> None:
+    said = refused(tmp_path, task)
+    assert f"unknown key {where!r}" in said
+    assert f"did you mean {near!r}?" in said
+
+
 @pytest.mark.parametrize("turn", [{"text": BRACES}, {"text_file": "braces.txt"}])
 def test_declared_text_stays_as_it_is_and_a_recorded_config_gives_it_again(tmp_path: Path, turn: Any) -> None:
     got = loaded(tmp_path, {"messages": [{"role": "user", **turn}]})
