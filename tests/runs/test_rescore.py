@@ -12,11 +12,13 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from tests.crash.growth import N_ALL, Grown, with_settings
 from tests.crash.lab import RUN_ID, Killed, World
 from tests.runs.damage import Template
 
 from batchtrial.app.invocation import Invocation
 from batchtrial.cli.commands.rescore import main, score_again
+from batchtrial.run.growth import grown_settings
 from batchtrial.run.options import Options
 from batchtrial.state.entries import read
 from batchtrial.state.store import Hook, decode_json, no_hook
@@ -118,3 +120,26 @@ def test_killed_anywhere_and_given_again_it_ends_with_the_same_bytes(finished: T
         assert rescored(world) == 0
         assert told(world) == want, points[n - 1]
         world.emulator.kill()
+
+
+def test_a_run_that_grows_is_scored_again_once_its_answers_are_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Grown(tmp_path)
+    first = run.first()
+    more = with_settings(first, grown_settings(run.view(), items=N_ALL))
+    points: list[str] = []
+
+    def hook(point: str) -> None:
+        points.append(point)
+        if point == "call:submit:after":
+            raise Killed(point)
+
+    with pytest.raises(Killed):
+        run.go_on(more, hook)
+    flags = ["--run_id", "r1", "--experiments_dir", str(tmp_path), "--metric", "words"]
+    before = run.rig.layout.ledger.read_bytes()
+    assert main(flags) == 3
+    said = capsys.readouterr().err
+    assert "the run's answers are not all there: poll: 4 of 8 parts settled" in said
+    assert "a table cannot be read" not in said
+    assert run.rig.layout.ledger.read_bytes() == before
+    assert not run.rig.layout.earlier_scores.exists()

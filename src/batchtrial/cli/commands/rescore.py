@@ -21,6 +21,8 @@ from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import View
+from batchtrial.phases.batches import poll
+from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.prepare.items import prepared_items
 from batchtrial.phases.prepare.metrics import check_values, try_metrics
 from batchtrial.phases.prepare.schema_words import check_schemas
@@ -80,6 +82,15 @@ def _check(before: Config, after: Config) -> None:
             raise ConfigError(what, where="--config", hint=f"it may change {', '.join(one.rstrip('.') for one in MAY_CHANGE)}")
 
 
+def _check_answers(view: View) -> None:
+    """Raises RunStateMissing while answers are to come, as in a run that grows: scores of some of them are no scores of the run."""
+    for phase in (poll, parse.phase):
+        verdict = phase.verdict(view)
+        if not verdict.is_done:
+            what = f"the run's answers are not all there: {phase.name}: {verdict.reason}"
+            raise RunStateMissing(what, where=str(view.layout.root), hint=f"`batchtrial resume {view.layout.flags}` goes on with the run")
+
+
 def _check_metrics(before: Config, after: Config, view: View) -> None:
     """Raises ConfigError for metrics that cannot score these items, while the run is still as it was."""
     known = named_metrics(before.metrics)
@@ -98,6 +109,7 @@ def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: H
     _check(before, after)
     check_schemas(after, ())
     view = view_of(ask.experiments, run_id, limits_of)
+    _check_answers(view)
     if before.metrics != after.metrics and view.prepared is not None:
         _check_metrics(before, after, view)
     lock = RunLock(layout.guard, layout.lock_info)
