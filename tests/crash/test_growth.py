@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.crash.growth import N_ALL, N_FIRST, SAMPLES, THIRD, Grown, asked_at_once, config_of, fault, with_settings
+from tests.crash.lab import Killed
 from tests.crash.looks import dying
 
-from batchtrial.errors import ConfigDrift, ConfigError, StateError
+from batchtrial.errors import ConfigDrift, ConfigError, DataError, StateError
+from batchtrial.reading.config import config_of_run
 from batchtrial.run.growth import check_growth, grown_settings, honest_words
+from batchtrial.run.options import Options
 
 
 @dataclass(frozen=True)
@@ -109,3 +114,48 @@ def test_growing_after_results_is_told_as_optional_stopping_and_makes_no_claim(w
     first = run.first()
     more = with_settings(first, grown_settings(run.view(), samples=SAMPLES))
     assert "optional stopping" in honest_words(run.view(), more)
+
+
+@pytest.mark.parametrize("point", ["ledger:drift:after", "write:run_state.json:written", "write:effective_config.yaml:before"])
+def test_a_run_that_was_killed_as_it_began_to_grow_goes_on_with_resume(tmp_path: Path, point: str) -> None:
+    run = Grown(tmp_path)
+    first = run.first()
+    more = with_settings(first, grown_settings(run.view(), items=N_ALL))
+
+    def hook(met: str) -> None:
+        if met == point and run.view().config != first:
+            raise Killed(met)
+
+    with pytest.raises(Killed):
+        run.go_on(more, hook)
+    assert grown_settings(run.view(), items=N_ALL) == {}
+    with pytest.raises(ConfigError, match="begun to grow otherwise"):
+        grown_settings(run.view(), samples=SAMPLES)
+    for _ in range(2):
+        run.rig.run("report", given=config_of_run(run.rig.layout), options=Options(to_step="report"))
+    assert len(run.rig.memory.paid()) == 2 * N_ALL
+    assert run.is_paid_once()
+
+
+def test_a_run_does_not_grow_by_items_that_no_set_holds(tmp_path: Path) -> None:
+    run = Grown(tmp_path)
+    config = with_settings(run.first(), grown_settings(run.view(), items=100))
+    assert sum(one.requests for one in run.bill(config)) == 2 * (N_ALL - N_FIRST)
+    run.go_on(config)
+    further = with_settings(config, grown_settings(run.view(), items=200))
+    with pytest.raises(DataError, match="hold no further item: the run has all 8 items"):
+        run.bill(further)
+    assert config_of_run(run.rig.layout) == config
+
+
+def test_questions_that_are_gone_once_somebody_agreed_to_grow_are_named_and_may_be_put_back(tmp_path: Path) -> None:
+    run = Grown(tmp_path)
+    more = with_settings(run.first(), grown_settings(run.view(), items=N_ALL))
+    questions, few = run.rig.questions.read_text(), {row["item_id"] for row in pl.read_parquet(run.rig.layout.items).iter_rows(named=True)}
+    run.rig.questions.write_text("".join(line for line in questions.splitlines(keepends=True) if json.loads(line)["id"] in few))
+    with pytest.raises(DataError, match="hold no further item"):
+        run.go_on(more)
+    run.rig.questions.write_text(questions)
+    run.rig.run("report", given=more)
+    assert len(run.rig.memory.paid()) == 2 * N_ALL
+    assert run.is_paid_once()

@@ -10,14 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batchtrial.config.load import Loaded, decode, encode
+from batchtrial.config.load import Loaded, decode, drift, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, ManifestCorrupt, RunStateMissing
 from batchtrial.names import RECORDED
-from batchtrial.state.entries import Entry, latest_config, read
+from batchtrial.phases.batches.frozen_plan import PLAN
+from batchtrial.state.entries import Entry, last_change, latest_config, read
 from batchtrial.state.files import Drift, RunState, load
 from batchtrial.state.form import is_unbegun
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.ledger import TORN
 
 
 def recorded_config(layout: RunLayout) -> Config | None:
@@ -32,9 +34,13 @@ def recorded_config(layout: RunLayout) -> Config | None:
 
 
 def config_text_of_run(layout: RunLayout) -> str:
-    """effective_config.yaml, or what it would hold when it is gone. Raises RunStateMissing when neither it nor the ledger has the config."""
+    """effective_config.yaml, or what it would hold when it is gone, or when the process that changed it was killed before it was written.
+
+    Raises RunStateMissing when neither it nor the ledger has the config.
+    """
     try:
-        return layout.effective_config.read_text(encoding="utf-8")
+        text = layout.effective_config.read_text(encoding="utf-8")
+        return text if (change := unwritten_change(layout, text)) is None else encode(change).decode()
     except FileNotFoundError:
         recorded = recorded_config(layout)
     except UnicodeDecodeError as error:
@@ -48,6 +54,19 @@ def config_text_of_run(layout: RunLayout) -> str:
             hint="give the --config and flags that the run was started with; `batchtrial status` lists the runs there are",
         )
     return encode(recorded).decode()
+
+
+def unwritten_change(layout: RunLayout, text: str) -> Config | None:
+    """The config of a change that ends the ledger while the file, of this text, has the config before it; None where they agree."""
+    found = last_change(layout.ledger, (PLAN, TORN))
+    if found is None:
+        return None
+    try:
+        before, after = (Config.model_validate(one, context=RECORDED) for one in found)
+        written = decode(text, where=str(layout.effective_config), folder=layout.root, flags={}, env={}).config
+    except (ValidationError, ConfigError):
+        return None
+    return after if drift(written, after) and not drift(before, written) else None
 
 
 def hint_to_begin(layout: RunLayout) -> str:

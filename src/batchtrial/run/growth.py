@@ -69,9 +69,12 @@ def grown_settings(
     items, samples: None: as it has. lines_per_part, parts: how what comes is cut; None: as what was there before.
     """
     config = view.config
-    have = sum(file.items for file in view.prepared.datasets.values()) if view.prepared is not None else 0
-    if config.grown and items in (None, config.limit_items) and samples in (None, config.samples_per_item) and _is_unfinished(view, have):
-        return {}  # a growth that was interrupted before anything was built
+    have = prepare.n_prepared(view)
+    if config.grown and _is_unfinished(view, have):  # a growth that was interrupted before anything was built
+        if items in (None, config.limit_items) and samples in (None, config.samples_per_item):
+            return {}
+        where = " ".join(f"--{name} {n}" for name, n in (("limit_items", items), ("samples", samples)) if n is not None)
+        raise ConfigError("the run has begun to grow otherwise", where=where, hint="`batchtrial resume` goes on with that; then grow further")
     if items is not None and items <= have:
         raise ConfigError(f"the run has {counted(have, 'item')} already", where=f"--limit_items {items}", hint=f"say how many in all; {GOES_ON}")
     if have == 0:
@@ -169,6 +172,7 @@ def purchases(view: View, after: Config, codec: Provider) -> tuple[Purchase, ...
             where="datasets",
             hint="put the question files back as they were, or start a new run",
         )
+    prepare.check_further(view, after, chosen)
     arms, in_order = arms_of(expand(after, chosen.sha256)), build.order(chosen.items, after)
     slices, known = build.cut(in_order, arms, after, codec.limits, codec), {arm.name for arm in arms_of(view.trials)}
     found = []

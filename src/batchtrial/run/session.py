@@ -24,7 +24,7 @@ from batchtrial.keys import OUT
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.frozen_plan import PLAN, latest_plan, plan_line, plan_mark
 from batchtrial.providers.base import Limits, Provider
-from batchtrial.reading.config import config_of_run, recorded_config, synthesised_state
+from batchtrial.reading.config import config_of_run, recorded_config, synthesised_state, unwritten_change
 from batchtrial.reading.view import look
 from batchtrial.run.changes import check_can_go_on
 from batchtrial.run.snapshots import Snapshots
@@ -213,11 +213,19 @@ def _assembled(
         check_can_go_on(session.look(), changed, codec)
         _record_drift(opening, changed, digest, ledger, snapshots, state, clock())
     is_frozen = _freeze_plan(ledger, opening.config, is_changed=bool(changed))
-    if changed or not layout.effective_config.exists():
+    if changed or _is_config_behind(layout):
         write_bytes(layout.effective_config, encode(opening.config), hook=hook)
     if is_frozen:
         snapshots.save_state(plan=plan_mark(ledger.notes))
     return session
+
+
+def _is_config_behind(layout: RunLayout) -> bool:
+    """Whether effective_config.yaml is not there, or is that of before a change whose process was killed in between."""
+    try:
+        return unwritten_change(layout, layout.effective_config.read_text(encoding="utf-8")) is not None
+    except FileNotFoundError:
+        return True
 
 
 def _checked_ledger(

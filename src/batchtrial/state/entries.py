@@ -27,6 +27,8 @@ _HEAD, _TAIL = b',"check":"', b'"}'
 _CHECK_BYTES = len(_HEAD) + 8 + len(_TAIL)
 _HEAD_BYTES = 120
 """Within these a line names its event."""
+_LINES_OF_A_CHANGE = 6
+"""More than a change of the config and what is written with it."""
 
 
 class Counts(BaseModel):
@@ -250,6 +252,21 @@ def latest_config(path: Path) -> tuple[dict[str, Any], str] | None:
         if entry is not None and entry.detail and isinstance(entry.detail.get("config"), dict) and entry.config_hash:
             found = dict(entry.detail["config"]), entry.config_hash
     return found
+
+
+def last_change(path: Path, besides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """(config before, config after) where the ledger ends with a change of the config, but for lines of the events in `besides`; else None."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    ends = (decode(line) for line in reversed(data.rsplit(b"\n", _LINES_OF_A_CHANGE)[1:]) if line)
+    last = next((entry for entry in ends if entry is not None and entry.event not in besides), None)
+    if last is None or last.event != "drift":
+        return None
+    lines = (decode(line) for line in data.split(b"\n") if b'"config":' in line)
+    configs = [dict(entry.detail["config"]) for entry in lines if entry is not None and entry.detail and isinstance(entry.detail.get("config"), dict)]
+    return (configs[-2], configs[-1]) if len(configs) > 1 else None
 
 
 def run_lines(path: Path, events: Sequence[str], first_of: Sequence[str] = ()) -> tuple[Entry, ...]:

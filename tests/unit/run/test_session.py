@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.crash.lab import Killed
+from tests.crash.looks import dying
 from tests.unit.rig import Rig, once
 
 from batchtrial.config.load import config_hash, encode
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigDrift, RunLocked, RunStateMissing, StateError
+from batchtrial.reading.config import config_of_run
+from batchtrial.run.options import Options
 from batchtrial.state.files import RunState, load, save
 from batchtrial.state.lock import LockInfo
 
@@ -123,6 +127,33 @@ def test_an_accepted_change_is_on_record_and_is_the_config_from_then_on(rig: Rig
     assert rig.layout.effective_config.read_bytes() == encode(rig.config())
     assert [entry.config_hash for entry in rig.entries() if entry.event == "drift"] == [config_hash(rig.config())]
     rig.open().close()
+
+
+def test_a_change_that_a_kill_left_half_written_is_gone_on_with(rig: Rig) -> None:
+    """Between the ledger's line and effective_config.yaml: what is on record counts, and nobody has to be told to mend it."""
+    rig.run()
+    before, other = rig.config(), rig.config().model_copy(update={"metrics": ("words",)})
+    written = rig.layout.effective_config.read_bytes()
+    points: list[str] = []
+    rig.open(given=other, accept_drift=True, hook=points.append).close()
+    first, last = points.index("ledger:drift:after"), points.index("write:effective_config.yaml:written")
+    for n in range(first, last):
+        rig.layout.effective_config.write_bytes(written)
+        rig.open(given=before, accept_drift=True).close()
+        with pytest.raises(Killed):
+            rig.open(given=other, accept_drift=True, hook=dying(n + 1))
+        assert config_of_run(rig.layout) == other, points[n]
+        rig.open(given=config_of_run(rig.layout)).close()
+        assert rig.layout.effective_config.read_bytes() == encode(other), points[n]
+
+
+def test_a_config_that_somebody_put_back_later_is_still_a_change(rig: Rig) -> None:
+    rig.run(to_step="build")
+    written = rig.layout.effective_config.read_bytes()
+    rig.run(given=rig.config().model_copy(update={"metrics": ("words",)}), options=Options(to_step="poll", accept_drift=True))
+    rig.layout.effective_config.write_bytes(written)
+    with pytest.raises(ConfigDrift, match="the config has changed"):
+        rig.open(given=config_of_run(rig.layout))
 
 
 def test_a_refused_open_lets_go_of_the_run(rig: Rig) -> None:

@@ -206,8 +206,24 @@ def _damage(view: View) -> str | None:
 
 def is_to_grow(view: View) -> bool:
     """Whether the prepared items are still those of before the last growth."""
-    n_items = sum(file.items for file in view.prepared.datasets.values()) if view.prepared is not None else 0
-    return bool(view.config.grown) and n_items == view.config.grown[-1].items and n_items < (view.config.limit_items or 0)
+    return _is_more_wanted(view.config, n_prepared(view))
+
+
+def n_prepared(view: View) -> int:
+    """How many items are prepared."""
+    return sum(file.items for file in view.prepared.datasets.values()) if view.prepared is not None else 0
+
+
+def _is_more_wanted(config: Config, n_items: int) -> bool:
+    return bool(config.grown) and n_items == config.grown[-1].items and n_items < (config.limit_items or 0)
+
+
+def check_further(view: View, config: Config, chosen: Prepared) -> None:
+    """Raises DataError where the run is to grow by items, and the question sets hold none that it does not have: it would wait for them for ever."""
+    have = n_prepared(view)
+    if _is_more_wanted(config, have) and len(chosen.items) <= have:
+        what = f"the question sets hold no further item: the run has all {counted(have, 'item')}"
+        raise DataError(what, where="--limit_items", hint="put the question files back if they held more; further questions are a new run")
 
 
 def was_sent(view: View) -> bool:
@@ -225,6 +241,7 @@ def run(work: Work) -> None:
         step(len(chosen.items))
     work.stop.check()
     _check_same(work, chosen)
+    check_further(work.view, work.config, chosen)
     if not was_sent(work.view):
         check_endpoints(work.config, chosen.whole, chosen.sources)
     publish(work, chosen)
