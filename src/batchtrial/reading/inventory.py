@@ -117,6 +117,11 @@ class RunSummary:
         return next((name for name in shown(self.phases) if name not in self.phases or self.phases[name].status != "completed"), "")
 
 
+def _as_text(name: str) -> str:
+    """The name of a folder, which may hold bytes that are no text, as every program can read it."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 class _Lines(msgspec.Struct, gc=False):
     lines: int = 0
 
@@ -141,7 +146,7 @@ class RunReader:
         """The run now. Never raises for what a live, damaged or vanishing run may do to its files."""
         fault = self.layout.denied()
         if fault is not None:
-            return RunSummary(run_id=self.layout.run_id, root=self.layout.root, standing=Standing.UNREADABLE, problems=(fault,))
+            return RunSummary(run_id=_as_text(self.layout.run_id), root=self.layout.root, standing=Standing.UNREADABLE, problems=(fault,))
         problems: list[str] = []
         state, damage = self._state()  # before the ledger, which may grow meanwhile but never be behind it
         has_ledger = self.tail.update() and not (state is None and is_unbegun(self.layout))
@@ -161,7 +166,7 @@ class RunReader:
             problems.append(f"it is of the earlier system: `batchtrial resume {self.layout.flags}` takes it over, which sends nothing")
         problems += ["a stop request is lying there: the next start obeys it, or give --ignore_stop"] * (is_stop_asked and not standing.is_live)
         return RunSummary(
-            run_id=self.layout.run_id,
+            run_id=_as_text(self.layout.run_id),
             root=self.layout.root,
             standing=standing,
             phases=phases,

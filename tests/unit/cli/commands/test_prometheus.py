@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -46,3 +47,14 @@ def test_the_command_writes_the_file_for_another_user_and_says_nothing(tmp_path:
     assert file.read_text().startswith("# HELP batchtrial_run_info")
     assert capsys.readouterr().out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["batchtrial.prom"]
+
+
+def test_a_folder_whose_name_is_no_text_hides_no_other_run(tmp_path: Path) -> None:
+    for name in (b"run_\xff", b"run_line\nand\\", b"run_mine"):
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/experiments/" + name)) / "prepared").mkdir(parents=True)
+    file = tmp_path / "batchtrial.prom"
+    assert main(["--experiments_dir", str(tmp_path / "experiments"), "--prometheus", str(file)]) == 0
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#") and not SAMPLE.fullmatch(line)] == []
+    assert {line.split('"')[1] for line in lines if line.startswith("batchtrial_run_info")} == {"\\\\udcff", "line\\nand\\\\", "mine"}
+    assert main(["--experiments_dir", str(tmp_path / "experiments"), "--json"]) == 0
