@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from tests.runs.earlier_runs import Shape, make
 from tests.runs.rundir import SLUG, START, make_run, ticking, tree
 
 from batchtrial.cli.commands.status import main, watch
 from batchtrial.cli.screens import runs as statusview
+from batchtrial.cli.screens.terminal import Terminal
 from batchtrial.reading.inventory import Inventory, RunReader, RunSummary, Standing
 from batchtrial.state.entries import Counts, encode, read
 from batchtrial.state.files import BuildManifest, PhaseRecord, RunState, load, save
@@ -38,9 +38,13 @@ def looked(experiments: Path, run_id: str = "r1") -> RunSummary:
     return next(run for run in Inventory(experiments).look() if run.run_id == run_id)
 
 
+def terminal(out: io.StringIO, width: int, height: int = 24, *, is_terminal: bool = False) -> Terminal:
+    return Terminal(out, is_terminal, size=lambda: (width, height))
+
+
 def drawn(runs: tuple[RunSummary, ...], width: int) -> str:
     out = io.StringIO()
-    Console(file=out, width=width).print(statusview.picture(runs, LATER, width))
+    terminal(out, width).write(statusview.picture(runs, LATER, width))
     return out.getvalue()
 
 
@@ -186,7 +190,7 @@ def test_a_screen_holds_the_newest_runs_and_what_is_wrong_with_them(tmp_path: Pa
     one = looked(tmp_path)
     runs = tuple(replace(one, run_id=f"r{k:02d}", problems=("something that takes more than one line to be said " * 3,)) for k in range(20))
     out = io.StringIO()
-    Console(file=out, width=80).print(statusview.screen(runs, LATER, 80, height, is_full=False))
+    terminal(out, 80).write(statusview.screen(runs, LATER, 80, height, is_full=False))
     lines = out.getvalue().splitlines()
     assert len(lines) <= height
     assert any(line.startswith("r19") for line in lines)
@@ -227,7 +231,7 @@ def test_a_run_of_the_earlier_system_is_listed_with_the_way_over(tmp_path: Path,
 def watched(experiments: Path, act: Callable[[int], None], *, is_terminal: bool) -> str:
     """What `--watch` draws while `act` is called between the pictures; it ends with Ctrl-C after four."""
     out = io.StringIO()
-    console = Console(file=out, width=80, height=24, force_terminal=is_terminal)
+    console = terminal(out, 80, is_terminal=is_terminal)
     n = 0
 
     def sleep(seconds: float) -> None:
@@ -261,17 +265,17 @@ def test_watching_survives_a_run_that_ends_and_one_that_vanishes(tmp_path: Path,
 def test_details_do_not_let_a_name_write_markup(tmp_path: Path) -> None:
     make_run(tmp_path)
     run = looked(tmp_path)
-    hostile = PhaseRecord(status="failed", last_error="[bold red]not markup[/]")
+    hostile = PhaseRecord(status="failed", last_error="[bold red]not markup[/]\x1b[2Jgone")
     changed = RunReader(make_run(tmp_path, "r2").layout)
     assert changed.look().run_id == "r2"
-    lines = list(statusview.details(run, LATER))
-    assert not any("[bold red]" in line for line in lines)
+    assert not any("[bold red]" in line.plain for line in statusview.details(run, LATER))
     state = load(RunState, make_run(tmp_path, "r3").layout.run_state)
     assert state is not None
     save(tmp_path / "run_r3" / "run_state.json", state.model_copy(update={"phases": {**state.phases, "report": hostile}}))
     out = io.StringIO()
-    Console(file=out, width=100).print("\n".join(statusview.details(looked(tmp_path, "r3"), LATER)))
+    terminal(out, 100, is_terminal=True).write(statusview.details(looked(tmp_path, "r3"), LATER))
     assert "[bold red]not markup[/]" in out.getvalue()
+    assert "<U+001B>[2Jgone" in out.getvalue(), "what an error says moves no cursor"
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0s"), (119, "119s"), (120, "2m"), (3599, "59m"), (7200, "2h"), (90_000, "1d"), (200_000, "2d")])

@@ -9,7 +9,7 @@ EVERYTHING = """
 import atexit, gc, importlib, locale, os, pkgutil, signal, sys, threading, warnings
 # What the libraries below do when they are loaded is theirs.
 import concurrent.futures.process, concurrent.futures.thread, logging.handlers, multiprocessing.util, urllib.request
-import filelock, msgspec, numpy, polars, pydantic, rich.console, starlette.applications, uvicorn, yaml
+import filelock, msgspec, numpy, polars, pydantic, starlette.applications, tqdm, uvicorn, yaml
 
 def process():
     return {
@@ -46,7 +46,7 @@ def test_importing_every_module_leaves_the_process_as_it_was() -> None:
 LIGHT = """
 import sys
 import batchtrial
-heavy = ("numpy", "polars", "pydantic", "yaml", "msgspec", "rich", "starlette", "jinja2", "filelock", "asyncio", "logging")
+heavy = ("numpy", "polars", "pydantic", "yaml", "msgspec", "tqdm", "starlette", "jinja2", "filelock", "asyncio", "logging")
 print(*(name for name in heavy if name in sys.modules), *(name for name in sys.modules if name.startswith("batchtrial.")))
 assert set(batchtrial.__all__) <= set(dir(batchtrial))
 for name in batchtrial.__all__:

@@ -12,7 +12,7 @@ import contextlib, io, sys
 from batchtrial.cli.main import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     main({args})
-heavy = {{"numpy", "polars", "rich", "msgspec", "filelock", "yaml"}}
+heavy = {{"numpy", "polars", "tqdm", "msgspec", "filelock", "yaml"}}
 print(*sorted(heavy & set(sys.modules)), *sorted(name for name in sys.modules if name.startswith("batchtrial.phases")))
 """
 

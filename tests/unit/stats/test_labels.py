@@ -26,5 +26,5 @@ def test_codes_are_those_of_the_library(labels: list[Any]) -> None:
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.uint64])
 def test_no_difference_of_small_numbers_goes_wrong(kind: type) -> None:
-    ends = np.array([np.iinfo(kind).max, np.iinfo(kind).min] * 40, dtype=kind)
+    ends: np.ndarray[Any, Any] = np.array([np.iinfo(kind).max, np.iinfo(kind).min] * 40, dtype=kind)
     assert codes_of(ends).tolist() == [1, 0] * 40

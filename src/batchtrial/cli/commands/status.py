@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.live import Live
-
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say
 from batchtrial.cli.screens import prometheus
 from batchtrial.cli.screens import runs as statusview
+from batchtrial.cli.screens.terminal import Terminal
 from batchtrial.clock import real_now
 from batchtrial.errors import RunStateMissing
 from batchtrial.keys import check_run_id
@@ -59,9 +57,9 @@ def _command(argv: Sequence[str] | None = None) -> int:
     folder = experiments_dir(given.experiments_dir, os.environ)
     inventory = Inventory(folder, only=only)
     is_full = bool(given.verbose or only)
-    console = Console(file=sys.stdout, highlight=False)
+    terminal = Terminal.of(sys.stdout)
     if given.watch and not given.json:
-        return watch(inventory, console, now=real_now, sleep=time.sleep, interval=given.interval, is_full=is_full)
+        return watch(inventory, terminal, now=real_now, sleep=time.sleep, interval=given.interval, is_full=is_full)
     runs = inventory.look()
     missing = sorted(set(only) - {run.run_id for run in runs})
     if missing:
@@ -73,7 +71,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if given.json:
         say(json.dumps([statusview.as_json(run, real_now()) for run in runs], indent=2))
         return 0
-    show(console, runs, real_now(), is_full=is_full)
+    show(terminal, runs, real_now(), is_full=is_full)
     if (cap := cap_of(folder)) is not None and not only:
         say(f"budget of this folder {dollars(cap)}: live runs have spent or hold {dollars(prometheus.folder_usd(runs))}")
     return 0
@@ -84,34 +82,34 @@ def _known(experiments: Path) -> str:
     return f"runs here: {', '.join(known[-8:])}" if known else "there are no runs here; --experiments_dir names another folder"
 
 
-def show(console: Console, runs: Sequence[RunSummary], now: datetime, *, is_full: bool) -> None:
+def show(terminal: Terminal, runs: Sequence[RunSummary], now: datetime, *, is_full: bool) -> None:
     """Print once."""
     if is_full and runs:
         for run in runs:
-            console.print("\n".join(statusview.details(run, now)), soft_wrap=True)
+            terminal.write(statusview.details(run, now), folds=False)
         return
-    console.print(statusview.picture(runs, now, console.width))
+    terminal.write(statusview.picture(runs, now, terminal.size()[0]))
 
 
 def watch(
-    inventory: Inventory, console: Console, *, now: Callable[[], datetime], sleep: Callable[[float], None], interval: float, is_full: bool = False
+    inventory: Inventory, terminal: Terminal, *, now: Callable[[], datetime], sleep: Callable[[float], None], interval: float, is_full: bool = False
 ) -> int:
     """Draw again and again until Ctrl-C; the last picture stays. Runs may end, appear and vanish meanwhile. interval: seconds."""
     runs = inventory.look()
     try:
-        if not console.is_terminal:
+        if not terminal.is_terminal:
             while True:
-                show(console, runs, now(), is_full=is_full)
+                show(terminal, runs, now(), is_full=is_full)
                 sleep(interval)
                 runs = inventory.look()
-        with Live(console=console, screen=True, auto_refresh=False) as live:
+        with terminal.screen() as draw:
             while True:
-                live.update(statusview.screen(runs, now(), console.width, console.height, is_full=is_full), refresh=True)
+                draw(statusview.screen(runs, now(), *terminal.size(), is_full=is_full))
                 sleep(interval)
                 runs = inventory.look()
     except KeyboardInterrupt:
-        if console.is_terminal:
-            show(console, runs, now(), is_full=is_full)
+        if terminal.is_terminal:
+            show(terminal, runs, now(), is_full=is_full)
         return 0
 
 

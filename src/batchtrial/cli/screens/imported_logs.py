@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-from rich.table import Table
-from rich.text import Text
 
 from batchtrial.amounts import counted
-from batchtrial.cli.screens.wide import wide_lines
+from batchtrial.cli.screens.terminal import table
 from batchtrial.importing.paired_logs import PairedLogs
 from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
 from batchtrial.phases.report.render import visible
@@ -25,18 +21,14 @@ def lines(found: PairedLogs) -> Iterator[str]:
     if any(found.n_only):
         told += f"; {found.n_only[0]:,} only in the control's log, {found.n_only[1]:,} only in the treatment's"
     yield told
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-    for name in ("metric", "control", "treatment", "difference", "95 % interval", "p", "q", "pairs", "lost"):
-        table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
-    for name in found.found:
-        table.add_row(*_row(found, name))
-    yield from wide_lines(table)
+    heads = ("metric", "control", "treatment", "difference", "95 % interval", "p", "q", "pairs", "lost")
+    yield from (line.plain.rstrip() for line in table(heads, [_row(found, name) for name in found.found], left={"metric"}, gap=4))
     for name, (one, _) in found.found.items():
         yield from (f"care       {visible(name)}: {text}" for text in (*one.warnings, *_without_score(found, name)))
     yield "Exploratory: nothing was declared before the results were there. q is corrected for all metrics (Benjamini and Hochberg)."
 
 
-def _row(found: PairedLogs, name: str) -> list[Any]:
+def _row(found: PairedLogs, name: str) -> list[str]:
     one, q = found.found[name]
     in_unit = all(arm.value is None or 0.0 <= arm.value <= 1.0 for arm in one.arms.values()) and _is_share(found, name)
     plain, signed, unit = (percent, points, " pp") if in_unit else (score, signed_score, "")
@@ -44,7 +36,7 @@ def _row(found: PairedLogs, name: str) -> list[Any]:
     interval = "-" if estimate.ci_low is None or estimate.ci_high is None else f"{signed(estimate.ci_low)} to {signed(estimate.ci_high)}{unit}"
     difference = "-" if estimate.value is None else f"{signed(estimate.value)}{unit}"
     told = (plain(one.arms["control"].value), plain(one.arms["treatment"].value), difference, interval, p_text(one.test.p_value), p_text(q))
-    return [Text(visible(name)), *told, str(one.missing.n_pairs), str(one.missing.dropped)]
+    return [name, *told, str(one.missing.n_pairs), str(one.missing.dropped)]
 
 
 def _without_score(found: PairedLogs, name: str) -> Iterator[str]:

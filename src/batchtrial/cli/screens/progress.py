@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TextIO
+from typing import Final, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from tqdm import tqdm
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar without the library's own thread."""
+
+    monitor_interval = 0
+
+
+_LOCK: Final = threading.RLock()
+tqdm.set_lock(_LOCK)  # the library would take one for several processes
+_FORMAT: Final = "{desc}  {bar}  {n_fmt}/{total_fmt}  {elapsed}"
+_WITHOUT_TOTAL: Final = "{desc}  {n_fmt}  {elapsed}"
 
 
 class Bars:
-    """rich bars; one live display for nested tasks."""
+    """A bar for each task that goes on, one below the other. While there is one, a thread keeps its clock going: a wait may take hours."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._display = Progress(*columns, console=self._console, transient=True)
-        self._depth = 0
+        self._stream = stream
+        self._bars: list[_Bar] = []
+        self._are_gone = threading.Event()
 
     def task(self, label: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
         return self._task(label, total)
 
     @contextmanager
     def _task(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        if self._depth == 0:
-            self._display.start()
-        self._depth += 1
-        row = self._display.add_task(label, total=total)
-        try:
-            yield lambda n: self._display.advance(row, n)
-        finally:
-            self._display.remove_task(row)
-            self._depth -= 1
-            if self._depth == 0:
-                self._display.stop()
+        form = _FORMAT if total is not None else _WITHOUT_TOTAL
+        width, height = shutil.get_terminal_size()
+        with _Bar(desc=label, total=total, file=self._stream, leave=False, ncols=width - 1, nrows=height, bar_format=form) as bar:
+            self._bars.append(bar)
+            if len(self._bars) == 1:
+                self._are_gone = threading.Event()
+                threading.Thread(target=self._keep_going, args=(self._are_gone,), daemon=True).start()
+
+            def tick(n: int) -> None:
+                bar.update(n)
+
+            try:
+                yield tick
+            finally:
+                self._bars.remove(bar)
+                if not self._bars:
+                    self._are_gone.set()
+
+    def _keep_going(self, are_gone: threading.Event) -> None:
+        while not are_gone.wait(1.0):
+            with _LOCK:
+                for bar in tuple(self._bars):
+                    if not bar.disable:  # it is not being closed
+                        bar.refresh(nolock=True)
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        _Bar.write(text, file=self._stream)
 
 
 class Lines:

@@ -7,12 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from rich.cells import cell_len
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
+from batchtrial.cli.screens import terminal
+from batchtrial.cli.screens.terminal import Cell, Line, text_of, width_of
 from batchtrial.errors import ManifestCorrupt
 from batchtrial.phases.batches.reasons import reason_lines
 from batchtrial.phases.report.account_words import answers_by_arm, states_told
@@ -42,41 +38,44 @@ MARKS = {"completed": "#", "in_progress": ">", "failed": "!", "not_started": "."
 FLAGS = {"S": "simulated answers", "M": "migrated", "A": "archived"}
 
 
-def picture(runs: Sequence[RunSummary], now: datetime, width: int) -> RenderableType:
+def picture(runs: Sequence[RunSummary], now: datetime, width: int) -> list[Line]:
     """The table of runs, and below it what needs attention."""
     if not runs:
-        return Text("no runs here yet")
-    return Group(table(runs, now, width), *map(_remark, remarks(runs)))
+        return [Line.of("no runs here yet")]
+    return [*table(runs, now, width), *map(_remark, remarks(runs))]
 
 
-def _remark(line: str) -> Text:
-    return Text(line, style="dim" if line.startswith(" ") else "", overflow="fold")
+def _remark(line: str) -> Line:
+    return Line.of((line, "dim" if line.startswith(" ") else ""))
 
 
-def screen(runs: Sequence[RunSummary], now: datetime, width: int, height: int, *, is_full: bool) -> RenderableType:
+def screen(runs: Sequence[RunSummary], now: datetime, width: int, height: int, *, is_full: bool) -> list[Line]:
     """One full screen of `--watch`: the newest runs that fit, at least half of the rows for them, and as many remarks about them as fit below."""
-    head = Text(f"{now:%Y-%m-%d %H:%M:%S} UTC   {len(runs)} run{'s' * (len(runs) != 1)}   Ctrl-C ends this view", style="dim")
+    head = Line.of((f"{now:%Y-%m-%d %H:%M:%S} UTC   {len(runs)} run{'s' * (len(runs) != 1)}   Ctrl-C ends this view", "dim"))
     if not runs:
-        return Group(head, picture(runs, now, width))
+        return [head, *picture(runs, now, width)]
     if is_full:
-        return Group(head, *(Text.from_markup(line, overflow="fold") for run in runs for line in details(run, now)))
+        return [head, *(line for run in runs for line in details(run, now))]
     room = height - 3  # below the head, the names of the columns and a line that tells of older runs
-    told = [(line, -(-cell_len(line) // width) or 1) for line in remarks(runs)]
-    n_shown = max(1, min(len(runs), max(room - sum(rows for _, rows in told), room // 2)))
+    n_shown = max(1, min(len(runs), max(room - sum(_rows(line, width) for line in remarks(runs)), room // 2)))
     shown, hidden = runs[-n_shown:], len(runs) - n_shown
-    more = (Text(f"{hidden} older run{'s are' if hidden > 1 else ' is'} not shown", style="dim"),) if hidden else ()
-    return Group(head, *more, table(shown, now, width), *_fitting(remarks(shown), room - n_shown, width))
+    more = [Line.of((f"{hidden} older run{'s are' if hidden > 1 else ' is'} not shown", "dim"))] if hidden else []
+    return [head, *more, *table(shown, now, width), *_fitting(remarks(shown), room - n_shown, width)]
 
 
-def _fitting(lines: Iterable[str], room: int, width: int) -> Iterator[Text]:
+def _rows(line: str, width: int) -> int:
+    return len(_remark(line).folded(width))
+
+
+def _fitting(lines: Iterable[str], room: int, width: int) -> Iterator[Line]:
     """The lines that fit into so many rows, and how many do not. The last line, which says what the letters mean, is told before all others."""
     found = list(lines)
     last = found.pop() if found and found[-1].startswith(" ") else None
     room -= last is not None
     for place, line in enumerate(found):
-        rows = -(-cell_len(line) // width)
+        rows = _rows(line, width)
         if rows + (place + 1 < len(found)) > room:
-            yield Text(f"{len(found) - place} more remarks: `batchtrial status` has them", style="dim")
+            yield Line.of((f"{len(found) - place} more remarks: `batchtrial status` has them", "dim"))
             break
         yield _remark(line)
         room -= rows
@@ -84,31 +83,27 @@ def _fitting(lines: Iterable[str], room: int, width: int) -> Iterator[Text]:
         yield _remark(last)
 
 
-def table(runs: Sequence[RunSummary], now: datetime, width: int) -> Table:
+def table(runs: Sequence[RunSummary], now: datetime, width: int) -> list[Line]:
     """A line for each run. Where there is room, every figure has a column of its own; where there is little, names are cut and nothing else."""
     heads, rows = WIDE, [wide_row(run, now) for run in runs]
     if _room_for_names(heads, rows, width, gap=1) < LEAST_NAME:
         heads, rows = NARROW, [narrow_row(run, now) for run in runs]
-    longest = max(cell_len(run.run_id) for run in runs)
+    longest = max(width_of(run.run_id) for run in runs)
     gap = 2 if _room_for_names(heads, rows, width, gap=2) >= longest else 1
-    name = max(min(longest, _room_for_names(heads, rows, width, gap=gap)), len("RUN"))
-    drawn = Table(box=None, padding=(0, gap, 0, 0), header_style="bold", pad_edge=False)
-    drawn.add_column("RUN", width=name, no_wrap=True, overflow="ellipsis")
-    for head, most in zip(heads, _widths(heads, rows), strict=True):
-        drawn.add_column(head, width=most, justify="left" if head in LEFT else "right", no_wrap=True)
-    for run, row in zip(runs, rows, strict=True):
-        drawn.add_row(run.run_id, *row)
-    return drawn
+    name = max(min(longest, _room_for_names(heads, rows, width, gap=gap)), len(RUN))
+    whole: list[Row] = [(run.run_id, *row) for run, row in zip(runs, rows, strict=True)]
+    return list(terminal.table((RUN, *heads), whole, left=LEFT, gap=gap, widths={RUN: name}))
 
 
+RUN = "RUN"
 NARROW: tuple[str, ...] = ("", "STATE", "STEP", "PARTS", "REQUESTS", "SPENT", "AGE")
 WIDE: tuple[str, ...] = ("", "STATE", "STEPS", "NOW AT", "PARTS", "IN FLIGHT", "REQUESTS", "FAILED", "SPENT", "RESERVED", "AGE", "QUIET")
-LEFT = frozenset({"", "STATE", "STEP", "STEPS", "NOW AT"})
-Row = tuple[str | Text, ...]
+LEFT = frozenset({RUN, "", "STATE", "STEP", "STEPS", "NOW AT"})
+Row = tuple[Cell, ...]
 
 
 def _widths(heads: Sequence[str], rows: Sequence[Row]) -> list[int]:
-    return [max(cell_len(head), *(cell_len(str(row[place])) for row in rows)) for place, head in enumerate(heads)]
+    return [max(width_of(head), *(width_of(text_of(row[place])) for row in rows)) for place, head in enumerate(heads)]
 
 
 def _room_for_names(heads: Sequence[str], rows: Sequence[Row], width: int, *, gap: int) -> int:
@@ -131,7 +126,7 @@ def wide_row(run: RunSummary, now: datetime) -> Row:
         parts(run),
         _number(sum(run.parts.get(state, 0) for state in IN_FLIGHT)),
         requests(run),
-        Text(_number(lost), style="red" if lost else ""),
+        (_number(lost), "red" if lost else ""),
         spent(run),
         _held(run),
         age(run, now),
@@ -146,8 +141,8 @@ def _held(run: RunSummary) -> str:
     return f"{dollars(run.money.in_flight_usd)}+" if run.money.in_flight_usd else "unknown"
 
 
-def _standing(run: RunSummary) -> Text:
-    return Text(run.standing, style=COLOURS.get(run.standing, ""))
+def _standing(run: RunSummary) -> Cell:
+    return run.standing.value, COLOURS.get(run.standing, "")
 
 
 def flags(run: RunSummary) -> str:
@@ -237,40 +232,47 @@ def outcomes(run: RunSummary) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "none yet"
 
 
-def details(run: RunSummary, now: datetime) -> Iterator[str]:
-    """Everything about one run, as lines of console markup."""
-    title = f"[bold]{escape(run.run_id)}[/bold]  [{COLOURS.get(run.standing) or 'default'}]{run.standing}[/]"
+def details(run: RunSummary, now: datetime) -> Iterator[Line]:
+    """Everything about one run."""
     told = [meaning for letter, meaning in FLAGS.items() if letter in flags(run)]
-    yield title + (f"  ({', '.join(told)})" if told else "")
-    yield f"  folder     {escape(str(run.root))}"
+    yield Line.of((run.run_id, "bold"), "  ", _standing(run), f"  ({', '.join(told)})" if told else "")
+    yield from map(Line.of, _about(run, now))
+    yield from (_phase_line(name, run.phases.get(name, PhaseRecord())) for name in shown(run.phases))
+    yield from map(Line.of, _progress(run))
+    yield from (Line.of(f"  note       {text}") for text in (*run.notes, *run.problems))
+
+
+def _about(run: RunSummary, now: datetime) -> Iterator[str]:
+    """Where it lies, what it asks, and who is at work on it."""
+    yield f"  folder     {run.root}"
     if run.model:
-        asked = escape(", ".join((*run.backends, *run.models)))
-        yield f"  asks       {asked}, {len(run.trials)} trial{'s' * (len(run.trials) != 1)}"
+        yield f"  asks       {', '.join((*run.backends, *run.models))}, {len(run.trials)} trial{'s' * (len(run.trials) != 1)}"
     for slug in run.trials:
         report = run.root / slug / "reports" / "report.md"
-        yield f"  trial      {escape(slug)}"
+        yield f"  trial      {slug}"
         if report.exists():
-            yield f"  report     {escape(str(report))}"
+            yield f"  report     {report}"
     if run.owner is not None and run.standing.is_live:
-        yield f"  process    {run.owner.pid} on {escape(run.owner.host)}, for {span(now - run.owner.started_at)}"
+        yield f"  process    {run.owner.pid} on {run.owner.host}, for {span(now - run.owner.started_at)}"
     if run.started_at is not None:
         quiet = f", last sign of life {span(now - run.active_at)} ago" if run.active_at is not None else ""
         yield f"  started    {run.started_at:%Y-%m-%d %H:%M:%S} UTC, {span(now - run.started_at)} ago{quiet}"
-    for name in shown(run.phases):
-        yield _phase_line(name, run.phases.get(name, PhaseRecord()))
-    if run.n_parts:
-        yield f"  parts      {', '.join(f'{n:,} {state}' for state, n in run.parts.items() if n)}"
-        waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
-        answered = f" ({run.answered_rows:,} of them answered)" if run.answered_rows else ""
-        word = "not bought" if run.standing is Standing.FINISHED and _looks(run) else "waiting"
-        still = (f"{run.in_flight_requests:,} in flight{answered}" if run.in_flight_requests else "", f"{waiting:,} {word}" if waiting > 0 else "")
-        yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
-        yield from (f"  {'' if place else 'why':<10} {escape(line)}" for place, line in enumerate(reason_lines(run.reasons)))
-        yield from (f"  answers    {escape(told)}" for told in answers(run))
-        yield from (f"  looks      {escape(line)}" for line in _looks(run))
-        yield f"  money      {spent_in_words(run)}, {run.money.in_flight() or 'nothing'} in flight" + " (simulated)" * run.is_simulated
-    for text in (*run.notes, *run.problems):
-        yield f"  note       {escape(text)}"
+
+
+def _progress(run: RunSummary) -> Iterator[str]:
+    """Parts, requests and money; nothing before there are parts."""
+    if not run.n_parts:
+        return
+    yield f"  parts      {', '.join(f'{n:,} {state}' for state, n in run.parts.items() if n)}"
+    waiting = run.n_requests - run.outcomes.total - run.in_flight_requests
+    answered = f" ({run.answered_rows:,} of them answered)" if run.answered_rows else ""
+    word = "not bought" if run.standing is Standing.FINISHED and _looks(run) else "waiting"
+    still = (f"{run.in_flight_requests:,} in flight{answered}" if run.in_flight_requests else "", f"{waiting:,} {word}" if waiting > 0 else "")
+    yield f"  requests   {', '.join(part for part in (outcomes(run), *still) if part)}, of {run.n_requests:,}"
+    yield from (f"  {'' if place else 'why':<10} {line}" for place, line in enumerate(reason_lines(run.reasons)))
+    yield from (f"  answers    {told}" for told in answers(run))
+    yield from (f"  looks      {line}" for line in _looks(run))
+    yield f"  money      {spent_in_words(run)}, {run.money.in_flight() or 'nothing'} in flight" + " (simulated)" * run.is_simulated
 
 
 def _looks(run: RunSummary) -> list[str]:
@@ -293,11 +295,11 @@ def answers(run: RunSummary) -> Iterator[str]:
             yield told if len(run.trials) == 1 else f"{slug}: {told}"
 
 
-def _phase_line(name: str, record: PhaseRecord) -> str:
+def _phase_line(name: str, record: PhaseRecord) -> Line:
     colour = {"completed": "green", "failed": "red", "in_progress": "yellow"}.get(record.status, "dim")
     took = f"  {span(record.updated_at - record.started_at)}" if record.status == "completed" and record.started_at and record.updated_at else ""
-    error = f"  {escape(record.last_error)}" if record.last_error else ""
-    return f"  {name:<10} [{colour}]{record.status.replace('_', ' ')}[/]{took}{error}"
+    error = f"  {record.last_error}" if record.last_error else ""
+    return Line.of(f"  {name:<10} ", (record.status.replace("_", " "), colour), f"{took}{error}")
 
 
 def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:

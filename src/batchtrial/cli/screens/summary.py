@@ -7,10 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
-
 from batchtrial.amounts import counted
-from batchtrial.cli.screens.wide import wide_lines
+from batchtrial.cli.screens.terminal import table as table_of
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import two_axes
@@ -118,11 +116,11 @@ def table(tests: dict[str, Any]) -> Iterator[str]:
     declared = [one for one in tests["tests"] if is_declared(one)]
     if not declared:
         return
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-    for name in ("comparison", "control", "treatment", "difference", "interval", "adjusted p", "pairs", "lost"):
-        drawn.add_column(name, justify="left" if name == "comparison" else "right", no_wrap=True)
+    heads = ("comparison", "control", "treatment", "difference", "interval", "adjusted p", "pairs", "lost")
+    rows = []
     for one in declared:
         unit = " pp" if is_share(one) else ""
         difference, interval = (text if text == "-" else f"{text}{unit}" for text in difference_of(one))
-        drawn.add_row(name_of(one), *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"]))
-    yield from wide_lines(drawn)
+        rows.append((name_of(one), *arms_of(one), difference, interval, adjusted_p(one), str(one["pairs"]["n"]), str(one["pairs"]["dropped"])))
+    # As wide as it is, whatever the terminal: no figure is cut.
+    yield from (line.plain.rstrip() for line in table_of(heads, rows, left={"comparison"}, gap=4))
