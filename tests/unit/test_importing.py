@@ -485,3 +485,13 @@ def test_words_of_the_other_template_language_are_put_into_ours(tmp_path: Path) 
     said = [Template.of(files[f"prompts/prompt-{number}.txt"]).render({"letter": "abc"}) for number in (1, 2)]
     assert said == ["abc of 3, safe.length", "ABC"]
     assert not any("prompts" in one for one in left)
+
+
+def test_a_chat_may_be_json_only_once_it_is_filled_in(tmp_path: Path) -> None:
+    chat = '[{"role": "system", "content": "Say \\"{{who}}\\", {{who}}"}, {"role": "user", "content": {{ letter | dump }} }]'
+    (tmp_path / "chat.json").write_text(chat)
+    tree, left, files = made(tmp_path, prompts=["file://chat.json", {"raw": chat, "label": "written"}], tests=[{"vars": {"letter": "a", "who": "x"}}])
+    assert list(tree["arms"]) == ["chat", "written"]
+    assert (files["prompts/chat-1.txt"], files["prompts/chat-2.txt"]) == ('Say "{{who}}", {{who}}', "{{ letter }}")
+    assert files["prompts/written-2.txt"] == "{{ letter }}"
+    assert not any("cannot be" in one or "not valid" in one for one in left)

@@ -22,6 +22,7 @@ _DUMP: Final = re.compile(r"\|\s*dump\b")
 _TAG: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _SAFE: Final = re.compile(r"\|\s*safe\b")
 """Says that a text needs no escapes, which none gets."""
+_TEXT_OR_TAG: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\{\{([^{}"]*)\}\}', re.DOTALL)
 _LENGTH: Final = re.compile(r"\b([A-Za-z_]\w*)\.length\b")
 _IMAGE: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
@@ -106,7 +107,8 @@ class PromptReader:
     def _of_file(self, path: Path, own: str, where: str) -> Iterator[Prompt]:
         text, suffix = self.library.text(path, where), path.suffix.lower()
         if suffix in (".json", ".yaml", ".yml"):
-            tree = self.library.document(path, where).tree
+            document = self.library.document(path, where)
+            tree = (replace(document, text=_quoted(document.text)) if suffix == ".json" else document).tree
             if isinstance(tree, list) and tree and not any(isinstance(one, dict) and "role" in one for one in tree):
                 for one in tree:  # a list of prompts
                     yield from self._entry(one, where)
@@ -187,7 +189,7 @@ def _turns(text: str) -> list[Any] | None:
     """The turns of a chat that is written as JSON or YAML; None for any other text."""
     try:
         if text.lstrip().startswith("["):
-            value = json.loads(text)
+            value = json.loads(_quoted(text))
         elif text.lstrip().startswith("- role:"):
             value = decode_tree(text, where="the prompt", is_core=True, max_chars=MAX_BYTES)
         else:
@@ -195,6 +197,11 @@ def _turns(text: str) -> list[Any] | None:
     except (ValueError, RecursionError, ConfigError):
         return None
     return value if isinstance(value, list) and all(isinstance(one, dict) for one in value) else None
+
+
+def _quoted(text: str) -> str:
+    """JSON in which what templates write in the place of a whole value, often by `dump`, stands in quotes."""
+    return _TEXT_OR_TAG.sub(lambda found: found[0] if found[1] is None else f'"{{{{ {_DUMP.sub("", found[1]).strip()} }}}}"', text)
 
 
 def _apart(prompts: list[Prompt]) -> tuple[Prompt, ...]:
