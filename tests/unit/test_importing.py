@@ -495,3 +495,24 @@ def test_a_chat_may_be_json_only_once_it_is_filled_in(tmp_path: Path) -> None:
     assert (files["prompts/chat-1.txt"], files["prompts/chat-2.txt"]) == ('Say "{{who}}", {{who}}', "{{ letter }}")
     assert files["prompts/written-2.txt"] == "{{ letter }}"
     assert not any("cannot be" in one or "not valid" in one for one in left)
+
+
+def test_values_of_no_use_are_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"temperature": "warm", "max_tokens": 5.5, "stop": 7, "top_p": [1], "top_k": True}
+    odd: list[Any] = [
+        {"type": "regex", "value": ""},
+        {"type": "contains", "value": " "},
+        {"type": "starts-with", "value": ""},
+        {"type": "contains", "value": "x"},
+    ]
+    tree, left, files = made(
+        tmp_path, providers=[{"id": "openai:gpt-4.1", "config": config}], tests=[{"vars": {"letter": "a"}, "assert": odd}, {"vars": [1]}]
+    )
+    (first, *_) = tree["arms"].values()
+    assert first.keys() == {"backend", "model", "task"}
+    assert [next(iter(one)) for one in tree["metrics"]] == ["contains"]
+    assert sum("`config." in one for one in left) == len(config)
+    assert sum("without a" in one for one in left) == 3
+    assert any("tests.1.vars: `vars` of a test that are no mapping" in one for one in left)
+    monkeypatch.chdir(tmp_path)
+    loaded(tmp_path, files)

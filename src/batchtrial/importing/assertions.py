@@ -134,14 +134,14 @@ class AssertionReader:
             return
         column = self._column(one, case)
         value = self._value(one, case)
-        if value is None or value == []:
+        if value is None or value == [] or (isinstance(value, str) and not value.strip()):
             raise ConfigError(f"`{kind}` without a value")
         reference = [str(part) for part in value] if isinstance(value, list) else _written(value)
         yield Wanted(kind=name, params={**params, **told}, reference=reference, column=column)
 
     def _of_regex(self, one: Assertion, case: Case, is_not: bool) -> Iterator[Wanted]:
         pattern = self._value(one, case)
-        if not isinstance(pattern, str):
+        if not isinstance(pattern, str) or not pattern:
             raise ConfigError("`regex` without a pattern")
         if fault := pattern_fault(pattern):
             raise ConfigError(f"the pattern {pattern[:60]!r}: {fault}", hint="or write it as a metric of your own")

@@ -174,6 +174,8 @@ class CaseReader:
             (path, *_) = self.library.paths(variables, document.place(steps))
             variables = self.library.document(path, document.place(steps)).tree
         where = document.place((*steps, "vars"))
+        if not isinstance(variables, dict):
+            self.findings.left(where, "`vars` of a test that are no mapping", "left out")
         values = {str(name): self._value(value, where) for name, value in variables.items()} if isinstance(variables, dict) else {}
         metadata = given.get("metadata")
         return Case(

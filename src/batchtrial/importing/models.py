@@ -153,10 +153,12 @@ class ProviderReader:
             where = self.config.place((*steps, name))
             if isinstance(value, str) and "{{" in value:
                 self.findings.left(where, f"`config.{name}` is filled in from elsewhere ({value[:60]})", "left out; write its value")
-            elif name in _LENGTHS and isinstance(value, int):
+            elif name in _LENGTHS and type(value) is int:
                 arm["max_tokens"] = value
-            elif name in ("temperature", "top_p", "top_k", "stop"):
-                arm[name] = [value] if name == "stop" and isinstance(value, str) else value
+            elif name in ("temperature", "top_p", "top_k") and type(value) in (int, float):
+                arm[name] = value
+            elif name == "stop" and _texts(value):
+                arm[name] = _texts(value)
             elif name in _BODY:
                 body[name] = value
             elif name in ("apiBaseUrl", "base_url"):
@@ -197,6 +199,12 @@ class ProviderReader:
             task["tool_choice"] = chosen
             return True
         return False
+
+
+def _texts(value: Any) -> list[str]:
+    """A text, or texts, as a list; an empty one for anything else."""
+    values = value if isinstance(value, list) else [value]
+    return values if all(isinstance(one, str) and one for one in values) else []
 
 
 def _chosen_tool(value: Any) -> str:
