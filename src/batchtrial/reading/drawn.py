@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from batchtrial.errors import RunStateMissing
 from batchtrial.keys import digest
-from batchtrial.phases.tables.answer_marks import answer_marks
+from batchtrial.phases.tables.answer_marks import NO_MARK, answer_marks
 from batchtrial.reading.run_tables import Pairs, RunTables
+from batchtrial.state.labels import Label
 
 DRAWN: Final = 100
 TWICE_EVERY: Final = 5
@@ -34,3 +37,19 @@ def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
     flips = [int(digest((seed, "label", pairs.trial.slug, key), 8), 16) % 2 == 1 for key in keys]
     once = [Drawn(key, place, False, is_flipped, marks.get(place, "")) for key, place, is_flipped in zip(keys, places, flips, strict=True)]
     return once + [one._replace(is_repeat=True, is_flipped=not one.is_flipped) for one in once[::TWICE_EVERY]]
+
+
+def of_these_answers(tables: RunTables, labels: Iterable[Label]) -> list[Label]:
+    """Labels that can be about the answers that the run has now, in their order."""
+    found = list(labels)
+    for slug, temp in dict.fromkeys((one.trial, one.temp) for one in found if one.about):
+        try:
+            pairs = tables.pairs(slug, temp)
+        except RunStateMissing:  # of a trial that the run does not have, or has not scored
+            found = [one for one in found if (one.trial, one.temp) != (slug, temp) or not one.about]
+            continue
+        places = tables.items.places_of({one.item_key for one in found if (one.trial, one.temp) == (slug, temp)}).tolist()
+        marks = answer_marks(tables.layout, pairs.control, pairs.treatment, places)
+        by_key = {key: marks.get(place, NO_MARK) for key, place in zip(tables.items.keys(places), places, strict=True)}
+        found = [one for one in found if (one.trial, one.temp) != (slug, temp) or one.is_about(by_key.get(one.item_key, NO_MARK))]
+    return found

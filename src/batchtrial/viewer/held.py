@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from batchtrial.reading import pages
 from batchtrial.reading.ask import Ask
-from batchtrial.reading.drawn import Drawn, drawn
+from batchtrial.reading.drawn import Drawn, drawn, of_these_answers
 from batchtrial.reading.labels import Labels
-from batchtrial.reading.run_tables import RunTables
+from batchtrial.reading.run_tables import Mark, RunTables, mark_of
 from batchtrial.reading.slices import Slicer, slice_json
 from batchtrial.state.layout import RunLayout
 
@@ -37,6 +37,7 @@ class HeldRun:
     _slices: OrderedDict[str, tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]] = field(default_factory=OrderedDict)
     _queues: dict[tuple[str, float], list[Drawn]] = field(default_factory=dict)
     _about: dict[str, Any] | None = None
+    _shown: tuple[Mark | None, Labels] | None = None
 
     def close(self) -> None:
         """Close its files, once nobody reads them."""
@@ -47,6 +48,13 @@ class HeldRun:
     def labels(self) -> Labels:
         """People's labels as they stand."""
         return Labels.of(self.tables.layout.labels)
+
+    def shown_labels(self) -> Labels:
+        """Those of the answers that the run has now, which stand beside them; kept until the file of labels changes."""
+        mark = mark_of(self.tables.layout.labels)
+        if self._shown is None or self._shown[0] != mark:
+            self._shown = (mark, Labels(tuple(of_these_answers(self.tables, self.labels().held))))
+        return self._shown[1]
 
     def about(self) -> dict[str, Any]:
         """The run as `pages.about` has it."""
@@ -62,7 +70,7 @@ class HeldRun:
         return self._slicers[key]
 
     def _labelled(self, trial: str, temp: float, verdict: str) -> NDArray[np.bool_]:
-        said = self.labels().by_item(trial, temp)
+        said = self.shown_labels().by_item(trial, temp)
         places = self.tables.items.places_of({key for key, one in said.items() if verdict in ("yes", one)})
         mask: NDArray[np.bool_] = np.zeros(self.tables.items.n, dtype=np.bool_)
         mask[places] = True
@@ -100,7 +108,7 @@ class HeldRun:
     def rows_json(self, ask: Ask, question: str, first: int, n: int, *, with_others: bool = False) -> list[dict[str, Any]]:
         """Rows first .. first + n of the slice in order. with_others: columns of all arms."""
         places = self.slice(ask, question)[2][max(0, first) : max(0, first) + max(0, min(n, MOST_ROWS))]
-        labels = self.labels().by_item(ask.trial, ask.temp)
+        labels = self.shown_labels().by_item(ask.trial, ask.temp)
         return pages.rows(self.slicer(ask), ask.metric, [int(place) for place in places], labels, with_others=with_others)
 
 

@@ -172,6 +172,13 @@ def test_labels_are_kept_taken_back_and_filtered_by(world: World, tmp_path: Path
         assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == 1
         assert [at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled=one)}").json["n"] for one in ("better", "worse", "no")] == [1, 0, 29]
         assert at.ask(f"/api/runs/r1/rows?first=0&n=1&ask={asked(world, labelled='yes')}").json[0]["label"] == "better"
+        for about, n in (("0123456789abcdef", 1), (queue[2][4], 2)):  # those of other answers stand beside none
+            at.post(path, {"label": label(queue[2][0], trial=slug, about=about, id=f"of-{about}")})
+            assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == n
+        at.post(path, {"label": label(queue[3][0], trial="another", about="0123456789abcdef")})
+        assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == 2
+        for one in (f"of-{queue[2][4]}", "of-0123456789abcdef", f"ana-{queue[3][0]}"):
+            at.post(path, {"undo": one, "who": "ana"})
         wrong: tuple[Any, ...] = (
             {"label": label(key, verdict="best")},
             {"label": label("", trial=slug)},

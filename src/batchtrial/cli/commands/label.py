@@ -22,8 +22,7 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.report.render import visible
-from batchtrial.phases.tables.answer_marks import answer_marks
-from batchtrial.reading.drawn import DRAWN, Drawn, drawn
+from batchtrial.reading.drawn import DRAWN, Drawn, drawn, of_these_answers
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
 from batchtrial.reading.long_texts import sent
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -195,23 +194,17 @@ def _check_theirs(tables: RunTables, found: Sequence[Label], source: Path) -> No
     """A label of something that the run does not have would be kept and never count."""
     given = [label for label in found if not label.undo]
     slugs, items = {trial.slug for trial in tables.trials}, sorted({label.item_key for label in given})
-    there = {key: place for key, place in zip(items, _places(tables, items), strict=True) if place is not None}
+    there = {key for key, place in zip(items, _places(tables, items), strict=True) if place is not None}
     for label in given:
         for what, value, known in (("trial", label.trial, slugs), ("item", label.item_key, there)):
             if value not in known:
                 raise ConfigError(
                     f"the run has no {what} {value!r}", where=f"{source}, label {label.id}", hint="import the labels into their own run"
                 )
-    for slug, temp in {(label.trial, label.temp) for label in given if label.about}:
-        pairs = tables.pairs(slug, temp)
-        marks = answer_marks(tables.layout, pairs.control, pairs.treatment, there.values())
-        for label in given:
-            if (label.trial, label.temp) == (slug, temp) and not label.is_about(marks.get(there[label.item_key], "")):
-                raise ConfigError(
-                    "the label is about other answers than the run has",
-                    where=f"{source}, label {label.id}",
-                    hint="import the labels into their own run",
-                )
+    theirs = {label.id for label in of_these_answers(tables, given)}
+    if (other := next((label for label in given if label.id not in theirs), None)) is not None:
+        where = f"{source}, label {other.id}"
+        raise ConfigError("the label is about other answers than the run has", where=where, hint="import the labels into their own run")
 
 
 def _lines(source: Path) -> list[bytes]:
@@ -226,6 +219,7 @@ def hand_out(tables: RunTables, target: Path) -> int:
     held = Labels.of(tables.layout.labels).held
     rows: Iterable[dict[str, Any]] = labels_json(held)
     if target.name.endswith(PREFERENCES):
+        held = tuple(of_these_answers(tables, held))  # the texts are those of now
         rows = list(preference_pairs(held, _texts(tables, held)))
     with target.open("w", encoding="utf-8", newline="") as file:
         n = _write(file, list(rows), is_table=target.suffix == ".csv")

@@ -14,13 +14,12 @@ import polars as pl
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View, Work, digest_of
-from batchtrial.phases.tables.answer_marks import answer_marks
+from batchtrial.phases.tables.answer_marks import NO_MARK, answer_marks
 from batchtrial.state.entries import run_lines
 from batchtrial.state.labels import Label, read_labels
 
 LABELS: Final = "labels"
 """The event."""
-NO_MARK: Final = "-"
 WORTH: Final[Mapping[str, float]] = {"better": 1.0, "worse": -1.0, "same": 0.0, "both_bad": 0.0}
 """What a label says of the treatment's answer against the control's; one who cannot tell says nothing."""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import polars as pl
 
 from batchtrial.config.expand import Arm
 from batchtrial.keys import digest
 from batchtrial.state.layout import RunLayout
+
+NO_MARK: Final = "-"
+"""Of a pair that is not there; no label has it."""
 
 
 def answer_marks(layout: RunLayout, control: Arm, treatment: Arm, places: Iterable[int]) -> dict[int, str]:

@@ -107,6 +107,9 @@ def test_items_whose_answers_have_changed_are_asked_about_again(
     given = world.layout.labels.read_text()
     assert len(re.findall(r'"about":"[0-9a-f]{16}"', given)) == 6
     world.layout.labels.write_text(re.sub(r'"about":"[0-9a-f]{16}"', '"about":"0123456789abcdef"', given))
+    out = world.layout.root.parent / "x.preferences.jsonl"
+    assert label(world, "--export", str(out)) == 0
+    assert out.read_text() == "", "nobody preferred one of these answers"
     capsys.readouterr()
     typed(monkeypatch, "2\n" * 50)
     assert label(world, "--who", "ana", "--n", "5") == 0
