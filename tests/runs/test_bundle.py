@@ -6,15 +6,20 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from tests.runs.rundir import make_run
 
+from batchtrial.archive.bundle import About, citation, datacite
 from batchtrial.archive.check_bundle import main as check
 from batchtrial.archive.restore import verify
 from batchtrial.cli.commands.archive import main
+from batchtrial.phases.batches.frozen_plan import Change
+from batchtrial.reading.declared_plan import declared_plan
+from batchtrial.state.layout import RunLayout
 
 WORDS = ("--creator", "Curie, Marie", "--creator", "Some Lab", "--license", "CC-BY-4.0", "--title", "A trial: of 'prompts'")
 
@@ -44,6 +49,17 @@ def test_it_says_who_what_under_which_licence_and_with_which_versions(folder: Pa
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "python verify.py" in text
     assert str(folder.parent) not in text + (folder / "bundle.json").read_text(encoding="utf-8")
+
+
+def test_a_citation_says_that_the_plan_was_changed_after_a_result(folder: Path) -> None:
+    told, about = "It was changed after the first result had arrived.", About(creators=("Some Lab",), licence="CC-BY-4.0", title="A trial")
+    manifest, _ = verify(folder / "run_r1.zip")
+    assert manifest is not None
+    plan = declared_plan(RunLayout(folder.parent / "run_r1"))
+    for is_late in (True, False):
+        changed = replace(plan, changes=(Change(key="limit_items", declared=4, done=8, at=None, is_late=is_late),))
+        assert (told in citation(manifest, changed, about)["abstract"]) == is_late
+        assert (told in json.dumps(datacite(manifest, changed, about, 1))) == is_late
 
 
 @pytest.mark.parametrize("name", ["README.md", "CITATION.cff", "datacite.json", "bundle.json", "run_r1.zip", "verify.py"])

@@ -101,6 +101,7 @@ def abstract(manifest: ArchiveManifest, plan: DeclaredPlan) -> str:
     said = [
         f"A controlled trial of prompts: {counts.total:,} requests, {counts.succeeded:,} of them answered.",
         f"The analysis plan was declared before the first result (sha256 {plan.hash})." if plan.hash else "No analysis plan was declared beforehand.",
+        "It was changed after the first result had arrived." if any(change.is_late for change in plan.changes) else "",
         f"Cost: {manifest.cost}." if manifest.cost else "",
         manifest.description,
         MODES[manifest.mode].banner if manifest.mode in MODES else "",
