@@ -86,7 +86,8 @@ def _told(name: str, model: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{name}: the parameter {where!r} is not set"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{name}: {where}: {message}; it is {first['input']!r}"[:400] if where else f"{name}: {message}"
+    quotes = "; a text such as 'yes' or '12' stands in quotes" if first["type"] == "string_type" and isinstance(first["input"], int | float) else ""
+    return f"{name}: {where}: {message}; it is {first['input']!r}{quotes}"[:400] if where else f"{name}: {message}"
 
 
 def _near(word: str, known: Mapping[str, Any] | Sequence[str]) -> str:

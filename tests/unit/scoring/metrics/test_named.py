@@ -20,6 +20,7 @@ from batchtrial.scoring.metrics.named import NAMED_METRICS, metric_of, metrics_o
         ("[rules]", "A metric of your own is written package.module:function"),
         ("[exakt]", "did you mean 'exact'?"),
         ("[{contains: {anny: [a]}}]", "contains: unknown parameter 'anny'; did you mean 'any'?"),
+        ("[{choice: {labels: [yes, no]}}]", "labels.0: Input should be a valid string; it is True; a text such as 'yes' or '12' stands in quotes"),
         ("[{contains: {any: [1]}}]", "contains: any.0: Input should be a valid string; it is 1"),
         ("[{contains: {any: ['']}}]", "an empty text is in every answer"),
         ("[{regex: {}}]", "regex: the parameter 'pattern' is not set"),
