@@ -16,8 +16,11 @@ from tests.crash.growth import N_ALL, Grown, with_settings
 from tests.crash.lab import RUN_ID, Killed, World
 from tests.runs.damage import Template
 
+import batchtrial
 from batchtrial.app.invocation import Invocation
+from batchtrial.app.tables import tables_of
 from batchtrial.cli.commands.rescore import main, score_again
+from batchtrial.reading import pages
 from batchtrial.run.growth import grown_settings
 from batchtrial.run.options import Options
 from batchtrial.state.entries import read
@@ -85,6 +88,26 @@ def test_another_metric_asks_nobody_and_leaves_the_answers_alone(world: World, m
     for path in world.layout.arms.glob("*/scores.parquet"):
         assert "words" in pl.read_parquet_schema(path)
     assert [entry.event for entry in read(world.layout.ledger).entries][-3:].count("drift") == 1
+
+
+def test_until_the_new_scores_are_compared_nobody_is_told_what_the_earlier_ones_decided(world: World) -> None:
+    def decided() -> tuple[list[str], int]:
+        with tables_of(world.layout) as tables:
+            about = pages.about(tables)
+            run = batchtrial.open_run(world.layout.root)
+            return [one["headline"] for one in about["trials"]], run.tests.height
+
+    def dies(point: str) -> None:
+        if point == "phase:stats:before":
+            raise Killed(point)
+
+    before = decided()
+    assert all(before[0])
+    with pytest.raises(Killed):
+        rescored(world, dies)
+    assert decided() == (["" for _ in before[0]], 0)
+    assert rescored(world) == 0
+    assert decided()[0] == before[0]
 
 
 def test_only_what_scores_may_change_and_what_is_refused_leaves_the_run_as_it_was(

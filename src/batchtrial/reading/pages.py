@@ -24,10 +24,10 @@ from batchtrial.reading.judgements import verdicts
 from batchtrial.reading.long_texts import conversations, fold, text_head
 from batchtrial.reading.metrics import metrics_json
 from batchtrial.reading.outcomes import Outcomes
+from batchtrial.reading.results import tests_of
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.reading.slices import Slicer
 from batchtrial.records import Item
-from batchtrial.state.store import read_json
 
 EXCERPT: Final = 320
 """Characters of a text in a row."""
@@ -74,8 +74,7 @@ def _arm(arm: Arm, called: str) -> dict[str, Any]:
 
 def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int]) -> dict[str, Any]:
     pairs = tables.pairs(trial.slug, temp)
-    path = tables.layout.trial(trial.slug).significance
-    tests = read_json(path) if path.exists() else {}
+    tests = tests_of(tables.layout, trial.slug)
     shown = (
         "label",
         "metric",

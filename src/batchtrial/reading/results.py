@@ -10,6 +10,7 @@ import polars as pl
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.numbers import is_declared, is_share
 from batchtrial.reading.looks import is_between_looks
+from batchtrial.state.files import TrialManifest, load_or_none
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import read_json
 
@@ -31,12 +32,26 @@ _COSTS: Final[Mapping[str, Any]] = {
 }
 
 
+def tests_of(layout: RunLayout, slug: str) -> dict[str, Any]:
+    """significance.json of a trial; empty where there is none, or it is of scores that were made anew since."""
+    place = layout.trial(slug)
+    if not place.significance.exists():
+        return {}
+    manifest = load_or_none(TrialManifest, place.manifest)
+    stages = {} if manifest is None else manifest.stage_status
+    at = [stages[name].updated_at for name in ("stats", "scored") if name in stages]
+    if len(at) == 2 and at[0] is not None and at[1] is not None and at[0] < at[1]:
+        return {}
+    found: dict[str, Any] = read_json(place.significance)
+    return found
+
+
 def significance_of(layout: RunLayout, trials: Sequence[Trial]) -> Iterator[tuple[Trial, dict[str, Any]]]:
     """Each trial that was compared, with its significance.json; one that is between two planned looks is left out."""
     for trial in trials:
-        path = layout.trial(trial.slug).significance
-        if path.exists() and not is_between_looks(layout, trial.slug):
-            yield trial, read_json(path)
+        found = tests_of(layout, trial.slug)
+        if found and not is_between_looks(layout, trial.slug):
+            yield trial, found
 
 
 def comparisons_frame(layout: RunLayout, trials: Sequence[Trial]) -> pl.DataFrame:
