@@ -170,7 +170,7 @@ class RunLayout:
         """Whether a file lies here that is written after the ledger's first line, so that the run was begun whatever became of the ledger."""
         later = (self.effective_config, self.prepared, self.batch_inputs, self.direct, self.arms)
         return any(path.exists() for path in later) or any(
-            any(self.root.glob(name)) for name in (f"{self.run_state.name}*", "*/**/results*.jsonl", "*/results/trial_manifest.json*")
+            any(self.root.glob(name)) for name in (f"{self.run_state.name}*", "*/*/*/results*.jsonl", "*/results/trial_manifest.json*")
         )
 
     @property

@@ -207,8 +207,12 @@ def test_a_process_may_change_its_folder_while_a_run_is_at_work_and_after(
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "other"])
-def test_a_folder_that_holds_no_run_is_none(config: dict[str, Any], tmp_path: Path, name: str) -> None:
-    (tmp_path / "other").mkdir()
+def test_a_folder_that_holds_no_run_is_none(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    here = tmp_path / "above" / "here"
+    deep = here / "other" / "of" / "somebody" / "else" / "and" / "deeper"  # nobody waits until a whole disk is looked through
+    deep.mkdir(parents=True)
+    (deep / "results.jsonl").touch()
+    monkeypatch.chdir(here)
     for do in (batchtrial.open_run, batchtrial.stop, batchtrial.resume):
         with pytest.raises(RunStateMissing, match="holds no run"):
             do(name)
