@@ -46,7 +46,7 @@ class Coverage:
     def sentence(self) -> str:
         """In money and in pairs."""
         return (
-            f"the whole plan may cost up to {dollars(self.whole_usd)} and the budget is {dollars(self.budget_usd)}: "
+            f"the whole plan may cost up to {dollars(self.whole_usd)} and the budget is {dollars(max(self.budget_usd, Decimal(0)))}: "
             f"it buys {self.pairs_bought:,} of {self.n_pairs:,} pairs in each comparison"
         )
 

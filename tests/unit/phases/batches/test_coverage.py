@@ -29,6 +29,8 @@ def test_pairs_are_bought_slice_by_slice_in_all_arms() -> None:
     found = coverage(5, Decimal(0), plan, n_pairs=30)
     assert (found.pairs_bought, float(found.whole_usd), found.is_short) == (20, 6.0, True)
     assert found.sentence == "the whole plan may cost up to $6.0000 and the budget is $5.0000: it buys 20 of 30 pairs in each comparison"
+    spent = coverage(Decimal("-0.5"), Decimal(0), plan, n_pairs=30)  # what others of the folder have spent beyond its budget
+    assert spent.sentence == "the whole plan may cost up to $6.0000 and the budget is $0.0000: it buys 0 of 30 pairs in each comparison"
     assert not coverage(6, Decimal(0), plan, n_pairs=30).is_short
     assert coverage(6, Decimal("0.5"), plan, n_pairs=30).pairs_bought == 20  # what is in flight counts
     assert coverage(1, Decimal(4), plan[2:], n_pairs=40).pairs_bought == 10  # one slice was sent before
