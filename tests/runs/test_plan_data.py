@@ -66,7 +66,7 @@ def test_money_is_the_sum_of_its_arms_and_is_held_against_the_budget(folder: Pat
         ({"stats": {"primary": {"metric": "false_answer"}}}, "stats.primary.metric", "no question is unanswerable"),
         ({"slices": ["tpic"]}, "slices", "no row of"),
         ({"metrics": ["nowhere:rule"]}, "nowhere:rule", "nowhere"),
-        ({"arms": TREE["arms"] | {"thinking": {"model": "gpt-5-mini"}}}, "temps", "refuses temperature"),
+        ({"arms": TREE["arms"] | {"thinking": {"model": "gpt-5-mini"}}}, "arms.thinking", "refuses temperature"),
     ],
 )
 def test_what_cannot_be_is_refused_as_data_too(
