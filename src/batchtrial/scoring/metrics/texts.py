@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -52,13 +51,14 @@ class Compared(ReferenceMetric):
         if groups:
             found[:] = [all(any(self.says(text, one) for one in group) for group in groups) for text in map(plain, texts)]
             return found
-        for place, (text, wanted) in enumerate(zip(texts, references, strict=True)):
-            # What is as wanted letter by letter is so without case too, and most right answers need no second look.
-            found[place] = (self._says_one(text, wanted) or (not self.case and self._says_one(plain(text), map(plain, wanted)))) if wanted else np.nan
+        says = self.says
+        for place, (text, wanted) in enumerate(zip(map(plain, texts), references, strict=True)):
+            found[place] = 0.0 if wanted else np.nan
+            for one in wanted:
+                if says(text, plain(one)):
+                    found[place] = 1.0
+                    break
         return found
-
-    def _says_one(self, text: str, wanted: Iterable[str]) -> bool:
-        return any(map(partial(self.says, text), wanted))
 
 
 class Exact(Compared):
