@@ -19,6 +19,7 @@ from tests.runs.damage import Template
 import batchtrial
 from batchtrial.app.invocation import Invocation
 from batchtrial.app.tables import tables_of
+from batchtrial.cli.commands import compare
 from batchtrial.cli.commands.rescore import main, score_again
 from batchtrial.reading import pages
 from batchtrial.run.growth import grown_settings
@@ -90,7 +91,7 @@ def test_another_metric_asks_nobody_and_leaves_the_answers_alone(world: World, m
     assert [entry.event for entry in read(world.layout.ledger).entries][-3:].count("drift") == 1
 
 
-def test_until_the_new_scores_are_compared_nobody_is_told_what_the_earlier_ones_decided(world: World) -> None:
+def test_until_the_new_scores_are_compared_nobody_is_told_what_the_earlier_ones_decided(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     def decided() -> tuple[list[str], int]:
         with tables_of(world.layout) as tables:
             about = pages.about(tables)
@@ -101,11 +102,17 @@ def test_until_the_new_scores_are_compared_nobody_is_told_what_the_earlier_ones_
         if point == "phase:stats:before":
             raise Killed(point)
 
+    def compared() -> int:
+        return compare.main([str(world.layout.root), str(world.layout.root)])
+
     before = decided()
     assert all(before[0])
+    assert compared() == 0
     with pytest.raises(Killed):
         rescored(world, dies)
     assert decided() == (["" for _ in before[0]], 0)
+    assert compared() != 0
+    assert "made anew since" in capsys.readouterr().err
     assert rescored(world) == 0
     assert decided()[0] == before[0]
 

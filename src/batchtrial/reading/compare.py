@@ -25,6 +25,7 @@ from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.tables.columns import KINDS, LABELS
 from batchtrial.reading.common_items import change_of_effect, common_of
 from batchtrial.reading.config import config_of_run, recorded_config
+from batchtrial.reading.results import are_of_these_scores
 from batchtrial.records import KEY_SEPARATOR
 from batchtrial.state.files import (
     BuildManifest,
@@ -70,9 +71,13 @@ class TrialSide:
 
     @cached_property
     def tests(self) -> dict[str, Any]:
-        """significance.json. Raises RunStateMissing, StateError."""
+        """significance.json, if it is of the scores that the trial has now. Raises RunStateMissing, StateError."""
         self._refuse_damaged()
-        return _json(self.layout.trial(self.entry.slug).significance)
+        path = self.layout.trial(self.entry.slug).significance
+        if path.exists() and not are_of_these_scores(self.manifest):
+            what = f"{path.name} is of scores that were made anew since"
+            raise RunStateMissing(what, where=str(path), hint="finish the run with `batchtrial resume`, then compare")
+        return _json(path)
 
     @cached_property
     def costs(self) -> dict[str, Any]:

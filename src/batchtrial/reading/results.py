@@ -32,15 +32,19 @@ _COSTS: Final[Mapping[str, Any]] = {
 }
 
 
+def are_of_these_scores(manifest: TrialManifest | None) -> bool:
+    """Whether a trial's tests are of the scores that it has: not once those were made anew since."""
+    stages = {} if manifest is None else manifest.stage_status
+    at = [stages[name].updated_at for name in ("stats", "scored") if name in stages]
+    return len(at) < 2 or at[0] is None or at[1] is None or at[0] >= at[1]
+
+
 def tests_of(layout: RunLayout, slug: str) -> dict[str, Any]:
     """significance.json of a trial; empty where there is none, or it is of scores that were made anew since."""
     place = layout.trial(slug)
     if not place.significance.exists():
         return {}
-    manifest = load_or_none(TrialManifest, place.manifest)
-    stages = {} if manifest is None else manifest.stage_status
-    at = [stages[name].updated_at for name in ("stats", "scored") if name in stages]
-    if len(at) == 2 and at[0] is not None and at[1] is not None and at[0] < at[1]:
+    if not are_of_these_scores(load_or_none(TrialManifest, place.manifest)):
         return {}
     found: dict[str, Any] = read_json(place.significance)
     return found
