@@ -9,7 +9,7 @@ import numpy as np
 
 from batchtrial.errors import RunStateMissing
 from batchtrial.keys import digest
-from batchtrial.phases.tables.answer_marks import NO_MARK, answer_marks
+from batchtrial.phases.tables.answer_marks import answer_marks, of_these_answers
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.state.labels import Label
 
@@ -39,17 +39,16 @@ def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
     return once + [one._replace(is_repeat=True, is_flipped=not one.is_flipped) for one in once[::TWICE_EVERY]]
 
 
-def of_these_answers(tables: RunTables, labels: Iterable[Label]) -> list[Label]:
+def of_this_run(tables: RunTables, labels: Iterable[Label]) -> list[Label]:
     """Labels that can be about the answers that the run has now, in their order."""
     found = list(labels)
     for slug, temp in dict.fromkeys((one.trial, one.temp) for one in found if one.about):
+        mine = [one for one in found if (one.trial, one.temp) == (slug, temp)]
         try:
             pairs = tables.pairs(slug, temp)
+            kept = of_these_answers(tables.layout, pairs.control, pairs.treatment, mine)
         except RunStateMissing:  # of a trial that the run does not have, or has not scored
-            found = [one for one in found if (one.trial, one.temp) != (slug, temp) or not one.about]
-            continue
-        places = tables.items.places_of({one.item_key for one in found if (one.trial, one.temp) == (slug, temp)}).tolist()
-        marks = answer_marks(tables.layout, pairs.control, pairs.treatment, places)
-        by_key = {key: marks.get(place, NO_MARK) for key, place in zip(tables.items.keys(places), places, strict=True)}
-        found = [one for one in found if (one.trial, one.temp) != (slug, temp) or one.is_about(by_key.get(one.item_key, NO_MARK))]
+            kept = [one for one in mine if not one.about]
+        gone = {(one.who, one.id) for one in mine} - {(one.who, one.id) for one in kept}
+        found = [one for one in found if (one.who, one.id) not in gone]
     return found

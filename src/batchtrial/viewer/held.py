@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from batchtrial.reading import pages
 from batchtrial.reading.ask import Ask
-from batchtrial.reading.drawn import Drawn, drawn, of_these_answers
+from batchtrial.reading.drawn import Drawn, drawn, of_this_run
 from batchtrial.reading.labels import Labels
 from batchtrial.reading.run_tables import Mark, RunTables, mark_of
 from batchtrial.reading.slices import Slicer, slice_json
@@ -53,7 +53,7 @@ class HeldRun:
         """Those of the answers that the run has now, which stand beside them; kept until the file of labels changes."""
         mark = mark_of(self.tables.layout.labels)
         if self._shown is None or self._shown[0] != mark:
-            self._shown = (mark, Labels(tuple(of_these_answers(self.tables, self.labels().held))))
+            self._shown = (mark, Labels(tuple(of_this_run(self.tables, self.labels().held))))
         return self._shown[1]
 
     def about(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.keys import check_run_id
 from batchtrial.phases.report.render import visible
-from batchtrial.reading.drawn import DRAWN, Drawn, drawn, of_these_answers
+from batchtrial.reading.drawn import DRAWN, Drawn, drawn, of_this_run
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
 from batchtrial.reading.long_texts import sent
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -201,7 +201,7 @@ def _check_theirs(tables: RunTables, found: Sequence[Label], source: Path) -> No
                 raise ConfigError(
                     f"the run has no {what} {value!r}", where=f"{source}, label {label.id}", hint="import the labels into their own run"
                 )
-    theirs = {label.id for label in of_these_answers(tables, given)}
+    theirs = {label.id for label in of_this_run(tables, given)}
     if (other := next((label for label in given if label.id not in theirs), None)) is not None:
         where = f"{source}, label {other.id}"
         raise ConfigError("the label is about other answers than the run has", where=where, hint="import the labels into their own run")
@@ -219,7 +219,7 @@ def hand_out(tables: RunTables, target: Path) -> int:
     held = Labels.of(tables.layout.labels).held
     rows: Iterable[dict[str, Any]] = labels_json(held)
     if target.name.endswith(PREFERENCES):
-        held = tuple(of_these_answers(tables, held))  # the texts are those of now
+        held = tuple(of_this_run(tables, held))  # the texts are those of now
         rows = list(preference_pairs(held, _texts(tables, held)))
     with target.open("w", encoding="utf-8", newline="") as file:
         n = _write(file, list(rows), is_table=target.suffix == ".csv")

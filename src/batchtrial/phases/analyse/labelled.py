@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import polars as pl
-
 from batchtrial.config.expand import Trial
 from batchtrial.phases.base import View, Work, digest_of
-from batchtrial.phases.tables.answer_marks import NO_MARK, answer_marks
+from batchtrial.phases.tables.answer_marks import of_these_answers
 from batchtrial.state.entries import run_lines
 from batchtrial.state.labels import Label, read_labels
 
@@ -38,25 +36,14 @@ def held_labels(view: View, trial: Trial, temp: float) -> Held:
     labels = list(read_labels(view.layout.labels))
     undone = {(one.undo, one.who) for one in labels if one.undo}
     given = [one for one in labels if not one.undo and one.trial == trial.slug and one.temp == temp and one.sample == 0]
-    ours = _of_these_answers(view, trial, temp, given)
+    control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
+    ours = given if control is None or treatment is None else of_these_answers(view.layout, control, treatment, given)
     held = {(one.who, one.item_key, one.is_repeat): one for one in ours if (one.id, one.who) not in undone}
     # Whoever knows whose answer it is prefers an arm, and who chose the item to look at drew no lot.
     blind = [one for one in held.values() if one.is_blind]
     used = tuple(one for one in blind if one.verdict in WORTH)
     aside = {"not_blind": len(held) - len(blind), "cannot": len(blind) - len(used), "other_answers": len(given) - len(ours)}
     return Held(used, aside, frozenset(one.item_key for one in ours if one.is_blind))
-
-
-def _of_these_answers(view: View, trial: Trial, temp: float, given: list[Label]) -> list[Label]:
-    """Those that can be about the answers that the trial has now: a prompt may have changed since, or the label come from another run."""
-    control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
-    marked = {one.item_key for one in given if one.about}
-    if not marked or control is None or treatment is None:
-        return given
-    items = pl.read_parquet(view.layout.items, columns=["place", "item_key"]).cast({"item_key": pl.String})
-    places = {key: place for place, key in items.filter(pl.col("item_key").is_in(marked)).iter_rows()}
-    marks = answer_marks(view.layout, control, treatment, places.values())
-    return [one for one in given if not one.about or one.is_about(marks.get(places.get(one.item_key, -1), NO_MARK))]
 
 
 def preferences(held: Iterable[Label]) -> dict[str, float]:
