@@ -34,8 +34,13 @@ class Limits:
     has_labels: bool = True  # False: a batch cannot carry our token, so `find` may answer Unsure
     is_found_by_file: bool = False  # a batch is known by its input file alone, so that file's id must be on the disk before the batch is made
     poll_seconds: float = math.inf  # the longest that two looks may lie apart, whatever the run waits elsewhere
+    least_poll_seconds: float = 0.0  # two looks at a batch lie at least so far apart, whatever the config says
     takes_nothing: bool = False  # its batch API is paused: rows that failed cannot be sent again
     may_vanish: bool = False  # a batch can be deleted while it runs, so an id that nobody knows says nothing about the account
+
+    def between_looks(self, wished: float) -> float:
+        """Seconds between two looks at a batch. wished: as the config has it."""
+        return max(self.least_poll_seconds, min(wished, self.poll_seconds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

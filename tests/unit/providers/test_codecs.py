@@ -215,6 +215,7 @@ def test_a_host_nobody_knows_lists_those_that_are_known() -> None:
 def test_limits_follow_the_host_unless_set() -> None:
     assert chat().limits.max_requests == 50_000
     assert chat(quirks=quirks_of("together")).limits.max_bytes == 100_000_000
+    assert chat(quirks=quirks_of("azure")).limits.between_looks(5.0) == 60.0
     assert not anthropic().limits.has_labels
 
 

@@ -69,7 +69,7 @@ class Queue:
     @property
     def poll_seconds(self) -> float:
         """The wait between two looks."""
-        return min(self.work.config.submission.poll_seconds, self._limits.poll_seconds)
+        return self._limits.between_looks(self.work.config.submission.poll_seconds)
 
     @property
     def jobs(self) -> list[Job]:

@@ -55,7 +55,7 @@ class Watching:
             return False
         job.absent = 0
         # The next look is one poll away, however often the loop goes round for other parts.
-        poll_seconds = min(self._work.config.submission.poll_seconds, self._provider.limits.poll_seconds)
+        poll_seconds = self._provider.limits.between_looks(self._work.config.submission.poll_seconds)
         job.looking = Backoff(not_before=self._work.now() + timedelta(seconds=poll_seconds))
         if is_taken_over:
             return False

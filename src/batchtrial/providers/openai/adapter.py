@@ -86,7 +86,12 @@ class OpenAIProvider:
         """Nothing is imported or sent yet: a missing key or package is told at the first call, so that codecs work without."""
         self.settings = settings
         quirks = settings.quirks
-        self.limits = settings.limits or Limits(max_requests=quirks.max_requests, max_bytes=quirks.max_bytes, is_found_by_file=not quirks.has_labels)
+        self.limits = settings.limits or Limits(
+            max_requests=quirks.max_requests,
+            max_bytes=quirks.max_bytes,
+            is_found_by_file=not quirks.has_labels,
+            least_poll_seconds=quirks.least_poll_seconds,
+        )
         self._clock, self._now = clock, now
         self._honoured = Honoured()
         self._file_names: dict[str, str] = {}

@@ -35,6 +35,7 @@ class Quirks:
     takes_top_k: bool = False
     max_requests: int = 50_000
     max_bytes: int = 200 * 10**6
+    least_poll_seconds: float = 0.0
     refuses: str = ""
 
     @property
@@ -55,7 +56,7 @@ _plain: Final = partial(Quirks, is_newest_first=False, chat_tokens_field="max_to
 TABLE: Mapping[str, Quirks] = MappingProxyType(
     {
         "openai": Quirks(),
-        "azure": Quirks(max_requests=100_000),
+        "azure": Quirks(max_requests=100_000, least_poll_seconds=60.0),
         "groq": _plain(paging="cursor", max_bytes=100 * MB),
         "deepinfra": _plain(takes_top_k=True),
         "nebius": _plain(takes_top_k=True, max_requests=5_000_000, max_bytes=10_000 * MB),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def test_one_part_fetched_is_not_all_parts_fetched(rig: Rig) -> None:
 def test_lines_are_kept_as_received(rig: Rig) -> None:
     rig.run()
     assert sorted(path.read_bytes() for path in results(rig)) == sorted(b"".join(batch.lines) for batch in rig.memory.batches.values())
+
+
+def test_a_provider_that_wants_its_looks_further_apart_is_asked_as_often_and_no_more(rig: Rig) -> None:
+    """Azure asks for a minute between two looks, whatever the config says."""
+    rig.memory.life_seconds, rig.memory.limits = 290.0, replace(rig.memory.limits, least_poll_seconds=60.0)
+    rig.run()
+    assert rig.config().submission.poll_seconds == 20.0
+    assert rig.memory.n_calls("check") == len(rig.parts()) * 6
 
 
 @pytest.mark.parametrize("how", ["gone", "cut", "empty", "other"])
