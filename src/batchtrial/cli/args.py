@@ -16,6 +16,7 @@ from batchtrial.app.invocation import EXPERIMENTS_VARIABLE, ON_END_VARIABLE, REM
 from batchtrial.app.modes import SHARED
 from batchtrial.errors import ConfigError, MissingExtra
 from batchtrial.names import is_url
+from batchtrial.state.layout import run_around
 from batchtrial.steps import STEPS
 
 
@@ -73,6 +74,22 @@ def local_path(text: str) -> Path:
     if is_url(text):
         raise argparse.ArgumentTypeError(f"{text!r} is an address; a folder or file of this machine is needed: {REMOTE}")
     return Path(text)
+
+
+def written_folder(text: str) -> Path:
+    """A folder that a command writes into: never one of a run, whose ledger would be replaced by whatever bears its name."""
+    path = local_path(text)
+    if (run := run_around(path)) is not None:
+        raise argparse.ArgumentTypeError(f"{text!r} lies in the folder of run {run.run_id}, which holds its own files alone: name another place")
+    return path
+
+
+def written_file(text: str) -> Path:
+    """A file that a command writes, outside of every run."""
+    path = written_folder(text)
+    if not path.name or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file")
+    return path
 
 
 def store_address(text: str) -> str:
@@ -172,7 +189,7 @@ def executor(text: str) -> str:
 def add_unattended(parser: argparse.ArgumentParser) -> None:
     """Flags of a run that nobody watches."""
     group = parser.add_argument_group("unattended", "docs/unattended.md has payloads, events, and recipes for systemd and cron")
-    group.add_argument("--events", type=local_path, metavar="FILE", help="append what happens to it, as JSON lines")
+    group.add_argument("--events", type=written_file, metavar="FILE", help="append what happens to it, as JSON lines")
     group.add_argument(
         "--on_end",
         metavar="CMD",

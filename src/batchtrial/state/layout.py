@@ -375,6 +375,16 @@ class RunLayout:
         return ArmLayout(self.root / arm_folder(name))
 
 
+def run_around(path: Path) -> RunLayout | None:
+    """The run whose folder it is, or lies in; None when it is outside of every run, or nobody can tell."""
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):
+        return None
+    around = (RunLayout(one) for one in (real, *real.parents) if one.name.startswith(PREFIX))
+    return next((run for run in around if run.has_traces() or run.ledger.exists()), None)
+
+
 def result_name(attempt: int) -> str:
     """Name of the result lines of one attempt: results.jsonl for the first, results_a2.jsonl and so on for later ones."""
     return "results.jsonl" if attempt == 1 else f"results_a{attempt}.jsonl"

@@ -51,10 +51,12 @@ def parser() -> flags.Parser:
     what.add_argument("--list", metavar="FOLDER", help="the archives in a folder, or under an address of a store")
     flags.add_folder(p)
     where = p.add_mutually_exclusive_group()
-    where.add_argument("--output", type=flags.local_path, metavar="FILE", help="where to (default: archives/run_ID.zip beside the runs)")
+    where.add_argument("--output", type=flags.written_file, metavar="FILE", help="where to (default: archives/run_ID.zip beside the runs)")
     where.add_argument("--to", type=flags.store_address, metavar="URL", help="into an object store: s3://BUCKET/FOLDER/, or a name ending in .zip")
     p.add_argument("--description", default="", metavar="TEXT", help="a few words to keep with it")
-    p.add_argument("--bundle", type=flags.local_path, default=None, metavar="DIR", help="a folder to deposit: the archive, how to cite and check it")
+    p.add_argument(
+        "--bundle", type=flags.written_folder, default=None, metavar="DIR", help="a folder to deposit: the archive, how to cite and check it"
+    )
     p.add_argument("--title", default="", metavar="TEXT", help="of the bundle (default: the run's name)")
     p.add_argument("--creator", action="append", default=[], metavar="NAME", help="of the bundle: `Family, Given`; once for each")
     p.add_argument("--license", default="", metavar="SPDX", help="of the bundle, such as CC-BY-4.0")

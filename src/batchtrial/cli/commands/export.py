@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.tables import tables_of
@@ -31,16 +32,18 @@ Several forms may be asked for at once; docs/exports.md shows what each holds. T
 there with the pairs that changed and a part of the others, drawn by the run's seed; the numbers of the whole run stay in it.
 """
 
+TAKEN: Final[Mapping[str, Callable[[str], object]]] = {"FILE": flags.written_file, "DIR": flags.written_folder, "URI": str}
+
 
 def parser() -> flags.Parser:
     """Flags of `export`."""
     p = flags.Parser(prog="batchtrial export", description="A run's answers and results as files.", epilog=EXAMPLES)
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run")
-    p.add_argument("--html", type=flags.local_path, metavar="FILE", help="one page with every answer")
+    p.add_argument("--html", type=flags.written_file, metavar="FILE", help="one page with every answer")
     most = MOST_BYTES // 1_000_000
     p.add_argument("--most_mb", type=flags.positive, default=most, metavar="MB", help=f"size of the page, at most (default: {most})")
     for name, form in every_form().items():
-        p.add_argument(f"--{name}", type=str if form.takes == "URI" else flags.local_path, metavar=form.takes, help=form.about)
+        p.add_argument(f"--{name}", type=TAKEN.get(form.takes, flags.written_folder), metavar=form.takes, help=form.about)
     p.add_argument("--redact", action="store_true", help="leave out all texts: questions, passages, prompts, answers")
     flags.add_folder(p)
     return p

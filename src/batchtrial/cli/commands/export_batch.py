@@ -36,7 +36,7 @@ def parser() -> flags.Parser:
     """Flags of `export_batch`."""
     p = flags.Parser(prog="batchtrial export_batch", description="Write the rows that a run still owes as batch request files.", epilog=EXAMPLES)
     p.add_argument("--run_id", required=True, metavar="ID", help="name of the run; its requests have been built")
-    p.add_argument("--to", type=flags.local_path, required=True, metavar="DIR", help="new or empty folder for the files")
+    p.add_argument("--to", type=flags.written_folder, required=True, metavar="DIR", help="new or empty folder for the files")
     p.add_argument("--format", choices=("openai",), default="openai", help="form of the lines (default: openai, which vLLM's run-batch reads)")
     p.add_argument("--budget_usd", type=float, metavar="USD", help="refuse to export past this sum, counting what was spent")
     flags.add_place(p)

@@ -47,8 +47,8 @@ def parser() -> flags.Parser:
         help="the treatment's answers may cost so much more than the control's, by the whole interval; -20: at least 20 %% less",
     )
     p.add_argument("--allow_simulated", action="store_true", help="judge simulated answers too, to rehearse; else they settle nothing")
-    p.add_argument("--junit", type=flags.local_path, metavar="FILE", help="write a JUnit file")
-    p.add_argument("--markdown", type=flags.local_path, metavar="FILE", help="write a comment for a pull request")
+    p.add_argument("--junit", type=flags.written_file, metavar="FILE", help="write a JUnit file")
+    p.add_argument("--markdown", type=flags.written_file, metavar="FILE", help="write a comment for a pull request")
     p.add_argument("--json", action="store_true", help="as JSON, on standard output")
     flags.add_folder(p)
     return p

@@ -30,7 +30,7 @@ def parser() -> flags.Parser:
     p.add_argument("control", type=flags.local_path, metavar="CONTROL", help="log of inspect_ai, or samples of lm-evaluation-harness; file or folder")
     p.add_argument("treatment", type=flags.local_path, metavar="TREATMENT", help="the same of what it is compared with")
     p.add_argument("--metric", action="append", default=[], metavar="NAME", help="only this metric; may be given again")
-    p.add_argument("--parquet", type=flags.local_path, metavar="FILE", help="write the pairs: item, METRIC_a, METRIC_b")
+    p.add_argument("--parquet", type=flags.written_file, metavar="FILE", help="write the pairs: item, METRIC_a, METRIC_b")
     p.add_argument("--json", action="store_true", help="the results as JSON")
     p.add_argument("-v", "--verbose", action="store_true", help="say every decision on standard error")
     return p

@@ -49,7 +49,7 @@ def parser() -> flags.Parser:
     p.add_argument("--trial", metavar="SLUG", help="which trial (default: the first)")
     p.add_argument("--who", metavar="NAME", help="who labels")
     p.add_argument("--n", type=flags.positive, default=DRAWN, metavar="N", help=f"items to draw (default: {DRAWN}); a fifth of them comes twice")
-    p.add_argument("--export", type=flags.local_path, metavar="FILE", help=f"write the labels: .csv, .jsonl, or {PREFERENCES}")
+    p.add_argument("--export", type=flags.written_file, metavar="FILE", help=f"write the labels: .csv, .jsonl, or {PREFERENCES}")
     p.add_argument("--import", dest="import_", type=flags.local_path, metavar="FILE", help="take in labels of a JSON-lines file; none is kept twice")
     p.add_argument("--agreement", action="store_true", help="show how well people agree")
     flags.add_folder(p)

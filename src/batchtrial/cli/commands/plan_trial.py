@@ -106,7 +106,7 @@ def parser() -> flags.Parser:
     flags.add_folder(p)
     p.add_argument("--json", action="store_true", help="as JSON")
     p.add_argument(
-        "--plot", type=flags.local_path, metavar="FILE", help="write a picture as SVG: detectable effect by items, or the bounds of --sequential"
+        "--plot", type=flags.written_file, metavar="FILE", help="write a picture as SVG: detectable effect by items, or the bounds of --sequential"
     )
     return p
 

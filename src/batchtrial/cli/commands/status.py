@@ -44,7 +44,7 @@ def parser() -> flags.Parser:
     flags.add_folder(p)
     p.add_argument("-v", "--verbose", action="store_true", help="every run in full")
     p.add_argument("--json", action="store_true", help="as JSON")
-    p.add_argument("--prometheus", type=flags.local_path, metavar="FILE", help="write metrics for the node exporter, and show nothing")
+    p.add_argument("--prometheus", type=flags.written_file, metavar="FILE", help="write metrics for the node exporter, and show nothing")
     p.add_argument("--watch", action="store_true", help="redraw until Ctrl-C")
     p.add_argument("--interval", type=flags.positive_seconds, default=2.0, metavar="SECONDS", help="between two looks with --watch (default: 2)")
     return p
