@@ -52,6 +52,7 @@ class Item:
     cluster: what makes items dependent (passage, document, template); None when every item stands alone.
     distractors: plausible wrong answers, used by the simulated model only.
     columns: every column of the row, for tasks that are written as templates; none otherwise.
+    added: growths of the run that had been when the item came to its question set; 0: it was there from the start.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class Item:
     cluster: str | None = None
     distractors: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    added: int = 0
 
     @property
     def key(self) -> str:

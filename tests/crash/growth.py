@@ -86,7 +86,7 @@ class Grown:
             luck = zlib.crc32(custom_id.encode()) % 4
             if custom_id.startswith(judge):
                 return 'succeeded={"reason": "so", "verdict": "%s"}' % ("yes" if luck else "no")
-            item = next(n for mark, n in by_mark.items() if mark in custom_id)
+            item = next((n for mark, n in by_mark.items() if mark in custom_id), -1)  # one that was appended has none
             return f"succeeded=answer {item}" if luck else f"succeeded=no idea number {luck}"
 
         self.rig.memory.answer = answer

@@ -148,6 +148,67 @@ def test_a_run_does_not_grow_by_items_that_no_set_holds(tmp_path: Path) -> None:
     assert config_of_run(run.rig.layout) == config
 
 
+def appended(run: Grown, n: int, **fields: str) -> None:
+    """n further questions at the end of the run's question file."""
+    rows = [json.loads(line) | {"id": f"n{i}", "cluster": f"n{i}"} | fields for i, line in enumerate(run.rig.questions.read_text().splitlines()[:n])]
+    for i, row in enumerate(rows):
+        row["question"] = f"And which word comes after word {i} of {row['id']}?"
+    with run.rig.questions.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def test_questions_that_were_appended_to_their_file_are_asked_after_all_others(tmp_path: Path) -> None:
+    run = Grown(tmp_path)
+    config = run.first()
+    appended(run, 3)
+    for items, bought in ((N_ALL, 2 * (N_ALL - N_FIRST)), (N_ALL + 2, 4)):  # those that the file held at first come before them
+        config, before = with_settings(config, grown_settings(run.view(), items=items)), len(run.rig.memory.paid())
+        assert sum(one.requests for one in run.bill(config)) == bought
+        run.go_on(config)
+        assert len(run.rig.memory.paid()) - before == bought
+        run.rig.run("report", given=config)
+    ids = pl.read_parquet(run.rig.layout.items).sort("place")["item_id"].to_list()
+    assert {one for one in ids if one.startswith("o")} == set(ids[:N_ALL])
+    appended(run, 1, id="later")  # behind the one that was not asked about
+    config = with_settings(config, grown_settings(run.view(), items=N_ALL + 3))
+    run.go_on(config)
+    assert pl.read_parquet(run.rig.layout.items).sort("place")["item_id"].to_list()[: len(ids)] == ids
+    assert len(run.rig.memory.paid()) == 2 * (N_ALL + 3)
+    assert run.is_paid_once()
+
+
+def test_a_run_of_all_its_questions_grows_by_those_that_are_appended(tmp_path: Path) -> None:
+    run = Grown(tmp_path)
+    first = config_of(run.rig)
+    run.rig.run("report", given=first)
+    ids = pl.read_parquet(run.rig.layout.items).sort("place")["item_id"].to_list()
+    appended(run, 2)
+    run.rig.run("report", given=first)  # nothing but growth asks about them
+    more = with_settings(first, grown_settings(run.view(), items=N_ALL + 2))
+    assert sum(one.requests for one in run.bill(more)) == 4
+    run.go_on(more)
+    assert pl.read_parquet(run.rig.layout.items).sort("place")["item_id"].to_list()[:N_ALL] == ids
+    assert len(run.rig.memory.paid()) == 2 * (N_ALL + 2)
+    assert run.is_paid_once()
+    run.rig.questions.write_text("\n".join(sorted(run.rig.questions.read_text().splitlines())))  # in the middle now
+    further = with_settings(more, grown_settings(run.view(), items=N_ALL + 2 + 1))
+    with pytest.raises(StateError, match="do not hold the items"):
+        run.bill(further)
+
+
+def test_no_cluster_that_the_plan_keeps_whole_is_grown(tmp_path: Path) -> None:
+    run, plan = Grown(tmp_path), {"primary": {"metric": "em", "kind": "all", "goal": "superiority"}}
+    rows = [json.loads(line) | {"cluster": "passage"} for line in run.rig.questions.read_text().splitlines()]
+    run.rig.questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    looks = {"looks": 2, "min_changed": 0, "futility": None, "n_max": 2 * N_ALL}
+    first = config_of(run.rig, stats=plan | {"sequential": looks})
+    assert first.keeps_clusters
+    run.rig.run("report", given=first)
+    appended(run, 2, cluster="passage")
+    with pytest.raises(DataError, match="keeps clusters whole"):
+        run.bill(with_settings(first, grown_settings(run.view(), items=N_ALL + 2)))
+
+
 def test_questions_that_are_gone_once_somebody_agreed_to_grow_are_named_and_may_be_put_back(tmp_path: Path) -> None:
     run = Grown(tmp_path)
     more = with_settings(run.first(), grown_settings(run.view(), items=N_ALL))

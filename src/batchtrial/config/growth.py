@@ -20,12 +20,13 @@ class GrownFrom(Model):
     lines_per_part: int | None = Field(None, ge=1, description="`submission.lines_per_part` then.")
     parts_per_dataset: int | None = Field(None, ge=1, description="`submission.parts_per_dataset` then.")
     samples_per_item: int | None = Field(None, ge=1, description="`samples_per_item` then; unset where it did not grow.")
+    held: dict[str, int] | None = Field(None, description="Items that each question set held then, asked about or not; unset: as many as now.")
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Growths by items have the bytes that they had before runs could grow by samples."""
+        """Growths have the bytes that they had before runs could grow by samples, and by questions that were appended."""
         tree: dict[str, Any] = handler(self)
-        return tree if self.samples_per_item is not None else {key: value for key, value in tree.items() if key != "samples_per_item"}
+        return {key: value for key, value in tree.items() if value is not None or key not in ("samples_per_item", "held")}
 
 
 class Stretch(NamedTuple):

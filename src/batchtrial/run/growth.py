@@ -90,6 +90,7 @@ def grown_settings(
         lines_per_part=lines_then,
         parts_per_dataset=config.submission.parts_per_dataset,
         samples_per_item=then if isinstance(then, int) else None,
+        held={name: int(source["items"]) for name, source in view.prepared.sources.items()} if view.prepared is not None else None,
     )
     changes: dict[str, Any] = {"grown": [one.model_dump() for one in (*config.grown, before)]}
     changes |= {} if items is None else {"limit_items": items}

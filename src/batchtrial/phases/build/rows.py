@@ -43,6 +43,7 @@ class InJson(msgspec.Struct, gc=False):
     answers: msgspec.Raw
     context: msgspec.Raw = _NONE
     cluster: str | None = None
+    added: int = 0
 
 
 class Texts(msgspec.Struct, gc=False):
@@ -82,7 +83,7 @@ class ReadRows:
         said = list(map(in_json, lines))
         rows = rows_of(lines, said, self.kind, at)
         clusters = [one.cluster or "" for one in said] if self.keeps_clusters else [""] * len(said)
-        places = [place_of(mark, self.seed, cluster) for mark, cluster in zip(rows["mark"].to_list(), clusters, strict=True)]
+        places = [place_of(mark, self.seed, cluster, one.added) for mark, cluster, one in zip(rows["mark"], clusters, said, strict=True)]
         worker.step(len(lines))
         return rows.with_columns(
             pl.Series("place", places, dtype=pl.String),

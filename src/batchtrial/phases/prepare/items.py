@@ -27,6 +27,8 @@ def encode_item(item: Item) -> bytes:
         row["distractors"] = list(item.distractors)
     if item.columns:
         row["columns"] = dict(item.columns)
+    if item.added:
+        row["added"] = item.added
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -42,6 +44,7 @@ class Prepared(msgspec.Struct, gc=False):
     cluster: str | None = None
     distractors: tuple[str, ...] = ()
     columns: dict[str, Any] = {}  # msgspec gives each row its own
+    added: int = 0
 
     def item(self, kind: Kind) -> Item:
         """The item."""
@@ -71,11 +74,12 @@ def load_prepared(layout: RunLayout) -> tuple[Item, ...]:
 
 
 def place(item: Item, seed: int, *, keeps_clusters: bool = False) -> str:
-    """Sort key of the seeded order: depends on the item alone, so a limit keeps a prefix of the same order."""
-    return place_of(item_hash(item.dataset, item.item_id), seed, (item.cluster or "") if keeps_clusters else "")
+    """Sort key of the seeded order: depends on the item alone, so a limit keeps a prefix of the same order. What was added later comes later."""
+    return place_of(item_hash(item.dataset, item.item_id), seed, (item.cluster or "") if keeps_clusters else "", item.added)
 
 
-def place_of(mark: str, seed: int, cluster: str = "") -> str:
+def place_of(mark: str, seed: int, cluster: str = "", added: int = 0) -> str:
     """The same of an item whose hash is known. cluster: with it, whole clusters are shuffled, and the items of each one after the other."""
     own = digest((str(seed), mark), 32)
-    return digest((str(seed), "cluster", cluster), 32) + own if cluster else own
+    key = digest((str(seed), "cluster", cluster), 32) + own if cluster else own
+    return f"~{added:06d}{key}" if added else key  # behind every digit

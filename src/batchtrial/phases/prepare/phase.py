@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +73,11 @@ def choose(config: Config) -> Prepared:
     for spec in config.datasets:
         report = load_items(spec, skip_bad_rows=config.skip_bad_rows, task=reads)
         sources[spec.name] = _source_record(spec, report)
-        items += report.items
+        rows = list(_with_growth(config, spec.name, report.items))
+        if n_added := sum(item.added > 0 for item in rows):
+            note = f"{counted(n_added, 'item')} of {len(rows):,} came to the set after the run had begun, and are asked about last"
+            sources[spec.name]["notes"] = [*sources[spec.name].get("notes", ()), note]
+        items += rows
     seen: dict[str, str] = {}
     for item in items:
         mark = item_hash(item.dataset, item.item_id)
@@ -100,6 +104,14 @@ def choose(config: Config) -> Prepared:
         kept = {i.key for i in sorted(items, key=lambda one: place(one, config.seed, keeps_clusters=config.keeps_clusters))[: config.limit_items]}
         items = [i for i in items if i.key in kept]
     return Prepared(items=tuple(items), sources=sources, whole=whole)
+
+
+def _with_growth(config: Config, question_set: str, rows: Sequence[Item]) -> Iterator[Item]:
+    """The items of a question set, each with the growths that had been when it was appended."""
+    held = [one.held.get(question_set, 0) for one in config.grown if one.held is not None]
+    for row, item in enumerate(rows):
+        n = sum(row >= n_rows for n_rows in held)
+        yield replace(item, added=n) if n else item
 
 
 def _only(keys: Sequence[str], items: Sequence[Item]) -> list[Item]:
@@ -219,11 +231,21 @@ def _is_more_wanted(config: Config, n_items: int) -> bool:
 
 
 def check_further(view: View, config: Config, chosen: Prepared) -> None:
-    """Raises DataError where the run is to grow by items, and the question sets hold none that it does not have: it would wait for them for ever."""
+    """Raises DataError where the run is to grow by items, and the question sets hold none that it does not have: it would wait for them for ever.
+
+    Also for one that was appended to a cluster which is asked about already, where the plan keeps clusters whole.
+    """
     have = n_prepared(view)
-    if _is_more_wanted(config, have) and len(chosen.items) <= have:
+    if not _is_more_wanted(config, have):
+        return
+    if len(chosen.items) <= have:
         what = f"the question sets hold no further item: the run has all {counted(have, 'item')}"
-        raise DataError(what, where="--limit_items", hint="put the question files back if they held more; further questions are a new run")
+        raise DataError(what, where="--limit_items", hint="append further questions to their files, or put the files back if they held more")
+    since: dict[str, int] = {}
+    for item in chosen.items if config.keeps_clusters else ():
+        if item.cluster is not None and since.setdefault(item.cluster, item.added) != item.added:
+            what = f"{item.key} belongs to the cluster {item.cluster!r}, of which items were there before, and the plan keeps clusters whole"
+            raise DataError(what, where="datasets", hint="give the further questions clusters of their own, or start a new run")
 
 
 def was_sent(view: View) -> bool:
