@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +76,43 @@ def test_a_changed_or_lost_file_is_named(folder: Path, name: str, capsys: pytest
     assert name in told
 
 
+def test_sums_that_leave_a_file_out_are_damage_and_what_lies_beside_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "notes.txt").write_text("mine\n")
+    assert check([str(folder)]) == 0
+    assert "not of the bundle, and not checked: notes.txt" in capsys.readouterr().out
+    lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+    for line in lines:
+        (folder / "SHA256SUMS").write_text("".join(one for one in lines if one != line))
+        assert check([str(folder)]) == 1
+        assert f"{line[66:-1]} is not in SHA256SUMS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["archive_manifest.json", "ledger.jsonl"])
+def test_a_bomb_in_the_archive_is_damage_and_is_not_unpacked(folder: Path, name: str) -> None:
+    facts = json.loads((folder / "bundle.json").read_bytes())
+    (folder / "bundle.json").write_text(json.dumps({**facts, "plan_hash": "0" * 64, "plan_origin": "frozen"}))  # so that the ledger is read
+    path = folder / "run_r1.zip"
+    with zipfile.ZipFile(path) as archive:
+        members = {one.filename: archive.read(one) for one in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for one, data in members.items():
+            with archive.open(one, "w", force_zip64=True) as file:
+                for _ in range(256 if one == name else 0):
+                    file.write(b" " * 2**20)
+                file.write(data)
+    room = 256 * 2**20
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", folder / "verify.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "damaged: " in done.stderr
+
+
 def test_another_plan_or_config_than_the_archive_has_is_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads((folder / "bundle.json").read_bytes())
     (folder / "bundle.json").write_text(json.dumps({**facts, "plan_hash": "0" * 64, "plan_origin": "frozen", "config_hash": "1" * 64}))
@@ -111,3 +150,30 @@ def test_a_folder_with_something_else_is_left_alone_and_a_bundle_is_written_anew
     assert (folder / "run_r1.zip").read_bytes() == before
     assert main(["--run_id", "r1", "--experiments_dir", str(experiments), "--bundle", str(experiments), *WORDS]) == 3
     assert "something else" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_left_of_a_bundle_is_gone_on_from_and_a_bundle_of_another_run_is_left_alone(folder: Path) -> None:
+    experiments = folder.parent
+    words = ("--experiments_dir", str(experiments), "--bundle", str(folder), *WORDS)
+    for path in folder.iterdir():
+        if path.name != "run_r1.zip":
+            path.unlink()
+    (folder / ".bundle.json.part~").write_text("{")
+    assert main(["--run_id", "r1", *words]) == 0
+    assert check([str(folder)]) == 0
+    make_run(experiments, run_id="r2")
+    assert main(["--run_id", "r2", *words]) == 3
+    assert check([str(folder)]) == 0
+    assert not (folder / "run_r2.zip").exists()
+
+
+def test_an_archive_takes_the_place_of_none_but_an_older_one_of_its_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path)
+    make_run(tmp_path, run_id="r2")
+    target = tmp_path / "it.zip"
+    words = ("--experiments_dir", str(tmp_path), "--output", str(target))
+    assert [main(["--run_id", name, *words]) for name in ("r1", "r1", "r2")] == [0, 0, 3]
+    assert "it.zip is an archive of run r1" in capsys.readouterr().err
+    target.write_text("a thesis")
+    assert main(["--run_id", "r1", *words]) == 3
+    assert target.read_text() == "a thesis"

@@ -18,7 +18,7 @@ from batchtrial.archive.zip import ArchiveManifest
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.modes import MODES
 from batchtrial.reading.declared_plan import DeclaredPlan
-from batchtrial.state.store import encode_json, write_bytes
+from batchtrial.state.store import TEMP_SUFFIX, decode_json, encode_json, write_bytes
 
 SCRIPT: Final = "verify.py"
 LICENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
@@ -41,10 +41,21 @@ class About:
             raise ConfigError(f"{self.licence!r} is no SPDX id", where="--license", hint="for example --license CC-BY-4.0")
 
 
-def check_target(folder: Path) -> None:
-    """Raises StateError for a folder that holds something else than a bundle."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / check_bundle.FACTS).is_file())):
-        raise StateError(f"{folder} holds something else than a bundle", where="--bundle", hint="name a folder that is not there yet")
+def check_target(folder: Path, archive: str) -> None:
+    """Raises StateError for a folder that holds something else than a bundle of this run, or what a killed process left of one.
+
+    archive: what the run's archive is called there.
+    """
+    if not folder.exists():
+        return
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    facts = folder / check_bundle.FACTS
+    try:
+        is_ours = decode_json(facts.read_bytes())["archive"] == archive
+    except (OSError, ValueError, LookupError, TypeError):
+        is_ours = not {name for name in there if not name.endswith(TEMP_SUFFIX)} - {archive, facts.name}
+    if not is_ours:
+        raise StateError(f"{folder} holds something else than a bundle of this run", where="--bundle", hint="name a folder that is not there yet")
 
 
 def write_bundle(folder: Path, archive: Path, manifest: ArchiveManifest, plan: DeclaredPlan, about: About) -> None:

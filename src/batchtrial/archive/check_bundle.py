@@ -15,8 +15,12 @@ from pathlib import Path
 
 MANIFEST, SEAL, LEDGER, CONFIG = "archive_manifest.json", "archive_seal.json", "ledger.jsonl", "effective_config.yaml"
 SUMS, FACTS = "SHA256SUMS", "bundle.json"
+OTHERS = ("CITATION.cff", "README.md", "datacite.json", "verify.py")
+"""What a bundle holds besides its archive and these two."""
 DIGITS = 64
 BLOCK = 2**20
+MOST = 2**26
+"""Bytes of a list of files, or of a line of a ledger, at most: more is a trap for whoever unpacks it."""
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 """What reading files raises that somebody has changed."""
 
@@ -27,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(given[0]) if given else Path(__file__).resolve().parent
     try:
         facts = json.loads((folder / FACTS).read_bytes())
-        faults = [*sums(folder), *archive_faults(folder / facts["archive"], facts)]
+        own = {FACTS, *OTHERS, facts["archive"]}
+        faults = [*sums(folder, own), *archive_faults(folder / facts["archive"], facts)]
     except DAMAGED as error:
         faults = [f"the bundle cannot be read: {error}"]
         facts = {}
@@ -35,20 +40,23 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"damaged: {fault}\n")
     if not faults:
         sys.stdout.write(f"run {facts['run_id']}: every file is as it was archived\nplan hash {facts['plan_hash'] or 'none: no plan was declared'}\n")
+        further = sorted(path.name for path in folder.iterdir() if path.name not in own | {SUMS})
+        sys.stdout.write(f"not of the bundle, and not checked: {', '.join(further)}\n" if further else "")
     return 1 if faults else 0
 
 
-def sums(folder: Path) -> list[str]:
-    """What is not as SHA256SUMS says."""
-    faults = []
+def sums(folder: Path, own: set[str]) -> list[str]:
+    """What is not as SHA256SUMS says, and which of a bundle's own files it says nothing of."""
+    faults, named = [], set()
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
         want, name = line[:DIGITS], line[DIGITS + 2 :]
         path = folder / name
+        named.add(name)
         if "/" in name or "\\" in name or not path.is_file():
             faults.append(f"{name} is gone")
         elif digest(path) != want:
             faults.append(f"{name} is not as it was")
-    return faults
+    return faults + [f"{name} is not in {SUMS}" for name in sorted(own - named)]
 
 
 def digest(path: Path, size: int | None = None) -> str:
@@ -71,21 +79,23 @@ def archive_faults(path: Path, facts: dict[str, str]) -> list[str]:
     with zipfile.ZipFile(path) as archive:
         if archive.comment[-DIGITS:].decode("ascii", "replace") != digest(path, path.stat().st_size - DIGITS):
             faults.append(f"{path.name}: its bytes are not those that were written")
-        manifest = json.loads(archive.read(MANIFEST))
-        files = manifest["files"]
+        with archive.open(MANIFEST) as file:
+            files = json.loads(file.read(MOST))["files"]
         inside = set(archive.namelist()) - {MANIFEST, SEAL}
         faults += [f"{name} is not in both the archive and its manifest" for name in sorted(inside ^ set(files))]
-        faults += [f"{name} is not as it was archived" for name in sorted(inside & set(files)) if member(archive, name) != files[name]]
+        faults += [f"{name} is not as it was archived" for name in sorted(inside & set(files)) if member(archive, name, files[name]) != files[name]]
         if CONFIG in inside and files[CONFIG]["sha256"] != facts["config_hash"]:
             faults.append(f"{CONFIG} is not the config that the bundle names")
-        if facts["plan_hash"] and facts["plan_origin"] == "frozen" and facts["plan_hash"] not in plans(archive.read(LEDGER)):
+        if facts["plan_hash"] and facts["plan_origin"] == "frozen" and facts["plan_hash"] not in plans(archive):
             faults.append(f"no line of {LEDGER} from before the first result has the plan {facts['plan_hash']}")
     return faults
 
 
-def member(archive: zipfile.ZipFile, name: str) -> dict[str, object]:
-    """Size and sha256 of a member, read as far as its size in the directory."""
+def member(archive: zipfile.ZipFile, name: str, listed: dict[str, object]) -> dict[str, object]:
+    """Size and sha256 of a member; nothing of one that is not as large as listed, whose bytes need not be unpacked."""
     state, size = hashlib.sha256(), 0
+    if archive.getinfo(name).file_size != listed["size"]:
+        return {}
     try:
         with archive.open(name) as file:
             for block in iter(lambda: file.read(BLOCK), b""):
@@ -96,17 +106,18 @@ def member(archive: zipfile.ZipFile, name: str) -> dict[str, object]:
     return {"size": size, "sha256": state.hexdigest()}
 
 
-def plans(ledger: bytes) -> list[str]:
+def plans(archive: zipfile.ZipFile) -> list[str]:
     """Hashes of the plans that stood in the ledger before the first result: computed anew; or as the line says that opened the run."""
     found: list[str] = []
-    for line in ledger.splitlines():
-        one = json.loads(line) if b'"plan"' in line else {}
-        event, detail = one.get("event"), one.get("detail") or {}
-        if event == "opened":
-            found.append(str((detail.get("plan") or {}).get("hash")))
-        elif event == "plan" and not detail.get("results_before"):
-            text = json.dumps(detail.get("plan"), sort_keys=True, separators=(",", ":"))
-            found.append(hashlib.sha256(text.encode("ascii")).hexdigest())
+    with archive.open(LEDGER) as ledger:
+        for line in iter(lambda: ledger.readline(MOST), b""):
+            one = json.loads(line) if b'"plan"' in line else {}
+            event, detail = one.get("event"), one.get("detail") or {}
+            if event == "opened":
+                found.append(str((detail.get("plan") or {}).get("hash")))
+            elif event == "plan" and not detail.get("results_before"):
+                text = json.dumps(detail.get("plan"), sort_keys=True, separators=(",", ":"))
+                found.append(hashlib.sha256(text.encode("ascii")).hexdigest())
     return found
 
 

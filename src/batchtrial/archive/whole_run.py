@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from batchtrial.archive.make import Archived, make
+from batchtrial.archive.restore import looked_at
 from batchtrial.archive.send import check_reachable, send
-from batchtrial.archive.store import ENDING, Stored
+from batchtrial.archive.store import ENDING, Local, Stored
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.providers.registry import key_variables
@@ -21,6 +22,16 @@ from batchtrial.state.lock import RunLock
 def default_target(layout: RunLayout) -> Path:
     """`archives/run_ID.zip` beside the runs."""
     return layout.root.parent / "archives" / f"{layout.root.name}.zip"
+
+
+def refuse_others(target: Path, run_id: str) -> None:
+    """Raises StateError for a file that is something else than an archive of this run: it may be all that is left of another."""
+    if not target.exists():
+        return
+    there, _ = looked_at(Local(target))
+    if there is None or there.run_id != run_id:
+        what = "something else than an archive" if there is None else f"an archive of run {there.run_id}"
+        raise StateError(f"{target} is {what}", where="--output", hint="name another file, or remove that one")
 
 
 def archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:

@@ -16,7 +16,7 @@ from batchtrial.archive import zip as archives
 from batchtrial.archive.bundle import SCRIPT, About, check_target, write_bundle
 from batchtrial.archive.make import Archived
 from batchtrial.archive.store import ENDING, Local, Source, stored
-from batchtrial.archive.whole_run import archivable, archive_run, archive_to_store, default_target
+from batchtrial.archive.whole_run import archivable, archive_run, archive_to_store, default_target, refuse_others
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.errors import ConfigError, RunStateMissing
@@ -78,14 +78,14 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if given.list is not None:
         return list_archives(given.list, is_json=given.json)
     layout = RunLayout.of(folder, check_run_id(given.run_id))
-    if given.output is not None and given.output.is_dir():
-        raise ConfigError(f"{given.output} is a folder", where="--output", hint="name the file, such as archives/x.zip")
     if given.dry_run:
         return preview(layout, allow_incomplete=given.allow_incomplete)
     if given.bundle is not None:
         return bundle(layout, given)
     if given.to is not None:
         return send(layout, given)
+    if given.output is not None:
+        refuse_others(given.output, layout.run_id)
     target = given.output or default_target(layout)
     made = archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
     tell(Local(target), made)
@@ -100,8 +100,8 @@ def bundle(layout: RunLayout, given: argparse.Namespace) -> int:
     about = About(
         title=given.title or f"Prompt trial {layout.run_id}", creators=tuple(given.creator), licence=given.license, publisher=given.publisher
     )
-    check_target(folder)
     target = folder / f"{layout.root.name}.zip"
+    check_target(folder, target.name)
     made = archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
     write_bundle(folder, target, made.manifest, declared_plan(layout), about)
     tell(Local(target), made)
