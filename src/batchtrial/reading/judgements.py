@@ -30,8 +30,8 @@ def judged_pairs(layout: RunLayout, config: Config, trial: Trial, temp: float, n
 
 
 def is_flipped(one: Judged) -> Mask:
-    """Pairs on which a pairwise judge prefers whichever answer stands first, or whichever stands second."""
-    return np.asarray((one.first_ab == one.first_ba) & (one.first_ab != 0.5))
+    """Items on one of whose pairs a pairwise judge prefers whichever answer stands first, or whichever stands second."""
+    return np.asarray(one.flips > 0.0)
 
 
 def pairs_said(one: Judged, said: Said, change: Floats, labels: tuple[Mask, Mask]) -> Mask:

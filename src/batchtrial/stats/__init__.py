@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         wilson,
     )
     from batchtrial.stats.judge import corrected_rate, judged_rate, ppi_mean
-    from batchtrial.stats.judge_quality import flip_rate, kappa, length_bias, leniency, position_bias
+    from batchtrial.stats.judge_quality import flip_rate, flipped, kappa, length_bias, leniency, position_bias
     from batchtrial.stats.judging import judge_findings, verdict
     from batchtrial.stats.maxt import MaxT, dunnett, max_t
     from batchtrial.stats.meta import MetaAnalysis, between_variance, dataset_effect, laplace_variance, meta_analysis, stratified_mean
@@ -185,6 +185,7 @@ __all__ = [
     "fieller_ratio",
     "fit_random_intercept",
     "flip_rate",
+    "flipped",
     "followed",
     "group_sequential_bounds",
     "hedges_gz",
@@ -270,7 +271,7 @@ _NAMES_BY_MODULE = {
     "glmm": "MixedLogit fit_random_intercept",
     "intervals": "EffectiveTango bonett_price clopper_pearson effective_tango jeffreys newcombe tango tango_many wilson",
     "judge": "corrected_rate judged_rate ppi_mean",
-    "judge_quality": "flip_rate kappa length_bias leniency position_bias",
+    "judge_quality": "flip_rate flipped kappa length_bias leniency position_bias",
     "judging": "judge_findings verdict",
     "maxt": "MaxT dunnett max_t",
     "meta": "MetaAnalysis between_variance dataset_effect laplace_variance meta_analysis stratified_mean",

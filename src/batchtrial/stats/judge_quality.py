@@ -67,18 +67,30 @@ def _kappas(counts: Floats, k: int) -> Floats:
     return found
 
 
-def flip_rate(first_ab: ArrayLike, first_ba: ArrayLike, level: float = 0.95) -> Estimate:
-    """Share of pairs whose verdict changes sides with the order, with Wilson's interval.
+def flipped(first_ab: ArrayLike, first_ba: ArrayLike) -> Floats:
+    """1 for a pair whose verdict changes sides with the order, 0 for one whose does not, NaN where an order has none.
 
-    first_ab, first_ba: 1 where the first answer wins, 0 where the second does, 0.5 for a tie, in the two orders; NaN drops the pair. A judge that
-    is sure of an answer says 1 in one order and 0 in the other; saying 1 or 0 in both is a flip.
+    first_ab, first_ba: 1 where the first answer wins, 0 where the second does, 0.5 for a tie, in the two orders; of a pair that was put several times
+    their means. A judge that is sure of an answer is for the first in one order and for the second in the other; the same place in both is a flip.
     """
-    ab, ba, dropped = _both(first_ab, first_ba)
-    if ab.size == 0:
+    ab, ba = np.asarray(first_ab, dtype=np.float64), np.asarray(first_ba, dtype=np.float64)
+    if ab.shape != ba.shape:
+        raise DataError("both orders judge the same pairs", where=f"{ab.size} and {ba.size}")
+    sides = (ab - 0.5) * (ba - 0.5)
+    return np.where(np.isnan(sides), np.nan, (sides > 0.0).astype(np.float64))
+
+
+def flip_rate(flips: ArrayLike, level: float = 0.95) -> Estimate:
+    """Share of pairs that are `flipped`, with Wilson's interval.
+
+    flips: by item, of one with several pairs the share of these, NaN without: its pairs count as one, since they flip together.
+    """
+    given = np.asarray(flips, dtype=np.float64)
+    known = given[~np.isnan(given)]
+    dropped = given.size - known.size
+    if known.size == 0:
         return undefined_estimate("no pair was judged in both orders", level=level, method="wilson", n=0, dropped=dropped)
-    n_flips = int(((ab == ba) & (ab != 0.5)).sum())
-    found = wilson(n_flips, ab.size, level)
-    return Estimate(value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, level=level, method="wilson", n=ab.size, dropped=dropped)
+    return replace(wilson(float(known.sum()), known.size, level), dropped=dropped)
 
 
 def position_bias(first_ab: ArrayLike, first_ba: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95) -> Estimate:

@@ -11,7 +11,7 @@ from tests.unit.config.test_judges import TRAPS, asked, spec
 from batchtrial.emulator.answers.judging import Seen, holds, passes, seen, verdict
 from batchtrial.emulator.answers.modelfile import JudgeRates
 from batchtrial.emulator.answers.request import ChatRequest
-from batchtrial.stats.judge_quality import flip_rate, leniency, position_bias
+from batchtrial.stats.judge_quality import flip_rate, flipped, leniency, position_bias
 
 ABSTENTIONS = ("I cannot answer this question.",)
 TRAPS_OF_MANY_KINDS = (
@@ -105,7 +105,7 @@ def test_planted_biases_are_recovered_in_ninety_of_a_hundred_seeds() -> None:
 
 def test_without_a_position_bias_nothing_flips() -> None:
     ab, ba, _, _ = judged_pairs(JudgeRates(right=0.7), 1)
-    assert flip_rate(ab, ba).value == 0.0
+    assert flip_rate(flipped(ab, ba)).value == 0.0
 
 
 def test_an_answer_is_judged_alike_wherever_it_stands() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from batchtrial.errors import DataError
-from batchtrial.stats.judge_quality import flip_rate, kappa, length_bias, leniency, position_bias
+from batchtrial.stats.judge_quality import flip_rate, flipped, kappa, length_bias, leniency, position_bias
 
 
 def test_kappa_by_hand() -> None:
@@ -44,16 +44,26 @@ def test_kappa_that_is_not_there() -> None:
 
 def test_a_judge_that_always_takes_the_first_flips_always() -> None:
     first = np.ones(50)
-    assert flip_rate(first, first).value == 1.0
+    assert flip_rate(flipped(first, first)).value == 1.0
     assert position_bias(first, first).value == pytest.approx(1.0)
 
 
 def test_a_judge_that_knows_what_it_wants_does_not_flip() -> None:
     ab = np.tile([1.0, 0.0, 0.5, 1.0], 10)
     got = position_bias(ab, 1.0 - ab)
-    assert flip_rate(ab, 1.0 - ab).value == 0.0
+    assert flip_rate(flipped(ab, 1.0 - ab)).value == 0.0
     assert got.value == pytest.approx(0.0)
-    assert flip_rate([math.nan], [1.0]).reason
+    assert flip_rate(flipped([math.nan], [1.0])).reason
+
+
+def test_a_pair_that_was_put_several_times_flips_where_both_orders_are_for_the_same_place() -> None:
+    assert flipped([1.0, 0.75, 0.25, 0.5, 1.0], [0.75, 1.0, 0.0, 1.0, 0.25]).tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_pairs_of_one_item_count_as_one() -> None:
+    got = flip_rate([1 / 3, 1.0, 0.0, math.nan])
+    assert got.value == pytest.approx(4 / 9)
+    assert (got.n, got.dropped) == (3, 1)
 
 
 def test_planted_position_bias_is_found_with_its_clusters() -> None:

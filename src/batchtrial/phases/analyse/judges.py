@@ -91,7 +91,7 @@ def _drawn(labels: Floats, order: NDArray[np.int64], is_left_out: NDArray[np.boo
 
 
 def _reordered(one: Judged, order: NDArray[np.int64]) -> Judged:
-    moved = {name: getattr(one, name)[order] for name in ("control", "treatment", "first_ab", "first_ba", "longer")}
+    moved = {name: getattr(one, name)[order] for name in ("control", "treatment", "first_ab", "first_ba", "flips", "longer")}
     unjudged = (one.unjudged[0][order], one.unjudged[1][order])
     return replace(one, **moved, unjudged=unjudged, between=tuple((control[order], treatment[order]) for control, treatment in one.between))
 
@@ -182,7 +182,7 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
     raw = _plain(one.treatment - one.control, clusters, level)
     found: dict[str, Estimate] = {"prefers": raw}
     if judge.is_pairwise and judge.orders == "both" and one.panel is None:
-        found["flips"] = flip_rate(one.first_ab, one.first_ba, level)
+        found["flips"] = flip_rate(one.flips, level)
         found["position_bias"] = position_bias(one.first_ab, one.first_ba, clusters=clusters, level=level)
     found["longer_wins"] = length_bias(preferred, one.longer, level)
     if judge.repeats > 1:

@@ -18,6 +18,7 @@ from batchtrial.phases.judge.build import read_asked
 from batchtrial.phases.judge.parse import STATES, read_judgements
 from batchtrial.phases.judge.questions import sets_of
 from batchtrial.state.layout import RunLayout
+from batchtrial.stats.judge_quality import flipped
 
 Floats = NDArray[np.float64]
 NOT_JUDGED: Final = ("identical", "lost")
@@ -28,7 +29,8 @@ class Judged:
     """One judge on one trial at one temperature, by place of the item; NaN where there is no verdict.
 
     control, treatment: mean of the verdicts on each arm's samples; of a pairwise judge the share of wins, ties counting half.
-    first_ab, first_ba: of a pairwise judge, how often the first answer won where the control's, and where the treatment's, stood first.
+    first_ab, first_ba: of a pairwise judge, how often the first answer won where the control's, and where the treatment's, stood first; of pairs that
+    have a verdict in both orders. flips: the share of these whose verdict changes sides with the order.
     panel: where several judges' verdicts are taken together; `judge` is then the first of its `members`, under the panel's name. between: control
     and treatment of each member. longer: +1 where the treatment's answers are longer, -1 where the control's are. again: pairs of verdicts on the
     same question, where it was put several times. unjudged: (control, treatment) share of each item's answers, or pairs, that
@@ -40,6 +42,7 @@ class Judged:
     treatment: Floats
     first_ab: Floats
     first_ba: Floats
+    flips: Floats
     longer: Floats
     again: tuple[Floats, Floats]
     unjudged: tuple[Floats, Floats]
@@ -100,8 +103,19 @@ class _Seen:
 
     def counts(self) -> dict[str, int]:
         """Judgements by state, and answers or pairs that were not judged by reason."""
-        found = {state: int((self.said["state"] == state).sum()) for state in STATES}
-        return found | {why: int((self.mine["why"] == why).sum()) for why in NOT_JUDGED}
+        found = dict.fromkeys((*STATES, *NOT_JUDGED), 0)
+        for column, names in ((self.said["state"], STATES), (self.mine["why"], NOT_JUDGED)):
+            for name in names:  # `lost` is both a judgement that never came and an answer that could not be judged
+                found[name] += int((column == name).sum())
+        return found
+
+    def in_both_orders(self, arms: tuple[str, str]) -> pl.DataFrame:
+        """A row a pair of answers that has verdicts in both orders: how often the first won where each arm's stood first, and whether that flips."""
+        asked = self.rows if self.judge.is_pairwise and self.judge.orders == "both" else self.rows.clear()
+        ab, ba = (asked.filter(pl.col("arm") == name).select("place", "sample", "verdict").drop_nulls() for name in arms)
+        both = ab.join(ba, on=("place", "sample"), suffix="_ba")
+        flips = pl.Series(flipped(both["verdict"].to_numpy(), both["verdict_ba"].to_numpy()), dtype=pl.Float64)
+        return both.with_columns(flips.alias("flips"))
 
     def again(self) -> tuple[Floats, Floats]:
         """First and second verdict on each question that was put at least twice."""
@@ -114,14 +128,14 @@ class _Seen:
 def _judged(one: _Seen, arms: tuple[str, str], n_items: int) -> Judged:
     worth = one.worth(arms)
     control, treatment = _arms(one.judge, worth, arms, n_items)
-    nothing, told = np.full(n_items, np.nan), one.rows.filter(pl.col("verdict").is_not_null())
-    is_ab = pl.col("arm") == arms[0]
+    both = one.in_both_orders(arms)
     return Judged(
         judge=one.judge,
         control=control,
         treatment=treatment,
-        first_ab=_by_place(told.filter(is_ab), "verdict", n_items) if one.judge.is_pairwise else nothing,
-        first_ba=_by_place(told.filter(~is_ab), "verdict", n_items) if one.judge.is_pairwise else nothing,
+        first_ab=_by_place(both, "verdict", n_items),
+        first_ba=_by_place(both, "verdict_ba", n_items),
+        flips=_by_place(both, "flips", n_items),
         longer=one.lengths(arms, n_items),
         again=one.again(),
         unjudged=_unjudged(one, worth, arms, n_items),
@@ -138,16 +152,19 @@ def _of_panel(panel: PanelSpec, seen: Sequence[_Seen], arms: tuple[str, str], n_
     control, treatment = _arms(first.judge, every.with_columns(said.alias("verdict")), arms, n_items)
     nothing = np.full(n_items, np.nan)
     counts = [one.counts() for one in seen]
+    unanswered = int((first.mine["why"] == "lost").sum())  # the same answers for each judge
+    summed = {name: sum(one[name] for one in counts) for name in STATES}
     return Judged(
         judge=first.judge.model_copy(update={"name": panel.name, "repeats": 1}),
         control=control,
         treatment=treatment,
         first_ab=nothing,
         first_ba=nothing,
+        flips=nothing,
         longer=first.lengths(arms, n_items),
         again=(nothing[:0], nothing[:0]),
         unjudged=_unjudged(first, every, arms, n_items),
-        counts={**{state: sum(one[state] for one in counts) for state in STATES}, **{why: counts[0][why] for why in NOT_JUDGED}},
+        counts={**summed, "lost": summed["lost"] - unanswered * (len(seen) - 1), "identical": counts[0]["identical"]},
         panel=panel,
         members=tuple(one.judge for one in seen),
         between=tuple(_arms(one.judge, worth, arms, n_items) for one, worth in zip(seen, each, strict=True)),

@@ -23,6 +23,7 @@ def believed(judge: JudgeSpec, paired: Paired, labels: Floats) -> Believed:
         treatment=paired.treatment,
         first_ab=nothing,
         first_ba=nothing,
+        flips=nothing,
         longer=nothing,
         again=(nothing, nothing),
         unjudged=(np.isnan(paired.control).astype(float), np.isnan(paired.treatment).astype(float)),

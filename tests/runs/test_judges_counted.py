@@ -1,0 +1,92 @@
+"""What is said of each judge, counted again by hand from the tables: several samples, verdicts put twice, judgements that were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.crash.children import NONCE
+from tests.crash.inprocess import InProcess
+from tests.crash.lab import RUN_ID, Lab, Rule, World
+
+from batchtrial.config.judge_arms import arm_of
+from batchtrial.config.judges import ready_rubric
+from batchtrial.keys import token
+from batchtrial.reading.config import config_of_run
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import read_json
+
+N = 12
+RUBRIC = {"path": "factual", "text": ready_rubric("factual")}
+SETTINGS: dict[str, Any] = {
+    "judges": [
+        {"name": "better", "kind": "pairwise", "rubric": RUBRIC, "max_tokens": 64, "repeats": 2},
+        {"name": "right", "kind": "yes_no", "rubric": RUBRIC, "max_tokens": 64},
+        {"name": "whole", "kind": "yes_no", "rubric": {"path": "complete", "text": ready_rubric("complete")}, "max_tokens": 64},
+    ],
+    "panels": [{"name": "jury", "judges": ["right", "whole"], "by": "majority"}],
+    "temps": [0.7],
+    "samples_per_item": {"0.7": 3},
+    "submission": {"lines_per_part": 50},
+    "simulation": {
+        "judge": {"right": 0.7, "first": 0.4},
+        "treatment": {"right": 0.6, "unanswerable_abstain": 0.5},
+        "control": {"right": 0.4, "unanswerable_abstain": 0.5},
+    },
+}
+
+
+def lost(lab: Lab) -> Sequence[Rule]:
+    """Two rows of the first part of the judge `right`, when it is asked."""
+    config = config_of_run(RunLayout(lab.root / "learn" / f"run_{RUN_ID}"))
+    mark = token(NONCE, arm_of(config, config.judges[1]).part(1), 1)
+    return [{"match": {"op": "create", "part": mark}, "on": "every", "do": {"rows": {"answers": {"count": 2, "form": "unreadable"}}}}]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    lab = Lab(tmp_path_factory.mktemp("counted"), provider="openai", n_items=N, settings=SETTINGS, provider_of=InProcess, has_twin=False, faults=lost)
+    found = lab.world("one")
+    assert found.start() in (0, 4)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def told(world: World) -> dict[str, Any]:
+    (path,) = world.layout.root.glob("*/results/significance.json")
+    return {one["name"]: one for one in read_json(path)["judges"]}
+
+
+def by_pair(world: World) -> dict[tuple[int, int], list[tuple[str, list[float]]]]:
+    """Of each pair of answers what the judge `better` said in each order."""
+    asked, said = pl.read_parquet(world.layout.asked), pl.read_parquet(world.layout.judgements).filter(pl.col("judge") == "better")
+    found: dict[tuple[int, int], list[tuple[str, list[float]]]] = {}
+    for row in asked.filter(pl.col("other") != "", pl.col("item_hash").is_not_null()).iter_rows(named=True):
+        verdicts = said.filter(pl.col("item_hash") == row["item_hash"])["verdict"].drop_nulls().to_list()
+        found.setdefault((row["place"], row["sample"]), []).append((row["arm"], verdicts))
+    return found
+
+
+def test_flips_are_counted_pair_by_pair(world: World, told: dict[str, Any]) -> None:
+    """An item has several pairs of answers: a flip of one is no less of a flip where the other's verdict stands."""
+    by_item: dict[int, list[bool]] = {}
+    for (place, _), orders in by_pair(world).items():
+        one, two = (sum(verdicts) / len(verdicts) for _, verdicts in orders)
+        by_item.setdefault(place, []).append((one - 0.5) * (two - 0.5) > 0)
+    shares = [sum(flips) / len(flips) for flips in by_item.values()]
+    assert any(0 < share < 1 for share in shares)
+    flips = told["better"]["numbers"]["flips"]
+    assert (flips["value"], flips["n"]) == (pytest.approx(sum(shares) / len(shares)), len(shares))
+
+
+def test_judgements_that_were_lost_are_counted_beside_answers_that_are_none(world: World, told: dict[str, Any]) -> None:
+    asked, said = pl.read_parquet(world.layout.asked), pl.read_parquet(world.layout.judgements)
+    n_answers = asked.filter(pl.col("other") == "", pl.col("why") == "lost").height
+    n_lost = said.filter(pl.col("judge") == "right", pl.col("state") == "lost").height
+    assert n_lost == 2
+    assert told["right"]["counts"]["lost"] == n_answers + n_lost
+    assert told["whole"]["counts"]["lost"] == n_answers
+    assert told["jury"]["counts"]["lost"] == n_answers + n_lost
