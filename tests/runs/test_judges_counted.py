@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,8 @@ from tests.crash.children import NONCE
 from tests.crash.inprocess import InProcess
 from tests.crash.lab import RUN_ID, Lab, Rule, World
 
+from batchtrial.api.run import open_run
+from batchtrial.cli.main import main
 from batchtrial.config.judge_arms import arm_of
 from batchtrial.config.judges import ready_rubric
 from batchtrial.keys import token
@@ -90,3 +93,28 @@ def test_judgements_that_were_lost_are_counted_beside_answers_that_are_none(worl
     assert told["right"]["counts"]["lost"] == n_answers + n_lost
     assert told["whole"]["counts"]["lost"] == n_answers
     assert told["jury"]["counts"]["lost"] == n_answers + n_lost
+
+
+def test_python_and_exports_have_each_judge_as_a_metric_and_each_verdict(world: World, tmp_path: Path) -> None:
+    run = open_run(world.layout.root)
+    scores, pairs, judgements = run.scores(), run.pairs(), run.judgements
+    by_arm = judgements.filter(judge="right").group_by("arm", "place").agg(pl.col("verdict").mean())
+    both = scores.join(by_arm, on=("arm", "place"))
+    assert both.height == 2 * N
+    assert both["right"].to_list() == pytest.approx(both["verdict"].to_list(), nan_ok=True)
+    assert {"right", "whole", "jury"} <= set(scores.columns)
+    assert "better" not in scores.columns
+    (tests,) = world.layout.root.glob("*/results/significance.json")
+    prefers = {one["name"]: one["numbers"]["prefers"]["value"] for one in read_json(tests)["judges"]}
+    for name in ("better", "right", "whole", "jury"):
+        assert (pairs[f"{name}_b"] - pairs[f"{name}_a"]).mean() == pytest.approx(prefers[name])
+    swapped = run.pairs("treatment", "control")
+    assert swapped["better_a"].to_list() == pytest.approx(pairs["better_b"].to_list())
+    assert dict(judgements.filter(judge="right")["state"].value_counts().iter_rows())["lost"] >= 2
+    assert judgements.filter(judge="better", state="identical")["verdict"].null_count() > 0
+    assert set(judgements.filter(judge="better", state="judged").group_by("place", "sample").len()["len"]) == {4}
+    assert any(judgements["reason"].drop_nulls())
+    assert main(["export", "--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--csv", str(tmp_path / "rows.csv")]) == 0
+    rows = pl.read_csv(tmp_path / "rows.csv")
+    assert rows.height == 6 * N
+    assert rows.filter(sample=0)["right"].mean() == pytest.approx(scores["right"].mean())

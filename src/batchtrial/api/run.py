@@ -14,6 +14,7 @@ from batchtrial.reading import frames, results
 from batchtrial.reading.as_published import named_damage
 from batchtrial.reading.declared_plan import DeclaredPlan, declared_plan
 from batchtrial.reading.inventory import RunReader, RunSummary
+from batchtrial.reading.judgements import judgements_frame
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import EXPERIMENTS, PREFIX, RunLayout
@@ -103,7 +104,8 @@ class Run:
     def scores(self, *arms: str) -> pl.DataFrame:
         """A row an item and arm: `arm, item_key, place`, each metric by its name, `n_samples`, `n_lost`, `lost_to`.
 
-        A score is a mean over samples, null where the metric is not defined or no answer came. arms: as of `answers`.
+        A score is a mean over samples, null where the metric is not defined or no answer came. A judge of single answers and a panel of such are
+        metrics too. arms: as of `answers`.
         """
         return self._read(lambda tables: frames.scores_frame(tables, self._chosen(arms, "scores")))
 
@@ -111,8 +113,18 @@ class Run:
         """A row an item: `place, item_key, dataset, item_id, kind, cluster`, and `METRIC_a`, `METRIC_b` of every metric that either arm has.
 
         a, b: names or labels of arms; `control` and `treatment` where the run has one trial. `n_lost_a`, `n_lost_b` count samples without an answer.
+        A judge of pairs gives each arm its share of wins, where it saw these two.
         """
         return self._read(lambda tables: frames.pairs_frame(tables, frames.arm_named(tables, a), frames.arm_named(tables, b)))
+
+    @property
+    def judgements(self) -> pl.DataFrame:
+        """A row a judgement: `judge, item_key, place, sample, arm, other, repeat, state, verdict, reason`.
+
+        Of a pair there is a row an order, `arm`'s answer first; `verdict` is then 1 where the first wins, 0 where the second does, 0.5 for a tie.
+        state: `judged`, `unparseable` or `lost`; `no_answer` or `identical` where nobody was asked.
+        """
+        return self._read(lambda tables: judgements_frame(tables.layout, tables.config))
 
     @property
     def tests(self) -> pl.DataFrame:

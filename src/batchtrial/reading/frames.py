@@ -12,11 +12,13 @@ from batchtrial.config.expand import Arm, Trial, arms_of
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.phases.analyse.tables import COLUMNS
 from batchtrial.phases.build.questions import Questions
+from batchtrial.reading.judgements import scores_by_judges
 from batchtrial.reading.metrics import score_columns
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.records import Item
 
 _NAMES: Final = {column: name for name, column in COLUMNS.items()}
+_ABOUT_SAMPLES: Final = ("n_samples", "n_lost", "lost_to")
 _ITEM: Final = ("item_key", "dataset", "item_id", "kind", "cluster")
 _ANSWER: Final = (
     *("sample", "outcome", "answer_state", "finish_reason", "error_code", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens"),
@@ -121,7 +123,10 @@ def answers_of(tables: RunTables, arm: Arm, first: int = 0, n: int | None = None
 
 
 def scores_frame(tables: RunTables, arms: Sequence[Arm]) -> pl.DataFrame:
-    """A row an item and arm: each metric under its name as a mean over samples, null where it is not defined. Raises RunStateMissing."""
+    """A row an item and arm: each metric and judge of single answers under its name as a mean over samples, null where it is not defined.
+
+    Raises RunStateMissing.
+    """
     keys = pl.read_parquet(tables.layout.items, columns=["item_key"])["item_key"]
     frames = []
     for arm in arms:
@@ -130,19 +135,26 @@ def scores_frame(tables: RunTables, arms: Sequence[Arm]) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
-def scores_of_arm(tables: RunTables, arm: Arm, *, has_reasons: bool = True) -> pl.DataFrame:
-    """The arm's scores by place, each metric under its name. Raises RunStateMissing."""
+def scores_of_arm(tables: RunTables, arm: Arm) -> pl.DataFrame:
+    """The arm's scores by place, each metric and each judge of single answers under its name. Raises RunStateMissing."""
+    read = _by_metrics(tables, arm)
+    judges = scores_by_judges(tables.layout, tables.config, arm.name, arm.name, read.height)
+    return read.with_columns(said.alias(name) for name, (said, _) in judges.items()).select(pl.exclude(_ABOUT_SAMPLES), *_ABOUT_SAMPLES)
+
+
+def _by_metrics(tables: RunTables, arm: Arm) -> pl.DataFrame:
     if not tables.has_scores(arm):
         raise _not_yet(tables, arm, "scores")
     table = pl.scan_parquet(tables.layout.arm(arm.name).scores)
     there = table.collect_schema().names()
     metrics = [pl.col(name).alias(_NAMES.get(name, name)) for name in score_columns(there) if name in there]
-    return table.select("place", *metrics, "n_samples", "n_lost", *(["lost_to"] if has_reasons else [])).collect()
+    return table.select("place", *metrics, *_ABOUT_SAMPLES).collect()
 
 
 def pairs_frame(tables: RunTables, a: Arm, b: Arm) -> pl.DataFrame:
-    """A row an item: each metric in arm a and in arm b as `METRIC_a`, `METRIC_b`, and how many samples were lost. Raises RunStateMissing."""
-    left, right = (scores_of_arm(tables, arm, has_reasons=False) for arm in (a, b))
+    """A row an item: each metric and judge in arm a and in arm b as `METRIC_a`, `METRIC_b`, and how many samples were lost; of a judge of pairs each
+    arm's share of wins. Raises RunStateMissing."""
+    left, right = (_by_metrics(tables, arm).drop("lost_to") for arm in (a, b))
     n = min(left.height, right.height)
     items = pl.read_parquet(tables.layout.items, columns=[*_ITEM], n_rows=n)
     names = list(dict.fromkeys(name for frame in (left, right) for name in frame.columns if name != "place"))
@@ -151,6 +163,8 @@ def pairs_frame(tables: RunTables, a: Arm, b: Arm) -> pl.DataFrame:
         for name in names
         for side, frame in (("a", left), ("b", right))
     ]
+    judges = scores_by_judges(tables.layout, tables.config, a.name, b.name, n)
+    columns += [said.alias(f"{name}_{side}") for name, both in judges.items() for side, said in zip("ab", both, strict=True)]
     return pl.DataFrame([left["place"].head(n), *items.get_columns(), *(one for one in columns if one.null_count() < n)])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -13,19 +13,58 @@ from batchtrial.config.expand import Trial
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.config.model import Config
 from batchtrial.phases.judge.questions import sets_of
-from batchtrial.phases.judge.scores import Judged, judged
+from batchtrial.phases.judge.scores import Judged, judged, judged_arms
 from batchtrial.reading.ask import Said
 from batchtrial.state.layout import RunLayout
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+_JUDGEMENT: Final[Mapping[str, type[pl.DataType]]] = {
+    **dict.fromkeys(("judge", "item_key"), pl.String),
+    **dict.fromkeys(("place", "sample"), pl.Int32),
+    **dict.fromkeys(("arm", "other"), pl.String),
+    "repeat": pl.Int32,
+    "state": pl.String,
+    "verdict": pl.Float64,
+    "reason": pl.String,
+}
 
 
 def judged_pairs(layout: RunLayout, config: Config, trial: Trial, temp: float, n_items: int) -> dict[str, Judged]:
     """Every judge and panel that has said something of these two arms, by name; none before the judges' answers are read."""
-    if not (layout.judgements.exists() and layout.asked.exists()):
+    return _by_name(judged(layout, config, trial, temp, n_items)) if _is_read(layout, config) else {}
+
+
+def scores_by_judges(layout: RunLayout, config: Config, a: str, b: str, n_items: int) -> dict[str, tuple[pl.Series, pl.Series]]:
+    """What each judge and panel says of the answers of arms a and b, by place of the item; of a judge of pairs their shares of wins, where it saw
+    them, so that of one arm alone (a is b) there is nothing of it."""
+    if not _is_read(layout, config):
         return {}
-    every = judged(layout, config, trial, temp, n_items)
+    found = _by_name(judged_arms(layout, config, (a, b), n_items))
+    return {name: (pl.Series(one.control, nan_to_null=True), pl.Series(one.treatment, nan_to_null=True)) for name, one in found.items()}
+
+
+def judgements_frame(layout: RunLayout, config: Config) -> pl.DataFrame:
+    """A row a judgement of an answer, or of two in one order, and of each time that it was put. Those that were not sent say why in `state`."""
+    frames = [pl.DataFrame(schema=_JUDGEMENT)]
+    if _is_read(layout, config):
+        asked, said = pl.read_parquet(layout.asked), pl.read_parquet(layout.judgements)
+        keys = pl.read_parquet(layout.items, columns=["item_key"])["item_key"].cast(pl.String)
+        for judge in config.judges:
+            mine = asked.filter(pl.col("set") == sets_of(judge))
+            mine = mine.with_columns(keys.gather(mine["place"]).alias("item_key"))
+            own = said.filter(pl.col("judge") == judge.name).select("item_hash", "state", "verdict", "reason", repeat="sample")
+            rows = mine.with_columns(judge=pl.lit(judge.name)).join(own, on="item_hash", how="left", maintain_order="left_right")
+            why = pl.col("why").replace("lost", "no_answer")
+            frames.append(rows.with_columns(state=pl.coalesce("state", why)).select(*(pl.col(name).cast(_JUDGEMENT[name]) for name in _JUDGEMENT)))
+    return pl.concat(frames)
+
+
+def _is_read(layout: RunLayout, config: Config) -> bool:
+    return bool(config.judges) and layout.judgements.exists() and layout.asked.exists()
+
+
+def _by_name(every: Iterable[Judged]) -> dict[str, Judged]:
     return {one.judge.name: one for one in every if not (np.isnan(one.control).all() and np.isnan(one.treatment).all())}
 
 
@@ -64,7 +103,7 @@ def informative(change: Floats, judges: Sequence[Judged]) -> Floats:
 def verdicts(layout: RunLayout, config: Config, places: Sequence[int], arms: Mapping[str, int]) -> dict[int, list[dict[str, Any]]]:
     """By place of the item, what each judge said of each answer or pair of answers, with its reason. arms: name -> the number it is called by."""
     found: dict[int, list[dict[str, Any]]] = {place: [] for place in places}
-    if not (config.judges and layout.judgements.exists() and layout.asked.exists()):
+    if not _is_read(layout, config):
         return found
     asked = pl.scan_parquet(layout.asked).filter(pl.col("place").is_in(list(places)), pl.col("arm").is_in(list(arms))).collect()
     hashes = asked["item_hash"].drop_nulls().unique()

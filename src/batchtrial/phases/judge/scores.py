@@ -57,8 +57,12 @@ def judged(layout: RunLayout, config: Config, trial: Trial, temp: float, n_items
     control, treatment = trial.arm("control", temp), trial.arm("treatment", temp)
     if control is None or treatment is None or not config.judges:
         return ()
+    return judged_arms(layout, config, (control.name, treatment.name), n_items)
+
+
+def judged_arms(layout: RunLayout, config: Config, names: tuple[str, str], n_items: int) -> tuple[Judged, ...]:
+    """Every judge, then every panel, on two arms of these names, the first as the control; of one arm twice what is said of each of its answers."""
     asked, said = read_asked(layout), read_judgements(layout)
-    names = (control.name, treatment.name)
     seen = {judge.name: _Seen.of(judge, asked, said, names) for judge in config.judges}
     alone = tuple(_judged(one, names, n_items) for one in seen.values())
     return (
