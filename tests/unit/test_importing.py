@@ -137,6 +137,34 @@ def test_scenarios_defaults_and_missing_variables(tmp_path: Path) -> None:
     assert any("no assertion has a counterpart" in one for one in left)
 
 
+@pytest.mark.parametrize(
+    ("template", "want"),
+    [
+        ("{{n | default(20)}} words: {{q}} {{ lang | d('en') }}", ["20 words: Q fr", "20 words: Q en"]),
+        ("{% if lang is defined %}in {{lang}}: {% endif %}{% if n is not defined %}free{% endif %}", ["in fr: free", "free"]),
+        ("{% if lang %}{{ lang | upper }}{% else %}any{% endif %}{{- n -}}", ["FR", "any"]),
+        ("{% for one in n %}{{ one.text }}{% endfor %}{{ n | default([1, (2)], true) | join('+') }}", ["1+2", "1+2"]),
+        ("{% set lang = lang | default('kind') %}{% set n = n | default('x') %}{{lang}} {{n}}", ["fr x", "kind x"]),
+        ("{% raw %}{{ n }}{{ lang }}{% endraw %}{{ q | replace('Q', n) }}", ["{{ n }}{{ lang }}", "{{ n }}{{ lang }}"]),
+        ("{{ lang | default(n ~ '-' ~ q) | lower }}", ["fr", "-q"]),
+    ],
+)
+def test_a_variable_that_is_not_there_is_what_the_prompt_says_of_such(tmp_path: Path, template: str, want: list[str]) -> None:
+    tests = [{"vars": {"q": "Q", "lang": "fr"}}, {"vars": {"q": "Q"}}]
+    _, left, files = made(tmp_path, prompts=[template, "{{q}}"], tests=tests)
+    rows = [json.loads(line) for line in files["tests.jsonl"].splitlines()]
+    assert [Template.of(files["prompts/prompt-1.txt"]).render(row) for row in rows] == want
+    assert any("the variable `n`, which no test has" in one for one in left)
+
+
+def test_prompts_of_a_provider_go_by_label_or_id_and_none_is_dropped_without_a_word(tmp_path: Path) -> None:
+    prompts = [{"id": "terse", "raw": "Say {{q}}."}, {"label": "kind", "raw": "Please say {{q}}."}]
+    providers = ["openai:gpt-4o-mini", {"id": "openai:gpt-4.1", "prompts": ["terse"]}, {"id": "openai:gpt-4o", "prompts": ["rude"]}]
+    tree, left, _ = made(tmp_path, prompts=prompts, providers=providers, tests=[{"vars": {"q": "a"}}])
+    assert list(tree["arms"]) == ["terse-gpt-4o-mini", "kind-gpt-4o-mini", "terse-gpt-4-1"]
+    assert any("the `prompts` of gpt-4o: no prompt is called rude; no arm asks it" in one for one in left)
+
+
 def test_one_prompt_at_one_provider_gets_a_copy_to_change(tmp_path: Path) -> None:
     tree, left, _ = made(tmp_path, prompts=["Sort {{letter}}"])
     assert list(tree["arms"]) == ["gpt-4-1", "candidate"]

@@ -16,6 +16,7 @@ from batchtrial.errors import ConfigError
 from batchtrial.importing.assertions import JUDGE, AssertionReader, Wanted
 from batchtrial.importing.cases import Case, CaseReader
 from batchtrial.importing.documents import Document, Findings, Left, Library
+from batchtrial.importing.missing import without_missing
 from batchtrial.importing.models import Provider, ProviderReader
 from batchtrial.importing.prompts import Prompt, PromptReader
 from batchtrial.sources.columns import ASKS_MORE
@@ -137,6 +138,10 @@ class _Conversion:
     def _arms(self, lanes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Every prompt at every provider, the first of them the one that the others are compared with."""
         pairs = [(prompt, provider) for provider in self._providers for prompt in self._prompts if _takes(provider, prompt)]
+        for provider in self._providers:
+            if not any(_takes(provider, prompt) for prompt in self._prompts):
+                told = f"the `prompts` of {provider.label}: no prompt is called {', '.join(provider.prompts)}"
+                self._findings.left(provider.where, told, "no arm asks it" if pairs else "it is asked with all of them")
         pairs = pairs or [(prompt, provider) for provider in self._providers for prompt in self._prompts]
         found: dict[str, Any] = {}
         for prompt, provider in pairs:
@@ -175,17 +180,11 @@ class _Conversion:
     def _with_defaults(self, template: str) -> str:
         """The template with nothing in the place of variables that some test does not have, as the other program does."""
         there: list[set[str]] = [{name for name, value in case.vars.items() if value not in (None, "")} for case in self._cases]
-        for name in sorted(Template.of(template).names - there[0].intersection(*there[1:])):
-            is_known = any(name in each for each in there)
-            value = f'{name} | default("")' if is_known else '""'
-            alone = re.compile(rf"\{{\{{-?\s*{re.escape(name)}\s*-?\}}\}}")
-            if name in Template.of(alone.sub("", template)).names:
-                template = f"{{% set {name} = {value} %}}{template}"
-            else:
-                template = alone.sub(f"{{{{ {value} }}}}" if is_known else "", template)
-            if not is_known:
-                self._findings.near(self._config.place(("prompts",)), f"the variable `{name}`, which no test has", "nothing stands in its place")
-        return template
+        lacking = Template.of(template).names - there[0].intersection(*there[1:])
+        unknown = lacking - there[0].union(*there[1:])
+        for name in sorted(unknown):
+            self._findings.near(self._config.place(("prompts",)), f"the variable `{name}`, which no test has", "nothing stands in its place")
+        return without_missing(template, unknown, lacking - unknown)
 
     # Items and metrics
 

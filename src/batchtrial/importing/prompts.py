@@ -71,7 +71,7 @@ class PromptReader:
     def _entry(self, entry: Any, where: str) -> list[Prompt]:
         label = ""
         if isinstance(entry, dict):
-            label = str(entry.get("label") or "")
+            label = str(entry.get("label") or (entry.get("id") if entry.get("raw") else None) or "")
             for name in (name for name in entry if name not in ("id", "label", "raw", "display")):
                 self.findings.left(where, f"the prompt's `{name}`", "left out")
             entry = entry.get("raw") or entry.get("id") or ""

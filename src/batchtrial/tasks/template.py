@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -88,6 +88,14 @@ class Template:
                 line = self._compiled.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return line
+
+
+def tokens(source: str) -> Iterator[tuple[str, str]]:
+    """(kind, text) of what a template consists of; the texts one behind the other are the template. Raises TemplateFault."""
+    try:
+        yield from ((kind, text) for _, kind, text in _sandbox().lex(source))
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateFault(str(error.message), error.lineno) from None
 
 
 def _hint(error: BaseException) -> str:
