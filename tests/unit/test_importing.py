@@ -147,6 +147,7 @@ def test_scenarios_defaults_and_missing_variables(tmp_path: Path) -> None:
         ("{% set lang = lang | default('kind') %}{% set n = n | default('x') %}{{lang}} {{n}}", ["fr x", "kind x"]),
         ("{% raw %}{{ n }}{{ lang }}{% endraw %}{{ q | replace('Q', n) }}", ["{{ n }}{{ lang }}", "{{ n }}{{ lang }}"]),
         ("{{ lang | default(n ~ '-' ~ q) | lower }}", ["fr", "-q"]),
+        ("{% if q === 'Q' %}{{ lang if lang !== 'fr' else q }}{{n}}{% endif %}", ["Q", ""]),
     ],
 )
 def test_a_variable_that_is_not_there_is_what_the_prompt_says_of_such(tmp_path: Path, template: str, want: list[str]) -> None:

@@ -140,8 +140,8 @@ class _Conversion:
         pairs = [(prompt, provider) for provider in self._providers for prompt in self._prompts if _takes(provider, prompt)]
         for provider in self._providers:
             if not any(_takes(provider, prompt) for prompt in self._prompts):
-                told = f"the `prompts` of {provider.label}: no prompt is called {', '.join(provider.prompts)}"
-                self._findings.left(provider.where, told, "no arm asks it" if pairs else "it is asked with all of them")
+                unmatched = f"the `prompts` of {provider.label}: no prompt is called {', '.join(provider.prompts)}"
+                self._findings.left(provider.where, unmatched, "no arm asks it" if pairs else "it is asked with all of them")
         pairs = pairs or [(prompt, provider) for provider in self._providers for prompt in self._prompts]
         found: dict[str, Any] = {}
         for prompt, provider in pairs:

@@ -23,6 +23,8 @@ _TAG: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _SAFE: Final = re.compile(r"\|\s*safe\b")
 """Says that a text needs no escapes, which none gets."""
 _TEXT_OR_TAG: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\{\{([^{}"]*)\}\}', re.DOTALL)
+_STRICT: Final = re.compile(r"([=!])==")
+"""Compares as `==` and `!=` do here."""
 _LENGTH: Final = re.compile(r"\b([A-Za-z_]\w*)\.length\b")
 _IMAGE: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
@@ -164,7 +166,7 @@ class PromptReader:
 
     def _template(self, text: str, where: str) -> str:
         """The template in our words. Raises ConfigError where it cannot be compiled."""
-        told = _TAG.sub(lambda tag: _LENGTH.sub(r"(\1 | length)", _SAFE.sub("", tag[0])), _DUMP.sub("| tojson", text))
+        told = _TAG.sub(lambda tag: _STRICT.sub(r"\1=", _LENGTH.sub(r"(\1 | length)", _SAFE.sub("", tag[0]))), _DUMP.sub("| tojson", text))
         try:
             names = Template.of(told).names
         except TemplateFault as error:
