@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,44 @@ def test_mlflow_finds_the_run_with_its_numbers_and_reports(world: World, tmp_pat
     assert found.data.params["mode"] == "dry_run"
     assert not [name for name in found.data.params if "text" in name]
     assert "report.html" in {Path(one.path).name for one in client.list_artifacts(found.info.run_id, slug)}
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """A disk that takes no more than so many bytes of a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_is_logged_in_part_has_failed_in_the_store(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    uri = (tmp_path / "mlruns").as_uri()
+    with no_file_beyond(3000):
+        assert main(["--run_id", world.layout.run_id, "--experiments_dir", str(world.layout.root.parent), "--mlflow", uri]) == 1
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    (found,) = client.search_runs([client.get_experiment_by_name("batchtrial").experiment_id])
+    assert found.info.status == "FAILED"
+
+
+def test_logs_come_all_together_or_not_at_all(world: World, tmp_path: Path) -> None:
+    pytest.importorskip("inspect_ai.log")
+    folder = tmp_path / "logs"
+    with no_file_beyond(3000):
+        assert main(["--run_id", world.layout.run_id, "--experiments_dir", str(world.layout.root.parent), "--inspect", str(folder)]) == 1
+    assert list(tmp_path.iterdir()) == []
+    export(world, "--inspect", str(folder))
+    logs = sorted(path.name for path in folder.iterdir())
+    (folder / "mine.txt").write_text("of mine")
+    export(world, "--inspect", str(folder))
+    assert sorted(path.name for path in folder.iterdir()) == [*logs, "mine.txt"]
 
 
 def test_datasets_loads_the_folder_of_the_card(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from batchtrial.errors import ConfigError
+from batchtrial.exporting.folders import whole
 from batchtrial.exporting.rows import write_parquet
 from batchtrial.modes import MODES
 from batchtrial.phases.report.render import Bullets, Grid, Heading, Paragraph, markdown
@@ -36,7 +37,13 @@ def write_card(tables: RunTables, folder: Path) -> list[Path]:
     """Write the folder, which must be empty or not there; returns its files. Raises ConfigError, RunStateMissing."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is there already", where="--dataset_card", hint="name a folder that is empty or not there")
-    (folder / "data").mkdir(parents=True, exist_ok=True)
+    with whole(folder) as made:
+        written = _written(tables, made)
+    return [folder / path.relative_to(made) for path in written]
+
+
+def _written(tables: RunTables, folder: Path) -> list[Path]:
+    (folder / "data").mkdir()
     rows = folder / "data" / "requests.parquet"
     write_parquet(tables, rows)
     sets: dict[str, Path] = {"requests": rows}

@@ -33,7 +33,10 @@ class Form:
         """What was written there. Raises PhaseFailed, naming the form, for whatever one of another package raises."""
         try:
             return self.write(tables, target, is_redacted)
-        except (RunnerError, OSError):
+        except OSError as error:
+            error.filename = error.filename or target  # a disk without room does not say what it had no room for
+            raise
+        except RunnerError:
             raise
         except (Exception, SystemExit) as error:
             if FORMS.get(self.name) is self:

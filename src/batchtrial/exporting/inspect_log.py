@@ -14,6 +14,7 @@ from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm
 from batchtrial.errors import RunStateMissing
 from batchtrial.exporting.extras import needed
+from batchtrial.exporting.folders import whole
 from batchtrial.modes import MODES
 from batchtrial.phases.build.questions import Questions
 from batchtrial.reading.frames import answers_of, arms_with, prompts_of, scores_of_arm
@@ -35,16 +36,15 @@ def write_inspect(tables: RunTables, folder: Path) -> list[Path]:
     arms = arms_with(tables, "answers")
     if not arms:
         raise RunStateMissing(f"run {tables.layout.run_id} has no answers yet", where=str(tables.layout.root))
-    folder.mkdir(parents=True, exist_ok=True)
     started = RunReader(tables.layout).look().started_at or EPOCH
     paths = []
-    with Questions(tables.layout) as questions:
+    with Questions(tables.layout) as questions, whole(folder) as made:
         items = questions.read(0, tables.items.n)
         for arm in arms:
-            path = folder / f"{started:%Y-%m-%dT%H-%M-%S}+00-00_{arm.name}_{arm.key}.json"  # how its viewer knows logs by
+            path = made / f"{started:%Y-%m-%dT%H-%M-%S}+00-00_{arm.name}_{arm.key}.json"  # how its viewer knows logs by
             asked = items[: tables.answers(arm).height // arm.samples]  # a planned look may have stopped it
             log.write_eval_log(_log(tables, arm, asked, started), str(path), format="json")
-            paths.append(path)
+            paths.append(folder / path.name)
     return paths
 
 

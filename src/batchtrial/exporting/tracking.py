@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from batchtrial.config.load import config_hash, flatten
@@ -28,7 +29,6 @@ def track(tables: RunTables, uri: str) -> str:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # whoever names a folder means it
     needed("mlflow", extra="mlflow", what="--mlflow")
-    from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -42,21 +42,33 @@ def track(tables: RunTables, uri: str) -> str:
         made = client.create_run(experiment, start_time=begun, run_name=run.run_id).info.run_id
         tags = {"batchtrial.run_id": run.run_id, "batchtrial.mode": run.mode, "batchtrial.config": config_hash(tables.config)}
         tags |= {"batchtrial.banner": banner} if (banner := MODES[tables.config.mode].banner) else {}
-        client.log_batch(
-            made,
-            metrics=[Metric(name, value, at, 0) for name, value in _metrics(tables)],
-            params=[Param(name, value) for name, value in _params(tables)],
-            tags=[RunTag(name, value) for name, value in tags.items()],
-        )
-        for trial in tables.trials:
-            files = tables.layout.trial(trial.slug)
-            for path in (files.report_md, files.report_html, files.forest_svg, files.significance, files.costs):
-                if path.exists():
-                    client.log_artifact(made, str(path), trial.slug)
+        try:
+            _log(client, made, tables, at, tags)
+        except BaseException:
+            with suppress(Exception):  # what kept it from being logged may keep this from being written too
+                client.set_terminated(made, status="FAILED")
+            raise
         client.set_terminated(made, status="FINISHED", end_time=at)
     except MlflowException as error:
         raise StateError(f"the tracking store refuses: {str(error).splitlines()[0][:300]}", where="--mlflow") from None
     return str(made)
+
+
+def _log(client: Any, made: str, tables: RunTables, at: int, tags: Mapping[str, str]) -> None:
+    """Numbers, settings and reports of the run into the store's run of that name. at: milliseconds since 1970."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    client.log_batch(
+        made,
+        metrics=[Metric(name, value, at, 0) for name, value in _metrics(tables)],
+        params=[Param(name, value) for name, value in _params(tables)],
+        tags=[RunTag(name, value) for name, value in tags.items()],
+    )
+    for trial in tables.trials:
+        files = tables.layout.trial(trial.slug)
+        for path in (files.report_md, files.report_html, files.forest_svg, files.significance, files.costs):
+            if path.exists():
+                client.log_artifact(made, str(path), trial.slug)
 
 
 def _params(tables: RunTables) -> Iterator[tuple[str, str]]:
