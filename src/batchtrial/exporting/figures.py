@@ -29,9 +29,14 @@ def figure_groups(tables: RunTables) -> list[tuple[str, list[Line]]]:
         for where, lines in forests(tests):
             found.setdefault(where, []).extend(line if is_one else replace(line, label=f"{trial.slug}: {line.label}") for line in lines)
     if not found:
-        what = f"run {tables.layout.run_id} has no comparison that can be drawn yet"
-        raise RunStateMissing(what, where=str(tables.layout.root), hint="`batchtrial resume` goes on with the run")
+        raise nothing_compared(tables, "that can be drawn ")
     return list(found.items())
+
+
+def nothing_compared(tables: RunTables, what: str = "") -> RunStateMissing:
+    """Why nothing can be shown of such a run."""
+    hint = f"`batchtrial resume {tables.layout.flags}` goes on with the run"
+    return RunStateMissing(f"run {tables.layout.run_id} has no comparison {what}yet", where=str(tables.layout.root), hint=hint)
 
 
 def svg(tables: RunTables) -> bytes:

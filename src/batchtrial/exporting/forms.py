@@ -64,10 +64,13 @@ def _parquet(tables: RunTables, path: str, is_redacted: bool) -> str:
 
 
 def _latex(tables: RunTables, path: str, is_redacted: bool) -> str:
+    from batchtrial.exporting.figures import nothing_compared
     from batchtrial.exporting.latex import latex
     from batchtrial.reading.results import comparisons_frame, costs_frame
 
     tests, costs = comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials)
+    if tests.is_empty():
+        raise nothing_compared(tables)
     return _bytes(path, "--latex", latex(tests, costs, mode=tables.config.mode).encode())
 
 

@@ -156,6 +156,16 @@ def test_the_picture_is_one_and_its_labels_are_text(world: World, tmp_path: Path
     assert "SIMULATED ANSWERS" in told
 
 
+def test_a_run_that_compares_nothing_yet_gives_no_empty_tables(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(world.layout.root, tmp_path / "run_r1")
+    for path in run.glob("*/results/significance.json"):
+        path.unlink()
+    for form in ("latex", "svg"):
+        assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), f"--{form}", str(tmp_path / "made")]) == 3
+        assert "has no comparison" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize(
     ("flag", "module", "extra"), [("--pdf", "matplotlib", "figures"), ("--inspect", "inspect_ai.log", "inspect"), ("--mlflow", "mlflow", "mlflow")]
 )
