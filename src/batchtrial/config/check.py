@@ -38,10 +38,9 @@ def check(config: Config) -> None:
     _check_systems(config)
     if config.template_marks == "refuse":
         _check_templates(config)
+    _check_lanes(config)
     if config.arms:
         check_arms(config)
-    elif config.lanes and not any(judge.backend for judge in config.judges):
-        raise ConfigError("lanes are for arms at several providers, and this config has prompt_sets", where="lanes", hint="leave it out")
     elif config.contrasts is not None:
         raise ConfigError("contrasts names arms, and this config has prompt_sets", where="contrasts", hint="leave it out, or write the `arms` out")
     check_judges(config)
@@ -67,6 +66,15 @@ def _check_address(config: Config) -> None:
         if name != "local" and base_url(config_of_lane(config, name)) is None:
             what = f"{name} has no address of its own: every account has another"
             raise ConfigError(what, where=f"{key_of(config, name)}.base_url", hint="set it to the address of your resource, with its path")
+
+
+def _check_lanes(config: Config) -> None:
+    for name in sorted(config.lanes):
+        if name == config.backend:
+            what, hint = f"{name} is the run's own backend", "its settings are those of `provider`"
+            raise ConfigError(what, where=f"lanes.{name}", hint=hint)
+        if name not in lanes_of(config):
+            raise ConfigError(f"no arm and no judge is at {name}", where=f"lanes.{name}", hint="leave it out")
 
 
 def _check_alpha(config: Config) -> None:

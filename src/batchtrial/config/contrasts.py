@@ -74,12 +74,6 @@ def check_arms(config: Config) -> None:
         if config.arms[name].model is None:
             what = f"arm {name!r} is at {config.arms[name].backend}, and names no model"
             raise ConfigError(what, where=f"arms.{name}.model", hint=f"say which; the run's own model, {config.model_id}, is one of {config.backend}")
-    unused = sorted(set(config.lanes) - {config.arms[name].backend for name in other})
-    if unused:
-        what = f"no arm is at {unused[0]}" if unused[0] != config.backend else f"{unused[0]} is the run's own backend"
-        raise ConfigError(
-            what, where=f"lanes.{unused[0]}", hint="leave it out" if unused[0] != config.backend else "its settings are those of `provider`"
-        )
     named = [name for name in names_in_order(config.arms) if config.arms[name].temperature is not None]
     if named and len(config.temps) > 1:
         what = f"arm {named[0]!r} has a temperature of its own, and `temps` has {len(config.temps)}"

@@ -149,6 +149,10 @@ def check_judges(config: Config) -> None:
             hint="leave `stats.sequential` out, or make a metric of the answers the primary endpoint and the judge a confirmatory one",
         )
     for place, judge in enumerate(config.judges):
+        if judge.model is None and judge.backend not in (None, config.backend):
+            what = f"the judge {judge.name!r} is at {judge.backend}, and names no model"
+            hint = f"say which; the run's own model, {config.model_id}, is one of {config.backend}"
+            raise ConfigError(what, where=f"judges.{place}.model", hint=hint)
         if judge.name in columns:
             what = f"a judge is called {judge.name!r}, as a number of the metric {columns[judge.name]} is"
             raise ConfigError(what, where=f"judges.{place}.name", hint="give it another one: its judgements are a metric by this name")

@@ -59,18 +59,23 @@ def with_lanes(config: Config) -> tuple[Config, Mapping[str, str]]:
 
 
 def with_settings(config: Config, name: str, changes: Mapping[str, object]) -> Config:
-    """The config with these settings of a lane."""
+    """The config with these settings of a lane; one that says nothing of the lane goes on doing so where they change nothing."""
     lane = config_of_lane(config, name)
     provider = lane.provider.model_copy(update=dict(changes))
+    if provider == lane.provider:
+        return config
     return config.model_copy(update={"provider": provider} if lane is config else {"lanes": {**config.lanes, name: provider}})
 
 
 def models_of(config: Config, name: str) -> set[str]:
-    """Models that the lane's arms ask."""
+    """Models that the lane's arms and judges ask."""
+    judges = {judge.model or config.model_id for judge in config.judges if (judge.backend or config.backend) == name}
     if config.arms:
-        return {arm.model or config.model_id for arm in config.arms.values() if (arm.backend or config.backend) == name}
+        return judges | {arm.model or config.model_id for arm in config.arms.values() if (arm.backend or config.backend) == name}
+    if name != config.backend:
+        return judges
     trials = {one.model_id for one in config.trials if one.model_id is not None}
-    return trials or set((config.sweep and config.sweep.models) or (config.model_id,))
+    return judges | (trials or set((config.sweep and config.sweep.models) or (config.model_id,)))
 
 
 def pause_notes(config: Config) -> Iterator[str]:
