@@ -207,14 +207,18 @@ class RunReader:
             return None, str(getattr(error, "what", error))
 
     def _parts(self) -> tuple[dict[str, int], int]:
-        """(parts by state, requests built); the ledger's own parts while no build manifest can be read."""
+        """(parts by state, requests built or sent); the ledger's own parts while no build manifest can be read.
+
+        What judges were asked who were replaced since is built no more; it was sent, and its answers count.
+        """
         self._read_build()
-        names = self._built or self.tail.parts
+        names = {**self._built, **self.tail.parts}
         found: dict[str, int] = dict.fromkeys(PartState, 0)
         for name in names:
             tally = self.tail.parts.get(name)
             found[tally.state if tally is not None else PartState.PENDING] += 1
-        return found, sum(self._built.values())
+        sent = sum(one.attempts[one.last].n_requests for name, one in self.tail.parts.items() if self._built and name not in self._built and one.last)
+        return found, sum(self._built.values()) + sent
 
     def _read_build(self) -> None:
         paths = [path for path in (self.layout.build_manifest, self.layout.judging.build_manifest) if path.exists()]

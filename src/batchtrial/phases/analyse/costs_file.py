@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial, TrialArm, users_of
-from batchtrial.phases.analyse.costs import judges_bills
+from batchtrial.phases.analyse.costs import judges_bills, replaced_bill
 from batchtrial.phases.analyse.tables import order_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
@@ -199,20 +199,23 @@ def _arm(view: View, arm: TrialArm, one: Bill, table: pl.DataFrame | None) -> di
 
 def _judges(view: View) -> dict[str, Any]:
     """What the judges' wave cost, for all trials of the run: none of it stands in the sums of a trial's arms."""
-    each = judges_bills(view)
+    each, replaced = judges_bills(view), replaced_bill(view)
+    whole = together(one.money for one in (*each.values(), *([replaced] if replaced else [])))
     return {
-        **together(one.money for one in each.values()).as_json(),
-        "cost": together(one.money for one in each.values()).sentence(),
-        "by_judge": {
-            name: {
-                "prompt_tokens": one.usage.input_tokens,
-                "completion_tokens": one.usage.output_tokens,
-                **one.money.as_json(),
-                "cost": one.money.short(),
-                "estimate_usd": money(one.reserved_usd) if not one.money.unpriced else None,
-            }
-            for name, one in each.items()
-        },
+        **whole.as_json(),
+        "cost": whole.sentence(),
+        "by_judge": {name: _judge(one) for name, one in each.items()},
+        **({"replaced": _judge(replaced)} if replaced else {}),
+    }
+
+
+def _judge(one: Bill) -> dict[str, Any]:
+    return {
+        "prompt_tokens": one.usage.input_tokens,
+        "completion_tokens": one.usage.output_tokens,
+        **one.money.as_json(),
+        "cost": one.money.short(),
+        "estimate_usd": money(one.reserved_usd) if not one.money.unpriced else None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,7 +21,7 @@ from batchtrial.prices import Price, cost_usd, price_of
 from batchtrial.providers.registry import row_of
 from batchtrial.records import Usage
 from batchtrial.state.files import Shard
-from batchtrial.state.ledger import Ledger, Money, money
+from batchtrial.state.ledger import Ledger, Money, PartRecord, money
 
 BUDGET: Final = "submission.budget_usd"
 USUAL: Final = "openai"
@@ -139,7 +140,11 @@ class Bill:
 
 def bill(view: View, arm: Arm) -> Bill:
     """Every attempt, whatever became of its rows."""
-    records = [record for shard in view.shards(arm) if (record := view.parts.get(shard.part)) is not None]
+    return bill_of([record for shard in view.shards(arm) if (record := view.parts.get(shard.part)) is not None])
+
+
+def bill_of(records: Sequence[PartRecord]) -> Bill:
+    """Of these parts every attempt, whatever became of its rows."""
     saved = [attempt for record in records for attempt in record.attempts if attempt.is_saved]
     # A line that was written by hand may name tokens that nobody knows; what they cost stands beside them.
     usage = sum((Usage(**{name: one.usage.get(name, 0) for name in Usage.__struct_fields__}) for one in saved), Usage())

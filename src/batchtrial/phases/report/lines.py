@@ -217,10 +217,9 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
         shared = f"{one['shared_by_trials']} trials" if one["shared_by_trials"] > 1 else "-"
         rows.append((stem, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), shared))
     judges = costs.get("judges")
-    for name, one in judges["by_judge"].items() if judges else ():
-        rows.append(
-            (f"judge {name}", f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), "all trials")
-        )
+    each = {f"judge {name}": one for name, one in judges["by_judge"].items()} if judges else {}
+    for called, one in (each | ({"judges since replaced": judges["replaced"]} if judges and "replaced" in judges else {})).items():
+        rows.append((called, f"{one['prompt_tokens']:,}", f"{one['completion_tokens']:,}", one["cost"], usd(one["estimate_usd"]), "all trials"))
     pricing = costs["pricing"]
     source = _price_source(pricing) if costs["arms"] else "none were needed"
     if "by_arm" in pricing:
