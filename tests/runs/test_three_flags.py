@@ -47,6 +47,8 @@ def test_help_shows_the_three_and_no_force(help_text: str) -> None:
     [
         (run, ["--give_up_unknown_batches"], "a run that begins has no batches"),
         (run, ["--retry_not_understood"], "a run that begins has no answers"),
+        (run, ["--without_unsent"], "a run that begins has sent nothing"),
+        (resume, ["--run_id", "r1", "--without_unsent", "--plan_only"], "a plan settles nothing"),
         (run, ["--resume", "--run_id", "r1", "--yes"], "was not given"),
         (resume, ["--run_id", "r1", "--yes"], "was not given"),
         (resume, ["--run_id", "r1", "--give_up_unknown_batches", "--plan_only"], "a plan asks no provider"),

@@ -16,6 +16,7 @@ from batchtrial.errors import ConfigError, RunnerError, Stopped
 from batchtrial.modes import MODES
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.giving_up import give_up_unknown
+from batchtrial.phases.batches.never_sent import settle_unsent
 from batchtrial.phases.batches.retry_not_understood import ask_again
 from batchtrial.run.loop import Finished, carry, execute
 from batchtrial.run.options import window
@@ -44,6 +45,8 @@ def carry_out(at: Opened, person: Person) -> Finished:
                 _give_up(at, person)
             if ask.options.retry_not_understood:
                 _ask_again(at)
+            if ask.options.without_unsent:
+                _settle_unsent(at)
             return execute(session, ask.options, services)
         finally:
             at.stop.acknowledge()
@@ -70,6 +73,13 @@ def _give_up(at: Opened, person: Person) -> None:
     if "poll" not in window(options, STEPS) or "poll" in options.skip:
         raise ConfigError("batches are given up when they are polled, and poll is not among the steps asked for", where="--give_up_unknown_batches")
     carry(at.session, options, at.services, lambda work: give_up_unknown(work, lambda lost: person.agree(lost.sentence)))
+
+
+def _settle_unsent(at: Opened) -> None:
+    options = at.ask.options
+    if "poll" not in window(options, STEPS) or "poll" in options.skip:
+        raise ConfigError("parts are settled when the run polls, and poll is not among the steps asked for", where="--without_unsent")
+    carry(at.session, options, at.services, settle_unsent)
 
 
 def _ask_again(at: Opened) -> None:

@@ -151,6 +151,10 @@ def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[st
         raise ConfigError("a run that begins has no batches to give up", where="--give_up_unknown_batches")
     if given.retry_not_understood and not is_resume:
         raise ConfigError("a run that begins has no answers to ask for again", where="--retry_not_understood")
+    if given.without_unsent and not is_resume:
+        raise ConfigError("a run that begins has sent nothing to report on", where="--without_unsent")
+    if given.without_unsent and given.plan_only:
+        raise ConfigError("a plan settles nothing", where="--without_unsent with --plan_only")
     if given.give_up_unknown_batches and given.plan_only:
         raise ConfigError("a plan asks no provider which batches it knows", where="--give_up_unknown_batches with --plan_only")
     return Options(
@@ -163,6 +167,7 @@ def options_of(given: argparse.Namespace, *, is_resume: bool, skip: frozenset[st
         workers=given.workers,
         executor=given.executor,
         retry_not_understood=given.retry_not_understood,
+        without_unsent=given.without_unsent,
         give_up_unknown=given.give_up_unknown_batches,
         is_confirmed=given.yes,
         is_partial=given.partial,

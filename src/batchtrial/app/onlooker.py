@@ -135,7 +135,8 @@ class Onlooker:
             self._settled.add(part)
             counts = self._session.ledger.part(part).counts or Counts()
             told = ", ".join(f"{n:,} {name}" for name, n in counts.model_dump().items() if n)
-            self._line(f"{part}: settled, {told}; {len(self._settled & self._parts):,} of {counted(len(self._parts), 'part')}")
+            place = f"; {len(self._settled & self._parts):,} of {counted(len(self._parts), 'part')}" if self._parts else ""
+            self._line(f"{part}: settled, {told}{place}")
 
     def _line(self, text: str) -> None:
         with suppress(OSError):  # a log that takes no more lines is no reason to end between two lines of the ledger

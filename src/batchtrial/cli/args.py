@@ -160,6 +160,11 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ask rows again whose answers cannot be understood: each may have been billed, and is again",
     )
+    agreeing.add_argument(
+        "--without_unsent",
+        action="store_true",
+        help="what waits to be sent is never asked in this run and counts as missing: a report of what came back (with --resume)",
+    )
     agreeing.add_argument("--accept_drift", action="store_true", help="record a changed config and go on; nothing else")
     agreeing.add_argument(
         "--give_up_unknown_batches",

@@ -24,7 +24,8 @@ def pause_of(config: Config) -> str:
 DESPITE = "ask row by row with `provider: {lane: direct}`; once batches are back, set `provider.despite_pause: true`"
 """What to do instead of uploading."""
 BEGUN = (
-    "what came back is kept; ask what was never sent in a run of its own, with `provider: {lane: direct}`; "
+    "what came back is kept: `batchtrial resume --run_id RUN --without_unsent` reports on it; ask what was never sent in a run of its own, with "
+    "`provider: {lane: direct}`; "
     "once batches are back, set `provider.despite_pause: true` with --accept_drift"
 )
 """The same of a run that was begun with batches."""

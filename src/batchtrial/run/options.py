@@ -12,7 +12,7 @@ class Options:
     """How to go about a run, as against what the run is (its config).
 
     skip: phases switched off by --skip_*. accept_drift: record a changed config. remake: finished artifacts anew, nothing that costs.
-    retry_not_understood: ask rows again whose answers nobody can read.
+    retry_not_understood: ask rows again whose answers nobody can read. without_unsent: settle what waits to be sent, as it is.
     give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
     workers: processes that parse and score; None: as many as there are cores. executor: who works on parts, as the flag says it.
     merge: take the parts that shares have made.
@@ -29,6 +29,7 @@ class Options:
     executor: str = "process"
     merge: bool = False
     retry_not_understood: bool = False
+    without_unsent: bool = False
     give_up_unknown: bool = False
     is_confirmed: bool = False
     is_partial: bool = False

@@ -27,7 +27,7 @@ from batchtrial.state.duplicates import DUPLICATE, Duplicate, duplicate_of
 from batchtrial.state.entries import Counts, Entry, LedgerRead, encode, mark, marked, read, run_lines
 from batchtrial.state.lanes import LANE, lane_of
 from batchtrial.state.looks import LOOK
-from batchtrial.state.machine import EVENTS, IN_FLIGHT, Event, PartState, step
+from batchtrial.state.machine import EVENTS, IN_FLIGHT, NEVER_SENT, Event, PartState, step
 from batchtrial.state.money import Money, of_attempt, of_second_batch, together
 from batchtrial.state.store import Hook, fsync_folder, no_hook
 
@@ -65,6 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_rejected: bool = False  # refused as a whole: nothing was executed, nothing billed
     is_hopeless: bool = False  # rejected for a reason that the same rows will always meet
     is_queue_full: bool = False  # rejected because the provider's queue was full: no try at the rows
+    is_left: bool = False  # written down in the place of one that shall not be made
     is_taken_over: bool = False  # from another run: no try of this one at the rows
     is_gone: bool = False  # the provider lost it: whatever it billed will never be known exactly
 
@@ -181,6 +182,7 @@ _NEWS: Mapping[Event, Callable[[Entry], dict[str, Any]]] = {
     Event.LOST: lambda entry: {"is_lost": True, "reason": entry.reason},
     Event.REJECTED: lambda entry: {
         "is_rejected": True,
+        "is_left": entry.wire_state == NEVER_SENT,
         "is_hopeless": entry.retryable is False,
         "is_queue_full": bool(entry.detail and entry.detail.get("queue_full")),
         "reason": entry.reason,

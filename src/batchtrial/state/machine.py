@@ -42,6 +42,8 @@ class Event(StrEnum):
 EVENTS: Mapping[str, Event] = {event.value: event for event in Event}
 """By value: a ledger of many parts asks for 20,000 of them, and calling the enumeration is slow."""
 
+NEVER_SENT = "never_sent"
+"""What stands for the provider's word where somebody said that what waits shall not be sent."""
 S, E = PartState, Event
 
 NEXT: Mapping[tuple[PartState, Event], PartState] = {

@@ -24,6 +24,8 @@ from batchtrial.state.files import Shard
 from batchtrial.state.ledger import Ledger, Money, PartRecord, money
 
 BUDGET: Final = "submission.budget_usd"
+AS_IT_IS: Final = "resume with --without_unsent reports on what was bought"
+"""Instead of a larger budget."""
 USUAL: Final = "openai"
 """`provider.quirks` of whoever is no other host."""
 
@@ -103,7 +105,7 @@ class Purse:
     def reached(self, part: str = "the next part") -> BudgetReached:
         """The error for what was refused last."""
         more = "raise --budget_usd" if self.refused_by == BUDGET else "raise the sum in that file"
-        return BudgetReached(self.refusal or f"{part} cannot be sent", where=self.refused_by, hint=f"{more} and run again with --resume")
+        return BudgetReached(self.refusal or f"{part} cannot be sent", where=self.refused_by, hint=f"{more} and run again with --resume; {AS_IT_IS}")
 
     def covers(self, part: str, reserve: Decimal | None, besides: Decimal = Decimal(0)) -> bool:
         """Whether the budget covers the reserve, and what must be bought with it, beside all that is spent, unknown or in flight.

@@ -61,7 +61,7 @@ class Queue:
             heapq.heappush(self._waiting, job.place)
         elif state is not PartState.SETTLED:
             moving.append(job)
-        if job.place not in self._sent and self.parts.was_sent(job):
+        if job.place not in self._sent and (state is PartState.SETTLED or self.parts.was_sent(job)):
             self._sent.add(job.place)
 
     # What is true of the parts
@@ -95,7 +95,7 @@ class Queue:
 
     @property
     def n_sent(self) -> int:
-        """Parts that have had a batch."""
+        """Parts that have had a batch, or shall have none."""
         return len(self._sent)
 
     @property
@@ -180,6 +180,18 @@ class Queue:
             self._line_up(job, self._moving)
         self.work.ledger.sync()
         self.work.refresh()
+
+    def leave_waiting(self) -> list[int]:
+        """End every part that waits without sending it; the requests of each that are not asked."""
+        ended: list[int] = []
+        while self._waiting:
+            self.work.stop.check()
+            job = self.jobs[heapq.heappop(self._waiting)]
+            ended.append(self._sending.leave(job))
+            decide(self.work, self.parts, job)
+        self.work.ledger.sync()
+        self.work.refresh()
+        return ended
 
     def take_in(self, arrived: Set[str]) -> None:
         """Fetch and decide the parts whose results have arrived; send nothing, wait for nothing."""

@@ -20,7 +20,8 @@ def decide(work: Work, parts: Parts, job: Job) -> bool:
         return False
     fate = parts.fate(job)
     part, used = job.shard.part, sum(not (attempt.is_lost or attempt.is_queue_full or attempt.is_taken_over) for attempt in record.attempts)
-    if fate.again and used < work.config.submission.max_attempts and not parts.takes_nothing:
+    is_left = record.current is not None and record.current.is_left
+    if fate.again and used < work.config.submission.max_attempts and not (parts.takes_nothing or is_left):
         log.info("retry part=%s rows=%s of %s", part, len(fate.again), job.shard.lines)
         is_rest = record.current is not None and record.current.is_taken_over
         why = "the others were taken over" if is_rest else "; ".join(reason_lines(fate.again_reasons, 1))

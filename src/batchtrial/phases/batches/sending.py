@@ -24,7 +24,7 @@ from batchtrial.phases.batches.in_doubt import InDoubt
 from batchtrial.phases.batches.money import Purse
 from batchtrial.phases.batches.parts import Job, Parts
 from batchtrial.providers.base import Provider
-from batchtrial.state.machine import Event
+from batchtrial.state.machine import NEVER_SENT, Event
 from batchtrial.state.store import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,24 @@ class Sending:
             return True
         log.info("submit part=%s attempt=%s requests=%s token=%s", job.shard.part, attempt, n_requests, entry.token)
         return self._create(job, payload)
+
+    def leave(self, job: Job) -> int:
+        """Write down that an attempt which waits is not made; how many requests it would have had. What it was to ask is written down before: whoever
+        is killed between the two lines asks the provider once, which knows of none."""
+        part, attempt = job.shard.part, self._parts.record(job).next_attempt
+        payload, made, n_requests = self._payload(job, attempt)
+        self._work.ledger.append(
+            Event.INTENT,
+            part,
+            attempt=attempt,
+            token=token(self._nonce(), part, attempt),
+            payload=payload.relative_to(self._work.layout.root).as_posix(),
+            payload_sha256=made.sha256,
+            n_requests=n_requests,
+            reserved_usd=Decimal(0),
+        )
+        self._work.ledger.append(Event.REJECTED, part, wire_state=NEVER_SENT, reason="it was never sent", retryable=False)
+        return n_requests
 
     def _is_affordable(self, job: Job, attempt: int, reserve: Decimal | None) -> bool:
         """Whether the budget covers the attempt and, at the first, the same items in other arms: alone its answers could be compared with nothing."""

@@ -29,7 +29,9 @@ def verdict(view: View) -> Verdict:
     in_doubt = [part for part, state in states.items() if state is PartState.SUBMITTING]
     unsent = [part for part, state in states.items() if state is PartState.PENDING and not _was_sent(view, part)]
     if not in_doubt and not unsent:
-        return Verdict(status="done", reason=f"all {len(shards)} parts have been sent{view.but_failed}")
+        never = sum(not _was_sent(view, part) for part in shards)
+        of_all = f"{len(shards) - never} of {counted(len(shards), 'part')} were sent, and no further ones are"
+        return Verdict(status="done", reason=f"{of_all if never else f'all {len(shards)} parts have been sent'}{view.but_failed}")
     doubts = f", {len(in_doubt)} in doubt ({in_doubt[0]})" if in_doubt else ""
     sent = len(shards) - len(in_doubt) - len(unsent)
     return Verdict(status="missing", reason=f"{sent} of {counted(len(shards), 'part')} sent{doubts}")

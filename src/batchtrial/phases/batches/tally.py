@@ -208,7 +208,7 @@ def fate(
     dead: set[str] = set()
     n_unread = Counter[str]()
     for attempt in attempts:
-        if attempt.is_lost:
+        if attempt.is_lost or attempt.is_left:
             continue
         if attempt.is_saved:
             got = tally(root / attempt.payload, folder_file(attempt.number), attempt.wire_state, decode)

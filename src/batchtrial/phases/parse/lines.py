@@ -93,7 +93,7 @@ def sources(view: View, arm: Arm, shard: Shard) -> tuple[Source, ...]:
     record, root = view.parts.get(shard.part), view.layout.root
     found = []
     for attempt in record.attempts if record is not None else ():
-        if not attempt.is_lost:
+        if not (attempt.is_lost or attempt.is_left):
             path = result_file(root / arm.part_folder(shard.part_index), attempt.number)
             found.append(Source(attempt, path, path.relative_to(root).as_posix(), None if attempt.number == 1 else root / attempt.payload))
     return tuple(found)
