@@ -23,8 +23,8 @@ from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.store import replacing
 
 ITEMS_AT_ONCE: Final = 1 << 13
-FORMULA: Final = r"^[=+\-@\t\r]"
-"""What a spreadsheet takes for the beginning of a formula."""
+FORMULA: Final = r"^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+"""What a spreadsheet takes for the beginning of a formula: the four signs, also as wide as East Asian letters, and white space that it may drop."""
 _ANSWER: Final = ("outcome", "answer_state", "finish_reason", "text", "error", "input_tokens", "output_tokens", "usd", "request_id")
 
 

@@ -36,6 +36,8 @@ HOSTILE = (
     "@SUM(A1)",
     "\t=1",
     "\r=1",
+    "\n=1",
+    "\uff1d1",
     '=cmd|" /C calc"!A0',
     "</script><script>",
     "\\input{/etc/passwd} $x$ 100% a_b #1 & ~^",
@@ -103,9 +105,9 @@ def test_a_metric_that_is_called_as_a_column_of_the_rows_stands_beside_it(world:
 def test_no_cell_of_the_csv_is_a_formula(world: World, tmp_path: Path) -> None:
     assert export(world, "--csv", str(tmp_path / "rows.csv")) == 0
     rows = cells(tmp_path / "rows.csv")
-    assert {row["answer"] for row in rows} >= {f"'{text}" for text in HOSTILE[:7]}
+    assert {row["answer"] for row in rows} >= {f"'{text}" for text in HOSTILE[:9]}
     texts = ("answer", "question", "context", "prompt", "system", "error", "label", "item_id")
-    assert not [row[name] for row in rows for name in texts if row[name][:1] in ("=", "+", "-", "@", "\t", "\r")]
+    assert not [row[name] for row in rows for name in texts if row[name][:1] in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")]
 
 
 def test_a_score_stands_beside_each_answer_that_it_is_of(world: World, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +22,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
+from batchtrial.exporting.rows import FORMULA
 from batchtrial.keys import check_run_id
 from batchtrial.phases.report.render import visible
 from batchtrial.reading.drawn import DRAWN, Drawn, drawn, of_this_run
@@ -28,6 +31,7 @@ from batchtrial.reading.long_texts import sent
 from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.state.labels import Label, append_label, checked, read_labels
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import write_bytes
 
 EXAMPLES = """examples:
   batchtrial label --run_id r1 --who ana                     go on with the items that are drawn
@@ -221,8 +225,9 @@ def hand_out(tables: RunTables, target: Path) -> int:
     if target.name.endswith(PREFERENCES):
         held = tuple(of_this_run(tables, held))  # the texts are those of now
         rows = list(preference_pairs(held, _texts(tables, held)))
-    with target.open("w", encoding="utf-8", newline="") as file:
-        n = _write(file, list(rows), is_table=target.suffix == ".csv")
+    file = io.StringIO(newline="")
+    n = _write(file, list(rows), is_table=target.suffix == ".csv")
+    write_bytes(target, file.getvalue().encode())
     say(f"{target}: {n} rows")
     return 0
 
@@ -236,8 +241,7 @@ def _write(file: IO[str], rows: list[dict[str, Any]], *, is_table: bool) -> int:
     out.writerow(names)
     for row in rows:
         cells = [", ".join(value) if isinstance(value := row.get(name, ""), list) else value for name in names]
-        # A cell that begins like a formula would be one where a table program opens it.
-        out.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell for cell in cells])
+        out.writerow([f"'{cell}" if isinstance(cell, str) and re.match(FORMULA, cell) else cell for cell in cells])
     return len(rows)
 
 

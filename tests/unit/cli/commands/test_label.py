@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_labels_leave_and_come_as_files(world: World, monkeypatch: pytest.Monkey
     assert len(rows) == 10
     with table.open(newline="") as file:
         assert {row["who"] for row in csv.DictReader(file)} == {"ana", "'=ben"}
+    before, (soft, hard) = lines.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        assert label(world, "--export", str(lines)) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert lines.read_bytes() == before
     preferred = [json.loads(line) for line in pairs.read_text().splitlines()]
     assert len(preferred) == 9
     assert all(set(one) == {"prompt", "chosen", "rejected"} for one in preferred)
