@@ -11,7 +11,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "batchtrial"
 
-BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "plugins", "steps")
+BASE = ("amounts", "errors", "names", "records", "keys", "clock", "modes", "plugins", "steps", "visible")
 MATTERS = ("state", "providers", "scoring", "sources")
 STEPS = ("phases/prepare", "phases/build", "phases/batches", "phases/parse", "phases/score", "phases/judge", "phases/analyse", "phases/report")
 """In the order of the pipeline: a step may use what comes before it, never what comes after."""
@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "modes": (),
     "plugins": (),
     "steps": (),
+    "visible": (),
     "stats": BASE,
     "prices": BASE,
     "direct": (),

@@ -10,8 +10,8 @@ import polars as pl
 
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
-from batchtrial.phases.report.render import visible
 from batchtrial.reading.inventory import RunSummary
+from batchtrial.visible import visible
 
 MOST_ROWS = 12
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
+from batchtrial.visible import VisibleFormatter
+
 _OWN: ContextVar[RunLog | None] = ContextVar("_OWN", default=None)
 """The log of the run that this thread carries out: one program may carry out several."""
 
@@ -17,7 +19,7 @@ _OWN: ContextVar[RunLog | None] = ContextVar("_OWN", default=None)
 def logged(path: Path) -> Iterator[None]:
     """The run's own log takes every decision until the end of the block."""
     handler = RunLog(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("batchtrial").addHandler(handler)
     before = _OWN.set(handler)
     try:

@@ -8,11 +8,12 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from batchtrial.app.modes import file_modes
 from batchtrial.errors import RunnerError, StateError
 from batchtrial.state.access import me
+from batchtrial.visible import VisibleFormatter, in_json, on_terminal
 
 log = logging.getLogger("batchtrial")
 INTERRUPTED = 130
@@ -29,19 +30,20 @@ def own_process() -> None:
 
 def say(text: str = "") -> None:
     """A line of the result, on standard output."""
-    sys.stdout.write(_shown(text) + "\n")
+    sys.stdout.write(on_terminal(text) + "\n")
+    sys.stdout.flush()
+
+
+def say_json(value: Any, **how: Any) -> None:
+    """A result for programs, on standard output. how: as `in_json` takes it."""
+    sys.stdout.write(in_json(value, **how) + "\n")
     sys.stdout.flush()
 
 
 def complain(text: str) -> None:
     """A line for the person, on standard error."""
-    sys.stderr.write(_shown(text) + "\n")
+    sys.stderr.write(on_terminal(text) + "\n")
     sys.stderr.flush()
-
-
-def _shown(text: str) -> str:
-    """The text with halves of surrogate pairs, which JSON can carry and no terminal can, written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Main(Protocol):
@@ -108,7 +110,7 @@ def set_up_logging(*, is_verbose: bool) -> None:
         root.removeHandler(old)
         old.close()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO if is_verbose else logging.CRITICAL)
     root.addHandler(handler)
     root.setLevel(logging.INFO)

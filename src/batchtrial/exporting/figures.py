@@ -12,9 +12,9 @@ from batchtrial.exporting.extras import needed
 from batchtrial.modes import MODES
 from batchtrial.phases.report.forest import WIDE, Line, forest_alone, ticks
 from batchtrial.phases.report.lines import forests
-from batchtrial.phases.report.render import visible
 from batchtrial.reading.results import significance_of
 from batchtrial.reading.run_tables import RunTables
+from batchtrial.visible import visible
 
 BLUE, GREY, RED = "#0a58ca", "#8c959f", "#b02a37"
 INCHES_PER_LINE: Final = 0.32

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeAlias
 from batchtrial.errors import DataError
 from batchtrial.sources.problems import BadRow, shown
 from batchtrial.sources.rows import Row
-from batchtrial.sources.shape import is_row, objects_in, outline, rows_hint, unreadable
+from batchtrial.sources.shape import Repeated, is_row, objects_in, outline, rows_hint, unreadable, unrepeated
 from batchtrial.sources.spec import Format
 
 Rows: TypeAlias = Iterator["Row | BadRow"]
@@ -62,7 +62,9 @@ def _json_row(body: bytes, line: int, number: int) -> Row | BadRow:
         value = shown(body[max(0, error.start - 20) : error.start + 20])
         return BadRow(line=line, field="", problem=f"is not valid UTF-8 at byte {error.start + 1}", value=value, fix="save the file as UTF-8")
     try:
-        fields = json.loads(text)
+        fields = json.loads(text, object_pairs_hook=unrepeated)
+    except Repeated as error:
+        return BadRow(line=line, field="", problem=f"says a thing twice: {error}", value=shown(text), fix="write each key once")
     except (ValueError, RecursionError) as error:
         column = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {unreadable(error)}"
         return BadRow(line=line, field="", problem=f"is not JSON{column}", value=shown(text), fix="one JSON object a line")
@@ -153,7 +155,9 @@ def document(path: Path) -> Any:
 
 def _decoded(text: str, path: Path) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unrepeated)
+    except Repeated as error:
+        raise error.of(path) from None
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON at column {error.colno}: {error.msg}", where=f"{path} line {error.lineno}") from None
     except (RecursionError, ValueError) as error:
@@ -163,7 +167,10 @@ def _decoded(text: str, path: Path) -> Any:
 def read_json(path: Path, rows_in: str | None = None) -> Rows:
     """A JSON array of objects, or objects one after the other over any number of lines; rows_in: where in the one object the array is."""
     text = document_text(path)
-    several = objects_in(text) if rows_in is None and text.lstrip().startswith("{") else None
+    try:
+        several = objects_in(text) if rows_in is None and text.lstrip().startswith("{") else None
+    except Repeated as error:
+        raise error.of(path) from None
     if several is not None and (len(several) > 1 or is_row(several[0])):
         return _numbered(several)
     tree, place = _decoded(text, path), "the top level"

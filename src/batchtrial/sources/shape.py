@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from batchtrial.errors import DataError
 from batchtrial.sources.cells import type_name
 from batchtrial.sources.columns import CANDIDATES, listed, proposal
+from batchtrial.sources.problems import shown
 
 _SHOWN_KEYS: Final = 6
 _DEEPEST: Final = 3  # levels of an object in which a list of rows is looked for
@@ -23,11 +26,29 @@ NOT_TEXT: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"BZh", "a bzip2 archive", "unpack it, or pack it as gzip"),
     (b"\xfd7zXZ", "an xz archive", "unpack it, or pack it as gzip"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it, or pack it as gzip"),
+    (b"version https://git-lfs", "what Git LFS keeps in the place of a file", "fetch the file itself with `git lfs pull`"),
     (b"%PDF", "a PDF document", "write its questions as CSV or JSON Lines"),
     (b"\x80\x04", "a Python pickle", "write it as JSON Lines; a pickle is never read"),
 )
 """First bytes of files that people give by mistake, what they are, and what to do."""
 MARKUP: Final = re.compile(r"\s*<(?:\?xml|!doctype|html|[a-z]+[\s>])", re.IGNORECASE)
+
+
+class Repeated(ValueError):
+    """An object in JSON has a key twice: what is meant cannot be known. The message says which."""
+
+    def of(self, path: Path) -> DataError:
+        """The same as a fault of that file."""
+        return DataError(str(self), where=str(path), hint="write each key once")
+
+
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object, as json.loads is given it by `object_pairs_hook`. Raises Repeated."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise Repeated(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} occurs twice in an object")
+    return found
 
 
 def unreadable(error: Exception) -> str:
@@ -36,20 +57,22 @@ def unreadable(error: Exception) -> str:
 
 
 def objects_in(text: str) -> list[dict[str, Any]] | None:
-    """The JSON objects that stand one after the other, over any number of lines; None when the text is anything else."""
+    """The JSON objects that stand one after the other, over any number of lines; None when the text is anything else. Raises Repeated."""
     found: list[dict[str, Any]] = []
     try:
         for value in _values_in(text):
             if not isinstance(value, dict):
                 return None
             found.append(value)
+    except Repeated:
+        raise
     except (ValueError, RecursionError):
         return None
     return found or None
 
 
 def _values_in(text: str) -> Iterator[Any]:
-    decoder, place = json.JSONDecoder(), _after_space(text, 0)
+    decoder, place = json.JSONDecoder(object_pairs_hook=unrepeated), _after_space(text, 0)
     while place < len(text):
         value, end = decoder.raw_decode(text, place)
         yield value

@@ -9,7 +9,7 @@ from typing import Any
 from batchtrial.errors import DataError
 from batchtrial.sources.columns import listed
 from batchtrial.sources.readers import document_text, opened
-from batchtrial.sources.shape import MARKUP, NOT_TEXT, is_row, objects_in, outline, rows_hint
+from batchtrial.sources.shape import MARKUP, NOT_TEXT, Repeated, is_row, objects_in, outline, rows_hint
 from batchtrial.sources.spec import FORMATS, Format
 
 _LOOKED_AT = 64 * 1024  # bytes
@@ -51,7 +51,10 @@ def _refuse_several_lines(path: Path, head: str) -> None:
     lines = [line for line in head.splitlines() if line.strip()]
     if len(lines) < 2 or _object(lines[1]) is not None:
         return
-    objects = objects_in(document_text(path))
+    try:
+        objects = objects_in(document_text(path))
+    except Repeated as error:
+        raise error.of(path) from None
     if objects is None:
         return
     if len(objects) == 1 and not is_row(objects[0]):

@@ -405,6 +405,28 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path, data: bytes, what: str)
     assert what in refusal(path).what
 
 
+TWICE = '{"id": "1", "question": "Longest river?", "answers": ["Nile"], "question": "Largest river?"}'
+
+
+def test_a_thing_that_a_row_says_twice_is_refused(tmp_path: Path) -> None:
+    path, plain = tmp_path / "q.jsonl", json.dumps(ROW | {"id": "2"})
+    path.write_text(f"{TWICE}\n{plain}\n")
+    error = refusal(path)
+    assert "line 1: says a thing twice: the key 'question' occurs twice in an object" in str(error)
+    assert load(path, skip_bad_rows=True).items[0].item_id == "2"
+
+
+@pytest.mark.parametrize(
+    "text", [f"[{TWICE}]", TWICE.replace(", ", ",\n"), f'{{"data": [{TWICE}], "version": 2}}', f'[{{"id": 1, "meta": {TWICE}}}]']
+)
+def test_so_it_is_anywhere_in_a_document(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(text)
+    error = refusal(path, **({"format": "json", "rows_in": "data"} if "data" in text else {}))
+    assert error.what == "the key 'question' occurs twice in an object"
+    assert error.hint == "write each key once"
+
+
 def test_a_first_line_that_is_broken_still_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text('{"id": "0", "question": \n' + json.dumps(ROW) + "\n")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.errors import ConfigError
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.analyses import ANALYSES, analysis
@@ -51,7 +50,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     made = material_of(view, trial)
     found = {name: analysis(name, made) for name in names}
     if given.json:
-        say(json.dumps(found, indent=2, sort_keys=True, allow_nan=False))
+        say_json(found, sort_keys=True, allow_nan=False)
         return 0
     shown: list[Block] = [Heading(1, f"{trial.slug}: optional analyses")]
     for name, content in found.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from batchtrial.archive.make import Archived
 from batchtrial.archive.store import ENDING, Local, Source, stored
 from batchtrial.archive.whole_run import archivable, archive_run, archive_to_store, default_target, refuse_others
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import complain, framed, say
+from batchtrial.cli.frame import complain, framed, say, say_json
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.names import is_url
@@ -159,7 +158,7 @@ def verify(named: str, *, is_json: bool) -> int:
     else:
         _, faults = restores.verify(_source(named, "--verify"))
     if is_json:
-        say(json.dumps({"sound": not faults, "faults": [{"member": fault.member, "problem": fault.problem} for fault in faults]}, indent=2))
+        say_json({"sound": not faults, "faults": [{"member": fault.member, "problem": fault.problem} for fault in faults]})
         return 1 if faults else 0
     for fault in faults:
         complain(f"damaged: {fault}")
@@ -189,7 +188,7 @@ def list_archives(named: str, *, is_json: bool) -> int:
         sources = [Local(path) for path in sorted(folder.glob(f"*{ENDING}"))]
     rows = [_row(source) for source in sources]
     if is_json:
-        say(json.dumps(rows, indent=2))
+        say_json(rows)
         return 0
     for row in rows:
         whole = row.get("problem") or ("complete" if row["is_complete"] else "not finished")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from batchtrial.app.invocation import REMOTE, experiments_dir
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import check_run_id
 from batchtrial.names import is_url
@@ -65,7 +64,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
             hint="--although_different compares them all the same",
         )
     if given.json:
-        say(json.dumps(as_json(a, b, found, matched, alone), indent=2))
+        say_json(as_json(a, b, found, matched, alone))
         return 0
     for line in text(a, b, found, matched, alone, n_items=given.items):
         say(line)

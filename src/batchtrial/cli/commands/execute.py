@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from batchtrial.app.onlooker import Onlooker
 from batchtrial.app.planning import plan_of
 from batchtrial.app.session import Person, chained, layout_of, opened
 from batchtrial.app.tables import tables_of
-from batchtrial.cli.frame import INTERRUPTED, complain, say
+from batchtrial.cli.frame import INTERRUPTED, complain, say, say_json
 from batchtrial.cli.screens import plan as planview
 from batchtrial.cli.screens import summary
 from batchtrial.cli.screens.giving_up import agreed
@@ -29,7 +28,7 @@ def show_plan(ask: Invocation, env: Mapping[str, str], *, is_json: bool = False)
     """Print the plan; nothing is written or sent."""
     found = plan_of(ask, env, complain)
     if is_json:
-        say(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        say_json(found.as_json())
         return 0
     for line in planview.lines(found):
         say(line)

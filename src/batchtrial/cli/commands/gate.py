@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.cli.screens import gate as shown
 from batchtrial.errors import ConfigError
 from batchtrial.reading.gate import Answer, Asked, judged
@@ -86,7 +85,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if given.markdown is not None:
         write_bytes(given.markdown, shown.markdown(run).encode())
     if given.json:
-        say(json.dumps(shown.as_json(run, code), indent=2, ensure_ascii=False))
+        say_json(shown.as_json(run, code))
         return code
     for line in shown.lines(run):
         say(line)

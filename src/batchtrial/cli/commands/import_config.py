@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from batchtrial.amounts import counted
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say, set_up_logging
+from batchtrial.cli.frame import framed, say, say_json, set_up_logging
 from batchtrial.errors import ConfigError
 from batchtrial.state.store import write_bytes
 
@@ -48,7 +47,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     left = [{"where": one.where, "what": one.what, "instead": one.instead, "is_near": one.is_near} for one in found.left]
     if given.json:
         told = {"config": (given.out / CONFIG).as_posix(), "files": sorted(found.files), "arms": list(found.arms), "metrics": list(found.metrics)}
-        say(json.dumps(told | {"items": found.n_items, "left": left}, indent=2, ensure_ascii=False))
+        say_json(told | {"items": found.n_items, "left": left})
         return 0
     say(f"{given.out / CONFIG}: {counted(len(found.arms), 'arm')} ({', '.join(found.arms)}), {counted(found.n_items, 'item')}")
     say(f"metrics: {', '.join(found.metrics) or 'none'}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say, set_up_logging
+from batchtrial.cli.frame import framed, say, say_json, set_up_logging
 from batchtrial.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if given.parquet is not None:
         _write_pairs(found, given.parquet)
     if given.json:
-        say(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        say_json(found.as_json())
         return 0
     for line in lines(found):
         say(line)

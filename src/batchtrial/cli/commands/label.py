@@ -24,7 +24,6 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.exporting.rows import FORMULA
 from batchtrial.keys import check_run_id
-from batchtrial.phases.report.render import visible
 from batchtrial.reading.drawn import DRAWN, Drawn, drawn, of_this_run
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
 from batchtrial.reading.long_texts import sent
@@ -32,6 +31,7 @@ from batchtrial.reading.run_tables import Pairs, RunTables
 from batchtrial.state.labels import Label, append_label, checked, read_labels
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import write_bytes
+from batchtrial.visible import visible
 
 EXAMPLES = """examples:
   batchtrial label --run_id r1 --who ana                     go on with the items that are drawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ from batchtrial.amounts import counted
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.cli.screens.judge_labels import judge_lines, judge_record
 from batchtrial.cli.screens.looks_ahead import bounds_picture, looks_lines, with_looks
 from batchtrial.cli.screens.power_curve import Curve, plot
@@ -392,7 +391,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     found = planned(given)
     if given.plot is not None:
         write_bytes(given.plot, (picture(found) if given.sequential is None else bounds_picture(found["sequential"])).encode())
-    say(json.dumps(found, indent=2, allow_nan=False) if given.json else "\n".join(lines(found)))
+    say_json(found, allow_nan=False) if given.json else say("\n".join(lines(found)))
     return 0
 
 

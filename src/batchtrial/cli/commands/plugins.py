@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.export import every_form
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.config.judge_recipes import known as recipes
 from batchtrial.plugins import GROUPS, OURS, VARIABLE, Plugin, plugins
 from batchtrial.providers.registry import Row
@@ -41,7 +40,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         for name, fault in [(one.name, one.fault) if one.fault else _seen(one, part)]
     ]
     if given.json:
-        say(json.dumps({"plugins": rows}, indent=1, ensure_ascii=False))
+        say_json({"plugins": rows})
         return 0
     for group in GROUPS:
         say(f"{group.partition('.')[2]}:")

@@ -14,7 +14,7 @@ from batchtrial.amounts import counted
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import complain, framed, say, set_up_logging
+from batchtrial.cli.frame import complain, framed, say, say_json, set_up_logging
 from batchtrial.clock import real_now
 from batchtrial.config.model import Config
 from batchtrial.errors import StateError
@@ -89,7 +89,7 @@ def check(examiner: Examiner, *, is_json: bool) -> int:
     """Print what is wrong."""
     found = examiner.examine()
     if is_json:
-        say(json.dumps({"sound": found.is_sound, "findings": [asdict(finding) for finding in found.findings]}, indent=2))
+        say_json({"sound": found.is_sound, "findings": [asdict(finding) for finding in found.findings]})
     elif found.is_sound:
         say(f"{examiner.layout.root.name}: every file is as it should be")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from argparse import Namespace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from batchtrial.app.invocation import DEFAULT_CONFIG, INCOMPLETE, Invocation, invocation_of
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say, set_up_logging
+from batchtrial.cli.frame import framed, say_json, set_up_logging
 from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError, DataError
 from batchtrial.keys import new_run_id
@@ -92,7 +91,7 @@ def carry_out(ask: Invocation, given: Namespace, *, env: Mapping[str, str]) -> i
             return live.show_plan(ask, env, is_json=given.json)
         except (ConfigError, DataError) as error:
             if given.json:
-                say(json.dumps({"refused": {"what": error.what, "where": error.where, "hint": error.hint}}, indent=2, ensure_ascii=False))
+                say_json({"refused": {"what": error.what, "where": error.where, "hint": error.hint}})
             raise
     run_id = ask.run_id or new_run_id(real_now())
 

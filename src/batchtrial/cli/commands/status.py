@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say
+from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.cli.screens import prometheus
 from batchtrial.cli.screens import runs as statusview
 from batchtrial.cli.screens.terminal import Terminal
@@ -69,7 +68,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         given.prometheus.chmod(0o644)  # the exporter is another user; names of runs and sums are all that it sees
         return 0
     if given.json:
-        say(json.dumps([statusview.as_json(run, real_now()) for run in runs], indent=2))
+        say_json([statusview.as_json(run, real_now()) for run in runs])
         return 0
     show(terminal, runs, real_now(), is_full=is_full)
     if (cap := cap_of(folder)) is not None and not only:

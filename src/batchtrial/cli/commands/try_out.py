@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from batchtrial.app.tryout import at_once, budget_of, chosen_items, send
 from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.execute import person_of, resume_command
-from batchtrial.cli.frame import INTERRUPTED, complain, framed, say, set_up_logging
+from batchtrial.cli.frame import INTERRUPTED, complain, framed, say, say_json, set_up_logging
 from batchtrial.cli.screens import tryout as screen
 from batchtrial.clock import real_now
 from batchtrial.config.expand import expand
@@ -90,7 +89,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
         for line in screen.answers(tried) if not given.json else ():
             say(line)
     if given.json:
-        say(json.dumps(told, indent=2, ensure_ascii=False))
+        say_json(told)
     return code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from batchtrial.app.ending import Ending, code_of_error, outcome_of_code, outcom
 from batchtrial.app.hooks import Hooks, hooks_of
 from batchtrial.app.onlooker import EventFile, Onlooker
 from batchtrial.cli.commands.execute import onlooker_of
-from batchtrial.cli.frame import complain, say
+from batchtrial.cli.frame import complain, say_json
 
 
 def accompanied(given: argparse.Namespace, run_id: str, env: Mapping[str, str], work: Callable[[Onlooker], int], *, is_json: bool) -> int:
@@ -31,7 +30,7 @@ def accompanied(given: argparse.Namespace, run_id: str, env: Mapping[str, str], 
 def _tell(onlooker: Onlooker, hooks: Hooks, env: Mapping[str, str], ending: Ending) -> None:
     onlooker.ended(ending)
     if onlooker.is_json:
-        say(json.dumps(ending.as_json(), indent=2, ensure_ascii=False))
+        say_json(ending.as_json())
     if ending.outcome == "locked" or onlooker.is_idle:  # the process that does the work tells how it ends, and has told it
         return
     try:

@@ -8,7 +8,7 @@ from batchtrial.amounts import counted
 from batchtrial.cli.screens.terminal import table
 from batchtrial.importing.paired_logs import PairedLogs
 from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
-from batchtrial.phases.report.render import visible
+from batchtrial.visible import visible
 
 
 def lines(found: PairedLogs) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import Final, TextIO
 
 from tqdm import tqdm
 
+from batchtrial.visible import on_terminal
+
 
 class _Bar(tqdm):  # type: ignore[type-arg]
     """A bar without the library's own thread."""
@@ -63,7 +65,7 @@ class Bars:
                         bar.refresh(nolock=True)
 
     def note(self, text: str) -> None:
-        _Bar.write(text, file=self._stream)
+        _Bar.write(on_terminal(text), file=self._stream)
 
 
 class Lines:
@@ -89,7 +91,7 @@ class Lines:
         yield tick
 
     def note(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write(on_terminal(text) + "\n")
         self._stream.flush()
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from batchtrial.phases.report.render import visible
+from batchtrial.visible import visible
 
 Span = tuple[str, str]
 """A text and its style, "" for none."""

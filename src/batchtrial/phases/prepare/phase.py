@@ -155,7 +155,8 @@ def _says_nothing(report: LoadReport) -> Iterator[str]:
             found.append(f"{item.key} ({empty[0]!r})")
     if found:
         shown = ", ".join(found[:SHOWN_ITEMS]) + (f" and {len(found) - SHOWN_ITEMS} more" if len(found) > SHOWN_ITEMS else "")
-        yield f"{len(found)} items accept an answer that {report.metric} normalises to nothing, so that saying nothing is right there: {shown}"
+        accept = f"{counted(len(found), 'item')} {'accepts' if len(found) == 1 else 'accept'}"
+        yield f"{accept} an answer that {report.metric} normalises to nothing, so that saying nothing is right there: {shown}"
 
 
 def notes(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

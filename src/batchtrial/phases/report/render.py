@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from batchtrial.visible import visible
+
 _TOGETHER = re.compile(r"(?<=\d) (?=(?:%|pp)(?!\w))|(?<=%) (?=CI\b)|(?<=[<=]) (?=\d)|(?<=\d) (?=/ \d)|(?<=\d /) (?=\d)")
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -85,11 +87,6 @@ class Picture:
 
 
 Block = Heading | Paragraph | Bullets | Grid | Quote | Picture | Links | Changes
-
-
-def visible(text: str) -> str:
-    """Control characters, which could move a terminal's cursor or hide text, as their code points."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", lambda m: f"<U+{ord(m[0]):04X}>", text)
 
 
 def markdown(blocks: Sequence[Block], banner: str | None) -> str:
