@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -99,6 +100,8 @@ class Asker:
             # The client's own time-outs start anew with every byte: a server that drips would never meet one.
             async with asyncio.timeout(self._seconds) as bound:
                 return await self._ask(row, heard, bound)
+        except self._http.DecodingError as error:
+            return heard.unreadable(error)
         except (TimeoutError, self._http.HTTPError, self._http.InvalidURL) as error:
             return heard.whole or self._without_answer(error)
 
@@ -141,6 +144,11 @@ class _Heard:
         key, shown = self.key.decode(), KEY.decode()
         return reply_of(self.status, {name: told.replace(key, shown) for name, told in self.headers.items()}, raw.replace(self.key, KEY))
 
+    def unreadable(self, error: Exception) -> Reply:
+        """What it means when its compression is none: with status 200 an answer that nobody can read, and that may have been paid for."""
+        headers = {name: told for name, told in self.headers.items() if name != "content-type"}
+        return reply_of(self.status, headers, f"its compression cannot be read: {error}".encode())
+
     @property
     def whole(self) -> Reply | None:
         """The answer that came to its end though the connection did not: a stream by its last event, else by its JSON; None for anything less."""
@@ -162,6 +170,8 @@ def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
         if whole is None:
             return Reply("lost", no_answer("the server broke its stream off"))
         return Reply("answer", Answer(200, whole, request_id))
+    if 300 <= status < 400:
+        return Reply("answer", _moved(status, headers))
     answer = Answer(200 if is_good else status if status >= 400 else 502, json_line(raw) or as_text(raw), request_id)
     if is_good:
         return Reply("answer", answer)
@@ -169,6 +179,12 @@ def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
     if is_spent(answer):
         return Reply("answer", answer)
     return Reply(kind, answer, wait_of(headers))
+
+
+def _moved(status: int, headers: Mapping[str, str]) -> Answer:
+    """What stands for a redirect. It is not followed: a key goes to the address that somebody wrote down, and to no other."""
+    what = f"the address leads elsewhere (HTTP {status} to {headers.get('location', 'nowhere')}): set provider.base_url to where the API lies"
+    return Answer(404, json.dumps({"error": {"message": what, "code": "redirected"}}).encode())
 
 
 def is_stream(headers: Mapping[str, str], raw: bytes) -> bool:

@@ -47,7 +47,7 @@ class Hopeless:
         if reason is None or streak.n < (ENOUGH_AGAIN if reason in self._reasons else ENOUGH):
             return False
         self._reasons.add(reason)
-        status, message = reason
+        status, message = reason[0], (error_of(answer) or {}).get("message")
         said = f"{message} (not asked: {streak.n} rows before this one were refused for the same reason, and none was answered)"
         code = (error_of(answer) or {}).get("code")
         streak.given_up = Answer(status, json.dumps({"error": {"message": said, "code": code}}).encode())
@@ -58,4 +58,5 @@ def _reason(answer: Answer) -> Reason | None:
     """Status and words of a refusal that the next row will meet as well; None for anything else."""
     if not 400 <= answer.status < 500 or answer.status in _PASSING:
         return None
-    return answer.status, str((error_of(answer) or {}).get("message"))
+    message = str((error_of(answer) or {}).get("message"))
+    return answer.status, "" if message.lstrip().startswith("<") else message  # a page of HTML may name each request

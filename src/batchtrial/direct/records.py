@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -112,6 +112,18 @@ def no_answer(why: str) -> Answer:
     return Answer(GONE, json.dumps({"error": {"message": why}}).encode())
 
 
+def listed_faults(told: Mapping[str, Any]) -> str | None:
+    """What is wrong with a body as FastAPI lists it, each place with its fault, without the body that is quoted there; None when it lists nothing.
+
+    `detail` stands by itself, or inside the message (Mistral).
+    """
+    inner = told.get("message")
+    faults = told.get("detail") or (inner.get("detail") if isinstance(inner, Mapping) else None)
+    if not isinstance(faults, list) or not faults or not all(isinstance(one, Mapping) and isinstance(one.get("msg"), str) for one in faults):
+        return None
+    return "; ".join(": ".join([*([".".join(map(str, place))] if isinstance(place := one.get("loc"), list) else []), one["msg"]]) for one in faults)
+
+
 def error_of(answer: Answer) -> dict[str, Any] | None:
     """`message` and `code` of an error in any of the shapes that servers send; None when the answer is none.
 
@@ -128,6 +140,8 @@ def error_of(answer: Answer) -> dict[str, Any] | None:
     if not isinstance(told, dict):
         kind = body.get("error_type") if isinstance(body, dict) else None
         return {"message": told if isinstance(told, str) and told else f"HTTP {answer.status}", "code": kind}
+    if (listed := listed_faults(told)) is not None:
+        return {"message": listed, "code": None}
     words = next((told[name] for name in ("message", "detail", "error", "reason") if isinstance(told.get(name), str) and told[name]), None)
     code = next((told[name] for name in ("code", "status", "type", "error_type") if isinstance(told.get(name), str) and told[name]), None)
     return {"message": words or json.dumps(told), "code": code}

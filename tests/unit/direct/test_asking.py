@@ -99,6 +99,35 @@ def test_a_stream_is_one_whatever_the_server_calls_it(told: str) -> None:
     assert json.loads(reply.answer.body)["choices"][0]["message"]["content"] == "yes"
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_a_refusal_that_says_where_the_api_lies(status: int) -> None:
+    """It was told as HTTP 502 with a page of HTML, and every row was asked in every attempt."""
+    reply = reply_of(status, {"location": "https://elsewhere/v1/chat/completions"}, b"<html>moved</html>")
+    assert (reply.kind, reply.answer.status) == ("answer", 404)
+    assert "https://elsewhere/v1/chat/completions" in str(error_of(reply.answer))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, "answer"), (500, "failed")])
+def test_an_answer_whose_compression_is_none_is_not_asked_for_again(status: int, kind: str) -> None:
+    """It may have been paid for; it was asked three times in every attempt."""
+
+    class Lying(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.send_header("content-encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(b'{"choices": []}')
+
+        def log_message(self, *args: Any) -> None:
+            """Quiet."""
+
+    with served(Lying) as url:
+        reply = asyncio.run(asked(Host(url=url, past_proxies=True), "/x"))
+    assert (reply.kind, reply.answer.status) == (kind, status)
+    assert b"compression" in reply.answer.body
+
+
 WHOLE = 'data: {"id": "a", "choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}\n\n'
 
 
@@ -152,6 +181,12 @@ def test_what_was_told_to_its_end_is_an_answer_however_the_connection_ends(
         ({"error": "Model is overloaded", "error_type": "overloaded"}, "Model is overloaded", "overloaded"),  # TGI
         ({"object": "error", "message": "bad request", "code": 400, "type": "BadRequestError"}, "bad request", "BadRequestError"),  # vLLM
         ({"detail": "Not Found"}, "Not Found", None),
+        ({"detail": [{"loc": ["body", "n"], "msg": "Field required", "input": {"q": 1}}]}, "body.n: Field required", None),  # FastAPI
+        (
+            {"object": "error", "message": {"detail": [{"msg": "Input should be at least 1", "input": 0}]}},
+            "Input should be at least 1",
+            None,
+        ),  # Mistral
         ({"error": {"code": 400, "message": "bad", "status": "INVALID_ARGUMENT"}}, "bad", "INVALID_ARGUMENT"),  # Gemini
         ("nginx", "nginx", None),
     ],

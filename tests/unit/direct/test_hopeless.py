@@ -45,6 +45,13 @@ def test_what_passes_by_itself_is_not_hopeless(status: int) -> None:
     assert not any(seen.note("1", Answer(status, b'"busy"')) for _ in range(5 * ENOUGH))
 
 
+@pytest.mark.parametrize("body", ["<html>404, request {n}</html>", {"detail": [{"loc": ["body"], "msg": "Field required", "input": "{n}"}]}])
+def test_what_a_refusal_quotes_of_its_row_is_no_other_reason(body: object) -> None:
+    seen = Hopeless()
+    told = [seen.note("1", Answer(404, json.dumps(body).replace("{n}", str(n)).encode())) for n in range(ENOUGH)]
+    assert told == [False] * (ENOUGH - 1) + [True]
+
+
 def test_refusals_that_differ_are_about_their_rows() -> None:
     seen = Hopeless()
     assert not any(seen.note("1", Answer(400, json.dumps(f"row {n} is too long").encode())) for n in range(5 * ENOUGH))

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from batchtrial.direct.records import listed_faults
 from batchtrial.providers.decode.contents import Content, is_call, read_content
 from batchtrial.providers.decode.finish import INCOMPLETE, is_fault, is_known, state_by_finish
 from batchtrial.providers.sdk.lines import MAX_DEPTH, MAX_LINE_BYTES, is_too_deep
@@ -308,6 +309,8 @@ def failure(custom_id: str, fault: object, status: int | None, request_id: str |
 
 def _words(fault: Mapping[str, Any]) -> str:
     """What the server says in an error object: its message, or what stands where some servers have it, or the object itself."""
+    if (listed := listed_faults(fault)) is not None:
+        return listed
     told = next((fault[name] for name in ("message", "detail", "error", "reason") if fault.get(name)), None)
     if told is None and not (fault.keys() - {"code", "type"}):
         return ""

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
 from typing import Any
 
+from batchtrial.direct.records import listed_faults
 from batchtrial.direct.refusals import is_key_refused, is_spent
 from batchtrial.errors import (
     Ambiguous,
@@ -227,8 +228,10 @@ def provider_message(body: object) -> tuple[str, str]:
     if not isinstance(body, Mapping):
         return "", "" if body is None else str(body)
     detail = body.get("detail")
-    if isinstance(detail, list):  # as FastAPI lists what is wrong with a body
-        return "", "; ".join(str(one.get("msg") or one) if isinstance(one, Mapping) else str(one) for one in detail)
+    if (listed := listed_faults(body)) is not None:
+        return "", listed
+    if isinstance(detail, list):
+        return "", "; ".join(map(str, detail))
     inner = body.get("error", body)
     if not isinstance(inner, Mapping):
         return "", str(inner)
