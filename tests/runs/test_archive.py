@@ -291,8 +291,18 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> N
         archive.comment = COMMENT + b"0" * 64
     plain.write_bytes(buffer.getvalue())
     assert [fault.member for fault in verify(plain)[1]] == [MANIFEST]
-    with pytest.raises(StateError):
+    with pytest.raises(StateError, match=f"not as it was written: {MANIFEST}: ") as told:
         restore(plain, tmp_path / "b")
+    assert told.value.where == str(plain)
+
+
+def test_the_description_of_somebody_s_archive_moves_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path)
+    archived(tmp_path, "r1", "--description", "\x1b[2J\x1b]0;mine\x07 of autumn")
+    assert main(["--list", str(tmp_path / "archives")]) == 0
+    told = capsys.readouterr().out
+    assert "]0;mine" in told
+    assert "\x1b" not in told
 
 
 # A real run

@@ -134,6 +134,8 @@ def restore(
             return _unpack(source, archive, files, target), manifest
     except zipfile.BadZipFile as error:
         raise _refused(source, Fault(DIRECTORY, str(error))) from None
+    except ManifestCorrupt as error:
+        raise _refused(source, Fault(MANIFEST, error.what)) from None
 
 
 def _free(folder: Path) -> int:
