@@ -24,7 +24,8 @@ def kappa(first: ArrayLike, second: ArrayLike, *, seed: int, level: float = 0.95
     """Cohen's kappa of two raters over the same items, with a percentile bootstrap interval over items.
 
     first, second: categories as numbers, shape (n,), NaN where a rater gave none: such items are dropped and counted. Without two items, or where
-    both raters always say the same one category, there is no kappa, with the reason. A bootstrap sample in which it is undefined is left out.
+    both raters always say the same one category, there is no kappa, with the reason; where one of them does it is 0 whatever the other says, and
+    has no interval. A bootstrap sample in which it is undefined is left out.
     Source: Cohen 1960, Educ Psychol Meas 20:37; Efron & Tibshirani 1993, ch. 13. Raises DataError on different lengths.
     """
     check_level(level)
@@ -41,6 +42,9 @@ def kappa(first: ArrayLike, second: ArrayLike, *, seed: int, level: float = 0.95
     value = float(_kappas(counts[None, :], k)[0])
     if np.isnan(value):
         return undefined_estimate("both always give the same one verdict", level=level, method="kappa_bootstrap", n=n, dropped=dropped)
+    if min(np.unique(codes[:n]).size, np.unique(codes[n:]).size) == 1:
+        why = "one of the two always gives the same verdict: no agreement beyond chance can show"
+        return Estimate(value=0.0, ci_low=None, ci_high=None, level=level, method="kappa_bootstrap", n=n, dropped=dropped, reason=why)
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=replicates).astype(np.float64)
     found = np.sort(_kappas(drawn, k))
     found = found[~np.isnan(found)]

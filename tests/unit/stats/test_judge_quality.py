@@ -36,6 +36,9 @@ def test_kappa_is_that_of_another_library() -> None:
 
 def test_kappa_that_is_not_there() -> None:
     assert "same one verdict" in (kappa([1, 1, 1], [1, 1, 1], seed=1).reason or "")
+    still = kappa([1, 1, 1, 1], [1, 0, 1, 0], seed=1)
+    assert (still.value, still.ci_low, still.ci_high) == (0.0, None, None)
+    assert "one of the two always gives the same verdict" in (still.reason or "")
     got = kappa([1.0, math.nan], [1.0, 0.0], seed=1)
     assert (got.n, got.dropped) == (1, 1)
     with pytest.raises(DataError, match="same items"):

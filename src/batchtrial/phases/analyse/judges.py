@@ -129,6 +129,11 @@ def by_labels(labels: Floats, differences: Floats, clusters: NDArray[np.int64] |
     return ppi_mean(labels, differences, clusters=clusters, level=level, unseen=1.0)
 
 
+def possible(judge: JudgeSpec, difference: Estimate) -> Estimate:
+    """The part of a difference's interval that verdicts of this judge can come to."""
+    return difference if judge.limits is None else within(difference, (judge.limits[0] - judge.limits[1], judge.limits[1] - judge.limits[0]))
+
+
 def corrected(one: Comparison, estimate: Estimate, endpoint: Endpoint | None) -> Comparison:
     """The comparison with a difference that labels correct, and its tests."""
     test, df = corrected_test(estimate)
@@ -179,8 +184,7 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
     yield "n_labels", known.n_labels
     yield "labels_aside", dict(known.aside)
     yield "is_corrected", known.is_corrected
-    raw = _plain(one.treatment - one.control, clusters, level)
-    found: dict[str, Estimate] = {"prefers": raw}
+    found: dict[str, Estimate] = {"prefers": possible(judge, _plain(one.treatment - one.control, clusters, level))}
     if judge.is_pairwise and judge.orders == "both" and one.panel is None:
         found["flips"] = flip_rate(one.flips, level)
         found["position_bias"] = position_bias(one.first_ab, one.first_ba, clusters=clusters, level=level)
@@ -192,7 +196,7 @@ def _record(view: View, trial: Trial, known: Believed, clusters: NDArray[np.int6
         found["longer_wins_by_labels"] = length_bias(known.labels, one.longer, level)
     if known.is_corrected:  # fewer labels show nothing of the corrected difference, so that to go on labelling is no second look at it
         found["favours_treatment"] = leniency(one.treatment - one.control, known.labels, clusters=clusters, level=level)
-        found["corrected"] = by_labels(known.labels, one.treatment - one.control, clusters, level)
+        found["corrected"] = possible(judge, by_labels(known.labels, one.treatment - one.control, clusters, level))
     if known.twice[0].size:
         found["people_agree"] = kappa(*known.twice, seed=seed, level=level)
     yield "numbers", {name: estimate_json(estimate) for name, estimate in found.items()}

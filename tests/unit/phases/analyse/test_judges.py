@@ -8,7 +8,7 @@ import pytest
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.config.settings import Text
 from batchtrial.phases.analyse.comparison import compare
-from batchtrial.phases.analyse.judges import Believed, compared_by_judge
+from batchtrial.phases.analyse.judges import Believed, by_labels, compared_by_judge, possible
 from batchtrial.phases.analyse.paired import Floats, Paired
 from batchtrial.phases.judge.scores import Judged
 
@@ -73,3 +73,13 @@ def test_labels_correct_a_comparison_where_enough_of_them_are_on_its_own_questio
     assert told[35].estimate.method.startswith("ppi")
     assert told[5].estimate.method == "tango"
     assert "only 5 labels say how far it is right on these questions, where 30 are needed" in (told[5].not_decidable or "")
+
+
+def test_no_interval_reaches_beyond_what_verdicts_can_come_to() -> None:
+    """People who always prefer the treatment, beside a judge who does not."""
+    labels, differences = np.ones(40), np.tile([1.0, 0.0, -1.0, 0.0], 10)
+    got = by_labels(labels, differences, None, LEVEL)
+    assert got.ci_high is not None
+    assert got.ci_high > 1.0
+    assert possible(JudgeSpec(name="right", rubric=Text(path="", text="Is it right?")), got).ci_high == 1.0
+    assert possible(JudgeSpec(name="grade", kind="score", rubric=Text(path="", text="How good?")), got) == got
