@@ -216,6 +216,13 @@ def test_nothing_asked_for_and_no_folder_are_refused(world: World, tmp_path: Pat
     assert "there is no folder" in capsys.readouterr().err
 
 
+def test_two_forms_at_one_place_are_refused_before_either_is_written(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for first, second in (("csv", "jsonl"), ("html", "svg")):
+        assert export(world, f"--{first}", str(tmp_path / "x"), f"--{second}", str(tmp_path / "." / "x")) == 2
+        assert f"--{first} and --{second} name the same place" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_system_turns_of_a_task_are_part_of_what_was_sent(tmp_path: Path) -> None:
     with finished(tmp_path, n_open=1, n_closed=1, run_id="run_task", **(SEVERAL | {"judges": []})) as made, RunTables.of(made.layout) as tables:
         rows = pl.concat(stretches(tables))

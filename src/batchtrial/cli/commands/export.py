@@ -63,6 +63,10 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(
             "this form is made of texts", where=f"--{textual[0]} with --redact", hint="--parquet, --jsonl, --csv and --html can be without"
         )
+    places: dict[Path, str] = {} if given.html is None else {given.html.resolve(): "html"}
+    for name in wanted:
+        if forms[name].takes != "URI" and (other := places.setdefault(Path(wanted[name]).resolve(), name)) != name:
+            raise ConfigError(f"--{other} and --{name} name the same place", where=wanted[name], hint="a second form would replace the first")
     layout = RunLayout.of(experiments_dir(given.experiments_dir, os.environ), check_run_id(given.run_id))
     with tables_of(layout) as tables, named_damage(tables):
         refuse_damaged_tables(tables)
