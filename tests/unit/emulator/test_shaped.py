@@ -184,6 +184,36 @@ def test_the_form_that_each_wire_asks_for_is_read(wire: str, body: dict[str, Any
     assert READERS[wire](**body).form == form
 
 
+def _nested(n: int) -> dict[str, Any]:
+    return {"type": "object", "properties": {"in": _nested(n - 1)}, "required": ["in"]} if n else {"type": "integer"}
+
+
+NODE = {"$ref": "#/$defs/node"}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {
+            "type": "object",
+            "properties": {"n": {"type": "integer"}, "in": {"type": "array", "items": NODE}},
+            "required": ["n", "in"],
+        },
+        {"type": "object", "properties": {"in": {"anyOf": [NODE, {"type": "null"}]}}, "required": ["in"]},
+        {"type": "object", "properties": {"in": {"anyOf": [NODE, {"enum": ["leaf"]}]}}, "required": ["in"]},
+        {"type": "object", "properties": {"n": {"type": "integer"}, "in": NODE}, "required": ["n"]},
+        _nested(12),
+    ],
+    ids=["list", "null", "leaf", "optional", "deep"],
+)
+def test_a_schema_that_refers_to_itself_or_goes_deep_is_met(node: dict[str, Any]) -> None:
+    """A tree ended in nulls where no null is allowed, and a client that checks its answers bought it again and again."""
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = {"type": "object", "properties": {"root": NODE}, "required": ["root"], "$defs": {"node": node}}
+    for raw in RAWS:
+        jsonschema.validate(json.loads(json_of(schema, None, True, raw)), schema)
+
+
 def test_what_is_no_schema_is_refused() -> None:
     with pytest.raises(BadRequest, match="expected a JSON schema"):
         READERS["chat"](response_format={"json_schema": {"schema": 3}})

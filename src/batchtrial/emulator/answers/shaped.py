@@ -11,6 +11,9 @@ from batchtrial.emulator.answers.made_up import amount_of, fitted, is_free, numb
 from batchtrial.emulator.world.draws import digest, number, pick
 
 _DEEPEST: Final = 8
+_DEEP: Final = 6
+"""From here on values are as small as the schema allows: one that refers to itself has to end somewhere."""
+_BOTTOM: Final = 16
 _SEVERAL: Final = ("allOf", "anyOf", "oneOf")
 
 
@@ -101,17 +104,23 @@ class _Maker:
             return True
         return None in _list(schema.get("enum")) or any(self.allows_null(one, depth + 1) for one in choices)
 
-    def whole(self, schema: Mapping[str, Any], path: str, depth: int = 0) -> Mapping[str, Any]:
-        """The schema with all that it is put together from, one of its alternatives among it."""
+    def whole(self, schema: Mapping[str, Any], path: str, depth: int = 0, *, is_deep: bool = False) -> Mapping[str, Any]:
+        """The schema with all that it is put together from, one of its alternatives among it. is_deep: one that holds no others, if there is one."""
         schema = self.resolved(schema)
         several = [*_list(schema.get("allOf"))]
         for key in ("anyOf", "oneOf"):
             if choices := _list(schema.get(key)):
+                choices = ([one for one in choices if self._is_single(one)] if is_deep else []) or choices
                 several.append(choices[number("value", self.raw.hex(), path) % len(choices)])
         found = {key: value for key, value in schema.items() if key not in _SEVERAL}
         for one in several if depth <= _DEEPEST else ():
             found = _together(found, self.whole(one, path, depth + 1) if isinstance(one, Mapping) else {})
         return found
+
+    def _is_single(self, schema: Any) -> bool:
+        """Whether its values hold no others."""
+        found = self.resolved(schema) if isinstance(schema, Mapping) else {}
+        return "const" in found or "enum" in found or str(found.get("type")).lower() in ("string", "integer", "number", "boolean", "null")
 
     def free(self, schema: Any, depth: int = 0) -> Mapping[str, Any] | None:
         """The schema, or an alternative of it, that any text of its length meets; None where there is none."""
@@ -124,9 +133,10 @@ class _Maker:
         return schema if is_free(schema) else None
 
     def value(self, schema: Any, path: str, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        is_deep = depth >= _DEEP
+        if not isinstance(schema, Mapping) or depth > _BOTTOM or (is_deep and self.allows_null(schema)):
             return None
-        schema = self.whole(schema, path)
+        schema = self.whole(schema, path, is_deep=is_deep)
         draw = number("value", self.raw.hex(), path)
         if choices := _list(schema.get("enum")):
             return choices[draw % len(choices)]
@@ -136,7 +146,7 @@ class _Maker:
         kind = str(kind[0] if isinstance(kind, list) and kind else kind).lower()  # Gemini's are upper case
         if kind == "object":
             properties = _properties(schema)
-            names = dict.fromkeys([*properties, *_required(schema)])
+            names = dict.fromkeys([*(() if is_deep else properties), *_required(schema)])
             return {name: self.value(properties.get(name, {}), f"{path}.{name}", depth + 1) for name in names}
         if kind == "array":
             return self._array(schema, path, depth, draw)
@@ -146,7 +156,7 @@ class _Maker:
 
     def _array(self, schema: Mapping[str, Any], path: str, depth: int, draw: int) -> list[Any]:
         least, most = int(number_in(schema, "minItems", 0)), int(number_in(schema, "maxItems", 10))
-        n = max(least, min(draw % 3, most))
+        n = least if depth >= _DEEP else max(least, min(draw % 3, most))
         first, items = _list(schema.get("prefixItems")), schema.get("items", {})
         every = [first[place] if place < len(first) else items for place in range(min(n, 10))]
         return [self.value(one, f"{path}.{place}", depth + 1) for place, one in enumerate(every)]
