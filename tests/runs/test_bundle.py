@@ -64,6 +64,17 @@ def test_a_citation_says_that_the_plan_was_changed_after_a_result(folder: Path) 
         assert (told in json.dumps(datacite(manifest, changed, about, 1))) == is_late
 
 
+@pytest.mark.parametrize(("is_default", "told"), [(True, "default plan"), (False, "plan was declared before the first result")])
+def test_a_citation_says_whether_anybody_wrote_the_plan(folder: Path, is_default: bool, told: str) -> None:
+    manifest, _ = verify(folder / "run_r1.zip")
+    assert manifest is not None
+    plan = replace(declared_plan(RunLayout(folder.parent / "run_r1")), hash="0" * 64, is_default=is_default)
+    about = About(creators=("Some Lab",), licence="CC-BY-4.0", title="A trial")
+    for text in (citation(manifest, plan, about)["abstract"], json.dumps(datacite(manifest, plan, about, 1))):
+        assert told in text
+        assert ("declared" in text) != is_default
+
+
 @pytest.mark.parametrize("name", ["README.md", "CITATION.cff", "datacite.json", "bundle.json", "run_r1.zip", "verify.py"])
 def test_a_changed_or_lost_file_is_named(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     data = bytearray((folder / name).read_bytes())

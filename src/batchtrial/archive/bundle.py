@@ -111,13 +111,21 @@ def abstract(manifest: ArchiveManifest, plan: DeclaredPlan) -> str:
     counts = manifest.requests
     said = [
         f"A controlled trial of prompts: {counts.total:,} requests, {counts.succeeded:,} of them answered.",
-        f"The analysis plan was declared before the first result (sha256 {plan.hash})." if plan.hash else "No analysis plan was declared beforehand.",
+        _planned(plan),
         "It was changed after the first result had arrived." if any(change.is_late for change in plan.changes) else "",
         f"Cost: {manifest.cost}." if manifest.cost else "",
         manifest.description,
         MODES[manifest.mode].banner if manifest.mode in MODES else "",
     ]
     return " ".join(one for one in said if one)
+
+
+def _planned(plan: DeclaredPlan) -> str:
+    if not plan.hash:
+        return "No analysis plan was declared beforehand."
+    if plan.is_default:
+        return f"The analysis follows the default plan (sha256 {plan.hash}): nobody wrote one for it."
+    return f"The analysis plan was declared before the first result (sha256 {plan.hash})."
 
 
 def _day(manifest: ArchiveManifest) -> str | None:
@@ -127,7 +135,8 @@ def _day(manifest: ArchiveManifest) -> str | None:
 def citation(manifest: ArchiveManifest, plan: DeclaredPlan, about: About) -> dict[str, Any]:
     """CITATION.cff 1.2.0."""
     day = _day(manifest)
-    identifiers = [{"type": "other", "value": f"sha256:{plan.hash}", "description": "The declared analysis plan."}] if plan.hash else []
+    kind = "default" if plan.is_default else "declared"
+    identifiers = [{"type": "other", "value": f"sha256:{plan.hash}", "description": f"The {kind} analysis plan."}] if plan.hash else []
     return {
         "cff-version": "1.2.0",
         "message": "If you use these data, please cite them as below.",
