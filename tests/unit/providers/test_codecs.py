@@ -98,6 +98,9 @@ def test_a_compatible_host_gets_the_field_names_it_knows() -> None:
     line = encoded(chat(quirks=quirks_of("compatible")), replace(REQUEST, top_k=5))
     assert line["body"]["max_tokens"] == 64
     assert "max_completion_tokens" not in line["body"]
+    assert (
+        encoded(chat(quirks=quirks_of("groq")), REQUEST)["body"]["max_completion_tokens"] == REQUEST.max_tokens
+    )  # the older name is deprecated there
     assert line["body"]["top_k"] == 5
     assert set(encoded(chat(quirks=Quirks(request_line="bare")), REQUEST)) == {"custom_id", "body"}
 

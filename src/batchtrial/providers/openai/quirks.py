@@ -57,7 +57,7 @@ TABLE: Mapping[str, Quirks] = MappingProxyType(
     {
         "openai": Quirks(),
         "azure": Quirks(max_requests=100_000, least_poll_seconds=60.0),
-        "groq": _plain(paging="cursor", max_bytes=100 * MB),
+        "groq": _plain(paging="cursor", max_bytes=100 * MB, chat_tokens_field="max_completion_tokens"),
         "deepinfra": _plain(takes_top_k=True),
         "nebius": _plain(takes_top_k=True, max_requests=5_000_000, max_bytes=10_000 * MB),
         "parasail": _plain(takes_top_k=True, has_labels=False, max_bytes=100 * MB),
