@@ -354,7 +354,7 @@ def test_templates_of_assertions_files_by_pattern_and_tests_that_cannot_be_read(
         },
     ]
     tree, left, files = made(tmp_path, tests=tests, assertionTemplates={"short": {"type": "is-json", "value": '{"type": "object"}'}})
-    rows = [json.loads(line) for name, text in files.items() if name.endswith(".jsonl") for line in text.splitlines()]
+    rows = [json.loads(line) for name, text in files.items() if name.endswith(".jsonl") for line in text.split("\n") if line]
     assert sorted(row["letter"] for row in rows) == ["a", "b", "c"]
     assert [next(iter(one)) for one in tree["metrics"]] == ["json_schema"]
     assert any("tests.1" in one and "made by a program" in one for one in left)
@@ -370,7 +370,7 @@ def test_older_and_unknown_heads_of_a_cell(cell: str, want: dict[str, Any]) -> N
 
 
 def rows_of(files: dict[str, str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for name, text in files.items() if name.endswith(".jsonl") for line in text.splitlines()]
+    return [json.loads(line) for name, text in files.items() if name.endswith(".jsonl") for line in text.split("\n") if line]
 
 
 def test_prompts_whose_names_look_alike_keep_their_own_texts(tmp_path: Path) -> None:
@@ -499,6 +499,12 @@ def test_one_file_of_a_pattern_that_cannot_be_read_leaves_the_others(tmp_path: P
     assert any("2.txt: the template cannot be read here: macro is not available" in one for one in left)
     assert any("2.jsonl: line 2 is no JSON" in one for one in left)
     assert any("3.json: not valid JSON" in one for one in left)
+
+
+def test_signs_that_part_lines_elsewhere_part_none_of_a_row(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"vars": {"letter": "a\u2028b"}}\n{"vars": {"letter": "c\x85d"}}\n')
+    _, _, files = made(tmp_path, prompts=["{{letter}}"], tests="file://t.jsonl")
+    assert [row["letter"] for row in rows_of(files)] == ["a\u2028b", "c\x85d"]
 
 
 def test_what_cannot_be_taken_over_is_told_without_what_can(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,6 +12,11 @@ from batchtrial.scoring.thinking import answer_in
 Treated = Literal["lost", "wrong", "abstained", "as_is"]
 ABSTENTION: Final = "I don't know."
 """What is scored in the place of an answer that is declared to count as an abstention."""
+
+
+def is_visible(text: str) -> bool:
+    """Whether anything of a text can be seen: spaces, controls and marks without width (a zero-width space, a byte order mark) cannot."""
+    return any(not char.isspace() and unicodedata.category(char) not in ("Cf", "Cc") for char in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +34,7 @@ class AnswerRules:
         read = answer_in(text, self.strip_thinking)
         if read.is_unfinished:
             return AnswerState.UNFINISHED_THINKING
-        if state is AnswerState.COMPLETE and (not read.text or read.text.isspace()):
+        if state is AnswerState.COMPLETE and not is_visible(read.text):
             return AnswerState.UNFINISHED_THINKING if read.had_marks else AnswerState.EMPTY
         return state
 
@@ -50,4 +56,4 @@ class AnswerRules:
         if treated != "as_is":
             return treated, ""
         answer = answer_in(text, self.strip_thinking).text
-        return (treated, answer) if answer and not answer.isspace() else ("lost", "")
+        return (treated, answer) if is_visible(answer) else ("lost", "")

@@ -26,13 +26,14 @@ CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 ASKS_MORE: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("choices", "options"), "the answers to choose from"),
-        **dict.fromkeys(("messages", "conversation", "conversations", "turns"), "the turns of a conversation"),
-        **dict.fromkeys(("image", "images", "audio", "video"), "what the question is about"),
-        **dict.fromkeys(("system", "system_prompt"), "a system prompt of the row's own"),
+        **dict.fromkeys(("messages", "conversation", "conversations", "turns", "dialog", "dialogue"), "the turns of a conversation"),
+        **dict.fromkeys(("image", "images", "image_url", "image_urls", "image_path", "audio", "video"), "what the question is about"),
+        **dict.fromkeys(("system", "system_prompt", "system_message"), "a system prompt of the row's own"),
         **dict.fromkeys(("tools", "functions"), "tools to call"),
     }
 )
 """Columns without which the question is another one, and what they hold."""
+_BY_LETTERS: Final = {name.replace("_", ""): what for name, what in ASKS_MORE.items()}
 MAYBE_PASSAGES: Final = frozenset(("passages", "contexts", "ctxs", "documents", "paragraphs", "article", "document", "text", "story", "evidence"))
 _UNREAD: Final = "columns that nobody reads: "
 NoteKind = Literal["unread", "guessed", "odd"]
@@ -74,7 +75,7 @@ class Columns:
         if suspects is None:
             self.seen |= dict.fromkeys(_writable(str(name)) for name in names)
             allowed = self.ignored | self.mapped
-            asks_more = (name for name in names if isinstance(name, str) and name.lower() in ASKS_MORE and name not in allowed)
+            asks_more = (name for name in names if isinstance(name, str) and _asks_more(name) and name not in allowed)
             suspects = () if self.is_all_read else tuple(asks_more)
             if len(self._checked) < 1000:
                 self._checked[names] = suspects
@@ -108,6 +109,11 @@ def note_kind(text: str) -> NoteKind:
     return "unread" if text.startswith(_UNREAD) else "guessed" if "guessed" in text else "odd"
 
 
+def _asks_more(name: str) -> str | None:
+    """What a column holds without which the question is another one, however its name is spelled: `systemPrompt`, `System Prompt`."""
+    return _BY_LETTERS.get("".join(letter for letter in name.lower() if letter.isalnum()))
+
+
 def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str | list | tuple | dict) and not value)
 
@@ -115,7 +121,7 @@ def _is_blank(value: Any) -> bool:
 def refuse_task(name: str, where: str, column: str, value: Any) -> NoReturn:
     """Always raises DataError: for a column that makes the question another one than is asked here."""
     raise DataError(
-        f"the set {name} has a column {column!r}, {ASKS_MORE[column.lower()]}, which is not shown to the model: {shown(value)}",
+        f"the set {name} has a column {column!r}, {_asks_more(column)}, which is not shown to the model: {shown(value)}",
         where=where,
         hint=f"show it with a `task` (docs/tasks.md), write it into the question's own text, "
         f"or leave it out on purpose with `ignore_columns: [{column}]` in this set's settings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,16 +126,17 @@ def _of_plugin(source: SourceSpec) -> Rows:
 
 def _check_readable(path: Path, name: str) -> None:
     try:
-        with path.open("rb"):
-            return
+        # Looked at before it is opened: a pipe that nobody writes to is waited for without end, and one that is read once cannot be read again.
+        if stat.S_ISREG(path.stat().st_mode):
+            with path.open("rb"):
+                return
+        hint = "name one file" if path.is_dir() else "it is no ordinary file: write what it gives into one first"
     except FileNotFoundError:
         near = near_file(path)
         hint = f"did you mean {near}?" if near else "paths are taken from the working directory"
         raise DataError(f"the question set {name} cannot be read: there is no such file", where=str(path), hint=hint) from None
-    except IsADirectoryError:
-        hint = "name one file"
-    except OSError as error:
-        hint = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        hint = getattr(error, "strerror", None) or str(error)
     raise DataError(f"the question set {name} cannot be read", where=str(path), hint=hint)
 
 

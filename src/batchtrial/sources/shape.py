@@ -28,6 +28,7 @@ NOT_TEXT: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it, or pack it as gzip"),
     (b"version https://git-lfs", "what Git LFS keeps in the place of a file", "fetch the file itself with `git lfs pull`"),
     (b"%PDF", "a PDF document", "write its questions as CSV or JSON Lines"),
+    (b"version https://git-lfs", "what Git LFS leaves in a file's place", "`git lfs pull` fetches the file itself"),
     (b"\x80\x04", "a Python pickle", "write it as JSON Lines; a pickle is never read"),
 )
 """First bytes of files that people give by mistake, what they are, and what to do."""

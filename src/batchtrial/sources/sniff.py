@@ -35,7 +35,7 @@ def guess_format(path: Path) -> Format:
         raise DataError("this is XML or a web page, and no question set", where=str(path), hint=f"the formats are {', '.join(FORMATS)}")
     if not text.startswith("{"):
         return "csv"
-    first = _object(text.splitlines()[0])
+    first = _object(text.partition("\n")[0])
     keys = first if first is not None else text
     if '"paragraphs"' in text and "data" in keys:
         return "squad_v2"
@@ -48,7 +48,7 @@ def guess_format(path: Path) -> Format:
 
 def _refuse_several_lines(path: Path, head: str) -> None:
     """Raises DataError when the file is JSON objects, or one, over several lines each: neither JSON Lines nor a list of rows."""
-    lines = [line for line in head.splitlines() if line.strip()]
+    lines = [line for line in head.split("\n") if line.strip()]
     if len(lines) < 2 or _object(lines[1]) is not None:
         return
     try:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,15 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read") as caught:
         load(tmp_path)
     assert caught.value.hint == "name one file"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("layout", [None, "jsonl", "parquet"])
+def test_a_pipe_is_refused_at_once_where_it_was_waited_for_without_end(tmp_path: Path, layout: Any) -> None:
+    os.mkfifo(tmp_path / "q.jsonl")
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        load(tmp_path / "q.jsonl", format=layout)
+    assert "write what it gives into one first" in caught.value.hint
 
 
 def test_a_mapped_field_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:

@@ -362,6 +362,26 @@ def test_rows_deeper_inside_are_found(tmp_path: Path) -> None:
     assert "has no 'rowz'" in refusal(path, rows_in="split.test.rowz").what
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85"])
+def test_signs_that_part_lines_elsewhere_part_none_in_json(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "q.jsonl"
+    made = [{"id": str(number), "question": f"Largest{sign}river {number}?", "answers": ["Nile"]} for number in range(2)]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
+    assert [item.question for item in load(path).items] == [row["question"] for row in made]
+
+
+def test_what_git_lfs_leaves_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12\n")
+    assert "Git LFS" in str(refusal(path)) and "git lfs pull" in refusal(path).hint
+
+
+@pytest.mark.parametrize("name", ["image_url", "imageUrl", "Image URL", "systemPrompt", "system_message", "System Prompt", "dialogue", "CHOICES"])
+def test_columns_that_make_another_question_are_known_however_they_are_spelled(tmp_path: Path, name: str) -> None:
+    assert f"has a column {name!r}" in str(refusal(rows(tmp_path, {**ROW, name: "x"})))
+    assert len(load(tmp_path / "q.jsonl", ignore_columns=[name]).items) == 1
+
+
 @pytest.mark.parametrize("indent", [1, "\t"])
 def test_objects_over_several_lines_are_named_and_read_when_told(tmp_path: Path, indent: Any) -> None:
     path = tmp_path / "q.jsonl"
