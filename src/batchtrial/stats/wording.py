@@ -20,6 +20,7 @@ difference was shown, or nobody knows."""
 
 
 LOST: Final[Mapping[What, str]] = {"answers": "lost answers", "numbers": "missing numbers", "verdicts": "missing verdicts"}
+DISAGREE: Final = "Interval and test are different approximations, which disagree at this border; the verdict is the test's."
 
 
 def sentence(judgement: Judgement, *, origin: Origin = "declared", direction: str = "") -> str:
@@ -175,6 +176,19 @@ def _limits(judgement: Judgement) -> str:
         return ""
     if judgement.verdict == "inconclusive":
         return _still_possible(judgement.finding)
+    return _disagreement(judgement) + _standing(judgement)
+
+
+def _disagreement(judgement: Judgement) -> str:
+    """What is to be said of a difference that its test shows and its interval does not, as happens with few clusters of unequal size."""
+    estimate = judgement.finding.estimate
+    if judgement.verdict not in ("superior", "inferior") or estimate.ci_low is None or estimate.ci_high is None:
+        return ""
+    return f" {DISAGREE}" if estimate.ci_low <= 0.0 <= estimate.ci_high else ""
+
+
+def _standing(judgement: Judgement) -> str:
+    """What a conclusion's place in the plan leaves of it."""
     if judgement.standing in ("exploratory", "undeclared"):
         return " A new run would have to confirm this."
     if not judgement.is_claim:
@@ -190,7 +204,7 @@ def _still_possible(finding: Finding) -> str:
         return ""
     if estimate.ci_low > 0.0 or estimate.ci_high < 0.0:
         if p is not None and p > levels_of(estimate)[0]:
-            return " Interval and test are different approximations, which disagree at this border; the verdict is the test's."
+            return f" {DISAGREE}"
         return " The interval is of this comparison alone; corrected for the tests beside it, it shows nothing."
     return " Every difference inside the interval remains possible."
 

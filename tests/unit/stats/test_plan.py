@@ -48,6 +48,10 @@ def test_an_interval_that_disagrees_with_its_test_is_not_put_down_to_a_correctio
     alone = judged(AnalysisPlan(primary=EM), finding(46, 29, 195))
     assert (alone.verdict, alone.p_adjusted) == ("inconclusive", alone.p_raw)
     assert "CI +0.01 to +17.3 pp, p = 0.0505). Interval and test are different approximations, which disagree at this border" in sentence(alone)
+    few = dataclasses.replace(finding(120, 60), estimate=dataclasses.replace(finding(120, 60).estimate, ci_low=-0.548, ci_high=1.0))
+    assert judged(AnalysisPlan(primary=EM), few).verdict == "superior"
+    assert "disagree at this border; the verdict is the test's" in sentence(judged(AnalysisPlan(primary=EM), few))
+    assert "disagree" not in sentence(judged(AnalysisPlan(primary=EM), finding(120, 60)))
     plan = AnalysisPlan(primary=EM, confirmatory=tuple(dataclasses.replace(EM, name=name) for name in ("f1", "words")))
     corrected = judge_findings(plan, [finding(120, 60), finding(80, 57, 257, name="f1"), finding(50, 50, name="words")])[1]
     assert corrected.verdict == "inconclusive"
