@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from batchtrial.app.invocation import INCOMPLETE
 from batchtrial.errors import BudgetReached, BudgetTooSmall, RunLocked, RunnerError, Stopped
 from batchtrial.state.ledger import Counts
-from batchtrial.state.money import Money
+from batchtrial.state.money import Money, rounded_or_none
 
 Outcome = Literal["done", "incomplete", "steps_done", "stopped", "budget", "needs_person", "locked"]
 SCHEMA: Final = 1
@@ -73,7 +73,7 @@ class Ending:
             "simulated": self.is_simulated,
             "requests": self.counts.model_dump(),
             "cost": self.money.as_json(),
-            "in_flight_usd": float(self.money.in_flight_usd),
+            "in_flight_usd": rounded_or_none(self.money.known()["in_flight"]),
             "verdicts": dict(self.verdicts),
             "text": self.text(),
         }

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from batchtrial.amounts import counted
 
 ZERO: Final = Decimal(0)
+Sum = Literal["spent", "in_flight", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +92,21 @@ class Money:
         known = f"{before}{dollars(self.in_flight_usd)}" if self.in_flight_usd else ""
         return " and ".join(filter(None, (known, "an unknown sum" if self.in_flight_unpriced else "")))
 
+    def known(self) -> dict[Sum, Decimal | None]:
+        """The three sums for programs; None for one that nobody knows: without a price nothing is the least, and no reserve the most."""
+        return {
+            "spent": None if self.is_blank else self.spent_usd,
+            "in_flight": None if self.in_flight_unpriced else self.in_flight_usd,
+            "unknown": None if self.unpriced else self.unknown_usd,
+        }
+
     def as_json(self) -> dict[str, float | int | str | bool | None]:
-        """For programs. usd: null when it is not exact. usd_at_least: null when nothing has a price. requests_sent_twice: only where some were."""
+        """For programs. usd: null when it is not exact. The others as `known` has them. requests_sent_twice: only where some were."""
         twice = {"requests_sent_twice": self.requests_sent_twice} if self.requests_sent_twice else {}
         return {
             "usd": rounded(self.spent_usd) if self.is_exact else None,
-            "usd_at_least": None if self.is_blank else rounded(self.spent_usd),
-            "unknown_usd": rounded(self.unknown_usd),
+            "usd_at_least": rounded_or_none(self.known()["spent"]),
+            "unknown_usd": rounded_or_none(self.known()["unknown"]),
             "answers_without_usage": self.answers_without_usage,
             "requests_without_line": self.requests_without_line,
             "requests_gone": self.requests_gone,
@@ -171,6 +180,11 @@ def together(sums: Iterable[Money]) -> Money:
 def rounded(value: Decimal | float) -> float:
     """Dollars to a millionth of a cent, as JSON has them."""
     return round(float(value), 8)
+
+
+def rounded_or_none(value: Decimal | None) -> float | None:
+    """See `rounded`; None of a sum that nobody knows."""
+    return None if value is None else rounded(value)
 
 
 def dollars(value: Decimal | float) -> str:

@@ -34,7 +34,7 @@ def _run(run: RunSummary, now: datetime, budget: float | None) -> dict[str, Any]
         "done": run.outcomes.total,
         "failed": run.outcomes.total - run.outcomes.succeeded,
         "in_doubt": run.parts.get(PartState.SUBMITTING, 0) if not run.standing.is_live else 0,
-        "spent": f"${money.spent_usd:.4f}",
+        "spent": "an unknown sum" if money.is_blank else money.short(),
         "reserved": money.in_flight(),
         "budget": "" if budget is None else f"${budget:.2f}",
         "quiet": "-" if run.active_at is None else _span((now - run.active_at).total_seconds()),

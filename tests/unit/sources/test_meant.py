@@ -373,7 +373,8 @@ def test_signs_that_part_lines_elsewhere_part_none_in_json(tmp_path: Path, sign:
 def test_what_git_lfs_leaves_in_place_of_a_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12\n")
-    assert "Git LFS" in str(refusal(path)) and "git lfs pull" in refusal(path).hint
+    assert "Git LFS" in str(refusal(path))
+    assert "git lfs pull" in refusal(path).hint
 
 
 @pytest.mark.parametrize("name", ["image_url", "imageUrl", "Image URL", "systemPrompt", "system_message", "System Prompt", "dialogue", "CHOICES"])

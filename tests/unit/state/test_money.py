@@ -52,6 +52,16 @@ def test_answers_without_usage_leave_a_least_and_a_rest() -> None:
     assert money.committed_usd == Decimal("0.502")
 
 
+def test_without_a_price_no_sum_is_told_to_programs_and_none_is_nothing() -> None:
+    billed = of_attempt(n_requests=4, reserved_usd=None, is_saved=True)
+    priced = of_attempt(n_requests=4, reserved_usd=Decimal(1), cost_usd=Decimal("0.25"), is_saved=True)
+    flying = of_attempt(n_requests=4, reserved_usd=None, is_in_flight=True)
+    assert billed.known() == {"spent": None, "in_flight": Decimal(0), "unknown": None}
+    assert (billed + priced).known() == {"spent": Decimal("0.25"), "in_flight": Decimal(0), "unknown": None}
+    assert (priced + flying).known() == {"spent": Decimal("0.25"), "in_flight": None, "unknown": Decimal(0)}
+    assert (billed.as_json()["usd"], billed.as_json()["usd_at_least"], billed.as_json()["unknown_usd"]) == (None, None, None)
+
+
 @pytest.mark.parametrize(
     ("reserves", "shown", "at_most"),
     [

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from batchtrial.reading.inventory import RunSummary, Standing
 from batchtrial.state.ledger import Counts
 from batchtrial.state.money import Money
@@ -34,3 +36,12 @@ def test_a_run_says_what_is_done_spent_and_in_doubt() -> None:
     assert (oldest["requests"], oldest["done"], oldest["failed"], oldest["parts"]) == (90, 43, 3, parts)
     assert (oldest["live"], oldest["in_doubt"], oldest["quiet"], oldest["budget"]) == (False, 2, "3 h ago", "$2.50")
     assert (oldest["spent"], oldest["reserved"]) == ("$0.5000", "$0.2500")
+
+
+@pytest.mark.parametrize(
+    ("money", "spent"),
+    [(Money(unpriced=2), "an unknown sum"), (Money(spent_usd=Decimal("0.5"), answers_without_usage=1, unknown_usd=Decimal(1)), "at least $0.5000")],
+)
+def test_a_sum_that_is_not_known_is_not_shown_as_one(money: Money, spent: str) -> None:
+    run = RunSummary(run_id="a", root=Path("a"), standing=Standing.FINISHED, money=money)
+    assert runs_json([run], NOW, lambda _: None)["runs"][0]["spent"] == spent

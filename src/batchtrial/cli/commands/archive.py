@@ -202,7 +202,13 @@ def _row(source: Source) -> dict[str, Any]:
     manifest, problem = restores.looked_at(source)
     if manifest is None:
         return head | {"problem": problem}
-    told = {"run_id": manifest.run_id, "is_complete": manifest.is_complete, "mode": manifest.mode, "spent_usd": manifest.spent_usd}
+    told = {
+        "run_id": manifest.run_id,
+        "is_complete": manifest.is_complete,
+        "mode": manifest.mode,
+        "spent_usd": manifest.spent_usd,
+        "cost": manifest.cost,
+    }
     return head | told | {"description": manifest.description}
 
 

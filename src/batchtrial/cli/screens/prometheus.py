@@ -28,19 +28,21 @@ def metrics(runs: Sequence[RunSummary], cap: Decimal | None) -> Iterator[tuple[s
     yield "batchtrial_run_requests", "Requests whose fate is settled, by outcome.", outcomes
     yield "batchtrial_run_requests_planned", "Requests of the whole plan.", [(one, float(run.n_requests)) for one, run in of]
     yield "batchtrial_run_requests_in_flight", "Requests that a provider has, or may have.", [(one, float(run.in_flight_requests)) for one, run in of]
-    kinds = ("spent", "in_flight", "unknown")
+    sums = [({**one, "kind": kind}, usd) for one, run in of for kind, usd in run.money.known().items()]
     yield (
         "batchtrial_run_usd",
-        "Dollars: spent, held for what is in flight, and the most that may have been billed besides.",
-        [({**one, "kind": kind}, float(getattr(run.money, f"{kind}_usd"))) for one, run in of for kind in kinds],
+        "Dollars: spent at least, held for what is in flight, and the most that may have been billed besides. A sum that nobody knows has no sample.",
+        [(labels, float(usd)) for labels, usd in sums if usd is not None],
     )
+    unpriced = [(one, float(run.money.unpriced + run.money.in_flight_unpriced)) for one, run in of]
+    yield "batchtrial_run_attempts_unpriced", "Attempts of a model without a known price, which no sum holds.", unpriced
     began = [(one, run.started_at.timestamp()) for one, run in of if run.started_at is not None]
     yield "batchtrial_run_started_timestamp_seconds", "When a run began.", began
     active = [(one, run.active_at.timestamp()) for one, run in of if run.active_at is not None]
     yield "batchtrial_run_active_timestamp_seconds", "The last sign of life of a run.", active
     if cap is not None:
         yield "batchtrial_folder_budget_usd", "What all live runs of the folder may cost together.", [({}, float(cap))]
-        yield "batchtrial_folder_committed_usd", "What they have spent or hold.", [({}, float(folder_usd(runs)))]
+        yield "batchtrial_folder_committed_usd", "What they have spent or hold, as far as prices are known.", [({}, float(folder_usd(runs)))]
 
 
 def text(runs: Sequence[RunSummary], cap: Decimal | None) -> str:

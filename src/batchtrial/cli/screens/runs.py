@@ -17,7 +17,7 @@ from batchtrial.reading.looks import looks_told
 from batchtrial.state.files import PhaseRecord
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.machine import IN_FLIGHT, PartState
-from batchtrial.state.money import dollars
+from batchtrial.state.money import dollars, rounded_or_none
 from batchtrial.state.store import decode_json
 from batchtrial.steps import shown
 
@@ -323,10 +323,8 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "requests": {"total": run.n_requests, "in_flight": run.in_flight_requests, "answered_rows": run.answered_rows, **run.outcomes.model_dump()},
         "reasons": [{"reason": reason, "requests": n} for reason, n in run.reasons.items()],
         "money": {
-            "spent_usd": float(run.money.spent_usd),
-            "in_flight_usd": float(run.money.in_flight_usd),
+            **{f"{kind}_usd": rounded_or_none(usd) for kind, usd in run.money.known().items()},
             "unpriced_attempts": run.money.unpriced,
-            "unknown_usd": float(run.money.unknown_usd),
             "cost": run.money.sentence(),
         },
         "started_at": run.started_at.isoformat() if run.started_at else None,

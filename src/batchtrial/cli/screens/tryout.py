@@ -9,7 +9,7 @@ from typing import Any, Final
 from batchtrial.app.tryout import Tried, TryOut
 from batchtrial.records import Item
 from batchtrial.run.preview import ArmPreview
-from batchtrial.state.money import dollars
+from batchtrial.state.money import dollars, rounded_or_none
 
 LONGEST: Final = 4_000
 """Characters of a text that are shown; --json has all of it."""
@@ -100,5 +100,6 @@ def as_json(tried: TryOut) -> dict[str, Any]:
             for item, arms in zip(tried.items, tried.answers, strict=True)
         ],
         "refused": [{"arm": label, "why": why} for label, why in tried.refused],
-        "spent_usd": float(tried.money.spent_usd),
+        "spent_usd": rounded_or_none(tried.money.known()["spent"]),
+        "cost": tried.money.sentence(),
     }

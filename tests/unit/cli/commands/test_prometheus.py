@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from datetime import UTC, datetime
@@ -38,6 +39,16 @@ def test_every_line_is_a_comment_or_a_sample() -> None:
     assert "batchtrial_folder_committed_usd 0.75" in lines
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
+
+
+def test_a_sum_that_nobody_knows_has_no_sample() -> None:
+    unpriced = dataclasses.replace(RUN, run_id="a", money=Money(unpriced=2, in_flight_unpriced=1))
+    lines = text([unpriced], None).splitlines()
+    assert [line for line in lines if line.startswith("batchtrial_run_usd")] == []
+    assert 'batchtrial_run_attempts_unpriced{run_id="a"} 3.0' in lines
+    partly = dataclasses.replace(RUN, run_id="a", money=Money(spent_usd=Decimal("0.5"), unpriced=1))
+    told = [line for line in text([partly], None).splitlines() if line.startswith("batchtrial_run_usd")]
+    assert told == ['batchtrial_run_usd{run_id="a",kind="spent"} 0.5', 'batchtrial_run_usd{run_id="a",kind="in_flight"} 0.0']
 
 
 def test_the_command_writes_the_file_for_another_user_and_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
