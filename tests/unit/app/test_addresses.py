@@ -24,7 +24,7 @@ def path_flags() -> Iterator[tuple[str, str]]:
         make = getattr(module, "parser", None)
         if callable(make) and source.stem not in ("args", "main"):
             for action in make()._actions:
-                if action.type in (Path, flags.local_path):
+                if action.type in (Path, flags.local_path, flags.written_file, flags.written_folder):
                     yield source.stem, action.option_strings[0] if action.option_strings else action.dest
 
 
