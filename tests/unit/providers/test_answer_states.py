@@ -11,7 +11,7 @@ import pytest
 from batchtrial.errors import ProviderError
 from batchtrial.providers.anthropic import results as messages
 from batchtrial.providers.decode import lines as results
-from batchtrial.providers.decode.finish import is_known
+from batchtrial.providers.decode.finish import is_known, state_of_text
 from batchtrial.providers.decode.plain import Careful, Pick, one, pick_chat, pick_flat, pick_responses
 from batchtrial.providers.gemini import results as gemini
 from batchtrial.providers.sdk.lines import MAX_DEPTH, split_lines
@@ -205,6 +205,25 @@ def test_a_picture_beside_a_text_of_gemini_takes_nothing_from_it() -> None:
     body = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}
     result = gemini.decode_line(json.dumps({"key": "a", "response": body}).encode())
     assert (result.state, result.text) == (S.COMPLETE, "Rome")
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        *(
+            (S.CUT, word)
+            for word in ("max-tokens", "MaxTokens", "maximum_tokens", "not_finished", "output_token_limit_reached", "truncated", "time-out")
+        ),
+        *((S.FILTERED, word) for word in ("content-filter", "ContentFilter", "response_filtered", "safety_violation", "policy_blocked")),
+        *((S.TOOL_CALL, word) for word in ("toolUse", "tool-calls", "requires_tool", "functionCall")),
+        *((S.REFUSED, word) for word in ("model_refusal", "Refused")),
+        *((S.COMPLETE, word) for word in ("endTurn", "END-TURN", "end_of_text", "banana")),
+        (S.NOT_UNDERSTOOD, "Server-Error"),
+    ],
+)
+def test_a_word_is_known_by_its_letters_else_by_what_it_speaks_of(state: AnswerState, word: str) -> None:
+    assert state_of_text(word) is state
+    assert is_known(word) == (word not in ("banana", "end_of_text"))
 
 
 def test_a_word_that_nobody_knows_is_known_to_be_unknown() -> None:

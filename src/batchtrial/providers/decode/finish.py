@@ -1,10 +1,12 @@
 """What a finish reason says about an answer, in the words of every server that we know of.
 
-A word that nobody knows is taken for a whole answer when there is a text, and is counted by name in account.json, so that it cannot hide.
+A word is known by its letters, so that `max-tokens` and `MaxTokens` are `max_tokens`; another one by what it speaks of: a limit, a filter, a tool.
+What speaks of none of these is taken for a whole answer when there is a text, and is counted by name in account.json, so that it cannot hide.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -47,26 +49,44 @@ BY_FINISH: Final[Mapping[str, AnswerState]] = {
     **dict.fromkeys(_REFUSED, AnswerState.REFUSED),
     **dict.fromkeys(_BROKEN, AnswerState.NOT_UNDERSTOOD),
 }
+_SPEAKS_OF: Final = (
+    (re.compile(r"filter|safety|moderat|blocked|guardrail|prohibit|policy|violation|sensitive|toxic"), AnswerState.FILTERED),
+    (re.compile(r"refus"), AnswerState.REFUSED),
+    (re.compile(r"tool|functioncall"), AnswerState.TOOL_CALL),
+    (re.compile(r"length|maximum|^max|limit|truncat|incomplete|unfinished|notfinished|timeout|abort|cancel|interrupt|exhausted"), AnswerState.CUT),
+)
 
 
 INCOMPLETE: Final = "incomplete"
 """What a word begins with that a Responses body gives as the reason why it is incomplete."""
 
 
+def _letters(finish: str) -> str:
+    return "".join(char for char in finish.lower() if char.isalnum())
+
+
+_BY_LETTERS: Final[Mapping[str, AnswerState]] = {_letters(word): state for word, state in BY_FINISH.items()}
+
+
+def _state_of_word(finish: str) -> AnswerState | None:
+    """What a word means; None when nobody knows."""
+    letters = _letters(finish)
+    return _BY_LETTERS.get(letters) or next((state for speaks, state in _SPEAKS_OF if speaks.search(letters)), None)
+
+
 def is_known(finish: str) -> bool:
-    """Whether somebody decided what the word means."""
-    return finish.lower() in BY_FINISH or finish.startswith(INCOMPLETE)
+    """Whether somebody decided what the word means, or it says so itself."""
+    return _state_of_word(finish) is not None
 
 
 def is_fault(finish: str | None) -> bool:
     """Whether the word says that the server failed while it answered."""
-    return finish is not None and BY_FINISH.get(finish.lower()) is AnswerState.NOT_UNDERSTOOD
+    return finish is not None and _state_of_word(finish) is AnswerState.NOT_UNDERSTOOD
 
 
 def state_of_text(finish: str | None) -> AnswerState:
     """The state of an answer that has a text and nothing else odd about it."""
-    word = (finish or "stop").lower()
-    return BY_FINISH.get(word, AnswerState.CUT if word.startswith(INCOMPLETE) else AnswerState.COMPLETE)
+    return _state_of_word(finish or "stop") or AnswerState.COMPLETE
 
 
 def state_by_finish(finish: str | None, content: Content, *, is_refusal: bool, has_tool_call: bool, has_thinking: bool) -> AnswerState:
