@@ -14,7 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from batchtrial.modes import MODES, Mode
-from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
+from batchtrial.phases.analyse.numbers import adjusted_p, difference_of, marked_label, percent, score
 
 _ACTIVE: Final = {
     "\\": r"\textbackslash{}",
@@ -104,7 +104,7 @@ def latex(tests: pl.DataFrame, costs: pl.DataFrame, *, mode: Mode) -> str:
     note = MODES[mode].banner or ""
     declared = tests.filter("is_declared")
     found = [
-        _comparisons(declared, "Declared comparisons, treatment minus control.", "declared", note),
+        _comparisons(declared, "Primary and confirmatory comparisons, treatment minus control.", "declared", note),
         _comparisons(tests.filter(~pl.col("is_declared")), "Exploratory comparisons, treatment minus control.", "exploratory", note),
         _costs(costs, note),
     ]
@@ -127,11 +127,13 @@ def _comparisons(tests: pl.DataFrame, caption: str, label: str, note: str) -> It
 
 
 def _row(one: dict[str, Any]) -> str:
-    plain, signed, unit = (percent, points, " pp") if one["is_share"] else (score, signed_score, "")
-    difference = "-" if one["difference"] is None else signed(one["difference"]) + unit
-    interval = "-" if one["low"] is None or one["high"] is None else f"{signed(one['low'])} to {signed(one['high'])}{unit}"
-    values = (plain(one["control"]), plain(one["treatment"]), difference, interval, p_text(one["p_adjusted"]), str(one["pairs"]), str(one["lost"]))
-    return " & ".join([escaped(one["label"]), *map(_number, values)]) + r" \\"
+    level = 0.95 if one["level"] is None else one["level"]
+    estimate = {"level": level, "value": one["difference"], "ci_low": one["low"], "ci_high": one["high"]}
+    tested = {**one, "estimate": estimate, "margin": {"low": one["margin_low"], "high": one["margin_high"]}}
+    plain, unit = (percent, " pp") if one["is_share"] else (score, "")
+    difference, interval = (told if told == "-" else told + unit for told in difference_of(tested))
+    values = (plain(one["control"]), plain(one["treatment"]), difference, interval, adjusted_p(tested), str(one["pairs"]), str(one["lost"]))
+    return " & ".join([escaped(marked_label(one)), *map(_number, values)]) + r" \\"
 
 
 def _costs(costs: pl.DataFrame, note: str) -> Iterator[str]:

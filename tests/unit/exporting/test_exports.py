@@ -19,6 +19,7 @@ from tests.unit.reading.trials import SEVERAL, beginning_with, finished
 
 from batchtrial.cli.commands.export import main
 from batchtrial.errors import ManifestCorrupt
+from batchtrial.exporting.figures import svg
 from batchtrial.exporting.forms import Form
 from batchtrial.exporting.latex import escaped, latex
 from batchtrial.exporting.rows import TEXTS, stretches
@@ -148,6 +149,25 @@ def test_latex_has_the_numbers_of_the_report_and_says_when_nobody_was_asked(worl
         assert cell.replace(r"\%", "%") in report
     assert ("SIMULATED" in made) == (mode == "dry_run")
     assert made.count(r"\begin{table}") == made.count(r"\end{table}") == made.count(r"\bottomrule") == 3
+
+
+def test_tables_and_pictures_for_a_paper_say_what_has_become_exploratory_and_of_what_a_p_value_is(world: World, tmp_path: Path) -> None:
+    run = shutil.copytree(world.layout.root, tmp_path / "run_r1")
+    for path in run.glob("*/results/significance.json"):
+        tests = json.loads(path.read_bytes())
+        changed = {"standing": "exploratory", "is_claim": False, "decided_by": "margin", "p_adjusted": 0.0251, "margin": {"low": -0.02, "high": None}}
+        for one in tests["tests"]:
+            if one["family"] == "primary":
+                one |= {**changed, "estimate": {**one["estimate"], "ci_low": -0.01999}}
+        path.write_text(json.dumps(tests))
+    with RunTables.of(RunLayout(run)) as tables:
+        rows = latex(comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials), mode="live").splitlines()
+        (named,) = [text.text for text in ET.fromstring(svg(tables)).iter("{http://www.w3.org/2000/svg}text") if "exploratory" in (text.text or "")]
+    (row,) = [line for line in rows if line.startswith("exploratory: exact match (all questions)")]
+    assert "0.0251 (margin" in row
+    assert "$-$1.999 to" in row
+    assert named is not None
+    assert named.startswith("exploratory: exact match")
 
 
 def test_the_picture_is_one_and_its_labels_are_text(world: World, tmp_path: Path) -> None:

@@ -76,6 +76,11 @@ def is_declared(one: Mapping[str, Any]) -> bool:
     return one["family"] in ("primary", "confirmatory")
 
 
+def marked_label(one: Mapping[str, Any]) -> str:
+    """What it is called where no verdict stands beside it: an endpoint of the plan that has become exploratory says so."""
+    return f"exploratory: {one['label']}" if is_declared(one) and one.get("standing") == "exploratory" else str(one["label"])
+
+
 def verdict_of(one: Mapping[str, Any]) -> str:
     """The verdict in a word, and whether it is no claim."""
     is_open = one["verdict"] in UNSETTLED

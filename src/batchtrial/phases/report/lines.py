@@ -16,7 +16,7 @@ from batchtrial.config.hosts import hosts_of
 from batchtrial.config.load import config_hash
 from batchtrial.config.report import has_answers_page
 from batchtrial.phases.analyse.cost_words import per_right_answer, two_axes
-from batchtrial.phases.analyse.numbers import HEADER, NOT_ANALYSED, is_declared, row_of, title_of, usd
+from batchtrial.phases.analyse.numbers import HEADER, NOT_ANALYSED, is_declared, marked_label, row_of, title_of, usd
 from batchtrial.phases.analyse.significance import contrast_json
 from batchtrial.phases.base import View
 from batchtrial.phases.batches.twice import bought_twice
@@ -177,7 +177,7 @@ def _line(one: dict[str, Any]) -> Line:
     bound = next((value for name in ("low", "high") if (value := margin.get(name)) is not None), None)
     value, low, high = (scale * one["estimate"][name] for name in ("value", "ci_low", "ci_high"))
     return Line(
-        label=one["label"],
+        label=marked_label(one),
         value=value,
         low=low,
         high=high,
