@@ -62,14 +62,32 @@ def plugins(group: str) -> tuple[Plugin, ...]:
 
 def added(group: str) -> Iterator[tuple[Plugin, Any]]:
     """What other packages bring to a group, one by one, as far as it can be used."""
-    for plugin in plugins(group):
-        if plugin.origin != OURS and not plugin.fault:
-            yield from ((plugin, part) for part in plugin.parts)
+    return ((plugin, part) for plugin, part in _of_others_loaded(group) if called(plugin, part) not in contested(group))
+
+
+def called(plugin: Plugin, part: object) -> str:
+    """What a config calls it: a provider by its row, a metric by its id, a source by its entry point."""
+    told = getattr(part, "id" if isinstance(part, type) else "name", plugin.name)
+    return told if isinstance(told, str) else plugin.name
+
+
+@cache
+def contested(group: str) -> Mapping[str, str]:
+    """Names that several other packages bring -> why none of them is used: a key would go to whichever came last."""
+    origins: dict[str, set[str]] = {}
+    for plugin, part in _of_others_loaded(group):
+        origins.setdefault(called(plugin, part), set()).add(plugin.origin)
+    return {name: f"several packages bring {name}: {', '.join(sorted(found))}" for name, found in origins.items() if len(found) > 1}
+
+
+def _of_others_loaded(group: str) -> Iterator[tuple[Plugin, Any]]:
+    return ((plugin, part) for plugin in plugins(group) if plugin.origin != OURS and not plugin.fault for part in plugin.parts)
 
 
 def faults() -> tuple[str, ...]:
-    """`NAME of ORIGIN: why` for every plugin that cannot be used."""
-    return tuple(f"{one.name} of {one.origin}: {one.fault}" for group in GROUPS for one in plugins(group) if one.fault)
+    """`NAME of ORIGIN: why` for every plugin that cannot be used, and the names that several bring."""
+    failed = (f"{one.name} of {one.origin}: {one.fault}" for group in GROUPS for one in plugins(group) if one.fault)
+    return (*failed, *(why for group in GROUPS for why in contested(group).values()))
 
 
 def words_of(error: BaseException) -> str:

@@ -98,6 +98,27 @@ def test_what_takes_a_name_of_ours_or_is_of_no_use_is_told_and_none_of_it_is_use
     assert {name: fault[:17] for name, fault in told.items() if fault != "the name is taken"} == dict.fromkeys("bde", "it is not what th")
 
 
+def test_of_a_name_that_two_packages_bring_neither_is_used(tmp_path: Path) -> None:
+    """The one that came last had the name: a config's key went to another package's host."""
+    installed(tmp_path)
+    (tmp_path / "twin.py").write_text(
+        "from batchtrial.providers.registry import Row\nROW = Row(name='example', title='Twin', adapter='twin', speaks='twin')\n"
+    )
+    told = tmp_path / "twin-1.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
+    (told / "entry_points.txt").write_text("[batchtrial.providers]\nmine = twin:ROW\n")
+    why = "several packages bring example: batchtrial-example, twin"
+    listed = json.loads(batchtrial(tmp_path, tmp_path, "plugins", "--json").stdout)["plugins"]
+    assert [one["fault"] for one in listed if one["name"] == "example"] == [why, why]
+    assert [one["fault"] for one in listed if one["name"] == "shouting"] == [""]
+    write_inputs(tmp_path, 1)
+    (tmp_path / "c.json").write_text(json.dumps(config_tree("example", poll_seconds=60)))
+    done = batchtrial(tmp_path, tmp_path, "run", "--config", "c.json", "--run_id", "r", "--dry_run", "--plan_only")
+    assert done.returncode == 2
+    assert why in done.stderr
+
+
 def test_a_run_with_everything_that_the_package_brings(tmp_path: Path) -> None:
     pytest.importorskip("openai")
     site, work = tmp_path / "site", tmp_path / "work"

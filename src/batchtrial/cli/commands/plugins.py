@@ -9,7 +9,7 @@ from batchtrial.cli import args as flags
 from batchtrial.cli.commands.export import every_form
 from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.config.judge_recipes import known as recipes
-from batchtrial.plugins import GROUPS, OURS, VARIABLE, Plugin, plugins
+from batchtrial.plugins import GROUPS, OURS, VARIABLE, Plugin, called, contested, plugins
 from batchtrial.providers.registry import Row
 from batchtrial.providers.registry import rows as providers
 from batchtrial.scoring.metrics.named import known as metrics
@@ -68,11 +68,12 @@ def _of_provider(part: object) -> dict[str, str]:
 
 
 def _seen(plugin: Plugin, part: object) -> tuple[str, str]:
-    """What a config calls it (a provider by its row, a metric by its id, a source by its entry point), and why it is not used."""
-    told = getattr(part, "id" if isinstance(part, type) else "name", plugin.name)
-    name, used = told if isinstance(told, str) else plugin.name, USED[plugin.group]()
+    """What a config calls it, and why it is not used."""
+    name, used = called(plugin, part), USED[plugin.group]()
     if plugin.origin == OURS or used.get(name) is part:
         return name, ""
+    if name in contested(plugin.group):
+        return name, contested(plugin.group)[name]
     if name in used or name in KEYS_OF:
         return name, "the name is taken"
     return plugin.name, f"it is not what the group takes: {GROUPS[plugin.group]}"
