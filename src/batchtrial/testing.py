@@ -46,7 +46,8 @@ def assert_not_worse(run: Run, metric: str, margin: float, *, trial: str | None 
 
     metric: by its name in the reports, on all questions. margin: in the metric's own unit, 0.02 is 2 percentage points. trial: this one alone.
     Never passes on what is not there: an unfinished run, no interval, or lost pairs that could turn it, each counted at the worst that a share can
-    be; for a metric that is no share any lost pair fails. Simulated answers fail unless `is_simulation_meant`.
+    be; for a metric that is no share any lost pair fails. Nor on what a judge says and no labels correct. Simulated answers fail unless
+    `is_simulation_meant`.
     """
     status = run.status
     if status.is_simulated and not is_simulation_meant:
@@ -69,6 +70,8 @@ def _why_worse(one: Mapping[str, Any], margin: float) -> str:
     bound = one["low"] if one["higher_is_better"] else one["high"]
     if bound is None or one["pairs"] == 0:
         return f"there is no interval ({one['not_decidable'] or one['verdict']})"
+    if one["is_judges_word"]:
+        return f"it is {one['not_decidable']}"
     if one["lost"] and not one["is_share"]:
         return f"{one['lost']} pairs are lost, and nobody knows what their scores would have been"
     worst = (one["pairs"] * sign * bound - one["lost"]) / (one["pairs"] + one["lost"])

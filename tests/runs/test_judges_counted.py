@@ -20,6 +20,7 @@ from batchtrial.keys import token
 from batchtrial.reading.config import config_of_run
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import read_json
+from batchtrial.testing import assert_not_worse
 
 N = 12
 RUBRIC = {"path": "factual", "text": ready_rubric("factual")}
@@ -118,3 +119,9 @@ def test_python_and_exports_have_each_judge_as_a_metric_and_each_verdict(world: 
     rows = pl.read_csv(tmp_path / "rows.csv")
     assert rows.height == 6 * N
     assert rows.filter(sample=0)["right"].mean() == pytest.approx(scores["right"].mean())
+
+
+@pytest.mark.parametrize("name", ["whole", "jury", "better"])
+def test_no_gate_passes_on_a_judges_word(world: World, name: str) -> None:
+    with pytest.raises(AssertionError, match=f"what the judge {name} prefers, and no claim"):
+        assert_not_worse(open_run(world.layout.root), name, 0.999, is_simulation_meant=True)

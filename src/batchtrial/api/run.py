@@ -130,7 +130,7 @@ class Run:
     def tests(self) -> pl.DataFrame:
         """A row a comparison of the reports: its metric and questions, both arms' values, `difference`, `low`, `high`, `p_adjusted`, `verdict`.
 
-        Empty while nothing is compared yet, and between two planned looks.
+        Empty while nothing is compared yet, and between two planned looks. `is_judges_word`: a judge says so, and no labels correct it.
         """
         return results.comparisons_frame(self._layout, self._tables.trials)
 

@@ -33,7 +33,7 @@ class JudgeSpec(Model):
     model: str | None = Field(None, min_length=1, description="Model id, in the provider's own spelling; unset: `model_id`.")
     scale: tuple[int, int] = Field((1, 5), description="Lowest and highest score, for kind: score.")
     choices: dict[str, float] = Field(default_factory=dict, description="What it may choose and what each is worth, for kind: choice.")
-    orders: Literal["both", "seeded"] = Field("both", description="pairwise: every pair in both orders, or in one that the seed draws.")
+    orders: Literal["both", "seeded"] = Field("both", description="pairwise: every pair in both orders, or in one that a hash of both draws.")
     repeats: int = Field(1, ge=1, le=20, description="How often each question is put; the judgement is their mean.")
     reason: bool = Field(True, description="Ask for a reason in one sentence before the verdict.")
     structured: bool = Field(True, description="The provider enforces the form of the verdict (a JSON schema).")

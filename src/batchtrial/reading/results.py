@@ -21,7 +21,7 @@ _TESTS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("correction", "decided_by", "method"), pl.String),
     **dict.fromkeys(("margin_low", "margin_high", "margin_p"), pl.Float64),
     **dict.fromkeys(("verdict", "not_decidable", "sentence"), pl.String),
-    **dict.fromkeys(("is_claim", "is_share", "higher_is_better"), pl.Boolean),
+    **dict.fromkeys(("is_claim", "is_share", "is_judges_word", "higher_is_better"), pl.Boolean),
     **dict.fromkeys(("pairs", "lost", "clusters"), pl.Int64),
 }
 _COSTS: Final[Mapping[str, Any]] = {
@@ -60,17 +60,24 @@ def significance_of(layout: RunLayout, trials: Sequence[Trial]) -> Iterator[tupl
 
 def comparisons_frame(layout: RunLayout, trials: Sequence[Trial]) -> pl.DataFrame:
     """A row a comparison, declared ones and others, with the numbers, verdicts and sentences of the reports."""
-    rows = [_test(trial.slug, one) for trial, found in significance_of(layout, trials) for one in found["tests"]]
+    rows = [_test(trial.slug, one, found) for trial, found in significance_of(layout, trials) for one in found["tests"]]
     return pl.DataFrame(rows, schema=_TESTS)
 
 
-def _test(slug: str, one: Mapping[str, Any]) -> dict[str, Any]:
+def _is_judges_word(one: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether it is what a judge says and no labels correct: no claim, whatever its interval."""
+    judges = {judge["name"] for judge in found.get("judges") or ()}
+    return one["metric"] in judges and not str(one["estimate"].get("method")).startswith("ppi")
+
+
+def _test(slug: str, one: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     estimate, margin, arms = one["estimate"], one.get("margin") or {}, one["arms"]
     plain = ("name", "label", "metric", "kind", "dataset", "standing", "family", "temp", "p_adjusted", "correction", "decided_by", "verdict")
     return {name: one.get(name) for name in (*plain, "sentence", "is_claim", "higher_is_better", "not_decidable")} | {
         "trial": slug,
         "is_declared": is_declared(one),
         "is_share": is_share(one),
+        "is_judges_word": _is_judges_word(one, found),
         "control": arms["control"]["value"],
         "treatment": arms["treatment"]["value"],
         "difference": estimate["value"],
