@@ -125,3 +125,13 @@ def test_python_and_exports_have_each_judge_as_a_metric_and_each_verdict(world: 
 def test_no_gate_passes_on_a_judges_word(world: World, name: str) -> None:
     with pytest.raises(AssertionError, match=f"what the judge {name} prefers, and no claim"):
         assert_not_worse(open_run(world.layout.root), name, 0.999, is_simulation_meant=True)
+
+
+def test_a_damaged_table_of_judgements_is_named_and_not_exported(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, rows = world.layout.judgements, tmp_path / "rows.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    assert main(["export", "--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--csv", str(rows)]) != 0
+    assert "judgements.parquet" in capsys.readouterr().err
+    assert not rows.exists()
+    path.write_bytes(whole)

@@ -10,8 +10,9 @@ import polars as pl
 
 from batchtrial.errors import StateError
 from batchtrial.reading.run_tables import RunTables
-from batchtrial.state.files import TrialManifest, load_or_none, refuse_damaged
-from batchtrial.state.store import Stamps
+from batchtrial.state.files import Artifact, TrialManifest, artifact, load_or_none, refuse_damaged
+from batchtrial.state.layout import RunLayout
+from batchtrial.state.store import Fingerprint, Stamps, read_json
 
 STAGES: Final = ("parsed", "scored")
 REPLACED: Final = "the run's files were replaced while they were read: ask again"
@@ -26,6 +27,16 @@ def refuse_damaged_tables(tables: RunTables) -> None:
         for stage in STAGES if manifest is not None else ():
             record = manifest.stage_status.get(stage) if manifest is not None else None
             refuse_damaged(record.artifacts if record is not None else {}, layout.root, stamps)
+    refuse_damaged(_judgements(layout), layout.root, stamps)
+
+
+def _judgements(layout: RunLayout) -> dict[str, Artifact]:
+    """The table of what judges said, as it was published; empty where there is none, or no record of it."""
+    try:
+        known = Fingerprint.model_validate(read_json(layout.judgements_record)["table"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+    return {"judgements/judgements.parquet": artifact(layout.root, layout.judgements, known)}
 
 
 def refuse_replaced(tables: RunTables) -> None:
