@@ -65,7 +65,7 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
             complain(str(error) if error.exit_code == INTERRUPTED else f"error: {error}")
             return error.exit_code
         except KeyboardInterrupt:
-            complain("stopped: interrupted before anything was begun")
+            complain("stopped: interrupted")
             return INTERRUPTED
         except BrokenPipeError:
             return 0

@@ -99,7 +99,7 @@ def replacing(path: Path, *, hook: Hook = no_hook) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         hook(f"write:{path.name}:written")
         temp.replace(path)
-    except Exception:
+    except (Exception, KeyboardInterrupt):
         temp.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)

@@ -62,16 +62,17 @@ def test_at_any_moment_of_a_write_the_file_is_old_or_new(tmp_path: Path, point: 
     assert left == ([".a.json.part~"] if death is Died and point == "written" else [])
 
 
-def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"old")
 
     def write_half() -> None:
         with replacing(path) as file:
             file.write(b"half of the n")
-            raise ZeroDivisionError
+            raise error
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         write_half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
