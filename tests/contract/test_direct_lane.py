@@ -162,6 +162,16 @@ def test_what_was_really_served_decides_the_cost(tmp_path: Path, monkeypatch: py
     assert answers["usd"].sum() == pytest.approx(float(want) / 1e6)
 
 
+def test_what_gemini_tells_in_a_header_alone_decides_the_cost_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "gemini", service_tier="flex")
+    faults = [{"match": {"op": "answer"}, "on": list(range(1, N + 1, 2)), "do": {"service_tier": "standard"}}]
+    with running(tmp_path / "emu", faults=faults) as emu:
+        assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 0
+    answers = pl.concat([pl.read_parquet(path) for path in tmp_path.rglob("answers.parquet")])
+    assert sorted(answers["service_tier"].to_list()) == ["flex"] * (N // 2) + ["standard"] * (N // 2)
+
+
 def test_a_recording_of_the_lane_replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "openai", service_tier="flex")

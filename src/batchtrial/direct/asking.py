@@ -35,6 +35,8 @@ AFTER_END_SECONDS: Final = 1.0
 """For the end of the connection, after the last event of a stream: some servers leave it open."""
 KEY: Final = b"[key]"
 """What stands for the key where a server says it back: answers are kept in files."""
+TIER: Final = "x-gemini-service-tier"
+"""Header in which Google tells at which tier an answer was served."""
 REQUEST_IDS: Final = ("x-request-id", "request-id")
 
 
@@ -169,16 +171,25 @@ def reply_of(status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
             whole = as_text(raw)
         if whole is None:
             return Reply("lost", no_answer("the server broke its stream off"))
-        return Reply("answer", Answer(200, whole, request_id))
+        return Reply("answer", Answer(200, _with_tier(whole, headers), request_id))
     if 300 <= status < 400:
         return Reply("answer", _moved(status, headers))
     answer = Answer(200 if is_good else status if status >= 400 else 502, json_line(raw) or as_text(raw), request_id)
     if is_good:
-        return Reply("answer", answer)
+        return Reply("answer", Answer(200, _with_tier(answer.body, headers), request_id))
     kind = KINDS.get(status, "failed" if status >= 500 else "answer")
     if is_spent(answer):
         return Reply("answer", answer)
     return Reply(kind, answer, wait_of(headers))
+
+
+def _with_tier(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """The body with the tier that a header alone tells, since the bill goes by it and no header is kept."""
+    tier = headers.get(TIER)
+    if not tier or not body.startswith(b"{") or b'"service_tier"' in body:
+        return body
+    more = body[1:].lstrip()
+    return b'{"service_tier":' + json.dumps(tier.lower()).encode() + (more if more.startswith(b"}") else b"," + more)
 
 
 def _moved(status: int, headers: Mapping[str, str]) -> Answer:

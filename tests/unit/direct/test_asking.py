@@ -99,6 +99,13 @@ def test_a_stream_is_one_whatever_the_server_calls_it(told: str) -> None:
     assert json.loads(reply.answer.body)["choices"][0]["message"]["content"] == "yes"
 
 
+@pytest.mark.parametrize(("body", "tier"), [(b'{"candidates": []}', "standard"), (b"{}", "standard"), (b'{"service_tier":"flex"}', "flex")])
+def test_a_tier_that_a_header_alone_tells_is_kept_with_the_answer(body: bytes, tier: str) -> None:
+    """Gemini serves a flex request at the standard price when it has no room, and says so there."""
+    kept = json.loads(reply_of(200, {"x-gemini-service-tier": "Standard"}, body).answer.body)
+    assert kept == {**json.loads(body), "service_tier": tier}
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_a_refusal_that_says_where_the_api_lies(status: int) -> None:
     """It was told as HTTP 502 with a page of HTML, and every row was asked in every attempt."""

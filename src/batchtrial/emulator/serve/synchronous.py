@@ -107,7 +107,8 @@ class Direct:
         events = stream_of(shown) if any(do.stream for do in call.fired) and status == 200 else None
         if events is not None:
             return Response(events, media_type="text/event-stream")
-        return JSONResponse(shown, status_code=status)
+        headers = {"x-gemini-service-tier": tier} if isinstance(call.wire, GeminiWire) else None
+        return JSONResponse(shown, status_code=status, headers=headers)
 
     def _refused(self, call: Call, body: dict[str, Any]) -> Problem | None:
         if isinstance(call.wire, AnthropicWire):
@@ -138,11 +139,14 @@ class Direct:
 
 
 def _tier(call: Call, body: dict[str, Any], shown: dict[str, Any]) -> str:
-    """The tier that the answer is served at, as it says: the one asked for, unless a fault names another. Fireworks names none unasked."""
+    """The tier that the answer is served at, as it says: the one asked for, unless a fault names another. Fireworks names none unasked, Gemini's
+    stands in a header."""
     asked = next((do.service_tier for do in call.fired if do.service_tier is not None), body.get("service_tier"))
     is_named = isinstance(asked, str) and asked not in ("auto", "standard_only")
     if isinstance(call.wire, AnthropicWire):
         return str(shown["usage"]["service_tier"])
+    if isinstance(call.wire, GeminiWire):
+        return str(asked) if is_named else "standard"
     if shown.get("object") not in TIERED:
         return ""
     tier = str(asked) if is_named else "" if isinstance(call.wire, FireworksWire) else "default"

@@ -59,8 +59,13 @@ class _Usage(msgspec.Struct, gc=False):
     service_tier: str | None = None
 
 
+class _GeminiUsage(msgspec.Struct, gc=False, rename="camel"):
+    service_tier: str | None = None
+
+
 class _Body(msgspec.Struct, gc=False):
     service_tier: str | None = None
+    gemini: _GeminiUsage | None = msgspec.field(default=None, name="usageMetadata")
     usage: _Usage | None = None
     body: _Body | None = None  # OpenAI wraps it
     message: _Body | None = None  # Anthropic does
@@ -82,7 +87,10 @@ def tier_in(line: bytes) -> str | None:
         return None
     outer = seen.response or seen.result
     inner = outer and (outer.body or outer.message or outer)
-    return (inner and (inner.service_tier or (inner.usage and inner.usage.service_tier))) or None
+    if inner is None:
+        return None
+    told = inner.service_tier or (inner.usage and inner.usage.service_tier) or (inner.gemini and inner.gemini.service_tier)
+    return told.lower().removeprefix("service_tier_") if told else None
 
 
 def decoded(line: bytes, decode: Callable[[bytes], RawResult]) -> RawResult:
