@@ -134,4 +134,8 @@ def test_a_damaged_table_of_judgements_is_named_and_not_exported(world: World, t
     assert main(["export", "--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--csv", str(rows)]) != 0
     assert "judgements.parquet" in capsys.readouterr().err
     assert not rows.exists()
-    path.write_bytes(whole)
+    assert main(["repair", "--check", "--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]) != 0
+    assert "judgements.parquet" in "".join(capsys.readouterr())
+    assert main(["repair", "--run_id", RUN_ID, "--experiments_dir", str(world.experiments)]) == 0
+    assert world.resume() in (0, 4)
+    assert path.read_bytes() == whole

@@ -9,10 +9,10 @@ from typing import Final
 import polars as pl
 
 from batchtrial.errors import StateError
+from batchtrial.phases.judge.parse import on_record
 from batchtrial.reading.run_tables import RunTables
-from batchtrial.state.files import Artifact, TrialManifest, artifact, load_or_none, refuse_damaged
-from batchtrial.state.layout import RunLayout
-from batchtrial.state.store import Fingerprint, Stamps, read_json
+from batchtrial.state.files import TrialManifest, load_or_none, refuse_damaged
+from batchtrial.state.store import Stamps
 
 STAGES: Final = ("parsed", "scored")
 REPLACED: Final = "the run's files were replaced while they were read: ask again"
@@ -27,16 +27,8 @@ def refuse_damaged_tables(tables: RunTables) -> None:
         for stage in STAGES if manifest is not None else ():
             record = manifest.stage_status.get(stage) if manifest is not None else None
             refuse_damaged(record.artifacts if record is not None else {}, layout.root, stamps)
-    refuse_damaged(_judgements(layout), layout.root, stamps)
-
-
-def _judgements(layout: RunLayout) -> dict[str, Artifact]:
-    """The table of what judges said, as it was published; empty where there is none, or no record of it."""
-    try:
-        known = Fingerprint.model_validate(read_json(layout.judgements_record)["table"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-    return {"judgements/judgements.parquet": artifact(layout.root, layout.judgements, known)}
+    judgements = on_record(layout)
+    refuse_damaged({} if judgements is None else {judgements.path: judgements}, layout.root, stamps)
 
 
 def refuse_replaced(tables: RunTables) -> None:

@@ -19,6 +19,7 @@ from batchtrial.errors import ConfigError, IllegalTransition, ManifestCorrupt, R
 from batchtrial.phases.base import over_trials
 from batchtrial.phases.batches.frozen_plan import plan_by_mark, plan_made_anew
 from batchtrial.phases.build.sent import fits_what_was_sent, parts_of_answers
+from batchtrial.phases.judge.parse import on_record
 from batchtrial.phases.prepare import phase as prepare
 from batchtrial.phases.report import phase as report
 from batchtrial.providers.base import Provider
@@ -284,6 +285,9 @@ class Examiner:
                     if artifact.path not in seen:
                         seen.add(artifact.path)
                         _compare(found.findings, self.layout, artifact.path, artifact, cure="remake")
+        judgements = on_record(self.layout)
+        if judgements is not None:
+            _compare(found.findings, self.layout, judgements.path, judgements, cure="remake")
         if found.findings or not found.trials:
             return
         stamps, notes = Stamps(self.layout.root, self.layout.stamps), look_lines(self.layout.ledger)

@@ -20,6 +20,7 @@ from batchtrial.phases.parse.phase import answers_table, arm_inputs
 from batchtrial.phases.tables.arm_table import for_tables, make_tables
 from batchtrial.phases.waves import arms_with_verdicts, judging, judging_work
 from batchtrial.records import Outcome, Verdict
+from batchtrial.state.files import Artifact, artifact
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, replacing, write_bytes
 
@@ -75,6 +76,15 @@ def _record(view: View) -> dict[str, Any] | None:
         return known if {"inputs", "table", "counts"} <= known.keys() else None
     except (OSError, ValueError, TypeError):  # lost or damaged: then the table is made again
         return None
+
+
+def on_record(layout: RunLayout) -> Artifact | None:
+    """The table of judgements as it was published; None where no record says so."""
+    try:
+        known = Fingerprint.model_validate(decode_json(layout.judgements_record.read_bytes())["table"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return artifact(layout.root, layout.judgements, known)
 
 
 def run(work: Work) -> None:
