@@ -119,8 +119,10 @@ def test_a_rehearsal_on_a_few_questions_may_lack_a_kind_that_the_sets_have(tmp_p
     assert main([*where, "--to_step", "submit"]) == 0
 
 
-def test_an_endpoint_that_is_declared_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = written(tmp_path, ["closed"], {"primary": {"metric": "em"}, "confirmatory": [{"metric": "em", "margin": 0.1}]})
+@pytest.mark.parametrize("twin", [{"metric": "em", "margin": 0.1}, {"metric": "em", "kind": "closed"}])
+def test_an_endpoint_that_is_declared_twice_is_refused(twin: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also by two names, where all questions are of one kind."""
+    path = written(tmp_path, ["closed"], {"primary": {"metric": "em"}, "confirmatory": [twin]})
     assert main(["--config", str(path), "--dry_run", "--plan_only"]) == 2
     assert "stats.primary and stats.confirmatory.0 are the same endpoint" in capsys.readouterr().err
 

@@ -150,7 +150,7 @@ class Answers(Model):
         None,
         min_length=1,
         description="What a model thought before its answer: `auto` takes out `<think>...</think>` and its relatives, `off` nothing, "
-        "anything else is a regular expression whose matches are taken out. Unset: as `auto`, with a warning that counts such answers.",
+        "anything else is a regular expression without look-around, whose matches go. Unset: as `auto`, with a warning that counts such answers.",
     )
 
     @field_validator("strip_thinking")

@@ -246,7 +246,8 @@ def _check(view: View, chosen: prepare.Prepared, codec: Provider, complain: Call
     if (known := recorded_config(view.layout)) is not None and (changed := drift(known, view.config)):
         check_can_go_on(view, changed, codec)
     try_metrics(view.config, chosen, chosen.items, complain)
-    check_endpoints(view.config, chosen.whole, chosen.sources)
+    if not prepare.was_sent(view):
+        check_endpoints(view.config, chosen.whole, chosen.sources)
 
 
 def _durations(config: Config, bought: Sequence[ArmPlan], slices: Sequence[build.Slice]) -> tuple[LaneDuration, ...]:

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final, NamedTuple
+
+from batchtrial.scoring.metrics.patterns import pattern_fault, taken_out
 
 _NAMES: Final = "think|thinking|thought|thoughts|reasoning|reflection|reflect|scratchpad|antthinking|inner_monologue|seed:think"
 _MARK: Final = re.compile(
@@ -20,6 +23,8 @@ _MARK: Final = re.compile(
 MAY_HOLD_MARKS: Final = r"<|◁|\[/?[Tt]"
 """Where it does not match there is no mark, in the syntax of Rust's `regex`. A bracket alone is in every list of an answer in JSON; whole words take
 twenty times as long."""
+_DOTALL: Final = "(?s)"
+_PLAIN: Final = "Rome lies on the Tiber."
 _FIRST_CHARS: Final = ("<", "[", "◁")
 
 
@@ -46,10 +51,29 @@ def answer_in(text: str, rule: str) -> Read:
     if rule == "off":
         return Read(text, had_marks=has_marks(text))
     if rule != "auto":
-        left, n_found = re.subn(rule, "", text, flags=re.DOTALL)
-        had_marks = n_found > 0 or has_marks(text)
-        return Read(left.strip() if n_found else text, is_unfinished=_without_leading(left).is_unfinished, had_marks=had_marks)
+        left = _taken_out(text, rule)
+        had_marks = left != text or has_marks(text)
+        return Read(left.strip() if left != text else text, is_unfinished=_without_leading(left).is_unfinished, had_marks=had_marks)
     return _without_leading(text)
+
+
+def rule_fault(rule: str) -> str | None:
+    """Why an expression cannot be the rule of a run that begins; None when it can."""
+    if rule in ("auto", "off"):
+        return None
+    if fault := pattern_fault(_DOTALL + rule):
+        return fault
+    return None if _taken_out(_PLAIN, rule).strip() else f"it takes all of an answer without thoughts, such as {_PLAIN!r}"
+
+
+def _taken_out(text: str, rule: str) -> str:
+    """The text without what the rule matches, in time that grows with the text's length alone; runs of earlier versions may have other rules."""
+    return taken_out(text, _DOTALL + rule) if _is_linear(rule) else re.sub(rule, "", text, flags=re.DOTALL)
+
+
+@cache
+def _is_linear(rule: str) -> bool:
+    return pattern_fault(_DOTALL + rule) is None
 
 
 def _without_leading(text: str) -> Read:

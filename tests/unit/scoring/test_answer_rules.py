@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchtrial.records import AnswerState
 from batchtrial.scoring.standing import ABSTENTION, AnswerRules, Treated
-from batchtrial.scoring.thinking import MAY_HOLD_MARKS, answer_in, has_marks
+from batchtrial.scoring.thinking import MAY_HOLD_MARKS, answer_in, has_marks, rule_fault
 
 S = AnswerState
 
@@ -63,6 +63,30 @@ def test_a_thought_without_an_end_leaves_no_answer(text: str, rule: str) -> None
 def test_a_rule_of_ones_own_takes_out_what_it_matches_over_lines() -> None:
     assert answer_in("<note>a\nb</note>\nRome", "<note>.*?</note>").text == "Rome"
     assert answer_in(" Rome", "<note>.*?</note>").text == " Rome", "where nothing matches nothing changes"
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("<note>.*?</note>", None),
+        ("(?i)<note>.*?</note>", None),
+        ("(a+)+b", None),
+        ("^.*?</think>", None),
+        (".*", "takes all of an answer"),
+        ("[^<]*", "takes all of an answer"),
+        ("(?<=x)y", "look-around"),
+        (r"(a)\1", "backreference"),
+    ],
+)
+def test_a_rule_leaves_answers_without_thoughts_and_can_be_read_in_bounded_time(rule: str, fault: str | None) -> None:
+    found = rule_fault(rule)
+    assert found is None if fault is None else fault in (found or "")
+
+
+def test_an_expression_that_goes_back_and_forth_elsewhere_is_read_once() -> None:
+    text = "a" * 5000 + "c"
+    assert answer_in(text, "(a+)+b").text == text
+    assert answer_in("xy<x", "(?<=x)y").text == "x<x", "a rule of an earlier version"
 
 
 def test_off_leaves_everything() -> None:

@@ -14,14 +14,17 @@ from batchtrial.phases.prepare.set_rules import SetRules
 from batchtrial.phases.tables.columns import KINDS, LABELS, MEASURES
 from batchtrial.records import Item
 from batchtrial.scoring import Scorer, scorer_for
+from batchtrial.scoring.thinking import rule_fault
 
 
 def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raises ConfigError for an endpoint that no answer could decide, naming what there is.
+    """Raises ConfigError for an endpoint that no answer could decide, naming what there is, and for a rule that would leave no answer to decide by.
 
     items: those of the whole question sets, since a rehearsal on a few of them may lack a kind; None when they are not at hand: then only names are
     looked at. sources: as in the prepared manifest.
     """
+    if fault := rule_fault(config.answers.strip_thinking or "auto"):
+        raise ConfigError(f"answers.strip_thinking: {fault}", where="answers.strip_thinking", hint="`auto` takes out the usual marks")
     metrics = metric_by_set(sources)
     offered = offers(config, items, metrics) if items is not None else None
     own = {name: metric for name, metric in metrics.items() if ":" in metric}
@@ -48,9 +51,15 @@ def check_endpoints(config: Config, items: Sequence[Item] | None, sources: Mappi
             )
             hint = "three percentage points are 0.03; a metric of your own declares its `scale`: count or grade"
             raise ConfigError(what, where=f"{where}.margin", hint=hint)
-        twin = seen.setdefault((endpoint.metric, endpoint.kind), where)
+        twin = seen.setdefault((endpoint.metric, _covered(endpoint, offered)), where)
         if twin != where:
             raise ConfigError(f"{twin} and {where} are the same endpoint", where=f"{where}: {endpoint.metric}, {endpoint.kind}", hint="leave one out")
+
+
+def _covered(endpoint: Endpoint, offered: Mapping[str, tuple[str, ...]] | None) -> str:
+    """The kind of questions that an endpoint compares; where there is only one with its metric, `all` is that one."""
+    there = [kind for kind in (offered or {}).get(endpoint.metric, ()) if kind != "all"]
+    return there[0] if endpoint.kind == "all" and len(there) == 1 else endpoint.kind
 
 
 def metric_by_set(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

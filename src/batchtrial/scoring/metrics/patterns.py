@@ -32,3 +32,8 @@ def matches(texts: Sequence[str], pattern: str) -> Numbers:
     """1 for each text in which the pattern matches, else 0. Raises PolarsError for what is no pattern."""
     column = pl.Series(texts, dtype=pl.String)
     return column.str.contains(pattern, strict=True).cast(pl.Float64).to_numpy() if texts else np.empty(0)
+
+
+def taken_out(text: str, pattern: str) -> str:
+    """The text without what the pattern matches. Raises PolarsError for what is no pattern."""
+    return str(pl.Series([text], dtype=pl.String).str.replace_all(pattern, "")[0])
