@@ -1,4 +1,4 @@
-"""Every exception that batchtrial raises on purpose.
+"""Every exception that batchtrial raises on purpose, and how those of pydantic are told.
 
 RunnerError
   ConfigError     exit 2   a flag, a config key or an input file is wrong
@@ -29,7 +29,8 @@ Nothing here imports another module of the package.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 
 def _writable(text: str) -> str:
@@ -150,3 +151,33 @@ class Stopped(RunnerError):
     """A stop was requested and has taken effect."""
 
     exit_code = 130
+
+
+_WANTED: Final[Mapping[str, str]] = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of names to values",
+    "model_type": "a mapping of settings",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+}
+
+
+def wanted(fault: Mapping[str, Any]) -> str:
+    """What a value should be, in words for people. fault: one of the errors of a pydantic.ValidationError."""
+    words = _WANTED.get(str(fault["type"]))
+    if words is None:
+        return str(fault["msg"]).removeprefix("Value error, ")
+    return f"it should be {words.format(**fault.get('ctx', {}))}"

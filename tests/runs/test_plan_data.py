@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,23 @@ def test_money_is_the_sum_of_its_arms_and_is_held_against_the_budget(folder: Pat
     assert found["budget"]["covers"] is False
     assert "0 of 20 pairs" in found["budget"]["sentence"]
     assert plan(capsys, "--budget_usd", "5")["budget"]["covers"] is True
+
+
+def test_a_cost_says_whose_price_it_is_and_which_model_has_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = TREE | {"arms": TREE["arms"] | {"unknown": {"model": "some-new-model"}}}
+    (folder / "trial.yaml").write_text(json.dumps(tree))
+    assert {arm["tier"] for arm in plan(capsys)["arms"]} == {"batch"}
+    told = ["run", "--config", "trial.yaml", "--plan_only"]
+    assert main(told) == 0
+    out = capsys.readouterr().out
+    assert "other_house: anthropic, claude-haiku-4-5, at most $0.0034 at batch price" in out
+    assert "  cost     unknown: no price of some-new-model is known; add it under pricing.overrides\n" in out
+    (folder / "trial.yaml").write_text(json.dumps(TREE | {"provider": {"lane": "direct"}}))
+    assert main(told) == 0
+    out = capsys.readouterr().out
+    assert "other_house: anthropic, claude-haiku-4-5, at most $0.0034 at batch price" in out
+    assert re.search(r"shorter: openai, gpt-4.1-mini, at most \$[0-9.]+ at standard price\n", out)
+    assert re.search(r"cost     at most \$[0-9.]+\n", out)  # of two prices
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from batchtrial.config.hosts import address_fault
 from batchtrial.config.model import Config
 from batchtrial.config.texts import read_texts, without_variables
 from batchtrial.config.tree import check_whole, compose, decode_tree
-from batchtrial.errors import ConfigError
+from batchtrial.errors import ConfigError, wanted
 from batchtrial.names import RECORDED, is_url
 
 BUDGET_VARIABLE: Final = "BATCHTRIAL_BUDGET_USD"
@@ -326,10 +326,9 @@ def _explain(error: ValidationError, source: _Source, origin: Mapping[str, str])
         return ConfigError(f"unknown key {key!r} with value {_short_input(first['input'])}{more}", where=where, hint=hint)
     if first["type"] == "missing":
         return ConfigError(f"{key} is not set{more}", where=where, hint="`batchtrial init` writes a config with every required key")
-    message = first["msg"].removeprefix("Value error, ")
     value = "" if not steps else f"; it is {_short_input(first['input'])}"
     hint = QUOTES if first["type"] == "string_type" and isinstance(first["input"], bool | int | float) else HINT
-    return ConfigError(f"{key or 'the config'}: {message}{value}{more}", where=where, hint=hint)
+    return ConfigError(f"{key or 'the config'}: {wanted(first)}{value}{more}", where=where, hint=hint)
 
 
 def _short_input(value: Any) -> str:

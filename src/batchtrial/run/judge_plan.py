@@ -13,7 +13,7 @@ from batchtrial.config.expand import Trial, arms_of
 from batchtrial.config.judge_arms import ANSWER, FIRST, MARK, PASSAGE, QUESTION, REFERENCE, SECOND, arm_of, rubric_reads
 from batchtrial.config.judges import JudgeSpec
 from batchtrial.config.model import Config
-from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.batches.money import BATCH, price_for, tier_of
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.build.questions import ANSWERS_BETWEEN
 from batchtrial.phases.build.sizes import CHARS_PER_TOKEN
@@ -27,13 +27,14 @@ LONGEST: Final = 4_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgePlan:
-    """How much a judge may be asked at most, and what that may cost. at_most_usd: None without a price."""
+    """How much a judge may be asked at most, and what that may cost. tier: as of an arm. at_most_usd: None without a price."""
 
     name: str
     kind: str
     backend: str
     model: str
     judgements: int
+    tier: str
     at_most_usd: Decimal | None
 
     @property
@@ -76,7 +77,8 @@ def _plan(
     asked = (_as_asked(config, item, question_of(item, told) or text, text, judge) for item in items)
     tokens = -(-sum(build.input_tokens(arm, one) for one in asked) * n // max(1, len(items)))
     usd = None if price is None else cost_usd(price, Usage(input_tokens=tokens, output_tokens=n * judge.max_tokens))
-    return JudgePlan(name=judge.name, kind=judge.kind, backend=arm.backend, model=arm.model, judgements=n, at_most_usd=usd)
+    tier = tier_of(config, arm) or BATCH
+    return JudgePlan(name=judge.name, kind=judge.kind, backend=arm.backend, model=arm.model, judgements=n, tier=tier, at_most_usd=usd)
 
 
 def _as_asked(config: Config, item: Item, question: str, text: str, judge: JudgeSpec) -> Item:

@@ -24,7 +24,7 @@ from batchtrial.phases.base import View
 from batchtrial.phases.batches.coverage import ToBuy, coverage
 from batchtrial.phases.batches.import_controls import taken_over
 from batchtrial.phases.batches.import_judgements import lost_there
-from batchtrial.phases.batches.money import price_for
+from batchtrial.phases.batches.money import BATCH, price_for, tier_of
 from batchtrial.phases.batches.retry_not_understood import asking_again, check_affordable
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.prepare import items
@@ -83,8 +83,8 @@ class ArmPlan:
     """What is bought of an arm, and what it may cost.
 
     label: what the config calls it; arms that ask the same are one. played: (condition, slugs) of its roles. users: trials that share it.
-    taken_over: it comes from the run of `control_from`. at_most_usd: with the longest answers; None without a price. expected_usd: as similar
-    answers were; None without a price or a like.
+    taken_over: it comes from the run of `control_from`. tier: at whose price, "batch" for batches. at_most_usd: with the longest answers; None
+    without a price. expected_usd: as similar answers were; None without a price or a like.
     """
 
     name: str
@@ -97,6 +97,7 @@ class ArmPlan:
     users: int
     taken_over: bool
     refuses: Refusing | None
+    tier: str = BATCH
     input_tokens: int = 0
     max_output_tokens: int = 0
     at_most_usd: Decimal | None = None
@@ -328,6 +329,7 @@ def _arms(
                 users=len(users_of(arm, trials)),
                 taken_over=is_ours,
                 refuses=_refusing(config, arm),
+                tier=tier_of(config, arm) or BATCH,
                 input_tokens=n_in,
                 max_output_tokens=n_out,
                 at_most_usd=_usd(price, n_in, n_out),

@@ -148,8 +148,10 @@ def test_a_key_far_from_any_lists_what_is_valid(folder: Path) -> None:
     [
         ("temps: [0.0]", "temps: []", "temps"),
         ("temps: [0.0]", "temps: [3.0]", "temps"),
-        ("temps: [0.0]", "temps: warm", "temps"),
-        ("max_concurrent_jobs: 4", "max_concurrent_jobs: 0", "submission.max_concurrent_jobs"),
+        ("temps: [0.0]", "temps: warm", "temps: it should be a list"),
+        ("submission: {max_concurrent_jobs: 4}", "submission: 4", "submission: it should be a mapping of settings"),
+        ("max_concurrent_jobs: 4", "max_concurrent_jobs: 1.5", "submission.max_concurrent_jobs: it should be a whole number"),
+        ("max_concurrent_jobs: 4", "max_concurrent_jobs: 0", "submission.max_concurrent_jobs: it should be at least 1"),
         ("max_concurrent_jobs: 4", "budget_usd: .inf", "submission.budget_usd"),
         ("max_concurrent_jobs: 4", "give_up_hours: .nan", "submission.give_up_hours"),
         ("backend: fireworks", "backend: waterworks", "backend"),

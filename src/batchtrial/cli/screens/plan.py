@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from batchtrial.amounts import counted
+from batchtrial.run.judge_plan import JudgePlan
 from batchtrial.run.planned import ArmPlan, BudgetPlan, Plan
 from batchtrial.state.money import dollars
 
@@ -40,7 +41,7 @@ def lines(plan: Plan) -> Iterator[str]:
     more = f", then at most {counted(asked, 'judgement')}" if asked else ""
     yield f"  total    {counted(plan.parts, 'part')}, {counted(plan.requests, 'request')}{more}"
     yield f"  tokens   about {plan.input_tokens:,} in, at most {plan.max_output_tokens:,} out"
-    yield f"  cost     {_at_most(plan.at_most_usd)}" + _paid(plan)
+    yield f"  cost     {_at_most(plan.at_most_usd, [*(one for one in plan.arms if not one.taken_over), *plan.judges])}" + _paid(plan)
     yield from _expected(plan)
     if not plan.is_simulated:
         yield from (f"  takes    {one.sentence}" for one in plan.durations)
@@ -56,7 +57,7 @@ def _arm(plan: Plan, arm: ArmPlan) -> Iterator[str]:
     source = f", taken over from run {plan.control_from}: not bought" if arm.taken_over else ""
     yield f"  arm      {arm.name}: {counted(arm.parts, 'part')}, {counted(arm.requests, 'request')}, {roles}{source}"
     if plan.written_out and not arm.taken_over:
-        yield f"           {arm.label}: {arm.backend}, {arm.model}, {_at_most(arm.at_most_usd)}"
+        yield f"           {arm.label}: {arm.backend}, {arm.model}, {_at_most(arm.at_most_usd, [arm])}"
 
 
 def _expected(plan: Plan) -> Iterator[str]:
@@ -68,8 +69,12 @@ def _expected(plan: Plan) -> Iterator[str]:
     yield f"  expected ${plan.expected_usd:,.4f}, as the {counted(least, 'answer')} or more of each arm were that are in {runs}" + _paid(plan)
 
 
-def _at_most(usd: Decimal | None) -> str:
-    return "unknown: a model has no price; add it under pricing.overrides" if usd is None else f"at most ${usd:,.4f} at batch price"
+def _at_most(usd: Decimal | None, bought: Sequence[ArmPlan | JudgePlan]) -> str:
+    if usd is None:
+        models = ", ".join(dict.fromkeys(one.model for one in bought if one.at_most_usd is None))
+        return f"unknown: no price of {models} is known; add it under pricing.overrides"
+    tiers = {one.tier for one in bought}
+    return f"at most ${usd:,.4f}" + (f" at {tiers.pop()} price" if len(tiers) == 1 else "")
 
 
 def _budget(plan: Plan, budget: BudgetPlan) -> Iterator[str]:

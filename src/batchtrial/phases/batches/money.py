@@ -30,6 +30,10 @@ USUAL: Final = "openai"
 """`provider.quirks` of whoever is no other host."""
 
 
+BATCH: Final = "batch"
+"""What the plan calls the price of batches, as others are called by their tier."""
+
+
 def price_for(config: Config, arm: Arm) -> Price | None:
     """The price of the arm's model in its lane: the config's override, else the dated table; None when neither knows it."""
     return price_named(config, arm.backend, arm.pricing_key, tier_of(config, arm))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from batchtrial.errors import wanted
 from batchtrial.plugins import added, faults
 from batchtrial.scoring.metrics import command, corpus, likeness, structured, texts, usage, values
 from batchtrial.scoring.metrics.base import NamedMetric
@@ -85,7 +86,7 @@ def _told(name: str, model: type[BaseModel], error: ValidationError) -> str:
         return f"{name}: unknown parameter {where!r}; {_near(where, [field.alias or key for key, field in model.model_fields.items()])}"
     if first["type"] == "missing":
         return f"{name}: the parameter {where!r} is not set"
-    message = first["msg"].removeprefix("Value error, ")
+    message = wanted(first)
     quotes = "; a text such as 'yes' or '12' stands in quotes" if first["type"] == "string_type" and isinstance(first["input"], int | float) else ""
     return f"{name}: {where}: {message}; it is {first['input']!r}{quotes}"[:400] if where else f"{name}: {message}"
 

@@ -20,8 +20,8 @@ from batchtrial.scoring.metrics.named import NAMED_METRICS, metric_of, metrics_o
         ("[rules]", "A metric of your own is written package.module:function"),
         ("[exakt]", "did you mean 'exact'?"),
         ("[{contains: {anny: [a]}}]", "contains: unknown parameter 'anny'; did you mean 'any'?"),
-        ("[{choice: {labels: [yes, no]}}]", "labels.0: Input should be a valid string; it is True; a text such as 'yes' or '12' stands in quotes"),
-        ("[{contains: {any: [1]}}]", "contains: any.0: Input should be a valid string; it is 1"),
+        ("[{choice: {labels: [yes, no]}}]", "labels.0: it should be a text; it is True; a text such as 'yes' or '12' stands in quotes"),
+        ("[{contains: {any: [1]}}]", "contains: any.0: it should be a text; it is 1"),
         ("[{contains: {any: ['']}}]", "an empty text is in every answer"),
         ("[{regex: {}}]", "regex: the parameter 'pattern' is not set"),
         ("[{regex: 'a'}]", "parameters are written as a mapping"),
@@ -31,7 +31,7 @@ from batchtrial.scoring.metrics.named import NAMED_METRICS, metric_of, metrics_o
         ("[{words: {name: em_std}}]", "names that end with _std"),
         ("[{words: {name: 'a b'}}]", "words: name: String should match pattern"),
         ("[words, words]", "both called 'words'; give one another `name`"),
-        ("[{words: {better: more}}]", "Input should be 'higher' or 'lower'"),
+        ("[{words: {better: more}}]", "it should be 'higher' or 'lower'"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_field(tmp_path: Path, entries: str, says: str) -> None:
