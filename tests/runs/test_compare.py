@@ -180,6 +180,15 @@ def test_runs_of_the_same_name_are_told_apart_by_their_folders(runs: Runs, tmp_p
     assert (found["a"], found["b"]) == (str(runs.folder / "run_a"), str(copy))
 
 
+def test_answers_that_are_read_by_other_rules_are_no_like_for_like(runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy, edited = tmp_path / "run_a", tmp_path / "edited.yaml"
+    shutil.copytree(runs.folder / "run_a", copy)
+    edited.write_text(RunLayout(copy).effective_config.read_text().replace("cut_answers: lost", "cut_answers: wrong"))
+    assert run(["--resume", "--run_id", "a", "--experiments_dir", str(tmp_path), "--config", str(edited), "--accept_drift"]) == 0
+    (read,) = [check for check in as_json(runs, capsys, "a", str(copy))["checks"] if check["what"] == "answers read"]
+    assert (read["standing"], read["b"]) == ("differs", "cut wrong, refused lost, thinking auto")
+
+
 def test_a_run_without_results_is_refused_with_the_way_to_get_them(runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = make_run(tmp_path)
     assert main([str(made.layout.root), "a", "--experiments_dir", str(runs.folder)]) == 3

@@ -229,6 +229,7 @@ def checks(a: Side, b: Side) -> Iterator[Check]:
     yield _check("results schema", *(_words(form) for form in forms), forbids="their numbers are not the same things")
     yield _items(a, b)
     yield _check("scoring", *(_words(s.metrics.items()) for s in (a, b)), forbids="right means something else in each")
+    yield _check("answers read", _reading(a.config), _reading(b.config), note="the same answers may count for something else")
     yield _check("model", *(_words({one.entry.model_id for one in s.trials}) for s in (a, b)))
     for condition in ("control", "treatment"):
         prompts = [_words({_prompt(one, condition) for one in s.trials}) for s in (a, b)]
@@ -274,6 +275,14 @@ def _plan_of(trial: TrialSide) -> str:
     """Hash of what is analysed and how, which two runs with other prompts may share; earlier versions call it by the plan's name."""
     plan = trial.tests.get("plan", {})
     return str(plan.get("analysis_hash", plan.get("hash", "-")))
+
+
+def _reading(config: Config) -> str:
+    """What answers count as that are none, or hold more than an answer, and which say that there is none."""
+    phrases = config.answers.abstention_phrases
+    own = [f"abstention phrases {hashlib.sha256(json.dumps(phrases).encode()).hexdigest()[:8]}"] if phrases else []
+    told = (f"cut {config.stats.cut_answers}", f"refused {config.stats.refused_answers}", f"thinking {config.answers.strip_thinking or 'auto'}")
+    return ", ".join([*told, *own])
 
 
 def _decoding(config: Config) -> str:

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from batchtrial.amounts import counted
 from batchtrial.errors import DataError
 from batchtrial.stats.binary import FEW_CHANGED
 from batchtrial.stats.distributions import norm_pdf, norm_sf
@@ -59,7 +60,7 @@ def sign_flip(differences: Scores, *, seed: int, clusters: ArrayLike | None = No
     # A cluster whose differences cancel leaves a rounding error, not a difference.
     d = d[np.abs(d) > _TIE * float(np.abs(d).max(initial=0.0))]
     unit = "item" if clusters is None else "cluster"
-    few = f"no {unit} changed" if d.size == 0 else f"only {d.size} {unit}s changed: read with care"
+    few = f"no {unit} changed" if d.size == 0 else f"only {counted(d.size, unit)} changed: read with care"
     warnings = (few,) if d.size < FEW_CHANGED else ()
     p, method, used_seed = _p_value(d, seed, flips)
     return Test(statistic=mean, p_value=p, method=method, n=d.size, dropped=dropped, seed=used_seed, warnings=warnings)

@@ -111,7 +111,7 @@ def test_nothing_changed_and_nothing_there() -> None:
     assert "no item changed" in sign_flip([0.0] * 5, seed=1).warnings[0]
     assert sign_flip([], seed=1).reason == "there are no complete pairs"
     assert sign_flip([0.5], seed=1).p_value == 1.0
-    assert "only 1 items" in sign_flip([0.5, 0.0], seed=1).warnings[0]
+    assert "only 1 item changed" in sign_flip([0.5, 0.0], seed=1).warnings[0]
 
 
 def test_bad_options_are_refused() -> None:

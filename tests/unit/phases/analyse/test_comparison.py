@@ -192,7 +192,7 @@ def test_beside_clustered_items_nothing_ignores_the_clusters() -> None:
 def test_warnings_count_items_where_they_say_items() -> None:
     one = made(replace(binary(120, 10, 0), clusters=np.repeat([0, 1, 2, 3, 4, 5], 20)))
     assert not any("only 1 item" in text for text in (*one.warnings, *one.test.warnings))
-    assert any("only 1 clusters changed" in text for text in one.test.warnings)
+    assert any("only 1 cluster changed" in text for text in one.test.warnings)
 
 
 def test_documents_without_a_changed_answer_are_as_many_answers_as_documents() -> None:
