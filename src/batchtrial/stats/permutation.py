@@ -55,10 +55,11 @@ def sign_flip(differences: Scores, *, seed: int, clusters: ArrayLike | None = No
     if d.size == 0:
         return undefined_test("there are no complete pairs", method="sign_flip", n=0, dropped=dropped)
     mean = float(np.mean(d))
+    size = float(np.abs(d).max(initial=0.0))
     if clusters is not None:
         d = _cluster_sums(d, np.asarray(clusters), keep)
-    # A cluster whose differences cancel leaves a rounding error, not a difference.
-    d = d[np.abs(d) > _TIE * float(np.abs(d).max(initial=0.0))]
+    # A cluster whose differences cancel leaves a rounding error, not a difference; so may every one of them.
+    d = d[np.abs(d) > _TIE * size]
     unit = "item" if clusters is None else "cluster"
     few = f"no {unit} changed" if d.size == 0 else f"only {counted(d.size, unit)} changed: read with care"
     warnings = (few,) if d.size < FEW_CHANGED else ()

@@ -135,3 +135,11 @@ def test_swapping_the_arms_keeps_p_and_p_is_a_probability(d: list[float]) -> Non
     if d:
         assert one.p_value is not None
         assert 0.0 < one.p_value <= 1.0
+
+
+def test_clusters_that_all_cancel_leave_no_difference() -> None:
+    third = 1.0 - 2 / 3
+    d = [third, third, -2 / 3] * 30
+    assert sum(d[:3]) != 0.0
+    found = sign_flip(d, seed=1, clusters=np.repeat(np.arange(30), 3))
+    assert (found.p_value, found.n) == (1.0, 0)

@@ -164,3 +164,21 @@ def test_arms_that_lose_alike_but_the_one_its_wrong_and_the_other_its_right_answ
     at_random = Paired(treatment=np.where(u[0] < 0.022, np.nan, treatment), control=np.where(u[1] < 0.022, np.nan, control))
     assert is_doubtful(selective)
     assert not is_doubtful(at_random)
+
+
+@pytest.mark.parametrize("endpoint", [SUPERIOR, KEPT])
+@pytest.mark.parametrize(("k", "m"), [(3, 2), (5, 4), (7, 3), (10, 7)])
+def test_a_difference_that_is_rounding_alone_is_none(endpoint: Endpoint, k: int, m: int) -> None:
+    """m of k samples right under the control; under the treatment the k - m others were lost, and were the wrong ones for all that is known."""
+    n = 40
+    control, lost = np.full(n, m / k), np.full(n, (k - m) / k)
+    pairs = Paired(treatment=np.ones(n), control=control, lost_treatment=lost, lost_control=np.zeros(n), samples_treatment=k, samples_control=k)
+    assert judged(pairs, endpoint).verdict in ("not decided", "non-inferior")
+    assert judged(pairs, endpoint).finding.lost.difference_p == 1.0  # type: ignore[union-attr]
+
+
+def test_scores_that_were_added_up_in_another_order_are_equal() -> None:
+    once, again = (0.1 + 0.2 + 0.3) / 3, (0.3 + 0.2 + 0.1) / 3
+    assert once != again
+    one = compare(Paired(treatment=np.full(30, once), control=np.full(30, again), known_share=False), level=0.95, seed=1, flips=999)
+    assert (one.estimate.value, one.test.p_value) == (0.0, 1.0)
