@@ -13,11 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from batchtrial.errors import wanted
 from batchtrial.plugins import added, faults
-from batchtrial.scoring.metrics import command, corpus, likeness, structured, texts, usage, values
+from batchtrial.scoring.metrics import choice, command, corpus, likeness, structured, texts, usage, values
 from batchtrial.scoring.metrics.base import NamedMetric
 
 OWN: Final[tuple[type[NamedMetric], ...]] = (
     *texts.FAMILY,
+    *choice.FAMILY,
     *values.FAMILY,
     *structured.FAMILY,
     *likeness.FAMILY,

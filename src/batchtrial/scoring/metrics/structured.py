@@ -16,6 +16,7 @@ from batchtrial.scoring.metrics.base import Numbers, ReferenceMetric, Rows, Text
 from batchtrial.scoring.metrics.jsontext import NONE, json_in
 
 _MOST_SCHEMA_BYTES: Final = 1 << 20
+_LONGEST_PLACE: Final = 9
 
 
 class JsonValid(TextMetric):
@@ -98,7 +99,11 @@ class JsonFields(ReferenceMetric):
     id: ClassVar[str] = "json_fields"
     undefined: ClassVar[str] = "the item has no reference, or it is no JSON object, or has none of the fields"
 
-    fields_: Texts = Field((), alias="fields", description="The fields, `a.b` for one inside another; unset: those of the reference, at its top.")
+    fields_: Texts = Field(
+        (),
+        alias="fields",
+        description="The fields, `a.b` for one inside another, `a.0.b` for one in the first of a list; unset: those of the reference, at its top.",
+    )
     case: bool = Field(False, description="Whether upper and lower case differ in texts.")
     tolerance: float = Field(0.0, ge=0, description="Largest difference of numbers that is right.")
     fenced: bool = Field(True, description="Whether the JSON may stand in a code fence.")
@@ -146,7 +151,7 @@ class JsonFields(ReferenceMetric):
         value = json_in(text, fenced=self.fenced)
         right = {}
         for field in self.fields_ or tuple(wanted):
-            path = (field,) if not self.fields_ else tuple(field.split("."))
+            path = (field,) if not self.fields_ or field in wanted else tuple(field.split("."))
             expected = _reach(wanted, path)
             if expected is not NONE:
                 right[field] = float(self._same(_reach(value, path), expected))
@@ -168,7 +173,8 @@ class JsonFields(ReferenceMetric):
 
     def _is_near(self, value: float, expected: float) -> bool:
         try:
-            return abs(value - expected) <= self.tolerance + 1e-12 * max(abs(value), abs(expected))
+            slack = 0.0 if isinstance(value, int) and isinstance(expected, int) else 1e-12 * max(abs(value), abs(expected))
+            return abs(value - expected) <= self.tolerance + slack
         except OverflowError:  # a whole number beyond every float
             return value == expected
 
@@ -180,9 +186,12 @@ class JsonFields(ReferenceMetric):
 def _reach(value: Any, path: tuple[str, ...]) -> Any:
     """What stands at the path, NONE where nothing does."""
     for step in path:
-        if not isinstance(value, Mapping) or step not in value:
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and len(step) <= _LONGEST_PLACE and int(step) < len(value):
+            value = value[int(step)]
+        else:
             return NONE
-        value = value[step]
     return value
 
 

@@ -1,8 +1,7 @@
-"""Metrics that read one value out of an answer: a choice among labels, or a number."""
+"""The number that an answer says."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from batchtrial.scoring.metrics.base import Numbers, ReferenceMetric, Texts
+from batchtrial.scoring.metrics.base import Numbers, ReferenceMetric
+from batchtrial.scoring.metrics.spelling import HINT, plainly
 
-_SAID: Final = re.compile(
-    r"(?:answer|choice|option|label|category)[ \t]*(?:is|was|would be|should be)?[ \t]*[:=]?[ \t]*[*_`\"'(\[]{0,4}", re.IGNORECASE
-)
-_BOXED: Final = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]{0,200}\}){0,400})\}")
+BOXED: Final = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]{0,200}\}){0,400})\}")
 _NUMBER: Final = re.compile(r"(?<![\w.])([-+\u2212]?)(?:([0-9][0-9,]*)(\.[0-9]+)?|(\.[0-9]+))([eE][-+]?[0-9]{1,3})?")
 _THOUSANDS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
-_SIGNS: Final = " \t\r\n*_`\"'.,:;!?()[]{}<>"
 _FROM_DIGIT: Final = r"[0-9][^ \n]*"
 """No number goes beyond a space, so that the rest of a text need not be looked at letter by letter."""
 _FURTHER: Final = re.compile(r"[^\w.][-+\u2212]?\.?[0-9]")
@@ -36,92 +32,10 @@ _SLACK: Final = 1e-12
 """Of what floating point loses in a difference, relative to the values."""
 
 
-class Choice(ReferenceMetric):
-    """1 when the answer picks the right label. It picks the one that it consists of, else the one in its last box or behind its last "answer is",
-    else the one that it begins with as "B)" or "B.", else the only one that it names; an answer that picks none or several is wrong."""
-
-    id: ClassVar[str] = "choice"
-    undefined: ClassVar[str] = "the item has no reference, or it is none of the labels"
-
-    letters: str | None = Field(None, pattern=r"\A[A-Za-z]{2,26}\z", description="The labels as letters, such as `ABCD`; upper and lower case alike.")
-    labels: Texts = Field((), description="The labels as texts, such as `[billing, refund]`; upper and lower case alike.")
-
-    @model_validator(mode="after")
-    def _has_labels(self) -> Self:
-        if (self.letters is None) == (not self.labels):
-            raise ValueError("give either `letters`, such as ABCD, or `labels`, a list")
-        plain = [_plain(one) for one in self.all_labels]
-        if len(set(plain)) < len(plain) or not all(plain) or len(plain) < 2:
-            raise ValueError("labels are at least two texts that differ by more than case and signs around them")
-        return self
-
-    @property
-    def all_labels(self) -> tuple[str, ...]:
-        """The labels."""
-        return tuple(self.letters or ()) or self.labels
-
-    def judge(self, texts: Sequence[str], references: Sequence[tuple[str, ...]]) -> Numbers:
-        read = _reader(self.all_labels, are_letters=self.letters is not None)
-        found = np.full(len(texts), np.nan)
-        for place, (text, wanted) in enumerate(zip(texts, references, strict=True)):
-            right = read.known.intersection(map(_plain, wanted))
-            if right:
-                found[place] = read.picked(text) in right
-        return found
-
-    def is_defined(self, references: tuple[str, ...]) -> bool:
-        known = set(map(_plain, self.all_labels))
-        return not known.isdisjoint(map(_plain, references))
-
-    def near(self, column: str, references: tuple[str, ...]) -> str:
-        labels = {_plain(one): one for one in self.all_labels}
-        found = [labels[name] for one in references for name in difflib.get_close_matches(_plain(one), labels, 1)]
-        return f"did you mean {found[0]!r}?" if found else ""
-
-
-class _Reader:
-    """Finds the label that an answer picks."""
-
-    def __init__(self, labels: Sequence[str], *, are_letters: bool) -> None:
-        either = "|".join(re.escape(one) for one in sorted(labels, key=len, reverse=True))
-        self.known = {_plain(one) for one in labels}
-        self.label = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
-        # A letter alone may be the article "a" or the pronoun "I": in running text only a capital that is marked as a label counts.
-        upper = "|".join(re.escape(one.upper()) for one in labels)
-        self.named = re.compile(rf"(?<!\w)(?:{upper})(?=[).:]|\s*$)|[(\[*](?:{upper})[)\]*]") if are_letters else self.label
-        self.head = re.compile(rf"\s*[(\[*_]{{0,3}}({either})[)\].:*_]", re.IGNORECASE)
-
-    def picked(self, text: str) -> str | None:
-        """The label without case and signs; None when there is none, or more than one."""
-        if len(text) < _LONGEST_LABEL and (plain := _plain(text)) in self.known:
-            return plain
-        for box in reversed(_BOXED.findall(text)):
-            inner = re.sub(r"\\text\{([^{}]*)\}", r"\1", box)
-            return plain if (plain := _plain(inner)) in self.known else None
-        for said in reversed(list(_SAID.finditer(text))):
-            label = self.label.match(text, said.end())
-            if label is not None:
-                return _plain(label.group())
-        head = self.head.match(text)
-        if head is not None:
-            return _plain(head.group(1))
-        named = {_plain(one) for one in self.named.findall(text)}
-        return named.pop() if len(named) == 1 else None
-
-
-_LONGEST_LABEL: Final = 200
-
-
-def _reader(labels: tuple[str, ...], *, are_letters: bool) -> _Reader:
-    return _Reader(labels, are_letters=are_letters)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.strip(_SIGNS).casefold().split())
-
-
 class Numeric(ReferenceMetric):
-    """1 when a number of the answer is that of the reference: the last one, or the last in a box. "1,234.5", "-3", "2e5" and ".5" are numbers."""
+    """1 when a number of the answer is that of the reference: the last one, or the last in a box.
+
+    "1,234.5", "-$3", "2e5", "3 × 10^5", "1/2" and ".5" are numbers, in the digits of any script."""
 
     id: ClassVar[str] = "numeric"
     undefined: ClassVar[str] = "the item has no reference, or there is no number in it"
@@ -156,7 +70,9 @@ class Numeric(ReferenceMetric):
     def _are_near(self, values: Numbers, right: Numbers) -> NDArray[np.bool_]:
         with np.errstate(over="ignore"):
             allowed = self.tolerance * np.abs(right) if self.relative else self.tolerance
-            near: NDArray[np.bool_] = np.abs(values - right) <= allowed + _SLACK * np.maximum(np.abs(values), np.abs(right))
+            are_whole = (values == np.trunc(values)) & (right == np.trunc(right))
+            slack = np.where(are_whole, allowed, np.maximum(np.abs(values), np.abs(right)))  # whole numbers have an exact difference
+            near: NDArray[np.bool_] = np.abs(values - right) <= allowed + _SLACK * slack
         return near
 
     def _values(self, texts: Sequence[str]) -> Numbers:
@@ -165,12 +81,15 @@ class Numeric(ReferenceMetric):
         are_digits = np.array([text.isdecimal() and text.isascii() and len(text) < _PLAIN_DIGITS for text in texts], dtype=np.bool_)
         values[are_digits] = [float(text) for text in compress(texts, are_digits.tolist())]
         others: Sequence[str] = list(compress(texts, (~are_digits).tolist()))
+        others, column = _as_column(others)
+        is_odd = column.str.contains(HINT).to_list()
+        if any(is_odd):
+            others, column = _as_column([plainly(text) if odd else text for text, odd in zip(others, is_odd, strict=True)])
         if self.units:
             unit, place = _unit_pattern(self.units), 0 if self.first else -1
             read = [found[place] if (found := self._with_units(text, unit)) else None for text in others]
         else:
             number_of = _first_number if self.first else _last_number
-            others, column = _as_column(others)
             stretches = column.str.extract_all(_FROM_DIGIT).to_list()
             read = [number_of(text, found) if found else None for text, found in zip(others, stretches, strict=True)]
         values[~are_digits] = np.array(read, dtype=np.float64)
@@ -214,7 +133,7 @@ def _last_number(text: str, stretches: Sequence[str]) -> float | None:
 
 def _last_box(text: str) -> str:
     """What stands in the last box; nothing without a box."""
-    boxes = _BOXED.findall(text)
+    boxes = BOXED.findall(text)
     return boxes[-1] if boxes else ""
 
 
@@ -254,4 +173,4 @@ def _unit_pattern(units: Mapping[str, float]) -> re.Pattern[str]:
     return re.compile(rf"[ \t\u00a0\u202f]?({either})(?!\w)")
 
 
-FAMILY: tuple[type[ReferenceMetric], ...] = (Choice, Numeric)
+FAMILY: tuple[type[ReferenceMetric], ...] = (Numeric,)

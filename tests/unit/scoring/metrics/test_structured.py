@@ -222,3 +222,30 @@ def test_without_names_the_fields_are_those_of_the_reference() -> None:
     assert judged("json_fields", ['{"a": 1}'], ["no json"]) == [None]
     assert judged("json_fields", ['{"a": 1}'], ["{}"]) == [None]
     assert judged({"json_fields": {"case": True}}, ['{"a": "X"}'], ['{"a": "x"}']) == [0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json {"a": 1} ```',
+        '```Json\n{"a": 1}\n```',
+        '```jsonc\n{"a": 1}\n```',
+        '```json\n{"a": "``` inside"}\n```',
+        '```python\nx = {}\n```\nand\n```json\n{"a": 1}\n```',
+        '```{"a": 1}```',
+    ],
+)
+def test_the_fence_that_holds_json_is_found(text: str) -> None:
+    assert judged("json_valid", [text]) == [1]
+    assert judged({"json_valid": {"fenced": False}}, [text]) == [0]
+
+
+@pytest.mark.parametrize("text", ['```python\n{"a": 1}\n```', "```json\n{}", "```json\n```", "``` {" * 100_000, "```\n" * 100_001])
+def test_a_fence_that_holds_none_or_never_closes_is_no_json(text: str) -> None:
+    assert judged("json_valid", [text]) == [0]
+
+
+def test_fields_in_lists_and_fields_with_dots_in_their_names() -> None:
+    reference = '{"items": [{"name": "pen"}, {"name": "ink"}], "a.b": 2}'
+    entry = {"json_fields": {"fields": ["items.1.name", "a.b"], "name": "f"}}
+    assert judged(entry, [reference, '{"items": [{"name": "pen"}], "a.b": 2}', '{"a": {"b": 2}}', "[]"], [reference]) == [1, 0.5, 0, 0]

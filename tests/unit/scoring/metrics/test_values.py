@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.scoring.metrics.answers import judged
 
 from batchtrial.scoring.metrics.named import metric_of
+from batchtrial.scoring.metrics.spelling import plainly
 from batchtrial.scoring.metrics.values import _numbers
 
 LETTERS = {"choice": {"letters": "ABCD"}}
@@ -35,7 +36,19 @@ LABELS = {"choice": {"labels": ["billing", "refund", "refund status"]}}
         ("Option B", "B"),
         ("It must be B", "B"),
         ("A man stands there", None),
-        ("A) or B)", "A"),
+        ("A) or B)", None),
+        ("The answer is A or B", None),
+        ("A, B and C are wrong", None),
+        ("The answer is A, and a half of C", "A"),
+        ("B\n\nExplanation: A is wrong", "B"),
+        ("## Answer\n\nB", "B"),
+        ("**Answer:** B. For A) is wrong", "B"),
+        ("B - Lima, A - Rome", "B"),
+        ('{"answer": "B"}', "B"),
+        ("<answer>B</answer> A) is wrong", "B"),
+        ("the answer is a matter of taste: B", "B"),
+        ("\uff22", "B"),
+        ("\u7b54\u6848\u662fB\u3002", "B"),
         ("either (A) or (B)", None),
         ("I do not know", None),
         ("", None),
@@ -57,6 +70,13 @@ def test_the_letter_that_an_answer_picks(text: str, label: str | None) -> None:
         ("Category: Refund Status", "refund status"),
         ("This is about a refund, clearly", "refund"),
         ("billing and refund", None),
+        ("billing, refund", None),
+        ('{"category": ["billing", "refund"]}', None),
+        ('{"category": "billing"}', "billing"),
+        ("Billing, for the refund failed", "billing"),
+        ("# Refund\nnot billing", "refund"),
+        ("It asks for the refund\nstatus.", "refund status"),
+        ("This is non-refund mail", None),
         ("refunds", None),
         ('{"x": 1}', None),
     ],
@@ -64,6 +84,21 @@ def test_the_letter_that_an_answer_picks(text: str, label: str | None) -> None:
 def test_the_label_that_an_answer_picks(text: str, label: str | None) -> None:
     for one in ("billing", "refund", "refund status"):
         assert judged(LABELS, [text], [one.upper()]) == [float(one == label)], one
+
+
+def test_labels_that_stand_in_a_number_or_in_words_without_spaces() -> None:
+    stars = {"choice": {"labels": ["1", "4", "5"]}}
+    assert judged(stars, ["4.5 stars", "4.5", "-4", "4/5", "I give it a 4."], ["4"]) == [0, 0, 0, 0, 1]
+    assert judged({"choice": {"labels": ["-1", "0", "1"]}}, ["\u22121", "The label is -1."], ["-1"]) == [1, 1]
+    places = {"choice": {"labels": ["\u65e5\u672c", "na\xefve"]}}
+    assert judged(places, ["\u3053\u308c\u306f\u65e5\u672c\u3067\u3059"], ["\u65e5\u672c"]) == [1]
+    assert judged(places, ["It is nai\u0308ve."], ["na\xefve"]) == [1]
+
+
+def test_the_letter_that_is_also_a_pronoun() -> None:
+    ten = {"choice": {"letters": "ABCDEFGHIJ"}}
+    assert judged(ten, ["The best option I see is B", "The answer is I."], ["B"]) == [1, 0]
+    assert judged(ten, ["The answer is I."], ["I"]) == [1]
 
 
 def test_a_reference_that_is_no_label_gives_no_score() -> None:
@@ -98,6 +133,22 @@ def test_labels_have_to_be_told_apart(parameters: object) -> None:
         ("1" + ",000" * 3, 1e9),
         ("$5", 5.0),
         ("(1, 2)", 2.0),
+        ("-$5", -5.0),
+        ("\u2212US$1,500.50", -1500.5),
+        ("3/4", 0.75),
+        (r"\boxed{-\dfrac{1}{2}}", -0.5),
+        ("10,000 / 4 of them", 2500.0),
+        ("on 05/06/2024", 2024.0),
+        ("1/0", 0.0),
+        ("3 \xd7 10^5", 3e5),
+        (r"1.5 \times 10^{-3}", 0.0015),
+        ("2\xd710\u2075", 2e5),
+        ("5\xbd", 5.5),
+        ("1\u202f234\u202f567", 1234567.0),
+        ("1'234", 1234.0),
+        (r"\boxed{1{,}234}", 1234.0),
+        ("\uff14\uff12", 42.0),
+        ("\u0664\u0662", 42.0),
     ],
 )
 def test_the_last_number_of_an_answer(text: str, value: float | None) -> None:
@@ -107,7 +158,7 @@ def test_the_last_number_of_an_answer(text: str, value: float | None) -> None:
 
 @given(st.lists(st.sampled_from([*"0123456789,.+-eEx _\n\t\u2212\xb2\ud800", "12", "1e999", " 7"]), max_size=14).map("".join))
 def test_where_a_number_is_looked_for_changes_nothing(text: str) -> None:
-    found = [number for number, _ in _numbers(text) if math.isfinite(number)]
+    found = [number for number, _ in _numbers(plainly(text)) if math.isfinite(number)]
     for is_first in (False, True):
         (value,) = metric_of({"numeric": {"first": is_first}})._values([text]).tolist()  # type: ignore[attr-defined]
         wanted = found[0 if is_first else -1] if found else math.nan
@@ -127,6 +178,12 @@ def test_a_difference_that_is_the_tolerance_is_right_whatever_floating_point_mak
     assert judged({"numeric": {"tolerance": 0.01}}, ["0.3101"], ["0.30"]) == [0]
 
 
+def test_whole_numbers_are_told_apart_however_long() -> None:
+    assert judged("numeric", ["1234567890123"], ["1234567890124"]) == [0]
+    assert judged({"numeric": {"tolerance": 1}}, ["1234567890123"], ["1234567890124"]) == [1]
+    assert judged("json_fields", ['{"id": 1234567890123}'], ['{"id": 1234567890124}']) == [0]
+
+
 def test_units_boxes_and_first_numbers() -> None:
     units = {"numeric": {"units": {"km": 1000, "m": 1, "%": 0.01}}}
     assert judged(units, ["2 km", "2000 m", "2000", "2 km, said 5 people", "3 miles", "2mm"], ["2000 m"]) == [1, 1, 1, 1, 0, 0]
@@ -141,7 +198,18 @@ def test_a_reference_without_a_number_gives_no_score() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["111," * 50_000 + "1111", "1," * 100_000, "." * 200_000, "\\boxed{" * 20_000, "answer is " * 20_000, "(A" * 100_000]
+    "text",
+    [
+        "111," * 50_000 + "1111",
+        "1," * 100_000,
+        "." * 200_000,
+        "\\boxed{" * 20_000,
+        "answer is " * 20_000,
+        "(A" * 100_000,
+        "1/" * 100_000,
+        "1'" * 100_000,
+        "A or " * 50_000,
+    ],
 )
 def test_no_answer_takes_for_ever(text: str) -> None:
     began = time.process_time()
