@@ -90,6 +90,9 @@ class Look:
     endpoint: str = ""
 
 
+_ROUNDING: Final = 1e-12  # spreads below this share of the mean are rounding, not data
+
+
 def statistic(
     treatment: Floats, control: Floats, *, is_right_or_wrong: bool, clusters: NDArray[np.int64] | None, margin: float | None, higher_is_better: bool
 ) -> Statistic:
@@ -106,10 +109,14 @@ def statistic(
             se = _score_se(b, c, n, z, shift)
             return Statistic(z=z, variance=n * se**2, is_of_changed=margin is None, **about)  # type: ignore[arg-type]
     mean, se, df = _student(d, clusters)
-    if se <= 0.0:
-        return Statistic(z=0.0, variance=0.0, **about)  # type: ignore[arg-type]
-    t = (mean - shift) / se
-    z = math.copysign(min(norm_isf(max(t_sf(abs(t), df), 1e-200)), _LARGEST_Z), t)
+    if se <= _ROUNDING * abs(mean):
+        # All differ by the same, so that there is no spread to judge by: it is shown as surely as their signs alone say, and of a margin not at all.
+        units = n if clusters is None else int(np.unique(clusters).size)
+        t, tail = (mean, 0.5 ** min(units, 600)) if margin is None else (0.0, 0.5)
+    else:
+        t = (mean - shift) / se
+        tail = t_sf(abs(t), df)
+    z = math.copysign(min(norm_isf(max(tail, 1e-200)), _LARGEST_Z), t) if t else 0.0
     # As z has it, so that the estimate is the mean where only one look was taken.
     return Statistic(z=z, variance=n * ((mean - shift) / z) ** 2 if z else n * se**2, **about)  # type: ignore[arg-type]
 

@@ -38,6 +38,23 @@ def test_the_statistic_is_mcnemars_tangos_or_students() -> None:
     assert (same.z, same.changed) == (0.0, 0)
 
 
+@pytest.mark.parametrize("gain", [1 / 3, 1 - 2 / 3, -0.25])
+def test_answers_that_all_differ_by_the_same_are_no_futile_trial(gain: float) -> None:
+    """There is no spread to judge by: signs say how surely it is shown, of whole clusters where there are such."""
+    control = np.full(40, 2 / 3)
+    seen = statistic(control + gain, control, is_right_or_wrong=False, clusters=None, margin=None, higher_is_better=True)
+    assert seen.z == pytest.approx(math.copysign(norm_isf(0.5**40), gain))
+    assert decide(LookPlan(n_max=60, looks=3, alpha=0.05, min_changed=3, futility=0.05), (), 40, seen).decision == "crossed"
+    units = np.arange(40) // 10
+    few = statistic(control + gain, control, is_right_or_wrong=False, clusters=units, margin=None, higher_is_better=True)
+    assert abs(few.z) == pytest.approx(norm_isf(0.5**4))
+    nothing = statistic(control, control, is_right_or_wrong=False, clusters=None, margin=0.1, higher_is_better=True)
+    assert (nothing.z, statistic(control[:0], control[:0], is_right_or_wrong=False, clusters=None, margin=None, higher_is_better=True).z) == (
+        0.0,
+        0.0,
+    )
+
+
 def test_looks_are_taken_in_order_and_end_with_the_first_stop() -> None:
     first = decide(PLAN, (), 100, seen(5, 3, 100))
     assert first.decision == "too few changed"
