@@ -161,14 +161,18 @@ class Carrier:
     def _columns(self) -> dict[str, Any]:
         tables, items = self.tables, self.tables.items
         about = pages.about(tables)
+        choices = about["choices"]
         if self.is_redacted:
+            # Any other column may hold what is to stay here: a passage that several items share is one to choose from.
+            own = {"dataset", "kind", *(f"x.{name}" for name in tables.config.slices)}
+            choices = about["choices"] = {name: values for name, values in choices.items() if name in own}
             about["arms"] = [{**one, "system": REDACTED} for one in about["arms"]]
             about["trials"] = [{**one, "differences": [[name, REDACTED, REDACTED] for name, *_ in one["differences"]]} for one in about["trials"]]
         place_of = {place: at for at, place in enumerate(self.places)}
         keys = items.keys(self.places)
         clusters = None if items.clusters is None else items.clusters[self.places].tolist()
         for told, pairs in zip(about["trials"], self._pairs(), strict=True):
-            queue = drawn(tables, pairs)
+            queue = [] if self.is_redacted else drawn(tables, pairs)  # nobody compares answers that are not there
             told["queue"] = [[one.key, place_of[one.place], one.is_repeat, one.is_flipped, one.mark] for one in queue if one.place in place_of]
         is_part = len(self.places) < tables.n_asked
         return {
@@ -178,7 +182,7 @@ class Carrier:
             "z": z_two_sided(1 - tables.config.stats.alpha),
             "keys": keys,
             "clusters": clusters,
-            "items": {name: self._coded(name) for name in items.choices},
+            "items": {name: self._coded(name) for name in choices},
             "arms": [self._arm(arm) for arm in tables.arms()],
             "judged": {f"{pairs.trial.slug}/{pairs.temp:g}": self._judged(pairs) for pairs in self._pairs() if pairs.judged},
             "more": self.more,
@@ -196,7 +200,9 @@ class Carrier:
             )
         if short:
             yield f"Of {short:,} {'text' if short == 1 else 'texts'} over {LONGEST:,} characters only the beginning fits into this file."
-        if is_part or short:
+        if self.is_redacted:
+            yield "Questions, prompts and answers were left out of this file."
+        if is_part or short or self.is_redacted:
             yield "`batchtrial view` shows everything."
 
     def _whole(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.phases.world import World
-from tests.unit.reading.trials import finished
+from tests.unit.reading.trials import SEVERAL, finished
 
 from batchtrial.cli.commands.export import main
 from batchtrial.errors import ConfigError
@@ -74,9 +74,21 @@ def test_a_page_without_texts_has_none_of_them(world: World) -> None:
     assert whole["columns"]["arms"] == redacted["columns"]["arms"]
     told = str(redacted)
     assert REDACTED in told
+    assert "left out of this file" in redacted["columns"]["part"]
+    assert whole["columns"]["about"]["trials"][0]["queue"]
+    assert redacted["columns"]["about"]["trials"][0]["queue"] == []
     for text in ("Which word belongs", "something else", "answer 1", "Passage", "Answer with care", "thing 1"):
         assert text in str(whole)
         assert text not in told
+
+
+def test_columns_to_filter_by_are_texts_too_but_for_declared_slices(tmp_path: Path) -> None:
+    with finished(tmp_path, n_open=6, n_closed=6, slices=["is_unanswerable"], **SEVERAL) as made:
+        whole, redacted = (data_of(page_of(made, is_redacted=is_redacted)) for is_redacted in (False, True))
+    assert "x.context" in whole["columns"]["about"]["choices"]
+    assert set(redacted["columns"]["about"]["choices"]) == set(redacted["columns"]["items"]) == {"dataset", "kind", "x.is_unanswerable"}
+    assert "Passage" in str(whole)
+    assert "Passage" not in str(redacted)
 
 
 def test_a_run_that_does_not_fit_is_there_with_what_changed_and_the_numbers_of_all(world: World) -> None:
