@@ -12,8 +12,12 @@ from typing import Any
 from tests.browser.conftest import ODD, Run, Tab, told_what_is_odd
 from tests.unit.viewer.served import served
 
+from batchtrial.app.tables import tables_of
 from batchtrial.clock import real_now
+from batchtrial.reading.drawn import drawn
 from batchtrial.reading.labels import Labels
+from batchtrial.state.labels import Label, append_label
+from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import LockInfo
 
 MARKED = """async () => {
@@ -94,6 +98,45 @@ def test_two_people_label_blind_at_once(runs: dict[str, Run], browser: Any, tmp_
             tab.page.goto("about:blank")
             tab.page.context.close()
             assert tab.faults == []
+
+
+def test_labels_do_not_begin_with_what_the_table_shows_and_what_was_opened_stays_seen(runs: dict[str, Run], tab: Tab, tmp_path: Path) -> None:
+    root, slug, page = copy(runs["single"], tmp_path), runs["single"].slug, tab.page
+    with tables_of(RunLayout(root)) as tables:
+        queue = drawn(tables, tables.pairs(slug, 0.0))
+    first = min(queue, key=lambda one: one.place)
+    with served(tmp_path) as at:
+        tab.page.goto(at.address)
+        page.click("button.link")
+        page.wait_for_selector("[data-usable]")
+        page.wait_for_selector(".row .question")
+        rows = page.locator(".row:not(.head) .question").all_inner_texts()
+        page.goto(f"http://127.0.0.1:{at.port}/#run=r1&item={first.place}")
+        page.wait_for_selector(".panel .text")
+        opened = tab.text(".panel .text")
+        assert opened in rows
+        page.keyboard.press("Escape")
+        page.keyboard.press("l")
+        page.wait_for_selector(".labelling .text")
+        assert tab.text(".labelling .text") not in rows
+        for one in queue:
+            if one.place > first.place or one.is_repeat:
+                append_label(
+                    RunLayout(root).labels,
+                    Label(id=f"{one.key}{one.is_repeat}", who="ana", item_key=one.key, trial=slug, verdict="same", is_repeat=one.is_repeat),
+                )
+        page.reload()
+        page.goto(page.url.partition("&item")[0])
+        page.wait_for_selector("[data-usable]")
+        page.keyboard.press("Escape")
+        page.keyboard.press("l")
+        page.fill("#who", "ana")
+        page.keyboard.press("Enter")
+        tab.until("opened => document.querySelector('.labelling .text')?.textContent === opened", opened)
+        assert "You have seen this item with its arms named" in tab.text(".labelling")
+        page.keyboard.press("1")
+        tab.until("() => document.querySelector('.labelling').textContent.includes('kept')")
+        assert not next(one for one in labels_in(root).held if one.item_key == first.key and not one.is_repeat).is_blind
 
 
 def test_a_run_appears_and_is_asked_to_stop(runs: dict[str, Run], tab: Tab, tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ class Drawn(NamedTuple):
 
 
 def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
-    """The first complete pairs of the run's order, which is a shuffle by its seed; every fifth of them once more at the end, the other way round."""
+    """The first complete pairs of the run's order, which is a shuffle by its seed; every fifth of them once more at the end, the other way round.
+
+    They begin in the middle: the page shows the first ones in its table, with their arms named, before anybody labels.
+    """
     column = next((one.column for one in pairs.metrics if one.is_total), pairs.metrics[0].column)
     control, treatment = pairs.scores[column]
     places = np.flatnonzero(~(np.isnan(control) | np.isnan(treatment)))[:n].tolist()
@@ -36,7 +39,8 @@ def drawn(tables: RunTables, pairs: Pairs, n: int = DRAWN) -> list[Drawn]:
     seed, marks = str(tables.config.seed), answer_marks(tables.layout, pairs.control, pairs.treatment, places)
     flips = [int(digest((seed, "label", pairs.trial.slug, key), 8), 16) % 2 == 1 for key in keys]
     once = [Drawn(key, place, False, is_flipped, marks.get(place, "")) for key, place, is_flipped in zip(keys, places, flips, strict=True)]
-    return once + [one._replace(is_repeat=True, is_flipped=not one.is_flipped) for one in once[::TWICE_EVERY]]
+    again = [one._replace(is_repeat=True, is_flipped=not one.is_flipped) for one in once[::TWICE_EVERY]]
+    return once[len(once) // 2 :] + once[: len(once) // 2] + again
 
 
 def of_this_run(tables: RunTables, labels: Iterable[Label]) -> list[Label]:

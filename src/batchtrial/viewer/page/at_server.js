@@ -29,6 +29,7 @@ export async function serverSource(run) {
   const about = await asked(`${at}/about`);
   return {
     about,
+    run,
     n: about.n_items,
     part: null,
     isLive: true,

@@ -1,5 +1,5 @@
 // Labels: two answers without their arms' names, a key each, kept as soon as the source says so.
-/** @import { Drawn, File, Labels, Server, Shown, Store, Trial } from "./types" */
+/** @import { Drawn, File, Labels, Seen, Server, Shown, Store, Trial } from "./types" */
 
 import { slotOf } from "./address.js";
 import { givenText } from "./detail.js";
@@ -15,7 +15,7 @@ export function labelling(store, trial, detailOf, onclose) {
   const [status, content] = [el("span"), el("div")];
   /** @type {{ at: number, item: Shown | null, flip: boolean, isRepeat: boolean, isBlind: boolean, busy: boolean, sample: number, last: [id: string, at: number, flip: boolean, isRepeat: boolean][], message: string }} */
   const state = { at: 0, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
-  const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered(), placeholder: "your name", onkeydown: leave, onchange: () => { remember(who.value); state.message = ""; next(); } });
+  const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered("who"), placeholder: "your name", onkeydown: leave, onchange: () => { remember("who", who.value); state.message = ""; next(); } });
   const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas", onkeydown: leave });
   const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note", onkeydown: leave });
 
@@ -27,7 +27,7 @@ export function labelling(store, trial, detailOf, onclose) {
   }
 
   const mine = () => store.labels().filter((one) => one.who === who.value.trim());
-  const isDone = (/** @type {Drawn} */ [key, , isRepeat, , mark]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && one.temp === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat) && (!one.about || one.about === mark));
+  const isDone = (/** @type {Drawn} */ [key, , isRepeat, , mark]) => mine().some((one) => one.item_key === key && one.trial === trial.slug && (one.temp ?? 0) === trial.temp && Boolean(one.is_repeat) === Boolean(isRepeat) && (!one.about || one.about === mark));
 
   async function next() {
     const queue = store.queue();
@@ -41,7 +41,7 @@ export function labelling(store, trial, detailOf, onclose) {
 
   async function show(place, flip, isRepeat) {
     state.item = await detailOf(place);
-    Object.assign(state, { at: place, flip: Boolean(flip), isRepeat: Boolean(isRepeat), isBlind: !store.seen.has(place) });
+    Object.assign(state, { at: place, flip: Boolean(flip), isRepeat: Boolean(isRepeat), isBlind: !store.seen.has(state.item.key) });
     draw();
   }
 
@@ -127,22 +127,37 @@ export function labelling(store, trial, detailOf, onclose) {
   };
 }
 
-/** @type {() => string} */
-function remembered() {
+/** @type {(what: string) => string} */
+function remembered(what) {
   try {
-    return localStorage.getItem("batchtrial-who") || "";
+    return localStorage.getItem(`batchtrial-${what}`) || "";
   } catch {
     return "";
   }
 }
 
-/** @type {(name: string) => void} */
-function remember(name) {
+/** @type {(what: string, value: string) => void} */
+function remember(what, value) {
   try {
-    localStorage.setItem("batchtrial-who", name);
+    localStorage.setItem(`batchtrial-${what}`, value);
   } catch {
     // A browser that keeps nothing asks again next time.
   }
+}
+
+/** What was seen of a run with its arms named: a label of it is not blind, also after the page was loaded anew. */
+/** @type {(run: string) => Seen} */
+function seenOf(run) {
+  const here = new Set();
+  const known = () => new Set([...(remembered(`seen-${run}`) || "").split("\n").filter(Boolean), ...here]);
+  const marked = (key) => encodeURIComponent(key.toWellFormed());
+  return {
+    has: (key) => known().has(marked(key)),
+    add(key) {
+      here.add(marked(key));
+      remember(`seen-${run}`, [...known()].join("\n"));
+    },
+  };
 }
 
 /** Labels in a page that carries its data: kept in the page, handed on as a file. */
@@ -158,7 +173,7 @@ export function storeInPage(source) {
     isOnlyHere = kept.length > 0;
   };
   return {
-    seen: new Set(),
+    seen: seenOf(source.about.config),
     keptWhere: "kept in this page until you leave it: download them",
     async open(ask) { trial = source.about.trials.find((one) => one.slug === ask.trial && one.temp === ask.temp); },
     queue: () => trial.queue,
@@ -190,7 +205,7 @@ export function storeAtServer(source) {
   /** @type {any} */
   let about = null;
   return {
-    seen: new Set(),
+    seen: seenOf(source.run),
     keptWhere: "kept",
     async open(ask) {
       about = ask;

@@ -269,7 +269,7 @@ async function runPage(root, source, store, isReadOnly) {
     try {
       const item = await itemAt(place);
       if (state.item !== place || labelled) return;
-      store.seen.add(place);
+      store.seen.add(item.key);
       putItem(held.key, detail(item, trialOf(), about, {
         view: state.view, isAll: isAll(), onview: (view) => { change({ view }); drawItem(); }, oncopy: () => copy(asMarkdown(item, trialOf(), about, isAll(), location.href)), onlabel: () => label(place), onclose: () => close(),
       }));

@@ -72,6 +72,7 @@ export interface Arm {
 }
 
 export interface About {
+  config: string;
   banner: string;
   alpha: number;
   clusters: boolean;
@@ -245,6 +246,7 @@ export interface Source {
 }
 
 export interface Server extends Source {
+  run: string;
   judgements(ask: Ask): Promise<Labels>;
   label(ask: Ask, label: object): Promise<Labels>;
   stop(): Promise<unknown>;
@@ -255,9 +257,15 @@ export interface File extends Source {
   comparison(slug: string, temp: number, name: string, places: number[]): object | null;
 }
 
+/** Keys of items that were opened with their arms named, as long as the browser keeps them. */
+export interface Seen {
+  has(key: string): boolean;
+  add(key: string): void;
+}
+
 /** Where labels are kept. */
 export interface Store {
-  seen: Set<number>;
+  seen: Seen;
   keptWhere: string;
   open(ask: Ask): Promise<void>;
   queue(): Drawn[];
