@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchtrial.errors import DataError
-from batchtrial.stats.clusters import clustered_mean
+from batchtrial.stats.clusters import clustered_mean, clusters_needed
 from batchtrial.stats.distributions import norm_cdf, norm_isf, t_sf
 from batchtrial.stats.intervals import tango_z
 from batchtrial.stats.results import Estimate, Test
@@ -44,6 +44,7 @@ class Statistic:
     z: standard normal under "no difference", or "worse by the margin". variance: of one pair's difference, as z has it. n: complete pairs;
     changed: those that differ; b, c: treatment only and control only right, None for other scores. shift: what z is about, minus the margin or 0.
     sign: -1 where less is better and a margin is tested, so that z is about minus the difference. is_of_changed: z = (b - c) / sqrt(b + c).
+    n_clusters: None when items stand alone.
     """
 
     z: float
@@ -55,6 +56,7 @@ class Statistic:
     shift: float = 0.0
     sign: float = 1.0
     is_of_changed: bool = False
+    n_clusters: int | None = None
 
     @property
     def n_known(self) -> float | None:
@@ -100,7 +102,8 @@ def statistic(
     sign = 1.0 if margin is None or higher_is_better else -1.0
     d, shift = sign * (treatment - control), 0.0 if margin is None else -margin
     n, changed = int(d.size), int(np.count_nonzero(d))
-    about = {"n": n, "changed": changed, "shift": shift, "sign": sign}
+    n_clusters = None if clusters is None else int(np.unique(clusters).size)
+    about = {"n": n, "changed": changed, "shift": shift, "sign": sign, "n_clusters": n_clusters}
     if is_right_or_wrong:
         b, c = int((d > 0).sum()), int((d < 0).sum())
         about |= {"b": b if sign > 0 else c, "c": c if sign > 0 else b}
@@ -111,8 +114,7 @@ def statistic(
     mean, se, df = _student(d, clusters)
     if se <= _ROUNDING * abs(mean):
         # All differ by the same, so that there is no spread to judge by: it is shown as surely as their signs alone say, and of a margin not at all.
-        units = n if clusters is None else int(np.unique(clusters).size)
-        t, tail = (mean, 0.5 ** min(units, 600)) if margin is None else (0.0, 0.5)
+        t, tail = (mean, 0.5 ** min(n if n_clusters is None else n_clusters, 600)) if margin is None else (0.0, 0.5)
     else:
         t = (mean - shift) / se
         tail = t_sf(abs(t), df)
@@ -164,7 +166,9 @@ def decide(plan: LookPlan, past: Sequence[Look], n_items: int, seen: Statistic) 
     if any(look.decision in STOPS or look.n_items >= n_items for look in past):
         raise DataError("this look was taken, or the trial had stopped", where=f"{n_items} items")
     is_last = n_items >= plan.n_max
-    if not is_last and seen.changed < plan.min_changed:
+    # With so few documents the analysis decides nothing: a trial that stopped here would have thrown away those that it was to ask about.
+    has_few_clusters = seen.n_clusters is not None and seen.n_clusters < clusters_needed(plan.alpha)
+    if not is_last and (seen.changed < plan.min_changed or has_few_clusters):
         return Look(n_items=n_items, z=seen.z, changed=seen.changed, bound=None, decision="too few changed")
     bound = bounds_of(plan, past, n_items).z_bounds[-1]
     taken = Look(n_items=n_items, z=seen.z, changed=seen.changed, bound=bound, decision="go on")

@@ -55,6 +55,16 @@ def test_answers_that_all_differ_by_the_same_are_no_futile_trial(gain: float) ->
     )
 
 
+@pytest.mark.parametrize(("n_clusters", "decision"), [(1, "too few changed"), (5, "too few changed"), (6, "crossed"), (20, "crossed")])
+def test_no_look_stops_a_trial_of_which_too_few_documents_were_seen_to_decide(n_clusters: int, decision: str) -> None:
+    control, treatment = np.zeros(120), np.ones(120)
+    treatment[::10] = 0.0
+    units = np.arange(120) % n_clusters
+    seen = statistic(treatment, control, is_right_or_wrong=True, clusters=units, margin=None, higher_is_better=True)
+    plan = LookPlan(n_max=140, looks=2, alpha=0.05, min_changed=10, futility=None)
+    assert decide(plan, (), 120, seen).decision == decision
+
+
 def test_looks_are_taken_in_order_and_end_with_the_first_stop() -> None:
     first = decide(PLAN, (), 100, seen(5, 3, 100))
     assert first.decision == "too few changed"

@@ -102,9 +102,10 @@ def sentence(slug: str, detail: Mapping[str, Any], plan: LookPlan) -> str:
     """A look of a trial in one line, without a p-value."""
     seen = detail["trials"][slug]
     bound = f", bound {seen['bound']:.2f}" if seen.get("bound") is not None else ""
+    few = f"fewer than {plan.min_changed} items changed" if seen["changed"] < plan.min_changed else "too few documents to decide by"
     said = {
         "go on": "goes on",
-        "too few changed": f"goes on: fewer than {plan.min_changed} items changed",
+        "too few changed": f"goes on: {few}",
         "crossed": "stops: the bound is crossed",
         "futile": "stops for futility: too little is left to show a difference",
         "end": "ends: all planned items are there",

@@ -12,7 +12,7 @@ from batchtrial.phases.report.render import Block, Grid, Heading, Paragraph, Pic
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 240, 48, 28
 SAID: Final[Mapping[str, str]] = {
     "go on": "went on",
-    "too few changed": "went on: too few items changed",
+    "too few changed": "went on: too few items changed, or documents",
     "crossed": "stopped: the bound was crossed",
     "futile": "stopped for futility",
     "end": "ended as planned",
