@@ -103,6 +103,9 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
         (command(finished, env, "restore", "--from", f"s3://{BUCKET}/none.zip"), "no such bucket or object", 3),
         (command(finished, env, *send, f"s3://{KEY_ID}:{SECRET}@{BUCKET}/x/"), "credentials do not belong into an address", 2),
         (command(finished, env, *send, "nosuchstore://x/y/"), "there is no store for this address", 2),
+        (command(finished, env, *send, f"http://127.0.0.1:{server.port}/{BUCKET}/x/"), "a store of this kind cannot do that", 1),
+        (command(finished, {**env, "AWS_ENDPOINT_URL": "nonsense"}, *send, f"s3://{BUCKET}/x/"), "settings are not right", 1),
+        (command(finished, env, "archive", "--list", "s3://a bucket/x/"), "settings are not right", 1),
         (command(finished, env, "run", "--experiments_dir", f"s3://{BUCKET}/runs"), "is an address", 2),
     ):
         assert (told.returncode, words in told.stderr) == (code, True), told.stderr
@@ -111,6 +114,21 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
     bare = {name: value for name, value in env.items() if not name.startswith("AWS_") or "ENDPOINT" in name or "METADATA" in name}
     told = command(finished, {**bare, "HOME": str(tmp_path)}, *send, f"s3://{BUCKET}/x/")
     assert (told.returncode, "no credentials" in told.stderr) == (1, True), told.stderr
+
+
+def test_what_is_in_the_way_is_no_archive_of_this_run_and_stays(server: Server, finished: Path, tmp_path: Path) -> None:
+    env, address = environment(server.port), f"s3://{BUCKET}/way/run.zip"
+    shutil.copytree(finished, tmp_path / "own")
+    shutil.copytree(finished / "experiments" / "run_r1", tmp_path / "own" / "experiments" / "run_r2")
+    (tmp_path / "own" / "experiments" / "run_r2" / "archive_manifest.json").unlink(missing_ok=True)
+    server.put(f"/{BUCKET}/way/notes.zip", b"notes")
+    assert command(finished, env, "archive", "--run_id", "r1", "--to", address).returncode == 0
+    for place, words in ((address, "an archive of run r1"), (f"s3://{BUCKET}/way/notes.zip", "something else than an archive")):
+        done = command(tmp_path / "own", env, "archive", "--run_id", "r2", "--to", place)
+        assert (done.returncode, words in done.stderr) == (3, True), done.stderr
+    listed = json.loads(command(finished, env, "archive", "--list", f"s3://{BUCKET}/way/", "--json").stdout)
+    assert [row["archive"].rpartition("/")[2] for row in listed if "problem" in row] == ["notes.zip"]
+    assert [row["run_id"] for row in listed if "problem" not in row] == ["r1"]
 
 
 def test_keys_that_are_wrong_do_nothing_and_who_may_only_read_reads(finished: Path, tmp_path: Path) -> None:
@@ -186,7 +204,9 @@ print(sorted(run.path.rglob('results.jsonl')), sorted(run.path.rglob('*_p01.json
 
 def test_a_browser_sees_archived_runs_and_nothing_stays_behind(server: Server, finished: Path, tmp_path: Path) -> None:
     env = {**environment(server.port), "TMPDIR": str(tmp_path)}
-    assert command(finished, env, "archive", "--run_id", "r1", "--to", f"s3://{BUCKET}/seen/").returncode == 0
+    for name in ("", "same_run.zip"):
+        assert command(finished, env, "archive", "--run_id", "r1", "--to", f"s3://{BUCKET}/seen/{name}").returncode == 0
+    server.put(f"/{BUCKET}/seen/notes.zip", b"notes")
     view = subprocess.Popen(
         [sys.executable, "-m", "batchtrial", "view", "--from", f"s3://{BUCKET}/seen/"], stdout=subprocess.PIPE, text=True, env=env
     )

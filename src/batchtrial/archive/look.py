@@ -38,13 +38,22 @@ def fetched(source: Source, folder: Path) -> RunLayout:
 
 @contextmanager
 def lent(address: str, note: Callable[[str], None]) -> Iterator[Path]:
-    """A folder of runs that holds the archived one, or all under a prefix, and goes with the block. Raises what `fetched` does."""
+    """A folder of runs that holds the archived one, or all under a prefix, and goes with the block. Raises what `fetched` does.
+
+    Among several, one that cannot be shown keeps nobody from the others.
+    """
     with tempfile.TemporaryDirectory(prefix="batchtrial-") as name:
         folder = Path(name) / "experiments"
         found = stored(address).archives()
         for one in found:
-            fetched(one, folder)
-            note(f"fetched {one} for reading")
+            try:
+                fetched(one, folder)
+            except StateError as error:
+                if len(found) == 1:
+                    raise
+                note(f"{one} is not shown: {error.what}")
+            else:
+                note(f"fetched {one} for reading")
         if not found:
             raise StateError("there are no archives", where=address, hint="`batchtrial archive --list PREFIX` shows what is there")
         yield folder

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, cast
-from urllib.parse import urlsplit
 
 from batchtrial.errors import ConfigError, MissingExtra, RunnerError, RunStateMissing, StoreFailed
 
@@ -24,6 +23,10 @@ SHOWN_CHARS: Final = 200
 
 class Source(Protocol):
     """An archive that can be read: a file of this machine, or an object in a store."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything has this name. Raises StoreFailed."""
 
     @property
     def size(self) -> int:
@@ -43,6 +46,10 @@ class Local:
         return str(self.path)
 
     @property
+    def is_there(self) -> bool:
+        return self.path.exists()
+
+    @property
     def size(self) -> int:
         return self.path.stat().st_size
 
@@ -60,6 +67,12 @@ class Stored:
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def is_there(self) -> bool:
+        with told(self.address):
+            self.fs.invalidate_cache()
+            return bool(self.fs.isfile(self.path))
 
     @property
     def size(self) -> int:
@@ -117,23 +130,34 @@ class _Told(io.RawIOBase):
 
 def stored(address: str) -> Stored:
     """The object or prefix at an address. Raises ConfigError, MissingExtra, StoreFailed."""
-    parts = urlsplit(address)
-    shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-    if "@" in parts.netloc or parts.query:
-        hint = "give them where the store's own tools look for them, such as the environment or their config file"
-        raise ConfigError("credentials do not belong into an address", where=shown, hint=hint)
+    _check_address(address)
     try:
         import fsspec
     except ImportError as error:
-        raise _missing(shown, error) from None
+        raise _missing(address, error) from None
+    if (scheme := address.partition("://")[0]) not in fsspec.available_protocols():
+        raise ConfigError(f"there is no store for this address: protocol not known: {scheme}", where=address, hint="s3://BUCKET/FOLDER/ is one")
     try:
-        with told(shown):
+        with told(address):
             fs, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
-        raise _missing(shown, error) from None
-    except ValueError as error:  # a protocol that nobody knows
-        raise ConfigError(f"there is no store for this address: {error}", where=shown, hint="s3://BUCKET/FOLDER/ is one") from None
+        raise _missing(address, error) from None
     return Stored(fs, path, address)
+
+
+def _check_address(address: str) -> None:
+    """Raises ConfigError for one with credentials, in words that hold nothing secret, and for one where nothing can stay."""
+    scheme, _, rest = address.partition("://")
+    host, _, path = rest.partition("/")
+    port = "" if host.startswith("arn:") else host.rpartition("]")[2].partition(":")[2]
+    # A secret may have slashes itself: then what looks like the host ends within it.
+    if "@" in host or "?" in rest or (port and not port.isdecimal()):
+        hint = "give them where the store's own tools look for them, such as the environment or their config file"
+        raise ConfigError("credentials do not belong into an address", where=f"{scheme}://", hint=hint)
+    if scheme == "memory":
+        raise ConfigError("what is in memory goes with this process", where=address, hint="s3://BUCKET/FOLDER/ stays")
+    if "//" in path:
+        raise ConfigError("two slashes in a row name no folder", where=address, hint="leave one of them out")
 
 
 def as_source(archived: Source | Path) -> Source:
@@ -142,7 +166,9 @@ def as_source(archived: Source | Path) -> Source:
 
 
 def _missing(address: str, error: ImportError) -> MissingExtra:
-    return MissingExtra(f"what talks to this store cannot be imported ({error})", where=address, hint='pip install "batchtrial[remote]"')
+    is_ours = isinstance(error, ModuleNotFoundError) or address.startswith("s3")
+    hint = 'pip install "batchtrial[remote]"' if is_ours else "install that beside the extra `remote`"
+    return MissingExtra(f"what talks to this store cannot be imported ({error})", where=address, hint=hint)
 
 
 @contextmanager
@@ -158,8 +184,10 @@ def told(address: str) -> Iterator[None]:
 
 def _in_words(error: Exception, address: str) -> RunnerError:
     name, text = type(error).__name__, str(error).replace("\n", " ")[:SHOWN_CHARS]
-    if isinstance(error, ValueError) and not hasattr(error, "response"):
-        raise error
+    if name == "ParamValidationError" or (isinstance(error, ValueError) and not hasattr(error, "response")):
+        return StoreFailed(f"the address or the store's settings are not right ({text})", where=address, hint="is it s3://BUCKET/FOLDER/?")
+    if isinstance(error, NotImplementedError):
+        return StoreFailed("a store of this kind cannot do that", where=address, hint="an archive goes to s3://BUCKET/FOLDER/ or the like")
     if isinstance(error, FileNotFoundError):
         return RunStateMissing("the store has no such bucket or object", where=address, hint="`batchtrial archive --list PREFIX` shows what is there")
     if isinstance(error, PermissionError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchtrial.archive.make import Archived, make
 from batchtrial.archive.restore import looked_at
 from batchtrial.archive.send import check_reachable, send
-from batchtrial.archive.store import ENDING, Local, Stored
+from batchtrial.archive.store import ENDING, Source, Stored
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.providers.registry import key_variables
@@ -24,14 +24,14 @@ def default_target(layout: RunLayout) -> Path:
     return layout.root.parent / "archives" / f"{layout.root.name}.zip"
 
 
-def refuse_others(target: Path, run_id: str) -> None:
-    """Raises StateError for a file that is something else than an archive of this run: it may be all that is left of another."""
-    if not target.exists():
+def refuse_others(target: Source, run_id: str, flag: str) -> None:
+    """Raises StateError where something else than an archive of this run is: it may be all that is left of another."""
+    if not target.is_there:
         return
-    there, _ = looked_at(Local(target))
+    there, _ = looked_at(target)
     if there is None or there.run_id != run_id:
         what = "something else than an archive" if there is None else f"an archive of run {there.run_id}"
-        raise StateError(f"{target} is {what}", where="--output", hint="name another file, or remove that one")
+        raise StateError(f"{target} is {what}", where=flag, hint="name another place, or remove what is there")
 
 
 def archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
@@ -80,12 +80,14 @@ def archive_to_store(
     description: str = "",
     tell: Callable[[str], None],
 ) -> tuple[Stored, Archived]:
-    """(where it lies in the store, the archive). to: a prefix, or the object when it ends in .zip. Raises StoreFailed and what `archive_run` does.
+    """(where it lies in the store, the archive). to: a prefix, or the object when it ends in .zip. Raises StoreFailed, and what `refuse_others` and
+    `archive_run` do.
 
     The archive is made beside the runs first, which needs its size on this disk for a while: the checksum at its end covers all of it.
     """
     place = to if to.path.endswith(ENDING) else to.at(f"{layout.root.name}{ENDING}")
     check_reachable(place)
+    refuse_others(place, layout.run_id, "--to")
     folder = default_target(layout).parent
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -84,7 +84,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if given.to is not None:
         return send(layout, given)
     if given.output is not None:
-        refuse_others(given.output, layout.run_id)
+        refuse_others(Local(given.output), layout.run_id, "--output")
     target = given.output or default_target(layout)
     made = archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
     tell(Local(target), made)
