@@ -221,12 +221,12 @@ def test_a_rubric_of_some_tests_alone_is_named(tmp_path: Path) -> None:
 def test_the_model_that_grades_rubrics_becomes_the_judge(tmp_path: Path, place: str) -> None:
     grader: dict[str, Any] = {"provider": "anthropic:messages:claude-haiku-4-5"}
     rubric: dict[str, Any] = {"type": "llm-rubric", "value": "is kind", **(grader if place == "assertion" else {})}
-    test: dict[str, Any] = {"vars": {"letter": "a"}, "assert": [rubric], **({"options": {**grader, "prefix": "x"}} if place == "test" else {})}
+    test: dict[str, Any] = {"vars": {"letter": "a"}, "assert": [rubric], **({"options": {**grader, "storeOutputAs": "x"}} if place == "test" else {})}
     tree, left, _ = made(tmp_path, tests=[test], **({"defaultTest": {"options": grader}} if place == "default" else {}))
     (judge,) = tree["judges"]
     assert (judge["backend"], judge["model"]) == ("anthropic", "claude-haiku-4-5")
     assert not any("own model judges" in one for one in left)
-    assert any("the option `prefix`" in one for one in left) == (place == "test")
+    assert any("the option `storeOutputAs`" in one for one in left) == (place == "test")
 
 
 def test_a_grader_that_is_not_known_here_is_named(tmp_path: Path) -> None:
@@ -551,3 +551,57 @@ def test_values_of_no_use_are_named_and_left_out(tmp_path: Path, monkeypatch: py
     assert any("tests.1.vars: `vars` of a test that are no mapping" in one for one in left)
     monkeypatch.chdir(tmp_path)
     loaded(tmp_path, files)
+
+
+def test_what_tests_put_before_and_behind_a_prompt_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('letter,__prefix,__suffix\nb,," Now {{letter}}"\n')
+    chat = [{"role": "user", "content": "Sort {{letter}}"}]
+    tests = [{"vars": {"letter": "a", "prefix": "own"}}, "file://t.csv"]
+    tree, left, files = made(
+        tmp_path, prompts=["Sort {{letter}}", chat], tests=tests, defaultTest={"options": {"prefix": "For {{letter}}:\n", "suffix": "."}}
+    )
+    (asked, *_) = tree["arms"].values()
+    template = Template.of(files[asked["task"]["messages"][0]["file"]])
+    assert [template.render(row) for row in rows_of(files)] == ["For a:\nSort a.", "For b:\nSort b Now b"]
+    assert any("the prefix and suffix of tests, at the chat `chat`" in one for one in left)
+
+
+def test_values_and_filters_write_what_that_program_writes(tmp_path: Path) -> None:
+    (tmp_path / "o.json").write_text('{ "k":  1 }\n')
+    (tmp_path / "o.yaml").write_text("k: [1, a]\n")
+    (tmp_path / "p.txt").write_text(
+        "  {{n}}|{{half}}|{{raw}}|{{made}}  \r\n --- \n{% if n == 2 %}x{% elseif n == 3 %}{{ deep | dump }}{{ deep.a | dump(2) }}{% endif %}"
+    )
+    values = {"n": 3.0, "half": 0.5, "raw": "file://o.json", "made": "file://o.yaml", "deep": {"a": {"b": [1]}}}
+    _, left, files = made(tmp_path, prompts=["file://p.txt"], tests=[{"vars": values}])
+    (row,) = rows_of(files)
+    said = [Template.of(text).render(row) for name, text in sorted(files.items()) if name.startswith("prompts/")]
+    assert said == ['3|0.5|{ "k":  1 }|{"k":[1,"a"]}', '{"a":{"b":[1]}}{\n  "b": [\n    1\n  ]\n}']
+    assert not any("prompts" in one for one in left)
+
+
+def test_a_prompt_that_cannot_be_filled_in_is_named(tmp_path: Path) -> None:
+    prompts = ["{% for key, value in letter %}{{key}}{% endfor %}", "{{ letter | truncate(3) }}"]
+    _, left, _ = made(tmp_path, prompts=prompts, tests=[{"vars": {"letter": {"a": 1}}}])
+    assert any("the prompt `prompt-1` cannot be filled in for the test t1" in one for one in left)
+    assert any("prompts.1: the filter `truncate`; it cuts at another place" in one for one in left)
+
+
+def test_settings_of_a_provider_stand_where_its_endpoint_has_them(tmp_path: Path) -> None:
+    thought = {"reasoning": {"effort": "low", "summary": "auto"}, "text": {"verbosity": "low"}}
+    gemini = {"temperature": 0.2, "maxOutputTokens": 100, "stopSequences": ["x"], "thinkingConfig": {"thinkingBudget": 0}}
+    providers = [
+        {"id": "openai:gpt-5-mini", "config": thought},
+        {"id": "google:gemini-2.5-flash", "config": {"generationConfig": gemini}},
+        {"id": "anthropic:claude-haiku-4-5", "config": {"generationConfig": gemini}},
+    ]
+    tree, left, _ = made(tmp_path, prompts=["Sort {{letter}}"], providers=providers)
+    openai, google, anthropic = tree["arms"].values()
+    assert openai["body"] == {"reasoning_effort": "low", "verbosity": "low"}
+    assert any('the `reasoning` {"summary": "auto"} of gpt-5-mini' in one for one in left)
+    assert (google["max_tokens"], google["temperature"], google["stop"]) == (100, 0.2, ["x"])
+    assert google["body"] == {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}
+    assert "generationConfig" not in anthropic.get("body", {})
+    assert any("providers.2.config.generationConfig" in one for one in left)
+    tree, _, _ = made(tmp_path, providers=[{"id": "openai:responses:gpt-5-mini", "config": {"reasoning_effort": "low", "verbosity": "low"}}])
+    assert next(iter(tree["arms"].values()))["body"] == {"reasoning": {"effort": "low"}, "text": {"verbosity": "low"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ _KINDS_OF_CSV: Final = frozenset(
 """What a cell may begin with to be more than a text that has to be equal."""
 _BARE: Final = frozenset({"is-json", "contains-json", "is-refusal", "not-is-refusal", "is-xml", "is-sql", "is-html"})
 _IMAGES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
-_TEXTS: Final = (".txt", ".md", ".csv", "")
+_TEXTS: Final = (".txt", ".md", ".csv", ".json", "")
 _MOST_COMBINATIONS: Final = 10_000
 _MOST_LEVELS: Final = 5
 _KNOWN: Final = frozenset({"vars", "assert", "description", "metadata", "assertScoringFunction", "options"})
@@ -57,6 +58,8 @@ class Case:
     description: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     grader: Any = None  # the provider that judges its rubrics, where the config names one
+    prefix: str = ""  # of every prompt, a template as they are
+    suffix: str = ""
     is_one: bool = False  # its lists are values; else each entry of them is a case
 
 
@@ -153,12 +156,19 @@ class CaseReader:
                 metadata[name.removeprefix("__metadata:").removesuffix("[]")] = value
             elif name == "__metric":
                 asserts = [replace(one, fields={**one.fields, "metric": value}) if value else one for one in asserts]
-            elif name.startswith("__") and name != "__description":
+            elif name.startswith("__") and name not in ("__description", "__prefix", "__suffix"):
                 if value.strip():
                     self.findings.left(where, f"the column `{name}`", "left out")
             elif not name.startswith("__"):
                 columns[name] = self._value(value, where)
-        return Case(vars=columns, asserts=tuple(asserts), description=row.get("__description", ""), metadata=metadata)
+        return Case(
+            vars=columns,
+            asserts=tuple(asserts),
+            description=row.get("__description", ""),
+            metadata=metadata,
+            prefix=row.get("__prefix", ""),
+            suffix=row.get("__suffix", ""),
+        )
 
     def _case(self, document: Document, steps: tuple[Step, ...], given: Any) -> Case:
         if not isinstance(given, dict):
@@ -166,7 +176,7 @@ class CaseReader:
         for name in sorted(given.keys() - _KNOWN):
             self.findings.left(document.place((*steps, name)), f"`{name}` of a test", "left out")
         options = given.get("options") or {}
-        for name in sorted(options.keys() - {"provider", "disableVarExpansion"} if isinstance(options, dict) else ()):
+        for name in sorted(options.keys() - {"provider", "disableVarExpansion", "prefix", "suffix"} if isinstance(options, dict) else ()):
             self.findings.left(document.place((*steps, "options", name)), f"the option `{name}` of a test", "left out")
         asserts = list(self._asserts(document, (*steps, "assert"), given.get("assert") or []))
         variables = given.get("vars") or {}
@@ -184,6 +194,8 @@ class CaseReader:
             description=str(given.get("description") or ""),
             metadata=metadata if isinstance(metadata, dict) else {},
             grader=options.get("provider") if isinstance(options, dict) else None,
+            prefix=_affix(options, "prefix"),
+            suffix=_affix(options, "suffix"),
             is_one=isinstance(options, dict) and options.get("disableVarExpansion") is True,
         )
 
@@ -219,6 +231,8 @@ class CaseReader:
         """A variable; what it names as a file is read, and as several files is a list."""
         if isinstance(value, list):
             return [self._value(one, where) for one in value]
+        if isinstance(value, float) and value.is_integer():
+            return int(value)  # as JavaScript has and writes it
         if not isinstance(value, str) or not value.startswith("file://"):
             return value
         if Path(value.partition("://")[2]).suffix.lower() in _PROGRAMS:
@@ -230,8 +244,8 @@ class CaseReader:
         suffix = path.suffix.lower()
         if suffix in _IMAGES:
             return f"data:{_IMAGES[suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
-        if suffix in (".json", ".yaml", ".yml"):
-            return self.library.document(path, where).tree
+        if suffix in (".yaml", ".yml"):  # their prompts see the JSON of it
+            return json.dumps(self.library.document(path, where).tree, ensure_ascii=False, separators=(",", ":"))
         if suffix in _TEXTS:
             return self.library.text(path, where).strip()
         raise ConfigError(f"a variable in a file of the kind {suffix!r}", where=where, hint="write its text into the test")
@@ -243,6 +257,8 @@ class CaseReader:
             description=case.description or default.description,
             metadata={**default.metadata, **case.metadata},
             grader=case.grader or default.grader,
+            prefix=case.prefix or default.prefix,
+            suffix=case.suffix or default.suffix,
             is_one=case.is_one or default.is_one,
         )
 
@@ -257,6 +273,11 @@ class CaseReader:
             if number >= _MOST_COMBINATIONS:
                 raise ConfigError(f"the variables of a test have more than {_MOST_COMBINATIONS:,} combinations", where=case.description or "tests")
             yield replace(case, vars={**case.vars, **dict(zip(lists, chosen, strict=True))})
+
+
+def _affix(options: Any, name: str) -> str:
+    value = options.get(name) if isinstance(options, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _filled_in(case: Case) -> Case:

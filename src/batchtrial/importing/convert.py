@@ -13,14 +13,15 @@ from typing import Any, Final, TypeVar
 import yaml
 
 from batchtrial.errors import ConfigError
+from batchtrial.importing.affixes import with_affixes
 from batchtrial.importing.assertions import JUDGE, AssertionReader, Wanted
 from batchtrial.importing.cases import Case, CaseReader
 from batchtrial.importing.documents import Document, Findings, Left, Library
 from batchtrial.importing.missing import without_missing
-from batchtrial.importing.models import Provider, ProviderReader
+from batchtrial.importing.models import RESPONSES, Provider, ProviderReader
 from batchtrial.importing.prompts import Prompt, PromptReader
 from batchtrial.sources.columns import ASKS_MORE
-from batchtrial.tasks.template import Template
+from batchtrial.tasks.template import Template, TemplateFault
 
 CONFIG: Final = "trial.yaml"
 _TAKEN: Final = frozenset(
@@ -29,6 +30,8 @@ _TAKEN: Final = frozenset(
 _OF_THE_PROGRAM: Final = frozenset(("outputPath", "sharing", "writeLatestResults", "commandLineOptions", "tags", "$schema"))
 """About how that program runs, and nothing of the trial."""
 _MOST_SETS: Final = 12
+_TRIED: Final = 200
+"""Tests for which every prompt is filled in."""
 _ID: Final = "case_id"
 _GRADES: Final = frozenset({"similarity", "rouge_l", "json_fields"})
 _CORPUS: Final = frozenset({"bleu", "chrf"})
@@ -61,6 +64,7 @@ def convert(path: Path) -> Imported:
     prompts = _some("prompts", PromptReader(config, library, findings).read, config, findings)
     providers = _some("providers", ProviderReader(config, library, findings).read, config, findings)
     cases = _some("tests", CaseReader(config, library, findings).read, config, findings)
+    prompts, cases = with_affixes(prompts, cases, findings, config.place(("prompts",)))
     return _Conversion(config, findings, prompts, providers, cases, AssertionReader(library, findings)).made()
 
 
@@ -98,6 +102,7 @@ class _Conversion:
         arms = self._arms(lanes)
         judges = self._judges()
         sets, metrics = self._data(has_judges=bool(judges))
+        self._try_prompts()
         own = self._providers[0]
         tree: dict[str, Any] = {"backend": own.backend, "model_id": own.model}
         if lanes[own.backend]:
@@ -160,6 +165,11 @@ class _Conversion:
     def _sampled(self, provider: Provider, lane: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of the provider's arms, without what its lane sends of no arm."""
         told = provider.settings(lane.get("endpoint"))
+        for name in ("reasoning", "text") if provider.backend == "openai" and lane.get("endpoint") != RESPONSES else ():
+            if (value := told.get("body", {}).pop(name, None)) is not None:
+                self._findings.left(
+                    provider.where, f"the `{name}` {json.dumps(value)[:60]} of {provider.label}", "chat completions have no such field"
+                )
         for name in ("temperature", "top_p", "top_k") if lane.get("sampling") == "omit" else ():
             if (value := told.pop(name, None)) is not None:
                 self._findings.left(provider.where, f"the `{name}` {value} of {provider.label}", "left out: another model there refuses it")
@@ -185,6 +195,18 @@ class _Conversion:
         for name in sorted(unknown):
             self._findings.near(self._config.place(("prompts",)), f"the variable `{name}`, which no test has", "nothing stands in its place")
         return without_missing(template, unknown, lacking - unknown)
+
+    def _try_prompts(self) -> None:
+        """Name what of the prompts cannot be filled in from the tests."""
+        for (label, _), name in self._prompt_files.items():
+            template = Template.of(self._files[name])
+            for number in range(min(len(self._cases), _TRIED)):
+                try:
+                    template.render(self._row(number))
+                except TemplateFault as error:
+                    told = f"the prompt `{label}` cannot be filled in for the test t{number + 1}: {error.what}"
+                    self._findings.left(self._config.place(("prompts",)), told, f"mend {name}" + (f", line {error.line}" if error.line else ""))
+                    break
 
     # Items and metrics
 

@@ -22,8 +22,18 @@ _LOCAL: Final = {
 }
 _LENGTHS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxTokens", "num_predict")
 _BODY: Final = frozenset(
-    ("frequency_penalty", "presence_penalty", "seed", "reasoning_effort", "reasoning", "verbosity", "logit_bias", "service_tier", "thinking")
+    (
+        *("frequency_penalty", "presence_penalty", "seed", "reasoning_effort", "reasoning", "verbosity", "logit_bias", "service_tier"),
+        *("thinking", "generationConfig", "text"),
+    )
 )
+RESPONSES: Final = "/v1/responses"
+_AT_RESPONSES: Final = {"response_format": ("text", "format"), "reasoning_effort": ("reasoning", "effort"), "verbosity": ("text", "verbosity")}
+"""Fields of chat completions, with their place at the responses endpoint."""
+_GENERATION: Final = {"maxOutputTokens": "max_tokens", "topP": "top_p", "topK": "top_k", "stopSequences": "stop"}
+"""Fields of Gemini, with what they are called elsewhere."""
+_OWNERS: Final = {"generationConfig": "gemini", "text": "openai", "thinking": "anthropic"}
+"""Fields that one backend alone has."""
 _SECRETS: Final = frozenset({"apiKey", "apiKeyRequired", "headers", "organization"})
 _OWN_WIRES: Final = frozenset({"anthropic", "gemini"})
 """Backends that do not speak OpenAI's chat completions."""
@@ -53,11 +63,17 @@ class Provider:
 
     def settings(self, endpoint: object) -> dict[str, Any]:
         """What its arm says, where its backend is asked at this endpoint."""
-        if not self.is_any_json:
-            return {**self.arm}
-        form = {"type": "json_object"}
-        said: dict[str, Any] = {"text": {"format": form}} if endpoint == "/v1/responses" else {"response_format": form}
-        return {**self.arm, "body": {**self.arm.get("body", {}), **said}}
+        body = dict(self.arm.get("body", {}))
+        if self.is_any_json:
+            body |= {"response_format": {"type": "json_object"}}
+        for name, (outer, inner) in _AT_RESPONSES.items() if self.backend == "openai" else ():
+            if endpoint == RESPONSES and name in body:
+                body[outer] = {**_mapping(body.get(outer)), inner: body.pop(name)}
+            elif endpoint != RESPONSES and inner in _mapping(body.get(outer)):
+                rest = {**body.pop(outer)}
+                body[name] = rest.pop(inner)
+                body |= {outer: rest} if rest else {}
+        return {**self.arm, "body": body} if body else {key: value for key, value in self.arm.items() if key != "body"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +120,11 @@ class ProviderReader:
             entry, steps = {"id": name, **(inner if isinstance(inner, dict) else {})}, (*steps, name)
         options = entry if isinstance(entry, dict) else {"id": entry}
         backend, model, lane = model_named(str(options.get("id") or ""))
-        settings = options.get("config") or {}
+        settings = _plain(options.get("config") or {})
         arm, task, further = self._settings(settings if isinstance(settings, dict) else {}, (*steps, "config"))
+        for name in (name for name, owner in _OWNERS.items() if owner != backend and name in arm.get("body", {})):
+            self.findings.left(self.config.place((*steps, "config", name)), f"`config.{name}`", f"left out: {backend} has no such field")
+            arm["body"] = {key: value for key, value in arm["body"].items() if key != name}
         further |= self._refused(model, arm, (*steps, "config"))
         is_any_json = task.pop(_FORM, False)
         if is_any_json and backend in _OWN_WIRES:
@@ -201,6 +220,21 @@ class ProviderReader:
         return False
 
 
+def _plain(config: Any) -> Any:
+    """The settings with those of Gemini under the names that others have; what it has of its own stays in its place."""
+    if not isinstance(config, dict):
+        return config
+    own = _mapping(config.get("generationConfig"))
+    known = {_GENERATION.get(name, name): value for name, value in own.items() if name in _GENERATION or name == "temperature"}
+    rest = {name: value for name, value in own.items() if name not in _GENERATION and name != "temperature"}
+    others = {_GENERATION.get(name, name): value for name, value in config.items() if name != "generationConfig" or not own}
+    return {**others, **known, **({"generationConfig": rest} if rest else {})}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _texts(value: Any) -> list[str]:
     """A text, or texts, as a list; an empty one for anything else."""
     values = value if isinstance(value, list) else [value]
@@ -232,5 +266,5 @@ def model_named(given: str) -> tuple[str, str, dict[str, Any]]:
     if kind in _UNKNOWN_KINDS or not model:
         raise ConfigError(f"the provider {given[:80]!r} names no chat model")
     if backend == "openai":
-        return backend, model, {"endpoint": "/v1/responses" if kind == "responses" else "/v1/chat/completions"}
+        return backend, model, {"endpoint": RESPONSES if kind == "responses" else "/v1/chat/completions"}
     return backend, model, {}

@@ -17,7 +17,7 @@ from batchtrial.tasks.template import Template, TemplateFault
 _TEXTS: Final = (".txt", ".md", ".j2", ".jinja", ".jinja2", ".prompt", "")
 _CODE: Final = (".py", ".js", ".ts", ".mjs", ".cjs", ".sh", ".bash", ".rb", ".pl")
 _ELSEWHERE: Final = ("langfuse://", "portkey://", "helicone://", "exec:", "http://", "https://", "package:")
-_BETWEEN: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_BETWEEN: Final = re.compile(r"^[ \t]*---[ \t]*$", re.MULTILINE)
 _DUMP: Final = re.compile(r"\|\s*dump\b")
 _TAG: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _SAFE: Final = re.compile(r"\|\s*safe\b")
@@ -25,6 +25,10 @@ _SAFE: Final = re.compile(r"\|\s*safe\b")
 _TEXT_OR_TAG: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\{\{([^{}"]*)\}\}', re.DOTALL)
 _STRICT: Final = re.compile(r"([=!])==")
 """Compares as `==` and `!=` do here."""
+_ELSEIF: Final = re.compile(r"^(\{%[-+]?\s*)elseif\b")
+_OTHERWISE_BY: Final = {"truncate": "it cuts at another place", "round": "it writes 2 as 2.0", "float": "it writes 2 as 2.0"}
+_OTHERWISE: Final = re.compile(rf"\|\s*({'|'.join(_OTHERWISE_BY)})\b")
+"""Filters that are not quite the same there and here."""
 _LENGTH: Final = re.compile(r"\b([A-Za-z_]\w*)\.length\b")
 _IMAGE: Final = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
@@ -39,6 +43,7 @@ class Prompt:
     label: str
     messages: tuple[tuple[str, str, str], ...]
     group: str = ""
+    is_chat: bool = False
 
     @property
     def reads(self) -> frozenset[str]:
@@ -120,7 +125,7 @@ class PromptReader:
             for number, (_, row) in enumerate(csv_rows(text, path.name), 1):
                 yield self._plain(row.get("prompt") or next(iter(row.values()), ""), row.get("label") or f"{own}-{number}", where)
         elif suffix in _TEXTS:
-            parts = [part.strip("\n") for part in _BETWEEN.split(text)] if suffix in (".txt", "") else [text]
+            parts = [part.strip() for part in _BETWEEN.split(text)] if suffix in (".txt", "") else [text]
             parts = [part for part in parts if part.strip()]
             for number, part in enumerate(parts, 1):
                 yield self._text(part, own if len(parts) == 1 else f"{own}-{number}", where)
@@ -141,7 +146,7 @@ class PromptReader:
             messages.append((role, *self._content(turn.get("content"), where)))
         if not messages:
             raise ConfigError("the chat has no turns")
-        return Prompt(label=label, messages=tuple(messages))
+        return Prompt(label=label, messages=tuple(messages), is_chat=True)
 
     def _content(self, content: Any, where: str) -> tuple[str, str]:
         """(template, column of an image) of a turn."""
@@ -166,15 +171,15 @@ class PromptReader:
 
     def _template(self, text: str, where: str) -> str:
         """The template in our words. Raises ConfigError where it cannot be compiled."""
-        told = _TAG.sub(lambda tag: _STRICT.sub(r"\1=", _LENGTH.sub(r"(\1 | length)", _SAFE.sub("", tag[0]))), _DUMP.sub("| tojson", text))
+        told = _TAG.sub(lambda tag: _ELSEIF.sub(r"\1elif", _STRICT.sub(r"\1=", _LENGTH.sub(r"(\1 | length)", _SAFE.sub("", tag[0])))), text)
         try:
             names = Template.of(told).names
         except TemplateFault as error:
             raise ConfigError(f"the template cannot be read here: {error.what}", hint="docs/tasks.md lists what templates may do") from None
         if "env" in names:
             raise ConfigError("the template reads the environment (`env`)", hint="write the value, or put it into a column")
-        if _DUMP.search(text):
-            self.findings.near(where, "the filter `dump`", "`tojson` takes its place")
+        if found := _OTHERWISE.search(told):
+            self.findings.near(where, f"the filter `{found[1]}`", _OTHERWISE_BY[found[1]])
         return told
 
 

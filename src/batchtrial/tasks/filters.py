@@ -18,6 +18,7 @@ _PLAIN: Final = (
 )
 _SHOWN: Final = 40
 _MOST_PLACES: Final = 12
+_MOST_SPACES: Final = 10
 
 
 def default(value: Any, instead: Any = "", is_false_too: bool = False) -> Any:
@@ -53,9 +54,18 @@ def tojson(value: Any) -> str:
     return _json(value)
 
 
-def _json(value: Any) -> str:
+def dump(value: Any, spaces: int = 0) -> str:
+    """The value as JSON without spaces, or with so many before each entry, as JavaScript writes it."""
+    if isinstance(value, Undefined):
+        str(value)  # raises, naming the column
+    if not isinstance(spaces, int) or not 0 <= spaces <= _MOST_SPACES:
+        raise TypeError(f"dump: {shown(spaces)} spaces; a number from 0 to {_MOST_SPACES}")
+    return _json(value, separators=(",", ": " if spaces else ":"), indent=spaces or None)
+
+
+def _json(value: Any, **form: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, **form)
     except TypeError:  # the loop, the template or `range` itself
         raise TypeError("only values of the item can be written") from None
 
@@ -139,6 +149,7 @@ _OF_OURS: Final[Mapping[str, Callable[..., Any]]] = {
     "round": rounded,
     "items": _mapping_items,
     "tojson": tojson,
+    "dump": dump,
     "string": written,
 }
 ALLOWED: Final[Mapping[str, Callable[..., Any]]] = {

@@ -46,6 +46,7 @@ def fault(source: str, **more: Any) -> TemplateFault:
         ("{{ columns['two words'] }}", "yes"),
         ("{{ tags | join(' + ') }} {{ name ~ count }} {{ [name, half] | join('/') }}", "a + b Ada3 Ada/0.5"),
         ("{{ name | upper }} {{ name | replace('A', 'B') }}", "ADA Bda"),
+        ("{{ who | dump }}", '{"city":"Zürich","none":null}'),
         ("{{ who | tojson }} {{ tags | length }} {{ half | round(0) }} {{ count + 1 }} {{ 7 % 4 }}", '{"city": "Zürich", "none": null} 2 0.0 4 3'),
         ("{% set n = count * 2 %}{{ n }}{% raw %}{{ n }}{% endraw %}{# said to nobody #}", "6{{ n }}"),
         ("{{ text }}", "{{ name }} {% x %}"),
