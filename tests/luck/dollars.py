@@ -113,7 +113,8 @@ def _tokens(rows: Sequence[Paid]) -> tuple[int, int]:
 def _file_problems(path: Path, books: Books, whole: Decimal, second: Mapping[str, Decimal]) -> Iterator[str]:
     """costs.json, and the report beside it: the lab's run has one trial, whose costs are the run's."""
     told = json.loads(path.read_bytes())
-    least, most = Decimal(str(told["usd_at_least"])), Decimal(str(told["usd_at_least"])) + Decimal(str(told["unknown_usd"]))
+    least = Decimal(str(told["usd_at_least"]))
+    most = Decimal("Infinity") if told["unknown_usd"] is None else least + Decimal(str(told["unknown_usd"]))
     if told["usd"] is not None and abs(Decimal(str(told["usd"])) - whole) > CENT_OF_A_MILLIONTH:
         yield f"costs.json says ${told['usd']}, the provider bills ${whole}"
     if not least - CENT_OF_A_MILLIONTH <= whole <= most + CENT_OF_A_MILLIONTH:
