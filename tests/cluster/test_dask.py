@@ -33,6 +33,13 @@ def tone(item, text):
             time.sleep(0.05)
     return {"tone": float(len(text))}
 """
+READING = """
+import subprocess
+
+def tone(item, text):
+    subprocess.run(["cat"], stdout=subprocess.DEVNULL)
+    return {"tone": float(len(text))}
+"""
 METRIC = "def tone(item, text):\n    return {'tone': float(len(text))}\n"
 
 
@@ -176,15 +183,47 @@ def test_no_scheduler_and_no_workers_are_told_apart(begun_run: Path, tmp_path: P
 
 def test_a_stop_leaves_at_once_and_the_run_goes_on_to_the_same_bytes(cluster: DaskCluster, begun_run: Path, tmp_path: Path) -> None:
     folder = copy_of(begun_run, tmp_path / "run")
-    (folder / "mine.py").write_text(WAITING)
-    env = {**os.environ, "BATCHTRIAL_EXPERIMENTS_DIR": "experiments"}
-    flags = ["resume", "--run_id", "r1", "--executor", cluster.address]
-    at_work = subprocess.Popen([sys.executable, "-m", "batchtrial", *flags], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
-    while not (folder / "scoring").exists():
-        assert at_work.poll() is None, at_work.communicate()[1].decode()
+    at_work = at_work_in_a_metric(folder, cluster.address)
     at_work.send_signal(signal.SIGINT)
     _, complaint = at_work.communicate(timeout=120)
     assert at_work.returncode == 130, complaint.decode()
     (folder / "go").touch()
-    done = command(folder, *flags)
+    done = command(folder, "resume", "--run_id", "r1", "--executor", cluster.address)
     assert done.returncode == 0, done.stderr
+
+
+def at_work_in_a_metric(folder: Path, address: str) -> subprocess.Popen[bytes]:
+    """A run that scores on the cluster, and waits there for `go`."""
+    (folder / "mine.py").write_text(WAITING)
+    env = {**os.environ, "BATCHTRIAL_EXPERIMENTS_DIR": "experiments"}
+    flags = ["resume", "--run_id", "r1", "--executor", address]
+    at_work = subprocess.Popen([sys.executable, "-m", "batchtrial", *flags], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+    while not (folder / "scoring").exists():
+        assert at_work.poll() is None, at_work.communicate()[1].decode()
+    return at_work
+
+
+def test_a_killed_run_whose_metric_hangs_does_not_keep_the_workers(begun_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with DaskCluster(tmp_path / "own") as cluster:
+        cluster.add_worker()
+        hung = at_work_in_a_metric(copy_of(begun_run, tmp_path / "hung"), cluster.address)
+        hung.kill()
+        hung.communicate()
+        other = copy_of(begun_run, tmp_path / "other")
+        (other / "mine.py").write_text(READING)  # and a program that reads gets nothing there
+        done = command(other, "resume", "--run_id", "r1", "--executor", cluster.address)
+        assert done.returncode == 0, done.stderr
+    cleaned = command(tmp_path / "hung", "clean", "--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert not list((tmp_path / "hung" / "experiments" / "run_r1").glob(".batchtrial-*"))
+
+
+def test_a_scheduler_that_goes_is_told_in_one_message(begun_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with DaskCluster(tmp_path / "own") as cluster:
+        cluster.add_worker()
+        at_work = at_work_in_a_metric(copy_of(begun_run, tmp_path / "run"), cluster.address)
+        cluster.scheduler.kill()
+        _, complaint = at_work.communicate(timeout=200)
+    assert (at_work.returncode, b"is gone" in complaint, b"Traceback" in complaint) == (1, True, False), complaint.decode()

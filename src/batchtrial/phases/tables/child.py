@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from batchtrial.errors import Stopped
-from batchtrial.phases.tables.facts import facts_of, shared_fault
+from batchtrial.phases.tables.facts import facts_of, own_facts, shared_fault
 from batchtrial.phases.tables.on_worker import Session
 
 IDLE_SECONDS: Final = 30.0
@@ -53,6 +53,7 @@ def main() -> None:
     """Answer every message until there is no more."""
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a user's metric prints is no answer
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # and what comes in is nothing for a program that it starts
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(source, messages), daemon=True).start()
@@ -62,14 +63,14 @@ def main() -> None:
         sink.flush()
 
     session: Session = messages.get()
-    send("facts", _greeting(session))
+    send("facts", greeting(session))
     worker = InChild(send, session.probe)
     while True:
         try:
             job = messages.get(timeout=IDLE_SECONDS)
         except queue.Empty:
             return
-        send(*_answer(job, worker))
+        send(*answer(job, worker))
 
 
 def _read(source: IO[bytes], messages: queue.SimpleQueue[Any]) -> None:
@@ -80,19 +81,29 @@ def _read(source: IO[bytes], messages: queue.SimpleQueue[Any]) -> None:
             os._exit(1)
 
 
-def _greeting(session: Session) -> dict[str, str]:
-    fault = shared_fault(session)
-    return {"fault": fault} if fault else facts_of(pickle.loads(session.config))
+def greeting(session: Session) -> dict[str, str]:
+    """What this process works with, or what keeps it from working."""
+    if fault := shared_fault(session):
+        return {"fault": fault}
+    own = own_facts()
+    if not own.items() <= session.facts.items():  # other code may read the config otherwise, or not at all
+        return {**session.facts, **own}
+    try:
+        return facts_of(pickle.loads(session.config))
+    except Exception as error:  # noqa: BLE001  whatever a metric's module raises, it has to reach the person at the run
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
-def _answer(job: bytes, worker: InChild) -> tuple[str, bytes]:
+def answer(job: bytes, worker: InChild) -> tuple[str, bytes]:
     """What the job gave, or what it raised, for the run's own process to raise."""
     try:
         worker.check()
         return "done", pickle.dumps(pickle.loads(job)(worker))
     except BaseException as error:  # noqa: BLE001  handed to the run's own process, which raises it
         try:
-            return "failed", pickle.dumps(error)
+            packed = pickle.dumps(error)
+            pickle.loads(packed)
+            return "failed", packed
         except Exception:  # noqa: BLE001  an error of a user's own that cannot travel: its words can
             return "failed", pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
 

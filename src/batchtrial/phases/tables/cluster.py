@@ -7,21 +7,25 @@ is here, and whether it has the same code: a part that was scored by other code 
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 import queue
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from batchtrial.amounts import counted
 from batchtrial.errors import MissingExtra, PhaseFailed
 from batchtrial.phases.base import Work, Worker
 from batchtrial.phases.tables.executor import FORM
 from batchtrial.phases.tables.facts import differences, facts_of
 from batchtrial.phases.tables.on_worker import Session, carry_out, greet
+from batchtrial.state.store import TEMP_SUFFIX
 
 ANSWER_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.2
@@ -39,6 +43,7 @@ class Cluster(ExitStack):
         self._tries: Counter[tuple[int, int]] = Counter()
         self._events: queue.SimpleQueue[tuple[int, int | str]] = queue.SimpleQueue()
         with ExitStack() as opening:
+            opening.enter_context(_quiet())
             self._client = opening.enter_context(_client(address))
             self._session = _session(work, opening)
             self._client.subscribe_topic(self._session.name, lambda event: self._events.put(event[1]))
@@ -95,9 +100,15 @@ class Cluster(ExitStack):
             raise PhaseFailed(f"the cluster at {self._address} has no workers", where="--executor", hint=hint)
         pool = self._client.get_executor(pure=False)
         asked = {one: pool.submit(greet, self._session, workers=[one]) for one in workers}
+        begin: float | None = time.monotonic()
         while waiting := [future for one, future in asked.items() if not future.done() and one in self._client.ncores()]:
             wait(waiting, timeout=LOOK_SECONDS)
             self._work.stop.check()
+            if begin is not None and time.monotonic() - begin > ANSWER_SECONDS:
+                self._work.progress.note(
+                    f"note: {len(waiting)} of {counted(len(workers), 'worker')} of the cluster did not answer yet; are they at work?"
+                )
+                begin = None
         for address, future in asked.items():
             if future.done():
                 self._check(address, future)
@@ -118,6 +129,22 @@ class Cluster(ExitStack):
         return PhaseFailed(f"{who} cannot work on this run: {problem}", where=f"--executor {FORM}", hint=hint)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A block in which the library logs nothing: what is lost, and what is done about it, is told in our words."""
+    with suppress(ImportError):
+        import distributed  # noqa: F401  it sets levels itself when it is imported first
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
 def _client(address: str) -> Any:
     """A connection to the scheduler. Raises MissingExtra, PhaseFailed."""
     try:
@@ -135,7 +162,7 @@ def _session(work: Work, closing: ExitStack) -> Session:
     """The session, with its probe written; both go at the end."""
     root = work.layout.root.absolute()
     name = f"batchtrial-{secrets.token_hex(8)}"
-    probe, data = root / f".{name}", secrets.token_bytes(32)
+    probe, data = root / f".{name}{TEMP_SUFFIX}", secrets.token_bytes(32)
     closing.callback(_remove, root, f".{name}*")
     probe.write_bytes(data)
     return Session(
@@ -160,6 +187,8 @@ def _remove(root: Path, names: str) -> None:
 
 def _problem(session: Session, found: dict[str, str]) -> str:
     """Why a worker cannot work on the run; "" when it can."""
+    if "error" in found:
+        return found["error"]
     if "fault" in found:
         return found["fault"] + "; a cluster works over a file system that it shares with the run"
     return "; ".join(differences(session.facts, found))

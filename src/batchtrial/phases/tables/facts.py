@@ -20,13 +20,18 @@ LIBRARIES: Final = ("polars", "numpy", "msgspec", "pydantic")
 SHOWN_CHARS: Final = 60
 
 
-def facts_of(config: Config) -> dict[str, str]:
-    """By what it is, what this process works with."""
-    metrics = {f"the metric {path}": sha256 for path, sha256 in sources_of(config).items()}
-    metrics |= {f"the library {one.rpartition(' ')[0]}": one.rpartition(" ")[2] for one in versions(config)}
+def own_facts() -> dict[str, str]:
+    """By what it is, what this process works with, whatever the config."""
     libraries = {f"the library {name}": version(name) for name in LIBRARIES}
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"Python": python, "batchtrial": batchtrial.__version__, "the code of batchtrial": code_sha256(), **libraries, **metrics}
+    return {"Python": python, "batchtrial": batchtrial.__version__, "the code of batchtrial": code_sha256(), **libraries}
+
+
+def facts_of(config: Config) -> dict[str, str]:
+    """The same, and what computes the config's metrics. Raises ConfigError where that cannot be had."""
+    metrics = {f"the metric {path}": sha256 for path, sha256 in sources_of(config).items()}
+    metrics |= {f"the library {one.rpartition(' ')[0]}": one.rpartition(" ")[2] for one in versions(config)}
+    return own_facts() | metrics
 
 
 @cache

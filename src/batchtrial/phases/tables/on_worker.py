@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 CHILD: Final = "batchtrial.phases.tables.child"
+LOOK_SECONDS: Final = 2.0
 _of_thread = threading.local()
 
 
@@ -39,7 +42,7 @@ class Session:
     @property
     def reply(self) -> Path:
         """Where a process elsewhere writes a copy of the probe."""
-        return self.probe.with_name(f"{self.probe.name}-{socket.gethostname()}-{os.getpid()}")
+        return self.probe.with_name(f"{self.probe.stem}-{socket.gethostname()}-{os.getpid()}{self.probe.suffix}")
 
 
 class ChildEnded(Exception):
@@ -54,7 +57,7 @@ class Child:
         path = os.pathsep.join(entry for entry in sys.path if entry)
         env = {**os.environ, "POLARS_MAX_THREADS": os.environ.get("POLARS_MAX_THREADS", "1"), "PYTHONPATH": path}
         command = [sys.executable, "-P", "-m", CHILD]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=session.cwd, env=env)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=session.cwd, env=env, start_new_session=True)
         self.facts: dict[str, str] = self._ask(session, lambda said: None)[1]
 
     @property
@@ -70,6 +73,11 @@ class Child:
     def carry_out(self, job: bytes, tell: Callable[[int | str], None]) -> tuple[str, bytes]:
         """What it answers to a part. Raises ChildEnded."""
         return self._ask(job, tell)
+
+    def kill(self) -> None:
+        """End it in the middle, and what it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let it end."""
@@ -113,6 +121,26 @@ def greet(session: Session) -> tuple[str, dict[str, str]]:
         return "none", {"fault": f"no process can be started there in {session.cwd} ({error})"}
 
 
+@contextmanager
+def ended_when_unwanted(child: Child, is_wanted: Callable[[], bool]) -> Iterator[None]:
+    """A block that waits for the child. A run that was killed says nothing, and a metric that hangs hears nothing: neither keeps the worker."""
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(LOOK_SECONDS):
+            if not is_wanted():
+                child.kill()
+                return
+
+    watching = threading.Thread(target=look, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watching.join()
+
+
 def carry_out(session: Session, task: int, job: bytes) -> tuple[str, Any]:
     """What became of a part: ("done", pickled), ("failed", pickled error), ("lost", why), or what `greet` says of an unlike worker.
 
@@ -121,6 +149,11 @@ def carry_out(session: Session, task: int, job: bytes) -> tuple[str, Any]:
     from distributed import get_worker
 
     worker = get_worker()
+    key = worker.get_current_task()
+
+    def is_wanted() -> bool:
+        known = worker.state.tasks.get(key)
+        return known is None or known.state != "cancelled"
 
     def tell(said: int | str) -> None:
         worker.log_event(session.name, (task, said))
@@ -131,7 +164,8 @@ def carry_out(session: Session, task: int, job: bytes) -> tuple[str, Any]:
             return "none", facts
         child = child_of(session)
         try:
-            return child.carry_out(job, tell)
+            with ended_when_unwanted(child, is_wanted):
+                return child.carry_out(job, tell)
         except ChildEnded as error:
             if not child.is_idle_end:
                 return "lost", str(error)

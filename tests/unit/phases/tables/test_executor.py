@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import pickle
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.runs.rundir import config
 
 from batchtrial.cli.args import executor
 from batchtrial.errors import ConfigError, MissingExtra, Stopped
-from batchtrial.phases.tables.child import InChild
+from batchtrial.phases.tables.child import InChild, answer, greeting
 from batchtrial.phases.tables.executor import Executor, executor_of
 from batchtrial.phases.tables.facts import differences, facts_of, shared_fault
 from batchtrial.phases.tables.on_worker import Session
@@ -75,3 +76,26 @@ def test_a_process_elsewhere_ends_when_nobody_waits_for_its_parts(tmp_path: Path
 def test_a_session_travels_without_this_package(tmp_path: Path) -> None:
     """A scheduler reads it too, and needs no more of us than its own module."""
     assert pickle.loads(pickle.dumps(session(tmp_path))).name == "s"
+
+
+def test_a_worker_with_other_code_is_told_by_that_even_where_it_cannot_read_the_config(tmp_path: Path) -> None:
+    here = facts_of(config())
+    there = replace(session(tmp_path), config=b"of another version", facts={**here, "batchtrial": "0.0.1", "the metric mine:f": "9" * 64})
+    assert [one.partition(" is ")[0] for one in differences(there.facts, greeting(there))] == ["batchtrial"]
+    assert "UnpicklingError" in greeting(replace(there, facts=here))["error"]
+
+
+class Unlike(Exception):
+    """Of a user's own: it travels, and cannot be made again."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(one + two)
+
+
+def _raises(worker: object) -> None:
+    raise Unlike(1, 2)
+
+
+def test_what_a_job_raises_reaches_the_run_whatever_it_is(tmp_path: Path) -> None:
+    kind, packed = answer(pickle.dumps(_raises), InChild(lambda kind, value: None, tmp_path))
+    assert (kind, str(pickle.loads(packed))) == ("failed", "Unlike: 3")
