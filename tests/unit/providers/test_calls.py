@@ -11,6 +11,7 @@ import pytest
 from batchtrial.providers.anthropic.results import decode_line as anthropic
 from batchtrial.providers.decode.calls import calls_as_answers
 from batchtrial.providers.decode.lines import decode_line as openai
+from batchtrial.providers.decode.plain import one, pick_chat
 from batchtrial.providers.gemini.results import decode_line as gemini
 from batchtrial.providers.xai.adapter import decode_line as xai
 from batchtrial.records import AnswerState
@@ -101,3 +102,26 @@ def test_what_is_no_call_is_read_as_without_tools_on_wires_with_other_names_of_i
 def test_a_call_of_gemini_without_arguments_has_none() -> None:
     got = calls_as_answers(gemini)(of_gemini([{"functionCall": {"name": "now"}}]))
     assert json.loads(got.text or "") == {"name": "now", "arguments": {}}
+
+
+def in_order(*indexes: int | None) -> list[dict[str, Any]]:
+    """Choices that call for their own number, in this order."""
+    numbered = [({} if index is None else {"index": index}, {"name": f"call_{index}", "arguments": "{}"}) for index in indexes]
+    return [{**index, "message": {"content": "", "tool_calls": [{"function": call}]}, "finish_reason": "tool_calls"} for index, call in numbered]
+
+
+@pytest.mark.parametrize(("order", "called"), [((1, 0), 0), ((0, 1), 0), ((2, 1), 1), ((None, 0), None), ((None, None), None), ((1,), 1)])
+def test_of_several_choices_the_first_by_number_is_the_answer(order: tuple[int | None, ...], called: int | None) -> None:
+    body = chat({}) | {"choices": in_order(*order)}
+    for line in (wrapped(body), json.dumps({"custom_id": "a", "response": body}).encode()):
+        assert json.loads(calls_as_answers(openai)(line).text or "")["name"] == f"call_{called}"
+    words = [{**each, "message": {"content": f"text {each.get('index')}"}, "finish_reason": "stop"} for each in in_order(*order)]
+    for line, reader in (
+        (wrapped(chat({}) | {"choices": words}), openai),
+        (of_xai(chat({}) | {"choices": words}), xai),
+    ):
+        assert reader(line).text == f"text {called}"
+    assert one(wrapped(chat({}) | {"choices": words}), pick_chat, openai).text == f"text {called}"
+    candidates = [{**each, "content": {"parts": [{"text": f"text {each.get('index')}"}]}, "finishReason": "STOP"} for each in in_order(*order)]
+    line = json.dumps({"key": "a", "response": {"candidates": candidates, "usageMetadata": {"promptTokenCount": 1}}}).encode()
+    assert gemini(line).text == f"text {called}"

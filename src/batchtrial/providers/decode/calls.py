@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from batchtrial.providers.decode.contents import first_answer
 from batchtrial.providers.decode.lines import clean, unwrapped
 from batchtrial.records import AnswerState, RawResult
 
@@ -72,8 +73,7 @@ def _calls(body: Any) -> Iterator[dict[str, Any]]:
 
 
 def _first(listed: object) -> Mapping[str, Any]:
-    first = listed[0] if isinstance(listed, list) and listed else None
-    return first if isinstance(first, dict) else {}
+    return first_answer(listed) or {}
 
 
 def _call(call: object, key: str) -> Iterator[dict[str, Any]]:

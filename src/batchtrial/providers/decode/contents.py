@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 THINKING: Final = frozenset({"thinking", "reasoning", "redacted_thinking", "thought", "reasoning_text"})
 """Kinds of parts that hold what a model thought: no part of the answer, also where they have a text."""
@@ -27,6 +28,15 @@ class Content(NamedTuple):
     def has_thinking(self) -> bool:
         """Whether a part holds thoughts."""
         return not self.kinds.isdisjoint(THINKING)
+
+
+def first_answer(listed: object) -> Mapping[str, Any] | None:
+    """Of several choices or candidates the one with the smallest index, in whatever order they stand; None where the first of them is no object."""
+    first = listed[0] if isinstance(listed, list) and listed else None
+    if not isinstance(first, dict):
+        return None
+    numbered = [one for one in listed if isinstance(one, dict) and type(one.get("index")) is int] if isinstance(listed, list) else []
+    return min(numbered, key=lambda one: int(one["index"])) if len(numbered) > 1 else first
 
 
 def is_call(kind: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchtrial.direct.records import listed_faults
-from batchtrial.providers.decode.contents import Content, is_call, read_content
+from batchtrial.providers.decode.contents import Content, first_answer, is_call, read_content
 from batchtrial.providers.decode.finish import INCOMPLETE, is_fault, is_known, state_by_finish
 from batchtrial.providers.sdk.lines import MAX_DEPTH, MAX_LINE_BYTES, is_too_deep
 from batchtrial.records import AnswerState, BadLine, Outcome, RawResult, Usage
@@ -186,8 +186,8 @@ def not_understood(custom_id: str, why: str, request_id: str | None, body: objec
 def _success(custom_id: str, body: Mapping[str, Any], request_id: str | None) -> RawResult:
     """Of a body that names no error. What ended in a fault of the server, or holds something else than text, is not understood."""
     if body.get("choices"):
-        first = body["choices"][0] if isinstance(body["choices"], list) else None
-        if not isinstance(first, dict):
+        first = first_answer(body["choices"])
+        if first is None:
             return not_understood(custom_id, "the response has no message", request_id, body)
         if first.get("error"):
             return failure(custom_id, first["error"], 200, request_id, body)

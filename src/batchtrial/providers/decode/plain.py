@@ -57,6 +57,8 @@ class _Message(msgspec.Struct, gc=False):
 
 class _Choice(msgspec.Struct, gc=False):
     message: _Message
+    # Which of several is the answer is for the careful reader.
+    index: Literal[0] | None = None
     finish_reason: str | None = None
     error: None = None
 

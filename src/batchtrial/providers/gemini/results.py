@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from batchtrial.errors import ConfigError
-from batchtrial.providers.decode.contents import Content
+from batchtrial.providers.decode.contents import Content, first_answer
 from batchtrial.providers.decode.finish import state_by_finish
 from batchtrial.providers.decode.lines import clean, count, failure, load_object, not_understood, text_of, unwrapped, why_not_understood
 from batchtrial.providers.sdk.turns import DATA_URL, turns_of
@@ -84,8 +84,8 @@ def decode_line(line: bytes) -> RawResult:
         if why is None:
             return _billed(not_understood(custom_id, "an answer without candidates", request_id, body), usage)
         return _success(custom_id, "", "content_filter", request_id, usage, AnswerState.FILTERED)
-    first = candidates[0] if isinstance(candidates, list) else None
-    if not isinstance(first, dict):
+    first = first_answer(candidates)
+    if first is None:
         return _billed(not_understood(custom_id, "the answer has no candidate", request_id, body), usage)
     finish = text_of(first.get("finishReason"))
     content, has_thinking = _content(first.get("content"))
