@@ -450,3 +450,16 @@ def test_a_backend_with_another_form_cannot_be_exported(tmp_path: Path, capsys: 
     run = Run(tmp_path, capsys, "--backend", "fireworks")
     assert run.call("export_batch", "--to", "out")[0] == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_paths_without_a_result_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run(tmp_path, capsys)
+    run.export()
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "answers.txt").write_text("{}\n")
+    for name, told in (("pipe.jsonl", "no file"), ("/dev/null", "no file"), ("downloads", "no result files")):
+        code = main(["import_batch", "--run_id", "own", "--experiments_dir", str(tmp_path / "experiments"), name])
+        said = capsys.readouterr()
+        assert (code, told in said.err, said.out) == (2, True, "")

@@ -47,14 +47,23 @@ def parser() -> flags.Parser:
 
 
 def result_files(paths: Sequence[Path]) -> list[Path]:
-    """Every file that may hold result lines, sorted inside each folder. Raises RunStateMissing for a path that is not there."""
+    """Every file that may hold result lines, once, sorted inside each folder.
+
+    Raises RunStateMissing for a path that is not there, and ConfigError for one that has none.
+    """
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise RunStateMissing("there is no such file or folder", where=str(path))
         inside = path.rglob("*") if path.is_dir() else [path]
-        found += sorted(each for each in inside if each.is_file() and (each == path or _may_hold_results(each)))
-    return found
+        files = sorted(each for each in inside if each.is_file() and (each == path or _may_hold_results(each)))
+        if not files:
+            what, hint = "it is no file", "write what it gives into one first"
+            if path.is_dir():
+                what, hint = "the folder has no result files", "result files end in .jsonl or begin with error-data; name others one by one"
+            raise ConfigError(what, where=str(path), hint=hint)
+        found += files
+    return list(dict.fromkeys(found))
 
 
 def _may_hold_results(path: Path) -> bool:
