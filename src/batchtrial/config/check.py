@@ -26,6 +26,10 @@ from batchtrial.names import MAX_SLUG, RESERVED, name_fault, same_but_for_case
 
 LARGEST_ALPHA: Final = 0.2
 """Beyond it a level is a mistake, most often the confidence in its place."""
+MOST_REPLICATES: Final = 1_000_000
+"""More take hours, and move a p-value by less than it is printed to."""
+MOST_STOPS: Final[Mapping[str, int]] = {"openai": 4, "azure": 4, "groq": 4, "gemini": 5}
+"""Stop sequences that a service takes, as of its reference."""
 
 
 def check(config: Config) -> None:
@@ -45,8 +49,11 @@ def check(config: Config) -> None:
         raise ConfigError("contrasts names arms, and this config has prompt_sets", where="contrasts", hint="leave it out, or write the `arms` out")
     check_judges(config)
     trials = expand(config, "")
+    asking = (*trials, *judge_trials(config))
+    _check_models(config, asking)
     _check_slugs(trials)
-    _check_families(config, (*trials, *judge_trials(config)))
+    _check_stops(config, asking)
+    _check_families(config, asking)
 
 
 def number(text: object) -> float | None:
@@ -83,6 +90,9 @@ def _check_alpha(config: Config) -> None:
         meant = f"write {1 - alpha:.6g} if {alpha:g} is the confidence; " if 1 - alpha <= LARGEST_ALPHA + 1e-12 else ""
         what = f"alpha is the chance of a false claim, and {alpha:g} leaves intervals of {100 * (1 - alpha):.4g} %"
         raise ConfigError(what, where="stats.alpha", hint=f"{meant}an alpha is at most {LARGEST_ALPHA:g}, and 0.05 is usual")
+    if config.stats.permutation_samples > MOST_REPLICATES:
+        what = f"{config.stats.permutation_samples:,} replicates of a permutation test take hours"
+        raise ConfigError(what, where="stats.permutation_samples", hint=f"at most {MOST_REPLICATES:,}; 9,999 are usual")
 
 
 def _check_names(config: Config) -> None:
@@ -192,6 +202,29 @@ def _check_slugs(trials: Sequence[Trial]) -> None:
     if pair is not None:
         what = f"the trials {pair[0]!r} and {pair[1]!r} differ by upper and lower case alone"
         raise ConfigError(what, where="trials", hint="give one of them an `id` of its own")
+
+
+def _check_models(config: Config, trials: Sequence[Trial]) -> None:
+    """Raises ConfigError for a model id that no service can have, and that is refused only when it is sent."""
+    for trial, arm in [(one, arm) for one in trials for arm in one.arms]:
+        if arm.model != arm.model.strip() or not arm.model.isprintable() or not arm.model:
+            what = f"the model id {arm.model[:80]!r} begins or ends with a space, or holds a character that does not show"
+            raise ConfigError(what, where=_home(config, trial, arm) or "model_id", hint="write it as the provider does")
+
+
+def _check_stops(config: Config, trials: Sequence[Trial]) -> None:
+    """Raises ConfigError for stop sequences that the service refuses in every row, or that would stop every answer before its first word."""
+    for trial, arm in [(one, arm) for one in trials for arm in one.arms]:
+        home = _home(config, trial, arm)
+        where = f"{home}.stop" if home else "stop"
+        for one in arm.stop:
+            if not one or (arm.backend == "anthropic" and not one.strip()):
+                wanted = "a stop sequence of Anthropic's has a character that is no space" if one else "a stop sequence is empty"
+                raise ConfigError(f"{wanted}; every row would come back as an error", where=where, hint="leave it out")
+        most = MOST_STOPS.get(arm.backend)
+        if most is not None and len(arm.stop) > most:
+            what = f"{arm.backend} takes {most} stop sequences, and there are {len(arm.stop)}; every row would come back as an error"
+            raise ConfigError(what, where=where, hint="leave some out")
 
 
 def _check_families(config: Config, trials: Sequence[Trial]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from batchtrial.plugins import faults
 from batchtrial.providers.registry import ROWS, names
@@ -31,6 +33,42 @@ class Model(BaseModel):
     """Base of all settings: frozen, unknown keys and numbers without an end refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """What YAML reads from `yes` and `on` would be taken for a one."""
+        if info.field_name is not None and _takes_numbers_alone(cls, info.field_name) and _holds_flag(value):
+            raise ValueError("a number is wanted, not true or false")
+        return value
+
+
+@cache
+def _takes_numbers_alone(model: type[BaseModel], name: str) -> bool:
+    """Whether the field holds numbers, by themselves, in a list or by name, and nothing else but words that are spelled out."""
+    types = set(_types_in(model.model_fields[name].annotation))
+    return not types.isdisjoint({int, float}) and types <= {int, float, type(None)}
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    """What values may be, without the names of a mapping and without words that stand in the annotation itself."""
+    kind, inner = get_origin(annotation), get_args(annotation)
+    if kind is Annotated:
+        inner = inner[:1]
+    elif isinstance(kind, type) and issubclass(kind, Mapping):
+        inner = inner[1:]
+    elif kind is Literal or annotation is ...:
+        return
+    if not inner:
+        yield annotation
+    for one in inner:
+        yield from _types_in(one)
+
+
+def _holds_flag(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_flag, value))
+    return _holds_flag(list(value.values())) if isinstance(value, dict) else isinstance(value, bool)
 
 
 class Text(Model):

@@ -336,3 +336,43 @@ def test_an_alpha_of_a_fifth_is_somebodys_choice_and_a_run_that_exists_is_read_w
     assert config.stats.alpha == 0.2
     old = config.model_copy(update={"stats": config.stats.model_copy(update={"alpha": 0.9})})
     assert load(write(tmp_path, encode(old)), is_begun=True).config == old
+
+
+# What every row would come back with, or what is taken for something else
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "told"),
+    [
+        ({"stop": [""]}, "stop", "is empty"),
+        ({"stop": ["END", ""]}, "stop", "is empty"),
+        ({"stop": ["\n\n"], "backend": "anthropic", "model_id": "claude-haiku-4-5"}, "stop", "no space"),
+        ({"stop": list("abcde"), "backend": "openai", "model_id": "gpt-4.1"}, "stop", "takes 4 stop sequences"),
+        ({"model_id": "gpt-4.1\n"}, "model_id", "begins or ends with a space"),
+        ({"model_id": "gpt-4.1\nx"}, "model_id", "does not show"),
+        ({"sweep": {"models": ["gpt-4.1", " gpt-4.1"]}}, "model_id", "begins or ends with a space"),
+        ({"trials": [{"model_id": "a\u200bb"}]}, "model_id", "does not show"),
+        ({"stats": {"permutation_samples": 10**9}}, "stats.permutation_samples", "take hours"),
+        ({"temps": [True]}, "temps", "not true or false"),
+        ({"temps": [0.0, False]}, "temps", "not true or false"),
+        ({"sweep": {"temps": [True]}}, "sweep.temps", "not true or false"),
+        ({"samples_per_item": True}, "samples_per_item", "not true or false"),
+        ({"samples_per_item": {"0.0": True}}, "samples_per_item", "not true or false"),
+        ({"limit_items": True}, "limit_items", "not true or false"),
+        ({"seed": False}, "seed", "not true or false"),
+        ({"max_new_tokens": {"open_book": True, "closed_book": 8}}, "max_new_tokens.open_book", "not true or false"),
+        ({"submission": {"lines_per_part": True}}, "submission.lines_per_part", "not true or false"),
+        ({"submission": {"budget_usd": True}}, "submission.budget_usd", "not true or false"),
+        ({"provider": {"queue": {"enqueued_tokens": True}}}, "provider.queue.enqueued_tokens", "not true or false"),
+        ({"stats": {"alpha": True}}, "stats.alpha", "not true or false"),
+    ],
+)
+def test_what_no_service_takes_and_flags_in_the_place_of_numbers_are_refused(tmp_path: Path, changes: dict[str, Any], key: str, told: str) -> None:
+    error = refused(tmp_path, changed(**changes))
+    assert told in error.what
+    assert key in f"{error.where} {error.what}"
+
+
+@pytest.mark.parametrize("changes", [{"stop": ["\n\n"]}, {"stop": [" END"]}, {"model_id": "my model of today"}, {"stop": list("abcde")}])
+def test_what_a_service_may_take_is_taken(tmp_path: Path, changes: dict[str, Any]) -> None:
+    loaded(tmp_path, changed(**changes))
