@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def test_shares_in_any_order_some_twice_some_stopped_leave_the_same_bytes(tmp_pa
 def test_what_is_missing_is_named_by_its_share_and_nothing_is_made(tmp_path: Path) -> None:
     with begun(tmp_path) as w:
         w.run(STEPS[0])
-        with pytest.raises(PhaseFailed, match="parts are missing") as told:
+        with pytest.raises(PhaseFailed, match="parts missing") as told:
             merge(w, score.phase)
         assert "no share has run yet" in told.value.hint
         for number in (4, 1, 3):
@@ -86,8 +87,24 @@ def test_what_is_missing_is_named_by_its_share_and_nothing_is_made(tmp_path: Pat
         make(w, score.phase, Share(2, 4))
         damaged = sorted(w.layout.root.rglob("*.shares/*.arrow"))[5]
         damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-        with pytest.raises(PhaseFailed, match="1 parts are missing, or not as they were made"):
+        with pytest.raises(PhaseFailed, match="1 part missing, or not as they would be made"):
             merge(w, score.phase)
+
+
+def test_a_part_that_other_code_made_is_made_again(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    with begun(tmp_path) as w:
+        first = make(w, STEPS[0], Share(1, 1))
+        for path in sorted(w.layout.root.rglob("*.shares/*.json"))[:3]:
+            record = json.loads(path.read_bytes())
+            path.write_text(json.dumps({**record, "code": {**record["code"], "batchtrial": "0.0.1"}}))
+        with pytest.raises(PhaseFailed, match=r"3 parts missing.*batchtrial is 0[.]0[.]1 there"):
+            merge(w, STEPS[0])
+        again = make(w, STEPS[0], Share(1, 1))
+        assert (again.made, again.kept) == (3, first.made - 3)
+        merge(w, STEPS[0])
+        for step in STEPS[1:]:
+            w.run(step)
+        assert left(w) == whole
 
 
 def test_a_share_that_runs_again_keeps_what_is_there_and_one_of_another_splitting_too(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A step's parts made in shares, for array schedulers: each share makes every N-th part, and one process puts all of them together.
 
 A share needs neither the run's lock nor the others. It leaves its parts beside the table that they belong to, each with a record of what it was made
-from, and may run again: what is there and fits is kept.
+from and by which code, and may run again: what is there and fits is kept.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchtrial.amounts import counted
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.base import Share, Work
+from batchtrial.phases.tables.facts import differences, own_facts
 from batchtrial.phases.tables.workers import Task, Team
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, fingerprint, write_bytes
 
@@ -68,12 +69,19 @@ class Place:
         try:
             known = dict(decode_json(self.record.read_bytes()))
             want = Fingerprint.model_validate(known["rows"])
-            is_same = known["inputs"] == self.table.inputs and self.rows.stat().st_size == want.size
+            is_same = known["inputs"] == self.table.inputs and known["code"] == own_facts() and self.rows.stat().st_size == want.size
             if is_same and (not is_read or fingerprint(self.rows) == want):
                 return known["found"]
         except (OSError, ValueError, TypeError, KeyError):  # lost, half written or damaged: the share runs again
             return None
         return None
+
+    def other_code(self) -> list[str]:
+        """What the code that made it has otherwise than ours, in words."""
+        try:
+            return differences(own_facts(), dict(decode_json(self.record.read_bytes())["code"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return []
 
 
 def folder_of(table: ArmTable[Any]) -> Path:
@@ -102,7 +110,7 @@ def make_share(work: Work, share: Share, tables: Mapping[str, ArmTable[F]], due:
         for parts in team.carry_out([Task(f"share {share}", n_steps, jobs)]):
             for place, found in zip(todo, parts, strict=True):
                 place.table.check(place.place, found)
-                record = {"inputs": place.table.inputs, "rows": fingerprint(place.rows).model_dump(), "found": found.to_json()}
+                record = {"inputs": place.table.inputs, "code": own_facts(), "rows": fingerprint(place.rows).model_dump(), "found": found.to_json()}
                 write_bytes(place.record, encode_json({"schema_version": 1, **record}))
     raise ShareMade(len(todo), len(own) - len(todo))
 
@@ -158,7 +166,9 @@ def _tell(work: Work, folders: Sequence[Path]) -> None:
 
 def _missing(work: Work, missing: Sequence[Place], folders: Sequence[Path]) -> PhaseFailed:
     counts = [of for _, of in _runs(folders)]
-    what = f"{len(missing)} parts are missing, or not as they were made: nothing is put together"
+    what = f"{counted(len(missing), 'part')} missing, or not as they would be made here: nothing is put together"
+    if unlike := sorted({problem for place in missing for problem in place.other_code()}):
+        what += f" ({'; '.join(unlike)})"
     step = "--shard I/N"
     if not counts:
         return PhaseFailed(what, where=str(missing[0].rows), hint=f"no share has run yet: run each once with {step}")
