@@ -13,7 +13,7 @@ from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import Progress, Share, Work
 from batchtrial.phases.tables.shares import ShareMade
 from batchtrial.reading.view import view_of
-from batchtrial.run.loop import cores
+from batchtrial.run.cores import cores
 from batchtrial.run.options import Options
 from batchtrial.run.plan import PHASES
 from batchtrial.run.stop import StopToken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +26,7 @@ from batchtrial.phases.waves import judging_work
 from batchtrial.providers.base import Provider
 from batchtrial.reading.folder_budget import FolderBudget
 from batchtrial.records import Verdict
+from batchtrial.run.cores import cores
 from batchtrial.run.judge_budget import check_judges_budget
 from batchtrial.run.options import Options, window
 from batchtrial.run.plan import JUDGES, check_startable, needs_run, phases_of
@@ -209,11 +209,6 @@ def _work(session: Session, view: View, options: Options, services: Services) ->
         others=services.others,
         folder=FolderBudget(view.layout, view.config.mode),
     )
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _leave(session: Session, phase: Phase, work: Work, error: Stopped) -> None:
