@@ -19,6 +19,7 @@ from batchtrial.config.arm_labels import labels_of_arms
 from batchtrial.config.expand import Arm, Trial, TrialArm, arms_of, expand
 from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing
+from batchtrial.phases.analyse.paired import without_rounding
 from batchtrial.phases.base import arms_in_order
 from batchtrial.phases.judge.scores import Judged
 from batchtrial.phases.score.record import read_record
@@ -224,6 +225,7 @@ class RunTables:
         scores = {name: (arms[0][name], arms[1][name]) for name in columns}
         judges = judged_pairs(self.layout, self.config, trial, temp, n)
         scores |= {name: (one.control, one.treatment) for name, one in judges.items()}
+        scores = {name: (before, without_rounding(after, before)) for name, (before, after) in scores.items()}
         scored = trial.slug if trial in self.trials else self.trials[0].slug  # every arm is scored by the same rules
         samples = self.config.samples_for(temp)
         sets = sorted(self.items.datasets.unique().cast(pl.String).to_list())

@@ -21,11 +21,11 @@ from batchtrial.stats.distributions import t_sf, t_two_sided
 from batchtrial.stats.labels import codes_of
 from batchtrial.stats.pairing import as_scores
 from batchtrial.stats.results import Estimate, Test, check_alpha, check_level, estimate_around, undefined_estimate, undefined_test
+from batchtrial.stats.sums import ROUNDING, mean_of
 
 Floats = NDArray[np.float64]
 
 FEW_CLUSTERS = 10
-_ROUNDING = 1e-14  # spreads below this share of the largest score are rounding, not data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +67,12 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, *, null: float = 0.0,
     if n_clusters < 2:
         return _too_few(x, n_clusters, level=level, dropped=dropped)
     unit = float(np.abs(x).max()) or 1.0  # squares of tiny scores must not vanish
-    mean = float((x / unit).mean()) * unit
+    mean = mean_of(x / unit) * unit
     sums = np.bincount(codes, weights=(x - mean) / unit)
     share = sizes / n
     se_cr0 = unit * math.sqrt(float((sums**2).sum())) / n
     se_cr2 = unit * math.sqrt(float((sums**2 / (1.0 - share)).sum())) / n
-    if se_cr2 <= _ROUNDING * unit:
+    if se_cr2 <= ROUNDING * unit:
         se_cr0 = se_cr2 = 0.0
     df = satterthwaite_df(sizes)
     warnings = (f"only {n_clusters} clusters",) if n_clusters < FEW_CLUSTERS else ()
@@ -125,7 +125,7 @@ def _kept(values: ArrayLike, clusters: ArrayLike) -> tuple[Floats, NDArray[np.in
 
 def _too_few(x: Floats, n_clusters: int, *, level: float, dropped: int) -> ClusteredMean:
     reason = "no items" if x.size == 0 else "one cluster only: its spread cannot be seen"
-    value = float(x.mean()) if x.size else None
+    value = mean_of(x) if x.size else None
     return ClusteredMean(
         estimate=undefined_estimate(reason, level=level, method="cr2_satterthwaite", n=n_clusters, dropped=dropped, value=value),
         test=undefined_test(reason, method="cr2_satterthwaite", n=n_clusters, dropped=dropped),

@@ -18,6 +18,7 @@ from batchtrial.stats.distributions import beta_ppf, t_two_sided, z_two_sided
 from batchtrial.stats.pairing import Scores, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
 from batchtrial.stats.special import Floats
+from batchtrial.stats.sums import mean_of
 
 NO_PAIRS = "there are no complete pairs"
 NO_ANSWERS = "there are no answers"
@@ -150,7 +151,7 @@ def effective_tango(
         effect = max(effect, min(effect_of_clusters(wide, naive * n * n, cluster_size), float(n)))
     low, high = _tango_ends(b_sum / effect, c_sum / effect, n / effect, z) if n else (None, None)
     return EffectiveTango(
-        value=float(np.mean(t - c)) if n else None,
+        value=mean_of(t - c) if n else None,
         ci_low=low,
         ci_high=high,
         level=level,

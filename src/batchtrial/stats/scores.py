@@ -16,7 +16,7 @@ from batchtrial.stats.distributions import t_sf, t_two_sided
 from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, Test, check_level, undefined_estimate, undefined_test
 from batchtrial.stats.special import Floats
-from batchtrial.stats.sums import dot
+from batchtrial.stats.sums import ROUNDING, dot, mean_of
 
 TOO_FEW = "an interval needs at least two pairs"
 ALL_EQUAL = "all differences are equal, so their spread is unknown"
@@ -129,13 +129,13 @@ def two_sided_t(t: float, df: float) -> float:
 
 
 def _mean_sd(d: Floats) -> tuple[float, float | None]:
-    mean = float(np.mean(d))
+    mean = mean_of(d)
     if d.size < 2:
         return mean, None
     deviation = d - mean
     sd = math.sqrt(dot(deviation, deviation) / (d.size - 1))
     largest = float(np.abs(d).max())
-    return mean, (0.0 if sd <= 1e-14 * largest else sd)
+    return mean, (0.0 if sd <= ROUNDING * largest else sd)
 
 
 def _mean_estimate(m: Moments, low: float, high: float, level: float, method: str, warnings: tuple[str, ...]) -> Estimate:

@@ -6,10 +6,20 @@ a file's bytes, would depend on the machine. What is here adds up in one thread,
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+ROUNDING: Final = 1e-14
+"""Means and spreads below this share of the largest value are rounding, not data."""
+
+
+def mean_of(values: Floats) -> float:
+    """The mean of some values; 0 where they cancel and leave a rounding error, as thirds do."""
+    mean = float(np.mean(values))
+    return 0.0 if abs(mean) <= ROUNDING * float(np.abs(values).max()) else mean
 
 
 def dot(left: NDArray[np.generic], right: NDArray[np.generic]) -> float:

@@ -118,6 +118,20 @@ def test_each_pair_is_one_outcome_and_chips_count_them(read: Read) -> None:
         assert read.places(metric="em", chips=["reason:errored"]) == incomplete
 
 
+def test_a_pair_that_differs_by_rounding_alone_is_neither_won_nor_lost(read: Read) -> None:
+    pairs = read.slicer.pairs
+    path = read.world.layout.arm(pairs.treatment.name).scores
+    before = path.read_bytes()
+    same = read.slicer.outcomes(pairs.metric("f1")).codes
+    try:
+        pl.read_parquet(path).with_columns(pl.col("f1") * (1 + 3e-16)).write_parquet(path)
+        with RunTables.of(read.world.layout) as tables:
+            blurred = Slicer(tables, tables.pairs(pairs.trial.slug, pairs.temp), lambda _: np.zeros(tables.items.n, dtype=np.bool_))
+            assert (blurred.outcomes(blurred.pairs.metric("f1")).codes == same).all()
+    finally:
+        path.write_bytes(before)
+
+
 def test_a_slice_chosen_by_the_outcome_has_counts_and_no_interval(read: Read) -> None:
     for how in (
         {"chips": ["lost"]},

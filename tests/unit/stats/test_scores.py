@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchtrial.errors import DataError
+from batchtrial.stats.clusters import clustered_mean
 from batchtrial.stats.scores import logit_t, moments, paired_t
 
 SCORES = st.lists(st.floats(-1, 1).map(lambda x: round(x, 4)), min_size=2, max_size=60)
@@ -113,3 +114,11 @@ def test_duplicating_every_item_divides_the_standard_error_by_root_two(d: list[f
     assert twice is not None
     # exact up to the n - 1 that Student divides by
     assert twice == pytest.approx(once * math.sqrt((n - 1) / (2 * n - 1)), rel=1e-9, abs=1e-15)
+
+
+def test_thirds_that_cancel_have_a_mean_of_nothing() -> None:
+    d = [1.0 - 2.0 / 3.0, 1.0 - 2.0 / 3.0, 1.0 - 2.0 / 3.0, -1.0] * 3
+    assert math.fsum(d) != 0.0
+    assert moments(d).mean == 0.0
+    assert clustered_mean(d, [0, 1, 2] * 4).estimate.value == 0.0
+    assert moments([*d, 1e-9]).mean != 0.0

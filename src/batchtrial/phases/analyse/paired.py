@@ -12,6 +12,17 @@ Floats = NDArray[np.float64]
 _ROUNDING: Final = 1e-12
 
 
+def without_rounding(treatment: Floats, control: Floats) -> Floats:
+    """The treatment's scores; those that differ from the control's by rounding alone are the control's.
+
+    A test that asks only for signs would take a hundred differences of 1e-16 for a hundred that all point one way: sums of the same numbers in
+    another order, or 2/3 beside 1 less a third.
+    """
+    apart = np.abs(treatment - control)
+    is_rounding = (apart > 0.0) & (apart <= _ROUNDING * np.maximum(np.abs(treatment), np.abs(control)))
+    return np.where(is_rounding, control, treatment) if is_rounding.any() else treatment
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     """Scores of the same items in both arms, NaN where an arm has none; clusters: one label per item, None when items stand alone.
@@ -36,15 +47,7 @@ class Paired:
     blamed: tuple[Floats, Floats] | None = None
 
     def __post_init__(self) -> None:
-        """Scores that differ by rounding alone are the same score.
-
-        A test that asks only for signs would take a hundred differences of 1e-16 for a hundred that all point one way: sums of the same numbers in
-        another order, or 2/3 beside 1 less a third.
-        """
-        apart = np.abs(self.treatment - self.control)
-        is_rounding = (apart > 0.0) & (apart <= _ROUNDING * np.maximum(np.abs(self.treatment), np.abs(self.control)))
-        if is_rounding.any():
-            object.__setattr__(self, "treatment", np.where(is_rounding, self.control, self.treatment))
+        object.__setattr__(self, "treatment", without_rounding(self.treatment, self.control))
 
     @property
     def seen(self) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.comparison import compare, seed_of
-from batchtrial.phases.analyse.paired import Floats, Paired
+from batchtrial.phases.analyse.paired import Floats, Paired, without_rounding
 from batchtrial.phases.analyse.tables import Cell, Table, load_tables
 from batchtrial.phases.base import View
 from batchtrial.phases.report.aggregate import AcrossTrials, inputs
@@ -120,7 +120,7 @@ def _differences(table: Table, cell: Cell) -> Floats | None:
         return None
     control, treatment = column
     mask = table.members(cell.kind, cell.dataset)
-    d: Floats = treatment - control
+    d = without_rounding(treatment, control) - control
     return d if mask is None else np.where(mask, d, np.nan)
 
 

@@ -3,7 +3,7 @@
 
 import { chosenByOutcome, isEverything, slotOf } from "./address.js";
 import { matched } from "./beside.js";
-import { compare } from "./stats.js";
+import { compare, withoutRounding } from "./stats.js";
 
 export const OUTCOMES = ["both_right", "won", "lost", "both_wrong", "same", "incomplete", "no_score"];
 const FLAGS = { abstained_control: ["abstain_rate", 0], abstained_treatment: ["abstain_rate", 1], false_control: ["false_answer_rate", 0], false_treatment: ["false_answer_rate", 1] };
@@ -43,7 +43,15 @@ export async function fileSource(blocks) {
   const armsOf = (trial) => [data.arms[trial.control], data.arms[trial.treatment]];
   const isAsked = (trial, place) => armsOf(trial).every((arm) => arm.n_lost[place] !== null);
   const judgedOf = (trial) => data.judged[`${trial.slug}/${trial.temp}`] || {};
-  const scoresOf = (trial, column) => judgedOf(trial)[column]?.scores || armsOf(trial).map((arm) => arm.scores[column] || new Array(data.n).fill(null));
+  const paired = new Map();
+  const scoresOf = (trial, column) => {
+    const key = JSON.stringify([trial.slug, trial.temp, column]);
+    if (!paired.has(key)) {
+      const [control, treatment] = judgedOf(trial)[column]?.scores || armsOf(trial).map((arm) => arm.scores[column] || new Array(data.n).fill(null));
+      paired.set(key, [control, withoutRounding(treatment, control)]);
+    }
+    return paired.get(key);
+  };
   const changeOf = (trial, metric) => {
     const [control, treatment] = scoresOf(trial, metric.column);
     return control.map((value, place) => { const change = minus(treatment[place], value); return change === null ? null : change * (metric.higher_is_better ? 1 : -1); });

@@ -1,9 +1,11 @@
 // The comparison of a slice, by the method of the report: the same formulas as batchtrial.stats, whose docstrings name the sources.
+/** @import { Numbers } from "./types" */
 
 import { general } from "./numbers.js";
 
 const BISECTIONS = 60;
 const TIE = 1e-12;
+const ROUNDING = 1e-14;
 const ENUMERATED = 20;
 const MOST_WORK = 4e7;
 const MANY_MISSING = 0.05;
@@ -129,7 +131,14 @@ function sum(values) {
   return total + rest;
 }
 
-const mean = (values) => sum(values) / values.length;
+const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+/** The mean of some values; 0 where they cancel and leave a rounding error, as thirds do. */
+/** @type {(values: number[]) => number} */
+function mean(values) {
+  const found = sum(values) / values.length;
+  return Math.abs(found) <= ROUNDING * largest(values) ? 0 : found;
+}
 
 /** A number from 0 for each cluster, in the order in which they come. */
 function coded(clusters) {
@@ -147,7 +156,7 @@ export function clusteredMean(values, clusters) {
   for (const code of codes) size[code] = (size[code] || 0) + 1;
   const found = { n: size.length, mean: mean(values), se: null, df: null };
   if (size.length < 2) return found;
-  const unit = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+  const unit = largest(values) || 1;
   const centre = mean(values.map((value) => value / unit)) * unit;
   const sums = new Array(size.length).fill(0);
   values.forEach((value, place) => { sums[codes[place]] += (value - centre) / unit; });
@@ -156,11 +165,21 @@ export function clusteredMean(values, clusters) {
   const u = share.map((one) => (one * one) / (1 - one));
   const squares = sum(share.map((one) => one * one));
   const df = 1 / (squares + sum(u) ** 2 - sum(u.map((one) => one * one)));
-  return { n: size.length, mean: centre, se: se <= 1e-14 * unit ? 0 : se, df, size: sum(size.map((one) => one * one)) / values.length };
+  return { n: size.length, mean: centre, se: se <= ROUNDING * unit ? 0 : se, df, size: sum(size.map((one) => one * one)) / values.length };
+}
+
+/** The treatment's scores; those that differ from the control's by rounding alone are the control's. */
+/** @type {(treatment: Numbers, control: Numbers) => Numbers} */
+export function withoutRounding(treatment, control) {
+  return treatment.map((t, place) => {
+    const c = control[place];
+    return t !== null && c !== null && Math.abs(t - c) <= TIE * Math.max(Math.abs(t), Math.abs(c)) ? c : t;
+  });
 }
 
 /** Two-sided sign-flip p of differences or cluster sums; null where only sampling of signs would tell. */
 export function signFlip(differences, clusters) {
+  const size = largest(differences);
   let d = differences;
   if (clusters) {
     const codes = coded(clusters);
@@ -168,8 +187,7 @@ export function signFlip(differences, clusters) {
     differences.forEach((value, place) => { sums[codes[place]] = (sums[codes[place]] || 0) + value; });
     d = sums;
   }
-  const most = d.reduce((high, value) => Math.max(high, Math.abs(value)), 0);
-  d = d.filter((value) => Math.abs(value) > TIE * most);
+  d = d.filter((value) => Math.abs(value) > TIE * size);
   const total = Math.abs(sum(d));
   const scale = sum(d.map(Math.abs));
   if (!d.length || total <= TIE * scale) return 1;
@@ -190,8 +208,8 @@ function enumerated(d, threshold) {
 function onGrid(d) {
   const sizes = [...new Set(d.map(Math.abs))].sort((a, b) => a - b);
   if (sizes.length > 512) return null;
-  const largest = sizes[sizes.length - 1];
-  const tolerance = 1e-9 * largest;
+  const top = sizes[sizes.length - 1];
+  const tolerance = 1e-9 * top;
   let unit = sizes[0];
   for (const size of sizes) {
     let a = size;
@@ -205,7 +223,7 @@ function onGrid(d) {
   const steps = d.map((value) => Math.round(Math.abs(value) / unit));
   const off = d.some((value, place) => Math.abs(Math.abs(value) / unit - steps[place]) > 1e-6);
   const reach = steps.reduce((all, step) => all + step, 0);
-  if (unit <= tolerance || largest / unit > 1e6 || off || reach * steps.length > MOST_WORK) return null;
+  if (unit <= tolerance || top / unit > 1e6 || off || reach * steps.length > MOST_WORK) return null;
   const observed = Math.abs(d.reduce((all, value) => all + Math.round(value / unit), 0));
   if (!observed) return 1;
   // law[s + far] is P(sum = s) of the steps so far.
@@ -321,7 +339,7 @@ function ofScores(t, c, d, cluster, level, z, limits) {
   }
   const centre = mean(d);
   const spread = n > 1 ? Math.sqrt(sum(d.map((value) => (value - centre) ** 2)) / (d.length - 1)) : 0;
-  const sd = spread <= 1e-14 * d.reduce((most, value) => Math.max(most, Math.abs(value)), 0) ? 0 : spread;
+  const sd = spread <= ROUNDING * largest(d) ? 0 : spread;
   const se = cluster ? cluster.se : sd / Math.sqrt(d.length);
   const method = cluster ? "cr2_satterthwaite" : "paired_t";
   if (!se) return { method, reason: cluster ? "all clusters have the same mean: no spread to judge by" : n < 2 ? "an interval needs at least two pairs" : "all differences are equal, so their spread is unknown" };
