@@ -213,7 +213,7 @@ def cost_effectiveness(given: Material) -> dict[str, Any]:
         by_metric = found.get("all", found).get("metrics", {})
         metrics = {**found.get("open", {}).get("metrics", {}), **by_metric}
         paired = (costs["effectiveness"] or {}).get(key)
-        each = None if paired is None else paired["extra_usd_per_item"]["usd"]  # of items that both arms answered: what one arm lost saves nothing
+        each = None if paired is None else paired["extra_usd_per_item"]["usd"]  # a request that failed saves nothing
         extra = None if each is None else rounded(each * table.n_items)
         certain = {name: one for name, one in metrics.items() if not _is_doubtful(given.significance["tests"], name, temp)}
         results[key] = {

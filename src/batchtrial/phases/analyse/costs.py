@@ -12,7 +12,7 @@ from batchtrial.phases.base import View, arms_in_order, digest_of
 from batchtrial.phases.batches.money import Bill, bill, bill_of, price_for
 from batchtrial.phases.waves import judging
 
-FORM: Final = 4
+FORM: Final = 5
 
 
 def _digest(view: View, trial: Trial) -> str | None:

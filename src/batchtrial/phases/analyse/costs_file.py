@@ -45,10 +45,11 @@ def _interval(estimate: Estimate) -> dict[str, Any]:
 
 
 def per_item(view: View, trial: Trial) -> pl.DataFrame:
-    """One row per item in the order of the items' keys: item_key, cluster, and four columns of each role that an arm plays (`_role`).
+    """One row per item in the order of the items' keys: item_key, cluster, and five columns of each role that an arm plays (`_role`).
 
-    usd: dollars of all its samples, n: their number, answered: those that brought an answer, right: right answers among them. The dollars are null
-    when one of the samples may have been billed a sum that nobody told: an answer without usage, or a request without a line.
+    usd: dollars of all its samples, n: their number, answered: those that brought an answer, scored: those of which none was lost, right: right
+    answers among them. The dollars are null when one of the samples may have been billed a sum that nobody told: an answer without usage, or a
+    request without a line.
     """
     arms = arms_in_order(trial)
     has_tables = all(view.layout.arm(arm.name).scores.exists() for arm in arms)
@@ -56,7 +57,8 @@ def per_item(view: View, trial: Trial) -> pl.DataFrame:
     table = table.head(n_items_of(view.layout, arms)) if has_tables else table
     for arm in arms:
         scores = of_arm(view.layout, arm, ()) if has_tables else scores_of(view.layout, trial).filter(condition=arm.condition, temp=arm.at)
-        right = scores.select("place", (pl.col("em") * pl.col("n_samples")).alias(f"right {_role(arm)}"))
+        scored = pl.col("n_samples")
+        right = scores.select("place", scored.alias(f"scored {_role(arm)}"), (pl.col("em") * scored).alias(f"right {_role(arm)}"))
         table = table.join(_billed(view, arm), on="place", how="left", maintain_order="left")
         table = table.join(right, on="place", how="left", maintain_order="left")
     found = table.drop("place").filter(pl.any_horizontal(pl.col("^n .*$").is_not_null())).collect()
@@ -89,19 +91,36 @@ def effectiveness(view: View, trial: Trial, table: pl.DataFrame) -> dict[str, An
         if not {f"usd {treatment}", f"usd {control}"} <= set(table.columns):
             continue
         here = table.filter(pl.any_horizontal(pl.col(f"n {treatment}", f"n {control}").is_not_null()))
-        names = [f"{what} {role}" for what in ("usd", "right") for role in (treatment, control)]
-        columns = tuple(here[name].fill_null(float("nan")).to_numpy().astype(np.float64) for name in names)
+        scores = _columns(here, f"right {treatment}", f"right {control}")
+        costs = _columns(here, f"usd {treatment}", f"usd {control}")
+        obtained = _columns(here.select(_obtained(treatment, control), _obtained(control, treatment)), f"right {treatment}", f"right {control}")
         clusters = _clusters(here) if view.config.stats.clusters == "auto" else None
-        got = cost_effectiveness(*columns, clusters=clusters, level=level)
+        got = cost_effectiveness(*costs, *obtained, clusters=clusters, level=level)
         found[f"{temp:.1f}"] = {
             "usd_per_correct": {"control": _interval(got.usd_per_correct_control), "treatment": _interval(got.usd_per_correct_treatment)},
             "extra_usd_per_item": _interval(got.cost_usd),
             **_of_answers(here, treatment, control, clusters, level),
-            "usd_per_additional_correct": _interval(_held(got.usd_per_additional_correct, columns[2], columns[3])),
+            "usd_per_additional_correct": _interval(_held(got.usd_per_additional_correct, *scores)),
             "trade": got.trade,
             "is_clear": got.is_clear,
         }
     return found
+
+
+def _columns(items: pl.DataFrame, *names: str) -> tuple[NDArray[np.float64], ...]:
+    return tuple(items[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names)
+
+
+def _obtained(role: str, other: str) -> pl.Expr:
+    """Right answers among those that came: none of an item of which all were cut off or refused. Null where none came, or none can be right."""
+    right, has_none = pl.col(f"right {role}"), (pl.col(f"scored {role}") == 0) & (pl.col(f"answered {role}") > 0)
+    can_be_right = pl.col(f"right {other}").is_not_null() | (pl.col(f"scored {other}") == 0)
+    return pl.when(right.is_null() & has_none & can_be_right & _is_scored(role, other)).then(0.0).otherwise(right).alias(f"right {role}")
+
+
+def _is_scored(role: str, other: str) -> pl.Expr:
+    """Whether any answer of these arms is held against an accepted one."""
+    return pl.col(f"right {role}").is_not_null().any() | pl.col(f"right {other}").is_not_null().any()
 
 
 def _held(price: Estimate, right_treatment: NDArray[np.float64], right_control: NDArray[np.float64]) -> Estimate:
@@ -115,10 +134,7 @@ def _held(price: Estimate, right_treatment: NDArray[np.float64], right_control: 
 
 def _of_answers(items: pl.DataFrame, treatment: str, control: str, clusters: NDArray[np.int64] | None, level: float) -> dict[str, Any]:
     """What the treatment's answers cost beside the control's. A request that brought none cost nothing, and makes the others no cheaper."""
-    usd, n, answered = (
-        [items[f"{what} {role}"].cast(pl.Float64).fill_null(float("nan")).to_numpy() for role in (treatment, control)]
-        for what in ("usd", "n", "answered")
-    )
+    usd, n, answered = (_columns(items, f"{what} {treatment}", f"{what} {control}") for what in ("usd", "n", "answered"))
     with np.errstate(divide="ignore", invalid="ignore"):
         each = [np.where(came > 0, one * asked / came, np.nan) for one, asked, came in zip(usd, n, answered, strict=True)]
     is_unknown, is_bare = (np.isnan(a) | np.isnan(b) for a, b in (usd, each))

@@ -106,6 +106,27 @@ def test_a_gain_that_lost_answers_could_explain_has_no_price(tmp_path: Path) -> 
     assert (price["usd"], price["reason"]) == (None, "lost answers could explain the gain")
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["lost in one arm", "also in the other"])
+def test_answers_that_were_cut_off_are_among_what_right_answers_cost(tmp_path: Path, both: bool) -> None:
+    """Half of the treatment's answers are billed at 400 tokens and reach nothing: whoever wants right answers pays for them too."""
+    with world(tmp_path, closed=closed_items(40)) as w:
+        for arm, shard in w.parts():
+            lines, is_treatment = [], arm.condition == "treatment"
+            for one, _, item_id, _ in w.requests(arm, shard):
+                number = int(item_id[1:])
+                is_cut = number % 2 == 1 and (is_treatment or (both and number == 1))
+                said = f"thing {number}" if number % 4 < 2 else "something else"
+                lines.append(success_line(one, said, n_out=400 if is_cut else 10, finish="length" if is_cut else "stop"))
+            w.save(arm, shard, lines)
+            w.settle(shard)
+        got = run(w)["effectiveness"]["0.0"]
+    short, long = (40 * 35 + n * 150 for n in (10, 400))
+    assert got["usd_per_correct"]["treatment"]["usd"] == pytest.approx((20 * short + 20 * long) / 10 * 1e-9, abs=1e-8)
+    n_right = 19 if both else 20
+    assert got["usd_per_correct"]["control"]["usd"] == pytest.approx(((39 * short + long) if both else 40 * short) / n_right * 1e-9, abs=1e-8)
+    assert got["extra_usd_per_item"]["usd"] == pytest.approx((19 if both else 20) * (long - short) / 40 * 1e-9, abs=1e-8)
+
+
 def test_an_unknown_price_is_unknown_and_not_zero(tmp_path: Path) -> None:
     with world(tmp_path, closed=closed_items(4), model_id="accounts/fireworks/models/of-nobody") as w:
         w.answer_all(right_more_often)
