@@ -19,6 +19,8 @@ from batchtrial.tasks.template import COLUMNS, Template, TemplateFault
 Role = Literal["system", "user", "assistant"]
 ROLES: Final[tuple[Role, ...]] = ("system", "user", "assistant")
 _ROLE: Final[Mapping[str, Role]] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_OF_CALLS: Final = frozenset({"tool_calls", "tool_call_id", "function_call"})
+"""Keys of messages that call a tool, or bring what came back."""
 _IMAGE: Final = re.compile(r"https?://[^\s]+|data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]+", re.IGNORECASE)
 
 
@@ -182,6 +184,10 @@ def _conversation(part: Part, item: Item) -> Iterator[tuple[Role, Turn]]:
     for number, one in enumerate(value, 1):
         said, content = (one.get("role"), one.get("content")) if isinstance(one, dict) else (None, None)
         role = _ROLE.get(said) if isinstance(said, str) else None
+        calls = sorted(name for name in _OF_CALLS if isinstance(one, dict) and one.get(name))
+        if calls or said in ("tool", "function"):
+            what = f"message {number} of its column {part.column!r} is of a call of a tool ({calls[0] if calls else f'role {said}'}), which no turn here is"
+            raise _fault(part, item, what, "write what was called and what came back as text, or leave these messages out")
         if role is None or content is None:
             what = f"message {number} of its column {part.column!r} needs a role of {', '.join(ROLES)}, and a content"
             raise _fault(part, item, what, hint)
