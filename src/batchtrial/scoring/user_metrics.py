@@ -64,7 +64,7 @@ class UserMetric:
         """Its numbers by name. Raises MetricFailed."""
         try:
             # A copy: nothing that it does to the item reaches the next metric.
-            returned = self.function(replace(item), text)
+            returned = self.function(replace(item, columns=_copy(item.columns)), text)
         except Stopped:
             raise
         except BaseException as error:  # whatever it raises, SystemExit too, is a fault of the metric and no end of the run
@@ -241,13 +241,16 @@ def _imported(name: str, path: str, folders: Sequence[str]) -> ModuleType:
 
 @contextlib.contextmanager
 def contained() -> Iterator[io.StringIO]:
-    """Metrics may print and move about inside the block: what they print is kept instead, and the working directory is put back."""
-    before, printed = Path.cwd(), _Kept()
+    """Metrics may print, move about and end the process inside the block: what they print is kept instead, the working directory is put back, and
+    an end is raised."""
+    before, printed, ends = Path.cwd(), _Kept(), os._exit
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of modules that a metric imports when it is called, too
     try:
+        os._exit = _ending(os.getpid(), ends)  # type: ignore[assignment]
         with contextlib.redirect_stdout(printed):
             yield printed
     finally:
+        os._exit = ends
         sys.dont_write_bytecode = writes
         with contextlib.suppress(OSError):
             os.chdir(before)
@@ -260,6 +263,24 @@ class _Kept(io.StringIO):
         if self.tell() < _KEPT_OUTPUT:
             super().write(str(text)[:_KEPT_OUTPUT])
         return len(text)
+
+
+def _copy(value: Any) -> Any:
+    """Lists and mappings as new ones; all else is a value that nothing can change."""
+    if isinstance(value, Mapping):
+        return {key: _copy(one) for key, one in value.items()}
+    return [_copy(one) for one in value] if isinstance(value, list) else value
+
+
+def _ending(here: int, ends: Callable[[int], Any]) -> Callable[[int], Any]:
+    """`os._exit` as what a metric raises; in the process `here` alone, since a child of it may have to end so."""
+
+    def end(status: int) -> None:
+        if os.getpid() == here:
+            raise SystemExit(status)
+        ends(status)
+
+    return end
 
 
 def _number(value: object) -> float | None:

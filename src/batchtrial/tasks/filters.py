@@ -65,9 +65,11 @@ def dump(value: Any, spaces: int = 0) -> str:
 
 def _json(value: Any, **form: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, **form)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, **form)
     except TypeError:  # the loop, the template or `range` itself
         raise TypeError("only values of the item can be written") from None
+    except ValueError:
+        raise TypeError("a number that is none (NaN, or one too large) cannot be written") from None
 
 
 def flat(value: Any) -> Any:

@@ -186,7 +186,8 @@ def _conversation(part: Part, item: Item) -> Iterator[tuple[Role, Turn]]:
         role = _ROLE.get(said) if isinstance(said, str) else None
         calls = sorted(name for name in _OF_CALLS if isinstance(one, dict) and one.get(name))
         if calls or said in ("tool", "function"):
-            what = f"message {number} of its column {part.column!r} is of a call of a tool ({calls[0] if calls else f'role {said}'}), which no turn here is"
+            by = calls[0] if calls else f"role {said}"
+            what = f"message {number} of its column {part.column!r} is of a call of a tool ({by}), which no turn here is"
             raise _fault(part, item, what, "write what was called and what came back as text, or leave these messages out")
         if role is None or content is None:
             what = f"message {number} of its column {part.column!r} needs a role of {', '.join(ROLES)}, and a content"

@@ -89,6 +89,7 @@ def test_what_a_template_gives(source: str, text: str) -> None:
         ("{{ name | uper }}", 1, "did you mean upper?"),
         ("{{ name + count }}", 1, "only texts put together"),
         ("{{ 1 / 0 }}", 1, "division by zero"),
+        ("{{ '1e400' | float }}", 1, "a number that is none"),
         ("{{ 'now' | int(base=99) + [] }}", 1, "only numbers"),
         ("line\n{% if %}", 2, "Expected an expression"),
         ("{{ name", 1, "unexpected end"),

@@ -69,6 +69,9 @@ class Command(NamedMetric):
         if self.scale == "corpus":
             raise ConfigError("a command gives a share, a grade or a count", where=f"metrics.{self.column}.scale")
         if shutil.which(self.run[0]) is None:
+            if Path(self.run[0]).is_file():
+                hint = "chmod +x, or name the program that runs it first, as in [python, judge.py]"
+                raise ConfigError(f"{self.run[0]!r} may not be executed", where=f"metrics.{self.column}.run", hint=hint)
             raise ConfigError(f"there is no program {self.run[0]!r}", where=f"metrics.{self.column}.run", hint="give its path, or put it on PATH")
 
     def of(self, rows: Rows) -> dict[str, Numbers]:

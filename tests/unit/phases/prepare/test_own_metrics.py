@@ -30,8 +30,9 @@ from batchtrial.phases.prepare.slow_metrics import SlowCalls
 from batchtrial.phases.report import phase as report
 from batchtrial.phases.score import phase as score
 from batchtrial.reading.compare import both_names
+from batchtrial.records import Item
 from batchtrial.run.loop import Finished
-from batchtrial.scoring.user_metrics import load_metric
+from batchtrial.scoring.user_metrics import contained, load_metric
 from batchtrial.state.ledger import Counts, money
 
 
@@ -346,6 +347,22 @@ def test_an_item_that_a_metric_changes_by_force_is_its_own_copy(tmp_path: Path) 
     with world(tmp_path / "w", closed=closed_items(3), metrics=[f"{name}:f", f"{name}:g"]) as w:
         w.answer_all(right)
         assert scored(w)["g"].to_list() == [2.0] * 6
+
+
+@pytest.mark.parametrize("by_force", ["clear()", "update(tags=[])", "get('tags').append('x')", "get('who').update(city='x')"])
+def test_columns_that_a_metric_changes_are_its_own(by_force: str) -> None:
+    columns = {"tags": ["a"], "who": {"city": "Bern"}}
+    name = module(f"def f(item, text):\n    item.columns.{by_force}\n    return 1\n")
+    load_metric(f"{name}:f", (".",))(Item(dataset="q", item_id="1", kind="closed", question="?", answers=("a",), columns=columns), "an answer")
+    assert columns == {"tags": ["a"], "who": {"city": "Bern"}}
+
+
+def test_a_metric_that_ends_the_process_is_named() -> None:
+    child = "    if os.fork() == 0:\n        os._exit(0)\n    os.wait()\n"
+    metric, before = load_metric(module("import os\ndef f(item, text):\n" + child + "    os._exit(3)\n") + ":f", (".",)), os._exit
+    with contained(), pytest.raises(ConfigError, match="raised SystemExit: 3"):
+        metric(Item(dataset="q", item_id="1", kind="closed", question="?", answers=("a",)), "an answer")
+    assert os._exit is before
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:

@@ -98,3 +98,11 @@ def test_a_program_that_is_not_there_is_refused_before_anything_is_sent() -> Non
         metric_of({"command": {"run": ["no-such-judge"]}}).check()
     with pytest.raises(ValueError, match="only a share has a negation"):
         metric_of({"command": {"run": ["sh"], "not": True}})
+
+
+def test_a_program_that_may_not_be_executed_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+    program = tmp_path / "judge.sh"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o600)
+    with pytest.raises(ConfigError, match="may not be executed"):
+        metric_of({"command": {"run": [str(program)]}}).check()
