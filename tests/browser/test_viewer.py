@@ -100,6 +100,51 @@ def test_two_people_label_blind_at_once(runs: dict[str, Run], browser: Any, tmp_
             assert tab.faults == []
 
 
+STATUS = "document.querySelector('.labelling [role=status]').textContent"
+
+
+def test_what_is_said_of_a_label_is_what_became_of_it(runs: dict[str, Run], tab: Tab, tmp_path: Path) -> None:
+    """Keys faster than the answers, a viewer that goes away between label and next item, and two people at one keyboard."""
+    root, page = copy(runs["single"], tmp_path), tab.page
+    with served(tmp_path) as at:
+        page.goto(at.address)
+        page.click("button.link")
+        page.wait_for_selector("[data-usable]")
+        page.keyboard.press("l")
+        page.fill("#who", "ana")
+        page.keyboard.press("Enter")
+        page.keyboard.press("1")
+        tab.until(f"() => {STATUS}.startsWith('1 of')")
+        asked: list[Any] = []
+        page.route("**/labels?*", lambda route: asked.append(route))
+        page.keyboard.press("1")
+        page.keyboard.press("u")  # before the label is answered: it is not the one before that is taken back
+        page.wait_for_timeout(100)
+        for one in asked:
+            one.continue_()
+        tab.until(f"() => {STATUS}.startsWith('2 of')")
+        assert len(labels_in(root).held) == 2
+        page.unroute("**/labels?*")
+        page.route("**/items/*", lambda route: route.abort())
+        page.keyboard.press("1")
+        tab.until(f"() => {STATUS}.includes('cannot be shown')")
+        assert tab.page.evaluate(STATUS).startswith("3 of")
+        assert "not kept" not in tab.page.evaluate(STATUS)
+        page.unroute("**/items/*")
+        page.route("**/labels?*", lambda route: route.abort())
+        page.keyboard.press("u")
+        tab.until(f"() => {STATUS}.includes('perhaps taken back')")
+        page.unroute("**/labels?*")
+        page.fill("#who", "ben")
+        page.keyboard.press("Enter")
+        for left in (2, 1, 0):  # whoever's name stands there by now
+            while len(labels_in(root).held) > left:
+                page.keyboard.press("u")
+                page.wait_for_timeout(20)
+    assert all("ERR_FAILED" in one for one in tab.faults)
+    tab.faults.clear()
+
+
 def test_labels_do_not_begin_with_what_the_table_shows_and_what_was_opened_stays_seen(runs: dict[str, Run], tab: Tab, tmp_path: Path) -> None:
     root, slug, page = copy(runs["single"], tmp_path), runs["single"].slug, tab.page
     with tables_of(RunLayout(root)) as tables:

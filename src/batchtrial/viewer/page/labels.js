@@ -3,8 +3,7 @@
 
 import { slotOf } from "./address.js";
 import { givenText } from "./detail.js";
-import { el, put, visible } from "./dom.js";
-import { VERDICT } from "./words.js";
+import { el, put } from "./dom.js";
 
 const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot", x: "cannot" };
 
@@ -13,8 +12,8 @@ const BY_KEY = { 1: "first", 2: "second", 3: "same", 4: "both_bad", 5: "cannot",
 export function labelling(store, trial, detailOf, onclose) {
   const box = el("section", { class: "labelling", "aria-label": "label answers blind" });
   const [status, content] = [el("span"), el("div")];
-  /** @type {{ at: number, item: Shown | null, flip: boolean, isRepeat: boolean, isBlind: boolean, busy: boolean, sample: number, last: [id: string, at: number, flip: boolean, isRepeat: boolean][], message: string }} */
-  const state = { at: 0, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, sample: 0, last: [], message: "" };
+  /** @type {{ at: number, item: Shown | null, flip: boolean, isRepeat: boolean, isBlind: boolean, busy: boolean, isOver: boolean, last: { id: string, who: string, at: number, flip: boolean, isRepeat: boolean }[], message: string }} */
+  const state = { at: 0, item: null, flip: false, isRepeat: false, isBlind: true, busy: false, isOver: false, last: [], message: "" };
   const who = el("input", { id: "who", autocomplete: "off", maxlength: 80, value: remembered("who"), placeholder: "your name", onkeydown: leave, onchange: () => { remember("who", who.value); state.message = ""; next(); } });
   const tags = el("input", { autocomplete: "off", maxlength: 400, placeholder: "tags, separated by commas", onkeydown: leave });
   const note = el("input", { autocomplete: "off", maxlength: 2000, placeholder: "note", onkeydown: leave });
@@ -33,16 +32,28 @@ export function labelling(store, trial, detailOf, onclose) {
     const queue = store.queue();
     const open = queue.find((one) => !isDone(one));
     if (!open) {
-      state.item = null;
+      Object.assign(state, { item: null, isOver: true });
       return draw();
     }
     return show(open[1], open[3], open[2]);
   }
 
   async function show(place, flip, isRepeat) {
-    state.item = await detailOf(place);
-    Object.assign(state, { at: place, flip: Boolean(flip), isRepeat: Boolean(isRepeat), isBlind: !store.seen.has(state.item.key) });
+    try {
+      const item = await detailOf(place);
+      Object.assign(state, { item, at: place, flip: Boolean(flip), isRepeat: Boolean(isRepeat), isBlind: !store.seen.has(item.key) });
+    } catch (error) {
+      state.message = [state.message, `the item cannot be shown: ${error.message}`].filter(Boolean).join("; ");
+    }
     draw();
+  }
+
+  /** One thing after another: a key that comes before the last one is answered does nothing. Taken at once, `u` took back the label before. */
+  async function alone(does) {
+    if (state.busy) return;
+    state.busy = true;
+    await does();
+    state.busy = false;
   }
 
   function sides() {
@@ -57,14 +68,13 @@ export function labelling(store, trial, detailOf, onclose) {
   }
 
   async function give(key) {
-    if (state.busy || !state.item) return;
+    if (!state.item) return;
     if (!who.value.trim()) {
       state.message = "Say who you are first, then Enter: labels carry a name.";
       draw();
       who.focus();
       return;
     }
-    state.busy = true;
     const label = {
       item_key: state.item.key, trial: trial.slug, temp: trial.temp, sample: 0, who: who.value.trim(), verdict: verdictOf(key), is_blind: state.isBlind, is_repeat: state.isRepeat,
       about: store.queue().find((one) => one[1] === state.at)?.[4] || "", order: state.flip ? "treatment_first" : "control_first", tags: tags.value.split(",").map((one) => one.trim()).filter(Boolean), note: note.value,
@@ -72,28 +82,30 @@ export function labelling(store, trial, detailOf, onclose) {
     };
     try {
       await store.add(label);
-      state.last.push([label.id, state.at, state.flip, state.isRepeat]);
-      state.message = store.keptWhere;
-      tags.value = note.value = "";
-      await next();
     } catch (error) {
       state.message = `${error.isUnknown ? "perhaps kept" : "not kept"}: ${error.message}`;
       draw();
+      return;
     }
-    state.busy = false;
+    state.last.push({ id: label.id, who: label.who, at: state.at, flip: state.flip, isRepeat: state.isRepeat });
+    state.message = store.keptWhere;
+    tags.value = note.value = "";
+    await next();
   }
 
   async function undo() {
-    const last = state.last.pop();
+    const last = state.last.at(-1);
     if (!last) return;
     try {
-      await store.undo(last[0], who.value.trim());
-      state.message = "taken back";
-      await show(last[1], last[2], last[3]);
+      await store.undo(last.id, last.who);
     } catch (error) {
       state.message = `${error.isUnknown ? "perhaps taken back" : "not taken back"}: ${error.message}`;
       draw();
+      return;
     }
+    state.last.pop();
+    state.message = "taken back";
+    await show(last.at, last.flip, last.isRepeat);
   }
 
   function draw() {
@@ -102,13 +114,13 @@ export function labelling(store, trial, detailOf, onclose) {
     put(status, el("span", { role: "status", text: `${done} of ${queue.length} labelled${state.message ? ` \u00b7 ${state.message}` : ""}` }));
     foot.style.display = state.item ? "" : "none";
     const { item } = state;
-    if (!item) return put(content, el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
+    if (!item) return put(content, state.isOver && el("p", { text: queue.length ? "Everything that was drawn is labelled. Thank you." : "Nothing was drawn to label." }));
     const buttons = [["1", "first is better"], ["2", "second is better"], ["3", "same"], ["4", "both bad"], ["x", "cannot compare"]];
     return put(content, el("p", { class: "quiet", text: state.isBlind ? "The order of the two answers is shuffled, and their arms are not named." : "You have seen this item with its arms named: the label says that it is not blind." }),
       el("h3", { text: "question" }), el("div", { class: "text" }, givenText(item, "question", item.question)),
       item.context ? el("details", { open: true }, el("summary", { text: "passage" }), el("div", { class: "text" }, givenText(item, "context", item.context))) : null,
       el("div", { class: "two" }, sides().map((arm, at) => el("section", { class: "arm" }, el("h3", { text: at ? "second answer (2)" : "first answer (1)" }), el("div", { class: "text" }, givenText(item, `answer/${arm}/0`, item.by_arm[arm][0].text || "(no answer)"))))),
-      el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => give(key) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: undo }, el("kbd", { text: "u" }), " undo")));
+      el("div", { class: "choices" }, buttons.map(([key, text]) => el("button", { type: "button", onclick: () => alone(() => give(key)) }, el("kbd", { text: key }), ` ${text}`)), el("button", { type: "button", disabled: !state.last.length, onclick: () => alone(undo) }, el("kbd", { text: "u" }), " undo")));
   }
 
   // Head and foot stay where they are: a field that is written in keeps its focus while items come.
@@ -119,8 +131,8 @@ export function labelling(store, trial, detailOf, onclose) {
     box, next, show,
     /** Whether the key meant something here. */
     key(name) {
-      if (name in BY_KEY) give(name);
-      else if (name === "u") undo();
+      if (name in BY_KEY) alone(() => give(name));
+      else if (name === "u") alone(undo);
       else return false;
       return true;
     },
@@ -216,10 +228,4 @@ export function storeAtServer(source) {
     async add(label) { told = await source.label(about, { label }); },
     async undo(id, who) { told = await source.label(about, { undo: id, who }); },
   };
-}
-
-/** The verdicts as one reads them. */
-/** @type {(verdict: string) => string} */
-export function verdictName(verdict) {
-  return visible(VERDICT[verdict] || verdict);
 }
