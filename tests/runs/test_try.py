@@ -202,3 +202,12 @@ def test_an_arm_has_one_name_whatever_the_temperatures_of_others_are(folder: Pat
     arms = {"control": {}, "shorter": {"max_tokens": 20}, "warm": {"temperature": 0.5}}
     (folder / "trial.yaml").write_text(json.dumps(TREE | {"arms": arms}))
     assert [one["arm"] for one in told(capsys)["arms"]] == ["control", "shorter", "warm"]
+
+
+def test_a_try_that_is_there_already_says_how_to_go_on_with_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = RunLayout(folder / "experiments" / "tries" / "run_again")
+    layout.root.mkdir(parents=True)
+    layout.effective_config.touch()
+    assert main(["try", "--config", "trial.yaml", "--send", "1", "--dry_run", "--run_id", "again"]) != 0
+    hint = capsys.readouterr().err
+    assert "batchtrial run --resume --run_id again --experiments_dir experiments/tries" in hint, hint

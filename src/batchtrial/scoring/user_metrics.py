@@ -137,7 +137,9 @@ def load_metric(path: str, folders: Sequence[str]) -> UserMetric:
     """
     module_name, _, function_name = path.partition(":")
     if not module_name or not all(step.isidentifier() for step in module_name.split(".")) or not function_name.isidentifier():
-        raise ConfigError(f"{path!r} is no import path", where="metrics", hint="write it as package.module:function")
+        raise ConfigError(
+            f"{path!r} is no import path", where="metrics", hint="write it as package.module:function; a metric by name stands without quotes"
+        )
     _search(folders)
     source = source_of(module_name, folders)
     with contained():

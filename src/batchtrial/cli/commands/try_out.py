@@ -20,7 +20,7 @@ from batchtrial.cli.screens import tryout as screen
 from batchtrial.clock import real_now
 from batchtrial.config.expand import expand
 from batchtrial.config.notes import notes
-from batchtrial.errors import Stopped
+from batchtrial.errors import StateError, Stopped
 from batchtrial.keys import check_run_id
 from batchtrial.reading.similar import TRIES
 from batchtrial.run.options import Options
@@ -76,6 +76,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
             say(line)
     code = 0
     if given.send is not None:
+        if (there := layout_of(ask, run_id)).effective_config.exists():
+            raise StateError(f"the try {run_id} exists already", where=str(there.root), hint=f"go on with: {resume_command(ask, run_id)}")
         limits = {"limit_items": len(chosen.items), "submission.budget_usd": budget_of(got.config, given.budget_usd)}
         ask = replace(ask, changes={**ask.changes, **lanes, **limits})
         try:
