@@ -235,7 +235,7 @@ def planned(got: Loaded, options: Options, layout: RunLayout, codec: Provider, *
         max_output_tokens=sum(one.max_output_tokens for one in bought),
         at_most_usd=_sum([*(one.at_most_usd for one in bought), *(one.at_most_usd for one in judges)]),
         expected_usd=_sum([one.expected_usd for one in bought]) if bought and not judges else None,
-        durations=_durations(config, bought, slices),
+        durations=_durations(config, bought, slices, {one.model for one in arms} | {one.model for one in judges}),
         budget=_budget(config, view, trials, in_order, slices, ours, judges),
         control_from=config.control_from,
         is_new=view.prepared is None,
@@ -251,8 +251,8 @@ def _check(view: View, chosen: prepare.Prepared, codec: Provider, complain: Call
         check_endpoints(view.config, chosen.whole, chosen.sources)
 
 
-def _durations(config: Config, bought: Sequence[ArmPlan], slices: Sequence[build.Slice]) -> tuple[LaneDuration, ...]:
-    return tuple(lane_durations(config, [(one.backend, one.model, one.input_tokens) for one in bought], [one.n for one in slices]))
+def _durations(config: Config, bought: Sequence[ArmPlan], slices: Sequence[build.Slice], asked: set[str]) -> tuple[LaneDuration, ...]:
+    return tuple(lane_durations(config, [(one.backend, one.model, one.input_tokens) for one in bought], [one.n for one in slices], asked))
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
