@@ -156,6 +156,24 @@ def test_how_a_response_ended(raw: bytes, outcome: Outcome, state: AnswerState, 
     assert (result.error is None) == (error is None)
 
 
+@pytest.mark.parametrize(
+    ("phases", "text"),
+    [
+        (("commentary", "final_answer"), "two"),
+        (("final_answer", "commentary"), "one"),
+        (("final_answer", "final_answer"), "onetwo"),
+        (("commentary", None), "onetwo"),
+        (("commentary",), "one"),
+        ((None, "final_answer"), "two"),
+    ],
+)
+def test_what_a_model_says_on_its_way_is_no_part_of_its_final_answer(phases: tuple[str | None, ...], text: str) -> None:
+    output = [{**says(words), **({"phase": phase} if phase else {})} for words, phase in zip(("one", "two"), phases, strict=False)]
+    result = read("responses", body_of(output=output))
+    assert isinstance(result, RawResult)
+    assert (result.text, result.state) == (text, S.COMPLETE)
+
+
 @pytest.mark.parametrize("fault", [{"type": "overloaded_error", "message": "Overloaded"}, {"type": "api_error", "message": "died"}])
 @pytest.mark.parametrize("told", ["message", "type"])
 def test_a_message_that_is_an_error_keeps_the_servers_words(fault: dict[str, str], told: str) -> None:

@@ -243,7 +243,9 @@ def _of_output(output: object, finish: str | None) -> tuple[str, AnswerState]:
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
         return "", AnswerState.NOT_UNDERSTOOD
     items = {str(item.get("type")) for item in output}
-    said = [read_content(item.get("content")) for item in output if item.get("type") == "message"]
+    messages = [item for item in output if item.get("type") == "message"]
+    last_words = [item for item in messages if item.get("phase") == "final_answer"]
+    said = [read_content(item.get("content")) for item in last_words or messages]
     is_read = not output or any(kind in ("message", "reasoning") or is_call(kind) for kind in items)
     kinds: frozenset[str] = frozenset().union(*(one.kinds for one in said))
     content = Content("".join(one.text for one in said), kinds, is_text=is_read and all(one.is_text for one in said))
