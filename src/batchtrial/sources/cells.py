@@ -21,6 +21,8 @@ Tell = Callable[[str, str], None]
 _LONGEST_SPELLED: Final = 100_000  # characters of a list in a cell
 _LOOKS_SPELLED: Final = re.compile(r"[\[{(]+\s*(?:['\"\]]|array\()")
 _WHOLE_TO: Final = 1e15  # above it a whole float is not surely the number that was written
+_NOTHING: Final = frozenset({"nan", "null", "<na>", "#n/a", "n/a", "nat"})
+"""What tables write where nothing stands. `None` and `NA` are left out: they are answers."""
 _SPELLED_FIX: Final = (
     'write the accepted answers as a JSON list of texts, such as ["a", "b"]; or separate them by a sign and name it with `answer_separator`, '
     "which also takes each part as it stands"
@@ -53,6 +55,8 @@ def spelled_answers(name: str, text: str, *, is_cell: bool, tell: Tell) -> Any:
     like a list or an object and cannot be read as such: as an answer nothing could equal it.
     """
     stripped = text.strip()
+    if stripped.lower() in _NOTHING:
+        tell("accepted answers that tables write where nothing stands are texts as they stand; leave such cells empty", shown(text))
     looks_spelled = _LOOKS_SPELLED.match(stripped) is not None
     is_meant = stripped.startswith(("[", "{")) and (is_cell or looks_spelled)
     if not is_meant and not looks_spelled:

@@ -34,6 +34,10 @@ def guess_format(path: Path) -> Format:
     if MARKUP.match(text):
         raise DataError("this is XML or a web page, and no question set", where=str(path), hint=f"the formats are {', '.join(FORMATS)}")
     if not text.startswith("{"):
+        if len(head) < _LOOKED_AT and _is_one_value(text):
+            raise DataError(
+                "the file holds one JSON value and no rows", where=str(path), hint="a question set is a list of objects, or one object a line"
+            )
         return "csv"
     first = _object(text.partition("\n")[0])
     keys = first if first is not None else text
@@ -44,6 +48,15 @@ def guess_format(path: Path) -> Format:
     if first is None:
         _refuse_several_lines(path, text)
     return "nq_open" if first is not None and _is_nq_open(first) else "jsonl"
+
+
+def _is_one_value(text: str) -> bool:
+    """Whether it is a JSON text, number, true, false or null, which a table with nothing but one such name would be too."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _refuse_several_lines(path: Path, head: str) -> None:

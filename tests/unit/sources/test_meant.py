@@ -509,3 +509,18 @@ def test_items_ask_the_same_when_their_requests_do_whatever_stands_beside(tmp_pa
     questions = rows(tmp_path, ROW | {"level": "low"}, ROW | {"id": "2", "level": "high"})
     low, high = asked(questions, names=frozenset({"level"}), has_questions=True).items
     assert low.cluster == high.cluster is not None, "a slice makes no other question of it"
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "NULL", "n/a", "#N/A"])
+def test_what_tables_write_where_nothing_stands_is_a_text_and_said(tmp_path: Path, cell: str) -> None:
+    got = load(cells(tmp_path, "Nile", cell))
+    assert got.items[1].answers == (cell,)
+    assert any("where nothing stands" in note and cell in note for note in got.notes)
+    assert not any("where nothing stands" in note for note in load(cells(tmp_path, "Nile", "None", "NA")).notes)
+
+
+@pytest.mark.parametrize("text", ["42\n", '"hello"\n', "null", "true\n"])
+def test_a_file_of_one_json_value_is_named_as_one(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(text)
+    assert refusal(path).what == "the file holds one JSON value and no rows"
