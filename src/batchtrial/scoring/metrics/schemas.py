@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
@@ -33,7 +34,13 @@ def fitting(schema: Any, where: str) -> Callable[[Any], bool]:
         _check_references(dialect, schema, where)
         made = extend(
             dialect,
-            {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional, "uniqueItems": _unique_items},
+            {
+                "pattern": _pattern,
+                "patternProperties": _pattern_properties,
+                "additionalProperties": _additional,
+                "uniqueItems": _unique_items,
+                "multipleOf": _multiple_of,
+            },
         )
         validator = made(schema, registry=referencing.Registry(), format_checker=None)
         for value in EMPTY:
@@ -137,6 +144,16 @@ def _unique_items(validator: Any, is_asked: Any, instance: Any, schema: Any) -> 
     """In one pass, where the library compares each with each."""
     if is_asked is True and isinstance(instance, list) and len({json.dumps(_same(one), sort_keys=True) for one in instance}) < len(instance):
         yield jsonschema.ValidationError("has equal items")
+
+
+def _multiple_of(validator: Any, unit: float, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """By the decimals that were written: 19.99 is a multiple of 0.01, which it is not in binary."""
+    if isinstance(instance, int | float) and not isinstance(instance, bool) and (_written(instance) / _written(unit)).denominator != 1:
+        yield jsonschema.ValidationError("is no multiple")
+
+
+def _written(value: float) -> Fraction:
+    return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
 
 
 def _same(value: Any) -> Any:

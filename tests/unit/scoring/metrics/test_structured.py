@@ -249,3 +249,9 @@ def test_fields_in_lists_and_fields_with_dots_in_their_names() -> None:
     reference = '{"items": [{"name": "pen"}, {"name": "ink"}], "a.b": 2}'
     entry = {"json_fields": {"fields": ["items.1.name", "a.b"], "name": "f"}}
     assert judged(entry, [reference, '{"items": [{"name": "pen"}], "a.b": 2}', '{"a": {"b": 2}}', "[]"], [reference]) == [1, 0.5, 0, 0]
+
+
+def test_multiples_are_of_the_decimals_that_were_written() -> None:
+    entry = {"json_schema": {"schema": {"multipleOf": 0.01}}}
+    assert judged(entry, ["19.99", "0.3", "7", "1e300", "0.005", "true", '"x"']) == [1, 1, 1, 1, 0, 1, 1]
+    assert judged({"json_schema": {"schema": {"multipleOf": 3}}}, ["9.0", "10", "9" * 40]) == [1, 0, 1]
