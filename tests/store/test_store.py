@@ -17,6 +17,9 @@ import pytest
 from tests.small_run import config_tree, write_inputs
 from tests.store.lab import BUCKET, CALLS_FOR_A_USER, KEY_ID, SECRET, Server, Wire, environment, user_of
 
+from batchtrial.archive.store import stored
+from batchtrial.errors import StoreFailed
+
 N_ITEMS = 12
 SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 60}
 
@@ -116,7 +119,9 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
     assert (told.returncode, "no credentials" in told.stderr) == (1, True), told.stderr
 
 
-def test_what_is_in_the_way_is_no_archive_of_this_run_and_stays(server: Server, finished: Path, tmp_path: Path) -> None:
+def test_what_is_in_the_way_is_no_archive_of_this_run_and_stays(
+    server: Server, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     env, address = environment(server.port), f"s3://{BUCKET}/way/run.zip"
     shutil.copytree(finished, tmp_path / "own")
     shutil.copytree(finished / "experiments" / "run_r1", tmp_path / "own" / "experiments" / "run_r2")
@@ -126,6 +131,12 @@ def test_what_is_in_the_way_is_no_archive_of_this_run_and_stays(server: Server, 
     for place, words in ((address, "an archive of run r1"), (f"s3://{BUCKET}/way/notes.zip", "something else than an archive")):
         done = command(tmp_path / "own", env, "archive", "--run_id", "r2", "--to", place)
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
+    with Wire(server.port, drop_at=1, is_cut=True) as wire:
+        for name, value in environment(wire.port).items():
+            monkeypatch.setenv(name, value)
+        there = stored(address)
+        with pytest.raises(StoreFailed):
+            _ = there.is_there
     listed = json.loads(command(finished, env, "archive", "--list", f"s3://{BUCKET}/way/", "--json").stdout)
     assert [row["archive"].rpartition("/")[2] for row in listed if "problem" in row] == ["notes.zip"]
     assert [row["run_id"] for row in listed if "problem" not in row] == ["r1"]

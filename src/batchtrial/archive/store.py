@@ -72,7 +72,10 @@ class Stored:
     def is_there(self) -> bool:
         with told(self.address):
             self.fs.invalidate_cache()
-            return bool(self.fs.isfile(self.path))
+            try:  # `isfile` takes a broken connection for an absence
+                return bool(self.fs.info(self.path)["type"] == "file")
+            except FileNotFoundError:
+                return False
 
     @property
     def size(self) -> int:
