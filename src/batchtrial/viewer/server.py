@@ -29,6 +29,7 @@ from batchtrial.reading.long_texts import page_of
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.state.labels import Label, append_label
 from batchtrial.state.layout import RunLayout
+from batchtrial.state.lock import is_alive, read_lock
 from batchtrial.state.stop_request import request_stop
 from batchtrial.viewer.door import Door
 from batchtrial.viewer.held import HeldRun, HeldRuns
@@ -155,6 +156,8 @@ class Viewer:
                 return _refused(error)
             except FileNotFoundError:
                 return _problem(409, REPLACED)
+            except OSError as error:
+                return _problem(500, f"{Path(str(error.filename or 'a file of the run')).name} cannot be read: {error.strerror or error}")
 
         async def endpoint(request: Request) -> Response:
             if self.limiter is None:
@@ -175,10 +178,11 @@ class Viewer:
 
         def work() -> Response:
             try:
-                layout, _ = self._layout(request), _asked(request)
+                layout = self._layout(request)
                 line = given.label or Label(id=f"undo-{given.who}-{given.undo}", who=given.who, undo=given.undo)
-                append_label(layout.labels, msgspec.structs.replace(line, at=self.now()))
                 with self.held.run(layout) as held:
+                    held.queue(_asked(request)[0])  # what may be refused comes before the label is kept
+                    append_label(layout.labels, msgspec.structs.replace(line, at=self.now()))
                     return _json(_labels(held, request))
             except RunnerError as error:
                 return _problem(400, error.what)
@@ -190,11 +194,20 @@ class Viewer:
     async def _stop(self, request: Request) -> Response:
         if self.is_read_only:
             return _problem(403, "the viewer was started with --read_only")
+
+        def work() -> Response:
+            layout = self._layout(request)
+            if is_alive(read_lock(layout.lock_info)) is False:  # the next start would obey it
+                return _problem(409, "no process has the run open: there is nothing to stop")
+            request_stop(layout, self.now())
+            return _json({"asked": True})
+
         try:
-            await to_thread.run_sync(lambda: request_stop(self._layout(request), self.now()))
+            return await to_thread.run_sync(work)
         except RunnerError as error:
             return _problem(400, error.what)
-        return _json({"asked": True})
+        except OSError as error:
+            return _problem(507, f"the run was not asked to stop: {error.strerror or error}")
 
 
 def _asked(request: Request) -> tuple[Ask, str]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -25,10 +26,12 @@ from tests.unit.viewer.served import TOKEN, Served, question, served
 
 from batchtrial.api.run import open_run
 from batchtrial.cli.commands.export import main as export
+from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.reading.frames import arms_with, scores_frame
 from batchtrial.reading.in_one_file import Carrier, unpacked
 from batchtrial.reading.run_tables import RunTables
+from batchtrial.state.lock import LockInfo
 from batchtrial.state.store import encode_json, fingerprint, read_json, write_bytes
 
 
@@ -199,8 +202,15 @@ def test_a_viewer_writes_labels_and_the_stop_request_and_nothing_else(world: Wor
     with served(root.parent) as at:
         for path in ("about", f"pairs?ask={asked(world)}", f"rows?first=0&n=9&ask={asked(world)}", f"labels?ask={asked(world)}"):
             assert at.ask(f"/api/runs/r1/{path}").status == 200
+        assert at.post("/api/runs/r1/stop", {}).status == 409  # nobody works on it: the next start would obey
         assert tree(root) == before
+        lock = world.layout.lock_info.read_bytes() if world.layout.lock_info.exists() else None
+        world.layout.lock_info.write_text(LockInfo(pid=os.getpid(), host=socket.gethostname(), started_at=real_now()).model_dump_json())
         assert at.post("/api/runs/r1/stop", {}).json == {"asked": True}
+        if lock is None:
+            world.layout.lock_info.unlink()
+        else:
+            world.layout.lock_info.write_bytes(lock)
     assert set(tree(root)) - set(before) == {"STOP_REQUESTED"}
     world.layout.stop_requested.unlink()
     with served(root.parent, is_read_only=True) as at:
@@ -208,6 +218,32 @@ def test_a_viewer_writes_labels_and_the_stop_request_and_nothing_else(world: Wor
         assert at.post("/api/runs/r1/labels", {"label": label("k")}).status == 403
         assert at.ask("/api/about").json == {"read_only": True}
     assert tree(root) == before
+
+
+def test_a_folder_that_is_no_run_gets_no_file(world: World, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run_out").symlink_to(tmp_path / "elsewhere")
+    with served(tmp_path) as at:
+        assert at.post("/api/runs/out/stop", {}).status in (400, 404, 409)
+        refused = at.post(f"/api/runs/out/labels?ask={asked(world)}", {"label": label("recall|c1", trial=world.trial.slug)})
+        assert refused.status in (400, 404)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_label_that_is_refused_is_not_kept_and_labels_that_cannot_be_read_are_named(world: World) -> None:
+    labels, one = world.layout.labels, label("recall|c1", trial=world.trial.slug)
+    with served(world.layout.root.parent) as at:
+        assert at.post(f"/api/runs/r1/labels?ask={question(trial='nope', temp=0.0)}", {"label": one}).status == 400
+        assert not labels.exists()
+        labels.mkdir()
+        try:
+            for path in ("labels", "rows"):
+                told = at.ask(f"/api/runs/r1/{path}?n=1&ask={asked(world)}")
+                assert told.status == 500
+                assert told.json["error"].startswith("labels.jsonl cannot be read: ")
+            assert "not kept" in at.post(f"/api/runs/r1/labels?ask={asked(world)}", {"label": one}).json["error"]
+        finally:
+            labels.rmdir()
 
 
 def test_tables_that_are_replaced_meanwhile_are_read_anew(world: World) -> None:
