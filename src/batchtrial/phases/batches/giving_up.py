@@ -61,7 +61,7 @@ def give_up_unknown(work: Work, agree: Agree) -> Lost:
         under_way += mine
         unknown += [job for job in mine if _is_denied(one, provider, parts, job)]
     if not unknown:
-        known = f"the provider knows all {len(under_way)} batches that are under way" if under_way else "no batch is under way"
+        known = f"the provider knows {_all(len(under_way))}" if under_way else "no batch is under way"
         raise StateError(f"there is nothing to give up: {known}", where="--give_up_unknown_batches", hint="resume without the flag")
     lost = _lost(parts, unknown)
     agree(lost)
@@ -107,3 +107,7 @@ def _lost(parts: Parts, jobs: Sequence[Job]) -> Lost:
         n_requests=sum(one.n_requests for one in attempts),
         usd=None if not all(one.is_priced for one in attempts) else sum((one.reserved_usd for one in attempts), Decimal(0)),
     )
+
+
+def _all(n: int) -> str:
+    return "the one batch that is under way" if n == 1 else f"all {n:,} batches that are under way"
