@@ -36,6 +36,10 @@ An export refuses other forms than OpenAI's (2), what may be at the provider (1)
 """
 
 
+NO_FILES = 2
+"""How an import ends that is given a folder without a file: no batch is over yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """How a command ended. code: None when it was killed."""
@@ -135,8 +139,10 @@ def answered(requests: Path, answers: Path) -> None:
 
 
 def imported(experiments: Path, downloads: Path, process: Process | None = None) -> list[str]:
-    """Bring result files that somebody has downloaded from the provider. The same files twice change nothing."""
+    """Bring result files that somebody has downloaded from the provider. The same files twice change nothing; a folder of none is refused."""
     used = use("import", experiments, str(downloads), process=process)
+    if used.code == NO_FILES and not any(path.is_file() for path in downloads.rglob("*")):
+        return []
     wrong = wrong_with("import", used)
     if used.code in (0, 4):
         folder = RunLayout.of(experiments, RUN_ID).root
