@@ -100,6 +100,7 @@ def test_two_people_label_blind_at_once(runs: dict[str, Run], browser: Any, tmp_
             assert tab.faults == []
 
 
+SHOWN = ".labelling .choices button"
 STATUS = "document.querySelector('.labelling [role=status]').textContent"
 
 
@@ -113,19 +114,22 @@ def test_what_is_said_of_a_label_is_what_became_of_it(runs: dict[str, Run], tab:
         page.keyboard.press("l")
         page.fill("#who", "ana")
         page.keyboard.press("Enter")
+        page.wait_for_selector(SHOWN)
         page.keyboard.press("1")
         tab.until(f"() => {STATUS}.startsWith('1 of')")
         asked: list[Any] = []
         page.route("**/labels?*", lambda route: asked.append(route))
-        page.keyboard.press("1")
+        while not asked:  # a key does nothing before the last one is answered to its end
+            page.keyboard.press("1")
+            page.wait_for_timeout(20)
         page.keyboard.press("u")  # before the label is answered: it is not the one before that is taken back
-        page.wait_for_timeout(100)
         for one in asked:
             one.continue_()
         tab.until(f"() => {STATUS}.startsWith('2 of')")
         assert len(labels_in(root).held) == 2
         page.unroute("**/labels?*")
         page.route("**/items/*", lambda route: route.abort())
+        page.wait_for_timeout(50)
         page.keyboard.press("1")
         tab.until(f"() => {STATUS}.includes('cannot be shown')")
         assert tab.page.evaluate(STATUS).startswith("3 of")
