@@ -98,6 +98,13 @@ def test_sums_that_leave_a_file_out_are_damage_and_what_lies_beside_is_told(fold
         assert f"{line[66:-1]} is not in SHA256SUMS" in capsys.readouterr().err
 
 
+def test_names_in_a_bundle_give_a_terminal_no_orders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "SHA256SUMS").open("a") as file:
+        file.write(f"{'0' * 64}  \x1b[2J\u202egone\n")
+    assert check([str(folder)]) == 1
+    assert "damaged: <U+001B>[2J<U+202E>gone is gone\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["archive_manifest.json", "ledger.jsonl"])
 def test_a_bomb_in_the_archive_is_damage_and_is_not_unpacked(folder: Path, name: str) -> None:
     facts = json.loads((folder / "bundle.json").read_bytes())

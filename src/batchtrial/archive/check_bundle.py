@@ -37,12 +37,18 @@ def main(argv: list[str] | None = None) -> int:
         faults = [f"the bundle cannot be read: {error}"]
         facts = {}
     for fault in faults:
-        sys.stderr.write(f"damaged: {fault}\n")
+        sys.stderr.write(f"damaged: {visible(fault)}\n")
     if not faults:
-        sys.stdout.write(f"run {facts['run_id']}: every file is as it was archived\nplan hash {facts['plan_hash'] or 'none: no plan was declared'}\n")
+        plan = facts["plan_hash"] or "none: no plan was declared"
+        sys.stdout.write(f"run {visible(facts['run_id'])}: every file is as it was archived\nplan hash {visible(plan)}\n")
         further = sorted(path.name for path in folder.iterdir() if path.name not in own | {SUMS})
-        sys.stdout.write(f"not of the bundle, and not checked: {', '.join(further)}\n" if further else "")
+        sys.stdout.write(f"not of the bundle, and not checked: {visible(', '.join(further))}\n" if further else "")
     return 1 if faults else 0
+
+
+def visible(text: object) -> str:
+    """The text with signs that would give a terminal orders, or hide, as their code points."""
+    return "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in str(text))
 
 
 def sums(folder: Path, own: set[str]) -> list[str]:
