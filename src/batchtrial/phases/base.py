@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from batchtrial.config.expand import Arm, Trial, TrialArm, lanes_of_arms
 from batchtrial.config.lanes import lanes_of
@@ -41,6 +41,7 @@ class View:
     open_items: arm -> items of the prefix about which it may ask by now; None where no looks are planned. looks: trial -> those that were taken.
     judge_build: the parts of the second wave, in which judges are asked.
     beside: trials of the wave that the view is not of.
+    elsewhere: what a copy of the run may have asked besides, where no provider can be asked for it (`phases/batches/elsewhere.py`).
     stages: (trial slug, stage) -> record from the trial's manifest. limits: the provider's, which decide how requests are cut.
     """
 
@@ -59,6 +60,7 @@ class View:
     looks: Mapping[str, tuple[Look, ...]] = field(default_factory=dict)
     judge_build: BuildManifest | None = None
     beside: tuple[Trial, ...] = ()
+    elsewhere: tuple[Mapping[str, Any], ...] = ()
 
     def is_open(self, shard: Shard) -> bool:
         """Whether the part may be asked by now: not before the look that it waits for, never after a stop."""

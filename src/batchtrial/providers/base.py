@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 # What a finish reason or a call of a tool means belongs to what a result is, so those who know the protocol alone find it here.
 from batchtrial.providers.decode.calls import calls_as_answers as calls_as_answers
@@ -168,6 +168,14 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Close open connections; the provider may be used again afterwards."""
+
+
+@runtime_checkable
+class AsksRows(Protocol):
+    """A lane without batches at the provider: this program asks the rows, and nothing but its own files tells which were asked."""
+
+    def n_open(self, batch_id: str) -> int:
+        """Rows that have no answer here; nothing is asked. Raises ProviderError, StateError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

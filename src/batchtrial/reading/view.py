@@ -15,6 +15,7 @@ from batchtrial.keys import check_run_id
 from batchtrial.phases.analyse.analyses import Material, material
 from batchtrial.phases.analyse.stopping import BETWEEN, is_between_looks
 from batchtrial.phases.base import View
+from batchtrial.phases.batches.elsewhere import told_of_elsewhere
 from batchtrial.phases.batches.gates import looks_taken, open_items
 from batchtrial.providers.base import Limits
 from batchtrial.reading.config import config_of_run
@@ -64,6 +65,7 @@ def look(
         looks=looks,
         judge_build=shelf.load(BuildManifest, layout.judging.build_manifest) if judges else None,
         beside=judges,
+        elsewhere=told_of_elsewhere(notes),
     )
 
 

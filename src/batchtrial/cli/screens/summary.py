@@ -32,7 +32,7 @@ def lines(view: View, finished: Finished, money: Money) -> Iterator[str]:
         yield f"RECORDED ANSWERS: {_recorded_from(view)}"
     yield f"requests  {c.succeeded} succeeded, {c.errored} errored, {c.expired} expired, {c.cancelled} cancelled, {c.missing} missing"
     yield f"cost      {_spent(money, is_paid=view.config.is_live)}"
-    twice = bought_twice(view.parts.values())
+    twice = bought_twice(view)
     if twice is not None:
         yield f"twice     {twice}"
     yield from _left(view)

@@ -10,6 +10,7 @@ from batchtrial.config.judge_arms import arm_of
 from batchtrial.phases.analyse.one_file import OneFile
 from batchtrial.phases.base import View, arms_in_order, digest_of
 from batchtrial.phases.batches.money import Bill, bill, bill_of, price_for
+from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.waves import judging
 
 FORM: Final = 5
@@ -25,7 +26,8 @@ def _digest(view: View, trial: Trial) -> str | None:
     bills, stats = [bill(view, arm) for arm in arms_in_order(trial)], view.config.stats
     replaced = replaced_bill(view)
     judges = [[repr(one) for one in (*judges_bills(view).values(), *([replaced] if replaced else []))]] if view.config.judges else []
-    return digest_of([FORM, parsed, scored, priced, [repr(one) for one in bills], stats.alpha, stats.clusters, view.config.mode, *judges])
+    twice = [told] if (told := bought_twice(view)) is not None else []
+    return digest_of([FORM, parsed, scored, priced, [repr(one) for one in bills], stats.alpha, stats.clusters, view.config.mode, *judges, *twice])
 
 
 def judges_bills(view: View) -> dict[str, Bill]:

@@ -19,6 +19,7 @@ from batchtrial.phases.analyse.costs import judges_bills, replaced_bill
 from batchtrial.phases.analyse.tables import order_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
+from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.phases.score.tables import n_items_of, of_arm, scores_of
 from batchtrial.prices import Price, source
 from batchtrial.records import Outcome, Usage
@@ -187,6 +188,7 @@ def costs_file(view: View, trial: Trial) -> dict[str, Any]:
         "reasoning_tokens": total.reasoning_tokens,
         **spent.as_json(),
         "cost": spent.sentence(),
+        **({"bought_twice": twice} if (twice := bought_twice(view)) is not None else {}),
         "reason": "; ".join(reasons) or None,
         "usage_source": "the ledger: every attempt whose results were fetched",
         "pricing": _pricings(arms_in_order(trial), prices),

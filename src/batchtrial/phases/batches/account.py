@@ -18,6 +18,7 @@ from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError,
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
+from batchtrial.phases.batches.elsewhere import asked_elsewhere, is_moved
 from batchtrial.providers.base import KEY_CHECK, Intent, Provider, asked_of
 from batchtrial.state.ledger import SESSION, Attempt, read
 from batchtrial.state.lock import place_of
@@ -51,9 +52,12 @@ def prove(work: Work) -> None:
         place = place_of(work.layout.root, work.layout.ledger, ledger.run_nonce or "")
         before = dict(detail.get("place") or {})
         standing.is_elsewhere = bool(before) and before != place
-        _tell(work, before, place)
+        is_other_place = is_moved(before, place)
+        elsewhere = asked_elsewhere(work) if is_other_place else {}
+        if is_other_place:
+            _tell(work, before, place)
         named = {} if work.is_own else {"lane": work.lane}
-        ledger.append(SESSION, detail={"account": dict(told), "place": place, **named})
+        ledger.append(SESSION, detail={"account": dict(told), "place": place, **elsewhere, **named})
     standing.is_proved = _witness(work, provider) is asked_of(provider)  # else again before anything is sent
 
 
@@ -171,8 +175,6 @@ def _refuse(work: Work, what: str) -> None:
 
 def _tell(work: Work, before: Mapping[str, str], place: Mapping[str, str]) -> None:
     """Say when the run is not where it was: a copy, a backup put back, another machine."""
-    if not before or all(before.get(name) == place[name] for name in ("host", "folder", "disk")):
-        return
     where = "on another machine" if before.get("host") != place["host"] else "in another folder"
     what = where if before.get("folder") != place["folder"] or before.get("host") != place["host"] else "before its files were put back"
     log.warning("the run was last worked on %s: %s, now %s", what, dict(before), dict(place))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
 
+from batchtrial.amounts import counted
+from batchtrial.phases.base import View
 from batchtrial.phases.batches.tally import BILLED_AGAIN
 from batchtrial.providers.base import MAYBE_PAID_TWICE
 from batchtrial.state.ledger import PartRecord
 
 
-def bought_twice(parts: Iterable[PartRecord]) -> str | None:
+def bought_twice(view: View) -> str | None:
     """A sentence with requests, batches and the most that it can have cost; None when nothing was."""
-    records = list(parts)
-    return " ".join(filter(None, (_by_copies(records), _by_the_provider(records), _in_flight(records)))) or None
+    records = list(view.parts.values())
+    told = (_by_copies(records), _by_the_provider(records), _in_flight(records), _elsewhere(view.elsewhere))
+    return " ".join(filter(None, told)) or None
 
 
 def _by_the_provider(records: Iterable[PartRecord]) -> str | None:
@@ -24,14 +29,34 @@ def _by_the_provider(records: Iterable[PartRecord]) -> str | None:
 
 
 def _in_flight(records: Iterable[PartRecord]) -> str | None:
-    n = sum(int(attempt.ids.get(MAYBE_PAID_TWICE, 0)) for record in records for attempt in record.attempts)
+    found = [(one, int(one.ids[MAYBE_PAID_TWICE])) for record in records for one in record.attempts if one.ids.get(MAYBE_PAID_TWICE)]
+    n = sum(rows for _, rows in found)
     if not n:
         return None
-    rows = "1 row" if n == 1 else f"{n:,} rows"
+    is_priced = all(one.reserved_usd for one, _ in found)
+    most = sum((one.reserved_usd * rows / one.n_requests for one, rows in found), Decimal(0)) if is_priced else None
     return (
-        f"At most {rows} may have been paid twice: in flight when the program was killed, or answered with the answer lost on the way, and asked "
-        "again. The cost above counts one answer of each."
+        f"At most {_rows(n, most)}, may have been paid twice: in flight when the program was killed, or answered with the answer lost on the way, "
+        "and asked again. The cost above counts one answer of each."
     )
+
+
+def _elsewhere(told: Iterable[Mapping[str, Any]]) -> str | None:
+    """Every time the run was found elsewhere by itself: what the first had left open, the second may have left again."""
+    found = list(told)
+    if not found:
+        return None
+    sums = [one["usd"] for one in found]
+    most = None if None in sums else sum((Decimal(usd) for usd in sums), Decimal(0))
+    rows = _rows(sum(one["n_requests"] for one in found), most)
+    return (
+        f"This run was gone on with in another place than before (a copy, a backup put back, a folder moved). At most {rows}, may have been asked "
+        "and paid there too: rows asked one by one are listed nowhere. The cost above counts what was asked here."
+    )
+
+
+def _rows(n: int, most: Decimal | None) -> str:
+    return f"{counted(n, 'row')}, {f'up to ${most:.4f}' if most is not None else 'at an unknown price'}"
 
 
 def _by_copies(records: Iterable[PartRecord]) -> str | None:

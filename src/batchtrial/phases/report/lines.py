@@ -231,7 +231,7 @@ def _costs(costs: dict[str, Any], view: View) -> list[Block]:
     ]
     if judges:
         found.append(Paragraph(f"The judges besides, for all trials of the run: {judges['cost']}."))
-    twice = bought_twice(view.parts.values())
+    twice = bought_twice(view)
     if twice is not None:
         found.append(Paragraph(twice))
     found += [Paragraph(text) for text in per_right_answer(costs)]

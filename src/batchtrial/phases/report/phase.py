@@ -40,7 +40,7 @@ class Report:
         if None in parts or parsed is None:
             return None
         # What parse was made from is what results_combined.jsonl is made from.
-        twice = bought_twice(view.parts.values())
+        twice = bought_twice(view)
         slugs = [one.slug for one in view.trials]
         return digest_of(
             [FORM, __version__, parts, parsed.inputs, config_hash(view.config), slugs, recorded(view), server(view), *([twice] if twice else [])]

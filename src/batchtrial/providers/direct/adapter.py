@@ -138,6 +138,11 @@ class DirectProvider(SpeaksFor):
         told = {MAYBE_PAID_TWICE: str(journal.n_maybe_twice)} if journal.is_whole and journal.n_maybe_twice else {}
         return BatchStatus(state=state, wire_state=state.value, n_total=journal.n_rows, n_done=journal.n_answered, ids=told)
 
+    def n_open(self, batch_id: str) -> int:
+        """Rows without an answer on the disk; nothing is asked. Raises NotFound, StateError."""
+        journal = self._journal(batch_id)
+        return journal.n_rows - journal.n_answered
+
     def fetch(self, batch_id: str) -> Iterator[bytes]:
         """A result line for each row, in the order of the requests."""
         journal = self._journal(batch_id)
