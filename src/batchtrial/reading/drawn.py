@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from batchtrial.errors import RunStateMissing
+from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import digest
 from batchtrial.phases.tables.answer_marks import answer_marks, of_these_answers
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -15,6 +15,7 @@ from batchtrial.state.labels import Label
 
 DRAWN: Final = 100
 TWICE_EVERY: Final = 5
+THEIR_OWN: Final = "import the labels into their own run"
 
 
 class Drawn(NamedTuple):
@@ -56,3 +57,31 @@ def of_this_run(tables: RunTables, labels: Iterable[Label]) -> list[Label]:
         gone = {(one.who, one.id) for one in mine} - {(one.who, one.id) for one in kept}
         found = [one for one in found if (one.who, one.id) not in gone]
     return found
+
+
+def check_known(tables: RunTables, labels: Iterable[Label], source: str) -> None:
+    """Raises ConfigError for a label of an item or a trial that the run does not have: it would be kept and never count. source: what brings them."""
+    given = [label for label in labels if not label.undo]
+    slugs, items = {trial.slug for trial in tables.trials}, sorted({label.item_key for label in given})
+    there = {key for key, place in zip(items, places_of(tables, items), strict=True) if place is not None}
+    for label in given:
+        for what, value, known in (("trial", label.trial, slugs), ("item", label.item_key, there)):
+            if value not in known:
+                raise ConfigError(f"the run has no {what} {value!r}", where=f"{source}, label {label.id}", hint=THEIR_OWN)
+
+
+def check_theirs(tables: RunTables, labels: Iterable[Label], source: str) -> None:
+    """As `check_known`; and for one that is about other answers than the run has now."""
+    given = [label for label in labels if not label.undo]
+    check_known(tables, given, source)
+    theirs = {label.id for label in of_this_run(tables, given)}
+    if (other := next((label for label in given if label.id not in theirs), None)) is not None:
+        raise ConfigError("the label is about other answers than the run has", where=f"{source}, label {other.id}", hint=THEIR_OWN)
+
+
+def places_of(tables: RunTables, keys: Sequence[str]) -> list[int | None]:
+    """Places of items by their keys; None for one that the run does not have."""
+    by_key = {}
+    for place in tables.items.places_of(keys).tolist():
+        by_key[tables.items.read([place])[0].key] = place
+    return [by_key.get(key) for key in keys]

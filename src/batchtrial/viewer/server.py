@@ -23,6 +23,7 @@ from batchtrial.keys import check_run_id
 from batchtrial.reading import pages
 from batchtrial.reading.as_published import REPLACED, named_damage
 from batchtrial.reading.ask import Ask, read_ask
+from batchtrial.reading.drawn import check_known
 from batchtrial.reading.inventory import Inventory
 from batchtrial.reading.labels import labels_json
 from batchtrial.reading.long_texts import page_of
@@ -182,6 +183,7 @@ class Viewer:
                 line = given.label or Label(id=f"undo-{given.who}-{given.undo}", who=given.who, undo=given.undo)
                 with self.held.run(layout) as held:
                     held.queue(_asked(request)[0])  # what may be refused comes before the label is kept
+                    check_known(held.tables, [line], "the page")
                     append_label(layout.labels, msgspec.structs.replace(line, at=self.now()))
                     return _json(_labels(held, request))
             except RunnerError as error:

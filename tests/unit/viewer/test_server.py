@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from tests.runs.rundir import tree
@@ -31,6 +32,7 @@ from batchtrial.errors import StateError
 from batchtrial.reading.frames import arms_with, scores_frame
 from batchtrial.reading.in_one_file import Carrier, unpacked
 from batchtrial.reading.run_tables import RunTables
+from batchtrial.state.labels import Label, append_label
 from batchtrial.state.lock import LockInfo
 from batchtrial.state.store import encode_json, fingerprint, read_json, write_bytes
 
@@ -171,14 +173,15 @@ def test_labels_are_kept_taken_back_and_filtered_by(world: World, tmp_path: Path
         assert [one["verdict"] for one in kept.json["labels"]] == ["better"]
         at.post(path, {"label": label(key, trial=slug)})  # the same once more: an answer that was lost on its way
         assert len(at.ask(path).json["labels"]) == 1
-        assert len(at.post(path, {"label": label(queue[1][0], who="ben", trial="another")}).json["labels"]) == 2  # which says nothing of this trial
+        append_label(world.layout.labels, msgspec.convert(label(queue[1][0], who="ben", trial="another"), Label))  # which says nothing of this trial
+        assert len(at.ask(path).json["labels"]) == 2
         assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == 1
         assert [at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled=one)}").json["n"] for one in ("better", "worse", "no")] == [1, 0, 29]
         assert at.ask(f"/api/runs/r1/rows?first=0&n=1&ask={asked(world, labelled='yes')}").json[0]["label"] == "better"
         for about, n in (("0123456789abcdef", 1), (queue[2][4], 2)):  # those of other answers stand beside none
             at.post(path, {"label": label(queue[2][0], trial=slug, about=about, id=f"of-{about}")})
             assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == n
-        at.post(path, {"label": label(queue[3][0], trial="another", about="0123456789abcdef")})
+        append_label(world.layout.labels, msgspec.convert(label(queue[3][0], trial="another", about="0123456789abcdef"), Label))
         assert at.ask(f"/api/runs/r1/pairs?ask={asked(world, labelled='yes')}").json["n"] == 2
         for one in (f"of-{queue[2][4]}", "of-0123456789abcdef", f"ana-{queue[3][0]}"):
             at.post(path, {"undo": one, "who": "ana"})
@@ -231,9 +234,13 @@ def test_a_folder_that_is_no_run_gets_no_file(world: World, tmp_path: Path) -> N
 
 
 def test_a_label_that_is_refused_is_not_kept_and_labels_that_cannot_be_read_are_named(world: World) -> None:
-    labels, one = world.layout.labels, label("recall|c1", trial=world.trial.slug)
+    labels = world.layout.labels
     with served(world.layout.root.parent) as at:
+        one = label(at.ask(f"/api/runs/r1/labels?ask={asked(world)}").json["queue"][0][0], trial=world.trial.slug)
         assert at.post(f"/api/runs/r1/labels?ask={question(trial='nope', temp=0.0)}", {"label": one}).status == 400
+        for wrong in ({"item_key": "recall|nowhere"}, {"trial": "another"}):
+            refused = at.post(f"/api/runs/r1/labels?ask={asked(world)}", {"label": one | wrong})
+            assert (refused.status, "the run has no" in refused.json["error"]) == (400, True)
         assert not labels.exists()
         labels.mkdir()
         try:

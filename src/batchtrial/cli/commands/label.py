@@ -24,7 +24,7 @@ from batchtrial.clock import real_now
 from batchtrial.errors import ConfigError
 from batchtrial.exporting.rows import FORMULA
 from batchtrial.keys import check_run_id
-from batchtrial.reading.drawn import DRAWN, Drawn, drawn, of_this_run
+from batchtrial.reading.drawn import DRAWN, Drawn, check_theirs, drawn, of_this_run, places_of
 from batchtrial.reading.labels import Labels, labels_json, preference_pairs
 from batchtrial.reading.long_texts import sent
 from batchtrial.reading.run_tables import Pairs, RunTables
@@ -186,29 +186,12 @@ def take_in(tables: RunTables, source: Path) -> int:
             found.append(checked(msgspec.json.decode(line, type=Label)))
         except msgspec.MsgspecError as error:
             raise ConfigError(f"line {number} is no label: {error}", where=str(source)) from None
-    _check_theirs(tables, found, source)
+    check_theirs(tables, found, str(source))
     fresh = list({label.id: label for label in reversed(found) if label.id not in known}.values())[::-1]
     for label in fresh:
         append_label(path, label)
     say(f"{len(fresh)} labels taken in, {len(found) - len(fresh)} were there")
     return 0
-
-
-def _check_theirs(tables: RunTables, found: Sequence[Label], source: Path) -> None:
-    """A label of something that the run does not have would be kept and never count."""
-    given = [label for label in found if not label.undo]
-    slugs, items = {trial.slug for trial in tables.trials}, sorted({label.item_key for label in given})
-    there = {key for key, place in zip(items, _places(tables, items), strict=True) if place is not None}
-    for label in given:
-        for what, value, known in (("trial", label.trial, slugs), ("item", label.item_key, there)):
-            if value not in known:
-                raise ConfigError(
-                    f"the run has no {what} {value!r}", where=f"{source}, label {label.id}", hint="import the labels into their own run"
-                )
-    theirs = {label.id for label in of_this_run(tables, given)}
-    if (other := next((label for label in given if label.id not in theirs), None)) is not None:
-        where = f"{source}, label {other.id}"
-        raise ConfigError("the label is about other answers than the run has", where=where, hint="import the labels into their own run")
 
 
 def _lines(source: Path) -> list[bytes]:
@@ -248,7 +231,7 @@ def _write(file: IO[str], rows: list[dict[str, Any]], *, is_table: bool) -> int:
 def _texts(tables: RunTables, held: Sequence[Label]) -> dict[tuple[str, str], tuple[str, str, str]]:
     """(trial, item key) -> prompt, the control's first answer, the treatment's."""
     found = {}
-    places = dict(zip((key := sorted({label.item_key for label in held})), _places(tables, key), strict=True))
+    places = dict(zip((key := sorted({label.item_key for label in held})), places_of(tables, key), strict=True))
     for label in held:
         pairs = _pairs(tables, label.trial)
         place = places[label.item_key]
@@ -259,13 +242,6 @@ def _texts(tables: RunTables, held: Sequence[Label]) -> dict[tuple[str, str], tu
         turns = sent(pairs.control, tables.items.read([place])[0])
         found[label.trial, label.item_key] = ("\n\n".join(text for _, text in turns), said[0], said[1])
     return found
-
-
-def _places(tables: RunTables, keys: Sequence[str]) -> list[int | None]:
-    by_key = {}
-    for place in tables.items.places_of(keys).tolist():
-        by_key[tables.items.read([place])[0].key] = place
-    return [by_key.get(key) for key in keys]
 
 
 main = framed(_command)
