@@ -12,6 +12,9 @@ ENOUGH: Final = 10
 """Refusals of one job, all for one reason and none answered between them, after which its other rows are not asked."""
 ENOUGH_AGAIN: Final = 3
 """The same where an earlier job was given up for that very reason."""
+NO_API: Final = (
+    "what answers there is no API: it sends pages that are no JSON; look at `provider.base_url`, or for a proxy's login"
+)
 _PASSING: Final = frozenset({408, 409, 425, 429})
 Reason = tuple[int, str]
 
@@ -41,21 +44,23 @@ class Hopeless:
         streak = self._streaks.setdefault(job, _Streak())
         if streak.given_up is not None or streak.is_answered:
             return False
-        streak.is_answered = answer.status == 200
+        streak.is_answered = answer.status == 200 and reason is None
         streak.n = streak.n + 1 if reason is not None and reason == streak.reason else 1
         streak.reason = reason
         if reason is None or streak.n < (ENOUGH_AGAIN if reason in self._reasons else ENOUGH):
             return False
         self._reasons.add(reason)
-        status, message = reason[0], (error_of(answer) or {}).get("message")
-        said = f"{message} (not asked: {streak.n} rows before this one were refused for the same reason, and none was answered)"
-        code = (error_of(answer) or {}).get("code")
-        streak.given_up = Answer(status, json.dumps({"error": {"message": said, "code": code}}).encode())
+        error = error_of(answer) or {"message": NO_API}
+        said = f"{error['message']} (not asked: {streak.n} rows before this one were refused for the same reason, and none was answered)"
+        status = 404 if answer.status == 200 else answer.status
+        streak.given_up = Answer(status, json.dumps({"error": {"message": said, "code": error.get("code")}}).encode())
         return True
 
 
 def _reason(answer: Answer) -> Reason | None:
     """Status and words of a refusal that the next row will meet as well; None for anything else."""
+    if answer.status == 200 and answer.body.startswith(b'"'):
+        return 200, NO_API
     if not 400 <= answer.status < 500 or answer.status in _PASSING:
         return None
     message = str((error_of(answer) or {}).get("message"))

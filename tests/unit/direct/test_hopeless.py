@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batchtrial.direct.hopeless import ENOUGH, ENOUGH_AGAIN, Hopeless
-from batchtrial.direct.records import Answer, error_of
+from batchtrial.direct.records import Answer, as_text, error_of
 
 NO_MODEL = Answer(404, json.dumps({"error": {"message": "no such model", "type": "not_found_error", "code": None}}).encode())
 
@@ -55,3 +55,19 @@ def test_what_a_refusal_quotes_of_its_row_is_no_other_reason(body: object) -> No
 def test_refusals_that_differ_are_about_their_rows() -> None:
     seen = Hopeless()
     assert not any(seen.note("1", Answer(400, json.dumps(f"row {n} is too long").encode())) for n in range(5 * ENOUGH))
+
+
+def test_pages_instead_of_json_are_no_answers() -> None:
+    """A web site, or a proxy's login, takes every request with 200: each row would stay as it came, and the trial would have no answer."""
+    seen = Hopeless()
+    pages = [Answer(200, as_text(f"<html>welcome, request {n}</html>".encode())) for n in range(ENOUGH)]
+    assert [seen.note("1", one) for one in pages] == [False] * (ENOUGH - 1) + [True]
+    told = seen.answer("1")
+    assert told is not None
+    assert (told.status, str((error_of(told) or {})["message"]).startswith("what answers there is no API")) == (404, True)
+
+
+def test_a_page_among_answers_is_a_row_of_its_own() -> None:
+    seen = Hopeless()
+    seen.note("1", Answer(200, b'{"choices": []}'))
+    assert not any(seen.note("1", Answer(200, as_text(b"<html>"))) for _ in range(5 * ENOUGH))
