@@ -73,13 +73,29 @@ class Item:
         return f"{self.dataset}{KEY_SEPARATOR}{self.item_id}"
 
 
+Piece = tuple[Literal["text", "image"], str]
+"""A text of a turn, or an image by its address or as a data URL."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One turn of a conversation after the system prompt. images: addresses or data URLs, shown after the text."""
+    """One turn of a conversation after the system prompt. images: addresses or data URLs.
+
+    parts: all of them one after the other, where the item itself says in which order they stand.
+    """
 
     role: Literal["user", "assistant"]
     text: str
     images: tuple[str, ...] = ()
+    parts: tuple[Piece, ...] = ()
+
+    def in_order(self, *, images_first: bool = False) -> tuple[Piece, ...]:
+        """Its parts as they are sent. images_first: the wire's habit, where nothing says in which order they stand."""
+        if self.parts:
+            return self.parts
+        text: tuple[Piece, ...] = (("text", self.text),) if self.text else ()
+        images: tuple[Piece, ...] = tuple(("image", url) for url in self.images)
+        return images + text if images_first else text + images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,7 @@ ENOUGH: Final = 10
 """Refusals of one job, all for one reason and none answered between them, after which its other rows are not asked."""
 ENOUGH_AGAIN: Final = 3
 """The same where an earlier job was given up for that very reason."""
-NO_API: Final = (
-    "what answers there is no API: it sends pages that are no JSON; look at `provider.base_url`, or for a proxy's login"
-)
+NO_API: Final = "what answers there is no API: it sends pages that are no JSON; look at `provider.base_url`, or for a proxy's login"
 _PASSING: Final = frozenset({408, 409, 425, 429})
 Reason = tuple[int, str]
 

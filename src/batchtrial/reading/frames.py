@@ -180,5 +180,5 @@ def prompts_of(tables: RunTables, arm: Arm, items: Sequence[Item]) -> Iterator[l
     for item in items:
         request = arm.request(item, "")
         system = [{"role": "system", "content": request.system}] if request.system else []
-        turns = [(turn.role, "\n".join([turn.text, *(f"[image] {one}" for one in turn.images)])) for turn in request.turns]
+        turns = [(turn.role, "\n".join(one if kind == "text" else f"[image] {one}" for kind, one in turn.in_order())) for turn in request.turns]
         yield [*system, *({"role": role, "content": text} for role, text in turns or [("user", request.user)])]

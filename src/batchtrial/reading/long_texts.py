@@ -95,7 +95,7 @@ def sent(arm: Arm, item: Item) -> list[list[str]]:
     if not request.turns:
         return [["user", request.user]]
     system = [] if request.system == arm.prompt.system.text else [["system", request.system]]
-    return system + [[turn.role, "\n".join([turn.text, *map(image_told, turn.images)])] for turn in request.turns]
+    return system + [[turn.role, "\n".join(one if kind == "text" else image_told(one) for kind, one in turn.in_order())] for turn in request.turns]
 
 
 def image_told(link: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from batchtrial.errors import ConfigError
-from batchtrial.records import Item, Request, Turn
+from batchtrial.records import Item, Piece, Request, Turn
 from batchtrial.tasks.template import COLUMNS, Template, TemplateFault
 
 Role = Literal["system", "user", "assistant"]
@@ -192,28 +192,37 @@ def _conversation(part: Part, item: Item) -> Iterator[tuple[Role, Turn]]:
         if role is None or content is None:
             what = f"message {number} of its column {part.column!r} needs a role of {', '.join(ROLES)}, and a content"
             raise _fault(part, item, what, hint)
-        text, images = _content(part, item, number, content)
-        yield role, Turn(role="assistant" if role == "assistant" else "user", text=text, images=images)
+        yield role, _message("assistant" if role == "assistant" else "user", _content(part, item, number, content))
 
 
-def _content(part: Part, item: Item, number: int, content: Any) -> tuple[str, tuple[str, ...]]:
-    """Text and images of a message, whose content is a text or a list of parts as chat APIs have them."""
+def _message(role: Literal["user", "assistant"], content: Sequence[Piece]) -> Turn:
+    """Texts without images are one text; with images they stay in their order, since a text may speak of the picture above it."""
+    texts, images = [what for kind, what in content if kind == "text"], tuple(what for kind, what in content if kind == "image")
+    return Turn(role=role, text="\n".join(texts), images=images, parts=tuple(one for one in content if one[1]) if images else ())
+
+
+def _content(part: Part, item: Item, number: int, content: Any) -> list[Piece]:
+    """Texts and images of a message, whose content is a text or a list of parts as chat APIs have them."""
     if isinstance(content, str):
-        return content, ()
-    texts, images = [], []
+        return [("text", content)]
+    found: list[Piece] = []
     for one in content if isinstance(content, list) else [content]:
         given = one if isinstance(one, dict) else {}
         kind = given.get("type")
         link = given.get("image_url") if kind in ("image_url", "input_image") else None
+        size = link.get("detail") if isinstance(link, dict) else given.get("detail")
         link = link.get("url") if isinstance(link, dict) else link
+        if link is not None and size not in (None, "auto"):
+            what = f"message {number} of its column {part.column!r} asks for an image in detail {size!r:.20}, which no arm can send"
+            raise _fault(part, item, what, "leave `detail` out, or scale the image")
         if kind in ("text", "input_text") and isinstance(given.get("text"), str):
-            texts.append(given["text"])
+            found.append(("text", given["text"]))
         elif isinstance(link, str) and _IMAGE.fullmatch(link):
-            images.append(link)
+            found.append(("image", link))
         else:
             what = f"message {number} of its column {part.column!r} holds what is neither text nor image: {one!r:.60}"
             raise _fault(part, item, what, 'parts are {"type": "text", "text": ...} and {"type": "image_url", "image_url": {"url": ...}}')
-    return "\n".join(texts), tuple(images)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -46,6 +46,12 @@ def test_gemini_takes_turns_pictures_as_data_and_further_settings() -> None:
     body = encoded("gemini", replace_(turns=turns, extra={"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}))["request"]
     assert [one["role"] for one in body["contents"]] == ["user", "model", "user"]
     assert body["contents"][0]["parts"] == [{"text": "See"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]
+    talk = Turn(role="user", text="A:\nB:", images=turns[0].images, parts=(("text", "A:"), ("image", turns[0].images[0]), ("text", "B:")))
+    assert [list(one) for one in encoded("gemini", replace_(turns=(talk,)))["request"]["contents"][0]["parts"]] == [
+        ["text"],
+        ["inlineData"],
+        ["text"],
+    ]
     assert body["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 0}
     clashing: tuple[dict[str, Any], ...] = ({"generationConfig": {"temperature": 1}}, {"contents": []})
     for extra in clashing:

@@ -52,6 +52,14 @@ def test_pictures() -> None:
     ]
 
 
+def test_parts_whose_order_is_said_stay_in_it_on_every_wire() -> None:
+    turn = Turn(role="user", text="A:\nB:", images=(PNG,), parts=(("text", "A:"), ("image", PNG), ("text", "B:")))
+    for provider in (fireworks(), chat()):
+        assert [one["type"] for one in encoded(provider, asked(turn))["body"]["messages"][1]["content"]] == ["text", "image_url", "text"]
+    assert [one["type"] for one in encoded(responses(), asked(turn))["body"]["input"][1]["content"]] == ["input_text", "input_image", "input_text"]
+    assert [one.get("text") for one in encoded(anthropic(), asked(turn))["params"]["messages"][0]["content"]] == ["A:", None, "B:"]
+
+
 @pytest.mark.parametrize("url", ["http://a.example/x.png", "data:image/tiff;base64,AAAA"])
 def test_pictures_that_anthropic_does_not_take_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="Anthropic does not take"):

@@ -50,9 +50,22 @@ def test_a_conversation_of_the_items_own() -> None:
     found = turns(Part(column="talk"), talk=talk)
     assert found == (
         "Be kind.",
-        (Turn(role="user", text="Hello"), Turn(role="assistant", text="Hi"), Turn(role="user", text="See", images=(PNG,))),
+        (
+            Turn(role="user", text="Hello"),
+            Turn(role="assistant", text="Hi"),
+            Turn(role="user", text="See", images=(PNG,), parts=(("text", "See"), ("image", PNG))),
+        ),
     )
     assert turns(Part(column="talk"), talk='[{"role": "user", "content": "from a cell"}]')[1] == (Turn(role="user", text="from a cell"),)
+
+
+def test_texts_and_images_of_a_message_stay_in_their_order() -> None:
+    """Each text speaks of the picture above it."""
+    other = "https://a.example/b.png"
+    said = [{"type": "text", "text": "A:"}, {"type": "image_url", "image_url": {"url": PNG, "detail": "auto"}}, {"type": "text", "text": "B:"}]
+    one = turns(Part(column="talk"), talk=[{"role": "user", "content": [*said, {"type": "image_url", "image_url": other}]}])[1][0]
+    assert (one.text, one.images) == ("A:\nB:", (PNG, other))
+    assert one.in_order(images_first=True) == (("text", "A:"), ("image", PNG), ("text", "B:"), ("image", other))
 
 
 def test_images_by_address_and_as_data() -> None:
@@ -76,6 +89,11 @@ def test_images_by_address_and_as_data() -> None:
         ((Part(role="user", text="x", image="pic"),), {"pic": "photo.png"}, ("is no image: 'photo.png'", "files are not read")),
         ((Part(role="user", text="x", image="pic"),), {"pic": "javascript:alert(1)"}, ("is no image",)),
         ((Part(column="talk"),), {"talk": "hello"}, ("no list of messages",)),
+        (
+            (Part(column="talk"),),
+            {"talk": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}]}]},
+            ("message 1", "in detail 'low'", "scale the image"),
+        ),
         ((Part(column="talk"),), {"talk": [{"role": "human", "content": "x"}]}, ("message 1", "needs a role of system, user, assistant")),
         ((Part(column="talk"),), {"talk": [{"role": "tool", "content": "x"}]}, ("message 1", "call of a tool (role tool)")),
         (

@@ -56,12 +56,15 @@ def _extra(request: Request, body: Mapping[str, Any], settings: dict[str, Any]) 
 
 
 def _turn(turn: Turn, request: Request) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [{"text": turn.text}] if turn.text else []
-    for url in turn.images:
-        data = DATA_URL.fullmatch(url)
-        if data is None:
+    parts: list[dict[str, Any]] = []
+    for kind, one in turn.in_order():
+        data = DATA_URL.fullmatch(one) if kind == "image" else None
+        if kind == "text":
+            parts.append({"text": one})
+        elif data is None:
             raise ConfigError("Gemini takes pictures as data", where=f"request {request.custom_id}", hint="give data URLs")
-        parts.append({"inlineData": {"mimeType": data[1].lower(), "data": data[2]}})
+        else:
+            parts.append({"inlineData": {"mimeType": data[1].lower(), "data": data[2]}})
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
 
 

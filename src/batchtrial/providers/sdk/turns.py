@@ -31,11 +31,7 @@ def chat_messages(request: Request) -> list[dict[str, Any]]:
 def _chat_content(turn: Turn) -> str | list[dict[str, Any]]:
     if not turn.images:
         return turn.text
-    return [*_text_part("text", turn), *({"type": "image_url", "image_url": {"url": url}} for url in turn.images)]
-
-
-def _text_part(kind: str, turn: Turn) -> list[dict[str, Any]]:
-    return [{"type": kind, "text": turn.text}] if turn.text else []
+    return [{"type": "text", "text": one} if kind == "text" else {"type": "image_url", "image_url": {"url": one}} for kind, one in turn.in_order()]
 
 
 def chat_extras(request: Request) -> dict[str, Any]:
@@ -60,7 +56,7 @@ def responses_input(request: Request) -> list[dict[str, Any]]:
 def _responses_content(turn: Turn) -> str | list[dict[str, Any]]:
     if not turn.images:
         return turn.text
-    return [*_text_part("input_text", turn), *({"type": "input_image", "image_url": url} for url in turn.images)]
+    return [{"type": "input_text", "text": one} if kind == "text" else {"type": "input_image", "image_url": one} for kind, one in turn.in_order()]
 
 
 def responses_extras(request: Request) -> dict[str, Any]:
@@ -84,7 +80,10 @@ def anthropic_messages(request: Request) -> list[dict[str, Any]]:
 def _anthropic_content(turn: Turn, request: Request) -> str | list[dict[str, Any]]:
     if not turn.images:
         return turn.text
-    return [*({"type": "image", "source": _anthropic_source(url, request)} for url in turn.images), *_text_part("text", turn)]
+    return [
+        {"type": "text", "text": one} if kind == "text" else {"type": "image", "source": _anthropic_source(one, request)}
+        for kind, one in turn.in_order(images_first=True)
+    ]
 
 
 def _anthropic_source(url: str, request: Request) -> dict[str, Any]:
