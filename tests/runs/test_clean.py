@@ -74,6 +74,18 @@ def test_a_finished_run_goes_once_its_archive_is_there_and_sound(tmp_path: Path)
     assert (elsewhere / "run_r1.zip").read_bytes() == whole
 
 
+def test_what_was_spent_under_the_budget_of_the_folder_stays_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run_id, mode in (("paid", "live"), ("rehearsed", "dry_run")):
+        make_run(tmp_path, run_id, mode=mode)
+        assert archive(["--run_id", run_id, "--experiments_dir", str(tmp_path)]) == 0
+    (tmp_path / "budget").write_text("200\n")
+    assert cleaned(tmp_path, "--yes") == 0
+    assert runs_left(tmp_path) == ["paid"]
+    assert "what it has spent counts in the folder's budget" in capsys.readouterr().out
+    assert cleaned(tmp_path, "--yes", "--run_id", "paid") == 0
+    assert runs_left(tmp_path) == []
+
+
 def test_a_named_run_goes_whatever_it_holds_and_others_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path, "flying", n_settled=1)
     make_run(tmp_path, "other")

@@ -7,6 +7,7 @@ its process. So no kill can leave a reserve that nobody has, nor send what nobod
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.reading.run_tables import Mark, mark_of
 from batchtrial.state.access import denied
 from batchtrial.state.layout import PREFIX, RunLayout
-from batchtrial.state.money import ZERO, dollars
+from batchtrial.state.money import ZERO, Money, dollars
 
 NAME: Final = "budget"
 GUARD: Final = ".budget.lock"
@@ -37,8 +38,10 @@ def cap_of(experiments: Path) -> Decimal | None:
     """
     path = experiments / NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
+        if path.is_symlink():  # a disk that is not mounted lifts no cap
+            raise ConfigError("the budget of the folder is a link to nothing", where=str(path), hint=_HOW) from None
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the budget of the folder cannot be read: {error}", where=str(path), hint=_HOW) from None
@@ -62,7 +65,7 @@ class Counted:
 
     tail: LedgerTail
     mark: Mark | None = None
-    committed: Decimal = ZERO
+    money: Money = field(default_factory=Money)
 
 
 @dataclass(slots=True)
@@ -76,7 +79,9 @@ class FolderBudget:
 
     @property
     def experiments(self) -> Path:
-        return self.layout.root.parent
+        """The folder of all runs: where this run is named, or where it lies if a link leads there and only that folder has a cap."""
+        named, real = self.layout.root.parent, self.layout.root.resolve().parent
+        return real if os.path.lexists(real / NAME) and not os.path.lexists(named / NAME) else named
 
     @property
     def where(self) -> str:
@@ -93,12 +98,16 @@ class FolderBudget:
         if self.cap() is None:
             yield True
             return
-        lock = FileLock(self.experiments / GUARD)
         try:
+            # Whoever may begin runs here has to be able to take it, whoever made it.
+            lock = FileLock(self.experiments / GUARD, mode=0o644 | self.experiments.stat().st_mode & 0o022)
             lock.acquire(timeout=self.lock_seconds)
         except Timeout:
             yield False
             return
+        except OSError as error:
+            hint = "whoever sends under a folder's budget has to be able to write to the folder"
+            raise BudgetReached(f"the lock of the folder's budget cannot be taken: {error.strerror}", where=self.where, hint=hint) from None
         try:
             yield True
         finally:
@@ -112,27 +121,39 @@ class FolderBudget:
     def others_usd(self) -> Decimal:
         """What the folder's other runs have spent, may have spent, or have in flight. Raises BudgetReached when a ledger does not tell."""
         is_called, total = MODES[self.mode].is_called, ZERO
-        for ledger in self.experiments.glob(f"{PREFIX}*/ledger.jsonl"):
-            if ledger.parent.name == self.layout.root.name:
-                continue
+        for ledger in self._ledgers():
             counted = self._known.setdefault(ledger, Counted(LedgerTail(ledger)))
             self._bring_up_to_date(ledger, counted)
             opened = counted.tail.opened
             mode = MODES.get(opened.mode if opened is not None else "", MODES["live"])
             if mode.is_called == is_called and not mode.is_replay:
-                total += counted.committed
+                if counted.money.unpriced or counted.money.in_flight_unpriced:
+                    raise self._untold(ledger, "has attempts without a known price")
+                total += counted.money.committed_usd
         return total
+
+    def _ledgers(self) -> Iterator[Path]:
+        """Of the folder's other runs, whether or not they may be read."""
+        try:
+            found = [one for one in os.scandir(self.experiments) if one.name.startswith(PREFIX)]
+        except OSError as error:
+            raise BudgetReached(f"the runs under the folder's budget cannot be listed: {error.strerror}", where=self.where) from None
+        own = self.layout.root
+        for one in found:
+            is_own = one.name == own.name if own.parent == self.experiments and not one.is_symlink() else os.path.realpath(one) == str(own.resolve())
+            if not is_own:
+                yield self.experiments / one.name / "ledger.jsonl"
 
     def _bring_up_to_date(self, ledger: Path, counted: Counted) -> None:
         mark = mark_of(ledger)
         if mark is not None and mark == counted.mark:
             return
         is_there = counted.tail.update()
-        if not is_there and (mark is not None or denied([ledger])):
+        if not is_there and (mark is not None or denied([ledger]) or (ledger.parent.is_symlink() and not ledger.parent.exists())):
             raise self._untold(ledger, "cannot be read")
         if counted.tail.n_damaged:
             raise self._untold(ledger, "is damaged")
-        counted.mark, counted.committed = mark, counted.tail.money.committed_usd
+        counted.mark, counted.money = mark, counted.tail.money
 
     def _untold(self, ledger: Path, what: str) -> BudgetReached:
         run_id = ledger.parent.name.removeprefix(PREFIX)

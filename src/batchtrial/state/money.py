@@ -54,6 +54,11 @@ class Money:
         """Nothing at all is known: no attempt has a price."""
         return bool(self.unpriced) and not self.spent_usd
 
+    @property
+    def is_nothing(self) -> bool:
+        """Nothing was billed, may have been, or may still be."""
+        return self == Money()
+
     def __add__(self, other: Money) -> Money:
         return together((self, other))
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from batchtrial.archive.zip import ArchiveManifest
 from batchtrial.errors import ManifestCorrupt
+from batchtrial.modes import MODES
 from batchtrial.reading.inventory import RunSummary, Standing
 from batchtrial.state.files import load
 from batchtrial.state.layout import RunLayout
@@ -60,11 +61,18 @@ class Kept:
 
 
 def find(
-    experiments: Path, runs: Sequence[RunSummary], named: Iterable[str], archives: Sequence[Path], *, with_worlds: bool = False
+    experiments: Path,
+    runs: Sequence[RunSummary],
+    named: Iterable[str],
+    archives: Sequence[Path],
+    *,
+    with_worlds: bool = False,
+    is_capped: bool = False,
 ) -> tuple[tuple[Leftover, ...], tuple[Kept, ...]]:
     """(what can go, what stays and why). named: runs that may go whole although they are finished and not archived, or have money in flight.
 
-    archives: folders to look for archives in. with_worlds: also the simulated providers of finished dry runs that stay.
+    archives: folders to look for archives in. with_worlds: also the simulated providers of finished dry runs that stay. is_capped: the folder has a
+    budget, which counts what a live run has spent for as long as its ledger is there.
     """
     wanted, found, kept = frozenset(named), [], []
     found += list(_left_over_restores(experiments))
@@ -73,13 +81,14 @@ def find(
             kept.append(Kept(run_id=run.run_id, reason=f"it is {run.standing}: stop it first"))
             continue
         mark = ledger_mark(run.root)
-        reason = _why_whole(run, archives, is_named=run.run_id in wanted)
+        is_counted = is_capped and MODES.get(run.mode, MODES["live"]).is_called and not run.money.is_nothing
+        reason = None if is_counted and run.run_id not in wanted else _why_whole(run, archives, is_named=run.run_id in wanted)
         if reason is not None:
             found.append(
                 Leftover(kind="run", run_id=run.run_id, paths=(run.root,), size=_size(run.root), reason=reason, gives_up=_in_flight(run), mark=mark)
             )
             continue
-        kept.append(Kept(run_id=run.run_id, reason=_why_kept(run)))
+        kept.append(Kept(run_id=run.run_id, reason="what it has spent counts in the folder's budget" if is_counted else _why_kept(run)))
         found += [replace(one, mark=mark) for one in _inside(run, with_worlds=with_worlds)]
     return tuple(found), tuple(kept)
 

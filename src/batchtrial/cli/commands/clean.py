@@ -13,6 +13,7 @@ from batchtrial.cli.frame import complain, framed, say
 from batchtrial.clock import real_now
 from batchtrial.errors import RunLocked, RunStateMissing
 from batchtrial.keys import check_run_id
+from batchtrial.reading.folder_budget import cap_of
 from batchtrial.reading.inventory import Inventory
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock
@@ -24,7 +25,8 @@ EXAMPLES = """examples:
   batchtrial clean --run_id r20261122103000 --yes    this run whole, although it is not archived
   batchtrial clean --archives /backup/trials         look for archives there too
 
-Safe without being named: temporary files of dead processes, runs of which nothing was ever sent, and finished runs whose archive is there and sound.
+Safe without being named: temporary files of dead processes, runs of which nothing was ever sent, and finished runs whose archive is there and sound;
+not where the folder has a budget that counts what they spent.
 A live run is never touched.
 """
 
@@ -55,7 +57,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
         raise RunStateMissing(f"there is no run {unknown[0]}", where=str(folder), hint="`batchtrial status` lists the runs there are")
     if named:
         runs = tuple(run for run in runs if run.run_id in named)
-    found, kept = find(folder, runs, named, [folder / "archives", *given.archives], with_worlds=given.worlds)
+    archives = [folder / "archives", *given.archives]
+    found, kept = find(folder, runs, named, archives, with_worlds=given.worlds, is_capped=cap_of(folder) is not None)
     is_deleting = given.yes and not given.dry_run
     if given.json:
         say(

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from batchtrial.amounts import counted
 from batchtrial.config.expand import Arm
 from batchtrial.config.lanes import config_of_lane, is_direct
 from batchtrial.config.model import Config
@@ -121,7 +122,12 @@ class Purse:
             return True
         if reserve is None:
             return False
-        budget, committed = self.config.submission.budget_usd, self.ledger.money().committed_usd
+        budget, so_far = self.config.submission.budget_usd, self.ledger.money()
+        committed = so_far.committed_usd
+        if n_unpriced := so_far.unpriced + so_far.in_flight_unpriced:
+            self.refusal = f"{part} is not sent: {counted(n_unpriced, 'attempt')} of this run had no known price, so that nobody knows what is left"
+            self.refused_by = BUDGET if budget is not None or self.folder is None else self.folder.where
+            return False
         if budget is None or committed + reserve + besides <= Decimal(str(budget)):
             self.refusal = self.folder.refusal(part, committed, reserve, besides) if self.folder is not None else None
             self.refused_by = self.folder.where if self.folder is not None else BUDGET

@@ -13,6 +13,7 @@ from tests.unit.rig import Rig
 from batchtrial.cli.commands.run import main
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.coverage import ToBuy, coverage
+from batchtrial.phases.batches.money import Purse
 from batchtrial.run.options import Options
 
 PARTIAL = Options(to_step="poll", is_partial=True)
@@ -127,3 +128,15 @@ def test_a_plan_names_the_model_whose_price_a_budget_needs(place: list[str], cap
     said = capsys.readouterr().out
     assert "refused: a budget is set, but 'accounts/x/models/of-nobody' has no known price" in said
     assert "overrides" in said
+
+
+def test_a_price_that_came_later_does_not_make_what_was_sent_before_cost_nothing(tmp_path: Path) -> None:
+    model = "a-model-of-our-own"
+    rig = Rig(tmp_path, changes={"model_id": model})
+    rig.run("submit")
+    rig.changes["pricing"] = {"overrides": {model: {"input_per_mtok": 1.0, "output_per_mtok": 2.0}}}
+    session = rig.open(accept_drift=True, given=rig.config(budget_usd=1000.0))
+    purse = Purse(session.config, session.ledger)
+    assert not purse.covers("p02", Decimal("0.01"))
+    assert "had no known price" in str(purse.refusal)
+    session.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from tests.runs.test_access import as_mere_mortal
 from tests.unit.rig import Rig
 
 from batchtrial.errors import BudgetReached, BudgetTooSmall, ConfigError
@@ -96,6 +99,104 @@ def test_a_ledger_that_does_not_tell_stops_the_sending(tmp_path: Path) -> None:
     assert second.is_paid_once()
 
 
+def test_a_run_whose_attempts_have_no_price_stops_the_sending(tmp_path: Path) -> None:
+    first, second = rig(tmp_path, "r1", changes={"model_id": "a-model-of-our-own"}), rig(tmp_path, "r2")
+    first.memory.life_seconds = 3600.0
+    first.run("submit")
+    set_cap(tmp_path, Decimal(1000))
+    with pytest.raises(BudgetReached, match="ledger of run r1 has attempts without a known price"):
+        second.run()
+    first.clock.wait(4000.0)
+    (tmp_path / "budget").unlink()
+    first.run("poll")
+    set_cap(tmp_path, Decimal(1000))
+    with pytest.raises(BudgetReached, match="without a known price"):  # settled, the sum is no better known
+        second.run()
+    assert not second.memory.batches
+
+
+@pytest.mark.parametrize("what", ["the run", "its ledger", "the folder of all runs"])
+def test_a_run_of_somebody_else_that_may_not_be_read_stops_the_sending(what: str, tmp_path: Path) -> None:
+    first = rig(tmp_path, "r1")
+    first.run("submit")
+    set_cap(tmp_path, Decimal(1000))
+    mine = FolderBudget(RunLayout(tmp_path / "run_r2"), "dry_run")
+    path = {"the run": first.layout.root, "its ledger": first.layout.ledger, "the folder of all runs": tmp_path}[what]
+    mode = path.stat().st_mode
+    tmp_path.chmod(0o755)
+    path.chmod(0o111 if path == tmp_path else 0)
+    try:
+        code, said = as_mere_mortal(lambda: refused(mine.others_usd), Path(os.devnull))
+    finally:
+        path.chmod(mode)
+    assert code == 1, said
+
+
+def refused(ask: Callable[[], object]) -> int:
+    try:
+        ask()
+    except BudgetReached:
+        return 1
+    return 0
+
+
+def test_a_run_whose_link_leads_nowhere_stops_the_sending(tmp_path: Path) -> None:
+    first, second = rig(tmp_path, "r1"), rig(tmp_path, "r2")
+    first.run("submit")
+    set_cap(tmp_path, Decimal(1000))
+    elsewhere = tmp_path / "disk" / "run_r1"
+    elsewhere.parent.mkdir()
+    first.layout.root.rename(elsewhere)
+    first.layout.root.symlink_to(elsewhere)
+    committed = second_sees(tmp_path)
+    assert committed > 0
+    elsewhere.rename(tmp_path / "unmounted")
+    with pytest.raises(BudgetReached, match="ledger of run r1 cannot be read"):
+        second.run()
+
+
+def second_sees(folder: Path) -> Decimal:
+    return FolderBudget(RunLayout(folder / "run_r2"), "dry_run").others_usd()
+
+
+def test_a_run_that_is_reached_through_a_link_keeps_to_the_folder_in_which_it_lies(tmp_path: Path) -> None:
+    plan = whole_plan(tmp_path)
+    first, second = rig(tmp_path, "r1"), rig(tmp_path, "r2")
+    first.memory.life_seconds = 3600.0
+    first.run("submit")
+    second.layout.root.mkdir()
+    set_cap(tmp_path, plan)
+    links = tmp_path / "current"
+    links.mkdir()
+    (links / "run_mine").symlink_to(second.layout.root)
+    second.layout = RunLayout(links / "run_mine")
+    with pytest.raises(BudgetTooSmall) as caught:
+        second.run()
+    assert caught.value.where == str(tmp_path / "budget")
+    (tmp_path / "run_again").symlink_to(second.layout.root)  # another name of its own
+    assert FolderBudget(second.layout, "dry_run").others_usd() == plan
+
+
+def test_whoever_may_begin_runs_in_a_folder_may_take_its_lock(tmp_path: Path) -> None:
+    set_cap(tmp_path, Decimal(1))
+    tmp_path.chmod(0o777)
+    budget = FolderBudget(RunLayout(tmp_path / "run_r1"), "live")
+    with budget.held() as is_held:
+        assert is_held
+    assert (tmp_path / GUARD).stat().st_mode & 0o777 == 0o666
+    (tmp_path / GUARD).unlink()
+    tmp_path.chmod(0o555)
+    try:
+        assert as_mere_mortal(lambda: refused(lambda: taken(budget)), Path(os.devnull))[0] == 1
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def taken(budget: FolderBudget) -> int:
+    with budget.held() as is_held:
+        return 0 if is_held else 2
+
+
 def test_nothing_is_reserved_while_another_process_is_at_it(tmp_path: Path) -> None:
     budget = FolderBudget(RunLayout(tmp_path / "run_r1"), "live", lock_seconds=0.02)
     with budget.held() as is_held:
@@ -108,7 +209,9 @@ def test_nothing_is_reserved_while_another_process_is_at_it(tmp_path: Path) -> N
         assert is_held
 
 
-@pytest.mark.parametrize(("text", "usd"), [("200", 200), ("# all of us\n\n$12.50 # until May\n", 12.5), ("0", 0), ("30 USD", 30)])
+@pytest.mark.parametrize(
+    ("text", "usd"), [("200", 200), ("\ufeff200\r\n", 200), ("# all of us\n\n$12.50 # until May\n", 12.5), ("0", 0), ("30 USD", 30)]
+)
 def test_the_file_holds_one_number(text: str, usd: float, tmp_path: Path) -> None:
     (tmp_path / "budget").write_text(text)
     assert cap_of(tmp_path) == Decimal(str(usd))
@@ -120,3 +223,9 @@ def test_a_file_that_says_something_else_is_refused(text: str, tmp_path: Path) -
     with pytest.raises(ConfigError, match="no sum of dollars"):
         cap_of(tmp_path)
     assert cap_of(tmp_path / "elsewhere") is None
+
+
+def test_a_file_that_is_a_link_to_nothing_lifts_no_cap(tmp_path: Path) -> None:
+    (tmp_path / "budget").symlink_to(tmp_path / "not mounted" / "budget")
+    with pytest.raises(ConfigError, match="a link to nothing"):
+        cap_of(tmp_path)
