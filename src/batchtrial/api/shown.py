@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from batchtrial.modes import MODES
-from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
+from batchtrial.phases.analyse.numbers import name_of, p_text, percent, points, score, signed_score
 from batchtrial.reading.inventory import RunSummary
 from batchtrial.visible import visible
 
@@ -43,7 +43,7 @@ def _table(tests: pl.DataFrame) -> Iterator[str]:
 
 def _row(one: dict[str, Any]) -> Iterator[str]:
     plain, signed, unit = (percent, points, " pp") if one["is_share"] else (score, signed_score, "")
-    yield from (one["trial"], one["label"], plain(one["control"]), plain(one["treatment"]))
+    yield from (one["trial"], name_of({**one, "estimate": {"method": one["method"]}}), plain(one["control"]), plain(one["treatment"]))
     yield signed(one["difference"]) + ("" if one["difference"] is None else unit)
     yield "-" if one["low"] is None or one["high"] is None else f"{signed(one['low'])} to {signed(one['high'])}{unit}"
     yield from (p_text(one["p_adjusted"]), str(one["pairs"]), str(one["lost"]), str(one["verdict"]))

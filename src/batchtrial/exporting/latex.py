@@ -116,34 +116,49 @@ def _comparisons(tests: pl.DataFrame, caption: str, label: str, note: str) -> It
         return
     levels = sorted({one for one in tests["level"].to_list() if one is not None})
     percent_of = f"{100 * levels[0]:g} % interval" if len(levels) == 1 else "interval"
-    head = ("comparison", "control", "treatment", "difference", percent_of, "adjusted p", "pairs", "lost")
+    head = ("comparison", "control", "treatment", _stacked("difference", percent_of), "adjusted p", "pairs", "lost")
     rows: list[str] = []
     slugs = tests["trial"].unique(maintain_order=True).to_list()
     for slug in slugs:
         if len(slugs) > 1:
             rows.append(f"\\multicolumn{{{len(head)}}}{{l}}{{\\emph{{{escaped(slug)}}}}} \\\\")
         rows += [_row(one) for one in tests.filter(pl.col("trial") == slug).iter_rows(named=True)]
-    yield from _table(head, rows, caption, label, note)
+    yield from _table((0.24,), head, rows, caption, label, note)
 
 
 def _row(one: dict[str, Any]) -> str:
     level = 0.95 if one["level"] is None else one["level"]
-    estimate = {"level": level, "value": one["difference"], "ci_low": one["low"], "ci_high": one["high"]}
+    estimate = {"level": level, "value": one["difference"], "ci_low": one["low"], "ci_high": one["high"], "method": one["method"]}
     tested = {**one, "estimate": estimate, "margin": {"low": one["margin_low"], "high": one["margin_high"]}}
     plain, unit = (percent, " pp") if one["is_share"] else (score, "")
-    difference, interval = (told if told == "-" else told + unit for told in difference_of(tested))
-    values = (plain(one["control"]), plain(one["treatment"]), difference, interval, adjusted_p(tested), str(one["pairs"]), str(one["lost"]))
-    return " & ".join([escaped(marked_label(one)), *map(_number, values)]) + r" \\"
+    difference, interval = difference_of(tested)
+    changed = _stacked(difference + (unit if difference != "-" else ""), interval)
+    p = _stacked(*adjusted_p(tested).split(" ("))
+    arms, pairs = (_number(plain(one[name])) for name in ("control", "treatment")), (str(one[name]) for name in ("pairs", "lost"))
+    return " & ".join([_wrapped(marked_label(tested)), *arms, changed, p, *pairs]) + r" \\"
+
+
+def _stacked(first: str, *below: str) -> str:
+    """A cell of two lines, the second in brackets."""
+    second = "".join(rf"\\({_number(text.rstrip(')'))})" for text in below if text != "-")
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{_number(first)}{second}\end{{tabular}}" if second else _number(first)
+
+
+def _wrapped(text: str) -> str:
+    """A cell that may take several lines, broken within names too."""
+    return r"\raggedright " + re.sub(r"(\\_|/)", r"\1\\allowbreak{}", escaped(text))
 
 
 def _costs(costs: pl.DataFrame, note: str) -> Iterator[str]:
     if costs.is_empty():
         return
     head = ("trial", "arm", "requests", "tokens in", "tokens out", "dollars")
+    has_temps = len(set(costs["temp"])) > 1
     rows = [
         " & ".join(
             [
-                *(escaped(one[name]) for name in ("trial", "condition")),
+                _wrapped(one["trial"]),
+                _wrapped(one["condition"] + (f", t = {one['temp']:g}" if has_temps else "")),
                 *(f"{one[name]:,}" for name in ("requests", "input_tokens", "output_tokens")),
                 "unknown" if one["usd"] is None else f"{one['usd']:.4f}",
             ]
@@ -151,13 +166,15 @@ def _costs(costs: pl.DataFrame, note: str) -> Iterator[str]:
         + r" \\"
         for one in costs.iter_rows(named=True)
     ]
-    yield from _table(head, rows, "Requests, tokens and cost by arm.", "costs", note, n_texts=2)
+    yield from _table((0.28, 0.18), head, rows, "Requests, tokens and cost by arm.", "costs", note)
 
 
-def _table(head: Sequence[str], rows: Sequence[str], caption: str, label: str, note: str, *, n_texts: int = 1) -> Iterator[str]:
-    aligned = "l" * n_texts + "r" * (len(head) - n_texts)
-    yield from (r"\begin{table}", r"\centering", r"\small", f"\\begin{{tabular}}{{@{{}}{aligned}@{{}}}}", r"\toprule")
-    yield " & ".join(map(escaped, head)) + r" \\"
+def _table(texts: Sequence[float], head: Sequence[str], rows: Sequence[str], caption: str, label: str, note: str) -> Iterator[str]:
+    """A table that an article's column takes. texts: how much of its width the first columns have, whose cells may take several lines."""
+    aligned = "".join(f"p{{{share:g}\\linewidth}}" for share in texts) + "r" * (len(head) - len(texts))
+    yield from (r"\begin{table}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3pt}")
+    yield from (f"\\begin{{tabular}}{{@{{}}{aligned}@{{}}}}", r"\toprule")
+    yield " & ".join(head) + r" \\"
     yield from (r"\midrule", *rows, r"\bottomrule", r"\end{tabular}")
     told = f" \\textbf{{{_set(note)}.}}" if note else ""
     yield from (f"\\caption{{{escaped(caption)}{told}}}", f"\\label{{tab:batchtrial-{label}}}", r"\end{table}")

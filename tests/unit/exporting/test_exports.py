@@ -144,11 +144,23 @@ def test_latex_has_the_numbers_of_the_report_and_says_when_nobody_was_asked(worl
         tests, costs = comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials)
     made = latex(tests, costs, mode=mode)
     report = world.layout.trial(world.trial.slug).report_md.read_text()
-    row = next(line for line in made.splitlines() if line.startswith("exact match (all questions)"))
+    row = next(line for line in made.splitlines() if line.startswith(r"\raggedright exact match (all questions)"))
     for cell in row.removesuffix(r" \\").split(" & ")[1:3]:
         assert cell.replace(r"\%", "%") in report
     assert ("SIMULATED" in made) == (mode == "dry_run")
     assert made.count(r"\begin{table}") == made.count(r"\end{table}") == made.count(r"\bottomrule") == 3
+
+
+def test_in_tables_no_two_rows_of_several_temperatures_are_called_the_same(world: World) -> None:
+    with RunTables.of(world.layout) as tables:
+        tests, costs = comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials)
+    warm = pl.lit(0.7).alias("temp")
+    tests = pl.concat([tests, tests.with_columns(warm, pl.lit("temperatures").alias("family"), pl.lit(False).alias("is_declared"))])
+    made = latex(tests, pl.concat([costs, costs.with_columns(warm)]), mode="live")
+    rows = [line.partition(r" \\")[0] for line in made.splitlines() if line.startswith(r"\raggedright")]
+    assert len({row.split(" & ")[0] for row in rows[:-4]}) == len(rows[:-4]) == tests.height
+    arms = [row.split(" & ")[1].removeprefix(r"\raggedright ") for row in rows[-4:]]
+    assert arms == ["control, t = 0", "treatment, t = 0", "control, t = 0.7", "treatment, t = 0.7"]
 
 
 def test_tables_and_pictures_for_a_paper_say_what_has_become_exploratory_and_of_what_a_p_value_is(world: World, tmp_path: Path) -> None:
@@ -163,9 +175,9 @@ def test_tables_and_pictures_for_a_paper_say_what_has_become_exploratory_and_of_
     with RunTables.of(RunLayout(run)) as tables:
         rows = latex(comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials), mode="live").splitlines()
         (named,) = [text.text for text in ET.fromstring(svg(tables)).iter("{http://www.w3.org/2000/svg}text") if "exploratory" in (text.text or "")]
-    (row,) = [line for line in rows if line.startswith("exploratory: exact match (all questions)")]
-    assert "0.0251 (margin" in row
-    assert "$-$1.999 to" in row
+    (row,) = [line for line in rows if line.startswith(r"\raggedright exploratory: exact match (all questions)")]
+    assert r"0.0251\\(margin" in row
+    assert "($-$1.999 to" in row
     assert named is not None
     assert named.startswith("exploratory: exact match")
 

@@ -78,7 +78,7 @@ def is_declared(one: Mapping[str, Any]) -> bool:
 
 def marked_label(one: Mapping[str, Any]) -> str:
     """What it is called where no verdict stands beside it: an endpoint of the plan that has become exploratory says so."""
-    return f"exploratory: {one['label']}" if is_declared(one) and one.get("standing") == "exploratory" else str(one["label"])
+    return ("exploratory: " if is_declared(one) and one.get("standing") == "exploratory" else "") + name_of(one)
 
 
 def verdict_of(one: Mapping[str, Any]) -> str:
