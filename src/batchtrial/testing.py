@@ -59,6 +59,8 @@ def assert_not_worse(run: Run, metric: str, margin: float, *, trial: str | None 
     missing = set(run.trials["trial"] if trial is None else [trial]) - {one["trial"] for one in found}
     if missing:
         raise AssertionError(f"{metric} is not compared on all questions in {', '.join(sorted(missing))}")
+    if margin >= 1.0 and any(one["is_share"] for one in found):
+        raise AssertionError(f"no two shares differ by more than a margin of {margin:g}: 3 percentage points are 0.03")
     failed = [f"{one['trial']}: {why}" for one in found if (why := _why_worse(one, margin))]
     if failed:
         raise AssertionError(f"{metric} may be worse by {margin:g} or more:\n" + "\n".join(failed))

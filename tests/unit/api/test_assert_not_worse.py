@@ -54,6 +54,8 @@ def test_it_fails_when_the_treatment_is_or_may_be_worse(tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=r"em may be worse by 0.02 or more:[\s\S]*difference -0.3000"):
             assert_not_worse(run, "em", 0.02, is_simulation_meant=True)
         assert_not_worse(run, "em", 0.5, is_simulation_meant=True)
+        with pytest.raises(AssertionError, match=r"points are 0\.03"):
+            assert_not_worse(run, "em", 3, is_simulation_meant=True)  # points, where a share is meant
 
 
 def test_lost_pairs_count_at_the_worst(tmp_path: Path) -> None:
