@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,16 @@ def test_no_payload_has_a_key_a_prompt_or_what_a_provider_said(tmp_path: Path) -
     assert KEY not in (tmp_path / "events").read_text() + done.stderr
     assert json.loads(posted)["outcome"] == "needs_person"
     assert json.loads(posted) == json.loads(told[1]) == json.loads(done.stdout) == json.loads(told[-1])
+
+
+@pytest.mark.parametrize("where", ["--json > /dev/full", "--json | head -0", "2> /dev/full", ">&- 2>&-"])
+def test_hooks_are_told_although_nothing_can_be_printed(where: str, tmp_path: Path) -> None:
+    write(tmp_path, 4)
+    with serving("fine") as hook:
+        command = f"batchtrial run --config trial.yaml --run_id a --dry_run --to_step build --webhook {url_of(hook)} {where}"
+        subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, timeout=120, check=False)
+        ((_, posted),) = hook.got
+    assert json.loads(posted)["outcome"] == "steps_done"
 
 
 @pytest.mark.parametrize("how", ["broken", "moved", "down"])

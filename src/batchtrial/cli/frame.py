@@ -6,8 +6,10 @@ import atexit
 import errno
 import gc
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from batchtrial.app.modes import file_modes
@@ -23,27 +25,52 @@ GARBAGE = (100_000, 20, 20)
 
 def own_process() -> None:
     """Settings for a process that is this one command and ends with it; a caller's process is the caller's."""
+    _open_what_was_closed()
     gc.set_threshold(*GARBAGE)
     # Else the interpreter looks through all records once more before it ends, which takes a tenth of a command's time, and ends anyway.
     atexit.register(gc.freeze)
 
 
+def _open_what_was_closed() -> None:
+    """Standard streams that were closed (`2>&-`) lead nowhere; a file of the run would get their number, and what is written to them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
+
+
+def nobody_reads() -> None:
+    """From here on standard output leads nowhere: whoever reads no further (`| head`) changes nothing about what a command does and how it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def say(text: str = "") -> None:
     """A line of the result, on standard output."""
-    sys.stdout.write(on_terminal(text) + "\n")
-    sys.stdout.flush()
+    _print(on_terminal(text))
 
 
 def say_json(value: Any, **how: Any) -> None:
     """A result for programs, on standard output. how: as `in_json` takes it."""
-    sys.stdout.write(in_json(value, **how) + "\n")
-    sys.stdout.flush()
+    _print(in_json(value, **how))
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nobody_reads()
 
 
 def complain(text: str) -> None:
-    """A line for the person, on standard error."""
-    sys.stderr.write(on_terminal(text) + "\n")
-    sys.stderr.flush()
+    """A line for the person, on standard error. A log that takes no more, such as a terminal that is gone, ends nothing."""
+    with suppress(OSError):
+        sys.stderr.write(on_terminal(text) + "\n")
+        sys.stderr.flush()
 
 
 class Main(Protocol):
@@ -67,8 +94,6 @@ def framed(command: Callable[[Sequence[str] | None], int]) -> Main:
         except KeyboardInterrupt:
             complain("stopped: interrupted")
             return INTERRUPTED
-        except BrokenPipeError:
-            return 0
         except OSError as error:
             complain(f"error: {explain(error)}")
             return 1

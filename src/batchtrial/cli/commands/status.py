@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, say, say_json
+from batchtrial.cli.frame import framed, nobody_reads, say, say_json
 from batchtrial.cli.screens import prometheus
 from batchtrial.cli.screens import runs as statusview
 from batchtrial.cli.screens.terminal import Terminal
@@ -70,7 +70,10 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if given.json:
         say_json([statusview.as_json(run, real_now()) for run in runs])
         return 0
-    show(terminal, runs, real_now(), is_full=is_full)
+    try:
+        show(terminal, runs, real_now(), is_full=is_full)
+    except BrokenPipeError:
+        nobody_reads()
     if (cap := cap_of(folder)) is not None and not only:
         say(f"budget of this folder {dollars(cap)}: live runs have spent or hold {dollars(prometheus.folder_usd(runs))}")
     return 0
@@ -109,6 +112,9 @@ def watch(
     except KeyboardInterrupt:
         if terminal.is_terminal:
             show(terminal, runs, now(), is_full=is_full)
+        return 0
+    except BrokenPipeError:
+        nobody_reads()
         return 0
 
 

@@ -29,8 +29,14 @@ def accompanied(given: argparse.Namespace, run_id: str, env: Mapping[str, str], 
 
 def _tell(onlooker: Onlooker, hooks: Hooks, env: Mapping[str, str], ending: Ending) -> None:
     onlooker.ended(ending)
-    if onlooker.is_json:
-        say_json(ending.as_json())
+    try:
+        if onlooker.is_json:
+            say_json(ending.as_json())
+    finally:  # a result that cannot be printed is one more reason to tell somebody
+        _call(onlooker, hooks, env, ending)
+
+
+def _call(onlooker: Onlooker, hooks: Hooks, env: Mapping[str, str], ending: Ending) -> None:
     if ending.outcome == "locked" or onlooker.is_idle:  # the process that does the work tells how it ends, and has told it
         return
     try:

@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final, TextIO
 
 from tqdm import tqdm
@@ -65,7 +65,8 @@ class Bars:
                         bar.refresh(nolock=True)
 
     def note(self, text: str) -> None:
-        _Bar.write(on_terminal(text), file=self._stream)
+        with suppress(OSError):
+            _Bar.write(on_terminal(text), file=self._stream)
 
 
 class Lines:
@@ -91,8 +92,9 @@ class Lines:
         yield tick
 
     def note(self, text: str) -> None:
-        self._stream.write(on_terminal(text) + "\n")
-        self._stream.flush()
+        with suppress(OSError):  # a log that takes no more ends no run
+            self._stream.write(on_terminal(text) + "\n")
+            self._stream.flush()
 
 
 def progress(stream: TextIO | None = None) -> Bars | Lines:
