@@ -59,6 +59,11 @@ def cap_of(experiments: Path) -> Decimal | None:
 _HOW: Final = "the file holds one number of dollars, such as 200; take it away when there is no cap"
 
 
+def committed_usd(experiments: Path) -> Decimal:
+    """What all live runs of the folder have spent, may have spent, or have in flight. Raises BudgetReached when that is not known."""
+    return FolderBudget(RunLayout(experiments / PREFIX), "live").others_usd()
+
+
 @dataclass(slots=True)
 class Counted:
     """Another run's ledger as it was last read."""

@@ -261,6 +261,7 @@ def test_the_command_writes_its_files_and_gives_the_code(tmp_path: Path, capsys:
     assert "### Gate: reached" in (tmp_path / "g.md").read_text()
     assert main(["--run_id", "r2", "--experiments_dir", str(experiments)]) == 3
     assert main([*flags, "--trial", "nothing"]) == 2
+    assert main([*flags, "--markdown", str(tmp_path / "x" / ".." / "g.xml")]) == 2  # one would replace the other
 
 
 def test_a_change_in_per_cent() -> None:

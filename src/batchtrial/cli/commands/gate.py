@@ -67,6 +67,8 @@ def percent(text: str) -> float:
 def _command(argv: Sequence[str] | None = None) -> int:
     """Decide by a run."""
     given = parser().parse_args(argv)
+    if given.junit is not None and given.markdown is not None and given.junit.resolve() == given.markdown.resolve():
+        raise ConfigError("--junit and --markdown name the same file", where=str(given.markdown), hint="the second would replace the first")
     experiments = experiments_dir(given.experiments_dir, os.environ)
     layout = RunLayout.of(experiments, given.run_id)
     layout.check_there()

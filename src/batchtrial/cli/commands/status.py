@@ -11,14 +11,14 @@ from pathlib import Path
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.cli import args as flags
-from batchtrial.cli.frame import framed, nobody_reads, say, say_json
+from batchtrial.cli.frame import complain, framed, nobody_reads, say, say_json
 from batchtrial.cli.screens import prometheus
 from batchtrial.cli.screens import runs as statusview
 from batchtrial.cli.screens.terminal import Terminal
 from batchtrial.clock import real_now
-from batchtrial.errors import RunStateMissing
+from batchtrial.errors import BudgetReached, RunStateMissing
 from batchtrial.keys import check_run_id
-from batchtrial.reading.folder_budget import cap_of
+from batchtrial.reading.folder_budget import cap_of, committed_usd
 from batchtrial.reading.inventory import Inventory, RunSummary
 from batchtrial.state.money import dollars
 from batchtrial.state.store import write_bytes
@@ -64,7 +64,13 @@ def _command(argv: Sequence[str] | None = None) -> int:
     if missing:
         raise RunStateMissing(f"there is no run {missing[0]}", where=str(folder), hint=_known(folder))
     if given.prometheus is not None:
-        write_bytes(given.prometheus, prometheus.text(runs, cap_of(folder)).encode())
+        cap = cap_of(folder)
+        try:
+            committed = None if cap is None else committed_usd(folder)
+        except BudgetReached as error:
+            committed = None
+            complain(f"note: {error.what}")
+        write_bytes(given.prometheus, prometheus.text(runs, cap, committed).encode())
         given.prometheus.chmod(0o644)  # the exporter is another user; names of runs and sums are all that it sees
         return 0
     if given.json:
@@ -75,7 +81,11 @@ def _command(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         nobody_reads()
     if (cap := cap_of(folder)) is not None and not only:
-        say(f"budget of this folder {dollars(cap)}: live runs have spent or hold {dollars(prometheus.folder_usd(runs))}")
+        try:
+            told = f"live runs have spent or hold {dollars(committed_usd(folder))}"
+        except BudgetReached as error:
+            told = error.what
+        say(f"budget of this folder {dollars(cap)}: {told}")
     return 0
 
 

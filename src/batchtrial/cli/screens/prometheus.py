@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from batchtrial.modes import MODES
 from batchtrial.reading.inventory import RunSummary
 from batchtrial.state.machine import PartState
 
 Sample = tuple[dict[str, str], float]
 
 
-def folder_usd(runs: Sequence[RunSummary]) -> Decimal:
-    """What the live runs of a folder have spent or hold, which its budget counts."""
-    return sum((run.money.committed_usd for run in runs if MODES.get(run.mode, MODES["live"]).is_called), Decimal(0))
-
-
-def metrics(runs: Sequence[RunSummary], cap: Decimal | None) -> Iterator[tuple[str, str, list[Sample]]]:
-    """(name, help, samples). cap: of the folder's budget; None without one."""
+def metrics(runs: Sequence[RunSummary], cap: Decimal | None, committed: Decimal | None) -> Iterator[tuple[str, str, list[Sample]]]:
+    """(name, help, samples). cap: of the folder's budget; None without one. committed: what counts against it; None when that is not known."""
     of = [({"run_id": run.run_id}, run) for run in runs]
     described = [({**one, "standing": run.standing.value, "phase": run.phase, "mode": run.mode, "backend": run.backend}, 1.0) for one, run in of]
     yield "batchtrial_run_info", "How a run stands, as labels.", described
@@ -42,13 +36,13 @@ def metrics(runs: Sequence[RunSummary], cap: Decimal | None) -> Iterator[tuple[s
     yield "batchtrial_run_active_timestamp_seconds", "The last sign of life of a run.", active
     if cap is not None:
         yield "batchtrial_folder_budget_usd", "What all live runs of the folder may cost together.", [({}, float(cap))]
-        yield "batchtrial_folder_committed_usd", "What they have spent or hold, as far as prices are known.", [({}, float(folder_usd(runs)))]
+        yield "batchtrial_folder_committed_usd", "What they have spent or hold.", [({}, float(one)) for one in (committed,) if one is not None]
 
 
-def text(runs: Sequence[RunSummary], cap: Decimal | None) -> str:
+def text(runs: Sequence[RunSummary], cap: Decimal | None, committed: Decimal | None = None) -> str:
     """The whole file."""
     lines = []
-    for name, told, samples in metrics(runs, cap):
+    for name, told, samples in metrics(runs, cap, committed):
         lines += [f"# HELP {name} {told}", f"# TYPE {name} gauge"]
         for labels, value in samples:
             named = ",".join(f'{label}="{_escaped(one)}"' for label, one in labels.items())

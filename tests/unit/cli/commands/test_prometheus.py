@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.runs.rundir import make_run
 
 from batchtrial.cli.commands.status import main
 from batchtrial.cli.screens.prometheus import text
@@ -31,7 +32,7 @@ RUN = RunSummary(
 
 
 def test_every_line_is_a_comment_or_a_sample() -> None:
-    lines = text([RUN], Decimal(200)).splitlines()
+    lines = text([RUN], Decimal(200), Decimal("0.75")).splitlines()
     assert [line for line in lines if not line.startswith(("# HELP ", "# TYPE ")) and not SAMPLE.fullmatch(line)] == []
     assert 'batchtrial_run_usd{run_id="odd\\"name\\\\",kind="spent"} 0.5' in lines
     assert 'batchtrial_run_requests{run_id="odd\\"name\\\\",outcome="expired"} 1.0' in lines
@@ -49,6 +50,27 @@ def test_a_sum_that_nobody_knows_has_no_sample() -> None:
     partly = dataclasses.replace(RUN, run_id="a", money=Money(spent_usd=Decimal("0.5"), unpriced=1))
     told = [line for line in text([partly], None).splitlines() if line.startswith("batchtrial_run_usd")]
     assert told == ['batchtrial_run_usd{run_id="a",kind="spent"} 0.5', 'batchtrial_run_usd{run_id="a",kind="in_flight"} 0.0']
+
+
+def test_what_counts_against_the_budget_is_of_every_run_and_told_only_when_it_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run_id in ("a", "b"):
+        make_run(tmp_path, run_id)
+    (tmp_path / "budget").write_text("200\n")
+    file = tmp_path / "batchtrial.prom"
+    command = ["--experiments_dir", str(tmp_path), "--run_id", "a", "--prometheus", str(file)]
+    assert main(command) == 0
+    ((_, spent),) = re.findall(r'(batchtrial_run_usd{run_id="a",kind="spent"}) (.+)', file.read_text())
+    assert f"batchtrial_folder_committed_usd {2 * float(spent)}" in file.read_text()
+    ledger = tmp_path / "run_b" / "ledger.jsonl"
+    ledger.write_bytes(b"nonsense\n" + ledger.read_bytes())
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "\nbatchtrial_folder_committed_usd" not in file.read_text()
+    assert main(["--experiments_dir", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    told = "the ledger of run b is damaged, so that nobody knows what of the folder's budget is left"
+    assert f"budget of this folder $200.00: {told}" in " ".join(out.split())
+    assert err == f"note: {told}\n"
 
 
 def test_the_command_writes_the_file_for_another_user_and_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
