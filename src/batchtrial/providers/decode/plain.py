@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import compress
+from operator import not_, sub
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -145,20 +147,18 @@ _SUCCEEDED: Final = Outcome.SUCCEEDED
 
 def _odd(lines: Sequence[bytes], fields: Fields) -> set[int]:
     """Places of lines that need a careful reader after all: something is empty, holds a NUL or is too deep, or the answer ended in a fault."""
-    words = {word for word in set(fields["finish_reason"]) if _NUL in (word or "") or state_of_text(word) is AnswerState.NOT_UNDERSTOOD}
-    told = zip(*map(fields.get, ("custom_id", "text", "finish_reason", "request_id")), strict=True)
-    return {
-        place
-        for place, (line, (custom_id, text, word, request_id)) in enumerate(zip(lines, told, strict=True))
-        if not text
-        or not request_id
-        or word in words
-        or _NUL in text
-        or _NUL in custom_id
-        or _NUL in request_id
-        # A level takes two bytes. Brackets are not counted where there is no room for so many: that takes as long as reading the line.
-        or (len(line) - len(text) - len(custom_id) > 2 * MAX_DEPTH and is_too_deep(line))
-    }
+    custom_ids, texts, words, request_ids = map(fields.__getitem__, ("custom_id", "text", "finish_reason", "request_id"))
+    odd_words = {word for word in set(words) if _NUL in (word or "") or state_of_text(word) is AnswerState.NOT_UNDERSTOOD}
+    places = range(len(lines))
+    odd = {place for told in (texts, request_ids) for place in compress(places, map(not_, told))}
+    for told in (custom_ids, texts, request_ids):
+        odd.update(place for place in compress(places, told) if _NUL in told[place])
+    if odd_words:
+        odd.update(place for place in places if words[place] in odd_words)
+    # A level takes two bytes. Brackets are not counted where there is no room for so many: that takes as long as reading the line.
+    around = map(sub, map(sub, map(len, lines), map(len, texts)), map(len, custom_ids))
+    odd.update(place for place, n in enumerate(around) if n > 2 * MAX_DEPTH and is_too_deep(lines[place]))
+    return odd
 
 
 @lru_cache(maxsize=16)
@@ -168,11 +168,11 @@ def _decoder(line: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 @dataclass(frozen=True, slots=True)
 class PlainLines:
-    """Reads the plain success lines of a wire. line: their form; fields: what some say; is_plain: whether one that has the form is plain."""
+    """Reads the plain success lines of a wire. line: their form; fields: what some say; is_plain: whether one that has the form is plain, where not each is."""
 
     line: type[msgspec.Struct]
     fields: Callable[[list[Any]], Fields]
-    is_plain: Callable[[Any], bool] = bool
+    is_plain: Callable[[Any], bool] | None = None
 
     def __call__(self, line: bytes) -> RawResult | None:
         """The record of a plain line, or None."""
@@ -187,17 +187,16 @@ class PlainLines:
         """Places of those lines that are plain, and what they say."""
         decode = _decoder(self.line).decode
 
-        def read(line: bytes) -> Any:
+        places: Sequence[int] = range(len(lines))
+        seen: list[Any] = []
+        for line in lines:
             try:
                 if not line.isascii():
                     line.decode()  # msgspec looks only at what it keeps
-                return decode(line)
+                seen.append(decode(line))
             except (ValueError, RecursionError):
-                return None
-
-        places: Sequence[int] = range(len(lines))
-        seen = list(map(read, lines))
-        if odd := {place for place, one in enumerate(seen) if one is None or not self.is_plain(one)}:
+                seen.append(None)
+        if odd := {place for place, one in enumerate(seen) if one is None or not (self.is_plain is None or self.is_plain(one))}:
             places = [place for place in places if place not in odd]
             lines, seen = [lines[place] for place in places], [seen[place] for place in places]
         fields = self.fields(seen)
@@ -213,18 +212,18 @@ def told_of(custom_ids: list[str], texts: list[str], words: list[str | None], re
     return {**named, **dict(zip(Usage.__struct_fields__, tokens, strict=True))}
 
 
-def _of_details(read: list[_InputDetails | None], thought: list[_OutputDetails | None]) -> tuple[list[int], list[int], list[int]]:
-    """Cached, written and thinking tokens; those that are not told as 0."""
+def _of_usage(
+    n_in: list[int], n_out: list[int], total: list[int | None], read: list[_InputDetails | None], thought: list[_OutputDetails | None]
+) -> tuple[list[int], ...]:
+    """Tokens in the order of Usage; those that are not told as 0, and thoughts among those that came out."""
+    thoughts = [0 if one is None else one.reasoning_tokens or 0 for one in thought]
     return (
+        n_in,
+        list(map(with_thoughts, n_in, n_out, thoughts, total)) if any(thoughts) else n_out,
         [0 if one is None else one.cached_tokens or 0 for one in read],
         [0 if one is None else one.cache_write_tokens or 0 for one in read],
-        [0 if one is None else one.reasoning_tokens or 0 for one in thought],
+        thoughts,
     )
-
-
-def _out(n_in: int, n_out: int, total: int | None, details: _OutputDetails | None) -> int:
-    """Tokens that came out, thoughts among them."""
-    return n_out if details is None else with_thoughts(n_in, n_out, details.reasoning_tokens or 0, total)
 
 
 def _flat(seen: list[_FlatLine]) -> Fields:
@@ -242,9 +241,13 @@ def _of_chat(custom_ids: list[str], bodies: Sequence[_ChatBody], request_ids: li
         [choice.message.content for choice in choices],
         [choice.finish_reason for choice in choices],
         request_ids,
-        [one.prompt_tokens for one in used],
-        [_out(one.prompt_tokens, one.completion_tokens, one.total_tokens, one.completion_tokens_details) for one in used],
-        *_of_details([one.prompt_tokens_details for one in used], [one.completion_tokens_details for one in used]),
+        *_of_usage(
+            [one.prompt_tokens for one in used],
+            [one.completion_tokens for one in used],
+            [one.total_tokens for one in used],
+            [one.prompt_tokens_details for one in used],
+            [one.completion_tokens_details for one in used],
+        ),
     )
 
 
@@ -266,9 +269,13 @@ def _responses(seen: list[_ResponsesLine]) -> Fields:
         [part.text for one in seen for item in _messages(one) for part in item.content or ()],
         ["stop"] * len(seen),
         [one.response.request_id for one in seen],
-        [one.input_tokens for one in used],
-        [_out(one.input_tokens, one.output_tokens, one.total_tokens, one.output_tokens_details) for one in used],
-        *_of_details([one.input_tokens_details for one in used], [one.output_tokens_details for one in used]),
+        *_of_usage(
+            [one.input_tokens for one in used],
+            [one.output_tokens for one in used],
+            [one.total_tokens for one in used],
+            [one.input_tokens_details for one in used],
+            [one.output_tokens_details for one in used],
+        ),
     )
 
 
