@@ -168,7 +168,7 @@ def _decoder(line: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 @dataclass(frozen=True, slots=True)
 class PlainLines:
-    """Reads the plain success lines of a wire. line: their form; fields: what some say; is_plain: whether one that has the form is plain, where not each is."""
+    """Reads the plain success lines of a wire. line: their form; fields: what some say; is_plain: whether one of this form is plain, if not all."""
 
     line: type[msgspec.Struct]
     fields: Callable[[list[Any]], Fields]
