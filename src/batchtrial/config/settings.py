@@ -32,7 +32,8 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
 class Model(BaseModel):
     """Base of all settings: frozen, unknown keys and numbers without an end refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+    # Built when one is first read: most processes are given records, and read none.
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -26,7 +26,7 @@ Status = Literal["not_started", "in_progress", "completed", "failed"]
 class File(BaseModel):
     """Base of every file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class Snapshot(File):

@@ -60,7 +60,9 @@ class Rows:
 class NamedMetric(BaseModel):
     """Base of all of them; the fields are parameters that any metric takes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, populate_by_name=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, populate_by_name=True, protected_namespaces=(), defer_build=True
+    )
 
     id: ClassVar[str]
     kind: ClassVar[Kind] = "share"
