@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -18,28 +17,29 @@ STEP: Final = "batchtrial.selftest.bench.step"
 
 
 class DaskCluster(ExitStack):
-    """A scheduler and the workers that are started at it. folder: for its own files, elsewhere than any run."""
+    """A scheduler and the workers that are started at it. folder: for its own files, elsewhere than any run. python_path: as for a worker."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, python_path: str = "") -> None:
         super().__init__()
         folder.mkdir(parents=True)
         self._folder, self._file = folder, folder / "scheduler.json"
         self.workers: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file), "--no-dashboard")
+        flags = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file), "--no-dashboard")
+        self.scheduler = self._start("scheduler", *flags, python_path=python_path)
         self.address = f"dask://{_until_written(self._file)['address'].removeprefix('tcp://')}"
 
     def add_worker(self, *, python_path: str = "", n_threads: int = 1) -> subprocess.Popen[bytes]:
         """A worker, started and not waited for. python_path: where it finds modules first."""
         number = len(self.workers)
         flags = ("--scheduler-file", str(self._file), "--nthreads", str(n_threads), "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
-        env = {"PYTHONPATH": python_path} if python_path else {}
-        self.workers.append(self._start("worker", *flags, "--local-directory", str(self._folder / str(number)), env=env))
+        self.workers.append(self._start("worker", *flags, "--local-directory", str(self._folder / str(number)), python_path=python_path))
         return self.workers[-1]
 
-    def _start(self, what: str, *flags: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def _start(self, what: str, *flags: str, python_path: str) -> subprocess.Popen[bytes]:
         log = self.enter_context((self._folder / f"{what}-{len(self.workers)}.log").open("wb"))
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *flags]
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, env={**os.environ, **(env or {})})
+        env = {**os.environ, "PYTHONPATH": python_path} if python_path else None
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, env=env)
         self.callback(process.wait)
         self.callback(process.kill)
         return process

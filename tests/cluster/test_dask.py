@@ -7,9 +7,12 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -165,6 +168,44 @@ def test_a_worker_with_other_code_is_named_before_work_starts(begun_run: Path, t
         assert words in done.stderr
         assert "Traceback" not in done.stderr
         assert not list(folder.rglob("scores.parquet"))
+
+
+@pytest.mark.parametrize("place", ["the worker", "the scheduler"])
+def test_who_has_no_such_package_is_named_and_lives_on(begun_run: Path, tmp_path: Path, place: str) -> None:
+    """A record of ours ends a worker that cannot read it, whoever else it works for."""
+    pytest.importorskip("distributed")
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "batchtrial.py").write_text("")
+    bare = str(tmp_path / "bare")
+    with DaskCluster(tmp_path / "own", python_path=bare if place == "the scheduler" else "") as cluster:
+        worker = cluster.add_worker(python_path=bare if place == "the worker" else "")
+        folder = copy_of(begun_run, tmp_path / "run")
+        done = command(folder, "resume", "--run_id", "r1", "--executor", cluster.address)
+        assert (done.returncode, f"{place} tcp://" in done.stderr, "'batchtrial' is not a package" in done.stderr) == (1, True, True), done.stderr
+        assert worker.poll() is None
+
+
+def test_a_worker_that_others_keep_busy_is_not_waited_for(begun_run: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with DaskCluster(tmp_path / "own") as cluster, ExitStack() as other:
+        cluster.add_worker()
+        client = other.enter_context(distributed.Client(cluster.address.replace("dask:", "tcp:"), set_as_default=False))
+        client.wait_for_workers(1)
+        busy = client.submit(time.sleep, 10_000)
+        cluster.add_worker()
+        client.wait_for_workers(2)
+        done = command(copy_of(begun_run, tmp_path / "run"), "resume", "--run_id", "r1", "--executor", cluster.address)
+        assert (done.returncode, "1 of 2 workers of the cluster did not answer yet" in done.stderr) == (0, True), done.stderr
+        assert not busy.done()
+
+
+def test_an_address_where_something_else_listens_is_told(begun_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"dask://127.0.0.1:{silent.getsockname()[1]}"
+        done = command(copy_of(begun_run, tmp_path / "run"), "resume", "--run_id", "r1", "--executor", address)
+        assert (done.returncode, "no Dask scheduler answers" in done.stderr) == (1, True), done.stderr
+        assert "does not speak Dask's protocol" in done.stderr
 
 
 def test_no_scheduler_and_no_workers_are_told_apart(begun_run: Path, tmp_path: Path) -> None:

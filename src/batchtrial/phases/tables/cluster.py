@@ -6,6 +6,7 @@ is here, and whether it has the same code: a part that was scored by other code 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import pickle
@@ -13,8 +14,8 @@ import queue
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, wait
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,6 @@ from typing import Any, Final
 from batchtrial.amounts import counted
 from batchtrial.errors import MissingExtra, PhaseFailed
 from batchtrial.phases.base import Work, Worker
-from batchtrial.phases.tables.executor import FORM
 from batchtrial.phases.tables.facts import differences, facts_of
 from batchtrial.phases.tables.on_worker import Session, carry_out, greet
 from batchtrial.state.store import TEMP_SUFFIX
@@ -31,6 +31,8 @@ ANSWER_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.2
 MOST_TRIES: Final = 5
 """Times, at most, that a part is given out again after the process that had it ended."""
+IMPORT: Final = f"import {Session.__module__}"
+"""Whoever cannot do this ends when a record of ours arrives, whatever else it is busy with."""
 GO_ON: Final = "what is finished is on disk: `batchtrial resume` goes on, here or on the cluster"
 
 
@@ -42,6 +44,8 @@ class Cluster(ExitStack):
         self._work, self._address = work, address
         self._tries: Counter[tuple[int, int]] = Counter()
         self._events: queue.SimpleQueue[tuple[int, int | str]] = queue.SimpleQueue()
+        self._looking: Future[Any] | None = None
+        self._looked, self._is_deserted = time.monotonic(), False
         with ExitStack() as opening:
             opening.enter_context(_quiet())
             self._client = opening.enter_context(_client(address))
@@ -79,8 +83,36 @@ class Cluster(ExitStack):
 
     def said(self) -> Iterator[tuple[int, int | str]]:
         """Steps and notes that came since the last call."""
+        self._look()
         while not self._events.empty():
             yield self._events.get()
+
+    def _look(self) -> None:
+        """Say once that all workers are gone: others may come, and until then nothing moves. Never waits for the scheduler."""
+        if self._looking is None:
+            if time.monotonic() - self._looked > ANSWER_SECONDS:
+                self._looking = self._ask(self._workers_now())
+            return
+        if not self._looking.done():
+            return
+        is_deserted = self._looking.exception() is None and not self._looking.result()
+        if is_deserted and not self._is_deserted:
+            self._work.progress.note(f"note: the cluster at {self._address} has no workers any more; the parts wait until some come")
+        self._looking, self._looked, self._is_deserted = None, time.monotonic(), is_deserted
+
+    async def _workers_now(self) -> list[str]:
+        return list(await self._client.ncores())
+
+    async def _import_at(self, worker: str) -> Any:
+        """None, or what kept the worker from importing what a record of ours needs."""
+        return (await self._client.run(exec, IMPORT, workers=[worker], on_error="return"))[worker]
+
+    async def _import_at_scheduler(self) -> Any:
+        return await self._client.run_on_scheduler(exec, IMPORT)
+
+    def _ask(self, question: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Have the client ask, without waiting for it."""
+        return asyncio.run_coroutine_threadsafe(question, self._client.loop.asyncio_loop)
 
     def _again(self, job: Callable[[Worker], Any], task: int, why: str) -> Future[Any]:
         self._tries[task, id(job)] += 1
@@ -98,35 +130,53 @@ class Cluster(ExitStack):
         if not workers:
             hint = f"start some: `dask worker {self._address}`, in the same environment and with the same folders as here"
             raise PhaseFailed(f"the cluster at {self._address} has no workers", where="--executor", hint=hint)
+        self._check_imports(workers)
         pool = self._client.get_executor(pure=False)
         asked = {one: pool.submit(greet, self._session, workers=[one]) for one in workers}
-        begin: float | None = time.monotonic()
-        while waiting := [future for one, future in asked.items() if not future.done() and one in self._client.ncores()]:
-            wait(waiting, timeout=LOOK_SECONDS)
+        n_ready, begin, is_told = 0, time.monotonic(), False
+        while waiting := [one for one in asked if one in self._client.ncores()]:
+            wait([asked[one] for one in waiting], timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
             self._work.stop.check()
-            if begin is not None and time.monotonic() - begin > ANSWER_SECONDS:
+            for one in [one for one, future in asked.items() if future.done()]:
+                n_ready += self._check(one, asked.pop(one))
+            if asked and not is_told and time.monotonic() - begin > ANSWER_SECONDS:
+                is_told = True
                 self._work.progress.note(
-                    f"note: {len(waiting)} of {counted(len(workers), 'worker')} of the cluster did not answer yet; are they at work?"
+                    f"note: {len(asked)} of {counted(len(workers), 'worker')} of the cluster did not answer yet; are they at work?"
                 )
-                begin = None
-        for address, future in asked.items():
-            if future.done():
-                self._check(address, future)
+            if is_told and n_ready:  # the others are looked at like those that join later: before their first part
+                break
+        for future in asked.values():
+            future.cancel()
 
-    def _check(self, address: str, future: Future[Any]) -> None:
+    def _check_imports(self, workers: Sequence[str]) -> None:
+        """Whether scheduler and workers know what they are about to be sent. Raises PhaseFailed naming one that does not."""
+        asked = {f"the worker {one}": self._ask(self._import_at(one)) for one in workers}
+        asked[f"the scheduler {self._address}"] = self._ask(self._import_at_scheduler())
+        begin = time.monotonic()
+        while not all(future.done() for future in asked.values()) and time.monotonic() - begin < ANSWER_SECONDS:
+            wait(asked.values(), timeout=LOOK_SECONDS)
+            self._work.stop.check()
+        for who, future in asked.items():
+            answer = (future.exception() or future.result()) if future.done() else None
+            if isinstance(answer, ImportError):
+                raise self._unlike(str(answer), who)
+
+    def _check(self, address: str, future: Future[Any]) -> bool:
+        """Whether the worker is ready; False for one that left."""
         try:
             _, found = future.result()
         except CancelledError:
-            return  # it left meanwhile
+            return False
         except Exception as error:  # noqa: BLE001  whatever keeps our own code from running there, the cluster is not one to work on
-            raise self._unlike(f"{type(error).__name__}: {error}", address) from None
+            raise self._unlike(f"{type(error).__name__}: {error}", f"the worker {address}") from None
         if problem := _problem(self._session, found):
-            raise self._unlike(problem, address)
+            raise self._unlike(problem, f"the worker {address}")
+        return True
 
-    def _unlike(self, problem: str, address: str = "") -> PhaseFailed:
+    def _unlike(self, problem: str, who: str = "a worker or the scheduler") -> PhaseFailed:
         hint = "scheduler and workers need the same installation, metrics and folders as the run; --executor process works here"
-        who = f"the worker {address}" if address else "a worker or the scheduler"
-        return PhaseFailed(f"{who} cannot work on this run: {problem}", where=f"--executor {FORM}", hint=hint)
+        return PhaseFailed(f"{who} cannot work on this run: {problem}", where="--executor", hint=hint)
 
 
 @contextmanager
@@ -151,11 +201,28 @@ def _client(address: str) -> Any:
         from distributed import Client
     except ImportError as error:
         raise MissingExtra(f"dask.distributed cannot be imported ({error})", where="--executor", hint='pip install "batchtrial[dask]"') from None
+    hint = "start one with `dask scheduler`, or leave --executor out to work here"
     try:
-        return Client(address, timeout=ANSWER_SECONDS, set_as_default=False, name="batchtrial")
+        kind = asyncio.run(asyncio.wait_for(_kind_at(address), ANSWER_SECONDS + 1))
+        if kind == "Scheduler":
+            return Client(address, timeout=ANSWER_SECONDS, set_as_default=False, name="batchtrial")
     except (OSError, TimeoutError, ValueError) as error:
-        hint = f"start one with `dask scheduler`, or leave --executor out to work here ({str(error)[:120]})"
-        raise PhaseFailed(f"no Dask scheduler answers at {address}", where="--executor", hint=hint) from None
+        why = str(error)[:120] or "what listens there does not speak Dask's protocol; the port of a scheduler's page is another one"
+        raise PhaseFailed(f"no Dask scheduler answers at {address}", where="--executor", hint=f"{hint} ({why})") from None
+    raise PhaseFailed(f"at {address} is no scheduler but a {kind.lower()} of Dask", where="--executor", hint=hint)
+
+
+async def _kind_at(address: str) -> str:
+    """What of Dask listens there. A client waits for ever where somebody else does. Raises OSError, TimeoutError."""
+    from distributed.core import connect
+
+    comm = await connect(address, timeout=ANSWER_SECONDS)
+    try:
+        await comm.write({"op": "identity", "reply": True})
+        told = await comm.read()
+    finally:
+        comm.abort()
+    return str(told["type"])
 
 
 def _session(work: Work, closing: ExitStack) -> Session:
