@@ -63,7 +63,14 @@ class Made:
 
 
 def make_run(
-    experiments: Path, run_id: str = "r1", *, n_parts: int = 3, n_settled: int | None = None, mode: str = "live", data: str = "f.jsonl"
+    experiments: Path,
+    run_id: str = "r1",
+    *,
+    n_parts: int = 3,
+    n_settled: int | None = None,
+    mode: str = "live",
+    data: str = "f.jsonl",
+    nonce: str = "00ff00ff00ff00ff",
 ) -> Made:
     """A run of so many parts of two requests each; the first `n_settled` are settled, one more is in flight (default: all are settled)."""
     settled = n_parts if n_settled is None else n_settled
@@ -73,7 +80,7 @@ def make_run(
     layout.effective_config.write_bytes(encode(settings))
     ledger = Ledger(layout.ledger, clock=ticking())
     detail = {"config": settings.model_dump(mode="json"), "overrides": {"mode": mode}}
-    ledger.append("opened", run_nonce="00ff00ff00ff00ff", config_hash=config_hash(settings), detail=detail)
+    ledger.append("opened", run_nonce=nonce, config_hash=config_hash(settings), detail=detail)
     parts = tuple(f"{SLUG}_t0_treatment_p{k:02d}" for k in range(1, n_parts + 1))
     shards = {part: _shard(layout, part, k) for k, part in enumerate(parts, 1)}
     for part in parts[: settled + 1]:

@@ -201,6 +201,25 @@ def test_a_run_that_is_there_already_is_not_written_over(tmp_path: Path) -> None
     assert tree(made.layout.root) == before
 
 
+def test_an_archive_of_another_run_of_the_same_name_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be all that is left of that run, whoever called it so."""
+    first = make_run(tmp_path)
+    path = archived(tmp_path)
+    kept = path.read_bytes()
+    shutil.rmtree(first.layout.root)
+    make_run(tmp_path, nonce="11aa11aa11aa11aa")
+    for flags in ((), ("--output", str(path))):
+        assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), *flags]) == 3
+        assert "an archive of another run that is called r1 too" in capsys.readouterr().err
+    assert path.read_bytes() == kept
+    other = tmp_path / "one more.zip"
+    assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), "--output", str(other)]) == 0
+    assert f"--verify '{other}'" in capsys.readouterr().out
+    other.write_bytes(other.read_bytes()[:-1])
+    assert main(["--verify", str(other)]) == 1
+    assert "1 fault; nothing else could be looked at" in capsys.readouterr().out
+
+
 # Archives made to do harm
 
 

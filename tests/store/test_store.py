@@ -109,6 +109,7 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
         (command(finished, env, *send, f"http://127.0.0.1:{server.port}/{BUCKET}/x/"), "a store of this kind cannot do that", 1),
         (command(finished, {**env, "AWS_ENDPOINT_URL": "nonsense"}, *send, f"s3://{BUCKET}/x/"), "settings are not right", 1),
         (command(finished, env, "archive", "--list", "s3://a bucket/x/"), "settings are not right", 1),
+        (command(finished, env, "archive", "--verify", f"s3://{BUCKET}/"), "this is a folder and no archive", 3),
         (command(finished, env, "run", "--experiments_dir", f"s3://{BUCKET}/runs"), "is an address", 2),
     ):
         assert (told.returncode, words in told.stderr) == (code, True), told.stderr

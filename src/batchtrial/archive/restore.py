@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from pydantic import ValidationError
 
@@ -34,6 +34,7 @@ SMALL_BYTES = 256 * 2**20
 UNREADABLE = (zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What unzipping raises for damaged members."""
 DIRECTORY = "the archive's directory"
+LEDGER = "ledger.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,16 @@ def looked_at(source: Source) -> tuple[ArchiveManifest | None, str]:
             return _manifest(archive), ""
     except (zipfile.BadZipFile, ManifestCorrupt) as error:
         return None, f"no archive of a run: {error.what if isinstance(error, ManifestCorrupt) else error}"
+
+
+def nonce_in(source: Source) -> str | None:
+    """The random digits by which the ledger in the archive knows its run; None where it has none that can be read. Raises StoreFailed."""
+    try:
+        with source.opened() as file, _opened(file) as archive, archive.open(LEDGER) as ledger:
+            first: Any = decode_json(ledger.readline(MANIFEST_BYTES))
+            return str(first["run_nonce"])
+    except (*UNREADABLE, ValueError, LookupError, TypeError):
+        return None
 
 
 def _opened(file: IO[bytes]) -> zipfile.ZipFile:

@@ -7,6 +7,7 @@ some is refused, and no error or file here has any.
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,9 @@ class Stored:
 
     def opened(self) -> IO[bytes]:
         with told(self.address):
+            if self.fs.info(self.path)["type"] != "file":
+                hint = f"name one of those that `batchtrial archive --list {shlex.quote(self.address)}` shows"
+                raise RunStateMissing("this is a folder and no archive", where=self.address, hint=hint)
             file = self.fs.open(self.path, "rb", block_size=BYTES_AHEAD, cache_type="readahead")
         return cast(IO[bytes], io.BufferedReader(_Told(file, self.address), 2**16))
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from batchtrial.archive.make import Archived, make
-from batchtrial.archive.restore import looked_at
+from batchtrial.archive.restore import looked_at, nonce_in
 from batchtrial.archive.send import check_reachable, send
-from batchtrial.archive.store import ENDING, Source, Stored
+from batchtrial.archive.store import ENDING, Local, Source, Stored
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.providers.registry import key_variables
 from batchtrial.reading.inventory import RunReader, RunSummary
+from batchtrial.state import entries
 from batchtrial.state.form import refuse_earlier
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.lock import RunLock
@@ -24,14 +25,24 @@ def default_target(layout: RunLayout) -> Path:
     return layout.root.parent / "archives" / f"{layout.root.name}.zip"
 
 
-def refuse_others(target: Source, run_id: str, flag: str) -> None:
-    """Raises StateError where something else than an archive of this run is: it may be all that is left of another."""
+def refuse_others(target: Source, layout: RunLayout, flag: str) -> None:
+    """Raises StateError where something else than an archive of this run is: it may be all that is left of another, of the same name too."""
     if not target.is_there:
         return
     there, _ = looked_at(target)
-    if there is None or there.run_id != run_id:
-        what = "something else than an archive" if there is None else f"an archive of run {there.run_id}"
-        raise StateError(f"{target} is {what}", where=flag, hint="name another place, or remove what is there")
+    if there is None:
+        what = "something else than an archive"
+    elif there.run_id != layout.run_id:
+        what = f"an archive of run {there.run_id}"
+    elif (nonce := nonce_in(target)) is not None and nonce != (own := _nonce_of(layout)) and own is not None:
+        what = f"an archive of another run that is called {layout.run_id} too"
+    else:
+        return
+    raise StateError(f"{target} is {what}", where=flag, hint="name another place, or remove what is there")
+
+
+def _nonce_of(layout: RunLayout) -> str | None:
+    return next((one.run_nonce for one in entries.read(layout.ledger).entries if one.run_nonce), None)
 
 
 def archivable(reader: RunReader, *, allow_incomplete: bool) -> RunSummary:
@@ -61,6 +72,7 @@ def archive_run(
     """The archive that was made of the run under its lock. send: see `make`. Raises RunLocked, StateError."""
     reader = RunReader(layout)
     archivable(reader, allow_incomplete=allow_incomplete)
+    refuse_others(Local(target), layout, "--output")
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:
@@ -87,7 +99,7 @@ def archive_to_store(
     """
     place = to if to.path.endswith(ENDING) else to.at(f"{layout.root.name}{ENDING}")
     check_reachable(place)
-    refuse_others(place, layout.run_id, "--to")
+    refuse_others(place, layout, "--to")
     folder = default_target(layout).parent
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,7 +151,7 @@ class RunLayout:
     def flags(self) -> str:
         """What names the run on a command line."""
         folder = self.root.parent
-        return f"--run_id {self.run_id}" + ("" if folder == EXPERIMENTS else f" --experiments_dir {folder}")
+        return f"--run_id {self.run_id}" + ("" if folder == EXPERIMENTS else f" --experiments_dir {shlex.quote(str(folder))}")
 
     def check_there(self) -> None:
         """Raises RunStateMissing when there is no such run, StateError when it may not be read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from batchtrial.archive import zip as archives
 from batchtrial.archive.bundle import SCRIPT, About, check_target, write_bundle
 from batchtrial.archive.make import Archived
 from batchtrial.archive.store import ENDING, Local, Source, stored
-from batchtrial.archive.whole_run import archivable, archive_run, archive_to_store, default_target, refuse_others
+from batchtrial.archive.whole_run import archivable, archive_run, archive_to_store, default_target
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say, say_json
 from batchtrial.errors import ConfigError, RunStateMissing
@@ -83,8 +84,6 @@ def _command(argv: Sequence[str] | None = None) -> int:
         return bundle(layout, given)
     if given.to is not None:
         return send(layout, given)
-    if given.output is not None:
-        refuse_others(Local(given.output), layout.run_id, "--output")
     target = given.output or default_target(layout)
     made = archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
     tell(Local(target), made)
@@ -104,7 +103,7 @@ def bundle(layout: RunLayout, given: argparse.Namespace) -> int:
     made = archive_run(layout, target, os.environ, allow_incomplete=given.allow_incomplete, description=given.description)
     write_bundle(folder, target, made.manifest, declared_plan(layout), about)
     tell(Local(target), made)
-    say(f"to deposit: {folder}; whoever has it checks it with: python {folder / SCRIPT}")
+    say(f"to deposit: {folder}; whoever has it checks it with: python {shlex.quote(str(folder / SCRIPT))}")
     return 0
 
 
@@ -124,7 +123,7 @@ def tell(target: Source, made: Archived) -> None:
     say(f"archived {made.manifest.run_id}: {len(files)} files, {size:,} bytes, in {target} ({target.size:,} bytes)" + _left(made.left))
     if made.rewritten:
         say(f"paths of this machine were taken out of {', '.join(made.rewritten)}")
-    say(f"check it at any time with: batchtrial archive --verify {target}")
+    say(f"check it at any time with: batchtrial archive --verify {shlex.quote(str(target))}")
 
 
 def _left(left: Mapping[str, int]) -> str:
@@ -154,15 +153,17 @@ def _source(text: str, flag: str) -> Source:
 def verify(named: str, *, is_json: bool) -> int:
     """Say whether everything is as it was archived; 1 when it is not."""
     if not is_url(named) and Path(named).is_dir():
-        faults = restores.verify_folder(Path(named))
+        is_read, faults = True, restores.verify_folder(Path(named))
     else:
-        _, faults = restores.verify(_source(named, "--verify"))
+        manifest, faults = restores.verify(_source(named, "--verify"))
+        is_read = manifest is not None
     if is_json:
         say_json({"sound": not faults, "faults": [{"member": fault.member, "problem": fault.problem} for fault in faults]})
         return 1 if faults else 0
     for fault in faults:
         complain(f"damaged: {fault}")
-    found = f"{counted(len(faults), 'fault')}; nothing else has changed" if faults else "everything is as it was archived"
+    rest = "; nothing else has changed" if is_read else "; nothing else could be looked at"
+    found = f"{counted(len(faults), 'fault')}{rest}" if faults else "everything is as it was archived"
     say(f"{named}: {found}")
     return 1 if faults else 0
 
