@@ -22,7 +22,7 @@ from batchtrial.phases.base import View, Work, digest_of, publishing
 from batchtrial.phases.build.lines import Pieces, plain_lines
 from batchtrial.phases.build.part_size import best_lines
 from batchtrial.phases.build.rows import escaped, rows_in_order, text_bytes, texts_of
-from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of
+from batchtrial.phases.build.sizes import CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, largest_lines, tokens, tokens_of, weight
 from batchtrial.phases.prepare.items import place
 from batchtrial.phases.tables.ahead import made_ahead
 from batchtrial.providers.base import Limits, Provider, codec_of
@@ -333,7 +333,7 @@ class Writer:
 def _tokens_in(arm: Arm, rows: pl.DataFrame) -> int:
     """`input_tokens` of one request about each of the items."""
     fixed = tokens(arm.prompt.system.text) + 2 * TOKENS_PER_MESSAGE
-    around = {blank.kind: len(user_turn(blank, arm.instructions)) for blank in _blanks()}
+    around = {blank.kind: weight(user_turn(blank, arm.instructions)) for blank in _blanks()}
     turns = sum(int(((rows.filter(kind=kind)["n_chars"] + (n + CHARS_PER_TOKEN - 1)) // CHARS_PER_TOKEN).sum()) for kind, n in around.items())
     return rows.height * fixed + turns
 

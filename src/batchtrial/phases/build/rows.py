@@ -17,6 +17,7 @@ import msgspec
 
 from batchtrial.keys import item_hash
 from batchtrial.phases.base import Work, Worker
+from batchtrial.phases.build.sizes import weight
 from batchtrial.phases.prepare.items import Prepared, decode_row, place_of
 from batchtrial.records import Kind
 from batchtrial.state.layout import RunLayout
@@ -29,7 +30,7 @@ ITEMS_AT_ONCE: Final = 1 << 13
 FEW_ITEMS: Final = 200_000
 """Items up to which starting processes takes longer than reading them."""
 ROW: Final = ("mark", "kind", "dataset", "item_id", "cluster", "at", "size", "n_bytes", "n_chars")
-"""Columns of `rows_of`: the item's hash and name, where its line lies, how long its texts are. cluster: "" for none."""
+"""Columns of `rows_of`: the item's hash and name, where its line lies, how long its texts are (n_chars: by `weight`). cluster: "" for none."""
 _NUMBERS: Final = ("at", "size", "n_bytes", "n_chars")
 _NONE: Final = msgspec.Raw(b'""')
 
@@ -167,14 +168,14 @@ def _raw(name: str, said: Sequence[InJson] | Sequence[Texts]) -> pl.Series:
 
 
 def _lengths(raw: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Of each text its bytes as text_bytes counts them, and its characters. raw: as JSON has them."""
+    """Of each text its bytes as text_bytes counts them, and its characters as `weight` does. raw: as JSON has them."""
     import polars as pl
 
     n = raw.str.len_bytes().cast(pl.Int64)
     odd = ((raw.str.len_chars() != n) | raw.str.contains(r"[\\\x7f]") | (raw == "null")).arg_true()
     texts = [_decode_text(text) or "" for text in raw.gather(odd)]
     n_bytes = n.clone().scatter(odd, [len(encode_basestring_ascii(text)) for text in texts])
-    return n_bytes, (n - 2).scatter(odd, [len(text) for text in texts])
+    return n_bytes, (n - 2).scatter(odd, list(map(weight, texts)))
 
 
 def _unquoted(raw: pl.Series, written: Callable[[str], str]) -> pl.Series:

@@ -10,7 +10,7 @@ from batchtrial.providers.base import Provider, codec_of
 from batchtrial.records import Item, Request
 
 CHARS_PER_TOKEN = 4
-"""The usual rule of thumb for English; only estimates and reserves depend on it, never a bill."""
+"""The usual rule of thumb for English; see `weight` for other writing. Only estimates and reserves depend on it, never a bill."""
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 1000
 """Of a picture of a million pixels; what it is told depends on model and size."""
@@ -41,9 +41,14 @@ def line_about(arm: Arm, item: Item, provider: Provider) -> bytes:
         raise ConfigError(f"item {item.item_id!r} of {item.dataset}: {error.what}", where="task", hint=error.hint) from None
 
 
+def weight(text: str) -> int:
+    """Its characters as tokens are estimated from them: one that is not ASCII counts as a whole token, since few tokens hold several of these."""
+    return len(text) if text.isascii() else len(text) + (CHARS_PER_TOKEN - 1) * (len(text) - len(text.encode("ascii", "ignore")))
+
+
 def tokens(text: str) -> int:
     """Estimated tokens of a text, rounded up."""
-    return -(-len(text) // CHARS_PER_TOKEN)
+    return -(-weight(text) // CHARS_PER_TOKEN)
 
 
 def tokens_of(request: Request) -> int:

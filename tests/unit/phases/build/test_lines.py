@@ -19,6 +19,7 @@ from tests.unit.rig import Rig
 from batchtrial.config.expand import Arm, arms_of, expand, user_turn
 from batchtrial.phases.build.lines import Pieces, plain_lines
 from batchtrial.phases.build.rows import escaped, in_json, lines_between, rows_of, text_bytes, texts_of
+from batchtrial.phases.build.sizes import weight
 from batchtrial.phases.prepare.items import encode_item, load_prepared, place
 from batchtrial.providers.anthropic.adapter import AnthropicProvider, AnthropicSettings
 from batchtrial.providers.base import Provider
@@ -63,7 +64,7 @@ def test_pieces_make_the_lines_that_the_codec_makes(codec: str, texts: list[tupl
         in_order = found[[found["item_id"].to_list().index(item.item_id) for item in items]] if items else found
         asked = escaped(layout, in_order)
     assert in_order["n_bytes"].to_list() == [text_bytes(item.question, item.context or "") for item in items]
-    assert in_order["n_chars"].to_list() == [len(item.question) + len(item.context or "") for item in items]
+    assert in_order["n_chars"].to_list() == [weight(item.question) + weight(item.context or "") for item in items]
     for arm in arms():
         pieces = Pieces.of(arm, CODECS[codec])
         assert pieces is not None

@@ -9,7 +9,7 @@ from tests.unit.config.test_tasks import loaded
 
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.errors import ConfigError
-from batchtrial.phases.build.sizes import largest_lines
+from batchtrial.phases.build.sizes import largest_lines, tokens
 from batchtrial.providers.base import Setup
 from batchtrial.providers.registry import adapter_of
 from batchtrial.records import Item
@@ -30,3 +30,12 @@ def test_an_image_that_a_wire_does_not_take(tmp_path: Path, backend: str, url: s
     with pytest.raises(ConfigError) as caught:
         largest_lines(arms, [item], adapter_of(backend, Setup()))
     assert caught.value.what == what
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [("What is the capital?", 5), ("", 0), ("\u65e5\u672c\u306e\u9996\u90fd\u306f", 6), ("na\u00efve caf\u00e9", 4), ("\U0001f600 ok", 2)],
+)
+def test_a_reserve_counts_a_token_for_each_character_of_other_writing(text: str, n: int) -> None:
+    """A budget whose reserves took Japanese for English would be passed by several times over."""
+    assert tokens(text) == n
