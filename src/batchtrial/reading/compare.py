@@ -21,8 +21,8 @@ from batchtrial.config.model import Config
 from batchtrial.errors import RunStateMissing, StateError
 from batchtrial.phases.analyse.numbers import is_share, name_of
 from batchtrial.phases.analyse.tables import COLUMNS
-from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.tables.columns import KINDS, LABELS
+from batchtrial.phases.tables.trial_scores import scores_of
 from batchtrial.reading.common_items import change_of_effect, common_of
 from batchtrial.reading.config import config_of_run, recorded_config
 from batchtrial.reading.results import are_of_these_scores

@@ -20,7 +20,7 @@ from batchtrial.phases.analyse.tables import order_of
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.batches.money import Bill, bill, price_for
 from batchtrial.phases.batches.twice import bought_twice
-from batchtrial.phases.score.tables import n_items_of, of_arm, scores_of
+from batchtrial.phases.tables.trial_scores import n_items_of, of_arm, scores_of
 from batchtrial.prices import Price, source
 from batchtrial.records import Outcome, Usage
 from batchtrial.state.money import rounded, together

@@ -13,8 +13,8 @@ import polars as pl
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.tables import COLUMNS, Cell, Table, is_usage
 from batchtrial.phases.base import View
-from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import METRIC, read_lost
+from batchtrial.phases.tables.trial_scores import scores_of
 from batchtrial.records import CONDITIONS, AnswerState, Outcome
 
 FURTHER: Final = "further_metric"

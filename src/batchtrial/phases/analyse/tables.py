@@ -22,9 +22,9 @@ from batchtrial.phases.analyse.wholly_lost import WhollyLost, wholly_lost
 from batchtrial.phases.base import View, arms_in_order
 from batchtrial.phases.prepare.set_rules import SetRules, set_rules
 from batchtrial.phases.score.record import limits_of, read_record
-from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import METRIC, read_lost
 from batchtrial.phases.tables.columns import LABELS, TEXTS, Kind, has_questions, kind_words
+from batchtrial.phases.tables.trial_scores import scores_of
 from batchtrial.records import AnswerState
 from batchtrial.scoring.metrics.corpus import is_count
 from batchtrial.stats.plan import What

@@ -18,7 +18,8 @@ from batchtrial.phases.build.index import Ids
 from batchtrial.phases.parse.lines import OddKind, OddLines, Reader, Source, odd_lines
 from batchtrial.phases.tables import columns
 from batchtrial.phases.tables.arm_table import write_part
-from batchtrial.prices import SAME_TIER, Price
+from batchtrial.prices import Price
+from batchtrial.prices.columns import usd_of_answers
 from batchtrial.records import AnswerState, Outcome, RawResult
 from batchtrial.scoring.standing import AnswerRules
 from batchtrial.scoring.thinking import MAY_HOLD_MARKS, has_marks
@@ -81,41 +82,10 @@ def _answers(job: ParsePart, lines: pl.DataFrame) -> pl.DataFrame:
         (n // len(job.samples) + job.first_item).alias("place"),
         (n % len(job.samples) + job.samples.start).alias("sample"),
         pl.col("error").str.split_exact(": ", 1).struct.field("field_0").alias("error_code"),
-        _usd(job.price).alias("usd"),
+        usd_of_answers(job.price).alias("usd"),
         pl.when(_SUCCEEDED).then("answer_state").alias("answer_state"),
     )
     return frame.select(pl.col(column.name).cast(getattr(pl, column.type)) for column in columns.ANSWERS)
-
-
-def _usd(price: Price | None) -> pl.Expr:
-    """What a row costs; null where nobody knows: an answer that does not say what it used, a request without a line, a model without a price."""
-    if price is None:
-        return pl.lit(None, dtype=pl.Float64)
-    by_tokens = _by_length(price)
-    if price.by_tier:
-        by_tier: Any = pl.when(False).then(None)
-        for word, served in (*SAME_TIER.items(), *zip(price.by_tier, price.by_tier, strict=True)):
-            if served in price.by_tier:
-                by_tier = by_tier.when(pl.col("service_tier") == word).then(_by_length(price.by_tier[served]))
-        by_tokens = by_tier.when(pl.col("service_tier").is_null()).then(by_tokens)
-    is_free = ~pl.col("outcome").is_in([Outcome.SUCCEEDED.value, Outcome.MISSING.value])
-    return pl.when(pl.col("input_tokens").is_not_null()).then(by_tokens).when(is_free).then(0.0)
-
-
-def _by_length(price: Price) -> pl.Expr:
-    if price.long is None or price.long_from is None:
-        return _at(price)
-    return pl.when(pl.col("input_tokens") > price.long_from).then(_at(price.long)).otherwise(_at(price))
-
-
-def _at(price: Price) -> pl.Expr:
-    """As `cost_usd` has it, with more cached tokens than there are tokens cut down likewise."""
-    cached = pl.min_horizontal("cached_tokens", "input_tokens")
-    written = pl.min_horizontal(pl.col("cache_write_tokens"), pl.col("input_tokens") - cached)
-    fresh = pl.col("input_tokens") - cached - written
-    rates = (price.input_per_mtok, price.cached_per_mtok, price.cache_write_per_mtok, price.output_per_mtok)
-    amounts = (fresh, cached, written, pl.col("output_tokens"))
-    return pl.sum_horizontal(amount * (float(rate) / 1e6) for amount, rate in zip(amounts, rates, strict=True))
 
 
 def _judged(frame: pl.DataFrame, rules: AnswerRules) -> tuple[pl.DataFrame, Standing]:

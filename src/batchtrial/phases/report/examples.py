@@ -28,9 +28,9 @@ from batchtrial.phases.prepare.metrics import answer_rules, usable_metrics
 from batchtrial.phases.prepare.set_rules import set_rules
 from batchtrial.phases.report.render import Block, Heading, Paragraph, Quote
 from batchtrial.phases.score.record import read_record
-from batchtrial.phases.score.tables import scores_of
 from batchtrial.phases.score.told import WRONG, told, wrong
 from batchtrial.phases.tables.columns import has_questions, kind_words
+from batchtrial.phases.tables.trial_scores import scores_of
 from batchtrial.records import CONDITIONS, KEY_SEPARATOR, Item
 from batchtrial.scoring import ItemScore, OverlapRule, Scorer, scorer_for
 from batchtrial.scoring.scorer import Failures

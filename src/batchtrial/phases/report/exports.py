@@ -19,11 +19,11 @@ import polars as pl
 from batchtrial.config.expand import Trial, TrialArm
 from batchtrial.phases.base import Work, arms_in_order, publishing
 from batchtrial.phases.build.questions import read_items, reference
-from batchtrial.phases.score.tables import columns_of, n_items_of, of_arm
 from batchtrial.phases.tables.ahead import made_ahead
 from batchtrial.phases.tables.arm_table import ROWS_PER_GROUP
 from batchtrial.phases.tables.columns import ITEM_COLUMNS, PREDICTIONS, SCORE_COLUMNS, SCORES, TEXTS
 from batchtrial.phases.tables.csv_rows import csv_rows, quoted, quoted_where
+from batchtrial.phases.tables.trial_scores import columns_of, n_items_of, of_arm
 from batchtrial.state.store import Sink
 
 HEADER: Final = (",".join(PREDICTIONS) + "\r\n").encode()
