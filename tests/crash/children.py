@@ -117,6 +117,7 @@ def _run(argv: list[str], log: str, mood: Mood) -> None:
     if mood.kill is not None:
         _arm(mood.kill)
     if mood.most_bytes is not None:
+        sys.dont_write_bytecode = True  # Python would keep what it could write of a module
         resource.setrlimit(resource.RLIMIT_FSIZE, (mood.most_bytes, mood.most_bytes))
     if mood.is_mere_mortal:
         _drop_privileges()
