@@ -163,23 +163,33 @@ def test_in_tables_no_two_rows_of_several_temperatures_are_called_the_same(world
     assert arms == ["control, t = 0", "treatment, t = 0", "control, t = 0.7", "treatment, t = 0.7"]
 
 
-def test_tables_and_pictures_for_a_paper_say_what_has_become_exploratory_and_of_what_a_p_value_is(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "mark"),
+    [
+        ({"standing": "exploratory", "is_claim": False}, "exploratory"),
+        ({"verdict": "not decidable", "is_claim": False}, "not decidable"),  # such as what a judge says and no labels correct
+        ({"verdict": "not decided", "is_claim": False}, "not decided"),
+    ],
+)
+def test_tables_and_pictures_for_a_paper_say_what_is_no_claim_and_of_what_a_p_value_is(
+    changed: dict[str, Any], mark: str, world: World, tmp_path: Path
+) -> None:
     run = shutil.copytree(world.layout.root, tmp_path / "run_r1")
     for path in run.glob("*/results/significance.json"):
         tests = json.loads(path.read_bytes())
-        changed = {"standing": "exploratory", "is_claim": False, "decided_by": "margin", "p_adjusted": 0.0251, "margin": {"low": -0.02, "high": None}}
+        changed = {**changed, "decided_by": "margin", "p_adjusted": 0.0251, "margin": {"low": -0.02, "high": None}}
         for one in tests["tests"]:
             if one["family"] == "primary":
                 one |= {**changed, "estimate": {**one["estimate"], "ci_low": -0.01999}}
         path.write_text(json.dumps(tests))
     with RunTables.of(RunLayout(run)) as tables:
         rows = latex(comparisons_frame(tables.layout, tables.trials), costs_frame(tables.layout, tables.trials), mode="live").splitlines()
-        (named,) = [text.text for text in ET.fromstring(svg(tables)).iter("{http://www.w3.org/2000/svg}text") if "exploratory" in (text.text or "")]
-    (row,) = [line for line in rows if line.startswith(r"\raggedright exploratory: exact match (all questions)")]
+        (named,) = [text.text for text in ET.fromstring(svg(tables)).iter("{http://www.w3.org/2000/svg}text") if mark in (text.text or "")]
+    (row,) = [line for line in rows if line.startswith(rf"\raggedright {mark}: exact match (all questions)")]
     assert r"0.0251\\(margin" in row
     assert "($-$1.999 to" in row
     assert named is not None
-    assert named.startswith("exploratory: exact match")
+    assert named.startswith(f"{mark}: exact match")
 
 
 def test_the_picture_is_one_and_its_labels_are_text(world: World, tmp_path: Path) -> None:
@@ -224,8 +234,11 @@ def test_the_card_tells_columns_results_and_that_nobody_was_asked(world: World, 
 
 
 @pytest.mark.parametrize("form", ["parquet", "dataset_card", "csv", "jsonl"])
-def test_a_disk_without_room_is_told_as_one_and_leaves_no_file(world: World, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_without_room_is_told_as_one_and_leaves_no_file(
+    world: World, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "rows"
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would keep what it could write of a module that is first read now
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -59,7 +60,7 @@ def run(ask: Invocation, run_id: str, *, nonce: str, env: Mapping[str, str], hoo
 def resume_command(ask: Invocation, run_id: str) -> str:
     """What to type to go on."""
     extra = f" --emulator_url {ask.emulator_url}" if ask.emulator_url else ""
-    extra += f" --replay_dir {ask.replay_dir}" if ask.replay_dir else ""
+    extra += f" --replay_dir {shlex.quote(str(ask.replay_dir))}" if ask.replay_dir else ""
     return f"batchtrial run --resume {layout_of(ask, run_id).flags}{extra}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def _command(argv: Sequence[str] | None = None) -> int:
             say(f"{title}:")
         for one in lines:
             say(f"  {one}")
-    say(f"look at it, then: batchtrial try --config {given.out / CONFIG}")
+    say(f"look at it, then: batchtrial try --config {shlex.quote(str(given.out / CONFIG))}")
     return 0
 
 

@@ -77,8 +77,12 @@ def is_declared(one: Mapping[str, Any]) -> bool:
 
 
 def marked_label(one: Mapping[str, Any]) -> str:
-    """What it is called where no verdict stands beside it: an endpoint of the plan that has become exploratory says so."""
-    return ("exploratory: " if is_declared(one) and one.get("standing") == "exploratory" else "") + name_of(one)
+    """What it is called where no verdict stands beside it: an endpoint of the plan says whether it has become exploratory, or cannot be decided."""
+    if not is_declared(one):
+        return name_of(one)
+    is_open = one.get("verdict") in ("not decided", "not decidable")
+    mark = "exploratory: " if one.get("standing") == "exploratory" else f"{one['verdict']}: " if is_open else ""
+    return mark + name_of(one)
 
 
 def verdict_of(one: Mapping[str, Any]) -> str:
