@@ -8,6 +8,7 @@ its process. So no kill can leave a reserve that nobody has, nor send what nobod
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from batchtrial.state.layout import PREFIX, RunLayout
 from batchtrial.state.money import ZERO, Money, dollars
 
 NAME: Final = "budget"
+EMPTY_LOOKS, EMPTY_SECONDS = 5, 0.02
 GUARD: Final = ".budget.lock"
 LOCK_SECONDS: Final = 10.0
 """How long one tries for the lock, which is held for milliseconds; who does not get it looks for other work, and tries again."""
@@ -38,7 +40,7 @@ def cap_of(experiments: Path) -> Decimal | None:
     """
     path = experiments / NAME
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = _lines(path)
     except FileNotFoundError:
         if path.is_symlink():  # a disk that is not mounted lifts no cap
             raise ConfigError("the budget of the folder is a link to nothing", where=str(path), hint=_HOW) from None
@@ -54,6 +56,15 @@ def cap_of(experiments: Path) -> Decimal | None:
     if not (found.is_finite() and found >= 0):
         raise ConfigError("the budget of the folder is no sum of dollars", where=str(path), hint=_HOW)
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    """Its lines. A file without a byte is looked at again for a moment: whoever writes another sum (`echo 300 > budget`) empties it first."""
+    for _ in range(EMPTY_LOOKS):
+        if text := path.read_text(encoding="utf-8-sig"):
+            return text.splitlines()
+        time.sleep(EMPTY_SECONDS)
+    return []
 
 
 _HOW: Final = "the file holds one number of dollars, such as 200; take it away when there is no cap"

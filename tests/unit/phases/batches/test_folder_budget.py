@@ -225,6 +225,13 @@ def test_a_file_that_says_something_else_is_refused(text: str, tmp_path: Path) -
     assert cap_of(tmp_path / "elsewhere") is None
 
 
+def test_a_file_that_is_being_written_anew_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "budget"
+    path.write_text("")
+    monkeypatch.setattr("batchtrial.reading.folder_budget.time.sleep", lambda seconds: path.write_text("300\n"))
+    assert cap_of(tmp_path) == 300
+
+
 def test_a_file_that_is_a_link_to_nothing_lifts_no_cap(tmp_path: Path) -> None:
     (tmp_path / "budget").symlink_to(tmp_path / "not mounted" / "budget")
     with pytest.raises(ConfigError, match="a link to nothing"):
