@@ -308,6 +308,8 @@ def _place_data(tree: dict[str, Any], folder: Path, where: str) -> None:
 
 
 HINT = "docs/config.md lists every key with its type"
+KIND = re.compile(r"int|str|float|bool|constrained-[a-z]+|(?:dict|list|tuple|literal|function-[a-z-]+)\[.*")
+"""What a validator adds to a place to say which of several kinds of value it had tried."""
 QUOTES = "put the value in quotes when it is meant as a text"
 
 
@@ -315,7 +317,7 @@ def _explain(error: ValidationError, source: _Source, origin: Mapping[str, str])
     first, *others = error.errors(include_url=False)
     if first["type"] == "missing":  # as long as it is not written under a name that nobody knows
         first = next((one for one in others if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1]), first)
-    steps = [step for step in first["loc"] if not ((isinstance(step, str) and step in ("int", "str")) or str(step).startswith("dict["))]
+    steps = [step for step in first["loc"] if not KIND.fullmatch(str(step))]
     key = ".".join(str(step) for step in steps)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     where = source.place(key, origin)

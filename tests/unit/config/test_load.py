@@ -152,6 +152,8 @@ def test_a_key_far_from_any_lists_what_is_valid(folder: Path) -> None:
         ("submission: {max_concurrent_jobs: 4}", "submission: 4", "submission: it should be a mapping of settings"),
         ("max_concurrent_jobs: 4", "max_concurrent_jobs: 1.5", "submission.max_concurrent_jobs: it should be a whole number"),
         ("max_concurrent_jobs: 4", "max_concurrent_jobs: 0", "submission.max_concurrent_jobs: it should be at least 1"),
+        ("max_concurrent_jobs: 4", "lines_per_part: 0", "submission.lines_per_part: it should be at least 1"),
+        ("max_concurrent_jobs: 4}", "max_concurrent_jobs: 4}\nprovider: {queue: {enqueued_tokens: 0}}", "provider.queue.enqueued_tokens: it should"),
         ("max_concurrent_jobs: 4", "budget_usd: .inf", "submission.budget_usd"),
         ("max_concurrent_jobs: 4", "give_up_hours: .nan", "submission.give_up_hours"),
         ("backend: fireworks", "backend: waterworks", "backend"),

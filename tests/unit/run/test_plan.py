@@ -199,6 +199,16 @@ def test_a_plan_of_a_new_run_touches_nothing(folder: Path, flags: list[str], cap
     assert all(name in said for name in STEPS if name not in JUDGING)
 
 
+def test_a_rehearsal_s_plan_says_which_limits_of_a_queue_do_not_fit_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rehearsal has no duration to tell, and is where such a limit is to be found."""
+    with (folder / "config.yaml").open("a") as file:
+        file.write("provider: {queue: {enqueued_tokens: {another: 9}}}\n")
+    assert main(["--config", str(folder / "config.yaml"), "--plan_only", "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    assert "  queue    provider.queue names another, which this run does not ask" in said
+    assert "  takes " not in said
+
+
 def test_a_plan_says_what_was_guessed_and_what_nobody_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
     (folder / "questions.jsonl").write_text("".join(json.dumps({**row, "topic": "x"}) + "\n" for row in rows))

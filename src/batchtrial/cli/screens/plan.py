@@ -45,7 +45,7 @@ def lines(plan: Plan) -> Iterator[str]:
     yield from _expected(plan)
     if not plan.is_simulated:
         yield from (f"  takes    {one.sentence}" for one in plan.durations)
-        yield from (f"  queue    {doubt}" for one in plan.durations for doubt in one.doubts)
+    yield from (f"  queue    {doubt}" for one in plan.durations for doubt in one.doubts)
     if plan.budget is not None:
         yield from _budget(plan, plan.budget)
     if plan.is_new:
