@@ -9,7 +9,9 @@ import sqlite3
 import stat
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 from tests.runs.rundir import SLUG, make_run, tree
@@ -83,6 +85,38 @@ def test_a_flipped_byte_anywhere_is_noticed_and_the_member_it_stands_in_is_named
             owner = next(info.filename for info, end in zip(infos, ends, strict=True) if place < end)
             named = {fault.member for fault in faults}
             assert owner in named or (owner == SEAL and DIRECTORY in named), f"byte {place} of {owner}"
+
+
+class Counting(io.FileIO):
+    """A file that knows how many bytes were read."""
+
+    n_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        self.n_read += len(data)
+        return data
+
+
+@dataclass(frozen=True)
+class Metered:
+    """An archive that is paid for by the byte, as one in a store is."""
+
+    file: Counting
+    size: int
+    is_there: bool = True
+
+    def opened(self) -> IO[bytes]:
+        return cast(IO[bytes], self.file)
+
+
+def test_verify_reads_an_archive_once(tmp_path: Path) -> None:
+    made = make_run(tmp_path)
+    (made.layout.root / "large.bin").write_bytes(random.Random(3).randbytes(3_000_000))
+    path = archived(tmp_path)
+    file = Counting(path)
+    assert verify(Metered(file, path.stat().st_size))[1] == ()
+    assert file.n_read < 1.1 * path.stat().st_size
 
 
 def test_verify_prints_the_damaged_member_and_restore_refuses_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

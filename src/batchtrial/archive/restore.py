@@ -6,6 +6,8 @@ of its own that becomes the run only when everything in it is as the archive's m
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -20,7 +22,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from batchtrial.archive.store import Source, Stored, as_source
-from batchtrial.archive.zip import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, body_digest, left_out, raw_digests
+from batchtrial.archive.zip import COMMENT, DIGITS, EPOCH, MANIFEST, MODE, SEAL, ArchiveManifest, left_out, stretches
 from batchtrial.errors import ManifestCorrupt, StateError, StoreFailed
 from batchtrial.keys import check_run_id
 from batchtrial.state.files import seal
@@ -52,16 +54,20 @@ def verify(archived: Source | Path) -> tuple[ArchiveManifest | None, tuple[Fault
     """The archive's manifest, when it can be read, and everything that is wrong. Writes nothing; never raises for what the file holds."""
     source = as_source(archived)
     try:
-        with source.opened() as file, _opened(file) as archive:
+        with source.opened() as opened, _opened(file := _Summed(opened)) as archive:
             faults = [*_name_faults(archive)]
             if faults:
                 return None, tuple(faults)
+            file.begin()
             manifest = _manifest(archive)
             faults += _list_faults(archive, manifest)
-            for name, want in manifest.files.items():
-                faults += [] if any(f.member == name for f in faults) else _content_faults(archive, name, want, None)
+            listed, digests = {fault.member for fault in faults}, {}
+            for info, end in stretches(archive):
+                if (want := manifest.files.get(info.filename)) is not None and info.filename not in listed:
+                    faults += _content_faults(archive, info.filename, want, None)
+                digests[info.filename] = file.digest_to(end)
             named = {fault.member for fault in faults}
-            faults += [fault for fault in _raw_faults(file, archive) if fault.member not in named]
+            faults += [fault for fault in _raw_faults(digests, archive) if fault.member not in named]
             if not faults and not _is_sealed(file):
                 faults.append(Fault(DIRECTORY, "bytes outside of the members have changed; every member is as it was written"))
             return manifest, tuple(faults)
@@ -90,7 +96,7 @@ def nonce_in(source: Source) -> str | None:
         return None
 
 
-def _opened(file: IO[bytes]) -> zipfile.ZipFile:
+def _opened(file: IO[bytes] | _Summed) -> zipfile.ZipFile:
     """Raises BadZipFile for whatever keeps the archive from being listed."""
     try:
         archive = zipfile.ZipFile(file)
@@ -313,8 +319,56 @@ def _at_most(member: IO[bytes], size: int) -> Iterator[bytes]:
         size -= len(block)
 
 
-def _raw_faults(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[Fault]:
-    """Members whose stretch of the file is not as it was written, whether or not that changes what they hold."""
+class _Summed(io.RawIOBase):
+    """A file whose bytes are added up when they are read for the first time, in their order: an archive in a store is fetched once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._at = file, -1
+        self._whole, self._stretch = hashlib.sha256(), hashlib.sha256()
+
+    def begin(self) -> None:
+        """From here on; what is read before is read again."""
+        self._at = 0
+
+    def digest_to(self, end: int) -> str:
+        """sha256 of the bytes before `end` that no call before this was about."""
+        self._read_to(end)
+        found, self._stretch = self._stretch.hexdigest(), hashlib.sha256()
+        return found
+
+    def whole_to(self, end: int) -> str:
+        """sha256 of all bytes before `end`."""
+        self._read_to(end)
+        return self._whole.hexdigest()
+
+    def _read_to(self, end: int) -> None:
+        while self._at < end:
+            self.seek(self._at)
+            if not self.read(min(BLOCK, end - self._at)):
+                return
+
+    def read(self, size: int = -1) -> bytes:
+        begin = self._file.tell()
+        data = self._file.read(size)
+        if begin <= self._at < begin + len(data):
+            new = data[self._at - begin :]
+            self._whole.update(new)
+            self._stretch.update(new)
+            self._at += len(new)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _raw_faults(digests: Mapping[str, str], archive: zipfile.ZipFile) -> Iterator[Fault]:
+    """Members whose stretch of the file is not as it was written, whether or not that changes what they hold. digests: of all stretches."""
     try:
         want = decode_json(archive.read(SEAL)) if archive.getinfo(SEAL).file_size <= MANIFEST_BYTES else None
     except (KeyError, ValueError, *UNREADABLE):
@@ -322,12 +376,12 @@ def _raw_faults(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[Fault]:
     if not isinstance(want, dict):
         yield Fault(SEAL, "it is gone or cannot be read")
         return
-    for name, digest in raw_digests(file, archive).items():
+    for name, digest in digests.items():
         if want.get(name) != digest:
             yield Fault(name, "its bytes in the archive are not those that were written")
 
 
-def _is_sealed(file: IO[bytes]) -> bool:
+def _is_sealed(file: _Summed) -> bool:
     end = file.seek(0, 2) - DIGITS
     if end < len(COMMENT):
         return False
@@ -335,5 +389,4 @@ def _is_sealed(file: IO[bytes]) -> bool:
     if file.read(len(COMMENT)) != COMMENT:
         return False
     digits = file.read(DIGITS)
-    file.seek(0)
-    return body_digest(file, end).hexdigest().encode() == digits
+    return file.whole_to(end).encode() == digits

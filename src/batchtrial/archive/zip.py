@@ -150,14 +150,18 @@ def write(target: Path, manifest: ArchiveManifest, files: Mapping[str, str], ins
 
 def raw_digests(file: IO[bytes], archive: zipfile.ZipFile) -> dict[str, str]:
     """sha256 of each member's stretch of the archive's file, from its header to the next one's."""
-    infos = sorted((info for info in archive.infolist() if info.filename != SEAL), key=lambda info: info.header_offset)
-    seal_starts = [info.header_offset for info in archive.infolist() if info.filename == SEAL]
-    ends = [*(info.header_offset for info in infos[1:]), *(seal_starts or [archive.start_dir])]
     found = {}
-    for info, end in zip(infos, ends, strict=False):
+    for info, end in stretches(archive):
         file.seek(info.header_offset)
         found[info.filename] = body_digest(file, end - info.header_offset).hexdigest()
     return found
+
+
+def stretches(archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, int]]:
+    """Every member but the seal, in the order in which they lie in the file, with the place where its stretch ends."""
+    infos = sorted((info for info in archive.infolist() if info.filename != SEAL), key=lambda info: info.header_offset)
+    seal_starts = [info.header_offset for info in archive.infolist() if info.filename == SEAL]
+    return list(zip(infos, [*(info.header_offset for info in infos[1:]), *(seal_starts or [archive.start_dir])], strict=False))
 
 
 def encode_manifest(manifest: ArchiveManifest) -> bytes:

@@ -194,7 +194,7 @@ def list_archives(named: str, *, is_json: bool) -> int:
     for row in rows:
         whole = row.get("problem") or ("complete" if row["is_complete"] else "not finished")
         say(f"{row['bytes']:>14,}  {row['archive']}  {whole}" + (f"  {row['description']}" if row.get("description") else ""))
-    say(f"{len(rows)} archives in {named}")
+    say(f"{counted(len(rows), 'archive')} in {named}")
     return 0
 
 
