@@ -207,7 +207,7 @@ def _client(address: str) -> Any:
         if kind == "Scheduler":
             return Client(address, timeout=ANSWER_SECONDS, set_as_default=False, name="batchtrial")
     except (OSError, TimeoutError, ValueError) as error:
-        why = str(error)[:120] or "what listens there does not speak Dask's protocol; the port of a scheduler's page is another one"
+        why = str(error)[:120] or "something listens there and says nothing that a scheduler would: its page has another port"
         raise PhaseFailed(f"no Dask scheduler answers at {address}", where="--executor", hint=f"{hint} ({why})") from None
     raise PhaseFailed(f"at {address} is no scheduler but a {kind.lower()} of Dask", where="--executor", hint=hint)
 
