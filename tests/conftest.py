@@ -12,6 +12,20 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
+OF_TESTS = ("LIVE", "KILLS", "EVERY_WIRE", "ROUNDS", "LABEL_KILLS", "SCREENSHOTS", "SITE")
+"""Variables, after BATCHTRIAL_, that say what a session of tests is to do; any other is a setting of whoever runs them, which no test reads."""
+
+
+def is_of_the_user(name: str) -> bool:
+    """Whether a variable would change what tests see: settings, keys that could pay for something, and addresses of other servers."""
+    if name.startswith("BATCHTRIAL_"):
+        return name.removeprefix("BATCHTRIAL_") not in OF_TESTS
+    return name.endswith(("_API_KEY", "_BASE_URL")) and os.environ.get("BATCHTRIAL_LIVE") != "1"
+
+
+for name in filter(is_of_the_user, [*os.environ]):
+    del os.environ[name]
+
 hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
 
