@@ -39,13 +39,14 @@ class Teller:
 
     @contextmanager
     def task(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """A task; each step is told with how many are done."""
+        """A task; each step is told with how many are done, and nothing is told twice: a callback may act on what it is told."""
         done = 0
 
         def step(n: int) -> None:
             nonlocal done
             done += n
-            self.told.put(Update(label=label, done=done, total=total))
+            if n:
+                self.told.put(Update(label=label, done=done, total=total))
 
         yield step
 

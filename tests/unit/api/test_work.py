@@ -113,6 +113,7 @@ def test_a_run_that_was_begun_is_open_and_tells_its_steps(config: dict[str, Any]
     assert run.items().height == 3
     assert [str(one) for one in told if one.label == "build"][-1] == "build: 4 of 4"
     assert any("run first in" in one.note for one in told)
+    assert len({str(one) for one in told}) == len(told)  # a callback that asks for a stop at a step asks once
     with pytest.raises(RunStateMissing, match="has no scores yet"):
         run.pairs()
     assert run.tests.is_empty()
