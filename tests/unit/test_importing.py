@@ -522,6 +522,18 @@ def test_words_of_the_other_template_language_are_put_into_ours(tmp_path: Path) 
     assert not any("prompts" in one for one in left)
 
 
+def test_a_turn_whose_texts_and_images_would_be_sent_otherwise_is_told_and_left(tmp_path: Path) -> None:
+    """A task's turn has one image, below all of its text: an image first, between texts, a second one or one in low detail asks otherwise."""
+    first, second = ({"type": "image_url", "image_url": {"url": f"{{{{{name}}}}}"}} for name in ("letter", "other"))
+    text, low = {"type": "text", "text": "See"}, {"type": "image_url", "image_url": {"url": "{{letter}}", "detail": "low"}}
+    turns = {"fits": [text, text, first], "above": [first, text], "between": [text, first, text], "two": [text, first, second], "low": [text, low]}
+    prompts = [{"label": name, "raw": json.dumps([{"role": "user", "content": turn}])} for name, turn in turns.items()]
+    seen = {"letter": "https://a.example/a.png", "other": "https://a.example/b.png"}
+    tree, left, _ = made(tmp_path, prompts=["{{letter}}", *prompts], tests=[{"vars": seen}])
+    assert [name for name in tree["arms"] if name in turns] == ["fits"]
+    assert (sum("a turn goes on below an image" in one for one in left), sum("detail 'low'" in one for one in left)) == (3, 1)
+
+
 def test_a_chat_may_be_json_only_once_it_is_filled_in(tmp_path: Path) -> None:
     chat = '[{"role": "system", "content": "Say \\"{{who}}\\", {{who}}"}, {"role": "user", "content": {{ letter | dump }} }]'
     (tmp_path / "chat.json").write_text(chat)

@@ -149,15 +149,20 @@ class PromptReader:
         return Prompt(label=label, messages=tuple(messages), is_chat=True)
 
     def _content(self, content: Any, where: str) -> tuple[str, str]:
-        """(template, column of an image) of a turn."""
+        """(template, column of an image) of a turn, which asks with all of its text above one image."""
         if isinstance(content, str):
             return self._template(content, where), ""
-        texts, image = [], ""
+        texts, image = list[str](), ""
         for part in content if isinstance(content, list) else ():
+            if image:
+                raise ConfigError("a turn goes on below an image", hint="write it into a column of messages, where texts and images keep their order")
             if isinstance(part, dict) and isinstance(part.get("text"), str):
                 texts.append(self._template(part["text"], where))
             elif isinstance(part, dict) and "image_url" in part:
                 url = part["image_url"]
+                given = url if isinstance(url, dict) else part
+                if given.get("detail") not in (None, "auto"):
+                    raise ConfigError(f"an image in detail {given['detail']!r:.20}", hint="no arm can ask for it: leave it out, or scale the image")
                 image = self._image(url.get("url") if isinstance(url, dict) else url)
             else:
                 raise ConfigError("a turn has a part that is neither text nor an image")
