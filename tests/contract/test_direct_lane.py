@@ -219,3 +219,34 @@ def test_a_recording_of_the_lane_replays(tmp_path: Path, monkeypatch: pytest.Mon
     assert main(["run", "--run_id", "again", "--config", "trial.yaml", "--replay_dir", "kept"]) == 0
     first, again = (next((tmp_path / f"experiments/run_{name}").glob("*/results/predictions.csv")).read_bytes() for name in ("d", "again"))
     assert first == again
+
+
+@pytest.mark.parametrize(
+    ("n_asked", "backend"), [(4, "openai"), (N + 3, "anthropic")], ids=["before the judge is asked", "while a lane of its own is"]
+)
+def test_judgements_that_another_copy_may_have_asked_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_asked: int, backend: str
+) -> None:
+    """A copy goes on to judge, whether or not the judge's questions were made when it was copied."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    write(here, "openai", concurrency=1)
+    tree = json.loads((here / "trial.yaml").read_text())
+    judge = {"name": "right", "kind": "yes_no", "rubric": "complete", "backend": backend, "model": MODELS[backend]}
+    lanes = {backend: {"lane": "direct", "concurrency": 1}} if backend != "openai" else {}
+    (here / "trial.yaml").write_text(json.dumps({**tree, "judges": [judge], "lanes": lanes}))
+    faults = [{"match": {"op": "answer"}, "on": [n_asked + 1], "do": {"status": 401, "message": "Incorrect API key provided"}}]
+    with running(tmp_path / "emu", faults=faults) as emu:
+        assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1
+        shutil.copytree(here, there)
+        assert run("--resume", emulator=emu) == 0
+        monkeypatch.chdir(there)
+        assert run("--resume", emulator=emu) == 0
+        again = emu.ledger()["direct"]["n_answered_again"]
+    said = " ".join(costs(there).split())
+    told = re.search(r"At most (\d+) rows, up to \$0\.\d+, may have been asked and paid there too", said)
+    later = re.search(r"Judgements by right, .* may have been bought there too; here they are (\d+) rows, up to \$0\.\d+", said)
+    assert told is not None
+    assert (later is not None) == (n_asked < N)
+    assert int(told[1]) + (int(later[1]) if later is not None else 0) == again

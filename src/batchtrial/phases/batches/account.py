@@ -48,12 +48,12 @@ def prove(work: Work) -> None:
     if told is not None:
         last = ledger.last_session(None if work.is_own else work.lane)
         detail = last.detail if last is not None and last.detail is not None else {}
-        _check(work, provider, told, {str(name): str(value) for name, value in dict(detail.get("account") or {}).items()})
         place = place_of(work.layout.root, work.layout.ledger, ledger.run_nonce or "")
         before = dict(detail.get("place") or {})
         standing.is_elsewhere = bool(before) and before != place
         is_other_place = is_moved(before, place)
-        elsewhere = asked_elsewhere(work) if is_other_place else {}
+        elsewhere = asked_elsewhere(work) if is_other_place else {}  # before the check, which looks at batches: a direct lane's go on by that
+        _check(work, provider, told, {str(name): str(value) for name, value in dict(detail.get("account") or {}).items()})
         if is_other_place:
             _tell(work, before, place)
         named = {} if work.is_own else {"lane": work.lane}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Set
 from decimal import Decimal
-from typing import Any
 
 from batchtrial.amounts import counted
+from batchtrial.config.judge_arms import arm_of
 from batchtrial.phases.base import View
+from batchtrial.phases.batches.elsewhere import JUDGES
+from batchtrial.phases.batches.money import price_for, reserve_usd
 from batchtrial.phases.batches.tally import BILLED_AGAIN
 from batchtrial.providers.base import MAYBE_PAID_TWICE
 from batchtrial.state.ledger import PartRecord
@@ -16,7 +18,7 @@ from batchtrial.state.ledger import PartRecord
 def bought_twice(view: View) -> str | None:
     """A sentence with requests, batches and the most that it can have cost; None when nothing was."""
     records = list(view.parts.values())
-    told = (_by_copies(records), _by_the_provider(records), _in_flight(records), _elsewhere(view.elsewhere))
+    told = (_by_copies(records), _by_the_provider(records), _in_flight(records), _elsewhere(view))
     return " ".join(filter(None, told)) or None
 
 
@@ -41,18 +43,36 @@ def _in_flight(records: Iterable[PartRecord]) -> str | None:
     )
 
 
-def _elsewhere(told: Iterable[Mapping[str, Any]]) -> str | None:
+def _elsewhere(view: View) -> str | None:
     """Every time the run was found elsewhere by itself: what the first had left open, the second may have left again."""
-    found = list(told)
+    found = view.elsewhere
     if not found:
         return None
     sums = [one["usd"] for one in found]
     most = None if None in sums else sum((Decimal(usd) for usd in sums), Decimal(0))
-    rows = _rows(sum(one["n_requests"] for one in found), most)
-    return (
-        f"This run was gone on with in another place than before (a copy, a backup put back, a folder moved). At most {rows}, may have been asked "
-        "and paid there too: rows asked one by one are listed nowhere. The cost above counts what was asked here."
+    n = sum(one["n_requests"] for one in found)
+    rows = f"At most {_rows(n, most)}, may have been asked and paid there too: rows asked one by one are listed nowhere." if n else None
+    told = (
+        "This run was gone on with in another place than before (a copy, a backup put back, a folder moved).",
+        rows,
+        _judged_elsewhere(view, {name for one in found for name in one.get(JUDGES, ())}),
+        "The cost above counts what was asked here.",
     )
+    return " ".join(filter(None, told))
+
+
+def _judged_elsewhere(view: View, names: Set[str]) -> str | None:
+    """How much judges are asked in a copy hangs on its answers; the number of here is the best that is known."""
+    judges = [(judge, arm_of(view.config, judge)) for judge in view.config.judges if judge.name in names]
+    if not judges:
+        return None
+    shards = view.judge_build.shards.values() if view.judge_build is not None else ()
+    asked = [(shard, price_for(view.config, arm)) for _, arm in judges for shard in shards if shard.arm == arm.name]
+    most = sum((reserve_usd(price, shard, shard.lines) for shard, price in asked if price is not None), Decimal(0))
+    is_priced = all(price is not None for _, price in asked)
+    here = f"; here they are {_rows(sum(shard.lines for shard, _ in asked), most if is_priced else None)}" if asked else ""
+    names_told = ", ".join(judge.name for judge, _ in judges)
+    return f"Judgements by {names_told}, whose questions were made after that, may have been bought there too{here}."
 
 
 def _rows(n: int, most: Decimal | None) -> str:
