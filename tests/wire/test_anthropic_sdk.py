@@ -127,6 +127,15 @@ def test_shape_is_checked_at_once(emu: Emulator, client: Any, asked: list[dict[s
     assert len(emu.batches()) == n_batches
 
 
+def test_models_are_listed_in_its_own_form_beside_openai_s(emu: Emulator, client: Any) -> None:
+    """Both APIs have the path; OpenAI's form has neither a `type`, a `display_name` nor a date that this SDK reads."""
+    listed = list(client.models.list(limit=1))
+    assert {(one.type, one.display_name, one.created_at.year) for one in listed} == {("model", one.id, 2026) for one in listed}
+    assert client.models.retrieve("claude-haiku-4-5").type == "model"
+    with pytest.raises(anthropic.NotFoundError, match="no-such-model"):
+        client.models.retrieve("no-such-model")
+
+
 def test_cancel_then_delete(emu: Emulator, client: Any) -> None:
     batch = create(client, requests(10))
     emu.advance(15)

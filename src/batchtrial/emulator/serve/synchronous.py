@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from batchtrial.emulator.answers import bodies
 from batchtrial.emulator.answers.events import stream_of
@@ -30,7 +32,7 @@ from batchtrial.emulator.wires.gemini.batches import GeminiWire
 from batchtrial.emulator.wires.gemini.lines import answer_of, as_chat
 from batchtrial.emulator.wires.openai.endpoints import ENDPOINTS
 from batchtrial.emulator.wires.openai.wire import LocalWire, PrettyJson
-from batchtrial.emulator.world.clock import EPOCH
+from batchtrial.emulator.world.clock import EPOCH, rfc3339
 from batchtrial.emulator.world.jsontext import BadJson, decode_object, encode
 
 TIERED: Final = ("chat.completion", "response")
@@ -60,8 +62,11 @@ class Direct:
             route("/inference/v1/chat/completions", fireworks, from_chat, bodies.chat_completion),
             route("/v1/messages", anthropic, from_messages, _message),
             route("/gemini/{version}/models/{model:path}:generateContent", gemini, _from_gemini, _for_gemini),
-            Route("/v1/models", Endpoint(self.service, local, "models", self.models), methods=["GET"]),
-            Route("/v1/models/{model:path}", Endpoint(self.service, local, "models", self.model), methods=["GET"]),
+            *(
+                kind(path, Endpoint(self.service, wire, "models", handler), methods=["GET"])
+                for kind, wire in ((AnthropicRoute, anthropic), (Route, local))
+                for path, handler in (("/v1/models", self.models), ("/v1/models/{model:path}", self.model))
+            ),
         ]
 
     async def answer(self, call: Call, reader: Reader, writer: Writer) -> Response:
@@ -128,6 +133,10 @@ class Direct:
 
     async def models(self, call: Call) -> Response:
         await call.gate()
+        if isinstance(call.wire, AnthropicWire):
+            return JSONResponse(
+                {"data": [_anthropic_model(name) for name in MODELS], "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]}
+            )
         return PrettyJson({"object": "list", "data": [_model(name) for name in MODELS]})
 
     async def model(self, call: Call) -> Response:
@@ -135,7 +144,14 @@ class Direct:
         await call.gate(part=name)
         if not self.service.model.file.knows(name):
             raise WireError(404, f"The model '{name}' does not exist.", param="model")
-        return PrettyJson(_model(name))
+        return JSONResponse(_anthropic_model(name)) if isinstance(call.wire, AnthropicWire) else PrettyJson(_model(name))
+
+
+class AnthropicRoute(Route):
+    """A path that OpenAI has too: Anthropic's clients say in each request which version of the API they speak."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope) if "anthropic-version" in Headers(scope=scope) else (Match.NONE, {})
 
 
 def _tier(call: Call, body: dict[str, Any], shown: dict[str, Any]) -> str:
@@ -165,6 +181,10 @@ def _custom_id(call: Call, body: dict[str, Any]) -> str:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": int(EPOCH), "owned_by": "batchtrial-emulator"}
+
+
+def _anthropic_model(name: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": rfc3339(EPOCH)}
 
 
 def _key(model: SimulatedModel, chat: ChatRequest, sample: str) -> tuple[Any, str]:
