@@ -3,7 +3,7 @@
 What it does is decided by words in the question: `BROKEN` is answered 500, `TOOLONG` 400, `GARBAGE` a page that is no JSON, `ENDLESS` bytes without
 end, `DRIP` one byte now and then, `HUNG` nothing at all; `FREE` is answered without usage, `CUT` with thoughts alone up to the token limit where the
 system prompt asks for care. An unknown model is 404. Everything else is answered, after a moment, with the question; when a file FILE.limit holds a
-number, no more than so many answers are given until it holds a larger one.
+number, no more than so many answers are given until it holds a larger one, and while a file FILE.login is there, each question gets a proxy's page.
 
     python -m tests.chat_server --log FILE --ready FILE [--port N] [--seconds S]
 """
@@ -69,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
         arm = body["messages"][0]["content"]
         row = f"{question} | {arm}"
         self.server.note("asked", row)
-        if body["model"] != MODEL:
+        if self.server.log_path.with_suffix(".login").exists():
+            self._send(200, b"<html>please log in: " + question.encode())
+        elif body["model"] != MODEL:
             self._answer(404, {"error": {"message": f"model '{body['model']}' not found", "type": "not_found_error"}})
         elif "BROKEN" in question:
             self._answer(500, {"error": {"message": "the engine has died"}})

@@ -110,6 +110,22 @@ def test_server_model_build_and_context_are_on_record_and_fields_pass_through(tm
     assert "cost      unknown; 2 attempts without a known price" in output
 
 
+def test_a_proxy_s_login_ends_asking_and_the_run_goes_on_behind_it(tmp_path: Path) -> None:
+    """Its pages say nothing of the rows: those that were not asked are no errors, in a run that may be half paid."""
+    with serving(tmp_path) as server:
+        trial = Trial(tmp_path, [f"q{n}" for n in range(24)], base_url=server.url, lines_per_part=12)
+        login = server.log_path.with_suffix(".login")
+        login.touch()
+        code, output = trial.run("--condition", "control")
+        assert (code, "what answers there is no API" in output, "resume the run" in output) == (1, True, True), output
+        n_asked = len(server.log("asked"))
+        assert n_asked < 12 + CONCURRENCY
+        login.unlink()
+        code, output = trial.run()
+    assert "0 errored" in output, output
+    assert server.log("answered").total() >= 24 - n_asked
+
+
 def test_rows_that_fail_have_an_outcome_of_their_own_and_the_others_go_on(tmp_path: Path) -> None:
     bad = ["BROKEN", "TOOLONG", "GARBAGE", "ENDLESS", "DRIP", "HUNG"]
     with serving(tmp_path) as server:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from batchtrial.direct.asking import Asker, Host, is_of_the_account, is_there, load_client
-from batchtrial.direct.hopeless import Hopeless
+from batchtrial.direct.hopeless import Hopeless, is_no_api
 from batchtrial.direct.pace import Pace, Tempo
 from batchtrial.direct.records import Answer, Job, Reply, Row, error_of, no_answer
 
@@ -226,18 +226,27 @@ class Executor:
         answer = self._hopeless.answer(one.job.name)
         if answer is None:
             reply = await self._persist(asker, row, one, worker)
-            if reply is None:  # it will be asked when asking goes on
+            if reply is None or self._ends_all(one, row, reply.answer):  # it will be asked when asking goes on
                 await self._save(worker, one)
                 with self._lock:
                     one.n_under_way -= 1
                 return
             answer = reply.answer
-            if self._hopeless.note(one.job.name, answer):
-                log.warning("job %s: no further rows are asked: %s", one.job.name, (error_of(answer) or {}).get("message"))
         else:
             await self._save(worker, None)
         one.job.answered(row.number, answer)
         worker.unsaved = one
+
+    def _ends_all(self, one: _Open, row: Row, answer: Answer) -> bool:
+        """Whether no API answers there: a proxy's login passes, and rows of other jobs would get no better answer. Refusals end their job alone."""
+        if not self._hopeless.note(one.job.name, answer):
+            return False
+        given_up = self._hopeless.answer(one.job.name) or answer
+        log.warning("job %s: no further rows are asked: %s", one.job.name, (error_of(given_up) or {}).get("message"))
+        if self.may_halt and is_no_api(given_up):
+            self._halt(Reply("answer", given_up), one, row)
+            return True
+        return False
 
     async def _save(self, worker: _Worker, other: _Open | None) -> None:
         """Have on the disk what the worker has told, in its job and in this one."""

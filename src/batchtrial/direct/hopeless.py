@@ -55,6 +55,11 @@ class Hopeless:
         return True
 
 
+def is_no_api(given_up: Answer) -> bool:
+    """Whether a job was given up because pages came in the place of answers."""
+    return str((error_of(given_up) or {}).get("message")).startswith(NO_API)
+
+
 def _reason(answer: Answer) -> Reason | None:
     """Status and words of a refusal that the next row will meet as well; None for anything else."""
     if answer.status == 200 and answer.body.startswith(b'"'):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from batchtrial.direct.asking import Host, is_spent, is_there
 from batchtrial.direct.executor import Executor
+from batchtrial.direct.hopeless import is_no_api
 from batchtrial.direct.journal import BrokenJournal, Journal
 from batchtrial.direct.pace import Tempo
 from batchtrial.direct.records import GONE, Answer, Row, error_of
@@ -235,6 +236,8 @@ class DirectProvider(SpeaksFor):
     def _why_halted(self, answer: Answer) -> ProviderError:
         if is_spent(answer):
             return RateLimited(f"the account has no money left: {self._words(answer)}", where=self.settings.host.url, hint=RESUME)
+        if is_no_api(answer):
+            return AuthFailed(self._words(answer), where=self.settings.host.url, hint=RESUME)
         return AuthFailed(f"the key was refused: {self._words(answer)}", where=self.settings.host.url, hint=f"{self.settings.key_hint}; {RESUME}")
 
     def _why_away(self, answer: Answer) -> ProviderError:
