@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -27,6 +28,7 @@ from tests.unit.viewer.served import TOKEN, Served, question, served
 
 from batchtrial.api.run import open_run
 from batchtrial.cli.commands.export import main as export
+from batchtrial.cli.commands.view import listening
 from batchtrial.clock import real_now
 from batchtrial.errors import StateError
 from batchtrial.reading.frames import arms_with, scores_frame
@@ -286,6 +288,28 @@ def test_a_table_that_is_written_meanwhile_is_read_whole(world: World) -> None:
     for arm, data in zip(arms, before, strict=True):
         arm.scores.write_bytes(data)
     assert seen.total() == 16
+
+
+def test_an_answer_on_a_kept_connection_waits_for_no_acknowledgement() -> None:
+    """Of a socket that does not say TCP, asyncio leaves Nagle's algorithm on: each answer then came some 40 ms later."""
+
+    async def is_at_once() -> bool:
+        held: list[bool] = []
+        came = asyncio.Event()
+
+        def seen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            held.append(bool(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+            writer.close()
+            came.set()
+
+        with listening(None) as found:
+            async with await asyncio.start_server(seen, sock=found):
+                _, writer = await asyncio.open_connection(*found.getsockname())
+                await came.wait()
+                writer.close()
+        return held == [True]
+
+    assert asyncio.run(is_at_once())
 
 
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(world: World) -> None:

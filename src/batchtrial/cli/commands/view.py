@@ -15,7 +15,6 @@ import uvicorn
 
 from batchtrial.app.invocation import experiments_dir
 from batchtrial.app.tables import tables_of
-from batchtrial.archive.look import lent
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import complain, framed, say
 from batchtrial.clock import real_now
@@ -52,6 +51,8 @@ def _command(argv: Sequence[str] | None = None) -> int:
     """Serve the runs of a folder to a browser."""
     given = parser().parse_args(argv)
     if given.store is not None:
+        from batchtrial.archive.look import lent
+
         with lent(given.store, complain) as folder:
             return _serve(folder, given, named=given.store, is_read_only=True)
     folder = experiments_dir(given.experiments_dir, os.environ)
@@ -104,7 +105,8 @@ class _Server(uvicorn.Server):
 
 def listening(port: int | None) -> socket.socket:
     """A socket on this machine alone. Raises ConfigError where the port is taken."""
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off for sockets that say TCP; with it each answer on a kept connection waits some 40 ms.
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port or 0))
