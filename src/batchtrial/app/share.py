@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from batchtrial.app.wiring import Place, Wiring, limits_of
+from batchtrial.app.codecs import limits_of
+from batchtrial.app.wiring import Place, Wiring
 from batchtrial.clock import real_now
 from batchtrial.errors import RunStateMissing
 from batchtrial.phases.base import Progress, Share, Work

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batchtrial.app.wiring import Place, Wiring
+from batchtrial.app.codecs import codecs_of
 from batchtrial.providers.base import codec_of
-from batchtrial.reading.config import config_of_run
 from batchtrial.reading.run_tables import RunTables
 from batchtrial.records import RawResult
 from batchtrial.state.layout import RunLayout
@@ -20,5 +19,5 @@ def tables_of(layout: RunLayout) -> RunTables:
         return codec_of(codecs, backend).decode
 
     found = RunTables.of(layout, decode_of)
-    codecs = Wiring(config_of_run(layout), Place(layout=layout, trials=lambda: ())).codecs
+    codecs = codecs_of(found.config)
     return found

@@ -12,23 +12,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from batchtrial.app import emulator as dryrun
+from batchtrial.app.codecs import adapter, codec_of_lane, codecs_of, host_settings
 from batchtrial.app.direct_lane import direct_lane
 from batchtrial.clock import SteadyClock, real_now
 from batchtrial.config.expand import Trial
-from batchtrial.config.families import family_of
 from batchtrial.config.hosts import base_url
 from batchtrial.config.lanes import config_of_lane, is_direct, lanes_of
 from batchtrial.config.model import Config
 from batchtrial.config.pauses import BEGUN, pause_of
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.batches.account import was_called
-from batchtrial.providers.base import LaneCodecs, Limits, Provider, Setup
+from batchtrial.providers.base import Provider
 from batchtrial.providers.by_hand import ByHand
-from batchtrial.providers.direct.forms import WithTiers
 from batchtrial.providers.paused import Paused
 from batchtrial.providers.recordings.form import LANES, load_provenance, source_of
-from batchtrial.providers.registry import Row, adapter_of, row_of
-from batchtrial.providers.sdk.edge import Timeouts
+from batchtrial.providers.registry import Row, row_of
 from batchtrial.records import Item
 from batchtrial.state.layout import RunLayout
 from batchtrial.state.store import encode_json, write_bytes
@@ -89,15 +87,12 @@ class Wiring:
     @cached_property
     def codecs(self) -> Provider:
         """The pure half of every lane's adapter, the lane's own alone where there is one lane."""
-        own = {self._config.backend: self.codec} if self._config.backend in lanes_of(self._config) else {}
-        every = own | {name: lane.codec for name, lane in self.others.items()}
-        return self.codec if len(every) == 1 and own else cast(Provider, LaneCodecs(every))  # nothing is sent with it
+        return codecs_of(self._config)
 
     @cached_property
     def codec(self) -> Provider:
         """The adapter without an address or key: only its pure half is used."""
-        codec = self._adapter(self._host(None), None)
-        return cast(Provider, WithTiers(codec)) if is_direct(self._config) else codec
+        return codec_of_lane(self._config)
 
     def provider(self) -> Provider:
         """The adapter, ready to call."""
@@ -126,9 +121,9 @@ class Wiring:
             return self._recorded(direct)
         server = self.emulator
         if server is not None:
-            host = self._host(server.url + self._row.emulated_at, past_proxies=True)
+            host = host_settings(self._config, server.url + self._row.emulated_at, past_proxies=True)
             return self._recorded(self._adapter(host, self._emulator_key or dryrun.KEY))
-        provider = self._adapter(self._host(base_url(self._config)), self._env.get(self._row.key_variable))
+        provider = self._adapter(host_settings(self._config, base_url(self._config)), self._env.get(self._row.key_variable))
         why = "" if self._config.provider.despite_pause else pause_of(self._config)
         return self._recorded(cast(Provider, Paused(provider, self._place.layout.arrivals, why, BEGUN)) if why else provider)
 
@@ -139,26 +134,8 @@ class Wiring:
 
         return Recorder(provider, self._of_lane(self._place.record_dir), simulated=self._config.is_simulated, arm_form=self._config.arm_form)
 
-    def _host(self, url: str | None, *, past_proxies: bool = False) -> dict[str, Any]:
-        """How the adapter reaches its host: what the settings of every adapter begin with."""
-        timeouts = Timeouts(connect=self._config.provider.connect_seconds, read=self._config.provider.read_seconds)
-        return {"base_url": url, "timeouts": timeouts, "past_proxies": past_proxies}
-
     def _adapter(self, host: Mapping[str, Any], key: str | None) -> Provider:
-        settings = self._config.provider
-        setup = Setup(
-            host=host,
-            key=key,
-            account=self._account(),
-            endpoint=settings.endpoint,
-            host_row=settings.quirks if settings.quirks != "openai" else None,
-            sampling=settings.sampling,
-            api_version=settings.api_version,
-            cache=settings.prompt_cache.ttl if settings.prompt_cache.enabled else None,
-            is_longer_field=_wants_longer_field(self._config),
-            now=self.now,
-        )
-        return adapter_of(self._config.backend, setup)
+        return adapter(self._config, host, key, account=self._account(), now=self.now)
 
     @property
     def _row(self) -> Row:
@@ -224,16 +201,3 @@ class Wiring:
             lane.close()
         if self._beside is None and self.emulator is not None:
             self.emulator.close()
-
-
-def _wants_longer_field(config: Config) -> bool:
-    """Whether a model of the run refuses the older name of the field that bounds an answer, which every server of one's own knows."""
-    models = {config.model_id, *((config.sweep and config.sweep.models) or ()), *(one.model_id for one in config.trials if one.model_id)}
-    models |= {one.model for one in config.arms.values() if one.model is not None}
-    families = [family_of(model) for model in models]
-    return any(one is not None and one.wants for one in families)
-
-
-def limits_of(config: Config, layout: RunLayout) -> Limits:
-    """What the run's provider takes in one batch; starts nothing."""
-    return Wiring(config, Place(layout=layout, trials=lambda: ())).codecs.limits

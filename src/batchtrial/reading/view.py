@@ -107,13 +107,13 @@ def _stages(layout: RunLayout, trials: tuple[Trial, ...], shelf: Shelf) -> dict[
     return found
 
 
-def view_of(experiments: Path, run_id: str, limits_of: Callable[[Config, RunLayout], Limits]) -> View:
+def view_of(experiments: Path, run_id: str, limits_of: Callable[[Config], Limits]) -> View:
     """The run as it is on disk; nothing is written. limits_of: what the run's provider takes in one batch. Raises RunStateMissing."""
     layout = RunLayout.of(experiments, check_run_id(run_id))
     layout.check_there()
     config = config_of_run(layout)
     notes = look_lines(layout.ledger)
-    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits_of(config, layout), notes=notes)
+    return look(layout, config, load_parts(layout.ledger), Stamps(layout.root, layout.stamps), limits_of(config), notes=notes)
 
 
 def trial_of(view: View, slug: str | None) -> Trial:

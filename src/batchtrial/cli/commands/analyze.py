@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from batchtrial.app.codecs import limits_of
 from batchtrial.app.invocation import experiments_dir
-from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.errors import ConfigError

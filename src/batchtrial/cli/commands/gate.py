@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
+from batchtrial.app.codecs import limits_of
 from batchtrial.app.invocation import experiments_dir
-from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.cli.screens import gate as shown

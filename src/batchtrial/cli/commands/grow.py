@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from batchtrial.app.codecs import limits_of
 from batchtrial.app.invocation import Invocation, experiments_dir
 from batchtrial.app.session import layout_of, loaded
-from batchtrial.app.wiring import Place, Wiring, limits_of
+from batchtrial.app.wiring import Place, Wiring
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands import execute as live
 from batchtrial.cli.frame import framed, say, set_up_logging

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from batchtrial.amounts import counted
+from batchtrial.app.codecs import limits_of
 from batchtrial.app.invocation import experiments_dir
-from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.frame import framed, say, say_json
 from batchtrial.cli.screens.judge_labels import judge_lines, judge_record

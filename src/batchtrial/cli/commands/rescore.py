@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from batchtrial.app.codecs import limits_of
 from batchtrial.app.invocation import Invocation, experiments_dir
 from batchtrial.app.session import layout_of, loaded, opened
-from batchtrial.app.wiring import limits_of
 from batchtrial.cli import args as flags
 from batchtrial.cli.commands.execute import person_of
 from batchtrial.cli.frame import complain, framed, say, set_up_logging
