@@ -42,7 +42,7 @@ def write_inspect(tables: RunTables, folder: Path) -> list[Path]:
         items = questions.read(0, tables.items.n)
         for arm in arms:
             path = made / f"{started:%Y-%m-%dT%H-%M-%S}+00-00_{arm.name}_{arm.key}.json"  # how its viewer knows logs by
-            asked = items[: tables.answers(arm).height // arm.samples]  # a planned look may have stopped it
+            asked = items[: tables.n_answers(arm) // arm.samples]  # a planned look may have stopped it
             log.write_eval_log(_log(tables, arm, asked, started), str(path), format="json")
             paths.append(folder / path.name)
     return paths

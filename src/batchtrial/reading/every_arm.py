@@ -34,7 +34,8 @@ def scores_of(tables: RunTables, pairs: Pairs, metric: Metric, arm: Arm) -> Floa
 
 def beginnings(tables: RunTables, arm: Arm, places: Sequence[int], most: int) -> list[str]:
     """The beginning of each item's first sample; empty where the arm was not asked."""
-    rows = {place: place * arm.samples for place in places if place * arm.samples < tables.answers(arm).height}
+    n = tables.n_answers(arm)
+    rows = {place: place * arm.samples for place in places if place * arm.samples < n}
     found = tables.texts(arm).of(rows.values())
     return [found[rows[place]][:most] if place in rows else "" for place in places]
 

@@ -243,7 +243,8 @@ class Carrier:
     def _arm(self, arm: Arm) -> dict[str, Any]:
         """Scores of an arm, and its lengths, tokens and dollars as means over the samples of each item."""
         tables, k = self.tables, arm.samples
-        small = tables.answers(arm).select("output_tokens", "usd").with_columns(tables.texts(arm).lengths().alias("length"))
+        usage = [tables.answers(arm, name) for name in ("output_tokens", "usd")]
+        small = pl.DataFrame([*usage, tables.texts(arm).lengths().alias("length")])
         means = small.with_columns(pl.int_range(pl.len()).floordiv(k).alias("item")).group_by("item", maintain_order=True).mean()
         scores = pl.read_parquet(tables.layout.arm(arm.name).scores)
         columns = [name for name in score_columns(scores.columns) if name in scores.columns]

@@ -6,6 +6,7 @@ The server answers with these, and the page that is mailed carries the same unde
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -45,18 +46,22 @@ def about(tables: RunTables) -> dict[str, Any]:
     config = tables.config
     called = labels_of_arms(config, tables.trials)
     names = {arm.name: place for place, arm in enumerate(tables.arms())}
+    items = tables.items
+    with ThreadPoolExecutor(1) as beside:  # columns of the source are looked for in all prepared lines, which takes as long as all scores
+        choices = beside.submit(lambda: items.choices)
+        trials = [_trial(tables, trial, temp, names) for trial, temp in (*tables.ready(), *tables.others())]
     return {
         "form": 1,
         "banner": MODES[config.mode].banner or "",
         "config": config_hash(config)[:12],
         "n_items": tables.n_asked,
         "alpha": config.stats.alpha,
-        "clusters": config.stats.clusters == "auto" and tables.items.clusters is not None,
-        "choices": tables.items.choices,
+        "clusters": config.stats.clusters == "auto" and items.clusters is not None,
+        "choices": choices.result(),
         "unlisted": tables.n_unlisted(),
         "outcomes": list(OUTCOMES),
         "arms": [_arm(arm, called[arm.name]) for arm in tables.arms()],
-        "trials": [_trial(tables, trial, temp, names) for trial, temp in (*tables.ready(), *tables.others())],
+        "trials": trials,
     }
 
 

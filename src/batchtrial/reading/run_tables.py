@@ -40,8 +40,6 @@ Floats = NDArray[np.float64]
 Mark = tuple[int, int, int]
 DecodeOf = Callable[[str], Callable[[bytes], RawResult]]
 """backend -> what reads a result line of its."""
-SMALL: Final = ("outcome", "answer_state", "finish_reason", "input_tokens", "output_tokens", "usd", "attempt", "file", "byte", "length")
-"""Columns of the answers that stay in memory."""
 MOST_OTHERS: Final = 45
 
 
@@ -88,7 +86,7 @@ class RunTables:
     decode_of: DecodeOf | None = None
     _marks: dict[Path, Mark | None] = field(default_factory=dict)
     _pairs: dict[tuple[str, float], Pairs] = field(default_factory=dict)
-    _answers: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _answers: dict[tuple[str, str], pl.Series] = field(default_factory=dict)
     _texts: dict[str, Texts] = field(default_factory=dict)
     _scores: dict[tuple[str, str], Floats] = field(default_factory=dict)
     _items: Items | None = None
@@ -194,7 +192,7 @@ class RunTables:
     @property
     def n_asked(self) -> int:
         """The first items of the run's order that any arm was asked about: fewer than there are where planned looks ended it early."""
-        return max((self.answers(arm).height // arm.samples for arm in self.arms()), default=0)
+        return max((self.n_answers(arm) // arm.samples for arm in self.arms()), default=0)
 
     def withheld(self, trial: Trial) -> str:
         """Why no interval is shown of a trial, or of two arms that no trial compares: one of a sequential plan goes on; "" when nothing keeps it."""
@@ -251,20 +249,23 @@ class RunTables:
             self._scores[arm.name, column] = values.fill_null(float("nan")).to_numpy()
         return self._scores[arm.name, column]
 
-    def answers(self, arm: Arm) -> pl.DataFrame:
-        """The small columns of an arm's answers: a row a sample, those of an item beside each other."""
-        if arm.name not in self._answers:
-            table = pl.scan_parquet(self.layout.arm(arm.name).answers).select(SMALL)
-            shared = ("outcome", "answer_state", "finish_reason", "file")
-            self._answers[arm.name] = table.with_columns(pl.col(shared).cast(pl.Categorical)).collect()
-        return self._answers[arm.name]
+    def n_answers(self, arm: Arm) -> int:
+        """The rows of an arm's answers: one a sample, those of an item beside each other."""
+        n: int = pl.scan_parquet(self.layout.arm(arm.name).answers).select(pl.len()).collect().item()
+        return n
+
+    def answers(self, arm: Arm, column: str) -> pl.Series:
+        """A column of an arm's answers."""
+        if (arm.name, column) not in self._answers:
+            self._answers[arm.name, column] = pl.scan_parquet(self.layout.arm(arm.name).answers).select(column).collect()[column]
+        return self._answers[arm.name, column]
 
     def texts(self, arm: Arm) -> Texts:
         """The texts of an arm's answers, read when they are asked for."""
         if arm.name not in self._texts:
             decode = None if self.decode_of is None else self.decode_of(arm.backend)
             decode = calls_as_answers(decode) if decode is not None and arm.offers_tools else decode
-            self._texts[arm.name] = Texts(self.layout, self.layout.arm(arm.name).answers, self.answers(arm), decode)
+            self._texts[arm.name] = Texts(self.layout, self.layout.arm(arm.name).answers, decode)
         return self._texts[arm.name]
 
 

@@ -67,7 +67,7 @@ class Slicer:
         key = f"{what}/{arm.name}"
         if key not in self._numbers:
             column = {"tokens": "output_tokens", "usd": "usd"}.get(what)
-            found = self.tables.texts(arm).lengths() if column is None else self.tables.answers(arm)[column]
+            found = self.tables.texts(arm).lengths() if column is None else self.tables.answers(arm, column)
             values = found.cast(pl.Float64).fill_null(float("nan")).to_numpy()
             k = self.pairs.samples
             self._numbers[key] = (values if k == 1 else _mean(values.reshape(-1, k)))[: self.n]  # the other arm may have been stopped earlier

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
 
@@ -19,11 +20,17 @@ _AT_ONCE: Final = 20_000
 
 
 class Texts:
-    """Texts by row of an arm's table of answers. rows: its columns file, byte and length; decode: reads a line, None: only the table is read."""
+    """Texts by row of an arm's table of answers. decode: reads a result line, None: only the table is read."""
 
-    def __init__(self, layout: RunLayout, table: Path, rows: pl.DataFrame, decode: Callable[[bytes], RawResult] | None) -> None:
-        self._layout, self._table, self._rows, self._decode = layout, table, rows, decode
+    def __init__(self, layout: RunLayout, table: Path, decode: Callable[[bytes], RawResult] | None) -> None:
+        self._layout, self._table, self._decode = layout, table, decode
         self._files: dict[str, IO[bytes] | None] = {}
+
+    @cached_property
+    def _rows(self) -> pl.DataFrame:
+        """Where each row's result line lies; a file's name stands there once, however many lines it has."""
+        table = pl.scan_parquet(self._table).select(pl.col("file").cast(pl.Categorical), "byte", "length")
+        return table.collect()
 
     def close(self) -> None:
         """Close the files of result lines."""
@@ -36,7 +43,7 @@ class Texts:
         """The text of each of these rows; empty where there is none."""
         wanted = list(rows)
         found, rest = {}, []
-        for row, where in zip(wanted, self._rows.select("file", "byte", "length")[wanted].iter_rows(), strict=True):
+        for row, where in zip(wanted, self._rows[wanted].iter_rows(), strict=True):
             text = self._from_line(*where)
             if text is None:
                 rest.append(row)

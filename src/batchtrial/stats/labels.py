@@ -20,7 +20,7 @@ def codes_of(labels: ArrayLike) -> NDArray[np.intp]:
     if own.dtype.kind == "i" and own.size:
         low, high = int(own.min()), int(own.max())
         if high - low < _SPARE * own.size:
-            near = own.astype(np.int64) - low
-            rank = np.cumsum(np.bincount(near) > 0) - 1
-            return np.asarray(rank[near], dtype=np.intp)
+            near = own.astype(np.intp) - low
+            is_there = np.bincount(near) > 0
+            return near if is_there.all() else np.asarray((np.cumsum(is_there) - 1)[near], dtype=np.intp)
     return np.asarray(np.unique(own, return_inverse=True)[1], dtype=np.intp)

@@ -68,7 +68,7 @@ def grid_of(values: Sequence[float] | Floats, counts: Sequence[int] | NDArray[np
     merged. The unit is the greatest common divisor, found by Euclid's algorithm on floats.
     """
     v, c = np.asarray(values, dtype=np.float64), np.asarray(counts, dtype=np.int64)
-    sizes = np.unique(np.abs(v[v != 0.0]))
+    sizes, _ = np.unique(np.abs(v[v != 0.0]), return_counts=True)  # without the counts NumPy loads its masked arrays first, which takes longer
     if v.size == 0 or v.size > MOST_VALUES:
         return None
     if sizes.size == 0:

@@ -88,6 +88,8 @@ def compare(paired: Paired, *, level: float, seed: int, flips: int, endpoint: En
     """
     missing = missing_pairs(*paired.seen)
     both = paired.kept()
+    if both.clusters is not None:
+        both = replace(both, clusters=codes_of(both.clusters))  # counted through once, not by each of the statistics
     clustered = None if both.clusters is None else clustered_mean(both.treatment - both.control, both.clusters, level=level)
     warnings = [*missing.warnings]
     if 0 < both.treatment.size < FEW_ITEMS:

@@ -18,9 +18,14 @@ def without_rounding(treatment: Floats, control: Floats) -> Floats:
     A test that asks only for signs would take a hundred differences of 1e-16 for a hundred that all point one way: sums of the same numbers in
     another order, or 2/3 beside 1 less a third.
     """
-    apart = np.abs(treatment - control)
-    is_rounding = (apart > 0.0) & (apart <= _ROUNDING * np.maximum(np.abs(treatment), np.abs(control)))
-    return np.where(is_rounding, control, treatment) if is_rounding.any() else treatment
+    places = np.flatnonzero((treatment < control) | (treatment > control))  # most of a run's scores are the same in both arms
+    after, before = treatment[places], control[places]
+    is_rounding = np.abs(after - before) <= _ROUNDING * np.maximum(np.abs(after), np.abs(before))
+    if not is_rounding.any():
+        return treatment
+    found = treatment.copy()
+    found[places[is_rounding]] = before[is_rounding]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +69,14 @@ class Paired:
         """Every score is a share of right samples: 0 or 1 with one sample, else m of k where k samples came, which may be fewer than were asked."""
         if self.known_share is not None:
             return self.known_share
-        seen = np.unique(np.concatenate([self.treatment, self.control]))
-        seen = seen[~np.isnan(seen)]
-        if self.is_number or (seen.size and (seen[0] < 0.0 or seen[-1] > 1.0)):
+        if self.is_number:
             return False
-        fits = np.zeros(seen.size, dtype=np.bool_)
-        for k in range(1, max(self.samples_treatment, self.samples_control) + 1):
-            fits |= np.abs(seen * k - np.round(seen * k)) < 1e-9
-        return bool(fits.all())
+        rest = np.concatenate([arm[~(np.isnan(arm) | (arm == 0.0) | (arm == 1.0))] for arm in (self.treatment, self.control)])
+        if not ((rest > 0.0) & (rest < 1.0)).all():
+            return False
+        for k in range(2, max(self.samples_treatment, self.samples_control) + 1):
+            rest = rest[np.abs(rest * k - np.round(rest * k)) >= 1e-9]
+        return rest.size == 0
 
     @property
     def limits(self) -> tuple[float, float] | None:
