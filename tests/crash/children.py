@@ -6,6 +6,7 @@ A child is forked from a process that has everything imported, and then is what 
 from __future__ import annotations
 
 import ctypes
+import functools
 import io
 import os
 import resource
@@ -21,13 +22,13 @@ from typing import Any, Literal
 from tests.crash.providers import forks
 
 NONCE = "0123456789abcdef"
-Call = Literal["fsync", "rename", "send", "recv", "write"]
+Call = Literal["fsync", "rename", "send", "recv", "write", "point"]
 CALLS: tuple[Call, ...] = ("fsync", "rename", "send", "recv", "write")
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL at the n-th call of a kind: `before` it is carried out, or right after."""
+    """SIGKILL at the n-th call of a kind: `before` it is carried out, or right after. `point`: at the n-th that the run's hook is shown."""
 
     call: Call
     n: int
@@ -71,7 +72,12 @@ def _opening(write: Callable[..., int]) -> Callable[..., Any]:
 def _arm(kill: Kill) -> None:
     """Put the counter before every way that Python code reaches the system call. `write` is one to a file; code in C has writes of its own."""
     counter = [0]
-    if kill.call == "fsync":
+    if kill.call == "point":
+        from batchtrial.cli.commands import execute
+
+        hook = _counting(lambda point: None, kill, counter)
+        vars(execute)["run"] = functools.partial(execute.run, hook=hook)
+    elif kill.call == "fsync":
         os.fsync = _counting(os.fsync, kill, counter)
     elif kill.call == "rename":
         os.replace = _counting(os.replace, kill, counter)

@@ -24,7 +24,7 @@ from batchtrial.errors import ProviderError
 from batchtrial.providers.registry import ROWS
 
 MOST_RESUMES = 30
-NAMES: Mapping[str, str] = {"rename": "rename or replace", "send": "sendto", "recv": "recvfrom"}
+NAMES: Mapping[str, str] = {"rename": "rename or replace", "send": "sendto", "recv": "recvfrom", "point": "a write or call"}
 N_CALLS = 760
 """System calls of the five kinds in a run of the lab, about."""
 
