@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 FORM: Final = 3
 STAGE: Final = "scored"
+ANSWERS_AT_ONCE: Final = 100_000
+"""Answers of all arms to some items that one process scores in one go."""
+SLOW_ANSWERS_AT_ONCE: Final = 2_000
+"""The same where a metric is the user's own, which may be slow: in longer stretches one process waits for another, and most shares are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,12 @@ class Score:
         from batchtrial.phases.score.part import Scored
 
         names = Names.found(work, [arm for trial, _ in due for arm in arms_in_order(trial)])
+        n_items = stretch(work.view)
         tables: dict[str, ArmTable[Scored]] = {}
         for trial, _ in due:
             if edited := changed(work.config, work.view.trial_layout(trial)):
                 work.progress.note(f"note: {edited}; {trial.slug} is scored again")
-            tables |= {arm.name: _table(work, trial, arm, names) for arm in arms_in_order(trial) if arm.name not in tables}
+            tables |= {arm.name: _table(work, trial, arm, names, n_items) for arm in arms_in_order(trial) if arm.name not in tables}
         scored = make_tables(work, tables, Scored)
         for trial, inputs in due:
             _publish(work, trial, inputs, scored, names)
@@ -81,8 +86,14 @@ def _settings(view: View, trial: Trial) -> list[Any]:
     return [*given, view.prepared and view.prepared.sha256, view.build and view.build.index.sha256]
 
 
-def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]:
-    """The arm's scores. Its jobs are stretches of parts, so that several processes end at about the same time."""
+def stretch(view: View) -> int:
+    """Items whose answers are scored in one go: the same for every process and share of the run."""
+    answers = sum({arm.name: arm.samples for trial in view.trials for arm in arms_in_order(trial)}.values())
+    return max(1, min(ROWS_PER_GROUP, (SLOW_ANSWERS_AT_ONCE if own_paths(view.config) else ANSWERS_AT_ONCE) // max(1, answers)))
+
+
+def _table(work: Work, trial: Trial, arm: Arm, names: Names, n_items: int) -> ArmTable[Scored]:
+    """The arm's scores. Its jobs are stretches of parts, of so many items, so that several processes end at about the same time."""
     from batchtrial.phases.score.further import FurtherPart, further_parts
     from batchtrial.phases.score.part import Scored, ScorePart, score_parts
 
@@ -90,10 +101,10 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names) -> ArmTable[Scored]
     answers = view.stamps.of(layout.answers)
     before = _before(work, trial, arm, names)
     pieces = [
-        (first, min(ROWS_PER_GROUP, shard.first_item + shard.n_items - first))
+        (first, min(n_items, shard.first_item + shard.n_items - first))
         for shard in view.shards(arm)
         if not shard.first_sample
-        for first in range(shard.first_item, shard.first_item + shard.n_items, ROWS_PER_GROUP)
+        for first in range(shard.first_item, shard.first_item + shard.n_items, n_items)
     ]
 
     def about(place: int, target: Path) -> dict[str, Any]:
