@@ -20,6 +20,10 @@ from tests.cluster.lab import DaskCluster, answered, begun, files, tables, take
 from tests.small_run import config_tree, write_inputs
 
 import batchtrial
+from batchtrial.phases.analyse import trial_by_trial
+from batchtrial.phases.tables import workers
+from batchtrial.selftest.bench import rig
+from batchtrial.selftest.bench.step import phase_of
 
 N_ROWS = 24_000
 SENDING = {"lines_per_part": 4, "max_concurrent_jobs": 6, "poll_seconds": 60}
@@ -97,6 +101,27 @@ def test_the_parts_of_killed_workers_are_made_by_others(serial: tuple[Path, dict
             assert at_work.returncode == 0, complaint.decode()
         assert len(cluster.workers) > 2
     assert tables(folder) == serial[1]
+
+
+def test_every_step_leaves_the_same_bytes_whoever_works(cluster: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables, statistics of several trials, with a bootstrap of whole corpora, and what is written for people."""
+    monkeypatch.chdir(tmp_path)
+    for module in (workers, trial_by_trial):
+        monkeypatch.setattr(module, "FEW_ROWS", 1)
+    (tmp_path / "metrics.json").write_text('["bleu", "chrf"]')
+    rig.make_questions(tmp_path, 2_000)
+    found = {}
+    with rig.opened(tmp_path, 3) as run:
+        for name in ("prepare", "build"):
+            run.run(phase_of(name))
+        rig.make_answers(run)
+        for n, executor in ((1, "serial"), (1, "process"), (2, "process"), (3, "process"), (1, cluster.address)):
+            for name in (*STEPS, "stats", "costs", "report"):
+                run.run(phase_of(name), n, executor)
+            paths = [path for pattern in ("*.parquet", "results/*", "reports/*") for path in sorted((tmp_path / "bench").rglob(pattern))]
+            found[n, executor] = {path: path.read_bytes() for path in paths if path.name != "trial_manifest.json"}
+    assert all(one == found[1, "serial"] for one in found.values())
+    assert {path.name for path in found[1, "serial"]} >= {"scores.parquet", "significance.json", "costs.json", "predictions.csv", "report.md"}
 
 
 def polled(folder: Path) -> Path:

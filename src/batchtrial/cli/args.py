@@ -177,7 +177,9 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
 
 def add_workers(parser: argparse._ActionsContainer) -> None:
     """Who works on parts."""
-    parser.add_argument("--workers", type=positive, metavar="N", help="processes that parse and score (default: one a core); the bytes are the same")
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="processes that parse, score and analyse (default: one a core); the bytes are the same"
+    )
     where = "where they are: process (this machine, the default), serial (this process), dask://HOST:PORT (a Dask cluster); the bytes are the same"
     parser.add_argument("--executor", type=executor, default="process", metavar="WHERE", help=where)
 

@@ -254,8 +254,8 @@ class Work:
     fits_what_was_sent: Callable[[Sequence[Item], str], bool] = lambda items, sha256: False  # whether requests were sent about these items
     is_remaking: bool = False  # make finished artifacts again; never anything that costs
     is_partial: bool = False  # a budget below the whole plan is meant
-    workers: int = 1  # processes that parse and score at the same time, at most
-    executor: str = "process"  # who works on parts: see phases/tables/executor.py
+    workers: int = 1  # processes that parse, score and analyse at the same time, at most
+    executor: str = "process"  # who works on parts and trials: see phases/tables/executor.py
     share: Share | None = None  # make these parts alone, without the run's lock: see phases/tables/shares.py
     is_merging: bool = False  # take the parts that shares have made
     hook: Hook = no_hook

@@ -14,7 +14,7 @@ class Options:
     skip: phases switched off by --skip_*. accept_drift: record a changed config. remake: finished artifacts anew, nothing that costs.
     retry_not_understood: ask rows again whose answers nobody can read. without_unsent: settle what waits to be sent, as it is.
     give_up_unknown: declare batches lost that the provider does not know. is_confirmed: --yes was given, so that nobody is asked about that.
-    workers: processes that parse and score; None: as many as there are cores. executor: who works on parts, as the flag says it.
+    workers: processes that parse, score and analyse; None: as many as there are cores. executor: who works on parts, as the flag says it.
     merge: take the parts that shares have made.
     is_partial: a budget below the whole plan is spent on as much of it as it covers.
     """

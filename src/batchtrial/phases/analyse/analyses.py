@@ -350,6 +350,12 @@ def material(view: View, trial: Trial) -> Material:
     return Material(config=view.config, tables=load_tables(view, trial, further=FURTHER), costs=costs, significance=significance)
 
 
+def analyses_of(view: View, trial: Trial) -> dict[str, dict[str, Any]]:
+    """Name -> the content of its file, of each analysis that is switched on."""
+    given = material(view, trial)
+    return {name: analysis(name, given) for name in view.config.optional.switched_on}
+
+
 def analysis(name: str, given: Material) -> dict[str, Any]:
     """The content of one analysis' file."""
     record: dict[str, Any] = {"schema_version": 1, "analysis": name, "simulated": given.config.is_simulated}

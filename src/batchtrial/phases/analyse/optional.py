@@ -5,8 +5,8 @@ They come after costs, since one of them sets the costs against the effects. Swi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from batchtrial.config.expand import Trial
@@ -44,14 +44,20 @@ class Optional:
     def run(self, work: Work) -> None:
         if not work.config.optional.switched_on:
             return
-        from batchtrial.phases.analyse.analyses import analysis, material  # here, since a verdict needs no numbers
+        due = list(work.due(self))
+        if not due:
+            return
+        from batchtrial.phases.analyse.analyses import analyses_of  # these here, since a verdict needs no numbers
+        from batchtrial.phases.analyse.trial_by_trial import TrialByTrial
 
-        for trial, inputs in work.due(self):
-            given, paths = material(work.view, trial), list[Path]()
-            for name in work.config.optional.switched_on:
-                paths.append(work.view.trial_layout(trial).analysis(name))
-                write_bytes(paths[-1], encode_json(analysis(name, given)), hook=work.hook)
-            work.publish(trial, STAGE, inputs, paths)
+        seen = replace(work.view, parts={}, build=None)
+        with TrialByTrial(work) as others:
+            made = others.each("optional", [partial(analyses_of, seen, trial) for trial, _ in due])
+            for (trial, inputs), records in zip(due, made, strict=True):
+                paths = [work.view.trial_layout(trial).analysis(name) for name in records]
+                for path, record in zip(paths, records.values(), strict=True):
+                    write_bytes(path, encode_json(record), hook=work.hook)
+                work.publish(trial, STAGE, inputs, paths)
 
 
 phase = Optional()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from batchtrial.config.expand import Trial
 from batchtrial.phases.analyse.labelled import labelled_since, note_labels
@@ -12,6 +13,9 @@ from batchtrial.phases.analyse.one_file import OneFile
 from batchtrial.phases.base import View, digest_of
 from batchtrial.phases.batches.frozen_plan import frozen_plan
 from batchtrial.phases.judge.parse import published
+
+if TYPE_CHECKING:
+    from batchtrial.phases.analyse.trial_by_trial import TrialByTrial
 
 FORM: Final = 5
 JUDGED: Final = 2
@@ -47,12 +51,19 @@ def _digest(view: View, trial: Trial) -> str | None:
     )
 
 
-def _maker(view: View) -> Callable[[Trial], Any]:
+def _records(view: View, trials: Sequence[Trial], others: TrialByTrial) -> Iterator[Any]:
     from batchtrial.phases.analyse.shared_alpha import shared_alpha
     from batchtrial.phases.analyse.significance import significance
 
-    shared = shared_alpha(view) if len(view.trials) > 1 else {}
-    return lambda trial: significance(view, trial, shared.get(trial.slug))
+    seen = _seen(view)
+    shared = shared_alpha(seen, others) if len(view.trials) > 1 else {}
+    yield from others.each("stats", [partial(significance, seen, trial, shared.get(trial.slug)) for trial in trials])
 
 
-phase = OneFile(name="stats", digest=_digest, place=lambda layout: layout.significance, maker=_maker, before=note_labels)
+def _seen(view: View) -> View:
+    """What the statistics look at: without the run's parts, of which there may be thousands, and which would go out with every trial."""
+    is_looked_at = view.build is not None and view.build.looks is not None
+    return replace(view, parts={}, build=view.build if is_looked_at else None)
+
+
+phase = OneFile(name="stats", digest=_digest, place=lambda layout: layout.significance, records=_records, before=note_labels)

@@ -55,6 +55,7 @@ class Team(ExitStack):
     def __init__(self, work: Work, few_rows: int = FEW_ROWS) -> None:
         super().__init__()
         self._work, self._few_rows = work, few_rows
+        self._begun: Others | None = None
         self._told: Counter[int] = Counter()  # rows by task that were told of
         self._ahead: Counter[int] = Counter()  # rows by task that are done before it is that task's turn
 
@@ -63,7 +64,8 @@ class Team(ExitStack):
 
         Raises Stopped, PhaseFailed, and what the jobs raise.
         """
-        others = self._others(sum(task.n_rows for task in tasks), sum(len(task.jobs) for task in tasks))
+        self._told.clear()
+        others = self._begun = self._begun or self._others(sum(task.n_rows for task in tasks), sum(len(task.jobs) for task in tasks))
         if others is None:
             yield from map(self._here, tasks)
             return
