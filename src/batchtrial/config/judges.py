@@ -32,7 +32,9 @@ class JudgeSpec(Model):
     backend: Backend | None = Field(None, description="Which provider runs its batches; unset: the run's.")
     model: str | None = Field(None, min_length=1, description="Model id, in the provider's own spelling; unset: `model_id`.")
     scale: tuple[int, int] = Field((1, 5), description="Lowest and highest score, for kind: score.")
-    choices: dict[str, float] = Field(default_factory=dict, description="What it may choose and what each is worth, for kind: choice.")
+    choices: dict[str, float] = Field(
+        default_factory=dict, description="What it may choose and what each is worth, for kind: choice; shown sorted by name."
+    )
     orders: Literal["both", "seeded"] = Field("both", description="pairwise: every pair in both orders, or in one that a hash of both draws.")
     repeats: int = Field(1, ge=1, le=20, description="How often each question is put; the judgement is their mean.")
     reason: bool = Field(True, description="Ask for a reason in one sentence before the verdict.")
@@ -49,6 +51,12 @@ class JudgeSpec(Model):
         if found := _ANSWERS.search(rubric.text):
             raise ValueError(f"the rubric holds {found.group()!r}: answers are shown after it, wrapped as data; leave them out")
         return rubric
+
+    @field_validator("choices")
+    @classmethod
+    def _in_order(cls, choices: dict[str, float]) -> dict[str, float]:
+        """As a run's own config has them: what a judge is asked hangs on their order, and a resumed run reads that file."""
+        return dict(sorted(choices.items()))
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> JudgeSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from tests.unit.phases.world import config
 
 from batchtrial.config.judge_arms import MARK, arm_of, check_judges, judge_trials, mark_of, rubric_reads, shown
 from batchtrial.config.judges import READY, JudgeSpec, examples_of, ready_rubric, reason_in
+from batchtrial.config.load import decode, encode
 from batchtrial.errors import ConfigError
 from batchtrial.records import Item
 
@@ -153,6 +155,15 @@ CHANGES: dict[str, dict[str, Any]] = {
     "body": {"body": {"top_p": 0.5}},
     "cut": {"max_chars": 500},
 }
+
+
+def test_choices_in_any_order_are_one_judge_also_for_who_resumes() -> None:
+    """A run's own config has its keys in order; judgements were bought again by the first resume of a judge whose choices had another."""
+    words = {"good": 1.0, "so so": 0.5, "Bad": 0.0}
+    made = config(ROWS, judges=[judge(kind="choice", choices=words)])
+    again = decode(encode(made).decode(), where="effective_config.yaml", folder=Path(), flags={}, env={}).config
+    assert arm_of(again, again.judges[0]).key == arm_of(made, made.judges[0]).key
+    assert list(made.judges[0].choices) == ["Bad", "good", "so so"]
 
 
 def test_a_judge_knows_neither_arms_nor_conditions() -> None:
