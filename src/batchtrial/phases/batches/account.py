@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from batchtrial.config.expand import lanes_of_arms
 from batchtrial.config.lanes import is_direct
-from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError, Unsure
+from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError, StateError, Unsure
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
@@ -113,15 +114,17 @@ def _check(work: Work, provider: Provider, told: Mapping[str, str], before: Mapp
 
 
 def _sent(work: Work) -> Iterator[Attempt]:
-    """Attempts that this run's own account has, or may have, the newest first."""
+    """Attempts that this run's own account has, or may have, the newest first; behind them those of arms that are asked no more, such as a judge's
+    who was replaced: nobody says at which provider they were."""
+    known = lanes_of_arms((*work.view.trials, *work.view.beside)).keys()
     found = [
-        (attempt.created_at, record.part, attempt)
+        (record.part.rpartition("_p")[0] in known, attempt.created_at, record.part, attempt)
         for record in work.records().values()
         for attempt in record.attempts
         if attempt.token and not attempt.is_lost and not (attempt.batch_id or attempt.file_id or "").startswith((OUT, UNKNOWN))
         if attempt.batch_id is not None or (attempt is record.current and record.state is PartState.SUBMITTING)
     ]
-    return (attempt for _, _, attempt in sorted(found, key=lambda one: one[:2], reverse=True))
+    return (attempt for *_, attempt in sorted(found, key=lambda one: one[:3], reverse=True))
 
 
 def _witness(work: Work, provider: Provider) -> Provider:
@@ -134,7 +137,7 @@ def _witness(work: Work, provider: Provider) -> Provider:
 def _sees(work: Work, provider: Provider, attempt: Attempt) -> bool:
     try:
         asking_again_later(work, "cannot look at the run's batches", lambda: _witness(work, provider).check(attempt.batch_id or ""))
-    except NotFound:
+    except (NotFound, StateError):  # the second: no batch that this lane can have made
         return False
     except AuthFailed as error:
         _refuse(work, f"the provider does not let this key see the batches of this run: {error.what}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from batchtrial.amounts import counted
-from batchtrial.errors import ConfigError, ProviderError
+from batchtrial.errors import ConfigError, ProviderError, StateError
 from batchtrial.keys import OUT
 from batchtrial.phases.base import Work
 from batchtrial.state.ledger import Attempt, Ledger, PartRecord
@@ -48,9 +48,9 @@ def _reopen(work: Work) -> int:
                 continue
             try:
                 work.provider().check(attempt.batch_id)
-            except ProviderError as error:
+            except (ProviderError, StateError) as error:  # the second: no batch that this lane can have made
                 log.info("still gone part=%s reason=%s", record.part, error.what)
-                if error.retryable:
+                if isinstance(error, ProviderError) and error.retryable:
                     break  # the provider is away: no use in asking for the others
                 continue
             work.ledger.append(Event.FOUND, record.part, reason="the provider shows it")

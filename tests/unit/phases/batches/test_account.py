@@ -13,12 +13,13 @@ from tests.unit.phases.world import Quiet
 from tests.unit.rig import Rig, once
 
 from batchtrial.errors import PhaseFailed, StateError, Stopped
+from batchtrial.phases.batches.account import PROBES
 from batchtrial.phases.batches.giving_up import give_up_unknown
-from batchtrial.providers.base import KEY_CHECK, Intent, key_check
+from batchtrial.providers.base import KEY_CHECK, BatchStatus, Intent, key_check
 from batchtrial.providers.by_hand import ByHand, arrival
 from batchtrial.run.loop import Finished, Services, carry, execute
 from batchtrial.run.options import Options
-from batchtrial.state.machine import PartState
+from batchtrial.state.machine import Event, PartState
 from batchtrial.state.store import Hook
 
 KEY_A, KEY_B = {KEY_CHECK: "a1a"}, {KEY_CHECK: "b2b"}
@@ -409,3 +410,28 @@ def test_no_key_stands_in_the_ledger(rig: Rig) -> None:
     rig.memory.told = {KEY_CHECK: key_check("sk-secret-0123456789", "00ff00ff00ff00ff")}
     rig.run()
     assert b"sk-secret" not in rig.layout.ledger.read_bytes()
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["the account knows none", "another kind of lane"])
+def test_batches_of_arms_that_are_asked_no_more_prove_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch, refuses: bool) -> None:
+    """A judge at another provider that was replaced: its batches are the newest, and the direct lane cannot even name them."""
+    half_done(rig)
+    session = rig.open()
+    for number in range(PROBES):
+        part = f"judge-since-replaced_p{number:02}"
+        intent = {"attempt": 1, "token": f"{number}" * 16, "payload": "x", "payload_sha256": "x", "n_requests": 1}
+        session.ledger.append(Event.INTENT, part, **intent)
+        session.ledger.append(Event.RECEIPT, part, attempt=1, batch_id=f"elsewhere-{number}", adopted=False)
+    session.ledger.append(Event.GONE, part, reason="its provider knew nothing of it")
+    session.close()
+    plain = Memory.check
+
+    def check(memory: Memory, batch_id: str) -> BatchStatus:
+        if refuses and batch_id.startswith("elsewhere-"):
+            raise StateError("was not made by this lane")
+        return plain(memory, batch_id)
+
+    monkeypatch.setattr(Memory, "check", check)
+    rig.memory.told = KEY_B
+    rig.run()
+    assert rig.is_paid_once()
