@@ -22,6 +22,7 @@ from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import View
 from batchtrial.phases.batches import poll
+from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.prepare.items import prepared_items
 from batchtrial.phases.prepare.metrics import check_values, try_metrics
@@ -96,7 +97,8 @@ def _check_metrics(before: Config, after: Config, view: View) -> None:
     known = named_metrics(before.metrics)
     if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
         check_values(after, prepared_items(view.layout))  # which keep the columns that were read when they were prepared, and no others
-    try_metrics(after, view.prepared, prepared_items(view.layout), complain)
+    with Questions(view.layout) as questions:
+        try_metrics(after, view.prepared, questions.one_of_each_set(), complain)
 
 
 def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: Hook = no_hook) -> int:

@@ -162,6 +162,11 @@ class Questions(AbstractContextManager["Questions"]):
         """The items at these places."""
         return [_row(line).item(book) for book, line in self._found(self._places[[place - self._first for place in places]])]
 
+    def one_of_each_set(self) -> list[Item]:
+        """The first item of each question set."""
+        firsts = self._places.with_row_index("place", self._first).group_by("dataset", maintain_order=True).agg(pl.col("place").min())
+        return self.read_at(firsts["place"].to_list())
+
     def described(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The place of each item that has columns of its source, and these, in the order of the files: each is read once from end to end."""
         for book, file in self._files.items():
