@@ -21,6 +21,7 @@ from batchtrial.app.invocation import Invocation
 from batchtrial.app.tables import tables_of
 from batchtrial.cli.commands import compare
 from batchtrial.cli.commands.rescore import main, score_again
+from batchtrial.cli.commands.resume import main as resume
 from batchtrial.reading import pages
 from batchtrial.run.growth import grown_settings
 from batchtrial.run.options import Options
@@ -129,12 +130,35 @@ def test_only_what_scores_may_change_and_what_is_refused_leaves_the_run_as_it_wa
     other.write_text(json.dumps(yaml.safe_load(text) | {"metrics": [{"contains": {"reference": "a_column_that_nobody_read"}}]}))
     assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--config", str(other)]) == 2
     assert "has a value for no item" in capsys.readouterr().err
+    assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--slice", "topics"]) == 2
+    assert "no item of the run has a column 'topics'" in capsys.readouterr().err
     (tmp_path / "faulty_rules.py").write_text("def f(item, text): raise ValueError('no')\ndef g(item, text): return {'em': 1.0}\n")
     monkeypatch.chdir(tmp_path)
     for name, fault in {"faulty_rules:f": "raised ValueError: no", "faulty_rules:g": "'em'", "faulty_rules:h": "has no"}.items():
         assert main(["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--metric", name]) == 2
         assert fault in capsys.readouterr().err, name
     assert world.outputs() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"slices": ["topics"]}, "no item of the run has a column 'topics'"),
+        ({"metrics": [{"contains": {"reference": "topics"}}]}, "has a value for no item"),
+        ({"metrics": ["no_such_module:f"]}, "there is no module 'no_such_module'"),
+    ],
+)
+def test_a_resume_with_what_cannot_score_the_items_is_refused_and_the_run_is_as_it_was(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(json.dumps(yaml.safe_load(world.layout.effective_config.read_text()) | change))
+    before, config = world.outputs(), world.layout.effective_config.read_bytes()
+    for more in (["--plan_only"], []):
+        asked = ["--run_id", RUN_ID, "--experiments_dir", str(world.experiments), "--config", str(other), "--accept_drift", *more]
+        assert resume(asked) == 2
+        assert said in capsys.readouterr().err
+    assert (world.outputs(), world.layout.effective_config.read_bytes()) == (before, config)
 
 
 def test_killed_anywhere_and_given_again_it_ends_with_the_same_bytes(finished: Template, tmp_path: Path) -> None:

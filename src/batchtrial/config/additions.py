@@ -38,8 +38,8 @@ def with_arms(config: Config, path: Path) -> dict[str, Any]:
 def with_judges(config: Config, path: Path) -> dict[str, Any]:
     """The settings of the run with the file's judges too. Raises ConfigError."""
     found = _read(config, path, "judges")
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        raise ConfigError("judges are a list, each with a name and a rubric", where=str(path), hint="write them as under `judges:` of a config")
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) and {"name", "rubric"} <= one.keys() for one in found):
+        raise ConfigError("judges are a list, each with a `name` and a `rubric`", where=str(path), hint="write them as under `judges:` of a config")
     names = {judge.name for judge in config.judges}
     known = next((one["name"] for one in found if one.get("name") in names), None)
     if known is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -107,8 +108,17 @@ def _read(given: str, where: str, folder: Path, *, is_exact: bool) -> str:
             continue
     near = near_file(folder / given)
     hint = f"did you mean {Path(given).with_name(Path(near).name).as_posix()}?" if near else f"looked in {folder} and in the working directory"
-    broken = faults() if where.endswith(".rubric") else ()
-    raise ConfigError("; ".join((f"there is no file {given}", *broken)), where=where, hint=hint)
+    if not where.endswith(".rubric"):
+        raise ConfigError(f"there is no file {given}", where=where, hint=hint)
+    raise ConfigError("; ".join((f"there is no file {given}", *faults())), where=where, hint=hint if near else _rubric_meant(given, hint))
+
+
+def _rubric_meant(given: str, hint: str) -> str:
+    """The hint where no file comes near the name: a rubric of the package or of a plugin may have been meant."""
+    from batchtrial.config.judge_recipes import known
+
+    close = difflib.get_close_matches(given, known(), 1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"{hint}; the rubrics with a name are {', '.join(known())}"
 
 
 def template_mark(text: str) -> tuple[int, str] | None:

@@ -45,6 +45,22 @@ def test_further_judges_stand_behind_those_that_there_are(tmp_path: Path) -> Non
         with_judges(one, tmp_path / "one.yaml")
 
 
+@pytest.mark.parametrize("text", ["right: {rubric: factual}", "name: right", "[1]", "[]"])
+def test_what_is_no_further_judge_is_refused_with_its_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "more.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="each with a `name` and a `rubric`") as refused:
+        with_judges(armed(), tmp_path / "more.yaml")
+    assert refused.value.where == str(tmp_path / "more.yaml")
+
+
+@pytest.mark.parametrize(("rubric", "hint"), [("factul", "did you mean factual?"), ("zzz.txt", "rubrics with a name are follows_instructions")])
+def test_a_rubric_that_is_neither_a_name_nor_a_file_is_told_with_the_names_that_there_are(tmp_path: Path, rubric: str, hint: str) -> None:
+    (tmp_path / "more.yaml").write_text(f"{{name: right, rubric: {rubric}}}")
+    with pytest.raises(ConfigError, match=f"there is no file {rubric}") as refused:
+        with_judges(armed(), tmp_path / "more.yaml")
+    assert hint in (refused.value.hint or "")
+
+
 @pytest.mark.parametrize("text", ["careful: {system: c.txt}", "[1, 2]", "{}"])
 def test_what_is_no_further_arm_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.txt").write_text("c")

@@ -16,19 +16,18 @@ from batchtrial.cli.frame import complain, framed, say, set_up_logging
 from batchtrial.cli.screens import summary
 from batchtrial.clock import real_now
 from batchtrial.config.load import drift
-from batchtrial.config.metric_entries import named_metrics
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing
 from batchtrial.keys import check_run_id
 from batchtrial.phases.base import View
 from batchtrial.phases.batches import poll
-from batchtrial.phases.build.questions import Questions
 from batchtrial.phases.parse import phase as parse
+from batchtrial.phases.prepare.columns_read import check_slices_kept
 from batchtrial.phases.prepare.items import prepared_items
-from batchtrial.phases.prepare.metrics import check_values, try_metrics
 from batchtrial.phases.prepare.schema_words import check_schemas
 from batchtrial.reading.config import config_of_run
 from batchtrial.reading.view import view_of
+from batchtrial.run.changes import check_metrics
 from batchtrial.run.earlier_scores import keep_scores
 from batchtrial.run.loop import execute
 from batchtrial.run.options import Options
@@ -92,15 +91,6 @@ def _check_answers(view: View) -> None:
             raise RunStateMissing(what, where=str(view.layout.root), hint=f"`batchtrial resume {view.layout.flags}` goes on with the run")
 
 
-def _check_metrics(before: Config, after: Config, view: View) -> None:
-    """Raises ConfigError for metrics that cannot score these items, while the run is still as it was."""
-    known = named_metrics(before.metrics)
-    if any(one.uses_references for one in named_metrics(after.metrics) if one not in known):
-        check_values(after, prepared_items(view.layout))  # which keep the columns that were read when they were prepared, and no others
-    with Questions(view.layout) as questions:
-        try_metrics(after, view.prepared, questions.one_of_each_set(), complain)
-
-
 def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: Hook = no_hook) -> int:
     """Keep the scores that are there, and score anew as the config of `ask` says; returns the exit code. hook: called at every durable write."""
     layout = layout_of(ask, run_id)
@@ -112,8 +102,10 @@ def score_again(ask: Invocation, run_id: str, *, env: Mapping[str, str], hook: H
     check_schemas(after, ())
     view = view_of(ask.experiments, run_id, limits_of)
     _check_answers(view)
+    if set(after.slices) - set(before.slices):
+        check_slices_kept(after, prepared_items(layout))
     if before.metrics != after.metrics and view.prepared is not None:
-        _check_metrics(before, after, view)
+        check_metrics(view, after, complain)
     lock = RunLock(layout.guard, layout.lock_info)
     lock.acquire(real_now)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from batchtrial.config.expand import arms_of, expand, task_reads
@@ -50,6 +50,19 @@ def check_columns_named(config: Config, items: Sequence[Item]) -> None:
         if any(name in spec.ignore_columns for spec in config.datasets):
             hint = "`ignore_columns` leaves it out"
         raise ConfigError(f"no row of {files} has a column {name!r} with a value in it", where=where, hint=hint)
+
+
+def check_slices_kept(config: Config, items: Iterable[Item]) -> None:
+    """Raises ConfigError for a column of `slices` that no prepared item has kept. items: gone through once."""
+    if not config.slices:
+        return
+    kept = sorted({column for item in items for column in item.columns})
+    for name in config.slices:
+        if name not in kept:
+            near = difflib.get_close_matches(name, kept, 1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint += f"the columns that they kept when they were prepared are {', '.join(kept) or 'none'}"
+            raise ConfigError(f"no item of the run has a column {name!r} with a value in it", where="slices", hint=hint)
 
 
 def _columns_named(config: Config) -> Iterator[tuple[str, str, tuple[str, ...]]]:
