@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.lab import DaskCluster, answered, begun, files, tables, take
@@ -37,6 +38,16 @@ def cpu_of(pids: Sequence[int]) -> float:
 def copy_of(folder: Path, to: Path) -> Path:
     shutil.copytree(folder, to)
     return to
+
+
+@contextmanager
+def two_workers(folder: Path) -> Iterator[DaskCluster]:
+    """A cluster of two workers that have joined."""
+    with DaskCluster(folder) as cluster:
+        for _ in range(2):
+            cluster.add_worker()
+        cluster.until_joined()
+        yield cluster
 
 
 def speed(root: Path, whole: Path, cluster: DaskCluster) -> bool:
@@ -100,17 +111,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.drill", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000, metavar="N", help="answers of the large run (default: %(default)s)")
     parser.add_argument("--kill_seconds", type=float, default=10, metavar="S", help="about so long between two kills (default: %(default)s)")
-    parser.add_argument("--waiting_rows", type=int, default=20_000, metavar="N", help="answers that the slow metric sees (default: %(default)s)")
+    parser.add_argument(
+        "--waiting_rows", type=int, default=20_000, metavar="N", help="answers that the slow metric sees, or 0 (default: %(default)s)"
+    )
     parser.add_argument("--wait_seconds", type=float, default=0.002, metavar="S", help="that it waits for each (default: %(default)s)")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="batchtrial-drill-") as name, DaskCluster(Path(name) / "cluster") as cluster:
-        root = Path(name)
-        cluster.add_worker()
-        cluster.add_worker()
-        is_same = waiting(root, given.waiting_rows, given.wait_seconds, cluster)
+    with tempfile.TemporaryDirectory(prefix="batchtrial-drill-") as name:
+        root, is_same = Path(name), True
+        if given.waiting_rows:
+            with two_workers(root / "cluster-of-waiting") as cluster:
+                is_same &= waiting(root, given.waiting_rows, given.wait_seconds, cluster)
         answered(root / "whole", given.rows)
         say(f"{given.rows:,} answers, two workers")
-        is_same &= speed(root, root / "whole", cluster)
+        with two_workers(root / "cluster-of-speed") as cluster:  # of its own: children that end here would count their earlier work
+            is_same &= speed(root, root / "whole", cluster)
         is_same &= kills(root, root / "whole", tables(root / "process"), given.kill_seconds)
     return 0 if is_same else 1
 

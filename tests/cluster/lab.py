@@ -35,6 +35,13 @@ class DaskCluster(ExitStack):
         self.workers.append(self._start("worker", *flags, "--local-directory", str(self._folder / str(number)), python_path=python_path))
         return self.workers[-1]
 
+    def until_joined(self) -> None:
+        """Wait for the workers that were added."""
+        from distributed import Client
+
+        with Client(self.address.replace("dask:", "tcp:"), set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=READY_SECONDS)
+
     def _start(self, what: str, *flags: str, python_path: str) -> subprocess.Popen[bytes]:
         log = self.enter_context((self._folder / f"{what}-{len(self.workers)}.log").open("wb"))
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *flags]
