@@ -223,10 +223,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def dask(session: nox.Session) -> None:
-    """Parts on a real Dask scheduler and workers of this machine: the same bytes, killed workers, unlike workers. `-- drill` measures."""
+    """Parts on a real Dask scheduler and workers: the same bytes, killed workers, unlike workers. `-- drill` measures, `-- array`: 64 shares."""
     install(session, "-e", package("fireworks", "openai", "dask"), groups=("test",))
-    if session.posargs[:1] == ["drill"]:
-        session.run("python", "-m", "tests.cluster.drill", *session.posargs[1:])
+    if session.posargs[:1] in (["drill"], ["array"]):
+        session.run("python", "-m", f"tests.cluster.{session.posargs[0]}", *session.posargs[1:])
     else:
         session.run("python", "-m", "pytest", "tests/cluster", *session.posargs)
 

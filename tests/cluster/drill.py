@@ -29,8 +29,9 @@ def say(line: str) -> None:
 
 
 def cpu_of(pids: Sequence[int]) -> float:
-    """CPU seconds of processes and of their children that were waited for."""
+    """CPU seconds of processes and of their children, those that were waited for and those that still wait for parts."""
     ticks = os.sysconf("SC_CLK_TCK")
+    pids = [*pids, *(int(child) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split())]
     fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
     return sum(int(one) for found in fields for one in found[11:15]) / ticks
 
