@@ -103,7 +103,13 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
     send = ("archive", "--run_id", "r1", "--to")
     for told, words, code in (
         (command(finished, env, *send, "s3://nowhere/x/"), "no such bucket", 3),
+        (command(finished, env, *send, "s3://nowhere/x/"), "a bucket is made with the store's own tools", 3),
+        (command(finished, env, "archive", "--list", "s3://nowhere/x/"), "no such bucket", 3),
+        (command(finished, env, "archive", "--list", "s3://nowhere"), "no such bucket", 3),
+        (command(finished, env, "archive", "--list", "s3://"), "the address names no bucket", 2),
         (command(finished, env, "restore", "--from", f"s3://{BUCKET}/none.zip"), "no such bucket or object", 3),
+        (command(finished, env, "restore", "--from", f"s3://{BUCKET}/none.zip"), f"`batchtrial archive --list s3://{BUCKET}/` shows", 3),
+        (command(finished, env, "view", "--from", f"s3://{BUCKET}/empty/"), f"`batchtrial archive --list s3://{BUCKET}/` shows", 3),
         (command(finished, env, *send, f"s3://{KEY_ID}:{SECRET}@{BUCKET}/x/"), "credentials do not belong into an address", 2),
         (command(finished, env, *send, "nosuchstore://x/y/"), "there is no store for this address", 2),
         (command(finished, env, *send, f"http://127.0.0.1:{server.port}/{BUCKET}/x/"), "a store of this kind cannot do that", 1),
@@ -115,6 +121,8 @@ def test_wrong_credentials_no_bucket_and_no_extra_are_clear(server: Server, fini
         assert (told.returncode, words in told.stderr) == (code, True), told.stderr
         assert "Traceback" not in told.stderr
         assert SECRET not in told.stderr
+    empty = command(finished, env, "archive", "--list", f"s3://{BUCKET}/empty/")
+    assert (empty.returncode, "0 archives" in empty.stdout) == (0, True), empty.stderr
     bare = {name: value for name, value in env.items() if not name.startswith("AWS_") or "ENDPOINT" in name or "METADATA" in name}
     told = command(finished, {**bare, "HOME": str(tmp_path)}, *send, f"s3://{BUCKET}/x/")
     assert (told.returncode, "no credentials" in told.stderr) == (1, True), told.stderr

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from batchtrial.archive.restore import restore
-from batchtrial.archive.store import Source, stored
+from batchtrial.archive.store import Source, stored, what_is_there
 from batchtrial.errors import StateError
 from batchtrial.state.layout import RunLayout
 
@@ -55,7 +55,7 @@ def lent(address: str, note: Callable[[str], None]) -> Iterator[Path]:
             else:
                 note(f"fetched {one} for reading")
         if not found:
-            raise StateError("there are no archives", where=address, hint="`batchtrial archive --list PREFIX` shows what is there")
+            raise StateError("there are no archives", where=address, hint=what_is_there(address))
         yield folder
 
 

@@ -101,9 +101,19 @@ class Stored:
             self.fs.invalidate_cache()
             if self.fs.isfile(self.path):
                 return [self]
-            found = self.fs.ls(self.path, detail=False)
+            found = self._names()
         root = self.path.rstrip("/")
         return [self.at(str(one).removeprefix(root).lstrip("/")) for one in sorted(found) if str(one).endswith(ENDING)]
+
+    def _names(self) -> list[Any]:
+        try:
+            return list(self.fs.ls(self.path, detail=False))
+        except FileNotFoundError:
+            bucket = self.path.partition("/")[0]
+            if bucket in ("", self.path.rstrip("/")):  # a folder of a machine, or a bucket itself
+                raise
+            self.fs.ls(bucket, detail=False)  # where the bucket is there, a folder without objects is none, and nothing is wrong
+            return []
 
 
 class _Told(io.RawIOBase):
@@ -161,6 +171,8 @@ def _check_address(address: str) -> None:
     if "@" in host or "?" in rest or (port and not port.isdecimal()):
         hint = "give them where the store's own tools look for them, such as the environment or their config file"
         raise ConfigError("credentials do not belong into an address", where=f"{scheme}://", hint=hint)
+    if not rest.strip("/"):
+        raise ConfigError("the address names no bucket", where=address, hint=f"{scheme}://BUCKET/FOLDER/ names one")
     if scheme == "memory":
         raise ConfigError("what is in memory goes with this process", where=address, hint="s3://BUCKET/FOLDER/ stays")
     if "//" in path:
@@ -176,6 +188,13 @@ def _missing(address: str, error: ImportError) -> MissingExtra:
     is_ours = isinstance(error, ModuleNotFoundError) or address.startswith("s3")
     hint = 'pip install "batchtrial[remote]"' if is_ours else "install that beside the extra `remote`"
     return MissingExtra(f"what talks to this store cannot be imported ({error})", where=address, hint=hint)
+
+
+def what_is_there(address: str) -> str:
+    """How to see what lies around an address."""
+    scheme, _, path = address.rstrip("/").partition("://")
+    around = shlex.quote(f"{scheme}://{path.rpartition('/')[0] or path}/")
+    return f"`batchtrial archive --list {around}` shows what is there; a bucket is made with the store's own tools"
 
 
 @contextmanager
@@ -196,7 +215,7 @@ def _in_words(error: Exception, address: str) -> RunnerError:
     if isinstance(error, NotImplementedError):
         return StoreFailed("a store of this kind cannot do that", where=address, hint="an archive goes to s3://BUCKET/FOLDER/ or the like")
     if isinstance(error, FileNotFoundError):
-        return RunStateMissing("the store has no such bucket or object", where=address, hint="`batchtrial archive --list PREFIX` shows what is there")
+        return RunStateMissing("the store has no such bucket or object", where=address, hint=what_is_there(address))
     if isinstance(error, PermissionError):
         hint = "are the credentials right, and may they do this there? They come from the store's own settings"
         return StoreFailed(f"the store refuses ({text})", where=address, hint=hint)
