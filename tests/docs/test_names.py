@@ -16,7 +16,7 @@ from batchtrial.cli.main import COMMANDS
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_-]*[a-z0-9])")
 DOOR = re.compile(r"python -m scripts\.(\w+)")
 COMMAND = re.compile(r"`batchtrial ([a-z]+)(?=[ `])")
-PROGRAMS = {"firectl", "nox", "git", "llama-server", "pip", "pytest", "ruff", "make"}
+PROGRAMS = {"firectl", "nox", "git", "llama-server", "pip", "pytest", "ruff", "make", "sbatch"}
 PATH = re.compile(r"`((?:src|tests|docs|config|scripts|codex)/[\w./-]+)`")
 OTHERS = {"update", "output_dir", "ctx_size", "jinja", "alias", "share", "sentences"}
 """Flags of programs that are not ours, and of the package of docs/plugins, where a page says how to use them."""
