@@ -126,6 +126,7 @@ def _table(work: Work, trial: Trial, arm: Arm, names: Names, n_items: int) -> Ar
         label=f"{', '.join(own_paths(work.config)) or 'score'} on {arm.name}",
         job=job,
         together=score_parts if before is None else further_parts,
+        is_slow=bool(own_paths(work.config)),
         is_cut_alike=True,
         told={"answers_table": answers and answers.model_dump()},
     )

@@ -50,8 +50,9 @@ class ArmTable(Generic[F]):
 
     job: what writes a part's rows to the path that it is given, on any process. check: looks at what was found in a part, and may raise. label: what
     people are told while it is made. together: carries out the jobs of several such tables at one place for less than each by itself.
-    sort_by: columns that put rows of different parts in order; none where part follows part. is_cut_alike: its bytes do not depend on how it was
-    cut into parts; else each part is a whole number of row groups where all are of one size. told: what else the record says of it.
+    is_slow: whether a row may take any time. sort_by: columns that put rows of different parts in order; none where part follows part.
+    is_cut_alike: its bytes do not depend on how it was cut into parts; else each part is a whole number of row groups where all are of one size.
+    told: what else the record says of it.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class ArmTable(Generic[F]):
     job: Callable[[int, Path], Callable[[Worker], F]]
     check: Callable[[int, F], None] = lambda place, found: None
     together: Callable[[Sequence[Any], Worker], list[F]] | None = None
+    is_slow: bool = False
     sort_by: tuple[str, ...] = ()
     is_cut_alike: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
@@ -119,7 +121,7 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
     Raises Stopped, PhaseFailed, what the jobs and checks raise, and ShareMade where the work is a share.
     """
     from batchtrial.phases.tables.shares import forget_shares, make_share, put_together  # a verdict is told without
-    from batchtrial.phases.tables.workers import Team
+    from batchtrial.phases.tables.workers import FEW_SLOW_ROWS, Team
 
     found = {name: kind.from_json(known) for name, table in tables.items() if (known := table.known(work)) is not None}
     due = {name: table for name, table in tables.items() if name not in found}
@@ -127,7 +129,7 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
         forget_shares(tables[name])
     if work.share is not None:
         make_share(work, work.share, tables, due)
-    with ExitStack() as folders, Team(work) as team:
+    with ExitStack() as folders, Team(work, FEW_SLOW_ROWS if any(table.is_slow for table in due.values()) else None) as team:
         for table in due.values():
             folders.callback(shutil.rmtree, table.folder, ignore_errors=True)
             table.begin()

@@ -15,6 +15,8 @@ from batchtrial.phases.tables.executor import executor_of
 R = TypeVar("R")
 FEW_ROWS: Final = 40_000
 """Rows up to which starting processes takes longer than the work."""
+FEW_SLOW_ROWS: Final = 4_000
+"""The same where a row may take any time, as with a metric of the user's own."""
 LOOK_SECONDS: Final = 0.2
 
 
@@ -52,9 +54,9 @@ class Others(Protocol):
 class Team(ExitStack):
     """Who carries out a phase's parts: this process or others, which are started once and end with the block."""
 
-    def __init__(self, work: Work, few_rows: int = FEW_ROWS) -> None:
+    def __init__(self, work: Work, few_rows: int | None = None) -> None:
         super().__init__()
-        self._work, self._few_rows = work, few_rows
+        self._work, self._few_rows = work, FEW_ROWS if few_rows is None else few_rows
         self._begun: Others | None = None
         self._told: Counter[int] = Counter()  # rows by task that were told of
         self._ahead: Counter[int] = Counter()  # rows by task that are done before it is that task's turn

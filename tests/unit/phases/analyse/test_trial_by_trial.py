@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.phases.elsewhere import Elsewhere
 from tests.unit.phases.world import closed_items, text_of, world
 
 from batchtrial.config.expand import TrialArm
@@ -17,32 +15,11 @@ from batchtrial.phases.analyse import trial_by_trial
 from batchtrial.phases.analyse.costs import phase as costs
 from batchtrial.phases.analyse.optional import phase as optional
 from batchtrial.phases.analyse.stats import phase as stats
-from batchtrial.phases.base import Worker
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import phase as score
-from batchtrial.phases.tables.workers import Here, Team
+from batchtrial.phases.tables.workers import Team
 
 PHASES = (stats, costs, optional)
-
-
-class Elsewhere:
-    """Others who know of a job only what travels. sent: how many bytes that was, job by job."""
-
-    def __init__(self) -> None:
-        self.sent: list[int] = []
-
-    def submit(self, job: Callable[[Worker], Any], task: int) -> Future[Any]:
-        data = pickle.dumps(job)
-        self.sent.append(len(data))
-        future: Future[Any] = Future()
-        future.set_result(pickle.dumps(pickle.loads(data)(Here(lambda: None, lambda n: None, lambda text: None))))
-        return future
-
-    def result(self, future: Future[Any], job: Callable[[Worker], Any], task: int) -> Any:
-        return pickle.loads(future.result())
-
-    def said(self) -> Iterator[tuple[int, int | str]]:
-        return iter(())
 
 
 def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.phases.elsewhere import Elsewhere
 from tests.unit.phases.world import closed_items, world
 
 from batchtrial.config.expand import TrialArm
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import phase as score
+from batchtrial.phases.tables import processes, workers
 
 
 def tone(item: object, text: str) -> dict[str, float]:
@@ -39,3 +41,19 @@ def test_scores_have_the_same_bytes_however_they_are_cut(tmp_path: Path, monkeyp
             w.run(score.phase, is_remaking=True)
             found.append([w.layout.arm(arm.name).scores.read_bytes() for arm in w.trial.arms])
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(("metrics", "is_begun"), [(OWN, True), ([], False)])
+def test_processes_are_begun_for_few_answers_where_each_may_be_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: list[str], is_begun: bool
+) -> None:
+    """20,000 answers and a metric of 2 ms are forty seconds; a process begins in one."""
+    others = Elsewhere()
+    monkeypatch.setattr(workers, "FEW_SLOW_ROWS", 60)
+    monkeypatch.setattr(processes, "Processes", lambda n: others)
+    with world(tmp_path, closed=closed_items(30), metrics=metrics, submission={"lines_per_part": 20}) as w:
+        w.answer_all(answer)
+        w.run(parse.phase, workers=2)
+        assert not others.sent
+        w.run(score.phase, workers=2)
+    assert bool(others.sent) is is_begun
