@@ -244,7 +244,7 @@ def looks(rig: Rig) -> list[Entry]:
 def test_a_run_that_died_before_its_last_look_is_not_done(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     ended_unseen(rig)
-    view = view_of(rig.layout.root.parent, rig.layout.run_id, lambda config, layout: rig.memory.limits)
+    view = view_of(rig.layout.root.parent, rig.layout.run_id, lambda config: rig.memory.limits)
     assert poll.verdict(view).reason == "all 4 parts settled; the account is still to be listed for second batches"
     theirs = second_batch(rig, rig.names()[0])
     n_batches = len(rig.memory.batches)
@@ -252,7 +252,7 @@ def test_a_run_that_died_before_its_last_look_is_not_done(tmp_path: Path) -> Non
     assert [one.batch_id for record in rig.parts().values() for one in record.duplicates] == [theirs.id]
     assert rig.money().unknown_usd > 0
     assert len(rig.memory.batches) == n_batches
-    view = view_of(rig.layout.root.parent, rig.layout.run_id, lambda config, layout: rig.memory.limits)
+    view = view_of(rig.layout.root.parent, rig.layout.run_id, lambda config: rig.memory.limits)
     assert poll.verdict(view).is_done
     n_listings = rig.memory.n_calls("list")
     rig.run()  # nothing is left to do, nothing is asked
