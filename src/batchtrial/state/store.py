@@ -184,6 +184,10 @@ class Stamps:
         except (FileNotFoundError, ValidationError):
             self._is_dirty = True
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is remembered, which may be thousands of files: another process looks for itself."""
+        return {**vars(self), "_known": {}, "_is_dirty": False}
+
     def of(self, path: Path | str) -> Fingerprint | None:
         """The file's fingerprint; None when there is no such file. path: as text with slashes where thousands are asked for."""
         try:

@@ -50,7 +50,7 @@ class Optional:
         from batchtrial.phases.analyse.analyses import analyses_of  # these here, since a verdict needs no numbers
         from batchtrial.phases.analyse.trial_by_trial import TrialByTrial
 
-        seen = replace(work.view, parts={}, build=None)
+        seen = replace(work.view, parts={}, stages={}, build=None)
         with TrialByTrial(work) as others:
             made = others.each("optional", [partial(analyses_of, seen, trial) for trial, _ in due])
             for (trial, inputs), records in zip(due, made, strict=True):

@@ -61,9 +61,9 @@ def _records(view: View, trials: Sequence[Trial], others: TrialByTrial) -> Itera
 
 
 def _seen(view: View) -> View:
-    """What the statistics look at: without the run's parts, of which there may be thousands, and which would go out with every trial."""
+    """What the statistics look at: without parts and stages, of which there may be thousands, and which would go out with every trial."""
     is_looked_at = view.build is not None and view.build.looks is not None
-    return replace(view, parts={}, build=view.build if is_looked_at else None)
+    return replace(view, parts={}, stages={}, build=view.build if is_looked_at else None)
 
 
 phase = OneFile(name="stats", digest=_digest, place=lambda layout: layout.significance, records=_records, before=note_labels)
