@@ -231,8 +231,7 @@ def test_a_bomb_in_a_variable_is_refused_by_its_name(tmp_path: Path, variable: s
 def test_a_stop_is_heard_while_a_config_is_read(tmp_path: Path, number: signal.Signals) -> None:
     path = write(tmp_path, TEXT + "stop: ['" + "x y " * 900_000 + "']\n")
     command = [sys.executable, "-m", "batchtrial", "run", "--config", str(path), "--plan_only"]
-    codes = [_stopped(command, number) for _ in range(3)]
-    assert set(codes) != {0}, "it was through before it could be stopped, each time"
+    assert any(_stopped(command, number) for _ in range(9)), "it was through before it could be stopped, each time"
 
 
 def _stopped(command: list[str], number: signal.Signals) -> int:
