@@ -120,6 +120,28 @@ def test_a_fault_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_rules(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([{"on": "create", "do": {"status": 500}}], r'fault rule 0: `on` is \[1\] or any list of numbers from 1, \{"first": n\}, or "every"'),
+        ([{"on": [0], "do": {"status": 500}}], "fault rule 0: `on` is .*counted from 1"),
+        ([{"on": {"frist": 2}, "do": {"status": 500}}], "fault rule 0: `on` is "),
+        ([{"do": {"status": 500}}, {"effect": {"status": 500}}], "fault rule 1.do: Field required|fault rule 1: there is no key 'effect'"),
+        ([{"do": {"expire_afterr": {}}}], "fault rule 0: there is no key 'expire_afterr'; did you mean expire_after"),
+        ([{"match": {"operation": "create"}, "do": {"status": 500}}], "there is no key 'operation'; there are provider, op, path, part"),
+        ([{"match": {"op": "creates"}, "do": {"status": 500}}], "unknown op 'creates'"),
+        ([{"do": {"hang": "long"}}], "fault rule 0: `hang` is true, seconds"),
+        ([{"do": {"truncate_body": {"byte": 1}}}], "fault rule 0: `truncate_body` is a number of bytes"),
+        ([{"do": {"status": 200}}], "fault rule 0.do.status: Input should be greater"),
+        ("status", "fault rules are a list"),
+    ],
+)
+def test_what_is_wrong_with_a_fault_file_is_told_in_words(rules: Any, said: str) -> None:
+    with pytest.raises(FaultFileError, match=said) as refused:
+        decode_rules(rules)
+    assert "tuple" not in str(refused.value)
+
+
 def listed(query: str) -> dict[str, Any]:
     scope = {"type": "http", "query_string": query.encode(), "headers": [], "method": "GET", "path": "/"}
     jobs = [{"name": f"j{i}", "state": "A" if i % 2 else "B", "createTime": f"2026-01-0{1 + i // 2}"} for i in range(6)]

@@ -5,12 +5,14 @@ A rule counts the requests that it matches, and the count is kept in the world: 
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from batchtrial.emulator.world.draws import token
 from batchtrial.emulator.world.effects import EFFECT_NAMES, Effects, Strict, merged, valid_pattern
@@ -182,9 +184,32 @@ def decode_rules(data: Any) -> tuple[Rule, ...]:
     try:
         return TypeAdapter(tuple[Rule, ...]).validate_python([data] if isinstance(data, dict) else data or [])
     except ValidationError as err:
-        first = err.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise FaultFileError(f"fault rule {place or '(list)'}: {first['msg']}") from None
+        raise FaultFileError(_told(err.errors()[0])) from None
+
+
+_FORMS: Final = {
+    "on": '[1] or any list of numbers from 1, {"first": n}, or "every"',
+    "hang": "true, seconds, or {seconds: n}",
+    "truncate_body": "a number of bytes, or {bytes: n, clean: true}",
+    "slow_body": "bytes a second, or {bytes_per_second: n, cap_seconds: n}",
+    "retry_after": "seconds or a date",
+}
+"""What the keys are that take several forms: the library would name its own type for the first of them."""
+
+
+def _told(error: ErrorDetails) -> str:
+    """What is wrong with a list of rules, in words."""
+    steps = [str(step) for step in error["loc"]]
+    if not steps:
+        return "fault rules are a list, each with `do`, and `match` and `on` where they are wanted"
+    place, key = f"fault rule {steps[0]}", next((step for step in steps[1:] if step in _FORMS), None)
+    if error["type"] == "extra_forbidden" and key is None:
+        keys = (Do if steps[1:2] == ["do"] else Match if steps[1:2] == ["match"] else Rule).model_fields
+        close = difflib.get_close_matches(steps[-1], keys, 1, cutoff=0.5)
+        return f"{place}: there is no key {steps[-1]!r}; " + (f"did you mean {close[0]}?" if close else f"there are {', '.join(keys)}")
+    if key is not None:
+        return f"{place}: `{key}` is {_FORMS[key]}: {error['msg']}" if error["type"] == "value_error" else f"{place}: `{key}` is {_FORMS[key]}"
+    return f"{'.'.join([place, *steps[1:]])}: {error['msg']}"
 
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
