@@ -6,6 +6,7 @@ difference (tests/calibration/corners.py). Here the law of Q is that of the same
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,7 @@ _BORROWED: Final = 1.0
 """Items' worth of the variance of all that each slice's own is mixed with."""
 _AT_ONCE: Final = 1 << 22
 _TIE: Final = 1e-9
+_ROUNDING: Final = 1e-12
 
 
 def effects_differ(differences: ArrayLike, labels: ArrayLike, *, seed: int, clusters: ArrayLike | None = None) -> Test:
@@ -59,6 +61,10 @@ def effects_differ(differences: ArrayLike, labels: ArrayLike, *, seed: int, clus
     order = np.argsort(of_units, kind="stable")
     order = order[is_large[of_units[order]]]
     dealt, starts, sizes = sums[order], *np.unique(of_units[order], return_index=True, return_counts=True)[1:]
+    largest = float(np.abs(dealt).max())
+    if largest <= _ROUNDING * float(np.abs(d).max()):  # the same difference everywhere, as where no item changed: however dealt, Q is 0
+        return Test(statistic=0.0, p_value=1.0, method=METHOD, n=n_slices)
+    dealt = dealt / 2.0 ** math.frexp(largest)[1]  # which changes no digit of Q, and squares of tiny scores must not vanish
     seen = float(_q(dealt[None, :], starts, sizes)[0])
     if dealt.size >= LARGE:
         return Test(statistic=seen, p_value=chi2_sf(seen, n_slices - 1), method="shrunken_q", n=n_slices)

@@ -94,6 +94,27 @@ def test_a_large_table_is_tested_by_the_limit_law() -> None:
     assert other.p_value < 1e-12
 
 
+@pytest.mark.parametrize("n", [24, 24_000])
+@pytest.mark.parametrize("clusters", [1, 2])
+@pytest.mark.parametrize("difference", [0.0, 1.0, -0.1, 1 / 3])
+def test_slices_with_the_same_difference_everywhere_do_not_differ(difference: float, clusters: int, n: int) -> None:
+    """As where no item changed; Q was 0 / 0 there, and the run could not end."""
+    treatment, control, labels = np.full(n, 0.4 + difference), np.full(n, 0.4), np.repeat(["a", "b"], n // 2)
+    units = None if clusters == 1 else np.arange(n) // clusters
+    got = subgroup_table(treatment, control, labels, seed=1, clusters=units).heterogeneity
+    assert (got.statistic, got.p_value, got.n) == ((0.0, 1.0, 2) if n // 2 // clusters >= 10 else (None, None, 0))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e-3, 1e90])
+def test_whether_slices_differ_does_not_hang_on_the_unit_of_the_scores(scale: float) -> None:
+    scores = np.random.default_rng(3).normal(size=40)
+    labels = np.repeat(["a", "b"], 20)
+    plain = subgroup_table(scores, np.zeros(40), labels, seed=1).heterogeneity
+    scaled = subgroup_table(scores * scale, np.zeros(40), labels, seed=1).heterogeneity
+    assert scaled.p_value == plain.p_value
+    assert scaled.statistic == pytest.approx(plain.statistic, rel=1e-9)
+
+
 def test_subgroups_without_change_or_pairs_stay_in_the_table() -> None:
     got = subgroup_table([1.0, 1.0, math.nan], [1.0, 1.0, 0.0], ["a", "a", "b"], seed=1)
     same, lost = got.rows
