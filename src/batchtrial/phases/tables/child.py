@@ -6,6 +6,7 @@ ends with the worker, or when no part has come for a while.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import queue
@@ -21,6 +22,7 @@ from typing import IO, Any, Final
 from batchtrial.errors import Stopped
 from batchtrial.phases.tables.facts import facts_of, own_facts, shared_fault
 from batchtrial.phases.tables.on_worker import Session
+from batchtrial.phases.tables.processes import NEW_OBJECTS
 
 IDLE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
@@ -55,6 +57,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a user's metric prints is no answer
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # and what comes in is nothing for a program that it starts
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(NEW_OBJECTS)
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(source, messages), daemon=True).start()
 
