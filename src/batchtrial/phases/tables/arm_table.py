@@ -121,7 +121,6 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
     Raises Stopped, PhaseFailed, what the jobs and checks raise, and ShareMade where the work is a share.
     """
     from batchtrial.phases.tables.shares import forget_shares, make_share, put_together  # a verdict is told without
-    from batchtrial.phases.tables.workers import FEW_SLOW_ROWS, Team
 
     found = {name: kind.from_json(known) for name, table in tables.items() if (known := table.known(work)) is not None}
     due = {name: table for name, table in tables.items() if name not in found}
@@ -129,7 +128,7 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
         forget_shares(tables[name])
     if work.share is not None:
         make_share(work, work.share, tables, due)
-    with ExitStack() as folders, Team(work, FEW_SLOW_ROWS if any(table.is_slow for table in due.values()) else None) as team:
+    with ExitStack() as folders, team_for(work, due.values()) as team:
         for table in due.values():
             folders.callback(shutil.rmtree, table.folder, ignore_errors=True)
             table.begin()
@@ -146,6 +145,13 @@ def make_tables(work: Work, tables: Mapping[str, ArmTable[F]], kind: type[F]) ->
             forget_shares(table)
             found[name] = total
     return found
+
+
+def team_for(work: Work, tables: Iterable[ArmTable[Any]]) -> Team:
+    """Who carries out the jobs of these tables."""
+    from batchtrial.phases.tables.workers import FEW_ROWS, FEW_SLOW_ROWS, Team
+
+    return Team(work, FEW_SLOW_ROWS if any(table.is_slow for table in tables) else FEW_ROWS)
 
 
 def _made(team: Team, tables: Sequence[ArmTable[F]]) -> Iterator[Iterable[F]]:

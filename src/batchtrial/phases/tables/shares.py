@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from batchtrial.amounts import counted
 from batchtrial.errors import ConfigError, PhaseFailed
 from batchtrial.phases.base import Share, Work
+from batchtrial.phases.tables.arm_table import team_for
 from batchtrial.phases.tables.facts import differences, own_facts
-from batchtrial.phases.tables.workers import Task, Team
+from batchtrial.phases.tables.workers import Task
 from batchtrial.state.store import Fingerprint, decode_json, encode_json, fingerprint, write_bytes
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def make_share(work: Work, share: Share, tables: Mapping[str, ArmTable[F]], due:
         folder_of(table).mkdir(parents=True, exist_ok=True)
         _count(folder_of(table) / f"{share.number}-of-{share.of}.runs")
     todo = [place for place in own if place.found(is_read=True) is None]
-    with Team(work) as team:
+    with team_for(work, due.values()) as team:
         jobs = [place.table.job(place.place, place.rows) for place in todo]
         n_steps = sum(place.table.n_steps * place.table.rows[place.place] // sum(place.table.rows) for place in todo)
         for parts in team.carry_out([Task(f"share {share}", n_steps, jobs)]):

@@ -54,9 +54,9 @@ class Others(Protocol):
 class Team(ExitStack):
     """Who carries out a phase's parts: this process or others, which are started once and end with the block."""
 
-    def __init__(self, work: Work, few_rows: int | None = None) -> None:
+    def __init__(self, work: Work, few_rows: int) -> None:
         super().__init__()
-        self._work, self._few_rows = work, FEW_ROWS if few_rows is None else few_rows
+        self._work, self._few_rows = work, few_rows
         self._begun: Others | None = None
         self._told: Counter[int] = Counter()  # rows by task that were told of
         self._ahead: Counter[int] = Counter()  # rows by task that are done before it is that task's turn

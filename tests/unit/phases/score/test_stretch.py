@@ -9,9 +9,11 @@ from tests.unit.phases.elsewhere import Elsewhere
 from tests.unit.phases.world import closed_items, world
 
 from batchtrial.config.expand import TrialArm
+from batchtrial.phases.base import Share
 from batchtrial.phases.parse import phase as parse
 from batchtrial.phases.score import phase as score
 from batchtrial.phases.tables import processes, workers
+from batchtrial.phases.tables.shares import ShareMade
 
 
 def tone(item: object, text: str) -> dict[str, float]:
@@ -55,5 +57,10 @@ def test_processes_are_begun_for_few_answers_where_each_may_be_slow(
         w.answer_all(answer)
         w.run(parse.phase, workers=2)
         assert not others.sent
+        work = w.work(workers=2)
+        work.share = Share(1, 1)
+        with pytest.raises(ShareMade):
+            score.phase.run(work)
+        n_of_share = len(others.sent)
         w.run(score.phase, workers=2)
-    assert bool(others.sent) is is_begun
+    assert (bool(n_of_share), len(others.sent) > n_of_share) == (is_begun, is_begun)
