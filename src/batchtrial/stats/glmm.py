@@ -134,19 +134,19 @@ def fit_random_intercept(
     or without trials are dropped and counted. design: shape (n, p), a column of ones included; names: p names.
     groups: shape (n,), the item of each row. Wald intervals with normal quantiles. n_nodes: quadrature nodes for
     each item; above a standard deviation of 2, where they lose their digits, a fine grid over the whole normal takes
-    over. Raises DataError on shapes that do not fit, counts that do not add up, or a design without full rank.
-    Source: Pinheiro & Bates 1995, JCGS 4:12; information by Louis 1982, JRSS-B 44:226. Reference: R lme4 glmer(nAGQ
-    = 25).
+    over. Undefined where the rows that are left have no full rank. Raises DataError on shapes that do not fit, counts
+    that do not add up, or a design without full rank.
+    Source: Pinheiro & Bates 1995, JCGS 4:12; information by Louis 1982, JRSS-B 44:226. Reference: R lme4, nAGQ = 25.
     """
     check_level(level)
     if n_nodes < FEWEST_NODES:
         raise DataError(f"at least {FEWEST_NODES} quadrature nodes are needed", where=f"{n_nodes}")
     y, n, x, codes, dropped = _rows(successes, trials, design, groups, names)
-    n_groups, why = int(codes.max(initial=-1)) + 1, _hopeless(y, n)
-    if why is None and np.linalg.matrix_rank(x) < x.shape[1]:
-        raise DataError("the design has columns that say the same", where=", ".join(names))
-    if why is not None:
+    n_groups = int(codes.max(initial=-1)) + 1
+    if (why := _hopeless(y, n)) is not None:
         return _without(names, why, level, y.size, n_groups, dropped, is_separated=y.size > 0)
+    if (why := _mingled(x, names, is_whole=dropped == 0)) is not None:
+        return _without(names, why, level, y.size, n_groups, dropped, is_separated=False)
     theta, surface, is_converged = _fitted(list(_patterns(y, n, x, codes)), x.shape[1], n_nodes)
     beta, sd = theta[:-1], abs(float(theta[-1]))
     if not is_converged or sd > _LARGEST_SD or float(np.abs(by_row(x, beta)).max()) > _LARGEST_LOGIT:
@@ -201,6 +201,15 @@ def _hopeless(y: Floats, n: Floats) -> str | None:
     if not y.any() or np.array_equal(y, n):
         return "every answer is wrong" if not y.any() else "every answer is right"
     return None
+
+
+def _mingled(x: Floats, names: Sequence[str], *, is_whole: bool) -> str | None:
+    """Why effects cannot be told apart, where rows that were dropped left too few for it."""
+    if np.linalg.matrix_rank(x) == x.shape[1]:
+        return None
+    if is_whole:
+        raise DataError("the design has columns that say the same", where=", ".join(names))
+    return "the rows that have answers do not tell the effects apart: an arm has none"
 
 
 def _patterns(y: Floats, n: Floats, x: Floats, codes: NDArray[np.intp]) -> Iterator[_Block]:

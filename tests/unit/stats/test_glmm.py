@@ -157,6 +157,18 @@ def test_missing_rows_are_dropped_and_counted() -> None:
     assert fit_random_intercept(y, trials, design, items, names=NAMES).dropped == 2
 
 
+@pytest.mark.parametrize("lost", [slice(None, 30), slice(30, None)])
+def test_an_arm_without_answers_leaves_no_model_and_a_reason(lost: slice) -> None:
+    """The rows that are left were said to have columns that say the same, and a run that had lost an arm could not end."""
+    design, items = arms(30)
+    y, trials = planted(30, 1, 0.5, 1.0, seed=3), np.ones(60)
+    y[lost], trials[lost] = 0.0, 0.0
+    fit = fit_random_intercept(y, trials, design, items, names=NAMES)
+    assert fit.reason is not None
+    assert "an arm has none" in fit.reason
+    assert (fit.dropped, fit.is_separated, fit.coefficients[1].log_odds.value) == (30, False, None)
+
+
 def test_wrong_arguments_are_refused() -> None:
     design, items = arms(4)
     y = np.array([0, 1, 0, 1, 1, 1, 0, 1.0])

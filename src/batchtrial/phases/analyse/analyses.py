@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from batchtrial.config.expand import Trial
 from batchtrial.config.model import Config
+from batchtrial.errors import DataError
 from batchtrial.phases.analyse.comparison import estimate_json, seed_of, test_json, within
 from batchtrial.phases.analyse.paired import Floats
 from batchtrial.phases.analyse.planned_power import POWER, TARGETS, n_trials_of, power_of_pairs
@@ -361,4 +362,7 @@ def analysis(name: str, given: Material) -> dict[str, Any]:
     record: dict[str, Any] = {"schema_version": 1, "analysis": name, "simulated": given.config.is_simulated}
     if not given.tables:
         return record | {"status": "unavailable", "reason": ONE_ARM}
-    return record | ANALYSES[name](given)
+    try:
+        return record | ANALYSES[name](given)
+    except DataError as error:  # answers that a statistic cannot be made of; the run ends, and its file says why
+        return record | {"status": "unavailable", "reason": error.what}
