@@ -11,7 +11,7 @@ from batchtrial.stats.rounding import sided, without_noise
 UNSETTLED: Final = ("inconclusive", "undefined", "not decided", "not decidable")
 """Verdicts that say that there is none."""
 ONE_ARM: Final = "control and treatment are the same arm, whose requests were asked once, so that nothing can differ"
-NOT_ANALYSED: Final = "The declared primary endpoint could not be analysed: no item of this trial has it."
+NOT_ANALYSED: Final = "The declared primary endpoint could not be analysed: no answer of this trial has a value of it."
 """What stands in the place of a verdict."""
 HEADER: Final = ("comparison", "control", "treatment", "difference (pp)", "interval (pp)", "p", "adjusted p", "b / c", "pairs", "lost")
 
