@@ -17,6 +17,7 @@ from tests.unit.phases.world import World
 from tests.unit.reading.trials import SEVERAL, answers, finished
 
 from batchtrial.app.tables import tables_of
+from batchtrial.config.expand import TrialArm
 from batchtrial.viewer.one_file import answers_page
 
 if TYPE_CHECKING:
@@ -142,6 +143,11 @@ class Run:
     page: str
 
 
+def no_treatment(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None:
+    """An answer that is partly right, and from the treatment none."""
+    return None if arm.condition == "treatment" else "answer 1 and more words"
+
+
 def blur(world: World) -> None:
     """Every third score of a treatment as it is when the same numbers are added up in another order."""
     arm = next(arm for arm in world.trial.arms if arm.condition == "treatment")
@@ -155,7 +161,7 @@ def blur(world: World) -> None:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """By name: answers that are right or wrong once, several samples, and items in clusters."""
+    """By name: answers that are right or wrong once, several samples, items in clusters, and a treatment whose answers were all lost."""
     stats = {"primary": {"metric": "em", "kind": "all", "margin": 0.05}, "permutation_samples": 999}
     found = {}
     folder = tmp_path_factory.mktemp("runs")
@@ -164,8 +170,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         "samples": {"samples_per_item": 3},
         "clusters": {"per_passage": 3},
         "several": SEVERAL,
+        "lost": {"n_open": 6, "n_closed": 6},
     }.items():
-        with finished(folder / name, answers(11), **{"stats": stats, "run_id": f"run_{name}"} | how) as world:
+        chosen = no_treatment if name == "lost" else answers(11)
+        with finished(folder / name, chosen, **{"stats": stats, "run_id": f"run_{name}"} | how) as world:
             if name == "samples":
                 blur(world)
             path = folder / f"{name}.html"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.browser.conftest import Run, Tab
+from tests.unit.viewer.served import served
 
 from batchtrial.app.tables import tables_of
 from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
@@ -24,7 +25,7 @@ ASKED = """async ([slug, temp, name, slices]) => slices.map((places) => {
   const metric = window.batchtrial.source.about.trials.find((trial) => trial.slug === slug).metrics.find((metric) => metric.name === name);
   return one && [one.pairs, difference(one.value, metric.is_share), difference(one.low, metric.is_share), difference(one.high, metric.is_share),
     level(one.control, metric.is_share), level(one.treatment, metric.is_share), one.p === null ? null : pText(one.p), one.clusters,
-    one.warnings, one.not_decidable, one.pairs ? one.reason || null : null];
+    one.warnings, one.not_decidable, one.reason || null];
 })"""
 
 
@@ -44,7 +45,7 @@ def printed(slicer: Slicer, metric: str, places: list[int]) -> list[Any] | None:
         *(one.missing.n_pairs, change(estimate.value), change(estimate.ci_low), change(estimate.ci_high)),
         *(plain(arms["control"].value), plain(arms["treatment"].value)),
         *(None if is_sampled or one.test.p_value is None else p_text(one.test.p_value), one.n_clusters),
-        *(list(one.warnings), one.not_decidable, (one.estimate.reason or None) if one.missing.n_pairs else None),
+        *(list(one.warnings), one.not_decidable, one.estimate.reason or None),
     ]
 
 
@@ -81,6 +82,27 @@ def test_a_slice_chosen_by_the_outcome_shows_counts_and_no_interval(runs: dict[s
         tab.page.goto("about:blank")
         tab.open(f"{runs['single'].page}{address}")
         assert "chosen by the outcome" in tab.text(".slice"), address
+
+
+def test_pairs_of_which_none_is_complete_have_no_number_and_both_doors_say_why(runs: dict[str, Run], tab: Tab) -> None:
+    """The declared metric stays declared, and no p is promised where there can be none."""
+    run, told = runs["lost"], []
+    with served(run.folder) as at:
+        tab.page.goto(at.address)
+        for page in (run.page, f"http://127.0.0.1:{at.port}/#run=lost"):
+            tab.page.goto("about:blank")
+            tab.open(page)
+            said = [tab.text(".slice")]
+            for metric in ("f1", "abstained"):
+                tab.settle(lambda metric=metric: tab.page.select_option("#metric", metric))  # type: ignore[misc]
+                said.append(tab.text(".slice"))
+            told.append(said)
+        tab.page.goto("about:blank")
+    assert told[0] == told[1]
+    assert "what was declared of this metric" in told[0][0]
+    for said in told[0]:
+        assert "(no interval: there are no complete pairs)" in said
+        assert not re.search("difference|multiply p|batchtrial view|0 complete", said), said
 
 
 def test_slices_are_counted_and_called_exploratory(runs: dict[str, Run], tab: Tab) -> None:

@@ -22,11 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from batchtrial.amounts import counted
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_cdf, norm_ppf, z_two_sided
-from batchtrial.stats.intervals import NO_PAIRS
 from batchtrial.stats.lattice import MOST_VALUES, Law, grid_of, resampling_law
 from batchtrial.stats.pairing import Scores, complete
 from batchtrial.stats.results import Estimate, check_level
-from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW
+from batchtrial.stats.scores import ALL_EQUAL, NO_PAIRS, TOO_FEW
 from batchtrial.stats.special import Floats
 from batchtrial.stats.sums import by_row, dot
 

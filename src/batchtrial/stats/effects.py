@@ -13,7 +13,7 @@ import numpy as np
 from batchtrial.stats.distributions import noncentral_t_cdf, noncentral_t_sf, norm_isf, z_two_sided
 from batchtrial.stats.pairing import Scores, complete, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
-from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
+from batchtrial.stats.scores import ALL_EQUAL, Moments, few, moments
 from batchtrial.stats.special import Floats
 from batchtrial.stats.sums import dot
 
@@ -48,7 +48,7 @@ def cohen_dav(treatment: Scores, control: Scores, level: float = 0.95) -> Estima
     t, c = moments(pairs.treatment), moments(pairs.control)
     n, dropped = t.n, pairs.dropped
     if t.mean is None or c.mean is None or t.sd is None or c.sd is None:
-        return undefined_estimate(TOO_FEW, level=level, method="cohen_dav", n=n, dropped=dropped)
+        return undefined_estimate(few(n), level=level, method="cohen_dav", n=n, dropped=dropped)
     spread = math.sqrt((t.sd**2 + c.sd**2) / 2.0)
     if spread == 0.0:
         value, reason = (0.0, ALL_EQUAL) if t.mean == c.mean else (None, NO_SPREAD)
@@ -114,7 +114,7 @@ def _dominance(scores: Floats, others: Floats) -> tuple[Floats, int]:
 def _standardised(m: Moments, level: float, method: str, factor: float) -> Estimate:
     check_level(level)
     if m.mean is None or m.sd is None:
-        return undefined_estimate(TOO_FEW, level=level, method=method, n=m.n, dropped=m.dropped)
+        return undefined_estimate(few(m.n), level=level, method=method, n=m.n, dropped=m.dropped)
     if m.sd == 0.0:
         value, reason = (0.0, ALL_EQUAL) if m.mean == 0.0 else (None, NO_SPREAD)
         return undefined_estimate(reason, level=level, method=method, n=m.n, dropped=m.dropped, value=value)

@@ -17,10 +17,10 @@ from batchtrial.errors import DataError
 from batchtrial.stats.distributions import beta_ppf, t_two_sided, z_two_sided
 from batchtrial.stats.pairing import Scores, paired_scores
 from batchtrial.stats.results import Estimate, check_level, undefined_estimate
+from batchtrial.stats.scores import NO_PAIRS
 from batchtrial.stats.special import Floats
 from batchtrial.stats.sums import mean_of
 
-NO_PAIRS = "there are no complete pairs"
 NO_ANSWERS = "there are no answers"
 IMAGINED = 2.0
 """Changed items, one each way, that are imagined beside those seen: answers that nearly never change do not prove that none would."""

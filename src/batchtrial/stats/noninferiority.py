@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from batchtrial.errors import DataError
 from batchtrial.stats.distributions import norm_sf, t_sf, t_two_sided
-from batchtrial.stats.intervals import NO_PAIRS, tango, tango_z
+from batchtrial.stats.intervals import tango, tango_z
 from batchtrial.stats.pairing import Scores
 from batchtrial.stats.results import Estimate, Test, check_alpha, estimate_around, undefined_estimate, undefined_test
-from batchtrial.stats.scores import ALL_EQUAL, TOO_FEW, Moments, moments
+from batchtrial.stats.scores import ALL_EQUAL, NO_PAIRS, Moments, few, moments
 from batchtrial.stats.unconditional import MOST_PAIRS, exact_margin_p
 
 _NO_SCORE_CHANGED = "no item changed: tested as right/wrong answers without a changed item"
@@ -136,7 +136,7 @@ def _scores(m: Moments, low: float, high: float | None, alpha: float) -> MarginT
         return _from_t(m.mean, m.se, m.n - 1.0, low, high, alpha, n=m.n, dropped=m.dropped)
     if m.n >= 1 and m.mean == 0.0 and low > -1.0 and (high is None or high < 1.0):
         return _binary(0.0, 0.0, m.n, low, high, alpha, dropped=m.dropped, warnings=(_NO_SCORE_CHANGED,))
-    reason = TOO_FEW if m.n < 2 else ALL_EQUAL
+    reason = ALL_EQUAL if m.n > 1 else few(m.n)
     estimate = undefined_estimate(reason, level=level, method="t_margin", n=m.n, dropped=m.dropped, value=m.mean)
     test = undefined_test(reason, method="t_margin", n=m.n, dropped=m.dropped)
     return MarginTest(low=low, high=high, alpha=alpha, above_low=test, below_high=None if high is None else test, estimate=estimate)

@@ -18,6 +18,7 @@ from batchtrial.stats.results import Estimate, Test, check_level, undefined_esti
 from batchtrial.stats.special import Floats
 from batchtrial.stats.sums import ROUNDING, dot, mean_of
 
+NO_PAIRS = "there are no complete pairs"
 TOO_FEW = "an interval needs at least two pairs"
 ALL_EQUAL = "all differences are equal, so their spread is unknown"
 SMALL_N = 30
@@ -47,6 +48,11 @@ class Moments:
     def se(self) -> float | None:
         """Standard error of the mean, sd / sqrt(n)."""
         return None if self.sd is None else self.sd / math.sqrt(self.n)
+
+
+def few(n: int) -> str:
+    """Why fewer than two pairs have no interval."""
+    return TOO_FEW if n else NO_PAIRS
 
 
 def moments(differences: Scores) -> Moments:
@@ -153,7 +159,7 @@ def _mean_estimate(m: Moments, low: float, high: float, level: float, method: st
 
 
 def _no_spread(m: Moments, level: float, method: str) -> MeanComparison:
-    reason = TOO_FEW if m.n < 2 else ALL_EQUAL
+    reason = ALL_EQUAL if m.n > 1 else few(m.n)
     estimate = undefined_estimate(reason, level=level, method=method, n=m.n, dropped=m.dropped, value=m.mean)
     if m.n >= 1 and m.mean == 0.0 and m.sd in (0.0, None):
         test = Test(statistic=0.0, p_value=1.0, method=method, n=m.n, dropped=m.dropped, warnings=("no item changed",))

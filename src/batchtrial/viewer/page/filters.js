@@ -112,10 +112,11 @@ export function sliceLine(slice, ask, metric, trial, alpha) {
   if (slice.withheld) return [...parts, el("p", { class: "quiet", text: slice.withheld })];
   const full = /** @type {Compared & Slice} */ (slice);
   const unit = metric.is_share ? " pp" : "";
+  const said = full.pairs ? [`: ${unbroken(level(slice.control, metric.is_share))} \u2192 ${unbroken(level(slice.treatment, metric.is_share))}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` })] : [];
   parts.push(el("span", { class: "result" },
-    ` \u00b7 ${visible(metric.title)}${metric.higher_is_better ? "" : " (less is better)"}: ${unbroken(level(slice.control, metric.is_share))} \u2192 ${unbroken(level(slice.treatment, metric.is_share))}, difference `, el("b", { text: `${difference(slice.value, metric.is_share)}${unit}` }),
+    ` \u00b7 ${visible(metric.title)}${metric.higher_is_better ? "" : " (less is better)"}`, ...said,
     slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * full.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
-    full.p === null ? "" : `, p ${pOf(full.p, alpha)}`, ` (${count(full.pairs)} complete pairs${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})`));
+    full.p === null ? "" : `, p ${pOf(full.p, alpha)}`, full.pairs ? ` (${count(full.pairs)} complete ${full.pairs === 1 ? "pair" : "pairs"}${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})` : ""));
   return [...parts, bar(full, metric), el("p", { class: "quiet", text: notes(full, ask, metric, trial, alpha).join(" \u00b7 ") })];
 }
 
@@ -133,21 +134,22 @@ function pOf(p, alpha) {
 
 /** @type {(slice: Compared & Slice, ask: Ask, metric: Metric, trial: Trial, alpha: number) => string[]} */
 function notes(slice, ask, metric, trial, alpha) {
-  const near = (a, b) => a === b || Math.abs(a - b) < 1e-9;
-  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low ?? NaN));
+  const near = (a, b) => a === b || (a !== null && b !== null && Math.abs(a - b) < 1e-9);
+  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low));
+  const isTold = slice.low !== null || slice.p !== null;
   const found = [];
   if (isEverything(ask) && declared) found.push("all pairs: what was declared of this metric stands in the verdict, with its correction");
   else {
     found.push("exploratory: not in the declared plan");
     if (slice.p !== null && slice.p < alpha) found.push(`a hint, no finding: without any effect 1 in ${Math.round(1 / alpha)} slices looks like this`);
     if (slice.low !== null && slice.high !== null && slice.low <= 0 && slice.high >= 0 && (slice.p === null || slice.p >= alpha)) found.push("not settled: the interval holds 0");
-    looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
-    if (looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
+    if (isTold) looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
+    if (isTold && looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
   }
   if (slice.counts.won + slice.counts.lost < 10) found.push("fewer than 10 items changed");
   if (metric.judge) found.push("a judge's word, not corrected by labels");
   if (slice.not_decidable) found.push(slice.not_decidable);
-  if (slice.p === null) found.push("p is computed by `batchtrial view` only");
+  if (slice.p === null && slice.pairs && slice.clusters !== 1) found.push("p is computed by `batchtrial view` only");
   return [...found, ...(slice.warnings || []).filter((one) => !/items? changed$/.test(one))];
 }
 
