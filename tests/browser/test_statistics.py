@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.browser.conftest import Run, Tab
 from tests.unit.viewer.served import served
+from tests.unit.viewer.test_stopped_early import two_treatments
 
 from batchtrial.app.tables import tables_of
 from batchtrial.phases.analyse.numbers import p_text, percent, points, score, signed_score
@@ -18,6 +19,7 @@ from batchtrial.reading.ask import Ask
 from batchtrial.reading.in_one_file import blocks_of, unpacked
 from batchtrial.reading.slices import Slicer
 from batchtrial.state.layout import RunLayout
+from batchtrial.viewer.one_file import answers_page
 
 ASKED = """async ([slug, temp, name, slices]) => slices.map((places) => {
   const one = window.batchtrial.source.comparison(slug, temp, name, places);
@@ -103,6 +105,23 @@ def test_pairs_of_which_none_is_complete_have_no_number_and_both_doors_say_why(r
     for said in told[0]:
         assert "(no interval: there are no complete pairs)" in said
         assert not re.search("difference|multiply p|batchtrial view|0 complete", said), said
+
+
+def test_numbers_of_a_run_that_was_looked_at_are_said_to_be_uncorrected(tab: Tab, tmp_path: Path) -> None:
+    """The declared endpoint was called exploratory, beside an interval and a p that know nothing of the stop."""
+    rig = two_treatments(tmp_path)
+    rig.run("report")
+    with tables_of(rig.layout) as tables:
+        (tmp_path / "answers.html").write_text(answers_page(tables), encoding="utf-8")
+    tab.open((tmp_path / "answers.html").as_uri())
+    for trial in tab.page.eval_on_selector_all("#trial option", "all => all.map((one) => one.value)"):
+        if tab.page.input_value("#trial") != trial:
+            tab.settle(lambda trial=trial: tab.page.select_option("#trial", trial))  # type: ignore[misc]
+        told = tab.text(".slice")
+        assert "not corrected for planned looks" in told, trial
+        assert ("what was declared of this metric" in told) == ("gpt-oss" in trial), trial
+    tab.settle(lambda: tab.page.click("button.chip.lost"))
+    assert "not corrected" not in tab.text(".slice")
 
 
 def test_slices_are_counted_and_called_exploratory(runs: dict[str, Run], tab: Tab) -> None:

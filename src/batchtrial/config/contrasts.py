@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
@@ -34,6 +35,17 @@ def pairs(config: Config) -> tuple[tuple[str, str], ...]:
         hint = f"did you mean {near[0]!r} to be it? Else" if near else "name the arm that the others are compared with so, or"
         raise ConfigError("no arm is named control", where="arms", hint=f"{hint} set `contrasts: all_pairs` or a list of pairs")
     return tuple((CONTROL, name) for name in names if name != CONTROL)
+
+
+def as_counted(config: Config, control: str, treatment: str) -> list[tuple[bool, list[tuple[int, str]], str]]:
+    """Sorts trials for who reads them: a2 before a10, the control first; as they are where the run lists them itself.
+
+    Their order in the run stays another, by letters: a run that exists was built by it.
+    """
+    if not config.arms or isinstance(config.contrasts, tuple):
+        return []
+    runs = {name: re.split("([0-9]+)", name) for name in (control, treatment)}
+    return [(name != CONTROL, [(int(one), "") if one.isdigit() else (-1, one) for one in parts], name) for name, parts in runs.items()]
 
 
 def _listed(given: Sequence[tuple[str, str]], names: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -220,7 +220,7 @@ class Carrier:
 
     def _pairs(self) -> list[Pairs]:
         """Every two arms that the page can compare, in the order in which it lists them."""
-        return [self.tables.pairs(trial.slug, temp) for trial, temp in (*self.tables.ready(), *self.tables.others())]
+        return [self.tables.pairs(trial.slug, temp) for trial, temp in pages.shown(self.tables)]
 
     def _judged(self, pairs: Pairs) -> dict[str, Any]:
         """What each judge says of two arms, and on which pairs its two orders disagree."""

@@ -14,6 +14,7 @@ import polars as pl
 
 from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.arm_labels import labels_of_arms
+from batchtrial.config.contrasts import as_counted
 from batchtrial.config.expand import Arm, Trial
 from batchtrial.config.load import config_hash
 from batchtrial.modes import MODES
@@ -49,7 +50,7 @@ def about(tables: RunTables) -> dict[str, Any]:
     items = tables.items
     with ThreadPoolExecutor(1) as beside:  # columns of the source are looked for in all prepared lines, which takes as long as all scores
         choices = beside.submit(lambda: items.choices)
-        trials = [_trial(tables, trial, temp, names) for trial, temp in (*tables.ready(), *tables.others())]
+        trials = [_trial(tables, trial, temp, names) for trial, temp in shown(tables)]
     return {
         "form": 1,
         "banner": MODES[config.mode].banner or "",
@@ -63,6 +64,12 @@ def about(tables: RunTables) -> dict[str, Any]:
         "arms": [_arm(arm, called[arm.name]) for arm in tables.arms()],
         "trials": trials,
     }
+
+
+def shown(tables: RunTables) -> list[tuple[Trial, float]]:
+    """What can be chosen: declared trials as people count, then other two arms."""
+    declared = sorted(tables.ready(), key=lambda one: as_counted(tables.config, one[0].against, one[0].prompt_set))
+    return [*declared, *tables.others()]
 
 
 def _arm(arm: Arm, called: str) -> dict[str, Any]:
@@ -106,6 +113,7 @@ def _trial(tables: RunTables, trial: Trial, temp: float, names: Mapping[str, int
         "metrics": metrics_json(pairs.metrics),
         "headline": (tests.get("headline") or {}).get("sentence", ""),
         "withheld": tables.withheld(trial),
+        "looked": any(tests_of(tables.layout, one.slug).get("looks") for one in ((trial,) if trial in tables.trials else tables.trials)),
         "tests": [{name: one.get(name) for name in shown} | {"is_declared": is_declared(one)} for one in mine],
         "judges": [one._asdict() for one in judge_tables(tests)],
         "is_declared": trial in tables.trials,

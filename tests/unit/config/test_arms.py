@@ -12,6 +12,7 @@ from tests.unit.phases.world import text_of
 
 from batchtrial.config.arm_differences import arm_differences
 from batchtrial.config.check import check
+from batchtrial.config.contrasts import as_counted
 from batchtrial.config.expand import arms_of, expand
 from batchtrial.config.load import config_hash, encode, load
 from batchtrial.config.model import Config
@@ -74,6 +75,19 @@ def test_each_arm_is_bought_once_in_every_contrast() -> None:
     assert [trial.slug for trial in every] == ["a-vs-control", "b-vs-control", "b-vs-a"]
     assert len(arms_of(every)) == 3
     assert slugs(written_out(arms, contrasts=[["a", "b"], ["b", "control"]])) == ["b-vs-a", "control-vs-b"]
+
+
+def test_trials_are_shown_as_people_count_and_listed_ones_as_listed() -> None:
+    """Index and viewer had 0, 1, 10, 2. The order in the run, and which of two arms is the control, stay: runs that exist were built by them."""
+    arms: dict[str, Any] = {"control": {}} | {name: {"system": text_of(name, name)} for name in ("v0", "v1", "v2", "v10")}
+    shown = {}
+    for contrasts in ("vs_control", "all_pairs", [["control", "v10"], ["v10", "v2"], ["v0", "v1"]]):
+        given = written_out(arms, contrasts=contrasts)
+        trials = sorted(expand(given, ITEMS), key=lambda one: as_counted(given, one.against, one.prompt_set))
+        shown[str(contrasts)[:3]] = [trial.slug.replace("-vs-", " ").replace("control", "c") for trial in trials]
+    assert shown["vs_"] == ["v0 c", "v1 c", "v2 c", "v10 c"]
+    assert shown["all"] == ["v0 c", "v1 c", "v2 c", "v10 c", "v1 v0", "v2 v0", "v10 v0", "v2 v1", "v10 v1", "v2 v10"]
+    assert shown["[['"] == ["v10 c", "v2 v10", "v1 v0"]
 
 
 def test_order_in_the_file_does_not_matter() -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from tests.unit.phases.world import World
 from tests.unit.reading.trials import SEVERAL, finished
+from tests.unit.reading.trials import text as prompt
 
 from batchtrial.cli.commands.export import main
 from batchtrial.errors import ConfigError
 from batchtrial.reading import pages
+from batchtrial.reading.drawn import drawn
 from batchtrial.reading.in_one_file import REDACTED, Carrier, blocks_of, unpacked
 from batchtrial.reading.long_texts import fold, image_told
 from batchtrial.reading.long_texts import page_of as page_of_text
@@ -187,3 +189,17 @@ def test_the_command_writes_the_page(world: World, tmp_path: Path, capsys: pytes
     told = capsys.readouterr().err
     assert "there is no run none" in told
     assert "Traceback" not in told
+
+
+def test_trials_are_listed_as_people_count_each_with_its_own_labels(tmp_path: Path) -> None:
+    """The columns are told in the same order, or one trial would have another's items to label."""
+    arms = {"control": {"system": prompt("Answer.")}} | {name: {"system": prompt(name)} for name in ("v10", "v2", "v1")}
+    with finished(tmp_path, n_open=6, n_closed=0, prompt_sets={}, arms=arms) as world, RunTables.of(world.layout) as tables:
+        columns = data_of(answers_page(tables))["columns"]
+        told = columns["about"]["trials"]
+        assert [one["slug"] for one in told[:3]] == ["v1-vs-control", "v2-vs-control", "v10-vs-control"]
+        for one, (trial, temp) in zip(told[:3], sorted(tables.ready(), key=lambda one: int(one[0].prompt_set[1:])), strict=True):
+            assert [place[0] for place in one["queue"]] == [place.key for place in drawn(tables, tables.pairs(trial.slug, temp))]
+        assert len({str(one["queue"]) for one in told[:3]}) == 3
+        found = re.findall("<h2[^>]*>(v[0-9]+)-vs-control", world.layout.index_page.read_text())
+    assert found == ["v1", "v2", "v10"]

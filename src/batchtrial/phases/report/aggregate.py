@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from batchtrial.config.contrasts import as_counted
+from batchtrial.config.expand import Trial
 from batchtrial.config.report import has_answers_page
 from batchtrial.modes import MODES
 from batchtrial.phases.analyse.cost_words import cost_cell
@@ -50,7 +52,7 @@ def index(view: View) -> str:
         found.append(block)
         if isinstance(block, Heading) and block.level == 1:
             found += [Links((("every answer, pair by pair", "answers.html"),))] if has_answers_page(view.config.report) else []
-    for trial in view.trials:
+    for trial in _shown(view):
         tests = read_json(view.trial_layout(trial).significance)
         found += [Heading(2, trial.slug), Links((("report", f"{quote(trial.slug)}/reports/report.html"),))]
         found += [Paragraph(tests["headline"]["sentence"], strong=True)] if tests.get("headline") else []
@@ -59,13 +61,17 @@ def index(view: View) -> str:
     return page(found, "batchtrial: all trials", MODES[view.config.mode].banner or None)
 
 
+def _shown(view: View) -> list[Trial]:
+    return sorted(view.trials, key=lambda one: as_counted(view.config, one.against, one.prompt_set))
+
+
 def _blocks(view: View) -> list[Block]:
     record = decode_json(view.layout.aggregate_json.read_bytes())
     across = {one["slug"]: AcrossTrials(**one) for one in record["joint"]}
     rows = []
     not_followed: dict[str, None] = {}
     own: dict[str, None] = {}
-    for trial in view.trials:
+    for trial in _shown(view):
         tests = read_json(view.trial_layout(trial).significance)
         head = next((one for one in tests["tests"] if one["family"] == "primary"), None)
         verdict = verdict_of(head) if head else trial.why_absent or "-"

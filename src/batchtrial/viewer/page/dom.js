@@ -8,23 +8,19 @@ export const FOLDED = 200000;
 /** An element. attributes: `on*` are listeners, `class`, `text`, and others as they are; false and null are left out. */
 /** @type {(name: string, attributes?: Record<string, any>, ...children: Children) => any} */
 export function el(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  setAll(made, attributes);
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return made;
+  return filled(document.createElement(name), attributes, children);
 }
 
 /** An SVG element. */
 /** @type {(name: string, attributes?: Record<string, any>, ...children: Children) => SVGElement} */
 export function svg(name, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  setAll(made, attributes);
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return made;
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 }
 
-/** @type {(made: any, attributes: Record<string, any>) => void} */
-function setAll(made, attributes) {
+const there = (children) => children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+
+/** @type {(made: any, attributes: Record<string, any>, children: Children) => any} */
+function filled(made, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
@@ -33,6 +29,8 @@ function setAll(made, attributes) {
     else if (key === "checked") made.checked = true;
     else made.setAttribute(key, value === true ? "" : String(value));
   }
+  made.append(...there(children));
+  return made;
 }
 
 /** The text with invisible and direction-changing characters as their code points. */
@@ -111,6 +109,6 @@ export function fill(made, text) {
 /** Put these in the place of what an element holds. */
 /** @type {(made: Element, ...children: Children) => Element} */
 export function put(made, ...children) {
-  made.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.replaceChildren(...there(children));
   return made;
 }

@@ -116,7 +116,7 @@ export function sliceLine(slice, ask, metric, trial, alpha) {
   parts.push(el("span", { class: "result" },
     ` \u00b7 ${visible(metric.title)}${metric.higher_is_better ? "" : " (less is better)"}`, ...said,
     slice.low === null ? ` (no interval: ${slice.reason || "too few pairs"})` : `, ${Number((100 * full.level).toPrecision(12))}\u00a0%\u00a0interval ${difference(slice.low, metric.is_share)} to ${difference(slice.high, metric.is_share)}${unit}`,
-    full.p === null ? "" : `, p ${pOf(full.p, alpha)}`, full.pairs ? ` (${count(full.pairs)} complete ${full.pairs === 1 ? "pair" : "pairs"}${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})` : ""));
+    full.p === null ? "" : `, p ${pOf(full.p, alpha)}`, full.pairs ? ` (${count(full.pairs)} complete pair${full.pairs === 1 ? "" : "s"}${slice.clusters ? `, ${count(slice.clusters)} clusters` : ""})` : ""));
   return [...parts, bar(full, metric), el("p", { class: "quiet", text: notes(full, ask, metric, trial, alpha).join(" \u00b7 ") })];
 }
 
@@ -135,7 +135,7 @@ function pOf(p, alpha) {
 /** @type {(slice: Compared & Slice, ask: Ask, metric: Metric, trial: Trial, alpha: number) => string[]} */
 function notes(slice, ask, metric, trial, alpha) {
   const near = (a, b) => a === b || (a !== null && b !== null && Math.abs(a - b) < 1e-9);
-  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low));
+  const declared = trial.tests.some((one) => one.is_declared && one.metric === metric.name && (trial.looked ? one.kind === "all" && !one.dataset : near(one.estimate.value, slice.value) && near(one.estimate.ci_low, slice.low)));
   const isTold = slice.low !== null || slice.p !== null;
   const found = [];
   if (isEverything(ask) && declared) found.push("all pairs: what was declared of this metric stands in the verdict, with its correction");
@@ -146,6 +146,7 @@ function notes(slice, ask, metric, trial, alpha) {
     if (isTold) looked.add(JSON.stringify([ask.trial, ask.temp, metric.name, ask.values, ask.search]));
     if (isTold && looked.size > 1) found.push(`this is the ${ordinal(looked.size)} slice looked at: multiply p by ${looked.size}`);
   }
+  if (trial.looked) found.push("not corrected for planned looks: the verdict is");
   if (slice.counts.won + slice.counts.lost < 10) found.push("fewer than 10 items changed");
   if (metric.judge) found.push("a judge's word, not corrected by labels");
   if (slice.not_decidable) found.push(slice.not_decidable);

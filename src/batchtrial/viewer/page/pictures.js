@@ -71,7 +71,10 @@ function order(one) {
 /** @type {(title: string, told: Bins | null, chosen: Range | null, onrange: (range: Range | null) => void) => Element} */
 export function histogram(title, told, chosen, onrange) {
   const box = el("figure", { class: "histogram" }, el("figcaption", { text: title }));
-  if (!told) return put0(box, el("p", { class: "quiet", text: "no numbers" }));
+  if (!told) {
+    box.append(el("p", { class: "quiet", text: "no numbers" }));
+    return box;
+  }
   const [width, height] = [300, 84];
   const most = Math.max(...told.counts, 1);
   const step = width / told.counts.length;
@@ -94,12 +97,6 @@ export function histogram(title, told, chosen, onrange) {
       onrange(next.every((one) => one === null) ? null : next);
     } });
   box.append(drawn, el("div", { class: "range" }, field(0, "from"), field(1, "to")));
-  return box;
-}
-
-/** @type {(box: Element, child: Node) => Element} */
-function put0(box, child) {
-  box.append(child);
   return box;
 }
 

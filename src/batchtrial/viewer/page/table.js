@@ -113,13 +113,6 @@ export function grid(onpick) {
     },
     pick,
     rowAt,
-    refresh() {
-      state.blocks.clear();
-      state.turn += 1;
-      sizer.replaceChildren();
-      state.shown.clear();
-      draw();
-    },
     get at() { return state.picked; },
     get n() { return state.n; },
   };

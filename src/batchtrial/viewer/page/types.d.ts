@@ -29,6 +29,8 @@ export interface Estimate {
 export interface Test {
   label: string;
   metric: string;
+  kind: string;
+  dataset: string | null;
   family: string;
   is_share: boolean;
   is_declared: boolean;
@@ -56,6 +58,7 @@ export interface Trial {
   metrics: Metric[];
   headline: string;
   withheld: string;
+  looked: boolean;
   tests: Test[];
   judges: Judge[];
   is_declared: boolean;
