@@ -380,10 +380,14 @@ def _check_drift(layout: RunLayout, opening: Opening) -> dict[str, str]:
         base = config_of_run(layout)
     changed = drift(base, opening.config)
     if changed and not opening.accept_drift:
+        is_judge = all(key.startswith("judges") for key in changed)
+        price = (
+            f"`batchtrial grow --run_id {opening.run_id} --config FILE` says what another judge costs and buys it when told; or " if is_judge else ""
+        )
         raise ConfigDrift(
             f"the config has changed since run {opening.run_id} started",
             where="; ".join(f"{key}: {change}" for key, change in changed.items()),
-            hint="use the old values, or add --accept_drift to record the change and go on, or start a new run; "
+            hint=f"{price}use the old values, or add --accept_drift to record the change and go on, or start a new run; "
             "if nobody edited effective_config.yaml, `batchtrial repair --run_id RUN` restores it",
         )
     return changed

@@ -147,6 +147,16 @@ def test_a_change_that_a_kill_left_half_written_is_gone_on_with(rig: Rig) -> Non
         assert rig.layout.effective_config.read_bytes() == encode(other), points[n]
 
 
+def test_a_changed_judge_is_refused_with_the_command_that_says_what_it_costs(rig: Rig) -> None:
+    """--accept_drift alone would buy its judgements with no word of their price."""
+    rig.changes = {"judges": [{"name": "fair", "rubric": {"path": "", "text": "Is it right?"}}]}
+    rig.run(to_step="build")
+    rig.changes["judges"][0]["rubric"]["text"] = "Is it, right?"
+    with pytest.raises(ConfigDrift) as caught:
+        rig.open()
+    assert "`batchtrial grow --run_id r1 --config FILE` says what another judge costs and buys it when told" in caught.value.hint
+
+
 def test_a_config_that_somebody_put_back_later_is_still_a_change(rig: Rig) -> None:
     rig.run(to_step="build")
     written = rig.layout.effective_config.read_bytes()
