@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import ODD, Run, Tab, told_what_is_odd
+from tests.unit.reading.trials import finished
 from tests.unit.viewer.served import served
 
 from batchtrial.app.tables import tables_of
@@ -210,9 +211,21 @@ def test_a_run_appears_and_is_asked_to_stop(runs: dict[str, Run], tab: Tab, tmp_
             path.unlink()
         page.clock.install()
         page.click("button.link")
-        page.wait_for_selector("text=Nothing to compare yet")
+        page.wait_for_selector("text=Nothing to compare")
     page.clock.fast_forward(6_000)
     page.wait_for_selector("main p.warn:has-text('the viewer does not answer')")
     page.goto("about:blank")
     tab.faults.clear()
     assert json.loads((root / "run.lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_run_of_one_arm_promises_no_pairs(tab: Tab, tmp_path: Path) -> None:
+    """The page said that it fills by itself, and never did."""
+    with finished(tmp_path, n_open=4, n_closed=0, conditions=["treatment"], run_id="run_alone"), served(tmp_path) as at:
+        tab.page.goto(at.address)
+        tab.page.click("button.link")
+        tab.page.wait_for_selector("text=The run has one arm only: there is nothing to compare.")
+        assert tab.faults == []
+        tab.page.goto("about:blank")
+    tab.page.wait_for_timeout(100)
+    tab.faults.clear()  # of a viewer that ended

@@ -63,7 +63,16 @@ def about(tables: RunTables) -> dict[str, Any]:
         "outcomes": list(OUTCOMES),
         "arms": [_arm(arm, called[arm.name]) for arm in tables.arms()],
         "trials": trials,
+        "nothing": "" if trials else _nothing(tables),
     }
+
+
+def _nothing(tables: RunTables) -> str:
+    """Why there will never be pairs; "" where they may still come."""
+    if not any(len(trial.arms) > len(trial.temps) for trial in tables.trials):
+        return "The run has one arm only: there is nothing to compare."
+    whys = [trial.why_absent for trial in tables.trials]
+    return f"No trial has both of its arms: {'; '.join(dict.fromkeys(whys))}." if all(whys) else ""
 
 
 def shown(tables: RunTables) -> list[tuple[Trial, float]]:

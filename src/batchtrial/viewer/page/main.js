@@ -74,7 +74,7 @@ async function runPage(root, source, store, isReadOnly) {
 
   if (!about.trials.length) {
     if (source.isLive) setTimeout(() => lookAgain(root), AGAIN);
-    return put(root, el("main", {}, el("h1", { text: "Nothing to compare yet" }), el("p", { text: `This run has no scored pairs.${source.isLive ? " The page fills by itself once both arms of a trial are scored." : ""}` }), el("div", { role: "status" })));
+    return put(root, el("main", {}, el("h1", { text: "Nothing to compare" }), el("p", { text: about.nothing || `No pair is scored.${source.isLive ? " The page fills by itself once both arms of a trial are scored." : ""}` }), el("div", { role: "status" })));
   }
   put(root, el("main", {}, parts.top, parts.extras, el("section", { class: "filterbox", "aria-label": "filter" }, parts.chips, filters), parts.slice, parts.message, work, sheet));
   understood();

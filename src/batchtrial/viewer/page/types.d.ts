@@ -75,6 +75,7 @@ export interface Arm {
 }
 
 export interface About {
+  nothing: string;
   config: string;
   banner: string;
   alpha: number;
