@@ -83,8 +83,8 @@ def restore_items(work: Work) -> None:
     write_items(work, rows, texts)
 
 
-def read_items(path: Path, first: int, n: int, *columns: str) -> pl.DataFrame:
-    """Columns of items first .. first + n of the table."""
+def read_items(path: Path, first: int, n: int | None, *columns: str) -> pl.DataFrame:
+    """Columns of items first .. first + n of the table; None: of all from first on."""
     return pl.scan_parquet(path).slice(first, n).select(columns).collect()
 
 

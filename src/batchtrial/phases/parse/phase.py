@@ -61,12 +61,11 @@ class Parse:
         due = list(work.due(self))
         if not due:
             return
-        from batchtrial.phases.build.index import load_index  # these here, since a verdict needs no tables
-        from batchtrial.phases.build.questions import restore_items
+        from batchtrial.phases.build.questions import read_items, restore_items  # these here, since a verdict needs no tables
         from batchtrial.phases.parse.part import Parsed
 
         restore_items(work)
-        hashes = load_index(work.layout.index)["item_hash"]
+        hashes = read_items(work.layout.items, 0, None, "item_hash")["item_hash"]
         arms = {arm.name: arm for trial, _ in due for arm in arms_in_order(trial)}
         parsed = make_tables(work, {name: answers_table(work, arm, hashes) for name, arm in arms.items()}, Parsed)
         for trial, inputs in due:
