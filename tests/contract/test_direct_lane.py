@@ -139,6 +139,25 @@ def test_rows_that_another_copy_may_have_asked_are_told_with_their_price(
         assert (int(found[1]), float(found[2]) > 0) == (N - 4, True)
 
 
+def test_rows_asked_elsewhere_have_no_price_where_the_model_has_none_and_those_that_failed_for_good_are_not_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    write(here, "openai", concurrency=1)
+    tree = json.loads((here / "trial.yaml").read_text())
+    (here / "trial.yaml").write_text(json.dumps(tree | {"model_id": "a-model-of-ours"}))
+    refused = [(2, 400, "no such thing"), (5, 401, "Incorrect API key provided")]
+    faults = [{"match": {"op": "answer"}, "on": [n], "do": {"status": status, "message": why}} for n, status, why in refused]
+    with running(tmp_path / "emu", faults=faults) as emu:
+        assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1  # the first part is settled, with a row that failed
+        here.rename(there)
+        monkeypatch.chdir(there)
+        assert run("--resume", emulator=emu) == 4
+    assert f"At most {N - 4} rows, at an unknown price, may have been asked" in costs(there)
+
+
 def test_a_refused_key_ends_the_run_at_once_and_what_was_answered_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_proxy_s_login_ends_asking_and_the_run_goes_on_behind_it(tmp_path: Pat
         login.touch()
         code, output = trial.run("--condition", "control")
         assert (code, "what answers there is no API" in output, "resume the run" in output) == (1, True, True), output
+        assert "the key was refused" not in output, output
         n_asked = len(server.log("asked"))
         assert n_asked < 12 + CONCURRENCY
         login.unlink()

@@ -246,6 +246,13 @@ def test_an_archive_of_another_run_of_the_same_name_is_not_written_over(tmp_path
         assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), *flags]) == 3
         assert "an archive of another run that is called r1 too" in capsys.readouterr().err
     assert path.read_bytes() == kept
+    make_run(tmp_path, run_id="r2")
+    (tmp_path / "notes.txt").write_text("my notes")
+    for target, told in ((path, "is an archive of run r1"), (tmp_path / "notes.txt", "is something else than an archive")):
+        before = target.read_bytes()
+        assert main(["--run_id", "r2", "--experiments_dir", str(tmp_path), "--output", str(target)]) == 3
+        assert told in capsys.readouterr().err
+        assert target.read_bytes() == before
     other = tmp_path / "one more.zip"
     assert main(["--run_id", "r1", "--experiments_dir", str(tmp_path), "--output", str(other)]) == 0
     assert f"--verify '{other}'" in capsys.readouterr().out

@@ -179,7 +179,8 @@ def test_rubrics_may_read_columns_of_the_item() -> None:
 
 
 def test_judges_that_ask_the_same_or_take_our_names_are_refused() -> None:
-    for judges, told in (([judge(), judge(name="again")], "ask the same"), ([judge(name="em")], "name of batchtrial's own")):
+    taken = [([judge(name=name)], "name of batchtrial's own") for name in ("em", "question", "place", "arm", "item_key", "n_lost", "lost_to")]
+    for judges, told in (([judge(), judge(name="again")], "ask the same"), *taken):
         with pytest.raises(ConfigError, match=told):
             check_judges(config(ROWS, judges=judges))
     with pytest.raises(ConfigError, match="as a number of the metric words is"):

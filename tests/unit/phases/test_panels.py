@@ -31,8 +31,9 @@ def judge(name: str, **changes: Any) -> dict[str, Any]:
     return {"name": name, "rubric": {"path": "", "text": f"Is it right, {name}?"}} | changes
 
 
-def panel_of(root: Path, kind: str, said: dict[str, list[float | None]], by: str = "majority") -> tuple[Judged, Trial]:
-    """The panel's word. said: by judge its verdicts; yes_no: one of the treatment's answer to each item, pairwise: in both orders."""
+def panel_of(root: Path, kind: str, said: dict[str, list[float | None]], by: str = "majority", n_lost: int = 0) -> tuple[Judged, Trial]:
+    """The panel's word. said: by judge its verdicts; yes_no: one of the treatment's answer to each item, pairwise: in both orders. n_lost: items
+    after these whose answers in the treatment were lost."""
     made = config(ROWS, judges=[judge(name, kind=kind) for name in said], panels=[{"name": "jury", "judges": list(said), "by": by}])
     trial, layout = expand(made, "")[0], RunLayout(root)
     control, treatment = (next(arm.name for arm in trial.arms if arm.condition == condition) for condition in ("control", "treatment"))
@@ -45,6 +46,7 @@ def panel_of(root: Path, kind: str, said: dict[str, list[float | None]], by: str
         else:
             asked.append(("answers-20000", "", control, "", place, 0, f"c{place}", "", 1))
             asked.append(("answers-20000", "", treatment, "", place, 0, f"t{place}", "", 2))
+    asked += [("answers-20000", "", treatment, "", n + place, 0, "", "lost", None) for place in range(n_lost)]
     for name, verdicts in said.items():
         marks = [f"{order}{place}" for place in range(n) for order in ("ab", "ba")] if kind == "pairwise" else [f"t{place}" for place in range(n)]
         given = [*zip(marks, verdicts, strict=True), *([] if kind == "pairwise" else [(f"c{place}", 0.0) for place in range(n)])]
@@ -63,7 +65,7 @@ def panel_of(root: Path, kind: str, said: dict[str, list[float | None]], by: str
         stamps=Stamps(root, root / "s"),
         limits=Limits(max_requests=1, max_bytes=1),
     )
-    *_, found = judged(view.layout, view.config, trial, trial.temps[0], n)
+    *_, found = judged(view.layout, view.config, trial, trial.temps[0], n + n_lost)
     return found, trial
 
 
@@ -125,3 +127,8 @@ def test_answers_and_pairs_without_a_verdict_are_counted_item_by_item(tmp_path: 
     assert [one.tolist() for one in found.unjudged] == [[0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
     found, _ = panel_of(tmp_path / "pairs", "pairwise", {"ada": [1, 0, 1, None], "bea": [1, 0, 1, 1]})
     assert [one.tolist() for one in found.unjudged] == [[0.0, 1.0]] * 2
+
+
+def test_answers_that_were_lost_are_counted_once_however_many_judges_a_panel_has(tmp_path: Path) -> None:
+    found, _ = panel_of(tmp_path, "yes_no", {name: [1, 1, 0] for name in NAMES}, n_lost=2)
+    assert found.counts["lost"] == 2

@@ -135,6 +135,7 @@ def test_what_is_no_answer_is_lost_unless_the_plan_says_otherwise(state: AnswerS
         (AnswerRules(cut="as_is"), S.CUT, "Rome is", ("as_is", "Rome is")),
         (AnswerRules(cut="as_is"), S.CUT, "<think>a</think>Rome", ("as_is", "Rome")),
         (AnswerRules(cut="as_is"), S.CUT, "", ("lost", "")),
+        (AnswerRules(cut="as_is"), S.CUT, "\u200b\ufeff", ("lost", "")),
         (AnswerRules(cut="as_is"), S.UNFINISHED_THINKING, "<think>a", ("lost", "")),
         (AnswerRules(cut="wrong"), S.CUT, "Rome", ("wrong", "")),
         (AnswerRules(cut="wrong"), S.UNFINISHED_THINKING, "<think>a", ("wrong", "")),

@@ -48,6 +48,11 @@ def test_answers_that_all_differ_by_the_same_are_no_futile_trial(gain: float) ->
     units = np.arange(40) // 10
     few = statistic(control + gain, control, is_right_or_wrong=False, clusters=units, margin=None, higher_is_better=True)
     assert abs(few.z) == pytest.approx(norm_isf(0.5**4))
+    uneven = np.linspace(0.1, 0.4, 40)
+    by_rounding = statistic(uneven + gain, uneven, is_right_or_wrong=False, clusters=None, margin=None, higher_is_better=True)
+    assert by_rounding.z == pytest.approx(seen.z), "differences that differ by rounding are no spread"
+    of_a_margin = statistic(control + gain, control, is_right_or_wrong=False, clusters=None, margin=0.1, higher_is_better=True)
+    assert of_a_margin.z == 0.0, "and prove no margin"
     nothing = statistic(control, control, is_right_or_wrong=False, clusters=None, margin=0.1, higher_is_better=True)
     assert (nothing.z, statistic(control[:0], control[:0], is_right_or_wrong=False, clusters=None, margin=None, higher_is_better=True).z) == (
         0.0,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from batchtrial.phases.analyse.comparison import compare
-from batchtrial.phases.analyse.looks import seen_in
+from batchtrial.phases.analyse.looks import seen_in, sentence
 from batchtrial.phases.analyse.paired import Paired
 from batchtrial.stats.distributions import norm_sf
 from batchtrial.stats.judging import judge_findings
@@ -70,3 +70,10 @@ def test_a_p_at_the_level_of_a_look_is_not_borderline_beside_an_interval_that_is
         (one,) = judge_findings(plan, [Finding(name="e", estimate=estimate, test=test, margin_test_p=0.001)])
         assert any("borderline" in told for told in one.warnings) == is_borderline
         assert (AT_THE_LOOK in one.warnings) != is_borderline
+
+
+@pytest.mark.parametrize(("changed", "few"), [(4, "fewer than 10 items changed"), (40, "too few documents to decide by")])
+def test_a_look_that_does_not_decide_says_what_there_is_too_little_of(changed: int, few: str) -> None:
+    plan = LookPlan(alpha=0.05, n_max=500, looks=5, futility=0.05, min_changed=10)
+    told = {"z": 3.0, "pairs": 100, "changed": changed, "decision": "too few changed", "endpoint": "em"}
+    assert f"goes on: {few}" in sentence("a", {"n_items": 100, "n_max": 500, "trials": {"a": told}}, plan)

@@ -44,3 +44,4 @@ def test_differences_by_rounding_alone_are_none() -> None:
     assert found[2] == 0.4
     assert math.isnan(found[3])
     assert treatment[0] != control[0], "what was given stays as it is"
+    assert Paired(treatment=treatment, control=control).treatment[0] == control[0], "every comparison is made of these"

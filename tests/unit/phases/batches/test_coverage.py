@@ -140,3 +140,13 @@ def test_a_price_that_came_later_does_not_make_what_was_sent_before_cost_nothing
     assert not purse.covers("p02", Decimal("0.01"))
     assert "had no known price" in str(purse.refusal)
     session.close()
+
+
+def test_a_batch_without_a_price_that_is_still_in_flight_stops_a_budget_too(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings={"max_concurrent_jobs": 8}, changes={"model_id": "a-model-of-our-own"})
+    rig.memory.life_seconds = 3600.0
+    rig.run("submit")
+    assert (rig.money().unpriced, rig.money().in_flight_unpriced > 0) == (0, True)
+    session = rig.open(accept_drift=True, given=rig.config(budget_usd=1000.0))
+    assert not Purse(session.config, session.ledger).covers("p02", Decimal("0.01"))
+    session.close()

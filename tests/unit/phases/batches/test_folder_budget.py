@@ -173,6 +173,8 @@ def test_a_run_that_is_reached_through_a_link_keeps_to_the_folder_in_which_it_li
     with pytest.raises(BudgetTooSmall) as caught:
         second.run()
     assert caught.value.where == str(tmp_path / "budget")
+    set_cap(tmp_path, plan * 3)
+    second.run("submit")
     (tmp_path / "run_again").symlink_to(second.layout.root)  # another name of its own
     assert FolderBudget(second.layout, "dry_run").others_usd() == plan
 

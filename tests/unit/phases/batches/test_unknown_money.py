@@ -13,6 +13,7 @@ from tests.unit.rig import Rig
 from batchtrial.config.expand import arms_of
 from batchtrial.errors import PhaseFailed
 from batchtrial.phases.batches.money import Purse, bill, price_named
+from batchtrial.phases.batches.twice import bought_twice
 from batchtrial.providers.base import BatchState, Intent
 from batchtrial.reading.ledger_tail import LedgerTail
 from batchtrial.run.options import Options
@@ -190,3 +191,12 @@ def test_a_host_that_quirks_name_is_priced_by_nobody(rig: Rig) -> None:
     other = own.model_copy(update={"provider": own.provider.model_copy(update={"base_url": "https://other.example/v1", "quirks": "compatible"})})
     assert price_named(own, "openai", "gpt-4.1-mini") is not None
     assert price_named(other, "openai", "gpt-4.1-mini") is None
+
+
+def test_rows_that_were_asked_elsewhere_at_an_unknown_price_are_a_sum_that_nobody_knows(rig: Rig) -> None:
+    session = rig.open()
+    view = replace(session.look(), elsewhere=({"n_requests": 3, "usd": "0.5"}, {"n_requests": 2, "usd": "0.25"}))
+    session.close()
+    assert "At most 5 rows, up to $0.7500, may have been asked" in (bought_twice(view) or "")
+    view = replace(view, elsewhere=({"n_requests": 3, "usd": "0.5"}, {"n_requests": 2, "usd": None}))
+    assert "At most 5 rows, at an unknown price, may have been asked" in (bought_twice(view) or "")

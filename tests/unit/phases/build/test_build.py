@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.memory import Clock, Memory
-from tests.unit.phases.world import config
+from tests.unit.phases.world import config, text_of
 from tests.unit.rig import Rig
 
 from batchtrial.config.expand import arms_of, expand
@@ -21,6 +21,7 @@ from batchtrial.errors import ConfigError, StateError
 from batchtrial.keys import split_custom_id
 from batchtrial.phases.build import phase as build
 from batchtrial.phases.build.lines import plain_lines
+from batchtrial.phases.prepare.items import load_prepared, place
 from batchtrial.providers.base import Limits
 from batchtrial.records import Item
 from batchtrial.run.options import Options
@@ -83,6 +84,19 @@ def test_the_manifest_counts_and_sums_what_is_there(rig: Rig) -> None:
         assert (shard.lines, shard.size) == (body.count(b"\n"), len(body))
         assert shard.input_tokens > 0
     assert sum(shard.lines for shard in shards(rig).values()) == rig.n_requests
+
+
+@pytest.mark.parametrize("words", ["Answer.", "文章だけを読んで答えてください。"])
+def test_the_tokens_of_a_part_are_those_of_its_requests_one_by_one(tmp_path: Path, words: str) -> None:
+    """A character that is not ASCII is a token, in what stands around the questions too."""
+    texts = {"open_book": text_of("open", words), "closed_book": text_of("closed", words)}
+    rig = Rig(tmp_path, changes={"task_instructions": texts})
+    rig.run(to_step="build")
+    arms = {arm.name: arm for arm in arms_of(expand(rig.config(), ""))}
+    items = sorted(load_prepared(rig.layout), key=lambda one: place(one, rig.config().seed, keeps_clusters=rig.config().keeps_clusters))
+    for shard in shards(rig).values():
+        mine = items[shard.first_item : shard.first_item + shard.n_items]
+        assert shard.input_tokens == sum(build.input_tokens(arms[shard.arm], item) for item in mine)
 
 
 def test_the_index_leads_back_from_every_custom_id(rig: Rig) -> None:
