@@ -102,9 +102,9 @@ def test_pairs_of_which_none_is_complete_have_no_number_and_both_doors_say_why(r
         tab.page.goto("about:blank")
     assert told[0] == told[1]
     assert "what was declared of this metric" in told[0][0]
-    for said in told[0]:
-        assert "(no interval: there are no complete pairs)" in said
-        assert not re.search("difference|multiply p|batchtrial view|0 complete", said), said
+    for text in told[0]:
+        assert "(no interval: there are no complete pairs)" in text
+        assert not re.search("difference|multiply p|batchtrial view|0 complete", text), text
 
 
 def test_numbers_of_a_run_that_was_looked_at_are_said_to_be_uncorrected(tab: Tab, tmp_path: Path) -> None:

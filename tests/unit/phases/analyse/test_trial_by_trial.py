@@ -28,6 +28,7 @@ def answer(arm: TrialArm, dataset: str, item_id: str, sample: int) -> str | None
 
 
 def test_trials_worked_out_by_others_have_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sacrebleu")
     sets = {name: {"control": {"system": text_of("c", "Answer.")}, "treatment": {"system": text_of("t", name)}} for name in ("one", "three")}
     switched = dict.fromkeys(OptionalAnalyses.model_fields, True)
     changes: dict[str, Any] = {"prompt_sets": sets, "sweep": {"prompt_sets": list(sets)}, "stats": {"primary": {"metric": "em"}}, "metrics": ["bleu"]}
