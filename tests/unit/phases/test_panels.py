@@ -46,7 +46,7 @@ def panel_of(root: Path, kind: str, said: dict[str, list[float | None]], by: str
         else:
             asked.append(("answers-20000", "", control, "", place, 0, f"c{place}", "", 1))
             asked.append(("answers-20000", "", treatment, "", place, 0, f"t{place}", "", 2))
-    asked += [("answers-20000", "", treatment, "", n + place, 0, "", "lost", None) for place in range(n_lost)]
+    asked += [("answers-20000", "", treatment, "", n + place, 0, "", "lost", 3) for place in range(n_lost)]
     for name, verdicts in said.items():
         marks = [f"{order}{place}" for place in range(n) for order in ("ab", "ba")] if kind == "pairwise" else [f"t{place}" for place in range(n)]
         given = [*zip(marks, verdicts, strict=True), *([] if kind == "pairwise" else [(f"c{place}", 0.0) for place in range(n)])]
