@@ -342,6 +342,11 @@ def test_a_label_is_of_its_trial(runs: dict[str, Run], tab: Tab) -> None:
     tab.settle(lambda: page.select_option("#trial", label="warm-vs-control"))
     assert page.input_value(labelled) == "yes"
     assert tab.text(".slice").startswith("0 pairs")
+    tab.settle(lambda: page.select_option(labelled, ""))
+    page.keyboard.press("l")
+    tab.until("() => document.querySelector('.labelling') !== null")
+    tab.settle(lambda: page.select_option("#trial", label="brief-vs-control"))
+    assert page.locator(".labelling").count() == 0, "what is labelled is never of another trial than the heading says"
 
 
 WARNS = "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"

@@ -66,7 +66,7 @@ function pageOf(text, number) {
   return text.slice(end(number * FOLDED), end((number + 1) * FOLDED));
 }
 
-/** Buttons that put further pages before themselves, each in a box of its own, of which only those in sight are laid out. n: how many there are; page: number -> what `add` appends. */
+/** Buttons that put further pages before themselves, each in a box that is laid out while in sight. n: how many; page: number -> what `add` appends. */
 /** @type {(total: number, n: number, page: (number: number) => Promise<any>, add: (made: Element, page: any) => void) => Element} */
 export function pages(total, n, page, add) {
   const said = el("span", { role: "status" });

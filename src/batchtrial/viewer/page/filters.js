@@ -102,7 +102,7 @@ function ranges(state, trial, onchange) {
 
 const looked = new Set();
 
-/** The statistics of the slice, as nodes. Slices with an interval are counted, since each further one is another chance to find something. */
+/** The statistics of the slice, as nodes. Slices with an interval are counted: each is another chance to find something. */
 /** @type {(slice: Slice, ask: Ask, metric: Metric, trial: Trial, alpha: number) => Child[]} */
 export function sliceLine(slice, ask, metric, trial, alpha) {
   const counts = slice.counts;

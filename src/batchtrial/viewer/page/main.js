@@ -217,7 +217,10 @@ async function runPage(root, source, store, isReadOnly) {
     const trial = trialOf();
     state = { ...state, ...changes };
     odd = [];
-    if (trialOf() !== trial) settle(state, [], about, source.n, HIDABLE);
+    if (trialOf() !== trial) {
+      unlabel();
+      settle(state, [], about, source.n, HIDABLE);
+    }
     const address = toAddress(state);
     if (location.hash !== address) history.replaceState(null, "", address);
     const isOther = trialOf() !== trial || "metric" in changes;
@@ -278,10 +281,14 @@ async function runPage(root, source, store, isReadOnly) {
     }
   }
 
+  function unlabel() {
+    labelled = null;
+    work.classList.remove("labelling");
+  }
+
   function close() {
     if (labelled) {
-      labelled = null;
-      work.classList.remove("labelling");
+      unlabel();
       load();
     }
     const at = table.at;

@@ -42,7 +42,7 @@ export function general(given, digits = 4, signed = false) {
   return signed && value > 0 ? `+${text}` : text;
 }
 
-/** The value to twelve digits: what lies half way between two texts goes the same way in whichever order it was added up. */
+/** The value to twelve digits: what lies half way between two texts goes one way, however it was added up. */
 /** @type {(value: number) => number} */
 function withoutNoise(value) {
   return Number(value.toPrecision(12));

@@ -17,7 +17,7 @@ export function ticks(low, high, most = 5) {
   return found;
 }
 
-/** The trial's comparisons with their intervals, the primary first: shares in one plot, each other metric in one of its own unit. */
+/** The trial's comparisons with their intervals, the primary first: shares in one plot, each other metric in one of its own. */
 /** @type {(tests: Test[]) => SVGElement[]} */
 export function forests(tests) {
   const shown = tests.filter((one) => one.estimate.ci_low !== null).sort((a, b) => order(a) - order(b));
