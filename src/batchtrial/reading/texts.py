@@ -15,7 +15,7 @@ from batchtrial.state.layout import RunLayout
 
 _FEW: Final = 4096
 """Rows up to which the table is not read for one text."""
-_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 10_000
 """Rows whose texts are in memory at once: the library's own pieces of a column are five times as long, one for each core."""
 
 
