@@ -118,6 +118,11 @@ def part_name(arm_name: str, part_index: int) -> str:
     return f"{arm_name}_p{part_index:02d}"
 
 
+def arm_of_part(part: str) -> str:
+    """The name of the arm that a part is of."""
+    return part.rpartition("_p")[0]
+
+
 def token(run_nonce: str, part: str, attempt: int) -> str:
     """16 hex digits that mark one attempt at one part at the provider; never equal for two runs with different nonces."""
     return digest((run_nonce, part, str(attempt)), 16)

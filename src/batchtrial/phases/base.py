@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from batchtrial.config.expand import Arm, Trial, TrialArm, lanes_of_arms
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
+from batchtrial.keys import arm_of_part
 from batchtrial.providers.base import Limits, Provider, codec_of
 from batchtrial.records import CONDITIONS, Item, Verdict
 from batchtrial.state.files import BuildManifest, PreparedManifest, Shard, StageRecord, same
@@ -290,7 +291,7 @@ class Work:
         lane_of = lanes_of_arms((*self.view.trials, *self.view.beside))
         elsewhere = {name for name, lane in lane_of.items() if lane != self.lane}
         mine = {name for name, lane in lane_of.items() if lane == self.lane}
-        arms = {part: part.rpartition("_p")[0] for part in self.ledger.parts}
+        arms = {part: arm_of_part(part) for part in self.ledger.parts}
         return {part: self.ledger.parts[part] for part, arm in arms.items() if arm in mine or (self.is_own and arm not in elsewhere)}
 
     def batches(self) -> frozenset[str]:

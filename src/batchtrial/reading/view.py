@@ -11,7 +11,7 @@ from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.lanes import lanes_of
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError, RunStateMissing, StateError
-from batchtrial.keys import check_run_id
+from batchtrial.keys import arm_of_part, check_run_id
 from batchtrial.phases.analyse.analyses import Material, material
 from batchtrial.phases.analyse.stopping import BETWEEN, is_between_looks
 from batchtrial.phases.base import View
@@ -91,7 +91,7 @@ def _unlooked(
     lane_of = lanes_of_arms(trials)
     by_lane: dict[str, list[PartRecord]] = {name: [] for name in (config.backend, *lanes)}
     for name, part in parts.items():
-        by_lane[lane_of.get(name.rpartition("_p")[0], config.backend)].append(part)
+        by_lane[lane_of.get(arm_of_part(name), config.backend)].append(part)
     return frozenset(
         name for name, mine in by_lane.items() if name not in failed and is_look_due(notes, mine, None if name == config.backend else name)
     )

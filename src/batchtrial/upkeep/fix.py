@@ -15,6 +15,7 @@ from pathlib import Path
 from batchtrial.config.expand import lanes_of_arms
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.load import config_hash, encode
+from batchtrial.keys import arm_of_part
 from batchtrial.phases.batches import tally as answers
 from batchtrial.providers.base import codec_of
 from batchtrial.reading.config import synthesised_state
@@ -99,7 +100,7 @@ def _retry_payload(found: Diagnosis, finding: Finding) -> str:
 def _decode(found: Diagnosis, part: str) -> Callable[[bytes], RawResult]:
     """What reads the part's result lines."""
     lanes = lanes_of_arms((*found.trials, *judge_trials(found.config)))
-    return codec_of(found.codec, lanes.get(part.rpartition("_p")[0], found.config.backend)).decode
+    return codec_of(found.codec, lanes.get(arm_of_part(part), found.config.backend)).decode
 
 
 def _state_and_manifests(found: Diagnosis, clock: Callable[[], datetime]) -> list[str]:

@@ -13,6 +13,7 @@ from batchtrial.config.expand import Arm, arms_of, controls_of, expand
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.keys import arm_of_part
 from batchtrial.phases.batches import tally as answers
 from batchtrial.phases.batches.money import billed, price_for, price_named, reserve_usd
 from batchtrial.prices import Price
@@ -92,7 +93,7 @@ class Remains:
         """Whether the part comes from the run that `control_from` names, and is never bought here."""
         if self.config.control_from is None or self.config.arm_form == 1:
             return self.config.control_from is not None and part.startswith("shared-")
-        return part.rpartition("_p")[0] in self.controls
+        return arm_of_part(part) in self.controls
 
     def _results(self, parts: Iterable[str]) -> Iterator[tuple[str, int]]:
         for part in parts:
@@ -118,7 +119,7 @@ class Remains:
     def arm(self, part: str) -> Arm | None:
         """The arm that the part is of, where it can be told."""
         shard = self.shard(part)
-        return self.arms.get(shard.arm if shard is not None else part.rpartition("_p")[0])
+        return self.arms.get(shard.arm if shard is not None else arm_of_part(part))
 
     def decode(self, part: str) -> Callable[[bytes], RawResult]:
         """What reads the part's result lines."""

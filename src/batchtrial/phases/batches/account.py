@@ -16,7 +16,7 @@ from typing import TypeVar
 from batchtrial.config.expand import lanes_of_arms
 from batchtrial.config.lanes import is_direct
 from batchtrial.errors import AuthFailed, NotFound, OtherAccount, ProviderError, StateError, Unsure
-from batchtrial.keys import OUT
+from batchtrial.keys import OUT, arm_of_part
 from batchtrial.phases.base import Work
 from batchtrial.phases.batches.backoff import Backoff
 from batchtrial.phases.batches.elsewhere import asked_elsewhere, is_moved
@@ -118,7 +118,7 @@ def _sent(work: Work) -> Iterator[Attempt]:
     who was replaced: nobody says at which provider they were."""
     known = lanes_of_arms((*work.view.trials, *work.view.beside)).keys()
     found = [
-        (record.part.rpartition("_p")[0] in known, attempt.created_at, record.part, attempt)
+        (arm_of_part(record.part) in known, attempt.created_at, record.part, attempt)
         for record in work.records().values()
         for attempt in record.attempts
         if attempt.token and not attempt.is_lost and not (attempt.batch_id or attempt.file_id or "").startswith((OUT, UNKNOWN))

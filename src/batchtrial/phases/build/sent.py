@@ -9,6 +9,7 @@ from batchtrial.config.expand import Arm, arms_of, expand
 from batchtrial.config.judge_arms import judge_trials
 from batchtrial.config.model import Config
 from batchtrial.errors import ConfigError
+from batchtrial.keys import arm_of_part
 from batchtrial.phases.base import View
 from batchtrial.phases.build.lines import plain_lines
 from batchtrial.phases.build.phase import Slice, cut, in_sending_order, inputs, order
@@ -25,7 +26,7 @@ def fits_what_was_sent(config: Config, codec: Provider, items: Sequence[Item], s
     Of each slice one part is enough, since all arms ask about the same items. False also where no fingerprint is left to compare with.
     """
     judges = {arm.name for trial in judge_trials(config) for arm in trial.arms}  # what they are asked is made of answers
-    ours = {name: part for name, part in parts.items() if name.rpartition("_p")[0] not in judges}
+    ours = {name: part for name, part in parts.items() if arm_of_part(name) not in judges}
     sent = {name: first for name, part in ours.items() if (first := _first_sent(part)) is not None}
     try:
         arms = arms_of(expand(config, sha256))
