@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 
 from batchtrial.config.expand import arms_of, expand, task_reads
@@ -43,12 +43,8 @@ def check_columns_named(config: Config, items: Sequence[Item]) -> None:
         if any(name in item.columns for item in mine):
             continue
         known = {column for item in mine for column in item.columns}
-        near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.5)
         files = ", ".join(spec.path or spec.name for spec in config.datasets if not sets or spec.name in sets) or ", ".join(sets)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        hint += f"the columns are {', '.join(sorted(known)) or 'none'}"
-        if any(name in spec.ignore_columns for spec in config.datasets):
-            hint = "`ignore_columns` leaves it out"
+        hint = "`ignore_columns` leaves it out" if any(name in spec.ignore_columns for spec in config.datasets) else _near(name, known)
         raise ConfigError(f"no row of {files} has a column {name!r} with a value in it", where=where, hint=hint)
 
 
@@ -56,13 +52,16 @@ def check_slices_kept(config: Config, items: Iterable[Item]) -> None:
     """Raises ConfigError for a column of `slices` that no prepared item has kept. items: gone through once."""
     if not config.slices:
         return
-    kept = sorted({column for item in items for column in item.columns})
+    kept = {column for item in items for column in item.columns}
     for name in config.slices:
         if name not in kept:
-            near = difflib.get_close_matches(name, kept, 1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            hint += f"the columns that they kept when they were prepared are {', '.join(kept) or 'none'}"
-            raise ConfigError(f"no item of the run has a column {name!r} with a value in it", where="slices", hint=hint)
+            what = f"no item of the run has a column {name!r} with a value in it"
+            raise ConfigError(what, where="slices", hint=f"{_near(name, kept)}: those that were kept when the run was prepared")
+
+
+def _near(name: str, known: Set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.5)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"the columns are {', '.join(sorted(known)) or 'none'}"
 
 
 def _columns_named(config: Config) -> Iterator[tuple[str, str, tuple[str, ...]]]:
