@@ -116,14 +116,11 @@ def _at(file: IO[bytes], byte: int) -> IO[bytes]:
 def _holds(file: IO[bytes], mark: bytes) -> bool:
     """Whether the bytes stand anywhere in the file."""
     file.seek(0)
-    held = bytearray(_BYTES_AT_ONCE)  # one for all pieces, which begin with the end of the piece before
-    n_before = 0
-    while n := file.readinto(memoryview(held)[n_before:]):  # type: ignore[attr-defined]
-        end = n_before + n
-        if held.find(mark, 0, end) >= 0:
+    before = b""
+    while some := file.read(_BYTES_AT_ONCE):
+        if mark in before + some:
             return True
-        n_before = min(end, len(mark) - 1)
-        held[:n_before] = held[end - n_before : end]
+        before = some[1 - len(mark) :]
     return False
 
 
