@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,18 @@ LOST = 4
 """Of these faults those after which nobody knows whether the row was paid for: three of them were."""
 
 
-def write(root: Path, backend: str, **provider: Any) -> None:
+def write(root: Path, backend: str, changes: Mapping[str, Any] | None = None, **provider: Any) -> None:
+    """A config and what it names. changes: keys of the config."""
+    root.mkdir(exist_ok=True)
     write_inputs(root, ITEMS)
     tree = config_tree(backend, poll_seconds=5.0, provider={"lane": "direct", "concurrency": 4, **provider})
     tree["submission"]["lines_per_part"] = 3
-    (root / "trial.yaml").write_text(json.dumps(tree))
+    (root / "trial.yaml").write_text(json.dumps({**tree, **(changes or {})}))
+
+
+def refused_key(n: int) -> dict[str, Any]:
+    """The n-th row's key is refused, which ends the run."""
+    return {"match": {"op": "answer"}, "on": [n], "do": {"status": 401, "message": "Incorrect API key provided"}}
 
 
 def run(*flags: str, emulator: Emulator) -> int:
@@ -113,11 +121,9 @@ def test_rows_that_another_copy_may_have_asked_are_told_with_their_price(
 ) -> None:
     """No synchronous API lists what was asked, so whoever goes on elsewhere says what may be paid twice: it is bought, and named, or not bought."""
     here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    monkeypatch.chdir(here)
     write(here, "openai", concurrency=1)
-    faults = [{"match": {"op": "answer"}, "on": [5], "do": {"status": 401, "message": "Incorrect API key provided"}}]
-    with running(tmp_path / "emu", faults=faults) as emu:
+    monkeypatch.chdir(here)
+    with running(tmp_path / "emu", faults=[refused_key(5)]) as emu:
         assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1  # four rows are answered; of the second part one
         shutil.copytree(here, there)
         if how != "moved":
@@ -143,14 +149,10 @@ def test_rows_asked_elsewhere_have_no_price_where_the_model_has_none_and_those_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
+    write(here, "openai", {"model_id": "a-model-of-ours"}, concurrency=1)
     monkeypatch.chdir(here)
-    write(here, "openai", concurrency=1)
-    tree = json.loads((here / "trial.yaml").read_text())
-    (here / "trial.yaml").write_text(json.dumps(tree | {"model_id": "a-model-of-ours"}))
-    refused = [(2, 400, "no such thing"), (5, 401, "Incorrect API key provided")]
-    faults = [{"match": {"op": "answer"}, "on": [n], "do": {"status": status, "message": why}} for n, status, why in refused]
-    with running(tmp_path / "emu", faults=faults) as emu:
+    failed = {"match": {"op": "answer"}, "on": [2], "do": {"status": 400, "message": "no such thing"}}
+    with running(tmp_path / "emu", faults=[failed, refused_key(5)]) as emu:
         assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1  # the first part is settled, with a row that failed
         here.rename(there)
         monkeypatch.chdir(there)
@@ -163,8 +165,7 @@ def test_a_refused_key_ends_the_run_at_once_and_what_was_answered_is_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "openai", concurrency=1)
-    faults = [{"match": {"op": "answer"}, "on": [5], "do": {"status": 401, "message": "Incorrect API key provided"}}]
-    with running(tmp_path / "emu", faults=faults) as emu:
+    with running(tmp_path / "emu", faults=[refused_key(5)]) as emu:
         assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1
         assert "Incorrect API key provided" in capsys.readouterr().err
         assert emu.ledger()["direct"]["answered"] == 4
@@ -248,15 +249,11 @@ def test_judgements_that_another_copy_may_have_asked_are_told_once(
 ) -> None:
     """A copy goes on to judge, whether or not the judge's questions were made when it was copied."""
     here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    write(here, "openai", concurrency=1)
-    tree = json.loads((here / "trial.yaml").read_text())
     judge = {"name": "right", "kind": "yes_no", "rubric": "complete", "backend": backend, "model": MODELS[backend]}
     lanes = {backend: {"lane": "direct", "concurrency": 1}} if backend != "openai" else {}
-    (here / "trial.yaml").write_text(json.dumps({**tree, "judges": [judge], "lanes": lanes}))
-    faults = [{"match": {"op": "answer"}, "on": [n_asked + 1], "do": {"status": 401, "message": "Incorrect API key provided"}}]
-    with running(tmp_path / "emu", faults=faults) as emu:
+    write(here, "openai", {"judges": [judge], "lanes": lanes}, concurrency=1)
+    monkeypatch.chdir(here)
+    with running(tmp_path / "emu", faults=[refused_key(n_asked + 1)]) as emu:
         assert run("--config", "trial.yaml", "--dry_run", emulator=emu) == 1
         shutil.copytree(here, there)
         assert run("--resume", emulator=emu) == 0
